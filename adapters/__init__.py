@@ -1,0 +1,1 @@
+"""Where: all I/O. Databases, the ledger and the plan store."""

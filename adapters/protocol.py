@@ -1,0 +1,124 @@
+"""What an engine promises. One contract suite (tests/test_adapters_contract.py) holds every adapter to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from transforms.vocabulary import (
+    Applied,
+    ChangeSet,
+    ColumnRange,
+    Key,
+    KeyRange,
+    KeyValue,
+    Marker,
+    Relation,
+    TableName,
+    TableShape,
+)
+
+
+@runtime_checkable
+class Snapshot(Protocol):
+    """A frozen view of a database. Safe to use from several threads at once."""
+
+    token: str | None
+    """What another process gives to `Adapter.snapshot` to see the same rows; None where the engine cannot."""
+
+    mark: str
+    """A text that names the state that was read (a log position, a transaction number, a change counter)."""
+
+    def estimate(self, relation: Relation) -> int:
+        """About how many rows, at once. Never 0 for a relation that has rows."""
+
+    def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
+        """Exactly how many rows."""
+
+    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
+        """The keys that cut the range into windows of `rows` rows, ascending, without the range's own ends.
+
+        Window 0 is before the first key, the last window starts at the last key. Null keys are not looked at.
+        """
+
+    def highest(self, relation: Relation, column: str) -> int | None:
+        """The largest value of an integer column, None where there is none."""
+
+    def scan(
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        *,
+        key: Key = (),
+        within: KeyRange = KeyRange(),
+        ranges: Sequence[ColumnRange] = (),
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield non-empty batches of `columns` in their travel types, plus INVALID where a row cannot travel.
+
+        In: `within` is over `key`; `ranges` are and-ed to it; values are bound, never pasted.
+        Order: ascending by `key` in binary order, nulls first; any order where `key` is empty.
+        Memory: one batch (at most some 64k rows), whatever the size of the table.
+        Errors: TransientError for a lost connection, SynclineError naming table and column otherwise.
+        """
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """An engine behind one URL. Opening it does not connect; every method raises ConnectionFailed if it cannot."""
+
+    engine: str
+    """postgresql, sqlite or duckdb."""
+
+    url: str
+    """Without the password: fit for messages, manifests and reports."""
+
+    def tables(self, schema: str | None = None) -> list[TableName]:
+        """The base tables of a schema, sorted."""
+
+    def describe(self, table: TableName) -> TableShape | None:
+        """The table's shape, None where there is no such table."""
+
+    def describe_query(self, query: str) -> TableShape:
+        """The columns that a query answers with; nothing is known of its keys."""
+
+    def snapshot(self, token: str | None = None) -> AbstractContextManager[Snapshot]:
+        """All reads inside see one state of the database. A token joins another process's open snapshot."""
+
+    def ddl(self, shape: TableShape) -> list[str]:
+        """The statements that create a table of that shape: travel types decide, `native` is not looked at.
+
+        An identity column becomes the primary key and numbers itself; the table's own key becomes unique.
+        """
+
+    def execute_ddl(self, statements: Sequence[str]) -> None:
+        """Run them in one transaction where the engine can; what exists already is an error."""
+
+    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+        """Apply one window in one transaction, its marker row with it.
+
+        Deletes go first, then updates, then inserts. Each change is a precondition checked in the database: a row
+        that is neither as its `before` image says (compared columns only) nor already as its `after` image becomes
+        a conflict, is reported and left alone; so does an insert whose key is taken by a different row, and a
+        delete of a row that is different. A delete whose row is gone counts as done.
+        `empty`: the plan saw no row in the window's range, so a load straight into the table may be tried first.
+        Identity columns take the values given. Where the marker row is there already nothing is done, and
+        Applied.already is true. On any error the transaction is rolled back and nothing is left behind.
+        """
+
+    def advance_identity(self, table: TableName, column: str) -> None:
+        """Move the column's sequence past its largest value. Idempotent; does nothing where there is no sequence."""
+
+    def applied(self, plan: str) -> set[Marker]:
+        """The markers of that plan; empty where the marker table is not there yet."""
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """One writer for each migration, held by the engine itself; BusyError where another holds it.
+
+        Engines without advisory locks do nothing: the ledger's lease stands in.
+        """
+
+    def close(self) -> None:
+        """Give back every connection. Idempotent."""

@@ -1,0 +1,1 @@
+"""When: the spec, the runbook, the command line and the Prefect flows."""

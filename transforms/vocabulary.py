@@ -1,0 +1,269 @@
+"""The nouns that every room speaks: names, shapes, keys, ranges, changes and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+
+Key = tuple[str, ...]
+"""The columns by which rows are matched, in order."""
+
+KeyValue = tuple[Any, ...]
+"""One value for each column of a Key, as Python objects of the column's Arrow type."""
+
+Op = Literal["insert", "update", "delete"]
+Phase = Literal["all", "upsert", "delete"]
+Meaning = Literal["plain", "decimal", "json", "uuid", "opaque"]
+"""What a text stands for: itself, an exact number, JSON, a UUID, or an engine's own notation."""
+
+INVALID: Final = "syncline:invalid"
+"""A string column that a scan may append: why the row cannot travel, null where it can."""
+
+# Infinity has no Arrow value of its own; these are DuckDB's conventions, so that expressions see infinity too.
+TIMESTAMP_INFINITY: Final = 2**63 - 1  # microseconds; minus infinity is its negative
+DATE_INFINITY: Final = 2**31 - 1  # days; minus infinity is its negative
+
+
+class SynclineError(Exception):
+    """What went wrong, where, and how to fix it, in one or two lines."""
+
+
+class SpecError(SynclineError):
+    """The spec is wrong in itself, or does not fit the schemas it names."""
+
+
+class PlanError(SynclineError):
+    """A plan could not be made, or may not be applied."""
+
+
+class DataError(SynclineError):
+    """A value cannot be carried, and the spec says `fail`."""
+
+
+class AccountingError(SynclineError):
+    """A run could not account for every row."""
+
+
+class BusyError(SynclineError):
+    """Another run holds the migration."""
+
+
+class ConnectionFailed(SynclineError):
+    """A server cannot be reached or refused us."""
+
+
+class TransientError(SynclineError):
+    """A fault that may pass: a lost connection, a deadlock, a serialization failure."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableName:
+    """A table in a schema; a None schema is the connection's default."""
+
+    name: str
+    schema: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What is read: a table, or a trusted query of the spec; `where` is in the engine's dialect."""
+
+    table: TableName | None = None
+    query: str | None = None
+    where: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.table) if self.table else "(query)"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnShape:
+    """A column: how the engine names its type, and how its values travel in Arrow.
+
+    `type` is the travel type: values outside an engine's native whitelist travel as exact text, and then
+    `meaning` says what the text stands for. `length` is the longest text in characters, `labels` the values of
+    an enum. `nan` and `nul` say whether NaN and NUL characters can be stored.
+    """
+
+    name: str
+    type: pa.DataType
+    native: str
+    nullable: bool = True
+    meaning: Meaning = "plain"
+    generated: bool = False  # computed by the engine: never written
+    identity: bool = False  # numbered by the engine when not given
+    default: bool = False  # the engine fills it when not given
+    length: int | None = None
+    padded: bool = False  # CHAR(n): trailing blanks are padding
+    labels: tuple[str, ...] | None = None
+    nan: bool = True
+    nul: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """`columns` here refer to `refers_columns` in `refers`, pairwise."""
+
+    columns: Key
+    refers: TableName
+    refers_columns: Key
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """A table as its engine describes it.
+
+    `uniques` holds the column sets that an index keeps unique, the primary key included. `ordered` holds the
+    column tuples by which key windows are cheap and come in binary order, as Arrow orders them.
+    """
+
+    name: TableName
+    columns: tuple[ColumnShape, ...]
+    primary_key: Key = ()
+    uniques: frozenset[frozenset[str]] = frozenset()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    ordered: frozenset[Key] = frozenset()
+
+    def column(self, name: str) -> ColumnShape | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def schema(self, names: tuple[str, ...] | None = None) -> pa.Schema:
+        """The Arrow schema in which `names` (all columns where None) travel, in that order."""
+        by_name = {column.name: column for column in self.columns}
+        return pa.schema([pa.field(name, by_name[name].type) for name in (names or self.names)])
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Keys from `start` (inclusive) to `stop` (exclusive), compared as tuples; None is unbounded.
+
+    Rows with a null in the key belong to the range only where `nulls` is set.
+    """
+
+    start: KeyValue | None = None
+    stop: KeyValue | None = None
+    nulls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRange:
+    """Values of one column in `[start, stop)`; None is unbounded, null values are outside."""
+
+    column: str
+    start: Any = None
+    stop: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """The changes of one window of one table.
+
+    The four tables have one schema: the written columns in the target's order and travel types. `before` and
+    `after` are pairwise the images of updated rows. `compared` names the columns that a precondition looks at.
+    """
+
+    table: TableName
+    key: Key
+    compared: tuple[str, ...]
+    inserts: pa.Table
+    before: pa.Table
+    after: pa.Table
+    deletes: pa.Table
+
+    @property
+    def schema(self) -> pa.Schema:
+        schema: pa.Schema = self.inserts.schema
+        return schema
+
+    @property
+    def counts(self) -> dict[Op, int]:
+        return {"insert": self.inserts.num_rows, "update": self.after.num_rows, "delete": self.deletes.num_rows}
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.inserts.nbytes + self.before.nbytes + self.after.nbytes + self.deletes.nbytes)
+
+    def phase(self, phase: Phase) -> ChangeSet:
+        """Only the part that `phase` writes."""
+        none = self.inserts.slice(0, 0)
+        if phase == "upsert":
+            return replace(self, deletes=none)
+        if phase == "delete":
+            return replace(self, inserts=none, before=none, after=none)
+        return self
+
+    def inverse(self) -> ChangeSet:
+        """The change set that takes this one back."""
+        return replace(self, inserts=self.deletes, before=self.after, after=self.before, deletes=self.inserts)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The row that says, in the target itself, that a window is in."""
+
+    migration: str
+    plan: str
+    table: str
+    window: int
+    phase: Phase = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one window's transaction did.
+
+    `conflicts` has the columns op, key, before, after and found: the rows that were not as the plan saw them and
+    were left alone. `found` is null where the row is gone. `already` is true where the marker was there before.
+    """
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    conflicts: pa.Table | None = None
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How every row of a table was accounted for. Law: source_rows = insert + update + unchanged + quarantined."""
+
+    source_rows: int = 0
+    target_rows: int = 0
+    insert: int = 0
+    update: int = 0
+    delete: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+    conflicts: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+    @property
+    def balanced(self) -> bool:
+        return self.source_rows == self.insert + self.update + self.unchanged + self.quarantined
+
+    @property
+    def changes(self) -> int:
+        return self.insert + self.update + self.delete
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+Batches = Iterator[pa.RecordBatch]
+Lookups = Mapping[str, "pa.Table"]
+
