@@ -1,0 +1,352 @@
+"""Casts that keep the value or name the rows where they cannot. Nothing is rounded, trimmed or wrapped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.keys import Mask, as_mask, contiguous
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """What an explicit cast asks for. `time_zone` is where naive timestamps are, or where aware ones go.
+
+    `ambiguous` and `nonexistent` say what happens to local times that a clock change repeats or skips: "fault",
+    "earliest" or "latest". `format` is a strptime pattern for text.
+    """
+
+    type: pa.DataType
+    meaning: Meaning = "plain"
+    time_zone: str | None = None
+    ambiguous: str = "fault"
+    nonexistent: str = "fault"
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The values, null where `bad` is true, and the reason that all bad rows share."""
+
+    values: pa.Array
+    bad: Mask
+    reason: str = ""
+
+
+def implicit(source: pa.DataType, source_meaning: Meaning, target: ColumnShape) -> bool:
+    """Whether values may go from one type to the other without the spec asking for a cast.
+
+    Only inside one family: 1, '1' and true are different, and so are naive and aware timestamps.
+    """
+    types = pa.types
+    if source.equals(target.type):
+        return source_meaning == target.meaning or "plain" in (source_meaning, target.meaning)
+    if pa.types.is_null(source):
+        return True
+    exact = (types.is_integer, types.is_decimal)
+    if any(kind(source) for kind in exact) and (any(kind(target.type) for kind in exact) or target.meaning == "decimal"):
+        return True
+    if types.is_integer(source) and types.is_floating(target.type):
+        return True
+    if types.is_floating(source) and types.is_floating(target.type):
+        return True
+    if types.is_timestamp(source) and types.is_timestamp(target.type):
+        return (source.tz is None) == (target.type.tz is None)
+    if source_meaning == "decimal" and types.is_decimal(target.type):
+        return True
+    return (_is_text(source) and _is_text(target.type)) or (_is_bytes(source) and _is_bytes(target.type)) or (
+        types.is_time(source) and types.is_time(target.type)
+    )
+
+
+def keeps_order(source: pa.DataType, source_meaning: Meaning, target: ColumnShape) -> bool:
+    """Whether ascending values stay ascending and distinct ones distinct, so that key windows map to key windows."""
+    exact = (pa.types.is_integer, pa.types.is_decimal)
+    if any(kind(source) for kind in exact) and any(kind(target.type) for kind in exact):
+        return True
+    if _is_text(source) and _is_text(target.type):
+        return source_meaning == target.meaning and source_meaning in ("plain", "uuid") and not target.padded
+    return source.equals(target.type) and not pa.types.is_floating(source)
+
+
+def cast(values: pa.Array, wanted: Cast) -> Result:
+    """Cast each value exactly, or mark its row as bad."""
+    source, target = values.type, wanted.type
+    if _is_dictionary(source):
+        return cast(values.dictionary_decode(), wanted)
+    if wanted.meaning == "decimal":
+        return _to_decimal_text(values)
+    if wanted.meaning == "uuid":
+        return _to_uuid(values)
+    if source.equals(target) and wanted.time_zone is None:
+        return _good(values)
+    if pa.types.is_null(source):
+        return _good(pa.nulls(len(values), target))
+    if pa.types.is_boolean(target):
+        return _to_boolean(values)
+    if pa.types.is_timestamp(target) or pa.types.is_date(target):
+        return _to_time(values, wanted)
+    if pa.types.is_string(target) and not _is_bytes(source):
+        return _good(as_text(values))
+    if pa.types.is_decimal(target) or pa.types.is_floating(target):
+        return _to_number(values, target)
+    return _by_halving(values, target, lambda part: part.cast(target))
+
+
+def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> list[tuple[Mask, str]]:
+    """Where values, already of the column's travel type, cannot be stored in it, each with its reason."""
+    found: list[tuple[Mask, str]] = []
+
+    def note(mask: pa.Array, reason: str) -> None:
+        bad = as_mask(mask)
+        if bad.any():
+            found.append((bad, reason))
+
+    if written and not shape.nullable and values.null_count:
+        note(pc.is_null(values), f"null in {shape.name}, which takes no nulls")
+    if pa.types.is_floating(values.type) and not shape.nan:
+        note(pc.is_nan(values), f"NaN cannot be stored in {shape.name} ({shape.native})")
+    if _is_text(values.type):
+        if shape.length is not None:
+            longer = pc.greater(pc.utf8_length(values), shape.length)
+            note(longer, f"longer than the {shape.length} characters of {shape.name} ({shape.native})")
+        if not shape.nul:
+            note(pc.match_substring(values, "\x00"), f"NUL character cannot be stored in {shape.name} ({shape.native})")
+        if shape.labels is not None:
+            known = pc.is_in(values, value_set=pa.array(shape.labels, values.type))
+            unknown = pc.and_(pc.is_valid(values), pc.invert(known))
+            note(unknown, f"not one of the values of {shape.name}: {', '.join(shape.labels[:20])}")
+    return found
+
+
+def as_text(values: pa.Array) -> pa.Array:
+    """Values as text that reads back exactly: no exponent in decimals, ISO times with a space, true and false."""
+    kind = values.type
+    if pa.types.is_decimal(kind):
+        return _decimal_text(values, trim=False)
+    if pa.types.is_timestamp(kind):
+        plain = values.cast(pa.timestamp("us")) if kind.tz is None else values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        text = plain.cast(pa.string())
+        text = pc.replace_substring_regex(text, r"\.?0+$", "") if len(text) and _all_fractions(text) else text
+        text = text if kind.tz is None else pc.binary_join_element_wise(text, pa.scalar("+00"), "")
+        return _infinity_text(values, text, TIMESTAMP_INFINITY, pa.int64())
+    if pa.types.is_date(kind):
+        finite = pc.if_else(pc.less(pc.abs(values.cast(pa.int32())), DATE_INFINITY), values, pa.scalar(None, kind))
+        return _infinity_text(values, finite.cast(pa.string()), DATE_INFINITY, pa.int32())
+    if _is_bytes(kind):
+        return pa.array([None if v is None else v.hex() for v in values.to_pylist()], pa.string())
+    return values.cast(pa.string())
+
+
+def same_json(left: str | None, right: str | None) -> bool:
+    """Whether two JSON texts hold one value: key order and white space do not matter, every digit does."""
+    if left is None or right is None:
+        return left is right
+    try:
+        return _json_value(left) == _json_value(right)
+    except ValueError:
+        return left == right
+
+
+def same_decimal(left: str | None, right: str | None) -> bool:
+    """Whether two number texts hold one number: 1.10 is 1.1, NaN is NaN."""
+    if left is None or right is None:
+        return left is right
+    try:
+        one, other = Decimal(left), Decimal(right)
+    except InvalidOperation:
+        return left == right
+    return one == other or (one.is_nan() and other.is_nan())
+
+
+def _json_value(text: str) -> object:
+    # bool is an int in Python: tag it, or true would equal 1
+    def tagged(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: tagged(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [tagged(item) for item in value]
+        return ("bool", value) if isinstance(value, bool) else value
+
+    return tagged(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+
+
+def _good(values: pa.Array) -> Result:
+    return Result(values, np.zeros(len(values), dtype=bool))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _is_dictionary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind))
+
+
+def _by_halving(values: pa.Array, target: pa.DataType, strict: Callable[[pa.Array], pa.Array]) -> Result:
+    """Apply a cast that refuses a whole array for one bad value, and find the bad values by halving."""
+    reason = f"cannot be cast from {values.type} to {target} without loss"
+
+    def attempt(part: pa.Array) -> tuple[list[pa.Array], list[Mask]]:
+        try:
+            return [strict(part)], [np.zeros(len(part), dtype=bool)]
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            if len(part) <= 1:
+                return [pa.nulls(len(part), target)], [np.ones(len(part), dtype=bool)]
+            middle = len(part) // 2
+            left, right = attempt(part.slice(0, middle)), attempt(part.slice(middle))
+            return left[0] + right[0], left[1] + right[1]
+
+    pieces, masks = attempt(values)
+    whole = pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)
+    return Result(whole, np.concatenate(masks), reason)
+
+
+def _to_number(values: pa.Array, target: pa.DataType) -> Result:
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    if pa.types.is_floating(values.type):
+        # both casts round in silence: what does not come back as it was is refused
+        cast_values = _by_halving(values, target, lambda part: part.cast(target))
+        back = cast_values.values.cast(values.type)
+        differs = pc.and_not(pc.not_equal(back, values), pc.and_(pc.is_nan(back), pc.is_nan(values)))
+        bad = cast_values.bad | as_mask(differs)
+        return Result(_nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding")
+    if pa.types.is_integer(values.type) and pa.types.is_decimal(target):
+        wide = pa.decimal128(20, 0) if pa.types.is_unsigned_integer(values.type) else pa.decimal128(19, 0)
+        return _by_halving(values, target, lambda part: part.cast(wide).cast(target))
+    if pa.types.is_decimal(values.type) and pa.types.is_floating(target):
+        cast_values = _by_halving(values, target, lambda part: part.cast(target))
+        back = _by_halving(cast_values.values, values.type, lambda part: part.cast(values.type)).values
+        differs = pc.fill_null(pc.not_equal(back, values), pc.is_valid(values)) if len(values) else pc.is_null(values)
+        bad = as_mask(pc.and_(differs, pc.is_valid(values)))
+        return Result(_nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding")
+    return _by_halving(values, target, lambda part: part.cast(target))
+
+
+def _to_boolean(values: pa.Array) -> Result:
+    reason = "is neither 0 nor 1, true nor false"
+    if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
+        whole = _by_halving(values, pa.int64(), lambda part: part.cast(pa.int64()))
+        good = pc.is_in(whole.values, value_set=pa.array([0, 1], pa.int64()))
+        truth = pc.if_else(good, pc.equal(whole.values, 1), pa.scalar(None, pa.bool_()))
+    elif _is_text(values.type):
+        lower = pc.utf8_lower(values)
+        yes = pc.is_in(lower, value_set=pa.array(["true", "t", "1"], lower.type))
+        no = pc.is_in(lower, value_set=pa.array(["false", "f", "0"], lower.type))
+        good = pc.or_(yes, no)
+        truth = pc.if_else(good, yes, pa.scalar(None, pa.bool_()))
+    else:
+        return _by_halving(values, pa.bool_(), lambda part: part.cast(pa.bool_()))
+    bad = as_mask(pc.and_(pc.is_valid(values), pc.invert(good)))
+    return Result(truth, bad, reason)
+
+
+def _to_time(values: pa.Array, wanted: Cast) -> Result:
+    target = wanted.type
+    if _is_text(values.type) and wanted.format:
+        read = pc.strptime(values, format=wanted.format, unit="us", error_is_null=True)
+        bad = as_mask(pc.and_(pc.is_valid(values), pc.is_null(read)))
+        after = _to_time(read, Cast(target, "plain", wanted.time_zone, wanted.ambiguous, wanted.nonexistent))
+        return Result(after.values, bad | after.bad, f"does not look like {wanted.format}" if bad.any() else after.reason)
+    if _is_text(values.type) and pa.types.is_timestamp(target) and wanted.time_zone:
+        naive = _by_halving(values, pa.timestamp("us"), lambda part: part.cast(pa.timestamp("us")))
+        after = _to_time(naive.values, wanted)
+        return Result(after.values, naive.bad | after.bad, naive.reason if naive.bad.any() else after.reason)
+    if pa.types.is_date(values.type) and pa.types.is_timestamp(target):
+        values = values.cast(pa.timestamp("us"))
+    if pa.types.is_timestamp(values.type) and pa.types.is_timestamp(target):
+        if values.type.tz is None and target.tz is not None:
+            return _localize(values, wanted)
+        if values.type.tz is not None and target.tz is None:
+            local = pc.local_timestamp(values.cast(pa.timestamp("us", wanted.time_zone or "UTC")))
+            return _good(local.cast(target))
+    return _by_halving(values, target, lambda part: part.cast(target))
+
+
+def _localize(values: pa.Array, wanted: Cast) -> Result:
+    """Local times to instants; those that a clock change repeats or skips are faults unless told otherwise."""
+    zone = wanted.time_zone or "UTC"
+    micros = values.cast(pa.timestamp("us"))
+
+    def resolve(ambiguous: str, nonexistent: str) -> pa.Array:
+        return pc.assume_timezone(micros, zone, ambiguous=ambiguous, nonexistent=nonexistent).cast(wanted.type)
+
+    early, late = resolve("earliest", "earliest"), resolve("latest", "latest")
+    unsure = as_mask(pc.not_equal(early, late))
+    if not unsure.any():
+        return _good(early)
+    # a skipped time has no two readings of its own: choosing the later offset moves it across the gap
+    repeated = unsure & as_mask(pc.equal(pc.local_timestamp(early.cast(pa.timestamp("us", zone))), micros))
+    skipped = unsure & ~repeated
+    chosen = early
+    for mask, choice in ((repeated, wanted.ambiguous), (skipped, wanted.nonexistent)):
+        if choice == "latest":
+            chosen = pc.if_else(pa.array(mask), late, chosen)
+    bad = (repeated & (wanted.ambiguous == "fault")) | (skipped & (wanted.nonexistent == "fault"))
+    reasons = [
+        f"local time occurs twice in {zone}" if bool((bad & repeated).any()) else "",
+        f"local time does not exist in {zone}" if bool((bad & skipped).any()) else "",
+    ]
+    return Result(_nulled(chosen, bad), bad, " or ".join(reason for reason in reasons if reason))
+
+
+def _to_decimal_text(values: pa.Array) -> Result:
+    if pa.types.is_decimal(values.type):
+        return _good(_decimal_text(values, trim=True))
+    text = contiguous(as_text(values))
+    number = pc.match_substring_regex(text, r"^([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[Nn]a[Nn]|-?[Ii]nf(inity)?)$")
+    bad = as_mask(pc.and_(pc.is_valid(text), pc.invert(number)))
+    text = _nulled(text, bad)
+    if pc.any(pc.match_substring_regex(text, "^[^nN]*[eE+]")).as_py():
+        # rare: a sign or an exponent written out in full, so that one number has one text
+        plain = [v if v is None or not set(v) & set("eE+") else format(Decimal(v), "f") for v in text.to_pylist()]
+        text = pa.array(plain, pa.string())
+    text = pc.if_else(pc.match_substring(text, "."), pc.replace_substring_regex(text, r"\.?0+$", ""), text)
+    return Result(text, bad, "is not a number")
+
+
+def _decimal_text(values: pa.Array, *, trim: bool) -> pa.Array:
+    text = values.cast(pa.string())
+    if values.type.scale > 0 and pc.any(pc.match_substring(text, "E")).as_py():
+        # Arrow writes small numbers with an exponent; Python's 'f' format does not
+        text = pa.array([None if v is None else format(v, "f") for v in values.to_pylist()], pa.string())
+    if trim and values.type.scale > 0:
+        text = pc.replace_substring_regex(text, r"\.?0+$", "")
+    return text
+
+
+def _to_uuid(values: pa.Array) -> Result:
+    lower = pc.utf8_lower(values.cast(pa.string()))
+    good = pc.match_substring_regex(lower, _UUID)
+    bad = as_mask(pc.and_(pc.is_valid(lower), pc.invert(good)))
+    return Result(_nulled(lower, bad), bad, "is not a UUID")
+
+
+def _all_fractions(text: pa.Array) -> bool:
+    return bool(pc.all(pc.match_substring(text, ".")).as_py())
+
+
+def _infinity_text(values: pa.Array, text: pa.Array, infinity: int, number: pa.DataType) -> pa.Array:
+    raw = values.cast(number)
+    if not pc.any(pc.equal(pc.abs(raw), infinity)).as_py():
+        return text
+    text = pc.if_else(pc.equal(raw, infinity), pa.scalar("infinity"), text)
+    return pc.if_else(pc.equal(raw, -infinity), pa.scalar("-infinity"), text)
+
+
+def _nulled(values: pa.Array, bad: Mask) -> pa.Array:
+    return pc.if_else(pa.array(bad), pa.scalar(None, values.type), values) if bad.any() else values

@@ -1,0 +1,423 @@
+"""From source rows to target rows: renames, expressions, casts, value maps, constants, lookups and functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import casts, expressions, keys
+from transforms.casts import Cast
+from transforms.keys import Mask, as_mask, contiguous
+from transforms.vocabulary import INVALID, ColumnShape, DataError, Key, SpecError
+
+REJECTED = pa.schema([("reason", pa.string()), ("column", pa.string()), ("key", pa.string()), ("value", pa.string()), ("source", pa.string())])
+"""Why rows were set aside: the reason, the target column, the key as JSON array, the value, the source row as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUuid:
+    """A UUID made from the key: the same key always gives the same UUID."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """`take` from the row of `table` whose columns equal the source's; `match` is (looked-up column, source column).
+
+    `name` finds the rows in the lookups given to `map_rows`. A match with a null in it gives null and misses nothing.
+    """
+
+    name: str
+    match: tuple[tuple[str, str], ...]
+    take: str
+    missing: Literal["null", "quarantine", "fail"] = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A pandas function of the named source columns: a DataFrame in, a Series of the same length out."""
+
+    call: Callable[[pd.DataFrame], pd.Series[Any]]
+    columns: tuple[str, ...]
+    name: str = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Replace each value by another. `otherwise` is what to do with values not listed: "error", "keep" or "literal"."""
+
+    pairs: tuple[tuple[Any, Any], ...]
+    otherwise: Literal["error", "keep", "literal"] = "error"
+    literal: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMapping:
+    """How one target column is made. `written` is false for columns that the target computes itself."""
+
+    shape: ColumnShape
+    origin: Rename | Expression | Constant | KeyUuid | LookUp | Function
+    cast: Cast | None = None
+    values: Values | None = None
+    written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """How rows of one target table are made. Surrogate numbers are not made here: they need the target's rows."""
+
+    table: str
+    key: Key
+    columns: tuple[ColumnMapping, ...]
+    on_invalid: Literal["quarantine", "fail"] = "quarantine"
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([pa.field(column.shape.name, column.shape.type) for column in self.columns])
+
+
+@dataclass(frozen=True, slots=True)
+class LookupRows:
+    """What a lookup may find: `rows` as they will be, and `quarantined` rows, which will not be there."""
+
+    rows: pa.Table
+    quarantined: pa.Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Rows ready to be compared, and the rejected ones: `rejected` says why (REJECTED), `rejected_rows` holds what
+    could be mapped of them, row by row alongside."""
+
+    rows: pa.Table
+    rejected: pa.Table
+    rejected_rows: pa.Table
+
+
+@dataclass(slots=True)
+class _Faults:
+    """The first fault of each row, collected column by column."""
+
+    size: int
+    which: npt.NDArray[np.int32] = field(init=False)
+    reasons: list[tuple[str, str, pa.Array | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.which = np.full(self.size, -1, dtype=np.int32)
+
+    def add(self, bad: Mask, column: str, reason: str, values: pa.Array | None = None) -> None:
+        fresh = bad & (self.which < 0)
+        if fresh.any():
+            self.which[fresh] = len(self.reasons)
+            self.reasons.append((column, reason, values))
+
+
+def map_rows(rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, LookupRows]) -> Mapped:
+    """Map a batch of source rows.
+
+    In: the source columns that the mapping reads, perhaps with INVALID beside them.
+    Out: `mapping.schema`, in the order of the rows; every row is in `rows` or in `rejected`, never in both.
+    Errors: DataError for the first bad row where the mapping says `fail`; SpecError where the mapping is wrong for
+        every row, or a lookup matches twice.
+    """
+    faults = _Faults(rows.num_rows)
+    if INVALID in rows.column_names:
+        reason = contiguous(rows.column(INVALID))
+        for text in pc.unique(reason.drop_null()).to_pylist():
+            faults.add(as_mask(pc.equal(reason, text)), "", text)
+        rows = rows.drop_columns([INVALID])
+
+    evaluated = _expressions(rows, mapping, faults)
+    made: dict[str, pa.Array] = {}
+    for column in mapping.columns:
+        if not isinstance(column.origin, KeyUuid):
+            made[column.shape.name] = _column(rows, column, evaluated, lookups, faults, mapping)
+    for column in mapping.columns:
+        if isinstance(column.origin, KeyUuid):
+            made[column.shape.name] = _key_uuid(made, mapping.key)
+    result = pa.table([made[name] for name in mapping.schema.names], schema=mapping.schema)
+
+    faults.add(keys.null_keys(result, mapping.key), ", ".join(mapping.key), "null in the key")
+    if not faults.reasons:
+        return Mapped(result, REJECTED.empty_table(), result.slice(0, 0))
+    bad = faults.which >= 0
+    rejected = _rejected(rows.filter(pa.array(bad)), result.filter(pa.array(bad)), faults, mapping)
+    if mapping.on_invalid == "fail":
+        first = rejected.slice(0, 1).to_pylist()[0]
+        value = "" if first["value"] is None else f" value {first['value']!r}"
+        raise DataError(
+            f"{mapping.table}.{first['column']} key {first['key']}:{value} {first['reason']}; {rejected.num_rows} such rows here. "
+            f"Fix: mend the source rows, or set `on_invalid: quarantine`."
+        )
+    return Mapped(result.filter(pa.array(~bad)), rejected, result.filter(pa.array(bad)))
+
+
+def without_duplicates(mapped: Mapped, mapping: TableMapping, *, rejected_too: bool = True) -> Mapped:
+    """Reject every row whose key another row of the window has too, since nobody can say which one is right.
+
+    The source image of such a row is its mapped image: the batches are gone by then.
+    """
+    rows = mapped.rows
+    twice = keys.duplicates(rows, mapping.key)
+    if rejected_too and mapped.rejected_rows.num_rows and rows.num_rows:
+        whole = mapped.rejected_rows.filter(pa.array(~keys.null_keys(mapped.rejected_rows, mapping.key)))
+        if whole.num_rows:
+            twice = twice | keys.contained(rows, whole, mapping.key)
+    if not twice.any():
+        return mapped
+    bad = rows.filter(pa.array(twice))
+    reason = f"duplicate key: several source rows map to one {mapping.table}"
+    if mapping.on_invalid == "fail":
+        raise DataError(
+            f"{mapping.table} key {expressions.as_json_keys(bad.slice(0, 1), mapping.key)[0].as_py()}: {reason}. "
+            f"Fix: mend the source rows, choose a longer key, or set `on_invalid: quarantine`."
+        )
+    count = bad.num_rows
+    info = pa.table(
+        [
+            pa.array([reason] * count, pa.string()),
+            pa.array([", ".join(mapping.key)] * count, pa.string()),
+            expressions.as_json_keys(bad, mapping.key).cast(pa.string()),
+            pa.nulls(count, pa.string()),
+            expressions.as_json(bad).cast(pa.string()),
+        ],
+        schema=REJECTED,
+    )
+    return Mapped(
+        rows.filter(pa.array(~twice)),
+        pa.concat_tables([mapped.rejected, info]),
+        pa.concat_tables([mapped.rejected_rows, bad]),
+    )
+
+
+def _expressions(rows: pa.Table, mapping: TableMapping, faults: _Faults) -> dict[str, pa.Array]:
+    """All expressions in one pass; one by one where a row cannot be evaluated."""
+    wanted = {c.shape.name: c.origin.sql for c in mapping.columns if isinstance(c.origin, Expression)}
+    if not wanted:
+        return {}
+    try:
+        together = expressions.select(rows, wanted)
+        return {name: contiguous(together.column(name)) for name in wanted}
+    except Exception:  # noqa: BLE001, S110 - which expression, and which rows, is found below
+        pass
+    evaluated: dict[str, pa.Array] = {}
+    for name, sql in wanted.items():
+        values, bad = expressions.evaluate(rows, name, sql)
+        evaluated[name] = contiguous(values)
+        for reason in sorted(set(bad.values())):
+            mask = np.zeros(rows.num_rows, dtype=bool)
+            mask[[row for row, why in bad.items() if why == reason]] = True
+            faults.add(mask, name, reason)
+    return evaluated
+
+
+def _column(
+    rows: pa.Table,
+    column: ColumnMapping,
+    evaluated: Mapping[str, pa.Array],
+    lookups: Mapping[str, LookupRows],
+    faults: _Faults,
+    mapping: TableMapping,
+) -> pa.Array:
+    name, shape = column.shape.name, column.shape
+    match column.origin:
+        case Rename(source):
+            values = contiguous(rows.column(source))
+        case Expression():
+            values = evaluated[name]
+        case Constant(value):
+            values = _constant(value, rows.num_rows, shape)
+        case LookUp() as lookup:
+            values = _look_up(rows, lookup, lookups[lookup.name], name, faults, mapping)
+        case Function() as function:
+            values = _call(rows, function, name)
+        case KeyUuid():
+            raise AssertionError("UUIDs are made from the finished key")
+    if column.values is not None:
+        values = _replace(values, column.values, shape, faults)
+    if column.cast is not None:
+        values = _checked(values, column.cast, name, faults)
+    values = _checked(values, Cast(shape.type, shape.meaning), name, faults)
+    for bad, reason in casts.misfits(values, shape, written=column.written):
+        faults.add(bad, name, reason, values)
+    return values
+
+
+def _checked(values: pa.Array, wanted: Cast, name: str, faults: _Faults) -> pa.Array:
+    result = casts.cast(values, wanted)
+    faults.add(result.bad, name, result.reason, values)
+    return result.values
+
+
+def _constant(value: Any, size: int, shape: ColumnShape) -> pa.Array:
+    if value is None:
+        return pa.nulls(size, shape.type)
+    return pa.repeat(pa.scalar(value), size)
+
+
+def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: _Faults) -> pa.Array:
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    listed = [old for old, _ in replacing.pairs if old is not None]
+    if len({bool(isinstance(old, str)) for old in listed}) > 1 or (listed and isinstance(listed[0], str) and not pa.types.is_string(values.type)):
+        looked_in, old_values = casts.as_text(values), pa.array([str(old) for old in listed], pa.string())
+    else:
+        looked_in, old_values = values, pa.array(listed, values.type)
+    news = pa.array([new for old, new in replacing.pairs if old is not None])
+    at = pc.index_in(looked_in, value_set=old_values) if len(old_values) else pa.nulls(len(values), pa.int32())
+    replaced = news.take(at) if len(news) else pa.nulls(len(values), shape.type)
+    unlisted = pc.and_(pc.is_null(at), pc.is_valid(values))
+    if any(old is None for old, _ in replacing.pairs):
+        for_null = next(new for old, new in replacing.pairs if old is None)
+        replaced = pc.if_else(pc.is_null(values), pa.scalar(for_null, replaced.type), replaced)
+    if replacing.otherwise == "error":
+        faults.add(as_mask(unlisted), shape.name, "is not listed in the value map, which has no default", values)
+    elif replacing.otherwise == "literal":
+        replaced = pc.if_else(unlisted, pa.scalar(replacing.literal, replaced.type if len(news) else None), replaced)
+    else:
+        replaced = pc.if_else(unlisted, values.cast(replaced.type), replaced)
+    return contiguous(replaced)
+
+
+def _look_up(
+    rows: pa.Table, lookup: LookUp, found: LookupRows, column: str, faults: _Faults, mapping: TableMapping
+) -> pa.Array:
+    names = [f"k{i}" for i in range(len(lookup.match))]
+    looked = found.rows.select([name for name, _ in lookup.match]).rename_columns(names)
+    asked = _as_asked(rows, lookup, looked.schema, names, column, faults)
+    known = ~keys.null_keys(asked, tuple(names))
+    usable = np.flatnonzero(~keys.null_keys(looked, tuple(names)))
+    place = np.full(rows.num_rows, -1, dtype=np.int64)
+    if known.any() and len(usable):
+        left, right = keys.codes([asked.filter(pa.array(known)), looked.take(pa.array(usable))], tuple(names))
+        size = int(max(left.max(), right.max())) + 1
+        times = np.bincount(right, minlength=size)
+        if (times[left] > 1).any():
+            row = int(np.flatnonzero(known)[np.flatnonzero(times[left] > 1)[0]])
+            value = ", ".join(repr(asked.column(name)[row].as_py()) for name in names)
+            raise SpecError(
+                f"{mapping.table}.{column}: the lookup into {lookup.name} matches more than one row for "
+                f"({', '.join(name for name, _ in lookup.match)}) = ({value}). Fix: match on columns that are unique there."
+            )
+        at = np.full(size, -1, dtype=np.int64)
+        at[right] = usable
+        place[known] = at[left]
+    missed = known & (place < 0)
+    if missed.any():
+        missed = _miss(rows, asked, lookup, found, tuple(names), missed, column, faults, mapping)
+    taken = contiguous(found.rows.column(lookup.take))
+    return taken.take(pa.array(place, mask=place < 0))
+
+
+def _as_asked(
+    rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str], column: str, faults: _Faults
+) -> pa.Table:
+    """The source's match columns in the types of the looked-up ones; a value that cannot be cast is a fault."""
+    columns = []
+    for name, (_, source) in zip(names, lookup.match, strict=True):
+        columns.append(_checked(contiguous(rows.column(source)), Cast(looked.field(name).type), column, faults))
+    return pa.table(columns, names=names)
+
+
+def _miss(
+    rows: pa.Table,
+    asked: pa.Table,
+    lookup: LookUp,
+    found: LookupRows,
+    names: Key,
+    missed: Mask,
+    column: str,
+    faults: _Faults,
+    mapping: TableMapping,
+) -> Mask:
+    """Set aside rows that a lookup found nothing for. A quarantined parent takes its children along, whatever
+    `missing` says: a null there would lose the reference for good."""
+    values = casts.as_text(contiguous(rows.column(lookup.match[0][1])))
+    parents = found.quarantined
+    if parents is not None and parents.num_rows:
+        away = parents.select([name for name, _ in lookup.match]).rename_columns(list(names))
+        away = away.filter(pa.array(~keys.null_keys(away, names)))
+        orphaned = missed.copy()
+        orphaned[missed] = keys.contained(asked.filter(pa.array(missed)), away, names)
+        faults.add(orphaned, column, f"its {lookup.name} is in quarantine", values)
+        missed = missed & ~orphaned
+    reason = f"no {lookup.name} has this {', '.join(name for name, _ in lookup.match)}"
+    if lookup.missing == "quarantine":
+        faults.add(missed, column, reason, values)
+    elif lookup.missing == "fail" and missed.any():
+        row = int(np.flatnonzero(missed)[0])
+        raise DataError(
+            f"{mapping.table}.{column}: {reason}: {values[row].as_py()!r}. "
+            f"Fix: add the row there, or set `missing: null` or `missing: quarantine`."
+        )
+    return missed
+
+
+def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
+    frame = rows.select(list(function.columns)).to_pandas(types_mapper=pd.ArrowDtype)
+    try:
+        answer = function.call(frame)
+    except Exception as error:
+        raise DataError(f"Column {column}: {function.name} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(answer, pd.Series) or len(answer) != rows.num_rows:
+        got = f"a Series of {len(answer)}" if isinstance(answer, pd.Series) else f"a {type(answer).__name__}"
+        raise DataError(f"Column {column}: {function.name} gave {got} for {rows.num_rows} rows. Fix: return one value a row.")
+    array = pa.Array.from_pandas(answer)
+    return contiguous(array)
+
+
+def _key_uuid(made: Mapping[str, pa.Array], key: Key) -> pa.Array:
+    """A version-8 UUID from the MD5 of the key as a JSON array; null where the key has a null."""
+    table = pa.table({name: made[name] for name in key})
+    hashed = expressions.select(pa.table({"key": expressions.as_json_keys(table, key)}), {"uuid": _UUID_SQL}).column(0)
+    values = contiguous(hashed).cast(pa.string())
+    return pc.if_else(pa.array(keys.null_keys(table, key)), pa.scalar(None, pa.string()), values)
+
+
+_UUID_SQL = (
+    "substr(md5(key), 1, 8) || '-' || substr(md5(key), 9, 4) || '-8' || substr(md5(key), 14, 3) || '-a' || "
+    "substr(md5(key), 18, 3) || '-' || substr(md5(key), 21, 12)"
+)
+
+
+def _rejected(source: pa.Table, mapped: pa.Table, faults: _Faults, mapping: TableMapping) -> pa.Table:
+    which = faults.which[faults.which >= 0]
+    rows = np.flatnonzero(faults.which >= 0)
+    values: list[str | None] = []
+    for row, number in zip(rows, which, strict=True):  # only the rejected rows
+        given = faults.reasons[number][2]
+        values.append(None if given is None or not given[int(row)].is_valid else casts.as_text(given.slice(int(row), 1))[0].as_py())
+    reasons = pa.array([reason for _, reason, _ in faults.reasons], pa.string())
+    columns = pa.array([column for column, _, _ in faults.reasons], pa.string())
+    at = pa.array(which)
+    return pa.table(
+        [
+            reasons.take(at),
+            columns.take(at),
+            expressions.as_json_keys(mapped, mapping.key).cast(pa.string()),
+            pa.array(values, pa.string()),
+            expressions.as_json(source).cast(pa.string()),
+        ],
+        schema=REJECTED,
+    )
