@@ -136,7 +136,8 @@ def as_text(values: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind):
         plain = values.cast(pa.timestamp("us")) if kind.tz is None else values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         text = plain.cast(pa.string())
-        text = pc.replace_substring_regex(text, r"\.?0+$", "") if len(text) and _all_fractions(text) else text
+        text = pc.replace_substring_regex(text, r"(\.\d*[1-9])0+$", r"\1")
+        text = pc.replace_substring_regex(text, r"\.0+$", "")
         text = text if kind.tz is None else pc.binary_join_element_wise(text, pa.scalar("+00"), "")
         return _infinity_text(values, text, TIMESTAMP_INFINITY, pa.int64())
     if pa.types.is_date(kind):
@@ -334,10 +335,6 @@ def _to_uuid(values: pa.Array) -> Result:
     good = pc.match_substring_regex(lower, _UUID)
     bad = as_mask(pc.and_(pc.is_valid(lower), pc.invert(good)))
     return Result(_nulled(lower, bad), bad, "is not a UUID")
-
-
-def _all_fractions(text: pa.Array) -> bool:
-    return bool(pc.all(pc.match_substring(text, ".")).as_py())
 
 
 def _infinity_text(values: pa.Array, text: pa.Array, infinity: int, number: pa.DataType) -> pa.Array:

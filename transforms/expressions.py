@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 
@@ -71,6 +72,39 @@ def check(rows: pa.Schema, name: str, sql: str) -> pa.DataType:
         raise SpecError(f"Expression {sql!r} looks at other rows. Fix: use an expression of a single row.")
     kind: pa.DataType = result.schema.field(name).type
     return kind
+
+
+def columns(sql: str) -> set[str]:
+    """The columns that an expression names; SpecError where it cannot be parsed."""
+    try:
+        answer = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT {sql}"]).fetchall()  # noqa: S608
+    except duckdb.Error as error:
+        raise SpecError(_first_line(error)) from error
+    tree = json.loads(answer[0][0])
+    if tree.get("error"):
+        raise SpecError(f"Expression {sql!r} cannot be parsed: {tree.get('error_message', '')}".strip())
+    found: set[str] = set()
+    lambdas: set[str] = set()
+
+    def walk(node: object) -> None:
+        if isinstance(node, list):
+            for item in node:
+                walk(item)
+        elif isinstance(node, dict):
+            if node.get("class") == "COLUMN_REF":
+                found.add(str(node["column_names"][-1]))
+            if node.get("class") == "LAMBDA":
+                walk_lambda(node)
+            for item in node.values():
+                walk(item)
+
+    def walk_lambda(node: dict[str, object]) -> None:
+        left = node.get("lhs")
+        if isinstance(left, dict) and left.get("class") == "COLUMN_REF":
+            lambdas.update(str(name) for name in left.get("column_names", []))
+
+    walk(tree)
+    return found - lambdas
 
 
 def evaluate(rows: pa.Table, name: str, sql: str) -> tuple[pa.ChunkedArray, dict[int, str]]:

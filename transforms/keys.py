@@ -123,7 +123,7 @@ def contained(table: pa.Table, other: pa.Table, key: Key) -> Mask:
 
 def ascending(table: pa.Table, key: Key) -> pa.Table:
     """The table in ascending key order: text by its UTF-8 bytes, tuples column by column, nulls first."""
-    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in key], null_placement="at_start")
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending", "at_start") for name in key])
     return table.take(order)
 
 

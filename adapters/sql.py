@@ -1,0 +1,356 @@
+"""What SQL engines share: statements from relations and windows, DDL from shapes, reflection, staged changes, masking.
+
+Statements are SQLAlchemy Core; identifiers are always quoted and values are always bind parameters, which `bound`
+hands to a driver and `rendered` writes out as literals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, Literal
+from urllib.parse import quote, quote_plus
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from transforms.vocabulary import ColumnRange, ColumnShape, ForeignKey, Key, KeyRange, Relation, TableName, TableShape
+
+Engine = Literal["postgresql", "sqlite", "duckdb"]
+Expression = sa.ColumnElement[Any]
+
+MARKER: Final = "syncline_marker"
+"""The table of applied windows in the target's default schema; adapters leave it out of `tables`."""
+
+
+@cache
+def dialect_of(engine: Engine) -> sa.Dialect:
+    """How an engine spells SQL: DuckDB as PostgreSQL with $1 parameters, SQLite with ?, PostgreSQL with %(name)s."""
+    if engine == "sqlite":
+        lite: sa.Dialect = sqlite.dialect(paramstyle="qmark")
+        return lite
+    if engine == "duckdb":
+        return _standard_strings(postgresql.dialect, paramstyle="numeric_dollar")
+    return _standard_strings(postgresql.psycopg.dialect)
+
+
+def _standard_strings(make: Callable[..., Any], **options: Any) -> sa.Dialect:
+    """A dialect in whose literals a backslash stands for itself; SQLAlchemy learns that only by connecting."""
+    made = make(**options)
+    made._backslash_escapes = False
+    dialect: sa.Dialect = made
+    return dialect
+
+
+def bound(statement: sa.ClauseElement, dialect: sa.Dialect) -> tuple[str, Any]:
+    """The statement and its parameters: a tuple for positional styles, a dict for named ones."""
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    assert isinstance(compiled, SQLCompiler)
+    values = compiled.params
+    if compiled.positiontup is not None:
+        return str(compiled), tuple(values[name] for name in compiled.positiontup)
+    return str(compiled), dict(values)
+
+
+def rendered(statement: sa.ClauseElement, dialect: sa.Dialect) -> str:
+    """The statement with every value written out as a quoted literal. For drivers that do not double percent signs."""
+    return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def quoted(name: str) -> sa.quoted_name:
+    """An identifier that is always quoted and never folded."""
+    return sa.quoted_name(name, quote=True)
+
+
+def column(name: str, type_: sa.types.TypeEngine[Any] | None = None) -> sa.ColumnClause[Any]:
+    return sa.column(quoted(name), type_)
+
+
+def table(name: TableName, columns: Sequence[str] = ()) -> sa.TableClause:
+    """A table by name, without any catalog look-up."""
+    schema = quoted(name.schema) if name.schema else None
+    return sa.table(quoted(name.name), *(column(each) for each in columns), schema=schema)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """How a column is compared and ordered: its expression, and what a value must become to be compared with it."""
+
+    expression: Expression
+    bind: Callable[[Any], Expression] = sa.literal
+    nullable: bool = True
+
+
+def source(relation: Relation) -> sa.FromClause:
+    """What a relation reads from: its table, or its trusted query as a subquery."""
+    if relation.table is not None:
+        return table(relation.table)
+    query = (relation.query or "").strip().rstrip(";")
+    return _trusted(query + "\n").columns().subquery(quoted("relation"))
+
+
+def _trusted(text: str) -> sa.TextClause:
+    """Trusted SQL as it stands, without parameters of its own.
+
+    Callers end it with a line break, which keeps a trailing comment from swallowing the closing parenthesis.
+    """
+    return sa.text(text.replace(":", r"\:"))
+
+
+def select(
+    relation: Relation,
+    columns: Sequence[Expression],
+    *,
+    key: Sequence[Operand] = (),
+    within: KeyRange = KeyRange(),
+    ranges: Sequence[tuple[Operand, ColumnRange]] = (),
+    ordered: bool = True,
+    row_values: bool = True,
+) -> sa.Select[Any]:
+    """SELECT `columns` of a relation inside a key window and column ranges, ascending by `key` with nulls first."""
+    statement = sa.select(*columns).select_from(source(relation))
+    if relation.where:
+        statement = statement.where(_trusted(f"({relation.where}\n)"))
+    for clause in (*in_window(key, within, row_values=row_values), *in_ranges(ranges)):
+        statement = statement.where(clause)
+    if ordered and key:
+        statement = statement.order_by(*ordering(key, within))
+    return statement
+
+
+def ordering(key: Sequence[Operand], within: KeyRange = KeyRange()) -> list[Expression]:
+    """Ascending by key. Nulls come first, said only where there can be any: an index serves the plain order."""
+    return [
+        each.expression.asc().nulls_first() if each.nullable and within.nulls else each.expression.asc() for each in key
+    ]
+
+
+def in_window(key: Sequence[Operand], within: KeyRange, *, row_values: bool = True) -> list[Expression]:
+    """The clauses that keep the rows of one window.
+
+    A row with a null anywhere in its key is in the window where `within.nulls` is set, and only there: windows
+    that cut up a range, one of them with nulls, hold every row once.
+    `row_values`: say `(a, b) >= (x, y)`, which an index serves; otherwise spell the comparison out.
+    """
+    clauses: list[Expression] = []
+    if within.start is not None:
+        clauses.append(_compare(key, within.start, from_start=True, row_values=row_values))
+    if within.stop is not None:
+        clauses.append(_compare(key, within.stop, from_start=False, row_values=row_values))
+    nullable = [each.expression for each in key if each.nullable]
+    if not nullable or (within.nulls and not clauses):
+        return clauses
+    if not within.nulls:
+        return [*clauses, *(each.is_not(None) for each in nullable)]
+    # `OR any IS NULL` also takes in the rows that a tuple comparison answers with unknown.
+    return [sa.or_(sa.and_(*clauses), *(each.is_(None) for each in nullable))]
+
+
+def _compare(key: Sequence[Operand], values: Sequence[Any], *, from_start: bool, row_values: bool) -> Expression:
+    sides = [(each.expression, each.bind(value)) for each, value in zip(key, values, strict=True)]
+    if len(sides) == 1:
+        left, right = sides[0]
+        return left >= right if from_start else left < right
+    if row_values:
+        mine, theirs = sa.tuple_(*(left for left, _ in sides)), sa.tuple_(*(right for _, right in sides))
+        return mine >= theirs if from_start else mine < theirs
+    (left, right), *rest = reversed(sides)
+    clause: Expression = left >= right if from_start else left < right
+    for left, right in rest:
+        beyond = left > right if from_start else left < right
+        clause = sa.or_(beyond, sa.and_(left == right, clause))
+    return clause
+
+
+def in_ranges(ranges: Sequence[tuple[Operand, ColumnRange]]) -> list[Expression]:
+    """The clauses that keep the rows inside every range; a null value is outside."""
+    clauses: list[Expression] = []
+    for operand, each in ranges:
+        if each.start is not None:
+            clauses.append(operand.expression >= operand.bind(each.start))
+        if each.stop is not None:
+            clauses.append(operand.expression < operand.bind(each.stop))
+        if each.start is None and each.stop is None:
+            clauses.append(operand.expression.is_not(None))
+    return clauses
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# DDL
+
+
+def marker_table(schema: str | None = None) -> sa.Table:
+    """The windows that are in: written in the transaction that writes their rows."""
+    return sa.Table(
+        quoted(MARKER),
+        sa.MetaData(),
+        sa.Column("migration", sa.Text, nullable=False),
+        sa.Column("plan", sa.Text, primary_key=True),
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column("window_no", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("phase", sa.Text, primary_key=True),
+        sa.Column("applied_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.current_timestamp()),
+        schema=quoted(schema) if schema else None,
+    )
+
+
+def column_type(column: ColumnShape, engine: Engine) -> sa.types.TypeEngine[Any]:
+    """The engine's type for a travel type and its meaning; text where the engine has no exact type for it."""
+    travel = column.type
+    whole: dict[pa.DataType, sa.types.TypeEngine[Any]] = {
+        pa.int8(): sa.SmallInteger(),
+        pa.int16(): sa.SmallInteger(),
+        pa.uint8(): sa.SmallInteger(),
+        pa.int32(): sa.Integer(),
+        pa.uint16(): sa.Integer(),
+        pa.int64(): sa.BigInteger(),
+        pa.uint32(): sa.BigInteger(),
+        pa.uint64(): sa.Numeric(20, 0),
+        pa.float32(): sa.REAL(),
+        pa.float64(): sa.Double(),
+        pa.bool_(): sa.Boolean(),
+        pa.date32(): sa.Date(),
+    }
+    if travel in whole:
+        integer = pa.types.is_integer(travel) and engine == "sqlite" and travel != pa.uint64()
+        return sa.Integer() if integer else whole[travel]
+    if pa.types.is_decimal(travel):
+        wide = engine == "duckdb" and travel.precision > 38
+        return sa.Text() if wide else sa.Numeric(travel.precision, travel.scale)
+    if pa.types.is_timestamp(travel):
+        return sa.DateTime(timezone=travel.tz is not None)
+    if pa.types.is_time(travel):
+        return sa.Time()
+    if pa.types.is_binary(travel) or pa.types.is_large_binary(travel):
+        return postgresql.BYTEA() if engine == "postgresql" else sa.BLOB()
+    return _text_type(column, engine)
+
+
+def _text_type(column: ColumnShape, engine: Engine) -> sa.types.TypeEngine[Any]:
+    if engine == "postgresql" and column.meaning == "decimal":
+        return sa.Numeric()
+    if engine != "sqlite" and column.meaning == "uuid":
+        return sa.Uuid(as_uuid=False)
+    if column.meaning == "json":
+        return postgresql.JSONB() if engine == "postgresql" else sa.JSON()
+    if column.meaning == "plain" and column.length:
+        return sa.CHAR(column.length) if column.padded else sa.String(column.length)
+    return sa.Text()
+
+
+def new_table(
+    shape: TableShape,
+    engine: Engine,
+    *,
+    type_of: Callable[[ColumnShape, Engine], sa.types.TypeEngine[Any]] = column_type,
+    identity_default: str | None = None,
+) -> sa.Table:
+    """The table to create for a shape: an identity column is its primary key, and its own key is unique.
+
+    `identity_default` is the SQL default of an identity column, where the engine has no identity columns (DuckDB).
+    """
+    identities = tuple(each.name for each in shape.columns if each.identity)
+    primary = identities[:1] or shape.primary_key
+    columns = []
+    for each in shape.columns:
+        extra: list[sa.schema.SchemaItem] = []
+        if each.name in identities and engine == "postgresql":
+            extra.append(sa.Identity(always=False))
+        columns.append(
+            sa.Column(
+                quoted(each.name),
+                type_of(each, engine),
+                *extra,
+                nullable=each.nullable and each.name not in primary,
+                autoincrement=each.name in identities and engine != "duckdb",
+                server_default=sa.text(identity_default) if each.name in identities and identity_default else None,
+            )
+        )
+    metadata = sa.MetaData()
+    schema = quoted(shape.name.schema) if shape.name.schema else None
+    created = sa.Table(quoted(shape.name.name), metadata, *columns, schema=schema)
+    if primary:
+        created.append_constraint(sa.PrimaryKeyConstraint(*(created.c[name] for name in primary)))
+    uniques = {frozenset(shape.primary_key), *shape.uniques} - {frozenset(primary), frozenset()}
+    for unique in sorted(sorted(each) for each in uniques):
+        created.append_constraint(sa.UniqueConstraint(*(created.c[name] for name in shape.names if name in unique)))
+    for foreign in shape.foreign_keys:
+        _refer(created, foreign)
+    return created
+
+
+def _refer(created: sa.Table, foreign: ForeignKey) -> None:
+    """Add a foreign key; the table it refers to is named, not looked up."""
+    schema = quoted(foreign.refers.schema) if foreign.refers.schema else None
+    there = sa.Table(quoted(foreign.refers.name), created.metadata, schema=schema, keep_existing=True)
+    for name in foreign.refers_columns:
+        if name not in there.c:
+            there.append_column(sa.Column(quoted(name), sa.Integer))
+    refers = [there.c[name] for name in foreign.refers_columns]
+    created.append_constraint(sa.ForeignKeyConstraint([created.c[name] for name in foreign.columns], refers))
+
+
+def create_statement(created: sa.Table, dialect: sa.Dialect, *, if_not_exists: bool = False) -> str:
+    """CREATE TABLE, as one statement."""
+    return str(CreateTable(created, if_not_exists=if_not_exists).compile(dialect=dialect)).strip()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reflection
+
+
+def reflect_keys(
+    inspector: sa.Inspector, name: TableName
+) -> tuple[Key, frozenset[frozenset[str]], tuple[ForeignKey, ...]]:
+    """Primary key, what is unique (constraints, and indexes over plain columns of all rows) and foreign keys."""
+    primary = tuple(inspector.get_pk_constraint(name.name, name.schema)["constrained_columns"])
+    uniques = {frozenset(primary)} if primary else set()
+    uniques.update(frozenset(each["column_names"]) for each in inspector.get_unique_constraints(name.name, name.schema))
+    for index in inspector.get_indexes(name.name, name.schema):
+        partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
+        if index["unique"] and not partial and None not in index["column_names"]:
+            uniques.add(frozenset(str(each) for each in index["column_names"]))
+    foreign = []
+    for each in inspector.get_foreign_keys(name.name, name.schema):
+        refers = TableName(each["referred_table"], each["referred_schema"])
+        there = (
+            each["referred_columns"] or inspector.get_pk_constraint(refers.name, refers.schema)["constrained_columns"]
+        )
+        foreign.append(ForeignKey(tuple(each["constrained_columns"]), refers, tuple(there)))
+    return primary, frozenset(uniques), tuple(foreign)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Masking
+
+_SECRET = re.compile(r"((?:password|passwd|pwd|sslpassword|secret|token)\s*=\s*)('[^']*'|[^\s&;'\"]+)", re.IGNORECASE)
+_USERINFO = re.compile(r"(://[^\s:/@]*):[^\s@]*@")
+
+
+def masked(url: str) -> str:
+    """The URL without its password, wherever the URL carries it."""
+    return _SECRET.sub(r"\1***", _USERINFO.sub(r"\1:***@", url))
+
+
+def scrubbed(error: BaseException | str, url: str) -> str:
+    """A driver's message in one line, without the password of `url`."""
+    message = " ".join(str(error).split())
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        return masked(message)
+    known = {parsed.username, parsed.database, parsed.host}
+    for secret in (parsed.password, parsed.query.get("password")):
+        if isinstance(secret, str) and secret and secret not in known:
+            for form in (secret, quote(secret, safe=""), quote_plus(secret)):
+                message = message.replace(form, "***")
+    return masked(message)

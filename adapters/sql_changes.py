@@ -1,0 +1,193 @@
+"""Staged changes: the set-wise statements that apply one window, the same for every SQL engine.
+
+A window's deletes, updates and inserts are staged in a table each (a temporary table, or a view over Arrow): column
+`no` numbers the rows from 0, `a0, a1, …` hold the after image and `b0, b1, …` the before image, by the position of
+the column in the change set. Every statement carries its precondition, so its row count says whether all went in;
+where it did not, `left_out` says which rows were done already and which are conflicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from adapters.sql import Expression, table
+from transforms.vocabulary import ChangeSet, Key, Op, TableName
+
+NO: Final = "no"
+
+
+def _as_it_is(value: Expression) -> Expression:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A column on the way in: `cast` makes a staged value the column's, `compare` makes two values comparable."""
+
+    name: str
+    cast: Callable[[Expression], Expression] = _as_it_is
+    compare: Callable[[Expression], Expression] = _as_it_is
+
+
+@dataclass(frozen=True)
+class Staging:
+    """One window's changes of one table as SQL sees them.
+
+    `columns` are the change set's columns in order. `stages` gives the staged table of each operation; stage
+    columns that a statement does not use need not exist (see `staged_rows`).
+    """
+
+    table: TableName
+    columns: tuple[Written, ...]
+    key: Key
+    compared: tuple[str, ...]
+    stages: dict[Op, TableName]
+
+    @cached_property
+    def target(self) -> sa.TableClause:
+        return table(self.table, [each.name for each in self.columns])
+
+    @cached_property
+    def staged_tables(self) -> dict[Op, sa.TableClause]:
+        names = [NO, *(f"{image}{i}" for image in "ab" for i in range(len(self.columns)))]
+        return {op: table(name, names) for op, name in self.stages.items()}
+
+    def stage(self, op: Op) -> sa.TableClause:
+        return self.staged_tables[op]
+
+    def staged(self, op: Op, image: str, name: str) -> Expression:
+        """A staged value as the target column's: image "a" is after, "b" is before."""
+        position = next(i for i, each in enumerate(self.columns) if each.name == name)
+        return self.columns[position].cast(self.stage(op).c[f"{image}{position}"])
+
+    def compare(self, name: str) -> Callable[[Expression], Expression]:
+        return next(each.compare for each in self.columns if each.name == name)
+
+    def same_key(self, op: Op) -> Expression:
+        image = "a" if op == "insert" else "b"
+        return sa.and_(*(self.target.c[name] == self.staged(op, image, name) for name in self.key))
+
+    def same_row(self, op: Op, image: str) -> Expression:
+        """The target row's compared columns are those of an image; nulls are equal to nulls."""
+        clauses = []
+        for name in self.compared:
+            if name not in self.key:
+                compare = self.compare(name)
+                clauses.append(compare(self.target.c[name]).is_not_distinct_from(compare(self.staged(op, image, name))))
+        return sa.and_(sa.true(), *clauses)
+
+
+def staged_rows(changes: ChangeSet, op: Op) -> pa.Table:
+    """The rows to stage for an operation: `no`, then the columns that its statements look at."""
+    key_and_compared = {*changes.key, *changes.compared}
+    arrays: dict[str, Any] = {}
+    if op != "delete":
+        rows = changes.inserts if op == "insert" else changes.after
+        arrays.update({f"a{i}": rows.column(i) for i in range(rows.num_columns)})
+    if op != "insert":
+        rows = changes.deletes if op == "delete" else changes.before
+        names = rows.column_names
+        arrays.update({f"b{i}": rows.column(i) for i, name in enumerate(names) if name in key_and_compared})
+    return pa.table({NO: pa.array(np.arange(rows.num_rows, dtype=np.int32)), **arrays})
+
+
+def changed_columns(changes: ChangeSet) -> tuple[str, ...]:
+    """The columns that at least one update gives a new value: only these are set."""
+    return tuple(name for name in changes.after.column_names if not changes.after[name].equals(changes.before[name]))
+
+
+def delete(staging: Staging, *, using: bool = True) -> sa.Delete:
+    """Delete the rows that are as planned. `using` false: for engines without DELETE … USING."""
+    as_planned = sa.and_(staging.same_key("delete"), staging.same_row("delete", "b"))
+    target = staging.target
+    if using:
+        return sa.delete(target).where(as_planned)
+    keys = [target.c[name] for name in staging.key]
+    doomed = sa.select(*keys).select_from(target.join(staging.stage("delete"), as_planned))
+    return sa.delete(target).where(sa.tuple_(*keys).in_(doomed) if len(keys) > 1 else keys[0].in_(doomed))
+
+
+def update(staging: Staging, columns: Sequence[str]) -> sa.Update:
+    """Set `columns` of the rows that are as planned."""
+    values = {staging.target.c[name]: staging.staged("update", "a", name) for name in columns}
+    as_planned = sa.and_(staging.same_key("update"), staging.same_row("update", "b"))
+    return sa.update(staging.target).values(values).where(as_planned)
+
+
+def insert(staging: Staging) -> sa.Insert:
+    """Insert the rows whose key is free."""
+    names = [each.name for each in staging.columns]
+    taken = sa.exists(sa.select(sa.literal_column("1")).select_from(staging.target).where(staging.same_key("insert")))
+    stage = staging.stage("insert")
+    rows = (
+        sa.select(*(staging.staged("insert", "a", name) for name in names))
+        .select_from(stage)
+        .where(~taken.correlate(stage))
+    )
+    return sa.insert(staging.target).from_select(names, rows, include_defaults=False)
+
+
+def left_out(staging: Staging, op: Op, found: Sequence[Expression] = ()) -> sa.Select[Any]:
+    """The staged rows that the statement of `op` would leave out: `no`, `done` (already as wanted), `gone`, `found`.
+
+    Those not done are the conflicts, and `found` are expressions over `staging.target` that show what is there
+    instead. To be asked before the statement, in its transaction.
+    """
+    stage, target = staging.stage(op), staging.target
+    gone = target.c[staging.key[0]].is_(None)
+    none = sa.false()
+    as_planned: Expression
+    done: Expression
+    if op == "delete":
+        as_planned, done = sa.and_(~gone, staging.same_row(op, "b")), gone
+    elif op == "update":
+        as_planned, done = sa.and_(~gone, staging.same_row(op, "b")), sa.and_(~gone, staging.same_row(op, "a"))
+    else:
+        as_planned, done = gone, sa.and_(~gone, staging.same_row(op, "a"))
+    return (
+        sa.select(stage.c[NO], sa.func.coalesce(done, none).label("done"), gone.label("gone"), *found)
+        .select_from(stage.outerjoin(target, staging.same_key(op)))
+        .where(~sa.func.coalesce(as_planned, none))
+    )
+
+
+def conflict_rows(changes: ChangeSet, op: Op, numbers: Sequence[int], found: pa.Table) -> pa.Table:
+    """The rows of Applied.conflicts for the staged rows `numbers`.
+
+    `found` holds the target's rows: `no`, then the change set's columns; a number that is not in it is gone.
+    """
+    wanted = pa.array(numbers, pa.int64())
+    images = {
+        "insert": (None, changes.inserts),
+        "update": (changes.before, changes.after),
+        "delete": (changes.deletes, None),
+    }[op]
+    before, after = (None if image is None else _structs(image.take(wanted)) for image in images)
+    known = changes.before if op == "update" else (images[0] or images[1])
+    kind = pa.struct(changes.schema)
+    empty = pa.nulls(len(wanted), kind)
+    positions = pc.index_in(wanted, value_set=found[NO].cast(pa.int64()).combine_chunks())
+    there = _structs(found.drop_columns([NO]).select(changes.schema.names).cast(changes.schema)).take(positions)
+    return pa.table(
+        {
+            "op": pa.array([op] * len(wanted), pa.string()),
+            "key": _structs(known.select(list(changes.key)).take(wanted)),
+            "before": empty if before is None else before,
+            "after": empty if after is None else after,
+            "found": there,
+        }
+    )
+
+
+def _structs(rows: pa.Table) -> pa.Array:
+    """Rows as one array of structs."""
+    combined = rows.to_struct_array().combine_chunks()
+    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)

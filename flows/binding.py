@@ -1,0 +1,316 @@
+"""The spec bound to both live schemas: every name resolved, every type checked, the tables in load order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+import pyarrow as pa
+
+from adapters.protocol import Adapter
+from flows.columns import ColumnBinder, Looked
+from flows.spec import Spec
+from flows.spec_errors import meant
+from transforms import casts
+from transforms.diff import Comparison
+from transforms.mapping import ColumnMapping, Rename, TableMapping
+from transforms.vocabulary import ColumnShape, Key, Relation, SpecError, TableName, TableShape
+
+
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """Rows that the source lost are flagged, not deleted: a boolean set to true, or the time of the plan."""
+
+    column: str
+    timed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTable:
+    """One entry of the spec's tables, ready to be planned.
+
+    `shape` is the target's, as it is or as `ddl` will create it. `images` are the columns that change sets hold.
+    `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
+    in the order of both sides' indexes where key windows can be pushed down to both, else empty.
+    """
+
+    name: str
+    shape: TableShape
+    ddl: tuple[str, ...]
+    source: Relation
+    source_shape: TableShape
+    reads: tuple[str, ...]
+    mapping: TableMapping
+    comparison: Comparison
+    images: tuple[str, ...]
+    identity: str | None
+    renamed: Mapping[str, str]
+    order: Key
+    window_rows: int
+    delete: str
+    max_ratio: float
+    soft: Soft | None
+    lookups: Mapping[str, Looked]
+
+    @property
+    def key(self) -> Key:
+        return self.mapping.key
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.shape.schema(self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """All tables, parents before children, and the names of those that other tables of the target refer to."""
+
+    tables: tuple[BoundTable, ...]
+    referred: frozenset[str]
+    warnings: tuple[str, ...] = ()
+
+    def table(self, name: str) -> BoundTable:
+        return next(table for table in self.tables if table.name == name)
+
+
+def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
+    """Resolve and check everything that can be known without reading rows.
+
+    Errors: SpecError with every problem, a line each.
+    """
+    if spec.direction == "two_way":
+        raise SpecError(f"{spec.where('direction')}: direction two_way cannot be run yet. Fix: set `direction: one_way`.")
+    if spec.defaults.drift == "evolve":
+        raise SpecError(f"{spec.where('defaults', 'drift')}: drift evolve cannot be run yet. Fix: set `drift: fail`.")
+    shapes = {name: target.describe(spec.target_table(name)) for name in spec.tables}
+    problems: list[str] = []
+    bound: dict[str, BoundTable] = {}
+    for name in _lookup_order(spec):
+        try:
+            bound[name] = _bind_table(spec, name, shapes[name], source, target, bound)
+        except SpecError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise SpecError("\n".join(problems))
+    warnings: list[str] = []
+    order = _load_order(spec, shapes, warnings)
+    names = {spec.target_table(name): name for name in spec.tables}
+    referred = {
+        names[key.refers]
+        for name, shape in shapes.items()
+        if shape is not None
+        for key in shape.foreign_keys
+        if key.refers in names and names[key.refers] != name
+    }
+    return Binding(tuple(bound[name] for name in order), frozenset(referred), tuple(warnings))
+
+
+def _lookup_order(spec: Spec) -> list[str]:
+    """Tables after the tables that their lookups read; SpecError for a circle."""
+    graph: dict[str, set[str]] = {name: set() for name in spec.tables}
+    for name, table in spec.tables.items():
+        for column in (table.columns or {}).values():
+            lookup = column.lookup
+            if lookup and lookup.side == "target" and lookup.table in spec.tables and lookup.table != name:
+                graph[name].add(lookup.table)
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise SpecError(
+            f"{spec.where('tables', error.args[1][0])}: lookups go in a circle: {circle}. "
+            f"Fix: make one of them a lookup into the source (`side: source`)."
+        ) from error
+
+
+def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str]) -> list[str]:
+    """Parents first, by foreign keys and by lookups. A circle of foreign keys is cut, with a warning."""
+    names = {spec.target_table(name): name for name in spec.tables}
+    graph: dict[str, set[str]] = {name: set() for name in _lookup_order(spec)}
+    for name, table in spec.tables.items():
+        for column in (table.columns or {}).values():
+            lookup = column.lookup
+            if lookup and lookup.side == "target" and lookup.table in spec.tables and lookup.table != name:
+                graph[name].add(lookup.table)
+    for name, shape in shapes.items():
+        for key in shape.foreign_keys if shape else ():
+            parent = names.get(key.refers)
+            if parent is None or parent == name or parent in graph[name]:
+                continue
+            graph[name].add(parent)
+            try:
+                TopologicalSorter(graph).prepare()
+            except CycleError:
+                graph[name].discard(parent)
+                warnings.append(
+                    f"Foreign keys between {name} and {parent} go in a circle: {name} is loaded first. "
+                    f"Rows that need each other load only where one of the keys is deferrable or null."
+                )
+    return list(TopologicalSorter(graph).static_order())
+
+
+def _bind_table(
+    spec: Spec,
+    name: str,
+    shape: TableShape | None,
+    source: Adapter,
+    target: Adapter,
+    bound: Mapping[str, BoundTable],
+) -> BoundTable:
+    table, at = spec.tables[name], ("tables", name)
+    relation = spec.source_relation(name)
+    source_shape = _source_shape(spec, name, relation, source)
+    planned = {other: (b.shape, b.mapping) for other, b in bound.items()}
+    binder = ColumnBinder(spec, name, source_shape, shape, source, target, planned)
+    columns, identity = binder.columns()
+    key = _key(spec, name, source_shape, columns)
+
+    ddl: tuple[str, ...] = ()
+    if shape is None:
+        shape = _new_shape(spec.target_table(name), columns, identity, key)
+        ddl = tuple(target.ddl(shape))
+    elif not any(unique == frozenset(key) for unique in shape.uniques):
+        raise SpecError(
+            f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
+            f"stand for several rows. Fix: add UNIQUE ({', '.join(key)}) to the target, or choose another key."
+        )
+    _check_required(spec, name, shape, columns, identity)
+    soft = _soft(spec, name, shape, columns)
+
+    made = {column.shape.name for column in columns}
+    extra = {soft.column} if soft else set()
+    images = tuple(c.name for c in shape.columns if c.name in made | extra | ({identity} if identity else set()))
+    compared = tuple(name for name in images if name not in table.ignore and name != identity)
+    specs = table.columns or {}
+    comparison = Comparison(
+        key,
+        compared,
+        {c: specs[c].tolerance for c in compared if c in specs and specs[c].tolerance is not None},  # type: ignore[misc]
+        {c.name: c.meaning for c in shape.columns if c.name in compared and c.meaning in ("json", "decimal")},
+    )
+    renamed = {
+        c.shape.name: c.origin.source
+        for c in columns
+        if isinstance(c.origin, Rename) and c.values is None and c.cast is None and _keeps(source_shape, c)
+    }
+    policy = spec.delete_policy(name)
+    mapping = TableMapping(name, key, tuple(c for c in columns if not c.shape.generated), spec.on_invalid(name))
+    return BoundTable(
+        name=name,
+        shape=shape,
+        ddl=ddl,
+        source=relation,
+        source_shape=source_shape,
+        reads=binder.reads(),
+        mapping=mapping,
+        comparison=comparison,
+        images=images,
+        identity=identity,
+        renamed=renamed,
+        order=_order(key, renamed, source_shape, shape, new=bool(ddl), query=relation.query is not None),
+        window_rows=spec.window_rows(name),
+        delete=policy.policy,
+        max_ratio=policy.max_ratio,
+        soft=soft,
+        lookups=binder.lookups,
+    )
+
+
+def _source_shape(spec: Spec, name: str, relation: Relation, source: Adapter) -> TableShape:
+    if relation.query is not None:
+        return source.describe_query(relation.query)
+    assert relation.table is not None
+    shape = source.describe(relation.table)
+    if shape is None:
+        there = {str(table.name) for table in source.tables(relation.table.schema)}
+        raise SpecError(
+            f"{spec.where('tables', name, 'from')}: the source has no table {relation.table}. {meant(relation.table.name, there)}"
+        )
+    return shape
+
+
+def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[ColumnMapping]) -> Key:
+    table = spec.tables[name]
+    made = {column.shape.name for column in columns}
+    if table.key is not None:
+        for column in table.key:
+            if column not in made:
+                raise SpecError(f"{spec.where('tables', name, 'key')}: key column {column} is not mapped. {meant(column, made)}")
+        return tuple(table.key)
+    if not source_shape.primary_key:
+        raise SpecError(
+            f"{spec.where('tables', name)}: {spec.source_relation(name)} has no primary key, so rows cannot be matched. "
+            f"Fix: name the columns that tell its rows apart in tables.{name}.key."
+        )
+    by_source = {c.origin.source: c.shape.name for c in columns if isinstance(c.origin, Rename)}
+    missing = [column for column in source_shape.primary_key if column not in by_source]
+    if missing:
+        raise SpecError(
+            f"{spec.where('tables', name)}: the primary key column {missing[0]} of the source is not mapped, so rows cannot be "
+            f"matched. Fix: map it, or name other columns in tables.{name}.key."
+        )
+    return tuple(by_source[column] for column in source_shape.primary_key)
+
+
+def _new_shape(table: TableName, columns: Sequence[ColumnMapping], identity: str | None, key: Key) -> TableShape:
+    shapes = [
+        ColumnShape(c.shape.name, c.shape.type, c.shape.native, c.shape.nullable and c.shape.name not in key, c.shape.meaning)
+        for c in columns
+    ]
+    if identity:
+        shapes.insert(0, ColumnShape(identity, pa.int64(), "bigint", nullable=False, identity=True))
+    primary = (identity,) if identity else key
+    return TableShape(table, tuple(shapes), primary, frozenset({frozenset(primary), frozenset(key)}), (), frozenset({key}))
+
+
+def _check_required(
+    spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapping], identity: str | None
+) -> None:
+    made = {column.shape.name for column in columns} | {identity}
+    needed = [
+        column.name
+        for column in shape.columns
+        if not (column.nullable or column.default or column.identity or column.generated or column.name in made)
+    ]
+    if needed:
+        raise SpecError(
+            f"{spec.where('tables', name, 'columns')}: {shape.name}.{needed[0]} takes no nulls, has no default and is not mapped. "
+            f"Fix: map it in tables.{name}.columns."
+        )
+
+
+def _soft(spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapping]) -> Soft | None:
+    policy = spec.delete_policy(name)
+    if policy.policy != "soft":
+        return None
+    at = spec.where("tables", name, "delete")
+    flag = shape.column(policy.column or "")
+    if flag is None:
+        raise SpecError(f"{at}: {shape.name} has no column {policy.column} to flag deleted rows. {meant(policy.column or '', shape.names)}")
+    if any(column.shape.name == flag.name for column in columns):
+        raise SpecError(f"{at}: {flag.name} flags deleted rows and cannot be mapped too. Fix: remove it from the columns.")
+    timed = bool(pa.types.is_timestamp(flag.type))
+    if not timed and not pa.types.is_boolean(flag.type):
+        raise SpecError(f"{at}: {flag.name} is {flag.native}. Fix: flag deleted rows in a boolean or a timestamp column.")
+    return Soft(flag.name, timed)
+
+
+def _keeps(source_shape: TableShape, column: ColumnMapping) -> bool:
+    assert isinstance(column.origin, Rename)
+    source = source_shape.column(column.origin.source)
+    return source is not None and casts.keeps_order(source.type, source.meaning, column.shape)
+
+
+def _order(key: Key, renamed: Mapping[str, str], source: TableShape, target: TableShape, *, new: bool, query: bool) -> Key:
+    """The key in an order in which both sides have an index, or () where windows cannot be pushed down."""
+    if query or any(column not in renamed for column in key):
+        return ()
+    back = {renamed[column]: column for column in key}
+    for candidate in sorted(source.ordered):
+        if set(candidate) != set(back):
+            continue
+        order = tuple(back[column] for column in candidate)
+        if new or order in target.ordered:
+            return order
+    return ()

@@ -1,0 +1,338 @@
+"""Columns of the spec bound to live columns: names, types, casts, lookups and functions."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from adapters.protocol import Adapter
+from flows.spec import Spec
+from flows.spec_columns import Cast as CastSpec
+from flows.spec_columns import Column
+from flows.spec_errors import meant
+from flows.spec_tables import table_name
+from flows.typenames import parse_type, storable
+from transforms import casts, expressions
+from transforms.mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename, TableMapping, Values
+from transforms.vocabulary import ColumnShape, Meaning, SpecError, TableName, TableShape
+
+Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function
+Typed = tuple[Origin, pa.DataType | None, Meaning]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a lookup reads: a planned table of the migration (`planned`), or a table of one side as it is."""
+
+    side: Literal["source", "target"]
+    table: TableName
+    planned: str | None
+    columns: tuple[str, ...]
+
+
+class ColumnBinder:
+    """Binds the columns of one table. All problems of the table are raised together, a line each."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        name: str,
+        source_shape: TableShape,
+        target_shape: TableShape | None,
+        source: Adapter,
+        target: Adapter,
+        planned: Mapping[str, tuple[TableShape, TableMapping]],
+    ) -> None:
+        self.spec, self.name = spec, name
+        self.source_shape, self.target_shape = source_shape, target_shape
+        self._adapters = {"source": source, "target": target}
+        self._planned = planned
+        self._reads: dict[str, None] = {}
+        self.lookups: dict[str, Looked] = {}
+
+    def reads(self) -> tuple[str, ...]:
+        """The source columns that the mapping needs, in the source's order."""
+        return tuple(name for name in self.source_shape.names if name in self._reads)
+
+    def columns(self) -> tuple[tuple[ColumnMapping, ...], str | None]:
+        """The mapped columns, and the name of the generated identity column if there is one."""
+        given = self.spec.tables[self.name].columns
+        if given is None:
+            given = {column: Column(**{"from": column}) for column in self._same_named()}
+        problems: list[str] = []
+        mapped: list[ColumnMapping] = []
+        identity: str | None = None
+        for column, wanted in given.items():
+            try:
+                if wanted.generate == "identity":
+                    identity = self._identity(column)
+                    continue
+                mapped.append(self._column(column, wanted))
+            except SpecError as error:
+                problems += [
+                    line if line.startswith(str(self.spec.path)) else f"{self._at(column)}: {column}: {line}"
+                    for line in str(error).splitlines()
+                ]
+        if problems:
+            raise SpecError("\n".join(problems))
+        if self.target_shape is not None:
+            order = {name: place for place, name in enumerate(self.target_shape.names)}
+            mapped.sort(key=lambda column: order[column.shape.name])
+        return tuple(mapped), identity
+
+    def _at(self, column: str) -> str:
+        return self.spec.where("tables", self.name, "columns", column)
+
+    def _same_named(self) -> list[str]:
+        """Every source column, except those that the target computes itself."""
+        if self.target_shape is None:
+            return list(self.source_shape.names)
+        computed = {column.name for column in self.target_shape.columns if column.generated}
+        return [name for name in self.source_shape.names if name not in computed]
+
+    def _identity(self, column: str) -> str:
+        if self.target_shape is not None:
+            shape = self._target_column(column)
+            if not pa.types.is_integer(shape.type):
+                raise SpecError(f"generate: identity makes whole numbers and the column is {shape.native}. Fix: use uuid, or another column.")
+        return column
+
+    def _column(self, name: str, wanted: Column) -> ColumnMapping:
+        origin, kind, meaning = self._origin(name, wanted)
+        values = _values(wanted)
+        if values is not None:
+            kind, meaning = _values_type(values, kind, meaning)
+        cast = None
+        if wanted.cast is not None:
+            cast = self._cast(wanted.cast, kind)
+            kind, meaning = cast.type, cast.meaning
+        if self.target_shape is None:
+            return self._new_column(name, origin, kind, meaning, cast, values)
+        shape = self._target_column(name)
+        if shape.generated:
+            raise SpecError(f"the target computes it ({shape.native}), so it cannot be written. Fix: remove it from the columns.")
+        if isinstance(origin, Constant):
+            self._constant_fits(origin, cast, shape)
+        elif kind is not None and not casts.implicit(kind, meaning, shape):
+            raise SpecError(
+                f"{_described(origin)} is {_type_name(kind, meaning)} and the target column is {shape.native}. "
+                f"Fix: say how with `cast:`, such as `cast: {_suggested(shape)}`, or convert it in an `expr`."
+            )
+        return ColumnMapping(shape, origin, cast, values)
+
+    def _new_column(
+        self, name: str, origin: Origin, kind: pa.DataType | None, meaning: Meaning, cast: casts.Cast | None, values: Values | None
+    ) -> ColumnMapping:
+        if kind is None:
+            raise SpecError("the target table is yet to be made and nothing tells the column's type. Fix: add `cast: <type>`.")
+        kind = storable(kind)
+        if not pa.types.is_primitive(kind) and not pa.types.is_string(kind) and not pa.types.is_binary(kind) and not pa.types.is_decimal128(kind):
+            raise SpecError(f"no column type is known for {kind}. Fix: add `cast: text` or another type.")
+        if pa.types.is_duration(kind):
+            raise SpecError("no column type is known for a duration. Fix: add `cast: text`, or convert it in an `expr`.")
+        nullable = True
+        if isinstance(origin, Rename) and values is None:
+            source = self.source_shape.column(origin.source)
+            nullable = source is None or source.nullable
+        shape = ColumnShape(name, kind, _type_name(kind, meaning), nullable, meaning if meaning != "opaque" else "plain")
+        return ColumnMapping(shape, origin, cast, values)
+
+    def _origin(self, name: str, wanted: Column) -> Typed:
+        if wanted.from_ is not None:
+            column = self._source_column(wanted.from_)
+            return Rename(column.name), column.type, column.meaning
+        if wanted.expr is not None:
+            return self._expression(name, wanted.expr)
+        if wanted.generate == "uuid":
+            return KeyUuid(), pa.string(), "uuid"
+        if wanted.lookup is not None:
+            return self._lookup(wanted)
+        if wanted.python is not None:
+            columns = tuple(self._source_column(column).name for column in wanted.columns or self.source_shape.names)
+            for column in columns:
+                self._reads[column] = None
+            return Function(self._function(wanted.python), columns, wanted.python), None, "plain"
+        kind = None if wanted.const is None else pa.scalar(wanted.const).type
+        return Constant(wanted.const), kind, "plain"
+
+    def _expression(self, name: str, sql: str) -> Typed:
+        by_lower = {column.lower(): column for column in self.source_shape.names}
+        used = []
+        for column in expressions.columns(sql):
+            if column.lower() not in by_lower:
+                raise SpecError(f"the source has no column {column}. {meant(column, self.source_shape.names)}")
+            used.append(by_lower[column.lower()])
+            self._reads[used[-1]] = None
+        kind = expressions.check(self.source_shape.schema(tuple(used) or self.source_shape.names[:1]), name, sql)
+        if not used:
+            self._reads[self.source_shape.names[0]] = None
+        return Expression(sql), kind, "plain"
+
+    def _lookup(self, wanted: Column) -> Typed:
+        lookup = wanted.lookup
+        assert lookup is not None
+        planned = lookup.table if lookup.side == "target" and lookup.table in self.spec.tables else None
+        taken_meaning: Meaning = "plain"
+        if planned == self.name:
+            raise SpecError("a lookup into the table itself cannot be run yet. Fix: look the value up in the source (`side: source`).")
+        if planned is not None:
+            if planned not in self._planned:
+                raise SpecError(f"{planned} has problems of its own, so it cannot be looked into.")
+            shape, mapping = self._planned[planned]
+            there = tuple(c.shape.name for c in mapping.columns) + tuple(c.name for c in shape.columns if c.identity)
+            known = {c.name: c for c in shape.columns if c.name in there or c.name in shape.primary_key}
+            table = shape.name
+        else:
+            schema = self.spec.source.schema_name if lookup.side == "source" else self.spec.target.schema_name
+            table = table_name(lookup.table, schema)
+            found = self._adapters[lookup.side].describe(table)
+            if found is None:
+                tables = {t.name for t in self._adapters[lookup.side].tables(table.schema)}
+                raise SpecError(f"the {lookup.side} has no table {table}. {meant(table.name, tables)}")
+            known = {c.name: c for c in found.columns}
+        for column in (*lookup.match, lookup.take):
+            if column not in known:
+                raise SpecError(f"lookup: {lookup.table} has no column {column}. {meant(column, known)}")
+        pairs = []
+        for looked, source in lookup.match.items():
+            mine = self._source_column(source)
+            if not casts.implicit(mine.type, mine.meaning, replace(known[looked], nullable=True)):
+                raise SpecError(
+                    f"lookup: {source} is {mine.native} and {lookup.table}.{looked} is {known[looked].native}, so they never match. "
+                    f"Fix: match columns of like types; `from: {{query: …}}` can convert one."
+                )
+            pairs.append((looked, mine.name))
+        name = f"{lookup.side}.{lookup.table}"
+        earlier = self.lookups.get(name)
+        columns = tuple(dict.fromkeys((*(earlier.columns if earlier else ()), *lookup.match, lookup.take)))
+        self.lookups[name] = Looked(lookup.side, table, planned, columns)
+        taken = known[lookup.take]
+        taken_meaning = taken.meaning
+        return LookUp(name, tuple(pairs), lookup.take, wanted.missing), taken.type, taken_meaning
+
+    def _function(self, dotted: str) -> Callable[..., Any]:
+        """A function of a module beside the spec file, or of an installed one."""
+        module_name, _, function_name = dotted.rpartition(".")
+        file = self.spec.folder.joinpath(*module_name.split(".")).with_suffix(".py")
+        try:
+            if file.is_file():
+                unique = f"_syncline_{abs(hash(str(file)))}_{module_name.replace('.', '_')}"
+                module = sys.modules.get(unique)
+                if module is None:
+                    described = importlib.util.spec_from_file_location(unique, file)
+                    assert described is not None
+                    assert described.loader is not None
+                    module = importlib.util.module_from_spec(described)
+                    described.loader.exec_module(module)
+                    sys.modules[unique] = module
+            else:
+                module = importlib.import_module(module_name)
+        except Exception as error:
+            raise SpecError(f"python: {module_name} cannot be imported: {type(error).__name__}: {error}. Fix: put {file.name} beside the spec.") from error
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            raise SpecError(f"python: {module_name} has no function {function_name}. {meant(function_name, dir(module))}")
+        found: Callable[..., Any] = function
+        return found
+
+    def _cast(self, wanted: CastSpec, kind: pa.DataType | None) -> casts.Cast:
+        target, meaning = parse_type(wanted.type)
+        zone = wanted.time_zone
+        naive_to_aware = pa.types.is_timestamp(target) and target.tz is not None and not (kind is not None and pa.types.is_timestamp(kind) and kind.tz)
+        if naive_to_aware and zone is None:
+            zone = self.spec.source.time_zone
+            if zone is None and kind is not None and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+                raise SpecError("a naive timestamp needs a zone to become an instant. Fix: add `time_zone:` to the cast or to the source.")
+        aware_to_naive = pa.types.is_timestamp(target) and target.tz is None and kind is not None and pa.types.is_timestamp(kind) and kind.tz
+        if aware_to_naive and zone is None:
+            raise SpecError("an instant needs a zone to become a local time. Fix: add `time_zone:` to the cast.")
+        change = {"quarantine": "fault", "raise": "fault"}
+        return casts.Cast(
+            target, meaning, zone, change.get(wanted.ambiguous, wanted.ambiguous), change.get(wanted.nonexistent, wanted.nonexistent), wanted.format
+        )
+
+    def _constant_fits(self, origin: Constant, cast: casts.Cast | None, shape: ColumnShape) -> None:
+        if origin.value is None:
+            if not shape.nullable:
+                raise SpecError(f"const null, and {shape.name} takes no nulls. Fix: give another value.")
+            return
+        values = pa.array([origin.value])
+        if cast is not None:
+            values = casts.cast(values, cast).values
+        result = casts.cast(values, casts.Cast(shape.type, shape.meaning))
+        reasons = [result.reason] if result.bad.any() else [reason for _, reason in casts.misfits(result.values, shape)]
+        if reasons or result.values[0].as_py() is None:
+            raise SpecError(f"const {origin.value!r} {(reasons or ['cannot be cast'])[0]}. Fix: give a value of type {shape.native}.")
+
+    def _source_column(self, name: str) -> ColumnShape:
+        column = self.source_shape.column(name)
+        if column is None:
+            raise SpecError(f"the source has no column {name}. {meant(name, self.source_shape.names)}")
+        self._reads[name] = None
+        return column
+
+    def _target_column(self, name: str) -> ColumnShape:
+        assert self.target_shape is not None
+        column = self.target_shape.column(name)
+        if column is None:
+            raise SpecError(f"{self.target_shape.name} has no column {name}. {meant(name, self.target_shape.names)}")
+        return column
+
+
+def _values(wanted: Column) -> Values | None:
+    if wanted.map is None:
+        return None
+    pairs = tuple(wanted.map.items())
+    if wanted.default in ("error", "keep"):
+        return Values(pairs, "error" if wanted.default == "error" else "keep")
+    return Values(pairs, "literal", wanted.default)
+
+
+def _values_type(values: Values, kind: pa.DataType | None, meaning: Meaning) -> tuple[pa.DataType | None, Meaning]:
+    news = [new for _, new in values.pairs if new is not None] + ([values.literal] if values.literal is not None else [])
+    if values.otherwise == "keep" and not news:
+        return kind, meaning
+    try:
+        made: pa.DataType = pa.array(news).type
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SpecError("map: the new values are of different types. Fix: write them alike, with quotes or without.") from error
+    if values.otherwise == "keep" and kind is not None and made != kind and pa.types.is_string(made) != pa.types.is_string(kind):
+        raise SpecError(f"map with `default: keep` mixes {made} with the {kind} that is kept. Fix: write new values of the same type.")
+    return made, "plain"
+
+
+def _described(origin: Origin) -> str:
+    match origin:
+        case Rename(source):
+            return source
+        case Expression(sql):
+            return f"`{sql}`"
+        case LookUp() as lookup:
+            return f"{lookup.name}.{lookup.take}"
+        case _:
+            return "the value"
+
+
+def _type_name(kind: pa.DataType, meaning: Meaning) -> str:
+    return str(kind) if meaning in ("plain", "opaque") else {"decimal": "numeric", "json": "json", "uuid": "uuid"}[meaning]
+
+
+def _suggested(shape: ColumnShape) -> str:
+    types = pa.types
+    kind = shape.type
+    if types.is_string(kind):
+        return {"decimal": "numeric", "json": "json", "uuid": "uuid"}.get(shape.meaning, "text")
+    if types.is_decimal(kind):
+        return f'"numeric({kind.precision},{kind.scale})"'
+    if types.is_timestamp(kind):
+        return "{type: timestamptz, time_zone: …}" if kind.tz else "timestamp"
+    names = {
+        pa.int16(): "smallint", pa.int32(): "integer", pa.int64(): "bigint", pa.float32(): "real", pa.float64(): "double",
+        pa.bool_(): "boolean", pa.date32(): "date", pa.binary(): "bytea",
+    }  # fmt: skip
+    return next((name for other, name in names.items() if other == kind), "text")

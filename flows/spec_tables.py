@@ -1,0 +1,225 @@
+"""Tables of a spec, and the policies that they share or override."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from flows.spec_columns import Column, Strict
+from flows.spec_errors import Problem, meant
+from transforms.vocabulary import Relation, TableName
+
+
+class DeletePolicy(Strict):
+    """What happens to target rows that the source does not have."""
+
+    policy: Literal["hard", "soft", "ignore"] = Field(
+        default="hard", description="Delete them, flag them, or leave them."
+    )
+    column: str | None = Field(
+        default=None, description="With soft: the target's flag column, a boolean or a timestamp."
+    )
+    max_ratio: float = Field(
+        default=0.2, ge=0, le=1, description="A plan that deletes more of the target's rows stops."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"policy": value} if isinstance(value, str) else value
+
+
+class Window(Strict):
+    """The unit of memory, retry and transaction."""
+
+    rows: int = Field(default=100_000, ge=1, description="About how many rows a window has.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"rows": value} if isinstance(value, int | str) else value
+
+
+class QuarantineLimit(Strict):
+    """How many rows may be set aside before a run ends with exit status 4."""
+
+    max_rows: int | None = Field(default=None, ge=0, description="In all tables together.")
+    max_ratio: float | None = Field(default=None, ge=0, le=1, description="Of the rows that were read.")
+
+
+class Threads(Strict):
+    """Windows run in threads of one process."""
+
+    workers: int | None = Field(
+        default=None, ge=1, description="How many threads; about the number of cores when not given."
+    )
+
+
+class Dask(Strict):
+    """Windows run on a Dask cluster."""
+
+    address: str | None = Field(
+        default=None, description="A scheduler, such as tcp://host:8786; a local one when not given."
+    )
+    workers: int | None = Field(default=None, ge=1, description="How many workers a local cluster has.")
+
+
+class Runner(Strict):
+    """Where windows run: `threads`, `dask`, or one of them with its settings."""
+
+    threads: Threads | None = Field(default=None, description="Threads of this process.")
+    dask: Dask | None = Field(default=None, description="A Dask cluster.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in ("threads", "dask"):
+                raise Problem(f"must be threads or dask. {meant(value, ('threads', 'dask'))}")
+            return {value: {}}
+        if isinstance(value, dict):
+            return {name: {} if inner is None else inner for name, inner in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Runner:
+        if (self.threads is None) == (self.dask is None):
+            raise Problem("takes one of threads and dask")
+        return self
+
+    @property
+    def kind(self) -> Literal["threads", "dask"]:
+        return "dask" if self.dask else "threads"
+
+    @property
+    def workers(self) -> int | None:
+        chosen = self.dask or self.threads
+        return chosen.workers if chosen else None
+
+    @property
+    def address(self) -> str | None:
+        return self.dask.address if self.dask else None
+
+
+class Origin(Strict):
+    """Where a table's rows come from: a source table, or a query in the source's dialect."""
+
+    table: str | None = Field(default=None, min_length=1, description="A source table, such as orders or sales.orders.")
+    query: str | None = Field(default=None, min_length=1, description="A query in the source's dialect.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> Origin:
+        if (self.table is None) == (self.query is None):
+            raise Problem("takes a table's name, or {query: …}")
+        return self
+
+
+class Expectation(Strict):
+    """A check, in the names and arguments of Great Expectations."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str = Field(pattern=r"^expect_\w+$|^unexpected_rows_expectation$", description="Such as expect_column_…")
+    severity: Literal["critical", "warning", "info"] = Field(
+        default="critical", description="critical stops the window."
+    )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Type, severity and all arguments, as Great Expectations takes them."""
+        return self.model_dump()
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_one_or_more)]
+
+
+class Table(Strict):
+    """A target table, and how its rows are made from the source's."""
+
+    from_: Origin = Field(alias="from", description="A source table, or {query: …}.")
+    target: str | None = Field(
+        default=None, min_length=1, description="The target table, where its name here is another one."
+    )
+    key: Names | None = Field(
+        default=None, description="The columns by which rows are matched; the primary key if not given."
+    )
+    where: str | None = Field(default=None, min_length=1, description="Which source rows, in the source's dialect.")
+    columns: dict[str, Column] | None = Field(
+        default=None, min_length=1, description="Target columns; every source column under its own name if not given."
+    )
+    ignore: Names = Field(default_factory=list, description="Columns that are written but never compared.")
+    expect: list[Expectation] = Field(default_factory=list, description="Checks on the rows about to be written.")
+    loaded: list[Expectation] = Field(default_factory=list, description="Checks on the target after the load.")
+    delete: DeletePolicy | None = Field(default=None, description="Overrides defaults.delete, setting by setting.")
+    window: Window | None = Field(default=None, description="Overrides defaults.window.")
+    on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Table:
+        if whole := Problem.of_all(self._problems()):
+            raise whole
+        return self
+
+    def _problems(self) -> Iterator[Problem]:
+        key = self.key or []
+        if self.key is not None and not key:
+            yield Problem("is empty. Fix: name the columns by which rows are matched", "key")
+        for place, names in (("key", key), ("ignore", self.ignore)):
+            for position, name in enumerate(names):
+                if name in names[:position]:
+                    yield Problem("names a column twice", place, position)
+                elif place == "key" and self.columns is not None and name not in self.columns:
+                    yield Problem(f"is not among the columns. {meant(name, self.columns)}", place, position)
+        for position, name in enumerate(self.ignore):
+            if name in key:
+                yield Problem("is part of the key, which is always compared", "ignore", position)
+        for position, name in enumerate(key):
+            column = (self.columns or {}).get(name)
+            if column is not None and column.generate:
+                yield Problem("is generated, and rows are matched by what the source has", "key", position)
+
+
+def table_name(text: str, schema: str | None = None) -> TableName:
+    """`orders`, `sales.orders`, or `"odd.name"` with the quotes that keep a dot in a name.
+
+    ValueError where the text is no name.
+    """
+    parts: list[str] = []
+    rest = text.strip()
+    while True:
+        if rest.startswith('"'):
+            end = 1
+            while (end := rest.find('"', end)) >= 0 and rest[end : end + 2] == '""':
+                end += 2
+            if end < 0:
+                raise ValueError(f"{text!r} has a quote that does not end")
+            part, rest = rest[1:end].replace('""', '"'), rest[end + 1 :]
+            if rest and not rest.startswith("."):
+                raise ValueError(f"{text!r} goes on after a closing quote")
+        else:
+            part, dot, tail = rest.partition(".")
+            rest = dot + tail
+        parts.append(part)
+        if not rest:
+            break
+        rest = rest[1:]
+    if len(parts) > 2 or not all(parts):
+        raise ValueError(f"{text!r} is not table or schema.table")
+    return TableName(parts[-1], parts[0] if len(parts) == 2 else schema)
+
+
+def relation(table: Table, schema: str | None = None) -> Relation:
+    """What is read for a table; `schema` is the source's default."""
+    if table.from_.query is not None:
+        return Relation(query=table.from_.query, where=table.where)
+    return Relation(table=table_name(str(table.from_.table), schema), where=table.where)

@@ -1,0 +1,61 @@
+"""The type names of a spec, and the types of tables that are yet to be made, in Arrow."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+
+from transforms.vocabulary import Meaning
+
+_PLAIN: dict[str, tuple[pa.DataType, Meaning]] = {
+    "text": (pa.string(), "plain"),
+    "smallint": (pa.int16(), "plain"),
+    "integer": (pa.int32(), "plain"),
+    "bigint": (pa.int64(), "plain"),
+    "real": (pa.float32(), "plain"),
+    "double": (pa.float64(), "plain"),
+    "boolean": (pa.bool_(), "plain"),
+    "date": (pa.date32(), "plain"),
+    "time": (pa.time64("us"), "plain"),
+    "timestamp": (pa.timestamp("us"), "plain"),
+    "timestamptz": (pa.timestamp("us", "UTC"), "plain"),
+    "numeric": (pa.string(), "decimal"),
+    "uuid": (pa.string(), "uuid"),
+    "json": (pa.string(), "json"),
+    "bytea": (pa.binary(), "plain"),
+}
+
+
+def parse_type(name: str) -> tuple[pa.DataType, Meaning]:
+    """`numeric(12,2)` and the like, as the spec writes them; a numeric beyond 38 digits travels as text."""
+    if match := re.fullmatch(r"numeric\((\d+),(\d+)\)", name):
+        precision, scale = int(match[1]), int(match[2])
+        return (pa.decimal128(precision, scale), "plain") if precision <= 38 else (pa.string(), "decimal")
+    return _PLAIN[name]
+
+
+def storable(kind: pa.DataType) -> pa.DataType:
+    """The nearest type, never a narrower one, that every engine has a column for."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return storable(kind.value_type)
+    if types.is_null(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return pa.string()
+    if types.is_large_binary(kind) or types.is_fixed_size_binary(kind) or types.is_binary_view(kind):
+        return pa.binary()
+    if types.is_int8(kind) or types.is_uint8(kind):
+        return pa.int16()
+    if types.is_uint16(kind):
+        return pa.int32()
+    if types.is_uint32(kind):
+        return pa.int64()
+    if types.is_uint64(kind):
+        return pa.decimal128(20, 0)
+    if types.is_float16(kind):
+        return pa.float32()
+    if types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC" if kind.tz else None)
+    if types.is_date64(kind):
+        return pa.date32()
+    return kind

@@ -1,0 +1,116 @@
+"""Casts keep the value or name the row."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from transforms.casts import Cast, as_text, cast, implicit, misfits
+from transforms.vocabulary import TIMESTAMP_INFINITY, ColumnShape
+
+NEW_YORK = "America/New_York"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "target", "kept"),
+    [
+        (["1.1", "1.239", "x", None], pa.string(), pa.decimal128(9, 2), [Decimal("1.10"), None, None, None]),
+        ([Decimal("1.10"), Decimal("1.239")], pa.decimal128(9, 3), pa.decimal128(9, 2), [Decimal("1.10"), None]),
+        ([1, 10**9], pa.int64(), pa.decimal128(9, 2), [Decimal("1.00"), None]),
+        ([2**31, 5, None], pa.int64(), pa.int32(), [None, 5, None]),
+        ([0.5, 0.1], pa.float64(), pa.float32(), [0.5, None]),
+        ([0.123, 0.5], pa.float64(), pa.decimal128(3, 1), [None, Decimal("0.5")]),
+        ([1.0, 1.5, float("nan")], pa.float64(), pa.int32(), [1, None, None]),
+        ([2**53 + 1, 4], pa.int64(), pa.float64(), [None, 4.0]),
+        ([0, 1, 2, -1], pa.int16(), pa.bool_(), [False, True, None, None]),
+        (["true", "F", "1", "yes"], pa.string(), pa.bool_(), [True, False, True, None]),
+        ([True, False], pa.bool_(), pa.int16(), [1, 0]),
+        (["2020-02-29", "2021-02-29"], pa.string(), pa.date32(), [dt.date(2020, 2, 29), None]),
+        ([1, None], pa.int64(), pa.string(), ["1", None]),
+        ([Decimal("0.00000001")], pa.decimal128(18, 8), pa.string(), ["0.00000001"]),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_and_never_rounded(values: list[Any], kind: pa.DataType, target: pa.DataType, kept: list[Any]) -> None:
+    result = cast(pa.array(values, kind), Cast(target))
+    assert result.values.to_pylist() == kept
+    assert result.bad.tolist() == [value is not None and keep is None for value, keep in zip(values, kept, strict=True)]
+    assert result.values.type == target
+    if result.bad.any():
+        assert result.reason
+
+
+def test_local_times_become_instants_and_those_at_a_clock_change_are_faults() -> None:
+    local = pa.array([dt.datetime(2013, 7, 1, 12), dt.datetime(2013, 11, 3, 1, 30), dt.datetime(2013, 3, 10, 2, 30)])
+    result = cast(local, Cast(pa.timestamp("us", "UTC"), time_zone=NEW_YORK))
+    assert result.bad.tolist() == [False, True, True]
+    assert result.values[0].as_py() == dt.datetime(2013, 7, 1, 16, tzinfo=dt.UTC)
+    assert "twice" in result.reason
+    assert "does not exist" in result.reason
+    late = cast(local, Cast(pa.timestamp("us", "UTC"), time_zone=NEW_YORK, ambiguous="latest", nonexistent="latest"))
+    assert late.bad.tolist() == [False, False, False]
+    assert late.values[1].as_py() == dt.datetime(2013, 11, 3, 6, 30, tzinfo=dt.UTC)
+
+
+def test_an_instant_becomes_the_local_time_of_the_zone_that_was_named() -> None:
+    instant = pa.array([dt.datetime(2013, 7, 1, 16)]).cast(pa.timestamp("us", "UTC"))
+    result = cast(instant, Cast(pa.timestamp("us"), time_zone=NEW_YORK))
+    assert result.values.to_pylist() == [dt.datetime(2013, 7, 1, 12)]
+
+
+def test_text_is_read_by_the_format_that_was_given() -> None:
+    result = cast(pa.array(["03.11.2013", "2013"]), Cast(pa.date32(), format="%d.%m.%Y"))
+    assert result.values.to_pylist() == [dt.date(2013, 11, 3), None]
+    assert result.bad.tolist() == [False, True]
+
+
+def test_number_texts_have_one_form() -> None:
+    result = cast(pa.array(["1.10", "+5", "1.5e10", "100", "NaN", "x", "-0.50"]), Cast(pa.string(), "decimal"))
+    assert result.values.to_pylist() == ["1.1", "5", "15000000000", "100", "NaN", None, "-0.5"]
+    assert result.bad.tolist() == [False] * 5 + [True, False]
+
+
+def test_uuids_are_lower_case_and_checked() -> None:
+    result = cast(pa.array(["35DBA5D7-5538-49BB-A0B4-DA4422759A0E", "nope"]), Cast(pa.string(), "uuid"))
+    assert result.values.to_pylist() == ["35dba5d7-5538-49bb-a0b4-da4422759a0e", None]
+
+
+def test_times_become_iso_text_and_infinity_its_name() -> None:
+    stamps = pa.array([0, 1_500_000, TIMESTAMP_INFINITY, -TIMESTAMP_INFINITY, None], pa.int64()).cast(pa.timestamp("us"))
+    assert as_text(stamps).to_pylist() == ["1970-01-01 00:00:00", "1970-01-01 00:00:01.5", "infinity", "-infinity", None]
+    assert as_text(stamps.slice(0, 1).cast(pa.timestamp("us", "UTC"))).to_pylist() == ["1970-01-01 00:00:00+00"]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "allowed"),
+    [
+        (pa.int64(), pa.int32(), True),
+        (pa.int64(), pa.string(), False),
+        (pa.string(), pa.int64(), False),
+        (pa.int64(), pa.bool_(), False),
+        (pa.timestamp("us"), pa.timestamp("us", "UTC"), False),
+        (pa.timestamp("ns"), pa.timestamp("us"), True),
+        (pa.float64(), pa.decimal128(9, 2), False),
+        (pa.decimal128(9, 2), pa.decimal128(12, 4), True),
+        (pa.date32(), pa.timestamp("us"), False),
+    ],
+)
+def test_only_one_family_of_types_goes_without_a_cast(source: pa.DataType, target: pa.DataType, allowed: bool) -> None:
+    assert implicit(source, "plain", ColumnShape("c", target, str(target))) is allowed
+
+
+def test_what_a_column_cannot_hold_is_named() -> None:
+    text = ColumnShape("c", pa.string(), "varchar(3)", nullable=False, length=3, nul=False)
+    found = misfits(pa.array(["abc", "abcd", "a\0", None, "😀😀😀"]), text)
+    assert [mask.tolist() for mask, _ in found] == [
+        [False, False, False, True, False],
+        [False, True, False, False, False],
+        [False, False, True, False, False],
+    ]
+    labels = ColumnShape("c", pa.string(), "mood", labels=("a", "b"))
+    assert [mask.tolist() for mask, _ in misfits(pa.array(["a", "x", None]), labels)] == [[False, True, False]]
+    real = ColumnShape("c", pa.float64(), "REAL", nan=False)
+    assert [mask.tolist() for mask, _ in misfits(pa.array([1.0, float("nan")]), real)] == [[False, True]]
