@@ -69,7 +69,9 @@ class Spill:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.arrow"
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 for number in range(self.parts):

@@ -30,13 +30,11 @@ MARKER: Final = "syncline_marker"
 
 @cache
 def dialect_of(engine: Engine) -> sa.Dialect:
-    """How an engine spells SQL: DuckDB as PostgreSQL with $1 parameters, SQLite with ?, PostgreSQL with %(name)s."""
+    """How an engine spells SQL: SQLite with ? parameters, PostgreSQL and DuckDB (much the same SQL) with $1."""
     if engine == "sqlite":
         lite: sa.Dialect = sqlite.dialect(paramstyle="qmark")
         return lite
-    if engine == "duckdb":
-        return _standard_strings(postgresql.dialect, paramstyle="numeric_dollar")
-    return _standard_strings(postgresql.psycopg.dialect)
+    return _standard_strings(postgresql.dialect, paramstyle="numeric_dollar")
 
 
 def _standard_strings(make: Callable[..., Any], **options: Any) -> sa.Dialect:
@@ -47,18 +45,16 @@ def _standard_strings(make: Callable[..., Any], **options: Any) -> sa.Dialect:
     return dialect
 
 
-def bound(statement: sa.ClauseElement, dialect: sa.Dialect) -> tuple[str, Any]:
-    """The statement and its parameters: a tuple for positional styles, a dict for named ones."""
+def bound(statement: sa.ClauseElement, dialect: sa.Dialect) -> tuple[str, tuple[Any, ...]]:
+    """The statement and its parameters, in the order in which it takes them."""
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
     values = compiled.params
-    if compiled.positiontup is not None:
-        return str(compiled), tuple(values[name] for name in compiled.positiontup)
-    return str(compiled), dict(values)
+    return str(compiled), tuple(values[name] for name in compiled.positiontup or ())
 
 
 def rendered(statement: sa.ClauseElement, dialect: sa.Dialect) -> str:
-    """The statement with every value written out as a quoted literal. For drivers that do not double percent signs."""
+    """The statement with every value written out as a quoted literal."""
     return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 

@@ -125,14 +125,15 @@ def update(staging: Staging, columns: Sequence[str]) -> sa.Update:
 def insert(staging: Staging) -> sa.Insert:
     """Insert the rows whose key is free."""
     names = [each.name for each in staging.columns]
+    return sa.insert(staging.target).from_select(names, insertable(staging), include_defaults=False)
+
+
+def insertable(staging: Staging) -> sa.Select[Any]:
+    """The staged rows whose key is free, as the target's columns."""
     taken = sa.exists(sa.select(sa.literal_column("1")).select_from(staging.target).where(staging.same_key("insert")))
     stage = staging.stage("insert")
-    rows = (
-        sa.select(*(staging.staged("insert", "a", name) for name in names))
-        .select_from(stage)
-        .where(~taken.correlate(stage))
-    )
-    return sa.insert(staging.target).from_select(names, rows, include_defaults=False)
+    values = [staging.staged("insert", "a", each.name) for each in staging.columns]
+    return sa.select(*values).select_from(stage).where(~taken.correlate(stage))
 
 
 def left_out(staging: Staging, op: Op, found: Sequence[Expression] = ()) -> sa.Select[Any]:

@@ -80,7 +80,9 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
     Errors: SpecError with every problem, a line each.
     """
     if spec.direction == "two_way":
-        raise SpecError(f"{spec.where('direction')}: direction two_way cannot be run yet. Fix: set `direction: one_way`.")
+        raise SpecError(
+            f"{spec.where('direction')}: direction two_way cannot be run yet. Fix: set `direction: one_way`."
+        )
     if spec.defaults.drift == "evolve":
         raise SpecError(f"{spec.where('defaults', 'drift')}: drift evolve cannot be run yet. Fix: set `drift: fail`.")
     shapes = {name: target.describe(spec.target_table(name)) for name in spec.tables}
@@ -161,7 +163,7 @@ def _bind_table(
     table, at = spec.tables[name], ("tables", name)
     relation = spec.source_relation(name)
     source_shape = _source_shape(spec, name, relation, source)
-    planned = {other: (b.shape, b.mapping) for other, b in bound.items()}
+    planned = {other: (b.shape, b.images) for other, b in bound.items()}
     binder = ColumnBinder(spec, name, source_shape, shape, source, target, planned)
     columns, identity = binder.columns()
     key = _key(spec, name, source_shape, columns)
@@ -236,7 +238,9 @@ def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[Colu
     if table.key is not None:
         for column in table.key:
             if column not in made:
-                raise SpecError(f"{spec.where('tables', name, 'key')}: key column {column} is not mapped. {meant(column, made)}")
+                raise SpecError(
+                    f"{spec.where('tables', name, 'key')}: key column {column} is not mapped. {meant(column, made)}"
+                )
         return tuple(table.key)
     if not source_shape.primary_key:
         raise SpecError(
@@ -255,13 +259,17 @@ def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[Colu
 
 def _new_shape(table: TableName, columns: Sequence[ColumnMapping], identity: str | None, key: Key) -> TableShape:
     shapes = [
-        ColumnShape(c.shape.name, c.shape.type, c.shape.native, c.shape.nullable and c.shape.name not in key, c.shape.meaning)
+        ColumnShape(
+            c.shape.name, c.shape.type, c.shape.native, c.shape.nullable and c.shape.name not in key, c.shape.meaning
+        )
         for c in columns
     ]
     if identity:
         shapes.insert(0, ColumnShape(identity, pa.int64(), "bigint", nullable=False, identity=True))
     primary = (identity,) if identity else key
-    return TableShape(table, tuple(shapes), primary, frozenset({frozenset(primary), frozenset(key)}), (), frozenset({key}))
+    return TableShape(
+        table, tuple(shapes), primary, frozenset({frozenset(primary), frozenset(key)}), (), frozenset({key})
+    )
 
 
 def _check_required(
@@ -287,12 +295,18 @@ def _soft(spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapp
     at = spec.where("tables", name, "delete")
     flag = shape.column(policy.column or "")
     if flag is None:
-        raise SpecError(f"{at}: {shape.name} has no column {policy.column} to flag deleted rows. {meant(policy.column or '', shape.names)}")
+        raise SpecError(
+            f"{at}: {shape.name} has no column {policy.column} to flag deleted rows. {meant(policy.column or '', shape.names)}"
+        )
     if any(column.shape.name == flag.name for column in columns):
-        raise SpecError(f"{at}: {flag.name} flags deleted rows and cannot be mapped too. Fix: remove it from the columns.")
+        raise SpecError(
+            f"{at}: {flag.name} flags deleted rows and cannot be mapped too. Fix: remove it from the columns."
+        )
     timed = bool(pa.types.is_timestamp(flag.type))
     if not timed and not pa.types.is_boolean(flag.type):
-        raise SpecError(f"{at}: {flag.name} is {flag.native}. Fix: flag deleted rows in a boolean or a timestamp column.")
+        raise SpecError(
+            f"{at}: {flag.name} is {flag.native}. Fix: flag deleted rows in a boolean or a timestamp column."
+        )
     return Soft(flag.name, timed)
 
 
@@ -302,7 +316,9 @@ def _keeps(source_shape: TableShape, column: ColumnMapping) -> bool:
     return source is not None and casts.keeps_order(source.type, source.meaning, column.shape)
 
 
-def _order(key: Key, renamed: Mapping[str, str], source: TableShape, target: TableShape, *, new: bool, query: bool) -> Key:
+def _order(
+    key: Key, renamed: Mapping[str, str], source: TableShape, target: TableShape, *, new: bool, query: bool
+) -> Key:
     """The key in an order in which both sides have an index, or () where windows cannot be pushed down."""
     if query or any(column not in renamed for column in key):
         return ()

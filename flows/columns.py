@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
 from adapters.protocol import Adapter
+from flows.functions import load_function
 from flows.spec import Spec
 from flows.spec_columns import Cast as CastSpec
 from flows.spec_columns import Column
@@ -18,7 +17,7 @@ from flows.spec_errors import meant
 from flows.spec_tables import table_name
 from flows.typenames import parse_type, storable
 from transforms import casts, expressions
-from transforms.mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename, TableMapping, Values
+from transforms.mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename, Values
 from transforms.vocabulary import ColumnShape, Meaning, SpecError, TableName, TableShape
 
 Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function
@@ -46,7 +45,7 @@ class ColumnBinder:
         target_shape: TableShape | None,
         source: Adapter,
         target: Adapter,
-        planned: Mapping[str, tuple[TableShape, TableMapping]],
+        planned: Mapping[str, tuple[TableShape, tuple[str, ...]]],
     ) -> None:
         self.spec, self.name = spec, name
         self.source_shape, self.target_shape = source_shape, target_shape
@@ -63,7 +62,7 @@ class ColumnBinder:
         """The mapped columns, and the name of the generated identity column if there is one."""
         given = self.spec.tables[self.name].columns
         if given is None:
-            given = {column: Column(**{"from": column}) for column in self._same_named()}
+            given = {column: Column.model_validate(column) for column in self._same_named()}
         problems: list[str] = []
         mapped: list[ColumnMapping] = []
         identity: str | None = None
@@ -99,7 +98,9 @@ class ColumnBinder:
         if self.target_shape is not None:
             shape = self._target_column(column)
             if not pa.types.is_integer(shape.type):
-                raise SpecError(f"generate: identity makes whole numbers and the column is {shape.native}. Fix: use uuid, or another column.")
+                raise SpecError(
+                    f"generate: identity makes whole numbers and the column is {shape.native}. Fix: use uuid, or another column."
+                )
         return column
 
     def _column(self, name: str, wanted: Column) -> ColumnMapping:
@@ -115,7 +116,9 @@ class ColumnBinder:
             return self._new_column(name, origin, kind, meaning, cast, values)
         shape = self._target_column(name)
         if shape.generated:
-            raise SpecError(f"the target computes it ({shape.native}), so it cannot be written. Fix: remove it from the columns.")
+            raise SpecError(
+                f"the target computes it ({shape.native}), so it cannot be written. Fix: remove it from the columns."
+            )
         if isinstance(origin, Constant):
             self._constant_fits(origin, cast, shape)
         elif kind is not None and not casts.implicit(kind, meaning, shape):
@@ -126,26 +129,43 @@ class ColumnBinder:
         return ColumnMapping(shape, origin, cast, values)
 
     def _new_column(
-        self, name: str, origin: Origin, kind: pa.DataType | None, meaning: Meaning, cast: casts.Cast | None, values: Values | None
+        self,
+        name: str,
+        origin: Origin,
+        kind: pa.DataType | None,
+        meaning: Meaning,
+        cast: casts.Cast | None,
+        values: Values | None,
     ) -> ColumnMapping:
         if kind is None:
-            raise SpecError("the target table is yet to be made and nothing tells the column's type. Fix: add `cast: <type>`.")
+            raise SpecError(
+                "the target table is yet to be made and nothing tells the column's type. Fix: add `cast: <type>`."
+            )
         kind = storable(kind)
-        if not pa.types.is_primitive(kind) and not pa.types.is_string(kind) and not pa.types.is_binary(kind) and not pa.types.is_decimal128(kind):
+        if (
+            not pa.types.is_primitive(kind)
+            and not pa.types.is_string(kind)
+            and not pa.types.is_binary(kind)
+            and not pa.types.is_decimal128(kind)
+        ):
             raise SpecError(f"no column type is known for {kind}. Fix: add `cast: text` or another type.")
         if pa.types.is_duration(kind):
-            raise SpecError("no column type is known for a duration. Fix: add `cast: text`, or convert it in an `expr`.")
+            raise SpecError(
+                "no column type is known for a duration. Fix: add `cast: text`, or convert it in an `expr`."
+            )
         nullable = True
         if isinstance(origin, Rename) and values is None:
             source = self.source_shape.column(origin.source)
             nullable = source is None or source.nullable
-        shape = ColumnShape(name, kind, _type_name(kind, meaning), nullable, meaning if meaning != "opaque" else "plain")
+        shape = ColumnShape(
+            name, kind, _type_name(kind, meaning), nullable, meaning if meaning != "opaque" else "plain"
+        )
         return ColumnMapping(shape, origin, cast, values)
 
     def _origin(self, name: str, wanted: Column) -> Typed:
         if wanted.from_ is not None:
-            column = self._source_column(wanted.from_)
-            return Rename(column.name), column.type, column.meaning
+            renamed = self._source_column(wanted.from_)
+            return Rename(renamed.name), renamed.type, renamed.meaning
         if wanted.expr is not None:
             return self._expression(name, wanted.expr)
         if wanted.generate == "uuid":
@@ -154,9 +174,7 @@ class ColumnBinder:
             return self._lookup(wanted)
         if wanted.python is not None:
             columns = tuple(self._source_column(column).name for column in wanted.columns or self.source_shape.names)
-            for column in columns:
-                self._reads[column] = None
-            return Function(self._function(wanted.python), columns, wanted.python), None, "plain"
+            return Function(load_function(wanted.python, self.spec.folder), columns, wanted.python), None, "plain"
         kind = None if wanted.const is None else pa.scalar(wanted.const).type
         return Constant(wanted.const), kind, "plain"
 
@@ -179,13 +197,14 @@ class ColumnBinder:
         planned = lookup.table if lookup.side == "target" and lookup.table in self.spec.tables else None
         taken_meaning: Meaning = "plain"
         if planned == self.name:
-            raise SpecError("a lookup into the table itself cannot be run yet. Fix: look the value up in the source (`side: source`).")
+            raise SpecError(
+                "a lookup into the table itself cannot be run yet. Fix: look the value up in the source (`side: source`)."
+            )
         if planned is not None:
             if planned not in self._planned:
                 raise SpecError(f"{planned} has problems of its own, so it cannot be looked into.")
-            shape, mapping = self._planned[planned]
-            there = tuple(c.shape.name for c in mapping.columns) + tuple(c.name for c in shape.columns if c.identity)
-            known = {c.name: c for c in shape.columns if c.name in there or c.name in shape.primary_key}
+            shape, images = self._planned[planned]
+            known = {c.name: c for c in shape.columns if c.name in images}
             table = shape.name
         else:
             schema = self.spec.source.schema_name if lookup.side == "source" else self.spec.target.schema_name
@@ -215,45 +234,37 @@ class ColumnBinder:
         taken_meaning = taken.meaning
         return LookUp(name, tuple(pairs), lookup.take, wanted.missing), taken.type, taken_meaning
 
-    def _function(self, dotted: str) -> Callable[..., Any]:
-        """A function of a module beside the spec file, or of an installed one."""
-        module_name, _, function_name = dotted.rpartition(".")
-        file = self.spec.folder.joinpath(*module_name.split(".")).with_suffix(".py")
-        try:
-            if file.is_file():
-                unique = f"_syncline_{abs(hash(str(file)))}_{module_name.replace('.', '_')}"
-                module = sys.modules.get(unique)
-                if module is None:
-                    described = importlib.util.spec_from_file_location(unique, file)
-                    assert described is not None
-                    assert described.loader is not None
-                    module = importlib.util.module_from_spec(described)
-                    described.loader.exec_module(module)
-                    sys.modules[unique] = module
-            else:
-                module = importlib.import_module(module_name)
-        except Exception as error:
-            raise SpecError(f"python: {module_name} cannot be imported: {type(error).__name__}: {error}. Fix: put {file.name} beside the spec.") from error
-        function = getattr(module, function_name, None)
-        if not callable(function):
-            raise SpecError(f"python: {module_name} has no function {function_name}. {meant(function_name, dir(module))}")
-        found: Callable[..., Any] = function
-        return found
-
     def _cast(self, wanted: CastSpec, kind: pa.DataType | None) -> casts.Cast:
         target, meaning = parse_type(wanted.type)
         zone = wanted.time_zone
-        naive_to_aware = pa.types.is_timestamp(target) and target.tz is not None and not (kind is not None and pa.types.is_timestamp(kind) and kind.tz)
+        naive_to_aware = (
+            pa.types.is_timestamp(target)
+            and target.tz is not None
+            and not (kind is not None and pa.types.is_timestamp(kind) and kind.tz)
+        )
         if naive_to_aware and zone is None:
             zone = self.spec.source.time_zone
             if zone is None and kind is not None and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-                raise SpecError("a naive timestamp needs a zone to become an instant. Fix: add `time_zone:` to the cast or to the source.")
-        aware_to_naive = pa.types.is_timestamp(target) and target.tz is None and kind is not None and pa.types.is_timestamp(kind) and kind.tz
+                raise SpecError(
+                    "a naive timestamp needs a zone to become an instant. Fix: add `time_zone:` to the cast or to the source."
+                )
+        aware_to_naive = (
+            pa.types.is_timestamp(target)
+            and target.tz is None
+            and kind is not None
+            and pa.types.is_timestamp(kind)
+            and kind.tz
+        )
         if aware_to_naive and zone is None:
             raise SpecError("an instant needs a zone to become a local time. Fix: add `time_zone:` to the cast.")
         change = {"quarantine": "fault", "raise": "fault"}
         return casts.Cast(
-            target, meaning, zone, change.get(wanted.ambiguous, wanted.ambiguous), change.get(wanted.nonexistent, wanted.nonexistent), wanted.format
+            target,
+            meaning,
+            zone,
+            change.get(wanted.ambiguous, wanted.ambiguous),
+            change.get(wanted.nonexistent, wanted.nonexistent),
+            wanted.format,
         )
 
     def _constant_fits(self, origin: Constant, cast: casts.Cast | None, shape: ColumnShape) -> None:
@@ -267,7 +278,9 @@ class ColumnBinder:
         result = casts.cast(values, casts.Cast(shape.type, shape.meaning))
         reasons = [result.reason] if result.bad.any() else [reason for _, reason in casts.misfits(result.values, shape)]
         if reasons or result.values[0].as_py() is None:
-            raise SpecError(f"const {origin.value!r} {(reasons or ['cannot be cast'])[0]}. Fix: give a value of type {shape.native}.")
+            raise SpecError(
+                f"const {origin.value!r} {(reasons or ['cannot be cast'])[0]}. Fix: give a value of type {shape.native}."
+            )
 
     def _source_column(self, name: str) -> ColumnShape:
         column = self.source_shape.column(name)
@@ -294,15 +307,26 @@ def _values(wanted: Column) -> Values | None:
 
 
 def _values_type(values: Values, kind: pa.DataType | None, meaning: Meaning) -> tuple[pa.DataType | None, Meaning]:
-    news = [new for _, new in values.pairs if new is not None] + ([values.literal] if values.literal is not None else [])
+    news = [new for _, new in values.pairs if new is not None] + (
+        [values.literal] if values.literal is not None else []
+    )
     if values.otherwise == "keep" and not news:
         return kind, meaning
     try:
         made: pa.DataType = pa.array(news).type
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SpecError("map: the new values are of different types. Fix: write them alike, with quotes or without.") from error
-    if values.otherwise == "keep" and kind is not None and made != kind and pa.types.is_string(made) != pa.types.is_string(kind):
-        raise SpecError(f"map with `default: keep` mixes {made} with the {kind} that is kept. Fix: write new values of the same type.")
+        raise SpecError(
+            "map: the new values are of different types. Fix: write them alike, with quotes or without."
+        ) from error
+    if (
+        values.otherwise == "keep"
+        and kind is not None
+        and made != kind
+        and pa.types.is_string(made) != pa.types.is_string(kind)
+    ):
+        raise SpecError(
+            f"map with `default: keep` mixes {made} with the {kind} that is kept. Fix: write new values of the same type."
+        )
     return made, "plain"
 
 
@@ -319,7 +343,9 @@ def _described(origin: Origin) -> str:
 
 
 def _type_name(kind: pa.DataType, meaning: Meaning) -> str:
-    return str(kind) if meaning in ("plain", "opaque") else {"decimal": "numeric", "json": "json", "uuid": "uuid"}[meaning]
+    return (
+        str(kind) if meaning in ("plain", "opaque") else {"decimal": "numeric", "json": "json", "uuid": "uuid"}[meaning]
+    )
 
 
 def _suggested(shape: ColumnShape) -> str:

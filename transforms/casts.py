@@ -53,7 +53,9 @@ def implicit(source: pa.DataType, source_meaning: Meaning, target: ColumnShape) 
     if pa.types.is_null(source):
         return True
     exact = (types.is_integer, types.is_decimal)
-    if any(kind(source) for kind in exact) and (any(kind(target.type) for kind in exact) or target.meaning == "decimal"):
+    if any(kind(source) for kind in exact) and (
+        any(kind(target.type) for kind in exact) or target.meaning == "decimal"
+    ):
         return True
     if types.is_integer(source) and types.is_floating(target.type):
         return True
@@ -63,8 +65,10 @@ def implicit(source: pa.DataType, source_meaning: Meaning, target: ColumnShape) 
         return (source.tz is None) == (target.type.tz is None)
     if source_meaning == "decimal" and types.is_decimal(target.type):
         return True
-    return (_is_text(source) and _is_text(target.type)) or (_is_bytes(source) and _is_bytes(target.type)) or (
-        types.is_time(source) and types.is_time(target.type)
+    return (
+        (_is_text(source) and _is_text(target.type))
+        or (_is_bytes(source) and _is_bytes(target.type))
+        or (types.is_time(source) and types.is_time(target.type))
     )
 
 
@@ -134,7 +138,11 @@ def as_text(values: pa.Array) -> pa.Array:
     if pa.types.is_decimal(kind):
         return _decimal_text(values, trim=False)
     if pa.types.is_timestamp(kind):
-        plain = values.cast(pa.timestamp("us")) if kind.tz is None else values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        plain = (
+            values.cast(pa.timestamp("us"))
+            if kind.tz is None
+            else values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        )
         text = plain.cast(pa.string())
         text = pc.replace_substring_regex(text, r"(\.\d*[1-9])0+$", r"\1")
         text = pc.replace_substring_regex(text, r"\.0+$", "")
@@ -225,7 +233,9 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
         back = cast_values.values.cast(values.type)
         differs = pc.and_not(pc.not_equal(back, values), pc.and_(pc.is_nan(back), pc.is_nan(values)))
         bad = cast_values.bad | as_mask(differs)
-        return Result(_nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding")
+        return Result(
+            _nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding"
+        )
     if pa.types.is_integer(values.type) and pa.types.is_decimal(target):
         wide = pa.decimal128(20, 0) if pa.types.is_unsigned_integer(values.type) else pa.decimal128(19, 0)
         return _by_halving(values, target, lambda part: part.cast(wide).cast(target))
@@ -234,7 +244,9 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
         back = _by_halving(cast_values.values, values.type, lambda part: part.cast(values.type)).values
         differs = pc.fill_null(pc.not_equal(back, values), pc.is_valid(values)) if len(values) else pc.is_null(values)
         bad = as_mask(pc.and_(differs, pc.is_valid(values)))
-        return Result(_nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding")
+        return Result(
+            _nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding"
+        )
     return _by_halving(values, target, lambda part: part.cast(target))
 
 
@@ -262,7 +274,9 @@ def _to_time(values: pa.Array, wanted: Cast) -> Result:
         read = pc.strptime(values, format=wanted.format, unit="us", error_is_null=True)
         bad = as_mask(pc.and_(pc.is_valid(values), pc.is_null(read)))
         after = _to_time(read, Cast(target, "plain", wanted.time_zone, wanted.ambiguous, wanted.nonexistent))
-        return Result(after.values, bad | after.bad, f"does not look like {wanted.format}" if bad.any() else after.reason)
+        return Result(
+            after.values, bad | after.bad, f"does not look like {wanted.format}" if bad.any() else after.reason
+        )
     if _is_text(values.type) and pa.types.is_timestamp(target) and wanted.time_zone:
         naive = _by_halving(values, pa.timestamp("us"), lambda part: part.cast(pa.timestamp("us")))
         after = _to_time(naive.values, wanted)

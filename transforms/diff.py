@@ -94,12 +94,18 @@ def diff(
         inserts=inserts,
         before=aligned_found.take(rows) if len(rows) else found.slice(0, 0),
         after=aligned_wanted.take(rows) if len(rows) else found.slice(0, 0),
-        deletes=found if len(gone) and gone.all() else found.filter(pa.array(gone)) if gone.any() else found.slice(0, 0),
+        deletes=found
+        if len(gone) and gone.all()
+        else found.filter(pa.array(gone))
+        if gone.any()
+        else found.slice(0, 0),
     )
     return Difference(changes, int(aligned_wanted.num_rows - len(rows)), differing)
 
 
-def windows(wanted: pa.Table, found: pa.Table, key: Key, rows: int = WINDOW_ROWS) -> Iterator[tuple[pa.Table, pa.Table]]:
+def windows(
+    wanted: pa.Table, found: pa.Table, key: Key, rows: int = WINDOW_ROWS
+) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Cut two ascending tables at the same keys, so that each window can be diffed on its own.
 
     In: ascending unique keys without nulls. Out: pairs of slices (no copies) that cover both tables.

@@ -51,7 +51,9 @@ def codes(tables: list[pa.Table], key: Key) -> list[Indices]:
     combined: Indices | None = None
     total = 1
     for name in key:
-        stacked = contiguous(pa.chunked_array([c for t in tables for c in t.column(name).chunks], tables[0].schema.field(name).type))
+        stacked = contiguous(
+            pa.chunked_array([c for t in tables for c in t.column(name).chunks], tables[0].schema.field(name).type)
+        )
         if pa.types.is_floating(stacked.type):
             stacked = pc.add(stacked, pa.scalar(0.0, stacked.type))
         encoded = stacked.dictionary_encode()

@@ -17,7 +17,15 @@ from transforms.casts import Cast
 from transforms.keys import Mask, as_mask, contiguous
 from transforms.vocabulary import INVALID, ColumnShape, DataError, Key, SpecError
 
-REJECTED = pa.schema([("reason", pa.string()), ("column", pa.string()), ("key", pa.string()), ("value", pa.string()), ("source", pa.string())])
+REJECTED = pa.schema(
+    [
+        ("reason", pa.string()),
+        ("column", pa.string()),
+        ("key", pa.string()),
+        ("value", pa.string()),
+        ("source", pa.string()),
+    ]
+)
 """Why rows were set aside: the reason, the target column, the key as JSON array, the value, the source row as JSON."""
 
 
@@ -173,17 +181,19 @@ def map_rows(rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, Lookup
     return Mapped(result.filter(pa.array(~bad)), rejected, result.filter(pa.array(bad)))
 
 
-def without_duplicates(mapped: Mapped, mapping: TableMapping, *, rejected_too: bool = True) -> Mapped:
+def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table | None = None) -> Mapped:
     """Reject every row whose key another row of the window has too, since nobody can say which one is right.
 
-    The source image of such a row is its mapped image: the batches are gone by then.
+    `also` holds keys of rows that were rejected earlier. The source image of a duplicate is its mapped image: the
+    batches are gone by then.
     """
     rows = mapped.rows
     twice = keys.duplicates(rows, mapping.key)
-    if rejected_too and mapped.rejected_rows.num_rows and rows.num_rows:
-        whole = mapped.rejected_rows.filter(pa.array(~keys.null_keys(mapped.rejected_rows, mapping.key)))
-        if whole.num_rows:
-            twice = twice | keys.contained(rows, whole, mapping.key)
+    rejected = [table.select(list(mapping.key)) for table in (mapped.rejected_rows, also) if table is not None]
+    whole = pa.concat_tables(rejected)
+    whole = whole.filter(pa.array(~keys.null_keys(whole, mapping.key)))
+    if whole.num_rows and rows.num_rows:
+        twice = twice | keys.contained(rows, whole, mapping.key)
     if not twice.any():
         return mapped
     bad = rows.filter(pa.array(twice))
@@ -219,7 +229,7 @@ def _expressions(rows: pa.Table, mapping: TableMapping, faults: _Faults) -> dict
     try:
         together = expressions.select(rows, wanted)
         return {name: contiguous(together.column(name)) for name in wanted}
-    except Exception:  # noqa: BLE001, S110 - which expression, and which rows, is found below
+    except Exception:  # noqa: S110 - which expression, and which rows, is found below
         pass
     evaluated: dict[str, pa.Array] = {}
     for name, sql in wanted.items():
@@ -280,7 +290,9 @@ def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: _F
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     listed = [old for old, _ in replacing.pairs if old is not None]
-    if len({bool(isinstance(old, str)) for old in listed}) > 1 or (listed and isinstance(listed[0], str) and not pa.types.is_string(values.type)):
+    if len({bool(isinstance(old, str)) for old in listed}) > 1 or (
+        listed and isinstance(listed[0], str) and not pa.types.is_string(values.type)
+    ):
         looked_in, old_values = casts.as_text(values), pa.array([str(old) for old in listed], pa.string())
     else:
         looked_in, old_values = values, pa.array(listed, values.type)
@@ -382,7 +394,9 @@ def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
         raise DataError(f"Column {column}: {function.name} failed: {type(error).__name__}: {error}") from error
     if not isinstance(answer, pd.Series) or len(answer) != rows.num_rows:
         got = f"a Series of {len(answer)}" if isinstance(answer, pd.Series) else f"a {type(answer).__name__}"
-        raise DataError(f"Column {column}: {function.name} gave {got} for {rows.num_rows} rows. Fix: return one value a row.")
+        raise DataError(
+            f"Column {column}: {function.name} gave {got} for {rows.num_rows} rows. Fix: return one value a row."
+        )
     array = pa.Array.from_pandas(answer)
     return contiguous(array)
 
@@ -407,7 +421,11 @@ def _rejected(source: pa.Table, mapped: pa.Table, faults: _Faults, mapping: Tabl
     values: list[str | None] = []
     for row, number in zip(rows, which, strict=True):  # only the rejected rows
         given = faults.reasons[number][2]
-        values.append(None if given is None or not given[int(row)].is_valid else casts.as_text(given.slice(int(row), 1))[0].as_py())
+        values.append(
+            None
+            if given is None or not given[int(row)].is_valid
+            else casts.as_text(given.slice(int(row), 1))[0].as_py()
+        )
     reasons = pa.array([reason for _, reason, _ in faults.reasons], pa.string())
     columns = pa.array([column for column, _, _ in faults.reasons], pa.string())
     at = pa.array(which)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -266,4 +266,3 @@ class Counts:
 
 Batches = Iterator[pa.RecordBatch]
 Lookups = Mapping[str, "pa.Table"]
-

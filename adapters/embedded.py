@@ -1,0 +1,230 @@
+"""What engines inside this process share: the file in a URL, the cuts of a range, and applying a staged window."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Protocol
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from adapters.sql import Expression, Operand, column, marker_table, ordering, select
+from adapters.sql_changes import NO, Staging, conflict_rows, staged_rows
+from transforms.vocabulary import (
+    AccountingError,
+    Applied,
+    ChangeSet,
+    ConnectionFailed,
+    KeyRange,
+    Marker,
+    Op,
+    Relation,
+    SpecError,
+    TableShape,
+)
+
+ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
+
+
+def file_of(url: str) -> Path:
+    """The file that a URL such as sqlite:///folder/file.db names; a fourth slash makes the path absolute."""
+    parsed = sa.make_url(url)
+    if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
+        raise SpecError(
+            f"{url} does not name a file. Fix: write {parsed.drivername}:///relative/path or "
+            f"{parsed.drivername}:////absolute/path, without options; memory is not shared between connections."
+        )
+    return Path(str(parsed.database))
+
+
+def must_exist(path: Path, *, create: bool) -> None:
+    """Reading never creates a database, and nothing creates a folder."""
+    if not path.parent.is_dir():
+        raise ConnectionFailed(f"There is no folder {path.parent} for {path.name}. Fix: create it or correct the URL.")
+    if not create and not path.is_file():
+        raise ConnectionFailed(f"There is no file {path}. Fix: correct the path in the URL.")
+
+
+def as_travel(value: Any, travel: pa.DataType, zone: str | None = None) -> Any:
+    """A bound of a range in the column's type: a text is parsed, and a time without a zone is one of `zone`, or UTC."""
+    aware = pa.types.is_timestamp(travel) and travel.tz is not None
+    if isinstance(value, str) and not pa.types.is_string(travel):
+        try:
+            value = pa.scalar(value).cast(travel).as_py()
+        except pa.ArrowInvalid:
+            if not aware:
+                raise
+            value = pa.scalar(value).cast(pa.timestamp("us")).as_py()
+    if aware and isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=ZoneInfo(zone or "UTC"))
+    return value
+
+
+def cuts(relation: Relation, key: Sequence[tuple[Operand, Expression]], rows: int, within: KeyRange) -> sa.Select[Any]:
+    """The key of every `rows`-th row after the first, ascending, as columns k0, k1, … in the forms given."""
+    operands = [operand for operand, _ in key]
+    number = sa.func.row_number().over(order_by=ordering(operands)).label("syncline_row")
+    taken = [shown.label(f"k{i}") for i, (_, shown) in enumerate(key)]
+    numbered = select(
+        relation, [*taken, number], key=operands, within=replace(within, nulls=False), ordered=False
+    ).subquery("numbered")
+    every = sa.literal_column(f"syncline_row > 1 AND (syncline_row - 1) % {int(rows)} = 0")
+    names = [column(f"k{i}") for i in range(len(key))]
+    return sa.select(*names).select_from(numbered).where(every).order_by(column("syncline_row"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Applying
+
+
+class Session(Protocol):
+    """A connection inside the transaction of one window."""
+
+    def stage(self, op: Op, rows: pa.Table) -> None:
+        """Put rows into the staging table of an operation, in the engine's own forms."""
+
+    def left_out(self, staging: Staging, op: Op) -> pa.Table:
+        """`sql_changes.left_out`: no, done, gone, then the target's rows in the change set's columns as they travel."""
+
+    def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
+        """Apply all that is left in a staging table; how many rows it changed."""
+
+    def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
+        """Take rows out of a staging table."""
+
+
+def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: TableShape) -> Applied:
+    """Deletes, then updates, then inserts; what is not as planned is left alone and reported.
+
+    The engine's comparison settles nearly all rows. Those that it finds different are read and compared once more
+    as they travel, because one value can be stored in several ways: texts of dates, or JSON.
+    """
+    written: dict[Op, int] = dict.fromkeys(ORDER, 0)
+    conflicts: list[pa.Table] = []
+    bare = replace(staging, compared=staging.key)  # what differs has left the stage before a statement runs
+    for op in ORDER:
+        rows = staged_rows(changes, op)
+        if not rows.num_rows:
+            continue
+        session.stage(op, rows)
+        out = _left_out(session, staging, changes, op, shape)
+        session.discard(staging, op, [*out.done, *out.conflicts])
+        written[op] = session.write(bare, op, changes)
+        if written[op] + len(out.done) + len(out.conflicts) != rows.num_rows:
+            raise AccountingError(
+                f"{staging.table}: {rows.num_rows} rows were to {op}, {written[op]} did. The window was rolled back. "
+                f"Fix: look for a trigger that swallows rows, or a key {changes.key} that is not unique."
+            )
+        if out.conflicts:
+            conflicts.append(conflict_rows(changes, op, out.conflicts, out.found))
+    return Applied(
+        inserted=written["insert"],
+        updated=written["update"],
+        deleted=written["delete"],
+        conflicts=pa.concat_tables(conflicts) if conflicts else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Staged rows that need no writing any more, and those that must not be written."""
+
+    done: list[int]
+    conflicts: list[int]
+    found: pa.Table
+
+
+def _left_out(session: Session, staging: Staging, changes: ChangeSet, op: Op, shape: TableShape) -> LeftOut:
+    out = session.left_out(staging, op)
+    numbers = out[NO].cast(pa.int64())
+    done, gone = (set(numbers.filter(out[name]).to_pylist()) for name in ("done", "gone"))
+    different = out.filter(pc.invert(pc.or_(out["done"], out["gone"]))).drop_columns(["done", "gone"])
+    there = different[NO].cast(pa.int64())
+    images = {
+        "insert": (None, changes.inserts), "update": (changes.before, changes.after), "delete": (changes.deletes, None),
+    }[op]  # fmt: skip
+    as_planned, as_wanted = (
+        set()
+        if image is None
+        else set(there.filter(same_rows(different, image.take(there), changes, shape)).to_pylist())
+        for image in images
+    )
+    done |= as_wanted
+    conflicts = (set(there.to_pylist()) | gone) - done - as_planned
+    return LeftOut(sorted(done), sorted(conflicts), different)
+
+
+def same_rows(found: pa.Table, image: pa.Table, changes: ChangeSet, shape: TableShape) -> pa.Array:
+    """True where the compared columns are equal by value: nulls, NaNs and zeros alike, JSON whatever its spelling."""
+    same = pa.array([True] * found.num_rows, pa.bool_())
+    for name in changes.compared:
+        if name in changes.key:
+            continue
+        theirs, mine = found[name].cast(image.schema.field(name).type), image[name]
+        equal = pc.or_(pc.fill_null(pc.equal(theirs, mine), False), pc.and_(pc.is_null(theirs), pc.is_null(mine)))
+        if pa.types.is_floating(mine.type):
+            equal = pc.or_(equal, pc.fill_null(pc.and_(pc.is_nan(theirs), pc.is_nan(mine)), False))
+        spelling = _SPELLED.get(getattr(shape.column(name), "meaning", "plain"))
+        if spelling:
+            pairs = zip(equal.to_pylist(), theirs.to_pylist(), mine.to_pylist(), strict=True)
+            equal = pa.array([each or _alike(spelling, left, right) for each, left, right in pairs], pa.bool_())
+        same = pc.and_(same, equal)
+    return same.combine_chunks() if isinstance(same, pa.ChunkedArray) else same
+
+
+_SPELLED: Final[dict[str, Callable[[str], Any]]] = {"json": json.loads, "decimal": Decimal, "uuid": str.lower}
+
+
+def _alike(read: Callable[[str], Any], left: str | None, right: str | None) -> bool:
+    try:
+        return left is not None and right is not None and bool(read(left) == read(right))
+    except (ValueError, ArithmeticError):
+        return False
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Markers
+
+
+def is_marked(marker: Marker) -> sa.Select[Any]:
+    """One row where the window is in."""
+    there = marker_table()
+    return sa.select(there.c.plan).where(
+        there.c.plan == marker.plan,
+        there.c.table_name == marker.table,
+        there.c.window_no == marker.window,
+        there.c.phase == marker.phase,
+    )
+
+
+def mark(marker: Marker) -> sa.Insert:
+    """The row that says that the window is in."""
+    return sa.insert(marker_table()).values(
+        migration=marker.migration,
+        plan=marker.plan,
+        table_name=marker.table,
+        window_no=marker.window,
+        phase=marker.phase,
+    )
+
+
+def markers_of(plan: str) -> sa.Select[Any]:
+    """The markers of a plan, in the fields of Marker."""
+    there = marker_table()
+    return sa.select(there.c.migration, there.c.plan, there.c.table_name, there.c.window_no, there.c.phase).where(
+        there.c.plan == plan
+    )
+
+
+def as_markers(rows: pa.Table) -> set[Marker]:
+    return {
+        Marker(row["migration"], row["plan"], row["table_name"], row["window_no"], row["phase"])
+        for row in rows.to_pylist()
+    }

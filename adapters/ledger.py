@@ -1,0 +1,372 @@
+"""What Syncline remembers: runs, windows, versions, what was set aside, conflicts, steps, leases.
+
+Every method is one transaction and may be called from several threads. Texts of keys are JSON arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters.lease import Clock, Lease, held, utc_now
+from adapters.ledger_engine import LedgerEngine, locked, upsert
+from adapters.ledger_tables import CONFLICTS, FACTS, QUARANTINE, RUNS, STEPS, VERSIONS, WINDOWS
+from adapters.planstore import plain
+from transforms.vocabulary import TIMESTAMP_INFINITY, SynclineError
+
+CHUNK = 5_000  # bind parameters in one statement; SQLite allows 32,766
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    run_id: str
+    migration: str
+    kind: str
+    spec_digest: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    plan: str | None = None
+    version: int | None = None
+    counts: Any = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    migration: str
+    version: int
+    plan: str
+    run_id: str
+    spec_digest: str
+    created_at: datetime
+    counts: Any = None
+    source_mark: str | None = None
+    target_mark: str | None = None
+    author: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    plan: str
+    table_name: str
+    window: int
+    phase: str
+    run_id: str
+    status: str
+    counts: Any
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Rows with one key, set aside for one reason. `rows` are several where keys are null or double."""
+
+    migration: str
+    table_name: str
+    key: str
+    reason: str
+    column_name: str | None
+    value: str | None
+    rows: int
+    run_id: str
+    first_seen: datetime
+    last_seen: datetime
+    file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A row that was not as the plan saw it. The images are JSON, null where there is no row."""
+
+    migration: str
+    table_name: str
+    key: str
+    op: str
+    before: str | None
+    after: str | None
+    found: str | None
+    run_id: str
+    seen_at: datetime
+    resolved_at: datetime | None = None
+    resolution: str | None = None
+
+
+Record = TypeVar("Record", Run, Version, WindowRecord, Quarantined, Conflict)
+
+
+class Ledger:
+    """The ledger behind a URL: SQLite, or PostgreSQL for several machines. Made on first use."""
+
+    def __init__(self, url: str, now: Clock = utc_now) -> None:
+        self._engine = LedgerEngine(url)
+        self._now = now
+        self.url = self._engine.url
+
+    def close(self) -> None:
+        """Give back every connection. Idempotent."""
+        self._engine.close()
+
+    # Runs and their windows
+
+    def start_run(self, run_id: str, migration: str, kind: str, spec_digest: str, *, plan: str | None = None) -> Run:
+        """Note that a run began. A second call for the same run, as after a retry, begins it again."""
+        run = Run(run_id, migration, kind, spec_digest, "running", self._now(), plan=plan)
+        with self._engine.writing() as connection:
+            upsert(connection, RUNS, [_as_row(run)], keep=("started_at",))
+        return run
+
+    def finish_run(
+        self, run_id: str, status: str, *, counts: Mapping[str, Any] | None = None, version: int | None = None,
+        plan: str | None = None, message: str | None = None,
+    ) -> None:  # fmt: skip
+        """Note how a run ended."""
+        said = {"status": status, "counts": counts, "version": version, "plan": plan, "message": message}
+        values = {name: value for name, value in said.items() if value is not None}
+        with self._engine.writing() as connection:
+            done = connection.execute(
+                RUNS.update().where(RUNS.c.run_id == run_id).values(finished_at=self._now(), **values)
+            )
+            if done.rowcount != 1:
+                raise SynclineError(f"Run {run_id} is not in the ledger at {self.url}. Fix: start_run comes first.")
+
+    def runs(self, migration: str, limit: int = 50) -> list[Run]:
+        """The runs of a migration, newest first."""
+        newest = sa.select(RUNS).where(RUNS.c.migration == migration)
+        return self._all(Run, newest.order_by(RUNS.c.started_at.desc(), RUNS.c.run_id).limit(limit))
+
+    def run(self, run_id: str) -> Run | None:
+        return next(iter(self._all(Run, sa.select(RUNS).where(RUNS.c.run_id == run_id))), None)
+
+    def record_window(
+        self, plan: str, table: str, window: int, phase: str, run_id: str, status: str, counts: Mapping[str, int]
+    ) -> None:
+        """Note how a window of a plan ended; the last word counts."""
+        record = WindowRecord(plan, table, window, phase, run_id, status, dict(counts), self._now())
+        with self._engine.writing() as connection:
+            upsert(connection, WINDOWS, [_as_row(record)])
+
+    def windows(self, plan: str) -> list[WindowRecord]:
+        """The windows of a plan that ended, in order."""
+        order = WINDOWS.c.table_name, WINDOWS.c.window, WINDOWS.c.phase
+        return self._all(WindowRecord, sa.select(WINDOWS).where(WINDOWS.c.plan == plan).order_by(*order))
+
+    # Versions
+
+    def add_version(
+        self, migration: str, *, plan: str, run_id: str, spec_digest: str, counts: Mapping[str, Any],
+        source_mark: str | None = None, target_mark: str | None = None, author: str | None = None,
+        message: str | None = None,
+    ) -> int:  # fmt: skip
+        """Number an applied plan: 1, 2, 3 without gaps. The same plan keeps the number that it has."""
+        with self._engine.writing() as connection:
+            locked(connection, f"versions:{migration}")
+            ours = VERSIONS.c.migration == migration
+            known = connection.scalar(sa.select(VERSIONS.c.version).where(ours, VERSIONS.c.plan == plan))
+            if known is not None:
+                return int(known)
+            number = int(connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).where(ours)) or 0) + 1
+            version = Version(
+                migration, number, plan, run_id, spec_digest, self._now(), dict(counts), source_mark, target_mark,
+                author, message,
+            )  # fmt: skip
+            connection.execute(VERSIONS.insert().values(_as_row(version)))
+        return number
+
+    def versions(self, migration: str) -> list[Version]:
+        """The applied plans of a migration, newest first."""
+        ours = sa.select(VERSIONS).where(VERSIONS.c.migration == migration)
+        return self._all(Version, ours.order_by(VERSIONS.c.version.desc()))
+
+    def version(self, migration: str, number: int) -> Version | None:
+        one = VERSIONS.c.migration == migration, VERSIONS.c.version == number
+        return next(iter(self._all(Version, sa.select(VERSIONS).where(*one))), None)
+
+    # Quarantine
+
+    def record_quarantine(self, migration: str, rows: pa.Table, run_id: str, file: str | None = None) -> int:
+        """Note rows that were set aside, in the plan store's QUARANTINE schema. Returns how many are listed.
+
+        One line for each key and reason, however often a run meets them; `first_seen` stays.
+        50,000 rows take about a second.
+        """
+        once = rows.group_by(["table", "key", "reason"], use_threads=False).aggregate(
+            [("column", "first"), ("value", "first"), ("reason", "count")]
+        )
+        moment = self._now()
+        lines = [
+            {
+                "migration": migration, "table_name": line["table"], "key_digest": _digest(line["key"]),
+                "reason_digest": _digest(line["reason"]), "key": line["key"], "reason": line["reason"],
+                "column_name": line["column_first"], "value": line["value_first"], "rows": line["reason_count"],
+                "run_id": run_id, "first_seen": moment, "last_seen": moment, "file": file,
+            }
+            for line in once.to_pylist()
+        ]  # fmt: skip
+        with self._engine.writing() as connection:
+            for chunk in _chunks(lines):
+                upsert(connection, QUARANTINE, chunk, keep=("first_seen",))
+        return len(lines)
+
+    def sweep_quarantine(self, migration: str, table: str, run_id: str, keys: Iterable[str] | None = None) -> int:
+        """Forget what a run looked at and did not set aside again: the whole table, or the given keys.
+
+        Returns how many lines went.
+        """
+        stale = (
+            QUARANTINE.c.migration == migration, QUARANTINE.c.table_name == table, QUARANTINE.c.run_id != run_id
+        )  # fmt: skip
+        with self._engine.writing() as connection:
+            if keys is None:
+                return int(connection.execute(QUARANTINE.delete().where(*stale)).rowcount)
+            gone = 0
+            for chunk in _chunks(_digest(key) for key in keys):
+                some = QUARANTINE.delete().where(*stale, QUARANTINE.c.key_digest.in_(chunk))
+                gone += int(connection.execute(some).rowcount)
+            return gone
+
+    def quarantined(self, migration: str, table: str | None = None, limit: int | None = None) -> list[Quarantined]:
+        """What is set aside now, by table and key."""
+        wanted = sa.select(*_columns(Quarantined, QUARANTINE)).where(QUARANTINE.c.migration == migration)
+        if table is not None:
+            wanted = wanted.where(QUARANTINE.c.table_name == table)
+        order = QUARANTINE.c.table_name, QUARANTINE.c.key, QUARANTINE.c.reason
+        return self._all(Quarantined, wanted.order_by(*order).limit(limit))
+
+    def count_quarantined(self, migration: str) -> dict[tuple[str, str], int]:
+        """How many rows are set aside now, by table and reason."""
+        by = QUARANTINE.c.table_name, QUARANTINE.c.reason
+        wanted = sa.select(*by, sa.func.sum(QUARANTINE.c.rows)).where(QUARANTINE.c.migration == migration)
+        with self._engine.reading() as connection:
+            return {(table, reason): int(rows) for table, reason, rows in connection.execute(wanted.group_by(*by))}
+
+    # Conflicts
+
+    def record_conflicts(self, migration: str, table: str, rows: pa.Table, run_id: str) -> int:
+        """Note the rows of `Applied.conflicts`. One line for each key: the last meeting counts, and is open."""
+        moment = self._now()
+        lines = {}
+        for at in range(rows.num_rows):
+            key = _json(list((_image(rows["key"][at]) or {}).values()))
+            images = {name: _json(_image(rows[name][at])) for name in ("before", "after", "found")}
+            line = {"migration": migration, "table_name": table, "key_digest": _digest(str(key)), "key": key}
+            told = {"op": rows["op"][at].as_py(), "run_id": run_id, "seen_at": moment}
+            lines[key] = {**line, **told, **images, "resolved_at": None, "resolution": None}
+        with self._engine.writing() as connection:
+            for chunk in _chunks(lines.values()):
+                upsert(connection, CONFLICTS, chunk)
+        return len(lines)
+
+    def conflicts(self, migration: str, table: str | None = None, *, resolved: bool = False) -> list[Conflict]:
+        """The conflicts that are open, and the resolved ones where asked for."""
+        wanted = sa.select(*_columns(Conflict, CONFLICTS)).where(CONFLICTS.c.migration == migration)
+        if table is not None:
+            wanted = wanted.where(CONFLICTS.c.table_name == table)
+        if not resolved:
+            wanted = wanted.where(CONFLICTS.c.resolved_at.is_(None))
+        return self._all(Conflict, wanted.order_by(CONFLICTS.c.table_name, CONFLICTS.c.key))
+
+    def resolve_conflicts(self, migration: str, table: str, resolution: str, keys: Sequence[str] | None = None) -> int:
+        """Close open conflicts of a table, all or those of some keys. Returns how many were closed."""
+        still = (
+            CONFLICTS.c.migration == migration, CONFLICTS.c.table_name == table, CONFLICTS.c.resolved_at.is_(None)
+        )  # fmt: skip
+        closed = CONFLICTS.update().where(*still).values(resolved_at=self._now(), resolution=resolution)
+        with self._engine.writing() as connection:
+            if keys is None:
+                return int(connection.execute(closed).rowcount)
+            digests = _chunks(_digest(key) for key in keys)
+            return sum(
+                int(connection.execute(closed.where(CONFLICTS.c.key_digest.in_(chunk))).rowcount) for chunk in digests
+            )
+
+    # Backfill steps, facts and leases
+
+    def add_step(self, migration: str, spec_digest: str, range_text: str, start: str, stop: str, run_id: str) -> None:
+        """Note that a step of a backfill is done. Idempotent."""
+        row = {
+            "migration": migration, "spec_digest": spec_digest, "range_text": range_text, "start": start, "stop": stop,
+            "run_id": run_id, "finished_at": self._now(),
+        }  # fmt: skip
+        with self._engine.writing() as connection:
+            upsert(connection, STEPS, [row])
+
+    def steps_done(self, migration: str, spec_digest: str, range_text: str) -> set[tuple[str, str]]:
+        """The steps, as (start, stop), that need not run again as long as the spec stays."""
+        same = STEPS.c.migration == migration, STEPS.c.spec_digest == spec_digest, STEPS.c.range_text == range_text
+        with self._engine.reading() as connection:
+            return {
+                (start, stop) for start, stop in connection.execute(sa.select(STEPS.c.start, STEPS.c.stop).where(*same))
+            }
+
+    def set_fact(self, migration: str, kind: str, name: str, value: str) -> None:
+        """Keep a text, such as a table's watermark or a schema's fingerprint; the last one counts."""
+        row = {"migration": migration, "kind": kind, "name": name, "value": value, "seen_at": self._now()}
+        with self._engine.writing() as connection:
+            upsert(connection, FACTS, [row])
+
+    def fact(self, migration: str, kind: str, name: str) -> str | None:
+        one = FACTS.c.migration == migration, FACTS.c.kind == kind, FACTS.c.name == name
+        with self._engine.reading() as connection:
+            return connection.scalar(sa.select(FACTS.c.value).where(*one))
+
+    def lease(
+        self, migration: str, holder: str, now: Clock | None = None, *, seconds: float = 120
+    ) -> AbstractContextManager[Lease]:
+        """Be the migration's only writer inside. BusyError, at once, names who else is, and since when.
+
+        Renewed in the background every third of `seconds`; `Lease.check()` says whether it still holds.
+        """
+        return held(self._engine, migration, holder, now or self._now, seconds)
+
+    def _all(self, record: type[Record], statement: sa.Select[Any]) -> list[Record]:
+        with self._engine.reading() as connection:
+            return [record(**row) for row in connection.execute(statement).mappings()]
+
+
+def _as_row(record: Run | Version | WindowRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def _columns(record: type[Quarantined] | type[Conflict], table: sa.Table) -> list[sa.Column[Any]]:
+    return [table.c[name] for name in record.__slots__]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _chunks(items: Iterable[Any]) -> Iterable[list[Any]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(plain(value), ensure_ascii=False)
+
+
+def _image(struct: pa.StructScalar) -> dict[str, Any] | None:
+    """A row as Python values; times that Python cannot hold become text."""
+    if not struct.is_valid:
+        return None
+    return {name: _value(struct[name]) for name in struct.type.names}
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        number = scalar.cast(pa.int64() if pa.types.is_timestamp(scalar.type) else pa.int32()).as_py()
+        infinite = abs(number) >= TIMESTAMP_INFINITY or not pa.types.is_timestamp(scalar.type)
+        return f"{'-' if number < 0 else ''}infinity" if infinite else str(scalar.cast(pa.string()))

@@ -1,0 +1,316 @@
+"""Plans on disk: a manifest, a Parquet change set for each window, and the rows that were set aside.
+
+    plan/manifest.json                              what was planned, and the digest of every file
+    plan/changes/<table>/<window>.parquet           op, key, before, after
+    plan/quarantine/<table>/<window>.parquet        QUARANTINE
+
+What was planned is what is applied: a file that was changed, removed or added since is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Literal
+from urllib.parse import quote
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapters.changetable import change_set, change_table
+from transforms.vocabulary import ChangeSet, PlanError, TableName
+
+__all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "Store", "change_set", "change_table"]
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+Kind = Literal["changes", "quarantine"]
+
+QUARANTINE: Final = pa.schema(
+    [
+        pa.field("table", pa.string(), nullable=False),
+        pa.field("window", pa.int32(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        ("column", pa.string()),
+        pa.field("key", pa.string(), nullable=False),
+        ("value", pa.string()),
+        ("source", pa.string()),
+    ]
+)
+"""Rows set aside: why, by which target column, the key as a JSON array, the value, the source row as JSON."""
+
+_PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
+_OURS: Final = re.compile(r"\d{6,}\.parquet|\.\d{6,}\.parquet\.[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a plan. `path` is relative to the plan's folder."""
+
+    kind: Kind
+    table: TableName
+    window: int
+    path: str
+    digest: str
+    nbytes: int
+    counts: Mapping[str, int] = field(hash=False, default_factory=dict)
+
+
+class PlanWriter:
+    """Writes a plan's files, from any number of threads; processes that share a folder pass their entries on.
+
+    The folder must be empty, or absent; `begun` says that it is the folder of this very plan, so that files of an
+    earlier attempt are replaced. A folder without a manifest is no plan, whatever it holds.
+    """
+
+    def __init__(self, folder: Path, *, begun: bool = False) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._entries: dict[str, FileEntry] = {}
+        with _written(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / MANIFEST).exists():
+                raise PlanError(f"{folder} holds a finished plan. Fix: choose another folder.")
+            if not begun and any(folder.iterdir()):
+                raise PlanError(f"{folder} is not empty. Fix: choose a new folder for the plan.")
+
+    def add(self, window: int, changes: ChangeSet) -> FileEntry:
+        """Write one window. A second call for the same window replaces the first.
+
+        Memory: one encoded window. 1M rows of 8 columns take some 0.2 s.
+        """
+        counts = {str(op): count for op, count in changes.counts.items()}
+        return self._add("changes", changes.table, window, change_table(changes), counts)
+
+    def add_quarantine(self, window: int, table: TableName, rows: pa.Table) -> FileEntry:
+        """Write the rows of a window that were set aside: the columns of QUARANTINE from `reason` on."""
+        count = rows.num_rows
+        told: dict[str, Any] = {"table": str(table), "window": window}
+
+        def column(wanted: pa.Field) -> pa.Array | pa.ChunkedArray:
+            if wanted.name in told or wanted.name not in rows.schema.names:
+                return pa.repeat(pa.scalar(told.get(wanted.name), wanted.type), count)
+            return rows[wanted.name].cast(wanted.type)
+
+        typed = [column(wanted) for wanted in QUARANTINE]
+        whole = pa.Table.from_arrays(typed, schema=QUARANTINE)
+        return self._add("quarantine", table, window, whole, {"quarantined": count})
+
+    def finish(self, manifest: Mapping[str, Any], entries: Iterable[FileEntry] = ()) -> Path:
+        """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
+
+        `entries` are those that other processes wrote. Decimals, dates and bytes in `manifest` become text.
+        """
+        files = {entry.path: entry for entry in entries} | self._entries
+        with _written(self.folder):
+            for leftover in _listing(self.folder) - set(files):
+                if _OURS.fullmatch(PurePosixPath(leftover).name):
+                    (self.folder / leftover).unlink()
+            body = {
+                "format": FORMAT,
+                "manifest": plain(manifest),
+                "files": [asdict(files[path]) for path in sorted(files)],
+            }
+            text = json.dumps({"digest": _digest_of(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
+            path = self.folder / MANIFEST
+            _replace(path, text.encode(), sync=True)
+        return path
+
+    def _add(self, kind: Kind, table: TableName, window: int, rows: pa.Table, counts: dict[str, int]) -> FileEntry:
+        sink = pa.BufferOutputStream()
+        # without dictionaries and statistics, which nobody reads: 1M rows in 0.15 s and not 0.7 s
+        dictionaries = ["op"] if kind == "changes" else ["reason", "column", "table"]
+        try:
+            pq.write_table(rows, sink, compression="lz4", use_dictionary=dictionaries, write_statistics=False)
+        except pa.ArrowException as error:
+            raise PlanError(f"Changes of {table} cannot be kept as Parquet: {error}. Fix: cast that column.") from error
+        data = sink.getvalue()
+        path = f"{kind}/{folder_name(table)}/{window:06d}.parquet"
+        with _written(self.folder):
+            _replace(self.folder / path, data, sync=False)
+        entry = FileEntry(kind, table, window, path, hashlib.sha256(data).hexdigest(), data.size, counts)
+        with self._lock:
+            self._entries[path] = entry
+        return entry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A finished plan. Reading a window checks it against the manifest first."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    files: tuple[FileEntry, ...]
+    digest: str
+
+    @classmethod
+    def open(cls, folder: Path) -> Plan:
+        """The plan of a folder. PlanError where it is none, was changed since, or needs a newer Syncline."""
+        path = folder / MANIFEST
+        try:
+            body = json.loads(path.read_bytes())
+            digest, form = body.pop("digest"), body["format"]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise PlanError(f"{folder} holds no finished plan. Fix: name the folder that `plan` printed.") from error
+        except OSError as error:
+            raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _changed(path) from error
+        if isinstance(form, int) and form > FORMAT:
+            raise PlanError(f"{folder} was planned by a newer Syncline (format {form}). Fix: update Syncline here.")
+        if form != FORMAT or digest != _digest_of(body):
+            raise _changed(path)
+        files = tuple(FileEntry(**{**each, "table": TableName(**each["table"])}) for each in body["files"])
+        for odd in sorted(_listing(folder) ^ {entry.path for entry in files}):
+            raise _changed(folder / odd)
+        return cls(folder, body["manifest"], files, digest)
+
+    def windows(self, table: TableName | None = None) -> list[FileEntry]:
+        """The change sets, of one table or of all, by table and window."""
+        return [entry for entry in self.files if entry.kind == "changes" and table in (None, entry.table)]
+
+    def changes(self, entry: FileEntry) -> ChangeSet:
+        """The changes of one window, exactly as planned."""
+        return change_set(self._read(entry), entry.table)
+
+    def quarantined(self, table: TableName | None = None) -> Iterator[pa.Table]:
+        """The rows that were set aside, in the QUARANTINE schema, a window at a time."""
+        for entry in self.files:
+            if entry.kind == "quarantine" and table in (None, entry.table):
+                yield self._read(entry).cast(QUARANTINE)
+
+    def verify(self) -> None:
+        """Check every file against the manifest."""
+        for entry in self.files:
+            self._bytes(entry)
+
+    def _read(self, entry: FileEntry) -> pa.Table:
+        try:
+            return pq.read_table(pa.BufferReader(self._bytes(entry)))
+        except pa.ArrowException as error:
+            raise _changed(self.folder / entry.path) from error
+
+    def _bytes(self, entry: FileEntry) -> bytes:
+        path = self.folder / entry.path
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise _changed(path) from error
+        if hashlib.sha256(data).hexdigest() != entry.digest:
+            raise _changed(path)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The folder of everything a migration leaves behind: `plans/<run>/` and what was planned last."""
+
+    root: Path
+
+    def plan_folder(self, run_id: str) -> Path:
+        """Where the plan of a run lies or will lie."""
+        return self.root / "plans" / _one_name(run_id)
+
+    def plans(self) -> list[Path]:
+        """The folders of finished plans, newest first."""
+        manifests = (self.root / "plans").glob(f"*/{MANIFEST}")
+        return [path.parent for path in sorted(manifests, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
+
+    def mark_latest(self, migration: str, run_id: str) -> None:
+        """Remember the plan of this run as the migration's latest."""
+        with _written(self.root):
+            _replace(self.root / "latest" / _one_name(migration), _one_name(run_id).encode(), sync=False)
+
+    def latest(self, migration: str) -> Path | None:
+        """The folder of the migration's latest plan, None where there is none."""
+        try:
+            run_id = (self.root / "latest" / _one_name(migration)).read_text()
+        except FileNotFoundError:
+            return None
+        folder = self.plan_folder(run_id)
+        return folder if (folder / MANIFEST).exists() else None
+
+
+def folder_name(table: TableName) -> str:
+    """A folder for a table, one to one, on any file system.
+
+    Plain names stay as they are; others keep what can be kept, and a digest tells them apart.
+    """
+    parts = [table.schema, table.name] if table.schema else [table.name]
+    if all(_PLAIN.fullmatch(part) for part in parts):
+        return ".".join(parts)
+    exact = hashlib.sha256(json.dumps([table.schema, table.name]).encode()).hexdigest()[:12]
+    return f"{quote('.'.join(parts), safe=' ').replace(' ', '_').strip('.')[:60]}~{exact}"
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: decimals, dates and everything else exact as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def _digest_of(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _listing(folder: Path) -> set[str]:
+    found = (path for kind in ("changes", "quarantine") for path in (folder / kind).rglob("*") if not path.is_dir())
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
+def _replace(path: Path, data: bytes | pa.Buffer, *, sync: bool) -> None:
+    """Put the whole file in place, or leave what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise PlanError(
+            f"Nothing can be written to {folder}: {what}. Fix: free space or choose another folder."
+        ) from error
+
+
+def _changed(path: Path) -> PlanError:
+    return PlanError(f"{path} was changed after planning, so this plan is not applied. Fix: plan again.")
+
+
+def _one_name(text: str) -> str:
+    if not re.fullmatch(r"[\w][\w.-]*", text):
+        raise PlanError(f"{text!r} is no name of a run or migration: those have letters, digits, _ . and - only.")
+    return text

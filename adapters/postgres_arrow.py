@@ -1,0 +1,171 @@
+"""Arrow values at PostgreSQL's door: what ADBC hands over becomes a travel type, and back to what binary COPY takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pgpq
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.postgres_types import Travel
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, DataError
+
+# Days and microseconds from Arrow's epoch (1970) to PostgreSQL's (2000).
+EPOCH_DAYS: Final = 10_957
+EPOCH_MICROSECONDS: Final = EPOCH_DAYS * 86_400_000_000
+
+# ADBC adds the epoch to PostgreSQL's infinities (the largest and smallest integers) and wraps around silently.
+FIRST_TIMESTAMP: Final = -210_866_803_200_000_000  # 4714-11-24 BC, in microseconds: all below has wrapped
+WRAPPED_TIMESTAMPS: Final = (-9_222_425_352_054_775_809, -9_222_425_352_054_775_808)  # +infinity, -infinity
+FIRST_DATE: Final = -2_440_588  # the same day, in days
+WRAPPED_DATES: Final = (-2_147_472_692, -2_147_472_691)
+
+ROWS: Final = 65_536  # in one batch: large enough for Arrow's kernels, small enough for a cache
+
+
+def arrived(array: pa.Array, travel: Travel, where: str) -> pa.Array:
+    """What was read of a column, in its travel type. DataError for a value that Arrow cannot hold."""
+    wanted = travel.shape.type
+    if travel.reading == "scaled":
+        wide = array.cast(pa.decimal128(19, 0))  # the same integers, of which the scale makes the number
+        return pa.Array.from_buffers(wanted, len(wide), wide.buffers(), wide.null_count, wide.offset)
+    if travel.reading == "digits":
+        return array.cast(wanted)
+    if pa.types.is_timestamp(wanted):
+        return _unwrapped(array, pa.int64(), FIRST_TIMESTAMP, WRAPPED_TIMESTAMPS, TIMESTAMP_INFINITY, travel, where)
+    if pa.types.is_date32(wanted):
+        return _unwrapped(array, pa.int32(), FIRST_DATE, WRAPPED_DATES, DATE_INFINITY, travel, where)
+    return array if array.type == wanted else array.cast(wanted)
+
+
+def _unwrapped(
+    array: pa.Array,
+    integers: pa.DataType,
+    first: int,
+    wrapped: tuple[int, int],
+    infinity: int,
+    travel: Travel,
+    where: str,
+) -> pa.Array:
+    numbers = array.view(integers)
+    extremes = pc.min_max(numbers)
+    low, high = extremes["min"].as_py(), extremes["max"].as_py()
+    if low is None or (low >= first and high < infinity):
+        return array
+    plus, minus = (pc.equal(numbers, pa.scalar(each, integers)) for each in wrapped)
+    lost = pc.and_(pc.invert(pc.or_(plus, minus)), pc.or_(pc.less(numbers, first), pc.greater_equal(numbers, infinity)))
+    if pc.any(lost).as_py():
+        raise DataError(
+            f"{where}, column {travel.name!r}: a date beyond the year 294246 has no place in Arrow's microseconds. "
+            "Fix: correct the value at the source, or leave the row out with `where`."
+        )
+    limits = pa.scalar(infinity, integers), pa.scalar(-infinity, integers)
+    return pc.if_else(plus, limits[0], pc.if_else(minus, limits[1], numbers)).view(array.type)
+
+
+def unreadable_text(batch: pa.RecordBatch, where: str) -> None:
+    """Refuse text that is not UTF-8: a SQL_ASCII database hands out any bytes."""
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(array.type):
+            try:
+                array.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise DataError(
+                    f"{where}, column {name!r}: the database is SQL_ASCII and holds text that is not UTF-8. "
+                    "Fix: correct these rows, or read the column with convert_from() in a query."
+                ) from error
+
+
+def wire(array: pa.ChunkedArray, travel: Travel) -> pa.Array | None:
+    """A column as the binary COPY of its own type takes it; None where the server has to read its text.
+
+    Infinite dates leave as the integers of PostgreSQL's wire format, because pgpq moves the epoch with a check.
+    """
+    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    if travel.kind == "uuid":
+        return _uuid_bytes(whole)
+    if travel.kind == "jsonb":
+        return pc.binary_join_element_wise("\x01", whole, "")  # the version of the format, then the text
+    if pa.types.is_timestamp(whole.type):
+        return _infinite(whole, pa.int64(), TIMESTAMP_INFINITY, -(2**63), EPOCH_MICROSECONDS)
+    if pa.types.is_date32(whole.type):
+        return _infinite(whole, pa.int32(), DATE_INFINITY, -(2**31), EPOCH_DAYS)
+    return whole if travel.wired else None
+
+
+def _infinite(array: pa.Array, integers: pa.DataType, infinity: int, lowest: int, epoch: int) -> pa.Array:
+    numbers = array.view(integers)
+    extremes = pc.min_max(numbers)
+    low, high = extremes["min"].as_py(), extremes["max"].as_py()
+    if low is None or (low > -infinity and high < infinity):
+        return array
+    plus, minus = pc.equal(numbers, pa.scalar(infinity, integers)), pc.equal(numbers, pa.scalar(-infinity, integers))
+    finite = pc.subtract(pc.if_else(pc.or_(plus, minus), pa.scalar(0, integers), numbers), pa.scalar(epoch, integers))
+    limits = pa.scalar(infinity, integers), pa.scalar(lowest, integers)
+    return pc.if_else(plus, limits[0], pc.if_else(minus, limits[1], finite))
+
+
+_DIGITS: Final = np.full(256, 255, dtype=np.uint8)
+for _place, _digit in enumerate(b"0123456789abcdef"):
+    _DIGITS[_digit] = _place
+_HEX_PLACES: Final = [place for place in range(36) if place not in (8, 13, 18, 23)]
+
+
+def _uuid_bytes(array: pa.Array) -> pa.Array | None:
+    """UUIDs in their canonical text as 16 bytes each; None where one is written in another way."""
+    known = pc.fill_null(array, "00000000-0000-0000-0000-000000000000")
+    lengths = pc.min_max(pc.binary_length(known))
+    if len(known) and (lengths["min"].as_py(), lengths["max"].as_py()) != (36, 36):
+        return None
+    _, _, data = known.buffers()
+    start = known.offset * 36
+    if len(known) == 0 or data is None:
+        return pa.nulls(len(known), pa.binary(16))
+    letters = np.frombuffer(data, dtype=np.uint8)[start : start + len(known) * 36].reshape(-1, 36)
+    digits = _DIGITS[letters[:, _HEX_PLACES]]
+    dashes = letters[:, [8, 13, 18, 23]]
+    if (digits == 255).any() or (dashes != ord("-")).any():
+        return None
+    packed = np.ascontiguousarray(digits[:, 0::2] << 4 | digits[:, 1::2])
+    whole = pa.Array.from_buffers(pa.binary(16), len(known), [None, pa.py_buffer(packed)])
+    return pc.if_else(pc.is_valid(array), whole, pa.scalar(None, pa.binary(16)))
+
+
+def copy_data(rows: pa.Table) -> Any:
+    """Yield the buffers of a binary COPY of `rows`, a batch at a time."""
+    encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
+    yield encoder.write_header()
+    for batch in rows.to_batches(max_chunksize=ROWS):
+        yield encoder.write_batch(batch)
+    yield encoder.finish()
+
+
+def too_precise(array: pa.ChunkedArray, digits: int) -> bool:
+    """Whether a timestamp has more fractional digits than a column of that precision keeps."""
+    step = 10 ** (6 - digits)
+    numbers = array.cast(pa.int64())
+    finite = pc.less(pc.abs_checked(numbers), TIMESTAMP_INFINITY)
+    whole = pc.multiply(pc.divide(numbers, step), step)
+    return bool(pc.any(pc.and_(finite, pc.not_equal(whole, numbers))).as_py())
+
+
+def found_values(rows: Sequence[Sequence[Any]], travels: Sequence[Travel]) -> list[pa.Array]:
+    """Rows of `found_expression`s, fetched as Python values, as arrays of the travel types."""
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in travels]
+    arrays = []
+    for values, each in zip(columns, travels, strict=True):
+        wanted = each.shape.type
+        if pa.types.is_date32(wanted):
+            arrays.append(pa.array(values, pa.int32()).view(wanted))
+        elif pa.types.is_timestamp(wanted) or pa.types.is_time64(wanted):
+            arrays.append(pa.array(values, pa.int64()).view(wanted))
+        elif pa.types.is_decimal(wanted):
+            arrays.append(pa.array(values, pa.string()).cast(wanted))
+        else:
+            arrays.append(pa.array(values, wanted))
+    return arrays

@@ -1,0 +1,184 @@
+"""Connections to PostgreSQL: where they come from, how they are set up, and what their failures mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Empty, LifoQueue
+from typing import Any, Final
+
+import adbc_driver_manager
+import adbc_driver_postgresql
+import adbc_driver_postgresql.dbapi as adbc
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+from psycopg.conninfo import make_conninfo
+
+from adapters.postgres_types import SESSION
+from adapters.sql import masked, scrubbed
+from transforms.vocabulary import ConnectionFailed, DataError, SpecError, SynclineError, TransientError
+
+APPLICATION: Final = "syncline"
+CONNECT_SECONDS: Final = 10
+BATCH_BYTES: Final = 4 * 2**20  # of one Arrow batch: small enough that reading and writing overlap
+
+_LOST: Final = re.compile(
+    r"no connection to the server|server closed the connection|connection (?:is|was|has been) (?:closed|lost)"
+    r"|terminating connection|could not receive data|could not send data|SSL SYSCALL|connection not open",
+    re.IGNORECASE,
+)
+_SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
+_PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
+_UNFIT: Final = ("22", "23")
+
+
+def dsn_of(url: str) -> str:
+    """The connection string of a URL, as libpq reads it. SpecError where it cannot."""
+    libpq = re.sub(r"^postgres(?:ql)?(?:\+\w+)?://", "postgresql://", url)
+    try:
+        given = psycopg.conninfo.conninfo_to_dict(libpq)
+    except psycopg.ProgrammingError as error:
+        raise SpecError(
+            f"{masked(url)} is no PostgreSQL URL: {scrubbed(error, url)}. "
+            "Fix: write postgresql://user:password@host:5432/database."
+        ) from error
+    extra = {"connect_timeout": CONNECT_SECONDS, "application_name": APPLICATION}
+    return make_conninfo(libpq, **{name: value for name, value in extra.items() if name not in given})
+
+
+class Connections:
+    """Two pools to one database: psycopg's through SQLAlchemy for writing, ADBC's for reading. Thread-safe."""
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self.url = masked(url)
+        self._secret_url = url
+        self._dsn = dsn_of(url)
+        self._settings = {**SESSION, **({"default_transaction_read_only": "on"} if read_only else {})}
+        self._idle: LifoQueue[Any] = LifoQueue()
+        self._reached = False
+        self.engine = sa.create_engine(
+            "postgresql+psycopg://", creator=self._connect, pool_pre_ping=True, pool_size=4, max_overflow=-1
+        )
+
+    def _session(self) -> str:
+        settings = ", ".join(f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in self._settings.items())
+        return f"SELECT {settings}"
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None)
+        connection.execute(self._session())  # a value is one of SESSION's own
+        connection.autocommit = False
+        self._reached = True
+        return connection
+
+    @contextmanager
+    def begin(self, where: str) -> Iterator[psycopg.Connection[Any]]:
+        """One transaction on a pooled connection: committed at the end, rolled back on any error."""
+        with self.translated(where), self.connected() as connection:
+            with connection.begin():
+                driver = connection.connection.driver_connection
+                assert isinstance(driver, psycopg.Connection)
+                yield driver
+
+    @contextmanager
+    def connected(self) -> Iterator[sa.Connection]:
+        """A pooled connection. ConnectionFailed where the server was never reached, else TransientError."""
+        try:
+            connection = self.engine.connect()
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
+            raise self._unreachable(error) from error
+        with connection:
+            yield connection
+
+    def reader(self) -> Any:
+        """An ADBC connection without a transaction: a pooled one, or a new one."""
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            return self._open_reader()
+
+    def give_back(self, connection: Any) -> None:
+        """Put a reader back; its transaction ends. A broken one is closed instead."""
+        try:
+            run(connection, "ROLLBACK")
+        except (adbc_driver_manager.Error, pa.ArrowException, OSError):
+            close_quietly(connection)
+        else:
+            self._idle.put(connection)
+
+    def _open_reader(self) -> Any:
+        try:
+            connection = adbc.connect(self._dsn, autocommit=True)
+        except adbc_driver_manager.Error as error:
+            raise self._unreachable(error) from error
+        run(connection, self._session())
+        self._reached = True
+        return connection
+
+    def _unreachable(self, error: Exception) -> SynclineError:
+        reason = scrubbed(getattr(error, "orig", None) or error, self._secret_url)
+        reason = reason.removesuffix("(Background on this error at: https://sqlalche.me/e/20/e3q8)").strip()
+        if self._reached:
+            return TransientError(f"The server of {self.url} cannot be reached any more: {reason}")
+        refused = "password authentication failed" in reason or "no password supplied" in reason
+        fix = "correct the user name or password in the URL" if refused else (
+            "check host, port, database and user in the URL, and that the server runs and lets this machine in"
+        )
+        return ConnectionFailed(f"Cannot connect to {self.url}: {reason}. Fix: {fix}.")
+
+    @contextmanager
+    def translated(self, where: str) -> Iterator[None]:
+        """Turn what the drivers raise into Syncline's errors, which name `where` and never a password."""
+        try:
+            yield
+        except SynclineError:
+            raise
+        except (psycopg.Error, sa.exc.SQLAlchemyError, adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+            raise self._meaning(error, where) from error
+
+    def _meaning(self, error: Exception, where: str) -> SynclineError:
+        cause = getattr(error, "orig", None) or error
+        text = scrubbed(str(cause).split("\n\nQuery was:")[0], self._secret_url)
+        found = _SQLSTATE.search(str(cause))
+        state = getattr(cause, "sqlstate", None) or (found.group(1) if found else None) or ""
+        if state.startswith(_PASSING) or _LOST.search(text):
+            return TransientError(f"{where} on {self.url}: {text}")
+        if state.startswith(_UNFIT):
+            return DataError(f"{where}: {text}")
+        return SynclineError(f"{where} on {self.url}: {text}")
+
+    def close(self) -> None:
+        """Give back every connection. Idempotent."""
+        self.engine.dispose()
+        while True:
+            try:
+                close_quietly(self._idle.get_nowait())
+            except Empty:
+                return
+
+
+def run(connection: Any, statement: str) -> None:
+    """Run one statement on an ADBC connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def close_quietly(connection: Any) -> None:
+    """Close an ADBC connection that may be broken already."""
+    try:
+        connection.close()
+    except (adbc_driver_manager.Error, pa.ArrowException, OSError):
+        return
+
+
+def stream(connection: Any, query: str) -> Iterator[pa.RecordBatch]:
+    """The answer to a query as Arrow batches, one in memory at a time."""
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(
+            **{adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)}
+        )
+        cursor.execute(query)
+        with cursor.fetch_record_batch() as reader:
+            yield from reader

@@ -1,0 +1,216 @@
+"""Reading PostgreSQL: one exported snapshot, read by as many connections as there are threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, LifoQueue
+from typing import Any, Final
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters.postgres_arrow import ROWS, arrived, unreadable_text
+from adapters.postgres_connect import Connections, close_quietly, run, stream
+from adapters.postgres_types import Named, Travel
+from adapters.sql import Operand, column, dialect_of, ordering, rendered, select
+from transforms.vocabulary import ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError, TableShape
+
+BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+DAY: Final = 86_400_000_000  # in microseconds
+PYTHON_DAYS: Final = (-719_162, 2_932_897)  # 0001-01-01 to 10000-01-01, from 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A relation's shape, and how each of its columns travels."""
+
+    shape: TableShape
+    travels: Mapping[str, Travel]
+
+
+Describe = Callable[[Relation], Described]
+
+
+def spelled(statement: sa.ClauseElement) -> str:
+    return rendered(statement, dialect_of("postgresql"))
+
+
+class PostgresSnapshot:
+    """A Snapshot (see the protocol) over an exported transaction snapshot, which `coordinator` holds open."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        coordinator: psycopg.Connection[Any],
+        token: str,
+        describe: Describe,
+        zone: str | None,
+    ) -> None:
+        self.token: str | None = token
+        self._connections = connections
+        self._coordinator = coordinator
+        self._describe = describe
+        self._zone = zone
+        self._closed = False
+        self._idle: LifoQueue[Any] = LifoQueue()
+        self.mark, encoding = self._ask("SELECT pg_current_snapshot()::text, current_setting('server_encoding')")
+        self._any_bytes = encoding == "SQL_ASCII"
+
+    def _ask(self, query: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self._coordinator.execute(query).fetchone()
+        assert row is not None
+        return row
+
+    def estimate(self, relation: Relation) -> int:
+        with self._connections.translated(f"Reading {relation}"):
+            statement = spelled(select(relation, [sa.literal_column("1")]))
+            (plan,) = self._ask(f"EXPLAIN (FORMAT JSON) {statement}")
+        return max(1, int(plan[0]["Plan"]["Plan Rows"]))
+
+    def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
+        compared = self._range_operands(relation, ranges)
+        table = self._table(relation, select(relation, [sa.func.count()], ranges=compared))
+        return int(table.column(0)[0].as_py())
+
+    def highest(self, relation: Relation, column_name: str) -> int | None:
+        largest = sa.cast(sa.func.max(self._travel(relation, column_name).operand().expression), Named("bigint"))
+        value: int | None = self._table(relation, select(relation, [largest])).column(0)[0].as_py()
+        return value
+
+    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
+        described = self._describe(relation)
+        travels = [self._travel(relation, name) for name in key]
+        inside = KeyRange(within.start, within.stop, nulls=False)
+        cut = hops if key in described.shape.ordered and relation.table else numbered
+        found = self._table(relation, cut(relation, travels, rows, inside, self._zone))
+        arrays = [
+            arrived(array, each, f"Reading {relation}") for array, each in zip(found.columns, travels, strict=True)
+        ]
+        fits = np.ones(found.num_rows, dtype=bool)
+        for array in arrays:
+            fits &= _in_python(array)
+        kept = pa.table(arrays, names=[str(i) for i in range(len(key))]).filter(pa.array(fits))
+        values = list(zip(*(array.to_pylist() for array in kept.columns), strict=True))
+        return [value for i, value in enumerate(values) if i == 0 or value != values[i - 1]]
+
+    def scan(
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        *,
+        key: Key = (),
+        within: KeyRange = KeyRange(),
+        ranges: Sequence[ColumnRange] = (),
+    ) -> Iterator[pa.RecordBatch]:
+        travels = [self._travel(relation, name) for name in columns]
+        statement = select(
+            relation,
+            [each.read() for each in travels],
+            key=[self._travel(relation, name).operand(self._zone) for name in key],
+            within=within,
+            ranges=self._range_operands(relation, ranges),
+        )
+        schema = pa.schema([pa.field(each.name, each.shape.type) for each in travels])
+        where = f"Reading {relation}"
+        with self._reader() as connection:
+            batches = stream(connection, spelled(statement))
+            while True:
+                with self._connections.translated(where):
+                    batch = next(batches, None)
+                    if batch is None:
+                        return
+                    arrays = [arrived(array, each, where) for array, each in zip(batch.columns, travels, strict=True)]
+                    found = pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    if self._any_bytes:
+                        unreadable_text(found, where)
+                for start in range(0, found.num_rows, ROWS):
+                    yield found.slice(start, ROWS)
+
+    def _travel(self, relation: Relation, name: str) -> Travel:
+        travels = self._describe(relation).travels
+        if name not in travels:
+            raise SynclineError(
+                f"Column {name!r} is not in {relation}; it has {', '.join(travels)}. Fix: correct the name in the spec."
+            )
+        return travels[name]
+
+    def _range_operands(
+        self, relation: Relation, ranges: Sequence[ColumnRange]
+    ) -> list[tuple[Operand, ColumnRange]]:
+        return [(self._travel(relation, each.column).range_operand(self._zone), each) for each in ranges]
+
+    def _table(self, relation: Relation, statement: sa.ClauseElement) -> pa.RecordBatch:
+        """A short answer in one batch."""
+        with self._connections.translated(f"Reading {relation}"), self._reader() as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(spelled(statement))
+                table: pa.Table = cursor.fetch_arrow_table()
+        return pa.RecordBatch.from_struct_array(table.to_struct_array().combine_chunks())
+
+    @contextmanager
+    def _reader(self) -> Iterator[Any]:
+        """A connection of this snapshot: one that is free, or a new one that joins. Closed after an error."""
+        try:
+            connection = self._idle.get_nowait()
+        except Empty:
+            connection = self._connections.reader()
+            run(connection, BEGIN)
+            run(connection, f"SET TRANSACTION SNAPSHOT {spelled(sa.literal(self.token))}")
+        try:
+            yield connection
+        except BaseException:
+            close_quietly(connection)
+            raise
+        self._idle.put(connection)
+        if self._closed:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the snapshot and give its connections back."""
+        self._closed = True
+        while True:
+            try:
+                connection = self._idle.get_nowait()
+            except Empty:
+                return
+            self._connections.give_back(connection)
+
+
+def hops(relation: Relation, key: Sequence[Travel], rows: int, inside: KeyRange, zone: str | None) -> sa.ClauseElement:
+    """The key of every `rows`-th row, by hops along an index of the key: it alone is read, and nothing is sorted."""
+    operands = [each.operand(zone) for each in key]
+    own = [column(each.name) for each in key]
+    found = select(relation, own, key=operands, within=inside).limit(1).offset(rows).cte("syncline cuts", recursive=True)
+    beyond = sa.tuple_(*own) > sa.tuple_(*(found.c[each.name] for each in key))
+    rest = KeyRange(None, inside.stop, nulls=False)
+    step = select(relation, own, key=operands, within=rest).where(beyond).limit(1).offset(rows - 1).lateral("hop")
+    walk = found.union_all(sa.select(*(step.c[each.name] for each in key)).select_from(found.join(step, sa.true())))
+    return sa.select(*(each.read(walk.c[each.name]) for each in key))
+
+
+def numbered(
+    relation: Relation, key: Sequence[Travel], rows: int, inside: KeyRange, zone: str | None
+) -> sa.ClauseElement:
+    """The key of every `rows`-th row, by numbering them all."""
+    operands = [each.operand(zone) for each in key]
+    place = sa.func.row_number().over(order_by=ordering(operands, inside)) - 1
+    columns = [*(each.read().label(f"k{i}") for i, each in enumerate(key)), place.label("place")]
+    every = select(relation, columns, key=operands, within=inside, ordered=False).subquery("numbered")
+    return (
+        sa.select(*(every.c[f"k{i}"] for i in range(len(key))))
+        .where(every.c.place > 0, every.c.place % rows == 0)
+        .order_by(every.c.place)
+    )
+
+
+def _in_python(array: pa.Array) -> Any:
+    """Where a date lies in the years that Python knows: a cut is a Python value. True for every other type."""
+    day = DAY if pa.types.is_timestamp(array.type) else 1
+    if not (pa.types.is_date32(array.type) or pa.types.is_timestamp(array.type)):
+        return True
+    numbers = array.view(pa.int32() if day == 1 else pa.int64()).to_numpy(zero_copy_only=False)
+    return (numbers >= PYTHON_DAYS[0] * day) & (numbers < PYTHON_DAYS[1] * day)

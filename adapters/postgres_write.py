@@ -1,0 +1,241 @@
+"""Writing PostgreSQL: one window's changes in one transaction, by binary COPY and set-wise statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+from psycopg import errors
+
+from adapters.postgres_arrow import copy_data, found_values, too_precise, wire
+from adapters.postgres_read import spelled
+from adapters.postgres_types import Travel
+from adapters.sql import column, dialect_of, quoted, table
+from adapters.sql_changes import (
+    NO,
+    Staging,
+    changed_columns,
+    conflict_rows,
+    delete,
+    insertable,
+    left_out,
+    staged_rows,
+    update,
+)
+from transforms.vocabulary import Applied, ChangeSet, DataError, Op, SynclineError, TableName, TransientError
+
+ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
+MOVED: Final = TableName("syncline_moved")
+
+
+def spelled_name(name: str | TableName) -> str:
+    """An identifier or a table's full name, quoted."""
+    preparer = dialect_of("postgresql").identifier_preparer
+    return preparer.format_table(table(name)) if isinstance(name, TableName) else preparer.quote(quoted(name))  # type: ignore[arg-type]
+
+
+class Window:
+    """The changes of one window on their way in, inside the transaction of `connection`."""
+
+    def __init__(self, connection: psycopg.Connection[Any], changes: ChangeSet, travels: Mapping[str, Travel]) -> None:
+        self._connection = connection
+        self._changes = changes
+        missing = [name for name in changes.schema.names if name not in travels]
+        if missing:
+            raise SynclineError(
+                f"Table {changes.table} has no column {missing[0]!r}, which the plan writes. "
+                "Fix: plan again; the table was changed since."
+            )
+        self._travels = [travels[name] for name in changes.schema.names]
+        for each in self._travels:
+            self._must_fit(each)
+
+    def _must_fit(self, travel: Travel) -> None:
+        for rows in (self._changes.inserts, self._changes.after):
+            if travel.digits is not None and too_precise(rows[travel.name], travel.digits):
+                raise DataError(
+                    f"Table {self._changes.table}, column {travel.name!r}: a timestamp has more than {travel.digits} "
+                    f"fractional digits, and {travel.shape.native} would round it. Fix: round it in the mapping."
+                )
+
+    def load(self) -> bool:
+        """Copy the inserts straight into the table; False, with nothing done, where that cannot be or a key is taken."""
+        arrays = [wire(self._changes.inserts[each.name], each) for each in self._travels]
+        if any(array is None for array in arrays):
+            return False
+        names = self._changes.schema.names
+        try:
+            with self._connection.transaction():
+                self._copy(self._changes.table, pa.table(arrays, names=names))
+        except errors.UniqueViolation:
+            return False
+        return True
+
+    def _copy(self, target: TableName, rows: pa.Table) -> None:
+        names = ", ".join(spelled_name(name) for name in rows.column_names)
+        statement = f"COPY {spelled_name(target)} ({names}) FROM STDIN (FORMAT binary)"
+        with self._connection.cursor().copy(statement) as copy:
+            for data in copy_data(rows):
+                copy.write(data)
+
+    def change(self) -> Applied:
+        """Stage the changes and apply them: deletes, updates, inserts; what is not as planned becomes a conflict."""
+        counts = self._changes.counts
+        conflicts: list[pa.Table] = []
+        for op in ORDER:
+            if counts[op]:
+                self._stage(op)
+                found = self._apply(op)
+                if found is not None:
+                    counts[op] -= found.num_rows
+                    conflicts.append(found)
+        return Applied(
+            counts["insert"], counts["update"], counts["delete"], pa.concat_tables(conflicts) if conflicts else None
+        )
+
+    @cached_property
+    def _staged(self) -> dict[Op, pa.Table]:
+        return {op: staged_rows(self._changes, op) for op in ORDER if self._changes.counts[op]}
+
+    @cached_property
+    def _wired(self) -> dict[Op, dict[str, pa.Array]]:
+        """The staged columns as COPY takes them: in the form of their own type, or as text where one of them cannot."""
+        found = {
+            op: {name: wire(rows[name], self._travel(name)) for name in rows.column_names if name != NO}
+            for op, rows in self._staged.items()
+        }
+        texts = {int(name[1:]) for arrays in found.values() for name, array in arrays.items() if array is None}
+        return {
+            op: {name: rows[name] if name == NO or int(name[1:]) in texts else found[op][name] for name in rows.column_names}
+            for op, rows in self._staged.items()
+        }
+
+    def _travel(self, staged: str) -> Travel:
+        return self._travels[int(staged[1:])]
+
+    def _is_wired(self, position: int) -> bool:
+        travel = self._travels[position]
+        if not travel.wired or travel.travels_natively:
+            return travel.wired
+        staged = (self._wired[op].get(f"{image}{position}") for op in self._staged for image in "ab")
+        return all(each is None or isinstance(each, pa.Array) for each in staged)
+
+    @cached_property
+    def _staging(self) -> Staging:
+        changes = self._changes
+        return Staging(
+            changes.table,
+            tuple(each.written(wired=self._is_wired(i)) for i, each in enumerate(self._travels)),
+            changes.key,
+            changes.compared,
+            {op: TableName(f"syncline_{op}") for op in ORDER},
+        )
+
+    def _stage(self, op: Op) -> None:
+        rows = self._wired[op]
+        name = self._staging.stages[op]
+        types = [f"{NO} integer"] + [
+            f"{each} {self._travel(each).staged_type(wired=self._is_wired(int(each[1:])))}" for each in rows if each != NO
+        ]
+        self._connection.execute(f"CREATE TEMPORARY TABLE {spelled_name(name)} ({', '.join(types)}) ON COMMIT DROP")
+        self._copy(name, pa.table(rows))
+        self._connection.execute(f"ANALYZE {spelled_name(name)} ({NO})")
+
+    def _apply(self, op: Op) -> pa.Table | None:
+        """Run the statement of `op`; the conflicts where it could not do all of it."""
+        planned = self._changes.counts[op]
+        try:
+            with self._connection.transaction() as attempt:
+                if self._run(op) == planned:
+                    return None
+                raise psycopg.Rollback(attempt)
+        except errors.UniqueViolation:
+            if op == "delete":
+                raise
+        names = [each.found(self._staging.target.c[each.name]) for each in self._travels]
+        left = self._connection.execute(spelled(left_out(self._staging, op, names))).fetchall()
+        try:
+            with self._connection.transaction():
+                done = self._run(op)
+        except errors.UniqueViolation:
+            if op != "update":
+                raise
+            done = self._replace()
+        if done > planned - len(left):
+            raise DataError(
+                f"Table {self._changes.table}: several rows have one key ({', '.join(self._changes.key)}). "
+                "Fix: choose a key that is unique in the target."
+            )
+        if done < planned - len(left):
+            raise TransientError(f"Table {self._changes.table}: rows changed while the window was being applied.")
+        return self._conflicts(op, [row for row in left if not row[1]])
+
+    def _run(self, op: Op) -> int:
+        """One set-wise statement over the staged rows; how many rows it touched."""
+        if op == "delete":
+            return self._count(spelled(delete(self._staging)))
+        if op == "insert":
+            return self._count(self._insert(self._changes.schema.names, spelled(insertable(self._staging))))
+        changed = changed_columns(self._changes)
+        return self._count(spelled(update(self._staging, changed))) if changed else 0
+
+    def _insert(self, names: Sequence[str], rows: str) -> str:
+        columns = ", ".join(spelled_name(name) for name in names)
+        return f"INSERT INTO {spelled_name(self._changes.table)} ({columns}) OVERRIDING SYSTEM VALUE {rows}"
+
+    def _count(self, statement: str) -> int:
+        return self._connection.execute(statement).rowcount
+
+    def _replace(self) -> int:
+        """Update rows that trade unique values: take them out and put them back changed, all columns kept.
+
+        PostgreSQL checks a unique index row by row, so that a swap fails in one UPDATE.
+        """
+        staging, target = self._staging, self._changes.table
+        if self._connection.execute(
+            "SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass",
+            [spelled_name(target)],
+        ).fetchone():
+            raise DataError(
+                f"Table {target}: updates collide in a unique index, and rows that trade unique values cannot be "
+                "replaced because other rows refer to this table. Fix: make the unique constraint DEFERRABLE."
+            )
+        columns = self._connection.execute(
+            "SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 "
+            "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+            [spelled_name(target)],
+        ).fetchall()
+        names = [str(name) for (name,) in columns]
+        stage, there = staging.stage("update"), staging.target
+        as_planned = sa.and_(staging.same_key("update"), staging.same_row("update", "b"))
+        whole = table(target, names)
+        rows = sa.select(stage.c[NO], *(whole.c[name] for name in names)).select_from(whole.join(stage, sa.true()))
+        del rows, there
+        moved = sa.select(stage.c[NO].label("syncline no"), sa.literal_column(f"{spelled_name(target)}.*")).where(as_planned)
+        self._connection.execute(
+            f"CREATE TEMPORARY TABLE {spelled_name(MOVED)} ON COMMIT DROP AS {spelled(moved)} FOR UPDATE"
+        )
+        taken = sa.delete(staging.target).where(as_planned)
+        self._connection.execute(spelled(taken))
+        kept = table(MOVED, ["syncline no", *names])
+        changed = set(changed_columns(self._changes))
+        values = [staging.staged("update", "a", name) if name in changed else kept.c[name] for name in names]
+        back = sa.select(*values).select_from(kept.join(stage, kept.c["syncline no"] == stage.c[NO]))
+        return self._count(self._insert(names, spelled(back)))
+
+    def _conflicts(self, op: Op, rows: Sequence[Sequence[Any]]) -> pa.Table | None:
+        """What Applied reports for rows that were not as planned: `no`, done, gone, then the row that is there."""
+        if not rows:
+            return None
+        present = [row for row in rows if not row[2]]
+        arrays = found_values([row[3:] for row in present], self._travels)
+        numbers = pa.array([row[0] for row in present], pa.int64())
+        found = pa.table([numbers, *arrays], names=[NO, *self._changes.schema.names])
+        return conflict_rows(self._changes, op, [row[0] for row in rows], found)
+
+
+__all__ = ["Window", "column", "spelled_name"]

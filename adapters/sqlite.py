@@ -1,0 +1,336 @@
+# ruff: noqa: S608 - SQL is made of quoted identifiers, quoted literals and compiled statements
+"""SQLite: files that hold any value in any column, read and written as Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters import sqlite_shapes as shapes
+from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
+from adapters.sql import MARKER, create_statement, marker_table, new_table, rendered
+from adapters.sql_changes import NO, Staging, Written, changed_columns, delete, insert, left_out, update
+from adapters.sqlite_files import Connection
+from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, style_of, travel
+from adapters.sqlite_types import Style, declared, kind_of, quoted, value_sql
+from adapters.sqlite_values import encode
+from transforms.vocabulary import (
+    AccountingError,
+    Applied,
+    ChangeSet,
+    ColumnShape,
+    DataError,
+    Marker,
+    Op,
+    SynclineError,
+    TableName,
+    TableShape,
+    TransientError,
+)
+
+MANY: Final = 5_000  # numbers in one IN (…)
+
+
+class SqliteAdapter:
+    """A SQLite file. `create`: it is a target, which may be made and is kept in WAL mode, so that readers never block.
+
+    A table's columns travel by their declared types; DDL made here declares those that SQLite has no type for as
+    DECIMAL_TEXT(p,s), JSON_TEXT, TIMESTAMPTZ, UUID, which are read back as such.
+    """
+
+    engine = "sqlite"
+
+    def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
+        self.url = url
+        self._path: Path = file_of(url)
+        self._create = create
+        self._zone = time_zone
+        self._open: set[Connection] = set()
+
+    @contextmanager
+    def _connection(self, *, write: bool = False) -> Iterator[Connection]:
+        must_exist(self._path, create=self._create)
+        mode = ("rwc" if self._create else "rw") if write or (self._create and not self._path.exists()) else "ro"
+        connection = Connection(self._path, mode)
+        self._open.add(connection)
+        try:
+            yield connection
+        finally:
+            self._open.discard(connection)
+            connection.close()
+
+    def tables(self, schema: str | None = None) -> list[TableName]:
+        if schema not in (None, "main"):
+            return []
+        with self._connection() as connection:
+            return [TableName(name, schema) for name in shapes.tables(connection) if name != MARKER]
+
+    def describe(self, table: TableName) -> TableShape | None:
+        with self._connection() as connection:
+            return shapes.describe(connection, table)
+
+    def describe_query(self, query: str) -> TableShape:
+        with self._connection() as connection:
+            return shapes.describe_query(connection, query)
+
+    @contextmanager
+    def snapshot(self, token: str | None = None) -> Iterator[SqliteSnapshot]:
+        """One read transaction. SQLite shares no snapshots between processes: a token is an error."""
+        if token is not None:
+            raise SynclineError(f"{self.url}: SQLite cannot join a snapshot. Fix: read in one process.")
+        if self._create:
+            with self._connection(write=True) as connection:
+                _prefer_wal(connection)
+        with self._connection() as connection:
+            connection.ask("BEGIN")
+            connection.ask("SELECT count(*) FROM sqlite_schema")  # a transaction sees what its first read sees
+            try:
+                yield SqliteSnapshot(connection, _mark(self._path), self._zone)
+            finally:
+                connection.abandon()
+
+    def ddl(self, shape: TableShape) -> list[str]:
+        return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Declared(declared(each))), DIALECT)]
+
+    def execute_ddl(self, statements: Sequence[str]) -> None:
+        with self._connection(write=True) as connection:
+            _prefer_wal(connection)
+            with connection.transaction():
+                for statement in statements:
+                    connection.ask(statement)
+
+    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+        with self._connection(write=True) as connection:
+            _prefer_wal(connection)
+            connection.ask("PRAGMA foreign_keys = ON")
+            with connection.transaction():
+                connection.ask("PRAGMA defer_foreign_keys = ON")
+                if marker is not None and _marked(connection, marker):
+                    return Applied(already=True)
+                applied = _apply(connection, changes, shape, empty=empty)
+                _hold_foreign_keys(connection, changes.table, shape)
+                return applied
+
+    def advance_identity(self, table: TableName, column: str) -> None:
+        """Nothing to do: SQLite numbers from the largest value, and moves its own sequence with every insert."""
+
+    def applied(self, plan: str) -> set[Marker]:
+        if not self._path.exists():
+            return set()
+        with self._connection() as connection:
+            if not connection.rows("SELECT 1 AS n FROM sqlite_schema WHERE name = ?1", (MARKER,)):
+                return set()
+            return as_markers(connection.ask(rendered(markers_of(plan), DIALECT)))
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        yield
+
+    def close(self) -> None:
+        for connection in list(self._open):
+            with suppress(Exception):
+                connection.close()
+        self._open.clear()
+
+
+class Declared(sa.types.UserDefinedType[Any]):
+    """A column type by its declared name."""
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_col_spec(self, **_: object) -> str:
+        return self.name
+
+
+def _prefer_wal(connection: Connection) -> None:
+    """Readers and a writer do not wait for each other in WAL mode; where others hold the file it stays as it is."""
+    with suppress(TransientError):
+        connection.ask("PRAGMA busy_timeout = 0")
+        connection.ask("PRAGMA journal_mode = WAL")
+    connection.ask("PRAGMA busy_timeout = 10000")
+
+
+def _mark(path: Path) -> str:
+    """The file's change counter, and how far its write-ahead log has grown since."""
+    with path.open("rb") as file:
+        header = file.read(28)
+    log = path.with_name(path.name + "-wal")
+    return f"change {int.from_bytes(header[24:28], 'big')}, log {log.stat().st_size if log.exists() else 0}"
+
+
+def _marked(connection: Connection, marker: Marker) -> bool:
+    """Whether the window is in; if not, say so from now on."""
+    connection.ask(create_statement(marker_table(), DIALECT, if_not_exists=True))
+    if len(connection.rows(rendered(is_marked(marker), DIALECT))) > 0:
+        return True
+    connection.ask(rendered(mark(marker), DIALECT))
+    return False
+
+
+def _hold_foreign_keys(connection: Connection, table: TableName, shape: TableShape) -> None:
+    """COMMIT would only say that some foreign key fails: name the row while it can be seen."""
+    if not shape.foreign_keys:
+        return
+    row = connection.rows(f"SELECT rowid AS r, parent AS p FROM pragma_foreign_key_check({_text(table.name)}) LIMIT 1")
+    if row:
+        raise DataError(
+            f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back. "
+            f"Fix: load {row[0]['p']} first, or quarantine such rows."
+        )
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Applying
+
+
+def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, empty: bool) -> Applied:
+    columns = [_shape_of(shape, name) for name in changes.schema.names]
+    styles = {name: _key_style(connection, changes.table, _shape_of(shape, name)) for name in changes.key}
+    session = SqliteSession(connection, changes, shape, columns, styles)
+    guarded = any(unique <= set(changes.key) for unique in shape.uniques)
+    if empty and guarded and len(changes) == changes.inserts.num_rows:
+        loaded = session.load(changes.inserts)
+        if loaded is not None:
+            return Applied(inserted=loaded)
+    written = tuple(Written(each.name, _binary) if _is_text(each) else Written(each.name) for each in columns)
+    stages: dict[Op, TableName] = {op: session.stage_of(op) for op in ("delete", "update", "insert")}
+    table = replace(changes.table, schema=changes.table.schema or "main")
+    return apply_staged(session, Staging(table, written, changes.key, changes.compared, stages), changes, shape)
+
+
+def _shape_of(shape: TableShape, name: str) -> ColumnShape:
+    found = shape.column(name)
+    if found is None:
+        raise SynclineError(
+            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}. Fix: plan anew."
+        )
+    return found
+
+
+def _key_style(connection: Connection, table: TableName, column: ColumnShape) -> Style:
+    style = style_of(connection, table, column)
+    if style is None and kind_of(column.native) in ("date", "timestamp", "moment", "time", "uuid"):
+        raise DataError(
+            f"{table}: the key column {column.name} spells its {column.native} values in several ways, so that rows "
+            f"cannot be found by it. Fix: bring the column to one spelling first."
+        )
+    return style or Style()
+
+
+def _is_text(column: ColumnShape) -> bool:
+    return bool(pa.types.is_string(column.type))
+
+
+def _binary(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return value.collate("BINARY")
+
+
+@dataclass(slots=True)
+class SqliteSession:
+    """One window's transaction: rows are staged in temporary tables in the forms that SQLite stores."""
+
+    connection: Connection
+    changes: ChangeSet
+    shape: TableShape
+    columns: list[ColumnShape]
+    styles: dict[str, Style] = field(default_factory=dict)
+
+    def stage_of(self, op: Op) -> TableName:
+        return TableName(f"syncline_{op}", "temp")
+
+    def stage(self, op: Op, rows: pa.Table) -> None:
+        arrays = {NO: rows[NO]}
+        for name in rows.column_names[1:]:
+            arrays[name] = self._stored(self.columns[int(name[1:])], rows[name])
+        self.connection.ingest(self.stage_of(op).name, pa.table(arrays), temporary=True)
+
+    def _stored(self, column: ColumnShape, values: pa.ChunkedArray) -> pa.Array:
+        whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        return encode(column, whole.cast(column.type), self.styles.get(column.name, Style()))
+
+    def load(self, rows: pa.Table) -> int | None:
+        """Load straight into the table; None where a row was in the way."""
+        arrays = {each.name: self._stored(each, rows[each.name]) for each in self.columns}
+        self.connection.ask("SAVEPOINT syncline_load")
+        try:
+            loaded = self.connection.ingest(self.changes.table.name, pa.table(arrays), temporary=False)
+        except DataError:
+            self.connection.ask("ROLLBACK TO syncline_load")
+            loaded = None
+        self.connection.ask("RELEASE syncline_load")
+        if loaded not in (None, rows.num_rows):
+            raise AccountingError(f"{self.changes.table}: {loaded} of {rows.num_rows} rows went in; rolled back.")
+        return loaded
+
+    def _run(self, statement: sa.ClauseElement) -> int:
+        return self.connection.run(rendered(statement, DIALECT))
+
+    def _count(self, table: sa.TableClause) -> int:
+        statement = sa.select(sa.func.count().label("n")).select_from(table)
+        return int(self.connection.ask(rendered(statement, DIALECT))["n"][0].as_py())
+
+    def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
+        for some in _parts(numbers):
+            self._run(sa.delete(staging.stage(op)).where(staging.stage(op).c[NO].in_(some)))
+
+    def left_out(self, staging: Staging, op: Op) -> pa.Table:
+        known = [ColumnShape(NO, pa.int64(), "INTEGER")]
+        known += [ColumnShape(name, pa.bool_(), "BOOLEAN") for name in ("done", "gone")]
+        there = f"{quoted(staging.table.schema or 'main')}.{quoted(staging.table.name)}."
+        read: list[sa.ColumnElement[Any]] = [
+            sa.literal_column(value_sql(each.native, there + quoted(each.name))).label(None) for each in self.columns
+        ]
+        columns = [*known, *self.columns]
+        sql = rendered(left_out(staging, op, read), DIALECT)
+        return pa.Table.from_batches(
+            [each.select(range(len(columns))) for each in batches(self.connection, columns, sql)], travel(columns)
+        )
+
+    def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
+        if op == "delete":
+            return self._run(delete(staging, using=False))
+        if op == "insert":
+            return self._run(insert(staging))
+        changed = changed_columns(changes)
+        if not changed:
+            return self._count(staging.stage(op))
+        self.connection.ask("SAVEPOINT syncline_update")
+        try:
+            return self._run(update(staging, changed))
+        except DataError as error:
+            unique = [name for name in changed if any(name in each for each in self.shape.uniques)]
+            if "UNIQUE" not in str(error) or not unique:
+                raise
+            self.connection.ask("ROLLBACK TO syncline_update")
+            self._park(staging, unique)
+            return self._run(update(staging, changed))
+        finally:
+            with suppress(SynclineError):
+                self.connection.ask("RELEASE syncline_update")
+
+    def _park(self, staging: Staging, names: Sequence[str]) -> None:
+        """Give unique columns values that nobody has: SQLite checks row by row, and two rows may swap theirs."""
+        number = staging.stage("update").c[NO]
+        for name in names:
+            text = pa.types.is_string(_shape_of(self.shape, name).type)
+            parked = sa.literal("syncline:").op("||")(number) if text else sa.literal_column(str(-(2**63) + 1)) + number
+            self._run(
+                sa.update(staging.target).values({staging.target.c[name]: parked}).where(staging.same_key("update"))
+            )
+
+
+def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (numbers[start : start + MANY] for start in range(0, len(numbers), MANY))

@@ -1,0 +1,259 @@
+# ruff: noqa: S608 - SQL is made of quoted identifiers, quoted literals and compiled statements
+"""Reading one state of a SQLite database into Arrow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters.embedded import as_travel, cuts
+from adapters.sql import Operand, bound, dialect_of, quoted, select
+from adapters.sqlite_files import BATCH_ROWS, FAULTS, Connection, translated
+from adapters.sqlite_shapes import describe, describe_query
+from adapters.sqlite_types import (
+    Style,
+    clean_sql,
+    kind_of,
+    offence_sql,
+    raw_order,
+    sample_sql,
+    sort_sql,
+    styles,
+    value_sql,
+)
+from adapters.sqlite_types import quoted as name_sql
+from adapters.sqlite_values import decode, shown, sort_value, stored_value
+from transforms.vocabulary import (
+    INVALID,
+    ColumnRange,
+    ColumnShape,
+    Key,
+    KeyRange,
+    KeyValue,
+    Relation,
+    SpecError,
+    TableName,
+    TableShape,
+)
+
+DIALECT: Final = dialect_of("sqlite")
+BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
+_TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "uuid", "json", "number")
+
+
+class SqliteSnapshot:
+    """One read transaction of one connection; its batches are fetched one at a time, under a lock."""
+
+    token: str | None = None
+
+    def __init__(self, connection: Connection, mark: str, time_zone: str | None) -> None:
+        self.mark = mark
+        self._connection = connection
+        self._zone = time_zone
+        self._lock = threading.RLock()
+        self._shapes: dict[Relation, TableShape] = {}
+        self._styles: dict[tuple[TableName, str], Style | None] = {}
+
+    def estimate(self, relation: Relation) -> int:
+        """From the range of rowids, and never more than the file can hold; counted where there is no such range."""
+        with self._lock:
+            if relation.table and not relation.where:
+                table = name_sql(relation.table.name)
+                with suppress(Exception):  # a view, or a table without rowids
+                    row = self._connection.rows(f"SELECT min(rowid) AS a, max(rowid) AS z FROM {table}")[0]
+                    if row["a"] is None:
+                        return 0
+                    return max(1, min(row["z"] - row["a"] + 1, self._bytes() // 8))
+        return self.count(relation)
+
+    def _bytes(self) -> int:
+        rows = self._connection.rows("SELECT page_count * page_size AS n FROM pragma_page_count, pragma_page_size")
+        return int(rows[0]["n"])
+
+    def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
+        with self._lock:
+            statement = select(relation, [sa.func.count().label("n")], ranges=self._ranges(relation, ranges))
+            return int(self._connection.ask(*bound(statement, DIALECT))["n"][0].as_py())
+
+    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
+        with self._lock:
+            columns = self._columns(relation, key)
+            shown_key = [sa.literal_column(value_sql(each.native, name_sql(each.name))) for each in columns]
+            operands = self._operands(relation, key)
+            sql, parameters = bound(cuts(relation, list(zip(operands, shown_key, strict=True)), rows, within), DIALECT)
+            found = pa.Table.from_batches(list(batches(self._connection, columns, sql, parameters)), travel(columns))
+        keys = zip(*(python_values(values) for values in found.columns), strict=True)
+        distinct = dict.fromkeys(each for each in keys if None not in each)
+        return [each for each in distinct if each != within.start]
+
+    def highest(self, relation: Relation, column: str) -> int | None:
+        with self._lock:
+            c = name_sql(column)
+            value = sa.literal_column(f"CASE WHEN typeof({c})='integer' THEN {c} END")
+            found = self._connection.ask(*bound(select(relation, [sa.func.max(value).label("n")]), DIALECT))
+        highest: int | None = found["n"][0].as_py()
+        return highest
+
+    def scan(
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        *,
+        key: Key = (),
+        within: KeyRange = KeyRange(),
+        ranges: Sequence[ColumnRange] = (),
+    ) -> Iterator[pa.RecordBatch]:
+        with self._lock:
+            shapes = self._columns(relation, columns)
+            values = [sa.literal_column(value_sql(each.native, name_sql(each.name))).label(None) for each in shapes]
+            statement = select(
+                relation,
+                [*values, sa.literal_column(offence_sql(shapes)).label(quoted(INVALID))],
+                key=self._operands(relation, key),
+                within=within,
+                ranges=self._ranges(relation, ranges),
+            )
+            sql, parameters = bound(statement, DIALECT)
+            size = self._bytes() // max(1, self.estimate(relation)) if relation.table else 256
+        most = max(64, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
+        yield from batches(self._connection, shapes, sql, parameters, size=most, reasons=True, lock=self._lock)
+
+    def shape(self, relation: Relation) -> TableShape:
+        """The relation's shape, looked up once."""
+        if relation not in self._shapes:
+            if relation.table is None:
+                found: TableShape | None = describe_query(self._connection, relation.query or "")
+            else:
+                found = describe(self._connection, relation.table)
+            if found is None:
+                raise SpecError(f"There is no table {relation} in {self._connection.path}. Fix: correct its name.")
+            self._shapes[relation] = found
+        return self._shapes[relation]
+
+    def _columns(self, relation: Relation, names: Sequence[str]) -> list[ColumnShape]:
+        shape = self.shape(relation)
+        missing = [name for name in names if shape.column(name) is None]
+        if missing:
+            raise SpecError(f"{relation} has no column {missing[0]!r}; it has {', '.join(shape.names)}.")
+        by_name = {each.name: each for each in shape.columns}
+        return [by_name[name] for name in names]
+
+    def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
+        return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
+
+    def _operands(self, relation: Relation, names: Sequence[str]) -> list[Operand]:
+        """Columns as they stand where an index serves them in the right order, else an expression that has it."""
+        return [self._operand(relation, each) for each in self._columns(relation, names)]
+
+    def _operand(self, relation: Relation, column: ColumnShape) -> Operand:
+        c, native = name_sql(column.name), column.native
+        style = self.style(relation.table, column) if relation.table and raw_order(native) else None
+
+        def known(value: Any) -> Any:
+            return as_travel(value, column.type, self._zone)
+
+        if style is None:
+            ordered = sort_sql(native, c)
+            return Operand(sa.literal_column(ordered), lambda value: sa.literal(sort_value(native, known(value))))
+        raw = sa.literal_column(f"{c} COLLATE BINARY" if kind_of(native) in _TEXT_KINDS else c)
+        return Operand(raw, lambda value: sa.literal(stored_value(native, known(value), style)), column.nullable)
+
+    def style(self, table: TableName, column: ColumnShape) -> Style | None:
+        """The one way in which a column spells its values, None where it has several or breaks its type."""
+        if (table, column.name) not in self._styles:
+            self._styles[table, column.name] = style_of(self._connection, table, column)
+        return self._styles[table, column.name]
+
+
+def style_of(connection: Connection, table: TableName, column: ColumnShape) -> Style | None:
+    """Looked for over the whole table: the first style that every value keeps to."""
+    if column.identity:
+        return Style()
+    for style in styles(column.native):
+        clean = clean_sql(column.native, name_sql(column.name), style)
+        sql = f"SELECT EXISTS (SELECT 1 FROM {name_sql(table.name)} WHERE NOT ({clean})) AS n"
+        if not connection.ask(sql)["n"][0].as_py():
+            return style
+    return None
+
+
+def batches(
+    connection: Connection,
+    columns: Sequence[ColumnShape],
+    sql: str,
+    parameters: Sequence[Any] = (),
+    *,
+    size: int = BATCH_ROWS,
+    reasons: bool = False,
+    lock: AbstractContextManager[Any] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a query as they travel; the query's last column is the reason of a row that cannot, where `reasons`.
+
+    A first row of samples tells the driver every column's type, and is dropped. The limit keeps SQLite from dropping
+    the inner ORDER BY.
+    """
+    alone = lock or nullcontext()
+    samples = [sample_sql(each.native) for each in columns] + (["''"] if reasons else [])
+    sql = f"SELECT {', '.join(samples)} UNION ALL SELECT * FROM ({sql} LIMIT -1)"
+    with alone:
+        cursor, reader = connection.stream(sql, parameters, size + 1)
+    first = True
+    try:
+        while True:
+            with alone:
+                try:
+                    batch = next(reader, None)
+                except FAULTS as error:
+                    raise translated(error, connection.path) from error
+            if batch is None:
+                return
+            rows = batch.slice(1) if first else batch
+            first = False
+            if rows.num_rows:
+                yield decoded(columns, rows, reasons=reasons)
+    finally:
+        with alone:
+            cursor.close()
+
+
+def decoded(columns: Sequence[ColumnShape], batch: pa.RecordBatch, *, reasons: bool) -> pa.RecordBatch:
+    """The travel form of a batch, and INVALID beside it where a row cannot travel."""
+    invalid: dict[int, str] = {}
+    arrays = []
+    for position, column in enumerate(columns):
+        values, offenders = decode(column, batch.column(position))
+        arrays.append(values)
+        invalid = {**offenders, **invalid}
+    schema = travel(columns)
+    told = batch.column(len(columns)) if reasons else pa.nulls(batch.num_rows, pa.string())
+    if told.null_count < len(told) or invalid:
+        texts = [None if each is None else shown(each)[1:-1] for each in told.cast(pa.binary()).to_pylist()]
+        spoken = [text if text is not None else invalid.get(row) for row, text in enumerate(texts)]
+        arrays.append(pa.array(spoken, pa.string()))
+        schema = schema.append(pa.field(INVALID, pa.string()))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def travel(columns: Sequence[ColumnShape]) -> pa.Schema:
+    return pa.schema([pa.field(each.name, each.type) for each in columns])
+
+
+def python_values(values: pa.ChunkedArray) -> list[Any]:
+    """Python objects, None for what Python has no object for: infinite dates, and years beyond 9999."""
+    try:
+        found: list[Any] = values.to_pylist()
+    except (OverflowError, ValueError):
+        return [_python_value(value) for value in values]
+    return found
+
+
+def _python_value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return None

@@ -1,0 +1,155 @@
+"""What SQLite tells about its tables, in pragmas."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from adapters.sqlite_files import Connection
+from adapters.sqlite_types import kind_of, quoted, raw_order, travel_of
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, TableName, TableShape
+
+QUERY_VIEW: Final = "syncline_query"
+# What PRAGMA table_xinfo calls the type of an expression, or nothing at all: its values must be looked at.
+_UNDECLARED: Final = ("", "NUM", "BLOB")
+
+
+def tables(connection: Connection) -> list[str]:
+    rows = connection.rows(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
+    )
+    return [row["name"] for row in rows]
+
+
+def describe(connection: Connection, name: TableName) -> TableShape | None:
+    """The shape of a table or a view."""
+    if name.schema not in (None, "main"):
+        return None
+    found = connection.rows("SELECT type, wr FROM pragma_table_list(?1) WHERE schema = 'main'", (name.name,))
+    if not found or found[0]["type"] not in ("table", "view", "virtual"):
+        return None
+    view, without_rowid = found[0]["type"] == "view", bool(found[0]["wr"])
+    columns = connection.rows("SELECT * FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid", (name.name,))
+    primary = tuple(row["name"] for row in sorted((row for row in columns if row["pk"]), key=lambda row: row["pk"]))
+    indexes = _indexes(connection, name.name)
+    natives = {row["name"]: row["type"] or "" for row in columns}
+    if view:
+        natives = _inferred(connection, quoted(name.name), natives)
+    # A rowid table whose single INTEGER key has no index of its own is keyed by the rowid itself.
+    rowid_key = (
+        len(primary) == 1
+        and not without_rowid
+        and natives[primary[0]].upper() == "INTEGER"
+        and not any(index["origin"] == "pk" for index in indexes)
+    )
+    shapes = tuple(
+        _column(
+            row["name"],
+            natives[row["name"]],
+            nullable=not (row["notnull"] or (row["pk"] and (without_rowid or rowid_key))),
+            generated=row["hidden"] in (2, 3),
+            identity=bool(row["pk"]) and rowid_key,
+            default=row["dflt_value"] is not None,
+        )
+        for row in columns
+    )
+    uniques = {frozenset(index["columns"]) for index in indexes if index["unique"]}
+    ordered = {key for index in indexes for key in _binary_prefixes(index, natives)}
+    if primary:
+        uniques.add(frozenset(primary))
+    if rowid_key:
+        ordered.add(primary)
+    return TableShape(name, shapes, primary, frozenset(uniques), _foreign_keys(connection, name), frozenset(ordered))
+
+
+def describe_query(connection: Connection, query: str) -> TableShape:
+    """The columns of a query, as a temporary view shows them; what has no declared type is told by its values."""
+    connection.ask(f"CREATE TEMP VIEW {QUERY_VIEW} AS {query.strip().rstrip(';')}\n")
+    try:
+        columns = connection.rows("SELECT name, type FROM pragma_table_xinfo(?1) ORDER BY cid", (QUERY_VIEW,))
+        natives = _inferred(connection, QUERY_VIEW, {row["name"]: row["type"] or "" for row in columns})
+    finally:
+        connection.ask(f"DROP VIEW {QUERY_VIEW}")
+    return TableShape(TableName("(query)"), tuple(_column(name, native) for name, native in natives.items()))
+
+
+def _column(
+    name: str,
+    native: str,
+    *,
+    nullable: bool = True,
+    generated: bool = False,
+    identity: bool = False,
+    default: bool = False,
+) -> ColumnShape:
+    travel, meaning = travel_of(native)
+    return ColumnShape(
+        name,
+        travel,
+        native,
+        nullable=nullable,
+        meaning=meaning,
+        generated=generated,
+        identity=identity,
+        default=default,
+        nan=kind_of(native) != "real",
+    )
+
+
+def _inferred(connection: Connection, source: str, natives: dict[str, str]) -> dict[str, str]:
+    """A declared type for each undeclared column of a view: that of its values, TEXT where they differ."""
+    unknown = [name for name, native in natives.items() if native in _UNDECLARED]
+    if not unknown:
+        return natives
+    classes = ("integer", "real", "text", "blob")
+    tests = [
+        f"max(typeof({quoted(name)}) = '{each}') AS t{len(classes) * i + j}"
+        for i, name in enumerate(unknown)
+        for j, each in enumerate(classes)
+    ]
+    answer = connection.ask(f"SELECT {', '.join(tests)} FROM {source}")  # noqa: S608 - quoted identifiers
+    row = list(answer.to_pylist()[0].values())
+    known = {("integer",): "INTEGER", ("real",): "REAL", ("integer", "real"): "REAL", ("blob",): "BLOB"}
+    found: dict[str, str] = {}
+    for position, name in enumerate(unknown):
+        there = tuple(each for each, seen in zip(classes, row[position * 4 : position * 4 + 4], strict=True) if seen)
+        found[name] = known.get(there, "TEXT")
+    return {name: found.get(name, native) for name, native in natives.items()}
+
+
+def _indexes(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """Indexes over plain columns of all rows."""
+    found = []
+    for index in connection.rows("SELECT * FROM pragma_index_list(?1) WHERE partial = 0", (name,)):
+        terms = connection.rows("SELECT * FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno", (index["name"],))
+        if all(term["cid"] >= 0 for term in terms):
+            binary = [term["coll"].upper() == "BINARY" and not term["desc"] for term in terms]
+            columns = tuple(term["name"] for term in terms)
+            found.append(
+                {"columns": columns, "binary": binary, "unique": bool(index["unique"]), "origin": index["origin"]}
+            )
+    return found
+
+
+def _binary_prefixes(index: dict[str, Any], natives: dict[str, str]) -> list[Key]:
+    """The leading columns of an index whose order is the binary order of the travel form."""
+    prefixes: list[Key] = []
+    for position, (name, binary) in enumerate(zip(index["columns"], index["binary"], strict=True)):
+        if not binary or not raw_order(natives[name]):
+            break
+        prefixes.append(index["columns"][: position + 1])
+    return prefixes
+
+
+def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, ...]:
+    grouped: dict[int, list[dict[str, Any]]] = {}
+    for row in connection.rows("SELECT * FROM pragma_foreign_key_list(?1) ORDER BY id, seq", (name.name,)):
+        grouped.setdefault(row["id"], []).append(row)
+    found = []
+    for rows in grouped.values():
+        there = tuple(row["to"] for row in rows)
+        if None in there:  # REFERENCES parent, without columns: its primary key
+            parent = rows[0]["table"]
+            keys = connection.rows("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", (parent,))
+            there = tuple(row["name"] for row in keys)
+        found.append(ForeignKey(tuple(row["from"] for row in rows), TableName(rows[0]["table"], name.schema), there))
+    return tuple(found)

@@ -1,0 +1,387 @@
+"""The command line: `syncline`. Read-only commands never import Prefect."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from transforms.vocabulary import SynclineError
+
+EXIT_STATUSES = """\b
+Exit statuses:
+  0  done            3  a checkpoint failed, nothing of that window was written
+  1  error           4  quarantine above its limit
+  2  changes pending 5  conflicts left open
+"""
+
+
+def _common(command: Callable[..., int]) -> Callable[..., None]:
+    """--json, --debug, errors in one line, and the exit status."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @wraps(command)
+    def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:
+        try:
+            status = command(*args, as_json=as_json, **options)
+        except SynclineError as error:
+            if debug:
+                raise
+            if as_json:
+                _print_json({"error": str(error), "kind": type(error).__name__})
+            click.echo(f"error: {error}", err=True)
+            status = 1
+        except KeyboardInterrupt:
+            click.echo("error: interrupted. Windows that were applied stay; run it again to go on.", err=True)
+            status = 1
+        except Exception as error:
+            if debug:
+                raise
+            if as_json:
+                _print_json({"error": str(error), "kind": type(error).__name__})
+            click.echo(f"error: {type(error).__name__}: {error} (unexpected; --debug shows where)", err=True)
+            status = 1
+        sys.exit(status)
+
+    return wrapped
+
+
+def _scope(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--table and --range."""
+    command = click.option(
+        "--range",
+        "ranges",
+        multiple=True,
+        metavar="T.COL:FROM..TO",
+        help="Only rows in this half-open range; repeatable.",
+    )(command)
+    return click.option(
+        "--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable."
+    )(command)
+
+
+_spec = click.argument("spec", type=click.Path(path_type=Path))
+_direct = click.option("--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI.")
+_yes = click.option("--yes", is_flag=True, help="Ask nothing.")
+
+
+@click.group(epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="syncline")
+def main() -> None:
+    """Plan, apply and verify, for rows: move data to a new schema and prove that it arrived."""
+    _one_folder()
+
+
+@main.command()
+@_spec
+@_common
+def check(spec: Path, as_json: bool) -> int:
+    """Validate a spec against both live schemas."""
+    from flows.runbook import opened
+    from flows.spec import load_spec
+
+    with opened(load_spec(spec)) as session:
+        bound = session.bound
+        tables = {
+            table.name: {
+                "target": str(table.shape.name),
+                "source": str(table.source),
+                "key": list(table.key),
+                "columns": len(table.images),
+                "created": bool(table.ddl),
+                "path": "ordered" if table.order else "spill",
+            }
+            for table in bound.tables
+        }
+        if as_json:
+            _print_json({"migration": session.spec.name, "tables": tables, "warnings": list(bound.warnings)})
+            return 0
+        from flows.terminal import show_rows
+
+        rows = [
+            (
+                name,
+                t["source"],
+                t["target"],
+                ", ".join(t["key"]),
+                t["columns"],
+                "yes" if t["created"] else "no",
+                t["path"],
+            )
+            for name, t in tables.items()
+        ]
+        show_rows(
+            f"{session.spec.name}: fits both schemas, in load order",
+            ("table", "from", "to", "key", "columns", "to be created", "windows"),
+            rows,
+            empty="no tables",
+        )
+        for warning in bound.warnings:
+            click.echo(f"warning: {warning}", err=True)
+    return 0
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, hidden=True)
+def schema(as_json: bool) -> None:
+    """Print the JSON schema of spec files, for editors."""
+    from flows.spec import json_schema
+
+    _print_json(json_schema())
+
+
+@main.command()
+@_spec
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The folder of the plan; the store's own if not given."
+)
+@_scope
+@_common
+def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
+    """Show which rows would change, and write the plan down. The target is not touched."""
+    from flows import runs
+    from flows.terminal import metered
+
+    request = _request(spec, "plan", tables, ranges, output)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        outcome = runs.plan(request, meter=meter)
+    _report(outcome, as_json=as_json, samples=True)
+    if not as_json:
+        where = f"syncline apply {outcome.report.plan}"
+        click.echo(
+            f"\n{_changes(outcome)} Apply with: {where}"
+            if outcome.status
+            else "\nNo changes: both sides are equal through the mapping."
+        )
+    return int(outcome.status)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@_direct
+@_yes
+@_common
+def apply(folder: Path, direct: bool, yes: bool, as_json: bool) -> int:
+    """Apply exactly the plan in FOLDER. A row that changed since is a conflict and stays as it is."""
+    from flows import runs
+    from flows.terminal import metered
+
+    if not yes and not as_json and sys.stdin.isatty():
+        _confirm_apply(folder)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        if direct:
+            outcome = runs.apply_plan(folder, meter=meter)
+        else:
+            from flows.orchestrated import apply_in_prefect
+
+            outcome = apply_in_prefect(folder, meter)
+    return _applied(outcome, as_json)
+
+
+@main.command()
+@_spec
+@_scope
+@_direct
+@_yes
+@_common
+def run(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, yes: bool, as_json: bool) -> int:
+    """Plan and apply in one go."""
+    from flows import runs
+    from flows.terminal import metered
+
+    request = _request(spec, "run", tables, ranges)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        if direct:
+            outcome = runs.run(request, meter=meter)
+        else:
+            from flows.orchestrated import run_in_prefect
+
+            outcome = run_in_prefect(request, meter)
+    return _applied(outcome, as_json)
+
+
+@main.command()
+@_spec
+@click.option("--range", "text", required=True, metavar="T.COL:FROM..TO", help="The half-open range to fill.")
+@click.option(
+    "--every",
+    metavar="STEP",
+    help="One step at a time, such as 1d, 6h, 1mo or 1000; steps that are done are passed over.",
+)
+@_direct
+@_yes
+@_common
+def backfill(spec: Path, text: str, every: str | None, direct: bool, yes: bool, as_json: bool) -> int:
+    """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
+    from flows import runs
+    from flows.terminal import metered
+
+    request = _request(spec, "backfill", (), (text,))
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        if direct:
+            outcome = runs.backfill(request, every, meter=meter)
+        else:
+            from flows.orchestrated import backfill_in_prefect
+
+            outcome = backfill_in_prefect(request, every, meter)
+    return _applied(outcome, as_json)
+
+
+@main.command()
+@_spec
+@_scope
+@_common
+def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
+    """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
+    from flows import runs
+    from flows.terminal import metered
+
+    request = _request(spec, "verify", tables, ranges)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        outcome = runs.verify(request, meter=meter)
+    _report(outcome, as_json=as_json, samples=True)
+    if not as_json:
+        total = outcome.report.total
+        aside = f", {total.quarantined:,} source rows are in quarantine" if total.quarantined else ""
+        if outcome.status:
+            click.echo(f"\nNot equal: {total.changes:,} rows differ{aside}.")
+        else:
+            click.echo(f"\nEqual: {total.unchanged:,} rows are the same on both sides through the mapping{aside}.")
+    return int(outcome.status)
+
+
+@main.command()
+@_spec
+@_common
+def history(spec: Path, as_json: bool) -> int:
+    """List the versions: every run that changed something."""
+    from flows import runs
+    from flows.spec import load_spec
+    from flows.terminal import show_rows
+
+    versions = runs.history(load_spec(spec))
+    if as_json:
+        _print_json({"migration": load_spec(spec).name, "versions": versions})
+        return 0
+    columns = ("version", "when", "author", "run", "insert", "update", "delete", "message")
+    rows = [
+        (
+            v["version"],
+            v["created_at"],
+            v["author"],
+            v["run_id"],
+            *(v["counts"].get(n, 0) for n in ("insert", "update", "delete")),
+            v["message"],
+        )
+        for v in versions
+    ]
+    show_rows("Versions", columns, rows, empty="No run has changed anything yet.")
+    return 0
+
+
+@main.command()
+@_spec
+@click.argument("action", type=click.Choice(["list"]))
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are listed.")
+@_common
+def quarantine(spec: Path, action: str, tables: tuple[str, ...], limit: int, as_json: bool) -> int:
+    """List the source rows that were set aside, and why."""
+    from flows import runs
+    from flows.spec import load_spec
+    from flows.terminal import show_rows
+
+    rows, totals = runs.quarantined(load_spec(spec), tables, limit)
+    if as_json:
+        _print_json({"migration": load_spec(spec).name, "total": sum(totals.values()), "tables": totals, "rows": rows})
+        return 0
+    columns = ("table", "key", "column", "value", "reason", "first seen")
+    listed = [(r["table"], r["key"], r["column"], r["value"], r["reason"], r["first_seen"]) for r in rows]
+    show_rows("Quarantine", columns, listed, empty="Nothing is in quarantine.")
+    shown, total = len(rows), sum(totals.values())
+    if total > shown:
+        click.echo(f"{shown:,} of {total:,} rows; --limit shows more.")
+    return 0
+
+
+def _request(spec: Path, kind: Any, tables: Sequence[str], ranges: Sequence[str], folder: Path | None = None) -> Any:
+    from flows.ranges import parse_range
+    from flows.runbook import Request, new_run_id
+    from flows.spec import load_spec
+
+    loaded = load_spec(spec)
+    at = datetime.now(UTC)
+    parsed = tuple(parse_range(text, loaded) for text in ranges)
+    return Request(
+        loaded, new_run_id(at), at, kind, tuple(tables), parsed, folder, workers=loaded.defaults.runner.workers or 2
+    )
+
+
+def _applied(outcome: Any, as_json: bool) -> int:
+    _report(outcome, as_json=as_json, samples=False)
+    if not as_json:
+        report = outcome.report
+        version = f"Version {report.version}. " if report.version is not None else ""
+        rate = report.total.source_rows / report.seconds if report.seconds else 0
+        click.echo(f"\n{version}{_changes(outcome)} {report.seconds:.1f} s, {rate:,.0f} source rows a second.")
+        if outcome.message:
+            click.echo(outcome.message, err=True)
+    return int(outcome.status)
+
+
+def _changes(outcome: Any) -> str:
+    total = outcome.report.total
+    aside = f", {total.quarantined:,} in quarantine" if total.quarantined else ""
+    clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
+    return f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete{aside}{clash}."
+
+
+def _report(outcome: Any, *, as_json: bool, samples: bool) -> None:
+    if as_json:
+        _print_json(outcome.report.as_dict())
+        return
+    from flows.terminal import show_report
+
+    show_report(outcome.report, samples=samples)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _confirm_apply(folder: Path) -> None:
+    from adapters.planstore import Plan
+
+    tables = Plan.open(folder).manifest["tables"]
+    changes = {name: sum(table["counts"][name] for table in tables) for name in ("insert", "update", "delete")}
+    click.confirm(
+        f"Insert {changes['insert']:,}, update {changes['update']:,} and delete {changes['delete']:,} rows?", abort=True
+    )
+
+
+def _one_folder() -> None:
+    """Another project's `adapters` in the same environment would shadow ours, and fail in odd ways later."""
+    import adapters
+    import flows
+    import transforms
+
+    folders = {Path(str(package.__file__)).parent.parent for package in (adapters, flows, transforms)}
+    if len(folders) > 1:
+        listed = ", ".join(sorted(map(str, folders)))
+        click.echo(
+            f"error: flows, adapters and transforms come from different places ({listed}). "
+            f"Fix: install syncline in an environment of its own.",
+            err=True,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

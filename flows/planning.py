@@ -1,0 +1,384 @@
+"""Plan windows: read both sides, map, diff, and write the changes down. Nothing is written to the target."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters import planstore, spill
+from adapters.planstore import FileEntry
+from adapters.protocol import Snapshot
+from flows.binding import BoundTable
+from flows.session import Job, Session, session_of
+from transforms import casts, keys
+from transforms.diff import diff
+from transforms.keys import as_mask
+from transforms.mapping import REJECTED, LookupRows, Mapped, map_rows, without_duplicates
+from transforms.vocabulary import (
+    AccountingError,
+    ChangeSet,
+    ColumnRange,
+    Counts,
+    KeyRange,
+    Relation,
+)
+
+SAMPLES = 3  # changes of each kind that a window shows
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a table: key ranges over each side's own columns, or a part of a spill."""
+
+    number: int
+    wanted: KeyRange = field(default_factory=KeyRange)
+    found: KeyRange = field(default_factory=lambda: KeyRange(nulls=False))
+    part: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWork:
+    """Windows of one table, planned one after the other by one task."""
+
+    job: Job
+    table: str
+    windows: tuple[Window, ...]
+    ranges: tuple[ColumnRange, ...] = ()
+    target_empty: bool = False
+    looked_up: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One change as people read it; values are texts, `before` and `after` hold only what differs in an update."""
+
+    op: str
+    key: str
+    before: dict[str, str | None] | None
+    after: dict[str, str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What planning a window found. `clear` says that no target row was in the window's range."""
+
+    table: str
+    window: int
+    counts: Counts
+    changes: FileEntry | None
+    quarantine: FileEntry | None
+    clear: bool
+    differing: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+
+
+def plan_windows(work: PlanWork) -> tuple[Planned, ...]:
+    """Plan each window of the work. Safe to repeat: files are written anew."""
+    session = session_of(work.job)
+    return tuple(_plan_window(session, work, window) for window in work.windows)
+
+
+def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
+    bound = session.bound.table(work.table)
+    kept: pa.Table | None = None
+    if window.part is None:
+        mapped = _read_wanted(session, bound, work, window)
+        found = _read_found(session, bound, work, window)
+    else:
+        folder = spill_folder(work.job, work.table)
+        wanted = spill.read_part(folder / "wanted", window.part, bound.mapping.schema)
+        kept = spill.read_part(folder / "kept", window.part, bound.schema.empty_table().select(list(bound.key)).schema)
+        found = spill.read_part(folder / "found", window.part, bound.schema)
+        mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
+    source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
+    mapped = without_duplicates(mapped, bound.mapping, also=kept)
+    return decide(session, work, bound, window.number, mapped, found, source_rows, kept)
+
+
+def decide(
+    session: Session,
+    work: PlanWork,
+    bound: BoundTable,
+    number: int,
+    mapped: Mapped,
+    found: pa.Table,
+    source_rows: int,
+    kept: pa.Table | None = None,
+) -> Planned:
+    """Diff one window and write its changes and its quarantine to the plan's folder."""
+    keep = mapped.rejected_rows.select(list(bound.key))
+    keep = keep.filter(pa.array(~keys.null_keys(keep, bound.key))) if keep.num_rows else keep
+    if kept is not None and kept.num_rows:
+        keep = pa.concat_tables([keep, kept])
+    numbered = {bound.identity: lambda count: session.reserve(bound.name, count)} if bound.identity else {}
+    wanted = _with_flag(mapped.rows, bound)
+    result = diff(
+        bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=bound.delete != "ignore", numbered=numbered
+    )
+    whole = _softened(result.changes, bound, work)
+    changes = _touching(bound, work.ranges, whole)
+    softened = _flagged(changes.after, bound)
+    outside = whole.inserts.num_rows + whole.after.num_rows - changes.inserts.num_rows - changes.after.num_rows
+    counts = Counts(
+        source_rows=source_rows - outside,
+        target_rows=found.num_rows,
+        insert=changes.inserts.num_rows,
+        update=changes.after.num_rows - softened,
+        delete=changes.deletes.num_rows + softened,
+        unchanged=result.unchanged,
+        quarantined=mapped.rejected.num_rows,
+    )
+    if not counts.balanced:
+        raise AccountingError(
+            f"{bound.name} window {number}: {counts.source_rows} rows were read, and {counts.insert} + {counts.update} + "
+            f"{counts.unchanged} + {counts.quarantined} accounted for. Nothing was written. This is a defect: please report it."
+        )
+    writer = planstore.PlanWriter(Path(work.job.folder), begun=True)
+    entry = writer.add(number, changes) if len(changes) else None
+    if entry is not None:
+        session.keep(bound.name, number, changes)
+    aside = writer.add_quarantine(number, bound.shape.name, mapped.rejected) if mapped.rejected.num_rows else None
+    if work.looked_up and mapped.rejected_rows.num_rows:
+        path = rejected_file(work.job, bound.name, number)
+        spill.write_rows(path, [mapped.rejected_rows], mapped.rejected_rows.schema)
+    session.meter.advance(bound.name, "plan", max(source_rows, found.num_rows))
+    return Planned(
+        bound.name,
+        number,
+        counts,
+        entry,
+        aside,
+        clear=found.num_rows == 0,
+        differing=dict(result.differing),
+        reasons=_reasons(mapped.rejected),
+        samples=samples(changes),
+    )
+
+
+def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
+    """Read both sides once into `parts` files by the key's hash; rejected rows are written down at once.
+
+    Out: what was rejected, as a window of its own number, or None where nothing was.
+    """
+    bound = session.bound.table(work.table)
+    folder = spill_folder(work.job, work.table)
+    key_schema = bound.schema.empty_table().select(list(bound.key)).schema
+    rejected: list[Mapped] = []
+    with (
+        spill.Spill(folder / "wanted", bound.mapping.schema, parts) as wanted,
+        spill.Spill(folder / "kept", key_schema, parts) as kept,
+    ):
+        for mapped in _mapped(session, bound, work, KeyRange(), order=()):
+            mapped = _within(mapped, bound, work.ranges)
+            wanted.add(mapped.rows, keys.partition(mapped.rows, bound.key, parts))
+            if mapped.rejected.num_rows:
+                rejected.append(mapped)
+                whole = mapped.rejected_rows.select(list(bound.key))
+                whole = whole.filter(pa.array(~keys.null_keys(whole, bound.key)))
+                kept.add(whole, keys.partition(whole, bound.key, parts))
+            session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
+    with spill.Spill(folder / "found", bound.schema, parts) as found:
+        if not work.target_empty:
+            for batch in _scan_found(session, bound, work, KeyRange(nulls=False), order=()):
+                rows = pa.Table.from_batches([batch])
+                found.add(rows, keys.partition(rows, bound.key, parts))
+    if not rejected:
+        return None
+    whole = Mapped(
+        bound.mapping.schema.empty_table(),
+        pa.concat_tables([m.rejected for m in rejected]),
+        pa.concat_tables([m.rejected_rows for m in rejected]),
+    )
+    return decide(
+        session, replace(work, ranges=()), bound, parts, whole, bound.schema.empty_table(), whole.rejected.num_rows
+    )
+
+
+def read_changes(job: Job, entry: FileEntry) -> ChangeSet:
+    """A change set of the job's plan, finished or not; PlanError where the file is not what was written."""
+    return planstore.Plan(Path(job.folder), {}, (entry,), "").changes(entry)
+
+
+def spill_folder(job: Job, table: str) -> Path:
+    return job.work / "spill" / quote(table, safe="")
+
+
+def rejected_file(job: Job, table: str, window: int) -> Path:
+    return job.work / "rejected" / quote(table, safe="") / f"{window:06d}.arrow"
+
+
+def lookup_file(job: Job, table: str, lookup: str, kind: str) -> Path:
+    return job.work / "lookups" / quote(table, safe="") / f"{quote(lookup, safe='')}.{kind}.arrow"
+
+
+def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:
+    """The first changes of each kind, old beside new."""
+
+    def text(table: pa.Table, row: int) -> dict[str, str | None]:
+        return {
+            name: casts.as_text(table.column(name).slice(row, 1).combine_chunks())[0].as_py()
+            for name in table.column_names
+        }
+
+    def key_of(values: Mapping[str, str | None]) -> str:
+        return ", ".join(str(values[name]) for name in changes.key)
+
+    shown: list[Sample] = []
+    for row in range(min(most, changes.deletes.num_rows)):
+        before = text(changes.deletes, row)
+        shown.append(Sample("delete", key_of(before), before, None))
+    for row in range(min(most, changes.after.num_rows)):
+        before, after = text(changes.before, row), text(changes.after, row)
+        names = [name for name in after if before[name] != after[name]]
+        shown.append(Sample("update", key_of(after), {n: before[n] for n in names}, {n: after[n] for n in names}))
+    for row in range(min(most, changes.inserts.num_rows)):
+        after = text(changes.inserts, row)
+        shown.append(Sample("insert", key_of(after), None, after))
+    return tuple(shown)
+
+
+def _read_wanted(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> Mapped:
+    parts = [_within(m, bound, work.ranges) for m in _mapped(session, bound, work, window.wanted, order=bound.order)]
+    if not parts:
+        empty = bound.mapping.schema.empty_table()
+        return Mapped(empty, REJECTED.empty_table(), empty)
+    return Mapped(
+        pa.concat_tables([m.rows for m in parts]),
+        pa.concat_tables([m.rejected for m in parts]),
+        pa.concat_tables([m.rejected_rows for m in parts]),
+    )
+
+
+def _read_found(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> pa.Table:
+    if work.target_empty:
+        return bound.schema.empty_table()
+    batches = list(_scan_found(session, bound, work, window.found, order=bound.order))
+    return pa.Table.from_batches(batches, schema=bound.schema) if batches else bound.schema.empty_table()
+
+
+def _mapped(
+    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
+) -> Iterator[Mapped]:
+    from flows.ranges import pushed
+
+    source = session.reading[0]
+    ranges = [p for p in (pushed(r, bound) for r in work.ranges if r.column in bound.key) if p is not None]
+    lookups = _lookups(bound, work.job)
+    key = tuple(bound.renamed[name] for name in order)
+    for batch in source.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
+        yield map_rows(pa.Table.from_batches([batch]), bound.mapping, lookups)
+
+
+def _scan_found(
+    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
+) -> Iterable[pa.RecordBatch]:
+    target: Snapshot = session.reading[1]
+    ranges = [r for r in work.ranges if r.column in bound.key]
+    key = order or bound.key
+    if not order:
+        # no order is needed, but a null key is no row that could be matched
+        for batch in target.scan(Relation(bound.shape.name), bound.images, ranges=ranges):
+            null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
+            yield batch.filter(pa.array(~null)) if null.any() else batch
+        return
+    yield from target.scan(Relation(bound.shape.name), bound.images, key=key, within=within, ranges=ranges)
+
+
+def _within(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Mapped:
+    """Only rows inside the ranges over key columns; a rejected row counts where its value is known to be inside."""
+    for wanted in ranges:
+        if wanted.column not in bound.key:
+            continue
+        rows, rejected = _inside(mapped.rows, wanted), _inside(mapped.rejected_rows, wanted)
+        mapped = Mapped(
+            mapped.rows.filter(pa.array(rows)),
+            mapped.rejected.filter(pa.array(rejected)),
+            mapped.rejected_rows.filter(pa.array(rejected)),
+        )
+    return mapped
+
+
+def _inside(rows: pa.Table, wanted: ColumnRange) -> keys.Mask:
+    column = rows.column(wanted.column)
+    inside = as_mask(pc.is_valid(column))
+    if wanted.start is not None:
+        inside &= as_mask(pc.greater_equal(column, pa.scalar(wanted.start, column.type)))
+    if wanted.stop is not None:
+        inside &= as_mask(pc.less(column, pa.scalar(wanted.stop, column.type)))
+    return inside
+
+
+def _touching(bound: BoundTable, ranges: tuple[ColumnRange, ...], changes: ChangeSet) -> ChangeSet:
+    """The changes that touch the ranges over other columns than the key, before or after."""
+    for wanted in ranges:
+        if wanted.column in bound.key:
+            continue
+        touched = pa.array(_inside(changes.before, wanted) | _inside(changes.after, wanted))
+        changes = replace(
+            changes,
+            inserts=changes.inserts.filter(pa.array(_inside(changes.inserts, wanted))),
+            before=changes.before.filter(touched),
+            after=changes.after.filter(touched),
+            deletes=changes.deletes.filter(pa.array(_inside(changes.deletes, wanted))),
+        )
+    return changes
+
+
+def _with_flag(rows: pa.Table, bound: BoundTable) -> pa.Table:
+    """A row that the source has is not deleted: its flag is false, or no time."""
+    if bound.soft is None:
+        return rows
+    kind = bound.schema.field(bound.soft.column).type
+    value = pa.nulls(rows.num_rows, kind) if bound.soft.timed else pa.array(np.zeros(rows.num_rows, dtype=bool))
+    return rows.append_column(bound.soft.column, value)
+
+
+def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> ChangeSet:
+    """Turn deletes into updates of the flag column; rows flagged earlier stay as they are."""
+    gone = changes.deletes
+    if bound.soft is None or not gone.num_rows:
+        return changes
+    before = gone.filter(pa.array(~_flags(gone, bound)))
+    place = before.schema.get_field_index(bound.soft.column)
+    kind = before.schema.field(place)
+    flag = pa.scalar(work.job.at, kind.type) if bound.soft.timed else pa.scalar(True)
+    return replace(
+        changes,
+        before=pa.concat_tables([changes.before, before]),
+        after=pa.concat_tables([changes.after, before.set_column(place, kind, pa.repeat(flag, before.num_rows))]),
+        deletes=gone.slice(0, 0),
+    )
+
+
+def _flags(rows: pa.Table, bound: BoundTable) -> keys.Mask:
+    if bound.soft is None:
+        return np.zeros(rows.num_rows, dtype=bool)
+    flag = rows.column(bound.soft.column)
+    return as_mask(pc.is_valid(flag)) if bound.soft.timed else as_mask(flag)
+
+
+def _flagged(after: pa.Table, bound: BoundTable) -> int:
+    """How many of the updates are soft deletes: rows that the source has are never flagged."""
+    return int(_flags(after, bound).sum())
+
+
+def _reasons(rejected: pa.Table) -> dict[str, int]:
+    named = zip(rejected.column("column").to_pylist(), rejected.column("reason").to_pylist(), strict=True)
+    return dict(Counter(f"{column}: {reason}" if column else str(reason) for column, reason in named))
+
+
+def _lookups(bound: BoundTable, job: Job) -> dict[str, LookupRows]:
+    found = {}
+    for name in bound.lookups:
+        away = lookup_file(job, bound.name, name, "quarantined")
+        rows = spill.read_rows(lookup_file(job, bound.name, name, "rows"))
+        found[name] = LookupRows(rows, spill.read_rows(away) if away.exists() else None)
+    return found

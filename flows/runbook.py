@@ -1,0 +1,387 @@
+"""Plan, apply, verify: gather, decide, act, as plain functions. Prefect and the command line call these."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
+
+from adapters import planstore
+from adapters.planstore import FileEntry, Plan, PlanWriter, Store
+from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
+from flows.binding import BoundTable
+from flows.planning import Planned, PlanWork, Sample, plan_windows
+from flows.ranges import RangeText, typed
+from flows.session import Job, Meter, Session, connect, shared
+from flows.spec import Spec
+from flows.spec_errors import meant
+from flows.windows import gather_lookups, grouped, windows_of
+from transforms.vocabulary import Counts, Phase, PlanError, Relation, SpecError
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
+Execute = Callable[[Callable[[Work], Result], Sequence[Work]], Iterable[Result]]
+"""Runs a function over works, perhaps elsewhere and at once; yields results in any order, raises what they raise."""
+
+Kind = Literal["plan", "verify", "run", "backfill"]
+GROUPS = 64  # tasks of one table and phase at most: a run of many tables stays within some hundreds of tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for: some tables or all, some ranges or everything."""
+
+    spec: Spec
+    run_id: str
+    at: datetime
+    kind: Kind = "plan"
+    tables: tuple[str, ...] = ()
+    ranges: tuple[RangeText, ...] = ()
+    folder: Path | None = None
+    workers: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """What a plan holds for one table."""
+
+    name: str
+    target: str
+    counts: Counts
+    ddl: tuple[str, ...] = ()
+    differing: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    windows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a command did, as it is printed and stored."""
+
+    migration: str
+    run_id: str
+    plan: str | None
+    version: int | None
+    seconds: float
+    tables: tuple[TableReport, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> Counts:
+        return sum((table.counts for table in self.tables), Counts())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contract's JSON object."""
+        return {
+            "migration": self.migration,
+            "run_id": self.run_id,
+            "plan": self.plan,
+            "version": self.version,
+            "seconds": round(self.seconds, 3),
+            "tables": {table.name: table.counts.as_dict() for table in self.tables},
+        }
+
+
+def new_run_id(at: datetime) -> str:
+    """Sorts by time, and two at once differ."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+
+
+def here(workers: int) -> Execute[Any, Any]:
+    """Run works in threads of this process; the first error stops what has not begun."""
+
+    def execute(function: Callable[[Work], Result], works: Sequence[Work]) -> Iterator[Result]:
+        if len(works) <= 1 or workers <= 1:
+            yield from map(function, works)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="window") as pool:
+            futures = [pool.submit(function, work) for work in works]
+            try:
+                for future in futures:
+                    yield future.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    return execute
+
+
+def selected(request: Request, session: Session) -> tuple[BoundTable, ...]:
+    """The tables that a plan covers, parents first: those named, else those with a range, else all."""
+    names = set(request.tables) or {r.table for r in request.ranges} or set(request.spec.tables)
+    for name in names:
+        if name not in request.spec.tables:
+            raise SpecError(f"The spec has no table {name}. {meant(name, request.spec.tables)}")
+    return tuple(table for table in session.bound.tables if table.name in names | {r.table for r in request.ranges})
+
+
+def plan(
+    request: Request, session: Session, execute: Execute[Any, Any] | None = None, *, check_deletes: bool = True
+) -> tuple[Report, Job]:
+    """Read both sides from one snapshot each and write down what would change. The target is not touched.
+
+    Errors: SpecError, PlanError and DataError; the folder then holds no plan.
+    """
+    began = perf_counter()
+    tables = selected(request, session)
+    folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
+    PlanWriter(folder)
+    outcomes: list[Planned] = []
+    reports: list[TableReport] = []
+    with ExitStack() as stack:
+        source = stack.enter_context(session.source.snapshot())
+        target = stack.enter_context(session.target.snapshot())
+        session.snapshots = (source, target)
+        job = Job(
+            str(request.spec.path.absolute()), request.run_id, str(folder), request.at, source.token, target.token
+        )
+        stack.callback(shutil.rmtree, job.work, ignore_errors=True)
+        stack.enter_context(shared(request.run_id, session))
+        looked_up = {looked.planned for table in tables for looked in table.lookups.values() if looked.planned}
+        for bound in tables:
+            planned = _plan_table(request, session, job, bound, outcomes, bound.name in looked_up, execute)
+            outcomes += planned
+            reports.append(_table_report(bound, planned))
+            if check_deletes:
+                _check_deletes(request.spec, bound, reports[-1].counts)
+        marks = {"source": source.mark, "target": target.mark}
+    report = Report(
+        request.spec.name,
+        request.run_id,
+        str(folder),
+        None,
+        perf_counter() - began,
+        tuple(reports),
+        session.bound.warnings,
+    )
+    _finish(request, session, folder, report, outcomes, marks)
+    return report, job
+
+
+def _plan_table(
+    request: Request,
+    session: Session,
+    job: Job,
+    bound: BoundTable,
+    before: Sequence[Planned],
+    looked_up: bool,
+    execute: Execute[Any, Any] | None,
+) -> list[Planned]:
+    zone = request.spec.source.time_zone
+    ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
+    there = Relation(bound.shape.name)
+    target = session.reading[1]
+    # tables outside of the plan are looked into as they are
+    covered = {outcome.table for outcome in before}
+    empty = bool(bound.ddl) or target.estimate(there) == 0
+    work = PlanWork(job, bound.name, (), ranges, empty, ("yes",) if looked_up else ())
+    session.meter.expect(
+        bound.name, "plan", max(session.reading[0].estimate(bound.source), 0 if empty else target.estimate(there))
+    )
+    gather_lookups(session, bound, work, [o for o in before if o.table in covered])
+    if bound.identity:
+        highest = None if bound.ddl else target.highest(there, bound.identity)
+        session.numbers[bound.name] = (highest or 0) + 1
+    windows, aside = windows_of(session, bound, work)
+    # numbers are given out in order by this process; everything else may run anywhere
+    run = here(1) if bound.identity or (execute is None and request.workers < 2) else execute or here(request.workers)
+    works = grouped(work, windows, GROUPS if len(windows) > 4 * request.workers else max(request.workers, 1))
+    planned = [outcome for group in run(plan_windows, works) for outcome in group]
+    return sorted([*planned, *([aside] if aside else [])], key=lambda outcome: outcome.window)
+
+
+def _table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
+    differing: dict[str, int] = {}
+    reasons: dict[str, int] = {}
+    shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
+    for outcome in planned:
+        for totals, part in ((differing, outcome.differing), (reasons, outcome.reasons)):
+            for name, count in part.items():
+                totals[name] = totals.get(name, 0) + count
+        for sample in outcome.samples:
+            if len(shown[sample.op]) < 3:
+                shown[sample.op].append(sample)
+    return TableReport(
+        bound.name,
+        str(bound.shape.name),
+        sum((outcome.counts for outcome in planned), Counts()),
+        bound.ddl,
+        differing,
+        reasons,
+        tuple(sample for samples in shown.values() for sample in samples),
+        len(planned),
+    )
+
+
+def _check_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:
+    """A source that is suddenly empty, or half loaded, must not wipe the target."""
+    if not counts.target_rows or not counts.delete or counts.delete <= bound.max_ratio * counts.target_rows:
+        return
+    why = "The source has no rows at all. " if counts.source_rows == 0 else ""
+    raise PlanError(
+        f"{bound.name}: {why}This plan would delete {counts.delete:,} of {counts.target_rows:,} target rows "
+        f"({counts.delete / counts.target_rows:.0%}), and max_ratio allows {bound.max_ratio:.0%}. Nothing was written. "
+        f"Fix: look at the source, or raise delete.max_ratio ({spec.where('tables', bound.name, 'delete')})."
+    )
+
+
+def _finish(
+    request: Request,
+    session: Session,
+    folder: Path,
+    report: Report,
+    outcomes: Sequence[Planned],
+    marks: Mapping[str, str],
+) -> None:
+    spec = request.spec
+    clear = {(o.table, o.window) for o in outcomes if o.clear}
+    manifest = {
+        "migration": spec.name,
+        "run_id": request.run_id,
+        "kind": request.kind,
+        "created_at": request.at,
+        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
+        "source": {"url": session.source.url, "engine": session.source.engine, "mark": marks["source"]},
+        "target": {"url": session.target.url, "engine": session.target.engine, "mark": marks["target"]},
+        "ranges": [str(text) for text in request.ranges],
+        "seconds": report.seconds,
+        "warnings": report.warnings,
+        "tables": [
+            {
+                **{name: value for name, value in asdict(table).items() if name != "counts"},
+                "counts": table.counts.as_dict(),
+                "columns": [[c.name, str(c.type)] for c in _images(session, table.name)],
+                "clear": sorted(window for name, window in clear if name == table.name),
+            }
+            for table in report.tables
+        ],
+    }
+    entries = [entry for o in outcomes for entry in (o.changes, o.quarantine) if entry is not None]
+    PlanWriter(folder, begun=True).finish(manifest, entries)
+
+
+def _images(session: Session, table: str) -> list[Any]:
+    bound = session.bound.table(table)
+    return [column for column in bound.shape.columns if column.name in bound.images]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPlan:
+    """What applying a plan did."""
+
+    done: tuple[Done, ...]
+
+    def conflicts(self, table: str) -> int:
+        return sum(len(done.conflicts) for done in self.done if done.table == table)
+
+
+def apply(
+    plan: Plan, job: Job, session: Session, execute: Execute[Any, Any] | None = None, workers: int = 2
+) -> AppliedPlan:
+    """Apply a finished plan: create missing tables, then upserts parents first, then deletes children first.
+
+    Each window is one transaction; those whose marker is in the target already are passed over. A table that no other
+    one refers to has all its changes in one transaction a window. The caller holds the migration's lock.
+    """
+    _still_fits(plan, session)
+    run = execute or here(workers)
+    clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
+    names = [table["name"] for table in plan.manifest["tables"]]
+    bound = [table for table in session.bound.tables if table.name in names]
+    with ExitStack() as stack:
+        stack.enter_context(shared(job.run_id, session))
+        for table in plan.manifest["tables"]:
+            if table["ddl"] and session.target.describe(session.spec.target_table(table["name"])) is None:
+                session.target.execute_ddl(table["ddl"])
+        done: list[Done] = []
+        for table, phase in _phases(session, bound):
+            entries = [e for e in plan.windows(table.shape.name) if _touches(e, phase)]
+            windows = tuple(ApplyWindow(e.window, e, (table.name, e.window) in clear) for e in entries)
+            if phase != "delete":
+                session.meter.expect(table.name, "apply", sum(sum(e.counts.values()) for e in entries))
+            works = _apply_groups(ApplyWork(job, table.name, phase, ()), windows, workers)
+            done += [outcome for group in run(apply_windows, works) for outcome in group]
+        for table in bound:
+            if table.identity and any(e.counts.get("insert") for e in plan.windows(table.shape.name)):
+                session.target.advance_identity(table.shape.name, table.identity)
+    return AppliedPlan(tuple(done))
+
+
+def _phases(session: Session, tables: Sequence[BoundTable]) -> Iterator[tuple[BoundTable, Phase]]:
+    referred = session.bound.referred
+    for table in tables:
+        yield table, "upsert" if table.name in referred else "all"
+    for table in reversed(tables):
+        if table.name in referred:
+            yield table, "delete"
+
+
+def _touches(entry: FileEntry, phase: Phase) -> bool:
+    counts = entry.counts
+    return bool(
+        (phase != "delete" and (counts.get("insert", 0) or counts.get("update", 0)))
+        or (phase != "upsert" and counts.get("delete", 0))
+    )
+
+
+def _apply_groups(work: ApplyWork, windows: tuple[ApplyWindow, ...], workers: int) -> list[ApplyWork]:
+    groups = min(len(windows), GROUPS if len(windows) > 4 * workers else max(workers, 1))
+    return [
+        ApplyWork(
+            work.job,
+            work.table,
+            work.phase,
+            windows[start * len(windows) // groups : (start + 1) * len(windows) // groups],
+        )
+        for start in range(groups)
+    ]
+
+
+def _still_fits(plan: Plan, session: Session) -> None:
+    """The plan was made for this spec and for tables of this shape, or it is not applied."""
+    manifest = plan.manifest
+    if manifest["spec"]["digest"] != session.spec.digest:
+        raise PlanError(
+            f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."
+        )
+    for table in manifest["tables"]:
+        bound = session.bound.table(table["name"])
+        now = [[c.name, str(c.type)] for c in _images(session, table["name"])]
+        if now != table["columns"]:
+            raise PlanError(
+                f"{bound.shape.name} has changed since {plan.folder} was planned: it had {_columns(table['columns'])}, and now has "
+                f"{_columns(now)}. Nothing was written. Fix: plan again."
+            )
+
+
+def _columns(columns: Iterable[Sequence[str]]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns)
+
+
+def store_of(spec: Spec) -> Store:
+    return planstore.Store(spec.state.store)
+
+
+def author() -> str:
+    """Who runs this, for the history."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+@contextmanager
+def opened(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
+    """A session that is bound already, so that a wrong spec fails before anything else."""
+    with connect(spec, meter) as session:
+        assert session.bound is not None
+        yield session

@@ -1,0 +1,328 @@
+"""Whole commands: a plan, a run, a backfill, a verification, each with its record in the ledger."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import IntEnum
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from adapters.ledger import Ledger
+from adapters.planstore import Plan
+from flows import runbook
+from flows.applying import ConflictRow
+from flows.ranges import steps
+from flows.runbook import AppliedPlan, Execute, Report, Request, TableReport, opened, store_of
+from flows.session import Job, Meter, Session
+from flows.spec import Spec, load_spec
+from flows.spec_urls import resolve_url
+from transforms.vocabulary import Counts, SpecError, SynclineError
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Status(IntEnum):
+    """How a command ends; the numbers are its exit statuses."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    CHECKPOINT = 3
+    QUARANTINE = 4
+    CONFLICTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command did and how it ends; `message` says what a person should know or do next."""
+
+    report: Report
+    status: Status
+    message: str = ""
+    conflicts: tuple[tuple[str, ConflictRow], ...] = ()
+
+
+def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
+    """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
+    with opened(request.spec, meter) as session:
+        report, _ = runbook.plan(request, session, execute)
+    return Outcome(report, Status.CHANGES if report.total.changes else Status.DONE)
+
+
+def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
+    """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty."""
+    with tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder, opened(request.spec, meter) as session:
+        asked = replace(request, kind="verify", folder=Path(folder) / "plan")
+        report, _ = runbook.plan(asked, session, execute, check_deletes=False)
+    return Outcome(replace(report, plan=None), Status.CHANGES if report.total.changes else Status.DONE)
+
+
+def run(
+    request: Request,
+    *,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    dry_run: bool = False,
+    message: str = "",
+    now: Clock = utc_now,
+) -> Outcome:
+    """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
+    with opened(request.spec, meter) as session, ledger_of(request.spec) as ledger:
+        if dry_run:
+            report, _ = runbook.plan(request, session, execute)
+            return Outcome(report, Status.CHANGES if report.total.changes else Status.DONE)
+        with _sole_writer(session, ledger, request.run_id, now):
+            return _run(request, session, ledger, execute, message, now)
+
+
+def backfill(
+    request: Request,
+    every: str | None = None,
+    *,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    now: Clock = utc_now,
+) -> Outcome:
+    """Run one range step by step. A step that an earlier backfill of the same spec and range finished is passed over."""
+    if len(request.ranges) != 1:
+        raise SpecError("A backfill takes exactly one range. Fix: give one --range.")
+    began = perf_counter()
+    text = request.ranges[0]
+    parts = list(steps(text, every))
+    outcomes: list[Outcome] = []
+    with opened(request.spec, meter) as session, ledger_of(request.spec) as ledger:
+        spec = request.spec
+        with _sole_writer(session, ledger, request.run_id, now):
+            done = ledger.steps_done(spec.name, spec.digest, str(text), every or "")
+            for number, part in enumerate(parts):
+                if (part.start, part.stop) in done:
+                    continue
+                step = replace(
+                    request,
+                    run_id=f"{request.run_id}-{number:04d}" if len(parts) > 1 else request.run_id,
+                    ranges=(part,),
+                )
+                outcome = _run(step, session, ledger, execute, f"backfill {part}", now)
+                outcomes.append(outcome)
+                if outcome.status in (Status.DONE, Status.CONFLICTS):
+                    ledger.step_done(
+                        spec.name, spec.digest, str(text), every or "", part.start, part.stop, step.run_id, now()
+                    )
+                if outcome.status not in (Status.DONE, Status.CONFLICTS):
+                    break
+    return _together(request, outcomes, len(parts), perf_counter() - began)
+
+
+def apply_plan(
+    folder: Path,
+    *,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    message: str = "",
+    now: Clock = utc_now,
+) -> Outcome:
+    """Apply a plan that was made earlier, exactly."""
+    began = perf_counter()
+    plan = Plan.open(folder)
+    plan.verify()
+    spec = load_spec(Path(plan.manifest["spec"]["path"]))
+    workers = spec.defaults.runner.workers or 2
+    with opened(spec, meter) as session, ledger_of(spec) as ledger:
+        with _sole_writer(session, ledger, plan.manifest["run_id"], now):
+            report = _report_of(plan)
+            job = Job(str(spec.path.absolute()), report.run_id, str(folder), now())
+            ledger.start_run(report.run_id, spec.name, "apply", spec.digest, now())
+            with _failures(ledger, report.run_id, now):
+                if over := over_limit(spec, report.total):
+                    ledger.finish_run(report.run_id, "quarantine", now(), report.as_dict(), over)
+                    return Outcome(report, Status.QUARANTINE, over)
+                applied = runbook.apply(plan, job, session, execute, workers)
+                return _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+
+
+def history(spec: Spec) -> list[dict[str, Any]]:
+    """The versions of a migration, newest first, as JSON-ready objects."""
+    with ledger_of(spec) as ledger:
+        return [dict(version) for version in ledger.versions(spec.name)]
+
+
+def quarantined(spec: Spec, tables: Sequence[str], limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """What is in quarantine: the first rows, and how many there are by table."""
+    with ledger_of(spec) as ledger:
+        totals = ledger.quarantine_totals(spec.name)
+        wanted = {name: count for name, count in totals.items() if not tables or name in tables}
+        return [dict(row) for row in ledger.quarantined(spec.name, tables or None, limit)], wanted
+
+
+def over_limit(spec: Spec, total: Counts) -> str:
+    """Why the quarantine is larger than the spec allows; empty where it is not."""
+    limit = spec.defaults.quarantine
+    most = [limit.max_rows] if limit.max_rows is not None else []
+    if limit.max_ratio is not None:
+        most.append(int(limit.max_ratio * total.source_rows))
+    if not most or total.quarantined <= min(most):
+        return ""
+    return (
+        f"{total.quarantined:,} of {total.source_rows:,} source rows would go to quarantine, and the limit is {min(most):,} "
+        f"({spec.where('defaults', 'quarantine')}). Nothing was written. Fix: mend the rows, or raise the limit."
+    )
+
+
+@contextmanager
+def ledger_of(spec: Spec) -> Iterator[Ledger]:
+    ledger = Ledger(resolve_url(spec.state.url))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _sole_writer(session: Session, ledger: Ledger, run_id: str, now: Clock) -> Iterator[None]:
+    """One writer for each migration: the target's own lock where it has one, and the ledger's lease."""
+    with ExitStack() as stack:
+        stack.enter_context(session.target.lock(session.spec.name))
+        stack.enter_context(ledger.lease(session.spec.name, run_id, now))
+        yield
+
+
+@contextmanager
+def _failures(ledger: Ledger, run_id: str, now: Clock) -> Iterator[None]:
+    """A run that fails says so in the ledger."""
+    try:
+        yield
+    except BaseException as error:
+        text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
+        ledger.finish_run(run_id, "failed", now(), None, text)
+        raise
+
+
+def _run(
+    request: Request, session: Session, ledger: Ledger, execute: Execute[Any, Any] | None, message: str, now: Clock
+) -> Outcome:
+    began = perf_counter()
+    spec = request.spec
+    ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, now())
+    with _failures(ledger, request.run_id, now):
+        report, job = runbook.plan(request, session, execute)
+        if over := over_limit(spec, report.total):
+            ledger.finish_run(request.run_id, "quarantine", now(), report.as_dict(), over)
+            return Outcome(report, Status.QUARANTINE, over)
+        plan = Plan.open(Path(str(report.plan)))
+        applied = runbook.apply(plan, job, session, execute, request.workers)
+        return _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+
+
+def _record(
+    plan: Plan,
+    report: Report,
+    applied: AppliedPlan,
+    session: Session,
+    ledger: Ledger,
+    message: str,
+    now: Clock,
+    seconds: float,
+) -> Outcome:
+    """Put what was done into the ledger: conflicts, quarantine, a version where something changed."""
+    spec, manifest = session.spec, plan.manifest
+    tables = tuple(
+        replace(table, counts=replace(table.counts, conflicts=applied.conflicts(table.name))) for table in report.tables
+    )
+    report = replace(report, tables=tables, seconds=seconds)
+    conflicts = tuple((done.table, row) for done in applied.done for row in done.conflicts)
+    ledger.add_conflicts(spec.name, report.run_id, [_conflict_row(table, row) for table, row in conflicts], now())
+    whole = not manifest["ranges"]
+    for table in tables:
+        parts = plan.quarantined(spec.target_table(table.name))
+        ledger.set_quarantine(spec.name, table.name, parts, report.run_id, now(), whole=whole)
+    version = None
+    if report.total.changes > len(conflicts):
+        version = ledger.add_version(
+            spec.name,
+            report.run_id,
+            plan=str(plan.folder),
+            spec_digest=spec.digest,
+            created_at=now(),
+            counts=report.total.as_dict(),
+            source_mark=manifest["source"]["mark"],
+            target_mark=manifest["target"]["mark"],
+            author=runbook.author(),
+            message=message,
+        )
+    report = replace(report, version=version)
+    store_of(spec).mark_latest(spec.name, report.run_id)
+    status = Status.CONFLICTS if conflicts else Status.DONE
+    ledger.finish_run(report.run_id, "conflicts" if conflicts else "done", now(), report.as_dict(), "")
+    note = ""
+    if conflicts:
+        table, row = conflicts[0]
+        note = (
+            f"{len(conflicts):,} rows changed in the target after planning and were left as they are, such as {table} {row.key}. "
+            f"Fix: look at them, then run again."
+        )
+    return Outcome(report, status, note, conflicts)
+
+
+def _conflict_row(table: str, row: ConflictRow) -> dict[str, Any]:
+    return {"table": table, "key": row.key, "op": row.op, "before": row.before, "after": row.after, "found": row.found}
+
+
+def _report_of(plan: Plan) -> Report:
+    """The report of a plan that was made earlier, from its manifest."""
+    manifest: Mapping[str, Any] = plan.manifest
+    tables = tuple(
+        TableReport(
+            table["name"],
+            table["target"],
+            Counts(**table["counts"]),
+            tuple(table["ddl"]),
+            table["differing"],
+            table["reasons"],
+            (),
+            table["windows"],
+        )
+        for table in manifest["tables"]
+    )
+    return Report(
+        manifest["migration"], manifest["run_id"], str(plan.folder), None, 0.0, tables, tuple(manifest["warnings"])
+    )
+
+
+def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
+    """The steps of a backfill as one outcome: counts added up, the worst status, the newest version."""
+    tables: dict[str, TableReport] = {}
+    for outcome in outcomes:
+        for table in outcome.report.tables:
+            known = tables.get(table.name)
+            tables[table.name] = table if known is None else _added(known, table)
+    versions = [o.report.version for o in outcomes if o.report.version is not None]
+    report = Report(
+        request.spec.name,
+        request.run_id,
+        outcomes[-1].report.plan if outcomes else None,
+        versions[-1] if versions else None,
+        seconds,
+        tuple(tables.values()),
+    )
+    status = max((o.status for o in outcomes), default=Status.DONE)
+    passed = steps_in_all - len(outcomes)
+    note = "; ".join(o.message for o in outcomes if o.message)
+    if passed and status in (Status.DONE, Status.CONFLICTS):
+        note = f"{passed} of {steps_in_all} steps were done before. {note}".strip()
+    return Outcome(report, status, note, tuple(c for o in outcomes for c in o.conflicts))
+
+
+def _added(one: TableReport, other: TableReport) -> TableReport:
+    reasons = dict(one.reasons)
+    for reason, count in other.reasons.items():
+        reasons[reason] = reasons.get(reason, 0) + count
+    return replace(one, counts=one.counts + other.counts, reasons=reasons, windows=one.windows + other.windows)

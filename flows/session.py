@@ -1,0 +1,152 @@
+"""What a process needs to work on a run: open adapters, one snapshot a side, the bound spec, and where files go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from adapters.registry import open_adapter
+
+from adapters.protocol import Adapter, Snapshot
+from flows.binding import Binding, bind
+from flows.spec import Spec, load_spec
+from flows.spec_urls import resolve_url
+from transforms.vocabulary import ChangeSet
+
+CACHE_BYTES = 64 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What travels to a task, perhaps in another process: names and texts only, nothing secret, nothing open."""
+
+    spec: str
+    run_id: str
+    folder: str
+    at: datetime
+    source_token: str | None = None
+    target_token: str | None = None
+
+    @property
+    def work(self) -> Path:
+        """Where working files of the plan lie until it is finished."""
+        return Path(self.folder) / "work"
+
+
+class Meter:
+    """Told how far a run is. This one keeps silent; a terminal and a Prefect run have their own."""
+
+    def expect(self, table: str, what: str, rows: int) -> None:
+        """About `rows` rows of the table will be worked on; `what` is read, plan or apply."""
+
+    def advance(self, table: str, what: str, rows: int) -> None:
+        """So many more rows are through. Called from several threads."""
+
+
+@dataclass(slots=True)
+class Session:
+    """Open things of one run in one process. `numbers` are the next surrogate keys, by table."""
+
+    spec: Spec
+    source: Adapter
+    target: Adapter
+    meter: Meter = field(default_factory=Meter)
+    binding: Binding | None = None
+    snapshots: tuple[Snapshot, Snapshot] | None = None
+    numbers: dict[str, int] = field(default_factory=dict)
+    _cached: dict[tuple[str, int], ChangeSet] = field(default_factory=dict)
+    _cached_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def bound(self) -> Binding:
+        if self.binding is None:
+            self.binding = bind(self.spec, self.source, self.target)
+        return self.binding
+
+    @property
+    def reading(self) -> tuple[Snapshot, Snapshot]:
+        """The source's and the target's snapshot."""
+        assert self.snapshots is not None, "no snapshot is open"
+        return self.snapshots
+
+    def reserve(self, table: str, count: int) -> int:
+        """The first of `count` consecutive surrogate keys that nobody else gets."""
+        with self._lock:
+            first = self.numbers[table]
+            self.numbers[table] = first + count
+            return first
+
+    def keep(self, table: str, window: int, changes: ChangeSet) -> None:
+        with self._lock:
+            if self._cached_bytes + changes.nbytes <= CACHE_BYTES:
+                self._cached[table, window] = changes
+                self._cached_bytes += changes.nbytes
+
+    def kept(self, table: str, window: int) -> ChangeSet | None:
+        """The change set as it was planned, once: it is given away to be applied."""
+        with self._lock:
+            changes = self._cached.pop((table, window), None)
+            self._cached_bytes -= changes.nbytes if changes is not None else 0
+            return changes
+
+
+@contextmanager
+def connect(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
+    """Open both sides of a migration; close them at the end."""
+    with ExitStack() as stack:
+        source = open_adapter(resolve_url(spec.source.url), time_zone=spec.source.time_zone)
+        stack.callback(source.close)
+        target = open_adapter(resolve_url(spec.target.url), time_zone=spec.target.time_zone, create=True)
+        stack.callback(target.close)
+        yield Session(spec, source, target, meter or Meter())
+
+
+_sessions: dict[str, Session] = {}
+_guard = threading.Lock()
+
+
+@contextmanager
+def shared(run_id: str, session: Session) -> Iterator[None]:
+    """Let tasks of this process that work on the run find its session."""
+    _sessions[run_id] = session
+    try:
+        yield
+    finally:
+        _sessions.pop(run_id, None)
+
+
+def session_of(job: Job) -> Session:
+    """The session of a job: the one of this process, or, on a worker, a new one that joins the run's snapshots."""
+    with _guard:
+        session = _sessions.get(job.run_id)
+        if session is None:
+            _leave_others(job.run_id)
+            session = _join(job)
+            _sessions[job.run_id] = session
+        return session
+
+
+_joined: dict[str, ExitStack] = {}
+
+
+def _join(job: Job) -> Session:
+    stack = ExitStack()
+    session = stack.enter_context(connect(load_spec(Path(job.spec))))
+    if job.source_token is not None or job.target_token is not None or job.work.exists():
+        source = stack.enter_context(session.source.snapshot(job.source_token))
+        target = stack.enter_context(session.target.snapshot(job.target_token))
+        session.snapshots = (source, target)
+    _joined[job.run_id] = stack
+    return session
+
+
+def _leave_others(run_id: str) -> None:
+    """A worker that starts on another run gives back what it opened for the one before."""
+    for other in [name for name in _joined if name != run_id]:
+        _sessions.pop(other, None)
+        _joined.pop(other).close()

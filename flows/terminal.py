@@ -1,0 +1,183 @@
+"""What people see: tables and a progress bar on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from flows.planning import Sample
+from flows.runbook import Report
+from flows.session import Meter
+
+COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
+_COLORS = {"insert": "green", "update": "yellow", "delete": "red", "quarantined": "magenta", "conflicts": "bold red"}
+_WIDTH = 60  # characters of a value in a sample
+
+
+def console(*, error: bool = False) -> Console:
+    """Standard output, or standard error; without colours or boxes in a pipe."""
+    stream = sys.stderr if error else sys.stdout
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty())
+
+
+def show_report(report: Report, *, samples: bool, out: Console | None = None) -> None:
+    """Counts of each table, what is to be created, why rows were set aside, and a few changes, old beside new."""
+    out = out or console()
+    if out.is_terminal:
+        out.print(_counts_table(report))
+    else:
+        for line in counts_lines(report):
+            out.print(line, markup=False)
+    for warning in report.warnings:
+        out.print(f"warning: {warning}", style="yellow", markup=False)
+    for table in report.tables:
+        for statement in table.ddl:
+            out.print(f"\n{table.name} will be created:" if samples else f"\n{table.name} was created:", markup=False)
+            out.print(Syntax(statement, "sql", background_color="default") if out.is_terminal else Text(statement))
+        if table.reasons:
+            out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined", markup=False)
+            for reason, count in sorted(table.reasons.items(), key=lambda item: -item[1])[:8]:
+                out.print(f"  {count:>9,}  {reason}", markup=False)
+        if samples and table.samples:
+            out.print()
+            _show_samples(out, table.name, table.samples)
+
+
+def counts_lines(report: Report) -> Iterator[str]:
+    """The counts as aligned plain text."""
+    width = max([5, *(len(table.name) for table in report.tables)])
+    yield f"{'table':<{width}}" + "".join(f"{name.replace('_', ' '):>13}" for name in COUNTS)
+    for table in report.tables:
+        counts = table.counts.as_dict()
+        yield f"{table.name:<{width}}" + "".join(f"{counts[name]:>13,}" for name in COUNTS)
+
+
+def _counts_table(report: Report) -> Table:
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    shown.add_column("table")
+    for name in COUNTS:
+        shown.add_column(name.replace("_", " "), justify="right")
+    for table in report.tables:
+        counts = table.counts.as_dict()
+        cells = [Text(f"{counts[n]:,}", style=_COLORS.get(n, "") if counts[n] else "dim") for n in COUNTS]
+        shown.add_row(Text(table.name, style="bold"), *cells)
+    return shown
+
+
+def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
+    for sample in samples:
+        sign = {"insert": "+", "update": "~", "delete": "-"}[sample.op]
+        head = f"{sign} {name} {sample.key}"
+        out.print(Text(head, style=_COLORS[sample.op]))
+        out.print(Text("    " + _changes_text(sample)))
+
+
+def _changes_text(sample: Sample) -> str:
+    before, after = sample.before, sample.after
+    if before is not None and after is not None:
+        return "; ".join(f"{column}: {_value(before[column])} -> {_value(after[column])}" for column in after)
+    row: Mapping[str, str | None] = after or before or {}
+    listed = [f"{column}={_value(value)}" for column, value in row.items()]
+    return ", ".join(listed[:8]) + (f", … {len(listed) - 8} more" if len(listed) > 8 else "")
+
+
+def _value(value: str | None) -> str:
+    if value is None:
+        return "null"
+    text = value if len(value) <= _WIDTH else value[: _WIDTH - 1] + "…"
+    return text if text and text == text.strip() and text != "null" else repr(text)
+
+
+def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
+    """A listing, such as the history: a table on a terminal, tab-separated lines in a pipe."""
+    out = console()
+    if not rows:
+        out.print(empty, markup=False)
+        return
+    if not out.is_terminal:
+        out.print("\t".join(columns), markup=False)
+        for row in rows:
+            out.print("\t".join(_cell(value) for value in row), markup=False)
+        return
+    shown = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        shown.add_column(column)
+    for row in rows:
+        shown.add_row(*(escape(_cell(value)) for value in row))
+    out.print(shown)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "" if value is None else " ".join(str(value).split())
+
+
+class _Bars(Meter):
+    """One bar for each table and kind of work, with rows, rate and the time that remains."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[tuple[str, str], TaskID] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, table: str, what: str, rows: int) -> None:
+        with self._lock:
+            self._bars[table, what] = self._progress.add_task(f"{what:<5} {escape(table)}", total=max(rows, 1), rate="")
+
+    def advance(self, table: str, what: str, rows: int) -> None:
+        with self._lock:
+            bar = self._bars.get((table, what))
+            if bar is None:
+                return
+            self._progress.advance(bar, rows)
+            task = next(task for task in self._progress.tasks if task.id == bar)
+            speed = task.finished_speed or task.speed
+            self._progress.update(bar, rate=f"{speed:,.0f} rows/s" if speed else "")
+
+
+class _Lines(Meter):
+    """A line when work on a table begins: enough for a log."""
+
+    def expect(self, table: str, what: str, rows: int) -> None:
+        if rows:
+            print(f"{what} {table}: about {rows:,} rows", file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def metered(*, quiet: bool) -> Iterator[Meter]:
+    """The meter for standard error: bars on a terminal, lines in a pipe, nothing when quiet."""
+    if quiet:
+        yield Meter()
+        return
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(error=True), transient=True) as progress:
+        yield _Bars(progress)

@@ -1,0 +1,148 @@
+"""Which windows a table is planned in, and what its lookups may find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pyarrow as pa
+
+from adapters import spill
+from flows.binding import BoundTable
+from flows.columns import Looked
+from flows.planning import Planned, PlanWork, Window, lookup_file, read_changes, rejected_file, spill_table
+from flows.session import Session
+from transforms import casts, keys
+from transforms.diff import patched
+from transforms.keys import contiguous
+from transforms.vocabulary import ChangeSet, ColumnShape, KeyRange, KeyValue, PlanError, Relation
+
+MOST_PARTS = 512  # open files of a spill; parts grow beyond the window's rows only above fifty million rows
+
+
+def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tuple[Window, ...], Planned | None]:
+    """The windows of a table, ascending, and what spilling rejected on the way.
+
+    The ordered path cuts the larger side at its keys and asks both sides for the same ranges. The spill path reads
+    both sides once and cuts them by the key's hash.
+    """
+    source, target = session.reading
+    there = Relation(bound.shape.name)
+    source_rows = source.estimate(bound.source)
+    target_rows = 0 if work.target_empty else target.estimate(there)
+    if not bound.order:
+        parts = min(max(1, -(-max(source_rows, target_rows) // bound.window_rows)), MOST_PARTS)
+        aside = spill_table(session, work, parts)
+        return tuple(Window(part, part=part) for part in range(parts)), aside
+
+    source_key = tuple(bound.renamed[name] for name in bound.order)
+    source_types = [_type(bound.source_shape.column(name)) for name in source_key]
+    target_types = [_type(bound.shape.column(name)) for name in bound.order]
+    if source_rows >= target_rows:
+        cuts = source.split(bound.source, source_key, bound.window_rows)
+        pairs = [(cut, _converted(cut, source_types, target_types)) for cut in cuts]
+    else:
+        cuts = target.split(there, bound.order, bound.window_rows)
+        pairs = [(_converted(cut, target_types, source_types), cut) for cut in cuts]
+    # a cut that is no value of the other side's type joins two windows; nothing is lost by it
+    whole: list[tuple[KeyValue | None, KeyValue | None]] = [
+        (None, None),
+        *((a, b) for a, b in pairs if a is not None and b is not None),
+        (None, None),
+    ]
+    windows = []
+    for number, ((wanted, found), (wanted_stop, found_stop)) in enumerate(zip(whole, whole[1:], strict=False)):
+        windows.append(
+            Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
+        )
+    return tuple(windows), None
+
+
+def grouped(work: PlanWork, windows: tuple[Window, ...], groups: int) -> list[PlanWork]:
+    """Share the windows out to at most `groups` works, each of consecutive windows."""
+    count = max(1, min(groups, len(windows)))
+    size, larger = divmod(len(windows), count)
+    works, start = [], 0
+    for number in range(count):
+        stop = start + size + (1 if number < larger else 0)
+        works.append(replace(work, windows=windows[start:stop]))
+        start = stop
+    return works
+
+
+def gather_lookups(session: Session, bound: BoundTable, work: PlanWork, planned: Iterable[Planned]) -> None:
+    """Write down the rows that the table's lookups may find: as they are, or as the plan will leave them."""
+    outcomes = list(planned)
+    for name, looked in bound.lookups.items():
+        mine = [outcome for outcome in outcomes if outcome.table == looked.planned]
+        rows, away = _looked_rows(session, looked, work, mine)
+        spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
+        if away is not None:
+            spill.write_rows(lookup_file(work.job, bound.name, name, "quarantined"), [away], away.schema)
+
+
+def _looked_rows(
+    session: Session, looked: Looked, work: PlanWork, planned: list[Planned]
+) -> tuple[pa.Table, pa.Table | None]:
+    columns = list(looked.columns)
+    if looked.planned is None:
+        snapshot = session.reading[0 if looked.side == "source" else 1]
+        batches = list(snapshot.scan(Relation(looked.table), columns))
+        adapter = session.source if looked.side == "source" else session.target
+        shape = adapter.describe(looked.table)
+        if shape is None:
+            raise PlanError(
+                f"{looked.table} has vanished from the {looked.side} while the plan was made. Fix: plan again."
+            )
+        schema = shape.schema(looked.columns)
+        return (pa.Table.from_batches(batches) if batches else schema.empty_table()), None
+
+    bound = session.bound.table(looked.planned)
+    needed = list(dict.fromkeys([*bound.key, *columns]))
+    schema = bound.shape.schema(tuple(needed))
+    found = schema.empty_table()
+    if not bound.ddl:
+        batches = list(session.reading[1].scan(Relation(bound.shape.name), needed))
+        found = pa.Table.from_batches(batches, schema=schema) if batches else found
+        found = found.filter(pa.array(~keys.null_keys(found, bound.key)))
+    parts = [read_changes(work.job, outcome.changes) for outcome in planned if outcome.changes is not None]
+    rows = patched(found, _narrowed(parts, bound, needed, schema)).select(columns)
+    files = [rejected_file(work.job, bound.name, outcome.window) for outcome in planned]
+    away = [_padded(spill.read_rows(file), columns, schema) for file in files if file.exists()]
+    return rows.combine_chunks(), (pa.concat_tables(away) if away else None)
+
+
+def _narrowed(parts: list[ChangeSet], bound: BoundTable, columns: list[str], schema: pa.Schema) -> ChangeSet:
+    """All change sets of a table as one, of only some columns."""
+    empty = schema.empty_table()
+
+    def joined(name: str) -> pa.Table:
+        return pa.concat_tables([empty, *(getattr(part, name).select(columns) for part in parts)])
+
+    return ChangeSet(
+        bound.shape.name, bound.key, bound.key, joined("inserts"), joined("before"), joined("after"), joined("deletes")
+    )
+
+
+def _padded(rows: pa.Table, columns: list[str], schema: pa.Schema) -> pa.Table:
+    """Rejected rows have no surrogate keys: those columns are null."""
+    return pa.table(
+        [rows.column(n) if n in rows.column_names else pa.nulls(rows.num_rows, schema.field(n).type) for n in columns],
+        names=columns,
+    )
+
+
+def _type(shape: ColumnShape | None) -> pa.DataType:
+    assert shape is not None, "binding has found the column"
+    return shape.type
+
+
+def _converted(cut: KeyValue, types: list[pa.DataType], others: list[pa.DataType]) -> KeyValue | None:
+    """A key in the other side's types, None where it is no value of theirs."""
+    values = []
+    for value, kind, other in zip(cut, types, others, strict=True):
+        result = casts.cast(contiguous(pa.array([value], kind)), casts.Cast(other))
+        if result.bad.any():
+            return None
+        values.append(result.values[0].as_py())
+    return tuple(values)
