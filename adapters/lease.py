@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -116,7 +117,8 @@ def _busy(found: Any) -> BusyError:
     since, until = (f"{found[name]:%Y-%m-%d %H:%M:%S} UTC" for name in ("acquired_at", "expires_at"))
     host = found["host"].partition("/")[0]
     return BusyError(
-        f"Migration {found['migration']} is in use by {found['holder']} (process {found['pid']} on {host}) since {since}. "
+        f"Migration {found['migration']} is in use by {found['holder']} "
+        f"(process {found['pid']} on {host}) since {since}. "
         f"Fix: wait for it, or end that process; an abandoned lease ends at {until}."
     )
 
@@ -125,7 +127,7 @@ def _this_machine() -> str:
     """The host and, where there are such, the namespace in which process numbers count."""
     space = ""
     with suppress(OSError):
-        space = os.readlink("/proc/self/ns/pid").partition("[")[2].rstrip("]")
+        space = str(Path("/proc/self/ns/pid").readlink()).partition("[")[2].rstrip("]")
     return f"{platform.node()}/{space}"
 
 

@@ -9,8 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -19,6 +17,7 @@ import sqlalchemy as sa
 
 from adapters.lease import Clock, Lease, held, utc_now
 from adapters.ledger_engine import LedgerEngine, locked, upsert
+from adapters.ledger_records import Conflict, Quarantined, Run, Version, WindowRecord
 from adapters.ledger_tables import CONFLICTS, FACTS, QUARANTINE, RUNS, STEPS, VERSIONS, WINDOWS
 from adapters.planstore import plain
 from transforms.vocabulary import TIMESTAMP_INFINITY, SynclineError
@@ -26,81 +25,7 @@ from transforms.vocabulary import TIMESTAMP_INFINITY, SynclineError
 CHUNK = 5_000  # bind parameters in one statement; SQLite allows 32,766
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    run_id: str
-    migration: str
-    kind: str
-    spec_digest: str
-    status: str
-    started_at: datetime
-    finished_at: datetime | None = None
-    plan: str | None = None
-    version: int | None = None
-    counts: Any = None
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    migration: str
-    version: int
-    plan: str
-    run_id: str
-    spec_digest: str
-    created_at: datetime
-    counts: Any = None
-    source_mark: str | None = None
-    target_mark: str | None = None
-    author: str | None = None
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRecord:
-    plan: str
-    table_name: str
-    window: int
-    phase: str
-    run_id: str
-    status: str
-    counts: Any
-    finished_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """Rows with one key, set aside for one reason. `rows` are several where keys are null or double."""
-
-    migration: str
-    table_name: str
-    key: str
-    reason: str
-    column_name: str | None
-    value: str | None
-    rows: int
-    run_id: str
-    first_seen: datetime
-    last_seen: datetime
-    file: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A row that was not as the plan saw it. The images are JSON, null where there is no row."""
-
-    migration: str
-    table_name: str
-    key: str
-    op: str
-    before: str | None
-    after: str | None
-    found: str | None
-    run_id: str
-    seen_at: datetime
-    resolved_at: datetime | None = None
-    resolution: str | None = None
-
+__all__ = ["Conflict", "Lease", "Ledger", "Quarantined", "Run", "Version", "WindowRecord", "utc_now"]
 
 Record = TypeVar("Record", Run, Version, WindowRecord, Quarantined, Conflict)
 
@@ -131,7 +56,7 @@ class Ledger:
         plan: str | None = None, message: str | None = None,
     ) -> None:  # fmt: skip
         """Note how a run ended."""
-        said = {"status": status, "counts": counts, "version": version, "plan": plan, "message": message}
+        said = {"status": status, "counts": plain(counts), "version": version, "plan": plan, "message": message}
         values = {name: value for name, value in said.items() if value is not None}
         with self._engine.writing() as connection:
             done = connection.execute(
@@ -152,7 +77,7 @@ class Ledger:
         self, plan: str, table: str, window: int, phase: str, run_id: str, status: str, counts: Mapping[str, int]
     ) -> None:
         """Note how a window of a plan ended; the last word counts."""
-        record = WindowRecord(plan, table, window, phase, run_id, status, dict(counts), self._now())
+        record = WindowRecord(plan, table, window, phase, run_id, status, plain(counts), self._now())
         with self._engine.writing() as connection:
             upsert(connection, WINDOWS, [_as_row(record)])
 
@@ -177,7 +102,7 @@ class Ledger:
                 return int(known)
             number = int(connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).where(ours)) or 0) + 1
             version = Version(
-                migration, number, plan, run_id, spec_digest, self._now(), dict(counts), source_mark, target_mark,
+                migration, number, plan, run_id, spec_digest, self._now(), plain(counts), source_mark, target_mark,
                 author, message,
             )  # fmt: skip
             connection.execute(VERSIONS.insert().values(_as_row(version)))

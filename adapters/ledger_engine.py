@@ -91,7 +91,8 @@ class LedgerEngine:
                     self._file.parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     raise ConnectionFailed(
-                        f"The ledger's folder {self._file.parent} cannot be made: {error.strerror}. Fix: correct state.url."
+                        f"The ledger's folder {self._file.parent} cannot be made: {error.strerror}. "
+                        f"Fix: correct state.url."
                     ) from error
             with self._connected() as connection:
                 known = self._known(connection)

@@ -44,7 +44,7 @@ def dsn_of(url: str) -> str:
             f"{masked(url)} is no PostgreSQL URL: {scrubbed(error, url)}. "
             "Fix: write postgresql://user:password@host:5432/database."
         ) from error
-    extra = {"connect_timeout": CONNECT_SECONDS, "application_name": APPLICATION}
+    extra: dict[str, str | int] = {"connect_timeout": CONNECT_SECONDS, "application_name": APPLICATION}
     return make_conninfo(libpq, **{name: value for name, value in extra.items() if name not in given})
 
 
@@ -63,7 +63,9 @@ class Connections:
         )
 
     def _session(self) -> str:
-        settings = ", ".join(f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in self._settings.items())
+        settings = ", ".join(
+            f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in self._settings.items()
+        )
         return f"SELECT {settings}"
 
     def _connect(self) -> psycopg.Connection[Any]:
@@ -76,11 +78,8 @@ class Connections:
     @contextmanager
     def begin(self, where: str) -> Iterator[psycopg.Connection[Any]]:
         """One transaction on a pooled connection: committed at the end, rolled back on any error."""
-        with self.translated(where), self.connected() as connection:
-            with connection.begin():
-                driver = connection.connection.driver_connection
-                assert isinstance(driver, psycopg.Connection)
-                yield driver
+        with self.translated(where), self.connected() as connection, connection.begin():
+            yield driver_of(connection)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
@@ -123,8 +122,10 @@ class Connections:
         if self._reached:
             return TransientError(f"The server of {self.url} cannot be reached any more: {reason}")
         refused = "password authentication failed" in reason or "no password supplied" in reason
-        fix = "correct the user name or password in the URL" if refused else (
-            "check host, port, database and user in the URL, and that the server runs and lets this machine in"
+        fix = (
+            "correct the user name or password in the URL"
+            if refused
+            else ("check host, port, database and user in the URL, and that the server runs and lets this machine in")
         )
         return ConnectionFailed(f"Cannot connect to {self.url}: {reason}. Fix: {fix}.")
 
@@ -159,10 +160,24 @@ class Connections:
                 return
 
 
+def driver_of(connection: sa.Connection) -> psycopg.Connection[Any]:
+    """The driver's own connection under a pooled one."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
 def run(connection: Any, statement: str) -> None:
     """Run one statement on an ADBC connection."""
     with connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+def answer(connection: Any, query: str) -> pa.Table:
+    """The whole answer to a query."""
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetch_arrow_table()
 
 
 def close_quietly(connection: Any) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.postgres_arrow import ROWS, arrived, unreadable_text
-from adapters.postgres_connect import Connections, close_quietly, run, stream
+from adapters.postgres_connect import Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Named, Travel
 from adapters.sql import Operand, column, dialect_of, ordering, rendered, select
 from transforms.vocabulary import ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError, TableShape
@@ -88,7 +88,8 @@ class PostgresSnapshot:
         cut = hops if key in described.shape.ordered and relation.table else numbered
         found = self._table(relation, cut(relation, travels, rows, inside, self._zone))
         arrays = [
-            arrived(array, each, f"Reading {relation}") for array, each in zip(found.columns, travels, strict=True)
+            arrived(array.combine_chunks(), each, f"Reading {relation}")
+            for array, each in zip(found.columns, travels, strict=True)
         ]
         fits = np.ones(found.num_rows, dtype=bool)
         for array in arrays:
@@ -138,18 +139,13 @@ class PostgresSnapshot:
             )
         return travels[name]
 
-    def _range_operands(
-        self, relation: Relation, ranges: Sequence[ColumnRange]
-    ) -> list[tuple[Operand, ColumnRange]]:
+    def _range_operands(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
         return [(self._travel(relation, each.column).range_operand(self._zone), each) for each in ranges]
 
-    def _table(self, relation: Relation, statement: sa.ClauseElement) -> pa.RecordBatch:
-        """A short answer in one batch."""
+    def _table(self, relation: Relation, statement: sa.ClauseElement) -> pa.Table:
+        """A short answer, whole."""
         with self._connections.translated(f"Reading {relation}"), self._reader() as connection:
-            with connection.cursor() as cursor:
-                cursor.execute(spelled(statement))
-                table: pa.Table = cursor.fetch_arrow_table()
-        return pa.RecordBatch.from_struct_array(table.to_struct_array().combine_chunks())
+            return answer(connection, spelled(statement))
 
     @contextmanager
     def _reader(self) -> Iterator[Any]:
@@ -184,7 +180,9 @@ def hops(relation: Relation, key: Sequence[Travel], rows: int, inside: KeyRange,
     """The key of every `rows`-th row, by hops along an index of the key: it alone is read, and nothing is sorted."""
     operands = [each.operand(zone) for each in key]
     own = [column(each.name) for each in key]
-    found = select(relation, own, key=operands, within=inside).limit(1).offset(rows).cte("syncline cuts", recursive=True)
+    found = (
+        select(relation, own, key=operands, within=inside).limit(1).offset(rows).cte("syncline cuts", recursive=True)
+    )
     beyond = sa.tuple_(*own) > sa.tuple_(*(found.c[each.name] for each in key))
     rest = KeyRange(None, inside.stop, nulls=False)
     step = select(relation, own, key=operands, within=rest).where(beyond).limit(1).offset(rows - 1).lateral("hop")

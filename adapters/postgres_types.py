@@ -163,7 +163,9 @@ class Travel:
         """How key windows compare and order the column: in the order of its travel type."""
         own: Expression = column(self.name)
         if self.reading == "number" or (self.reading == "text" and self.kind != "uuid"):
-            return Operand(self.read().collate(sa.quoted_name("C", True)), self._bind("text", zone), self.shape.nullable)
+            return Operand(
+                self.read().collate(sa.quoted_name("C", True)), self._bind("text", zone), self.shape.nullable
+            )
         if pa.types.is_string(self.shape.type) and self.reading != "digits" and self.kind != "uuid" and not self.binary:
             own = own.collate(sa.quoted_name("C", True))
         return Operand(own, self._bind(self.base, zone), self.shape.nullable)

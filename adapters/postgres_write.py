@@ -14,7 +14,7 @@ from psycopg import errors
 from adapters.postgres_arrow import copy_data, found_values, too_precise, wire
 from adapters.postgres_read import spelled
 from adapters.postgres_types import Travel
-from adapters.sql import column, dialect_of, quoted, table
+from adapters.sql import Expression, dialect_of, quoted, table
 from adapters.sql_changes import (
     NO,
     Staging,
@@ -34,8 +34,9 @@ MOVED: Final = TableName("syncline_moved")
 
 def spelled_name(name: str | TableName) -> str:
     """An identifier or a table's full name, quoted."""
-    preparer = dialect_of("postgresql").identifier_preparer
-    return preparer.format_table(table(name)) if isinstance(name, TableName) else preparer.quote(quoted(name))  # type: ignore[arg-type]
+    if isinstance(name, TableName):
+        return ".".join(spelled_name(each) for each in (name.schema, name.name) if each)
+    return dialect_of("postgresql").identifier_preparer.quote(quoted(name))
 
 
 class Window:
@@ -63,7 +64,7 @@ class Window:
                 )
 
     def load(self) -> bool:
-        """Copy the inserts straight into the table; False, with nothing done, where that cannot be or a key is taken."""
+        """Copy the inserts straight into the table. False, with nothing done, where that cannot be or a key is taken."""
         arrays = [wire(self._changes.inserts[each.name], each) for each in self._travels]
         if any(array is None for array in arrays):
             return False
@@ -102,48 +103,41 @@ class Window:
         return {op: staged_rows(self._changes, op) for op in ORDER if self._changes.counts[op]}
 
     @cached_property
-    def _wired(self) -> dict[Op, dict[str, pa.Array]]:
-        """The staged columns as COPY takes them: in the form of their own type, or as text where one of them cannot."""
-        found = {
+    def _wired(self) -> dict[Op, dict[str, pa.Array | None]]:
+        """The staged columns as the binary COPY of their own types takes them, None where it cannot."""
+        return {
             op: {name: wire(rows[name], self._travel(name)) for name in rows.column_names if name != NO}
             for op, rows in self._staged.items()
         }
-        texts = {int(name[1:]) for arrays in found.values() for name, array in arrays.items() if array is None}
-        return {
-            op: {name: rows[name] if name == NO or int(name[1:]) in texts else found[op][name] for name in rows.column_names}
-            for op, rows in self._staged.items()
-        }
+
+    @cached_property
+    def _texts(self) -> frozenset[str]:
+        """The positions of the columns that are staged as text and cast on the way in."""
+        columns = [each for arrays in self._wired.values() for each in arrays.items()]
+        return frozenset(name[1:] for name, array in columns if array is None)
 
     def _travel(self, staged: str) -> Travel:
         return self._travels[int(staged[1:])]
 
-    def _is_wired(self, position: int) -> bool:
-        travel = self._travels[position]
-        if not travel.wired or travel.travels_natively:
-            return travel.wired
-        staged = (self._wired[op].get(f"{image}{position}") for op in self._staged for image in "ab")
-        return all(each is None or isinstance(each, pa.Array) for each in staged)
-
     @cached_property
     def _staging(self) -> Staging:
-        changes = self._changes
         return Staging(
-            changes.table,
-            tuple(each.written(wired=self._is_wired(i)) for i, each in enumerate(self._travels)),
-            changes.key,
-            changes.compared,
+            self._changes.table,
+            tuple(each.written(wired=str(i) not in self._texts) for i, each in enumerate(self._travels)),
+            self._changes.key,
+            self._changes.compared,
             {op: TableName(f"syncline_{op}") for op in ORDER},
         )
 
     def _stage(self, op: Op) -> None:
-        rows = self._wired[op]
-        name = self._staging.stages[op]
-        types = [f"{NO} integer"] + [
-            f"{each} {self._travel(each).staged_type(wired=self._is_wired(int(each[1:])))}" for each in rows if each != NO
-        ]
-        self._connection.execute(f"CREATE TEMPORARY TABLE {spelled_name(name)} ({', '.join(types)}) ON COMMIT DROP")
-        self._copy(name, pa.table(rows))
-        self._connection.execute(f"ANALYZE {spelled_name(name)} ({NO})")
+        rows, wired = self._staged[op], self._wired[op]
+        table_name = self._staging.stages[op]
+        types = [f"{name} {self._travel(name).staged_type(wired=name[1:] not in self._texts)}" for name in wired]
+        arrays = [rows[name] if name[1:] in self._texts else array for name, array in wired.items()]
+        columns = ", ".join([f"{NO} integer", *types])
+        self._connection.execute(f"CREATE TEMPORARY TABLE {spelled_name(table_name)} ({columns}) ON COMMIT DROP")
+        self._copy(table_name, pa.table([rows[NO], *arrays], names=[NO, *wired]))
+        self._connection.execute(f"ANALYZE {spelled_name(table_name)} ({NO})")
 
     def _apply(self, op: Op) -> pa.Table | None:
         """Run the statement of `op`; the conflicts where it could not do all of it."""
@@ -210,15 +204,11 @@ class Window:
             [spelled_name(target)],
         ).fetchall()
         names = [str(name) for (name,) in columns]
-        stage, there = staging.stage("update"), staging.target
+        stage = staging.stage("update")
         as_planned = sa.and_(staging.same_key("update"), staging.same_row("update", "b"))
-        whole = table(target, names)
-        rows = sa.select(stage.c[NO], *(whole.c[name] for name in names)).select_from(whole.join(stage, sa.true()))
-        del rows, there
-        moved = sa.select(stage.c[NO].label("syncline no"), sa.literal_column(f"{spelled_name(target)}.*")).where(as_planned)
-        self._connection.execute(
-            f"CREATE TEMPORARY TABLE {spelled_name(MOVED)} ON COMMIT DROP AS {spelled(moved)} FOR UPDATE"
-        )
+        whole: Expression = sa.literal_column(f"{spelled_name(target)}.*")
+        moved = sa.select(stage.c[NO].label("syncline no"), whole).where(as_planned).with_for_update(of=staging.target)
+        self._connection.execute(f"CREATE TEMPORARY TABLE {spelled_name(MOVED)} ON COMMIT DROP AS {spelled(moved)}")
         taken = sa.delete(staging.target).where(as_planned)
         self._connection.execute(spelled(taken))
         kept = table(MOVED, ["syncline no", *names])
@@ -236,6 +226,3 @@ class Window:
         numbers = pa.array([row[0] for row in present], pa.int64())
         found = pa.table([numbers, *arrays], names=[NO, *self._changes.schema.names])
         return conflict_rows(self._changes, op, [row[0] for row in rows], found)
-
-
-__all__ = ["Window", "column", "spelled_name"]

@@ -175,8 +175,9 @@ def conflict_rows(changes: ChangeSet, op: Op, numbers: Sequence[int], found: pa.
     known = changes.before if op == "update" else (images[0] or images[1])
     kind = pa.struct(changes.schema)
     empty = pa.nulls(len(wanted), kind)
-    positions = pc.index_in(wanted, value_set=found[NO].cast(pa.int64()).combine_chunks())
-    there = _structs(found.drop_columns([NO]).select(changes.schema.names).cast(changes.schema)).take(positions)
+    positions = pc.index_in(wanted, value_set=found.column(0).cast(pa.int64()).combine_chunks())
+    rows = found.select(list(range(1, found.num_columns))).rename_columns(changes.schema.names)
+    there = _structs(rows.cast(changes.schema)).take(positions)
     return pa.table(
         {
             "op": pa.array([op] * len(wanted), pa.string()),

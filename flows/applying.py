@@ -9,9 +9,7 @@ import pyarrow as pa
 from adapters.planstore import FileEntry
 from flows.planning import read_changes
 from flows.session import Job, session_of
-from transforms import expressions
-from transforms.keys import contiguous
-from transforms.vocabulary import Marker, Op, Phase
+from transforms.vocabulary import Marker, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +32,15 @@ class ApplyWork:
 
 
 @dataclass(frozen=True, slots=True)
-class ConflictRow:
-    """A row that was not as the plan saw it, and was left alone; images are JSON texts."""
-
-    op: Op
-    key: str
-    before: str | None
-    after: str | None
-    found: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
-    """What applying a window did. `already`: its marker was there, so it did nothing."""
+    """What applying a window did. `already`: its marker was there, so it did nothing. `conflicts` as in Applied."""
 
     table: str
     window: int
     phase: Phase
     rows: int
     already: bool
-    conflicts: tuple[ConflictRow, ...] = ()
+    conflicts: pa.Table | None = None
 
 
 def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
@@ -72,29 +59,6 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     if session.spec.state.marker:
         marker = Marker(session.spec.name, work.job.run_id, str(bound.shape.name), window.number, work.phase)
     applied = session.target.apply(part, bound.shape, marker, empty=window.clear)
-    conflicts: tuple[ConflictRow, ...] = ()
-    if applied.conflicts is not None and applied.conflicts.num_rows:
-        conflicts = tuple(_conflict(applied.conflicts.slice(row, 1)) for row in range(applied.conflicts.num_rows))
+    conflicts = applied.conflicts if applied.conflicts is not None and applied.conflicts.num_rows else None
     session.meter.advance(work.table, "apply", len(part))
     return Done(work.table, window.number, work.phase, len(part), applied.already, conflicts)
-
-
-def _conflict(row: pa.Table) -> ConflictRow:
-    def fields(name: str) -> pa.Table:
-        value = contiguous(row.column(name))
-        return pa.table(value.flatten(), names=[field.name for field in value.type])
-
-    def image(name: str) -> str | None:
-        if not row.column(name)[0].is_valid:
-            return None
-        text: str = expressions.as_json(fields(name))[0].as_py()
-        return text
-
-    key = fields("key")
-    return ConflictRow(
-        row.column("op")[0].as_py(),
-        expressions.as_json_keys(key, tuple(key.column_names))[0].as_py(),
-        image("before"),
-        image("after"),
-        image("found"),
-    )

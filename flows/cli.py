@@ -303,7 +303,7 @@ def quarantine(spec: Path, action: str, tables: tuple[str, ...], limit: int, as_
         _print_json({"migration": load_spec(spec).name, "total": sum(totals.values()), "tables": totals, "rows": rows})
         return 0
     columns = ("table", "key", "column", "value", "reason", "first seen")
-    listed = [(r["table"], r["key"], r["column"], r["value"], r["reason"], r["first_seen"]) for r in rows]
+    listed = [(r["table_name"], r["key"], r["column_name"], r["value"], r["reason"], r["first_seen"]) for r in rows]
     show_rows("Quarantine", columns, listed, empty="Nothing is in quarantine.")
     shown, total = len(rows), sum(totals.values())
     if total > shown:

@@ -226,7 +226,7 @@ class ColumnBinder:
                     f"Fix: match columns of like types; `from: {{query: …}}` can convert one."
                 )
             pairs.append((looked, mine.name))
-        name = f"{lookup.side}.{lookup.table}"
+        name = lookup.table if lookup.side == "target" else f"source.{lookup.table}"
         earlier = self.lookups.get(name)
         columns = tuple(dict.fromkeys((*(earlier.columns if earlier else ()), *lookup.match, lookup.take)))
         self.lookups[name] = Looked(lookup.side, table, planned, columns)

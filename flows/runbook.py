@@ -281,7 +281,8 @@ class AppliedPlan:
     done: tuple[Done, ...]
 
     def conflicts(self, table: str) -> int:
-        return sum(len(done.conflicts) for done in self.done if done.table == table)
+        """How many rows of the table were left alone because they were not as the plan saw them."""
+        return sum(done.conflicts.num_rows for done in self.done if done.table == table and done.conflicts is not None)
 
 
 def apply(

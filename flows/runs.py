@@ -5,21 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pyarrow as pa
+
 from adapters.ledger import Ledger
-from adapters.planstore import Plan
+from adapters.planstore import Plan, plain
 from flows import runbook
-from flows.applying import ConflictRow
 from flows.ranges import steps
 from flows.runbook import AppliedPlan, Execute, Report, Request, TableReport, opened, store_of
 from flows.session import Job, Meter, Session
 from flows.spec import Spec, load_spec
+from flows.spec_errors import meant
 from flows.spec_urls import resolve_url
 from transforms.vocabulary import Counts, SpecError, SynclineError
 
@@ -48,7 +50,6 @@ class Outcome:
     report: Report
     status: Status
     message: str = ""
-    conflicts: tuple[tuple[str, ConflictRow], ...] = ()
 
 
 def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
@@ -102,7 +103,7 @@ def backfill(
     with opened(request.spec, meter) as session, ledger_of(request.spec) as ledger:
         spec = request.spec
         with _sole_writer(session, ledger, request.run_id, now):
-            done = ledger.steps_done(spec.name, spec.digest, str(text), every or "")
+            done = ledger.steps_done(spec.name, spec.digest, str(text))
             for number, part in enumerate(parts):
                 if (part.start, part.stop) in done:
                     continue
@@ -114,9 +115,7 @@ def backfill(
                 outcome = _run(step, session, ledger, execute, f"backfill {part}", now)
                 outcomes.append(outcome)
                 if outcome.status in (Status.DONE, Status.CONFLICTS):
-                    ledger.step_done(
-                        spec.name, spec.digest, str(text), every or "", part.start, part.stop, step.run_id, now()
-                    )
+                    ledger.add_step(spec.name, spec.digest, str(text), part.start, part.stop, step.run_id)
                 if outcome.status not in (Status.DONE, Status.CONFLICTS):
                     break
     return _together(request, outcomes, len(parts), perf_counter() - began)
@@ -136,31 +135,42 @@ def apply_plan(
     plan.verify()
     spec = load_spec(Path(plan.manifest["spec"]["path"]))
     workers = spec.defaults.runner.workers or 2
-    with opened(spec, meter) as session, ledger_of(spec) as ledger:
-        with _sole_writer(session, ledger, plan.manifest["run_id"], now):
-            report = _report_of(plan)
-            job = Job(str(spec.path.absolute()), report.run_id, str(folder), now())
-            ledger.start_run(report.run_id, spec.name, "apply", spec.digest, now())
-            with _failures(ledger, report.run_id, now):
-                if over := over_limit(spec, report.total):
-                    ledger.finish_run(report.run_id, "quarantine", now(), report.as_dict(), over)
-                    return Outcome(report, Status.QUARANTINE, over)
-                applied = runbook.apply(plan, job, session, execute, workers)
-                return _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+    report = _report_of(plan)
+    with ExitStack() as stack:
+        session = stack.enter_context(opened(spec, meter))
+        ledger = stack.enter_context(ledger_of(spec))
+        stack.enter_context(_sole_writer(session, ledger, report.run_id, now))
+        ledger.start_run(report.run_id, spec.name, "apply", spec.digest, plan=str(folder))
+        stack.enter_context(_failures(ledger, report.run_id))
+        if over := over_limit(spec, report.total):
+            ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
+            return Outcome(report, Status.QUARANTINE, over)
+        job = Job(str(spec.path.absolute()), report.run_id, str(folder), now())
+        applied = runbook.apply(plan, job, session, execute, workers)
+        return _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
 
 
 def history(spec: Spec) -> list[dict[str, Any]]:
     """The versions of a migration, newest first, as JSON-ready objects."""
     with ledger_of(spec) as ledger:
-        return [dict(version) for version in ledger.versions(spec.name)]
+        return [plain(asdict(version)) for version in ledger.versions(spec.name)]
 
 
 def quarantined(spec: Spec, tables: Sequence[str], limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """What is in quarantine: the first rows, and how many there are by table."""
+    for name in tables:
+        if name not in spec.tables:
+            raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
+    totals: dict[str, int] = {}
+    listed: list[dict[str, Any]] = []
     with ledger_of(spec) as ledger:
-        totals = ledger.quarantine_totals(spec.name)
-        wanted = {name: count for name, count in totals.items() if not tables or name in tables}
-        return [dict(row) for row in ledger.quarantined(spec.name, tables or None, limit)], wanted
+        for (table, _), count in ledger.count_quarantined(spec.name).items():
+            if not tables or table in tables:
+                totals[table] = totals.get(table, 0) + count
+        for table in sorted(totals):
+            rows = ledger.quarantined(spec.name, table, limit - len(listed)) if len(listed) < limit else []
+            listed += [plain(asdict(row)) for row in rows]
+    return listed, totals
 
 
 def over_limit(spec: Spec, total: Counts) -> str:
@@ -196,13 +206,13 @@ def _sole_writer(session: Session, ledger: Ledger, run_id: str, now: Clock) -> I
 
 
 @contextmanager
-def _failures(ledger: Ledger, run_id: str, now: Clock) -> Iterator[None]:
+def _failures(ledger: Ledger, run_id: str) -> Iterator[None]:
     """A run that fails says so in the ledger."""
     try:
         yield
     except BaseException as error:
         text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
-        ledger.finish_run(run_id, "failed", now(), None, text)
+        ledger.finish_run(run_id, "failed", message=text)
         raise
 
 
@@ -211,11 +221,11 @@ def _run(
 ) -> Outcome:
     began = perf_counter()
     spec = request.spec
-    ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, now())
-    with _failures(ledger, request.run_id, now):
+    ledger.start_run(request.run_id, spec.name, request.kind, spec.digest)
+    with _failures(ledger, request.run_id):
         report, job = runbook.plan(request, session, execute)
         if over := over_limit(spec, report.total):
-            ledger.finish_run(request.run_id, "quarantine", now(), report.as_dict(), over)
+            ledger.finish_run(request.run_id, "quarantine", counts=report.as_dict(), message=over)
             return Outcome(report, Status.QUARANTINE, over)
         plan = Plan.open(Path(str(report.plan)))
         applied = runbook.apply(plan, job, session, execute, request.workers)
@@ -238,20 +248,24 @@ def _record(
         replace(table, counts=replace(table.counts, conflicts=applied.conflicts(table.name))) for table in report.tables
     )
     report = replace(report, tables=tables, seconds=seconds)
-    conflicts = tuple((done.table, row) for done in applied.done for row in done.conflicts)
-    ledger.add_conflicts(spec.name, report.run_id, [_conflict_row(table, row) for table, row in conflicts], now())
-    whole = not manifest["ranges"]
+    clashes = 0
+    for done in applied.done:
+        if done.conflicts is not None:
+            clashes += ledger.record_conflicts(spec.name, done.table, done.conflicts, report.run_id)
     for table in tables:
-        parts = plan.quarantined(spec.target_table(table.name))
-        ledger.set_quarantine(spec.name, table.name, parts, report.run_id, now(), whole=whole)
+        for rows in plan.quarantined(spec.target_table(table.name)):
+            # the ledger speaks of tables as the spec names them
+            named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
+            ledger.record_quarantine(spec.name, named, report.run_id, str(plan.folder))
+        if not manifest["ranges"]:
+            ledger.sweep_quarantine(spec.name, table.name, report.run_id)
     version = None
-    if report.total.changes > len(conflicts):
+    if report.total.changes > clashes:
         version = ledger.add_version(
             spec.name,
-            report.run_id,
             plan=str(plan.folder),
+            run_id=report.run_id,
             spec_digest=spec.digest,
-            created_at=now(),
             counts=report.total.as_dict(),
             source_mark=manifest["source"]["mark"],
             target_mark=manifest["target"]["mark"],
@@ -260,20 +274,22 @@ def _record(
         )
     report = replace(report, version=version)
     store_of(spec).mark_latest(spec.name, report.run_id)
-    status = Status.CONFLICTS if conflicts else Status.DONE
-    ledger.finish_run(report.run_id, "conflicts" if conflicts else "done", now(), report.as_dict(), "")
-    note = ""
-    if conflicts:
-        table, row = conflicts[0]
-        note = (
-            f"{len(conflicts):,} rows changed in the target after planning and were left as they are, such as {table} {row.key}. "
-            f"Fix: look at them, then run again."
-        )
-    return Outcome(report, status, note, conflicts)
-
-
-def _conflict_row(table: str, row: ConflictRow) -> dict[str, Any]:
-    return {"table": table, "key": row.key, "op": row.op, "before": row.before, "after": row.after, "found": row.found}
+    ledger.finish_run(
+        report.run_id,
+        "conflicts" if clashes else "done",
+        counts=report.as_dict(),
+        version=version,
+        plan=str(plan.folder),
+    )
+    if not clashes:
+        return Outcome(report, Status.DONE)
+    first = next(conflict for conflict in ledger.conflicts(spec.name) if conflict.run_id == report.run_id)
+    return Outcome(
+        report,
+        Status.CONFLICTS,
+        f"{clashes:,} rows changed in the target after planning and were left as they are, such as "
+        f"{first.table_name} {first.key}. Fix: look at them, then run again.",
+    )
 
 
 def _report_of(plan: Plan) -> Report:
@@ -318,7 +334,7 @@ def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, 
     note = "; ".join(o.message for o in outcomes if o.message)
     if passed and status in (Status.DONE, Status.CONFLICTS):
         note = f"{passed} of {steps_in_all} steps were done before. {note}".strip()
-    return Outcome(report, status, note, tuple(c for o in outcomes for c in o.conflicts))
+    return Outcome(report, status, note)
 
 
 def _added(one: TableReport, other: TableReport) -> TableReport:

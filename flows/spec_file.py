@@ -149,6 +149,7 @@ class _Reader:
             if isinstance(node, yaml.SequenceNode):
                 pairs = [self.read(item, (*path, position)) for position, item in enumerate(node.value)]
                 return [raw for raw, _ in pairs], [data for _, data in pairs]
+            assert isinstance(node, yaml.ScalarNode)
             return self.scalar(node, path)
         finally:
             self.open.discard(id(node))

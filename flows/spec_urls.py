@@ -11,7 +11,7 @@ from pydantic import GetPydanticSchema, ValidationInfo
 from pydantic_core import core_schema
 
 from flows.spec_errors import Problem
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import ConnectionFailed, SpecError
 
 _FILE_URL = re.compile(r"^(?P<head>(?:sqlite|duckdb)(?:\+\w+)?:///)(?P<file>[^?]*)(?P<tail>\?.*)?$", re.DOTALL)
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
@@ -40,7 +40,8 @@ class SecretRef:
 def resolve_url(ref: Url | SecretRef) -> str:
     """The URL to connect with. Relative SQLite and DuckDB files lie in the spec file's folder.
 
-    The only place that asks Prefect for a secret. SpecError where the block is not there.
+    The only place that asks Prefect for a secret. SpecError where the block is not there, ConnectionFailed where
+    Prefect is not.
     """
     if isinstance(ref, SecretRef):
         return _anchored(_secret(ref.block), ref.folder)
@@ -53,10 +54,16 @@ def folder_of(info: ValidationInfo) -> Path:
 
 
 def _secret(block: str) -> str:
+    import httpx
     from prefect.blocks.system import Secret
 
     try:
-        value = Secret.load(block, _sync=True).get()  # type: ignore[call-arg]
+        value = Secret.load(block, _sync=True).get()  # type: ignore[call-arg, union-attr]
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
+        raise ConnectionFailed(
+            f"The Prefect server that keeps the Secret block {block!r} does not answer: {error}. "
+            f"Fix: start it, or correct PREFECT_API_URL."
+        ) from error
     except ValueError as error:
         raise SpecError(
             f"There is no Secret block {block!r} on the Prefect server. "
@@ -93,6 +100,10 @@ def _read_url(value: Any, info: ValidationInfo) -> Url | SecretRef:
     return Url(value, folder)
 
 
+def _shown(ref: Url | SecretRef) -> Any:
+    return {"secret": ref.block} if isinstance(ref, SecretRef) else str(ref)
+
+
 _URL_JSON_SCHEMA = {
     "anyOf": [
         {"type": "string", "description": "Such as sqlite:///file.db, duckdb:///file.db, postgresql://user@host/db."},
@@ -109,7 +120,9 @@ UrlField = Annotated[
     Url | SecretRef,
     GetPydanticSchema(
         lambda _source, _handler: core_schema.with_info_plain_validator_function(
-            _read_url, metadata={"pydantic_js_functions": [lambda _schema, _handler: _URL_JSON_SCHEMA]}
+            _read_url,
+            serialization=core_schema.plain_serializer_function_ser_schema(_shown, when_used="json"),
+            metadata={"pydantic_js_functions": [lambda _schema, _handler: _URL_JSON_SCHEMA]},
         )
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -40,7 +41,9 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
     target_types = [_type(bound.shape.column(name)) for name in bound.order]
     if source_rows >= target_rows:
         cuts = source.split(bound.source, source_key, bound.window_rows)
-        pairs = [(cut, _converted(cut, source_types, target_types)) for cut in cuts]
+        pairs: list[tuple[KeyValue | None, KeyValue | None]] = [
+            (c, _converted(c, source_types, target_types)) for c in cuts
+        ]
     else:
         cuts = target.split(there, bound.order, bound.window_rows)
         pairs = [(_converted(cut, target_types, source_types), cut) for cut in cuts]
@@ -51,7 +54,7 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
         (None, None),
     ]
     windows = []
-    for number, ((wanted, found), (wanted_stop, found_stop)) in enumerate(zip(whole, whole[1:], strict=False)):
+    for number, ((wanted, found), (wanted_stop, found_stop)) in enumerate(pairwise(whole)):
         windows.append(
             Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
         )

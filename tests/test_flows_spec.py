@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flows.spec import SecretRef, Spec, json_schema, load_spec, resolve_url, table_name
 from transforms.vocabulary import Relation, SpecError, TableName
@@ -55,6 +60,8 @@ tables:
 direction: one_way                              # or two_way
 conflict: {resolve: newer_wins, clock: updated_at}   # source_wins | target_wins | newer_wins | merge | manual
 """
+
+ROOT = Path(__file__).parent.parent
 
 HEAD = """\
 version: 1
@@ -292,6 +299,44 @@ def test_merged_and_aliased_parts_count_as_written(tmp_path: Path) -> None:
     assert (tables["u"].where, tables["w"].from_.table, tables["w"].target) == ("b", "v", "w")
 
 
+PLACES = [
+    place
+    for place in range(len(DESIGN))
+    if DESIGN[place] in '{[:"' and "#" not in DESIGN[DESIGN.rfind("\n", 0, place) + 1 : place]
+]
+ODD = [
+    "x",
+    "1",
+    "[]",
+    "{}",
+    "null",
+    "[1, {a: b}]",
+    "{a: 1}",
+    "true",
+    "''",
+    "${X}",
+    "*a",
+    "&a",
+    "- ",
+    ": ",
+    "\n",
+    "\t",
+    "2.5",
+]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(place=st.sampled_from(PLACES), odd=st.sampled_from(ODD), over=st.integers(0, 12))
+def test_whatever_is_wrong_the_answer_is_a_list_of_lines(tmp_path: Path, place: int, odd: str, over: int) -> None:
+    text = DESIGN[: place + 1] + " " + odd + DESIGN[place + 1 + over :]
+    try:
+        load(tmp_path, text, X="very secret")
+    except SpecError as error:
+        for line in str(error).splitlines():
+            assert line.startswith(f"{tmp_path}/spec.yaml:") and line.endswith((".", "?")), line
+            assert "very secret" not in line
+
+
 # The environment
 
 
@@ -320,6 +365,7 @@ def test_secrets_never_show(tmp_path: Path) -> None:
     text = text.replace("[id]", "[id], where: \"token = '${PW}'\"")
     spec = load(tmp_path, text, PW="s3cr3t-pw")
     shown = repr(spec) + str(spec) + repr(spec.source) + str(spec.target.url) + json.dumps(spec.document)
+    shown += spec.source.model_dump_json() + spec.target.model_dump_json()
     assert "s3cr3t" not in shown and "hun" not in shown and "t2@" not in shown
     assert spec.document["source"]["url"] == "postgresql://me:***@h/d"
     assert spec.document["tables"]["t"]["where"] == "token = '${PW}'"
@@ -389,6 +435,30 @@ def test_a_url_may_be_a_secret_block(tmp_path: Path) -> None:
     spec = load(tmp_path, SMALL.replace('"sqlite:///a.db"', "{secret: legacy-url}"))
     assert isinstance(spec.source.url, SecretRef)
     assert spec.source.url.block == "legacy-url"
+
+
+def test_a_prefect_server_that_is_away_is_a_clear_error(tmp_path: Path) -> None:
+    program = (
+        "from flows.spec import SecretRef, resolve_url\n"
+        "try: resolve_url(SecretRef('legacy-url'))\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    environ = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:1/api", "PREFECT_HOME": str(tmp_path)}
+    environ |= {"DO_NOT_TRACK": "1", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert done.stdout.startswith(
+        "ConnectionFailed The Prefect server that keeps the Secret block 'legacy-url' does not"
+    )
+
+
+def test_reading_a_spec_does_not_import_prefect_or_an_engine(tmp_path: Path) -> None:
+    file = write(tmp_path, DESIGN)
+    program = (
+        "import sys, pathlib; from flows.spec import load_spec; load_spec(pathlib.Path(sys.argv[1]), {}); "
+        "print(sorted({'prefect', 'sqlalchemy', 'duckdb', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(file)], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_names_of_tables_may_hold_dots_in_quotes() -> None:

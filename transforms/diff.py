@@ -81,10 +81,7 @@ def diff(
         aligned_wanted, aligned_found = complete.take(pa.array(both)), found.take(pa.array(place[both]))
 
     changed, differing = _changed(aligned_wanted, aligned_found, comparison)
-    if new.all() and len(new):
-        inserts = complete
-    else:
-        inserts = complete.filter(pa.array(new)) if new.any() else complete.slice(0, 0)
+    inserts = complete if new.all() else complete.filter(pa.array(new)) if new.any() else complete.slice(0, 0)
     rows = pa.array(np.flatnonzero(changed))
     gone = _gone(place, found, comparison.key, keep) if delete else np.zeros(found.num_rows, dtype=bool)
     changes = ChangeSet(

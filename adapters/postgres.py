@@ -1,0 +1,327 @@
+"""PostgreSQL: ADBC reads, binary COPY writes, transactions hold a window together, advisory locks hold a migration."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+
+from adapters.postgres_connect import Connections, driver_of
+from adapters.postgres_read import Described, PostgresSnapshot, spelled
+from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, travel
+from adapters.postgres_write import Window, spelled_name
+from adapters.sql import MARKER, column, create_statement, dialect_of, marker_table, new_table, reflect_keys, source
+from transforms.vocabulary import (
+    Applied,
+    BusyError,
+    ChangeSet,
+    Key,
+    Marker,
+    Relation,
+    SpecError,
+    SynclineError,
+    TableName,
+    TableShape,
+)
+
+LOG: Final = logging.getLogger(__name__)
+
+TABLES: Final = """
+SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = coalesce(%s, pg_catalog.current_schema()) AND c.relkind IN ('r', 'p') AND NOT c.relispartition"""
+
+INDEXES: Final = """
+SELECT array_agg(a.attname::text ORDER BY k.place)
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
+CROSS JOIN LATERAL unnest(i.indkey::int[], i.indoption::int[], i.indcollation::oid[])
+    WITH ORDINALITY k (attnum, option, coll, place)
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.place <= i.indnkeyatts
+GROUP BY i.indexrelid
+HAVING bool_and(k.attnum > 0 AND k.option = 0 AND k.coll IS NOT DISTINCT FROM a.attcollation)"""
+
+HOLDER: Final = """
+SELECT a.pid, a.application_name, a.query_start
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND (l.classid::bigint << 32) | l.objid::bigint = %s"""
+
+SEQUENCE: Final = """
+SELECT coalesce(
+    pg_catalog.pg_get_serial_sequence(%(table)s, %(column)s)::regclass,
+    (SELECT s.oid::regclass
+     FROM pg_catalog.pg_attrdef f
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+     JOIN pg_catalog.pg_class s ON d.refclassid = 'pg_class'::regclass AND s.oid = d.refobjid AND s.relkind = 'S'
+     WHERE f.adrelid = %(table)s::regclass AND a.attname = %(column)s LIMIT 1))::text"""
+
+
+class PostgresAdapter:
+    """PostgreSQL as an Adapter (see the protocol).
+
+    `time_zone` is the zone of naive times where a column range compares them with a timestamptz. `read_only`
+    makes every session refuse writes.
+    """
+
+    engine = "postgresql"
+
+    def __init__(self, url: str, time_zone: str | None = None, *, read_only: bool = False) -> None:
+        self._connections = Connections(url, read_only=read_only)
+        self.url = self._connections.url
+        self.time_zone = time_zone
+        self._guard = Lock()
+        self._described: dict[Relation, Described] = {}
+        self._rows: dict[TableName, list[tuple[Any, ...]]] = {}
+
+    # Shapes
+
+    def tables(self, schema: str | None = None) -> list[TableName]:
+        with self._connections.begin("Listing tables") as connection:
+            names = [name for (name,) in connection.execute(TABLES, [schema])]
+        return sorted(TableName(name, schema) for name in names if name != MARKER)
+
+    def describe(self, table: TableName) -> TableShape | None:
+        relation = Relation(table)
+        with self._guard:
+            self._described.pop(relation, None)
+            self._rows.pop(table, None)
+        found = self._describe(relation)
+        return found.shape if found else None
+
+    def describe_query(self, query: str) -> TableShape:
+        found = self._describe(Relation(query=query))
+        assert found is not None
+        return found.shape
+
+    def _relation(self, relation: Relation) -> Described:
+        """What is known of a relation, looked up once. The `where` of a relation does not change its columns."""
+        plain = Relation(relation.table, relation.query)
+        with self._guard:
+            known = self._described.get(plain)
+        found = known or self._describe(plain)
+        if found is None:
+            raise SynclineError(f"There is no table {relation} on {self.url}. Fix: correct its name or schema.")
+        return found
+
+    def _describe(self, relation: Relation) -> Described | None:
+        with self._connections.begin(f"Describing {relation}") as connection:
+            if relation.table is None:
+                rows = _query_rows(connection, relation)
+                name = TableName(str(relation))
+            else:
+                name = relation.table
+                rows = _table_rows(connection, name)
+                if not rows:
+                    return None
+            travels = _travels(connection, relation, rows)
+            oid = _oid(connection, name) if relation.table else None
+            indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [oid])]
+        shape = TableShape(name, tuple(each.shape for each in travels.values()))
+        if relation.table is not None:
+            with self._connections.translated(f"Describing {name}"), self._connections.connected() as connection:
+                primary, uniques, foreign = reflect_keys(sa.inspect(connection), name)
+            ordered = frozenset(_prefixes(indexes, travels))
+            shape = TableShape(name, shape.columns, primary, uniques, foreign, ordered)
+        described = Described(shape, travels)
+        with self._guard:
+            self._described[relation] = described
+        return described
+
+    # Reading
+
+    @contextmanager
+    def snapshot(self, token: str | None = None) -> Iterator[PostgresSnapshot]:
+        with self._connections.connected() as pooled:
+            with self._connections.translated("Opening a snapshot"):
+                coordinator = driver_of(pooled)
+                coordinator.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                if token is None:
+                    row = coordinator.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+                    name = str(row[0]) if row else ""
+                else:
+                    name = token
+                    coordinator.execute(f"SET TRANSACTION SNAPSHOT {spelled(sa.literal(token))}")
+                snapshot = PostgresSnapshot(self._connections, coordinator, name, self._relation, self.time_zone)
+            try:
+                yield snapshot
+            finally:
+                snapshot.close()
+
+    # Writing
+
+    def ddl(self, shape: TableShape) -> list[str]:
+        return [create_statement(new_table(shape, "postgresql"), dialect_of("postgresql"))]
+
+    def execute_ddl(self, statements: Sequence[str]) -> None:
+        with self._connections.begin("Changing the schema") as connection:
+            for statement in statements:
+                connection.execute(statement)
+        with self._guard:
+            self._described.clear()
+            self._rows.clear()
+
+    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+        if marker is not None:
+            self._make_marker_table()
+        rows = self._table_rows(changes.table)
+        travels = _as_shaped(rows, shape)
+        with self._connections.begin(f"Writing {changes.table}") as connection:
+            if marker is not None and not _mark(connection, marker):
+                return Applied(already=True)
+            window = Window(connection, changes, travels)
+            only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
+            unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
+            if empty and only_inserts and unique and window.load():
+                return Applied(inserted=changes.inserts.num_rows)
+            return window.change()
+
+    def _table_rows(self, table: TableName) -> list[tuple[Any, ...]]:
+        with self._guard:
+            known = self._rows.get(table)
+        if known is None:
+            with self._connections.begin(f"Describing {table}") as connection:
+                known = _table_rows(connection, table)
+            if not known:
+                raise SynclineError(f"There is no table {table} on {self.url}. Fix: create it, or correct its name.")
+            with self._guard:
+                self._rows[table] = known
+        return known
+
+    def _make_marker_table(self) -> None:
+        with self._connections.begin(f"Creating {MARKER}") as connection:
+            row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
+            if row is None or row[0] is None:
+                # IF NOT EXISTS alone fails when two create the table at once.
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(MARKER)])
+                connection.execute(create_statement(marker_table(), dialect_of("postgresql"), if_not_exists=True))
+
+    def advance_identity(self, table: TableName, column: str) -> None:
+        where = f"Advancing the sequence of {table}.{column}"
+        with self._connections.begin(where) as connection:
+            names = {"table": spelled_name(table), "column": column}
+            row = connection.execute(SEQUENCE, names).fetchone()
+            if row is None or row[0] is None:
+                return
+            connection.execute(
+                f"SELECT setval(%s::regclass, largest, true) FROM {row[0]}, "  # noqa: S608
+                f"(SELECT max({spelled_name(column)}) FROM {spelled_name(table)}) t (largest) "
+                "WHERE largest >= last_value + is_called::int",
+                [row[0]],
+            )
+
+    def applied(self, plan: str) -> set[Marker]:
+        with self._connections.begin(f"Reading {MARKER}") as connection:
+            row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
+            if row is None or row[0] is None:
+                return set()
+            found = connection.execute(
+                f"SELECT migration, plan, table_name, window_no, phase FROM {spelled_name(MARKER)} WHERE plan = %s",  # noqa: S608
+                [plan],
+            )
+            return {Marker(*each) for each in found}
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        number = _lock_number(name)
+        with self._connections.connected() as pooled:
+            with self._connections.translated(f"Locking {name}"):
+                connection = driver_of(pooled)
+                got = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
+                if got is None or not got[0]:
+                    raise BusyError(self._busy(connection, name, number))
+                connection.commit()  # the lock is the session's: no transaction stays open meanwhile
+            try:
+                yield
+            finally:
+                try:
+                    connection.execute("SELECT pg_advisory_unlock(%s)", [number])
+                    connection.commit()
+                except psycopg.Error:
+                    LOG.warning("The lock of %s ended early: the connection that held it was lost.", name)
+                    pooled.invalidate()
+
+    def _busy(self, connection: psycopg.Connection[Any], name: str, number: int) -> str:
+        holder = connection.execute(HOLDER, [number]).fetchone()
+        who = "a run that ended just now"
+        if holder:
+            who = f"application {holder[1]!r}, process {holder[0]}, since {holder[2]:%Y-%m-%d %H:%M:%S %Z}"
+        return f"{name} is held on {self.url} by {who}. Fix: wait until that run ends, or end it."
+
+    def close(self) -> None:
+        self._connections.close()
+
+
+def _oid(connection: psycopg.Connection[Any], table: TableName) -> int | None:
+    row = connection.execute("SELECT to_regclass(%s)::oid::bigint", [spelled_name(table)]).fetchone()
+    return row[0] if row else None
+
+
+def _table_rows(connection: psycopg.Connection[Any], table: TableName) -> list[tuple[Any, ...]]:
+    return connection.execute(COLUMNS.format(rows=TABLE_ROWS), [_oid(connection, table)]).fetchall()
+
+
+def _query_rows(connection: psycopg.Connection[Any], relation: Relation) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(spelled(sa.select(sa.text("*")).select_from(source(relation)).limit(0)))
+    columns = cursor.description or []
+    names = [each.name for each in columns]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
+    modifiers = [each._fmod for each in columns]
+    return connection.execute(
+        COLUMNS.format(rows=QUERY_ROWS), [names, [each.type_code for each in columns], modifiers]
+    ).fetchall()
+
+
+def _travels(
+    connection: psycopg.Connection[Any], relation: Relation, rows: Sequence[Sequence[Any]]
+) -> dict[str, Travel]:
+    """How the columns travel. A numeric(p,s) is asked whether it holds NaN, all of them in one pass over the rows."""
+    asked = [row[0] for row in rows if bounded_numeric(row)]
+    holding: Sequence[Any] = ()
+    if asked:
+        there = source(relation)
+        nans = [sa.func.bool_or(column(name) == sa.literal_column("'NaN'")) for name in asked]
+        holding = connection.execute(spelled(sa.select(*nans).select_from(there))).fetchone() or ()
+    with_nan = {name for name, found in zip(asked, holding, strict=True) if found}
+    return {row[0]: travel(row, nan=row[0] in with_nan) for row in rows}
+
+
+def _as_shaped(rows: Sequence[Sequence[Any]], shape: TableShape) -> Mapping[str, Travel]:
+    """How the columns travel in a shape made earlier: a numeric(p,s) in which it saw NaN travels as text."""
+    texts = {each.name for each in shape.columns if each.meaning == "decimal"}
+    return {row[0]: travel(row, nan=row[0] in texts) for row in rows}
+
+
+def _prefixes(indexes: Sequence[Key], travels: Mapping[str, Travel]) -> Iterator[Key]:
+    """The leading columns of indexes as far as they sort as Arrow does."""
+    for names in indexes:
+        for length in range(1, len(names) + 1):
+            if not travels[names[length - 1]].sortable:
+                break
+            yield names[:length]
+
+
+def _mark(connection: psycopg.Connection[Any], marker: Marker) -> bool:
+    """Record a window; False where it was recorded before. Waits for another transaction that is recording it."""
+    made = connection.execute(
+        f"INSERT INTO {spelled_name(MARKER)} (migration, plan, table_name, window_no, phase) "  # noqa: S608
+        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [marker.migration, marker.plan, marker.table, marker.window, marker.phase],
+    )
+    return made.rowcount == 1
+
+
+def _lock_number(name: str) -> int:
+    """A name as an advisory lock's number, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(f"syncline:{name}".encode(), digest_size=8).digest(), signed=True)
