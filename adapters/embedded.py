@@ -67,6 +67,22 @@ def as_travel(value: Any, travel: pa.DataType, zone: str | None = None) -> Any:
     return value
 
 
+def python_values(values: pa.ChunkedArray) -> list[Any]:
+    """Python objects, None for what Python has no object for: infinite dates, and years beyond 9999."""
+    try:
+        found: list[Any] = values.to_pylist()
+    except (OverflowError, ValueError):
+        return [_python_value(value) for value in values]
+    return found
+
+
+def _python_value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return None
+
+
 def cuts(relation: Relation, key: Sequence[tuple[Operand, Expression]], rows: int, within: KeyRange) -> sa.Select[Any]:
     """The key of every `rows`-th row after the first, ascending, as columns k0, k1, … in the forms given."""
     operands = [operand for operand, _ in key]
@@ -116,12 +132,14 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
         session.stage(op, rows)
         out = _left_out(session, staging, changes, op, shape)
         session.discard(staging, op, [*out.done, *out.conflicts])
-        written[op] = session.write(bare, op, changes)
-        if written[op] + len(out.done) + len(out.conflicts) != rows.num_rows:
+        left = rows.num_rows - len(out.done) - len(out.conflicts)
+        touched = session.write(bare, op, changes)
+        if touched != left:
             raise AccountingError(
-                f"{staging.table}: {rows.num_rows} rows were to {op}, {written[op]} did. The window was rolled back. "
+                f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back. "
                 f"Fix: look for a trigger that swallows rows, or a key {changes.key} that is not unique."
             )
+        written[op] = left + len(out.done)
         if out.conflicts:
             conflicts.append(conflict_rows(changes, op, out.conflicts, out.found))
     return Applied(

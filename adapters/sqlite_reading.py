@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.embedded import as_travel, cuts
+from adapters.embedded import as_travel, cuts, python_values
 from adapters.sql import Operand, bound, dialect_of, quoted, select
 from adapters.sqlite_files import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite_shapes import describe, describe_query
@@ -241,19 +241,3 @@ def decoded(columns: Sequence[ColumnShape], batch: pa.RecordBatch, *, reasons: b
 
 def travel(columns: Sequence[ColumnShape]) -> pa.Schema:
     return pa.schema([pa.field(each.name, each.type) for each in columns])
-
-
-def python_values(values: pa.ChunkedArray) -> list[Any]:
-    """Python objects, None for what Python has no object for: infinite dates, and years beyond 9999."""
-    try:
-        found: list[Any] = values.to_pylist()
-    except (OverflowError, ValueError):
-        return [_python_value(value) for value in values]
-    return found
-
-
-def _python_value(value: pa.Scalar) -> Any:
-    try:
-        return value.as_py()
-    except (OverflowError, ValueError):
-        return None

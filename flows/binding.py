@@ -14,7 +14,7 @@ from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms import casts
 from transforms.diff import Comparison
-from transforms.mapping import ColumnMapping, Rename, TableMapping
+from transforms.origins import ColumnMapping, Rename, TableMapping
 from transforms.vocabulary import ColumnShape, Key, Relation, SpecError, TableName, TableShape
 
 

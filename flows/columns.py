@@ -17,7 +17,7 @@ from flows.spec_errors import meant
 from flows.spec_tables import table_name
 from flows.typenames import parse_type, storable
 from transforms import casts, expressions
-from transforms.mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename, Values
+from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename, Values
 from transforms.vocabulary import ColumnShape, Meaning, SpecError, TableName, TableShape
 
 Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function

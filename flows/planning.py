@@ -20,7 +20,8 @@ from flows.session import Job, Session, session_of
 from transforms import casts, keys
 from transforms.diff import diff
 from transforms.keys import as_mask
-from transforms.mapping import REJECTED, LookupRows, Mapped, map_rows, without_duplicates
+from transforms.mapping import REJECTED, Mapped, map_rows, without_duplicates
+from transforms.origins import LookupRows
 from transforms.vocabulary import (
     AccountingError,
     ChangeSet,

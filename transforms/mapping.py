@@ -2,115 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import casts, expressions, keys
 from transforms.casts import Cast
-from transforms.keys import Mask, as_mask, contiguous
-from transforms.vocabulary import INVALID, ColumnShape, DataError, Key, SpecError
-
-REJECTED = pa.schema(
-    [
-        ("reason", pa.string()),
-        ("column", pa.string()),
-        ("key", pa.string()),
-        ("value", pa.string()),
-        ("source", pa.string()),
-    ]
+from transforms.faults import REJECTED, Faults
+from transforms.keys import as_mask, contiguous
+from transforms.lookups import look_up
+from transforms.origins import (
+    ColumnMapping,
+    Constant,
+    Expression,
+    Function,
+    KeyUuid,
+    LookUp,
+    LookupRows,
+    Rename,
+    TableMapping,
+    Values,
 )
-"""Why rows were set aside: the reason, the target column, the key as JSON array, the value, the source row as JSON."""
+from transforms.vocabulary import INVALID, ColumnShape, DataError, Key
 
-
-@dataclass(frozen=True, slots=True)
-class Rename:
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    sql: str
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class KeyUuid:
-    """A UUID made from the key: the same key always gives the same UUID."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """`take` from the row of `table` whose columns equal the source's; `match` is (looked-up column, source column).
-
-    `name` finds the rows in the lookups given to `map_rows`. A match with a null in it gives null and misses nothing.
-    """
-
-    name: str
-    match: tuple[tuple[str, str], ...]
-    take: str
-    missing: Literal["null", "quarantine", "fail"] = "quarantine"
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A pandas function of the named source columns: a DataFrame in, a Series of the same length out."""
-
-    call: Callable[[pd.DataFrame], pd.Series[Any]]
-    columns: tuple[str, ...]
-    name: str = "function"
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """Replace each value by another. `otherwise` is what to do with values not listed: "error", "keep" or "literal"."""
-
-    pairs: tuple[tuple[Any, Any], ...]
-    otherwise: Literal["error", "keep", "literal"] = "error"
-    literal: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnMapping:
-    """How one target column is made. `written` is false for columns that the target computes itself."""
-
-    shape: ColumnShape
-    origin: Rename | Expression | Constant | KeyUuid | LookUp | Function
-    cast: Cast | None = None
-    values: Values | None = None
-    written: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class TableMapping:
-    """How rows of one target table are made. Surrogate numbers are not made here: they need the target's rows."""
-
-    table: str
-    key: Key
-    columns: tuple[ColumnMapping, ...]
-    on_invalid: Literal["quarantine", "fail"] = "quarantine"
-
-    @property
-    def schema(self) -> pa.Schema:
-        return pa.schema([pa.field(column.shape.name, column.shape.type) for column in self.columns])
-
-
-@dataclass(frozen=True, slots=True)
-class LookupRows:
-    """What a lookup may find: `rows` as they will be, and `quarantined` rows, which will not be there."""
-
-    rows: pa.Table
-    quarantined: pa.Table | None = None
+__all__ = ["REJECTED", "Mapped", "map_rows", "without_duplicates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +43,6 @@ class Mapped:
     rejected_rows: pa.Table
 
 
-@dataclass(slots=True)
-class _Faults:
-    """The first fault of each row, collected column by column."""
-
-    size: int
-    which: npt.NDArray[np.int32] = field(init=False)
-    reasons: list[tuple[str, str, pa.Array | None]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.which = np.full(self.size, -1, dtype=np.int32)
-
-    def add(self, bad: Mask, column: str, reason: str, values: pa.Array | None = None) -> None:
-        fresh = bad & (self.which < 0)
-        if fresh.any():
-            self.which[fresh] = len(self.reasons)
-            self.reasons.append((column, reason, values))
-
-
 def map_rows(rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, LookupRows]) -> Mapped:
     """Map a batch of source rows.
 
@@ -149,7 +51,7 @@ def map_rows(rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, Lookup
     Errors: DataError for the first bad row where the mapping says `fail`; SpecError where the mapping is wrong for
         every row, or a lookup matches twice.
     """
-    faults = _Faults(rows.num_rows)
+    faults = Faults(rows.num_rows)
     if INVALID in rows.column_names:
         reason = contiguous(rows.column(INVALID))
         for text in pc.unique(reason.drop_null()).to_pylist():
@@ -221,7 +123,7 @@ def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table 
     )
 
 
-def _expressions(rows: pa.Table, mapping: TableMapping, faults: _Faults) -> dict[str, pa.Array]:
+def _expressions(rows: pa.Table, mapping: TableMapping, faults: Faults) -> dict[str, pa.Array]:
     """All expressions in one pass; one by one where a row cannot be evaluated."""
     wanted = {c.shape.name: c.origin.sql for c in mapping.columns if isinstance(c.origin, Expression)}
     if not wanted:
@@ -247,7 +149,7 @@ def _column(
     column: ColumnMapping,
     evaluated: Mapping[str, pa.Array],
     lookups: Mapping[str, LookupRows],
-    faults: _Faults,
+    faults: Faults,
     mapping: TableMapping,
 ) -> pa.Array:
     name, shape = column.shape.name, column.shape
@@ -259,7 +161,7 @@ def _column(
         case Constant(value):
             values = _constant(value, rows.num_rows, shape)
         case LookUp() as lookup:
-            values = _look_up(rows, lookup, lookups[lookup.name], name, faults, mapping)
+            values = look_up(rows, lookup, lookups[lookup.name], name, faults, mapping)
         case Function() as function:
             values = _call(rows, function, name)
         case KeyUuid():
@@ -267,17 +169,11 @@ def _column(
     if column.values is not None:
         values = _replace(values, column.values, shape, faults)
     if column.cast is not None:
-        values = _checked(values, column.cast, name, faults)
-    values = _checked(values, Cast(shape.type, shape.meaning), name, faults)
+        values = faults.checked(values, column.cast, name)
+    values = faults.checked(values, Cast(shape.type, shape.meaning), name)
     for bad, reason in casts.misfits(values, shape, written=column.written):
         faults.add(bad, name, reason, values)
     return values
-
-
-def _checked(values: pa.Array, wanted: Cast, name: str, faults: _Faults) -> pa.Array:
-    result = casts.cast(values, wanted)
-    faults.add(result.bad, name, result.reason, values)
-    return result.values
 
 
 def _constant(value: Any, size: int, shape: ColumnShape) -> pa.Array:
@@ -286,7 +182,7 @@ def _constant(value: Any, size: int, shape: ColumnShape) -> pa.Array:
     return pa.repeat(pa.scalar(value), size)
 
 
-def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: _Faults) -> pa.Array:
+def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: Faults) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     listed = [old for old, _ in replacing.pairs if old is not None]
@@ -310,80 +206,6 @@ def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: _F
     else:
         replaced = pc.if_else(unlisted, values.cast(replaced.type), replaced)
     return contiguous(replaced)
-
-
-def _look_up(
-    rows: pa.Table, lookup: LookUp, found: LookupRows, column: str, faults: _Faults, mapping: TableMapping
-) -> pa.Array:
-    names = [f"k{i}" for i in range(len(lookup.match))]
-    looked = found.rows.select([name for name, _ in lookup.match]).rename_columns(names)
-    asked = _as_asked(rows, lookup, looked.schema, names, column, faults)
-    known = ~keys.null_keys(asked, tuple(names))
-    usable = np.flatnonzero(~keys.null_keys(looked, tuple(names)))
-    place = np.full(rows.num_rows, -1, dtype=np.int64)
-    if known.any() and len(usable):
-        left, right = keys.codes([asked.filter(pa.array(known)), looked.take(pa.array(usable))], tuple(names))
-        size = int(max(left.max(), right.max())) + 1
-        times = np.bincount(right, minlength=size)
-        if (times[left] > 1).any():
-            row = int(np.flatnonzero(known)[np.flatnonzero(times[left] > 1)[0]])
-            value = ", ".join(repr(asked.column(name)[row].as_py()) for name in names)
-            raise SpecError(
-                f"{mapping.table}.{column}: the lookup into {lookup.name} matches more than one row for "
-                f"({', '.join(name for name, _ in lookup.match)}) = ({value}). Fix: match on columns that are unique there."
-            )
-        at = np.full(size, -1, dtype=np.int64)
-        at[right] = usable
-        place[known] = at[left]
-    missed = known & (place < 0)
-    if missed.any():
-        missed = _miss(rows, asked, lookup, found, tuple(names), missed, column, faults, mapping)
-    taken = contiguous(found.rows.column(lookup.take))
-    return taken.take(pa.array(place, mask=place < 0))
-
-
-def _as_asked(
-    rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str], column: str, faults: _Faults
-) -> pa.Table:
-    """The source's match columns in the types of the looked-up ones; a value that cannot be cast is a fault."""
-    columns = []
-    for name, (_, source) in zip(names, lookup.match, strict=True):
-        columns.append(_checked(contiguous(rows.column(source)), Cast(looked.field(name).type), column, faults))
-    return pa.table(columns, names=names)
-
-
-def _miss(
-    rows: pa.Table,
-    asked: pa.Table,
-    lookup: LookUp,
-    found: LookupRows,
-    names: Key,
-    missed: Mask,
-    column: str,
-    faults: _Faults,
-    mapping: TableMapping,
-) -> Mask:
-    """Set aside rows that a lookup found nothing for. A quarantined parent takes its children along, whatever
-    `missing` says: a null there would lose the reference for good."""
-    values = casts.as_text(contiguous(rows.column(lookup.match[0][1])))
-    parents = found.quarantined
-    if parents is not None and parents.num_rows:
-        away = parents.select([name for name, _ in lookup.match]).rename_columns(list(names))
-        away = away.filter(pa.array(~keys.null_keys(away, names)))
-        orphaned = missed.copy()
-        orphaned[missed] = keys.contained(asked.filter(pa.array(missed)), away, names)
-        faults.add(orphaned, column, f"its {lookup.name} is in quarantine", values)
-        missed = missed & ~orphaned
-    reason = f"no {lookup.name} has this {', '.join(name for name, _ in lookup.match)}"
-    if lookup.missing == "quarantine":
-        faults.add(missed, column, reason, values)
-    elif lookup.missing == "fail" and missed.any():
-        row = int(np.flatnonzero(missed)[0])
-        raise DataError(
-            f"{mapping.table}.{column}: {reason}: {values[row].as_py()!r}. "
-            f"Fix: add the row there, or set `missing: null` or `missing: quarantine`."
-        )
-    return missed
 
 
 def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
@@ -415,7 +237,7 @@ _UUID_SQL = (
 )
 
 
-def _rejected(source: pa.Table, mapped: pa.Table, faults: _Faults, mapping: TableMapping) -> pa.Table:
+def _rejected(source: pa.Table, mapped: pa.Table, faults: Faults, mapping: TableMapping) -> pa.Table:
     which = faults.which[faults.which >= 0]
     rows = np.flatnonzero(faults.which >= 0)
     values: list[str | None] = []

@@ -1,0 +1,45 @@
+# Everything runs in .venv, which `make env` makes from requirements.lock with every extra.
+PYTHON ?= python3
+BIN := .venv/bin
+# quiet and private: nothing here talks to anyone but the package index
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint bench format lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+env: .venv/.ready  ## make .venv with every extra and the tools
+
+.venv/.ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: env  ## migrate real data end to end: embedded PostgreSQL, or TARGET=duckdb
+	$(BIN)/python -m examples.nycflights.demo
+
+test: env  ## run the whole suite
+	$(BIN)/python -m pytest
+
+lint: env  ## formatting, linting, types and the contracts of the three rooms
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: env  ## measure against the physical limits and print ratios
+	$(BIN)/python -m benchmarks.run
+
+format: env  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: env  ## resolve pyproject.toml again into requirements.lock (names, versions, hashes)
+	$(BIN)/uv pip compile --quiet --upgrade --all-extras --group dev --generate-hashes --python-version 3.11 \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what was made here
+	rm -rf .venv .demo .bench .syncline dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,117 @@
+"""What DuckDB's catalog tells about its tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from adapters.duckdb_types import COLLATED, column_shape, sortable
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
+
+_HERE: Final = "database_name = current_database() AND table_name = $1 AND schema_name = coalesce($2, current_schema())"
+_NAME: Final = r'(?:"((?:[^"]|"")*)"|([^\s".,()]+))'
+
+
+class Asking(Protocol):
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
+
+
+def tables(session: Asking, schema: str | None) -> list[str]:
+    rows = session.rows(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND NOT internal "
+        "AND NOT temporary AND schema_name = coalesce($1, current_schema()) ORDER BY encode(table_name)",
+        [schema],
+    )
+    return [row["table_name"] for row in rows]
+
+
+def describe(session: Asking, name: TableName) -> TableShape | None:
+    """The shape of a table or a view."""
+    here = [name.name, name.schema]
+    columns = session.rows(
+        "SELECT column_name, data_type, is_nullable, column_default, is_generated FROM duckdb_columns() "  # noqa: S608
+        f"WHERE {_HERE} ORDER BY column_index",
+        here,
+    )
+    if not columns:
+        return None
+    constraints = session.rows(
+        "SELECT constraint_type AS kind, constraint_column_names AS columns, referenced_table AS refers, "  # noqa: S608
+        f"referenced_column_names AS refers_columns FROM duckdb_constraints() WHERE {_HERE} ORDER BY constraint_index",
+        here,
+    )
+    primary = next((tuple(row["columns"]) for row in constraints if row["kind"] == "PRIMARY KEY"), ())
+    collations = _collations(session, here)
+    shapes = tuple(_column(row, primary, collations) for row in columns)
+    indexes = [tuple(row["columns"]) for row in constraints if row["kind"] in ("PRIMARY KEY", "UNIQUE")]
+    indexes += _unique_indexes(session, here, [each.name for each in shapes])
+    foreign = tuple(
+        ForeignKey(tuple(row["columns"]), TableName(row["refers"], name.schema), tuple(row["refers_columns"]))
+        for row in constraints
+        if row["kind"] == "FOREIGN KEY"
+    )
+    by_name = {each.name: each for each in shapes}
+    ordered = {
+        each[:length]
+        for each in indexes
+        for length in range(1, len(each) + 1)
+        if all(sortable(by_name[column]) for column in each[:length])
+    }
+    return TableShape(name, shapes, primary, frozenset(map(frozenset, indexes)), foreign, frozenset(ordered))
+
+
+def describe_query(session: Asking, query: str) -> TableShape:
+    rows = session.rows(f"SELECT column_name, column_type FROM (DESCRIBE {query.strip().rstrip(';')}\n)")  # noqa: S608
+    names = [row["column_name"] for row in rows]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
+    return TableShape(TableName("(query)"), tuple(column_shape(row["column_name"], row["column_type"]) for row in rows))
+
+
+def _column(row: dict[str, Any], primary: Key, collations: dict[str, str]) -> ColumnShape:
+    name, default = row["column_name"], row["column_default"]
+    native = row["data_type"]
+    if native == "VARCHAR" and name in collations:
+        native = COLLATED + collations[name]
+    sequence = default is not None and sequence_of(default) is not None
+    return column_shape(
+        name,
+        native,
+        nullable=row["is_nullable"] and name not in primary,
+        generated=bool(row["is_generated"]),
+        identity=sequence and primary == (name,),
+        default=default is not None and not row["is_generated"],
+    )
+
+
+def _collations(session: Asking, here: list[Any]) -> dict[str, str]:
+    """The columns whose collation is not binary: only the CREATE TABLE statement tells."""
+    rows = session.rows(f"SELECT sql FROM duckdb_tables() WHERE {_HERE} AND sql ILIKE '%collate%'", here)  # noqa: S608
+    found = re.findall(rf"[(,]\s*{_NAME}\s+VARCHAR\s+COLLATE\s+\"?(\w+)\"?", rows[0]["sql"]) if rows else []
+    return {quoted.replace('""', '"') or bare: collation for quoted, bare, collation in found}
+
+
+def _unique_indexes(session: Asking, here: list[Any], names: list[str]) -> list[Key]:
+    rows = session.rows(f"SELECT sql FROM duckdb_indexes() WHERE {_HERE} AND is_unique", here)  # noqa: S608
+    found = []
+    for row in rows:
+        listed = re.search(r"\sON\s+.*?\((.*)\);?\s*$", row["sql"], re.DOTALL)
+        columns = tuple(
+            quoted.replace('""', '"') or bare for quoted, bare in re.findall(_NAME, listed[1] if listed else "")
+        )
+        if columns and all(each in names for each in columns):
+            found.append(columns)
+    return found
+
+
+def sequence_of(default: str) -> str | None:
+    """The name of the sequence in a default, quoted as it stands there."""
+    found = re.fullmatch(r"nextval\('((?:[^']|'')*)'\)", default.strip())
+    return found[1].replace("''", "'") if found else None
+
+
+def name_parts(quoted: str) -> list[str]:
+    """The parts of a dotted, perhaps quoted name."""
+    return [inner.replace('""', '"') or bare for inner, bare in re.findall(_NAME, quoted)]

@@ -1,0 +1,59 @@
+"""What the project promises about itself: the wheel, the rooms, the lock, the sizes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("flows", "adapters", "transforms")
+
+
+def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == set(ROOMS)
+    shipped = {name for name in names if name.endswith(".py")}
+    assert shipped == {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+
+
+def test_the_rooms_import_in_one_direction() -> None:
+    linted = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_every_module_fits_in_one_reading() -> None:
+    long = {
+        str(path): lines
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_the_lock_has_names_versions_and_hashes_only() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pinned = re.compile(r"^[a-z0-9._-]+==[^ ]+( ; .+)? \\$|^    --hash=sha256:[0-9a-f]{64}( \\)?$")
+    assert [line for line in lines if not pinned.match(line)] == []
+
+
+def test_every_make_target_is_explained() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z]+):", text, re.MULTILINE)
+    explained = re.findall(r"^([a-z]+):.*## ", text, re.MULTILINE)
+    assert set(targets) == set(explained)
+    assert {"env", "demo", "test", "lint", "bench", "help"} <= set(targets)
