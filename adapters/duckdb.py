@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ MANY: Final = 5_000  # numbers in one IN (…)
 
 
 class DuckdbAdapter:
-    """A DuckDB file, kept open until `close`: DuckDB lets one process write it, and one snapshot a cursor."""
+    """A DuckDB file, kept open until `close`: DuckDB lets in one process. `create`: the first write makes the file."""
 
     engine = "duckdb"
 
@@ -60,24 +60,23 @@ class DuckdbAdapter:
         self._lock = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
+    def _cursor(self, *, write: bool) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._root is None:
                 must_exist(self._path, create=self._create)
+                if not write and not self._path.exists():
+                    return _set_up(duckdb.connect())  # nothing is there yet, and reading does not make it
                 writable = not self._path.exists() or os.access(self._path, os.W_OK)
                 try:
                     self._root = duckdb.connect(str(self._path), read_only=not writable)
                 except duckdb.Error as error:
                     failure = translated(error, str(self._path))
                     raise ConnectionFailed(str(failure)) from error
-            cursor = self._root.cursor()
-        cursor.execute("SET TimeZone = 'UTC'")
-        cursor.execute("SET python_enable_replacements = false")  # a query names tables, never Python variables
-        return cursor
+            return _set_up(self._root.cursor())
 
     @contextmanager
-    def _session(self) -> Iterator[Session]:
-        session = Session(self._cursor(), str(self._path))
+    def _session(self, *, write: bool = False) -> Iterator[Session]:
+        session = Session(self._cursor(write=write), str(self._path))
         try:
             yield session
         finally:
@@ -85,7 +84,7 @@ class DuckdbAdapter:
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with self._session() as session:
+        with self._session(write=True) as session:
             session.execute("BEGIN TRANSACTION")
             try:
                 yield session
@@ -215,6 +214,12 @@ class DuckdbAdapter:
                 self._root = None
 
 
+def _set_up(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    cursor.execute("SET TimeZone = 'UTC'")
+    cursor.execute("SET python_enable_replacements = false")  # a query names tables, never Python variables
+    return cursor
+
+
 def _abandon(session: Session) -> None:
     try:
         session.execute("ROLLBACK")
@@ -316,33 +321,28 @@ class Window:
         return self._by_generations(staging, own) if own else self.session.execute(text_of(insert(staging)))
 
     def _by_generations(self, staging: Staging, own: Sequence[ForeignKey]) -> int:
-        """Insert rows whose parents are in, again and again: DuckDB looks for parents before its statement's own rows."""
-        stage = staging.stage("insert")
-        waiting = table(TableName("syncline_waiting", "temp"), [NO])
+        """Insert the rows whose parents are in, turn by turn: DuckDB does not see the parents a statement brings itself."""
+        stage, turn = staging.stage("insert"), TableName("syncline_turn", "temp")
         parent = stage.alias("parent")
         position = {each.name: i for i, each in enumerate(self.columns)}
 
-        def orphaned(foreign: ForeignKey) -> sa.ColumnElement[bool]:
+        def waits(foreign: ForeignKey) -> sa.ColumnElement[bool]:
             pairs = zip(foreign.columns, foreign.refers_columns, strict=True)
             same = [stage.c[f"a{position[here]}"] == parent.c[f"a{position[there]}"] for here, there in pairs]
             return sa.exists(sa.select(sa.literal_column("1")).select_from(parent).where(*same)).correlate(stage)
 
         known = [each for each in own if {*each.columns, *each.refers_columns} <= position.keys()]
-        blocked = sa.select(stage.c[NO]).where(sa.or_(sa.false(), *(orphaned(each) for each in known)))
-        total = 0
-        while left := self.session.execute(text_of(sa.select(sa.func.count()).select_from(stage))):
-            self.session.execute(f"CREATE OR REPLACE TEMP TABLE syncline_waiting AS {text_of(blocked)}")
-            later = sa.select(waiting.c[NO])
-            ready = self.session.execute(text_of(sa.select(sa.func.count()).select_from(waiting))) < left
-            statement = insert(staging)
-            if ready:
-                self.session.execute(
-                    f"CREATE OR REPLACE TEMP TABLE syncline_later AS SELECT * FROM syncline_insert "  # noqa: S608
-                    f"WHERE {NO} IN ({text_of(later)})"
-                )
-                self.session.execute(text_of(sa.delete(stage).where(stage.c[NO].in_(later))))
-            total += self.session.execute(text_of(statement))
-            self.session.execute(text_of(sa.delete(stage)))
-            if ready:
-                self.session.execute("INSERT INTO syncline_insert SELECT * FROM syncline_later")
-        return total
+        ready = sa.select(sa.text("*")).select_from(stage).where(*(~waits(each) for each in known))
+        taken = table(turn, [NO])
+        now = replace(staging, stages={**staging.stages, "insert": turn})
+        written = 0
+        while self._count(stage):
+            self.session.execute(f"CREATE OR REPLACE TEMP TABLE syncline_turn AS {text_of(ready)}")
+            if not self._count(taken):  # a circle: DuckDB will say where
+                self.session.execute("INSERT INTO syncline_turn SELECT * FROM syncline_insert")
+            written += self.session.execute(text_of(insert(now)))
+            self.session.execute(text_of(sa.delete(stage).where(stage.c[NO].in_(sa.select(taken.c[NO])))))
+        return written
+
+    def _count(self, stage: sa.TableClause) -> int:
+        return self.session.execute(text_of(sa.select(sa.func.count()).select_from(stage)))

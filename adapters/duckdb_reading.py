@@ -134,7 +134,7 @@ class Stream:
     def set_aside(self) -> None:
         if self._reader is None:
             return
-        self._file = tempfile.TemporaryFile()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
         try:
             with pa.ipc.new_stream(self._file, self._reader.schema) as writer:
                 while (batch := self._next()) is not None:

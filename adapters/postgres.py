@@ -154,6 +154,9 @@ class PostgresAdapter:
                 snapshot = PostgresSnapshot(self._connections, coordinator, name, self._relation, self.time_zone)
             try:
                 yield snapshot
+            except BaseException:
+                pooled.invalidate()  # its server may be gone
+                raise
             finally:
                 snapshot.close()
 
@@ -262,7 +265,9 @@ class PostgresAdapter:
 
 
 def _oid(connection: psycopg.Connection[Any], table: TableName) -> int | None:
-    row = connection.execute("SELECT to_regclass(%s)::oid::bigint", [spelled_name(table)]).fetchone()
+    """The number of a table or view, None where there is none of that name."""
+    found = "SELECT oid::bigint FROM pg_catalog.pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"
+    row = connection.execute(found, [spelled_name(table)]).fetchone()
     return row[0] if row else None
 
 

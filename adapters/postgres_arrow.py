@@ -24,6 +24,7 @@ FIRST_DATE: Final = -2_440_588  # the same day, in days
 WRAPPED_DATES: Final = (-2_147_472_692, -2_147_472_691)
 
 ROWS: Final = 65_536  # in one batch: large enough for Arrow's kernels, small enough for a cache
+BUFFER_BYTES: Final = 32 * 2**20  # of one piece of a COPY
 
 
 def arrived(array: pa.Array, travel: Travel, where: str) -> pa.Array:
@@ -64,19 +65,6 @@ def _unwrapped(
         )
     limits = pa.scalar(infinity, integers), pa.scalar(-infinity, integers)
     return pc.if_else(plus, limits[0], pc.if_else(minus, limits[1], numbers)).view(array.type)
-
-
-def unreadable_text(batch: pa.RecordBatch, where: str) -> None:
-    """Refuse text that is not UTF-8: a SQL_ASCII database hands out any bytes."""
-    for name, array in zip(batch.schema.names, batch.columns, strict=True):
-        if pa.types.is_string(array.type):
-            try:
-                array.validate(full=True)
-            except pa.ArrowInvalid as error:
-                raise DataError(
-                    f"{where}, column {name!r}: the database is SQL_ASCII and holds text that is not UTF-8. "
-                    "Fix: correct these rows, or read the column with convert_from() in a query."
-                ) from error
 
 
 def wire(array: pa.ChunkedArray, travel: Travel) -> pa.Array | None:
@@ -140,7 +128,8 @@ def copy_data(rows: pa.Table) -> Any:
     """Yield the buffers of a binary COPY of `rows`, a batch at a time."""
     encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
     yield encoder.write_header()
-    for batch in rows.to_batches(max_chunksize=ROWS):
+    wide = BUFFER_BYTES * rows.num_rows // max(1, rows.nbytes)  # fewer rows at a time where they are long
+    for batch in rows.to_batches(max_chunksize=max(1, min(ROWS, wide))):
         yield encoder.write_batch(batch)
     yield encoder.finish()
 

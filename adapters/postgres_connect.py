@@ -24,9 +24,11 @@ APPLICATION: Final = "syncline"
 CONNECT_SECONDS: Final = 10
 BATCH_BYTES: Final = 4 * 2**20  # of one Arrow batch: small enough that reading and writing overlap
 
+DRIVER_ERRORS: Final = (adbc_driver_manager.Error, pa.ArrowException, OSError)  # OSError: of Arrow's streams
+
 _LOST: Final = re.compile(
     r"no connection to the server|server closed the connection|connection (?:is|was|has been) (?:closed|lost)"
-    r"|terminating connection|could not receive data|could not send data|SSL SYSCALL|connection not open",
+    r"|terminating connection|conflict with recovery|could not receive data|could not send data|SSL SYSCALL|connection not open",
     re.IGNORECASE,
 )
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
@@ -92,17 +94,23 @@ class Connections:
             yield connection
 
     def reader(self) -> Any:
-        """An ADBC connection without a transaction: a pooled one, or a new one."""
-        try:
-            return self._idle.get_nowait()
-        except Empty:
-            return self._open_reader()
+        """An ADBC connection without a transaction: a pooled one that still lives, or a new one."""
+        while True:
+            try:
+                connection = self._idle.get_nowait()
+            except Empty:
+                return self._open_reader()
+            try:
+                run(connection, "SELECT 1")
+                return connection
+            except DRIVER_ERRORS:
+                close_quietly(connection)
 
     def give_back(self, connection: Any) -> None:
         """Put a reader back; its transaction ends. A broken one is closed instead."""
         try:
             run(connection, "ROLLBACK")
-        except (adbc_driver_manager.Error, pa.ArrowException, OSError):
+        except DRIVER_ERRORS:
             close_quietly(connection)
         else:
             self._idle.put(connection)
@@ -136,7 +144,7 @@ class Connections:
             yield
         except SynclineError:
             raise
-        except (psycopg.Error, sa.exc.SQLAlchemyError, adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+        except (psycopg.Error, sa.exc.SQLAlchemyError, *DRIVER_ERRORS) as error:
             raise self._meaning(error, where) from error
 
     def _meaning(self, error: Exception, where: str) -> SynclineError:
@@ -146,8 +154,10 @@ class Connections:
         state = getattr(cause, "sqlstate", None) or (found.group(1) if found else None) or ""
         if state.startswith(_PASSING) or _LOST.search(text):
             return TransientError(f"{where} on {self.url}: {text}")
+        if "invalid byte sequence" in text and not state:  # found by the server while it sends rows
+            return DataError(f"{where}: {text}. Fix: correct these texts, or leave the rows out with `where`.")
         if state.startswith(_UNFIT):
-            return DataError(f"{where}: {text}")
+            return DataError(f"{where}: {text}. Fix: correct or quarantine the row, then plan again.")
         return SynclineError(f"{where} on {self.url}: {text}")
 
     def close(self) -> None:
@@ -184,7 +194,7 @@ def close_quietly(connection: Any) -> None:
     """Close an ADBC connection that may be broken already."""
     try:
         connection.close()
-    except (adbc_driver_manager.Error, pa.ArrowException, OSError):
+    except DRIVER_ERRORS:
         return
 
 

@@ -13,7 +13,7 @@ import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.postgres_arrow import ROWS, arrived, unreadable_text
+from adapters.postgres_arrow import ROWS, arrived
 from adapters.postgres_connect import Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Named, Travel
 from adapters.sql import Operand, column, dialect_of, ordering, rendered, select
@@ -57,8 +57,7 @@ class PostgresSnapshot:
         self._zone = zone
         self._closed = False
         self._idle: LifoQueue[Any] = LifoQueue()
-        self.mark, encoding = self._ask("SELECT pg_current_snapshot()::text, current_setting('server_encoding')")
-        self._any_bytes = encoding == "SQL_ASCII"
+        (self.mark,) = self._ask("SELECT pg_current_snapshot()::text")
 
     def _ask(self, query: str) -> tuple[Any, ...]:
         row: tuple[Any, ...] | None = self._coordinator.execute(query).fetchone()
@@ -126,8 +125,6 @@ class PostgresSnapshot:
                         return
                     arrays = [arrived(array, each, where) for array, each in zip(batch.columns, travels, strict=True)]
                     found = pa.RecordBatch.from_arrays(arrays, schema=schema)
-                    if self._any_bytes:
-                        unreadable_text(found, where)
                 for start in range(0, found.num_rows, ROWS):
                     yield found.slice(start, ROWS)
 
@@ -153,9 +150,7 @@ class PostgresSnapshot:
         try:
             connection = self._idle.get_nowait()
         except Empty:
-            connection = self._connections.reader()
-            run(connection, BEGIN)
-            run(connection, f"SET TRANSACTION SNAPSHOT {spelled(sa.literal(self.token))}")
+            connection = self._join()
         try:
             yield connection
         except BaseException:
@@ -164,6 +159,17 @@ class PostgresSnapshot:
         self._idle.put(connection)
         if self._closed:
             self.close()
+
+    def _join(self) -> Any:
+        connection = self._connections.reader()
+        try:
+            with self._connections.translated("Joining a snapshot"):
+                run(connection, BEGIN)
+                run(connection, f"SET TRANSACTION SNAPSHOT {spelled(sa.literal(self.token))}")
+        except BaseException:
+            close_quietly(connection)
+            raise
+        return connection
 
     def close(self) -> None:
         """Leave the snapshot and give its connections back."""
@@ -206,9 +212,14 @@ def numbered(
 
 
 def _in_python(array: pa.Array) -> Any:
-    """Where a date lies in the years that Python knows: a cut is a Python value. True for every other type."""
-    day = DAY if pa.types.is_timestamp(array.type) else 1
-    if not (pa.types.is_date32(array.type) or pa.types.is_timestamp(array.type)):
+    """Where a date or time is one that Python knows: a cut is a Python value. True for every other type."""
+    if pa.types.is_date32(array.type):
+        first, last = PYTHON_DAYS
+    elif pa.types.is_timestamp(array.type):
+        first, last = (each * DAY for each in PYTHON_DAYS)
+    elif pa.types.is_time(array.type):
+        first, last = 0, DAY  # without 24:00
+    else:
         return True
-    numbers = array.view(pa.int32() if day == 1 else pa.int64()).to_numpy(zero_copy_only=False)
-    return (numbers >= PYTHON_DAYS[0] * day) & (numbers < PYTHON_DAYS[1] * day)
+    numbers = array.view(pa.int32() if pa.types.is_date32(array.type) else pa.int64()).to_numpy(zero_copy_only=False)
+    return (numbers >= first) & (numbers < last)

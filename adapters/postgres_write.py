@@ -56,6 +56,13 @@ class Window:
             self._must_fit(each)
 
     def _must_fit(self, travel: Travel) -> None:
+        """Refuse what the wire format would misread and what the column would round."""
+        arrives = self._changes.schema.field(travel.name).type
+        if arrives != travel.shape.type:
+            raise SynclineError(
+                f"Table {self._changes.table}, column {travel.name!r}: the plan writes {arrives}, but the column takes "
+                f"{travel.shape.type}. Fix: plan again; the table was changed since."
+            )
         for rows in (self._changes.inserts, self._changes.after):
             if travel.digits is not None and too_precise(rows[travel.name], travel.digits):
                 raise DataError(
@@ -190,10 +197,8 @@ class Window:
         PostgreSQL checks a unique index row by row, so that a swap fails in one UPDATE.
         """
         staging, target = self._staging, self._changes.table
-        if self._connection.execute(
-            "SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass",
-            [spelled_name(target)],
-        ).fetchone():
+        referred = "SELECT 1 FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass"
+        if self._connection.execute(referred, [spelled_name(target)]).fetchone():
             raise DataError(
                 f"Table {target}: updates collide in a unique index, and rows that trade unique values cannot be "
                 "replaced because other rows refer to this table. Fix: make the unique constraint DEFERRABLE."

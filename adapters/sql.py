@@ -342,7 +342,7 @@ def scrubbed(error: BaseException | str, url: str) -> str:
     message = " ".join(str(error).split())
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         return masked(message)
     known = {parsed.username, parsed.database, parsed.host}
     for secret in (parsed.password, parsed.query.get("password")):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -31,14 +32,13 @@ from transforms.vocabulary import (
     SynclineError,
     TableName,
     TableShape,
-    TransientError,
 )
 
 MANY: Final = 5_000  # numbers in one IN (…)
 
 
 class SqliteAdapter:
-    """A SQLite file. `create`: it is a target, which may be made and is kept in WAL mode, so that readers never block.
+    """A SQLite file. `create`: a missing file is an empty database, made by the first write.
 
     A table's columns travel by their declared types; DDL made here declares those that SQLite has no type for as
     DECIMAL_TEXT(p,s), JSON_TEXT, TIMESTAMPTZ, UUID, which are read back as such.
@@ -52,18 +52,27 @@ class SqliteAdapter:
         self._create = create
         self._zone = time_zone
         self._open: set[Connection] = set()
+        self._turn = threading.Lock()
 
     @contextmanager
     def _connection(self, *, write: bool = False) -> Iterator[Connection]:
         must_exist(self._path, create=self._create)
-        mode = ("rwc" if self._create else "rw") if write or (self._create and not self._path.exists()) else "ro"
-        connection = Connection(self._path, mode)
+        if write:
+            connection = Connection(self._path, "rwc" if self._create else "rw")
+        else:
+            connection = Connection(self._path, "ro" if self._path.exists() else "memory")
         self._open.add(connection)
         try:
             yield connection
         finally:
             self._open.discard(connection)
             connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One writer at a time: threads queue here, other processes at SQLite's own lock."""
+        with self._turn, self._connection(write=True) as connection:
+            yield connection
 
     def tables(self, schema: str | None = None) -> list[TableName]:
         if schema not in (None, "main"):
@@ -84,9 +93,6 @@ class SqliteAdapter:
         """One read transaction. SQLite shares no snapshots between processes: a token is an error."""
         if token is not None:
             raise SynclineError(f"{self.url}: SQLite cannot join a snapshot. Fix: read in one process.")
-        if self._create:
-            with self._connection(write=True) as connection:
-                _prefer_wal(connection)
         with self._connection() as connection:
             connection.ask("BEGIN")
             connection.ask("SELECT count(*) FROM sqlite_schema")  # a transaction sees what its first read sees
@@ -99,15 +105,12 @@ class SqliteAdapter:
         return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Declared(declared(each))), DIALECT)]
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
-        with self._connection(write=True) as connection:
-            _prefer_wal(connection)
-            with connection.transaction():
-                for statement in statements:
-                    connection.ask(statement)
+        with self._writing() as connection, connection.transaction():
+            for statement in statements:
+                connection.ask(statement)
 
     def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
-        with self._connection(write=True) as connection:
-            _prefer_wal(connection)
+        with self._writing() as connection:
             connection.ask("PRAGMA foreign_keys = ON")
             with connection.transaction():
                 connection.ask("PRAGMA defer_foreign_keys = ON")
@@ -151,16 +154,10 @@ class Declared(sa.types.UserDefinedType[Any]):
         return self.name
 
 
-def _prefer_wal(connection: Connection) -> None:
-    """Readers and a writer do not wait for each other in WAL mode; where others hold the file it stays as it is."""
-    with suppress(TransientError):
-        connection.ask("PRAGMA busy_timeout = 0")
-        connection.ask("PRAGMA journal_mode = WAL")
-    connection.ask("PRAGMA busy_timeout = 10000")
-
-
 def _mark(path: Path) -> str:
     """The file's change counter, and how far its write-ahead log has grown since."""
+    if not path.exists():
+        return "no file yet"
     with path.open("rb") as file:
         header = file.read(28)
     log = path.with_name(path.name + "-wal")

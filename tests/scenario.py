@@ -1,0 +1,231 @@
+"""Small migrations for tests: a source and a target database in a temporary folder, a spec between them, and looks at
+both from outside, through the engines' own drivers and never through Syncline's adapters."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import yaml
+
+from flows import runs
+from flows.ranges import parse_range
+from flows.runbook import Request, new_run_id
+from flows.runs import Outcome, Status
+from flows.spec import Spec, load_spec
+
+Engine = Literal["sqlite", "duckdb", "postgresql"]
+Rows = list[tuple[Any, ...]]
+
+PAIRS: tuple[tuple[Engine, Engine], ...] = (
+    ("sqlite", "sqlite"),
+    ("sqlite", "duckdb"),
+    ("sqlite", "postgresql"),
+    ("postgresql", "postgresql"),
+)
+
+
+def pair_name(pair: tuple[Engine, Engine]) -> str:
+    return f"{pair[0]}-to-{pair[1]}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One database, asked through its own driver. On PostgreSQL each side has a schema of its own."""
+
+    engine: Engine
+    place: str
+    schema: str | None = None
+
+    @property
+    def url(self) -> str:
+        return self.place if self.engine == "postgresql" else f"{self.engine}:///{self.place}"
+
+    @property
+    def endpoint(self) -> dict[str, Any]:
+        return {"url": self.url} | ({"schema": self.schema} if self.schema else {})
+
+    @contextmanager
+    def connected(self) -> Iterator[Callable[..., Any]]:
+        """A function that runs one statement and answers with a cursor; all is committed at the end."""
+        if self.engine == "sqlite":
+            with closing(sqlite3.connect(self.place)) as database:
+                database.execute("PRAGMA foreign_keys = ON")
+                with database:
+                    yield database.execute
+        elif self.engine == "duckdb":
+            import duckdb
+
+            with duckdb.connect(self.place) as database:
+                yield database.execute
+        else:
+            import psycopg
+
+            with psycopg.connect(self.place) as database:
+                database.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+                database.execute(f"SET search_path TO {self.schema}")
+                yield database.execute
+
+    def execute(self, *statements: str) -> None:
+        with self.connected() as run:
+            for statement in statements:
+                run(statement)
+
+    def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Rows in the order of the table's columns."""
+        mark = "%s" if self.engine == "postgresql" else "?"
+        with self.connected() as run:
+            for row in rows:
+                run(f'INSERT INTO "{table}" VALUES ({", ".join([mark] * len(row))})', list(row))
+
+    def ask(self, query: str) -> Rows:
+        with self.connected() as run:
+            return [tuple(row) for row in run(query).fetchall()]
+
+    def rows(self, table: str, columns: str = "*") -> Rows:
+        """All rows, in the order of their texts, so that two states can be compared."""
+        return sorted(self.ask(f'SELECT {columns} FROM "{table}"'), key=str)
+
+    def count(self, table: str) -> int:
+        return int(self.ask(f'SELECT count(*) FROM "{table}"')[0][0])
+
+    def tables(self) -> set[str]:
+        """The user's tables: Syncline's own marker table is none of them."""
+        if self.engine == "sqlite":
+            found = self.ask("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        elif self.engine == "duckdb":
+            found = self.ask("SELECT table_name FROM duckdb_tables()")
+        else:
+            found = self.ask(f"SELECT tablename FROM pg_tables WHERE schemaname = '{self.schema}'")
+        return {name for (name,) in found if "syncline" not in name}
+
+    def content(self) -> dict[str, Rows]:
+        """Everything in it, for before and after."""
+        if self.engine != "postgresql" and not Path(self.place).exists():
+            return {}
+        return {table: self.rows(table) for table in sorted(self.tables())}
+
+
+@dataclass
+class Scenario:
+    """A migration in a folder. `write` says which tables; the other methods do what the commands do."""
+
+    folder: Path
+    source: Side
+    target: Side
+
+    @classmethod
+    def make(cls, folder: Path, pair: tuple[Engine, Engine], request: pytest.FixtureRequest) -> Scenario:
+        """Two empty databases; PostgreSQL's come from the fixture `postgres_url`."""
+
+        def side(engine: Engine, name: str) -> Side:
+            if engine == "postgresql":
+                made = Side(engine, request.getfixturevalue("postgres_url"), name)
+                made.execute()
+                return made
+            return Side(engine, str(folder / f"{name}.db"))
+
+        return cls(folder, side(pair[0], "legacy"), side(pair[1], "core"))
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "spec.yaml"
+
+    @property
+    def spec(self) -> Spec:
+        return load_spec(self.path)
+
+    def document(self, tables: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
+        defaults = {"delete": {"policy": "hard", "max_ratio": 1.0}} | rest.pop("defaults", {})
+        return {
+            "version": 1,
+            "name": "shop",
+            "source": self.source.endpoint,
+            "target": self.target.endpoint,
+            "state": {"url": "sqlite:///ledger.db", "store": "store"},
+            "defaults": defaults,
+            "tables": dict(tables),
+        } | rest
+
+    def write(self, tables: Mapping[str, Any], **rest: Any) -> Path:
+        """Write the spec. `max_ratio` is 1 unless `defaults` says otherwise, since tests delete much of little."""
+        self.path.write_text(yaml.safe_dump(self.document(tables, **rest), sort_keys=False, allow_unicode=True))
+        return self.path
+
+    def request(
+        self, kind: Any = "run", *, tables: Sequence[str] = (), ranges: Sequence[str] = (), folder: Path | None = None
+    ) -> Request:
+        spec, at = self.spec, datetime.now(UTC)
+        parsed = tuple(parse_range(text, spec) for text in ranges)
+        return Request(spec, new_run_id(at), at, kind, tuple(tables), parsed, folder)
+
+    def plan(self, **asked: Any) -> Outcome:
+        return balanced(runs.plan(self.request("plan", **asked)))
+
+    def run(self, **asked: Any) -> Outcome:
+        return balanced(runs.run(self.request("run", **asked)))
+
+    def verify(self, **asked: Any) -> Outcome:
+        return balanced(runs.verify(self.request("verify", **asked)))
+
+    def backfill(self, text: str, every: str | None = None) -> Outcome:
+        return balanced(runs.backfill(self.request("backfill", ranges=[text]), every))
+
+    def apply(self, folder: Path | str | None) -> Outcome:
+        return balanced(runs.apply_plan(Path(str(folder))))
+
+    def settled(self, **asked: Any) -> None:
+        """The law of every migration: what ran leaves nothing to do, and both sides are proved equal."""
+        again = self.plan(**asked)
+        assert again.status == Status.DONE, [table.samples for table in again.report.tables]
+        assert self.verify(**asked).status == Status.DONE
+
+
+def balanced(outcome: Outcome) -> Outcome:
+    """The outcome, after looking that every row of every table is accounted for."""
+    for table in outcome.report.tables:
+        assert table.counts.balanced, f"{table.name}: {table.counts}"
+    return outcome
+
+
+def counts(outcome: Outcome, table: str) -> dict[str, int]:
+    """What is not zero, without the target's rows."""
+    found = next(each for each in outcome.report.tables if each.name == table).counts.as_dict()
+    return {name: count for name, count in found.items() if count and name != "target_rows"}
+
+
+def changes(plan: Outcome) -> dict[str, dict[str, Rows]]:
+    """What a plan on disk holds, by table and operation, in no order: windows do not show."""
+    from adapters.planstore import Plan
+
+    opened = Plan.open(Path(str(plan.report.plan)))
+    found: dict[str, dict[str, Rows]] = {}
+    for entry in opened.windows():
+        part = opened.changes(entry)
+        into = found.setdefault(entry.table.name, {"insert": [], "before": [], "after": [], "delete": []})
+        for name, rows in (
+            ("insert", part.inserts), ("before", part.before), ("after", part.after), ("delete", part.deletes),
+        ):  # fmt: skip
+            into[name] += [tuple(row.values()) for row in rows.to_pylist()]
+    return {table: {name: sorted(rows, key=str) for name, rows in parts.items()} for table, parts in found.items()}
+
+
+def reasons(outcome: Outcome, table: str) -> dict[str, int]:
+    return dict(next(each for each in outcome.report.tables if each.name == table).reasons)
+
+
+def quarantine(scenario: Scenario) -> list[tuple[str, Any, str]]:
+    """Table, key and reason of what is in quarantine now."""
+    rows, _ = runs.quarantined(scenario.spec, (), 1000)
+    return sorted((row["table_name"], json.loads(row["key"]), row["reason"]) for row in rows)
+
+
+def with_target(scenario: Scenario, side: Side) -> Scenario:
+    return replace(scenario, target=side)
