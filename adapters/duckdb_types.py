@@ -159,7 +159,7 @@ def declared(shape: ColumnShape) -> str:
     if exact and not pa.types.is_string(travel):
         return exact
     if travel == pa.uint64():
-        return "UBIGINT"
+        return "DECIMAL(20,0)"  # what UBIGINT travels as
     if pa.types.is_decimal(travel):
         whole = 0 <= travel.scale <= travel.precision <= 38
         return f"DECIMAL({travel.precision},{travel.scale})" if whole else "VARCHAR"

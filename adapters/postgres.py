@@ -176,8 +176,7 @@ class PostgresAdapter:
     def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
         if marker is not None:
             self._make_marker_table()
-        rows = self._table_rows(changes.table)
-        travels = _as_shaped(rows, shape)
+        travels = _as_shaped(self._table_rows(shape), shape)
         with self._connections.begin(f"Writing {changes.table}") as connection:
             if marker is not None and not _mark(connection, marker):
                 return Applied(already=True)
@@ -188,10 +187,12 @@ class PostgresAdapter:
                 return Applied(inserted=changes.inserts.num_rows)
             return window.change()
 
-    def _table_rows(self, table: TableName) -> list[tuple[Any, ...]]:
+    def _table_rows(self, shape: TableShape) -> list[tuple[Any, ...]]:
+        """The catalog's rows for a table, looked up once as long as they have the types of `shape`."""
+        table = shape.name
         with self._guard:
             known = self._rows.get(table)
-        if known is None:
+        if known is None or {row[0]: row[1] for row in known} != {each.name: each.native for each in shape.columns}:
             with self._connections.begin(f"Describing {table}") as connection:
                 known = _table_rows(connection, table)
             if not known:

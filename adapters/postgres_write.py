@@ -172,7 +172,10 @@ class Window:
                 "Fix: choose a key that is unique in the target."
             )
         if done < planned - len(left):
-            raise TransientError(f"Table {self._changes.table}: rows changed while the window was being applied.")
+            raise TransientError(
+                f"Table {self._changes.table}: {planned - len(left) - done} of {planned} rows were not touched by the "
+                f"{op}: they changed meanwhile, or a trigger swallows them. Nothing of the window was written."
+            )
         return self._conflicts(op, [row for row in left if not row[1]])
 
     def _run(self, op: Op) -> int:

@@ -85,6 +85,13 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
         )
     if spec.defaults.drift == "evolve":
         raise SpecError(f"{spec.where('defaults', 'drift')}: drift evolve cannot be run yet. Fix: set `drift: fail`.")
+    for name, table in spec.tables.items():
+        for suite in ("expect", "loaded"):
+            if getattr(table, suite):
+                raise SpecError(
+                    f"{spec.where('tables', name, suite)}: the checks under `{suite}` cannot be run yet, and are not passed over in "
+                    f"silence. Fix: remove them."
+                )
     shapes = {name: target.describe(spec.target_table(name)) for name in spec.tables}
     problems: list[str] = []
     bound: dict[str, BoundTable] = {}

@@ -330,7 +330,9 @@ def _applied(outcome: Any, as_json: bool) -> int:
         report = outcome.report
         version = f"Version {report.version}. " if report.version is not None else ""
         rate = report.total.source_rows / report.seconds if report.seconds else 0
-        click.echo(f"\n{version}{_changes(outcome, done=True)} {report.seconds:.1f} s, {rate:,.0f} source rows a second.")
+        click.echo(
+            f"\n{version}{_changes(outcome, done=True)} {report.seconds:.1f} s, {rate:,.0f} source rows a second."
+        )
         if outcome.message:
             click.echo(outcome.message, err=True)
     return int(outcome.status)

@@ -18,9 +18,10 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from prefect import get_run_logger, tags
+from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows import runs
@@ -41,7 +42,7 @@ WORKERS: Final = 2  # where the spec names no number
 RANGE: Final = r"^[^.:]+\.[^:]+:(.+\.\..*|\.\..+)$"
 STEP: Final = r"^([1-9][0-9]*(s|m|h|d|w|mo|y)?)?$"
 
-SpecFile = Annotated[str, Field(min_length=1, pattern=r"\S", examples=["examples/nycflights/spec.yaml"])]
+SpecFile = Annotated[str, Field(min_length=1, examples=["examples/nycflights/spec.yaml"])]
 TableNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field()]
 RangeParameter = Annotated[str, Field(pattern=RANGE, examples=["flight.departed_on:2013-01-01..2013-02-01"])]
 Step = Annotated[str, Field(pattern=STEP, examples=["1d", "6h", "1mo", "1000"])]

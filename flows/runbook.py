@@ -293,16 +293,15 @@ def apply(
     Each window is one transaction; those whose marker is in the target already are passed over. A table that no other
     one refers to has all its changes in one transaction a window. The caller holds the migration's lock.
     """
-    _still_fits(plan, session)
+    _same_spec(plan, session)
+    if _create_tables(plan, session):
+        session.binding = None  # from here on the tables are what the engine made of them
+    _same_shapes(plan, session)
     run = execute or here(workers)
     clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
     names = [table["name"] for table in plan.manifest["tables"]]
     bound = [table for table in session.bound.tables if table.name in names]
-    with ExitStack() as stack:
-        stack.enter_context(shared(job.run_id, session))
-        for table in plan.manifest["tables"]:
-            if table["ddl"] and session.target.describe(session.spec.target_table(table["name"])) is None:
-                session.target.execute_ddl(table["ddl"])
+    with shared(job.run_id, session):
         done: list[Done] = []
         for table, phase in _phases(session, bound):
             entries = [e for e in plan.windows(table.shape.name) if _touches(e, phase)]
@@ -347,13 +346,26 @@ def _apply_groups(work: ApplyWork, windows: tuple[ApplyWindow, ...], workers: in
     ]
 
 
-def _still_fits(plan: Plan, session: Session) -> None:
-    """The plan was made for this spec and for tables of this shape, or it is not applied."""
-    manifest = plan.manifest
-    if manifest["spec"]["digest"] != session.spec.digest:
+def _create_tables(plan: Plan, session: Session) -> bool:
+    """Run the plan's DDL for tables that are not there; True where there was any."""
+    made = False
+    for table in plan.manifest["tables"]:
+        if table["ddl"] and session.target.describe(session.spec.target_table(table["name"])) is None:
+            session.target.execute_ddl(table["ddl"])
+            made = True
+    return made
+
+
+def _same_spec(plan: Plan, session: Session) -> None:
+    if plan.manifest["spec"]["digest"] != session.spec.digest:
         raise PlanError(
             f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."
         )
+
+
+def _same_shapes(plan: Plan, session: Session) -> None:
+    """The target's tables are still as they were when the plan was made."""
+    manifest = plan.manifest
     for table in manifest["tables"]:
         bound = session.bound.table(table["name"])
         now = [[c.name, str(c.type)] for c in _images(session, table["name"])]

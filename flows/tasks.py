@@ -76,7 +76,7 @@ def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:
     if settings.kind == "threads":
         return ThreadPoolTaskRunner(max_workers=workers)
     try:
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise SpecError(
             "defaults.runner is dask, which is not installed. Fix: install syncline[dask], or use threads."

@@ -205,9 +205,20 @@ def _is_dictionary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_dictionary(kind))
 
 
+def name_of(kind: pa.DataType) -> str:
+    """A type as people call it."""
+    if pa.types.is_timestamp(kind):
+        return "timestamp" if kind.tz is None else "timestamp with time zone"
+    if pa.types.is_decimal(kind):
+        return f"numeric({kind.precision},{kind.scale})"
+    names = {"string": "text", "large_string": "text", "date32[day]": "date", "int16": "smallint", "int32": "integer",
+             "int64": "bigint", "float": "real", "bool": "boolean", "binary": "bytes", "time64[us]": "time"}  # fmt: skip
+    return names.get(str(kind), str(kind))
+
+
 def _by_halving(values: pa.Array, target: pa.DataType, strict: Callable[[pa.Array], pa.Array]) -> Result:
     """Apply a cast that refuses a whole array for one bad value, and find the bad values by halving."""
-    reason = f"cannot be cast from {values.type} to {target} without loss"
+    reason = f"{name_of(values.type)} that is no {name_of(target)} without loss"
 
     def attempt(part: pa.Array) -> tuple[list[pa.Array], list[Mask]]:
         try:
@@ -234,7 +245,9 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
         differs = pc.and_not(pc.not_equal(back, values), pc.and_(pc.is_nan(back), pc.is_nan(values)))
         bad = cast_values.bad | as_mask(differs)
         return Result(
-            _nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding"
+            _nulled(cast_values.values, bad),
+            bad,
+            f"{name_of(values.type)} that is no {name_of(target)} without rounding",
         )
     if pa.types.is_integer(values.type) and pa.types.is_decimal(target):
         wide = pa.decimal128(20, 0) if pa.types.is_unsigned_integer(values.type) else pa.decimal128(19, 0)
@@ -245,7 +258,9 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
         differs = pc.fill_null(pc.not_equal(back, values), pc.is_valid(values)) if len(values) else pc.is_null(values)
         bad = as_mask(pc.and_(differs, pc.is_valid(values)))
         return Result(
-            _nulled(cast_values.values, bad), bad, f"cannot be cast from {values.type} to {target} without rounding"
+            _nulled(cast_values.values, bad),
+            bad,
+            f"{name_of(values.type)} that is no {name_of(target)} without rounding",
         )
     return _by_halving(values, target, lambda part: part.cast(target))
 

@@ -1,0 +1,215 @@
+"""Measure and print everything: `python -m benchmarks.run_all [--json FILE]`.
+
+A time never fails anything; a step that does not do what it is timed for does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.copying import Copying, Prefect, Step, WrongResult, measure, measure_prefect
+from benchmarks.diffing import Diffing
+from benchmarks.diffing import measure as measure_diff
+from benchmarks.server import make_templates, serving
+
+PACKAGES = (
+    "pyarrow",
+    "duckdb",
+    "psycopg",
+    "adbc-driver-postgresql",
+    "pgpq",
+    "sqlalchemy",
+    "prefect",
+    "numpy",
+    "pandas",
+)
+
+
+def main() -> int:
+    asked = _arguments()
+    found: dict[str, Any] = {}
+    try:
+        with serving() as server:
+            machine = _machine(server.settings())
+            found["machine"] = machine
+            print(_machine_lines(machine), flush=True)
+            copying = measure(server, asked.rows, asked.rounds, _told)
+            found["copying"] = asdict(copying)
+            print(_copying_lines(copying), flush=True)
+            if asked.large:
+                large = measure(server, asked.large, 1, _told)
+                found["large"] = asdict(large)
+                print(_large_lines(large), flush=True)
+                make_templates(server, asked.rows)
+            prefect = None if asked.no_prefect else measure_prefect(server, asked.rows, 3, _told)
+            if prefect is not None:
+                found["prefect"] = asdict(prefect)
+            print(_prefect_lines(prefect), flush=True)
+        _told(f"two tables of {asked.diff_rows:,} rows in memory")
+        diffing = measure_diff(asked.diff_rows, asked.rounds)
+        found["diff"] = {**asdict(diffing), "ratio": diffing.ratio}
+        print(_diff_lines(diffing), flush=True)
+    except WrongResult as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run_all", description="Measure Syncline on this machine."
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the PostgreSQL table (1,000,000)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median is printed (5)")
+    parser.add_argument(
+        "--large", type=int, default=0, metavar="ROWS", help="one more round with so many rows, for its memory"
+    )
+    parser.add_argument(
+        "--diff-rows", type=int, default=5_000_000, help="rows of the tables diffed in memory (5,000,000)"
+    )
+    parser.add_argument("--no-prefect", action="store_true", help="leave out the runs through Prefect")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured value to FILE")
+    return parser.parse_args()
+
+
+def _told(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def _machine(settings: dict[str, str]) -> dict[str, Any]:
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "postgresql": settings,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown")
+
+
+def _machine_lines(machine: dict[str, Any]) -> str:
+    settings = dict(machine["postgresql"])
+    packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    return (
+        f"machine: {machine['cores']} cores ({machine['processor']}), {machine['system']}, Python {machine['python']}\n"
+        f"packages: {packages}\n"
+        f"PostgreSQL {settings.pop('server_version')} on a local socket, its defaults: "
+        + ", ".join(f"{name} {value}" for name, value in settings.items())
+    )
+
+
+def _copying_lines(copying: Copying) -> str:
+    rounds = len(copying.raw)
+    raw = median(copying.raw)
+    header = ("", "work s", "ratio", "best", "all s", "ratio", "start s", "CPU s", "peak MiB")
+    lines: list[tuple[str, ...]] = [
+        (f"raw: {copying.pipe}, COPY binary", f"{raw:.2f}", "1.00", "1.00", f"{raw:.2f}", "1.00", "", "", "")
+    ]
+    lines += [_step_line(step) for step in copying.steps]
+    return (
+        f"\nPostgreSQL to PostgreSQL, {copying.rows:,} rows of 8 columns ({copying.table_bytes / 2**20:.0f} MiB), into a "
+        f"table with a primary key; medians of {rounds} rounds\n"
+        + _aligned(header, lines)
+        + "\nwork: from connecting to the result. all: the process from start to end. ratio: the median of the rounds' own "
+        "ratios to the raw pipe.\nbest: the smallest of them. start: Python and imports, without Prefect. "
+        "CPU, peak: of the Syncline process, without the server."
+    )
+
+
+def _step_line(step: Step) -> tuple[str, ...]:
+    spent = step.spent
+    return (
+        f"Syncline: {step.name}",
+        f"{median(s.work for s in spent):.2f}",
+        f"{step.ratio(lambda s: s.work):.2f}",
+        f"{step.ratio(lambda s: s.work, min):.2f}",
+        f"{median(s.seconds for s in spent):.2f}",
+        f"{step.ratio(lambda s: s.seconds):.2f}",
+        f"{median(s.started for s in spent):.2f}",
+        f"{median(s.cpu for s in spent):.2f}",
+        f"{max(s.mebibytes for s in spent):.0f}",
+    )
+
+
+def _large_lines(large: Copying) -> str:
+    lines = [
+        (
+            f"Syncline: {s.name}",
+            f"{s.spent[0].work:.2f}",
+            f"{s.ratio(lambda c: c.work):.2f}",
+            f"{s.spent[0].mebibytes:.0f}",
+        )
+        for s in large.steps
+    ]
+    title = f"\nThe same with {large.rows:,} rows ({large.table_bytes / 2**20:.0f} MiB), one round, raw {large.raw[0]:.2f} s\n"
+    return title + _aligned(("", "work s", "ratio", "peak MiB"), lines)
+
+
+def _prefect_lines(prefect: Prefect | None) -> str:
+    if prefect is None:
+        return "\nThrough Prefect: not measured."
+    runs: list[tuple[str, tuple[Any, ...]]] = [
+        ("directly", prefect.direct),
+        ("through Prefect, new PREFECT_HOME", (prefect.first,)),
+        ("through Prefect, later runs", prefect.later),
+    ]
+    columns: list[Callable[[Any], float]] = [lambda s: s.started, lambda s: s.work, lambda s: s.seconds]
+    lines = [
+        (name, *(f"{median(of(s) for s in spent):.2f}" for of in columns), f"{max(s.mebibytes for s in spent):.0f}")
+        for name, spent in runs
+    ]
+    return "\nWhat Prefect adds to a run without changes (ephemeral server, in the same process group)\n" + _aligned(
+        ("", "start s", "work s", "all s", "peak MiB"), lines
+    )
+
+
+def _diff_lines(diffing: Diffing) -> str:
+    copy, diff = median(diffing.copy), median(diffing.diff)
+    lines = [
+        ("copying the memory of both sides", f"{copy:.3f}", "1.0", ""),
+        (
+            "Syncline: diff, by windows, one thread",
+            f"{diff:.3f}",
+            f"{diffing.ratio:.1f}",
+            f"{diffing.rows / diff / 1e6:.1f}",
+        ),
+    ]
+    return (
+        f"\nDiff in memory: two sorted tables of {diffing.rows:,} rows of 8 columns ({diffing.table_bytes / 2**20:.0f} MiB each, "
+        f"nothing shared), {diffing.changed:,} rows differ\n" + _aligned(("", "s", "ratio", "Mrow/s"), lines)
+    )
+
+
+def _aligned(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in (header, *lines)) for i in range(len(header))]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (header, *lines)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
