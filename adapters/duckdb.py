@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,7 @@ from transforms.vocabulary import (
     SynclineError,
     TableName,
     TableShape,
+    TransientError,
 )
 
 NUMBERS_AT_ONCE: Final = 10_000_000  # taken from a sequence in a third of a second
@@ -75,16 +76,17 @@ class DuckdbAdapter:
             return _set_up(self._root.cursor())
 
     @contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        session = Session(self._cursor(write=write), str(self._path))
+    def _session(self, *, write: bool = False, table: TableName | None = None) -> Iterator[Session]:
+        where = f"{table} in {self._path}" if table else str(self._path)
+        session = Session(self._cursor(write=write), where)
         try:
             yield session
         finally:
             session.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        with self._session(write=True) as session:
+    def _transaction(self, table: TableName | None = None) -> Iterator[Session]:
+        with self._session(write=True, table=table) as session:
             session.execute("BEGIN TRANSACTION")
             try:
                 yield session
@@ -147,9 +149,10 @@ class DuckdbAdapter:
         return self._apply(changes, shape, marker, straight=False)
 
     def _apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, straight: bool) -> Applied:
-        with self._transaction() as session:
+        if marker is not None:
+            self._make_marker_table()
+        with self._transaction(changes.table) as session:
             if marker is not None:
-                session.execute(create_statement(marker_table(), DIALECT, if_not_exists=True))
                 if session.rows(text_of(is_marked(marker))):
                     return Applied(already=True)
                 session.execute(text_of(mark(marker)))
@@ -157,6 +160,12 @@ class DuckdbAdapter:
             if straight:
                 return Applied(inserted=window.load())
             return apply_staged(window, window.staging(), changes, shape)
+
+    def _make_marker_table(self) -> None:
+        with self._session(write=True) as session:
+            if MARKER not in shapes.tables(session, None):
+                with suppress(TransientError):  # another thread made it at the same time
+                    session.execute(create_statement(marker_table(), DIALECT, if_not_exists=True))
 
     def advance_identity(self, table: TableName, column: str) -> None:
         with self._session() as session:
@@ -283,11 +292,10 @@ class Window:
         incoming = table(TableName("syncline_rows"), [each.name for each in self.columns])
         values = [cast.cast(incoming.c[cast.name]) for cast in map(written, self.columns)]
         self.session.register("syncline_rows", self.changes.inserts)
-        try:
-            rows = text_of(sa.select(*values))
-            return self.session.execute(f"INSERT INTO {_name(self.changes.table)} ({names}) {rows}")
-        finally:
-            self.session.unregister("syncline_rows")
+        rows = text_of(sa.select(*values))
+        loaded = self.session.execute(f"INSERT INTO {_name(self.changes.table)} ({names}) {rows}")
+        self.session.unregister("syncline_rows")
+        return loaded
 
     def stage(self, op: Op, rows: pa.Table) -> None:
         self.session.register("syncline_rows", rows)

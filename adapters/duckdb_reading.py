@@ -167,13 +167,13 @@ def translated(error: BaseException, where: str) -> SynclineError:
         )
     if "still referenced by a foreign key" in text:
         return DataError(
-            f"DuckDB refused to change a row that others refer to: {text.split(' If this')[0]} The window was rolled "
+            f"{where}: DuckDB refused to change a row that others refer to: {text.split(' If this')[0]} The window was rolled "
             f"back. Fix: DuckDB also counts rows that the same transaction deletes or rewrites; delete the referring "
             f"rows in an earlier run, or drop the foreign key while loading."
         )
     if isinstance(error, duckdb.ConstraintException | duckdb.ConversionException):
         return DataError(
-            f"DuckDB refused a row: {text}. The window was rolled back. Fix: correct the mapping or the data."
+            f"{where}: DuckDB refused a row: {text}. The window was rolled back. Fix: correct the mapping or the data."
         )
     if isinstance(error, duckdb.TransactionException) or "onflict" in text:
         return TransientError(f"{where}: another transaction wrote the same rows: {text}")

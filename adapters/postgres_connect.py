@@ -28,9 +28,10 @@ DRIVER_ERRORS: Final = (adbc_driver_manager.Error, pa.ArrowException, OSError)  
 
 _LOST: Final = re.compile(
     r"no connection to the server|server closed the connection|connection (?:is|was|has been) (?:closed|lost)"
-    r"|terminating connection|conflict with recovery|could not receive data|could not send data|SSL SYSCALL|connection not open",
+    r"|terminating connection|conflict with recovery|could not (?:receive|send) data|SSL SYSCALL|connection not open",
     re.IGNORECASE,
 )
+_NAN: Final = re.compile(r"cannot convert NaN to bigint|'NaN' is not a valid decimal")
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
 _PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
 _UNFIT: Final = ("22", "23")
@@ -118,23 +119,19 @@ class Connections:
     def _open_reader(self) -> Any:
         try:
             connection = adbc.connect(self._dsn, autocommit=True)
+            run(connection, self._session())
         except adbc_driver_manager.Error as error:
             raise self._unreachable(error) from error
-        run(connection, self._session())
         self._reached = True
         return connection
 
     def _unreachable(self, error: Exception) -> SynclineError:
         reason = scrubbed(getattr(error, "orig", None) or error, self._secret_url)
-        reason = reason.removesuffix("(Background on this error at: https://sqlalche.me/e/20/e3q8)").strip()
         if self._reached:
             return TransientError(f"The server of {self.url} cannot be reached any more: {reason}")
-        refused = "password authentication failed" in reason or "no password supplied" in reason
-        fix = (
-            "correct the user name or password in the URL"
-            if refused
-            else ("check host, port, database and user in the URL, and that the server runs and lets this machine in")
-        )
+        fix = "check host, port, database and user in the URL, and that the server runs and lets this machine in"
+        if "password authentication failed" in reason or "no password supplied" in reason:
+            fix = "correct the user name or password in the URL"
         return ConnectionFailed(f"Cannot connect to {self.url}: {reason}. Fix: {fix}.")
 
     @contextmanager
@@ -152,8 +149,12 @@ class Connections:
         text = scrubbed(str(cause).split("\n\nQuery was:")[0], self._secret_url)
         found = _SQLSTATE.search(str(cause))
         state = getattr(cause, "sqlstate", None) or (found.group(1) if found else None) or ""
-        if state.startswith(_PASSING) or _LOST.search(text):
+        if state.startswith(_PASSING) or (not state and _LOST.search(text)):
             return TransientError(f"{where} on {self.url}: {text}")
+        if _NAN.search(text):
+            return DataError(
+                f"{where}: a numeric column holds NaN, which it did not when it was described. Fix: run again."
+            )
         if "invalid byte sequence" in text and not state:  # found by the server while it sends rows
             return DataError(f"{where}: {text}. Fix: correct these texts, or leave the rows out with `where`.")
         if state.startswith(_UNFIT):

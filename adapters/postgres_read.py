@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from adapters.postgres_arrow import ROWS, arrived
 from adapters.postgres_connect import Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Named, Travel
-from adapters.sql import Operand, column, dialect_of, ordering, rendered, select
+from adapters.sql import Operand, column, dialect_of, ordering, quoted, rendered, select
 from transforms.vocabulary import ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError, TableShape
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -107,9 +107,10 @@ class PostgresSnapshot:
         ranges: Sequence[ColumnRange] = (),
     ) -> Iterator[pa.RecordBatch]:
         travels = [self._travel(relation, name) for name in columns]
+        # Labels, because ORDER BY takes an output column of the key's name before the key itself.
         statement = select(
             relation,
-            [each.read() for each in travels],
+            [each.read().label(quoted(f"syncline:{i}")) for i, each in enumerate(travels)],
             key=[self._travel(relation, name).operand(self._zone) for name in key],
             within=within,
             ranges=self._range_operands(relation, ranges),

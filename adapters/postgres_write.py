@@ -162,9 +162,15 @@ class Window:
         try:
             with self._connection.transaction():
                 done = self._run(op)
-        except errors.UniqueViolation:
+        except errors.UniqueViolation as error:
             if op != "update":
                 raise
+            if self._is_referred_to():
+                raise DataError(
+                    f"Table {self._changes.table}: {error.diag.message_primary} ({error.diag.message_detail}). Rows that "
+                    "trade unique values cannot be replaced, because foreign keys refer to the table. "
+                    "Fix: make that constraint DEFERRABLE, or correct the rows."
+                ) from error
             done = self._replace()
         if done > planned - len(left):
             raise DataError(
@@ -194,18 +200,16 @@ class Window:
     def _count(self, statement: str) -> int:
         return self._connection.execute(statement).rowcount
 
+    def _is_referred_to(self) -> bool:
+        query = "SELECT 1 FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass"
+        return self._connection.execute(query, [spelled_name(self._changes.table)]).fetchone() is not None
+
     def _replace(self) -> int:
         """Update rows that trade unique values: take them out and put them back changed, all columns kept.
 
         PostgreSQL checks a unique index row by row, so that a swap fails in one UPDATE.
         """
         staging, target = self._staging, self._changes.table
-        referred = "SELECT 1 FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass"
-        if self._connection.execute(referred, [spelled_name(target)]).fetchone():
-            raise DataError(
-                f"Table {target}: updates collide in a unique index, and rows that trade unique values cannot be "
-                "replaced because other rows refer to this table. Fix: make the unique constraint DEFERRABLE."
-            )
         columns = self._connection.execute(
             "SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 "
             "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",

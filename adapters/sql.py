@@ -329,7 +329,7 @@ def reflect_keys(
 # Masking
 
 _SECRET = re.compile(r"((?:password|passwd|pwd|sslpassword|secret|token)\s*=\s*)('[^']*'|[^\s&;'\"]+)", re.IGNORECASE)
-_USERINFO = re.compile(r"(://[^\s:/@]*):[^\s@]*@")
+_USERINFO = re.compile(r"(://[^\s:/@]*):\S*@")  # up to the last @: a password may hold one that is not quoted
 
 
 def masked(url: str) -> str:

@@ -37,13 +37,14 @@ from transforms.vocabulary import (
     KeyValue,
     Relation,
     SpecError,
+    SynclineError,
     TableName,
     TableShape,
 )
 
 DIALECT: Final = dialect_of("sqlite")
 BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
-_TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "uuid", "json", "number")
+TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "uuid", "json", "number")
 
 
 class SqliteSnapshot:
@@ -58,6 +59,7 @@ class SqliteSnapshot:
         self._lock = threading.RLock()
         self._shapes: dict[Relation, TableShape] = {}
         self._styles: dict[tuple[TableName, str], Style | None] = {}
+        self._binary: dict[tuple[TableName, str], bool] = {}
 
     def estimate(self, relation: Relation) -> int:
         """From the range of rowids, and never more than the file can hold; counted where there is no such range."""
@@ -157,11 +159,18 @@ class SqliteSnapshot:
         def known(value: Any) -> Any:
             return as_travel(value, column.type, self._zone)
 
-        if style is None:
+        if style is None or relation.table is None:
             ordered = sort_sql(native, c)
             return Operand(sa.literal_column(ordered), lambda value: sa.literal(sort_value(native, known(value))))
-        raw = sa.literal_column(f"{c} COLLATE BINARY" if kind_of(native) in _TEXT_KINDS else c)
+        # Spelled out only where needed: an index serves `(a, b) >= (x, y)` only for columns without COLLATE.
+        raw = sa.literal_column(c if self.binary(relation.table, column) else f"{c} COLLATE BINARY")
         return Operand(raw, lambda value: sa.literal(stored_value(native, known(value), style)), column.nullable)
+
+    def binary(self, table: TableName, column: ColumnShape) -> bool:
+        """The column compares its texts by their bytes."""
+        if (table, column.name) not in self._binary:
+            self._binary[table, column.name] = is_binary(self._connection, table, column)
+        return self._binary[table, column.name]
 
     def style(self, table: TableName, column: ColumnShape) -> Style | None:
         """The one way in which a column spells its values, None where it has several or breaks its type."""
@@ -180,6 +189,18 @@ def style_of(connection: Connection, table: TableName, column: ColumnShape) -> S
         if not connection.ask(sql)["n"][0].as_py():
             return style
     return None
+
+
+def is_binary(connection: Connection, table: TableName, column: ColumnShape) -> bool:
+    """The catalog does not tell a column's collation, but a comparison with a value of the column does."""
+    if not pa.types.is_string(column.type) and kind_of(column.native) not in TEXT_KINDS:
+        return True
+    borrowed = f"SELECT {name_sql(column.name)} AS c FROM {name_sql(table.name)} WHERE 0 UNION ALL SELECT 'a'"
+    try:
+        same = connection.rows(f"SELECT c = 'A' OR c = 'a ' AS same FROM ({borrowed})")
+    except SynclineError:  # a collation that another program brings along
+        return False
+    return not same[0]["same"]
 
 
 def batches(
@@ -201,7 +222,7 @@ def batches(
     samples = [sample_sql(each.native) for each in columns] + (["''"] if reasons else [])
     sql = f"SELECT {', '.join(samples)} UNION ALL SELECT * FROM ({sql} LIMIT -1)"
     with alone:
-        cursor, reader = connection.stream(sql, parameters, size + 1)
+        cursor, reader = connection.stream(sql, parameters, size)
     first = True
     try:
         while True:

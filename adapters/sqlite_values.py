@@ -77,7 +77,11 @@ def _days(texts: Texts) -> pa.Array:
     try:
         return texts.cast(pa.date32())
     except pa.ArrowInvalid:
-        return texts.cast(_MICROSECONDS).cast(pa.date32())  # midnight is a date; any other time is an error
+        moments = texts.cast(_MICROSECONDS)
+        days = moments.cast(pa.date32())
+        if not days.cast(_MICROSECONDS).equals(moments):
+            raise pa.ArrowInvalid("midnight is a date; any other time is none") from None
+        return days
 
 
 def _date(texts: Texts, travel: pa.DataType) -> pa.Array:

@@ -107,15 +107,15 @@ def check(spec: Path, as_json: bool) -> int:
 
         rows = [
             (
-                name,
-                t["source"],
-                t["target"],
-                ", ".join(t["key"]),
-                t["columns"],
-                "yes" if t["created"] else "no",
-                t["path"],
+                t.name,
+                t.source,
+                t.shape.name,
+                ", ".join(t.key),
+                len(t.images),
+                "yes" if t.ddl else "no",
+                tables[t.name]["path"],
             )
-            for name, t in tables.items()
+            for t in bound.tables
         ]
         show_rows(
             f"{session.spec.name}: fits both schemas, in load order",

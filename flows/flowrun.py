@@ -101,9 +101,8 @@ def staged(spec: Spec) -> Iterator[tuple[Execute[Any, Any], Meter]]:
     handed = _handed.get()
     meter = RunMeter(handed.meter if handed else None)
     runner = runner_of(spec.defaults.runner, workers_of(spec))
-    elsewhere = meter if spec.defaults.runner.kind == "dask" else None
     with tags("syncline", spec.name), progress_shown(spec.name, _flow_run_id(), meter), runner as started:
-        yield executed_by(started, elsewhere), meter
+        yield executed_by(started, meter), meter
 
 
 def ended(work: Callable[[], State[Any]]) -> State[Any]:

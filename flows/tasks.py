@@ -5,7 +5,10 @@ What is submitted and what comes back are frozen descriptors: no rows, no connec
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from prefect import Task, task
@@ -19,8 +22,8 @@ from prefect.tasks import exponential_backoff
 from flows.applying import ApplyWork, Done, apply_windows
 from flows.planning import Planned, PlanWork, plan_windows
 from flows.runbook import Execute
-from flows.session import Meter
-from flows.spec import Runner
+from flows.session import Job, Meter, connect, shared
+from flows.spec import Runner, load_spec
 from transforms.vocabulary import SpecError, SynclineError, TransientError
 
 Work = PlanWork | ApplyWork
@@ -47,6 +50,38 @@ def work_name() -> str:
     return f"{phase}/{work.table}/" + (f"window-{first}" if first == last else f"windows-{first}..{last}")
 
 
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def _joined(job: Job, *, reading: bool) -> Iterator[None]:
+    """On a worker: a session of its own that joins the run's snapshots, for as long as the task lasts.
+
+    A task that lasts seconds can pay for its connections, and nothing stale stays behind on a cluster that lives on.
+    One task at a time in a process: the run's name finds its session there.
+    """
+    with _one_at_a_time, ExitStack() as stack:
+        session = stack.enter_context(connect(load_spec(Path(job.spec))))
+        if reading:
+            source = stack.enter_context(session.source.snapshot(job.source_token))
+            target = stack.enter_context(session.target.snapshot(job.target_token))
+            session.snapshots = (source, target)
+        stack.enter_context(shared(job.run_id, session))
+        yield
+
+
+def plan_elsewhere(work: PlanWork) -> tuple[Planned, ...]:
+    """Plan windows on a worker."""
+    with _joined(work.job, reading=True):
+        return plan_windows(work)
+
+
+def apply_elsewhere(work: ApplyWork) -> tuple[Done, ...]:
+    """Apply windows on a worker."""
+    with _joined(work.job, reading=False):
+        return apply_windows(work)
+
+
 def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Task[Any, Any]:
     def windows(work: Work) -> Any:
         return function(work)
@@ -66,9 +101,10 @@ def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Tas
     return made
 
 
-plan_task = _as_task(plan_windows, "plan windows", "Read both sides, map, diff, and write the changes down.")
-apply_task = _as_task(apply_windows, "apply windows", "Write planned changes, a transaction a window.")
-TASKS: Final[dict[Any, Task[Any, Any]]] = {plan_windows: plan_task, apply_windows: apply_task}
+_PLAN = ("plan windows", "Read both sides, map, diff, and write the changes down.")
+_APPLY = ("apply windows", "Write planned changes, a transaction a window.")
+HERE: Final = {plan_windows: _as_task(plan_windows, *_PLAN), apply_windows: _as_task(apply_windows, *_APPLY)}
+ELSEWHERE: Final = {plan_windows: _as_task(plan_elsewhere, *_PLAN), apply_windows: _as_task(apply_elsewhere, *_APPLY)}
 
 
 def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:
@@ -79,23 +115,25 @@ def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise SpecError(
-            "defaults.runner is dask, which is not installed. Fix: install syncline[dask], or use threads."
+            f"defaults.runner is dask, which cannot be imported ({error}). Fix: install syncline[dask], or use threads."
         ) from error
     if settings.address:
         return DaskTaskRunner(address=settings.address)
-    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
     return DaskTaskRunner(cluster_kwargs=local)
 
 
-def executed_by(runner: TaskRunner[Any], meter: Meter | None = None) -> Execute[Any, Any]:
+def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute[Any, Any]:
     """Run works as tasks of a started runner.
 
     Every task is waited for, also where another one failed; then the first failure is raised, as the cause of
-    WindowsFailed. `meter` is told of results where tasks cannot tell it themselves, in other processes.
+    WindowsFailed. The meter is told of results where tasks cannot tell it themselves, in other processes.
     """
+    elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
+    tasks: dict[Any, Task[Any, Any]] = dict(ELSEWHERE if elsewhere else HERE)
 
     def execute(function: Callable[[Any], Any], works: Sequence[Any]) -> Iterator[Any]:
-        futures = [(work, runner.submit(TASKS[function], {"work": work})) for work in works]
+        futures = [(work, runner.submit(tasks[function], {"work": work})) for work in works]
         results, failures = [], []
         for work, future in futures:
             try:
@@ -103,7 +141,7 @@ def executed_by(runner: TaskRunner[Any], meter: Meter | None = None) -> Execute[
             except Exception as error:
                 failures.append((work, error))
                 continue
-            if meter is not None:
+            if elsewhere:
                 _tell(meter, results[-1])
         if failures:
             raise _failure(works, failures) from failures[0][1]

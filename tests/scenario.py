@@ -224,7 +224,7 @@ def reasons(outcome: Outcome, table: str) -> dict[str, int]:
 def quarantine(scenario: Scenario) -> list[tuple[str, Any, str]]:
     """Table, key and reason of what is in quarantine now."""
     rows, _ = runs.quarantined(scenario.spec, (), 1000)
-    return sorted((row["table_name"], json.loads(row["key"]), row["reason"]) for row in rows)
+    return sorted(((row["table_name"], json.loads(row["key"]), row["reason"]) for row in rows), key=str)
 
 
 def with_target(scenario: Scenario, side: Side) -> Scenario:

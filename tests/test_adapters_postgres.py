@@ -12,7 +12,9 @@ import pyarrow as pa
 import pytest
 
 from adapters.postgres import PostgresAdapter
+from adapters.postgres_read import spelled
 from adapters.protocol import Adapter, Snapshot
+from adapters.sql import select
 from transforms.vocabulary import (
     DATE_INFINITY,
     TIMESTAMP_INFINITY,
@@ -360,6 +362,23 @@ def test_windows_hold_every_row_once_whatever_the_key(db: psycopg.Connection, ad
         assert len(found) == 500
         assert sorted(map(repr, found)) == sorted(map(repr, whole))
         assert whole == sorted(whole, key=lambda row: [(each is not None, each) for each in row])
+
+
+def test_an_index_serves_the_windows_of_its_key(db: psycopg.Connection, adapter: PostgresAdapter) -> None:
+    db.execute('CREATE TABLE t (u uuid, n numeric(30,2) NOT NULL, x text COLLATE "C", PRIMARY KEY (u, n, x))')
+    db.execute("INSERT INTO t SELECT gen_random_uuid(), i, i FROM generate_series(1, 2000) i; ANALYZE t")
+    db.execute("SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off")  # the table is small
+    relation = Relation(TableName("t"))
+    with adapter.snapshot() as snapshot:
+        for key in [("u", "n", "x"), ("u", "n"), ("u",)]:
+            assert key in shape_of(adapter, "t").ordered
+            cuts = snapshot.split(relation, key, 500)
+            rows = list(snapshot.scan(relation, key, key=key, within=KeyRange(cuts[0], cuts[1], nulls=False)))
+            assert sum(batch.num_rows for batch in rows) == 500
+            operands = [snapshot._travel(relation, name).operand() for name in key]
+            query = spelled(select(relation, [operands[0].expression], key=operands, within=KeyRange(cuts[0], cuts[1])))
+            plan = "\n".join(line for (line,) in db.execute(f"EXPLAIN {query}"))
+            assert "Index Cond" in plan and "Sort" not in plan
 
 
 def test_windows_by_an_ordered_key_have_as_many_rows_as_asked(db: psycopg.Connection, adapter: PostgresAdapter) -> None:

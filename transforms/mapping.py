@@ -8,7 +8,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -214,6 +213,8 @@ def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: Fa
 
 
 def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
+    import pandas as pd  # half a second that only `python:` columns need
+
     frame = rows.select(list(function.columns)).to_pandas(types_mapper=pd.ArrowDtype)
     try:
         answer = function.call(frame)

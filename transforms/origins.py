@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import pyarrow as pa
 
 from transforms.casts import Cast
 from transforms.vocabulary import ColumnShape, Key
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second that only `python:` columns need
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,523 @@
+"""What only SQLite does: any value in any column, affinities, collations, and one file for all who write."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from adapters import sqlite_files
+from adapters.sqlite import SqliteAdapter
+from adapters.sqlite_types import kind_of, travel_of
+from transforms.vocabulary import (
+    INVALID,
+    AccountingError,
+    Applied,
+    ChangeSet,
+    ColumnShape,
+    ConnectionFailed,
+    DataError,
+    KeyRange,
+    Relation,
+    SpecError,
+    SynclineError,
+    TableName,
+    TableShape,
+    TransientError,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "legacy.db"
+
+
+@pytest.fixture
+def adapter(path: Path) -> Iterator[SqliteAdapter]:
+    opened = SqliteAdapter(f"sqlite:///{path}", create=True)
+    yield opened
+    opened.close()
+
+
+def run(path: Path, *statements: str, values: list[tuple[Any, ...]] | None = None) -> None:
+    """Run statements; the last one for each of `values`."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements[: -1 if values else None]:
+            connection.execute(statement)
+        if values:
+            connection.executemany(statements[-1], values)
+
+
+def shape_of(adapter: SqliteAdapter, name: str) -> TableShape:
+    shape = adapter.describe(TableName(name))
+    assert shape is not None
+    return shape
+
+
+def read(adapter: SqliteAdapter, name: str, key: tuple[str, ...] = (), **more: Any) -> list[dict[str, Any]]:
+    shape = shape_of(adapter, name)
+    with adapter.snapshot() as snapshot:
+        batches = list(snapshot.scan(Relation(shape.name), shape.names, key=key, **more))
+        for batch in batches:
+            assert batch.select(shape.names).schema == shape.schema()
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def change(shape: TableShape, key: tuple[str, ...] = ("id",), **parts: pa.Table) -> ChangeSet:
+    none = shape.schema().empty_table()
+    return ChangeSet(
+        shape.name, key, shape.names, *(parts.get(each, none) for each in ("inserts", "before", "after", "deletes"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "travel", "meaning"),
+    [
+        ("INT", pa.int64(), "plain"),
+        ("UNSIGNED BIG INT", pa.int64(), "plain"),
+        ("tinyint(1)", pa.int64(), "plain"),
+        ("BOOLEAN", pa.bool_(), "plain"),
+        ("double precision", pa.float64(), "plain"),
+        ("FLOAT", pa.float64(), "plain"),
+        ("DATE", pa.date32(), "plain"),
+        ("DATETIME", pa.timestamp("us"), "plain"),
+        ("TIMESTAMP", pa.timestamp("us"), "plain"),
+        ("TIMESTAMP WITH TIME ZONE", pa.timestamp("us", "UTC"), "plain"),
+        ("TIME", pa.time64("us"), "plain"),
+        ("DECIMAL(9, 2)", pa.decimal128(9, 2), "plain"),
+        ("NUMERIC(7)", pa.decimal128(7, 0), "plain"),
+        ("NUMERIC", pa.string(), "decimal"),
+        ("DECIMAL_TEXT(20, 4)", pa.decimal128(20, 4), "plain"),
+        ("decimal(60,4)", pa.decimal256(60, 4), "plain"),
+        ("NVARCHAR(100)", pa.string(), "plain"),
+        ("CHARACTER(20)", pa.string(), "plain"),
+        ("INTERVAL", pa.string(), "plain"),
+        ("BLOB", pa.binary(), "plain"),
+        ("UUID", pa.string(), "uuid"),
+        ("JSON", pa.string(), "json"),
+        ("", pa.string(), "plain"),
+        ("GEOMETRY", pa.string(), "plain"),
+    ],
+)
+def test_the_declared_type_decides_how_a_column_travels(declared: str, travel: pa.DataType, meaning: str) -> None:
+    assert travel_of(declared) == (travel, meaning)
+
+
+def test_the_length_of_a_text_is_not_promised(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (a VARCHAR(3))", "INSERT INTO t VALUES ('longer')")
+    assert shape_of(adapter, "t").columns[0].length is None
+    assert read(adapter, "t") == [{"a": "longer"}]
+
+
+OFFENDERS: list[tuple[str, Any, str]] = [
+    ("INTEGER", "abc", "column x: text 'abc' is not an integer"),
+    ("INTEGER", 1.5, "column x: real 1.5 is not an integer"),
+    ("INTEGER", b"\x00\x01", "column x: a blob of 2 bytes is not an integer"),
+    ("BOOLEAN", 2, "column x: integer 2 is not a boolean (0 or 1)"),
+    ("BOOLEAN", -1, "column x: integer -1 is not a boolean (0 or 1)"),
+    ("BOOLEAN", "true", "column x: text 'true' is not a boolean (0 or 1)"),
+    ("REAL", "n/a", "column x: text 'n/a' is not a number that a float can hold"),
+    ("TEXT", b"\xff", "column x: a blob of 1 bytes is not text"),
+    ("", 5, "column x: integer 5 is not text"),
+    ("BLOB", "text", "column x: text 'text' is not a blob"),
+    ("DATE", "2024-02-30", "column x: text '2024-02-30' is not a date (YYYY-MM-DD)"),
+    ("DATE", "0000-00-00", "column x: text '0000-00-00' is not a date (YYYY-MM-DD)"),
+    ("DATE", 20240101, "column x: integer 20240101 is not a date (YYYY-MM-DD)"),
+    ("DATE", "2024-01-01 10:00:00", "column x: text '2024-01-01 10:00:00' is not a date (YYYY-MM-DD)"),
+    ("DATETIME", "yesterday", "column x: text 'yesterday' is not a timestamp"),
+    ("DATETIME", "2024-01-01T00:00:00Z", "column x: text '2024-01-01T00:00:00Z' is not a timestamp"),
+    ("DATETIME", "2024-01-01 00:00:00.1234567", "column x: text '2024-01-01 00:00:00.1234567' is not a timestamp"),
+    ("DATETIME", 1700000000, "column x: integer 1700000000 is not a timestamp"),
+    ("TIMESTAMPTZ", "2024-01-01 00:00:00", "column x: text '2024-01-01 00:00:00' is not a timestamp with its offset"),
+    ("TIME", "25:00:00", "column x: text '25:00:00' is not a time of day"),
+    ("TIME", "-01:00:00", "column x: text '-01:00:00' is not a time of day"),
+    ("DECIMAL(5,2)", 1.239, "column x: text '1.239' is not a decimal128(5, 2)"),
+    ("DECIMAL(5,2)", 1000, "column x: text '1000' is not a decimal128(5, 2)"),
+    ("DECIMAL(5,2)", "ten", "column x: text 'ten' is not a decimal128(5, 2)"),
+    ("DECIMAL(5,2)", float("inf"), "column x: text 'Inf' is not a decimal128(5, 2)"),
+    ("NUMERIC", "ten", "column x: text 'ten' is not a number"),
+    ("UUID", "no-uuid", "column x: text 'no-uuid' is not a UUID"),
+    ("JSON", "{", "column x: text '{' is not JSON"),
+]
+
+
+@pytest.mark.parametrize(("declared", "value", "reason"), OFFENDERS, ids=[f"{a}-{b!r}" for a, b, _ in OFFENDERS])
+def test_a_value_that_breaks_its_type_makes_its_row_invalid_and_no_other(
+    adapter: SqliteAdapter, path: Path, declared: str, value: Any, reason: str
+) -> None:
+    run(
+        path,
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, x {declared}, y TEXT)",
+        "INSERT INTO t VALUES (?, ?, ?)",
+        values=[(1, None, "a"), (2, value, "b"), (3, None, "c")],
+    )
+    rows = read(adapter, "t", ("id",))
+    assert [row["x"] for row in rows] == [None, None, None]
+    assert [row["y"] for row in rows] == ["a", "b", "c"]
+    assert [row[INVALID] is None for row in rows] == [True, False, True]
+    assert rows[1][INVALID].startswith(reason)
+
+
+def test_valid_rows_carry_no_column_of_reasons(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (x INTEGER)", "INSERT INTO t VALUES (1), (NULL)")
+    assert read(adapter, "t") == [{"x": 1}, {"x": None}]
+
+
+def test_text_that_is_not_utf_8_is_reported_and_never_replaced(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (x TEXT)", "INSERT INTO t VALUES ('good'), (CAST(X'61FF62' AS TEXT)), ('ä')")
+    rows = read(adapter, "t")
+    assert [row["x"] for row in rows] == ["good", None, "ä"]
+    assert rows[1][INVALID] == "column x: text 'a\\xffb' is not valid UTF-8"
+    run(path, "CREATE TABLE n (x INTEGER)", "INSERT INTO n VALUES (CAST(X'61FF' AS TEXT))")
+    assert read(adapter, "n")[0][INVALID] == "column x: text 'a\\xff' is not an integer"
+
+
+def test_the_first_rows_do_not_decide_the_types(adapter: SqliteAdapter, path: Path) -> None:
+    count = 70_000
+    rows = [(i, None, None, None, None) for i in range(count)] + [(count, "t", 1.5, b"b", 7)]
+    run(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b REAL, c BLOB, d INTEGER)",
+        "INSERT INTO t VALUES (?, ?, ?, ?, ?)",
+        values=rows,
+    )
+    found = read(adapter, "t", ("id",))
+    assert len(found) == count + 1
+    assert found[-1] == {"id": count, "a": "t", "b": 1.5, "c": b"b", "d": 7}
+
+
+def test_many_offenders_are_found_one_by_one(adapter: SqliteAdapter, path: Path) -> None:
+    values = [(f"2024-01-{i % 40 + 1:02}",) for i in range(4000)]
+    run(path, "CREATE TABLE t (d DATE)", "INSERT INTO t VALUES (?)", values=values)
+    rows = read(adapter, "t")
+    assert sum(row[INVALID] is not None for row in rows) == 4000 * 9 // 40
+    assert all((row["d"] is None) == (row[INVALID] is not None) for row in rows)
+
+
+def test_floating_point_storage_gives_the_decimal_that_was_meant(adapter: SqliteAdapter, path: Path) -> None:
+    numbers = ["1.1", "0.07", "-123456789.01", "100", "9999999999999.99", "0.1"]
+    run(
+        path,
+        "CREATE TABLE t (x DECIMAL(15,2), y NUMERIC)",
+        "INSERT INTO t VALUES (?, ?)",
+        values=[(n, n) for n in numbers],
+    )
+    rows = read(adapter, "t")
+    assert [row["x"] for row in rows] == [Decimal(n).quantize(Decimal("0.01")) for n in numbers]
+    assert [Decimal(row["y"]) for row in rows] == [Decimal(n) for n in numbers]
+    assert INVALID not in rows[0]
+
+
+@pytest.mark.parametrize("declared", ["DECIMAL(20,4)", "NUMERIC", "JSON"])
+def test_a_number_that_sqlite_would_round_is_refused(adapter: SqliteAdapter, path: Path, declared: str) -> None:
+    run(path, f"CREATE TABLE t (id INTEGER PRIMARY KEY, x {declared})")
+    shape = shape_of(adapter, "t")
+    travel = shape.columns[1].type
+    exact, lost = ("123456789.1234", "1234567890123.4567")
+
+    def rows(text: str) -> pa.Table:
+        return pa.table([pa.array([1]), pa.array([text]).cast(travel)], schema=shape.schema())
+
+    for empty in (True, False):
+        with pytest.raises(DataError, match=r"1234567890123\.4567"):
+            adapter.apply(change(shape, inserts=rows(lost)), shape, None, empty=empty)
+    assert adapter.apply(change(shape, inserts=rows(exact)), shape, None) == Applied(inserted=1)
+    assert [str(row["x"]) for row in read(adapter, "t")] == [exact]
+
+
+def test_whole_decimals_of_eighteen_digits_stay_exact(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, x DECIMAL(20,2))")
+    shape = shape_of(adapter, "t")
+    rows = pa.Table.from_pylist([{"id": 1, "x": Decimal("123456789012345678.00")}], shape.schema())
+    adapter.apply(change(shape, inserts=rows), shape, None)
+    assert read(adapter, "t") == rows.to_pylist()
+
+
+SPELLINGS = {
+    "blank": ["2024-01-01 10:00:00", "2024-01-01 10:00:00.500000", "2024-01-02 00:00:00"],
+    "always six digits": ["2024-01-01 10:00:00.000000", "2024-01-01 10:00:00.500000", "2024-01-02 00:00:00.000000"],
+    "T": ["2024-01-01T10:00:00", "2024-01-01T10:00:00.500000", "2024-01-02T00:00:00"],
+    "milliseconds": ["2024-01-01T10:00:00.000", "2024-01-01T10:00:00.500", "2024-01-02T00:00:00.000"],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_of_timestamps_is_found_in_the_spelling_of_its_column(
+    adapter: SqliteAdapter, path: Path, spelling: str
+) -> None:
+    texts = SPELLINGS[spelling]
+    run(
+        path,
+        "CREATE TABLE t (at TIMESTAMP PRIMARY KEY, v TEXT)",
+        "INSERT INTO t VALUES (?, 'x')",
+        values=[(t,) for t in texts],
+    )
+    shape = shape_of(adapter, "t")
+    moments = [datetime(2024, 1, 1, 10), datetime(2024, 1, 1, 10, 0, 0, 500000), datetime(2024, 1, 2)]
+    assert ("at",) in shape.ordered
+    assert [row["at"] for row in read(adapter, "t", ("at",))] == moments
+    assert [row["at"] for row in read(adapter, "t", ("at",), within=KeyRange((moments[1],), (moments[2],)))] == [
+        moments[1]
+    ]
+    rows = pa.Table.from_pylist([{"at": each, "v": "x"} for each in moments], shape.schema())
+    after = rows.set_column(1, "v", pa.array(["a", "b", "c"]))
+    assert adapter.apply(change(shape, ("at",), before=rows, after=after), shape, None) == Applied(updated=3)
+    assert adapter.apply(change(shape, ("at",), inserts=after), shape, None).conflicts is None
+    with closing(sqlite3.connect(path)) as connection:
+        assert [text for (text,) in connection.execute("SELECT at FROM t ORDER BY 1")] == texts
+
+
+def test_timestamps_in_mixed_spellings_are_read_in_order_but_not_written_by(adapter: SqliteAdapter, path: Path) -> None:
+    texts = [
+        "2024-01-01T10:00:00",
+        "2024-01-01 11:00:00",
+        "2024-01-01 09:00",
+        "infinity",
+        "2024-01-01T10:30:00.5",
+        "-infinity",
+    ]
+    run(
+        path,
+        "CREATE TABLE t (at TIMESTAMP PRIMARY KEY, id INT)",
+        "INSERT INTO t VALUES (?, ?)",
+        values=list(zip(texts, range(6), strict=True)),
+    )
+    assert [row["id"] for row in read_ids(adapter, "t", ("at",))] == [5, 2, 0, 4, 1, 3]
+    window = KeyRange((datetime(2024, 1, 1, 10),), (datetime(2024, 1, 1, 11),))
+    assert [row["id"] for row in read_ids(adapter, "t", ("at",), window)] == [0, 4]
+    shape = shape_of(adapter, "t")
+    rows = pa.Table.from_pylist([{"at": datetime(2024, 1, 1, 10), "id": 0}], shape.schema())
+    with pytest.raises(DataError, match="in several ways"):
+        adapter.apply(change(shape, ("at",), deletes=rows), shape, None)
+
+
+def read_ids(
+    adapter: SqliteAdapter, name: str, key: tuple[str, ...], within: KeyRange = KeyRange()
+) -> list[dict[str, Any]]:
+    with adapter.snapshot() as snapshot:
+        batches = snapshot.scan(Relation(TableName(name)), ["id"], key=key, within=within)
+        return [row for batch in batches for row in batch.to_pylist()]
+
+
+def test_times_with_offsets_are_read_as_utc(adapter: SqliteAdapter, path: Path) -> None:
+    texts = ["2024-01-01T00:00:00Z", "2024-01-01 00:00:00+05:30", "2024-01-01 00:00:00.5-01:00"]
+    run(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at TIMESTAMPTZ)",
+        "INSERT INTO t VALUES (?, ?)",
+        values=list(enumerate(texts)),
+    )
+    assert [row["at"] for row in read(adapter, "t", ("at",))] == [
+        datetime(2023, 12, 31, 18, 30, tzinfo=UTC),
+        datetime(2024, 1, 1, tzinfo=UTC),
+        datetime(2024, 1, 1, 1, 0, 0, 500000, UTC),
+    ]
+
+
+def test_other_spellings_of_a_value_are_no_conflict(adapter: SqliteAdapter, path: Path) -> None:
+    run(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at TIMESTAMP, d DATE, u UUID, j JSON, n DECIMAL(9,2))",
+        "INSERT INTO t VALUES (1, '2024-01-01T00:00:00.000', '2024-01-01 00:00:00', 'FFFFFFFF-0000-4000-8000-000000000000', '{\"b\": 1, \"a\":2}', '5.50')",
+    )
+    shape = shape_of(adapter, "t")
+    (row,) = read(adapter, "t")
+    assert (row["d"], row["u"]) == (date(2024, 1, 1), "ffffffff-0000-4000-8000-000000000000")
+    rows = pa.Table.from_pylist([{**row, "j": '{"a": 2, "b": 1}'}], shape.schema())
+    after = rows.set_column(5, shape.schema().field("n"), pa.array([Decimal("6.50")], pa.decimal128(9, 2)))
+    assert adapter.apply(change(shape, before=rows, after=after), shape, None) == Applied(updated=1)
+    assert adapter.apply(change(shape, deletes=after), shape, None) == Applied(deleted=1)
+
+
+def test_mixed_classes_in_a_key_are_in_one_window_each(adapter: SqliteAdapter, path: Path) -> None:
+    values: list[Any] = [3, "x", 1, None, 2.5, 2, b"b", -5]
+    run(
+        path,
+        "CREATE TABLE t (k INTEGER, id INT)",
+        "INSERT INTO t VALUES (?, ?)",
+        values=list(zip(values, range(8), strict=True)),
+    )
+    with adapter.snapshot() as snapshot:
+        cuts = snapshot.split(Relation(TableName("t")), ("k",), 2)
+        assert cuts == [(2,)]
+    found = [read_ids(adapter, "t", ("k",), each) for each in (KeyRange(stop=(2,)), KeyRange((2,), nulls=False))]
+    assert sorted(row["id"] for part in found for row in part) == list(range(8))
+    assert [row["id"] for row in found[1]] == [5, 0]
+
+
+def test_a_key_without_case_is_ordered_and_found_by_its_bytes(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (k TEXT COLLATE NOCASE, id INT)", "CREATE INDEX i ON t (k)", "INSERT INTO t VALUES (?, ?)",
+        values=[("b", 1), ("A", 2), ("a", 3), ("B", 4)])  # fmt: skip
+    shape = shape_of(adapter, "t")
+    assert shape.ordered == frozenset()
+    assert [row["k"] for row in read(adapter, "t", ("k",))] == ["A", "B", "a", "b"]
+    rows = pa.Table.from_pylist([{"k": "a", "id": 3}], shape.schema())
+    assert adapter.apply(change(shape, ("k",), deletes=rows), shape, None) == Applied(deleted=1)
+    assert [row["k"] for row in read(adapter, "t", ("k",))] == ["A", "B", "b"]
+
+
+def test_indexes_tell_what_is_unique_and_what_is_ordered(adapter: SqliteAdapter, path: Path) -> None:
+    run(
+        path,
+        "CREATE TABLE t (a TEXT, b INT, c TEXT COLLATE NOCASE, d DECIMAL(30,2), e INT, PRIMARY KEY (a, b)) WITHOUT ROWID",
+        "CREATE UNIQUE INDEX u1 ON t (b, c)",
+        "CREATE UNIQUE INDEX u2 ON t (e) WHERE e > 0",
+        "CREATE INDEX i3 ON t (lower(a))",
+        "CREATE INDEX i4 ON t (d)",
+        "CREATE INDEX i5 ON t (e DESC)",
+        "CREATE INDEX i6 ON t (c COLLATE BINARY)",
+    )
+    shape = shape_of(adapter, "t")
+    assert shape.primary_key == ("a", "b")
+    assert shape.uniques == {frozenset({"a", "b"}), frozenset({"b", "c"})}
+    assert shape.ordered == {("a",), ("a", "b"), ("b",), ("c",)}
+    assert [each.nullable for each in shape.columns] == [False, False, True, True, True]
+
+
+def test_an_ordered_window_uses_its_index(adapter: SqliteAdapter, path: Path) -> None:
+    from adapters.sql import bound, select
+    from adapters.sqlite_reading import DIALECT
+
+    run(
+        path,
+        "CREATE TABLE t (a TEXT NOT NULL, b INT NOT NULL, v TEXT, PRIMARY KEY (a, b))",
+        "INSERT INTO t VALUES ('x', 1, 'v')",
+    )
+    relation = Relation(TableName("t"))
+    with adapter.snapshot() as snapshot:
+        operands = snapshot._operands(relation, ("a", "b"))
+        statement = select(relation, [operands[0].expression], key=operands, within=KeyRange(("a", 1), ("z", 1)))
+        sql, parameters = bound(statement, DIALECT)
+        plan = [row["detail"] for row in snapshot._connection.rows(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert len(plan) == 1
+    assert plan[0].startswith("SEARCH t USING")
+
+
+def test_generated_columns_are_read_and_known_as_generated(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (a INTEGER PRIMARY KEY, b INT GENERATED ALWAYS AS (a * 2), c INT AS (a + 1) STORED, d INT DEFAULT 5)",
+        "INSERT INTO t (a) VALUES (4)")  # fmt: skip
+    shape = shape_of(adapter, "t")
+    assert [(each.identity, each.generated, each.default) for each in shape.columns] == [
+        (True, False, False), (False, True, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    assert read(adapter, "t") == [{"a": 4, "b": 8, "c": 5, "d": 5}]
+
+
+def test_views_are_read_by_the_types_of_their_values(adapter: SqliteAdapter, path: Path) -> None:
+    run(
+        path,
+        "CREATE TABLE t (a INTEGER PRIMARY KEY, d DATE)",
+        "CREATE VIEW v AS SELECT a, d, a * 1.5 AS r, count(*) OVER () AS n, 'x' || a AS s, NULL AS nil FROM t",
+        "INSERT INTO t VALUES (1, '2024-01-01')",
+    )
+    shape = shape_of(adapter, "v")
+    assert [each.type for each in shape.columns] == [
+        pa.int64(), pa.date32(), pa.float64(), pa.int64(), pa.string(), pa.string(),
+    ]  # fmt: skip
+    assert read(adapter, "v") == [{"a": 1, "d": date(2024, 1, 1), "r": 1.5, "n": 1, "s": "x1", "nil": None}]
+    assert adapter.tables() == [TableName("t")]
+
+
+def test_a_held_file_is_transient(adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_files, "BUSY_TIMEOUT_MS", 50)
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    shape = shape_of(adapter, "t")
+    rows = pa.table({"id": [1]})
+    # Through the same library: two copies of SQLite in one process do not see each other's locks.
+    other = sqlite_files.Connection(path, "rw")
+    other.run("BEGIN IMMEDIATE")
+    with pytest.raises(TransientError, match=r"legacy\.db is held"):
+        adapter.apply(change(shape, inserts=rows), shape, None)
+    other.abandon()
+    other.close()
+    assert adapter.apply(change(shape, inserts=rows), shape, None) == Applied(inserted=1)
+
+
+def test_a_full_disk_is_told_as_such_and_nothing_is_kept(
+    adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
+    shape = shape_of(adapter, "t")
+    rows = pa.table({"id": list(range(1000)), "x": ["x" * 100] * 1000})
+    plain = sqlite_files.Connection.__init__
+
+    def small(self: sqlite_files.Connection, there: Path, mode: str) -> None:
+        plain(self, there, mode)
+        self.ask("PRAGMA max_page_count = 5")  # SQLite's own way to be out of space
+
+    monkeypatch.setattr(sqlite_files.Connection, "__init__", small)
+    for empty in (True, False):
+        with pytest.raises(SynclineError, match="is full"):
+            adapter.apply(change(shape, inserts=rows), shape, None, empty=empty)
+    assert read(adapter, "t") == []
+
+
+def test_a_read_only_file_cannot_be_written(
+    adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    shape = shape_of(adapter, "t")
+    plain = sqlite_files.Connection.__init__
+    monkeypatch.setattr(sqlite_files.Connection, "__init__", lambda self, there, mode: plain(self, there, "ro"))
+    with pytest.raises(ConnectionFailed, match="readonly"):
+        adapter.apply(change(shape, inserts=pa.table({"id": [1]})), shape, None)
+
+
+def test_a_missing_parent_is_named(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE p (id INTEGER PRIMARY KEY)", "CREATE TABLE c (id INTEGER PRIMARY KEY, p INT REFERENCES p)")
+    shape = shape_of(adapter, "c")
+    assert shape.foreign_keys[0].refers_columns == ("id",)
+    with pytest.raises(DataError, match="rowid 9 refers to no row of p"):
+        adapter.apply(change(shape, inserts=pa.table({"id": [9], "p": [1]})), shape, None)
+    parent = shape_of(adapter, "p")
+    adapter.apply(change(parent, inserts=pa.table({"id": [1]})), parent, None)
+    adapter.apply(change(shape, inserts=pa.table({"id": [9], "p": [1]})), shape, None)
+    with pytest.raises(DataError, match="FOREIGN KEY"):
+        adapter.apply(change(parent, deletes=pa.table({"id": [1]})), parent, None)
+
+
+def test_a_trigger_that_swallows_rows_is_found(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+        "CREATE TRIGGER g BEFORE INSERT ON t WHEN new.id = 2 BEGIN SELECT RAISE(IGNORE); END")  # fmt: skip
+    shape = shape_of(adapter, "t")
+    for empty in (True, False):
+        with pytest.raises(AccountingError, match="t"):
+            adapter.apply(change(shape, inserts=pa.table({"id": [1, 2, 3]})), shape, None, empty=empty)
+    assert read(adapter, "t") == []
+
+
+def test_dates_beyond_four_digit_years_are_refused(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, d DATE)")
+    shape = shape_of(adapter, "t")
+    rows = pa.table([pa.array([1]), pa.array([4_000_000], pa.int32()).view(pa.date32())], schema=shape.schema())
+    with pytest.raises(DataError, match="Column d"):
+        adapter.apply(change(shape, inserts=rows), shape, None)
+
+
+def test_urls_that_name_no_file_are_refused() -> None:
+    for url in ("sqlite://", "sqlite:///:memory:", "sqlite:///x.db?mode=ro", "sqlite://host/x.db"):
+        with pytest.raises(SpecError, match="sqlite:///"):
+            SqliteAdapter(url)
+
+
+def test_a_token_is_refused(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (a INT)")
+    with pytest.raises(SynclineError, match="snapshot"), adapter.snapshot("token"):
+        pass
+
+
+def test_an_exact_decimal_is_declared_so_that_it_stays_text() -> None:
+    shape = TableShape(
+        TableName("t"), (ColumnShape("d", pa.decimal128(20, 4), ""), ColumnShape("e", pa.decimal128(15, 4), ""))
+    )
+    (statement,) = SqliteAdapter("sqlite:///t.db").ddl(shape)
+    assert "DECIMAL_TEXT(20, 4)" in statement
+    assert "DECIMAL(15, 4)" in statement
+    assert kind_of("DECIMAL_TEXT(20, 4)") == "decimal"

@@ -1,0 +1,433 @@
+"""The Prefect room, against a real Prefect API: names, states, artifacts, retries, events, deployments, secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+from prefect.blocks.system import Secret
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ParameterTypeError
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from adapters.sqlite import SqliteAdapter
+from flows import orchestrated, runs
+from flows.artifacts import RunMeter, progress_shown
+from flows.backfill import backfill
+from flows.flowrun import RANGE
+from flows.migrate import apply, migrate
+from flows.ranges import PATTERN, parse_range
+from flows.runbook import Request, new_run_id
+from flows.session import Meter
+from flows.spec import load_spec
+from flows.verify import verify
+from transforms.vocabulary import DataError, SpecError, TransientError
+
+ROOT = Path(__file__).parent.parent
+ROWS, WINDOWS = 40, 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def api() -> Iterator[SyncPrefectClient]:
+    """One Prefect API for all tests here; without heartbeats, which cost a second a flow."""
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        get_client(sync_client=True) as client,
+    ):
+        yield client
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A migration of four windows between two SQLite files."""
+
+    folder: Path
+
+    @property
+    def spec(self) -> str:
+        return str(self.folder / "spec.yaml")
+
+    def write(self, defaults: str = "runner: {threads: {workers: 4}}", source: str = '"sqlite:///source.db"') -> Shop:
+        (self.folder / "spec.yaml").write_text(
+            f"version: 1\nname: Corner_shop\nsource: {{url: {source}}}\ntarget: {{url: 'sqlite:///target.db'}}\n"
+            f"defaults: {{window: {{rows: {ROWS // WINDOWS}}}, {defaults}}}\n"
+            "tables:\n  item: {from: things, key: [id], columns: {id: id, label: name, sold_on: day}}\n"
+        )
+        return self
+
+    def at(self, side: str, *statements: str) -> list[tuple[Any, ...]]:
+        with sqlite3.connect(self.folder / f"{side}.db") as connection:
+            for statement in statements:
+                rows = connection.execute(statement).fetchall()
+        connection.close()
+        return rows
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        return self.at("target", "SELECT id, label, sold_on FROM item ORDER BY id")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    made = Shop(tmp_path).write()
+    made.at("source", "CREATE TABLE things (id INTEGER, name TEXT, day TEXT)")
+    made.at("source", "CREATE UNIQUE INDEX things_id ON things (id)")
+    for number in range(ROWS):
+        made.at("source", f"INSERT INTO things VALUES ({number}, 'n{number}', '2013-01-{number % 28 + 1:02d}')")
+    return made
+
+
+def flow_run_of(api: SyncPrefectClient, state: State[Any]) -> FlowRun:
+    assert state.state_details.flow_run_id is not None
+    return api.read_flow_run(state.state_details.flow_run_id)
+
+
+def asked(api: SyncPrefectClient, path: str, state: State[Any]) -> list[dict[str, Any]]:
+    """Everything of a kind that belongs to a flow run, as the API tells it."""
+    of = {"flow_runs": {"id": {"any_": [str(state.state_details.flow_run_id)]}}}
+    answer: list[dict[str, Any]] = api.request("POST", path, json=of).json()  # type: ignore[arg-type]
+    return answer
+
+
+def artifacts_of(api: SyncPrefectClient, state: State[Any]) -> dict[str, dict[str, Any]]:
+    return {artifact["key"]: artifact for artifact in asked(api, "/artifacts/filter", state)}
+
+
+def tasks_of(api: SyncPrefectClient, state: State[Any], count: int) -> dict[str, dict[str, Any]]:
+    """Task runs reach the API a moment after the flow ended."""
+    return eventually(
+        lambda: {task["name"]: task for task in asked(api, "/task_runs/filter", state)},
+        lambda found: (
+            len(found) >= count and all(task["state_type"] in ("COMPLETED", "FAILED") for task in found.values())
+        ),
+    )
+
+
+def eventually(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: float = 20) -> Any:
+    until = monotonic() + seconds
+    while not enough(found := look()) and monotonic() < until:
+        sleep(0.1)
+    return found
+
+
+def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_windows(
+    api: SyncPrefectClient, shop: Shop
+) -> None:
+    whole = migrate(shop.spec, return_state=True)
+    part = backfill(shop.spec, "item.sold_on:2013-01-01..2013-02-01", return_state=True)
+    assert flow_run_of(api, whole).name == "migrate/Corner_shop"
+    assert flow_run_of(api, part).name == "backfill/Corner_shop/2013-01-01..2013-02-01"
+    names = {f"{phase}/item/window-{number}" for phase in ("plan", "apply") for number in range(WINDOWS)}
+    assert set(tasks_of(api, whole, len(names))) == names
+    assert whole.message == "Version 1: 40 inserted, 0 updated, 0 deleted, 0 unchanged."
+    assert len(shop.rows) == ROWS
+
+
+def test_a_run_shows_its_progress_its_counts_and_its_report(api: SyncPrefectClient, shop: Shop) -> None:
+    state = migrate(shop.spec, return_state=True)
+    shown = artifacts_of(api, state)
+    assert set(shown) == {"corner-shop-progress", "corner-shop-counts", "corner-shop-report"}
+    assert shown["corner-shop-progress"]["data"] == 100
+    assert "| item | plan | 40 | 40 |" in shown["corner-shop-counts"]["data"]
+    assert "rows a second" in shown["corner-shop-counts"]["data"]
+    report = shown["corner-shop-report"]
+    assert '"table": "item", "source_rows": 40, "target_rows": 0, "insert": 40' in report["data"]
+    assert "Version 1: 40 inserted" in report["description"]
+    assert "n17" not in str(shown)  # keys are shown, values are not
+
+
+def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(api: SyncPrefectClient) -> None:
+    heard: list[int] = []
+
+    class Ear(Meter):
+        def advance(self, table: str, what: str, rows: int) -> None:
+            heard.append(rows)
+
+    meter = RunMeter(Ear())
+    meter.expect("item", "plan", 2000)
+    with progress_shown("in-between", None, meter, every=0.05):
+        crew = [
+            threading.Thread(target=lambda: [meter.advance("item", "plan", 1) for _ in range(250)]) for _ in range(4)
+        ]
+        [worker.start() for worker in crew]
+        [worker.join() for worker in crew]
+
+        def progress() -> Any:
+            only = {"artifacts": {"key": {"any_": ["in-between-progress"]}}}
+            return [float(a["data"]) for a in api.request("POST", "/artifacts/filter", json=only).json()]  # type: ignore[arg-type]
+
+        assert eventually(progress, lambda found: found == [50.0]) == [50.0]
+    assert progress() == [100.0]
+    assert sum(heard) == 1000
+
+
+def test_a_window_that_fails_fails_the_run_and_the_others_are_in(
+    api: SyncPrefectClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = fail(monkeypatch, DataError("row 23 is refused"), window=2, times=99)
+    state = migrate(shop.spec, return_state=True)
+    assert state.is_failed()
+    assert state.message == "1/4 windows failed: item: row 23 is refused"
+    assert len(shop.rows) == ROWS * 3 // 4
+    assert tried == [2]  # what is wrong stays wrong: no second try
+    tasks = tasks_of(api, state, 2 * WINDOWS)
+    assert [name for name, task in tasks.items() if task["state_type"] == "FAILED"] == ["apply/item/window-2"]
+
+
+def test_a_fault_that_may_pass_is_tried_again(
+    api: SyncPrefectClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = fail(monkeypatch, TransientError("the connection was lost"), window=1, times=1)
+    state = migrate(shop.spec, return_state=True)
+    assert state.is_completed()
+    assert tried == [1, 1]
+    assert len(shop.rows) == ROWS
+    assert tasks_of(api, state, 2 * WINDOWS)["apply/item/window-1"]["run_count"] == 2
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, window: int, times: int) -> list[int]:
+    """Let the target refuse one window some times; the list grows with every try of that window."""
+    real, tried = SqliteAdapter.apply, list[int]()
+
+    def refusing(self: SqliteAdapter, changes: Any, shape: Any, marker: Any, **how: Any) -> Any:
+        if marker.window == window:
+            tried.append(window)
+            if len(tried) <= times:
+                raise error
+        return real(self, changes, shape, marker, **how)
+
+    monkeypatch.setattr(SqliteAdapter, "apply", refusing)
+    return tried
+
+
+def test_a_dry_run_reports_and_writes_nothing(api: SyncPrefectClient, shop: Shop) -> None:
+    state = migrate(shop.spec, dry_run=True, return_state=True)
+    assert (state.name, state.is_completed()) == ("Planned", True)
+    assert state.message == "Dry run, nothing was written: 40 to insert, 0 to update, 0 to delete, 0 unchanged."
+    assert '"insert": 40' in artifacts_of(api, state)["corner-shop-report"]["data"]
+    part = backfill(shop.spec, "item.id:0..10", dry_run=True, return_state=True)
+    assert "10 to insert" in str(part.message)
+    assert shop.at("target", "SELECT name FROM sqlite_schema") == []
+
+
+def test_quarantined_rows_are_told_and_too_many_fail_the_run(shop: Shop) -> None:
+    shop.at("source", "INSERT INTO things VALUES (NULL, 'nobody', '2013-01-01')")
+    some = migrate(shop.spec, return_state=True)
+    assert some.is_completed()
+    assert "; 1 source rows in quarantine." in str(some.message)
+    shop.write("quarantine: {max_rows: 0}")
+    shop.at("source", "UPDATE things SET name = 'changed' WHERE id = 7")
+    many = migrate(shop.spec, return_state=True)
+    assert (many.name, many.is_failed()) == ("Quarantine", True)
+    assert "the limit is 0" in str(many.message)
+    assert shop.rows[7][1] == "n7"
+
+
+def test_a_row_that_changed_since_planning_ends_the_run_in_conflicts(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(shop.spec)
+    shop.at("source", "UPDATE things SET name = 'ours' WHERE id IN (7, 8)")
+    real = SqliteAdapter.apply
+
+    def late(self: SqliteAdapter, *given: Any, **how: Any) -> Any:
+        shop.at("target", "UPDATE item SET label = 'theirs' WHERE id = 7")
+        return real(self, *given, **how)
+
+    monkeypatch.setattr(SqliteAdapter, "apply", late)
+    state = migrate(shop.spec, return_state=True)
+    assert (state.name, state.is_failed()) == ("Conflicts", True)
+    assert str(state.message).startswith("1 conflicts. ")
+    assert [shop.rows[7][1], shop.rows[8][1]] == ["theirs", "ours"]
+
+
+def test_a_backfill_goes_step_by_step_and_passes_over_what_is_done(shop: Shop) -> None:
+    first = backfill(shop.spec, "item.id:0..20", every="10", return_state=True)
+    assert "Version 2: 20 inserted" in str(first.message)
+    again = backfill(shop.spec, "item.id:0..20", every="10", verify=True, return_state=True)
+    assert "2 of 2 steps were done before." in str(again.message)
+    assert "Verified: both sides are equal." in str(again.message)
+    assert [row[0] for row in shop.rows] == list(range(20))
+
+
+def test_verify_announces_equal_sides_and_drift(api: SyncPrefectClient, shop: Shop) -> None:
+    done = migrate(shop.spec, verify=True, return_state=True)
+    assert str(done.message).endswith("Verified: both sides are equal.")
+    equal = verify(shop.spec, return_state=True)
+    assert equal.is_completed()
+    shop.at("target", "UPDATE item SET label = 'x' WHERE id = 3", "DELETE FROM item WHERE id = 4")
+    drifted = verify(shop.spec, return_state=True)
+    assert (drifted.name, drifted.is_failed()) == ("Drift", True)
+    assert drifted.message == "Not equal: 2 rows differ (1 missing, 1 different, 0 too many)."
+    assert "To update, such as `3`" in artifacts_of(api, drifted)["corner-shop-report"]["description"]
+    assert shop.rows[3][1] == "x"
+
+    def emitted() -> dict[str, str]:
+        only = {"filter": {"event": {"prefix": ["syncline."]}}, "limit": 50}
+        events = api.request("POST", "/events/filter", json=only).json()["events"]  # type: ignore[arg-type]
+        assert all(e["resource"]["prefect.resource.id"] == "syncline.migration.Corner_shop" for e in events)
+        return {related["prefect.resource.id"]: e["event"] for e in events for related in e["related"]}
+
+    wanted = {done: "syncline.run.verified", equal: "syncline.run.verified", drifted: "syncline.drift.detected"}
+    named = {f"prefect.flow-run.{state.state_details.flow_run_id}": event for state, event in wanted.items()}
+    found = eventually(emitted, lambda events: named.keys() <= events.keys())
+    assert {name: found.get(name) for name in named} == named
+
+
+def test_two_worker_processes_do_what_threads_do(shop: Shop, tmp_path: Path) -> None:
+    pytest.importorskip("prefect_dask", reason="prefect-dask is not installed")
+    migrate(shop.spec)
+    threads = shop.rows
+    (tmp_path / "target.db").unlink()
+    for file in tmp_path.glob("target.db-*"):
+        file.unlink()
+    shop.write("runner: {dask: {workers: 2}}")
+    state = migrate(shop.spec, verify=True, return_state=True)
+    assert state.is_completed(), state.message
+    assert "Verified: both sides are equal." in str(state.message)
+    assert shop.rows == threads
+
+
+def test_parameters_are_documented_typed_and_checked_before_anything_runs() -> None:
+    for each in (migrate, backfill, verify, apply):
+        for name, field in each.parameters.properties.items():
+            assert field.get("description"), f"{each.name}.{name} has no help"
+            assert field.get("type"), f"{each.name}.{name} is a union, which the UI shows as raw JSON"
+    assert backfill.parameters.properties["range"]["pattern"] == RANGE
+    assert migrate.parameters.properties["ranges"]["items"]["pattern"] == RANGE
+    for wrong in (
+        {"range": "january"},
+        {"range": "a.b:1..2", "every": "often"},
+        {"range": "a.b:1..2", "password": "x"},
+    ):
+        with pytest.raises((ParameterTypeError, TypeError)):
+            backfill("spec.yaml", **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["item.id:1..2", "item.id:1..", "item.id:..2", "item.sold_on:2013-01-01 10:00..2014"])
+def test_the_form_checks_ranges_as_the_command_line_does(text: str, shop: Shop) -> None:
+    assert re.match(RANGE, text)
+    assert str(parse_range(text, load_spec(Path(shop.spec)))) == text
+
+
+@pytest.mark.parametrize("text", ["item.id:..", "item:1..2", "item.id:1.2", "item.id=1..2", ".id:1..2", ""])
+def test_neither_takes_what_is_no_range(text: str, shop: Shop) -> None:
+    assert not re.match(RANGE, text)
+    assert not re.match(PATTERN, text) or text == "item.id:.."
+    with pytest.raises(SpecError):
+        parse_range(text, load_spec(Path(shop.spec)))
+
+
+def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(
+    api: SyncPrefectClient, shop: Shop
+) -> None:
+    state = migrate(shop.spec, tables=["itme"], return_state=True)
+    assert state.is_failed()
+    assert "The spec has no table itme" in str(state.message)
+    assert flow_run_of(api, state).name == "migrate/Corner_shop/itme"
+    missing = migrate("no/such/spec.yaml", return_state=True)
+    assert missing.is_failed()
+    assert flow_run_of(api, missing).name == "migrate/spec"
+    logs = eventually(lambda: logs_of(api, state), lambda found: "Finished" in found)
+    assert "The spec has no table itme" in logs
+    assert "Traceback" not in logs
+
+
+def logs_of(api: SyncPrefectClient, state: State[Any]) -> str:
+    of = {"logs": {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}, "limit": 200}
+    return "\n".join(log["message"] for log in api.request("POST", "/logs/filter", json=of).json())  # type: ignore[arg-type]
+
+
+def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = orchestrated.run_in_prefect(request_of(shop), Meter())
+    assert (outcome.status, outcome.report.version, outcome.report.total.insert) == (runs.Status.DONE, 1, ROWS)
+    shop.at("source", "UPDATE things SET name = 'new'")
+    planned = runs.plan(request_of(shop))
+    refused = DataError("row 23 is refused")
+    with monkeypatch.context() as patch:
+        fail(patch, refused, window=2, times=99)
+        with pytest.raises(DataError, match=r"^row 23 is refused$"):
+            orchestrated.apply_in_prefect(Path(str(planned.report.plan)), Meter())
+    applied = orchestrated.apply_in_prefect(Path(str(planned.report.plan)), Meter())
+    assert (applied.status, applied.report.run_id) == (runs.Status.DONE, planned.report.run_id)
+    again = orchestrated.backfill_in_prefect(request_of(shop, "item.id:0..20"), "10", Meter())
+    assert again.report.total.unchanged == 20
+    nobody = temporary_settings({PREFECT_API_URL: "http://someone:hunter2@127.0.0.1:9/api"})
+    with nobody, pytest.raises(orchestrated.PrefectUnreachable, match="--direct") as caught:
+        orchestrated.run_in_prefect(request_of(shop), Meter())
+    assert "hunter2" not in str(caught.value)
+
+
+def request_of(shop: Shop, *ranges: str) -> Request:
+    spec, at = load_spec(Path(shop.spec)), runs.utc_now()
+    parsed = tuple(parse_range(text, spec) for text in ranges)
+    return Request(spec, new_run_id(at), at, "run", ranges=parsed, workers=4)
+
+
+def test_a_secret_reaches_the_database_and_nothing_else(
+    api: SyncPrefectClient, shop: Shop, postgres_server: str
+) -> None:
+    import psycopg
+
+    name = f"clerk{os.getpid()}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'hunter2'")
+        connection.execute(f"CREATE SCHEMA {name} AUTHORIZATION {name}")
+        connection.execute(f"CREATE TABLE {name}.things AS SELECT 1 AS id, 'one' AS name, '2013-01-01' AS day")
+        connection.execute(f"ALTER TABLE {name}.things OWNER TO {name}")
+    url = re.sub(r"//[^@/]*@?", f"//{name}:hunter2@", postgres_server, count=1)
+    Secret(value=url).save("shop-source", overwrite=True)
+    Secret(value=f"postgresql://{name}:hunter2@127.0.0.1:9/shop").save("shop-nowhere", overwrite=True)
+    for block in ("shop-source", "shop-nowhere"):
+        shop.write(source=f"{{secret: {block}}}, schema: {name}")
+        state = migrate(shop.spec, verify=True, return_state=True)
+        assert state.is_completed() == (block == "shop-source"), state.message
+        logs = eventually(lambda state=state: logs_of(api, state), lambda found: "Finished" in found)
+        told = [state.message, flow_run_of(api, state).model_dump_json(), artifacts_of(api, state), logs]
+        told += [file.read_bytes() for file in shop.folder.glob(".syncline/**/*") if file.is_file()]
+        assert "hunter2" not in str(told)
+    assert shop.rows == [(1, "one", "2013-01-01")]
+
+
+def test_the_deployments_deploy(api: SyncPrefectClient) -> None:
+    api.request("POST", "/work_pools/", json=WorkPoolCreate(name="syncline", type="process").model_dump(mode="json"))
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = {deployment.name: deployment for deployment in api.read_deployments()}
+    assert set(made) == {"migrate", "backfill", "verify"}
+    for deployment in made.values():
+        flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
+        flow.validate_parameters(deployment.parameters)
+        assert (ROOT / deployment.parameters["spec"]).exists()
+        assert deployment.work_pool_name == "syncline"
+        assert deployment.description
+        assert deployment.global_concurrency_limit is not None
+        assert deployment.global_concurrency_limit.limit == 1
+        assert deployment.concurrency_options is not None
+    assert [len(made[name].schedules) for name in ("migrate", "backfill", "verify")] == [1, 0, 1]
