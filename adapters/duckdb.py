@@ -28,7 +28,7 @@ from adapters.duckdb_types import (
 )
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
 from adapters.sql import MARKER, create_statement, marker_table, new_table, table
-from adapters.sql_changes import NO, Staging, changed_columns, delete, insert, left_out, update
+from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -313,7 +313,7 @@ class Window:
         found = self.session.ask(text_of(left_out(staging, op, read)))
         arrays = [as_travel_array(found.column(3 + i), each) for i, each in enumerate(self.columns)]
         return pa.table(
-            [*found.columns[:3], *arrays], names=[NO, "done", "gone", *(each.name for each in self.columns)]
+            [*found.columns[:3], *arrays], names=[NO, DONE, GONE, *(each.name for each in self.columns)]
         )
 
     def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql import Expression, Operand, column, marker_table, ordering, select
-from adapters.sql_changes import NO, Staging, conflict_rows, staged_rows
+from adapters.sql_changes import DONE, GONE, NO, Staging, conflict_rows, staged_rows
 from transforms.vocabulary import (
     AccountingError,
     Applied,
@@ -162,8 +162,8 @@ class LeftOut:
 def _left_out(session: Session, staging: Staging, changes: ChangeSet, op: Op, shape: TableShape) -> LeftOut:
     out = session.left_out(staging, op)
     numbers = out[NO].cast(pa.int64())
-    done, gone = (set(numbers.filter(out[name]).to_pylist()) for name in ("done", "gone"))
-    different = out.filter(pc.invert(pc.or_(out["done"], out["gone"]))).drop_columns(["done", "gone"])
+    done, gone = (set(numbers.filter(out[name]).to_pylist()) for name in (DONE, GONE))
+    different = out.filter(pc.invert(pc.or_(out[DONE], out[GONE]))).drop_columns([DONE, GONE])
     there = different[NO].cast(pa.int64())
     images = {
         "insert": (None, changes.inserts), "update": (changes.before, changes.after), "delete": (changes.deletes, None),

@@ -21,7 +21,9 @@ import sqlalchemy as sa
 from adapters.sql import Expression, table
 from transforms.vocabulary import ChangeSet, Key, Op, TableName
 
-NO: Final = "no"
+NO: Final = "syncline_no"
+DONE: Final = "syncline_done"
+GONE: Final = "syncline_gone"
 
 
 def _as_it_is(value: Expression) -> Expression:
@@ -154,7 +156,7 @@ def left_out(staging: Staging, op: Op, found: Sequence[Expression] = ()) -> sa.S
     else:
         as_planned, done = gone, sa.and_(~gone, staging.same_row(op, "a"))
     return (
-        sa.select(stage.c[NO], sa.func.coalesce(done, none).label("done"), gone.label("gone"), *found)
+        sa.select(stage.c[NO], sa.func.coalesce(done, none).label(DONE), gone.label(GONE), *found)
         .select_from(stage.outerjoin(target, staging.same_key(op)))
         .where(~sa.func.coalesce(as_planned, none))
     )

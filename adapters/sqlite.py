@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from adapters import sqlite_shapes as shapes
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
 from adapters.sql import MARKER, create_statement, marker_table, new_table, rendered
-from adapters.sql_changes import NO, Staging, Written, changed_columns, insert, left_out, update
+from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
 from adapters.sqlite_files import Connection
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
 from adapters.sqlite_types import Style, declared, kind_of, quoted, value_sql
@@ -288,7 +288,7 @@ class SqliteSession:
 
     def left_out(self, staging: Staging, op: Op) -> pa.Table:
         known = [ColumnShape(NO, pa.int64(), "INTEGER")]
-        known += [ColumnShape(name, pa.bool_(), "BOOLEAN") for name in ("done", "gone")]
+        known += [ColumnShape(name, pa.bool_(), "BOOLEAN") for name in (DONE, GONE)]
         there = f"{quoted(staging.table.schema or 'main')}.{quoted(staging.table.name)}."
         read: list[sa.ColumnElement[Any]] = [
             sa.literal_column(value_sql(each.native, there + quoted(each.name))).label(None) for each in self.columns

@@ -15,7 +15,7 @@ import pyarrow as pa
 from transforms.vocabulary import TIMESTAMP_INFINITY, ColumnShape, Meaning
 
 Kind = Literal[
-    "integer", "boolean", "real", "text", "binary", "decimal", "number", "date", "timestamp", "moment", "time",
+    "integer", "boolean", "real", "text", "binary", "decimal", "fixed", "number", "date", "timestamp", "moment", "time",
     "uuid", "json",
 ]  # fmt: skip
 
@@ -29,7 +29,8 @@ _PLAIN: Final[dict[Kind, pa.DataType]] = {
 _MEANING: Final[dict[Kind, Meaning]] = {"number": "decimal", "uuid": "uuid", "json": "json"}
 NOUN: Final[dict[Kind, str]] = {
     "integer": "an integer", "boolean": "a boolean (0 or 1)", "real": "a number that a float can hold",
-    "text": "text", "binary": "a blob", "decimal": "a number", "number": "a number", "date": "a date (YYYY-MM-DD)",
+    "text": "text", "binary": "a blob", "decimal": "a number", "fixed": "a number",
+    "number": "a number", "date": "a date (YYYY-MM-DD)",
     "timestamp": "a timestamp (YYYY-MM-DD HH:MM:SS, at most microseconds, without a zone)",
     "moment": "a timestamp with its offset from UTC", "time": "a time of day", "uuid": "a UUID", "json": "JSON",
 }  # fmt: skip
@@ -50,7 +51,12 @@ def kind_of(native: str) -> Kind:
     name = native.upper().strip()
     kind = next((kind for start, kind in _BEGINNINGS if name.startswith(start)), None)
     kind = kind or next((kind for part, kind in _PARTS if part in name), "text")
-    return "number" if kind == "decimal" and _digits(native) is None else kind
+    if kind != "decimal":
+        return kind
+    digits = _digits(native)
+    if digits is None:
+        return "number"
+    return "fixed" if digits[0] <= EXACT_DIGITS and not text_affinity(native) else "decimal"
 
 
 def _digits(native: str) -> tuple[int, int] | None:
@@ -62,7 +68,7 @@ def _digits(native: str) -> tuple[int, int] | None:
 def travel_of(native: str) -> tuple[pa.DataType, Meaning]:
     """The travel type of a declared type, and what its texts stand for."""
     kind, digits = kind_of(native), _digits(native)
-    if kind == "decimal" and digits:
+    if kind in ("decimal", "fixed") and digits:
         return (pa.decimal128 if digits[0] <= 38 else pa.decimal256)(*digits), "plain"
     return _PLAIN[kind], _MEANING.get(kind, "plain")
 
@@ -90,6 +96,7 @@ _FITS: Final[dict[Kind, str]] = {
     "boolean": "typeof({c})='integer' AND {c} IN (0, 1)",
     "real": "typeof({c})='real' OR (typeof({c})='integer' AND {c} BETWEEN -9007199254740992 AND 9007199254740992)",
     "binary": "typeof({c})='blob'",
+    "fixed": "typeof({c}) IN ('integer', 'real')",
     "decimal": "typeof({c}) IN ('integer', 'real', 'text')",
     "number": "typeof({c}) IN ('integer', 'real', 'text')",
     "json": "typeof({c}) IN ('integer', 'real') OR (typeof({c})='text' AND json_valid({c}))",
@@ -100,8 +107,9 @@ _EXACT: Final = (
     " CASE WHEN CAST(printf('%!.15g', {c}) AS REAL)={c} THEN printf('%!.15g', {c}) ELSE printf('%!.17g', {c}) END"
     " ELSE {c} END"
 )
-_TAKE: Final[dict[Kind, str]] = {"real": "CAST({c} AS REAL)", "decimal": _EXACT, "number": _EXACT, "json": _EXACT}
-_SAMPLE: Final[dict[Kind, str]] = {"integer": "0", "boolean": "0", "real": "0.0", "binary": "x''"}
+_FLOAT: Final = "CAST({c} AS REAL)"
+_TAKE: Final[dict[Kind, str]] = {"real": _FLOAT, "fixed": _FLOAT, "decimal": _EXACT, "number": _EXACT, "json": _EXACT}
+_SAMPLE: Final[dict[Kind, str]] = {"integer": "0", "boolean": "0", "real": "0.0", "fixed": "0.0", "binary": "x''"}
 
 
 def _fits(kind: Kind, c: str) -> str:
@@ -141,10 +149,7 @@ def clean_sql(native: str, c: str, style: Style) -> str:
 
 def raw_order(native: str) -> bool:
     """The stored form orders as the travel form does, for clean values."""
-    kind, digits = kind_of(native), _digits(native)
-    if kind == "decimal":
-        return not text_affinity(native) and digits is not None and digits[0] <= EXACT_DIGITS
-    return kind not in ("number", "json")
+    return kind_of(native) not in ("decimal", "number", "json")
 
 
 def sort_sql(native: str, c: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +24,8 @@ def decode(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[int, s
         return values, {}
     if kind == "boolean":
         return values.cast(pa.bool_()), {}
+    if kind == "fixed":
+        return _from_floats(column, values)
     parse = _PARSERS.get(kind, _unicode)
     parsed, offenders = _parsed(values, lambda texts: parse(texts, column.type), column.type)
     return parsed, {row: _reason(column, kind, values[row]) for row in offenders}
@@ -37,6 +40,34 @@ def _reason(column: ColumnShape, kind: Kind, value: pa.Scalar) -> str:
 def shown(stored: bytes) -> str:
     """Bytes for a message; what is not UTF-8 is written as escapes."""
     return "'" + stored.decode("utf-8", "backslashreplace") + "'"
+
+
+def _from_floats(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
+    """Decimals of up to 15 digits out of the floats nearest to them; other floats do not fit."""
+    travel = column.type
+    floats = values.fill_null(0.0).to_numpy()
+    power = 10.0**travel.scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.rint(floats * power)
+        fits = (np.abs(whole) < 10.0**travel.precision) & (whole / power == floats)
+    places = pa.array(np.where(fits, whole, 0).astype(np.int64)).cast(pa.decimal128(19, 0))
+    decimals = pa.Array.from_buffers(travel, len(places), places.buffers())
+    offenders = {int(row): f"column {column.name}: {floats[row]} is not a {travel}" for row in np.flatnonzero(~fits)}
+    if offenders or values.null_count:
+        decimals = pc.if_else(pc.and_(pa.array(fits), values.is_valid()), decimals, None)
+    return decimals, offenders
+
+
+def _floats(values: pa.Array) -> pa.Array:
+    """The floats nearest to decimals of up to 15 digits; division rounds correctly, Arrow's own cast does not."""
+    places = pa.Array.from_buffers(
+        pa.decimal128(38, 0), len(values), values.buffers(), values.null_count, values.offset
+    )
+    whole = places.cast(pa.int64())
+    return pa.array(
+        whole.fill_null(0).to_numpy() / 10.0**values.type.scale,
+        mask=None if not values.null_count else values.is_null().to_numpy(zero_copy_only=False),
+    )
 
 
 def _parsed(
@@ -150,6 +181,8 @@ def encode(column: ColumnShape, values: pa.Array, style: Style) -> pa.Array:
         return _endless(column, values, TIMESTAMP_INFINITY, lambda each: _spelled(each, kind, style))
     if kind == "time":
         return _spelled(values, kind, style)
+    if kind == "fixed":
+        return _floats(values)
     if kind == "decimal":
         return _exact(column, decimal_text(values))
     if kind in ("number", "json"):

@@ -108,7 +108,7 @@ def _next(rows: Any) -> Any:
 
 
 def _table(rows: int, every: int = 0) -> Any:
-    """The benchmark's eight columns; `every` so many rows have another balance, and half of those another note. Nothing is shared between two calls."""
+    """The benchmark's eight columns; `every` so many rows have another balance, half of those another note too."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

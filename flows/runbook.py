@@ -357,6 +357,12 @@ def _create_tables(plan: Plan, session: Session) -> bool:
 
 
 def _same_spec(plan: Plan, session: Session) -> None:
+    planned = plan.manifest["target"]["url"]
+    if planned != session.target.url:
+        raise PlanError(
+            f"{plan.folder} was planned for {planned}, and the spec names {session.target.url} now. Nothing was written. "
+            f"Fix: plan again, or set the environment as it was."
+        )
     if plan.manifest["spec"]["digest"] != session.spec.digest:
         raise PlanError(
             f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."
@@ -365,9 +371,10 @@ def _same_spec(plan: Plan, session: Session) -> None:
 
 def _same_shapes(plan: Plan, session: Session) -> None:
     """The target's tables are still as they were when the plan was made."""
-    manifest = plan.manifest
-    for table in manifest["tables"]:
+    for table in plan.manifest["tables"]:
         bound = session.bound.table(table["name"])
+        if bound.ddl:
+            raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written. Fix: plan again.")
         now = [[c.name, str(c.type)] for c in _images(session, table["name"])]
         if now != table["columns"]:
             raise PlanError(

@@ -22,7 +22,7 @@ class Comparison:
     """How two images of a row compare.
 
     `compared` names the columns that decide; the others travel along. `tolerance` is the largest absolute
-    difference at which two floats still count as equal. `meanings` says what texts stand for: numbers and JSON
+    difference at which two numbers still count as equal. `meanings` says what texts stand for: numbers and JSON
     compare by value.
     """
 
@@ -136,8 +136,8 @@ def unequal(left: pa.Array, right: pa.Array, tolerance: float | None = None, mea
         differs = differs | (as_mask(pc.is_valid(left)) != as_mask(pc.is_valid(right)))
     if pa.types.is_floating(left.type):
         differs = differs & ~(as_mask(pc.is_nan(left)) & as_mask(pc.is_nan(right)))
-        if tolerance is not None:
-            differs = differs & ~as_mask(pc.less_equal(pc.abs(pc.subtract(left, right)), tolerance))
+    if tolerance is not None and (pa.types.is_floating(left.type) or pa.types.is_decimal(left.type)):
+        differs = differs & ~as_mask(pc.less_equal(pc.abs(pc.subtract(left, right)).cast(pa.float64()), tolerance))
     elif meaning in ("json", "decimal") and differs.any():
         same = same_json if meaning == "json" else same_decimal
         for row in np.flatnonzero(differs):  # only rows whose texts differ are read by value
