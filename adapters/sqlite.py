@@ -17,7 +17,7 @@ from adapters import sqlite_shapes as shapes
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
 from adapters.sql import MARKER, create_statement, marker_table, new_table, rendered
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
-from adapters.sqlite_files import Connection
+from adapters.sqlite_files import Connection, open_to_read
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
 from adapters.sqlite_types import Style, declared, kind_of, quoted, value_sql
 from adapters.sqlite_values import encode
@@ -59,7 +59,7 @@ class SqliteAdapter:
         if write:
             connection = Connection(self._path, "rwc" if self._create else "rw")
         else:
-            connection = Connection(self._path, "ro" if self._path.exists() else "memory")
+            connection = open_to_read(self._path) if self._path.exists() else Connection(self._path, "memory")
         self._open.add(connection)
         try:
             yield connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ class Connection:
 
     def __init__(self, path: Path, mode: str) -> None:
         self.path = path
+        self._cursors: set[Any] = set()
         uri = f"file:{quote(str(path.absolute()))}?mode={mode}" if mode != "memory" else ":memory:"
         try:
             self._raw = driver.connect(uri, autocommit=True)
@@ -63,13 +65,19 @@ class Connection:
     def stream(self, sql: str, parameters: Sequence[Any], batch_rows: int) -> tuple[Any, pa.RecordBatchReader]:
         """A cursor, to be closed, and its batches."""
         cursor = self._raw.cursor()
+        self._cursors.add(cursor)
         try:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": batch_rows})
             cursor.execute(sql, parameters or None)
             return cursor, cursor.fetch_record_batch()
         except FAULTS as error:
-            cursor.close()
+            self.end(cursor)
             raise translated(error, self.path) from error
+
+    def end(self, cursor: Any) -> None:
+        """Close a cursor of `stream`. Idempotent."""
+        self._cursors.discard(cursor)
+        cursor.close()
 
     def ingest(self, table: str, rows: pa.Table, *, temporary: bool) -> int:
         """Load rows into a new temporary table, or into a table that is there."""
@@ -99,7 +107,21 @@ class Connection:
             log.debug("nothing to roll back: %s", error)
 
     def close(self) -> None:
+        for cursor in list(self._cursors):  # a scan that nobody ended
+            self.end(cursor)
         self._raw.close()
+
+
+def open_to_read(path: Path) -> Connection:
+    """Read only. What a killed writer left half done can only be undone by one who may write: then as such a one."""
+    try:
+        return Connection(path, "ro")
+    except ConnectionFailed:
+        if not os.access(path, os.W_OK):
+            raise
+        connection = Connection(path, "rw")
+        connection.ask("PRAGMA query_only = ON")
+        return connection
 
 
 def translated(error: BaseException, path: Path) -> SynclineError:

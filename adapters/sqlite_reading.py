@@ -239,7 +239,7 @@ def batches(
                 yield decoded(columns, rows, reasons=reasons)
     finally:
         with alone:
-            cursor.close()
+            connection.end(cursor)
 
 
 def decoded(columns: Sequence[ColumnShape], batch: pa.RecordBatch, *, reasons: bool) -> pa.RecordBatch:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from adapters.sqlite_files import Connection
 from adapters.sqlite_types import kind_of, quoted, raw_order, travel_of
-from transforms.vocabulary import ColumnShape, ForeignKey, Key, TableName, TableShape
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
 
 QUERY_VIEW: Final = "syncline_query"
 # What PRAGMA table_xinfo calls the type of an expression, or nothing at all: its values must be looked at.
@@ -66,6 +67,12 @@ def describe_query(connection: Connection, query: str) -> TableShape:
     connection.ask(f"CREATE TEMP VIEW {QUERY_VIEW} AS {query.strip().rstrip(';')}\n")
     try:
         columns = connection.rows("SELECT name, type FROM pragma_table_xinfo(?1) ORDER BY cid", (QUERY_VIEW,))
+        names = {row["name"] for row in columns}
+        twice = next((name for name in sorted(names) if re.sub(r":\d+$", "", name) in names - {name}), None)
+        if twice is not None:  # SQLite calls the second of two columns `a` `a:1`
+            raise SpecError(
+                f"A query answers with two columns named {twice.rpartition(':')[0]!r}. Fix: name them apart with AS."
+            )
         natives = _inferred(connection, QUERY_VIEW, {row["name"]: row["type"] or "" for row in columns})
     finally:
         connection.ask(f"DROP VIEW {QUERY_VIEW}")

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -18,8 +18,9 @@ from adapters import planstore
 from adapters.planstore import FileEntry, Plan, PlanWriter, Store
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.binding import BoundTable
-from flows.planning import Planned, PlanWork, Sample, plan_windows
+from flows.planning import Planned, PlanWork, plan_windows
 from flows.ranges import RangeText, typed
+from flows.report import Report, TableReport, table_report
 from flows.session import Job, Meter, Session, connect, shared
 from flows.spec import Spec
 from flows.spec_errors import meant
@@ -47,48 +48,6 @@ class Request:
     ranges: tuple[RangeText, ...] = ()
     folder: Path | None = None
     workers: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class TableReport:
-    """What a plan holds for one table."""
-
-    name: str
-    target: str
-    counts: Counts
-    ddl: tuple[str, ...] = ()
-    differing: Mapping[str, int] = field(default_factory=dict)
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    samples: tuple[Sample, ...] = ()
-    windows: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a command did, as it is printed and stored."""
-
-    migration: str
-    run_id: str
-    plan: str | None
-    version: int | None
-    seconds: float
-    tables: tuple[TableReport, ...]
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def total(self) -> Counts:
-        return sum((table.counts for table in self.tables), Counts())
-
-    def as_dict(self) -> dict[str, Any]:
-        """The contract's JSON object."""
-        return {
-            "migration": self.migration,
-            "run_id": self.run_id,
-            "plan": self.plan,
-            "version": self.version,
-            "seconds": round(self.seconds, 3),
-            "tables": {table.name: table.counts.as_dict() for table in self.tables},
-        }
 
 
 def new_run_id(at: datetime) -> str:
@@ -150,7 +109,7 @@ def plan(
         for bound in tables:
             planned = _plan_table(request, session, job, bound, outcomes, bound.name in looked_up, execute)
             outcomes += planned
-            reports.append(_table_report(bound, planned))
+            reports.append(table_report(bound, planned))
             if check_deletes:
                 _check_deletes(request.spec, bound, reports[-1].counts)
         marks = {"source": source.mark, "target": target.mark}
@@ -197,29 +156,6 @@ def _plan_table(
     works = grouped(work, windows, GROUPS if len(windows) > 4 * request.workers else max(request.workers, 1))
     planned = [outcome for group in run(plan_windows, works) for outcome in group]
     return sorted([*planned, *([aside] if aside else [])], key=lambda outcome: outcome.window)
-
-
-def _table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
-    differing: dict[str, int] = {}
-    reasons: dict[str, int] = {}
-    shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
-    for outcome in planned:
-        for totals, part in ((differing, outcome.differing), (reasons, outcome.reasons)):
-            for name, count in part.items():
-                totals[name] = totals.get(name, 0) + count
-        for sample in outcome.samples:
-            if len(shown[sample.op]) < 3:
-                shown[sample.op].append(sample)
-    return TableReport(
-        bound.name,
-        str(bound.shape.name),
-        sum((outcome.counts for outcome in planned), Counts()),
-        bound.ddl,
-        differing,
-        reasons,
-        tuple(sample for samples in shown.values() for sample in samples),
-        len(planned),
-    )
 
 
 def _check_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:

@@ -18,7 +18,8 @@ from adapters.ledger import Ledger
 from adapters.planstore import Plan, plain
 from flows import runbook
 from flows.ranges import steps
-from flows.runbook import AppliedPlan, Execute, Report, Request, TableReport, opened, store_of
+from flows.report import Report, TableReport
+from flows.runbook import AppliedPlan, Execute, Request, opened, store_of
 from flows.session import Job, Meter, Session
 from flows.spec import Spec, load_spec
 from flows.spec_errors import meant

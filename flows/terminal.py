@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.planning import Sample
-from flows.runbook import Report
+from flows.report import Report
 from flows.session import Meter
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")

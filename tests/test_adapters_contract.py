@@ -278,10 +278,13 @@ def test_rows_come_in_binary_key_order_with_nulls_first(adapter: Adapter, kind: 
     expected = pa.array(values, shape.columns[1].type)
     expected = expected.take(pc.sort_indices(expected)).to_pylist()
     assert read(adapter, shape, ("k",))["k"].to_pylist() == [None, None, *expected]
-    for low, high in itertools.combinations_with_replacement(expected, 2):
-        for nulls in (True, False):
+    with adapter.snapshot() as snapshot:
+        for (low, high), nulls in itertools.product(
+            itertools.combinations_with_replacement(expected, 2), (True, False)
+        ):
             window = KeyRange((low,), (high,), nulls)
-            found = read(adapter, shape, ("k",), within=window)["k"].to_pylist()
+            scanned = snapshot.scan(Relation(shape.name), ["k"], key=("k",), within=window)
+            found = [value for batch in scanned for value in batch["k"].to_pylist()]
             inside = [
                 value for value in expected if expected.index(low) <= expected.index(value) < expected.index(high)
             ]
@@ -453,6 +456,17 @@ def test_a_scan_left_early_leaves_the_snapshot_usable(adapter: Adapter) -> None:
             assert next(batches)["id"][0].as_py() == 0
             batches.close()  # type: ignore[attr-defined]
         assert snapshot.count(Relation(shape.name)) == 100_000
+
+
+def test_a_snapshot_ends_over_a_scan_that_is_still_open(adapter: Adapter) -> None:
+    shape = make(adapter, a_shape("many", [ID]))
+    load(adapter, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
+    with adapter.snapshot() as snapshot:
+        batches = snapshot.scan(Relation(shape.name), ["id"], key=("id",))
+        next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    adapter.apply(change(shape, inserts=rows_of(shape, {"id": -1})), shape, None)
+    assert read(adapter, shape).num_rows == 100_001
 
 
 def test_an_unknown_column_is_named(adapter: Adapter) -> None:

@@ -440,6 +440,30 @@ def test_a_held_file_is_transient(adapter: SqliteAdapter, path: Path, monkeypatc
     assert adapter.apply(change(shape, inserts=rows), shape, None) == Applied(inserted=1)
 
 
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+def test_what_a_killed_writer_left_is_undone_by_the_next_reader(tmp_path: Path, path: Path, journal: str) -> None:
+    run(path, f"PRAGMA journal_mode={journal}")
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)", "INSERT INTO t VALUES (?, ?)",
+        values=[(i, "x" * 500) for i in range(2000)])  # fmt: skip
+    killed = tmp_path / "killed.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # so that the unfinished work reaches the file
+        writer.execute("BEGIN")
+        writer.execute("UPDATE t SET x = 'y'")
+        for suffix in ("", "-journal", "-wal"):
+            if (there := path.with_name(path.name + suffix)).exists():
+                killed.with_name(killed.name + suffix).write_bytes(there.read_bytes())
+        writer.execute("ROLLBACK")
+    left = SqliteAdapter(f"sqlite:///{killed}")
+    assert {row["x"] for row in read(left, "t")} == {"x" * 500}
+
+
+def test_columns_named_alike_are_refused(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (a INT)")
+    with pytest.raises(SpecError, match="two columns named 'a'"):
+        adapter.describe_query("SELECT 1 AS a, 2 AS a")
+
+
 def test_a_full_disk_is_told_as_such_and_nothing_is_kept(
     adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,10 +84,12 @@ def test_an_unknown_column_in_an_expression(small: Scenario) -> None:
     refused(small, "spec.yaml:", "the source has no column nmae", "Did you mean name?")
 
 
-def test_an_expression_that_is_none(small: Scenario) -> None:
-    for sql in ("upper(", "sum(n)", "no_such_function(n)", "n + name + date '2024-01-01'", "*", "unnest([n])", "a; b"):
-        small.write(with_columns(n={"expr": sql}))
-        refused(small, "spec.yaml:", "n:", commands=("check", "plan"))
+@pytest.mark.parametrize(
+    "sql", ["upper(", "sum(n)", "no_such_function(n)", "n + name + date '2024-01-01'", "*", "unnest([n])", "n; k", "n, k"]
+)
+def test_an_expression_that_is_none(small: Scenario, sql: str) -> None:
+    small.write(with_columns(n={"expr": sql}))
+    refused(small, "spec.yaml:", "n:", commands=("check",))
 
 
 def test_all_problems_are_told_at_once_a_line_each(small: Scenario) -> None:
@@ -251,7 +253,6 @@ def test_a_python_function_that_is_not_there(small: Scenario) -> None:
     refused(small, "spec.yaml:", "rules cannot be imported", "Fix:")
     (small.folder / "rules.py").write_text("def scores(frame):\n    return frame['n']\n")
     refused(small, "spec.yaml:", "no function score", "Did you mean scores?")
-    (small.folder / "rules.py").write_text("def score(frame):\n    return 1 / 0\n")
 
 
 def test_a_python_function_that_breaks(small: Scenario) -> None:
@@ -346,13 +347,12 @@ def test_a_full_disk_under_the_store_stops_the_plan(small: Scenario, path: str) 
     if path == "spill":
         small.write({"t": {**T, "from": {"query": "SELECT * FROM t"}}})
     before = small.target.content()
-    for command in ("plan", "run"):
-        status, said = _full_store(command, small)
-        assert status == 1, said
-        assert "Traceback" not in said
-        assert "unexpected" not in said, said
-        assert "File too large" in said
-        assert small.target.content() == before
+    status, said = _full_store("run", small)
+    assert status == 1, said
+    assert "Traceback" not in said
+    assert "unexpected" not in said, said
+    assert "File too large" in said
+    assert small.target.content() == before
     done = CliRunner().invoke(main, ["run", "--direct", str(small.path)])
     assert done.exit_code == 0, done.output
 

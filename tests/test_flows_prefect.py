@@ -16,18 +16,11 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
+from prefect import settings
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    PREFECT_LOGGING_TO_API_BATCH_INTERVAL,
-    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL,
-    temporary_settings,
-)
 from prefect.testing.utilities import prefect_test_harness
 
 from adapters.sqlite import SqliteAdapter
@@ -44,16 +37,20 @@ from transforms.vocabulary import DataError, TransientError
 
 ROOT = Path(__file__).parent.parent
 ROWS, WINDOWS = 40, 4
-SOON = {PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 0.2, PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.2}  # s
+SOON = {
+    settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # joining its thread costs a second a flow
+    settings.PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 0.2,
+    settings.PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.2,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def api() -> Iterator[SyncPrefectClient]:
-    """One Prefect API for all tests here; without heartbeats, which cost a second a flow, and with whole logs."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    """One Prefect API for all tests here, with whole logs."""
+    for name in ("flow_runs", "task_runs"):
+        logging.getLogger(f"prefect.{name}").setLevel(logging.INFO)
     with (
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, **SOON}),
+        settings.temporary_settings(SOON),
         prefect_test_harness(server_startup_timeout=120),
         get_client(sync_client=True) as client,
     ):
@@ -105,11 +102,14 @@ def flow_run_of(api: SyncPrefectClient, state: State[Any]) -> FlowRun:
     return api.read_flow_run(state.state_details.flow_run_id)
 
 
+def ask(api: SyncPrefectClient, path: str, **body: Any) -> Any:
+    return api.request("POST", path, json=body).json()  # type: ignore[arg-type]
+
+
 def asked(api: SyncPrefectClient, path: str, state: State[Any]) -> list[dict[str, Any]]:
     """Everything of a kind that belongs to a flow run, as the API tells it."""
-    of = {"flow_runs": {"id": {"any_": [str(state.state_details.flow_run_id)]}}}
-    answer: list[dict[str, Any]] = api.request("POST", path, json=of).json()  # type: ignore[arg-type]
-    return answer
+    found: list[dict[str, Any]] = ask(api, path, flow_runs={"id": {"any_": [str(state.state_details.flow_run_id)]}})
+    return found
 
 
 def artifacts_of(api: SyncPrefectClient, state: State[Any]) -> dict[str, dict[str, Any]]:
@@ -176,8 +176,8 @@ def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(a
         [worker.join() for worker in crew]
 
         def progress() -> Any:
-            only = {"artifacts": {"key": {"any_": ["in-between-progress"]}}}
-            return [float(a["data"]) for a in api.request("POST", "/artifacts/filter", json=only).json()]  # type: ignore[arg-type]
+            key = {"key": {"any_": ["in-between-progress"]}}
+            return [float(artifact["data"]) for artifact in ask(api, "/artifacts/filter", artifacts=key)]
 
         assert eventually(progress, lambda found: found == [50.0]) == [50.0]
     assert progress() == [100.0]
@@ -287,8 +287,7 @@ def test_verify_announces_equal_sides_and_drift(api: SyncPrefectClient, shop: Sh
     assert shop.rows[3][1] == "x"
 
     def emitted() -> dict[str, str]:
-        only = {"filter": {"event": {"prefix": ["syncline."]}}, "limit": 50}
-        events = api.request("POST", "/events/filter", json=only).json()["events"]  # type: ignore[arg-type]
+        events = ask(api, "/events/filter", filter={"event": {"prefix": ["syncline."]}}, limit=50)["events"]
         assert all(e["resource"]["prefect.resource.id"] == "syncline.migration.Corner_shop" for e in events)
         return {related["prefect.resource.id"]: e["event"] for e in events for related in e["related"]}
 
@@ -328,8 +327,8 @@ def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(
 
 
 def logs_of(api: SyncPrefectClient, state: State[Any]) -> str:
-    of = {"logs": {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}, "limit": 200}
-    return "\n".join(log["message"] for log in api.request("POST", "/logs/filter", json=of).json())  # type: ignore[arg-type]
+    of = {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}
+    return "\n".join(log["message"] for log in ask(api, "/logs/filter", logs=of, limit=200))
 
 
 def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(
@@ -348,7 +347,7 @@ def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(
     assert (applied.status, applied.report.run_id) == (runs.Status.DONE, planned.report.run_id)
     again = orchestrated.backfill_in_prefect(request_of(shop, "item.id:0..20"), "10", Meter())
     assert again.report.total.unchanged == 20
-    nobody = temporary_settings({PREFECT_API_URL: "http://someone:hunter2@127.0.0.1:9/api"})
+    nobody = settings.temporary_settings({settings.PREFECT_API_URL: "http://someone:hunter2@127.0.0.1:9/api"})
     with nobody, pytest.raises(orchestrated.PrefectUnreachable, match="--direct") as caught:
         orchestrated.run_in_prefect(request_of(shop), Meter())
     assert "hunter2" not in str(caught.value)
@@ -387,17 +386,10 @@ def test_a_secret_reaches_the_database_and_nothing_else(
 
 
 def test_the_deployments_deploy(api: SyncPrefectClient) -> None:
-    api.request("POST", "/work_pools/", json=WorkPoolCreate(name="syncline", type="process").model_dump(mode="json"))
+    ask(api, "/work_pools/", name="syncline", type="process")
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    there = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value())}
+    done = subprocess.run(command, cwd=ROOT, env=there, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     made = {deployment.name: deployment for deployment in api.read_deployments()}
     assert set(made) == {"migrate", "backfill", "verify"}

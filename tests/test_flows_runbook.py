@@ -11,7 +11,6 @@ from flows import runs
 from flows.runs import Status
 from transforms.vocabulary import BusyError, SynclineError
 
-
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
 two_engines = pytest.mark.parametrize("shop", [PAIRS[0], PAIRS[2]], indirect=True, ids=pair_name)
 
