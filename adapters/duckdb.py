@@ -312,9 +312,7 @@ class Window:
         read = [reading(each, staging.target.c[each.name]).label(f"c{i}") for i, each in enumerate(self.columns)]
         found = self.session.ask(text_of(left_out(staging, op, read)))
         arrays = [as_travel_array(found.column(3 + i), each) for i, each in enumerate(self.columns)]
-        return pa.table(
-            [*found.columns[:3], *arrays], names=[NO, DONE, GONE, *(each.name for each in self.columns)]
-        )
+        return pa.table([*found.columns[:3], *arrays], names=[NO, DONE, GONE, *(each.name for each in self.columns)])
 
     def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
         if op == "delete":

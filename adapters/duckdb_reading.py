@@ -32,6 +32,8 @@ from transforms.vocabulary import (
 )
 
 BATCH_ROWS: Final = 65_536
+BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
+VECTOR_ROWS: Final = 2_048  # DuckDB's own step: what it hands over before it is known how wide the rows are
 
 
 class Session:
@@ -69,7 +71,7 @@ class Session:
             self._set_aside()
             try:
                 relation = self._cursor.sql(sql, params=list(parameters) or None)
-                reader = relation.to_arrow_reader(BATCH_ROWS)
+                reader = relation.to_arrow_reader(VECTOR_ROWS)
             except (duckdb.Error, pa.ArrowException) as error:
                 raise translated(error, self.where) from error
             self._last_schema = reader.schema
@@ -154,6 +156,20 @@ class Stream:
             if self._file is not None:
                 self._file.close()
             self._session.finished(self)
+
+
+def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches, of bounded rows and bytes."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if waiting and (rows + batch.num_rows > BATCH_ROWS or size + batch.nbytes > BATCH_BYTES):
+            yield pa.concat_batches(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def translated(error: BaseException, where: str) -> SynclineError:
@@ -250,7 +266,7 @@ class DuckdbSnapshot:
             if within.stop is not None:
                 statement = statement.where(first.expression <= first.bind(within.stop[0]))
         schema = pa.schema([pa.field(each.name, each.type) for each in shapes])
-        for batch in self._session.stream(*bound(statement, DIALECT)).batches():
+        for batch in gathered(self._session.stream(*bound(statement, DIALECT)).batches()):
             arrays = [as_travel_array(values, each) for values, each in zip(batch.columns, shapes, strict=True)]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -91,7 +91,7 @@ def cuts(relation: Relation, key: Sequence[tuple[Operand, Expression]], rows: in
     numbered = select(
         relation, [*taken, number], key=operands, within=replace(within, nulls=False), ordered=False
     ).subquery("numbered")
-    every = sa.literal_column(f"syncline_row > 1 AND (syncline_row - 1) % {int(rows)} = 0")
+    every: Expression = sa.literal_column(f"syncline_row > 1 AND (syncline_row - 1) % {int(rows)} = 0")
     names = [column(f"k{i}") for i in range(len(key))]
     return sa.select(*names).select_from(numbered).where(every).order_by(column("syncline_row"))
 

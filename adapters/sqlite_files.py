@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import adbc_driver_manager as adbc
@@ -83,7 +83,7 @@ class Connection:
         """Load rows into a new temporary table, or into a table that is there."""
         try:
             with self._raw.cursor() as cursor:
-                mode = "create" if temporary else "append"
+                mode: Literal["create", "append"] = "create" if temporary else "append"
                 return int(cursor.adbc_ingest(table, rows, mode=mode, temporary=temporary))
         except FAULTS as error:
             raise translated(error, self.path) from error

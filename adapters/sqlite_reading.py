@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.embedded import as_travel, cuts, python_values
-from adapters.sql import Operand, bound, dialect_of, quoted, select
+from adapters.sql import Expression, Operand, bound, dialect_of, quoted, select
 from adapters.sqlite_files import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite_shapes import describe, describe_query
 from adapters.sqlite_types import (
@@ -70,7 +70,7 @@ class SqliteSnapshot:
                     row = self._connection.rows(f"SELECT min(rowid) AS a, max(rowid) AS z FROM {table}")[0]
                     if row["a"] is None:
                         return 0
-                    return max(1, min(row["z"] - row["a"] + 1, self._bytes() // 8))
+                    return max(1, min(int(row["z"] - row["a"]) + 1, self._bytes() // 8))
         return self.count(relation)
 
     def _bytes(self) -> int:
@@ -85,7 +85,9 @@ class SqliteSnapshot:
     def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
         with self._lock:
             columns = self._columns(relation, key)
-            shown_key = [sa.literal_column(value_sql(each.native, name_sql(each.name))) for each in columns]
+            shown_key: list[Expression] = [
+                sa.literal_column(value_sql(each.native, name_sql(each.name))) for each in columns
+            ]
             operands = self._operands(relation, key)
             sql, parameters = bound(cuts(relation, list(zip(operands, shown_key, strict=True)), rows, within), DIALECT)
             found = pa.Table.from_batches(list(batches(self._connection, columns, sql, parameters)), travel(columns))
@@ -96,7 +98,7 @@ class SqliteSnapshot:
     def highest(self, relation: Relation, column: str) -> int | None:
         with self._lock:
             c = name_sql(column)
-            value = sa.literal_column(f"CASE WHEN typeof({c})='integer' THEN {c} END")
+            value: Expression = sa.literal_column(f"CASE WHEN typeof({c})='integer' THEN {c} END")
             found = self._connection.ask(*bound(select(relation, [sa.func.max(value).label("n")]), DIALECT))
         highest: int | None = found["n"][0].as_py()
         return highest
@@ -112,7 +114,9 @@ class SqliteSnapshot:
     ) -> Iterator[pa.RecordBatch]:
         with self._lock:
             shapes = self._columns(relation, columns)
-            values = [sa.literal_column(value_sql(each.native, name_sql(each.name))).label(None) for each in shapes]
+            values: list[Expression] = [
+                sa.literal_column(value_sql(each.native, name_sql(each.name))).label(None) for each in shapes
+            ]
             statement = select(
                 relation,
                 [*values, sa.literal_column(offence_sql(shapes)).label(quoted(INVALID))],
@@ -163,7 +167,7 @@ class SqliteSnapshot:
             ordered = sort_sql(native, c)
             return Operand(sa.literal_column(ordered), lambda value: sa.literal(sort_value(native, known(value))))
         # Spelled out only where needed: an index serves `(a, b) >= (x, y)` only for columns without COLLATE.
-        raw = sa.literal_column(c if self.binary(relation.table, column) else f"{c} COLLATE BINARY")
+        raw: Expression = sa.literal_column(c if self.binary(relation.table, column) else f"{c} COLLATE BINARY")
         return Operand(raw, lambda value: sa.literal(stored_value(native, known(value), style)), column.nullable)
 
     def binary(self, table: TableName, column: ColumnShape) -> bool:

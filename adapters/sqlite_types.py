@@ -49,8 +49,9 @@ _PARTS: Final[tuple[tuple[str, Kind], ...]] = (
 def kind_of(native: str) -> Kind:
     """What a declared type claims to hold."""
     name = native.upper().strip()
-    kind = next((kind for start, kind in _BEGINNINGS if name.startswith(start)), None)
-    kind = kind or next((kind for part, kind in _PARTS if part in name), "text")
+    begins = [kind for start, kind in _BEGINNINGS if name.startswith(start)]
+    contains = [kind for part, kind in _PARTS if part in name]
+    kind: Kind = [*begins, *contains, "text"][0]
     if kind != "decimal":
         return kind
     digits = _digits(native)

@@ -13,7 +13,7 @@ from adapters.embedded import as_travel
 from adapters.sqlite_types import EXACT_DIGITS, INFINITIES, MIRROR, NOUN, Kind, Style, kind_of, text_affinity, travel_of
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError
 
-Texts = pa.StringArray
+Texts = Any  # an Arrow array of strings
 _MICROSECONDS: Final = pa.timestamp("us")
 
 

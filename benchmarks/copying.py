@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -17,12 +16,6 @@ from benchmarks.command import Spent, spend
 from benchmarks.server import Server, edit, make_templates, pipe_psql, pipe_psycopg
 
 STEPS: Final = ("full copy", "second run, no changes", "1% updates, 0.5% inserts, 0.5% deletes")
-QUIET: Final = {
-    "PREFECT_LOGGING_LEVEL": "ERROR",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-}
 SPEC: Final = """
 version: 1
 name: benchmark
@@ -152,36 +145,3 @@ def run(server: Server, spec: Path, expected: dict[str, int], *, direct: bool = 
     if server.fingerprint("target") != server.fingerprint("source"):
         raise WrongResult("The run left other rows in the target than the source has.")
     return spent
-
-
-@dataclass(frozen=True, slots=True)
-class Prefect:
-    """The same run without changes as a Prefect flow run: with a new PREFECT_HOME, then with one in use, and directly."""
-
-    first: Spent
-    later: tuple[Spent, ...]
-    direct: tuple[Spent, ...]
-
-
-def measure_prefect(server: Server, rows: int, rounds: int, told: Callable[[str], None]) -> Prefect | None:
-    """What Prefect adds to a run; None where this version of Syncline has no flows yet."""
-    if find_spec("flows.orchestrated") is None:
-        return None
-    prepare(server)
-    home = Path(tempfile.mkdtemp(prefix="syncline-bench-"))
-    environment = {**QUIET, "PREFECT_HOME": str(home)}
-    counts = {"source_rows": rows, "insert": rows}
-    later, direct = [], []
-    try:
-        with spec_of(server) as spec:
-            run(server, spec, counts)
-            counts["insert"] = 0
-            told("through Prefect, first run")
-            first = run(server, spec, counts, direct=False, **environment)
-            for number in range(rounds):
-                told(f"through Prefect and directly, round {number + 1} of {rounds}")
-                later.append(run(server, spec, counts, direct=False, **environment))
-                direct.append(run(server, spec, counts))
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-    return Prefect(first, tuple(later), tuple(direct))

@@ -17,10 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.copying import Copying, Prefect, Step, WrongResult, measure, measure_prefect
+from benchmarks.command import Spent
+from benchmarks.copying import Copying, Step, WrongResult, measure
 from benchmarks.diffing import Diffing
 from benchmarks.diffing import measure as measure_diff
 from benchmarks.server import make_templates, serving
+from benchmarks.through_prefect import Prefect
+from benchmarks.through_prefect import measure as measure_prefect
 
 PACKAGES = (
     "pyarrow",
@@ -131,7 +134,7 @@ def _copying_lines(copying: Copying) -> str:
         f"table with a primary key; medians of {rounds} rounds\n"
         + _aligned(header, lines)
         + "\nwork: from connecting to the result. all: the process from start to end. ratio: the median of the rounds' own "
-        "ratios to the raw pipe.\nbest: the smallest of them. start: Python and imports, without Prefect. "
+        "ratios to the raw pipe.\nbest: the smallest of them. start: Python and imports. "
         "CPU, peak: of the Syncline process, without the server."
     )
 
@@ -168,17 +171,18 @@ def _large_lines(large: Copying) -> str:
 def _prefect_lines(prefect: Prefect | None) -> str:
     if prefect is None:
         return "\nThrough Prefect: not measured."
-    runs: list[tuple[str, tuple[Any, ...]]] = [
-        ("directly", prefect.direct),
-        ("through Prefect, new PREFECT_HOME", (prefect.first,)),
-        ("through Prefect, later runs", prefect.later),
+    runs: list[tuple[str, tuple[Spent, ...]]] = [
+        ("directly (--direct)", prefect.direct),
+        ("through a Prefect server that is there", prefect.server),
+        ("through an API that the run starts and ends", prefect.own),
+        ("the same, and its database has to be made", prefect.new),
     ]
-    columns: list[Callable[[Any], float]] = [lambda s: s.started, lambda s: s.work, lambda s: s.seconds]
+    columns: list[Callable[[Spent], float]] = [lambda s: s.started, lambda s: s.work, lambda s: s.seconds]
     lines = [
         (name, *(f"{median(of(s) for s in spent):.2f}" for of in columns), f"{max(s.mebibytes for s in spent):.0f}")
         for name, spent in runs
     ]
-    return "\nWhat Prefect adds to a run without changes (ephemeral server, in the same process group)\n" + _aligned(
+    return f"\nWhat Prefect adds: a run without changes, medians of {len(prefect.own)} rounds\n" + _aligned(
         ("", "start s", "work s", "all s", "peak MiB"), lines
     )
 

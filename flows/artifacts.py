@@ -125,13 +125,19 @@ class _Shown:
 
 
 def show_report(outcome: Outcome, said: str) -> None:
-    """The counts of every table as a table artifact; why rows were set aside, and keys of changes, beside it."""
+    """The counts of every table as a table artifact; why rows were set aside, and keys of changes, beside it.
+
+    The rows are in by now: a fault of Prefect's is a warning.
+    """
     report = outcome.report
     rows: list[dict[str, Any]] = [{"table": table.name, **table.counts.as_dict()} for table in report.tables]
     rows.append({"table": "all tables", **report.total.as_dict()})
-    create_table_artifact(
-        table=rows, key=f"{artifact_key(report.migration)}-report", description=report_markdown(outcome, said)
-    )
+    try:
+        create_table_artifact(
+            table=rows, key=f"{artifact_key(report.migration)}-report", description=report_markdown(outcome, said)
+        )
+    except Exception as error:
+        log.warning("The report could not be shown in Prefect: %s", error)
 
 
 def report_markdown(outcome: Outcome, said: str) -> str:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from prefect import get_run_logger, tags
+from prefect import get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.context import TagsContext
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
@@ -101,7 +102,8 @@ def staged(spec: Spec) -> Iterator[tuple[Execute[Any, Any], Meter]]:
     handed = _handed.get()
     meter = RunMeter(handed.meter if handed else None)
     runner = runner_of(spec.defaults.runner, workers_of(spec))
-    with tags("syncline", spec.name), progress_shown(spec.name, _flow_run_id(), meter), runner as started:
+    # the flow run has the tags: a task that had some would first ask the API for their concurrency limits
+    with TagsContext(current_tags=set()), progress_shown(spec.name, _flow_run_id(), meter), runner as started:
         yield executed_by(started, meter), meter
 
 

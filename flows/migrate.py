@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from pydantic import Field
 
 from adapters.planstore import Plan
 from flows import runs
@@ -67,7 +68,7 @@ def _apply_name() -> str:
 
 
 @flow(name="apply", flow_run_name=_apply_name, persist_result=False)
-def apply(plan: SpecFile) -> State[Any]:
+def apply(plan: Annotated[str, Field(min_length=1)]) -> State[Any]:
     """Apply exactly the plan that was made earlier. A row that changed since is a conflict and stays as it is.
 
     Args:

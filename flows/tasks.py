@@ -90,7 +90,6 @@ def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Tas
         name=name,
         description=description,
         task_run_name=work_name,
-        tags=["syncline", name.split()[0]],
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=RETRIES,

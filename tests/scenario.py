@@ -22,7 +22,7 @@ from flows.runs import Outcome, Status
 from flows.spec import Spec, load_spec
 
 Engine = Literal["sqlite", "duckdb", "postgresql"]
-Rows = list[tuple[Any, ...]]
+Rows = list[Any]
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (
     ("sqlite", "sqlite"),

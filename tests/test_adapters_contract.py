@@ -64,6 +64,20 @@ def adapter(database: Database) -> Iterator[Adapter]:
     opened.close()
 
 
+@pytest.fixture(scope="module", params=["sqlite", "duckdb", "postgresql"])
+def roomy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adapter]:
+    """One database for the tests of this module that only need a table of their own."""
+    url = f"{request.param}:///{tmp_path_factory.mktemp('roomy')}/target.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_server")
+    opened = open_adapter(url, create=True)
+    yield opened
+    opened.close()
+
+
+_numbers = itertools.count(1)
+
+
 def a_shape(name: str, columns: Sequence[ColumnShape], key: Key = ("id",), **more: Any) -> TableShape:
     return TableShape(TableName(name), tuple(columns), key, **more)
 
@@ -147,37 +161,43 @@ VALUES: list[tuple[str, pa.DataType, Meaning, list[Any]]] = [
     ("large", pa.string(), "plain", ["x" * 2**20, "ß" * 2**19, "\n\r\t"]),
     ("bytes", pa.binary(), "plain", [b"", b"\x00\xff", bytes(range(256))]),
     ("day", pa.date32(), "plain", [date(1, 1, 1), date(9999, 12, 31), date(2024, 2, 29)]),
-    ("naive", MICROSECONDS, "plain", [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), datetime(2024, 1, 1, 0, 0, 0, 1)]),
-    ("zoned", ZONED, "plain", [datetime(1900, 1, 1, tzinfo=UTC), datetime(2024, 3, 10, 7, 30, 0, 500000, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)]),
+    (
+        "naive", MICROSECONDS, "plain",
+        [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), datetime(2024, 1, 1, 0, 0, 0, 1)],
+    ),
+    (
+        "zoned", ZONED, "plain",
+        [datetime(1900, 1, 1, tzinfo=UTC), datetime(2024, 3, 10, 7, 30, 0, 500000, UTC), datetime(2024, 7, 1, tzinfo=UTC)],
+    ),
     ("clock", pa.time64("us"), "plain", [time(0), time(23, 59, 59, 999999), time(12, 30)]),
-    ("uuid", pa.string(), "uuid", ["00000000-0000-0000-0000-000000000001", "ffffffff-ffff-4fff-bfff-ffffffffffff", "12345678-9abc-4def-8123-456789abcdef"]),
+    ("uuid", pa.string(), "uuid", [f"{first}-9abc-4def-8123-456789abcdef" for first in ("00000000", "ffffffff", "12345678")]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "travel", "meaning", "values"), VALUES, ids=[each[0] for each in VALUES])
 @pytest.mark.parametrize("empty", [True, False], ids=["straight", "staged"])
 def test_values_of_every_type_arrive_as_they_left(
-    adapter: Adapter, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any], empty: bool
+    roomy: Adapter, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any], empty: bool
 ) -> None:
-    shape = make(adapter, a_shape(name, [ID, col("value", travel, meaning)]))
+    shape = make(roomy, a_shape(f"{name} {next(_numbers)}", [ID, col("value", travel, meaning)]))
     rows = rows_of(shape, *({"id": i, "value": value} for i, value in enumerate([*values, None])))
-    assert adapter.apply(change(shape, inserts=rows), shape, None, empty=empty) == Applied(inserted=4)
-    assert read(adapter, shape, ("id",)).equals(rows)
+    assert roomy.apply(change(shape, inserts=rows), shape, None, empty=empty) == Applied(inserted=4)
+    assert read(roomy, shape, ("id",)).equals(rows)
     assert rows["value"].cast(travel).to_pylist() == [*pa.array(values, travel).to_pylist(), None]
 
 
 @pytest.mark.parametrize(("name", "travel", "meaning", "values"), VALUES, ids=[each[0] for each in VALUES])
 def test_values_of_every_type_are_updated_and_deleted_under_their_precondition(
-    adapter: Adapter, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any]
+    roomy: Adapter, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any]
 ) -> None:
-    shape = make(adapter, a_shape(name, [ID, col("value", travel, meaning)]))
+    shape = make(roomy, a_shape(f"{name} {next(_numbers)}", [ID, col("value", travel, meaning)]))
     rows = rows_of(shape, *({"id": i, "value": value} for i, value in enumerate([*values, None])))
-    load(adapter, shape, rows)
+    load(roomy, shape, rows)
     after = edited(rows, "value", [None, *rows["value"].to_pylist()[:3]])
-    assert adapter.apply(change(shape, before=rows, after=after), shape, None) == Applied(updated=4)
-    assert read(adapter, shape, ("id",)).equals(after)
-    assert adapter.apply(change(shape, deletes=after), shape, None) == Applied(deleted=4)
-    assert read(adapter, shape).num_rows == 0
+    assert roomy.apply(change(shape, before=rows, after=after), shape, None) == Applied(updated=4)
+    assert read(roomy, shape, ("id",)).equals(after)
+    assert roomy.apply(change(shape, deletes=after), shape, None) == Applied(deleted=4)
+    assert read(roomy, shape).num_rows == 0
 
 
 def test_a_described_table_is_made_again_as_it_is(adapter: Adapter) -> None:
@@ -258,27 +278,27 @@ KEYS: dict[str, tuple[pa.DataType, Meaning, list[Any]]] = {
     "date": (pa.date32(), "plain", [date(2024, 1, 1), date(1, 1, 1), date(9999, 12, 31), date(999, 1, 1), date(1969, 12, 31)]),
     "timestamp": (
         MICROSECONDS, "plain",
-        [datetime(2024, 1, 1), datetime(2024, 1, 1, 0, 0, 0, 1), datetime(1, 1, 1), datetime(2024, 1, 1, 0, 0, 0, 100000), datetime(9999, 1, 1)],
+        [*(datetime(2024, 1, 1, 0, 0, 0, tick) for tick in (0, 1, 100000)), datetime(1, 1, 1), datetime(9999, 1, 1)],
     ),
     "zoned": (ZONED, "plain", [datetime(2024, 1, 1, hour, 0, 0, tick, UTC) for hour in (0, 9, 10) for tick in (0, 5, 100000)]),
     "time": (pa.time64("us"), "plain", [time(1), time(1, 0, 0, 1), time(23, 59), time(0)]),
     "bytes": (pa.binary(), "plain", [b"", b"\x00", b"\xff", b"a", b"ab"]),
     "bool": (pa.bool_(), "plain", [True, False]),
-    "uuid": (pa.string(), "uuid", ["ffffffff-ffff-4fff-bfff-ffffffffffff", "00000000-0000-0000-0000-000000000001", "80000000-0000-4000-8000-000000000000", "7fffffff-0000-4000-8000-000000000000"]),
+    "uuid": (pa.string(), "uuid", [f"{first}-0000-4000-8000-000000000000" for first in ("ffffffff", "00000000", "80000000", "7fffffff")]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_rows_come_in_binary_key_order_with_nulls_first(adapter: Adapter, kind: str) -> None:
+def test_rows_come_in_binary_key_order_with_nulls_first(roomy: Adapter, kind: str) -> None:
     travel, meaning, values = KEYS[kind]
-    shape = make(adapter, a_shape("keyed", [ID, col("k", travel, meaning)]))
+    shape = make(roomy, a_shape(f"keyed {next(_numbers)}", [ID, col("k", travel, meaning)]))
     mixed = [*values, None, None]
     random.Random(7).shuffle(mixed)
-    load(adapter, shape, rows_of(shape, *({"id": i, "k": value} for i, value in enumerate(mixed))))
+    load(roomy, shape, rows_of(shape, *({"id": i, "k": value} for i, value in enumerate(mixed))))
     expected = pa.array(values, shape.columns[1].type)
     expected = expected.take(pc.sort_indices(expected)).to_pylist()
-    assert read(adapter, shape, ("k",))["k"].to_pylist() == [None, None, *expected]
-    with adapter.snapshot() as snapshot:
+    assert read(roomy, shape, ("k",))["k"].to_pylist() == [None, None, *expected]
+    with roomy.snapshot() as snapshot:
         for (low, high), nulls in itertools.product(
             itertools.combinations_with_replacement(expected, 2), (True, False)
         ):
@@ -289,7 +309,7 @@ def test_rows_come_in_binary_key_order_with_nulls_first(adapter: Adapter, kind: 
                 value for value in expected if expected.index(low) <= expected.index(value) < expected.index(high)
             ]
             assert found == [None] * (2 * nulls) + inside
-    with adapter.snapshot() as snapshot:
+    with roomy.snapshot() as snapshot:
         assert snapshot.split(Relation(shape.name), ("k",), 1) == [(each,) for each in expected[1:]]
         assert snapshot.count(Relation(shape.name), [ColumnRange("k", expected[1])]) == len(expected) - 1
         assert snapshot.count(Relation(shape.name), [ColumnRange("k", None, expected[1])]) == 1
@@ -307,7 +327,6 @@ def test_a_primary_key_is_ordered_and_cheap(adapter: Adapter) -> None:
 PAIRS = st.tuples(
     st.one_of(st.none(), st.sampled_from(["", "a", "a|b", "A", "ä", "b"])), st.one_of(st.none(), st.integers(-12, 12))
 )
-_numbers = itertools.count()
 
 
 @settings(max_examples=15)
@@ -316,12 +335,12 @@ _numbers = itertools.count()
     cuts=st.lists(st.tuples(st.sampled_from(["", "a", "aa", "ä"]), st.integers(-12, 12)), max_size=4),
     size=st.integers(1, 6),
 )
-def test_windows_hold_every_row_exactly_once(adapter: Adapter, rows: list[Any], cuts: list[Any], size: int) -> None:
+def test_windows_hold_every_row_exactly_once(roomy: Adapter, rows: list[Any], cuts: list[Any], size: int) -> None:
     key = ("a", "b")
-    shape = make(adapter, a_shape(f"pairs{next(_numbers)}", [ID, col("a", pa.string()), col("b", pa.int64())]))
-    load(adapter, shape, rows_of(shape, *({"id": i, "a": a, "b": b} for i, (a, b) in enumerate(rows))))
+    shape = make(roomy, a_shape(f"pairs{next(_numbers)}", [ID, col("a", pa.string()), col("b", pa.int64())]))
+    load(roomy, shape, rows_of(shape, *({"id": i, "a": a, "b": b} for i, (a, b) in enumerate(rows))))
     relation = Relation(shape.name)
-    with adapter.snapshot() as snapshot:
+    with roomy.snapshot() as snapshot:
         for bounds in (
             sorted(set(cuts), key=lambda pair: (pair[0].encode(), pair[1])),
             snapshot.split(relation, key, size),
@@ -615,7 +634,8 @@ def everything_there(database: Database) -> list[tuple[Any, ...]]:
     catalog = {
         "sqlite": "SELECT name FROM sqlite_schema UNION ALL SELECT name FROM sqlite_temp_schema ORDER BY 1",
         "duckdb": "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1",
-        "postgresql": "SELECT relname FROM pg_class WHERE relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pg_toast')) ORDER BY 1",
+        "postgresql": "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1",
     }  # fmt: skip
     return database.execute(catalog[database.engine])
 
@@ -744,21 +764,23 @@ def test_nan_is_kept_or_refused_but_never_lost(adapter: Adapter) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_infinite_dates_and_times_travel_by_the_shared_convention(adapter: Adapter, sign: int) -> None:
-    shape = make(adapter, a_shape("ends", [ID, col("d", pa.date32()), col("t", MICROSECONDS), col("z", ZONED)]))
+def test_infinite_dates_and_times_travel_by_the_shared_convention(roomy: Adapter, sign: int) -> None:
+    shape = make(
+        roomy, a_shape(f"ends {next(_numbers)}", [ID, col("d", pa.date32()), col("t", MICROSECONDS), col("z", ZONED)])
+    )
     moment = pa.array([sign * TIMESTAMP_INFINITY, 0])
     day = pa.array([sign * DATE_INFINITY, 0], pa.int32())
     arrays = [pa.array([1, 2]), day.view(pa.date32()), moment.view(MICROSECONDS), moment.view(ZONED)]
     rows = pa.table(arrays, schema=shape.schema())
-    load(adapter, shape, rows)
+    load(roomy, shape, rows)
     for key in ("id", "d", "t", "z"):
-        found = read(adapter, shape, (key,))
+        found = read(roomy, shape, (key,))
         assert found.take(pc.sort_indices(found["id"])).equals(rows)
         if key != "id":
             assert found["id"].to_pylist() == ([2, 1] if sign > 0 else [1, 2])
-    with adapter.snapshot() as snapshot:
+    with roomy.snapshot() as snapshot:
         assert snapshot.split(Relation(shape.name), ("d",), 1) in ([], [(date(1970, 1, 1),)])
-    assert adapter.apply(change(shape, deletes=rows), shape, None) == Applied(deleted=2)
+    assert roomy.apply(change(shape, deletes=rows), shape, None) == Applied(deleted=2)
 
 
 def test_json_compares_by_value_or_by_its_text_but_finds_its_row(adapter: Adapter) -> None:

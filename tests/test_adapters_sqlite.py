@@ -325,7 +325,8 @@ def test_other_spellings_of_a_value_are_no_conflict(adapter: SqliteAdapter, path
     run(
         path,
         "CREATE TABLE t (id INTEGER PRIMARY KEY, at TIMESTAMP, d DATE, u UUID, j JSON, n DECIMAL(9,2))",
-        "INSERT INTO t VALUES (1, '2024-01-01T00:00:00.000', '2024-01-01 00:00:00', 'FFFFFFFF-0000-4000-8000-000000000000', '{\"b\": 1, \"a\":2}', '5.50')",
+        "INSERT INTO t VALUES (1, '2024-01-01T00:00:00.000', '2024-01-01 00:00:00',"
+        " 'FFFFFFFF-0000-4000-8000-000000000000', '{\"b\": 1, \"a\":2}', '5.50')",
     )
     shape = shape_of(adapter, "t")
     (row,) = read(adapter, "t")

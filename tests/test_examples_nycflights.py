@@ -28,7 +28,7 @@ def readme_table(*heads: str) -> dict[str, dict[str, str]]:
     for number, line in enumerate(lines):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if all(head in cells for head in heads) and line.startswith("|"):
-            found = {}
+            found: dict[str, dict[str, str]] = {}
             for row in lines[number + 2 :]:
                 if not row.startswith("|"):
                     return found

@@ -17,7 +17,7 @@ from flows.runs import Status
 from transforms.vocabulary import DataError, PlanError, SpecError, SynclineError
 
 everywhere = pytest.mark.parametrize("small", PAIRS, indirect=True, ids=pair_name)
-T = {"t": {"from": "t", "key": ["k"]}}
+T: dict[str, Any] = {"t": {"from": "t", "key": ["k"]}}
 
 
 @pytest.fixture

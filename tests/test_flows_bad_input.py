@@ -85,7 +85,8 @@ def test_an_unknown_column_in_an_expression(small: Scenario) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["upper(", "sum(n)", "no_such_function(n)", "n + name + date '2024-01-01'", "*", "unnest([n])", "n; k", "n, k"]
+    "sql",
+    ["upper(", "sum(n)", "no_such_function(n)", "n + name + date '2024-01-01'", "*", "unnest([n])", "n; k", "n, k"],
 )
 def test_an_expression_that_is_none(small: Scenario, sql: str) -> None:
     small.write(with_columns(n={"expr": sql}))

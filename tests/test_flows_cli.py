@@ -17,7 +17,11 @@ from scenario import PAIRS, Scenario
 from flows.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-T: dict[str, Any] = {"from": "t", "key": ["k"], "columns": {"k": "k", "v": {"from": "v", "map": {"bad": "?"}, "default": "keep"}}}
+T: dict[str, Any] = {
+    "from": "t",
+    "key": ["k"],
+    "columns": {"k": "k", "v": {"from": "v", "map": {"bad": "?"}, "default": "keep"}},
+}
 COUNTS = {"source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts"}
 
 
@@ -197,7 +201,9 @@ def test_a_plan_shows_ddl_counts_samples_and_reasons(small: Scenario) -> None:
 
 def test_samples_show_old_beside_new_and_every_kind(small: Scenario) -> None:
     syncline("run", "--direct", small.path)
-    small.source.execute("UPDATE t SET v = '' WHERE k = 1", "UPDATE t SET v = NULL WHERE k = 2", "DELETE FROM t WHERE k = 5")
+    small.source.execute(
+        "UPDATE t SET v = '' WHERE k = 1", "UPDATE t SET v = NULL WHERE k = 2", "DELETE FROM t WHERE k = 5"
+    )
     small.source.insert("t", [(9, "[bold]x[/bold]\nnext", None)])
     shown = syncline("plan", small.path, status=2).stdout
     assert "~ t 1\n    v: v1 -> ''" in shown
@@ -261,7 +267,9 @@ def test_every_command_is_in_the_help_with_a_sentence() -> None:
         assert name in shown
         assert command.get_short_help_str()
         for option in command.params:
-            assert getattr(option, "help", "") or option.param_type_name == "argument" or getattr(option, "hidden", False)
+            assert (
+                getattr(option, "help", "") or option.param_type_name == "argument" or getattr(option, "hidden", False)
+            )
     assert "Exit statuses" in shown
 
 

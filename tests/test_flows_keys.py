@@ -109,7 +109,9 @@ def test_composite_keys_compare_as_tuples_and_never_as_joined_text(small: Scenar
 
 
 @pytest.mark.parametrize("path", ["ordered", "spill"])
-def test_rows_with_a_null_or_repeated_key_are_quarantined_and_their_target_rows_stay(small: Scenario, path: str) -> None:
+def test_rows_with_a_null_or_repeated_key_are_quarantined_and_their_target_rows_stay(
+    small: Scenario, path: str
+) -> None:
     small.source.execute("CREATE TABLE t (a text, b bigint, v text)", "CREATE INDEX i ON t (a, b)")
     small.target.execute("CREATE TABLE t (a text, b bigint, v text, UNIQUE (a, b))")
     small.source.insert(

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from prefect import settings
 from prefect.blocks.system import Secret
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient as Api
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
 from prefect.testing.utilities import prefect_test_harness
@@ -35,17 +36,18 @@ from flows.spec import load_spec
 from flows.verify import verify
 from transforms.vocabulary import DataError, TransientError
 
+Patch = pytest.MonkeyPatch
 ROOT = Path(__file__).parent.parent
 ROWS, WINDOWS = 40, 4
 SOON = {
     settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # joining its thread costs a second a flow
     settings.PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 0.2,
-    settings.PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.2,
+    settings.PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 1,
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
-def api() -> Iterator[SyncPrefectClient]:
+def api() -> Iterator[Api]:
     """One Prefect API for all tests here, with whole logs."""
     for name in ("flow_runs", "task_runs"):
         logging.getLogger(f"prefect.{name}").setLevel(logging.INFO)
@@ -90,33 +92,35 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     made = Shop(tmp_path).write()
-    made.at("source", "CREATE TABLE things (id INTEGER, name TEXT, day TEXT)")
-    made.at("source", "CREATE UNIQUE INDEX things_id ON things (id)")
-    for number in range(ROWS):
-        made.at("source", f"INSERT INTO things VALUES ({number}, 'n{number}', '2013-01-{number % 28 + 1:02d}')")
+    rows = [f"({number}, 'n{number}', '2013-01-{number % 28 + 1:02d}')" for number in range(ROWS)]
+    made.at(
+        "source",
+        "CREATE TABLE things (id INTEGER UNIQUE, name TEXT, day TEXT)",
+        f"INSERT INTO things VALUES {', '.join(rows)}",
+    )
     return made
 
 
-def flow_run_of(api: SyncPrefectClient, state: State[Any]) -> FlowRun:
+def flow_run_of(api: Api, state: State[Any]) -> FlowRun:
     assert state.state_details.flow_run_id is not None
     return api.read_flow_run(state.state_details.flow_run_id)
 
 
-def ask(api: SyncPrefectClient, path: str, **body: Any) -> Any:
+def ask(api: Api, path: str, **body: Any) -> Any:
     return api.request("POST", path, json=body).json()  # type: ignore[arg-type]
 
 
-def asked(api: SyncPrefectClient, path: str, state: State[Any]) -> list[dict[str, Any]]:
+def asked(api: Api, path: str, state: State[Any]) -> list[dict[str, Any]]:
     """Everything of a kind that belongs to a flow run, as the API tells it."""
     found: list[dict[str, Any]] = ask(api, path, flow_runs={"id": {"any_": [str(state.state_details.flow_run_id)]}})
     return found
 
 
-def artifacts_of(api: SyncPrefectClient, state: State[Any]) -> dict[str, dict[str, Any]]:
+def artifacts_of(api: Api, state: State[Any]) -> dict[str, dict[str, Any]]:
     return {artifact["key"]: artifact for artifact in asked(api, "/artifacts/filter", state)}
 
 
-def tasks_of(api: SyncPrefectClient, state: State[Any], count: int) -> dict[str, dict[str, Any]]:
+def tasks_of(api: Api, state: State[Any], count: int) -> dict[str, dict[str, Any]]:
     """Task runs reach the API a moment after the flow ended."""
     return eventually(
         lambda: {task["name"]: task for task in asked(api, "/task_runs/filter", state)},
@@ -133,9 +137,7 @@ def eventually(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: 
     return found
 
 
-def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_windows(
-    api: SyncPrefectClient, shop: Shop
-) -> None:
+def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_windows(api: Api, shop: Shop) -> None:
     whole = migrate(shop.spec, return_state=True)
     part = backfill(shop.spec, "item.sold_on:2013-01-01..2013-02-01", return_state=True)
     assert flow_run_of(api, whole).name == "migrate/Corner_shop"
@@ -146,7 +148,7 @@ def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_
     assert len(shop.rows) == ROWS
 
 
-def test_a_run_shows_its_progress_its_counts_and_its_report(api: SyncPrefectClient, shop: Shop) -> None:
+def test_a_run_shows_its_progress_its_counts_and_its_report(api: Api, shop: Shop) -> None:
     state = migrate(shop.spec, return_state=True)
     shown = artifacts_of(api, state)
     assert set(shown) == {"corner-shop-progress", "corner-shop-counts", "corner-shop-report"}
@@ -159,7 +161,7 @@ def test_a_run_shows_its_progress_its_counts_and_its_report(api: SyncPrefectClie
     assert "n17" not in str(shown)  # keys are shown, values are not
 
 
-def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(api: SyncPrefectClient) -> None:
+def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(api: Api) -> None:
     heard: list[int] = []
 
     class Ear(Meter):
@@ -184,9 +186,7 @@ def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(a
     assert sum(heard) == 1000
 
 
-def test_a_window_that_fails_fails_the_run_and_the_others_are_in(
-    api: SyncPrefectClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_window_that_fails_fails_the_run_and_the_others_are_in(api: Api, shop: Shop, monkeypatch: Patch) -> None:
     tried = fail(monkeypatch, DataError("row 23 is refused"), window=2, times=99)
     state = migrate(shop.spec, return_state=True)
     assert state.is_failed()
@@ -197,9 +197,7 @@ def test_a_window_that_fails_fails_the_run_and_the_others_are_in(
     assert [name for name, task in tasks.items() if task["state_type"] == "FAILED"] == ["apply/item/window-2"]
 
 
-def test_a_fault_that_may_pass_is_tried_again(
-    api: SyncPrefectClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_that_may_pass_is_tried_again(api: Api, shop: Shop, monkeypatch: Patch) -> None:
     tried = fail(monkeypatch, TransientError("the connection was lost"), window=1, times=1)
     state = migrate(shop.spec, return_state=True)
     assert state.is_completed()
@@ -208,7 +206,7 @@ def test_a_fault_that_may_pass_is_tried_again(
     assert tasks_of(api, state, 2 * WINDOWS)["apply/item/window-1"]["run_count"] == 2
 
 
-def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, window: int, times: int) -> list[int]:
+def fail(monkeypatch: Patch, error: Exception, window: int, times: int) -> list[int]:
     """Let the target refuse one window some times; the list grows with every try of that window."""
     real, tried = SqliteAdapter.apply, list[int]()
 
@@ -223,7 +221,7 @@ def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, window: int, times: 
     return tried
 
 
-def test_a_dry_run_reports_and_writes_nothing(api: SyncPrefectClient, shop: Shop) -> None:
+def test_a_dry_run_reports_and_writes_nothing(api: Api, shop: Shop) -> None:
     state = migrate(shop.spec, dry_run=True, return_state=True)
     assert (state.name, state.is_completed()) == ("Planned", True)
     assert state.message == "Dry run, nothing was written: 40 to insert, 0 to update, 0 to delete, 0 unchanged."
@@ -247,9 +245,7 @@ def test_quarantined_rows_are_told_and_too_many_fail_the_run(shop: Shop) -> None
     assert shop.rows[7][1] == "n7"
 
 
-def test_a_row_that_changed_since_planning_ends_the_run_in_conflicts(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_that_changed_since_planning_ends_the_run_in_conflicts(shop: Shop, monkeypatch: Patch) -> None:
     migrate(shop.spec)
     shop.at("source", "UPDATE things SET name = 'ours' WHERE id IN (7, 8)")
     real = SqliteAdapter.apply
@@ -274,7 +270,7 @@ def test_a_backfill_goes_step_by_step_and_passes_over_what_is_done(shop: Shop) -
     assert [row[0] for row in shop.rows] == list(range(20))
 
 
-def test_verify_announces_equal_sides_and_drift(api: SyncPrefectClient, shop: Shop) -> None:
+def test_verify_announces_equal_sides_and_drift(api: Api, shop: Shop) -> None:
     done = migrate(shop.spec, verify=True, return_state=True)
     assert str(done.message).endswith("Verified: both sides are equal.")
     equal = verify(shop.spec, return_state=True)
@@ -311,9 +307,7 @@ def test_two_worker_processes_do_what_threads_do(shop: Shop, tmp_path: Path) -> 
     assert shop.rows == threads
 
 
-def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(
-    api: SyncPrefectClient, shop: Shop
-) -> None:
+def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(api: Api, shop: Shop) -> None:
     state = migrate(shop.spec, tables=["itme"], return_state=True)
     assert state.is_failed()
     assert "The spec has no table itme" in str(state.message)
@@ -326,14 +320,12 @@ def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(
     assert "Traceback" not in logs
 
 
-def logs_of(api: SyncPrefectClient, state: State[Any]) -> str:
+def logs_of(api: Api, state: State[Any]) -> str:
     of = {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}
     return "\n".join(log["message"] for log in ask(api, "/logs/filter", logs=of, limit=200))
 
 
-def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(shop: Shop, monkeypatch: Patch) -> None:
     outcome = orchestrated.run_in_prefect(request_of(shop), Meter())
     assert (outcome.status, outcome.report.version, outcome.report.total.insert) == (runs.Status.DONE, 1, ROWS)
     shop.at("source", "UPDATE things SET name = 'new'")
@@ -359,9 +351,7 @@ def request_of(shop: Shop, *ranges: str) -> Request:
     return Request(spec, new_run_id(at), at, "run", ranges=parsed, workers=4)
 
 
-def test_a_secret_reaches_the_database_and_nothing_else(
-    api: SyncPrefectClient, shop: Shop, postgres_server: str
-) -> None:
+def test_a_secret_reaches_the_database_and_nothing_else(api: Api, shop: Shop, postgres_server: str) -> None:
     import psycopg
 
     name = f"clerk{os.getpid()}"
@@ -385,7 +375,7 @@ def test_a_secret_reaches_the_database_and_nothing_else(
     assert shop.rows == [(1, "one", "2013-01-01")]
 
 
-def test_the_deployments_deploy(api: SyncPrefectClient) -> None:
+def test_the_deployments_deploy(api: Api) -> None:
     ask(api, "/work_pools/", name="syncline", type="process")
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     there = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value())}

@@ -102,7 +102,9 @@ def test_a_range_on_the_spill_path(sales: Scenario) -> None:
     sales.write(tables, defaults={"window": {"rows": 10}})
     sales.run(ranges=["sale.id:50..80"])
     assert ids(sales) == [50, 60, 70]
-    sales.target.execute("DELETE FROM sale WHERE id = 60", "INSERT INTO sale VALUES (65, NULL, 1, 'x'), (5, NULL, 1, 'y')")
+    sales.target.execute(
+        "DELETE FROM sale WHERE id = 60", "INSERT INTO sale VALUES (65, NULL, 1, 'x'), (5, NULL, 1, 'y')"
+    )
     done = sales.run(ranges=["sale.id:50..80"])
     assert counts(done, "sale") == {"source_rows": 3, "insert": 1, "delete": 1, "unchanged": 2}
     assert ids(sales) == [5, 50, 60, 70]
@@ -224,7 +226,7 @@ def test_conflicts_left_open_by_a_backfill_are_tried_again(sales: Scenario) -> N
 
     sales.run()
     sales.source.execute("UPDATE sales SET code = 'new' || id")
-    request, lock, edited = sales.request("backfill", ranges=["sale.id:1..31"]), Lock(), []
+    request, lock, edited = sales.request("backfill", ranges=["sale.id:1..31"]), Lock(), list[int]()
 
     from flows.session import Meter
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scenario import PAIRS, Scenario, changes, counts, pair_name, quarantine, reasons
@@ -40,7 +41,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     return made
 
 
-SHOP = {
+SHOP: dict[str, Any] = {
     "order": {
         "from": "orders",
         "key": ["number"],

@@ -14,7 +14,9 @@ import pytest
 from transforms import expressions
 from transforms.vocabulary import SpecError
 
-ROWS = pa.table({"a": pa.array([1, 2, 3]), "b": ["x", None, "z"], "select": ["k", "l", "m"], 'odd "n"': [1.5, 2.5, 3.5]})
+ROWS = pa.table(
+    {"a": pa.array([1, 2, 3]), "b": ["x", None, "z"], "select": ["k", "l", "m"], 'odd "n"': [1.5, 2.5, 3.5]}
+)
 
 
 def values(sql: str, rows: pa.Table = ROWS) -> list[object]:
@@ -31,7 +33,10 @@ def values(sql: str, rows: pa.Table = ROWS) -> list[object]:
         ('"select" || "odd ""n"""', ["k1.5", "l2.5", "m3.5"]),
         ("case when a > 1 then b end", [None, None, "z"]),
         ("make_date(2024, a::int, 1)", [date(2024, 1, 1), date(2024, 2, 1), date(2024, 3, 1)]),
-        ("make_date(2024, 1, 31) + to_months(a::int)", [datetime(2024, 2, 29), datetime(2024, 3, 31), datetime(2024, 4, 30)]),
+        (
+            "make_date(2024, 1, 31) + to_months(a::int)",
+            [datetime(2024, 2, 29), datetime(2024, 3, 31), datetime(2024, 4, 30)],
+        ),
         ("(a / 8)::decimal(9,3)", [Decimal("0.125"), Decimal("0.250"), Decimal("0.375")]),
         ("list_sum([x + a for x in [1, 2]])", [5, 7, 9]),
     ],
@@ -160,7 +165,12 @@ def test_threads_do_not_see_each_others_rows() -> None:
 
 def test_keys_as_json_stay_apart() -> None:
     rows = pa.table({"a": ["a|b", "a", None, "NULL"], "b": pa.array([1, 2, 3, None])})
-    assert expressions.as_json_keys(rows, ("a", "b")).to_pylist() == ['["a|b",1]', '["a",2]', "[null,3]", '["NULL",null]']
+    assert expressions.as_json_keys(rows, ("a", "b")).to_pylist() == [
+        '["a|b",1]',
+        '["a",2]',
+        "[null,3]",
+        '["NULL",null]',
+    ]
 
 
 def test_local_times_are_read_as_utc_whatever_the_machine_says() -> None:

@@ -68,7 +68,12 @@ def test_a_rename_copies_values_and_nulls() -> None:
 
 
 def test_an_expression_is_evaluated_for_each_row() -> None:
-    assert xs(mapped(column(Expression("coalesce(s, '?') || n"), pa.string()))) == {1: "a10", 2: None, 3: "?30", 4: "d40"}
+    assert xs(mapped(column(Expression("coalesce(s, '?') || n"), pa.string()))) == {
+        1: "a10",
+        2: None,
+        3: "?30",
+        4: "d40",
+    }
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,9 @@ def test_a_cast_sets_aside_the_rows_that_it_cannot_keep() -> None:
 
 
 def test_a_value_that_does_not_fit_the_column_is_never_rounded_or_wrapped() -> None:
-    rows = pa.table({"id": pa.array([1, 2, 3]), "n": pa.array([Decimal("1.23"), Decimal("1.239"), Decimal("99999.00")])})
+    rows = pa.table(
+        {"id": pa.array([1, 2, 3]), "n": pa.array([Decimal("1.23"), Decimal("1.239"), Decimal("99999.00")])}
+    )
     found = mapped(column(Rename("n"), pa.decimal128(5, 2)), rows)
     assert xs(found) == {1: Decimal("1.23")}
     rows = pa.table({"id": pa.array([1, 2]), "n": pa.array([32767, 32768])})
@@ -152,7 +159,12 @@ def test_a_value_map_changes_the_type_of_numbers_and_texts() -> None:
     assert xs(mapped(column(Rename("n"), values=Values(((10, "ten"),), "literal", "many")))) == {
         1: "ten", 2: None, 3: "many", 4: "many"
     }  # fmt: skip
-    assert xs(mapped(column(Rename("s"), pa.int32(), values=Values((("a", 1),), "literal", 0)))) == {1: 1, 2: 0, 3: None, 4: 0}
+    assert xs(mapped(column(Rename("s"), pa.int32(), values=Values((("a", 1),), "literal", 0)))) == {
+        1: 1,
+        2: 0,
+        3: None,
+        4: 0,
+    }
     assert xs(mapped(column(Rename("n"), values=Values((("10", "ten"),), "literal", "many")))) == {
         1: "ten", 2: None, 3: "many", 4: "many"
     }  # fmt: skip
@@ -269,7 +281,9 @@ def test_a_python_function_does_not_need_to_keep_the_index() -> None:
 
 
 def test_what_a_python_function_gives_is_checked_like_all_values() -> None:
-    found = mapped(column(Function(lambda frame: pd.Series(["1", "x", "3", None]), ("n",)), pa.int64(), Cast(pa.int64())))
+    found = mapped(
+        column(Function(lambda frame: pd.Series(["1", "x", "3", None]), ("n",)), pa.int64(), Cast(pa.int64()))
+    )
     assert xs(found) == {1: 1, 3: 3, 4: None}
 
 

@@ -90,7 +90,7 @@ def migrate(target: str) -> None:
 
     say("What happened, and what was set aside")
     syncline(target, "history", SPEC)
-    syncline(target, "quarantine", SPEC, "list")
+    syncline(target, "quarantine", SPEC, "list", "--limit", "8")
 
 
 def syncline(target: str, *arguments: str, status: int = 0) -> str:
