@@ -24,6 +24,7 @@ from adapters.duckdb_types import (
     declared,
     reading,
     text_of,
+    travel_of,
     written,
 )
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
@@ -133,6 +134,11 @@ class DuckdbAdapter:
         )
         statements = [f"CREATE SEQUENCE {sequence}"] if identity else []
         return [*statements, create_statement(created, DIALECT)]
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        native = declared(column)
+        kind, meaning, labels = travel_of(native)
+        return replace(column, type=kind, meaning=meaning, native=native, labels=labels, length=None)
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         with self._transaction() as session:

@@ -177,7 +177,7 @@ def translated(error: BaseException, where: str) -> SynclineError:
     text = " ".join(str(error).split())
     if "Could not set lock" in text or "Conflicting lock" in text:
         return ConnectionFailed(f"{where} is held by another process: {text}. Fix: end it; DuckDB lets in one process.")
-    if "No space left" in text or "disk is full" in text.lower():
+    if any(sign in text for sign in ("No space left", "Could not write file", "File too large", "isk is full")):
         return SynclineError(
             f"The disk that holds {where} is full; nothing was kept of the window. Fix: free space, rerun."
         )

@@ -74,7 +74,7 @@ def column_shape(
     default: bool = False,
 ) -> ColumnShape:
     """A column by its native type."""
-    travel, meaning, labels = _travel(native)
+    travel, meaning, labels = travel_of(native)
     return ColumnShape(
         name,
         travel,
@@ -88,7 +88,7 @@ def column_shape(
     )
 
 
-def _travel(native: str) -> tuple[pa.DataType, Meaning, tuple[str, ...] | None]:
+def travel_of(native: str) -> tuple[pa.DataType, Meaning, tuple[str, ...] | None]:
     if native in _NATIVE:
         return _NATIVE[native], "plain", None
     if native.startswith(COLLATED):

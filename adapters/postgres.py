@@ -6,10 +6,12 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
 import psycopg
+import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.postgres_connect import Connections, driver_of
@@ -21,6 +23,7 @@ from transforms.vocabulary import (
     Applied,
     BusyError,
     ChangeSet,
+    ColumnShape,
     Key,
     Marker,
     Relation,
@@ -164,6 +167,9 @@ class PostgresAdapter:
 
     def ddl(self, shape: TableShape) -> list[str]:
         return [create_statement(new_table(shape, "postgresql"), dialect_of("postgresql"))]
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        return replace(column, nul=not pa.types.is_string(column.type))
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         with self._connections.begin("Changing the schema") as connection:

@@ -12,6 +12,7 @@ from transforms.vocabulary import (
     Applied,
     ChangeSet,
     ColumnRange,
+    ColumnShape,
     Key,
     KeyRange,
     KeyValue,
@@ -92,6 +93,9 @@ class Adapter(Protocol):
 
         An identity column becomes the primary key and numbers itself; the table's own key becomes unique.
         """
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        """The column as `describe` will answer for one that `ddl` makes of `column`: SQLite has no int32, for one."""
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         """Run them in one transaction where the engine can; what exists already is an error."""

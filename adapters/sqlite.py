@@ -19,7 +19,7 @@ from adapters.sql import MARKER, create_statement, marker_table, new_table, rend
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
 from adapters.sqlite_files import Connection, open_to_read
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
-from adapters.sqlite_types import Style, declared, kind_of, quoted, value_sql
+from adapters.sqlite_types import Style, declared, kind_of, quoted, travel_of, value_sql
 from adapters.sqlite_values import encode
 from transforms.vocabulary import (
     Applied,
@@ -102,6 +102,13 @@ class SqliteAdapter:
 
     def ddl(self, shape: TableShape) -> list[str]:
         return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Declared(declared(each))), DIALECT)]
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        native = declared(column)
+        kind, meaning = travel_of(native)
+        return replace(
+            column, type=kind, meaning=meaning, native=native, nan=not pa.types.is_floating(kind), length=None
+        )
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         with self._writing() as connection, connection.transaction():

@@ -24,7 +24,10 @@ ALWAYS: Final = ("flows.cli", "flows.runs", "flows.terminal", "adapters.postgres
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a command cost. `seconds` is all of it; `started` of them passed before the command itself could begin."""
+    """What a command cost. `seconds` is all of it; `started` of them passed before the command's `work` could begin.
+
+    `cpu` is the processor time of the work.
+    """
 
     seconds: float
     started: float
@@ -58,7 +61,7 @@ def spend(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         seconds,
         times["ready"] - began,
         times["done"] - times["ready"],
-        usage.ru_utime + usage.ru_stime,
+        times["cpu"],
         usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2),
         status,
         answer,
@@ -69,11 +72,11 @@ def main() -> None:
     clock, arguments = Path(sys.argv[2]), sys.argv[3:]
     for name in ALWAYS if "--direct" in arguments else (*ALWAYS, "flows.orchestrated"):
         import_module(name)
-    ready = time.monotonic()
+    ready, cpu = time.monotonic(), time.process_time()
     try:
         import_module("flows.cli").main(arguments)
     finally:
-        clock.write_text(json.dumps({"ready": ready, "done": time.monotonic()}))
+        clock.write_text(json.dumps({"ready": ready, "done": time.monotonic(), "cpu": time.process_time() - cpu}))
 
 
 if __name__ == "__main__":

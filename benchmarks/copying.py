@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -32,16 +33,28 @@ class WrongResult(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Piped:
+    """What the raw pipe cost: seconds, and processor time of its clients and the server."""
+
+    seconds: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One step over all rounds; `raw` are the seconds of the pipe in the same rounds."""
+    """One step over all rounds; `raw` is the pipe in the same rounds."""
 
     name: str
     spent: tuple[Spent, ...]
-    raw: tuple[float, ...]
+    raw: tuple[Piped, ...]
 
     def ratio(self, of: Callable[[Spent], float], pick: Callable[[list[float]], float] = median) -> float:
         """Of the rounds' own ratios: what slows the machine down slows both sides of a round."""
-        return pick([of(spent) / raw for spent, raw in zip(self.spent, self.raw, strict=True)])
+        return pick([of(spent) / raw.seconds for spent, raw in zip(self.spent, self.raw, strict=True)])
+
+    @property
+    def cpu_ratio(self) -> float:
+        return median(spent.cpu / raw.cpu for spent, raw in zip(self.spent, self.raw, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,7 @@ class Copying:
     rows: int
     table_bytes: int
     pipe: str
-    raw: tuple[float, ...]
+    raw: tuple[Piped, ...]
     steps: tuple[Step, ...]
 
 
@@ -58,7 +71,7 @@ def measure(server: Server, rows: int, rounds: int, told: Callable[[str], None])
     told(f"making {rows:,} rows")
     size = make_templates(server, rows)
     name, pipe = fastest_pipe(server)
-    raw: list[float] = []
+    raw: list[Piped] = []
     spent: dict[str, list[Spent]] = {step: [] for step in STEPS}
     for number in range(rounds):
         told(f"{rows:,} rows, round {number + 1} of {rounds}")
@@ -82,15 +95,21 @@ def prepare(server: Server) -> None:
     server.fingerprint("source")
 
 
-def timed_pipe(server: Server, pipe: Callable[[Server, str, str], None]) -> float:
+def timed_pipe(server: Server, pipe: Callable[[Server, str, str], None]) -> Piped:
     server.settle()
-    began = perf_counter()
+    cpu, began = server.cpu() + _clients_cpu(), perf_counter()
     pipe(server, "source", "piped")
     seconds = perf_counter() - began
+    spent = Piped(seconds, server.cpu() + _clients_cpu() - cpu)
     if server.fingerprint("piped") != server.fingerprint("source"):
         raise WrongResult("The raw pipe did not copy the rows.")
     server.run("postgres", "DROP DATABASE piped")
-    return seconds
+    return spent
+
+
+def _clients_cpu() -> float:
+    """Of this process and of those that it started and that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def fastest_pipe(server: Server) -> tuple[str, Callable[[Server, str, str], None]]:
@@ -101,7 +120,7 @@ def fastest_pipe(server: Server) -> tuple[str, Callable[[Server, str, str], None
     seconds = {}
     for name, pipe in pipes.items():
         prepare(server)
-        seconds[name] = timed_pipe(server, pipe)
+        seconds[name] = timed_pipe(server, pipe).seconds
     best = min(seconds, key=lambda name: seconds[name])
     return best, pipes[best]
 
@@ -133,9 +152,14 @@ def _three_steps(server: Server, rows: int) -> Iterator[tuple[str, Spent]]:
 
 
 def run(server: Server, spec: Path, expected: dict[str, int], *, direct: bool = True, **environment: str) -> Spent:
-    """One `syncline run`, held against the counts it must report and the rows it must leave behind."""
+    """One `syncline run`, held against the counts it must report and the rows it must leave behind.
+
+    Its processor time is that of the work and of the server.
+    """
     server.settle("source", "target")
+    before = server.cpu()
     spent = spend(["run", str(spec), *(["--direct"] if direct else [])], environment)
+    spent = replace(spent, cpu=spent.cpu + server.cpu() - before)
     if spent.status:
         raise WrongResult(f"syncline run left with {spent.status}: {spent.answer.get('error', '')}")
     counts: dict[str, Any] = spent.answer["tables"]["customer"]

@@ -96,6 +96,7 @@ def _machine(settings: dict[str, str]) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
+        "busy": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "postgresql": settings,
@@ -113,8 +114,9 @@ def _processor() -> str:
 def _machine_lines(machine: dict[str, Any]) -> str:
     settings = dict(machine["postgresql"])
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    busy = "" if machine["busy"] is None else f", load average before {machine['busy']:.1f}"
     return (
-        f"machine: {machine['cores']} cores ({machine['processor']}), {machine['system']}, Python {machine['python']}\n"
+        f"machine: {machine['cores']} cores ({machine['processor']}), {machine['system']}, Python {machine['python']}{busy}\n"
         f"packages: {packages}\n"
         f"PostgreSQL {settings.pop('server_version')} on a local socket, its defaults: "
         + ", ".join(f"{name} {value}" for name, value in settings.items())
@@ -123,19 +125,20 @@ def _machine_lines(machine: dict[str, Any]) -> str:
 
 def _copying_lines(copying: Copying) -> str:
     rounds = len(copying.raw)
-    raw = median(copying.raw)
-    header = ("", "work s", "ratio", "best", "all s", "ratio", "start s", "CPU s", "peak MiB")
+    raw = f"{median(piped.seconds for piped in copying.raw):.2f}"
+    cpu = f"{median(piped.cpu for piped in copying.raw):.2f}"
+    header = ("", "work s", "ratio", "best", "CPU s", "ratio", "start s", "all s", "peak MiB")
     lines: list[tuple[str, ...]] = [
-        (f"raw: {copying.pipe}, COPY binary", f"{raw:.2f}", "1.00", "1.00", f"{raw:.2f}", "1.00", "", "", "")
+        (f"raw: {copying.pipe}, COPY binary", raw, "1.00", "1.00", cpu, "1.00", "", raw, ""),
+        *(_step_line(step) for step in copying.steps),
     ]
-    lines += [_step_line(step) for step in copying.steps]
     return (
         f"\nPostgreSQL to PostgreSQL, {copying.rows:,} rows of 8 columns ({copying.table_bytes / 2**20:.0f} MiB), into a "
         f"table with a primary key; medians of {rounds} rounds\n"
         + _aligned(header, lines)
-        + "\nwork: from connecting to the result. all: the process from start to end. ratio: the median of the rounds' own "
-        "ratios to the raw pipe.\nbest: the smallest of them. start: Python and imports. "
-        "CPU, peak: of the Syncline process, without the server."
+        + "\nwork: from connecting to the result. ratio: the median of the rounds' own ratios to the raw pipe. best: the "
+        "smallest of them.\nCPU: of the work, in all processes, PostgreSQL's too. start: Python and imports. all: the "
+        "process from start to end.\npeak: the largest of the Syncline process, in any round."
     )
 
 
@@ -146,26 +149,32 @@ def _step_line(step: Step) -> tuple[str, ...]:
         f"{median(s.work for s in spent):.2f}",
         f"{step.ratio(lambda s: s.work):.2f}",
         f"{step.ratio(lambda s: s.work, min):.2f}",
-        f"{median(s.seconds for s in spent):.2f}",
-        f"{step.ratio(lambda s: s.seconds):.2f}",
-        f"{median(s.started for s in spent):.2f}",
         f"{median(s.cpu for s in spent):.2f}",
+        f"{step.cpu_ratio:.2f}",
+        f"{median(s.started for s in spent):.2f}",
+        f"{median(s.seconds for s in spent):.2f}",
         f"{max(s.mebibytes for s in spent):.0f}",
     )
 
 
 def _large_lines(large: Copying) -> str:
-    lines = [
-        (
-            f"Syncline: {s.name}",
-            f"{s.spent[0].work:.2f}",
-            f"{s.ratio(lambda c: c.work):.2f}",
-            f"{s.spent[0].mebibytes:.0f}",
-        )
-        for s in large.steps
+    raw = large.raw[0]
+    lines: list[tuple[str, ...]] = [
+        (f"raw: {large.pipe}, COPY binary", f"{raw.seconds:.2f}", "1.00", f"{raw.cpu:.2f}", "1.00", "")
     ]
-    title = f"\nThe same with {large.rows:,} rows ({large.table_bytes / 2**20:.0f} MiB), one round, raw {large.raw[0]:.2f} s\n"
-    return title + _aligned(("", "work s", "ratio", "peak MiB"), lines)
+    for step in large.steps:
+        spent = step.spent[0]
+        ratios = step.ratio(lambda s: s.work), step.cpu_ratio
+        figures = (
+            f"{spent.work:.2f}",
+            f"{ratios[0]:.2f}",
+            f"{spent.cpu:.2f}",
+            f"{ratios[1]:.2f}",
+            f"{spent.mebibytes:.0f}",
+        )
+        lines.append((f"Syncline: {step.name}", *figures))
+    title = f"\nThe same with {large.rows:,} rows ({large.table_bytes / 2**20:.0f} MiB), one round\n"
+    return title + _aligned(("", "work s", "ratio", "CPU s", "ratio", "peak MiB"), lines)
 
 
 def _prefect_lines(prefect: Prefect | None) -> str:

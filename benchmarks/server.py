@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psutil  # type: ignore[import-untyped]
 import psycopg
 
 SETTINGS: Final = (
@@ -64,6 +66,7 @@ class Server:
 
     uri: str
     psql: Path | None
+    pid: int
 
     def url(self, database: str) -> str:
         return self.uri.replace("/postgres?", f"/{database}?", 1)
@@ -97,6 +100,17 @@ class Server:
             self.run(database, "VACUUM (ANALYZE) customer")
         self.run("postgres", "CHECKPOINT")
 
+    def cpu(self) -> float:
+        """Seconds of processor time of all its processes so far, those that ended included."""
+        time.sleep(0.1)  # so that the server has noticed which have ended
+        main = psutil.Process(self.pid)
+        spent = main.cpu_times()
+        total = spent.user + spent.system + spent.children_user + spent.children_system
+        for child in main.children():
+            with suppress(psutil.NoSuchProcess):
+                total += sum(child.cpu_times()[:2])
+        return float(total)
+
     def fingerprint(self, database: str) -> tuple[Any, ...]:
         """The count and two aggregates of each row's hash: equal where both hold the same rows."""
         return self.ask(database, FINGERPRINT)
@@ -113,7 +127,7 @@ def serving() -> Iterator[Server]:
     try:
         with get_server(folder / "data", cleanup_mode="stop") as server:
             psql = Path(POSTGRES_BIN_PATH) / "psql"
-            yield Server(server.get_uri("postgres"), psql if psql.exists() else None)
+            yield Server(server.get_uri("postgres"), psql if psql.exists() else None, server.get_pid())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -38,6 +38,9 @@ def _common(command: Callable[..., int]) -> Callable[..., None]:
                 _print_json({"error": str(error), "kind": type(error).__name__})
             click.echo(f"error: {error}", err=True)
             status = 1
+        except click.Abort:
+            click.echo("error: not applied.", err=True)
+            status = 1
         except KeyboardInterrupt:
             click.echo("error: interrupted. Windows that were applied stay; run it again to go on.", err=True)
             status = 1
@@ -72,7 +75,19 @@ _direct = click.option("--direct", is_flag=True, help="Run in this process alone
 _yes = click.option("--yes", is_flag=True, help="Ask nothing.")
 
 
-@click.group(epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """A wrong command line ends with 1: 2 says that rows differ, and a script must not mix them up."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            done = super().main(*args, **{**options, "standalone_mode": False})
+            sys.exit(done if isinstance(done, int) else 0)
+        except click.ClickException as error:
+            click.echo(f"error: {error.format_message()} (--help shows how)", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="syncline")
 def main() -> None:
     """Plan, apply and verify, for rows: move data to a new schema and prove that it arrived."""
@@ -326,7 +341,9 @@ def _request(spec: Path, kind: Any, tables: Sequence[str], ranges: Sequence[str]
 
 def _applied(outcome: Any, as_json: bool) -> int:
     _report(outcome, as_json=as_json, samples=False)
-    if not as_json:
+    if not as_json and outcome.status == 4:
+        click.echo(f"\n{outcome.message}", err=True)
+    elif not as_json:
         report = outcome.report
         version = f"Version {report.version}. " if report.version is not None else ""
         rate = report.total.source_rows / report.seconds if report.seconds else 0

@@ -157,10 +157,9 @@ class ColumnBinder:
         if isinstance(origin, Rename) and values is None:
             source = self.source_shape.column(origin.source)
             nullable = source is None or source.nullable
-        shape = ColumnShape(
-            name, kind, _type_name(kind, meaning), nullable, meaning if meaning != "opaque" else "plain"
-        )
-        return ColumnMapping(shape, origin, cast, values)
+        plain: Meaning = "plain" if meaning == "opaque" else meaning
+        shape = ColumnShape(name, kind, _type_name(kind, meaning), nullable, plain)
+        return ColumnMapping(self._adapters["target"].made(shape), origin, cast, values)
 
     def _origin(self, name: str, wanted: Column) -> Typed:
         if wanted.from_ is not None:
@@ -186,7 +185,7 @@ class ColumnBinder:
                 raise SpecError(f"the source has no column {column}. {meant(column, self.source_shape.names)}")
             used.append(by_lower[column.lower()])
             self._reads[used[-1]] = None
-        kind = expressions.check(self.source_shape.schema(tuple(used) or self.source_shape.names[:1]), name, sql)
+        kind = expressions.check(self.source_shape.schema(tuple(used) or None), name, sql)
         if not used:
             self._reads[self.source_shape.names[0]] = None
         return Expression(sql), kind, "plain"

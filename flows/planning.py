@@ -22,6 +22,7 @@ from transforms.diff import diff
 from transforms.keys import as_mask
 from transforms.mapping import REJECTED, Mapped, map_rows, without_duplicates
 from transforms.origins import LookupRows
+from transforms.restriction import all_inside, inside, touching
 from transforms.vocabulary import (
     AccountingError,
     ChangeSet,
@@ -124,24 +125,18 @@ def decide(
     result = diff(
         bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=bound.delete != "ignore", numbered=numbered
     )
-    whole = _softened(result.changes, bound, work)
-    changes = _touching(bound, work.ranges, whole)
-    softened = _flagged(changes.after, bound)
-    outside = whole.inserts.num_rows + whole.after.num_rows - changes.inserts.num_rows - changes.after.num_rows
-    counts = Counts(
-        source_rows=source_rows - outside,
-        target_rows=found.num_rows,
-        insert=changes.inserts.num_rows,
-        update=changes.after.num_rows - softened,
-        delete=changes.deletes.num_rows + softened,
-        unchanged=result.unchanged,
-        quarantined=mapped.rejected.num_rows,
-    )
-    if not counts.balanced:
+    told = result.changes.inserts.num_rows + result.changes.after.num_rows + result.unchanged
+    if source_rows != told + mapped.rejected.num_rows:
         raise AccountingError(
-            f"{bound.name} window {number}: {counts.source_rows} rows were read, and {counts.insert} + {counts.update} + "
-            f"{counts.unchanged} + {counts.quarantined} accounted for. Nothing was written. This is a defect: please report it."
+            f"{bound.name} window {number}: {source_rows} rows were read, and {told} + {mapped.rejected.num_rows} accounted "
+            f"for. Nothing was written. This is a defect: please report it."
         )
+    changes = _softened(result.changes, bound, work)
+    ranges = tuple(wanted for wanted in work.ranges if wanted.column not in bound.key)
+    if ranges:
+        changes = touching(ranges, changes)
+        mapped = _rejected_inside(mapped, ranges)
+    counts = _counts(bound, ranges, mapped, changes, found, result.unchanged)
     writer = planstore.PlanWriter(Path(work.job.folder), begun=True)
     entry = writer.add(number, changes) if len(changes) else None
     if entry is not None:
@@ -298,7 +293,7 @@ def _within(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) 
     for wanted in ranges:
         if wanted.column not in bound.key:
             continue
-        rows, rejected = _inside(mapped.rows, wanted), _inside(mapped.rejected_rows, wanted)
+        rows, rejected = inside(mapped.rows, wanted), inside(mapped.rejected_rows, wanted)
         mapped = Mapped(
             mapped.rows.filter(pa.array(rows)),
             mapped.rejected.filter(pa.array(rejected)),
@@ -307,30 +302,36 @@ def _within(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) 
     return mapped
 
 
-def _inside(rows: pa.Table, wanted: ColumnRange) -> keys.Mask:
-    column = rows.column(wanted.column)
-    inside = as_mask(pc.is_valid(column))
-    if wanted.start is not None:
-        inside &= as_mask(pc.greater_equal(column, pa.scalar(wanted.start, column.type)))
-    if wanted.stop is not None:
-        inside &= as_mask(pc.less(column, pa.scalar(wanted.stop, column.type)))
-    return inside
+def _counts(
+    bound: BoundTable,
+    ranges: tuple[ColumnRange, ...],
+    mapped: Mapped,
+    changes: ChangeSet,
+    found: pa.Table,
+    unchanged: int,
+) -> Counts:
+    """What became of each row; with ranges over other columns than the key, of the rows that are inside or touch them."""
+    flagged = _flags(changes.after, bound)
+    updates = changes.after.filter(pa.array(~flagged)) if flagged.any() else changes.after
+    if ranges:
+        inside = int(all_inside(mapped.rows, ranges).sum())
+        unchanged = inside - changes.inserts.num_rows - int(all_inside(updates, ranges).sum())
+    insert, update, quarantined = changes.inserts.num_rows, updates.num_rows, mapped.rejected.num_rows
+    return Counts(
+        source_rows=insert + update + unchanged + quarantined,
+        target_rows=int(all_inside(found, ranges).sum()) if ranges else found.num_rows,
+        insert=insert,
+        update=update,
+        delete=changes.deletes.num_rows + int(flagged.sum()),
+        unchanged=unchanged,
+        quarantined=quarantined,
+    )
 
 
-def _touching(bound: BoundTable, ranges: tuple[ColumnRange, ...], changes: ChangeSet) -> ChangeSet:
-    """The changes that touch the ranges over other columns than the key, before or after."""
-    for wanted in ranges:
-        if wanted.column in bound.key:
-            continue
-        touched = pa.array(_inside(changes.before, wanted) | _inside(changes.after, wanted))
-        changes = replace(
-            changes,
-            inserts=changes.inserts.filter(pa.array(_inside(changes.inserts, wanted))),
-            before=changes.before.filter(touched),
-            after=changes.after.filter(touched),
-            deletes=changes.deletes.filter(pa.array(_inside(changes.deletes, wanted))),
-        )
-    return changes
+def _rejected_inside(mapped: Mapped, ranges: tuple[ColumnRange, ...]) -> Mapped:
+    """Rejected rows count for ranges only where their values are known to be inside."""
+    inside = pa.array(all_inside(mapped.rejected_rows, ranges))
+    return Mapped(mapped.rows, mapped.rejected.filter(inside), mapped.rejected_rows.filter(inside))
 
 
 def _with_flag(rows: pa.Table, bound: BoundTable) -> pa.Table:
@@ -364,11 +365,6 @@ def _flags(rows: pa.Table, bound: BoundTable) -> keys.Mask:
         return np.zeros(rows.num_rows, dtype=bool)
     flag = rows.column(bound.soft.column)
     return as_mask(pc.is_valid(flag)) if bound.soft.timed else as_mask(flag)
-
-
-def _flagged(after: pa.Table, bound: BoundTable) -> int:
-    """How many of the updates are soft deletes: rows that the source has are never flagged."""
-    return int(_flags(after, bound).sum())
 
 
 def _reasons(rejected: pa.Table) -> dict[str, int]:

@@ -52,6 +52,11 @@ def typed(text: RangeText, bound: BoundTable, zone: str | None) -> ColumnRange:
     shape = bound.shape.column(text.column)
     if shape is None or text.column not in bound.images:
         raise SpecError(f"{text}: {text.table} maps no column {text.column}. {meant(text.column, bound.images)}")
+    if shape.meaning in ("decimal", "json", "opaque"):
+        what = "a numeric without bounds" if shape.meaning == "decimal" else shape.native
+        raise SpecError(
+            f"{text}: {text.column} is {what}, which travels as text, and text has another order. Fix: take another column."
+        )
     ends: list[Any] = []
     for end in (text.start, text.stop):
         if not end:
@@ -104,6 +109,8 @@ def steps(text: RangeText, every: str | None) -> Iterator[RangeText]:
         raise SpecError(
             f"{text} cannot be cut into steps of {every}. Fix: give dates with a unit such as 1d, or whole numbers with a plain number."
         )
+    if not start < stop:
+        raise SpecError(f"{text}: the start is not before the stop. {_FORM}")
     at, number = start, 0
     while at < stop:
         number += 1

@@ -39,7 +39,9 @@ def commands(block: str) -> list[str]:
 
 def run(command: str, folder: Path) -> str:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "160"}
-    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode in (0, 2), done.stderr
     return done.stdout.replace(str(folder) + "/", "")
 
@@ -47,7 +49,9 @@ def run(command: str, folder: Path) -> str:
 @pytest.mark.timeout(400)
 def test_the_transcripts_print_what_the_readme_says(tmp_path: Path) -> None:
     folder = tmp_path / "quickstart"
-    shutil.copytree(ROOT / "examples" / "quickstart", folder, ignore=shutil.ignore_patterns(".syncline", "*.db*", "__pycache__"))
+    shutil.copytree(
+        ROOT / "examples" / "quickstart", folder, ignore=shutil.ignore_patterns(".syncline", "*.db*", "__pycache__")
+    )
     text = README.read_text()
     blocks = [block for block in BLOCK.findall(text) if block.startswith("$ ")]
     assert blocks

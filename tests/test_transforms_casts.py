@@ -34,7 +34,9 @@ NEW_YORK = "America/New_York"
         ([Decimal("0.00000001")], pa.decimal128(18, 8), pa.string(), ["0.00000001"]),
     ],
 )
-def test_a_value_that_does_not_fit_is_named_and_never_rounded(values: list[Any], kind: pa.DataType, target: pa.DataType, kept: list[Any]) -> None:
+def test_a_value_that_does_not_fit_is_named_and_never_rounded(
+    values: list[Any], kind: pa.DataType, target: pa.DataType, kept: list[Any]
+) -> None:
     result = cast(pa.array(values, kind), Cast(target))
     assert result.values.to_pylist() == kept
     assert result.bad.tolist() == [value is not None and keep is None for value, keep in zip(values, kept, strict=True)]
@@ -79,8 +81,16 @@ def test_uuids_are_lower_case_and_checked() -> None:
 
 
 def test_times_become_iso_text_and_infinity_its_name() -> None:
-    stamps = pa.array([0, 1_500_000, TIMESTAMP_INFINITY, -TIMESTAMP_INFINITY, None], pa.int64()).cast(pa.timestamp("us"))
-    assert as_text(stamps).to_pylist() == ["1970-01-01 00:00:00", "1970-01-01 00:00:01.5", "infinity", "-infinity", None]
+    stamps = pa.array([0, 1_500_000, TIMESTAMP_INFINITY, -TIMESTAMP_INFINITY, None], pa.int64()).cast(
+        pa.timestamp("us")
+    )
+    assert as_text(stamps).to_pylist() == [
+        "1970-01-01 00:00:00",
+        "1970-01-01 00:00:01.5",
+        "infinity",
+        "-infinity",
+        None,
+    ]
     assert as_text(stamps.slice(0, 1).cast(pa.timestamp("us", "UTC"))).to_pylist() == ["1970-01-01 00:00:00+00"]
 
 

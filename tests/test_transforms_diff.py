@@ -44,7 +44,9 @@ def two_tables(draw: st.DrawFn) -> tuple[pa.Table, pa.Table, tuple[str, ...]]:
     def table() -> pa.Table:
         rows = draw(st.dictionaries(key_of, row_of, max_size=12))
         listed = [(*key, *values) for key, values in rows.items()]
-        return pa.table([pa.array([row[i] for row in listed], kind) for i, (_, kind) in enumerate(fields)], schema=pa.schema(fields))
+        return pa.table(
+            [pa.array([row[i] for row in listed], kind) for i, (_, kind) in enumerate(fields)], schema=pa.schema(fields)
+        )
 
     return table(), table(), names
 
@@ -88,7 +90,10 @@ def test_every_row_of_both_sides_is_accounted_for(tables: tuple[pa.Table, pa.Tab
 @given(two_tables(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(tables: tuple[pa.Table, pa.Table, tuple[str, ...]], random: Any) -> None:
     wanted, found, key = tables
-    shuffled = [table.take(pa.array(random.sample(range(table.num_rows), table.num_rows), pa.int64())) for table in (wanted, found)]
+    shuffled = [
+        table.take(pa.array(random.sample(range(table.num_rows), table.num_rows), pa.int64()))
+        for table in (wanted, found)
+    ]
     one, other = diff(T, wanted, found, compare(key)), diff(T, shuffled[0], shuffled[1], compare(key))
     for part in ("inserts", "before", "after", "deletes"):
         assert as_rows(getattr(one.changes, part)) == as_rows(getattr(other.changes, part))

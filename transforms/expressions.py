@@ -61,16 +61,22 @@ def check(rows: pa.Schema, name: str, sql: str) -> pa.DataType:
     """
     connection = _connection()
     try:
-        empty = rows.empty_table()
-        result = select(empty, {name: sql})
+        two = pa.table([pa.nulls(2, field.type) for field in rows], schema=rows)
+        result = select(two, {name: sql})
         kinds = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT {sql}"]).fetchall()
     except duckdb.Error as error:
         raise SpecError(_first_line(error)) from error
-    if result.num_rows:
+    if result.num_columns != 1:
+        raise SpecError(
+            f"Expression {sql!r} gives {result.num_columns} columns. Fix: write one column a target column."
+        )
+    if result.num_rows < 2:
         raise SpecError(f"Expression {sql!r} aggregates over rows. Fix: use an expression of a single row.")
+    if result.num_rows > 2 or '"function_name":"unnest"' in str(kinds[0][0]).lower():
+        raise SpecError(f"Expression {sql!r} makes several rows of one. Fix: use an expression of a single row.")
     if '"class":"WINDOW"' in str(kinds[0][0]) or '"class":"SUBQUERY"' in str(kinds[0][0]):
         raise SpecError(f"Expression {sql!r} looks at other rows. Fix: use an expression of a single row.")
-    kind: pa.DataType = result.schema.field(name).type
+    kind: pa.DataType = result.schema.field(0).type
     return kind
 
 

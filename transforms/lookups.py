@@ -22,8 +22,9 @@ def look_up(
     """
     names = [f"k{i}" for i in range(len(lookup.match))]
     looked = found.rows.select([name for name, _ in lookup.match]).rename_columns(names)
-    asked = _as_asked(rows, lookup, looked.schema, names, column, faults)
-    known = ~keys.null_keys(asked, tuple(names))
+    asked = _as_asked(rows, lookup, looked.schema, names)
+    given = ~keys.null_keys(rows, tuple(source for _, source in lookup.match))
+    known = ~keys.null_keys(asked, tuple(names))  # a value that the looked-up column cannot hold matches nothing
     usable = np.flatnonzero(~keys.null_keys(looked, tuple(names)))
     place = np.full(rows.num_rows, -1, dtype=np.int64)
     if known.any() and len(usable):
@@ -40,20 +41,19 @@ def look_up(
         at = np.full(size, -1, dtype=np.int64)
         at[right] = usable
         place[known] = at[left]
-    missed = known & (place < 0)
+    missed = given & (place < 0)
     if missed.any():
         missed = _miss(rows, asked, lookup, found, tuple(names), missed, column, faults, mapping)
     taken = contiguous(found.rows.column(lookup.take))
     return taken.take(pa.array(place, mask=place < 0))
 
 
-def _as_asked(
-    rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str], column: str, faults: Faults
-) -> pa.Table:
-    """The source's match columns in the types of the looked-up ones; a value that cannot be cast is a fault."""
-    columns = []
-    for name, (_, source) in zip(names, lookup.match, strict=True):
-        columns.append(faults.checked(contiguous(rows.column(source)), Cast(looked.field(name).type), column))
+def _as_asked(rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str]) -> pa.Table:
+    """The source's match columns in the types of the looked-up ones, null where they cannot be."""
+    columns = [
+        casts.cast(contiguous(rows.column(source)), Cast(looked.field(name).type)).values
+        for name, (_, source) in zip(names, lookup.match, strict=True)
+    ]
     return pa.table(columns, names=names)
 
 
@@ -75,8 +75,9 @@ def _miss(
     if parents is not None and parents.num_rows:
         away = parents.select([name for name, _ in lookup.match]).rename_columns(list(names))
         away = away.filter(pa.array(~keys.null_keys(away, names)))
-        orphaned = missed.copy()
-        orphaned[missed] = keys.contained(asked.filter(pa.array(missed)), away, names)
+        sure = missed & ~keys.null_keys(asked, names)
+        orphaned = np.zeros(len(missed), dtype=bool)
+        orphaned[sure] = keys.contained(asked.filter(pa.array(sure)), away, names)
         faults.add(orphaned, column, f"its {lookup.name} is in quarantine", values)
         missed = missed & ~orphaned
     reason = f"no {lookup.name} has this {', '.join(name for name, _ in lookup.match)}"

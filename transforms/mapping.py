@@ -189,27 +189,57 @@ def _constant(value: Any, size: int, shape: ColumnShape) -> pa.Array:
 def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: Faults) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    listed = [old for old, _ in replacing.pairs if old is not None]
-    if len({bool(isinstance(old, str)) for old in listed}) > 1 or (
-        listed and isinstance(listed[0], str) and not pa.types.is_string(values.type)
-    ):
-        looked_in, old_values = casts.as_text(values), pa.array([str(old) for old in listed], pa.string())
-    else:
-        looked_in, old_values = values, pa.array(listed, values.type)
-    news = pa.array([new for old, new in replacing.pairs if old is not None])
-    at = pc.index_in(looked_in, value_set=old_values) if len(old_values) else pa.nulls(len(values), pa.int32())
-    replaced = news.take(at) if len(news) else pa.nulls(len(values), shape.type)
-    unlisted = pc.and_(pc.is_null(at), pc.is_valid(values))
-    if any(old is None for old, _ in replacing.pairs):
-        for_null = next(new for old, new in replacing.pairs if old is None)
-        replaced = pc.if_else(pc.is_null(values), pa.scalar(for_null, replaced.type), replaced)
+    looked_in, pairs = _comparable(values, replacing)
+    wanted = _replaced_type(values, replacing, shape)
+    news = pa.array([new for _, new in pairs], wanted)
+    olds = pa.array([old for old, _ in pairs], looked_in.type)
+    at = pc.index_in(looked_in, value_set=olds) if len(olds) else pa.nulls(len(values), pa.int32())
+    listed, there = pc.is_valid(at), pc.is_valid(values)
+    at = pc.if_else(there, at, pa.scalar(None, pa.int32()))
+    replaced = news.take(at)
+    for_null = [new for old, new in replacing.pairs if old is None]
+    if for_null:
+        replaced = pc.if_else(there, replaced, pa.scalar(for_null[0], wanted))
+    unlisted = pc.and_(pc.invert(listed), there)
     if replacing.otherwise == "error":
         faults.add(as_mask(unlisted), shape.name, "is not listed in the value map, which has no default", values)
     elif replacing.otherwise == "literal":
-        replaced = pc.if_else(unlisted, pa.scalar(replacing.literal, replaced.type if len(news) else None), replaced)
+        replaced = pc.if_else(unlisted, pa.scalar(replacing.literal, wanted), replaced)
     else:
-        replaced = pc.if_else(unlisted, values.cast(replaced.type), replaced)
+        replaced = pc.if_else(unlisted, faults.checked(values, Cast(wanted), shape.name), replaced)
     return contiguous(replaced)
+
+
+def _comparable(values: pa.Array, replacing: Values) -> tuple[pa.Array, list[tuple[Any, Any]]]:
+    """The values and the keys of a value map in one type.
+
+    YAML reads `1` as a number: in a column of texts it means the text. A text key makes other columns compare as
+    text. A number that the column cannot hold matches nothing.
+    """
+    pairs = [(old, new) for old, new in replacing.pairs if old is not None]
+    if pa.types.is_string(values.type) or any(isinstance(old, str) for old, _ in pairs):
+        texts = {True: "true", False: "false"}
+        return casts.as_text(values), [(texts[o] if isinstance(o, bool) else str(o), new) for o, new in pairs]
+    held = []
+    for old, new in pairs:
+        result = casts.cast(pa.array([old]), Cast(values.type))
+        if not result.bad.any() and isinstance(old, bool) == pa.types.is_boolean(values.type):
+            held.append((result.values[0].as_py(), new))
+    return values, held
+
+
+def _replaced_type(values: pa.Array, replacing: Values, shape: ColumnShape) -> pa.DataType:
+    """What the new values are; those that only blank others are what the column is."""
+    news = [new for _, new in replacing.pairs if new is not None]
+    news += [replacing.literal] if replacing.literal is not None else []
+    if news:
+        kind: pa.DataType = pa.array(news).type
+        return (
+            values.type
+            if replacing.otherwise == "keep" and pa.types.is_integer(kind) and not pa.types.is_string(values.type)
+            else kind
+        )
+    return values.type if replacing.otherwise == "keep" else shape.type
 
 
 def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
@@ -225,8 +255,12 @@ def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
         raise DataError(
             f"Column {column}: {function.name} gave {got} for {rows.num_rows} rows. Fix: return one value a row."
         )
-    array = pa.Array.from_pandas(answer)
-    return contiguous(array)
+    try:
+        return contiguous(pa.Array.from_pandas(answer))
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(
+            f"Column {column}: {function.name} gave values of several types: {error}. Fix: return values of one type."
+        ) from error
 
 
 def _key_uuid(made: Mapping[str, pa.Array], key: Key) -> pa.Array:

@@ -1,0 +1,43 @@
+"""Rows and changes inside column ranges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.keys import Mask, as_mask
+from transforms.vocabulary import ChangeSet, ColumnRange
+
+
+def inside(rows: pa.Table, wanted: ColumnRange) -> Mask:
+    """True where the column's value is in the range; null is outside."""
+    column = rows.column(wanted.column)
+    mask: Mask = as_mask(pc.is_valid(column))
+    if wanted.start is not None:
+        mask = mask & as_mask(pc.greater_equal(column, pa.scalar(wanted.start, column.type)))
+    if wanted.stop is not None:
+        mask = mask & as_mask(pc.less(column, pa.scalar(wanted.stop, column.type)))
+    return mask
+
+
+def all_inside(rows: pa.Table, ranges: tuple[ColumnRange, ...]) -> Mask:
+    """True where every range holds."""
+    mask = np.ones(rows.num_rows, dtype=bool)
+    for wanted in ranges:
+        mask &= inside(rows, wanted)
+    return mask
+
+
+def touching(ranges: tuple[ColumnRange, ...], changes: ChangeSet) -> ChangeSet:
+    """The changes whose row is inside the ranges before or after."""
+    touched = pa.array(all_inside(changes.before, ranges) | all_inside(changes.after, ranges))
+    return replace(
+        changes,
+        inserts=changes.inserts.filter(pa.array(all_inside(changes.inserts, ranges))),
+        before=changes.before.filter(touched),
+        after=changes.after.filter(touched),
+        deletes=changes.deletes.filter(pa.array(all_inside(changes.deletes, ranges))),
+    )
