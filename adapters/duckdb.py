@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +42,6 @@ from transforms.vocabulary import (
     SynclineError,
     TableName,
     TableShape,
-    TransientError,
 )
 
 NUMBERS_AT_ONCE: Final = 10_000_000  # taken from a sequence in a third of a second
@@ -60,6 +59,7 @@ class DuckdbAdapter:
         self._create = create
         self._zone = time_zone
         self._lock = threading.Lock()
+        self._marking = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None
 
     def _cursor(self, *, write: bool) -> duckdb.DuckDBPyConnection:
@@ -168,10 +168,9 @@ class DuckdbAdapter:
             return apply_staged(window, window.staging(), changes, shape)
 
     def _make_marker_table(self) -> None:
-        with self._session(write=True) as session:
+        with self._marking, self._session(write=True) as session:
             if MARKER not in shapes.tables(session, None):
-                with suppress(TransientError):  # another thread made it at the same time
-                    session.execute(create_statement(marker_table(), DIALECT, if_not_exists=True))
+                session.execute(create_statement(marker_table(), DIALECT, if_not_exists=True))
 
     def advance_identity(self, table: TableName, column: str) -> None:
         with self._session() as session:

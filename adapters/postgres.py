@@ -83,6 +83,7 @@ class PostgresAdapter:
         self.url = self._connections.url
         self.time_zone = time_zone
         self._guard = Lock()
+        self._marked = False  # whether the marker table is known to be there
         self._described: dict[Relation, Described] = {}
         self._rows: dict[TableName, list[tuple[Any, ...]]] = {}
 
@@ -208,12 +209,15 @@ class PostgresAdapter:
         return known
 
     def _make_marker_table(self) -> None:
+        if self._marked:
+            return
         with self._connections.begin(f"Creating {MARKER}") as connection:
             row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
             if row is None or row[0] is None:
                 # IF NOT EXISTS alone fails when two create the table at once.
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(MARKER)])
                 connection.execute(create_statement(marker_table(), dialect_of("postgresql"), if_not_exists=True))
+        self._marked = True
 
     def advance_identity(self, table: TableName, column: str) -> None:
         where = f"Advancing the sequence of {table}.{column}"

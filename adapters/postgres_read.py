@@ -167,6 +167,9 @@ class PostgresSnapshot:
             with self._connections.translated("Joining a snapshot"):
                 run(connection, BEGIN)
                 run(connection, f"SET TRANSACTION SNAPSHOT {spelled(sa.literal(self.token))}")
+                # a table that was just loaded has no statistics: its key windows are read by the index all the same
+                run(connection, "SET LOCAL enable_bitmapscan = off")
+                run(connection, "SET LOCAL enable_sort = off")
         except BaseException:
             close_quietly(connection)
             raise

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import NoReturn
 
 import pyarrow as pa
 
@@ -92,12 +94,15 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
                     f"{spec.where('tables', name, suite)}: the checks under `{suite}` cannot be run yet, and are not passed over in "
                     f"silence. Fix: remove them."
                 )
-    shapes = {name: target.describe(spec.target_table(name)) for name in spec.tables}
+    with ThreadPoolExecutor(2) as pool:  # both servers look at their tables at the same time
+        origins = pool.submit(lambda: {name: _described(spec, name, source) for name in spec.tables})
+        shapes = {name: target.describe(spec.target_table(name)) for name in spec.tables}
+        sources = origins.result()
     problems: list[str] = []
     bound: dict[str, BoundTable] = {}
     for name in _lookup_order(spec):
         try:
-            bound[name] = _bind_table(spec, name, shapes[name], source, target, bound)
+            bound[name] = _bind_table(spec, name, sources[name], shapes[name], source, target, bound)
         except SpecError as error:
             problems += str(error).splitlines()
     if problems:
@@ -162,6 +167,7 @@ def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: l
 def _bind_table(
     spec: Spec,
     name: str,
+    found: TableShape | None,
     shape: TableShape | None,
     source: Adapter,
     target: Adapter,
@@ -169,7 +175,7 @@ def _bind_table(
 ) -> BoundTable:
     table, at = spec.tables[name], ("tables", name)
     relation = spec.source_relation(name)
-    source_shape = _source_shape(spec, name, relation, source)
+    source_shape = found or _no_source(spec, name, relation, source)
     planned = {other: (b.shape, b.images) for other, b in bound.items()}
     binder = ColumnBinder(spec, name, source_shape, shape, source, target, planned)
     columns, identity = binder.columns()
@@ -226,17 +232,20 @@ def _bind_table(
     )
 
 
-def _source_shape(spec: Spec, name: str, relation: Relation, source: Adapter) -> TableShape:
+def _described(spec: Spec, name: str, source: Adapter) -> TableShape | None:
+    relation = spec.source_relation(name)
     if relation.query is not None:
         return source.describe_query(relation.query)
     assert relation.table is not None
-    shape = source.describe(relation.table)
-    if shape is None:
-        there = {str(table.name) for table in source.tables(relation.table.schema)}
-        raise SpecError(
-            f"{spec.where('tables', name, 'from')}: the source has no table {relation.table}. {meant(relation.table.name, there)}"
-        )
-    return shape
+    return source.describe(relation.table)
+
+
+def _no_source(spec: Spec, name: str, relation: Relation, source: Adapter) -> NoReturn:
+    assert relation.table is not None
+    there = {str(table.name) for table in source.tables(relation.table.schema)}
+    raise SpecError(
+        f"{spec.where('tables', name, 'from')}: the source has no table {relation.table}. {meant(relation.table.name, there)}"
+    )
 
 
 def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[ColumnMapping]) -> Key:

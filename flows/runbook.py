@@ -230,9 +230,10 @@ def apply(
     one refers to has all its changes in one transaction a window. The caller holds the migration's lock.
     """
     _same_spec(plan, session)
+    _same_shapes(plan, session)
     if _create_tables(plan, session):
         session.binding = None  # from here on the tables are what the engine made of them
-    _same_shapes(plan, session)
+        _same_shapes(plan, session)
     run = execute or here(workers)
     clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
     names = [table["name"] for table in plan.manifest["tables"]]
@@ -309,7 +310,7 @@ def _same_shapes(plan: Plan, session: Session) -> None:
     """The target's tables are still as they were when the plan was made."""
     for table in plan.manifest["tables"]:
         bound = session.bound.table(table["name"])
-        if bound.ddl:
+        if bound.ddl and not table["ddl"]:
             raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written. Fix: plan again.")
         now = [[c.name, str(c.type)] for c in _images(session, table["name"])]
         if now != table["columns"]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from flows.binding import Binding, bind
-from flows.spec import Spec, load_spec
+from flows.spec import Spec
 from flows.spec_urls import resolve_url
 from transforms.vocabulary import ChangeSet, SpecError
 
-CACHE_BYTES = 64 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
+CACHE_BYTES = 32 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,6 @@ def _apart(spec: Spec) -> None:
 
 
 _sessions: dict[str, Session] = {}
-_guard = threading.Lock()
 
 
 @contextmanager
@@ -132,32 +131,5 @@ def shared(run_id: str, session: Session) -> Iterator[None]:
 
 
 def session_of(job: Job) -> Session:
-    """The session of a job: the one of this process, or, on a worker, a new one that joins the run's snapshots."""
-    with _guard:
-        session = _sessions.get(job.run_id)
-        if session is None:
-            _leave_others(job.run_id)
-            session = _join(job)
-            _sessions[job.run_id] = session
-        return session
-
-
-_joined: dict[str, ExitStack] = {}
-
-
-def _join(job: Job) -> Session:
-    stack = ExitStack()
-    session = stack.enter_context(connect(load_spec(Path(job.spec))))
-    if job.source_token is not None or job.target_token is not None or job.work.exists():
-        source = stack.enter_context(session.source.snapshot(job.source_token))
-        target = stack.enter_context(session.target.snapshot(job.target_token))
-        session.snapshots = (source, target)
-    _joined[job.run_id] = stack
-    return session
-
-
-def _leave_others(run_id: str) -> None:
-    """A worker that starts on another run gives back what it opened for the one before."""
-    for other in [name for name in _joined if name != run_id]:
-        _sessions.pop(other, None)
-        _joined.pop(other).close()
+    """The session of a run in this process; tasks of other processes share one of their own first (`flows.tasks`)."""
+    return _sessions[job.run_id]
