@@ -31,7 +31,7 @@ lint: env  ## formatting, linting, types and the contracts of the three rooms
 	$(BIN)/lint-imports
 
 bench: env  ## measure against the physical limits and print ratios
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.run_all
 
 format: env  ## format the code
 	$(BIN)/ruff format .
