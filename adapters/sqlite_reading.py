@@ -44,6 +44,7 @@ from transforms.vocabulary import (
 
 DIALECT: Final = dialect_of("sqlite")
 BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
+COUNTED_BYTES: Final = 256 * 2**20  # a file of that size is counted in some hundredths of a second
 TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "uuid", "json", "number")
 
 
@@ -62,7 +63,7 @@ class SqliteSnapshot:
         self._binary: dict[tuple[TableName, str], bool] = {}
 
     def estimate(self, relation: Relation) -> int:
-        """From the range of rowids, and never more than the file can hold; counted where there is no such range."""
+        """Counted in a small file. In a large one from the range of rowids, and never more than the file can hold."""
         with self._lock:
             if relation.table and not relation.where:
                 table = name_sql(relation.table.name)
@@ -70,7 +71,9 @@ class SqliteSnapshot:
                     row = self._connection.rows(f"SELECT min(rowid) AS a, max(rowid) AS z FROM {table}")[0]
                     if row["a"] is None:
                         return 0
-                    return max(1, min(int(row["z"] - row["a"]) + 1, self._bytes() // 8))
+                    span = int(row["z"] - row["a"]) + 1
+                    if self._bytes() > COUNTED_BYTES:
+                        return max(1, min(span, self._bytes() // 8))
         return self.count(relation)
 
     def _bytes(self) -> int:

@@ -160,7 +160,7 @@ def report_markdown(outcome: Outcome, said: str) -> str:
             some.append(f"columns that differ: {', '.join(named[:12])}")
         for op in ("insert", "update", "delete"):
             keys = [f"`{sample.key}`" for sample in table.samples if sample.op == op][:SHOWN_KEYS]
-            if keys:
+            if keys and report.version is None:  # what was applied is counted in the table below
                 some.append(f"to {op}, such as {', '.join(keys)}")
         if table.ddl:
             some.append("the table was not there, and was created" if report.version else "the table is to be created")

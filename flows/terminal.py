@@ -49,9 +49,12 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
     for warning in report.warnings:
         out.print(f"warning: {warning}", style="yellow", markup=False)
     for table in report.tables:
-        for statement in table.ddl:
-            out.print(f"\n{table.name} will be created:" if samples else f"\n{table.name} was created:", markup=False)
-            out.print(Syntax(statement, "sql", background_color="default") if out.is_terminal else Text(statement))
+        if table.ddl and not samples:
+            out.print(f"\n{table.name}: the table was not there, and was created.", markup=False)
+        for statement in table.ddl if samples else ():
+            out.print(f"\n{table.name} will be created:", markup=False)
+            sql = statement.expandtabs(4)
+            out.print(Syntax(sql, "sql", background_color="default") if out.is_terminal else Text(sql))
         if table.reasons:
             out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined", markup=False)
             for reason, count in sorted(table.reasons.items(), key=lambda item: -item[1])[:8]:

@@ -33,6 +33,7 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
     target_rows = 0 if work.target_empty else target.estimate(there)
     if not bound.order:
         parts = min(max(1, -(-max(source_rows, target_rows) // bound.window_rows)), MOST_PARTS)
+        session.meter.expect(bound.name, "read", source_rows)
         aside = spill_table(session, work, parts)
         return tuple(Window(part, part=part) for part in range(parts)), aside
 
