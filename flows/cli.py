@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from transforms.vocabulary import SynclineError
+from flows.cli_options import Commands, check_one_folder, common, print_json, scope
 
 EXIT_STATUSES = """\b
 Exit statuses:
@@ -22,81 +20,21 @@ Exit statuses:
 """
 
 
-def _common(command: Callable[..., int]) -> Callable[..., None]:
-    """--json, --debug, errors in one line, and the exit status."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
-    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-    @wraps(command)
-    def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:
-        try:
-            status = command(*args, as_json=as_json, **options)
-        except SynclineError as error:
-            if debug:
-                raise
-            if as_json:
-                _print_json({"error": str(error), "kind": type(error).__name__})
-            click.echo(f"error: {error}", err=True)
-            status = 1
-        except click.Abort:
-            click.echo("error: not applied.", err=True)
-            status = 1
-        except KeyboardInterrupt:
-            click.echo("error: interrupted. Windows that were applied stay; run it again to go on.", err=True)
-            status = 1
-        except Exception as error:
-            if debug:
-                raise
-            if as_json:
-                _print_json({"error": str(error), "kind": type(error).__name__})
-            click.echo(f"error: {type(error).__name__}: {error} (unexpected; --debug shows where)", err=True)
-            status = 1
-        sys.exit(status)
-
-    return wrapped
-
-
-def _scope(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--table and --range."""
-    command = click.option(
-        "--range",
-        "ranges",
-        multiple=True,
-        metavar="T.COL:FROM..TO",
-        help="Only rows in this half-open range; repeatable.",
-    )(command)
-    return click.option(
-        "--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable."
-    )(command)
-
-
 _spec = click.argument("spec", type=click.Path(path_type=Path))
 _direct = click.option("--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI.")
 _yes = click.option("--yes", is_flag=True, help="Ask nothing.")
 
 
-class _Commands(click.Group):
-    """A wrong command line ends with 1: 2 says that rows differ, and a script must not mix them up."""
-
-    def main(self, *args: Any, **options: Any) -> Any:
-        try:
-            done = super().main(*args, **{**options, "standalone_mode": False})
-            sys.exit(done if isinstance(done, int) else 0)
-        except click.ClickException as error:
-            click.echo(f"error: {error.format_message()} (--help shows how)", err=True)
-            sys.exit(1)
-
-
-@click.group(cls=_Commands, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="syncline")
 def main() -> None:
     """Plan, apply and verify, for rows: move data to a new schema and prove that it arrived."""
-    _one_folder()
+    check_one_folder()
 
 
 @main.command()
 @_spec
-@_common
+@common
 def check(spec: Path, as_json: bool) -> int:
     """Validate a spec against both live schemas."""
     from flows.runbook import opened
@@ -116,7 +54,7 @@ def check(spec: Path, as_json: bool) -> int:
             for table in bound.tables
         }
         if as_json:
-            _print_json({"migration": session.spec.name, "tables": tables, "warnings": list(bound.warnings)})
+            print_json({"migration": session.spec.name, "tables": tables, "warnings": list(bound.warnings)})
             return 0
         from flows.terminal import show_rows
 
@@ -149,7 +87,7 @@ def schema(as_json: bool) -> None:
     """Print the JSON schema of spec files, for editors."""
     from flows.spec import json_schema
 
-    _print_json(json_schema())
+    print_json(json_schema())
 
 
 @main.command()
@@ -157,8 +95,8 @@ def schema(as_json: bool) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The folder of the plan; the store's own if not given."
 )
-@_scope
-@_common
+@scope
+@common
 def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
     """Show which rows would change, and write the plan down. The target is not touched."""
     from flows import runs
@@ -182,7 +120,7 @@ def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @_direct
 @_yes
-@_common
+@common
 def apply(folder: Path, direct: bool, yes: bool, as_json: bool) -> int:
     """Apply exactly the plan in FOLDER. A row that changed since is a conflict and stays as it is."""
     from flows import runs
@@ -202,10 +140,10 @@ def apply(folder: Path, direct: bool, yes: bool, as_json: bool) -> int:
 
 @main.command()
 @_spec
-@_scope
+@scope
 @_direct
 @_yes
-@_common
+@common
 def run(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, yes: bool, as_json: bool) -> int:
     """Plan and apply in one go."""
     from flows import runs
@@ -232,7 +170,7 @@ def run(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bo
 )
 @_direct
 @_yes
-@_common
+@common
 def backfill(spec: Path, text: str, every: str | None, direct: bool, yes: bool, as_json: bool) -> int:
     """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
     from flows import runs
@@ -251,8 +189,8 @@ def backfill(spec: Path, text: str, every: str | None, direct: bool, yes: bool, 
 
 @main.command()
 @_spec
-@_scope
-@_common
+@scope
+@common
 def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
     """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
     from flows import runs
@@ -274,7 +212,7 @@ def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json
 
 @main.command()
 @_spec
-@_common
+@common
 def history(spec: Path, as_json: bool) -> int:
     """List the versions: every run that changed something."""
     from flows import runs
@@ -283,7 +221,7 @@ def history(spec: Path, as_json: bool) -> int:
 
     versions = runs.history(load_spec(spec))
     if as_json:
-        _print_json({"migration": load_spec(spec).name, "versions": versions})
+        print_json({"migration": load_spec(spec).name, "versions": versions})
         return 0
     columns = ("version", "when", "author", "run", "insert", "update", "delete", "message")
     rows = [
@@ -306,7 +244,7 @@ def history(spec: Path, as_json: bool) -> int:
 @click.argument("action", type=click.Choice(["list"]))
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are listed.")
-@_common
+@common
 def quarantine(spec: Path, action: str, tables: tuple[str, ...], limit: int, as_json: bool) -> int:
     """List the source rows that were set aside, and why."""
     from flows import runs
@@ -315,7 +253,7 @@ def quarantine(spec: Path, action: str, tables: tuple[str, ...], limit: int, as_
 
     rows, totals = runs.quarantined(load_spec(spec), tables, limit)
     if as_json:
-        _print_json({"migration": load_spec(spec).name, "total": sum(totals.values()), "tables": totals, "rows": rows})
+        print_json({"migration": load_spec(spec).name, "total": sum(totals.values()), "tables": totals, "rows": rows})
         return 0
     columns = ("table", "key", "column", "value", "reason", "first seen")
     listed = [(r["table_name"], r["key"], r["column_name"], r["value"], r["reason"], r["first_seen"]) for r in rows]
@@ -366,15 +304,11 @@ def _changes(outcome: Any, *, done: bool = False) -> str:
 
 def _report(outcome: Any, *, as_json: bool, samples: bool) -> None:
     if as_json:
-        _print_json(outcome.report.as_dict())
+        print_json(outcome.report.as_dict())
         return
     from flows.terminal import show_report
 
     show_report(outcome.report, samples=samples)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def _confirm_apply(folder: Path) -> None:
@@ -385,23 +319,6 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(
         f"Insert {changes['insert']:,}, update {changes['update']:,} and delete {changes['delete']:,} rows?", abort=True
     )
-
-
-def _one_folder() -> None:
-    """Another project's `adapters` in the same environment would shadow ours, and fail in odd ways later."""
-    import adapters
-    import flows
-    import transforms
-
-    folders = {Path(str(package.__file__)).parent.parent for package in (adapters, flows, transforms)}
-    if len(folders) > 1:
-        listed = ", ".join(sorted(map(str, folders)))
-        click.echo(
-            f"error: flows, adapters and transforms come from different places ({listed}). "
-            f"Fix: install syncline in an environment of its own.",
-            err=True,
-        )
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -834,9 +834,8 @@ def test_windows_may_be_applied_from_several_threads(adapter: Adapter) -> None:
 # Opening and closing
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
 def test_a_source_is_never_made_by_reading_it(engine: str, tmp_path: Path) -> None:
-    if engine == "postgresql":
-        pytest.skip("not a file")
     for folder, create in ((tmp_path, False), (tmp_path / "missing", False), (tmp_path / "missing", True)):
         opened = open_adapter(f"{engine}:///{folder}/none.db", create=create)
         with pytest.raises(ConnectionFailed, match=r"none\.db"):
@@ -854,9 +853,8 @@ def test_a_source_is_never_made_by_reading_it(engine: str, tmp_path: Path) -> No
     assert (tmp_path / "new.db").exists()
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
 def test_what_is_no_database_is_refused(engine: str, tmp_path: Path) -> None:
-    if engine == "postgresql":
-        pytest.skip("not a file")
     (tmp_path / "x.db").write_bytes(b"this is a text and no database at all" * 200)
     opened = open_adapter(f"{engine}:///{tmp_path}/x.db")
     with pytest.raises(ConnectionFailed, match=r"x\.db"):

@@ -1,0 +1,96 @@
+"""What all commands share: --json, --debug, errors in one line, exit statuses, and the options of scope."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from transforms.vocabulary import SynclineError
+
+
+class Commands(click.Group):
+    """A wrong command line ends with 1: 2 says that rows differ, and a script must not mix them up."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            done = super().main(*args, **{**options, "standalone_mode": False})
+            sys.exit(done if isinstance(done, int) else 0)
+        except click.ClickException as error:
+            click.echo(f"error: {error.format_message()} (--help shows how)", err=True)
+            sys.exit(1)
+
+
+def common(command: Callable[..., int]) -> Callable[..., None]:
+    """--json, --debug, errors in one line, and the exit status."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @wraps(command)
+    def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:
+        try:
+            status = command(*args, as_json=as_json, **options)
+        except SynclineError as error:
+            if debug:
+                raise
+            if as_json:
+                print_json({"error": str(error), "kind": type(error).__name__})
+            click.echo(f"error: {error}", err=True)
+            status = 1
+        except click.Abort:
+            click.echo("error: not applied.", err=True)
+            status = 1
+        except KeyboardInterrupt:
+            click.echo("error: interrupted. Windows that were applied stay; run it again to go on.", err=True)
+            status = 1
+        except Exception as error:
+            if debug:
+                raise
+            if as_json:
+                print_json({"error": str(error), "kind": type(error).__name__})
+            click.echo(f"error: {type(error).__name__}: {error} (unexpected; --debug shows where)", err=True)
+            status = 1
+        sys.exit(status)
+
+    return wrapped
+
+
+def scope(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--table and --range."""
+    command = click.option(
+        "--range",
+        "ranges",
+        multiple=True,
+        metavar="T.COL:FROM..TO",
+        help="Only rows in this half-open range; repeatable.",
+    )(command)
+    return click.option(
+        "--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable."
+    )(command)
+
+
+def print_json(value: Any) -> None:
+    """One object on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def check_one_folder() -> None:
+    """Another project's `adapters` in the same environment would shadow ours, and fail in odd ways later."""
+    import adapters
+    import flows
+    import transforms
+
+    folders = {Path(str(package.__file__)).parent.parent for package in (adapters, flows, transforms)}
+    if len(folders) > 1:
+        listed = ", ".join(sorted(map(str, folders)))
+        click.echo(
+            f"error: flows, adapters and transforms come from different places ({listed}). "
+            f"Fix: install syncline in an environment of its own.",
+            err=True,
+        )
+        sys.exit(1)
