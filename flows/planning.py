@@ -155,7 +155,7 @@ def decide(
         clear=found.num_rows == 0,
         differing=dict(result.differing),
         reasons=_reasons(mapped.rejected),
-        samples=samples(changes),
+        samples=samples(changes) if len(changes) and session.samples_wanted(bound.name, SAMPLES) else (),
     )
 
 
