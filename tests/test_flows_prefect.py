@@ -375,13 +375,19 @@ def test_a_secret_reaches_the_database_and_nothing_else(api: Api, shop: Shop, po
     assert shop.rows == [(1, "one", "2013-01-01")]
 
 
-def test_the_deployments_deploy(api: Api) -> None:
+@pytest.fixture(scope="module")
+def deployed(api: Api) -> dict[str, Any]:
+    """The deployments of prefect.yaml, as `prefect deploy --all` makes them."""
     ask(api, "/work_pools/", name="syncline", type="process")
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     there = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value())}
     done = subprocess.run(command, cwd=ROOT, env=there, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    made = {deployment.name: deployment for deployment in api.read_deployments()}
+    return {deployment.name: deployment for deployment in api.read_deployments()}
+
+
+def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
+    made = deployed
     assert set(made) == {"migrate", "backfill", "verify"}
     for deployment in made.values():
         flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
@@ -393,3 +399,11 @@ def test_the_deployments_deploy(api: Api) -> None:
         assert deployment.global_concurrency_limit.limit == 1
         assert deployment.concurrency_options is not None
     assert [len(made[name].schedules) for name in ("migrate", "backfill", "verify")] == [1, 0, 1]
+
+
+def test_the_server_schedules_runs_of_a_deployment(api: Api, deployed: dict[str, Any]) -> None:
+    """With SQLAlchemy 2.1 the scheduler of Prefect 3.8 fails at its insert, and nothing ever runs on a schedule."""
+    migrate = str(deployed["migrate"].id)
+    api.request("POST", f"/deployments/{migrate}/schedule", json={"min_runs": 2})  # type: ignore[arg-type]
+    runs = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [migrate]}})
+    assert [run["state_name"] for run in runs][:2] == ["Scheduled", "Scheduled"]
