@@ -19,7 +19,6 @@ from adapters.duckdb_reading import DuckdbSnapshot, Session, translated
 from adapters.duckdb_types import (
     COLLATED,
     DIALECT,
-    Named,
     as_travel_array,
     declared,
     reading,
@@ -28,7 +27,7 @@ from adapters.duckdb_types import (
     written,
 )
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
-from adapters.sql import MARKER, create_statement, marker_table, new_table, table
+from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, table
 from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
 from transforms.vocabulary import (
     Applied,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.sql import Expression, Operand, column, rendered
+from adapters.sql import Expression, Named, Operand, column, rendered
 from adapters.sql import dialect_of as dialect
 from adapters.sql_changes import Written
 from transforms.vocabulary import ColumnShape, Meaning, SynclineError
@@ -50,18 +50,6 @@ _CAST_TO_READ: Final[dict[str, str]] = {
 }
 COLLATED: Final = "VARCHAR COLLATE "
 """How the native name of a column begins whose collation is not binary; the catalog itself says only VARCHAR."""
-
-
-class Named(sa.types.UserDefinedType[Any]):
-    """A type by the name that DuckDB gives it."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: object) -> str:
-        return self.name
 
 
 def column_shape(

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from adapters.postgres_arrow import ROWS, arrived
 from adapters.postgres_connect import Connections, answer, close_quietly, run, stream
-from adapters.postgres_types import Named, Travel
-from adapters.sql import Operand, column, dialect_of, ordering, quoted, rendered, select
+from adapters.postgres_types import Travel
+from adapters.sql import Named, Operand, column, dialect_of, ordering, quoted, rendered, select
 from transforms.vocabulary import ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError, TableShape
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

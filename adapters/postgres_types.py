@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.sql import Expression, Operand, column
+from adapters.sql import Expression, Named, Operand, column
 from adapters.sql_changes import Written
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning, SynclineError
 
@@ -99,18 +99,6 @@ TABLE_ROWS: Final = """
 QUERY_ROWS: Final = """
     SELECT no::int, name, type, mod, false, false, false, false, 0::oid, type, mod
     FROM unnest(%s::text[], %s::oid[], %s::int[]) WITH ORDINALITY q (name, type, mod, no)"""
-
-
-class Named(sa.types.UserDefinedType[Any]):
-    """A type by the name under which the catalog knows it."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: object) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,18 @@ def marker_table(schema: str | None = None) -> sa.Table:
     )
 
 
+class Named(sa.types.UserDefinedType[Any]):
+    """A column type by its own name."""
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_col_spec(self, **_: object) -> str:
+        return self.name
+
+
 def column_type(column: ColumnShape, engine: Engine) -> sa.types.TypeEngine[Any]:
     """The engine's type for a travel type and its meaning; text where the engine has no exact type for it."""
     travel = column.type

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from adapters import sqlite_shapes as shapes
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
-from adapters.sql import MARKER, create_statement, marker_table, new_table, rendered
+from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, rendered
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
 from adapters.sqlite_files import Connection, open_to_read
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
@@ -101,7 +101,7 @@ class SqliteAdapter:
                 connection.abandon()
 
     def ddl(self, shape: TableShape) -> list[str]:
-        return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Declared(declared(each))), DIALECT)]
+        return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Named(declared(each))), DIALECT)]
 
     def made(self, column: ColumnShape) -> ColumnShape:
         native = declared(column)
@@ -146,18 +146,6 @@ class SqliteAdapter:
             with suppress(Exception):
                 connection.close()
         self._open.clear()
-
-
-class Declared(sa.types.UserDefinedType[Any]):
-    """A column type by its declared name."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: object) -> str:
-        return self.name
 
 
 def _mark(path: Path) -> str:
