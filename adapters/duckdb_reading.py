@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import duckdb
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from adapters.duckdb_shapes import describe, describe_query
 from adapters.duckdb_types import DIALECT, as_travel_array, operand, reading
-from adapters.embedded import as_travel, cuts, python_values
+from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.sql import Operand, bound, column, select
 from transforms.vocabulary import (
     ColumnRange,
@@ -25,9 +26,7 @@ from transforms.vocabulary import (
     KeyRange,
     KeyValue,
     Relation,
-    SpecError,
     SynclineError,
-    TableShape,
     TransientError,
 )
 
@@ -207,7 +206,7 @@ class DuckdbSnapshot:
         self.mark = mark
         self._session = session
         self._zone = time_zone
-        self._shapes: dict[Relation, TableShape] = {}
+        self._shapes = KnownShapes(partial(describe, session), partial(describe_query, session), session.where)
 
     def estimate(self, relation: Relation) -> int:
         if relation.table and not relation.where:
@@ -225,7 +224,7 @@ class DuckdbSnapshot:
         return int(self._session.ask(*bound(statement, DIALECT))["n"][0].as_py())
 
     def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
-        columns = self._columns(relation, key)
+        columns = self._shapes.columns(relation, key)
         shown = [reading(each) for each in columns]
         statement = cuts(relation, list(zip(self._operands(relation, key), shown, strict=True)), rows, within)
         found = self._session.ask(*bound(statement, DIALECT))
@@ -248,7 +247,7 @@ class DuckdbSnapshot:
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
     ) -> Iterator[pa.RecordBatch]:
-        shapes = self._columns(relation, columns)
+        shapes = self._shapes.columns(relation, columns)
         operands = self._operands(relation, key)
         statement = select(
             relation,
@@ -270,27 +269,8 @@ class DuckdbSnapshot:
             arrays = [as_travel_array(values, each) for values, each in zip(batch.columns, shapes, strict=True)]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
-    def _shape(self, relation: Relation) -> TableShape:
-        if relation not in self._shapes:
-            if relation.table is None:
-                found: TableShape | None = describe_query(self._session, relation.query or "")
-            else:
-                found = describe(self._session, relation.table)
-            if found is None:
-                raise SpecError(f"There is no table {relation} in {self._session.where}. Fix: correct its name.")
-            self._shapes[relation] = found
-        return self._shapes[relation]
-
-    def _columns(self, relation: Relation, names: Sequence[str]) -> list[ColumnShape]:
-        shape = self._shape(relation)
-        missing = [name for name in names if shape.column(name) is None]
-        if missing:
-            raise SpecError(f"{relation} has no column {missing[0]!r}; it has {', '.join(shape.names)}.")
-        by_name = {each.name: each for each in shape.columns}
-        return [by_name[name] for name in names]
-
     def _operands(self, relation: Relation, names: Sequence[str]) -> list[Operand]:
-        return [self._operand(each) for each in self._columns(relation, names)]
+        return [self._operand(each) for each in self._shapes.columns(relation, names)]
 
     def _operand(self, shape: ColumnShape) -> Operand:
         return operand(shape, lambda value: as_travel(value, shape.type, self._zone))

@@ -21,12 +21,14 @@ from transforms.vocabulary import (
     AccountingError,
     Applied,
     ChangeSet,
+    ColumnShape,
     ConnectionFailed,
     KeyRange,
     Marker,
     Op,
     Relation,
     SpecError,
+    TableName,
     TableShape,
 )
 
@@ -96,7 +98,37 @@ def cuts(relation: Relation, key: Sequence[tuple[Operand, Expression]], rows: in
     return sa.select(*names).select_from(numbered).where(every).order_by(column("syncline_row"))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+class KnownShapes:
+    """The shapes of what a snapshot reads, looked up once."""
+
+    def __init__(
+        self,
+        describe: Callable[[TableName], TableShape | None],
+        describe_query: Callable[[str], TableShape],
+        where: object,
+    ) -> None:
+        self._describe, self._describe_query, self._where = describe, describe_query, where
+        self._known: dict[Relation, TableShape] = {}
+
+    def of(self, relation: Relation) -> TableShape:
+        """SpecError where there is no such table."""
+        if relation not in self._known:
+            found = self._describe(relation.table) if relation.table else self._describe_query(relation.query or "")
+            if found is None:
+                raise SpecError(f"There is no table {relation} in {self._where}. Fix: correct its name.")
+            self._known[relation] = found
+        return self._known[relation]
+
+    def columns(self, relation: Relation, names: Sequence[str]) -> list[ColumnShape]:
+        """The named columns, in that order; SpecError where one is not there."""
+        shape = self.of(relation)
+        missing = [name for name in names if shape.column(name) is None]
+        if missing:
+            raise SpecError(f"{relation} has no column {missing[0]!r}; it has {', '.join(shape.names)}.")
+        by_name = {each.name: each for each in shape.columns}
+        return [by_name[name] for name in names]
+
+
 # Applying
 
 

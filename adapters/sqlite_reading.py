@@ -6,12 +6,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.embedded import as_travel, cuts, python_values
+from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.sql import Expression, Operand, bound, dialect_of, quoted, select
 from adapters.sqlite_files import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite_shapes import describe, describe_query
@@ -36,10 +37,8 @@ from transforms.vocabulary import (
     KeyRange,
     KeyValue,
     Relation,
-    SpecError,
     SynclineError,
     TableName,
-    TableShape,
 )
 
 DIALECT: Final = dialect_of("sqlite")
@@ -58,7 +57,7 @@ class SqliteSnapshot:
         self._connection = connection
         self._zone = time_zone
         self._lock = threading.RLock()
-        self._shapes: dict[Relation, TableShape] = {}
+        self._shapes = KnownShapes(partial(describe, connection), partial(describe_query, connection), connection.path)
         self._styles: dict[tuple[TableName, str], Style | None] = {}
         self._binary: dict[tuple[TableName, str], bool] = {}
 
@@ -87,7 +86,7 @@ class SqliteSnapshot:
 
     def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
         with self._lock:
-            columns = self._columns(relation, key)
+            columns = self._shapes.columns(relation, key)
             shown_key: list[Expression] = [
                 sa.literal_column(value_sql(each.native, name_sql(each.name))) for each in columns
             ]
@@ -116,7 +115,7 @@ class SqliteSnapshot:
         ranges: Sequence[ColumnRange] = (),
     ) -> Iterator[pa.RecordBatch]:
         with self._lock:
-            shapes = self._columns(relation, columns)
+            shapes = self._shapes.columns(relation, columns)
             values: list[Expression] = [
                 sa.literal_column(value_sql(each.native, name_sql(each.name))).label(None) for each in shapes
             ]
@@ -132,32 +131,12 @@ class SqliteSnapshot:
         most = max(64, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
         yield from batches(self._connection, shapes, sql, parameters, size=most, reasons=True, lock=self._lock)
 
-    def shape(self, relation: Relation) -> TableShape:
-        """The relation's shape, looked up once."""
-        if relation not in self._shapes:
-            if relation.table is None:
-                found: TableShape | None = describe_query(self._connection, relation.query or "")
-            else:
-                found = describe(self._connection, relation.table)
-            if found is None:
-                raise SpecError(f"There is no table {relation} in {self._connection.path}. Fix: correct its name.")
-            self._shapes[relation] = found
-        return self._shapes[relation]
-
-    def _columns(self, relation: Relation, names: Sequence[str]) -> list[ColumnShape]:
-        shape = self.shape(relation)
-        missing = [name for name in names if shape.column(name) is None]
-        if missing:
-            raise SpecError(f"{relation} has no column {missing[0]!r}; it has {', '.join(shape.names)}.")
-        by_name = {each.name: each for each in shape.columns}
-        return [by_name[name] for name in names]
-
     def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
         return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
 
     def _operands(self, relation: Relation, names: Sequence[str]) -> list[Operand]:
         """Columns as they stand where an index serves them in the right order, else an expression that has it."""
-        return [self._operand(relation, each) for each in self._columns(relation, names)]
+        return [self._operand(relation, each) for each in self._shapes.columns(relation, names)]
 
     def _operand(self, relation: Relation, column: ColumnShape) -> Operand:
         c, native = name_sql(column.name), column.native
