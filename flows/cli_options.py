@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from transforms.vocabulary import SynclineError
+from transforms.vocabulary import SynclineError, TransientError
 
 
 class Commands(click.Group):
@@ -38,9 +38,12 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         except SynclineError as error:
             if debug:
                 raise
+            text = str(error)
+            if isinstance(error, TransientError) and "Fix:" not in text:
+                text += " Fix: run it again when the server is there; windows that are in stay in."
             if as_json:
-                print_json({"error": str(error), "kind": type(error).__name__})
-            click.echo(f"error: {error}", err=True)
+                print_json({"error": text, "kind": type(error).__name__})
+            click.echo(f"error: {text}", err=True)
             status = 1
         except click.Abort:
             click.echo("error: not applied.", err=True)
