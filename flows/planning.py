@@ -54,7 +54,7 @@ class PlanWork:
     windows: tuple[Window, ...]
     ranges: tuple[ColumnRange, ...] = ()
     target_empty: bool = False
-    looked_up: tuple[str, ...] = ()
+    looked_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def _plan_table(
     # tables outside of the plan are looked into as they are
     covered = {outcome.table for outcome in before}
     empty = bool(bound.ddl) or target.estimate(there) == 0
-    work = PlanWork(job, bound.name, (), ranges, empty, ("yes",) if looked_up else ())
+    work = PlanWork(job, bound.name, (), ranges, empty, looked_up)
     session.meter.expect(
         bound.name, "plan", max(session.reading[0].estimate(bound.source), 0 if empty else target.estimate(there))
     )
