@@ -322,7 +322,11 @@ def test_only_binary_collations_are_ordered_and_every_text_key_comes_in_binary_o
     db.execute("CREATE UNIQUE INDEX ON t (n) WHERE n > 0")
     db.execute("CREATE UNIQUE INDEX ON t ((n + 1))")
     shape = shape_of(adapter, "t")
-    assert shape.ordered == {("a",), ("a", "n"), ("u",)}
+    (collation,) = db.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone() or (
+        "",
+    )
+    by_default = {("a", "n", "b"), ("b",)} if collation in ("C", "POSIX") else set()
+    assert shape.ordered == {("a",), ("a", "n"), ("u",)} | by_default
     assert shape.uniques == {frozenset("anb"), frozenset("ue"), frozenset("b"), frozenset("n")}
     values = ["b", "B", "é", "e", "", "Z", "a b", "ab", "𝄞", "\uffff"]
     for number, value in enumerate(values):
