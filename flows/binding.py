@@ -120,16 +120,21 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
     return Binding(tuple(bound[name] for name in order), frozenset(referred), tuple(warnings))
 
 
-def _lookup_order(spec: Spec) -> list[str]:
-    """Tables after the tables that their lookups read; SpecError for a circle."""
-    graph: dict[str, set[str]] = {name: set() for name in spec.tables}
+def _lookup_parents(spec: Spec) -> dict[str, set[str]]:
+    """For each table the other tables of the spec that its lookups read."""
+    parents: dict[str, set[str]] = {name: set() for name in spec.tables}
     for name, table in spec.tables.items():
         for column in (table.columns or {}).values():
             lookup = column.lookup
             if lookup and lookup.side == "target" and lookup.table in spec.tables and lookup.table != name:
-                graph[name].add(lookup.table)
+                parents[name].add(lookup.table)
+    return parents
+
+
+def _lookup_order(spec: Spec) -> list[str]:
+    """Tables after the tables that their lookups read; SpecError for a circle."""
     try:
-        return list(TopologicalSorter(graph).static_order())
+        return list(TopologicalSorter(_lookup_parents(spec)).static_order())
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise SpecError(
@@ -141,12 +146,8 @@ def _lookup_order(spec: Spec) -> list[str]:
 def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str]) -> list[str]:
     """Parents first, by foreign keys and by lookups. A circle of foreign keys is cut, with a warning."""
     names = {spec.target_table(name): name for name in spec.tables}
-    graph: dict[str, set[str]] = {name: set() for name in _lookup_order(spec)}
-    for name, table in spec.tables.items():
-        for column in (table.columns or {}).values():
-            lookup = column.lookup
-            if lookup and lookup.side == "target" and lookup.table in spec.tables and lookup.table != name:
-                graph[name].add(lookup.table)
+    parents = _lookup_parents(spec)
+    graph = {name: parents[name] for name in _lookup_order(spec)}
     for name, shape in shapes.items():
         for key in shape.foreign_keys if shape else ():
             parent = names.get(key.refers)

@@ -33,7 +33,6 @@ Execute = Callable[[Callable[[Work], Result], Sequence[Work]], Iterable[Result]]
 """Runs a function over works, perhaps elsewhere and at once; yields results in any order, raises what they raise."""
 
 Kind = Literal["plan", "verify", "run", "backfill"]
-GROUPS = 64  # tasks of one table and phase at most: a run of many tables stays within some hundreds of tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +138,16 @@ def _plan_table(
     ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
     there = Relation(bound.shape.name)
     target = session.reading[1]
-    # tables outside of the plan are looked into as they are
-    covered = {outcome.table for outcome in before}
     empty = bool(bound.ddl) or target.estimate(there) == 0
     work = PlanWork(job, bound.name, (), ranges, empty, looked_up)
-    session.meter.expect(
-        bound.name, "plan", max(session.reading[0].estimate(bound.source), 0 if empty else target.estimate(there))
-    )
-    gather_lookups(session, bound, work, [o for o in before if o.table in covered])
+    gather_lookups(session, bound, work, before)
     if bound.identity:
         highest = None if bound.ddl else target.highest(there, bound.identity)
         session.numbers[bound.name] = (highest or 0) + 1
     windows, aside = windows_of(session, bound, work)
     # numbers are given out in order by this process; everything else may run anywhere
-    run = here(1) if bound.identity or (execute is None and request.workers < 2) else execute or here(request.workers)
-    works = grouped(work, windows, GROUPS if len(windows) > 4 * request.workers else max(request.workers, 1))
+    run = here(1) if bound.identity else execute or here(request.workers)
+    works = grouped(work, windows, request.workers)
     planned = [outcome for group in run(plan_windows, works) for outcome in group]
     return sorted([*planned, *([aside] if aside else [])], key=lambda outcome: outcome.window)
 
@@ -245,7 +239,7 @@ def apply(
             windows = tuple(ApplyWindow(e.window, e, (table.name, e.window) in clear) for e in entries)
             if phase != "delete":
                 session.meter.expect(table.name, "apply", sum(sum(e.counts.values()) for e in entries))
-            works = _apply_groups(ApplyWork(job, table.name, phase, ()), windows, workers)
+            works = grouped(ApplyWork(job, table.name, phase, ()), windows, workers)
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for table in bound:
             if table.identity and any(e.counts.get("insert") for e in plan.windows(table.shape.name)):
@@ -268,19 +262,6 @@ def _touches(entry: FileEntry, phase: Phase) -> bool:
         (phase != "delete" and (counts.get("insert", 0) or counts.get("update", 0)))
         or (phase != "upsert" and counts.get("delete", 0))
     )
-
-
-def _apply_groups(work: ApplyWork, windows: tuple[ApplyWindow, ...], workers: int) -> list[ApplyWork]:
-    groups = min(len(windows), GROUPS if len(windows) > 4 * workers else max(workers, 1))
-    return [
-        ApplyWork(
-            work.job,
-            work.table,
-            work.phase,
-            windows[start * len(windows) // groups : (start + 1) * len(windows) // groups],
-        )
-        for start in range(groups)
-    ]
 
 
 def _create_tables(plan: Plan, session: Session) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from adapters import spill
+from flows.applying import ApplyWork
 from flows.binding import BoundTable
 from flows.columns import Looked
 from flows.planning import Planned, PlanWork, Window, lookup_file, read_changes, rejected_file, spill_table
@@ -18,6 +20,9 @@ from transforms.diff import patched
 from transforms.keys import contiguous
 from transforms.vocabulary import ChangeSet, ColumnShape, KeyRange, KeyValue, PlanError, Relation
 
+Work = TypeVar("Work", PlanWork, ApplyWork)
+
+GROUPS = 64  # tasks of one table and phase at most: a run of many tables stays within some hundreds of tasks
 MOST_PARTS = 512  # open files of a spill; parts grow beyond the window's rows only above fifty million rows
 
 
@@ -31,6 +36,7 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
     there = Relation(bound.shape.name)
     source_rows = source.estimate(bound.source)
     target_rows = 0 if work.target_empty else target.estimate(there)
+    session.meter.expect(bound.name, "plan", max(source_rows, target_rows))
     if not bound.order:
         parts = min(max(1, -(-max(source_rows, target_rows) // bound.window_rows)), MOST_PARTS)
         session.meter.expect(bound.name, "read", source_rows)
@@ -62,16 +68,12 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
     return tuple(windows), None
 
 
-def grouped(work: PlanWork, windows: tuple[Window, ...], groups: int) -> list[PlanWork]:
-    """Share the windows out to at most `groups` works, each of consecutive windows."""
-    count = max(1, min(groups, len(windows)))
-    size, larger = divmod(len(windows), count)
-    works, start = [], 0
-    for number in range(count):
-        stop = start + size + (1 if number < larger else 0)
-        works.append(replace(work, windows=windows[start:stop]))
-        start = stop
-    return works
+def grouped(work: Work, windows: Sequence[Any], workers: int) -> list[Work]:
+    """Share the windows of a plan's or an apply's work out to tasks, each of consecutive windows; none for no windows."""
+    count = len(windows)
+    groups = min(count, GROUPS if count > 4 * workers else max(workers, 1))
+    cuts = [number * count // groups for number in range(groups + 1)] if groups else [0]
+    return [replace(work, windows=tuple(windows[start:stop])) for start, stop in pairwise(cuts)]
 
 
 def gather_lookups(session: Session, bound: BoundTable, work: PlanWork, planned: Iterable[Planned]) -> None:
