@@ -13,6 +13,7 @@ from transforms.vocabulary import (
     ChangeSet,
     ColumnRange,
     ColumnShape,
+    Design,
     Key,
     KeyRange,
     KeyValue,
@@ -71,7 +72,7 @@ class Adapter(Protocol):
     """An engine behind one URL. Opening it does not connect; every method raises ConnectionFailed if it cannot."""
 
     engine: str
-    """postgresql, sqlite or duckdb."""
+    """postgresql, mysql (MariaDB too), sqlite or duckdb."""
 
     url: str
     """Without the password: fit for messages, manifests and reports."""
@@ -85,13 +86,31 @@ class Adapter(Protocol):
     def describe_query(self, query: str) -> TableShape:
         """The columns that a query answers with; nothing is known of its keys."""
 
+    def design(self, table: TableName) -> Design:
+        """What the table has beyond its shape, in the engine's own SQL. Slow: for scaffolding only."""
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        """What the table's unique indexes compare, in place of the values.
+
+        In: some columns of the table, in their travel types. Out: an array for each, in their order; two values are
+        one to a unique index exactly where these are equal. A column without a `collation` comes back as it is.
+        Reads nothing of the table's rows and writes nothing that outlives the call.
+        """
+
     def snapshot(self, token: str | None = None) -> AbstractContextManager[Snapshot]:
         """All reads inside see one state of the database. A token joins another process's open snapshot."""
 
     def ddl(self, shape: TableShape) -> list[str]:
         """The statements that create a table of that shape: travel types decide, `native` is not looked at.
 
-        An identity column becomes the primary key and numbers itself; the table's own key becomes unique.
+        An identity column becomes the primary key and numbers itself; the table's own key becomes unique. Foreign
+        keys of the shape are made with it; of its `design` the defaults, generated columns and checks.
+        """
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        """The statements that add the shape's foreign keys and its design's indexes to a table that has neither.
+
+        SQLite and DuckDB cannot add foreign keys to a table that is there: they answer with the indexes alone.
         """
 
     def made(self, column: ColumnShape) -> ColumnShape:

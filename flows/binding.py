@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NoReturn
 
@@ -216,7 +216,7 @@ def _bind_table(
         name=name,
         shape=shape,
         ddl=ddl,
-        source=relation,
+        source=replace(relation, zero_dates=binder.zero_dates()),
         source_shape=source_shape,
         reads=binder.reads(),
         mapping=mapping,

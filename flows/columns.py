@@ -15,8 +15,9 @@ from flows.spec_columns import Cast as CastSpec
 from flows.spec_columns import Column
 from flows.spec_errors import meant
 from flows.spec_tables import table_name
-from flows.typenames import parse_type, storable
+from flows.typenames import parse_type, storable, suggested, type_name
 from transforms import casts, expressions
+from transforms.limits import misfits
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename, Values
 from transforms.vocabulary import ColumnShape, Meaning, SpecError, TableName, TableShape
 
@@ -52,11 +53,16 @@ class ColumnBinder:
         self._adapters = {"source": source, "target": target}
         self._planned = planned
         self._reads: dict[str, None] = {}
+        self._zero_dates: dict[str, str] = {}
         self.lookups: dict[str, Looked] = {}
 
     def reads(self) -> tuple[str, ...]:
         """The source columns that the mapping needs, in the source's order."""
         return tuple(name for name in self.source_shape.names if name in self._reads)
+
+    def zero_dates(self) -> tuple[tuple[str, str], ...]:
+        """What dates that are none are read as, where the spec says (see Relation)."""
+        return tuple(self._zero_dates.items())
 
     def columns(self) -> tuple[tuple[ColumnMapping, ...], str | None]:
         """The mapped columns, and the name of the generated identity column if there is one."""
@@ -105,6 +111,7 @@ class ColumnBinder:
 
     def _column(self, name: str, wanted: Column) -> ColumnMapping:
         origin, kind, meaning = self._origin(name, wanted)
+        self._note_zero_dates(wanted)
         values = _values(wanted)
         if values is not None:
             kind, meaning = _values_type(values, kind, meaning)
@@ -113,7 +120,7 @@ class ColumnBinder:
             cast = self._cast(wanted.cast, kind)
             kind, meaning = cast.type, cast.meaning
         if self.target_shape is None:
-            return self._new_column(name, origin, kind, meaning, cast, values)
+            return self._new_column(name, origin, kind, meaning, cast, values, strip_nul=wanted.nul == "strip")
         shape = self._target_column(name)
         if shape.generated:
             raise SpecError(
@@ -123,10 +130,23 @@ class ColumnBinder:
             self._constant_fits(origin, cast, shape)
         elif kind is not None and not casts.implicit(kind, meaning, shape):
             raise SpecError(
-                f"{_described(origin)} is {_type_name(kind, meaning)} and the target column is {shape.native}. "
-                f"Fix: say how with `cast:`, such as `cast: {_suggested(shape)}`, or convert it in an `expr`."
+                f"{_described(origin)} is {type_name(kind, meaning)} and the target column is {shape.native}. "
+                f"Fix: say how with `cast:`, such as `cast: {suggested(shape)}`, or convert it in an `expr`."
             )
-        return ColumnMapping(shape, origin, cast, values)
+        return ColumnMapping(shape, origin, cast, values, strip_nul=wanted.nul == "strip")
+
+    def _note_zero_dates(self, wanted: Column) -> None:
+        """A source column is read in one way, whatever is made of it."""
+        if "zero_date" not in wanted.model_fields_set:
+            return
+        read = [wanted.from_] if wanted.from_ else expressions.columns(wanted.expr or "")
+        for source in read:
+            if source is None or self._zero_dates.setdefault(source, wanted.zero_date) == wanted.zero_date:
+                continue
+            raise SpecError(
+                f"zero_date is {wanted.zero_date} here and {self._zero_dates[source]} in another column that reads {source}. "
+                f"Fix: say the same in both."
+            )
 
     def _new_column(
         self,
@@ -136,6 +156,8 @@ class ColumnBinder:
         meaning: Meaning,
         cast: casts.Cast | None,
         values: Values | None,
+        *,
+        strip_nul: bool,
     ) -> ColumnMapping:
         if kind is None:
             raise SpecError(
@@ -149,17 +171,13 @@ class ColumnBinder:
             and not pa.types.is_decimal128(kind)
         ):
             raise SpecError(f"no column type is known for {kind}. Fix: add `cast: text` or another type.")
-        if pa.types.is_duration(kind):
-            raise SpecError(
-                "no column type is known for a duration. Fix: add `cast: text`, or convert it in an `expr`."
-            )
         nullable = True
         if isinstance(origin, Rename) and values is None:
             source = self.source_shape.column(origin.source)
             nullable = source is None or source.nullable
         plain: Meaning = "plain" if meaning == "opaque" else meaning
-        shape = ColumnShape(name, kind, _type_name(kind, meaning), nullable, plain)
-        return ColumnMapping(self._adapters["target"].made(shape), origin, cast, values)
+        shape = ColumnShape(name, kind, type_name(kind, meaning), nullable, plain)
+        return ColumnMapping(self._adapters["target"].made(shape), origin, cast, values, strip_nul=strip_nul)
 
     def _origin(self, name: str, wanted: Column) -> Typed:
         if wanted.from_ is not None:
@@ -184,10 +202,10 @@ class ColumnBinder:
             if column.lower() not in by_lower:
                 raise SpecError(f"the source has no column {column}. {meant(column, self.source_shape.names)}")
             used.append(by_lower[column.lower()])
-            self._reads[used[-1]] = None
+            self._source_column(used[-1])
         kind = expressions.check(self.source_shape.schema(tuple(used) or None), name, sql)
         if not used:
-            self._reads[self.source_shape.names[0]] = None
+            self._reads[next(each.name for each in self.source_shape.columns if not each.refused)] = None
         return Expression(sql), kind, "plain"
 
     def _lookup(self, wanted: Column) -> Typed:
@@ -275,7 +293,7 @@ class ColumnBinder:
         if cast is not None:
             values = casts.cast(values, cast).values
         result = casts.cast(values, casts.Cast(shape.type, shape.meaning))
-        reasons = [result.reason] if result.bad.any() else [reason for _, reason in casts.misfits(result.values, shape)]
+        reasons = [result.reason] if result.bad.any() else [reason for _, reason in misfits(result.values, shape)]
         if reasons or result.values[0].as_py() is None:
             raise SpecError(
                 f"const {origin.value!r} {(reasons or ['cannot be cast'])[0]}. Fix: give a value of type {shape.native}."
@@ -285,7 +303,14 @@ class ColumnBinder:
         column = self.source_shape.column(name)
         if column is None:
             raise SpecError(f"the source has no column {name}. {meant(name, self.source_shape.names)}")
-        self._reads[name] = None
+        return self._read(column)
+
+    def _read(self, column: ColumnShape) -> ColumnShape:
+        if column.refused:
+            raise SpecError(
+                f"the source column {column.name} ({column.native}) cannot be read exactly: {column.refused}"
+            )
+        self._reads[column.name] = None
         return column
 
     def _target_column(self, name: str) -> ColumnShape:
@@ -293,6 +318,8 @@ class ColumnBinder:
         column = self.target_shape.column(name)
         if column is None:
             raise SpecError(f"{self.target_shape.name} has no column {name}. {meant(name, self.target_shape.names)}")
+        if column.refused:
+            raise SpecError(f"the target column {name} ({column.native}) cannot be written exactly: {column.refused}")
         return column
 
 
@@ -339,25 +366,3 @@ def _described(origin: Origin) -> str:
             return f"{lookup.name}.{lookup.take}"
         case _:
             return "the value"
-
-
-def _type_name(kind: pa.DataType, meaning: Meaning) -> str:
-    return (
-        str(kind) if meaning in ("plain", "opaque") else {"decimal": "numeric", "json": "json", "uuid": "uuid"}[meaning]
-    )
-
-
-def _suggested(shape: ColumnShape) -> str:
-    types = pa.types
-    kind = shape.type
-    if types.is_string(kind):
-        return {"decimal": "numeric", "json": "json", "uuid": "uuid"}.get(shape.meaning, "text")
-    if types.is_decimal(kind):
-        return f'"numeric({kind.precision},{kind.scale})"'
-    if types.is_timestamp(kind):
-        return "{type: timestamptz, time_zone: …}" if kind.tz else "timestamp"
-    names = {
-        pa.int16(): "smallint", pa.int32(): "integer", pa.int64(): "bigint", pa.float32(): "real", pa.float64(): "double",
-        pa.bool_(): "boolean", pa.date32(): "date", pa.binary(): "bytea",
-    }  # fmt: skip
-    return next((name for other, name in names.items() if other == kind), "text")

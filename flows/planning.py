@@ -17,12 +17,13 @@ from adapters.planstore import FileEntry
 from adapters.protocol import Snapshot
 from flows.binding import BoundTable
 from flows.session import Job, Session, session_of
-from transforms import casts, keys
+from transforms import keys
 from transforms.diff import diff
 from transforms.keys import as_mask
 from transforms.mapping import REJECTED, Mapped, map_rows, without_duplicates
 from transforms.origins import LookupRows
 from transforms.restriction import all_inside, inside, touching
+from transforms.texts import as_text
 from transforms.vocabulary import (
     AccountingError,
     ChangeSet,
@@ -220,7 +221,7 @@ def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:
 
     def text(table: pa.Table, row: int) -> dict[str, str | None]:
         return {
-            name: casts.as_text(table.column(name).slice(row, 1).combine_chunks())[0].as_py()
+            name: as_text(table.column(name).slice(row, 1).combine_chunks())[0].as_py()
             for name in table.column_names
         }
 

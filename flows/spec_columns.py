@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from flows.spec_errors import Problem, meant
 
 CAST_TYPES = (
     "text", "smallint", "integer", "bigint", "real", "double", "boolean", "date", "time", "timestamp", "timestamptz",
-    "numeric", "uuid", "json", "bytea",
+    "numeric", "uuid", "json", "bytea", "interval",
 )  # fmt: skip
 ALIASES = {
     "string": "text", "varchar": "text", "int": "integer", "int2": "smallint", "int4": "integer", "int8": "bigint",
@@ -109,6 +110,22 @@ def _missing(value: Any) -> Any:
     return "null" if value is None else value
 
 
+def zero_date(value: Any) -> Any:
+    """null, quarantine, fail, or a date or timestamp in ISO text."""
+    if value is None or value in ("null", "quarantine", "fail"):
+        return value or "null"
+    if isinstance(value, dt.date):  # YAML reads an unquoted date as one
+        return value.isoformat(" ") if isinstance(value, dt.datetime) else value.isoformat()
+    try:
+        dt.datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise Problem('must be null, quarantine, fail, or a date such as "1970-01-01"') from None
+    return value
+
+
+ZeroDate = Annotated[str, BeforeValidator(zero_date, json_schema_input_type=str | None)]
+
+
 class Column(Strict):
     """A target column. Exactly one of from, expr, const, generate, lookup and python says where it comes from."""
 
@@ -139,6 +156,15 @@ class Column(Strict):
         json_schema_extra={"enum": ["null", "quarantine", "fail", None], "type": ["string", "null"]},
     )
 
+    zero_date: ZeroDate = Field(
+        default="quarantine",
+        description="With from and expr, for dates that are none (0000-00-00, 2020-02-00): null, quarantine, fail, or a date.",
+        json_schema_extra={"type": ["string", "null"]},
+    )
+    nul: Literal["quarantine", "strip"] = Field(
+        default="quarantine", description="For texts with NUL characters, where the target cannot store them."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
@@ -153,6 +179,8 @@ class Column(Strict):
         for name, needs in (("missing", "lookup"), ("default", "map"), ("columns", "python")):
             if name in self.model_fields_set and not self._given(needs):
                 raise Problem(f"has a meaning only together with {needs}. Fix: add {needs} or remove {name}", name)
+        if "zero_date" in self.model_fields_set and not (self.from_ or self.expr):
+            raise Problem("has a meaning only together with from and expr. Fix: remove it", "zero_date")
         if self.generate and (self.map or self.cast):
             raise Problem("is generated, so there is nothing to map or cast. Fix: remove map and cast")
         return self

@@ -6,7 +6,7 @@ import re
 
 import pyarrow as pa
 
-from transforms.vocabulary import Meaning
+from transforms.vocabulary import ColumnShape, Meaning
 
 _PLAIN: dict[str, tuple[pa.DataType, Meaning]] = {
     "text": (pa.string(), "plain"),
@@ -23,6 +23,7 @@ _PLAIN: dict[str, tuple[pa.DataType, Meaning]] = {
     "numeric": (pa.string(), "decimal"),
     "uuid": (pa.string(), "uuid"),
     "json": (pa.string(), "json"),
+    "interval": (pa.string(), "interval"),
     "bytea": (pa.binary(), "plain"),
 }
 
@@ -59,3 +60,26 @@ def storable(kind: pa.DataType) -> pa.DataType:
     if types.is_date64(kind):
         return pa.date32()
     return kind
+
+
+_MEANT: dict[Meaning, str] = {"decimal": "numeric", "json": "json", "uuid": "uuid", "interval": "interval"}
+_NAMES: dict[pa.DataType, str] = {
+    kind: name for name, (kind, meaning) in _PLAIN.items() if meaning == "plain" and kind != pa.timestamp("us", "UTC")
+} | {pa.int8(): "smallint", pa.duration("us"): "interval"}
+
+
+def type_name(kind: pa.DataType, meaning: Meaning) -> str:
+    """A type as messages call it."""
+    return _MEANT.get(meaning, str(kind))
+
+
+def suggested(shape: ColumnShape) -> str:
+    """The cast that leads to a column, as the spec writes it."""
+    kind = shape.type
+    if pa.types.is_string(kind):
+        return _MEANT.get(shape.meaning, "text")
+    if pa.types.is_decimal(kind):
+        return f'"numeric({kind.precision},{kind.scale})"'
+    if pa.types.is_timestamp(kind) and kind.tz:
+        return "{type: timestamptz, time_zone: …}"
+    return _NAMES.get(storable(kind), "text")

@@ -140,7 +140,7 @@ def test_all_mistakes_are_listed_at_once_each_with_its_line_and_what_was_meant(t
         "spec.yaml:12: tables.airport.from is missing. Fix: add `from:`.",
         "spec.yaml:13: tables.airport.form is not a known key. Did you mean from?",
         "spec.yaml:16: tables.airport.columns.airport_id.x is not a known key. Known: cast, columns, const, default, "
-        "expr, from, generate, inverse, lookup, map, missing, python, tolerance.",
+        "expr, from, generate, inverse, lookup, map, missing, nul, python, tolerance, zero_date.",
         "spec.yaml:25: tables.flight.whre is not a known key. Did you mean where?",
         "spec.yaml:31: tables.flight.columns.dest_id.lookup.take is missing. Fix: add `take:`.",
         "spec.yaml:31: tables.flight.columns.dest_id.lookup.tak is not a known key. Did you mean take?",

@@ -8,11 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from transforms.casts import Cast, as_text, cast, implicit, misfits
+from transforms.casts import Cast, cast, implicit
+from transforms.texts import as_text
 from transforms.vocabulary import TIMESTAMP_INFINITY, ColumnShape
 
 NEW_YORK = "America/New_York"
+SPAN = pa.duration("us")
 
 
 @pytest.mark.parametrize(
@@ -106,21 +110,48 @@ def test_times_become_iso_text_and_infinity_its_name() -> None:
         (pa.float64(), pa.decimal128(9, 2), False),
         (pa.decimal128(9, 2), pa.decimal128(12, 4), True),
         (pa.date32(), pa.timestamp("us"), False),
+        (pa.duration("us"), pa.time64("us"), True),
+        (pa.duration("us"), pa.string(), False),
+        (pa.bool_(), pa.int8(), False),
     ],
 )
 def test_only_one_family_of_types_goes_without_a_cast(source: pa.DataType, target: pa.DataType, allowed: bool) -> None:
     assert implicit(source, "plain", ColumnShape("c", target, str(target))) is allowed
 
 
-def test_what_a_column_cannot_hold_is_named() -> None:
-    text = ColumnShape("c", pa.string(), "varchar(3)", nullable=False, length=3, nul=False)
-    found = misfits(pa.array(["abc", "abcd", "a\0", None, "😀😀😀"]), text)
-    assert [mask.tolist() for mask, _ in found] == [
-        [False, False, False, True, False],
-        [False, True, False, False, False],
-        [False, False, True, False, False],
+def test_spans_of_time_are_text_as_postgresql_writes_it_and_read_back() -> None:
+    spans = [dt.timedelta(hours=100), dt.timedelta(hours=-5), dt.timedelta(seconds=1.5), dt.timedelta(0), None]
+    texts = ["100:00:00", "-05:00:00", "00:00:01.5", "00:00:00", None]
+    assert cast(pa.array(spans, SPAN), Cast(pa.string(), "interval")).values.to_pylist() == texts
+    back = cast(pa.array([*texts, "1 mon", "25:61:00"]), Cast(SPAN))
+    assert back.values.to_pylist() == [*spans, None, None]
+    assert back.bad.tolist() == [False] * 5 + [True, True]
+
+
+@given(st.timedeltas(dt.timedelta(hours=-838), dt.timedelta(hours=838)))
+def test_every_span_reads_back_from_its_text(span: dt.timedelta) -> None:
+    text = as_text(pa.array([span], SPAN))
+    assert cast(text, Cast(SPAN)).values.to_pylist() == [span]
+
+
+def test_a_span_is_a_time_of_day_only_within_a_day() -> None:
+    spans = pa.array(
+        [dt.timedelta(hours=100), dt.timedelta(hours=-5), dt.timedelta(hours=5), dt.timedelta(days=1)], SPAN
+    )
+    result = cast(spans, Cast(pa.time64("us")))
+    assert result.bad.tolist() == [True, True, False, True]
+    assert result.values[2].as_py() == dt.time(5)
+    assert cast(pa.array([dt.time(5)], pa.time64("us")), Cast(SPAN)).values.to_pylist() == [dt.timedelta(hours=5)]
+
+
+def test_lists_become_postgresql_arrays() -> None:
+    texts = pa.array([["a", "b c", None, "", "NULL", 'q"\\'], [], None, ["ä"]])
+    assert cast(texts, Cast(pa.string(), "opaque")).values.to_pylist() == [
+        '{a,"b c",NULL,"","NULL","q\\"\\\\"}',
+        "{}",
+        None,
+        "{ä}",
     ]
-    labels = ColumnShape("c", pa.string(), "mood", labels=("a", "b"))
-    assert [mask.tolist() for mask, _ in misfits(pa.array(["a", "x", None]), labels)] == [[False, True, False]]
-    real = ColumnShape("c", pa.float64(), "REAL", nan=False)
-    assert [mask.tolist() for mask, _ in misfits(pa.array([1.0, float("nan")]), real)] == [[False, True]]
+    assert as_text(pa.array([[1, None], [True]][:1])).to_pylist() == ["{1,NULL}"]
+    assert as_text(pa.array([[[1], [2]]])).to_pylist() == ["{{1},{2}}"]
+    assert as_text(pa.array([[1], [2, 3], [4]]).slice(1)).to_pylist() == ["{2,3}", "{4}"]

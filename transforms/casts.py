@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.keys import Mask, as_mask, contiguous
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning
+from transforms.texts import as_text, decimal_text, durations
+from transforms.vocabulary import ColumnShape, Meaning
+
+BOOLEAN_LIKE = ("tinyint(1)", "bit(1)")
+"""What stands for a boolean where an engine (MySQL) has none: true and false go in as 1 and 0."""
+
+DAY = 86_400_000_000  # in microseconds
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
@@ -65,6 +70,13 @@ def implicit(source: pa.DataType, source_meaning: Meaning, target: ColumnShape) 
         return (source.tz is None) == (target.type.tz is None)
     if source_meaning == "decimal" and types.is_decimal(target.type):
         return True
+    if types.is_boolean(source) and target.native in BOOLEAN_LIKE:
+        return True
+    if types.is_duration(source) or types.is_duration(target.type):
+        other, meaning = (target.type, target.meaning) if types.is_duration(source) else (source, source_meaning)
+        return bool(types.is_duration(other) or types.is_time(other) or meaning == "interval")
+    if types.is_list(source) or types.is_large_list(source):
+        return target.meaning == "opaque" and target.native.endswith("[]")
     return (
         (_is_text(source) and _is_text(target.type))
         or (_is_bytes(source) and _is_bytes(target.type))
@@ -99,94 +111,13 @@ def cast(values: pa.Array, wanted: Cast) -> Result:
         return _to_boolean(values)
     if pa.types.is_timestamp(target) or pa.types.is_date(target):
         return _to_time(values, wanted)
+    if pa.types.is_duration(target) or pa.types.is_duration(source):
+        return _to_duration(values, target) if pa.types.is_duration(target) else _from_duration(values, target)
     if pa.types.is_string(target) and not _is_bytes(source):
         return _good(as_text(values))
     if pa.types.is_decimal(target) or pa.types.is_floating(target):
         return _to_number(values, target)
     return _by_halving(values, target, lambda part: part.cast(target))
-
-
-def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> list[tuple[Mask, str]]:
-    """Where values, already of the column's travel type, cannot be stored in it, each with its reason."""
-    found: list[tuple[Mask, str]] = []
-
-    def note(mask: pa.Array, reason: str) -> None:
-        bad = as_mask(mask)
-        if bad.any():
-            found.append((bad, reason))
-
-    if written and not shape.nullable and values.null_count:
-        note(pc.is_null(values), f"null in {shape.name}, which takes no nulls")
-    if pa.types.is_floating(values.type) and not shape.nan:
-        note(pc.is_nan(values), f"NaN cannot be stored in {shape.name} ({shape.native})")
-    if _is_text(values.type):
-        if shape.length is not None:
-            longer = pc.greater(pc.utf8_length(values), shape.length)
-            note(longer, f"longer than the {shape.length} characters of {shape.name} ({shape.native})")
-        if not shape.nul:
-            note(pc.match_substring(values, "\x00"), f"NUL character cannot be stored in {shape.name} ({shape.native})")
-        if shape.labels is not None:
-            known = pc.is_in(values, value_set=pa.array(shape.labels, values.type))
-            unknown = pc.and_(pc.is_valid(values), pc.invert(known))
-            note(unknown, f"not one of the values of {shape.name}: {', '.join(shape.labels[:20])}")
-    return found
-
-
-def as_text(values: pa.Array) -> pa.Array:
-    """Values as text that reads back exactly: no exponent in decimals, ISO times with a space, true and false."""
-    kind = values.type
-    if pa.types.is_decimal(kind):
-        return _decimal_text(values, trim=False)
-    if pa.types.is_timestamp(kind):
-        plain = (
-            values.cast(pa.timestamp("us"))
-            if kind.tz is None
-            else values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-        )
-        text = plain.cast(pa.string())
-        text = pc.replace_substring_regex(text, r"(\.\d*[1-9])0+$", r"\1")
-        text = pc.replace_substring_regex(text, r"\.0+$", "")
-        text = text if kind.tz is None else pc.binary_join_element_wise(text, pa.scalar("+00"), "")
-        return _infinity_text(values, text, TIMESTAMP_INFINITY, pa.int64())
-    if pa.types.is_date(kind):
-        finite = pc.if_else(pc.less(pc.abs(values.cast(pa.int32())), DATE_INFINITY), values, pa.scalar(None, kind))
-        return _infinity_text(values, finite.cast(pa.string()), DATE_INFINITY, pa.int32())
-    if _is_bytes(kind):
-        return pa.array([None if v is None else v.hex() for v in values.to_pylist()], pa.string())
-    return values.cast(pa.string())
-
-
-def same_json(left: str | None, right: str | None) -> bool:
-    """Whether two JSON texts hold one value: key order and white space do not matter, every digit does."""
-    if left is None or right is None:
-        return left is right
-    try:
-        return _json_value(left) == _json_value(right)
-    except ValueError:
-        return left == right
-
-
-def same_decimal(left: str | None, right: str | None) -> bool:
-    """Whether two number texts hold one number: 1.10 is 1.1, NaN is NaN."""
-    if left is None or right is None:
-        return left is right
-    try:
-        one, other = Decimal(left), Decimal(right)
-    except InvalidOperation:
-        return left == right
-    return one == other or (one.is_nan() and other.is_nan())
-
-
-def _json_value(text: str) -> object:
-    # bool is an int in Python: tag it, or true would equal 1
-    def tagged(value: object) -> object:
-        if isinstance(value, dict):
-            return {name: tagged(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [tagged(item) for item in value]
-        return ("bool", value) if isinstance(value, bool) else value
-
-    return tagged(json.loads(text, parse_float=Decimal, parse_int=Decimal))
 
 
 def _good(values: pa.Array) -> Result:
@@ -212,7 +143,8 @@ def name_of(kind: pa.DataType) -> str:
     if pa.types.is_decimal(kind):
         return f"numeric({kind.precision},{kind.scale})"
     names = {"string": "text", "large_string": "text", "date32[day]": "date", "int16": "smallint", "int32": "integer",
-             "int64": "bigint", "float": "real", "bool": "boolean", "binary": "bytes", "time64[us]": "time"}  # fmt: skip
+             "int64": "bigint", "float": "real",
+             "duration[us]": "interval", "bool": "boolean", "binary": "bytes", "time64[us]": "time"}  # fmt: skip
     return names.get(str(kind), str(kind))
 
 
@@ -307,6 +239,30 @@ def _to_time(values: pa.Array, wanted: Cast) -> Result:
     return _by_halving(values, target, lambda part: part.cast(target))
 
 
+def _to_duration(values: pa.Array, target: pa.DataType) -> Result:
+    reason = f"{name_of(values.type)} that is no span of hours, minutes and seconds"
+    if pa.types.is_time(values.type):
+        return _good(values.cast(pa.time64("us")).view(pa.int64()).view(pa.duration("us")).cast(target))
+    if _is_text(values.type):
+        spans = durations(values).cast(target)
+        return Result(spans, as_mask(pc.and_(pc.is_valid(values), pc.is_null(spans))), reason)
+    return _by_halving(values, target, lambda part: part.cast(target))
+
+
+def _from_duration(values: pa.Array, target: pa.DataType) -> Result:
+    if _is_text(target):
+        return _good(as_text(values).cast(target))
+    if not pa.types.is_time(target):
+        return _by_halving(values, target, lambda part: part.cast(target))
+    micros = values.cast(pa.duration("us")).view(pa.int64())
+    bad = as_mask(pc.or_(pc.less(micros, 0), pc.greater_equal(micros, DAY)))
+    return Result(
+        _nulled(micros, bad).view(pa.time64("us")).cast(target),
+        bad,
+        "is no time of day: it is below 0 or beyond 24 hours",
+    )
+
+
 def _localize(values: pa.Array, wanted: Cast) -> Result:
     """Local times to instants; those that a clock change repeats or skips are faults unless told otherwise."""
     zone = wanted.time_zone or "UTC"
@@ -336,7 +292,7 @@ def _localize(values: pa.Array, wanted: Cast) -> Result:
 
 def _to_decimal_text(values: pa.Array) -> Result:
     if pa.types.is_decimal(values.type):
-        return _good(_decimal_text(values, trim=True))
+        return _good(decimal_text(values, trim=True))
     text = contiguous(as_text(values))
     number = pc.match_substring_regex(text, r"^([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[Nn]a[Nn]|-?[Ii]nf(inity)?)$")
     bad = as_mask(pc.and_(pc.is_valid(text), pc.invert(number)))
@@ -349,29 +305,11 @@ def _to_decimal_text(values: pa.Array) -> Result:
     return Result(text, bad, "is not a number")
 
 
-def _decimal_text(values: pa.Array, *, trim: bool) -> pa.Array:
-    text = values.cast(pa.string())
-    if values.type.scale > 0 and pc.any(pc.match_substring(text, "E")).as_py():
-        # Arrow writes small numbers with an exponent; Python's 'f' format does not
-        text = pa.array([None if v is None else format(v, "f") for v in values.to_pylist()], pa.string())
-    if trim and values.type.scale > 0:
-        text = pc.replace_substring_regex(text, r"\.?0+$", "")
-    return text
-
-
 def _to_uuid(values: pa.Array) -> Result:
     lower = pc.utf8_lower(values.cast(pa.string()))
     good = pc.match_substring_regex(lower, _UUID)
     bad = as_mask(pc.and_(pc.is_valid(lower), pc.invert(good)))
     return Result(_nulled(lower, bad), bad, "is not a UUID")
-
-
-def _infinity_text(values: pa.Array, text: pa.Array, infinity: int, number: pa.DataType) -> pa.Array:
-    raw = values.cast(number)
-    if not pc.any(pc.equal(pc.abs(raw), infinity)).as_py():
-        return text
-    text = pc.if_else(pc.equal(raw, infinity), pa.scalar("infinity"), text)
-    return pc.if_else(pc.equal(raw, -infinity), pa.scalar("-infinity"), text)
 
 
 def _nulled(values: pa.Array, bad: Mask) -> pa.Array:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import keys
-from transforms.casts import same_decimal, same_json
 from transforms.keys import Mask, as_mask, contiguous
+from transforms.texts import same_decimal, same_json
 from transforms.vocabulary import ChangeSet, Key, Meaning, TableName
 
 WINDOW_ROWS = 100_000  # rows a side: the merge stays in the processor's cache and in some 50 MiB

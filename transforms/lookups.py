@@ -10,6 +10,7 @@ from transforms.casts import Cast
 from transforms.faults import Faults
 from transforms.keys import Mask, contiguous
 from transforms.origins import LookUp, LookupRows, TableMapping
+from transforms.texts import as_text
 from transforms.vocabulary import DataError, Key, SpecError
 
 
@@ -70,7 +71,7 @@ def _miss(
 ) -> Mask:
     """Set aside rows that a lookup found nothing for. A quarantined parent takes its children along, whatever
     `missing` says: a null there would lose the reference for good."""
-    values = casts.as_text(contiguous(rows.column(lookup.match[0][1])))
+    values = as_text(contiguous(rows.column(lookup.match[0][1])))
     parents = found.quarantined
     if parents is not None and parents.num_rows:
         away = parents.select([name for name, _ in lookup.match]).rename_columns(list(names))

@@ -15,6 +15,7 @@ from transforms import casts, expressions, keys
 from transforms.casts import Cast
 from transforms.faults import REJECTED, Faults
 from transforms.keys import as_mask, contiguous
+from transforms.limits import misfits
 from transforms.lookups import look_up
 from transforms.origins import (
     ColumnMapping,
@@ -28,6 +29,7 @@ from transforms.origins import (
     TableMapping,
     Values,
 )
+from transforms.texts import as_text
 from transforms.vocabulary import INVALID, ColumnShape, DataError, Key
 
 __all__ = ["REJECTED", "Mapped", "map_rows", "without_duplicates"]
@@ -170,12 +172,14 @@ def _column(
             values = _call(rows, function, name)
         case KeyUuid():
             raise AssertionError("UUIDs are made from the finished key")
+    if column.strip_nul and pa.types.is_string(values.type):
+        values = pc.replace_substring(values, "\x00", "")
     if column.values is not None:
         values = _replace(values, column.values, shape, faults)
     if column.cast is not None:
         values = faults.checked(values, column.cast, name)
     values = faults.checked(values, Cast(shape.type, shape.meaning), name)
-    for bad, reason in casts.misfits(values, shape, written=column.written):
+    for bad, reason in misfits(values, shape, written=column.written):
         faults.add(bad, name, reason, values)
     return values
 
@@ -219,7 +223,7 @@ def _comparable(values: pa.Array, replacing: Values) -> tuple[pa.Array, list[tup
     pairs = [(old, new) for old, new in replacing.pairs if old is not None]
     if pa.types.is_string(values.type) or any(isinstance(old, str) for old, _ in pairs):
         texts = {True: "true", False: "false"}
-        return casts.as_text(values), [(texts[o] if isinstance(o, bool) else str(o), new) for o, new in pairs]
+        return as_text(values), [(texts[o] if isinstance(o, bool) else str(o), new) for o, new in pairs]
     held = []
     for old, new in pairs:
         result = casts.cast(pa.array([old]), Cast(values.type))
@@ -284,9 +288,7 @@ def _rejected(source: pa.Table, mapped: pa.Table, faults: Faults, mapping: Table
     for row, number in zip(rows, which, strict=True):  # only the rejected rows
         given = faults.reasons[number][2]
         values.append(
-            None
-            if given is None or not given[int(row)].is_valid
-            else casts.as_text(given.slice(int(row), 1))[0].as_py()
+            None if given is None or not given[int(row)].is_valid else as_text(given.slice(int(row), 1))[0].as_py()
         )
     reasons = pa.array([reason for _, reason, _ in faults.reasons], pa.string())
     columns = pa.array([column for column, _, _ in faults.reasons], pa.string())

@@ -68,13 +68,17 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """How one target column is made. `written` is false for columns that the target computes itself."""
+    """How one target column is made. `written` is false for columns that the target computes itself.
+
+    `strip_nul` takes NUL characters out of texts, which PostgreSQL cannot store.
+    """
 
     shape: ColumnShape
     origin: Rename | Expression | Constant | KeyUuid | LookUp | Function
     cast: Cast | None = None
     values: Values | None = None
     written: bool = True
+    strip_nul: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ KeyValue = tuple[Any, ...]
 
 Op = Literal["insert", "update", "delete"]
 Phase = Literal["all", "upsert", "delete"]
-Meaning = Literal["plain", "decimal", "json", "uuid", "opaque"]
-"""What a text stands for: itself, an exact number, JSON, a UUID, or an engine's own notation."""
+Meaning = Literal["plain", "decimal", "json", "uuid", "interval", "opaque"]
+"""What a text stands for: itself, an exact number, JSON, a UUID, a span of time, or an engine's own notation."""
 
 INVALID: Final = "syncline:invalid"
 """A string column that a scan may append: why the row cannot travel, null where it can."""
@@ -71,11 +71,16 @@ class TableName:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What is read: a table, or a trusted query of the spec; `where` is in the engine's dialect."""
+    """What is read: a table, or a trusted query of the spec; `where` is in the engine's dialect.
+
+    `zero_dates` says for columns what a date that is none (MySQL's 0000-00-00 and 2020-02-00) is read as: "null",
+    "fail" (DataError), or the ISO text of a date or timestamp. In other columns its row is INVALID.
+    """
 
     table: TableName | None = None
     query: str | None = None
     where: str | None = None
+    zero_dates: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return str(self.table) if self.table else "(query)"
@@ -86,8 +91,14 @@ class ColumnShape:
     """A column: how the engine names its type, and how its values travel in Arrow.
 
     `type` is the travel type: values outside an engine's native whitelist travel as exact text, and then
-    `meaning` says what the text stands for. `length` is the longest text in characters, `labels` the values of
-    an enum. `nan` and `nul` say whether NaN and NUL characters can be stored.
+    `meaning` says what the text stands for. `refused` says why its values cannot travel at all, and what would help.
+
+    The others are limits, None where the travel type is limit enough. `length` is the longest text in characters,
+    `octets` the longest text or binary in bytes, `characters` the inside of an RE2 class of what its character set
+    holds, `labels` the values of an enum. `least` and `most` are the ends of the range, inclusive, as Python values
+    of the travel type; `digits` is how many of a second's fraction are kept, `number` the precision and scale of a
+    decimal text. `nan` and `nul` say whether NaN (and infinities) and NUL characters can be stored. `collation` names
+    what makes the column's unique indexes take different texts for one, see `Adapter.alike`.
     """
 
     name: str
@@ -103,6 +114,14 @@ class ColumnShape:
     labels: tuple[str, ...] | None = None
     nan: bool = True
     nul: bool = True
+    refused: str | None = None
+    octets: int | None = None
+    characters: str | None = None
+    least: Any = None
+    most: Any = None
+    digits: int | None = None
+    number: tuple[int, int] | None = None
+    collation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +134,27 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Design:
+    """What a table has beyond columns and keys, in its engine's own SQL: what `ddl` makes besides.
+
+    `defaults` and `generated` are (column, expression), `indexes` the columns of each plain index that is not unique.
+    `untold` names, a line each, what the table has that no field here can say (triggers, partial indexes and so on).
+    """
+
+    defaults: tuple[tuple[str, str], ...] = ()
+    generated: tuple[tuple[str, str], ...] = ()
+    checks: tuple[str, ...] = ()
+    indexes: tuple[Key, ...] = ()
+    untold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TableShape:
     """A table as its engine describes it.
 
     `uniques` holds the column sets that an index keeps unique, the primary key included. `ordered` holds the
-    column tuples by which key windows are cheap and come in binary order, as Arrow orders them.
+    column tuples by which key windows are cheap and come in binary order, as Arrow orders them. `design` is for
+    tables that are yet to be made; `Adapter.design` reads it of one that is there.
     """
 
     name: TableName
@@ -128,6 +163,7 @@ class TableShape:
     uniques: frozenset[frozenset[str]] = frozenset()
     foreign_keys: tuple[ForeignKey, ...] = ()
     ordered: frozenset[Key] = frozenset()
+    design: Design | None = None
 
     def column(self, name: str) -> ColumnShape | None:
         return next((column for column in self.columns if column.name == name), None)

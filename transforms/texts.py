@@ -1,0 +1,157 @@
+"""Values as text that reads back exactly, and texts compared by the value that they stand for."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY
+
+DURATION = r"^(?P<sign>-?)(?P<hours>\d{2,7}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)(?:\.(?P<fraction>\d{1,6}))?$"
+"""A span of time without months or days, as `as_text` writes it."""
+
+
+def as_text(values: pa.Array) -> pa.Array:
+    """Values as text that reads back exactly: no exponent in decimals, ISO times with a space, true and false,
+    spans of time as PostgreSQL writes them, lists as its arrays."""
+    kind = values.type
+    if pa.types.is_decimal(kind):
+        return decimal_text(values, trim=False)
+    if pa.types.is_timestamp(kind):
+        plain = (
+            values.cast(pa.timestamp("us"))
+            if kind.tz is None
+            else values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        )
+        text = _without_zeros(plain.cast(pa.string()))
+        text = text if kind.tz is None else pc.binary_join_element_wise(text, pa.scalar("+00"), "")
+        return _infinity_text(values, text, TIMESTAMP_INFINITY, pa.int64())
+    if pa.types.is_date(kind):
+        finite = pc.if_else(pc.less(pc.abs(values.cast(pa.int32())), DATE_INFINITY), values, pa.scalar(None, kind))
+        return _infinity_text(values, finite.cast(pa.string()), DATE_INFINITY, pa.int32())
+    if pa.types.is_duration(kind):
+        return duration_text(values)
+    if pa.types.is_time(kind):
+        return _without_zeros(values.cast(pa.string()))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return array_text(values)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return pa.array([None if v is None else v.hex() for v in values.to_pylist()], pa.string())
+    return values.cast(pa.string())
+
+
+def decimal_text(values: pa.Array, *, trim: bool) -> pa.Array:
+    """Decimals without exponent; `trim`: without zeros at the end of the fraction."""
+    text = values.cast(pa.string())
+    if values.type.scale > 0 and pc.any(pc.match_substring(text, "E")).as_py():
+        # Arrow writes small numbers with an exponent; Python's 'f' format does not
+        text = pa.array([None if v is None else format(v, "f") for v in values.to_pylist()], pa.string())
+    if trim and values.type.scale > 0:
+        text = pc.replace_substring_regex(text, r"\.?0+$", "")
+    return text
+
+
+def duration_text(values: pa.Array) -> pa.Array:
+    """Spans of time as hours, minutes and seconds: 100:00:00, -05:00:00, 00:00:01.5."""
+    micros = values.cast(pa.duration("us")).view(pa.int64())
+    sign = pc.if_else(pc.less(micros, 0), "-", "")
+    size = pc.abs(micros)
+    seconds, fraction = _divided(size, 1_000_000)
+    minutes, seconds = _divided(seconds, 60)
+    hours, minutes = _divided(minutes, 60)
+    text = pc.binary_join_element_wise(*(_padded(part, 2) for part in (hours, minutes, seconds)), ":")
+    return _without_zeros(
+        pc.binary_join_element_wise(pc.binary_join_element_wise(sign, text, ""), _padded(fraction, 6), ".")
+    )
+
+
+def durations(text: pa.Array) -> pa.Array:
+    """The spans of time that texts like DURATION name; null for other texts."""
+    parts = pc.extract_regex(text, DURATION)
+    hours, minutes, seconds = (
+        pc.struct_field(parts, name).cast(pa.int64()) for name in ("hours", "minutes", "seconds")
+    )
+    fraction = pc.utf8_rpad(pc.struct_field(parts, "fraction"), 6, "0").cast(pa.int64())
+    whole = pc.add(pc.multiply(pc.add(pc.multiply(hours, 60), minutes), 60), seconds)
+    micros = pc.add(pc.multiply(whole, 1_000_000), fraction)
+    negative = pc.equal(pc.struct_field(parts, "sign"), "-")
+    return pc.if_else(negative, pc.negate(micros), micros).view(pa.duration("us"))
+
+
+def array_text(values: pa.Array) -> pa.Array:
+    """Lists as PostgreSQL writes its arrays: {1,2}, {"two words",NULL,""}."""
+    lists = values if pa.types.is_list(values.type) else values.cast(pa.list_(values.type.value_type))
+    flat = lists.flatten()  # without what null lists hide
+    text = as_text(flat)
+    nested = pa.types.is_list(flat.type) or pa.types.is_large_list(flat.type)
+    if pa.types.is_boolean(flat.type):
+        text = pc.utf8_slice_codeunits(text, 0, 1)
+    elif not nested:
+        special = pc.match_substring_regex(text, r'^$|[{}",\\\s]|^(?i:null)$')
+        escaped = pc.replace_substring_regex(text, r'(["\\])', r"\\\1")
+        text = pc.if_else(special, pc.binary_join_element_wise('"', escaped, '"', ""), text)
+    text = pc.fill_null(text, "NULL")
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    ends = pc.cumulative_sum(lengths.cast(pa.int32()))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
+    whole = pc.binary_join_element_wise("{", joined, "}", "")
+    return pc.if_else(pc.is_valid(lists), whole, pa.scalar(None, pa.string()))
+
+
+def same_json(left: str | None, right: str | None) -> bool:
+    """Whether two JSON texts hold one value: key order and white space do not matter, every digit does."""
+    if left is None or right is None:
+        return left is right
+    try:
+        return _json_value(left) == _json_value(right)
+    except ValueError:
+        return left == right
+
+
+def same_decimal(left: str | None, right: str | None) -> bool:
+    """Whether two number texts hold one number: 1.10 is 1.1, NaN is NaN."""
+    if left is None or right is None:
+        return left is right
+    try:
+        one, other = Decimal(left), Decimal(right)
+    except InvalidOperation:
+        return left == right
+    return one == other or (one.is_nan() and other.is_nan())
+
+
+def _json_value(text: str) -> object:
+    # bool is an int in Python: tag it, or true would equal 1
+    def tagged(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: tagged(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [tagged(item) for item in value]
+        return ("bool", value) if isinstance(value, bool) else value
+
+    return tagged(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+
+
+def _without_zeros(text: pa.Array) -> pa.Array:
+    """Times without zeros at the end of the fraction of a second."""
+    return pc.replace_substring_regex(pc.replace_substring_regex(text, r"(\.\d*[1-9])0+$", r"\1"), r"\.0+$", "")
+
+
+def _divided(numbers: pa.Array, by: int) -> tuple[pa.Array, pa.Array]:
+    whole = pc.divide(numbers, by)
+    return whole, pc.subtract(numbers, pc.multiply(whole, by))
+
+
+def _padded(numbers: pa.Array, width: int) -> pa.Array:
+    return pc.utf8_lpad(numbers.cast(pa.string()), width, "0")
+
+
+def _infinity_text(values: pa.Array, text: pa.Array, infinity: int, number: pa.DataType) -> pa.Array:
+    raw = values.cast(number)
+    if not pc.any(pc.equal(pc.abs(raw), infinity)).as_py():
+        return text
+    text = pc.if_else(pc.equal(raw, infinity), pa.scalar("infinity"), text)
+    return pc.if_else(pc.equal(raw, -infinity), pa.scalar("-infinity"), text)
