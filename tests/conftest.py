@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
-import socket
-import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,50 +70,12 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 def mariadb_server() -> Iterator[str]:
     """The URL of a MariaDB that lives as long as the test session, with a row binlog."""
     pytest.importorskip("pymysql", reason="pymysql is not installed")
-    daemon = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
-    if not Path(daemon).exists():
+    from examples.legacyshop.server import daemon, mariadb
+
+    if daemon() is None:
         pytest.skip("mariadbd is not installed")
-    with mariadb(daemon) as url:
+    with mariadb() as url:
         yield url
-
-
-@contextmanager
-def mariadb(daemon: str, *options: str) -> Iterator[str]:
-    """A MariaDB of its own port and folder; the URL of its empty database `test`."""
-    folder = Path(tempfile.mkdtemp(prefix="syncline-mariadb-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    as_me = [f"--user={getpass.getuser()}", "--no-defaults", f"--datadir={folder}/data"]
-    install = shutil.which("mariadb-install-db") or "mariadb-install-db"
-    made = [install, "--no-defaults", *as_me[::2], "--auth-root-authentication-method=normal", "--skip-test-db"]
-    subprocess.run(made, check=True, capture_output=True)
-    quick = ["--skip-innodb-doublewrite", "--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-buffer-pool-size=256M"]
-    heard = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder}/socket", f"--pid-file={folder}/pid"]
-    logged = ["--log-bin", "--binlog-format=ROW", "--server-id=1", "--local-infile=1", f"--log-error={folder}/log"]
-    server = subprocess.Popen([daemon, as_me[1], as_me[0], as_me[2], *heard, *logged, *quick, *options])
-    try:
-        _wait_for_mariadb(server, port, folder / "log")
-        yield f"mysql://root:@127.0.0.1:{port}/test"
-    finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for_mariadb(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    import pymysql
-
-    for _ in range(300):
-        try:
-            with pymysql.connect(host="127.0.0.1", port=port, user="root", autocommit=True) as connection:
-                connection.cursor().execute("CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4")
-            return
-        except pymysql.Error:
-            if server.poll() is not None:
-                break
-            time.sleep(0.1)
-    raise RuntimeError(f"mariadbd did not start: {log.read_text() if log.exists() else 'no log'}")
 
 
 @pytest.fixture
@@ -150,13 +107,19 @@ class Database:
             import pymysql
 
             url = urlsplit(self.url)
-            reached = {"host": url.hostname, "port": url.port or 3306, "user": url.username, "password": url.password or ""}
+            reached = {
+                "host": url.hostname,
+                "port": url.port or 3306,
+                "user": url.username,
+                "password": url.password or "",
+            }
             settings = {"charset": "utf8mb4", "init_command": "SET time_zone = '+00:00'"}
-            with pymysql.connect(**reached, **settings, database=url.path[1:], autocommit=True) as connection:
-                with connection.cursor() as cursor:
-                    for statement in statements:
-                        cursor.execute(statement)
-                    return list(cursor.fetchall())
+            connection = pymysql.connect(**reached, **settings, database=url.path[1:])
+            with connection, connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                connection.commit()
+                return list(cursor.fetchall())
         if self.engine == "duckdb":
             import duckdb
 
