@@ -70,7 +70,7 @@ def change_set(
     if _FACTS not in metadata or _SCHEMA not in metadata:
         raise PlanError("This is no change set of Syncline's: it does not say of which table. Fix: plan again.")
     facts = json.loads(metadata[_FACTS])
-    schema = pa.ipc.read_schema(pa.py_buffer(metadata[_SCHEMA]))
+    schema = change_schema(table.schema)
     said = TableName(facts["table"], facts["schema"]), tuple(facts["key"]), tuple(facts["compared"])
     for wanted, found in zip((name, key, compared), said, strict=True):
         if wanted is not None and wanted != found:
@@ -82,10 +82,10 @@ def change_set(
     before, after = table.column("before"), table.column("after")
     return ChangeSet(
         *said,
-        inserts=_rows(after.slice(deletes + updates), schema),
-        before=_rows(before.slice(deletes, updates), schema),
-        after=_rows(after.slice(deletes, updates), schema),
-        deletes=_rows(before.slice(0, deletes), schema),
+        inserts=images_of(after.slice(deletes + updates), schema),
+        before=images_of(before.slice(deletes, updates), schema),
+        after=images_of(after.slice(deletes, updates), schema),
+        deletes=images_of(before.slice(0, deletes), schema),
     )
 
 
@@ -95,10 +95,16 @@ def _structs(table: pa.Table, kind: pa.StructType) -> list[pa.StructArray]:
     return chunks
 
 
-def _rows(structs: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
+def change_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of the images in a table of changes."""
+    return pa.ipc.read_schema(pa.py_buffer((schema.metadata or {})[_SCHEMA]))
+
+
+def images_of(structs: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
+    """Images, none of them null, as rows of a schema: in the order of its columns, if there are some."""
     if not len(structs):
         return schema.empty_table()
-    table = pa.Table.from_struct_array(structs)
+    table = pa.Table.from_struct_array(structs).select(schema.names)
     if table.schema.equals(schema, check_metadata=True):
         return table
     # Parquet has no seconds and no date64, and names the items of lists its own way

@@ -14,36 +14,42 @@ import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
 
+from adapters import duckdb_design as designs
 from adapters import duckdb_shapes as shapes
+from adapters.duckdb_design import literal, quoted, spelled
 from adapters.duckdb_reading import DuckdbSnapshot, Session, translated
 from adapters.duckdb_types import (
-    COLLATED,
     DIALECT,
     as_travel_array,
+    column_shape,
     declared,
+    is_asked,
+    kept,
+    nudged,
     reading,
     text_of,
-    travel_of,
     written,
 )
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, table
 from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
+from adapters.sql_design import index_statements
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
     ColumnShape,
     ConnectionFailed,
     DataError,
+    Design,
     ForeignKey,
     Marker,
+    Meaning,
     Op,
     SynclineError,
     TableName,
     TableShape,
 )
 
-NUMBERS_AT_ONCE: Final = 10_000_000  # taken from a sequence in a third of a second
 MANY: Final = 5_000  # numbers in one IN (…)
 
 
@@ -123,26 +129,67 @@ class DuckdbAdapter:
     def ddl(self, shape: TableShape) -> list[str]:
         identity = next((each.name for each in shape.columns if each.identity), None)
         sequence = ".".join(
-            _quoted(part) for part in (shape.name.schema, f"{shape.name.name}_{identity}_seq") if part is not None
+            quoted(part) for part in (shape.name.schema, f"{shape.name.name}_{identity}_seq") if part is not None
         )
+        computed = dict(shape.design.generated) if shape.design else {}
+
+        def type_of(each: ColumnShape, _: object) -> Named:
+            virtual = f" GENERATED ALWAYS AS ({computed[each.name]}) VIRTUAL" if each.name in computed else ""
+            return Named(declared(each) + virtual)
+
         created = new_table(
             shape,
             "duckdb",
-            type_of=lambda each, _: Named(declared(each)),
-            identity_default=f"nextval({_literal(sequence)})".replace(":", r"\:"),
+            type_of=type_of,
+            identity_default=f"nextval({literal(sequence)})".replace(":", r"\:"),
         )
         statements = [f"CREATE SEQUENCE {sequence}"] if identity else []
         return [*statements, create_statement(created, DIALECT)]
 
     def made(self, column: ColumnShape) -> ColumnShape:
-        native = declared(column)
-        kind, meaning, labels = travel_of(native)
-        return replace(column, type=kind, meaning=meaning, native=native, labels=labels, length=None)
+        return column_shape(
+            column.name,
+            declared(column),
+            nullable=column.nullable,
+            generated=column.generated,
+            identity=column.identity,
+            default=column.default or column.identity,
+        )
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        """Indexes alone: foreign keys cannot be added."""
+        return index_statements(shape, DIALECT)
+
+    def design(self, table: TableName) -> Design:
+        with self._session() as session:
+            return designs.design(session, table)
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        with self._session() as session:
+            schemas = [
+                row["n"] for row in session.rows("SELECT schema_name AS n FROM duckdb_schemas() WHERE NOT internal")
+            ]
+        return designs.tried(statements, schemas)
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        if not is_asked(column) or known == column.meaning == "json":
+            return values
+        incoming = table(TableName("syncline_values"), ["v"])
+        texts = values.dictionary_encode()
+        with self._session() as session:
+            session.register("syncline_values", pa.table({"v": texts.dictionary}))
+            told = session.ask(text_of(sa.select(kept(column, incoming.c.v).label("v"))))["v"]
+            session.unregister("syncline_values")
+        return told.take(texts.indices).combine_chunks()
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         with self._transaction() as session:
             for statement in statements:
                 session.execute(statement)
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        """The values as they are: indexes look at the bytes, also in columns that a collation compares otherwise."""
+        return [values.combine_chunks() for values in rows.columns]
 
     def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
         guarded = any(unique <= set(changes.key) for unique in shape.uniques)
@@ -173,39 +220,24 @@ class DuckdbAdapter:
 
     def advance_identity(self, table: TableName, column: str) -> None:
         with self._session() as session:
-            rows = session.rows(
-                "SELECT column_default AS d FROM duckdb_columns() WHERE database_name = current_database() AND "
-                "table_name = $1 AND schema_name = coalesce($2, current_schema()) AND column_name = $3",
-                [table.name, table.schema, column],
-            )
-            sequence = shapes.sequence_of(rows[0]["d"]) if rows and rows[0]["d"] else None
-            if sequence is None:
+            missing = designs.numbers_missing(session, table, column)
+            if missing is None:
                 return
-            *schema, name = shapes.name_parts(sequence)
-            state = session.rows(
-                "SELECT last_value AS last, start_value AS first FROM duckdb_sequences() WHERE database_name = "
-                "current_database() AND sequence_name = $1 AND schema_name = coalesce($2, current_schema())",
-                [name, schema[-1] if schema else None],
-            )[0]
-            there = _name(table)
-            highest = session.rows(f"SELECT max({_quoted(column)}) AS n FROM {there}")[0]["n"]  # noqa: S608
-            last = state["last"] if state["last"] is not None else state["first"] - 1
-            if highest is None or highest <= last:
-                return
-            if highest - last <= NUMBERS_AT_ONCE:
+            sequence, last, highest = missing
+            if highest - last <= designs.NUMBERS_AT_ONCE:
                 session.execute(
-                    f"SELECT max(nextval({_literal(sequence)})) AS n FROM range({highest - last})"  # noqa: S608
+                    f"SELECT max(nextval({literal(sequence)})) AS n FROM range({highest - last})"  # noqa: S608
                 )
                 return
-        self._replace_sequence(table, column, sequence, int(highest) + 1)
+        self._replace_sequence(table, column, sequence, highest + 1)
 
     def _replace_sequence(self, table: TableName, column: str, sequence: str, start: int) -> None:
         """DuckDB cannot restart a sequence; one that nothing depends on can be made anew."""
-        alter = f"ALTER TABLE {_name(table)} ALTER {_quoted(column)}"
+        alter = f"ALTER TABLE {spelled(table)} ALTER {quoted(column)}"
         with self._transaction() as session:
             session.execute(f"{alter} DROP DEFAULT")
             session.execute(f"CREATE OR REPLACE SEQUENCE {sequence} START {start}")
-            session.execute(f"{alter} SET DEFAULT nextval({_literal(sequence)})")
+            session.execute(f"{alter} SET DEFAULT nextval({literal(sequence)})")
 
     def applied(self, plan: str) -> set[Marker]:
         if not self._path.exists():
@@ -241,18 +273,6 @@ def _abandon(session: Session) -> None:
             raise
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _name(table: TableName) -> str:
-    return ".".join(_quoted(part) for part in (table.schema, table.name) if part)
-
-
 def _column(shape: TableShape, name: str) -> ColumnShape:
     found = shape.column(name)
     if found is None:
@@ -275,15 +295,6 @@ class Window:
     shape: TableShape
     columns: list[ColumnShape]
 
-    def __post_init__(self) -> None:
-        for name in self.changes.key:
-            native = _column(self.shape, name).native
-            if native.startswith(COLLATED):
-                raise SynclineError(
-                    f"{self.changes.table}: the key column {name} is {native}, so that different texts are equal keys. "
-                    f"Fix: declare it without that collation."
-                )
-
     def staging(self) -> Staging:
         ops: tuple[Op, ...] = ("delete", "update", "insert")
         stages: dict[Op, TableName] = {op: TableName(f"syncline_{op}", "temp") for op in ops}
@@ -292,12 +303,12 @@ class Window:
 
     def load(self) -> int:
         """Load straight into the table; DataError where a row is in the way."""
-        names = ", ".join(_quoted(each.name) for each in self.columns)
+        names = ", ".join(quoted(each.name) for each in self.columns)
         incoming = table(TableName("syncline_rows"), [each.name for each in self.columns])
         values = [cast.cast(incoming.c[cast.name]) for cast in map(written, self.columns)]
         self.session.register("syncline_rows", self.changes.inserts)
         rows = text_of(sa.select(*values))
-        loaded = self.session.execute(f"INSERT INTO {_name(self.changes.table)} ({names}) {rows}")
+        loaded = self.session.execute(f"INSERT INTO {spelled(self.changes.table)} ({names}) {rows}")
         self.session.unregister("syncline_rows")
         return loaded
 
@@ -323,6 +334,10 @@ class Window:
             return self.session.execute(text_of(delete(staging)))
         if op == "update":
             changed = changed_columns(changes)
+            spans = [name for name in changed if _column(self.shape, name).native == "INTERVAL"]
+            if spans:  # 1 mon and 30 days are equal to DuckDB, which leaves such rows as they are
+                beside = tuple(map(nudged, self.columns, staging.columns))
+                self.session.execute(text_of(update(replace(staging, columns=beside), spans)))
             statement: Any = (
                 update(staging, changed) if changed else sa.select(sa.func.count()).select_from(staging.stage(op))
             )

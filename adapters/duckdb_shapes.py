@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from adapters.duckdb_types import COLLATED, column_shape, sortable
 from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
 
-_HERE: Final = "database_name = current_database() AND table_name = $1 AND schema_name = coalesce($2, current_schema())"
+HERE: Final = "database_name = current_database() AND table_name = $1 AND schema_name = coalesce($2, current_schema())"
 _NAME: Final = r'(?:"((?:[^"]|"")*)"|([^\s".,()]+))'
 
 
@@ -31,14 +31,14 @@ def describe(session: Asking, name: TableName) -> TableShape | None:
     here = [name.name, name.schema]
     columns = session.rows(
         "SELECT column_name, data_type, is_nullable, column_default, is_generated FROM duckdb_columns() "  # noqa: S608
-        f"WHERE {_HERE} ORDER BY column_index",
+        f"WHERE {HERE} ORDER BY column_index",
         here,
     )
     if not columns:
         return None
     constraints = session.rows(
         "SELECT constraint_type AS kind, constraint_column_names AS columns, referenced_table AS refers, "  # noqa: S608
-        f"referenced_column_names AS refers_columns FROM duckdb_constraints() WHERE {_HERE} ORDER BY constraint_index",
+        f"referenced_column_names AS refers_columns FROM duckdb_constraints() WHERE {HERE} ORDER BY constraint_index",
         here,
     )
     primary = next((tuple(row["columns"]) for row in constraints if row["kind"] == "PRIMARY KEY"), ())
@@ -88,22 +88,21 @@ def _column(row: dict[str, Any], primary: Key, collations: dict[str, str]) -> Co
 
 def _collations(session: Asking, here: list[Any]) -> dict[str, str]:
     """The columns whose collation is not binary: only the CREATE TABLE statement tells."""
-    rows = session.rows(f"SELECT sql FROM duckdb_tables() WHERE {_HERE} AND sql ILIKE '%collate%'", here)  # noqa: S608
+    rows = session.rows(f"SELECT sql FROM duckdb_tables() WHERE {HERE} AND sql ILIKE '%collate%'", here)  # noqa: S608
     found = re.findall(rf"[(,]\s*{_NAME}\s+VARCHAR\s+COLLATE\s+\"?(\w+)\"?", rows[0]["sql"]) if rows else []
     return {quoted.replace('""', '"') or bare: collation for quoted, bare, collation in found}
 
 
 def _unique_indexes(session: Asking, here: list[Any], names: list[str]) -> list[Key]:
-    rows = session.rows(f"SELECT sql FROM duckdb_indexes() WHERE {_HERE} AND is_unique", here)  # noqa: S608
-    found = []
-    for row in rows:
-        listed = re.search(r"\sON\s+.*?\((.*)\);?\s*$", row["sql"], re.DOTALL)
-        columns = tuple(
-            quoted.replace('""', '"') or bare for quoted, bare in re.findall(_NAME, listed[1] if listed else "")
-        )
-        if columns and all(each in names for each in columns):
-            found.append(columns)
-    return found
+    rows = session.rows(f"SELECT sql FROM duckdb_indexes() WHERE {HERE} AND is_unique", here)  # noqa: S608
+    found = [indexed(row["sql"]) for row in rows]
+    return [columns for columns in found if columns and all(each in names for each in columns)]
+
+
+def indexed(create: str) -> Key:
+    """The columns of an index; what is no column of the table tells of an expression."""
+    listed = re.search(r"\sON\s+.*?\((.*)\);?\s*$", create, re.DOTALL)
+    return tuple(quoted.replace('""', '"') or bare for quoted, bare in re.findall(_NAME, listed[1] if listed else ""))
 
 
 def sequence_of(default: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
@@ -42,12 +43,25 @@ _MEANINGS: Final[dict[str, Meaning]] = {
     "HUGEINT": "decimal",
     "UHUGEINT": "decimal",
     "BIGNUM": "decimal",
+    "INTERVAL": "interval",
 }
 _CAST_TO_READ: Final[dict[str, str]] = {
     "UBIGINT": "DECIMAL(20,0)",
     "TIMESTAMP_S": "TIMESTAMP",
     "TIMESTAMP_MS": "TIMESTAMP",
 }
+_FIRST_TIMESTAMP: Final = -9_223_372_022_400_000_000  # 290309-12-22 BC, in microseconds; the last one is Arrow's too
+_LIMITS: Final[dict[str, dict[str, Any]]] = {
+    "UBIGINT": {"least": Decimal(0), "most": Decimal(2**64 - 1)},
+    "HUGEINT": {"number": (39, 0), "nan": False},
+    "UHUGEINT": {"number": (39, 0), "nan": False},
+    "BIGNUM": {"number": (10_000_000, 0), "nan": False},
+    "TIMESTAMP": {"least": _FIRST_TIMESTAMP},
+    "TIMESTAMP_S": {"least": _FIRST_TIMESTAMP, "digits": 0},
+    "TIMESTAMP_MS": {"least": _FIRST_TIMESTAMP, "digits": 3},
+    "TIMESTAMP WITH TIME ZONE": {"least": _FIRST_TIMESTAMP},
+}
+_UNTOLD: Final = re.compile(r"\b(UNION\(|VARIANT\b)")
 COLLATED: Final = "VARCHAR COLLATE "
 """How the native name of a column begins whose collation is not binary; the catalog itself says only VARCHAR."""
 
@@ -73,6 +87,20 @@ def column_shape(
         identity=identity,
         default=default,
         labels=labels,
+        refused=_refused(native),
+        **_LIMITS.get(native, {}),
+    )
+
+
+def _refused(native: str) -> str | None:
+    """Types whose texts do not tell all: whether 1 is a number or a text."""
+    found = _UNTOLD.search(re.sub(r""""[^"]*"|'[^']*'""", "", native))
+    if found is None:
+        return None
+    kind = found[1].rstrip("(")
+    return (
+        f"the text of a {kind} does not say of which type a value is. "
+        f"Fix: take it apart in a query (`from: {{query: …}}`), such as with CAST or union_extract."
     )
 
 
@@ -99,6 +127,40 @@ def sortable(shape: ColumnShape) -> bool:
     return shape.native in _NATIVE or shape.native == "UUID" or pa.types.is_decimal(shape.type)
 
 
+def _interval_text(value: Expression) -> Expression:
+    """An interval as PostgreSQL writes it: 1 mon for 1 month, -1 days for -1 day, and a + behind what is negative."""
+    text: Expression = sa.cast(value, Named("VARCHAR"))
+    for pattern, by in ((r"\bmonth", "mon"), (r"(-1 (year|mon|day))( |$)", r"\1s\3"), (r"(-\d+ \w+ )(\d)", r"\1+\2")):
+        text = sa.func.regexp_replace(text, *(sa.literal(each, sa.String()) for each in (pattern, by, "g")))
+    return text
+
+
+def _spelled(shape: ColumnShape, text: Expression) -> Expression:
+    """A text as DuckDB's cast to the column's type reads it."""
+    if shape.native != "INTERVAL":
+        return text
+    for old, new in (("mon", "month"), ("+", "")):
+        text = sa.func.replace(text, sa.literal(old, sa.String()), sa.literal(new, sa.String()))
+    return text
+
+
+def is_asked(shape: ColumnShape) -> bool:
+    """Whether only DuckDB can tell which texts the column takes."""
+    return (
+        pa.types.is_string(shape.type)
+        and shape.native not in _NATIVE
+        and shape.labels is None
+        and not shape.native.startswith(COLLATED)
+    )
+
+
+def kept(shape: ColumnShape, text: Expression) -> Expression:
+    """What the column gives back for a text, null where it gives back another value or cannot read it."""
+    cast = _spelled(shape, text).op("AS")(sa.literal_column(sql_type(shape.native).replace(":", r"\:")))
+    back = reading(shape, sa.func.try_cast(cast))
+    return back if shape.meaning == "json" else sa.case((back == text, text))
+
+
 def reading(shape: ColumnShape, own: Expression | None = None) -> Expression:
     """What a query selects, so that the answer arrives in the travel type."""
     value = column(shape.name) if own is None else own
@@ -106,7 +168,7 @@ def reading(shape: ColumnShape, own: Expression | None = None) -> Expression:
         return sa.cast(value, Named(_CAST_TO_READ[shape.native]))
     if shape.native in _NATIVE or pa.types.is_decimal(shape.type):
         return value
-    return sa.cast(value, Named("VARCHAR"))
+    return _interval_text(value) if shape.native == "INTERVAL" else sa.cast(value, Named("VARCHAR"))
 
 
 def operand(shape: ColumnShape, known: Any) -> Operand:
@@ -118,7 +180,7 @@ def operand(shape: ColumnShape, known: Any) -> Operand:
             own, lambda value: sa.cast(sa.literal(spelled(known(value)), sa.String()), named), shape.nullable
         )
     # Bytes, because a collation may call different texts equal, and labels and numbers have an order of their own.
-    text = sa.func.encode(sa.cast(column(shape.name), Named("VARCHAR")))
+    text = sa.func.encode(reading(shape))
     return Operand(text, lambda value: sa.func.encode(sa.literal(spelled(known(value)), sa.String())), shape.nullable)
 
 
@@ -137,7 +199,25 @@ def written(shape: ColumnShape) -> Written:
     """How a staged value becomes the column's own."""
     if shape.native in _NATIVE and shape.native not in _CAST_TO_READ:
         return Written(shape.name)
-    return Written(shape.name, lambda value: sa.cast(value, Named(sql_type(shape.native))))
+    own = Named(sql_type(shape.native))
+    if shape.native == "INTERVAL":  # 1 mon and 30 days are equal to DuckDB
+        return Written(shape.name, lambda value: sa.cast(_spelled(shape, value), own), _interval_text)
+    if shape.native.startswith(COLLATED):  # indexes look at the bytes, comparisons do not
+        return Written(shape.name, lambda value: sa.cast(value, own), sa.func.encode, sa.func.encode)
+    return Written(shape.name, lambda value: sa.cast(value, own))
+
+
+def nudged(shape: ColumnShape, column_written: Written) -> Written:
+    """The column on its way in, a microsecond beside its value where DuckDB passes over an update to an equal one."""
+    if shape.native != "INTERVAL":
+        return column_written
+
+    def cast(value: Expression) -> Expression:
+        own = column_written.cast(value)
+        tick: Expression = sa.literal_column("INTERVAL 1 microsecond")
+        return sa.case((own > sa.literal_column("INTERVAL 0 days"), own - tick), else_=own + tick)
+
+    return Written(shape.name, cast, column_written.compare)
 
 
 def declared(shape: ColumnShape) -> str:
@@ -157,9 +237,11 @@ def declared(shape: ColumnShape) -> str:
         return "DATE"
     if pa.types.is_time(travel):
         return "TIME"
+    if pa.types.is_duration(travel):
+        return "INTERVAL"
     if pa.types.is_large_binary(travel) or pa.types.is_fixed_size_binary(travel):
         return "BLOB"
-    return {"uuid": "UUID", "json": "JSON"}.get(shape.meaning, "VARCHAR")
+    return {"uuid": "UUID", "json": "JSON", "interval": "INTERVAL"}.get(shape.meaning, "VARCHAR")
 
 
 def as_travel_array(values: pa.Array | pa.ChunkedArray, shape: ColumnShape) -> pa.Array | pa.ChunkedArray:

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time
@@ -26,7 +26,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.changetable import change_set, change_table
+from adapters.changetable import change_schema, change_set, change_table, images_of
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
 __all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "Store", "change_set", "change_table"]
@@ -181,6 +181,22 @@ class Plan:
     def changes(self, entry: FileEntry) -> ChangeSet:
         """The changes of one window, exactly as planned."""
         return change_set(self._read(entry), entry.table)
+
+    def written(self, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
+        """Some columns of the rows that a window inserts and updates, in its order; None where it has not all of them.
+
+        Only these are read, so the file is not checked against the manifest.
+        """
+        path = self.folder / entry.path
+        try:
+            schema = change_schema(pq.read_schema(path))
+            if not set(columns) <= set(schema.names):
+                return None
+            images = pq.read_table(path, columns=[f"after.{name}" for name in columns]).column("after")
+        except (OSError, pa.ArrowException) as error:
+            raise _changed(path) from error
+        wanted = pa.schema([schema.field(name) for name in columns])
+        return images_of(images.slice(entry.counts.get("delete", 0)), wanted)
 
     def quarantined(self, table: TableName | None = None) -> Iterator[pa.Table]:
         """The rows that were set aside, in the QUARANTINE schema, a window at a time."""

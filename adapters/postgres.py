@@ -6,26 +6,41 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.postgres_connect import Connections, driver_of
+from adapters import postgres_design as designs
+from adapters.postgres_alike import compared, with_folded
+from adapters.postgres_connect import Connections, answer, driver_of
+from adapters.postgres_fit import is_asked, is_doubtful, new_type, questions
 from adapters.postgres_read import Described, PostgresSnapshot, spelled
-from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, travel
+from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, new_travel, travel
 from adapters.postgres_write import Window, spelled_name
-from adapters.sql import MARKER, column, create_statement, dialect_of, marker_table, new_table, reflect_keys, source
+from adapters.sql import (
+    MARKER,
+    column,
+    create_statement,
+    dialect_of,
+    marker_table,
+    new_table,
+    reflect_keys,
+    source,
+)
+from adapters.sql_design import foreign_key_statements, index_statements
 from transforms.vocabulary import (
     Applied,
     BusyError,
     ChangeSet,
     ColumnShape,
+    Design,
     Key,
     Marker,
+    Meaning,
     Relation,
     SpecError,
     SynclineError,
@@ -58,16 +73,6 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
   AND (l.classid::bigint << 32) | l.objid::bigint = %s"""
 
-SEQUENCE: Final = """
-SELECT coalesce(
-    pg_catalog.pg_get_serial_sequence(%(table)s, %(column)s)::regclass,
-    (SELECT s.oid::regclass
-     FROM pg_catalog.pg_attrdef f
-     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
-     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-     JOIN pg_catalog.pg_class s ON d.refclassid = 'pg_class'::regclass AND s.oid = d.refobjid AND s.relkind = 'S'
-     WHERE f.adrelid = %(table)s::regclass AND a.attname = %(column)s LIMIT 1))::text"""
-
 
 class PostgresAdapter:
     """PostgreSQL as an Adapter (see the protocol).
@@ -83,6 +88,7 @@ class PostgresAdapter:
         self.url = self._connections.url
         self.time_zone = time_zone
         self._guard = Lock()
+        self._validates: bool | None = None  # whether the server says which texts a type reads
         self._marked = False  # whether the marker table is known to be there
         self._described: dict[Relation, Described] = {}
         self._rows: dict[TableName, list[tuple[Any, ...]]] = {}
@@ -134,8 +140,9 @@ class PostgresAdapter:
         if relation.table is not None:
             with self._connections.translated(f"Describing {name}"), self._connections.connected() as connection:
                 primary, uniques, foreign = reflect_keys(sa.inspect(connection), name)
-            ordered = frozenset(_prefixes(indexes, travels))
-            shape = TableShape(name, shape.columns, primary, uniques, foreign, ordered)
+                ordered = frozenset(_prefixes(indexes, travels))
+                shape = TableShape(name, shape.columns, primary, uniques, foreign, ordered)
+                shape = with_folded(driver_of(connection), shape, oid)
         described = Described(shape, travels)
         with self._guard:
             self._described[relation] = described
@@ -167,10 +174,22 @@ class PostgresAdapter:
     # Writing
 
     def ddl(self, shape: TableShape) -> list[str]:
-        return [create_statement(new_table(shape, "postgresql"), dialect_of("postgresql"))]
+        return [create_statement(new_table(shape, "postgresql", type_of=new_type), dialect_of("postgresql"))]
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        dialect = dialect_of("postgresql")
+        return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect, named=False)]
+
+    def design(self, table: TableName) -> Design:
+        with self._connections.begin(f"Looking at the design of {table}") as connection:
+            return designs.design(connection, _oid(connection, table))
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        with self._connections.begin("Trying out statements") as connection:
+            return designs.tried(connection, statements)
 
     def made(self, column: ColumnShape) -> ColumnShape:
-        return replace(column, nul=not pa.types.is_string(column.type))
+        return new_travel(column).shape
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         with self._connections.begin("Changing the schema") as connection:
@@ -179,6 +198,42 @@ class PostgresAdapter:
         with self._guard:
             self._described.clear()
             self._rows.clear()
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        """Asked of servers from version 16 on; with older ones the database itself refuses the window."""
+        if not is_asked(column) or not self._answers():
+            return values
+        if known == column.meaning == "json":
+            doubtful = is_doubtful(values)
+            asked = values.filter(doubtful)
+            return pc.replace_with_mask(values, doubtful, self.kept(column, asked)) if len(asked) else values
+        texts = values.cast(pa.string()).dictionary_encode()
+        where = f"Asking for values of {column.native}"
+        reader = self._connections.reader()
+        try:
+            with self._connections.translated(where):
+                told = [answer(reader, spelled(each)).column(0) for each in questions(column, texts.dictionary)]
+        finally:
+            self._connections.give_back(reader)
+        chunks = [chunk for each in told for chunk in each.chunks]
+        back = pa.chunked_array(chunks, pa.string()).take(texts.indices).combine_chunks()
+        if pa.types.is_string(values.type) and column.meaning != "plain":
+            return back
+        return pc.if_else(pc.is_valid(back), values, pa.scalar(None, values.type))
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        shape = self._relation(Relation(table)).shape
+        with self._connections.begin(f"Asking what {table} takes for one") as connection:
+            return [compared(connection, shape.column(name), rows.column(name)) for name in rows.column_names]
+
+    def _answers(self) -> bool:
+        with self._guard:
+            if self._validates is None:
+                query = "SELECT to_regproc('pg_catalog.pg_input_is_valid') IS NOT NULL"
+                with self._connections.begin("Asking for the version") as connection:
+                    row = connection.execute(query).fetchone()
+                self._validates = row is not None and bool(row[0])
+            return self._validates
 
     def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
         if marker is not None:
@@ -220,18 +275,8 @@ class PostgresAdapter:
         self._marked = True
 
     def advance_identity(self, table: TableName, column: str) -> None:
-        where = f"Advancing the sequence of {table}.{column}"
-        with self._connections.begin(where) as connection:
-            names = {"table": spelled_name(table), "column": column}
-            row = connection.execute(SEQUENCE, names).fetchone()
-            if row is None or row[0] is None:
-                return
-            connection.execute(
-                f"SELECT setval(%s::regclass, largest, true) FROM {row[0]}, "  # noqa: S608
-                f"(SELECT max({spelled_name(column)}) FROM {spelled_name(table)}) t (largest) "
-                "WHERE largest >= last_value + is_called::int",
-                [row[0]],
-            )
+        with self._connections.begin(f"Advancing the sequence of {table}.{column}") as connection:
+            designs.advance(connection, table, column)
 
     def applied(self, plan: str) -> set[Marker]:
         with self._connections.begin(f"Reading {MARKER}") as connection:

@@ -10,25 +10,25 @@ import pgpq
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.postgres_fit import FIRST_DATE, FIRST_TIMESTAMP
 from adapters.postgres_types import Travel
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, DataError
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY
 
 # Days and microseconds from Arrow's epoch (1970) to PostgreSQL's (2000).
 EPOCH_DAYS: Final = 10_957
 EPOCH_MICROSECONDS: Final = EPOCH_DAYS * 86_400_000_000
 
-# ADBC adds the epoch to PostgreSQL's infinities (the largest and smallest integers) and wraps around silently.
-FIRST_TIMESTAMP: Final = -210_866_803_200_000_000  # 4714-11-24 BC, in microseconds: all below has wrapped
+# ADBC adds the epoch to PostgreSQL's infinities (the largest and smallest integers) and wraps around silently, as it does
+# with timestamps behind Arrow's last one: they arrive before PostgreSQL's first.
 WRAPPED_TIMESTAMPS: Final = (-9_222_425_352_054_775_809, -9_222_425_352_054_775_808)  # +infinity, -infinity
-FIRST_DATE: Final = -2_440_588  # the same day, in days
 WRAPPED_DATES: Final = (-2_147_472_692, -2_147_472_691)
 
 ROWS: Final = 65_536  # in one batch: large enough for Arrow's kernels, small enough for a cache
 BUFFER_BYTES: Final = 32 * 2**20  # of one piece of a COPY
 
 
-def arrived(array: pa.Array, travel: Travel, where: str) -> pa.Array:
-    """What was read of a column, in its travel type. DataError for a value that Arrow cannot hold."""
+def arrived(array: pa.Array, travel: Travel) -> pa.Array:
+    """What was read of a column, in its travel type; null for a timestamp that Arrow cannot hold (see `lost`)."""
     wanted = travel.shape.type
     if travel.reading == "scaled":
         wide = array.cast(pa.decimal128(19, 0))  # the same integers, of which the scale makes the number
@@ -36,35 +36,38 @@ def arrived(array: pa.Array, travel: Travel, where: str) -> pa.Array:
     if travel.reading == "digits":
         return array.cast(wanted)
     if pa.types.is_timestamp(wanted):
-        return _unwrapped(array, pa.int64(), FIRST_TIMESTAMP, WRAPPED_TIMESTAMPS, TIMESTAMP_INFINITY, travel, where)
+        return _unwrapped(array, pa.int64(), FIRST_TIMESTAMP, WRAPPED_TIMESTAMPS, TIMESTAMP_INFINITY)
     if pa.types.is_date32(wanted):
-        return _unwrapped(array, pa.int32(), FIRST_DATE, WRAPPED_DATES, DATE_INFINITY, travel, where)
+        return _unwrapped(array, pa.int32(), FIRST_DATE, WRAPPED_DATES, DATE_INFINITY)
     return array if array.type == wanted else array.cast(wanted)
 
 
-def _unwrapped(
-    array: pa.Array,
-    integers: pa.DataType,
-    first: int,
-    wrapped: tuple[int, int],
-    infinity: int,
-    travel: Travel,
-    where: str,
-) -> pa.Array:
+def _unwrapped(array: pa.Array, integers: pa.DataType, first: int, wrapped: tuple[int, int], infinity: int) -> pa.Array:
     numbers = array.view(integers)
     extremes = pc.min_max(numbers)
     low, high = extremes["min"].as_py(), extremes["max"].as_py()
     if low is None or (low >= first and high < infinity):
         return array
     plus, minus = (pc.equal(numbers, pa.scalar(each, integers)) for each in wrapped)
-    lost = pc.and_(pc.invert(pc.or_(plus, minus)), pc.or_(pc.less(numbers, first), pc.greater_equal(numbers, infinity)))
-    if pc.any(lost).as_py():
-        raise DataError(
-            f"{where}, column {travel.name!r}: a date beyond the year 294246 has no place in Arrow's microseconds. "
-            "Fix: correct the value at the source, or leave the row out with `where`."
-        )
+    beyond = pc.or_(pc.less(numbers, first), pc.greater_equal(numbers, infinity))
+    kept = pc.if_else(beyond, pa.scalar(None, integers), numbers)
     limits = pa.scalar(infinity, integers), pa.scalar(-infinity, integers)
-    return pc.if_else(plus, limits[0], pc.if_else(minus, limits[1], numbers)).view(array.type)
+    return pc.if_else(plus, limits[0], pc.if_else(minus, limits[1], kept)).view(array.type)
+
+
+def lost(read: Sequence[pa.Array], arrays: Sequence[pa.Array], travels: Sequence[Travel]) -> pa.Array | None:
+    """Why rows cannot travel, null where they can; None where all can. In: what was read, and what `arrived` of it."""
+    reasons = None
+    for before, after, each in zip(read, arrays, travels, strict=True):
+        if before.null_count == after.null_count:
+            continue
+        gone = pc.and_(pc.is_valid(before), pc.is_null(after))
+        reason = (
+            f"column {each.name}: the timestamp is beyond 294247-01-10 04:00:54.775806, where Arrow's microseconds end"
+        )
+        told = pc.if_else(gone, reason, pa.scalar(None, pa.string()))
+        reasons = told if reasons is None else pc.coalesce(reasons, told)
+    return reasons
 
 
 def wire(array: pa.ChunkedArray, travel: Travel) -> pa.Array | None:

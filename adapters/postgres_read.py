@@ -13,11 +13,11 @@ import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.postgres_arrow import ROWS, arrived
+from adapters.postgres_arrow import ROWS, arrived, lost
 from adapters.postgres_connect import Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Travel
 from adapters.sql import Named, Operand, column, dialect_of, ordering, quoted, rendered, select
-from transforms.vocabulary import ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError, TableShape
+from transforms.vocabulary import INVALID, ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError, TableShape
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 DAY: Final = 86_400_000_000  # in microseconds
@@ -87,8 +87,7 @@ class PostgresSnapshot:
         cut = hops if key in described.shape.ordered and relation.table else numbered
         found = self._table(relation, cut(relation, travels, rows, inside, self._zone))
         arrays = [
-            arrived(array.combine_chunks(), each, f"Reading {relation}")
-            for array, each in zip(found.columns, travels, strict=True)
+            arrived(array.combine_chunks(), each) for array, each in zip(found.columns, travels, strict=True)
         ]
         fits = np.ones(found.num_rows, dtype=bool)
         for array in arrays:
@@ -124,8 +123,10 @@ class PostgresSnapshot:
                     batch = next(batches, None)
                     if batch is None:
                         return
-                    arrays = [arrived(array, each, where) for array, each in zip(batch.columns, travels, strict=True)]
+                    arrays = [arrived(array, each) for array, each in zip(batch.columns, travels, strict=True)]
                     found = pa.RecordBatch.from_arrays(arrays, schema=schema)
+                reasons = lost(batch.columns, arrays, travels)
+                found = found if reasons is None else found.append_column(INVALID, reasons)
                 for start in range(0, found.num_rows, ROWS):
                     yield found.slice(start, ROWS)
 

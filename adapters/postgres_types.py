@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import sqlalchemy as sa
 
+from adapters.postgres_fit import limits_of, made_of, precision_of
 from adapters.sql import Expression, Named, Operand, column
 from adapters.sql_changes import Written
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning, SynclineError
@@ -49,10 +50,16 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "numeric": "decimal",
     "citext": "plain",
     "name": "plain",
+    "interval": "interval",
 }
 WIRED: Final = frozenset({"uuid", "json", "jsonb", "citext", "name"})
 """Types that travel as text and whose binary COPY format is made of that text without asking the server."""
-INCOMPARABLE: Final = frozenset({"json", "citext"})
+INCOMPARABLE: Final = frozenset({"json", "citext", "interval"})
+"""Types without an equality, or with one that calls different values equal: 1 mon and 30 days."""
+
+CITEXT: Final = "citext"
+BLANK_PADDED: Final = "char"
+"""Collations by the names of their types: upper and lower case are one, trailing blanks do not count."""
 
 SESSION: Final = {
     "TimeZone": "UTC",
@@ -81,7 +88,8 @@ SELECT col.name, pg_catalog.format_type(col.oid, col.mod), pg_catalog.format_typ
                 OR c.collprovider = 'd' AND d.datlocprovider = 'b'
                 OR c.collprovider = 'd' AND d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX'), false),
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
-        FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)
+        FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
+       CASE WHEN NOT c.collisdeterministic THEN c.oid::regcollation::text END
 FROM col
 JOIN pg_catalog.pg_type t ON t.oid = col.base AND t.typtype <> 'd'
 JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
@@ -114,7 +122,6 @@ class Travel:
     kind: str
     binary: bool = True  # a text that sorts by its bytes where it stands
     wired: bool = True  # goes into a binary COPY of the column itself
-    digits: int | None = None  # of the second: what timestamp(n) keeps
 
     @property
     def name(self) -> str:
@@ -160,7 +167,7 @@ class Travel:
 
     def range_operand(self, zone: str | None = None) -> Operand:
         """How column ranges compare it: as the engine does, except that texts compare in binary order."""
-        if self.reading == "number" or (self.reading == "text" and self.shape.meaning == "opaque"):
+        if self.reading == "number" or (self.reading == "text" and self.shape.meaning in ("opaque", "interval")):
             return Operand(column(self.name), self._bind(self.base, zone), self.shape.nullable)
         return self.operand(zone)
 
@@ -208,7 +215,8 @@ def _finite(own: Expression, number: Expression, infinity: int, base: str) -> Ex
 
 def travel(row: Sequence[Any], *, nan: bool = False) -> Travel:
     """A column of the catalog query as it travels. `nan`: its numeric(p,s) holds NaN, which no decimal128 can."""
-    name, native, base, kind, builtin, is_enum, modifier, not_null, identity, generated, filled, binary, labels = row
+    name, native, base, kind, builtin, is_enum, modifier = row[:7]
+    not_null, identity, generated, filled, binary, labels, collation = row[7:]
     reading: Reading = "text"
     type_ = pa.string()
     meaning: Meaning = "opaque"
@@ -220,8 +228,9 @@ def travel(row: Sequence[Any], *, nan: bool = False) -> Travel:
         length = modifier - 4 if kind == "varchar" and modifier > 4 else None
     elif builtin and kind == "bpchar":
         reading, meaning, length = "padded", "plain", modifier - 4 if modifier > 4 else None
+        collation = collation or BLANK_PADDED
     elif builtin and kind == "numeric":
-        precision, scale = (modifier - 4) >> 16 & 0xFFFF, ((modifier - 4) & 0x7FF ^ 1024) - 1024
+        precision, scale = precision_of(modifier)
         if modifier > 4 and not nan and 0 <= scale <= precision <= ARROW_DIGITS:
             reading = "scaled" if precision <= SCALED_DIGITS else "digits"
             type_, meaning = pa.decimal128(precision, scale), "plain"
@@ -229,6 +238,7 @@ def travel(row: Sequence[Any], *, nan: bool = False) -> Travel:
             reading, meaning = "number", "decimal"
     elif builtin or kind == "citext":
         meaning = MEANINGS.get(kind, "opaque")
+        collation = CITEXT if kind == CITEXT else collation
     shape = ColumnShape(
         name,
         type_,
@@ -242,11 +252,33 @@ def travel(row: Sequence[Any], *, nan: bool = False) -> Travel:
         padded=reading == "padded",
         labels=tuple(labels) if is_enum else None,
         nul=not pa.types.is_string(type_),
+        collation=collation,
+        **(limits_of(kind, modifier, as_text=reading == "number") if builtin else {}),
     )
     text = pa.types.is_string(type_) and reading in ("native", "padded")
     wired = reading != "number" and (reading != "text" or is_enum or kind in WIRED)
-    digits = modifier if builtin and kind.startswith("timestamp") and 0 <= modifier < 6 else None
-    return Travel(shape, reading, base, "enum" if is_enum else kind, not text or binary, wired, digits)
+    return Travel(shape, reading, base, "enum" if is_enum else kind, not text or binary, wired)
+
+
+def new_travel(column: ColumnShape) -> Travel:
+    """A column that is made for a travel type, as the catalog will describe it."""
+    native, kind, modifier = made_of(column)
+    filled = column.default or column.identity
+    row = (
+        native,
+        kind,
+        True,
+        False,
+        modifier,
+        not column.nullable,
+        column.identity,
+        column.generated,
+        filled,
+        True,
+        None,
+        None,
+    )
+    return travel((column.name, native, *row))
 
 
 def bounded_numeric(row: Sequence[Any]) -> bool:

@@ -64,9 +64,10 @@ class Window:
                 f"{travel.shape.type}. Fix: plan again; the table was changed since."
             )
         for rows in (self._changes.inserts, self._changes.after):
-            if travel.digits is not None and too_precise(rows[travel.name], travel.digits):
+            digits = travel.shape.digits
+            if digits is not None and too_precise(rows[travel.name], digits):
                 raise DataError(
-                    f"Table {self._changes.table}, column {travel.name!r}: a timestamp has more than {travel.digits} "
+                    f"Table {self._changes.table}, column {travel.name!r}: a time has more than {digits} "
                     f"fractional digits, and {travel.shape.native} would round it. Fix: round it in the mapping."
                 )
 

@@ -18,6 +18,7 @@ from transforms.vocabulary import (
     KeyRange,
     KeyValue,
     Marker,
+    Meaning,
     Relation,
     TableName,
     TableShape,
@@ -110,11 +111,27 @@ class Adapter(Protocol):
     def constraints(self, shape: TableShape) -> list[str]:
         """The statements that add the shape's foreign keys and its design's indexes to a table that has neither.
 
-        SQLite and DuckDB cannot add foreign keys to a table that is there: they answer with the indexes alone.
+        SQLite and DuckDB cannot add foreign keys to a table that is there: they answer with the indexes alone, and
+        SQLite with a look at whether those hold that were deferred.
+        """
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        """Why the engine refuses statements of `ddl` and `constraints`; None where it does not, or cannot be asked.
+
+        They run in a transaction that is rolled back, or in memory. Nothing is left behind.
         """
 
     def made(self, column: ColumnShape) -> ColumnShape:
         """The column as `describe` will answer for one that `ddl` makes of `column`: SQLite has no int32, for one."""
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        """What a column gives back for values, where a ColumnShape's limits do not say it all.
+
+        In: values of the column's travel type, in one array; `known` says what they were read as: JSON is JSON.
+        Out: the same, except for those that the engine itself has to be asked about (texts of its own notation,
+        JSON, domains): they come back as a scan would read them, null for what cannot be stored, or would be stored
+        as another value. Writes nothing.
+        """
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         """Run them in one transaction where the engine can; what exists already is an error."""

@@ -14,8 +14,10 @@ _ADAPTERS: Final[dict[str, tuple[str, str]]] = {
     "duckdb": ("adapters.duckdb", "DuckdbAdapter"),
     "postgresql": ("adapters.postgres", "PostgresAdapter"),
     "postgres": ("adapters.postgres", "PostgresAdapter"),
+    "mysql": ("adapters.mysql", "MysqlAdapter"),
+    "mariadb": ("adapters.mysql", "MysqlAdapter"),
 }
-_EXTRAS: Final = {"adapters.postgres": "postgres"}
+_EXTRAS: Final = {"adapters.postgres": "postgres", "adapters.mysql": "mysql"}
 
 
 def open_adapter(url: str, *, time_zone: str | None = None, create: bool = False) -> Adapter:

@@ -15,13 +15,24 @@ from urllib.parse import quote, quote_plus
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects.mysql.base import MySQLCompiler
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from transforms.vocabulary import ColumnRange, ColumnShape, ForeignKey, Key, KeyRange, Relation, TableName, TableShape
+from transforms.vocabulary import (
+    ColumnRange,
+    ColumnShape,
+    Design,
+    ForeignKey,
+    Key,
+    KeyRange,
+    Relation,
+    TableName,
+    TableShape,
+)
 
-Engine = Literal["postgresql", "sqlite", "duckdb"]
+Engine = Literal["postgresql", "mysql", "sqlite", "duckdb"]
 Expression = sa.ColumnElement[Any]
 
 MARKER: Final = "syncline_marker"
@@ -30,11 +41,22 @@ MARKER: Final = "syncline_marker"
 
 @cache
 def dialect_of(engine: Engine) -> sa.Dialect:
-    """How an engine spells SQL: SQLite with ? parameters, PostgreSQL and DuckDB (much the same SQL) with $1."""
+    """How an engine spells SQL: SQLite and MySQL with ? parameters, PostgreSQL and DuckDB (much the same SQL) with $1."""
     if engine == "sqlite":
         lite: sa.Dialect = sqlite.dialect(paramstyle="qmark")
         return lite
+    if engine == "mysql":
+        maria: sa.Dialect = mysql.dialect(paramstyle="qmark")
+        maria.statement_compiler = _MysqlCompiler
+        return maria
     return _standard_strings(postgresql.dialect, paramstyle="numeric_dollar")
+
+
+class _MysqlCompiler(MySQLCompiler):
+    """MySQL knows no NULLS FIRST: nulls come first whenever the order ascends."""
+
+    def visit_nulls_first_op_unary_modifier(self, unary: Any, modifier: Any, **options: Any) -> str:
+        return str(self.process(unary.element, **options))
 
 
 def _standard_strings(make: Callable[..., Any], **options: Any) -> sa.Dialect:
@@ -264,15 +286,23 @@ def new_table(
 ) -> sa.Table:
     """The table to create for a shape: an identity column is its primary key, and its own key is unique.
 
-    `identity_default` is the SQL default of an identity column, where the engine has no identity columns (DuckDB).
+    A shape with a design has the primary key that it says. `identity_default` is the SQL default of an identity
+    column, where the engine has no identity columns (DuckDB).
     """
     identities = tuple(each.name for each in shape.columns if each.identity)
-    primary = identities[:1] or shape.primary_key
+    primary = shape.primary_key if shape.design else identities[:1] or shape.primary_key
+    design = shape.design or Design()
+    filled, computed = dict(design.defaults), dict(design.generated) if engine != "duckdb" else {}
     columns = []
     for each in shape.columns:
         extra: list[sa.schema.SchemaItem] = []
         if each.name in identities and engine == "postgresql":
             extra.append(sa.Identity(always=False))
+        if each.name in computed:
+            extra.append(sa.Computed(_trusted(computed[each.name]), persisted=True))
+        default = identity_default if each.name in identities else None
+        if each.name in filled:
+            default = f"({filled[each.name]})".replace(":", r"\:")
         columns.append(
             sa.Column(
                 quoted(each.name),
@@ -280,7 +310,7 @@ def new_table(
                 *extra,
                 nullable=each.nullable and each.name not in primary,
                 autoincrement=each.name in identities and engine != "duckdb",
-                server_default=sa.text(identity_default) if each.name in identities and identity_default else None,
+                server_default=sa.text(default) if default else None,
             )
         )
     metadata = sa.MetaData()
@@ -291,6 +321,8 @@ def new_table(
     uniques = {frozenset(shape.primary_key), *shape.uniques} - {frozenset(primary), frozenset()}
     for unique in sorted(sorted(each) for each in uniques):
         created.append_constraint(sa.UniqueConstraint(*(created.c[name] for name in shape.names if name in unique)))
+    for check in design.checks:
+        created.append_constraint(sa.CheckConstraint(_trusted(check)))
     for foreign in shape.foreign_keys:
         _refer(created, foreign)
     return created
@@ -304,7 +336,9 @@ def _refer(created: sa.Table, foreign: ForeignKey) -> None:
         if name not in there.c:
             there.append_column(sa.Column(quoted(name), sa.Integer))
     refers = [there.c[name] for name in foreign.refers_columns]
-    created.append_constraint(sa.ForeignKeyConstraint([created.c[name] for name in foreign.columns], refers))
+    own = [created.c[name] for name in foreign.columns]
+    late = "DEFERRED" if foreign.deferred else None
+    created.append_constraint(sa.ForeignKeyConstraint(own, refers, deferrable=bool(late) or None, initially=late))
 
 
 def create_statement(created: sa.Table, dialect: sa.Dialect, *, if_not_exists: bool = False) -> str:

@@ -32,11 +32,17 @@ def _as_it_is(value: Expression) -> Expression:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A column on the way in: `cast` makes a staged value the column's, `compare` makes two values comparable."""
+    """A column on the way in: `cast` makes a staged value the column's, `compare` makes two values comparable.
+
+    `match` does so for values of a key, where their index does not serve them as they are. `folded`: the engine's own
+    `=` takes different values for one, so that those of a key have to be equal as `compare` makes them, too.
+    """
 
     name: str
     cast: Callable[[Expression], Expression] = _as_it_is
     compare: Callable[[Expression], Expression] = _as_it_is
+    match: Callable[[Expression], Expression] = _as_it_is
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,14 @@ class Staging:
 
     def same_key(self, op: Op) -> Expression:
         image = "a" if op == "insert" else "b"
-        return sa.and_(*(self.target.c[name] == self.staged(op, image, name) for name in self.key))
+        columns = {each.name: each for each in self.columns}
+        clauses = []
+        for name in self.key:
+            column, mine, staged = columns[name], self.target.c[name], self.staged(op, image, name)
+            clauses.append(column.match(mine) == column.match(staged))
+            if column.folded:
+                clauses.append(column.compare(mine) == column.compare(staged))
+        return sa.and_(*clauses)
 
     def same_row(self, op: Op, image: str) -> Expression:
         """The target row's compared columns are those of an image; nulls are equal to nulls."""

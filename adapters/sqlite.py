@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - SQL is made of quoted identifiers, quoted literals and compiled statements
 """SQLite: files that hold any value in any column, read and written as Arrow."""
 
 from __future__ import annotations
@@ -13,21 +12,27 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
+from adapters import sqlite_design as designs
 from adapters import sqlite_shapes as shapes
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, rendered
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
+from adapters.sql_design import index_statements, spelled_table
 from adapters.sqlite_files import Connection, open_to_read
+from adapters.sqlite_keys import awaited_of, hold_foreign_keys
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
-from adapters.sqlite_types import Style, declared, kind_of, quoted, travel_of, value_sql
-from adapters.sqlite_values import encode
+from adapters.sqlite_types import Style, column_shape, declared, kind_of, quoted, value_sql
+from adapters.sqlite_values import compared, encode, kept
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
     ColumnShape,
     DataError,
+    Design,
     Marker,
+    Meaning,
     Op,
+    SpecError,
     SynclineError,
     TableName,
     TableShape,
@@ -87,6 +92,10 @@ class SqliteAdapter:
         with self._connection() as connection:
             return shapes.describe_query(connection, query)
 
+    def design(self, table: TableName) -> Design:
+        with self._connection() as connection:
+            return designs.design(connection, table)
+
     @contextmanager
     def snapshot(self, token: str | None = None) -> Iterator[SqliteSnapshot]:
         """One read transaction. SQLite shares no snapshots between processes: a token is an error."""
@@ -101,29 +110,62 @@ class SqliteAdapter:
                 connection.abandon()
 
     def ddl(self, shape: TableShape) -> list[str]:
+        numbered = [each.name for each in shape.columns if each.identity]
+        if numbered and shape.design and shape.primary_key != (*numbered,):
+            raise SpecError(
+                f"{shape.name}: SQLite numbers a column only where it is the primary key, all of it, and {numbered[0]} is not. "
+                f"Fix: remove `identity`, or make it the primary key."
+            )
         return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Named(declared(each))), DIALECT)]
 
     def made(self, column: ColumnShape) -> ColumnShape:
-        native = declared(column)
-        kind, meaning = travel_of(native)
-        return replace(
-            column, type=kind, meaning=meaning, native=native, nan=not pa.types.is_floating(kind), length=None
+        return column_shape(
+            column.name,
+            declared(column),
+            nullable=column.nullable,
+            generated=column.generated,
+            identity=column.identity,
+            default=column.default,
         )
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        return kept(column, values, known)
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        """Indexes, and for keys that were deferred a look at whether they hold now; foreign keys cannot be added."""
+        late = any(foreign.deferred for foreign in shape.foreign_keys)
+        look = f"PRAGMA foreign_key_check({spelled_table(replace(shape.name, schema=None), DIALECT)})"
+        return [*index_statements(shape, DIALECT), *([look] if late else [])]
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        return designs.tried(statements)
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         with self._writing() as connection, connection.transaction():
             for statement in statements:
-                connection.ask(statement)
+                answer = connection.ask(statement)
+                if statement.startswith("PRAGMA foreign_key_check") and answer.num_rows:
+                    raise DataError(
+                        f"{answer.num_rows:,} rows of {answer['table'][0]} refer to no row of {answer['parent'][0]}, such as the "
+                        f"one with rowid {answer['rowid'][0]}. Fix: correct or quarantine such rows."
+                    )
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        shape = self.describe(table)
+        collations = {each.name: each.collation for each in shape.columns} if shape else {}
+        return [compared(collations.get(name), rows.column(name)) for name in rows.column_names]
 
     def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
         with self._writing() as connection:
-            connection.ask("PRAGMA foreign_keys = ON")
+            fresh = empty and len(changes) == changes.inserts.num_rows
+            awaited = awaited_of(connection, changes.table, shape) if fresh else set()
+            connection.ask(f"PRAGMA foreign_keys = {'OFF' if awaited else 'ON'}")
             with connection.transaction():
                 connection.ask("PRAGMA defer_foreign_keys = ON")
                 if marker is not None and _marked(connection, marker):
                     return Applied(already=True)
                 applied = _apply(connection, changes, shape, empty=empty)
-                _hold_foreign_keys(connection, changes.table, shape)
+                hold_foreign_keys(connection, changes.table, shape, awaited)
                 return applied
 
     def advance_identity(self, table: TableName, column: str) -> None:
@@ -165,22 +207,6 @@ def _marked(connection: Connection, marker: Marker) -> bool:
         return True
     connection.ask(rendered(mark(marker), DIALECT))
     return False
-
-
-def _hold_foreign_keys(connection: Connection, table: TableName, shape: TableShape) -> None:
-    """COMMIT would only say that some foreign key fails: name the row while it can be seen."""
-    if not shape.foreign_keys:
-        return
-    row = connection.rows(f"SELECT rowid AS r, parent AS p FROM pragma_foreign_key_check({_text(table.name)}) LIMIT 1")
-    if row:
-        raise DataError(
-            f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back. "
-            f"Fix: load {row[0]['p']} first, or quarantine such rows."
-        )
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -290,9 +316,7 @@ class SqliteSession:
         ]
         columns = [*known, *self.columns]
         sql = rendered(left_out(staging, op, read), DIALECT)
-        return pa.Table.from_batches(
-            [each.select(range(len(columns))) for each in batches(self.connection, columns, sql)], travel(columns)
-        )
+        return pa.Table.from_batches(list(batches(self.connection, columns, sql)), travel(columns))
 
     def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
         if op == "delete":

@@ -44,7 +44,7 @@ from transforms.vocabulary import (
 DIALECT: Final = dialect_of("sqlite")
 BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
 COUNTED_BYTES: Final = 256 * 2**20  # a file of that size is counted in some hundredths of a second
-TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "uuid", "json", "number")
+TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "interval", "uuid", "json", "number")
 
 
 class SqliteSnapshot:
@@ -229,7 +229,7 @@ def batches(
 
 
 def decoded(columns: Sequence[ColumnShape], batch: pa.RecordBatch, *, reasons: bool) -> pa.RecordBatch:
-    """The travel form of a batch, and INVALID beside it where a row cannot travel."""
+    """The travel form of a batch; with `reasons`, INVALID beside it where a row cannot travel."""
     invalid: dict[int, str] = {}
     arrays = []
     for position, column in enumerate(columns):
@@ -237,8 +237,8 @@ def decoded(columns: Sequence[ColumnShape], batch: pa.RecordBatch, *, reasons: b
         arrays.append(values)
         invalid = {**offenders, **invalid}
     schema = travel(columns)
-    told = batch.column(len(columns)) if reasons else pa.nulls(batch.num_rows, pa.string())
-    if told.null_count < len(told) or invalid:
+    told = batch.column(len(columns)) if reasons else None
+    if told is not None and (told.null_count < len(told) or invalid):
         texts = [None if each is None else shown(each)[1:-1] for each in told.cast(pa.binary()).to_pylist()]
         spoken = [text if text is not None else invalid.get(row) for row, text in enumerate(texts)]
         arrays.append(pa.array(spoken, pa.string()))

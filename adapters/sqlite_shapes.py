@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 from adapters.sqlite_files import Connection
-from adapters.sqlite_types import kind_of, quoted, raw_order, travel_of
-from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
+from adapters.sqlite_types import column_shape, quoted, raw_order
+from transforms.vocabulary import ForeignKey, Key, SpecError, TableName, TableShape
 
 QUERY_VIEW: Final = "syncline_query"
 # What PRAGMA table_xinfo calls the type of an expression, or nothing at all: its values must be looked at.
@@ -32,6 +32,7 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
     columns = connection.rows("SELECT * FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid", (name.name,))
     primary = tuple(row["name"] for row in sorted((row for row in columns if row["pk"]), key=lambda row: row["pk"]))
     indexes = _indexes(connection, name.name)
+    collations = {name: collation for index in indexes if index["unique"] for name, collation in index["collations"]}
     natives = {row["name"]: row["type"] or "" for row in columns}
     if view:
         natives = _inferred(connection, quoted(name.name), natives)
@@ -43,13 +44,14 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
         and not any(index["origin"] == "pk" for index in indexes)
     )
     shapes = tuple(
-        _column(
+        column_shape(
             row["name"],
             natives[row["name"]],
             nullable=not (row["notnull"] or (row["pk"] and (without_rowid or rowid_key))),
             generated=row["hidden"] in (2, 3),
             identity=bool(row["pk"]) and rowid_key,
             default=row["dflt_value"] is not None,
+            collation=collations.get(row["name"]),
         )
         for row in columns
     )
@@ -76,30 +78,7 @@ def describe_query(connection: Connection, query: str) -> TableShape:
         natives = _inferred(connection, QUERY_VIEW, {row["name"]: row["type"] or "" for row in columns})
     finally:
         connection.ask(f"DROP VIEW {QUERY_VIEW}")
-    return TableShape(TableName("(query)"), tuple(_column(name, native) for name, native in natives.items()))
-
-
-def _column(
-    name: str,
-    native: str,
-    *,
-    nullable: bool = True,
-    generated: bool = False,
-    identity: bool = False,
-    default: bool = False,
-) -> ColumnShape:
-    travel, meaning = travel_of(native)
-    return ColumnShape(
-        name,
-        travel,
-        native,
-        nullable=nullable,
-        meaning=meaning,
-        generated=generated,
-        identity=identity,
-        default=default,
-        nan=kind_of(native) != "real",
-    )
+    return TableShape(TableName("(query)"), tuple(column_shape(name, native) for name, native in natives.items()))
 
 
 def _inferred(connection: Connection, source: str, natives: dict[str, str]) -> dict[str, str]:
@@ -131,8 +110,16 @@ def _indexes(connection: Connection, name: str) -> list[dict[str, Any]]:
         if all(term["cid"] >= 0 for term in terms):
             binary = [term["coll"].upper() == "BINARY" and not term["desc"] for term in terms]
             columns = tuple(term["name"] for term in terms)
+            collations = [(term["name"], term["coll"]) for term in terms if term["coll"].upper() != "BINARY"]
+            unique = bool(index["unique"])
             found.append(
-                {"columns": columns, "binary": binary, "unique": bool(index["unique"]), "origin": index["origin"]}
+                {
+                    "columns": columns,
+                    "binary": binary,
+                    "unique": unique,
+                    "origin": index["origin"],
+                    "collations": collations,
+                }
             )
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -16,7 +16,7 @@ from transforms.vocabulary import TIMESTAMP_INFINITY, ColumnShape, Meaning
 
 Kind = Literal[
     "integer", "boolean", "real", "text", "binary", "decimal", "fixed", "number", "date", "timestamp", "moment", "time",
-    "uuid", "json",
+    "interval", "uuid", "json",
 ]  # fmt: skip
 
 EXACT_DIGITS: Final = 15  # a decimal of so many digits survives SQLite's floating point; one more may not
@@ -24,20 +24,30 @@ INFINITIES: Final = ("infinity", "-infinity")
 _PLAIN: Final[dict[Kind, pa.DataType]] = {
     "integer": pa.int64(), "boolean": pa.bool_(), "real": pa.float64(), "text": pa.string(), "binary": pa.binary(),
     "number": pa.string(), "date": pa.date32(), "timestamp": pa.timestamp("us"), "moment": pa.timestamp("us", "UTC"),
-    "time": pa.time64("us"), "uuid": pa.string(), "json": pa.string(),
+    "time": pa.time64("us"), "interval": pa.string(), "uuid": pa.string(), "json": pa.string(),
 }  # fmt: skip
-_MEANING: Final[dict[Kind, Meaning]] = {"number": "decimal", "uuid": "uuid", "json": "json"}
+_MEANING: Final[dict[Kind, Meaning]] = {"number": "decimal", "interval": "interval", "uuid": "uuid", "json": "json"}
+# SQLite's own functions know the years 0000 to 9999; dates are stored as texts, in whose order others would be lost.
+_DAY: Final = 86_400_000_000  # in microseconds
+_FIRST_DAY, _LAST_DAY = -719_528, 2_932_896
+_MOMENTS: Final = {"least": _FIRST_DAY * _DAY, "most": (_LAST_DAY + 1) * _DAY - 1}
+_LIMITS: Final[dict[Kind, dict[str, Any]]] = {
+    "real": {"nan": False},  # SQLite stores NaN as NULL
+    "date": {"least": _FIRST_DAY, "most": _LAST_DAY}, "timestamp": _MOMENTS, "moment": _MOMENTS,
+    "time": {"least": 0, "most": _DAY - 1},
+}  # fmt: skip
 NOUN: Final[dict[Kind, str]] = {
     "integer": "an integer", "boolean": "a boolean (0 or 1)", "real": "a number that a float can hold",
     "text": "text", "binary": "a blob", "decimal": "a number", "fixed": "a number",
     "number": "a number", "date": "a date (YYYY-MM-DD)",
     "timestamp": "a timestamp (YYYY-MM-DD HH:MM:SS, at most microseconds, without a zone)",
-    "moment": "a timestamp with its offset from UTC", "time": "a time of day", "uuid": "a UUID", "json": "JSON",
+    "moment": "a timestamp with its offset from UTC", "time": "a time of day",
+    "interval": "a span of time (1 mon -2 days +03:04:05)", "uuid": "a UUID", "json": "JSON",
 }  # fmt: skip
 _BEGINNINGS: Final[tuple[tuple[str, Kind], ...]] = (
     ("DECIMAL_TEXT", "decimal"), ("JSON", "json"), ("UUID", "uuid"), ("TIMESTAMPTZ", "moment"),
     ("TIMESTAMP WITH TIME ZONE", "moment"), ("TIMESTAMP", "timestamp"), ("DATETIME", "timestamp"), ("DATE", "date"),
-    ("TIME", "time"), ("INTERVAL", "text"), ("POINT", "text"),
+    ("TIME", "time"), ("INTERVAL", "interval"), ("POINT", "text"),
 )  # fmt: skip
 _PARTS: Final[tuple[tuple[str, Kind], ...]] = (
     ("INT", "integer"), ("BOOL", "boolean"), ("CHAR", "text"), ("CLOB", "text"), ("TEXT", "text"), ("BLOB", "binary"),
@@ -72,6 +82,32 @@ def travel_of(native: str) -> tuple[pa.DataType, Meaning]:
     if kind in ("decimal", "fixed") and digits:
         return (pa.decimal128 if digits[0] <= 38 else pa.decimal256)(*digits), "plain"
     return _PLAIN[kind], _MEANING.get(kind, "plain")
+
+
+def column_shape(
+    name: str,
+    native: str,
+    *,
+    nullable: bool = True,
+    generated: bool = False,
+    identity: bool = False,
+    default: bool = False,
+    collation: str | None = None,
+) -> ColumnShape:
+    """A column by its declared type."""
+    travel, meaning = travel_of(native)
+    return ColumnShape(
+        name,
+        travel,
+        native,
+        nullable=nullable,
+        meaning=meaning,
+        generated=generated,
+        identity=identity,
+        default=default,
+        collation=collation,
+        **_LIMITS.get(kind_of(native), {}),
+    )
 
 
 def text_affinity(native: str) -> bool:
@@ -265,6 +301,8 @@ def declared(column: ColumnShape) -> str:
         return "TIME"
     if pa.types.is_binary(travel) or pa.types.is_large_binary(travel) or pa.types.is_fixed_size_binary(travel):
         return "BLOB"
+    if pa.types.is_duration(travel):
+        return "INTERVAL"
     if column.meaning in _DECLARED:
         return _DECLARED[column.meaning]
     if column.length and column.meaning == "plain":
@@ -272,4 +310,6 @@ def declared(column: ColumnShape) -> str:
     return "TEXT"
 
 
-_DECLARED: Final[dict[Meaning, str]] = {"decimal": "DECIMAL_TEXT", "json": "JSON_TEXT", "uuid": "UUID"}
+_DECLARED: Final[dict[Meaning, str]] = {
+    "decimal": "DECIMAL_TEXT", "interval": "INTERVAL", "json": "JSON_TEXT", "uuid": "UUID",
+}  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -10,11 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.embedded import as_travel
+from adapters.sqlite_files import Connection
 from adapters.sqlite_types import EXACT_DIGITS, INFINITIES, MIRROR, NOUN, Kind, Style, kind_of, text_affinity, travel_of
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError, Meaning
 
 Texts = Any  # an Arrow array of strings
 _MICROSECONDS: Final = pa.timestamp("us")
+INTERVAL: Final = r"^((-?\d+ years?)?( ?[+-]?\d+ mons?)?( ?[+-]?\d+ days?)?( ?[+-]?\d{2,10}:[0-5]\d:[0-5]\d(\.\d{1,6})?)?|-?infinity)$"
+"""A span of time as PostgreSQL writes it; the empty text, which it takes too, is none."""
 
 
 def decode(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
@@ -33,8 +37,23 @@ def decode(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[int, s
 
 def _reason(column: ColumnShape, kind: Kind, value: pa.Scalar) -> str:
     stored = value.cast(pa.binary()).as_py()
-    noun = "valid UTF-8" if kind == "text" else f"a {column.type}" if kind == "decimal" else NOUN[kind]
+    noun = "valid UTF-8" if kind == "text" else f"a {_number_name(column)}" if kind == "decimal" else NOUN[kind]
     return f"column {column.name}: text {shown(stored[:40])} is not {noun}"
+
+
+def compared(collation: str | None, values: pa.ChunkedArray) -> pa.Array:
+    """Texts as a unique index with that collation compares them; one of another program's is not known here."""
+    whole = values.combine_chunks()
+    match (collation or "").upper():
+        case "NOCASE":
+            return pc.ascii_lower(whole)
+        case "RTRIM":
+            return pc.utf8_rtrim(whole, characters=" ")
+    return whole
+
+
+def _number_name(column: ColumnShape) -> str:
+    return f"numeric({column.type.precision},{column.type.scale})"
 
 
 def shown(stored: bytes) -> str:
@@ -52,7 +71,8 @@ def _from_floats(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[
         fits = (np.abs(whole) < 10.0**travel.precision) & (whole / power == floats)
     places = pa.array(np.where(fits, whole, 0).astype(np.int64)).cast(pa.decimal128(19, 0))
     decimals = pa.Array.from_buffers(travel, len(places), places.buffers())
-    offenders = {int(row): f"column {column.name}: {floats[row]} is not a {travel}" for row in np.flatnonzero(~fits)}
+    noun = _number_name(column)
+    offenders = {int(row): f"column {column.name}: {floats[row]} is not a {noun}" for row in np.flatnonzero(~fits)}
     if offenders or values.null_count:
         decimals = pc.if_else(pc.and_(pa.array(fits), values.is_valid()), decimals, None)
     return decimals, offenders
@@ -143,13 +163,19 @@ def _number(texts: Texts, _: pa.DataType) -> pa.Array:
     return texts
 
 
+def _interval(texts: Texts, _: pa.DataType) -> pa.Array:
+    _all_match(texts, INTERVAL)
+    _all_match(texts, ".")
+    return _unicode(texts, _)
+
+
 def _decimal(texts: Texts, travel: pa.DataType) -> pa.Array:
     return texts.cast(travel)
 
 
 _PARSERS: Final[dict[Kind, Callable[[Texts, pa.DataType], pa.Array]]] = {
     "date": _date, "timestamp": _instant, "moment": _instant, "time": _time, "uuid": _uuid, "number": _number,
-    "decimal": _decimal,
+    "decimal": _decimal, "interval": _interval,
 }  # fmt: skip
 
 
@@ -235,11 +261,7 @@ def _exact(column: ColumnShape, texts: pa.Array) -> pa.Array:
     """Texts that a numeric column keeps exactly; anything goes where the column keeps texts as they are."""
     if text_affinity(column.native):
         return texts
-    numbers = pc.replace_substring_regex(texts, r"^(-?\d+)(\.0*|(\.\d*[1-9])0*)$", r"\1\3")
-    digits = pc.replace_substring_regex(pc.replace_substring_regex(numbers, r"[-+.]|[eE].*$", ""), "^0+", "")
-    numeric = pc.match_substring_regex(texts, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
-    whole = pc.match_substring_regex(numbers, r"^-?\d{1,18}$")
-    lost = pc.and_(numeric, pc.and_not(pc.greater(pc.utf8_length(digits), EXACT_DIGITS), whole))
+    lost, numeric, numbers = _numeric(texts)
     if pc.any(lost).as_py():
         value = texts.filter(lost)[0].as_py()
         raise DataError(
@@ -247,6 +269,39 @@ def _exact(column: ColumnShape, texts: pa.Array) -> pa.Array:
             f" digits. Fix: declare the column as DECIMAL_TEXT(precision, scale), which keeps it exactly."
         )
     return pc.if_else(numeric, numbers, texts)
+
+
+def _numeric(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Where a numeric column would round a text, where it would make a number of one, and the shortest of those."""
+    numbers = pc.replace_substring_regex(texts, r"^(-?\d+)(\.0*|(\.\d*[1-9])0*)$", r"\1\3")
+    digits = pc.replace_substring_regex(pc.replace_substring_regex(numbers, r"[-+.]|[eE].*$", ""), "^0+", "")
+    numeric = pc.match_substring_regex(texts, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
+    whole = pc.match_substring_regex(numbers, r"^-?\d{1,18}$")
+    lost = pc.and_(numeric, pc.and_not(pc.greater(pc.utf8_length(digits), EXACT_DIGITS), whole))
+    return lost, numeric, numbers
+
+
+def kept(column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+    """What the column gives back for values, null for those that it would round or that break its type's claim."""
+    kind = kind_of(column.native)
+    good = None
+    if kind in ("decimal", "number", "json") and not text_affinity(column.native):
+        good = pc.invert(_numeric(decimal_text(values) if kind == "decimal" else values)[0])
+    if kind == "interval":
+        good = pc.and_(pc.match_substring_regex(values, INTERVAL), pc.not_equal(values, ""))
+    if kind == "json" and known != "json":
+        good = _valid_json(values) if good is None else pc.and_(good, _valid_json(values))
+    return values if good is None else pc.if_else(good, values, pa.scalar(None, values.type))
+
+
+def _valid_json(texts: pa.Array) -> pa.Array:
+    connection = Connection(Path(), "memory")
+    try:
+        connection.ingest("given", pa.table({"n": range(len(texts)), "v": texts}), temporary=True)
+        told = connection.ask("SELECT json_valid(v) AS good FROM given ORDER BY n")["good"]
+        return told.cast(pa.bool_()).combine_chunks()
+    finally:
+        connection.close()
 
 
 def sort_value(native: str, value: Any) -> Any:

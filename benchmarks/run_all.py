@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.checking import Checking
+from benchmarks.checking import measure as measure_check
 from benchmarks.command import Spent
 from benchmarks.copying import Copying, Step, WrongResult, measure
 from benchmarks.diffing import Diffing
@@ -54,6 +56,9 @@ def main() -> int:
                 found["large"] = asdict(large)
                 print(_large_lines(large), flush=True)
                 make_templates(server, asked.rows)
+            checking = measure_check(server, asked.rows, min(asked.rounds, 3), _told)
+            found["checking"] = asdict(checking)
+            print(_checking_lines(checking), flush=True)
             prefect = None if asked.no_prefect else measure_prefect(server, asked.rows, 3, _told)
             if prefect is not None:
                 found["prefect"] = asdict(prefect)
@@ -175,6 +180,22 @@ def _large_lines(large: Copying) -> str:
         lines.append((f"Syncline: {step.name}", *figures))
     title = f"\nThe same with {large.rows:,} rows ({large.table_bytes / 2**20:.0f} MiB), one round\n"
     return title + _aligned(("", "work s", "ratio", "CPU s", "ratio", "peak MiB"), lines)
+
+
+def _checking_lines(checking: Checking) -> str:
+    lines = [
+        (
+            f"check {name}",
+            f"{median(s.work for s in spent):.2f}",
+            f"{median(s.cpu for s in spent):.2f}",
+            f"{median(s.seconds for s in spent):.2f}",
+            f"{max(s.mebibytes for s in spent):.0f}",
+        )
+        for name, spent in checking.spent.items()
+    ]
+    rounds = max(len(spent) for spent in checking.spent.values())
+    title = f"\ncheck, {checking.rows:,} rows of 8 columns, before they go into an empty PostgreSQL table; medians of {rounds} rounds\n"
+    return title + _aligned(("", "work s", "CPU s", "all s", "peak MiB"), lines)
 
 
 def _prefect_lines(prefect: Prefect | None) -> str:

@@ -164,6 +164,8 @@ def report_markdown(outcome: Outcome, said: str) -> str:
                 some.append(f"to {op}, such as {', '.join(keys)}")
         if table.ddl:
             some.append("the table was not there, and was created" if report.version else "the table is to be created")
+        if table.after_load:
+            some.append("after its rows: " + "; ".join(f"`{_cell(statement)}`" for statement in table.after_load))
         if some:
             lines += ["", f"### {_cell(table.name)}", "", *(f"- {line}" for line in some)]
     return "\n".join(lines)

@@ -11,13 +11,15 @@ from typing import NoReturn
 import pyarrow as pa
 
 from adapters.protocol import Adapter
+from flows import created
 from flows.columns import ColumnBinder, Looked
+from flows.created import AfterLoad
 from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms import casts
 from transforms.diff import Comparison
 from transforms.origins import ColumnMapping, Rename, TableMapping
-from transforms.vocabulary import ColumnShape, Key, Relation, SpecError, TableName, TableShape
+from transforms.vocabulary import Key, Relation, SpecError, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Soft:
 class BoundTable:
     """One entry of the spec's tables, ready to be planned.
 
-    `shape` is the target's, as it is or as `ddl` will create it. `images` are the columns that change sets hold.
+    `shape` is the target's, as it is or as `ddl` will create it; `after_load` is added to it once the rows are in.
+    `images` are the columns that change sets hold.
     `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
     in the order of both sides' indexes where key windows can be pushed down to both, else empty.
     """
@@ -40,6 +43,7 @@ class BoundTable:
     name: str
     shape: TableShape
     ddl: tuple[str, ...]
+    after_load: AfterLoad
     source: Relation
     source_shape: TableShape
     reads: tuple[str, ...]
@@ -62,6 +66,13 @@ class BoundTable:
     @property
     def schema(self) -> pa.Schema:
         return self.shape.schema(self.images)
+
+    @property
+    def numbered(self) -> tuple[str, ...]:
+        """The columns that the target numbers where no value is given, as here one is."""
+        return tuple(
+            c.name for c in self.shape.columns if c.name in self.images and (c.identity or c.name == self.identity)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
             problems += str(error).splitlines()
     if problems:
         raise SpecError("\n".join(problems))
-    warnings: list[str] = []
+    warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
     order = _load_order(spec, shapes, warnings)
     names = {spec.target_table(name): name for name in spec.tables}
     referred = {
@@ -149,7 +160,7 @@ def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: l
     parents = _lookup_parents(spec)
     graph = {name: parents[name] for name in _lookup_order(spec)}
     for name, shape in shapes.items():
-        for key in shape.foreign_keys if shape else ():
+        for key in shape.foreign_keys if shape else created.foreign_keys(spec, name):
             parent = names.get(key.refers)
             if parent is None or parent == name or parent in graph[name]:
                 continue
@@ -158,6 +169,8 @@ def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: l
                 TopologicalSorter(graph).prepare()
             except CycleError:
                 graph[name].discard(parent)
+                if shape is None:  # its keys hold once all rows are in
+                    continue
                 warnings.append(
                     f"Foreign keys between {name} and {parent} go in a circle: {name} is loaded first. "
                     f"Rows that need each other load only where one of the keys is deferrable or null."
@@ -183,9 +196,11 @@ def _bind_table(
     key = _key(spec, name, source_shape, columns)
 
     ddl: tuple[str, ...] = ()
+    wanted = created.new_shape(spec, name, columns, identity, key)
+    after = created.after_load(wanted, shape, target)
     if shape is None:
-        shape = _new_shape(spec.target_table(name), columns, identity, key)
-        ddl = tuple(target.ddl(shape))
+        ddl = created.ddl_of(wanted, target)
+        shape = created.as_made(wanted, target)
     elif not any(unique == frozenset(key) for unique in shape.uniques):
         raise SpecError(
             f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
@@ -216,6 +231,7 @@ def _bind_table(
         name=name,
         shape=shape,
         ddl=ddl,
+        after_load=after,
         source=replace(relation, zero_dates=binder.zero_dates()),
         source_shape=source_shape,
         reads=binder.reads(),
@@ -274,21 +290,6 @@ def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[Colu
     return tuple(by_source[column] for column in source_shape.primary_key)
 
 
-def _new_shape(table: TableName, columns: Sequence[ColumnMapping], identity: str | None, key: Key) -> TableShape:
-    shapes = [
-        ColumnShape(
-            c.shape.name, c.shape.type, c.shape.native, c.shape.nullable and c.shape.name not in key, c.shape.meaning
-        )
-        for c in columns
-    ]
-    if identity:
-        shapes.insert(0, ColumnShape(identity, pa.int64(), "bigint", nullable=False, identity=True))
-    primary = (identity,) if identity else key
-    return TableShape(
-        table, tuple(shapes), primary, frozenset({frozenset(primary), frozenset(key)}), (), frozenset({key})
-    )
-
-
 def _check_required(
     spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapping], identity: str | None
 ) -> None:
@@ -339,6 +340,8 @@ def _order(
     """The key in an order in which both sides have an index, or () where windows cannot be pushed down."""
     if query or any(column not in renamed for column in key):
         return ()
+    if not new and any(shape.collation for shape in target.columns if shape.name in key):
+        return ()  # keys that collide must meet, and lie in different windows
     back = {renamed[column]: column for column in key}
     for candidate in sorted(source.ordered):
         if set(candidate) != set(back):

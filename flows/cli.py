@@ -20,6 +20,9 @@ Exit statuses:
 """
 
 
+LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
+
+
 _spec = click.argument("spec", type=click.Path(path_type=Path))
 _direct = click.option("--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI.")
 _yes = click.option("--yes", is_flag=True, help="Ask nothing.")
@@ -34,50 +37,67 @@ def main() -> None:
 
 @main.command()
 @_spec
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable.")
+@click.option("--schema-only", is_flag=True, help="Look at the schemas alone, and at no row.")
+@click.option(
+    "--samples", default=5, show_default=True, type=click.IntRange(min=0), help="How many rows a finding shows."
+)
 @common
-def check(spec: Path, as_json: bool) -> int:
-    """Validate a spec against both live schemas."""
-    from flows.runbook import opened
+def check(spec: Path, tables: tuple[str, ...], schema_only: bool, samples: int, as_json: bool) -> int:
+    """Say what of the data does not fit, why, and how to mend it. Nothing is written."""
+    from flows.assess import assess
     from flows.spec import load_spec
+    from flows.terminal import metered
 
-    with opened(load_spec(spec)) as session:
-        bound = session.bound
-        tables = {
-            table.name: {
-                "target": str(table.shape.name),
-                "source": str(table.source),
-                "key": list(table.key),
-                "columns": len(table.images),
-                "created": bool(table.ddl),
-                "path": "ordered" if table.order else "spill",
-            }
-            for table in bound.tables
-        }
-        if as_json:
-            print_json({"migration": session.spec.name, "tables": tables, "warnings": list(bound.warnings)})
-            return 0
-        from flows.terminal import show_rows
+    loaded = load_spec(spec)
+    with metered(quiet=as_json and not sys.stderr.isatty(), least=LONG_ROWS) as meter:
+        found = assess(loaded, datetime.now(UTC), tables, samples=samples, schema_only=schema_only, meter=meter)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        from flows.assessment_view import show_assessment
 
-        rows = [
-            (
-                t.name,
-                t.source,
-                t.shape.name,
-                ", ".join(t.key),
-                len(t.images),
-                "yes" if t.ddl else "no",
-                tables[t.name]["path"],
-            )
-            for t in bound.tables
-        ]
-        show_rows(
-            f"{session.spec.name}: fits both schemas, in load order",
-            ("table", "from", "to", "key", "columns", "to be created", "windows"),
-            rows,
-            empty="no tables",
-        )
-        for warning in bound.warnings:
-            click.echo(f"warning: {warning}", err=True)
+        show_assessment(found)
+    return found.status
+
+
+@main.command()
+@click.argument("source_url")
+@click.argument("target_url")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file of the draft; - prints it.")
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the source; repeatable.")
+@click.option("--schema", metavar="S", help="The schema of the source; its default one if not given.")
+@click.option("--target-schema", metavar="S", help="The schema of the target; its default one if not given.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@common
+def scaffold(
+    source_url: str,
+    target_url: str,
+    output: Path,
+    tables: tuple[str, ...],
+    schema: str | None,
+    target_schema: str | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Draft a spec for a whole schema: types that the rows fit in, keys, and all that translates. Nothing is loaded."""
+    from flows.scaffold import Asked, free_file, scaffold
+    from flows.terminal import metered
+    from flows.terminal_scaffold import show_draft
+
+    printed = str(output) == "-"
+    if not printed and not force:
+        free_file(output)
+    folder = Path() if printed else output.parent
+    asked = Asked(source_url, target_url, folder, "" if printed else output.stem, schema, target_schema, tables)
+    with metered(quiet=as_json and not sys.stderr.isatty(), least=LONG_ROWS) as meter:
+        draft = scaffold(asked, meter)
+    if not printed:
+        draft.write(output)
+    if as_json:
+        print_json(draft.as_dict(None if printed else output))
+    else:
+        show_draft(draft, None if printed else output)
     return 0
 
 

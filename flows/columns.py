@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import pyarrow as pa
 
 from adapters.protocol import Adapter
+from flows.created import free_column, takes_nulls, wanted_column
 from flows.functions import load_function
 from flows.spec import Spec
 from flows.spec_columns import Cast as CastSpec
@@ -119,21 +121,34 @@ class ColumnBinder:
         if wanted.cast is not None:
             cast = self._cast(wanted.cast, kind)
             kind, meaning = cast.type, cast.meaning
-        if self.target_shape is None:
-            return self._new_column(name, origin, kind, meaning, cast, values, strip_nul=wanted.nul == "strip")
-        shape = self._target_column(name)
+        fixed = self._target_column(name) if self.target_shape else self._created_column(name, origin, values)
+        shape = fixed or self._new_column(name, origin, kind, meaning, values)
         if shape.generated:
             raise SpecError(
                 f"the target computes it ({shape.native}), so it cannot be written. Fix: remove it from the columns."
             )
-        if isinstance(origin, Constant):
+        if isinstance(origin, Constant) and fixed:
             self._constant_fits(origin, cast, shape)
-        elif kind is not None and not casts.implicit(kind, meaning, shape):
+        elif kind is not None and not casts.implicit(kind if fixed else storable(kind), meaning, shape):
             raise SpecError(
                 f"{_described(origin)} is {type_name(kind, meaning)} and the target column is {shape.native}. "
                 f"Fix: say how with `cast:`, such as `cast: {suggested(shape)}`, or convert it in an `expr`."
             )
-        return ColumnMapping(shape, origin, cast, values, strip_nul=wanted.nul == "strip")
+        kept = self._kept(shape, origin, cast, values)
+        return ColumnMapping(shape, origin, cast, values, strip_nul=wanted.nul == "strip", kept=kept)
+
+    def _kept(
+        self, shape: ColumnShape, origin: Origin, cast: casts.Cast | None, values: Values | None
+    ) -> Callable[[pa.Array], pa.Array] | None:
+        """How the target is asked what it keeps; not at all for values that it, or one like it, has told itself."""
+        source, target = self._adapters["source"], self._adapters["target"]
+        if not isinstance(origin, Rename) or cast is not None or values is not None:
+            return partial(target.kept, shape)
+        read = self.source_shape.column(origin.source)
+        assert read is not None
+        if source.engine == target.engine and read.native == shape.native:
+            return None
+        return partial(target.kept, shape, known=read.meaning)
 
     def _note_zero_dates(self, wanted: Column) -> None:
         """A source column is read in one way, whatever is made of it."""
@@ -148,36 +163,25 @@ class ColumnBinder:
                 f"Fix: say the same in both."
             )
 
+    def _created_column(self, name: str, origin: Origin, values: Values | None) -> ColumnShape | None:
+        """The column as it will be made, where `create:` says its type."""
+        shape = wanted_column(self.spec, self.name, name, self._nullable(origin, values))
+        return self._adapters["target"].made(shape) if shape else None
+
     def _new_column(
-        self,
-        name: str,
-        origin: Origin,
-        kind: pa.DataType | None,
-        meaning: Meaning,
-        cast: casts.Cast | None,
-        values: Values | None,
-        *,
-        strip_nul: bool,
-    ) -> ColumnMapping:
+        self, name: str, origin: Origin, kind: pa.DataType | None, meaning: Meaning, values: Values | None
+    ) -> ColumnShape:
+        """The column as it will be made for the values that the mapping gives it."""
         if kind is None:
             raise SpecError(
                 "the target table is yet to be made and nothing tells the column's type. Fix: add `cast: <type>`."
             )
-        kind = storable(kind)
-        if (
-            not pa.types.is_primitive(kind)
-            and not pa.types.is_string(kind)
-            and not pa.types.is_binary(kind)
-            and not pa.types.is_decimal128(kind)
-        ):
-            raise SpecError(f"no column type is known for {kind}. Fix: add `cast: text` or another type.")
-        nullable = True
-        if isinstance(origin, Rename) and values is None:
-            source = self.source_shape.column(origin.source)
-            nullable = source is None or source.nullable
-        plain: Meaning = "plain" if meaning == "opaque" else meaning
-        shape = ColumnShape(name, kind, type_name(kind, meaning), nullable, plain)
-        return ColumnMapping(self._adapters["target"].made(shape), origin, cast, values, strip_nul=strip_nul)
+        nullable = takes_nulls(self.spec, self.name, name, self._nullable(origin, values))
+        return self._adapters["target"].made(free_column(name, kind, meaning, nullable))
+
+    def _nullable(self, origin: Origin, values: Values | None) -> bool:
+        source = self.source_shape.column(origin.source) if isinstance(origin, Rename) and values is None else None
+        return source is None or source.nullable
 
     def _origin(self, name: str, wanted: Column) -> Typed:
         if wanted.from_ is not None:
@@ -253,6 +257,11 @@ class ColumnBinder:
 
     def _cast(self, wanted: CastSpec, kind: pa.DataType | None) -> casts.Cast:
         target, meaning = parse_type(wanted.type)
+        if kind is not None and _counts(kind) != _counts(target) and _is_time(kind) != _is_time(target):
+            raise SpecError(
+                f"{type_name(kind, 'plain')} is no {wanted.type} unless it is said what is counted. "
+                f"Fix: say it in an `expr`, such as epoch_ms(…), make_timestamp(…) or epoch_us(…)."
+            )
         zone = wanted.time_zone
         naive_to_aware = (
             pa.types.is_timestamp(target)
@@ -266,8 +275,7 @@ class ColumnBinder:
                     "a naive timestamp needs a zone to become an instant. Fix: add `time_zone:` to the cast or to the source."
                 )
         aware_to_naive = (
-            pa.types.is_timestamp(target)
-            and target.tz is None
+            (pa.types.is_date(target) or (pa.types.is_timestamp(target) and target.tz is None))
             and kind is not None
             and pa.types.is_timestamp(kind)
             and kind.tz
@@ -294,7 +302,9 @@ class ColumnBinder:
             values = casts.cast(values, cast).values
         result = casts.cast(values, casts.Cast(shape.type, shape.meaning))
         reasons = [result.reason] if result.bad.any() else [reason for _, reason in misfits(result.values, shape)]
-        if reasons or result.values[0].as_py() is None:
+        if not reasons and not self._adapters["target"].kept(shape, result.values)[0].is_valid:
+            reasons = [f"is no value that {shape.name} keeps as it is"]
+        if reasons or not result.values[0].is_valid:
             raise SpecError(
                 f"const {origin.value!r} {(reasons or ['cannot be cast'])[0]}. Fix: give a value of type {shape.native}."
             )
@@ -321,6 +331,14 @@ class ColumnBinder:
         if column.refused:
             raise SpecError(f"the target column {name} ({column.native}) cannot be written exactly: {column.refused}")
         return column
+
+
+def _counts(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_temporal(kind))
 
 
 def _values(wanted: Column) -> Values | None:

@@ -16,6 +16,8 @@ from adapters import planstore, spill
 from adapters.planstore import FileEntry
 from adapters.protocol import Snapshot
 from flows.binding import BoundTable
+from flows.collisions import parts_of, without_collisions
+from flows.reading import readable
 from flows.session import Job, Session, session_of
 from transforms import keys
 from transforms.diff import diff
@@ -103,6 +105,7 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped = without_duplicates(mapped, bound.mapping, also=kept)
+    mapped = without_collisions(session, bound, mapped, found, also=kept)
     return decide(session, work, bound, window.number, mapped, found, source_rows, kept)
 
 
@@ -137,6 +140,7 @@ def decide(
     if ranges:
         changes = touching(ranges, changes)
         mapped = _rejected_inside(mapped, ranges)
+    session.watch.decided(bound.name, number, mapped, found, changes)
     counts = _counts(bound, ranges, mapped, changes, found, result.unchanged)
     writer = planstore.PlanWriter(Path(work.job.folder), begun=True)
     entry = writer.add(number, changes) if len(changes) else None
@@ -175,18 +179,18 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
     ):
         for mapped in _mapped(session, bound, work, KeyRange(), order=()):
             mapped = _within(mapped, bound, work.ranges)
-            wanted.add(mapped.rows, keys.partition(mapped.rows, bound.key, parts))
+            wanted.add(mapped.rows, parts_of(session, bound, mapped.rows, parts))
             if mapped.rejected.num_rows:
                 rejected.append(mapped)
                 whole = mapped.rejected_rows.select(list(bound.key))
                 whole = whole.filter(pa.array(~keys.null_keys(whole, bound.key)))
-                kept.add(whole, keys.partition(whole, bound.key, parts))
+                kept.add(whole, parts_of(session, bound, whole, parts))
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
     with spill.Spill(folder / "found", bound.schema, parts) as found:
         if not work.target_empty:
             for batch in _scan_found(session, bound, work, KeyRange(nulls=False), order=()):
                 rows = pa.Table.from_batches([batch])
-                found.add(rows, keys.partition(rows, bound.key, parts))
+                found.add(rows, parts_of(session, bound, rows, parts))
     if not rejected:
         return None
     whole = Mapped(
@@ -243,7 +247,8 @@ def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:
 
 
 def _read_wanted(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> Mapped:
-    parts = [_within(m, bound, work.ranges) for m in _mapped(session, bound, work, window.wanted, order=bound.order)]
+    batches = _mapped(session, bound, work, window.wanted, order=bound.order, number=window.number)
+    parts = [_within(mapped, bound, work.ranges) for mapped in batches]
     if not parts:
         empty = bound.mapping.schema.empty_table()
         return Mapped(empty, REJECTED.empty_table(), empty)
@@ -262,7 +267,7 @@ def _read_found(session: Session, bound: BoundTable, work: PlanWork, window: Win
 
 
 def _mapped(
-    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
+    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...], number: int = 0
 ) -> Iterator[Mapped]:
     from flows.ranges import pushed
 
@@ -271,7 +276,7 @@ def _mapped(
     lookups = _lookups(bound, work.job)
     key = tuple(bound.renamed[name] for name in order)
     for batch in source.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
-        yield map_rows(pa.Table.from_batches([batch]), bound.mapping, lookups)
+        yield map_rows(pa.Table.from_batches([batch]), bound.mapping, lookups, session.watch.noting(bound.name, number))
 
 
 def _scan_found(
@@ -282,11 +287,13 @@ def _scan_found(
     key = order or bound.key
     if not order:
         # no order is needed, but a null key is no row that could be matched
-        for batch in target.scan(Relation(bound.shape.name), bound.images, ranges=ranges):
+        found = target.scan(Relation(bound.shape.name), bound.images, ranges=ranges)
+        for batch in readable(found, bound.shape.name, "target", bound.key):
             null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
             yield batch.filter(pa.array(~null)) if null.any() else batch
         return
-    yield from target.scan(Relation(bound.shape.name), bound.images, key=key, within=within, ranges=ranges)
+    found = target.scan(Relation(bound.shape.name), bound.images, key=key, within=within, ranges=ranges)
+    yield from readable(found, bound.shape.name, "target", bound.key)
 
 
 def _within(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Mapped:

@@ -23,6 +23,7 @@ class TableReport:
     reasons: Mapping[str, int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     windows: int = 0
+    after_load: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Report:
     @property
     def total(self) -> Counts:
         return sum((table.counts for table in self.tables), Counts())
+
+    @property
+    def pending(self) -> bool:
+        """Whether the plan would change anything, rows or tables."""
+        return self.total.changes > 0 or any(table.ddl or table.after_load for table in self.tables)
 
     def as_dict(self) -> dict[str, Any]:
         """The contract's JSON object."""

@@ -6,8 +6,8 @@ import getpass
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -18,9 +18,11 @@ from adapters import planstore
 from adapters.planstore import FileEntry, Plan, PlanWriter, Store
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.binding import BoundTable
+from flows.keyless import keyless
 from flows.planning import Planned, PlanWork, plan_windows
 from flows.ranges import RangeText, typed
 from flows.report import Report, TableReport, table_report
+from flows.rewritten import rewritten
 from flows.session import Job, Meter, Session, connect, shared
 from flows.spec import Spec
 from flows.spec_errors import meant
@@ -92,25 +94,20 @@ def plan(
     began = perf_counter()
     tables = selected(request, session)
     folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
-    PlanWriter(folder)
     outcomes: list[Planned] = []
     reports: list[TableReport] = []
-    with ExitStack() as stack:
-        source = stack.enter_context(session.source.snapshot())
-        target = stack.enter_context(session.target.snapshot())
-        session.snapshots = (source, target)
-        job = Job(
-            str(request.spec.path.absolute()), request.run_id, str(folder), request.at, source.token, target.token
-        )
-        stack.callback(shutil.rmtree, job.work, ignore_errors=True)
-        stack.enter_context(shared(request.run_id, session))
-        looked_up = {looked.planned for table in tables for looked in table.lookups.values() if looked.planned}
+    warnings = list(session.bound.warnings)
+    with begun(request, session, folder) as job:
         for bound in tables:
-            planned = _plan_table(request, session, job, bound, outcomes, bound.name in looked_up, execute)
+            planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, tables), execute)
             outcomes += planned
             reports.append(table_report(bound, planned))
             if check_deletes:
-                _check_deletes(request.spec, bound, reports[-1].counts)
+                hold_deletes(request.spec, bound, reports[-1].counts)
+            if not request.ranges and (found := keyless(session, bound, reports[-1].counts)):
+                warnings.append(found.told(bound))
+            warnings += rewritten(session, job, bound, planned)
+        source, target = session.reading
         marks = {"source": source.mark, "target": target.mark}
     report = Report(
         request.spec.name,
@@ -118,22 +115,43 @@ def plan(
         str(folder),
         None,
         perf_counter() - began,
-        tuple(reports),
-        session.bound.warnings,
+        tuple(replace(told, after_load=_after_load(request, session, told.name, tables)) for told in reports),
+        tuple(warnings),
     )
     _finish(request, session, folder, report, outcomes, marks)
     return report, job
 
 
-def _plan_table(
+@contextmanager
+def begun(request: Request, session: Session, folder: Path) -> Iterator[Job]:
+    """One snapshot a side is open, and the session can be found; working files go at the end."""
+    PlanWriter(folder)
+    with session.source.snapshot() as source, session.target.snapshot() as target:
+        session.snapshots = (source, target)
+        spec = str(request.spec.path.absolute())
+        job = Job(spec, request.run_id, str(folder), request.at, source.token, target.token)
+        try:
+            with shared(request.run_id, session):
+                yield job
+        finally:
+            shutil.rmtree(job.work, ignore_errors=True)
+
+
+def looked_up(bound: BoundTable, tables: Sequence[BoundTable]) -> bool:
+    """Whether a lookup of some table reads this one as the plan will leave it."""
+    return any(looked.planned == bound.name for table in tables for looked in table.lookups.values())
+
+
+def plan_table(
     request: Request,
     session: Session,
     job: Job,
     bound: BoundTable,
     before: Sequence[Planned],
     looked_up: bool,
-    execute: Execute[Any, Any] | None,
+    execute: Execute[Any, Any] | None = None,
 ) -> list[Planned]:
+    """Plan one table, window by window; `before` are the windows of the tables that it may look into."""
     zone = request.spec.source.time_zone
     ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
     there = Relation(bound.shape.name)
@@ -152,7 +170,7 @@ def _plan_table(
     return sorted([*planned, *([aside] if aside else [])], key=lambda outcome: outcome.window)
 
 
-def _check_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:
+def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:
     """A source that is suddenly empty, or half loaded, must not wipe the target."""
     if not counts.target_rows or not counts.delete or counts.delete <= bound.max_ratio * counts.target_rows:
         return
@@ -162,6 +180,16 @@ def _check_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:
         f"({counts.delete / counts.target_rows:.0%}), and max_ratio allows {bound.max_ratio:.0%}. Nothing was written. "
         f"Fix: look at the source, or raise delete.max_ratio ({spec.where('tables', bound.name, 'delete')})."
     )
+
+
+def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:
+    """What comes after the rows of a table; nothing where a range leaves rows out, nor what refers to a missing table."""
+    if request.ranges:
+        return ()
+    planned = {table.name for table in tables}
+    missing = {table.shape.name for table in session.bound.tables if table.ddl and table.name not in planned}
+    lacking = session.bound.table(name).after_load.lacking
+    return tuple(later.statement for later in lacking if later.refers not in missing)
 
 
 def _finish(
@@ -242,9 +270,24 @@ def apply(
             works = grouped(ApplyWork(job, table.name, phase, ()), windows, workers)
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for table in bound:
-            if table.identity and any(e.counts.get("insert") for e in plan.windows(table.shape.name)):
-                session.target.advance_identity(table.shape.name, table.identity)
+            for column in table.numbered:  # also where nothing was inserted: an earlier run may have ended before this
+                session.target.advance_identity(table.shape.name, column)
     return AppliedPlan(tuple(done))
+
+
+def constrain(plan: Plan, session: Session) -> None:
+    """Run what the plan adds after the rows: foreign keys and indexes, except for those that are there by now.
+
+    Errors: DataError where a row stands against one; the next plan has it again.
+    """
+    wanted = {table["name"]: table.get("after_load", ()) for table in plan.manifest["tables"]}
+    if not any(wanted.values()):
+        return
+    session.binding = None
+    for name, statements in wanted.items():
+        done = session.bound.table(name).after_load.done
+        session.target.execute_ddl([statement for statement in statements if statement not in done])
+    session.binding = None
 
 
 def _phases(session: Session, tables: Sequence[BoundTable]) -> Iterator[tuple[BoundTable, Phase]]:

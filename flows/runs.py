@@ -57,7 +57,7 @@ def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: M
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with opened(request.spec, meter) as session:
         report, _ = runbook.plan(request, session, execute)
-    return Outcome(report, Status.CHANGES if report.total.changes else Status.DONE)
+    return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
 
 
 def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
@@ -81,7 +81,7 @@ def run(
     with opened(request.spec, meter) as session, ledger_of(request.spec) as ledger:
         if dry_run:
             report, _ = runbook.plan(request, session, execute)
-            return Outcome(report, Status.CHANGES if report.total.changes else Status.DONE)
+            return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
         with _sole_writer(session, ledger, request.run_id, now):
             return _run(request, session, ledger, execute, message, now)
 
@@ -148,7 +148,9 @@ def apply_plan(
             return Outcome(report, Status.QUARANTINE, over)
         job = Job(str(spec.path.absolute()), report.run_id, str(folder), now())
         applied = runbook.apply(plan, job, session, execute, workers)
-        return _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+        outcome = _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+        runbook.constrain(plan, session)
+        return outcome
 
 
 def history(spec: Spec) -> list[dict[str, Any]]:
@@ -230,7 +232,9 @@ def _run(
             return Outcome(report, Status.QUARANTINE, over)
         plan = Plan.open(Path(str(report.plan)))
         applied = runbook.apply(plan, job, session, execute, request.workers)
-        return _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+        outcome = _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+        runbook.constrain(plan, session)
+        return outcome
 
 
 def _record(
@@ -306,6 +310,7 @@ def _report_of(plan: Plan) -> Report:
             table["reasons"],
             (),
             table["windows"],
+            tuple(table.get("after_load", ())),
         )
         for table in manifest["tables"]
     )

@@ -17,6 +17,7 @@ from adapters.registry import open_adapter
 from flows.binding import Binding, bind
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
+from transforms.mapping import Mapped, Noted
 from transforms.vocabulary import ChangeSet, SpecError
 
 CACHE_BYTES = 32 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
@@ -49,6 +50,17 @@ class Meter:
         """So many more rows are through. Called from several threads."""
 
 
+class Watch:
+    """Told what a plan sees, by threads at once. This one looks away; an assessment has its own."""
+
+    def noting(self, table: str, window: int) -> Noted | None:
+        """What is told of the batches of a window, None where nobody listens."""
+        return None
+
+    def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
+        """What became of a window: `mapped` has all rows set aside, `found` the target's rows as they are."""
+
+
 @dataclass(slots=True)
 class Session:
     """Open things of one run in one process. `numbers` are the next surrogate keys, by table."""
@@ -57,6 +69,7 @@ class Session:
     source: Adapter
     target: Adapter
     meter: Meter = field(default_factory=Meter)
+    watch: Watch = field(default_factory=Watch)
     binding: Binding | None = None
     snapshots: tuple[Snapshot, Snapshot] | None = None
     numbers: dict[str, int] = field(default_factory=dict)

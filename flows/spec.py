@@ -68,7 +68,7 @@ def _store(value: Any, info: ValidationInfo) -> Any:
 class Endpoint(Strict):
     """One side: a database and what is to be known about it."""
 
-    url: UrlField = Field(description="sqlite:///file.db, duckdb:///file.db, postgresql://user@host/database.")
+    url: UrlField = Field(description="sqlite:///file.db, duckdb:///file.db, postgresql://user@host/database, mysql://user@host/database.")
     schema_name: str | None = Field(
         default=None, alias="schema", min_length=1, description="The schema of unqualified names."
     )
@@ -265,6 +265,7 @@ def json_schema() -> dict[str, Any]:
         ("Column", {**text, "description": "The source column of this name."}),
         ("Origin", {**text, "description": "A source table."}),
         ("Cast", {**text, "description": "The type's name."}),
+        ("NewColumn", {**text, "description": "The type's name."}),
         ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
         ("Runner", {"enum": ["threads", "dask"]}),
         ("Window", {"type": "integer", "minimum": 1}),

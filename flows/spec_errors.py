@@ -35,6 +35,13 @@ class Problem(ValueError):
         self.found = [(path, message)]
 
     @classmethod
+    def under(cls, inner: Problem, *path: Any) -> Problem:
+        """The same problem, seen from further up."""
+        moved = cls(str(inner))
+        moved.found = [((*path, *below), message) for below, message in inner.found]
+        return moved
+
+    @classmethod
     def of_all(cls, problems: Iterable[Problem]) -> Problem | None:
         """One exception for all of them, None where there are none."""
         found = [each for problem in problems for each in problem.found]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from flows.spec_columns import Column, Strict
+from flows.spec_create import Create
 from flows.spec_errors import Problem, meant
 from transforms.vocabulary import Relation, TableName
 
@@ -157,6 +158,7 @@ class Table(Strict):
     columns: dict[str, Column] | None = Field(
         default=None, min_length=1, description="Target columns; every source column under its own name if not given."
     )
+    create: Create | None = Field(default=None, description="What the target table is made like, if it is not there.")
     ignore: Names = Field(default_factory=list, description="Columns that are written but never compared.")
     expect: list[Expectation] = Field(default_factory=list, description="Checks on the rows about to be written.")
     loaded: list[Expectation] = Field(default_factory=list, description="Checks on the target after the load.")
@@ -180,6 +182,8 @@ class Table(Strict):
                     yield Problem("names a column twice", place, position)
                 elif place == "key" and self.columns is not None and name not in self.columns:
                     yield Problem(f"is not among the columns. {meant(name, self.columns)}", place, position)
+        for problem in self.create.problems(self.columns) if self.create else ():
+            yield Problem.under(problem, "create")
         for position, name in enumerate(self.ignore):
             if name in key:
                 yield Problem("is part of the key, which is always compared", "ignore", position)

@@ -55,6 +55,10 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
             out.print(f"\n{table.name} will be created:", markup=False)
             sql = statement.expandtabs(4)
             out.print(Syntax(sql, "sql", background_color="default") if out.is_terminal else Text(sql))
+        if table.after_load and samples:
+            out.print(f"\n{table.name}, once its rows are in:", markup=False)
+            for statement in table.after_load:
+                out.print(Text(f"  {statement}"))
         if table.reasons:
             out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined", markup=False)
             for reason, count in sorted(table.reasons.items(), key=lambda item: -item[1])[:8]:
@@ -158,21 +162,24 @@ class _Bars(Meter):
 
 
 class _Lines(Meter):
-    """A line when work on a table begins: enough for a log."""
+    """A line when work on a table of `least` rows or more begins: enough for a log."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
 
     def expect(self, table: str, what: str, rows: int) -> None:
-        if rows:
+        if rows >= self._least:
             print(f"{what} {table}: about {rows:,} rows", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
-def metered(*, quiet: bool) -> Iterator[Meter]:
+def metered(*, quiet: bool, least: int = 1) -> Iterator[Meter]:
     """The meter for standard error: bars on a terminal, lines in a pipe, nothing when quiet."""
     if quiet:
         yield Meter()
         return
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _Lines(least)
         return
     columns = (
         TextColumn("{task.description}"),

@@ -28,12 +28,25 @@ _PLAIN: dict[str, tuple[pa.DataType, Meaning]] = {
 }
 
 
+_SIZED = re.compile(r"(varchar|char)\((\d+)\)")
+
+
 def parse_type(name: str) -> tuple[pa.DataType, Meaning]:
     """`numeric(12,2)` and the like, as the spec writes them; a numeric beyond 38 digits travels as text."""
+    if _SIZED.fullmatch(name):
+        return pa.string(), "plain"
     if match := re.fullmatch(r"numeric\((\d+),(\d+)\)", name):
         precision, scale = int(match[1]), int(match[2])
         return (pa.decimal128(precision, scale), "plain") if precision <= 38 else (pa.string(), "decimal")
     return _PLAIN[name]
+
+
+def new_column(name: str, type_: str, *, nullable: bool) -> ColumnShape:
+    """A column of that type, to be made."""
+    kind, meaning = parse_type(type_)
+    sized = _SIZED.fullmatch(type_)
+    length = int(sized[2]) if sized else None
+    return ColumnShape(name, kind, type_, nullable, meaning, length=length, padded=bool(sized) and type_[0] == "c")
 
 
 def storable(kind: pa.DataType) -> pa.DataType:

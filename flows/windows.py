@@ -14,6 +14,7 @@ from flows.applying import ApplyWork
 from flows.binding import BoundTable
 from flows.columns import Looked
 from flows.planning import Planned, PlanWork, Window, lookup_file, read_changes, rejected_file, spill_table
+from flows.reading import readable
 from flows.session import Session
 from transforms import casts, keys
 from transforms.diff import patched
@@ -93,7 +94,7 @@ def _looked_rows(
     columns = list(looked.columns)
     if looked.planned is None:
         snapshot = session.reading[0 if looked.side == "source" else 1]
-        batches = list(snapshot.scan(Relation(looked.table), columns))
+        batches = list(readable(snapshot.scan(Relation(looked.table), columns), looked.table, looked.side, ()))
         adapter = session.source if looked.side == "source" else session.target
         shape = adapter.describe(looked.table)
         if shape is None:
@@ -108,7 +109,8 @@ def _looked_rows(
     schema = bound.shape.schema(tuple(needed))
     found = schema.empty_table()
     if not bound.ddl:
-        batches = list(session.reading[1].scan(Relation(bound.shape.name), needed))
+        there = session.reading[1].scan(Relation(bound.shape.name), needed)
+        batches = list(readable(there, bound.shape.name, "target", bound.key))
         found = pa.Table.from_batches(batches, schema=schema) if batches else found
         found = found.filter(pa.array(~keys.null_keys(found, bound.key)))
     parts = [read_changes(work.job, outcome.changes) for outcome in planned if outcome.changes is not None]

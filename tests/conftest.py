@@ -113,7 +113,8 @@ class Database:
                 "user": url.username,
                 "password": url.password or "",
             }
-            settings = {"charset": "utf8mb4", "init_command": "SET time_zone = '+00:00'"}
+            plain = "SET time_zone = '+00:00', sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')"  # "names" as elsewhere
+            settings = {"charset": "utf8mb4", "init_command": plain}
             connection = pymysql.connect(**reached, **settings, database=url.path[1:])
             with connection, connection.cursor() as cursor:
                 for statement in statements:
@@ -143,7 +144,7 @@ class Database:
         return Path(self.url.partition("///")[2])
 
 
-@pytest.fixture(params=["sqlite", "duckdb", "postgresql"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgresql", "mysql"])
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -153,6 +154,8 @@ def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Dat
     """An empty database of each engine in turn."""
     if engine == "postgresql":
         return Database(engine, request.getfixturevalue("postgres_url"))
+    if engine == "mysql":
+        return Database(engine, request.getfixturevalue("mariadb_url"))
     return Database(engine, f"{engine}:///{tmp_path}/target.db")
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -21,7 +23,7 @@ from flows.runbook import Request, new_run_id
 from flows.runs import Outcome, Status
 from flows.spec import Spec, load_spec
 
-Engine = Literal["sqlite", "duckdb", "postgresql"]
+Engine = Literal["sqlite", "duckdb", "postgresql", "mysql"]
 Rows = list[Any]
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (
@@ -38,7 +40,10 @@ def pair_name(pair: tuple[Engine, Engine]) -> str:
 
 @dataclass(frozen=True)
 class Side:
-    """One database, asked through its own driver. On PostgreSQL each side has a schema of its own."""
+    """One database, asked through its own driver. On PostgreSQL each side has a schema of its own.
+
+    MariaDB takes the other engines' quotes here: "name", and backslashes that stand for themselves.
+    """
 
     engine: Engine
     place: str
@@ -46,7 +51,7 @@ class Side:
 
     @property
     def url(self) -> str:
-        return self.place if self.engine == "postgresql" else f"{self.engine}:///{self.place}"
+        return self.place if self.engine in ("postgresql", "mysql") else f"{self.engine}:///{self.place}"
 
     @property
     def endpoint(self) -> dict[str, Any]:
@@ -65,6 +70,9 @@ class Side:
 
             with duckdb.connect(self.place) as database:
                 yield database.execute
+        elif self.engine == "mysql":
+            with connected_to_mariadb(self.place) as execute:
+                yield execute
         else:
             import psycopg
 
@@ -80,7 +88,7 @@ class Side:
 
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Rows in the order of the table's columns."""
-        mark = "%s" if self.engine == "postgresql" else "?"
+        mark = "%s" if self.engine in ("postgresql", "mysql") else "?"
         with self.connected() as run:
             for row in rows:
                 run(f'INSERT INTO "{table}" VALUES ({", ".join([mark] * len(row))})', list(row))
@@ -102,6 +110,8 @@ class Side:
             found = self.ask("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         elif self.engine == "duckdb":
             found = self.ask("SELECT table_name FROM duckdb_tables()")
+        elif self.engine == "mysql":
+            found = self.ask("SELECT table_name FROM information_schema.tables WHERE table_schema = database()")
         else:
             found = self.ask(f"SELECT tablename FROM pg_tables WHERE schemaname = '{self.schema}'")
         return {name for (name,) in found if "syncline" not in name}
@@ -111,6 +121,30 @@ class Side:
         if self.engine != "postgresql" and not Path(self.place).exists():
             return {}
         return {table: self.rows(table) for table in sorted(self.tables())}
+
+
+def empty_mariadb(server: str, name: str) -> Side:
+    """A new database of a server that lives no longer than the tests."""
+    Side("mysql", server).execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    return Side("mysql", f"{server.rpartition('/')[0]}/{name}")
+
+
+@contextmanager
+def connected_to_mariadb(url: str) -> Iterator[Callable[..., Any]]:
+    import pymysql
+
+    parsed = urlsplit(url)
+    reached = {"host": parsed.hostname, "port": parsed.port, "user": parsed.username, "password": parsed.password or ""}
+    mode = "SET time_zone = '+00:00', sql_mode = concat(@@sql_mode, ',ANSI_QUOTES,NO_BACKSLASH_ESCAPES')"
+    with pymysql.connect(**reached, database=parsed.path[1:], charset="utf8mb4", init_command=mode) as database:
+        with database.cursor() as cursor:
+
+            def execute(statement: str, values: Sequence[Any] | None = None) -> Any:
+                cursor.execute(statement, values)
+                return cursor
+
+            yield execute
+        database.commit()
 
 
 @dataclass
@@ -123,13 +157,15 @@ class Scenario:
 
     @classmethod
     def make(cls, folder: Path, pair: tuple[Engine, Engine], request: pytest.FixtureRequest) -> Scenario:
-        """Two empty databases; PostgreSQL's come from the fixture `postgres_url`."""
+        """Two empty databases; the servers' come from the fixtures `postgres_url` and `mariadb_server`."""
 
         def side(engine: Engine, name: str) -> Side:
             if engine == "postgresql":
                 made = Side(engine, request.getfixturevalue("postgres_url"), name)
                 made.execute()
                 return made
+            if engine == "mysql":
+                return empty_mariadb(request.getfixturevalue("mariadb_server"), f"{name}_{uuid4().hex[:12]}")
             return Side(engine, str(folder / f"{name}.db"))
 
         return cls(folder, side(pair[0], "legacy"), side(pair[1], "core"))

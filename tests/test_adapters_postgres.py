@@ -17,6 +17,7 @@ from adapters.protocol import Adapter, Snapshot
 from adapters.sql import select
 from transforms.vocabulary import (
     DATE_INFINITY,
+    INVALID,
     TIMESTAMP_INFINITY,
     BusyError,
     ChangeSet,
@@ -239,13 +240,18 @@ def test_infinity_travels_by_the_shared_convention(adapter: PostgresAdapter, eve
         assert rows[name].cast(pa.int64()).to_pylist()[:2] == [-TIMESTAMP_INFINITY, TIMESTAMP_INFINITY]
 
 
-def test_a_timestamp_beyond_arrow_is_refused_and_never_wrapped(
+def test_a_timestamp_beyond_arrow_is_invalid_and_never_wrapped(
     db: psycopg.Connection, adapter: PostgresAdapter
 ) -> None:
     db.execute("CREATE TABLE t (id int PRIMARY KEY, moment timestamp)")
-    db.execute("INSERT INTO t VALUES (1, '294276-12-31 23:59:59.999999')")
-    with pytest.raises(DataError, match=r"Reading t, column 'moment'.*Fix:"):
-        read(adapter, "t")
+    db.execute("INSERT INTO t VALUES (1, '294276-12-31 23:59:59.999999'), (2, 'infinity'), (3, NULL)")
+    with adapter.snapshot() as snapshot:
+        (batch,) = snapshot.scan(Relation(TableName("t")), ["id", "moment"], key=("id",))
+        assert snapshot.split(Relation(TableName("t")), ("moment",), 1) == []
+    assert batch["moment"].view(pa.int64()).to_pylist() == [None, TIMESTAMP_INFINITY, None]
+    told = batch[INVALID].to_pylist()
+    assert told[0].startswith("column moment: the timestamp is beyond 294247-01-10")
+    assert told[1:] == [None, None]
 
 
 def test_shapes_tell_how_columns_travel(adapter: PostgresAdapter, everything: None) -> None:
@@ -257,7 +263,8 @@ def test_shapes_tell_how_columns_travel(adapter: PostgresAdapter, everything: No
     assert (columns["holed"].type, columns["holed"].meaning) == (pa.string(), "decimal")
     assert columns["tag"].meaning == "uuid"
     assert columns["doc"].meaning == columns["docb"].meaning == "json"
-    assert columns["list"].meaning == columns["span"].meaning == columns["cash"].meaning == "opaque"
+    assert columns["list"].meaning == columns["cash"].meaning == "opaque"
+    assert columns["span"].meaning == "interval"
     assert (columns["mood"].meaning, columns["mood"].labels) == ("plain", ("sad", "ok", "so so"))
     assert (columns["fixed"].padded, columns["fixed"].length, columns["short"].length) == (True, 6, 5)
     assert columns["positive"].type == pa.int32()

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.keys import Mask, as_mask, contiguous
+from transforms.refusal import apart
 from transforms.texts import as_text, decimal_text, durations
-from transforms.vocabulary import ColumnShape, Meaning
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning
 
 BOOLEAN_LIKE = ("tinyint(1)", "bit(1)")
 """What stands for a boolean where an engine (MySQL) has none: true and false go in as 1 and 0."""
@@ -40,11 +41,12 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The values, null where `bad` is true, and the reason that all bad rows share."""
+    """The values, null where `bad` is true, and the reason that all bad rows share; `apart` where they have several."""
 
     values: pa.Array
     bad: Mask
     reason: str = ""
+    apart: tuple[tuple[Mask, str], ...] = ()
 
 
 def implicit(source: pa.DataType, source_meaning: Meaning, target: ColumnShape) -> bool:
@@ -111,6 +113,8 @@ def cast(values: pa.Array, wanted: Cast) -> Result:
         return _to_boolean(values)
     if pa.types.is_timestamp(target) or pa.types.is_date(target):
         return _to_time(values, wanted)
+    if pa.types.is_time(target) and (_is_text(source) or pa.types.is_timestamp(source)):
+        return _to_clock(values, wanted)
     if pa.types.is_duration(target) or pa.types.is_duration(source):
         return _to_duration(values, target) if pa.types.is_duration(target) else _from_duration(values, target)
     if pa.types.is_string(target) and not _is_bytes(source):
@@ -149,22 +153,9 @@ def name_of(kind: pa.DataType) -> str:
 
 
 def _by_halving(values: pa.Array, target: pa.DataType, strict: Callable[[pa.Array], pa.Array]) -> Result:
-    """Apply a cast that refuses a whole array for one bad value, and find the bad values by halving."""
-    reason = f"{name_of(values.type)} that is no {name_of(target)} without loss"
-
-    def attempt(part: pa.Array) -> tuple[list[pa.Array], list[Mask]]:
-        try:
-            return [strict(part)], [np.zeros(len(part), dtype=bool)]
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            if len(part) <= 1:
-                return [pa.nulls(len(part), target)], [np.ones(len(part), dtype=bool)]
-            middle = len(part) // 2
-            left, right = attempt(part.slice(0, middle)), attempt(part.slice(middle))
-            return left[0] + right[0], left[1] + right[1]
-
-    pieces, masks = attempt(values)
-    whole = pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)
-    return Result(whole, np.concatenate(masks), reason)
+    """Apply a cast that refuses a whole array for one bad value, and find the bad values."""
+    whole, bad = apart(values, target, strict)
+    return Result(whole, bad, f"{name_of(values.type)} that is no {name_of(target)} without loss")
 
 
 def _to_number(values: pa.Array, target: pa.DataType) -> Result:
@@ -221,22 +212,81 @@ def _to_time(values: pa.Array, wanted: Cast) -> Result:
         read = pc.strptime(values, format=wanted.format, unit="us", error_is_null=True)
         bad = as_mask(pc.and_(pc.is_valid(values), pc.is_null(read)))
         after = _to_time(read, Cast(target, "plain", wanted.time_zone, wanted.ambiguous, wanted.nonexistent))
-        return Result(
-            after.values, bad | after.bad, f"does not look like {wanted.format}" if bad.any() else after.reason
-        )
+        return _either(bad, f"does not look like {wanted.format}", after)
     if _is_text(values.type) and pa.types.is_timestamp(target) and wanted.time_zone:
         naive = _by_halving(values, pa.timestamp("us"), lambda part: part.cast(pa.timestamp("us")))
-        after = _to_time(naive.values, wanted)
-        return Result(after.values, naive.bad | after.bad, naive.reason if naive.bad.any() else after.reason)
-    if pa.types.is_date(values.type) and pa.types.is_timestamp(target):
-        values = values.cast(pa.timestamp("us"))
-    if pa.types.is_timestamp(values.type) and pa.types.is_timestamp(target):
-        if values.type.tz is None and target.tz is not None:
-            return _localize(values, wanted)
-        if values.type.tz is not None and target.tz is None:
-            local = pc.local_timestamp(values.cast(pa.timestamp("us", wanted.time_zone or "UTC")))
-            return _good(local.cast(target))
+        return _either(naive.bad, naive.reason, _to_time(naive.values, wanted))
+    if pa.types.is_date32(values.type) or pa.types.is_timestamp(values.type):
+        return _between_times(values, wanted)
     return _by_halving(values, target, lambda part: part.cast(target))
+
+
+def _between_times(values: pa.Array, wanted: Cast) -> Result:
+    """Dates and timestamps as each other; what is infinite stays so."""
+    numbers, limit = _as_numbers(values)
+    ends = {sign: as_mask(pc.equal(numbers, sign * limit)) for sign in (1, -1)}
+    endless = ends[1] | ends[-1]
+    made = _finite_time(_nulled(values, endless), wanted)
+    if not endless.any():
+        return made
+    numbers, limit = _as_numbers(made.values)
+    for sign, mask in ends.items():
+        numbers = pc.if_else(pa.array(mask), pa.scalar(sign * limit, numbers.type), numbers)
+    return Result(numbers.view(wanted.type), made.bad, made.reason, made.apart)
+
+
+def _as_numbers(values: pa.Array) -> tuple[pa.Array, int]:
+    """The integers that dates or timestamps are, and the one that stands for infinity."""
+    if pa.types.is_date32(values.type):
+        return values.view(pa.int32()), DATE_INFINITY
+    return values.view(pa.int64()), TIMESTAMP_INFINITY
+
+
+def _finite_time(values: pa.Array, wanted: Cast) -> Result:
+    source, target = values.type, wanted.type
+    if pa.types.is_date(source):
+        if pa.types.is_date(target):
+            return _by_halving(values, target, lambda part: part.cast(target))
+        days = _by_halving(values, pa.timestamp("us"), lambda part: part.cast(pa.timestamp("us")))
+        return days if target.tz is None else _either(days.bad, days.reason, _localize(days.values, wanted))
+    if pa.types.is_timestamp(target) and (source.tz is None) == (target.tz is None):
+        return _by_halving(values, target, lambda part: part.cast(target))
+    if source.tz is None and pa.types.is_timestamp(target):
+        return _localize(values, wanted)
+    local = values.cast(pa.timestamp("us"))
+    if source.tz is not None:
+        local = pc.local_timestamp(values.cast(pa.timestamp("us", wanted.time_zone or "UTC")))
+    wrapped = _wrapped(values, local)
+    if pa.types.is_timestamp(target):
+        return Result(_nulled(local, wrapped).cast(target), wrapped, "is beyond the last or the first local time")
+    micros = local.view(pa.int64())
+    bad = wrapped | as_mask(pc.not_equal(pc.multiply(pc.divide(micros, DAY), DAY), micros))
+    return Result(_nulled(local.cast(target), bad), bad, f"{name_of(source)} that is no date without loss")
+
+
+def _wrapped(before: pa.Array, after: pa.Array) -> Mask:
+    """Where a change of zone went beyond the last timestamp, or before the first."""
+    left, right = before.view(pa.int64()), after.view(pa.int64())
+    up = pc.and_(pc.greater(left, 2**62), pc.less(right, 0))
+    return as_mask(pc.or_(up, pc.and_(pc.less(left, -(2**62)), pc.greater(right, 0))))
+
+
+def _to_clock(values: pa.Array, wanted: Cast) -> Result:
+    """Texts as times of the day: Arrow reads them only behind a date. A timestamp is none, but for the first day's."""
+    if pa.types.is_timestamp(values.type):
+        micros = values.cast(pa.timestamp("us")).view(pa.int64())
+        dated = as_mask(pc.or_(pc.less(micros, 0), pc.greater_equal(micros, DAY)))
+        clock = _nulled(values, dated).cast(wanted.type)
+        return Result(clock, dated, f"{name_of(values.type)} that is no time: it has a date")
+    if wanted.format:
+        moments = _to_time(values, Cast(pa.timestamp("us"), format=wanted.format))
+        return Result(moments.values.cast(wanted.type), moments.bad, moments.reason)
+    first = "1970-01-01"
+    return _by_halving(
+        values,
+        wanted.type,
+        lambda part: pc.binary_join_element_wise(first, part, " ").cast(pa.timestamp("us")).cast(wanted.type),
+    )
 
 
 def _to_duration(values: pa.Array, target: pa.DataType) -> Result:
@@ -273,7 +323,7 @@ def _localize(values: pa.Array, wanted: Cast) -> Result:
 
     early, late = resolve("earliest", "earliest"), resolve("latest", "latest")
     unsure = as_mask(pc.not_equal(early, late))
-    if not unsure.any():
+    if not unsure.any() and not _wrapped(micros, early).any():
         return _good(early)
     # a skipped time has no two readings of its own: choosing the later offset moves it across the gap
     repeated = unsure & as_mask(pc.equal(pc.local_timestamp(early.cast(pa.timestamp("us", zone))), micros))
@@ -282,12 +332,19 @@ def _localize(values: pa.Array, wanted: Cast) -> Result:
     for mask, choice in ((repeated, wanted.ambiguous), (skipped, wanted.nonexistent)):
         if choice == "latest":
             chosen = pc.if_else(pa.array(mask), late, chosen)
-    bad = (repeated & (wanted.ambiguous == "fault")) | (skipped & (wanted.nonexistent == "fault"))
-    reasons = [
-        f"local time occurs twice in {zone}" if bool((bad & repeated).any()) else "",
-        f"local time does not exist in {zone}" if bool((bad & skipped).any()) else "",
-    ]
-    return Result(_nulled(chosen, bad), bad, " or ".join(reason for reason in reasons if reason))
+    twice = repeated & (wanted.ambiguous == "fault")
+    never = (skipped & (wanted.nonexistent == "fault")) | _wrapped(micros, chosen)
+    bad = twice | never
+    after = Result(_nulled(chosen, bad), never, f"local time does not exist in {zone}")
+    return _either(twice, f"local time occurs twice in {zone}", after)
+
+
+def _either(bad: Mask, reason: str, after: Result) -> Result:
+    """What a second step made of the values, where the first one refused some already."""
+    if not bad.any() or not after.bad.any():
+        return Result(after.values, bad | after.bad, reason if bad.any() else after.reason, after.apart)
+    apart = after.apart or ((after.bad, after.reason),)
+    return Result(after.values, bad | after.bad, f"{reason} or {after.reason}", ((bad, reason), *apart))
 
 
 def _to_decimal_text(values: pa.Array) -> Result:

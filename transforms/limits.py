@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.keys import Mask, as_mask
+from transforms.texts import as_text
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
 
 LISTED = 20  # labels in a message
@@ -79,9 +80,7 @@ def _outside(values: pa.Array, shape: ColumnShape) -> pa.Array:
     numbers = _numbers(values)
 
     def end(bound: Any) -> pa.Scalar:
-        if pa.types.is_temporal(values.type) and not isinstance(bound, int):
-            bound = _numbers(pa.array([bound], values.type))[0].as_py()
-        return pa.scalar(bound, numbers.type)
+        return _numbers(_end(bound, values.type))[0]
 
     low = pc.less(numbers, end(shape.least)) if shape.least is not None else pa.scalar(False)
     high = pc.greater(numbers, end(shape.most)) if shape.most is not None else pa.scalar(False)
@@ -91,9 +90,20 @@ def _outside(values: pa.Array, shape: ColumnShape) -> pa.Array:
     return beyond
 
 
+def _end(bound: Any, kind: pa.DataType) -> pa.Array:
+    """A bound in the column's type; one that Python has no value for is given as its number."""
+    if isinstance(bound, int) and pa.types.is_temporal(kind):
+        return pa.array([bound], pa.int32() if pa.types.is_date32(kind) else pa.int64()).view(kind)
+    return pa.array([bound], kind)
+
+
 def _range(shape: ColumnShape) -> str:
-    ends = ("" if bound is None else str(bound) for bound in (shape.least, shape.most))
-    return " to ".join(ends).strip()
+    least, most = (
+        None if bound is None else as_text(_end(bound, shape.type))[0].as_py() for bound in (shape.least, shape.most)
+    )
+    if least is None or most is None:
+        return f"from {least} on" if most is None else f"up to {most}"
+    return f"{least} to {most}"
 
 
 def _too_fine(values: pa.Array, digits: int) -> pa.Array:
@@ -116,6 +126,6 @@ def _unfit_number(values: pa.Array, precision: int, scale: int, *, nan: bool) ->
         bad = pc.or_(bad, pc.invert(pc.match_substring_regex(digits, f"^$|0{{{-scale}}}$")))
     if scale > precision:  # numeric(2,4): so are the first two behind the point
         bad = pc.or_(bad, pc.invert(pc.match_substring_regex(digits, rf"^$|^\.0{{{scale - precision}}}")))
-    if nan:
-        return pc.and_(bad, pc.not_equal(values, "NaN"))
-    return bad
+    named = pc.match_substring_regex(values, "^-?[NI]")
+    allowed = pc.equal(values, "NaN") if nan else pa.scalar(False)  # a precision holds no infinity
+    return pc.if_else(named, pc.invert(allowed), bad)

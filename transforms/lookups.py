@@ -84,6 +84,8 @@ def _miss(
     reason = f"no {lookup.name} has this {', '.join(name for name, _ in lookup.match)}"
     if lookup.missing == "quarantine":
         faults.add(missed, column, reason, values)
+    elif lookup.missing == "null":
+        faults.note(missed, column, reason, values)
     elif lookup.missing == "fail" and missed.any():
         row = int(np.flatnonzero(missed)[0])
         raise DataError(

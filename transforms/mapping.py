@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,16 @@ from transforms.origins import (
 from transforms.texts import as_text
 from transforms.vocabulary import INVALID, ColumnShape, DataError, Key
 
-__all__ = ["REJECTED", "Mapped", "map_rows", "without_duplicates"]
+__all__ = ["DUPLICATE", "REJECTED", "Mapped", "Noted", "map_rows", "set_aside", "without_duplicates"]
+
+DUPLICATE = "duplicate key: several source rows map to one"
+"""How the reason of a row begins that shares its key with another one."""
+
+STRIPPED = "NUL characters are left out"
+"""What is noted of texts where the spec says `nul: strip`."""
+
+Noted = Callable[[pa.Table, Faults], None]
+"""Told what became of a batch: all its rows as mapped, in their order, and every fault of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +54,19 @@ class Mapped:
     rejected_rows: pa.Table
 
 
-def map_rows(rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, LookupRows]) -> Mapped:
+def map_rows(
+    rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, LookupRows], noted: Noted | None = None
+) -> Mapped:
     """Map a batch of source rows.
 
-    In: the source columns that the mapping reads, perhaps with INVALID beside them.
+    In: the source columns that the mapping reads, perhaps with INVALID beside them. `noted` is called once.
     Out: `mapping.schema`, in the order of the rows; every row is in `rows` or in `rejected`, never in both.
     Errors: DataError for the first bad row where the mapping says `fail`; SpecError where the mapping is wrong for
         every row, or a lookup matches twice.
     """
-    faults = Faults(rows.num_rows)
+    faults = Faults(rows.num_rows, every=noted is not None)
     if INVALID in rows.column_names:
-        reason = contiguous(rows.column(INVALID))
-        for text in pc.unique(reason.drop_null()).to_pylist():
-            faults.add(as_mask(pc.equal(reason, text)), "", text)
+        faults.unread(contiguous(rows.column(INVALID)))
         rows = rows.drop_columns([INVALID])
 
     evaluated = _expressions(rows, mapping, faults)
@@ -70,7 +79,9 @@ def map_rows(rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, Lookup
             made[column.shape.name] = _key_uuid(made, mapping.key)
     result = pa.table([made[name] for name in mapping.schema.names], schema=mapping.schema)
 
-    faults.add(keys.null_keys(result, mapping.key), ", ".join(mapping.key), "null in the key")
+    faults.add(keys.null_keys(result, mapping.key), ", ".join(mapping.key), "null in the key", of=mapping.key)
+    if noted is not None:
+        noted(result, faults)
     if not faults.reasons:
         return Mapped(result, REJECTED.empty_table(), result.slice(0, 0))
     bad = faults.which >= 0
@@ -98,30 +109,36 @@ def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table 
     whole = whole.filter(pa.array(~keys.null_keys(whole, mapping.key)))
     if whole.num_rows and rows.num_rows:
         twice = twice | keys.contained(rows, whole, mapping.key)
-    if not twice.any():
+    return set_aside(mapped, twice, f"{DUPLICATE} {mapping.table}", mapping)
+
+
+def set_aside(
+    mapped: Mapped, bad: keys.Mask, reason: str, mapping: TableMapping, values: pa.ChunkedArray | None = None
+) -> Mapped:
+    """Reject mapped rows for a reason that lies in their keys, with a value of each. DataError where the mapping says `fail`."""
+    if not bad.any():
         return mapped
-    bad = rows.filter(pa.array(twice))
-    reason = f"duplicate key: several source rows map to one {mapping.table}"
+    rows = mapped.rows.filter(pa.array(bad))
     if mapping.on_invalid == "fail":
         raise DataError(
-            f"{mapping.table} key {expressions.as_json_keys(bad.slice(0, 1), mapping.key)[0].as_py()}: {reason}. "
+            f"{mapping.table} key {expressions.as_json_keys(rows.slice(0, 1), mapping.key)[0].as_py()}: {reason}. "
             f"Fix: mend the source rows, choose a longer key, or set `on_invalid: quarantine`."
         )
-    count = bad.num_rows
+    count = rows.num_rows
     info = pa.table(
         [
             pa.array([reason] * count, pa.string()),
             pa.array([", ".join(mapping.key)] * count, pa.string()),
-            expressions.as_json_keys(bad, mapping.key).cast(pa.string()),
-            pa.nulls(count, pa.string()),
-            expressions.as_json(bad).cast(pa.string()),
+            expressions.as_json_keys(rows, mapping.key).cast(pa.string()),
+            pa.nulls(count, pa.string()) if values is None else values.cast(pa.string()),
+            expressions.as_json(rows).cast(pa.string()),
         ],
         schema=REJECTED,
     )
     return Mapped(
-        rows.filter(pa.array(~twice)),
+        mapped.rows.filter(pa.array(~bad)),
         pa.concat_tables([mapped.rejected, info]),
-        pa.concat_tables([mapped.rejected_rows, bad]),
+        pa.concat_tables([mapped.rejected_rows, rows]),
     )
 
 
@@ -173,15 +190,26 @@ def _column(
         case KeyUuid():
             raise AssertionError("UUIDs are made from the finished key")
     if column.strip_nul and pa.types.is_string(values.type):
+        if faults.every:
+            faults.note(as_mask(pc.match_substring(values, "\x00")), name, STRIPPED, values)
         values = pc.replace_substring(values, "\x00", "")
     if column.values is not None:
         values = _replace(values, column.values, shape, faults)
     if column.cast is not None:
         values = faults.checked(values, column.cast, name)
     values = faults.checked(values, Cast(shape.type, shape.meaning), name)
+    if shape.padded and pa.types.is_string(values.type):
+        values = pc.utf8_rtrim(values, " ")  # blanks at the end are padding there, and would be gone when read back
+    unfit = np.zeros(len(values), dtype=bool)
     for bad, reason in misfits(values, shape, written=column.written):
         faults.add(bad, name, reason, values)
-    return values
+        unfit |= bad
+    if column.kept is None:
+        return values
+    kept = column.kept(values)
+    lost = as_mask(pc.and_(pc.is_valid(values), pc.is_null(kept))) & ~unfit
+    faults.add(lost, name, f"is no value that {name} ({shape.native}) keeps as it is", values)
+    return kept
 
 
 def _constant(value: Any, size: int, shape: ColumnShape) -> pa.Array:
@@ -282,14 +310,14 @@ _UUID_SQL = (
 
 
 def _rejected(source: pa.Table, mapped: pa.Table, faults: Faults, mapping: TableMapping) -> pa.Table:
-    which = faults.which[faults.which >= 0]
     rows = np.flatnonzero(faults.which >= 0)
-    values: list[str | None] = []
-    for row, number in zip(rows, which, strict=True):  # only the rejected rows
+    which = faults.which[rows]
+    values = np.full(len(rows), None, dtype=object)
+    for number in np.unique(which):
         given = faults.reasons[number][2]
-        values.append(
-            None if given is None or not given[int(row)].is_valid else as_text(given.slice(int(row), 1))[0].as_py()
-        )
+        if given is not None:
+            at = which == number
+            values[at] = as_text(given.take(pa.array(rows[at]))).to_numpy(zero_copy_only=False)
     reasons = pa.array([reason for _, reason, _ in faults.reasons], pa.string())
     columns = pa.array([column for column, _, _ in faults.reasons], pa.string())
     at = pa.array(which)

@@ -70,7 +70,8 @@ class Values:
 class ColumnMapping:
     """How one target column is made. `written` is false for columns that the target computes itself.
 
-    `strip_nul` takes NUL characters out of texts, which PostgreSQL cannot store.
+    `strip_nul` takes NUL characters out of texts, which PostgreSQL cannot store. `kept` answers with what the column
+    gives back for values, null for those that it cannot store as they are.
     """
 
     shape: ColumnShape
@@ -79,6 +80,7 @@ class ColumnMapping:
     values: Values | None = None
     written: bool = True
     strip_nul: bool = False
+    kept: Callable[[pa.Array], pa.Array] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
@@ -26,16 +27,18 @@ def as_text(values: pa.Array) -> pa.Array:
             if kind.tz is None
             else values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         )
-        text = _without_zeros(plain.cast(pa.string()))
+        text = _without_zeros(_with_far(plain.cast(pa.string()), plain, _far_timestamp))
         text = text if kind.tz is None else pc.binary_join_element_wise(text, pa.scalar("+00"), "")
         return _infinity_text(values, text, TIMESTAMP_INFINITY, pa.int64())
     if pa.types.is_date(kind):
-        finite = pc.if_else(pc.less(pc.abs(values.cast(pa.int32())), DATE_INFINITY), values, pa.scalar(None, kind))
-        return _infinity_text(values, finite.cast(pa.string()), DATE_INFINITY, pa.int32())
+        days = values.cast(pa.date32())
+        finite = pc.if_else(pc.less(pc.abs(days.view(pa.int32())), DATE_INFINITY), days, pa.scalar(None, days.type))
+        return _infinity_text(days, _with_far(finite.cast(pa.string()), finite, _far_date), DATE_INFINITY, pa.int32())
     if pa.types.is_duration(kind):
         return duration_text(values)
     if pa.types.is_time(kind):
-        return _without_zeros(values.cast(pa.string()))
+        clock = values.cast(pa.time64("us"))
+        return _without_zeros(_with_far(clock.cast(pa.string()), clock, _far_time))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return array_text(values)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
@@ -138,6 +141,34 @@ def _json_value(text: str) -> object:
 def _without_zeros(text: pa.Array) -> pa.Array:
     """Times without zeros at the end of the fraction of a second."""
     return pc.replace_substring_regex(pc.replace_substring_regex(text, r"(\.\d*[1-9])0+$", r"\1"), r"\.0+$", "")
+
+
+def _with_far(text: pa.Array, values: pa.Array, spell: Callable[[int], str]) -> pa.Array:
+    """Texts of Arrow with those put in for which it has none: years beyond 32767, and 24:00."""
+    far = pc.fill_null(pc.starts_with(text, "<"), False)
+    if not pc.any(far).as_py():
+        return text
+    numbers = values.filter(far).view(pa.int32() if pa.types.is_date32(values.type) else pa.int64())
+    return pc.replace_with_mask(text, far, pa.array([spell(number) for number in numbers.to_pylist()], pa.string()))
+
+
+def _far_date(days: int) -> str:
+    """Days since 1970 in the Gregorian calendar, whose years are counted from March within 400 of them."""
+    cycle, day = divmod(days + 719_468, 146_097)
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    return f"{400 * cycle + year + (month > 9):04}-{(month + 2) % 12 + 1:02}-{day - (153 * month + 2) // 5 + 1:02}"
+
+
+def _far_timestamp(micros: int) -> str:
+    days, clock = divmod(micros, 86_400_000_000)
+    return f"{_far_date(days)} {_far_time(clock)}"
+
+
+def _far_time(micros: int) -> str:
+    seconds, fraction = divmod(micros, 1_000_000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:06}"
 
 
 def _divided(numbers: pa.Array, by: int) -> tuple[pa.Array, pa.Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -126,11 +126,15 @@ class ColumnShape:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """`columns` here refer to `refers_columns` in `refers`, pairwise."""
+    """`columns` here refer to `refers_columns` in `refers`, pairwise.
+
+    `deferred`: in a table that is yet to be made it holds at the end of a transaction, because keys go in a circle.
+    """
 
     columns: Key
     refers: TableName
     refers_columns: Key
+    deferred: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,96 @@
+# ruff: noqa: S608 - SQL is made of quoted identifiers and quoted literals
+"""What a DuckDB table has beyond columns and keys, statements tried out in memory, and sequences moved on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from adapters.duckdb_shapes import HERE, Asking, indexed, name_parts, sequence_of
+from transforms.vocabulary import Design, Key, TableName
+
+NUMBERS_AT_ONCE = 10_000_000  # taken from a sequence in a third of a second
+
+
+def design(session: Asking, name: TableName) -> Design:
+    """Out of the catalog."""
+    here = [name.name, name.schema]
+    columns = session.rows(
+        "SELECT column_name AS n, column_default AS d, is_generated AS g FROM duckdb_columns() "
+        f"WHERE {HERE} AND column_default IS NOT NULL ORDER BY column_index",
+        here,
+    )
+    checks = session.rows(
+        f"SELECT expression AS e FROM duckdb_constraints() WHERE {HERE} AND constraint_type = 'CHECK' ORDER BY constraint_index",
+        here,
+    )
+    keys = session.rows(
+        f"SELECT constraint_column_names AS c FROM duckdb_constraints() WHERE {HERE} AND constraint_type = 'PRIMARY KEY'",
+        here,
+    )
+    own = [row["n"] for row in columns if not row["g"] and sequence_of(row["d"]) is not None]
+    plain: list[Key] = []
+    untold = [f"default nextval of {name}" for name in own if [name] not in [row["c"] for row in keys]]
+    indexes = f"SELECT index_name AS n, sql, is_unique AS u FROM duckdb_indexes() WHERE {HERE} ORDER BY index_oid"
+    known = {row["n"] for row in session.rows(f"SELECT column_name AS n FROM duckdb_columns() WHERE {HERE}", here)}
+    for row in session.rows(indexes, here):
+        listed = indexed(row["sql"])
+        if not all(each in known for each in listed):
+            untold.append(f"index {row['n']}: {row['sql'].rstrip(';')}")
+        elif not row["u"]:
+            plain.append(listed)
+    return Design(
+        defaults=tuple((row["n"], row["d"]) for row in columns if not row["g"] and sequence_of(row["d"]) is None),
+        generated=tuple((row["n"], row["d"]) for row in columns if row["g"]),
+        checks=tuple(row["e"] for row in checks),
+        indexes=tuple(dict.fromkeys(plain)),
+        untold=tuple(untold),
+    )
+
+
+def tried(statements: Sequence[str], schemas: Sequence[str]) -> str | None:
+    """Why DuckDB refuses the statements, None where it does not."""
+    connection = duckdb.connect()
+    try:
+        for schema in schemas:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        for statement in statements:
+            connection.execute(statement)
+    except duckdb.Error as error:
+        return " ".join(str(error).split())
+    finally:
+        connection.close()
+    return None
+
+
+def numbers_missing(session: Asking, table: TableName, column: str) -> tuple[str, int, int] | None:
+    """The column's sequence, how far it is, and its largest value, where the sequence has to be moved on."""
+    rows = session.rows(
+        f"SELECT column_default AS d FROM duckdb_columns() WHERE {HERE} AND column_name = $3",
+        [table.name, table.schema, column],
+    )
+    sequence = sequence_of(rows[0]["d"]) if rows and rows[0]["d"] else None
+    if sequence is None:
+        return None
+    *schema, name = name_parts(sequence)
+    state = session.rows(
+        "SELECT last_value AS last, start_value AS first FROM duckdb_sequences() WHERE database_name = "
+        "current_database() AND sequence_name = $1 AND schema_name = coalesce($2, current_schema())",
+        [name, schema[-1] if schema else None],
+    )[0]
+    highest = session.rows(f"SELECT max({quoted(column)}) AS n FROM {spelled(table)}")[0]["n"]
+    last = state["last"] if state["last"] is not None else state["first"] - 1
+    return (sequence, last, int(highest)) if highest is not None and highest > last else None
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def spelled(table: TableName) -> str:
+    return ".".join(quoted(part) for part in (table.schema, table.name) if part)

@@ -1,0 +1,116 @@
+"""What a PostgreSQL table has beyond columns and keys, statements tried out, and sequences moved on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+
+from adapters.postgres_write import spelled_name
+from transforms.vocabulary import Design, TableName
+
+EXPRESSIONS: Final = """
+SELECT a.attname::text, a.attgenerated <> '', pg_catalog.pg_get_expr(f.adbin, f.adrelid)
+FROM pg_catalog.pg_attrdef f
+JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+WHERE f.adrelid = %s AND a.attidentity = '' AND pg_catalog.pg_get_expr(f.adbin, f.adrelid) NOT LIKE 'nextval(%%'
+ORDER BY a.attnum"""
+
+CHECKS: Final = """
+SELECT pg_catalog.pg_get_expr(conbin, conrelid) FROM pg_catalog.pg_constraint
+WHERE conrelid = %s AND contype = 'c' ORDER BY conname"""
+
+INDEXES: Final = """
+SELECT c.relname::text, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique,
+       m.amname = 'btree' AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indnatts = i.indnkeyatts
+           AND pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct' IS DISTINCT FROM 'true'
+           AND NOT EXISTS (SELECT FROM unnest(i.indoption::int[]) o (flags) WHERE flags <> 0),
+       (SELECT array_agg(a.attname::text ORDER BY k.place)
+        FROM unnest(i.indkey::int[]) WITH ORDINALITY k (attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am m ON m.oid = c.relam
+WHERE i.indrelid = %s AND NOT i.indisprimary AND NOT i.indisexclusion
+ORDER BY c.relname"""
+
+UNTOLD: Final = """
+SELECT 'exclusion ' || conname || ': ' || pg_catalog.pg_get_constraintdef(oid)
+FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'x'
+UNION ALL
+SELECT 'foreign key ' || conname || ': ' || pg_catalog.pg_get_constraintdef(oid)
+FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'f'
+    AND (confupdtype <> 'a' OR confdeltype <> 'a' OR confmatchtype <> 's' OR condeferrable OR NOT convalidated)
+UNION ALL
+SELECT 'column ' || a.attname || ' is of the domain ' || pg_catalog.format_type(t.oid, NULL) || ': '
+    || string_agg(pg_catalog.pg_get_constraintdef(d.oid), ' ')
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND t.typtype = 'd'
+JOIN pg_catalog.pg_constraint d ON d.contypid = t.oid
+WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped
+GROUP BY a.attname, t.oid
+UNION ALL
+SELECT 'trigger ' || tgname FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal
+UNION ALL
+SELECT 'row security policy ' || polname FROM pg_catalog.pg_policy WHERE polrelid = %(table)s
+UNION ALL
+SELECT 'rule ' || rulename FROM pg_catalog.pg_rewrite WHERE ev_class = %(table)s AND rulename <> '_RETURN'
+UNION ALL
+SELECT 'partitions: ' || pg_catalog.pg_get_partkeydef(%(table)s) FROM pg_catalog.pg_partitioned_table WHERE partrelid = %(table)s
+UNION ALL
+SELECT 'inherits from ' || inhparent::regclass FROM pg_catalog.pg_inherits WHERE inhrelid = %(table)s
+ORDER BY 1"""
+
+SEQUENCE: Final = """
+SELECT coalesce(
+    pg_catalog.pg_get_serial_sequence(%(table)s, %(column)s)::regclass,
+    (SELECT s.oid::regclass
+     FROM pg_catalog.pg_attrdef f
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+     JOIN pg_catalog.pg_class s ON d.refclassid = 'pg_class'::regclass AND s.oid = d.refobjid AND s.relkind = 'S'
+     WHERE f.adrelid = %(table)s::regclass AND a.attname = %(column)s LIMIT 1))::text"""
+
+
+def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
+    """Out of the catalogs, with every name and cast as PostgreSQL writes them."""
+    expressions = connection.execute(EXPRESSIONS, [oid]).fetchall()
+    indexes = connection.execute(INDEXES, [oid]).fetchall()
+    plain = [tuple(columns) for _, _, unique, usual, columns in indexes if usual and not unique]
+    return Design(
+        defaults=tuple((name, text) for name, computed, text in expressions if not computed),
+        generated=tuple((name, text) for name, computed, text in expressions if computed),
+        checks=tuple(text for (text,) in connection.execute(CHECKS, [oid])),
+        indexes=tuple(dict.fromkeys(plain)),
+        untold=(
+            *(f"index {name}: {made}" for name, made, _, usual, _ in indexes if not usual),
+            *(text for (text,) in connection.execute(UNTOLD, {"table": oid})),
+        ),
+    )
+
+
+def tried(connection: psycopg.Connection[Any], statements: Sequence[str]) -> str | None:
+    """Why PostgreSQL refuses the statements, None where it does not. They are rolled back in either case."""
+    try:
+        with connection.transaction(force_rollback=True):
+            for statement in statements:
+                connection.execute(statement)
+    except psycopg.Error as error:
+        if error.sqlstate is None:  # the connection itself is gone
+            raise
+        return " ".join((error.diag.message_primary or str(error)).split())
+    return None
+
+
+def advance(connection: psycopg.Connection[Any], table: TableName, column: str) -> None:
+    """Move the column's sequence past its largest value; nothing where there is no sequence, or it is past it."""
+    row = connection.execute(SEQUENCE, {"table": spelled_name(table), "column": column}).fetchone()
+    if row is None or row[0] is None:
+        return
+    connection.execute(
+        f"SELECT setval(%s::regclass, largest, true) FROM {row[0]}, "  # noqa: S608
+        f"(SELECT max({spelled_name(column)}) FROM {spelled_name(table)}) t (largest) "
+        "WHERE largest >= last_value + is_called::int",
+        [row[0]],
+    )

@@ -1,0 +1,66 @@
+"""What comes after the rows: foreign keys and indexes, as statements."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from transforms.vocabulary import ForeignKey, Key, TableName, TableShape
+
+NAME_BYTES: Final = 60  # of an index: what every engine takes
+
+
+def spelled_table(name: TableName, dialect: sa.Dialect) -> str:
+    """A table's name, every part of it quoted."""
+    quote = dialect.identifier_preparer.quote_identifier
+    return ".".join(quote(part) for part in (name.schema, name.name) if part)
+
+
+def _listed(names: Sequence[str], dialect: sa.Dialect) -> str:
+    return ", ".join(map(dialect.identifier_preparer.quote_identifier, names))
+
+
+def foreign_key_statements(shape: TableShape, dialect: sa.Dialect) -> list[str]:
+    """A statement for each foreign key; the engine names them."""
+    return [
+        f"ALTER TABLE {spelled_table(shape.name, dialect)} ADD {_clause(each, dialect)}" for each in shape.foreign_keys
+    ]
+
+
+def _clause(foreign: ForeignKey, dialect: sa.Dialect) -> str:
+    there = f"{spelled_table(foreign.refers, dialect)} ({_listed(foreign.refers_columns, dialect)})"
+    return f"FOREIGN KEY ({_listed(foreign.columns, dialect)}) REFERENCES {there}"
+
+
+def index_statements(shape: TableShape, dialect: sa.Dialect, *, named: bool = True) -> list[str]:
+    """A statement for each plain index of the shape's design. `named` false: the engine finds the name."""
+    quote = dialect.identifier_preparer.quote_identifier
+    found = []
+    for columns in shape.design.indexes if shape.design else ():
+        name = f"{quote(index_name(shape.name, columns))} " if named else ""
+        found.append(f"CREATE INDEX {name}ON {spelled_table(shape.name, dialect)} ({_listed(columns, dialect)})")
+    return found
+
+
+def index_name(table: TableName, columns: Key) -> str:
+    """The same for the same columns; a digest ends it where it would be too long."""
+    name = "_".join([table.name, *columns, "idx"])
+    if len(name.encode()) <= NAME_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return name.encode()[: NAME_BYTES - 11].decode(errors="ignore") + "_" + digest
+
+
+def orphans_query(child: TableName, foreign: ForeignKey, dialect: sa.Dialect) -> str:
+    """A query for the rows whose foreign key refers to nothing; a key with a null in it refers to nothing rightly."""
+    quote = dialect.identifier_preparer.quote_identifier
+    pairs = list(zip(foreign.columns, foreign.refers_columns, strict=True))
+    whole = " AND ".join(f"c.{quote(own)} IS NOT NULL" for own, _ in pairs)
+    same = " AND ".join(f"p.{quote(there)} = c.{quote(own)}" for own, there in pairs)
+    return (
+        f"SELECT 1 AS orphan FROM {spelled_table(child, dialect)} c WHERE {whole} AND NOT EXISTS "  # noqa: S608
+        f"(SELECT 1 FROM {spelled_table(foreign.refers, dialect)} p WHERE {same})"
+    )

@@ -1,0 +1,160 @@
+"""What a SQLite table has beyond columns and keys, and statements tried out in memory."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from adapters.sqlite_files import Connection
+from transforms.vocabulary import Design, Key, TableName
+
+_WORD: Final = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|[^\W\d]\w*|\s+|.""", re.DOTALL
+)
+
+
+def design(connection: Connection, name: TableName) -> Design:
+    """Defaults and indexes out of pragmas; generated columns and checks out of the statement that made the table."""
+    columns = connection.rows("SELECT * FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid", (name.name,))
+    made = connection.rows(
+        "SELECT sql FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1)", (name.name,)
+    )
+    generated, checks = clauses(made[0]["sql"] or "") if made else ({}, ())
+    known = {each.lower(): expression for each, expression in generated.items()}
+    indexes, untold = _indexes(connection, name.name)
+    return Design(
+        defaults=tuple(
+            (row["name"], row["dflt_value"]) for row in columns if row["dflt_value"] is not None and row["hidden"] == 0
+        ),
+        generated=tuple(
+            (row["name"], known[row["name"].lower()])
+            for row in columns
+            if row["hidden"] in (2, 3) and row["name"].lower() in known
+        ),
+        checks=checks,
+        indexes=indexes,
+        untold=(
+            *untold,
+            *_collations(connection, name.name),
+            *_actions(connection, name.name),
+            *_triggers(connection, name.name),
+        ),
+    )
+
+
+def _indexes(connection: Connection, name: str) -> tuple[tuple[Key, ...], tuple[str, ...]]:
+    """Plain indexes by their columns, and the others as they were made."""
+    plain: list[Key] = []
+    untold: list[str] = []
+    made = "SELECT l.*, s.sql FROM pragma_index_list(?1) l JOIN sqlite_schema s ON s.type = 'index' AND s.name = l.name"
+    for index in connection.rows(f"{made} WHERE l.origin = 'c' ORDER BY l.seq DESC", (name,)):
+        terms = connection.rows("SELECT * FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno", (index["name"],))
+        usual = all(term["cid"] >= 0 and term["coll"].upper() == "BINARY" and not term["desc"] for term in terms)
+        if index["partial"] or not usual:
+            untold.append(f"index {index['name']}: {' '.join(index['sql'].split())}")
+        elif not index["unique"]:
+            plain.append(tuple(term["name"] for term in terms))
+    return tuple(dict.fromkeys(plain)), tuple(untold)
+
+
+def _collations(connection: Connection, name: str) -> Iterator[str]:
+    terms = connection.rows(
+        "SELECT DISTINCT x.name, x.coll FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x "
+        "WHERE l.origin <> 'c' AND x.key = 1 AND x.cid >= 0 AND upper(x.coll) <> 'BINARY' ORDER BY x.name",
+        (name,),
+    )
+    return (f"collation {row['coll']} of column {row['name']}" for row in terms)
+
+
+def _actions(connection: Connection, name: str) -> Iterator[str]:
+    keys = connection.rows(
+        'SELECT "table" AS parent, on_update, on_delete, group_concat("from", \', \') AS columns '
+        "FROM pragma_foreign_key_list(?1) GROUP BY id ORDER BY id DESC",
+        (name,),
+    )
+    for row in keys:
+        for event in ("update", "delete"):
+            if row[f"on_{event}"] != "NO ACTION":
+                yield f"foreign key ({row['columns']}) to {row['parent']}: ON {event.upper()} {row[f'on_{event}']}"
+
+
+def _triggers(connection: Connection, name: str) -> Iterator[str]:
+    triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1) ORDER BY name"
+    return (f"trigger {row['name']}" for row in connection.rows(triggers, (name,)))
+
+
+def tried(statements: Sequence[str]) -> str | None:
+    """Why SQLite refuses the statements, None where it does not."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    except sqlite3.Error as error:
+        return str(error)
+    finally:
+        connection.close()
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# CREATE TABLE, as an engine keeps it
+
+
+Word = tuple[str, int]
+"""A word and where it begins."""
+
+
+def _definitions(create: str) -> Iterator[list[Word]]:
+    """The words of each part between the outer parentheses of CREATE TABLE, without white space and comments."""
+    depth, part = 0, list[Word]()
+    for found in _WORD.finditer(create):
+        word = found[0]
+        if word.isspace() or word.startswith(("--", "/*")):
+            continue
+        depth -= word == ")"
+        if depth == 0 and word == ")":
+            break
+        if depth == 1 and word == ",":
+            yield part
+            part = []
+        elif depth:
+            part.append((word, found.start()))
+        depth += word == "("
+    if part:
+        yield part
+
+
+def clauses(create: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The expressions of generated columns by name, and those of checks, as CREATE TABLE has them."""
+    generated: dict[str, str] = {}
+    checks: list[str] = []
+    for part in _definitions(create):
+        depth = 0
+        for at, (word, _) in enumerate(part):
+            opens = at + 1 < len(part) and part[at + 1][0] == "("
+            if depth == 0 and opens and word.upper() == "CHECK":
+                checks.append(_inside(create, part[at + 1 :]))
+            if depth == 0 and opens and word.upper() == "AS":
+                generated[unquoted(part[0][0])] = _inside(create, part[at + 1 :])
+            depth += (word == "(") - (word == ")")
+    return generated, tuple(checks)
+
+
+def _inside(create: str, words: Sequence[Word]) -> str:
+    """The text between the parenthesis that comes first and its end, without comments."""
+    depth = 0
+    for word, start in words:
+        depth += (word == "(") - (word == ")")
+        if depth == 0:
+            text = create[words[0][1] + 1 : start]
+            return "".join(" " if each.startswith(("--", "/*")) else each for each in _WORD.findall(text)).strip()
+    return create[words[0][1] + 1 :].strip()
+
+
+def unquoted(name: str) -> str:
+    """An identifier as it is, out of any of SQLite's quotes."""
+    if name[:1] in ('"', "`"):
+        return name[1:-1].replace(name[0] * 2, name[0])
+    return name[1:-1] if name[:1] == "[" else name

@@ -1,0 +1,59 @@
+# ruff: noqa: S608 - SQL is made of quoted identifiers and literals
+"""Foreign keys of SQLite while a window goes in: which of them hold already, and which row breaks one."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase, ascii_uppercase
+from typing import Final
+
+from adapters.sqlite_files import Connection
+from adapters.sqlite_types import literal, quoted
+from transforms.vocabulary import DataError, TableName, TableShape
+
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)  # what SQLite's lower() does
+
+
+def awaited_of(connection: Connection, table: TableName, shape: TableShape) -> set[str]:
+    """The tables of a circle that this one refers to and that have no rows yet: their rows come after its own."""
+    circle = _circle(connection, table.name) if shape.foreign_keys else set()
+    return {name for name in circle if not connection.rows(f"SELECT 1 AS n FROM {quoted(name)} LIMIT 1")}
+
+
+def hold_foreign_keys(connection: Connection, table: TableName, shape: TableShape, awaited: set[str]) -> None:
+    """COMMIT would only say that some foreign key fails: name the row while it can be seen."""
+    if not shape.foreign_keys:
+        return
+    later = ", ".join(map(literal, awaited))
+    row = connection.rows(
+        f"SELECT rowid AS r, parent AS p FROM pragma_foreign_key_check({literal(table.name)}) "
+        f"WHERE lower(parent) NOT IN ({later}) LIMIT 1"
+    )
+    if row:
+        raise DataError(
+            f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back. "
+            f"Fix: load {row[0]['p']} first, or quarantine such rows."
+        )
+
+
+def _circle(connection: Connection, name: str) -> set[str]:
+    """The other tables that this one refers to and that lead back to it, in lower case."""
+    rows = connection.rows(
+        'SELECT DISTINCT lower(t.name) AS child, lower(f."table") AS parent FROM sqlite_schema t, '
+        "pragma_foreign_key_list(t.name) f WHERE t.type = 'table'"
+    )
+    parents: dict[str, set[str]] = {}
+    for row in rows:
+        parents.setdefault(row["child"], set()).add(row["parent"])
+    own = name.translate(_LOWER)
+    return {parent for parent in parents.get(own, ()) if parent != own and own in _reached(parents, parent)}
+
+
+def _reached(parents: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting: list[str] = [start]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += parents.get(here, ())
+    return found

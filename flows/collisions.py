@@ -1,0 +1,74 @@
+"""Keys that the target's collation takes for one, found before anything is loaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from flows.binding import BoundTable
+from flows.session import Session
+from transforms import expressions, keys
+from transforms.mapping import Mapped, set_aside
+
+COLLIDES = "key collides with another one under the collation"
+"""How the reason of a row begins whose key differs from another one in ways that the target does not see."""
+
+
+def collation_of(bound: BoundTable, columns: tuple[str, ...]) -> str | None:
+    """What makes the target take different values of these columns for one, None where nothing does."""
+    if bound.ddl:  # what is made here compares exactly
+        return None
+    names = [column.collation for column in bound.shape.columns if column.name in columns and column.collation]
+    return ", ".join(dict.fromkeys(names)) or None
+
+
+def alike(session: Session, bound: BoundTable, rows: pa.Table, columns: tuple[str, ...]) -> pa.Table:
+    """The columns as the target's unique indexes compare them."""
+    chosen = rows.select(list(columns))
+    if not chosen.num_rows or collation_of(bound, columns) is None:
+        return chosen
+    return pa.table(session.target.alike(bound.shape.name, chosen), names=list(columns))
+
+
+def parts_of(session: Session, bound: BoundTable, rows: pa.Table, parts: int) -> keys.Indices:
+    """A part for each row: keys that could collide share one."""
+    return keys.partition(alike(session, bound, rows, bound.key), bound.key, parts)
+
+
+def without_collisions(
+    session: Session, bound: BoundTable, mapped: Mapped, found: pa.Table, also: pa.Table | None = None
+) -> Mapped:
+    """Reject every row whose key is another row's under the collation: another wanted row, one that was rejected
+    (`also` holds earlier ones), or one in the target that is not wanted and still there when this one comes. In: no
+    duplicates."""
+    collation = collation_of(bound, bound.key)
+    if collation is None or not mapped.rows.num_rows:
+        return mapped
+    key = list(bound.key)
+    others = [table.select(key) for table in (mapped.rejected_rows, also) if table is not None]
+    deleted_last = bound.name in session.bound.referred  # or not at all
+    if (bound.delete != "hard" or deleted_last) and found.num_rows:
+        others.append(found.select(key).filter(pa.array(~keys.contained(found, mapped.rows, bound.key))))
+    other = pa.concat_tables(others)
+    other = other.filter(pa.array(~keys.null_keys(other, bound.key)))
+    wanted = alike(session, bound, mapped.rows, bound.key)
+    left, right = keys.codes([wanted, alike(session, bound, other, bound.key).cast(wanted.schema)], bound.key)
+    both = np.concatenate([left, right])
+    bad = np.bincount(both)[left] > 1
+    if not bad.any():
+        return mapped
+    every = pa.concat_tables([mapped.rows.select(key), other])
+    met = expressions.as_json_keys(every.take(pa.array(_partners(both)[: len(left)][bad])), bound.key)
+    return set_aside(mapped, bad, f"{COLLIDES} {collation} of the target", bound.mapping, met)
+
+
+def _partners(numbers: keys.Indices) -> keys.Indices:
+    """For each position another one with the same number; itself where there is none."""
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    sizes = np.diff(np.append(starts, len(order)))
+    within = np.arange(len(order)) - np.repeat(starts, sizes)
+    after = np.repeat(starts, sizes) + (within + 1) % np.repeat(sizes, sizes)
+    partners = np.empty_like(order)
+    partners[order] = order[after]
+    return partners

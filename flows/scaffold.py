@@ -1,0 +1,269 @@
+"""A draft spec for a whole schema: read the source, look at its rows, choose types, and write down why.
+
+The draft is bound against both schemas before it is given out: a table that would stop `plan` is commented out, with
+the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.protocol import Adapter, Snapshot
+from adapters.registry import open_adapter
+from adapters.sql import masked
+from flows.binding import Binding, bind
+from flows.scaffold_design import in_order, orphans, unique_key
+from flows.scaffold_draft import DraftKey, DraftTable, Side, Text, written
+from flows.scaffold_profile import likely_key, profile, telling
+from flows.scaffold_tables import Read, drafted, target_names
+from flows.session import Meter
+from flows.spec import Url, load_spec, resolve_url
+from flows.spec_errors import meant
+from transforms.vocabulary import Relation, SpecError, TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a draft is asked for. `folder` is where the draft will lie: relative files are written as seen from there."""
+
+    source: str
+    target: str
+    folder: Path
+    name: str = ""
+    schema: str | None = None
+    target_schema: str | None = None
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The text, its tables in their order, and the variables that hold URLs with passwords."""
+
+    text: str
+    tables: tuple[DraftTable, ...]
+    variables: tuple[str, ...] = ()
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """Every choice that is not obvious, with its reason."""
+        found: list[dict[str, Any]] = []
+        for table in self.tables:
+            found += [{"table": table.name, "column": None, "type": None, "why": note} for note in table.notes]
+            for column in table.columns:
+                about = {"table": table.name, "column": column.name, "type": column.type}
+                found += [{**about, "why": note} for note in column.notes]
+            found += [{"table": table.name, "column": name, "type": None, "why": why} for name, why in table.left_out]
+        return found
+
+    @property
+    def untranslated(self) -> list[dict[str, str]]:
+        """What the source has and the draft does not say."""
+        return [{"table": table.name, "what": what} for table in self.tables for what in table.untold]
+
+    def as_dict(self, file: Path | None) -> dict[str, Any]:
+        """What `--json` prints; the text itself where it has no file."""
+        return {
+            "file": str(file) if file else None,
+            **({} if file else {"text": self.text}),
+            "tables": [
+                {"name": table.name, "from": str(table.source), "rows": table.rows, "created": not table.existing}
+                | ({"left_out": table.blocked} if table.blocked else {})
+                for table in self.tables
+            ],
+            "decisions": self.decisions,
+            "untranslated": self.untranslated,
+        }
+
+    def write(self, file: Path) -> None:
+        """Put the whole text in place, or leave what was there."""
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            temporary.write_text(self.text, encoding="utf-8")
+            temporary.replace(file)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise SpecError(f"{file} cannot be written: {error.strerror}. Fix: name another file with -o.") from error
+
+
+def free_file(file: Path) -> None:
+    """SpecError where the draft would write over something, or has no folder to lie in."""
+    if file.exists():
+        raise SpecError(f"{file} is there already. Fix: name another file with -o, or write over it with --force.")
+    if not file.parent.is_dir():
+        raise SpecError(f"There is no folder {file.parent}. Fix: create it, or name another file with -o.")
+
+
+def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
+    """Make a draft. The source is read, the target is asked and tried out; nothing is written to either.
+
+    Errors: SpecError for a table or schema that is not there.
+    """
+    if asked.source == asked.target and asked.schema == asked.target_schema:
+        raise SpecError(
+            f"The source and the target are the same: {masked(asked.source)}. Fix: name another database, or two schemas of one "
+            f"with --schema and --target-schema."
+        )
+    with ExitStack() as stack:
+        source = open_adapter(asked.source)
+        stack.callback(source.close)
+        target = open_adapter(asked.target, create=True)
+        stack.callback(target.close)
+        names = _chosen(asked, source)
+        with source.snapshot() as snapshot:
+            read = [_looked_at(snapshot, source, name, meter or Meter()) for name in names]
+            targets = target_names([each.name.name for each in read], target.engine)
+            for each in read:
+                each.found = target.describe(TableName(targets[each.name.name], asked.target_schema))
+            tables = drafted(asked.target_schema, read, targets, snapshot, source, target)
+        return _proved(asked, in_order(tables, _cut), source, target)
+
+
+def _chosen(asked: Asked, source: Adapter) -> list[TableName]:
+    there = source.tables(asked.schema)
+    where = f"the schema {asked.schema} of {source.url}" if asked.schema else source.url
+    if not there:
+        raise SpecError(f"There are no tables in {where}. Fix: correct the URL, or name a schema with --schema.")
+    known = {each.name: each for each in there}
+    for name in asked.tables:
+        if name not in known:
+            raise SpecError(f"There is no table {name} in {where}. {meant(name, known)}")
+    return [each for each in there if not asked.tables or each.name in asked.tables]
+
+
+def _looked_at(snapshot: Snapshot, source: Adapter, name: TableName, meter: Meter) -> Read:
+    shape = source.describe(name)
+    if shape is None:
+        raise SpecError(f"{name} was dropped from {source.url} just now. Fix: run it again.")
+    facts = profile(snapshot, name, shape, telling(shape, source.engine), source.engine, meter)
+    rows = max((each.rows for each in facts.values()), default=0) or snapshot.estimate(Relation(name))
+    keyed = shape.primary_key or unique_key(shape)
+    likely = () if keyed else likely_key(snapshot, name, shape)
+    lost = {key: orphans(snapshot, source, name, key) for key in shape.foreign_keys}
+    return Read(name, shape, source.design(name), rows, facts, likely, orphans=lost)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Foreign keys, order and proof
+
+
+def _cut(child: DraftTable, parent: DraftTable) -> None:
+    child.notes.append(
+        f"{child.name} and {parent.name} refer to each other: their foreign keys hold once the rows of both are in."
+    )
+
+
+def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Adapter) -> Draft:
+    """The draft that binds: tables that do not are commented out, foreign keys that the target refuses are listed."""
+    while True:
+        live = [table for table in tables if not table.blocked]
+        if not live:
+            break
+        with tempfile.TemporaryDirectory(prefix="syncline-scaffold-") as folder:
+            sides = (Side(_absolute(asked.source), asked.schema), Side(_absolute(asked.target), asked.target_schema))
+            text = written(_name(asked), *sides, tables, ())
+            path = Path(folder) / "spec.yaml"
+            path.write_text(text.text, encoding="utf-8")
+            try:
+                binding = bind(load_spec(path, {}), source, target)
+            except SpecError as error:
+                _block(tables, text, str(error), path)
+                continue
+        if not _refused(binding, live, target):
+            break
+    return Draft(_final(asked, tables).text, tuple(tables), tuple(_variables(asked)))
+
+
+def _absolute(url: str) -> str:
+    return resolve_url(Url(url, Path.cwd()))
+
+
+def _block(tables: Sequence[DraftTable], text: Text, problems: str, path: Path) -> None:
+    """Comment out the tables that the problems lie in, and let go of the foreign keys that lead there."""
+    by_name = {table.name: table for table in tables}
+    blocked = False
+    for line in problems.splitlines():
+        found = re.match(re.escape(str(path)) + r":(\d+): (.*)", line)
+        table = by_name.get(text.table_of(int(found[1])) or "") if found else None
+        if found and table is not None and not table.blocked:
+            table.blocked, blocked = found[2], True
+    if not blocked:
+        raise SpecError(f"No draft could be made that fits both schemas: {problems}")
+    for table in tables:
+        for key in list(table.foreign_keys):
+            if by_name[key.table].blocked:
+                table.foreign_keys.remove(key)
+                table.untold.append(f"foreign key ({', '.join(key.columns)}) to {key.table}: {key.table} is left out")
+
+
+def _refused(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> bool:
+    """Take out the foreign keys and indexes that the target refuses; True where there were any."""
+    ddl = [statement for bound in binding.tables for statement in bound.ddl]
+    later = {bound.name: [each.statement for each in bound.after_load.lacking] for bound in binding.tables}
+    if target.tried([*ddl, *(statement for statements in later.values() for statement in statements)]) is None:
+        return False
+    found = False
+    for table in tables:
+        pieces: list[Any] = [*table.foreign_keys, *table.indexes]
+        if len(pieces) != len(later[table.name]):  # some come with the table, and were tried with it
+            pieces = list(table.indexes)
+        for piece, statement in zip(pieces, later[table.name][-len(pieces) :] if pieces else [], strict=True):
+            why = target.tried([*ddl, statement])
+            if why is None:
+                continue
+            found = True
+            if isinstance(piece, DraftKey):
+                table.foreign_keys.remove(piece)
+                table.untold.append(f"foreign key ({', '.join(piece.columns)}) to {piece.table}: {why}")
+            else:
+                table.indexes.remove(piece)
+                table.untold.append(f"index ({', '.join(piece)}): {why}")
+    return found
+
+
+def _name(asked: Asked) -> str:
+    """The migration's name: as asked for, or that of the source's database."""
+    raw = asked.name or Path(masked(asked.source).partition("?")[0].rstrip("/")).stem or "migration"
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", raw).lstrip(".-")[:100]
+    return plain or "migration"
+
+
+def _variables(asked: Asked) -> dict[str, str]:
+    """The URLs that carry a password, by the variables that hold them."""
+    ends = {"SOURCE_URL": asked.source, "TARGET_URL": asked.target}
+    bare = {name: re.sub(r"^([^/]*//[^/@]*):@", r"\1@", url) for name, url in ends.items()}  # an empty one is none
+    return {name: url for name, url in ends.items() if masked(bare[name]) != bare[name]}
+
+
+def _shown(asked: Asked, url: str, variable: str) -> str:
+    """A URL as the draft has it: a relative file as seen from the draft's folder, a password in the environment."""
+    if variable in _variables(asked):
+        return f"${{{variable}}}"
+    head, slashes, file = url.partition(":///")
+    if not slashes or not head.startswith(("sqlite", "duckdb")) or Path(file).is_absolute():
+        return url
+    return f"{head}:///{Path(os.path.relpath(Path.cwd() / file, asked.folder.absolute())).as_posix()}"
+
+
+def _final(asked: Asked, tables: Sequence[DraftTable]) -> Text:
+    head = [
+        f"A draft: {len(tables)} tables of {masked(asked.source)}. Comments say why something is as it is.",
+        "Next: `syncline check` on this file says what of the rows does not fit, and `syncline plan` what would be written.",
+    ]
+    for name in _variables(asked):
+        head.append(f"{name} holds the URL with its password: export it before.")
+    sides = (
+        Side(_shown(asked, asked.source, "SOURCE_URL"), asked.schema),
+        Side(_shown(asked, asked.target, "TARGET_URL"), asked.target_schema),
+    )
+    return written(_name(asked), *sides, tables, head)

@@ -1,0 +1,240 @@
+"""A draft spec as text: YAML with a comment at each decision that is not obvious."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from transforms.vocabulary import Key, TableName
+
+WIDTH: Final = 118
+_PLAIN: Final = re.compile(r"[^\W\d][\w./()-]*(?: [\w./()-]+)*")
+_WORDS: Final = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+
+
+@dataclass(slots=True)
+class DraftColumn:
+    """A column of the target. `source` is None where the target computes it; `type` is None where it is there already."""
+
+    name: str
+    source: str | None
+    type: str | None = None
+    nullable: bool | None = None
+    cast: str | None = None
+    zero_date: bool = False
+    default: str | None = None
+    identity: bool = False
+    generated: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DraftKey:
+    """A foreign key to `table`, a target table as the draft names it."""
+
+    columns: Key
+    table: str
+    refers: Key
+
+
+@dataclass(slots=True)
+class DraftTable:
+    """A table of the draft. `untold` is what it has and the draft does not say; `blocked` why it is commented out.
+
+    `left_out` are source columns that are not mapped, and why. An `existing` target table has no `create:`.
+    """
+
+    name: str
+    source: TableName
+    target: TableName
+    rows: int
+    key: Key
+    existing: bool = False
+    columns: list[DraftColumn] = field(default_factory=list)
+    primary_key: Key = ()
+    unique: list[Key] = field(default_factory=list)
+    indexes: list[Key] = field(default_factory=list)
+    foreign_keys: list[DraftKey] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    blocked: str = ""
+
+    def column(self, name: str) -> DraftColumn | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One end of the draft. `url` as it is written."""
+
+    url: str
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The draft, and the table that each of its lines belongs to, None for the lines around them."""
+
+    text: str
+    tables: tuple[str | None, ...]
+
+    def table_of(self, line: int) -> str | None:
+        """The table of a line, counted from 1."""
+        return self.tables[line - 1] if 0 < line <= len(self.tables) else None
+
+
+def written(name: str, source: Side, target: Side, tables: Sequence[DraftTable], head: Sequence[str]) -> Text:
+    """The whole draft; `head` are comments before everything else."""
+    lines: list[tuple[str, str | None]] = [(line, None) for text in head for line in _comment(text, "")]
+    lines += [("version: 1", None), (f"name: {scalar(name)}", None)]
+    lines += [(f"{end}: {_side(side)}", None) for end, side in (("source", source), ("target", target))]
+    lines.append(("tables:", None))
+    for table in tables:
+        lines.append(("", None))
+        lines += [(line, table.name) for line in _table(table)]
+    return Text("".join(f"{line}\n" for line, _ in lines), tuple(owner for _, owner in lines))
+
+
+def _side(side: Side) -> str:
+    url = f'"{side.url}"' if side.url.startswith("${") else quoted(side.url)
+    return flow({"url": Raw(url)} | ({"schema": side.schema} if side.schema else {}))
+
+
+def _table(table: DraftTable) -> Iterator[str]:
+    yield from _comment(f"{table.rows:,} row{'s' if table.rows > 1 else ''}." if table.rows else "Empty.", "  ")
+    for text in table.notes:
+        yield from _comment(text, "  ")
+    for text in table.untold:
+        yield from _comment(f"Not translated: {text}", "  ")
+    if table.blocked:
+        yield from _comment(f"Left out: {table.blocked}", "  ")
+    mark = "  # " if table.blocked else "  "
+    for line in _body(table):
+        yield f"{mark}{line}".rstrip()
+
+
+def _body(table: DraftTable) -> Iterator[str]:
+    yield f"{key(table.name)}:"
+    yield f"  from: {scalar(spelled(table.source.name))}"
+    if table.name != spelled(table.target.name):
+        yield f"  target: {scalar(spelled(table.target.name))}"
+    yield f"  key: {flow(list(table.key))}"
+    yield "  columns:"
+    for column in table.columns:
+        if table.existing:
+            yield from _notes(column, "    ")
+        if column.source is not None:
+            yield f"    {key(column.name)}: {_mapped(column)}"
+    for name, why in table.left_out:
+        yield from _comment(f"{name}: {why}", "    ")
+    if not table.existing:
+        yield "  create:"
+        yield from (f"    {line}" for line in _create(table))
+
+
+def _mapped(column: DraftColumn) -> str:
+    assert column.source is not None
+    more: dict[str, Any] = {"cast": column.cast} if column.cast else {}
+    if column.zero_date:
+        more["zero_date"] = Raw("null")
+    return flow({"from": column.source, **more}) if more else scalar(column.source)
+
+
+def _create(table: DraftTable) -> Iterator[str]:
+    yield "columns:"
+    for column in table.columns:
+        yield from _notes(column, "  ")
+        yield f"  {key(column.name)}: {_new(column)}"
+    if table.primary_key:
+        yield f"primary_key: {flow(list(table.primary_key))}"
+    for what, groups in (("unique", table.unique), ("indexes", table.indexes)):
+        if groups:
+            yield f"{what}: {flow([list(group) for group in groups])}"
+    if table.foreign_keys:
+        yield "foreign_keys:"
+    for each in table.foreign_keys:
+        yield f"  - {flow({'columns': list(each.columns), 'table': each.table, 'refers': list(each.refers)})}"
+    if table.checks:
+        yield "checks:"
+        yield from (f"  - {quoted(check)}" for check in table.checks)
+
+
+def _new(column: DraftColumn) -> str:
+    parts: dict[str, Any] = {"type": column.type}
+    if column.identity:
+        parts["identity"] = True
+    if column.nullable is not None and not column.identity:
+        parts["nullable"] = column.nullable
+    for name, sql in (("default", column.default), ("generated", column.generated)):
+        if sql is not None:
+            parts[name] = Raw(quoted(sql))
+    return flow(parts) if len(parts) > 1 else scalar(str(column.type))
+
+
+def _notes(column: DraftColumn, indent: str) -> Iterator[str]:
+    for note in column.notes:
+        yield from _comment(f"{column.name}: {note}", indent)
+
+
+def _comment(text: str, indent: str) -> Iterator[str]:
+    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    lines = textwrap.wrap(shown, WIDTH - len(indent) - 2, break_long_words=False, break_on_hyphens=False)
+    return (f"{indent}# {line}" for line in lines)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# YAML
+
+
+class Raw(str):
+    """A text that stands in the file as it is."""
+
+    __slots__ = ()
+
+
+def scalar(text: str) -> str:
+    """A text as YAML, in quotes where it would be read as something else."""
+    plain = _PLAIN.fullmatch(text) and text.isprintable() and text.lower() not in _WORDS
+    return text if plain else quoted(text)
+
+
+def key(name: str) -> str:
+    """A text as a key of a mapping, in which no variables are looked for."""
+    return scalar(name).replace("$${", "${")
+
+
+def quoted(text: str) -> str:
+    """A text in the quotes that it has fewer of; `${` becomes `$${`, because a spec would look for a variable."""
+    single = text.isprintable() and text.count('"') + text.count("\\") > text.count("'")
+    whole = "'" + text.replace("'", "''") + "'" if single else '"' + "".join(_escaped(each) for each in text) + '"'
+    return whole.replace("${", "$${")
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def flow(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, Raw):
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key(name)}: {flow(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return scalar(str(value))
+
+
+def spelled(name: str) -> str:
+    """A table's name as specs write it: in quotes where it has a dot, or would lose something."""
+    odd = "." in name or name.startswith('"') or name != name.strip()
+    return '"' + name.replace('"', '""') + '"' if odd else name

@@ -1,0 +1,145 @@
+"""Defaults, checks and generated columns, from one dialect to another: only what means the same in both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_DIALECTS: Final = {"postgresql": "postgres", "mysql": "mysql", "sqlite": "sqlite", "duckdb": "duckdb"}
+_SAME: Final = (
+    "Column", "Identifier", "Literal", "Paren", "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "In",
+    "Between", "Is", "Null", "Boolean", "Add", "Sub", "Mul", "Neg", "Mod", "Length", "Trim", "Coalesce", "Abs",
+    "Round", "Nullif", "DPipe", "Concat", "CurrentTimestamp", "CurrentDate", "Case", "If", "Cast", "DataType",
+    "DataTypeParam", "Tuple", "BitString", "HexString", "Uuid",
+)  # fmt: skip
+"""What every engine understands, and understands alike. Division, LIKE, lower() and dates are not among it."""
+_TEXTS: Final = ("TEXT", "VARCHAR", "CHAR", "NCHAR", "NVARCHAR", "BPCHAR")
+_NUMBERS: Final = ("DECIMAL", "BIGINT", "INT", "SMALLINT", "DOUBLE", "FLOAT")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An expression in the target's dialect, or why it is not in it."""
+
+    sql: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tongues:
+    """Where an expression comes from and where it goes, and the columns that it may name.
+
+    `types` are those of the target's columns, by their names in the source; `names` their names in the target.
+    """
+
+    source: str
+    target: str
+    names: Mapping[str, str]
+    types: Mapping[str, str]
+
+    def spoken(self, sql: str, *, column: str | None = None) -> Spoken:
+        """`sql` as the target says it. `column` is the one whose default or generation it is."""
+        import sqlglot
+        from sqlglot.errors import ErrorLevel, SqlglotError
+
+        try:
+            tree = sqlglot.parse_one(sql, read=_DIALECTS[self.source])
+            tree = self._adapted(tree, self.types.get(column or "", ""))
+            if odd := self._odd(tree):
+                return Spoken(None, odd)
+            said = tree.sql(dialect=_DIALECTS[self.target], identify=True, unsupported_level=ErrorLevel.RAISE)
+        except SqlglotError as error:
+            return Spoken(None, " ".join(str(error).split("\n")[0].split()) or "it cannot be read")
+        return Spoken(said)
+
+    def _adapted(self, tree: exp.Expr, type_: str) -> exp.Expr:
+        from sqlglot import exp
+
+        for step in (_without_any, self._named, self._without_casts):
+            tree = tree.transform(step)
+        bare = tree.unnest()
+        if isinstance(bare, exp.Cast) and type_:  # the column has its type
+            bare = bare.this.unnest()
+        value = _number_of(bare)
+        if type_ == "boolean" and value in (0, 1):
+            return exp.Boolean(this=bool(value))
+        if isinstance(bare, exp.BitString) and value is not None:
+            return exp.Literal.number(value)
+        return bare
+
+    def _named(self, node: exp.Expr) -> exp.Expr:
+        """A column by its name in the target, quoted; names are found whatever their case."""
+        from sqlglot import exp
+
+        if isinstance(node, exp.Column):
+            known = {name.lower(): new for name, new in self.names.items()}
+            name = self.names.get(node.name) or known.get(node.name.lower())
+            return exp.column(exp.to_identifier(name, quoted=True)) if name else node
+        return node
+
+    def _without_casts(self, node: exp.Expr) -> exp.Expr:
+        """Casts of literals, and of columns to what they are: engines write them, and nobody needs them."""
+        from sqlglot import exp
+
+        if not isinstance(node, exp.Cast) or isinstance(node, exp.TryCast):
+            return node
+        kind = str(getattr(node.to.this, "name", node.to.this))
+        inner = node.this.unnest()
+        if isinstance(inner, exp.Literal):
+            return inner
+        if isinstance(inner, exp.Column):
+            back = {new: old for old, new in self.names.items()}
+            type_ = self.types.get(back.get(inner.name, ""), "")
+            texts = type_.startswith(("text", "varchar", "char")) and (kind in _TEXTS or kind == "USERDEFINED")
+            numbers = (
+                self.target == "sqlite" and kind in _NUMBERS and type_.startswith(("numeric", "bigint", "int", "small"))
+            )
+            return inner if texts or numbers else node
+        return node
+
+    def _odd(self, tree: exp.Expr) -> str:
+        """What of the expression does not mean the same in the target; empty where all does."""
+        from sqlglot import exp
+
+        for node in tree.walk():
+            if isinstance(node, exp.Column) and node.name not in self.names.values():
+                return f"it names {node.name}, which is not among the columns"
+            if isinstance(node, exp.Block | exp.Command):
+                return "it is no expression"
+            same = type(node).__name__ in _SAME and not (isinstance(node, exp.Length) and node.args.get("binary"))
+            if self.source != self.target and not same:
+                name = node.name if isinstance(node, exp.Anonymous) else node.key
+                return f"{name.upper()} may mean another thing in {self.target}"
+        return ""
+
+
+def _without_any(node: exp.Expr) -> exp.Expr:
+    """PostgreSQL writes `a IN (1, 2)` as `a = ANY (ARRAY[1, 2])`."""
+    from sqlglot import exp
+
+    pairs: tuple[tuple[Any, Any], ...] = ((exp.EQ, exp.Any), (exp.NEQ, exp.All))
+    for compared, many in pairs:
+        if isinstance(node, compared) and isinstance(node.expression, many):
+            array = node.expression.this.unnest()
+            while isinstance(array, exp.Cast):
+                array = array.this.unnest()
+            if isinstance(array, exp.Array):
+                listed = exp.In(this=node.this, expressions=array.expressions)
+                return exp.Not(this=listed) if many is exp.All else listed
+    return node
+
+
+def _number_of(node: exp.Expr) -> int | None:
+    """The value of a whole number, of b'01' and of true."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Boolean):
+        return int(bool(node.this))
+    if isinstance(node, exp.BitString):
+        return int(node.name, 2)
+    digits = isinstance(node, exp.Literal) and node.name.isascii() and node.name.isdigit()
+    return int(node.name) if digits else None

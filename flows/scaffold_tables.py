@@ -1,0 +1,282 @@
+"""Tables of a draft: their columns, keys and references, for a target table that is there or is yet to be made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
+
+from sqlalchemy import literal
+
+from adapters.protocol import Adapter, Snapshot
+from adapters.sql import Engine, dialect_of, rendered
+from adapters.sql import column as named
+from flows import scaffold_types as types
+from flows.scaffold_design import fill_design, offenders, unique_key
+from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, spelled
+from flows.scaffold_profile import Facts
+from flows.scaffold_sql import Tongues
+from flows.scaffold_types import Chosen, Place
+from flows.typenames import new_column, suggested
+from transforms import casts
+from transforms.vocabulary import ColumnShape, Design, ForeignKey, Key, TableName, TableShape
+
+LONGEST_NAME: Final = {"postgresql": 63, "mysql": 64}
+"""Bytes of a name that PostgreSQL keeps, and characters that MySQL takes."""
+WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
+
+
+@dataclass(slots=True)
+class Read:
+    """A source table as it was found, and what its rows say."""
+
+    name: TableName
+    shape: TableShape
+    design: Design
+    rows: int
+    facts: Mapping[str, Facts]
+    likely: Key = ()
+    found: TableShape | None = None  # the target table, where there is one
+    orphans: Mapping[ForeignKey, int] = field(default_factory=dict)
+
+
+def target_names(names: Sequence[str], engine: str) -> dict[str, str]:
+    """A name in the target for each: the same, unless the target takes it for another one, or would cut it."""
+    taken: set[str] = set()
+    found = {}
+    longest = LONGEST_NAME.get(engine)
+
+    def cut(name: str, room: int) -> str:
+        return name.encode()[:room].decode(errors="ignore") if engine == "postgresql" else name[:room]
+
+    for name in names:
+        new, number = cut(name, longest) if longest else name, 1
+        while (new if engine == "postgresql" else new.lower()) in taken:
+            number += 1
+            new = f"{cut(name, longest - 1 - len(str(number))) if longest else name}_{number}"
+        taken.add(new if engine == "postgresql" else new.lower())
+        found[name] = new
+    return found
+
+
+def drafted(
+    schema: str | None,
+    read: Sequence[Read],
+    targets: Mapping[str, str],
+    snapshot: Snapshot,
+    source: Adapter,
+    target: Adapter,
+) -> list[DraftTable]:
+    """A table of the draft for each that was read; `targets` are their names in the target's `schema`."""
+    chosen = _types(read, source.engine, target.engine)
+    tables = []
+    for each in read:
+        name = TableName(targets[each.name.name], schema)
+        key = each.shape.primary_key or unique_key(each.shape) or each.likely
+        table = DraftTable(spelled(name.name), each.name, name, each.rows, key, existing=each.found is not None)
+        tables.append(table)
+        if name.name != each.name.name:
+            table.notes.append(
+                f"{each.name.name} is called {name.name} here: {target.engine} would not keep its name apart."
+            )
+        if each.found is not None:
+            _map_to_existing(table, each, target)
+        else:
+            _make_new(table, each, chosen, snapshot, source, target)
+        _key_notes(table, each)
+    by_source = {table.source.name: table for table in tables}
+    for each in read:
+        _refer(by_source[each.name.name], each, by_source, target)
+    return tables
+
+
+def _types(read: Sequence[Read], source: str, target: str) -> dict[Place, Chosen]:
+    chosen: dict[Place, Chosen] = {}
+    for each in read:
+        shape = each.shape
+        key = shape.primary_key or unique_key(shape)
+        indexed = {name for group in (*shape.uniques, *each.design.indexes) for name in group}
+        indexed.update(name for foreign in shape.foreign_keys for name in foreign.columns)
+        for column in shape.columns:
+            facts = each.facts.get(column.name, Facts())
+            what = types.choose(
+                column, facts, source, target, in_key=column.name in key, indexed=column.name in indexed | set(key)
+            )
+            chosen[each.name.name, column.name] = what
+    linked = [
+        ((each.name.name, own), (foreign.refers.name, there))
+        for each in read
+        for foreign in each.shape.foreign_keys
+        if _beside(each.name, foreign.refers)
+        for own, there in zip(foreign.columns, foreign.refers_columns, strict=True)
+    ]
+    return types.alike(chosen, linked)
+
+
+def _make_new(
+    table: DraftTable,
+    read: Read,
+    chosen: Mapping[Place, Chosen],
+    snapshot: Snapshot,
+    source: Adapter,
+    target: Adapter,
+) -> None:
+    """A table that the target does not have: its columns, types, keys and all that translates."""
+    shape, names = read.shape, target_names(read.shape.names, target.engine)
+    for column in shape.columns:
+        if column.refused:
+            table.left_out.append((column.name, f"{column.native} cannot be read exactly: {column.refused}"))
+            continue
+        table.columns.append(_new_column(column, names[column.name], chosen[read.name.name, column.name], read, target))
+    kept = {column.source: column for column in table.columns}
+    table.key = tuple(names[name] for name in table.key)
+    table.primary_key = table.key
+    for name in shape.primary_key:
+        if name in kept:
+            kept[name].nullable = False
+    whole = [tuple(name for name in shape.names if name in unique) for unique in shape.uniques]
+    ordered = sorted(whole, key=lambda unique: [shape.names.index(name) for name in unique])
+    table.unique = [
+        tuple(names[name] for name in unique)
+        for unique in ordered
+        if set(unique) <= kept.keys() and {names[name] for name in unique} != set(table.key)
+    ]
+    _number(table, shape, target)
+    labels = {name: chosen[read.name.name, name].labels for name in kept if name}
+    table.checks = [_one_of(kept[name], listed, target) for name, listed in labels.items() if listed]
+    types_ = {str(name): str(column.type) for name, column in kept.items()}
+    tongues = Tongues(source.engine, target.engine, names, types_)
+    design = read.design
+    if source.engine != target.engine:
+        for check, count in offenders(snapshot, read.name, shape, design.checks, tongues).items():
+            design = replace(design, checks=tuple(each for each in design.checks if each != check))
+            table.untold.append(f"check {check}: {count:,} rows stand against it")
+    fill_design(table, design, shape, tongues, target)
+    table.indexes = [
+        tuple(names[name] for name in index)
+        for index in read.design.indexes
+        if set(index) <= kept.keys() and tuple(names[name] for name in index) != table.key
+    ]
+
+
+def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, target: Adapter) -> DraftColumn:
+    made = target.made(new_column(name, chosen.type, nullable=chosen.nullable))
+    reached = casts.implicit(column.type, column.meaning, made)
+    how = None if reached else re.sub(r"^(var)?char\(.*", "text", chosen.type)
+    notes = list(chosen.notes)
+    if name != column.name:
+        notes.insert(0, f"{column.name} in the source, a name that {target.engine} does not keep")
+    nullable = None if chosen.nullable and column.nullable else chosen.nullable
+    return DraftColumn(name, column.name, chosen.type, nullable, how, chosen.zero_date, notes=notes)
+
+
+def _number(table: DraftTable, shape: TableShape, target: Adapter) -> None:
+    """An identity, where the target has such: one column, and in SQLite the primary key."""
+    numbered = [column.name for column in shape.columns if column.identity]
+    for place, name in enumerate(numbered):
+        column = next((each for each in table.columns if each.source == name), None)
+        if column is None:
+            continue
+        why = (
+            "a table has one" if place else "" if column.type in WHOLE_NUMBERS else f"{column.type} cannot be numbered"
+        )
+        if target.engine == "sqlite" and table.key != (column.name,):
+            why = "SQLite numbers only a column that is the primary key"
+        if why:
+            table.untold.append(f"identity of {name}: {why}")
+        else:
+            column.identity = True
+
+
+def _one_of(column: DraftColumn, labels: Sequence[str], target: Adapter) -> str:
+    """The check that stands for an enum."""
+    listed = named(column.name).in_([literal(label) for label in labels])
+    return rendered(listed, dialect_of(cast(Engine, target.engine)))
+
+
+def _map_to_existing(table: DraftTable, read: Read, target: Adapter) -> None:
+    """A table that is there: columns by their names, with the casts that they need."""
+    assert read.found is not None
+    table.notes.append(f"{read.found.name} is there already and is loaded as it is.")
+    by_name = {name: name for name in read.shape.names}
+    by_lower = {name.lower(): name for name in read.shape.names}
+    mapped: dict[str, str] = {}
+    for column in read.found.columns:
+        name = by_name.get(column.name) or by_lower.get(column.name.lower())
+        own = read.shape.column(name) if name else None
+        if own is None or name is None or column.generated:
+            continue
+        why = own.refused or column.refused
+        how = "" if casts.implicit(own.type, own.meaning, column) else suggested(column).strip('"')
+        if "…" in how:
+            why = f"{own.native} becomes {column.native} only with a time zone. Fix: add `cast: {how}`"
+        if why:
+            table.left_out.append((name, why))
+            continue
+        mapped[name] = column.name
+        drafted = DraftColumn(column.name, name, cast=how or None)
+        if how:
+            drafted.notes.append(
+                f"{own.native} here, and {column.native} there: cast, and quarantined where that loses something"
+            )
+        facts = read.facts.get(name, Facts())
+        if facts.zero_dates and column.nullable:
+            drafted.zero_date = True
+            drafted.notes.append(f"{facts.zero_dates:,} rows hold a date that is none: they become null")
+        table.columns.append(drafted)
+    gone = [name for name in read.shape.names if name not in mapped and name not in dict(table.left_out)]
+    table.left_out += [(name, "the target has no such column") for name in gone]
+    uniques = {frozenset(unique) for unique in read.found.uniques}
+    candidates = [key for key in (read.shape.primary_key, unique_key(read.shape), read.likely) if key]
+    keys = [tuple(mapped[name] for name in key) for key in candidates if set(key) <= mapped.keys()]
+    table.key = next((key for key in keys if frozenset(key) in uniques), keys[0] if keys else ())
+
+
+def _key_notes(table: DraftTable, read: Read) -> None:
+    if read.shape.primary_key and table.key:
+        return
+    listed = ", ".join(table.key)
+    if unique_key(read.shape) and table.key:
+        table.notes.append(f"No primary key: rows are matched by ({listed}), which an index keeps unique.")
+    elif table.key:
+        table.blocked = (
+            f"there is no primary key. ({listed}) is unique and never null in the rows of today. Take the table in by "
+            f"removing the # if that holds for all time."
+        )
+    else:
+        table.blocked = (
+            "there is no primary key, and no column and no pair of columns tells the rows apart. "
+            "Name columns that do under key, and remove the #."
+        )
+        table.key = tuple(column.name for column in table.columns[:1])
+
+
+def _beside(table: TableName, other: TableName) -> bool:
+    """Whether two source tables are in the schema that is drafted."""
+    return other.schema in (None, table.schema)
+
+
+def _refer(table: DraftTable, read: Read, by_source: Mapping[str, DraftTable], target: Adapter) -> None:
+    """The foreign keys whose other end is in the draft, and which the rows keep."""
+    if table.existing:
+        return
+    own = {column.source: column.name for column in table.columns}
+    for foreign in read.shape.foreign_keys:
+        parent = by_source.get(foreign.refers.name) if _beside(read.name, foreign.refers) else None
+        there = {column.source: column.name for column in parent.columns} if parent else {}
+        what = f"foreign key ({', '.join(foreign.columns)}) to {foreign.refers.name}"
+        columns = tuple(own[name] for name in foreign.columns if name in own)
+        refers = tuple(there[name] for name in foreign.refers_columns if name in there)
+        if parent is None or len(refers) < len(foreign.columns) or len(columns) < len(foreign.columns):
+            table.untold.append(f"{what}: its other end is not in this draft")
+        elif parent.blocked:
+            table.untold.append(f"{what}: {parent.name} is left out")
+        elif target.engine == "duckdb":
+            table.untold.append(f"{what}: DuckDB checks it before a statement ends, so that changes of parents fail")
+        elif count := read.orphans.get(foreign, 0):
+            table.untold.append(f"{what}: {count:,} rows refer to nothing")
+        elif not parent.existing and set(refers) not in map(set, (parent.key, *parent.unique)):
+            table.untold.append(f"{what}: ({', '.join(refers)}) is not unique there")
+        else:
+            table.foreign_keys.append(DraftKey(columns, parent.name, refers))

@@ -1,0 +1,254 @@
+"""What a table has beyond its columns: read from every engine, made again by every engine, added after the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from conftest import Database
+
+from adapters.protocol import Adapter
+from adapters.registry import open_adapter
+from transforms.vocabulary import (
+    ChangeSet,
+    ColumnShape,
+    DataError,
+    Design,
+    ForeignKey,
+    SpecError,
+    SynclineError,
+    TableName,
+    TableShape,
+)
+
+
+@pytest.fixture
+def adapter(database: Database) -> Iterator[Adapter]:
+    opened = open_adapter(database.url, create=True)
+    yield opened
+    opened.close()
+
+
+def col(name: str, travel: pa.DataType, **more: Any) -> ColumnShape:
+    return ColumnShape(name, travel, "", **more)
+
+
+ID = col("id", pa.int64(), nullable=False)
+DESIGN = Design(
+    defaults=(("Odd: \"name'", "'it''s: 100%'"), ("n", "1 + 1")),
+    generated=(("twice", "n * 2"),),
+    checks=("n >= 0 AND n < 1000", '"Odd: ""name\'" <> \'x:y\''),
+    indexes=(("n",), ("Odd: \"name'", "n")),
+)
+SHAPE = TableShape(
+    TableName("designed"),
+    (
+        ID,
+        col("Odd: \"name'", pa.string(), nullable=False, default=True),
+        col("n", pa.int64(), default=True),
+        col("twice", pa.int64(), generated=True),
+    ),
+    ("id",),
+    frozenset({frozenset({"id"}), frozenset({"n", "id"})}),
+    design=DESIGN,
+)
+
+
+def squeezed(text: str) -> str:
+    """An expression without what engines add to it: blanks, parentheses and casts."""
+    for extra in ("::text", "::bigint", "::integer", "(", ")", " "):
+        text = text.replace(extra, "")
+    return text.replace("!=", "<>")
+
+
+def test_a_design_is_made_and_read_back(adapter: Adapter, database: Database) -> None:
+    adapter.execute_ddl([*adapter.ddl(SHAPE), *adapter.constraints(SHAPE)])
+    found, shape = adapter.design(SHAPE.name), adapter.describe(SHAPE.name)
+    assert shape is not None
+    assert shape.names == SHAPE.names
+    assert [(name, squeezed(text)) for name, text in found.defaults] == [
+        ("Odd: \"name'", "'it''s:100%'"),
+        ("n", "1+1"),
+    ]
+    assert [name for name, _ in found.generated] == ["twice"]
+    assert {squeezed(each) for each in found.checks} == {squeezed(each) for each in DESIGN.checks}
+    assert set(found.indexes) == set(DESIGN.indexes)
+    assert found.untold == ()
+    assert shape.uniques >= SHAPE.uniques
+    assert [each.name for each in shape.columns if each.generated] == ["twice"]
+    assert {each.name for each in shape.columns if each.default} == {"Odd: \"name'", "n"}
+    database_rows(adapter, database, "INSERT INTO designed (id) VALUES (7)")
+    assert database.execute("SELECT * FROM designed") == [(7, "it's: 100%", 2, 4)]
+
+
+def database_rows(adapter: Adapter, database: Database, *statements: str) -> None:
+    """Statements from outside; DuckDB lets in one process only."""
+    adapter.close()
+    database.execute(*statements)
+
+
+def test_a_check_holds_rows_back(adapter: Adapter, database: Database) -> None:
+    adapter.execute_ddl(adapter.ddl(SHAPE))
+    adapter.close()
+    with pytest.raises(Exception, match=r"(?i)check"):
+        database.execute("INSERT INTO designed (id, n) VALUES (1, 1000)")
+
+
+def test_statements_are_tried_out_and_nothing_is_left(adapter: Adapter) -> None:
+    good = [*adapter.ddl(SHAPE), *adapter.constraints(SHAPE)]
+    assert adapter.tried(good) is None
+    assert adapter.tried(good) is None
+    bad = replace(SHAPE, design=replace(DESIGN, checks=("no_such_function(n) > 0",)))
+    assert "no_such_function" in str(adapter.tried(adapter.ddl(bad)))
+    assert adapter.describe(SHAPE.name) is None
+
+
+# DuckDB cannot add foreign keys, and checks them at once: it has no tables that refer to each other
+in_circles = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+
+
+@in_circles
+def test_foreign_keys_of_a_circle_hold_once_both_tables_are_loaded(adapter: Adapter, database: Database) -> None:
+    store, staff = (
+        TableShape(
+            TableName(here),
+            (ID, col(f"{there}_id", pa.int64(), nullable=False)),
+            ("id",),
+            frozenset({frozenset({"id"})}),
+            (ForeignKey((f"{there}_id",), TableName(there), ("id",), deferred=True),),
+        )
+        for here, there in (("store", "staff"), ("staff", "store"))
+    )
+    late = database.engine == "postgresql"
+    for each in (store, staff):
+        adapter.execute_ddl(adapter.ddl(replace(each, foreign_keys=()) if late else each))
+    load(adapter, store, (1, 10), (2, 20))
+    load(adapter, staff, (10, 1), (20, 2))
+    for each in (store, staff):
+        adapter.execute_ddl(adapter.constraints(each))
+    for each in (store, staff):
+        (found,) = described(adapter, each).foreign_keys
+        assert (found.columns, found.refers.name) == (each.foreign_keys[0].columns, each.foreign_keys[0].refers.name)
+    with pytest.raises(SynclineError, match="staff"):
+        load(adapter, store, (3, 30))
+
+
+@in_circles
+def test_a_circle_that_does_not_close_is_found_after_the_rows(adapter: Adapter, database: Database) -> None:
+    foreign = [ForeignKey(("other",), TableName(each), ("id",), deferred=True) for each in ("b", "a")]
+    shapes = [
+        TableShape(TableName(name), (ID, col("other", pa.int64())), ("id",), frozenset({frozenset({"id"})}), (key,))
+        for name, key in zip("ab", foreign, strict=True)
+    ]
+    for each in shapes:
+        adapter.execute_ddl(adapter.ddl(each if database.engine == "sqlite" else replace(each, foreign_keys=())))
+    load(adapter, shapes[0], (1, 10), (2, 99))
+    load(adapter, shapes[1], (10, 1))
+    with pytest.raises(DataError, match=r"[ab]"):
+        for each in shapes:
+            adapter.execute_ddl(adapter.constraints(each))
+
+
+def described(adapter: Adapter, shape: TableShape) -> TableShape:
+    found = adapter.describe(shape.name)
+    assert found is not None
+    return found
+
+
+def load(adapter: Adapter, shape: TableShape, *rows: tuple[int, int]) -> None:
+    there = described(adapter, shape)
+    names = there.names
+    whole = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=there.schema())
+    none = whole.slice(0, 0)
+    adapter.apply(ChangeSet(there.name, ("id",), names, whole, none, none, none), there, None, empty=True)
+
+
+def test_an_identity_keeps_the_primary_key_that_the_design_says(adapter: Adapter, database: Database) -> None:
+    columns = (col("id", pa.int64(), nullable=False, identity=True), col("year", pa.int64(), nullable=False))
+    shape = TableShape(TableName("numbered"), columns, ("id", "year"), design=Design())
+    if database.engine == "sqlite":
+        with pytest.raises(SpecError, match="numbers a column only where it is the primary key"):
+            adapter.ddl(shape)
+        return
+    adapter.execute_ddl(adapter.ddl(shape))
+    found = described(adapter, shape)
+    assert found.primary_key == ("id", "year")
+    adapter.close()
+    database.execute("INSERT INTO numbered (year) VALUES (2024)")
+    assert database.execute("SELECT * FROM numbered") == [(1, 2024)]
+
+
+UNTOLD = {
+    "sqlite": (
+        [
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE COLLATE NOCASE, b INT REFERENCES parent ON DELETE CASCADE)",
+            "CREATE INDEX half ON t (b) WHERE b > 0",
+            "CREATE INDEX lowered ON t (lower(a))",
+            "CREATE UNIQUE INDEX down ON t (b DESC)",
+            "CREATE TRIGGER touched AFTER INSERT ON t BEGIN SELECT 1; END",
+        ],
+        ["index half", "index lowered", "index down", "collation NOCASE", "ON DELETE CASCADE", "trigger touched"],
+    ),
+    "duckdb": (
+        [
+            "CREATE SEQUENCE s",
+            "CREATE TABLE t (id INTEGER, n INTEGER DEFAULT nextval('s'), a VARCHAR)",
+            "CREATE INDEX lowered ON t (lower(a))",
+        ],
+        ["index lowered", "default nextval of n"],
+    ),
+    "postgresql": (
+        [
+            "CREATE DOMAIN positive AS int CHECK (VALUE > 0)",
+            "CREATE TABLE parent (id int PRIMARY KEY)",
+            "CREATE TABLE above (id int)",
+            "CREATE TABLE t (id int PRIMARY KEY, a text, b int REFERENCES parent ON DELETE CASCADE, c positive, j jsonb,"
+            " EXCLUDE USING btree (a WITH =)) INHERITS (above)",
+            "CREATE INDEX half ON t (b) WHERE b > 0",
+            "CREATE INDEX lowered ON t (lower(a))",
+            "CREATE INDEX inside ON t USING gin (j)",
+            "CREATE UNIQUE INDEX nulls ON t (a) NULLS NOT DISTINCT",
+            "CREATE TRIGGER touched BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "CREATE POLICY own ON t USING (true)",
+        ],
+        ["index half", "index lowered", "index inside", "index nulls", "ON DELETE CASCADE", "domain positive", "exclusion",
+         "inherits from above", "trigger touched", "policy own"],
+    ),
+}  # fmt: skip
+
+
+def test_what_no_field_can_say_is_told_in_words(adapter: Adapter, database: Database) -> None:
+    statements, words = UNTOLD[database.engine]
+    database.execute(*statements)
+    found = adapter.design(TableName("t"))
+    for word in words:
+        assert any(word in line for line in found.untold), (word, found.untold)
+    assert len(found.untold) == len(words)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])  # it alone keeps nothing but the statement
+def test_checks_and_generated_columns_are_read_out_of_any_create_table(database: Database) -> None:
+    database.execute(
+        """CREATE TABLE "t, (x)" ( -- a comment, with ( and '
+            [a b] INTEGER /* CHECK (0) */ CHECK ([a b] > 1e3 -- why
+                OR [a b] IN (1, 2)),
+            `g``h` TEXT GENERATED ALWAYS AS ('CHECK (' || [a b] || ')') VIRTUAL,
+            "check" TEXT DEFAULT ('(') CONSTRAINT named CHECK ("check" <> ','),
+            k AS ([a b] + 1) STORED,
+            CHECK (length("check") < 10)
+        )"""
+    )
+    opened = open_adapter(database.url)
+    found = opened.design(TableName("t, (x)"))
+    opened.close()
+    assert [" ".join(each.split()) for each in found.checks] == [
+        "[a b] > 1e3 OR [a b] IN (1, 2)",
+        "\"check\" <> ','",
+        'length("check") < 10',
+    ]
+    assert found.generated == (("g`h", "'CHECK (' || [a b] || ')'"), ("k", "[a b] + 1"))
+    assert found.defaults == (("check", "'('"),)

@@ -1,0 +1,49 @@
+"""Rows that cannot be read: set aside in the source, and named where they stand in the target's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario import Engine, Scenario, counts, quarantine
+
+from transforms.vocabulary import DataError
+
+UNREADABLE: dict[Engine, tuple[str, str, str]] = {
+    "sqlite": ("integer", "'abc'", "text 'abc' is not an integer"),
+    "postgresql": ("timestamp", "'294276-12-31'", "the timestamp is beyond 294247-01-10"),
+}
+
+
+@pytest.fixture(params=UNREADABLE)
+def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    """An engine's table with a row that cannot travel, and a like one without."""
+    engine: Engine = request.param
+    made = Scenario.make(tmp_path, (engine, engine), request)
+    for side in (made.source, made.target):
+        side.execute(f"CREATE TABLE t (id integer PRIMARY KEY, v {UNREADABLE[engine][0]})")
+    made.write({"t": {"from": "t"}})
+    return made
+
+
+def put(side: Any, engine: Engine) -> None:
+    side.execute(f"INSERT INTO t VALUES (1, {UNREADABLE[engine][1]})", "INSERT INTO t VALUES (2, NULL)")
+
+
+def test_a_source_row_that_cannot_be_read_is_set_aside_with_its_reason(scenario: Scenario) -> None:
+    engine = scenario.source.engine
+    put(scenario.source, engine)
+    assert counts(scenario.run(), "t") == {"source_rows": 2, "insert": 1, "quarantined": 1}
+    ((table, key, reason),) = quarantine(scenario)
+    assert (table, key) == ("t", [1])
+    assert reason.startswith(f"column v: {UNREADABLE[engine][2]}")
+
+
+def test_a_target_row_that_cannot_be_read_stops_the_plan_and_is_named(scenario: Scenario) -> None:
+    engine = scenario.target.engine
+    put(scenario.target, engine)
+    assert scenario.target.count("t") == 2
+    with pytest.raises(DataError, match=r"t in the target key \[1\]: column v: .*Fix: correct them in the target"):
+        scenario.plan()
+    assert scenario.target.count("t") == 2

@@ -1,0 +1,94 @@
+"""Times as text, also those that Arrow and Python have no text for."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.casts import Cast, cast
+from transforms.limits import misfits
+from transforms.texts import as_text
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
+
+EPOCH = dt.date(1970, 1, 1).toordinal()
+FOUR_CENTURIES = 146_097  # days, after which the calendar repeats
+STAMP = pa.timestamp("us")
+
+
+def days(*numbers: int | None) -> pa.Array:
+    return pa.array(numbers, pa.int32()).view(pa.date32())
+
+
+def stamps(*numbers: int | None, zone: str | None = None) -> pa.Array:
+    return pa.array(numbers, pa.int64()).view(pa.timestamp("us", zone))
+
+
+@given(day=st.dates(dt.date(1600, 1, 1), dt.date(9999, 12, 31)), cycles=st.integers(100, 14_600))
+def test_dates_far_away_are_those_of_the_same_calendar(day: dt.date, cycles: int) -> None:
+    far = day.toordinal() - EPOCH + cycles * FOUR_CENTURIES
+    text = as_text(days(far))[0].as_py()
+    assert text == f"{day.year + 400 * cycles}{day.isoformat()[4:]}"
+
+
+def test_the_ends_of_the_calendars_have_texts() -> None:
+    assert as_text(days(2_145_042_905, -2_440_588, DATE_INFINITY, None)).to_pylist() == [
+        "5874897-12-31", "-4713-11-24", "infinity", None,
+    ]  # fmt: skip
+    assert as_text(stamps(TIMESTAMP_INFINITY - 1, -(2**63) + 2, -TIMESTAMP_INFINITY)).to_pylist() == [
+        "294247-01-10 04:00:54.775806", "-290308-12-21 19:59:05.224194", "-infinity",
+    ]  # fmt: skip
+    assert as_text(pa.array([86_400_000_000], pa.int64()).view(pa.time64("us"))).to_pylist() == ["24:00:00"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Vienna", "America/New_York"])
+def test_infinity_stays_infinite_whatever_it_becomes(zone: str) -> None:
+    ends, dates = (TIMESTAMP_INFINITY, -TIMESTAMP_INFINITY), days(DATE_INFINITY, -DATE_INFINITY)
+    for values in (stamps(*ends), stamps(*ends, zone="UTC"), dates):
+        for kind in (STAMP, pa.timestamp("us", "UTC"), pa.date32()):
+            made = cast(values, Cast(kind, time_zone=zone))
+            assert not made.bad.any()
+            assert as_text(made.values).to_pylist() == ["infinity", "-infinity"], (values.type, kind)
+
+
+def test_a_change_of_zone_does_not_go_round_the_end_of_time() -> None:
+    last, first = TIMESTAMP_INFINITY - 1, -TIMESTAMP_INFINITY + 1
+    local = cast(stamps(last, first, zone="UTC"), Cast(STAMP, time_zone="Europe/Vienna"))
+    assert local.bad.tolist() == [True, False]
+    instants = cast(stamps(last, first), Cast(pa.timestamp("us", "UTC"), time_zone="Europe/Vienna"))
+    assert instants.bad.tolist() == [False, True]
+
+
+def test_a_time_of_the_day_is_not_dropped_and_neither_is_a_date() -> None:
+    values = stamps(0, 1, -1, 86_400_000_000, None)
+    dates = cast(values, Cast(pa.date32()))
+    assert (dates.bad.tolist(), dates.values.to_pylist()[0]) == ([False, True, True, False, False], dt.date(1970, 1, 1))
+    clocks = cast(values, Cast(pa.time64("us")))
+    assert clocks.bad.tolist() == [False, False, True, True, False]
+    vienna = cast(stamps(-3_600_000_000, 0, zone="UTC"), Cast(pa.date32(), time_zone="Europe/Vienna"))
+    assert (vienna.bad.tolist(), vienna.values.to_pylist()[0]) == ([False, True], dt.date(1970, 1, 1))
+
+
+def test_texts_become_times_of_the_day() -> None:
+    made = cast(pa.array(["12:30", "23:59:59.999999", "24:00:00", "12:00:00Z", "noon", None]), Cast(pa.time64("us")))
+    assert made.bad.tolist() == [False, False, True, True, True, False]
+    assert made.values.to_pylist()[:2] == [dt.time(12, 30), dt.time(23, 59, 59, 999_999)]
+    assert cast(pa.array(["12.30"]), Cast(pa.time64("us"), format="%H.%M")).values.to_pylist() == [dt.time(12, 30)]
+
+
+def test_a_precision_holds_no_infinity_and_the_range_is_told_in_dates() -> None:
+    texts = pa.array(["1", "NaN", "Infinity", "-Infinity", None])
+    for nan, wanted in ((True, [False, False, True, True, False]), (False, [False, True, True, True, False])):
+        shape = ColumnShape("c", pa.string(), "numeric(50,5)", meaning="decimal", number=(50, 5), nan=nan)
+        assert [mask.tolist() for mask, _ in misfits(texts, shape)] == [wanted]
+    shape = ColumnShape("d", pa.date32(), "date", least=-719_528, most=2_145_042_905)
+    assert [why for _, why in misfits(days(-719_529), shape)] == [
+        "outside the range of d (date): 0000-01-01 to 5874897-12-31"
+    ]
+    shape = ColumnShape("d", STAMP, "timestamp", least=0)
+    assert [why for _, why in misfits(stamps(-1), shape)] == [
+        "outside the range of d (timestamp): from 1970-01-01 00:00:00 on"
+    ]
