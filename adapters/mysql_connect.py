@@ -42,7 +42,7 @@ SESSION: Final = (
     "sql_auto_is_null = 0",
     "sql_select_limit = DEFAULT",
 )
-MARIADB: Final = ("max_statement_time = 0", "join_cache_level = 4")  # 4: keys without an index are joined by hashing
+MARIADB: Final = ("max_statement_time = 0",)
 MYSQL: Final = ("max_execution_time = 0", "information_schema_stats_expiry = 0")
 
 _OPTIONS: Final = ("ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify", "unix_socket", "connect_timeout", "charset")

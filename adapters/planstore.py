@@ -192,7 +192,8 @@ class Plan:
             schema = change_schema(pq.read_schema(path))
             if not set(columns) <= set(schema.names):
                 return None
-            images = pq.read_table(path, columns=[f"after.{name}" for name in columns]).column("after")
+            with pq.ParquetFile(path) as file:  # pq.read_table takes a column's name for a path, and flattens
+                images = file.read(columns=[f"after.{name}" for name in columns]).column("after")
         except (OSError, pa.ArrowException) as error:
             raise _changed(path) from error
         wanted = pa.schema([schema.field(name) for name in columns])

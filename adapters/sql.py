@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any, Final, Literal
 from urllib.parse import quote, quote_plus
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.dialects.mysql.base import MySQLCompiler
@@ -233,55 +232,11 @@ class Named(sa.types.UserDefinedType[Any]):
         return self.name
 
 
-def column_type(column: ColumnShape, engine: Engine) -> sa.types.TypeEngine[Any]:
-    """The engine's type for a travel type and its meaning; text where the engine has no exact type for it."""
-    travel = column.type
-    whole: dict[pa.DataType, sa.types.TypeEngine[Any]] = {
-        pa.int8(): sa.SmallInteger(),
-        pa.int16(): sa.SmallInteger(),
-        pa.uint8(): sa.SmallInteger(),
-        pa.int32(): sa.Integer(),
-        pa.uint16(): sa.Integer(),
-        pa.int64(): sa.BigInteger(),
-        pa.uint32(): sa.BigInteger(),
-        pa.uint64(): sa.Numeric(20, 0),
-        pa.float32(): sa.REAL(),
-        pa.float64(): sa.Double(),
-        pa.bool_(): sa.Boolean(),
-        pa.date32(): sa.Date(),
-    }
-    if travel in whole:
-        integer = pa.types.is_integer(travel) and engine == "sqlite" and travel != pa.uint64()
-        return sa.Integer() if integer else whole[travel]
-    if pa.types.is_decimal(travel):
-        wide = engine == "duckdb" and travel.precision > 38
-        return sa.Text() if wide else sa.Numeric(travel.precision, travel.scale)
-    if pa.types.is_timestamp(travel):
-        return sa.DateTime(timezone=travel.tz is not None)
-    if pa.types.is_time(travel):
-        return sa.Time()
-    if pa.types.is_binary(travel) or pa.types.is_large_binary(travel):
-        return postgresql.BYTEA() if engine == "postgresql" else sa.BLOB()
-    return _text_type(column, engine)
-
-
-def _text_type(column: ColumnShape, engine: Engine) -> sa.types.TypeEngine[Any]:
-    if engine == "postgresql" and column.meaning == "decimal":
-        return sa.Numeric()
-    if engine != "sqlite" and column.meaning == "uuid":
-        return sa.Uuid(as_uuid=False)
-    if column.meaning == "json":
-        return postgresql.JSONB() if engine == "postgresql" else sa.JSON()
-    if column.meaning == "plain" and column.length:
-        return sa.CHAR(column.length) if column.padded else sa.String(column.length)
-    return sa.Text()
-
-
 def new_table(
     shape: TableShape,
     engine: Engine,
     *,
-    type_of: Callable[[ColumnShape, Engine], sa.types.TypeEngine[Any]] = column_type,
+    type_of: Callable[[ColumnShape, Engine], sa.types.TypeEngine[Any]],
     identity_default: str | None = None,
 ) -> sa.Table:
     """The table to create for a shape: an identity column is its primary key, and its own key is unique.

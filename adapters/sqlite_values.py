@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +13,12 @@ import pyarrow.compute as pc
 
 from adapters.embedded import as_travel
 from adapters.sqlite_files import Connection
-from adapters.sqlite_types import EXACT_DIGITS, INFINITIES, MIRROR, NOUN, Kind, Style, kind_of, text_affinity, travel_of
+from adapters.sqlite_types import EXACT_DIGITS, INFINITIES, MIRROR, NOUN, Kind, Style, kind_of, text_affinity, travel_of, value_sql
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError, Meaning
 
 Texts = Any  # an Arrow array of strings
 _MICROSECONDS: Final = pa.timestamp("us")
+SAFE_LENGTH: Final = 300  # of a number in plain digits: a longer one may be too large or too small for a float
 INTERVAL: Final = r"^((-?\d+ years?)?( ?[+-]?\d+ mons?)?( ?[+-]?\d+ days?)?( ?[+-]?\d{2,10}:[0-5]\d:[0-5]\d(\.\d{1,6})?)?|-?infinity)$"
 """A span of time as PostgreSQL writes it; the empty text, which it takes too, is none."""
 
@@ -160,7 +162,19 @@ def _uuid(texts: Texts, _: pa.DataType) -> pa.Array:
 
 def _number(texts: Texts, _: pa.DataType) -> pa.Array:
     _all_match(texts, r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|-?Infinity)$")
-    return texts
+    return canonical(texts)
+
+
+def canonical(numbers: Texts) -> Texts:
+    """One text for each number: no plus sign, no exponent, no needless zeros."""
+    powers = pc.match_substring_regex(numbers, "[eE]")
+    if pc.any(powers).as_py():  # only the tiniest and the largest floats have one
+        plain = [format(Decimal(each), "f") for each in numbers.filter(powers).to_pylist()]
+        numbers = pc.replace_with_mask(numbers, pc.fill_null(powers, False), pa.array(plain, numbers.type))
+    for pattern, by in ((r"^\+", ""), (r"^(-?)0+([0-9])", r"\1\2"), (r"^(-?)\.", r"\10."),
+                        (r"(\.[0-9]*[1-9])0+$", r"\1"), (r"\.0*$", ""), (r"^-0$", "0")):  # fmt: skip
+        numbers = pc.replace_substring_regex(numbers, pattern, by)
+    return numbers
 
 
 def _interval(texts: Texts, _: pa.DataType) -> pa.Array:
@@ -261,7 +275,7 @@ def _exact(column: ColumnShape, texts: pa.Array) -> pa.Array:
     """Texts that a numeric column keeps exactly; anything goes where the column keeps texts as they are."""
     if text_affinity(column.native):
         return texts
-    lost, numeric, numbers = _numeric(texts)
+    numeric, numbers, lost = _numeric(texts)
     if pc.any(lost).as_py():
         value = texts.filter(lost)[0].as_py()
         raise DataError(
@@ -272,13 +286,28 @@ def _exact(column: ColumnShape, texts: pa.Array) -> pa.Array:
 
 
 def _numeric(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Where a numeric column would round a text, where it would make a number of one, and the shortest of those."""
+    """Where a numeric column would make a number of a text, the shortest of those, and where it would round one."""
     numbers = pc.replace_substring_regex(texts, r"^(-?\d+)(\.0*|(\.\d*[1-9])0*)$", r"\1\3")
-    digits = pc.replace_substring_regex(pc.replace_substring_regex(numbers, r"[-+.]|[eE].*$", ""), "^0+", "")
     numeric = pc.match_substring_regex(texts, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
-    whole = pc.match_substring_regex(numbers, r"^-?\d{1,18}$")
-    lost = pc.and_(numeric, pc.and_not(pc.greater(pc.utf8_length(digits), EXACT_DIGITS), whole))
-    return lost, numeric, numbers
+    digits = pc.replace_substring_regex(pc.replace_substring(numbers, ".", ""), "^[-+]?0*", "")
+    long = pc.or_(pc.greater(pc.binary_length(digits), EXACT_DIGITS), pc.greater(pc.binary_length(texts), SAFE_LENGTH))
+    doubtful = pc.fill_null(pc.and_(numeric, pc.or_(long, pc.match_substring_regex(texts, "[eE]"))), False)
+    return numeric, numbers, pc.replace_with_mask(doubtful, doubtful, _rounded(numbers.filter(doubtful)))
+
+
+def _rounded(asked: pa.Array) -> pa.Array:
+    """Where SQLite itself, in memory, gives back another number."""
+    if not len(asked):
+        return pa.array([], pa.bool_())
+    connection = Connection(Path(), "memory")
+    try:
+        connection.ingest("given", pa.table({"n": range(len(asked)), "v": asked}), temporary=True)
+        connection.ask("CREATE TEMP TABLE stored (n INTEGER, v NUMERIC)")
+        connection.ask("INSERT INTO stored SELECT n, v FROM given")
+        back = connection.ask(f"SELECT {value_sql('NUMERIC', 'v')} AS v FROM stored ORDER BY n")["v"]  # noqa: S608
+    finally:
+        connection.close()
+    return pc.not_equal(canonical(back.combine_chunks()), canonical(pc.utf8_trim_whitespace(asked)))
 
 
 def kept(column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
@@ -286,7 +315,7 @@ def kept(column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.
     kind = kind_of(column.native)
     good = None
     if kind in ("decimal", "number", "json") and not text_affinity(column.native):
-        good = pc.invert(_numeric(decimal_text(values) if kind == "decimal" else values)[0])
+        good = pc.invert(_numeric(decimal_text(values) if kind == "decimal" else values)[2])
     if kind == "interval":
         good = pc.and_(pc.match_substring_regex(values, INTERVAL), pc.not_equal(values, ""))
     if kind == "json" and known != "json":

@@ -119,7 +119,7 @@ def _text(engine: Engine, native: str, value: str) -> bool | None:
         return len(value) <= int(found[1]) or (None if len(value.rstrip(" ")) <= int(found[1]) else False)
     if native == "tinytext":
         return len(value.encode()) <= 255
-    return True if native in _TEXT[engine] or native == "citext" else None
+    return True if native in _TEXT[engine] or native.endswith("citext") else None
 
 
 def _moment(engine: Engine, native: str, family: Family, value: Any) -> bool | None:

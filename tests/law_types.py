@@ -210,7 +210,7 @@ POSTGRESQL = (
     Kind("character(5)", "padded", texts(longest=5).map(_pg)),
     Kind("character varying(10)", "text", texts(longest=10).map(_pg)),
     Kind("text", "text", texts(longest=1000).map(_pg)),
-    Kind("citext", "text", texts().map(_pg)),
+    Kind("public.citext", "text", texts().map(_pg)),
     Kind("name", "text", texts(longest=15).map(_pg)),
     Kind('"char"', "text", quoted(some("", "a", " ", "\x7f"))),
     Kind("bytea", "bytes", hexed(lambda each: f"'\\x{each}'")),
@@ -238,7 +238,7 @@ POSTGRESQL = (
     Kind("positive", "number", wholes(1, 2**31 - 1)),
 )  # fmt: skip
 POSTGRESQL_SETUP = (
-    "CREATE EXTENSION IF NOT EXISTS citext",
+    "CREATE EXTENSION IF NOT EXISTS citext SCHEMA public",
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s, {odd}', '')",
     "CREATE DOMAIN positive AS integer CHECK (VALUE > 0)",
 )

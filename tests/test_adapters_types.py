@@ -63,6 +63,8 @@ def test_texts_that_only_the_engine_can_judge_are_asked_about(
 ) -> None:
     shape = made(adapter, pa.string(), meaning)
     kept = adapter.kept(shape, pa.array(values, pa.string()))
+    if shape.meaning != meaning:  # MariaDB has no type for it but text
+        fits = [each is not None for each in values]
     assert [each is not None for each in kept.to_pylist()] == fits
     assert len(adapter.kept(shape, pa.array([], pa.string()))) == 0
     assert adapter.kept(shape, pa.nulls(3, pa.string())).null_count == 3

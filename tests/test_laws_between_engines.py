@@ -241,7 +241,7 @@ class State:
             return False
         if self.case.made == "alike":
             return True
-        collated = native == "citext" or is_padded(target, native) or target == "mysql"
+        collated = native.endswith("citext") or is_padded(target, native) or target == "mysql"
         if place < self.table.key and self.case.made == "by hand" and column.kind.family in ("text", "padded") and collated:
             return None
         return holds(target, native, column.kind.family, each)

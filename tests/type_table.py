@@ -68,12 +68,13 @@ def _cell(cell: Cell, name: str, notes: dict[str, int]) -> str:
     numbers = []
     if cell.refused:
         reason = re.sub(rf"^the source column {re.escape(name)} \((.*?)\) cannot", "cannot", cell.refused)
-        numbers.append(notes.setdefault(_sentence(reason), len(notes) + 1))
+        numbers.append(notes.setdefault(_sentence(reason[0].upper() + reason[1:]), len(notes) + 1))
     for reason, values in cell.aside.items():
         shown = ", ".join(_code(_short(each)) for each in values)
         reason = reason.removeprefix(f"column {name}: ").replace(f" {name} ({cell.native})", f" {cell.native}")
         numbers.append(notes.setdefault(f"{shown}: {_sentence(reason)}", len(notes) + 1))
-    said = _code(cell.native) if cell.native else "*refused*"
+    native = re.sub(r"^((small|medium|big)?int)\(\d+\)", r"\1", cell.native)  # the width that some versions show
+    said = _code(native) if cell.native else "*refused*"
     if cell.cast:
         said += f" with `cast: {cell.cast}`"
     return f"{said} ({', '.join(map(str, numbers))})" if numbers else said
