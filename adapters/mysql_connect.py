@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, LifoQueue
@@ -282,8 +282,10 @@ def run(connection: Connection, statement: str) -> int:
     return int(connection.affected_rows() or 0)
 
 
-def rows(connection: Connection, statement: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
-    """The answer to a query, whole; `values` stand for its %s."""
+def rows(
+    connection: Connection, statement: str, values: Sequence[Any] | Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
+    """The answer to a query, whole; `values` stand for its %s or %(name)s."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())

@@ -77,7 +77,9 @@ def known(staging: Staging, referring: Sequence[Reference]) -> bool:
 
 def _orphans(staging: Staging, op: Op, columns: Key, parent: TableName, refers: Key) -> sa.Select[tuple[int]]:
     """The staged rows in the table whose own foreign key refers to nothing."""
-    own = {name: sa.literal_column(f"{name_of(staging.table)}.{name_of(name)}") for name in columns}
+    own: dict[str, Expression] = {
+        name: sa.literal_column(f"{name_of(staging.table)}.{name_of(name)}") for name in columns
+    }
     there = table(parent, refers).alias("syncline parent")
     same = sa.and_(*(there.c[name] == own[mine] for mine, name in zip(columns, refers, strict=True)))
     joined = staging.stage(op).join(staging.target, staging.same_key(op)).outerjoin(there, same)

@@ -259,7 +259,7 @@ def _answered_text(field: Any, collations: Mapping[int, tuple[str, str, int]]) -
         return Declared(field.name, kind, f"{kind}({field.length})", length=field.length)
     charset, collation, widest = collations[field.charsetnr]
     length = field.length // widest
-    texts = {"charset": charset, "collation": collation}
+    texts: dict[str, Any] = {"charset": charset, "collation": collation}
     if field.flags & (FLAG.ENUM | FLAG.SET):
         return Declared(field.name, "varchar", f"varchar({length})", length=length, **texts)
     if blob:

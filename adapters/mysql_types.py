@@ -187,7 +187,8 @@ class Travel:
         def compare(value: Expression) -> Expression:
             if self.kind == "json" and self.server.mariadb:
                 normal = "json_normalize" if self.server.version >= (10, 7) else "json_compact"
-                return getattr(sa.func, normal)(value)
+                same: Expression = getattr(sa.func, normal)(value)
+                return same
             if not self.folded:
                 return value
             if self.server.mariadb:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.sql import Engine, Named
+from adapters.sql import Engine, Expression, Named
 from transforms.vocabulary import ColumnShape
 
 # The ends of the calendar, from 1970. Behind 294246 timestamps go on where Arrow's microseconds end.
@@ -122,7 +122,7 @@ def questions(column: ColumnShape, texts: pa.Array) -> Iterator[sa.Select[Any]]:
         given = sa.func.unnest(sa.cast(sa.literal(_array_literal(part), text), Named("text[]")))
         rows = given.table_valued(sa.column("v", text), with_ordinality="n", name="given").render_derived()
         valid = sa.func.pg_catalog.pg_input_is_valid(rows.c.v, sa.literal(column.native, text))
-        back = rows.c.v if column.meaning == "json" else sa.cast(sa.cast(rows.c.v, own), Named("text"))
+        back: Expression = rows.c.v if column.meaning == "json" else sa.cast(sa.cast(rows.c.v, own), Named("text"))
         if column.meaning in ("opaque", "interval") and _base(column.native) not in _WIDENED:
             back = sa.case((back == rows.c.v, rows.c.v))
         yield sa.select(sa.case((valid, back)).label("kept")).order_by(rows.c.n)

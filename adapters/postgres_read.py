@@ -86,9 +86,7 @@ class PostgresSnapshot:
         inside = KeyRange(within.start, within.stop, nulls=False)
         cut = hops if key in described.shape.ordered and relation.table else numbered
         found = self._table(relation, cut(relation, travels, rows, inside, self._zone))
-        arrays = [
-            arrived(array.combine_chunks(), each) for array, each in zip(found.columns, travels, strict=True)
-        ]
+        arrays = [arrived(array.combine_chunks(), each) for array, each in zip(found.columns, travels, strict=True)]
         fits = np.ones(found.num_rows, dtype=bool)
         for array in arrays:
             fits &= _in_python(array)

@@ -13,7 +13,18 @@ import pyarrow.compute as pc
 
 from adapters.embedded import as_travel
 from adapters.sqlite_files import Connection
-from adapters.sqlite_types import EXACT_DIGITS, INFINITIES, MIRROR, NOUN, Kind, Style, kind_of, text_affinity, travel_of, value_sql
+from adapters.sqlite_types import (
+    EXACT_DIGITS,
+    INFINITIES,
+    MIRROR,
+    NOUN,
+    Kind,
+    Style,
+    kind_of,
+    text_affinity,
+    travel_of,
+    value_sql,
+)
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError, Meaning
 
 Texts = Any  # an Arrow array of strings

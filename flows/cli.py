@@ -64,7 +64,9 @@ def check(spec: Path, tables: tuple[str, ...], schema_only: bool, samples: int, 
 @main.command()
 @click.argument("source_url")
 @click.argument("target_url")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file of the draft; - prints it.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file of the draft; - prints it."
+)
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the source; repeatable.")
 @click.option("--schema", metavar="S", help="The schema of the source; its default one if not given.")
 @click.option("--target-schema", metavar="S", help="The schema of the target; its default one if not given.")

@@ -225,8 +225,7 @@ def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:
 
     def text(table: pa.Table, row: int) -> dict[str, str | None]:
         return {
-            name: as_text(table.column(name).slice(row, 1).combine_chunks())[0].as_py()
-            for name in table.column_names
+            name: as_text(table.column(name).slice(row, 1).combine_chunks())[0].as_py() for name in table.column_names
         }
 
     def key_of(values: Mapping[str, str | None]) -> str:

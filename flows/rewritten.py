@@ -27,11 +27,12 @@ def rewritten(session: Session, job: Job, bound: BoundTable, planned: Sequence[P
     rounding, or because somebody edited it.
     """
     names = [name for name in bound.comparison.compared if any(name in outcome.differing for outcome in planned)]
-    latest = _latest(session) if names else None
+    changed = [outcome for outcome in planned if outcome.changes is not None and outcome.changes.counts.get("update")]
+    latest = _latest(session) if names and changed else None
     if latest is None:
         return
     columns = [*bound.key, *names]
-    before, after = _updates(job, planned, columns)
+    before, after = _updates(job, changed, columns)
     written = _written(latest, bound, after, columns)
     if written is None:
         return
@@ -58,7 +59,7 @@ def _updates(job: Job, planned: Sequence[Planned], columns: Sequence[str]) -> tu
     """The images of the first updated rows."""
     before, after, rows = [], [], 0
     for outcome in planned:
-        if outcome.changes is not None and outcome.differing and rows < LOOKED_AT:
+        if outcome.changes is not None and rows < LOOKED_AT:
             changes = read_changes(job, outcome.changes)
             before.append(changes.before.select(columns))
             after.append(changes.after.select(columns))

@@ -68,7 +68,9 @@ def _store(value: Any, info: ValidationInfo) -> Any:
 class Endpoint(Strict):
     """One side: a database and what is to be known about it."""
 
-    url: UrlField = Field(description="sqlite:///file.db, duckdb:///file.db, postgresql://user@host/database, mysql://user@host/database.")
+    url: UrlField = Field(
+        description="sqlite:///file.db, duckdb:///file.db, postgresql://user@host/database, mysql://user@host/database."
+    )
     schema_name: str | None = Field(
         default=None, alias="schema", min_length=1, description="The schema of unqualified names."
     )

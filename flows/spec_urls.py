@@ -106,7 +106,10 @@ def _shown(ref: Url | SecretRef) -> Any:
 
 _URL_JSON_SCHEMA = {
     "anyOf": [
-        {"type": "string", "description": "Such as sqlite:///file.db, duckdb:///file.db, postgresql://user@host/db, mysql://user@host/db."},
+        {
+            "type": "string",
+            "description": "Such as sqlite:///file.db, duckdb:///file.db, postgresql://user@host/db, mysql://user@host/db.",
+        },
         {
             "type": "object",
             "properties": {"secret": {"type": "string", "description": "The name of a Prefect Secret block."}},

@@ -175,7 +175,9 @@ def _cells(column: Column, *, broken: bool) -> st.SearchStrategy[Cell]:
 
 
 @st.composite
-def _edits(draw: st.DrawFn, rows: dict[int, Row], row: st.SearchStrategy[Row], columns: tuple[Column, ...], *, broken: bool) -> dict[int, Row]:
+def _edits(
+    draw: st.DrawFn, rows: dict[int, Row], row: st.SearchStrategy[Row], columns: tuple[Column, ...], *, broken: bool
+) -> dict[int, Row]:
     """Some rows go, some get another value in one column, some are new; sometimes nothing is left."""
     edited: dict[int, Row] = {}
     if draw(st.sampled_from([False] * 9 + [True])):

@@ -88,7 +88,11 @@ def _number(engine: Engine, native: str, value: Any) -> bool | None:
         return len(whole.lstrip("0")) <= precision - scale and len(fraction.rstrip("0")) <= scale
     if native in ("numeric", "BIGNUM"):
         return engine == "postgresql" or None
-    if native in ("double precision", "DOUBLE", "REAL", "double") and not endless and value == value.to_integral_value():
+    if (
+        native in ("double precision", "DOUBLE", "REAL", "double")
+        and not endless
+        and value == value.to_integral_value()
+    ):
         if abs(value) <= 2**53:
             return True
         return False if abs(value) > 2**1023 or Decimal(float(value)) != value else None
@@ -130,7 +134,9 @@ def _moment(engine: Engine, native: str, family: Family, value: Any) -> bool | N
     if engine == "duckdb":
         return _finer(native, value) and (family == "date" or value >= -9_223_372_022_400_000_000)
     if engine == "postgresql":
-        return _finer(native, value) and value >= FIRST_PG and (family != "date" or value <= days(5874897, 12, 31) * DAY)
+        return (
+            _finer(native, value) and value >= FIRST_PG and (family != "date" or value <= days(5874897, 12, 31) * DAY)
+        )
     if native.startswith("timestamp"):
         last = days(2038, 1, 19) * DAY + (3 * 3600 + 14 * 60 + 8) * 1_000_000
         return None if value >= last else _finer(native, value) and value >= 1_000_000
@@ -140,7 +146,11 @@ def _moment(engine: Engine, native: str, family: Family, value: Any) -> bool | N
 def _finer(native: str, value: int) -> bool:
     """Whether the column's digits of a second are enough."""
     found = re.search(r"(time|timestamp|datetime)\((\d)\)", native)
-    digits = int(found[2]) if found else {"TIMESTAMP_S": 0, "TIMESTAMP_MS": 3, "datetime": 0, "timestamp": 0, "time": 0}.get(native, 6)
+    digits = (
+        int(found[2])
+        if found
+        else {"TIMESTAMP_S": 0, "TIMESTAMP_MS": 3, "datetime": 0, "timestamp": 0, "time": 0}.get(native, 6)
+    )
     return value % 10 ** (6 - digits) == 0
 
 
@@ -149,7 +159,9 @@ def spelled(family: Family, value: Any) -> str | None:
     match family:
         case "number" if value != "NaN" and value.is_finite():
             return format(value, "f")
-        case "text" if value == value.strip() and value and ".." not in value and "\0" not in value and not value.startswith("."):
+        case "text" if (
+            value == value.strip() and value and ".." not in value and "\0" not in value and not value.startswith(".")
+        ):
             return None if value.endswith(".") else str(value)
         case "date" if not isinstance(value, str) and YEAR_1 <= value < YEAR_10000:
             return str(date.fromordinal(value // DAY + date(1970, 1, 1).toordinal()))

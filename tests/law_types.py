@@ -67,7 +67,6 @@ def decimals(precision: int, scale: int, *, signed: bool = True) -> st.SearchStr
         [0, 1, most] + [-1, -most] * signed, st.one_of(st.integers(-most * signed, most), st.integers(-99 * signed, 99))
     )
 
-
     def text(number: int) -> str:
         digits = str(abs(number)).rjust(scale + 1, "0")
         return "-" * (number < 0) + digits[: len(digits) - scale] + "." * (scale > 0) + digits[len(digits) - scale :]
@@ -118,10 +117,17 @@ def clock_text(micros: int) -> str:
 
 def jsons(*, escapes: bool = True) -> st.SearchStrategy[str]:
     letters = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
-    plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), letters)
-    nested = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(letters, inner, max_size=3), max_leaves=5)
+    plain = st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), letters
+    )
+    nested = st.recursive(
+        plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(letters, inner, max_size=3), max_leaves=5
+    )
     odd = [each for each in JSONS if escapes or "\\" not in each]
-    return either([*odd, '{"a": 1.10, "b": 1e2}', "1E400", "-0", '""', "true"], st.builds(json.dumps, nested, ensure_ascii=st.booleans()))
+    return either(
+        [*odd, '{"a": 1.10, "b": 1e2}', "1E400", "-0", '""', "true"],
+        st.builds(json.dumps, nested, ensure_ascii=st.booleans()),
+    )
 
 
 UUID_TEXTS = either(UUIDS, st.uuids().map(str))
@@ -296,7 +302,6 @@ DUCKDB = (
 
 _lite = text_in("sqlite")
 SMALL_REALS = floats(64).filter(lambda each: each == each).map(float_in_sqlite)
-
 
 
 def spelled_uuids(uuid: str) -> st.SearchStrategy[str]:

@@ -232,6 +232,31 @@ def test_a_number_that_sqlite_would_round_is_refused(adapter: SqliteAdapter, pat
     assert [str(row["x"]) for row in read(adapter, "t")] == [exact]
 
 
+def test_a_number_without_bounds_is_read_in_one_spelling(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, n DECIMAL_TEXT)",
+        "INSERT INTO t (n) VALUES ('-1.10'), ('+5'), ('007'), ('.5'), ('1e-5'), ('-0.0'), ('100'), ('12e2'), ('NaN'), (NULL)")  # fmt: skip
+    found = [row["n"] for row in read(adapter, "t", ("id",))]
+    assert found == ["-1.1", "5", "7", "0.5", "0.00001", "0", "100", "1200", "NaN", None]
+
+
+@pytest.mark.parametrize(
+    "number", [str(2**63 - 1), str(-(2**63)), "0.30000000000000004", "0.00000000000000000000000000000004"]
+)
+def test_a_numeric_column_keeps_what_comes_back_as_it_was(adapter: SqliteAdapter, path: Path, number: str) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, n NUMERIC)")
+    shape = shape_of(adapter, "t")
+    rows = pa.table({"id": [1], "n": [number]})
+    assert adapter.kept(shape.columns[1], rows["n"].combine_chunks()).to_pylist() == [number]
+    assert adapter.apply(change(shape, inserts=rows), shape, None).inserted == 1
+    assert read(adapter, "t") == [{"id": 1, "n": number}]
+
+
+@pytest.mark.parametrize("number", [str(2**63), "0.1234567890123456789", "1" + "0" * 400, "0." + "0" * 400 + "1"])
+def test_a_numeric_column_does_not_keep_what_it_would_round(adapter: SqliteAdapter, path: Path, number: str) -> None:
+    run(path, "CREATE TABLE t (n NUMERIC)")
+    assert adapter.kept(shape_of(adapter, "t").columns[0], pa.array([number])).to_pylist() == [None]
+
+
 def test_whole_decimals_of_eighteen_digits_stay_exact(adapter: SqliteAdapter, path: Path) -> None:
     run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, x DECIMAL(20,2))")
     shape = shape_of(adapter, "t")
@@ -357,7 +382,10 @@ def test_windows_are_cut_around_keys_that_are_no_values(adapter: SqliteAdapter, 
     run(path, "CREATE TABLE t (at TIMESTAMP NOT NULL PRIMARY KEY)",
         "INSERT INTO t VALUES ('2024-01-01 00:00:00Z'), ('2024-01-02 00:00:00'), ('2024-01-03 00:00:00'), ('never')")  # fmt: skip
     with adapter.snapshot() as snapshot:
-        assert snapshot.split(Relation(TableName("t")), ("at",), 1) == [(datetime(2024, 1, 2),), (datetime(2024, 1, 3),)]
+        assert snapshot.split(Relation(TableName("t")), ("at",), 1) == [
+            (datetime(2024, 1, 2),),
+            (datetime(2024, 1, 3),),
+        ]
 
 
 def test_a_key_without_case_is_ordered_and_found_by_its_bytes(adapter: SqliteAdapter, path: Path) -> None:

@@ -65,9 +65,7 @@ class Bench:
             in_spec(table.name): {"from": in_spec(table.name), "key": [column.name for column in table.keys]}
             for table in case.tables
         }
-        self.scenario.write(
-            tables, name=f"laws{next(self.numbers)}", defaults={"window": {"rows": case.window}}
-        )
+        self.scenario.write(tables, name=f"laws{next(self.numbers)}", defaults={"window": {"rows": case.window}})
         return self.scenario
 
 
@@ -235,14 +233,21 @@ class State:
     def _held(self, place: int, each: Any) -> bool | None:
         column, (source, target) = self.table.columns[place], self._engines
         native = self.natives[column.name]
-        if isinstance(each, Broken) or (each is not None and not is_carried(source, column.kind.native, column.kind.family, each)):
+        if isinstance(each, Broken) or (
+            each is not None and not is_carried(source, column.kind.native, column.kind.family, each)
+        ):
             return False
         if each is None and place < self.table.key:
             return False
         if self.case.made == "alike":
             return True
         collated = native.endswith("citext") or is_padded(target, native) or target == "mysql"
-        if place < self.table.key and self.case.made == "by hand" and column.kind.family in ("text", "padded") and collated:
+        if (
+            place < self.table.key
+            and self.case.made == "by hand"
+            and column.kind.family in ("text", "padded")
+            and collated
+        ):
             return None
         return holds(target, native, column.kind.family, each)
 
@@ -283,7 +288,10 @@ class State:
         assert aside <= must | may, self._described(aside - must - may, "should not be set aside", outcome)
         after, named, kept = self.expected(found, aside, inside)
         told = next(table.counts for table in outcome.report.tables if table.name == in_spec(self.table.name))
-        counts = {name: len(numbers) for name, numbers in named.items()} | {"unchanged": len(kept), "quarantined": len(aside & mine)}
+        counts = {name: len(numbers) for name, numbers in named.items()} | {
+            "unchanged": len(kept),
+            "quarantined": len(aside & mine),
+        }
         assert {name: getattr(told, name) for name in counts} == counts
         assert told.source_rows == len(mine)
         assert self.planned(outcome) == named
@@ -315,7 +323,9 @@ class State:
             for row in part.to_pylist():
                 reason, column = row["reason"], row["column"]
                 assert reason
-                assert column in names or any(f"column {name}" in reason or name in (column or "") for name in names), row
+                assert column in names or any(f"column {name}" in reason or name in (column or "") for name in names), (
+                    row
+                )
                 yield json.loads(row["source"])[NUMBER], column, reason
 
     def _described(self, numbers: set[int], what: str, outcome: Outcome | None = None) -> str:
@@ -340,10 +350,14 @@ def range_of(
     if any(sign in name for name in names for sign in '.:"') or names[0] != names[0].strip():
         return None
     keys = [*map(states[table.name].key, states[table.name].told.values()), *found[table.name]]
-    values = sorted(
-        {key[0] for key in keys if key[0] is not None and not isinstance(key[0], Broken)},
-        key=lambda each: rank(column.kind.family, each),
-    ) if column.kind.family in ("number", "text", "date", "timestamp", "instant") else []
+    values = (
+        sorted(
+            {key[0] for key in keys if key[0] is not None and not isinstance(key[0], Broken)},
+            key=lambda each: rank(column.kind.family, each),
+        )
+        if column.kind.family in ("number", "text", "date", "timestamp", "instant")
+        else []
+    )
     if len(values) < 2:
         return None
     low, high = sorted(each % len(values) for each in between)

@@ -14,7 +14,6 @@ from traps import RING, Migrated, Migrations, Trap, create, migrations, pick
 from type_values import told, value
 
 from flows import runs
-from flows.runs import Status
 from transforms.vocabulary import SpecError
 
 WORDS = ["", None, "NULL", "None", "<null>", "null", "\\N", " ", "x", "x "]
@@ -178,7 +177,9 @@ def test_decimals_compare_by_value_and_are_never_rounded(pair: Migrated) -> None
 
 def test_decimals_are_rounded_where_the_spec_says_so(pair: Migrated) -> None:
     assert pair.counts("rounded") == {"source_rows": 3, "insert": 3}
-    assert [Decimal(str(d)) for _, d in pair.target.rows("rounded")] == [Decimal(d) for d in ("1.10", "1.24", "1234567.89")]
+    assert [Decimal(str(d)) for _, d in pair.target.rows("rounded")] == [
+        Decimal(d) for d in ("1.10", "1.24", "1234567.89")
+    ]
     pair.settled("rounded")
 
 
@@ -207,7 +208,12 @@ def test_numbers_texts_and_truth_values_ask_for_a_cast(
     small = Scenario.make(tmp_path, pair, request)
     create(small.source, "t", "id integer PRIMARY KEY, n integer, s varchar(9), b boolean")
     create(small.target, "t", "id integer PRIMARY KEY, n integer, s varchar(9), b boolean")
-    for target, source, suggested in (("n", "s", "integer|bigint"), ("s", "n", "text"), ("b", "s", "boolean|smallint"), ("s", "b", "text")):
+    for target, source, suggested in (
+        ("n", "s", "integer|bigint"),
+        ("s", "n", "text"),
+        ("b", "s", "boolean|smallint"),
+        ("s", "b", "text"),
+    ):
         small.write({"t": {"from": "t", "columns": {"id": "id", target: source}}})
         with pytest.raises(SpecError, match=rf"spec.yaml:\d+: {target}: {source} is .*`cast: ({suggested})`"):
             runs.plan(small.request("plan"))
@@ -219,7 +225,9 @@ def test_numbers_texts_and_truth_values_ask_for_a_cast(
 def test_json_compares_by_value_where_the_type_is_json(pair: Migrated) -> None:
     assert pair.counts("jsons") == {"source_rows": 10, "update": 6, "unchanged": 4}
     found = told(pair.target, "jsons", ["c"])
-    assert {n: value("json", each["c"]) for n, each in found.items()} == {n: value("json", text) for n, text, _ in JSONS}
+    assert {n: value("json", each["c"]) for n, each in found.items()} == {
+        n: value("json", text) for n, text, _ in JSONS
+    }
     pair.settled("jsons")
 
 
@@ -264,8 +272,15 @@ def test_naive_and_aware_times_ask_for_a_zone(
     small = Scenario.make(tmp_path, pair, request)
     for side in (small.source, small.target):
         create(side, "t", f"id integer PRIMARY KEY, naive {pick(NAIVE, side.engine)}, aware {AWARE[side.engine]}")
-    for target, source, given in (("aware", "naive", None), ("naive", "aware", None), ("aware", "naive", "timestamptz"), ("naive", "aware", "timestamp")):
-        small.write({"t": {"from": "t", "columns": {"id": "id", target: {"from": source} | ({"cast": given} if given else {})}}})
+    for target, source, given in (
+        ("aware", "naive", None),
+        ("naive", "aware", None),
+        ("aware", "naive", "timestamptz"),
+        ("naive", "aware", "timestamp"),
+    ):
+        small.write(
+            {"t": {"from": "t", "columns": {"id": "id", target: {"from": source} | ({"cast": given} if given else {})}}}
+        )
         with pytest.raises(SpecError, match=r"needs a zone|`cast: \{?(type: )?timestamp"):
             runs.plan(small.request("plan"))
 
@@ -274,7 +289,9 @@ def test_fractions_of_a_second_are_refused_where_the_target_has_none(pair: Migra
     aside = {} if pair.target.engine == "sqlite" else {"2", "3"}
     assert pair.reasons("seconds").keys() == set(aside)
     assert all("has more than the 0 digits of a second" in reason for reason in pair.reasons("seconds").values())
-    assert moments(pair, "seconds", "timestamp") == {n: value("timestamp", t) for n, t in SECONDS if str(n) not in aside}
+    assert moments(pair, "seconds", "timestamp") == {
+        n: value("timestamp", t) for n, t in SECONDS if str(n) not in aside
+    }
     pair.settled("seconds")
 
 

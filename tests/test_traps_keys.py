@@ -20,7 +20,10 @@ OLD_NUMBERS = [(1, 11, "old"), (2, 2, "old")]
 WORDS = ["", "NULL", "None", "<null>", "null", "\\N", " "]
 BLANKS = ["a", "a ", "a  ", " a", "", " ", "b\t"]
 
-EXACT = {"mysql": "k varchar(20) COLLATE utf8mb4_nopad_bin PRIMARY KEY, v varchar(20)", "": "k varchar(20) PRIMARY KEY, v varchar(20)"}
+EXACT = {
+    "mysql": "k varchar(20) COLLATE utf8mb4_nopad_bin PRIMARY KEY, v varchar(20)",
+    "": "k varchar(20) PRIMARY KEY, v varchar(20)",
+}
 PADDING = {
     "sqlite": "k text COLLATE RTRIM PRIMARY KEY, v varchar(20)",
     "postgresql": "k char(20) PRIMARY KEY, v varchar(20)",
@@ -38,7 +41,15 @@ COLLIDING = {"sqlite": "RTRIM", "postgresql": "char", "mysql": "utf8mb4_bin"}
 CASE_COLLIDING = {"sqlite": "NOCASE", "postgresql": "citext", "mysql": "utf8mb4_general_ci"}
 ACCENTS = ["\u00e9", "e\u0301", "e", "\u00c5", "A\u030a", "\u212b"]
 LOOSE = "a varchar(20), b bigint, v varchar(20)"
-BAD_KEYS = [("x", 1, "1"), ("x", 1, "again"), (None, 2, "null"), ("y", None, "null"), ("z", 3, "3"), ("z", 3, "3"), ("ok", 4, "4")]
+BAD_KEYS = [
+    ("x", 1, "1"),
+    ("x", 1, "again"),
+    (None, 2, "null"),
+    ("y", None, "null"),
+    ("z", 3, "3"),
+    ("z", 3, "3"),
+    ("ok", 4, "4"),
+]
 SPILLED = {"key": ["a", "b"], "window": 300}
 LOWERED = {"k": {"expr": "nullif(lower(k), 'na')", "cast": "text"}, "v": "v"}
 LOOKING = {"id": "id", "v": {"lookup": {"table": "texts", "match": {"a": "a", "b": "b"}, "take": "v"}}}
@@ -95,10 +106,7 @@ def test_composite_keys_of_numbers_are_tuples(pair: Migrated) -> None:
 def test_composite_keys_that_look_alike_are_rows_of_their_own_in_quarantine(pair: Migrated) -> None:
     assert pair.counts("texts_aside") == {"source_rows": 9, "quarantined": 9}
     assert pair.quarantined("texts_aside") == sorted(
-        [
-            (list(key), "v", f"row {number}", "text that is no integer without loss")
-            for number, key in enumerate(TEXTS)
-        ],
+        [(list(key), "v", f"row {number}", "text that is no integer without loss") for number, key in enumerate(TEXTS)],
         key=str,
     )
     assert pair.counted("texts_aside") == {"text that is no integer without loss": 9}
@@ -177,7 +185,10 @@ def test_keys_that_differ_in_trailing_blanks_are_set_aside_where_the_target_pads
 
 
 def test_the_padding_of_char_is_no_part_of_keys_and_values(pair: Migrated) -> None:
-    assert [tuple(v.rstrip(" ") for v in row) for row in pair.target.rows("char_keys")] == [("ab", "ab"), ("abcde", " x")]
+    assert [tuple(v.rstrip(" ") for v in row) for row in pair.target.rows("char_keys")] == [
+        ("ab", "ab"),
+        ("abcde", " x"),
+    ]
     pair.settled("char_keys")
 
 

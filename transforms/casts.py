@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 
 from transforms.keys import Mask, as_mask, contiguous
 from transforms.refusal import apart
-from transforms.texts import as_text, decimal_text, durations
+from transforms.texts import as_text, decimal_text, durations, one_number_one_text
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning
 
 BOOLEAN_LIKE = ("tinyint(1)", "bit(1)")
@@ -354,12 +353,7 @@ def _to_decimal_text(values: pa.Array) -> Result:
     number = pc.match_substring_regex(text, r"^([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[Nn]a[Nn]|-?[Ii]nf(inity)?)$")
     bad = as_mask(pc.and_(pc.is_valid(text), pc.invert(number)))
     text = _nulled(text, bad)
-    if pc.any(pc.match_substring_regex(text, "^[^nN]*[eE+]")).as_py():
-        # rare: a sign or an exponent written out in full, so that one number has one text
-        plain = [v if v is None or not set(v) & set("eE+") else format(Decimal(v), "f") for v in text.to_pylist()]
-        text = pa.array(plain, pa.string())
-    text = pc.if_else(pc.match_substring(text, "."), pc.replace_substring_regex(text, r"\.?0+$", ""), text)
-    return Result(text, bad, "is not a number")
+    return Result(one_number_one_text(text), bad, "is not a number")
 
 
 def _to_uuid(values: pa.Array) -> Result:

@@ -57,6 +57,23 @@ def decimal_text(values: pa.Array, *, trim: bool) -> pa.Array:
     return text
 
 
+_NEEDLESS = (
+    (r"^\+", ""), (r"^(-?)0+(\d)", r"\1\2"), (r"^(-?)\.", r"\10."), (r"(\.\d*[1-9])0+$", r"\1"), (r"\.0*$", ""), ("^-0$", "0"),
+    ("^(?i:nan)$", "NaN"), ("^(-?)(?i:inf(inity)?)$", r"\1Infinity"),
+)  # fmt: skip
+
+
+def one_number_one_text(numbers: pa.Array) -> pa.Array:
+    """Texts of numbers without plus signs, exponents and needless zeros."""
+    powers = pc.fill_null(pc.match_substring_regex(numbers, r"\d\.?[eE]"), False)
+    if pc.any(powers).as_py():  # rare: written out in full
+        plain = [format(Decimal(each), "f") for each in numbers.filter(powers).to_pylist()]
+        numbers = pc.replace_with_mask(numbers, powers, pa.array(plain, numbers.type))
+    for pattern, by in _NEEDLESS:
+        numbers = pc.replace_substring_regex(numbers, pattern, by)
+    return numbers
+
+
 def duration_text(values: pa.Array) -> pa.Array:
     """Spans of time as hours, minutes and seconds: 100:00:00, -05:00:00, 00:00:01.5."""
     micros = values.cast(pa.duration("us")).view(pa.int64())
