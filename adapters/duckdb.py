@@ -146,6 +146,9 @@ class DuckdbAdapter:
         statements = [f"CREATE SEQUENCE {sequence}"] if identity else []
         return [*statements, create_statement(created, DIALECT)]
 
+    def sized(self, shape: TableShape) -> TableShape:
+        return shape
+
     def made(self, column: ColumnShape) -> ColumnShape:
         return column_shape(
             column.name,

@@ -17,7 +17,7 @@ from adapters import mysql_design as designs
 from adapters.mysql_connect import Connection, Connections, code_of, drop, rows, run
 from adapters.mysql_fit import compared, is_asked, kept
 from adapters.mysql_load import name_of
-from adapters.mysql_new import create_table, new_declared
+from adapters.mysql_new import create_table, new_declared, sized
 from adapters.mysql_read import MysqlSnapshot
 from adapters.mysql_shapes import TABLE, TABLES, Described, described, described_query
 from adapters.mysql_types import travel
@@ -130,6 +130,9 @@ class MysqlAdapter:
 
     def ddl(self, shape: TableShape) -> list[str]:
         return [create_table(shape, self._connections.server)]
+
+    def sized(self, shape: TableShape) -> TableShape:
+        return sized(shape, self._connections.server)
 
     def made(self, column: ColumnShape) -> ColumnShape:
         server = self._connections.server

@@ -49,6 +49,7 @@ _SIGNED: Final = {
 _UNSIGNED: Final = {
     "tinyint": pa.uint8(), "smallint": pa.uint16(), "mediumint": pa.uint32(), "int": pa.uint32(), "bigint": pa.uint64(),
 }  # fmt: skip
+_BITS: Final = {8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 63: pa.int64(), 64: pa.uint64()}
 _TEXTS: Final = {
     "char": None,
     "varchar": None,
@@ -285,8 +286,9 @@ def travel(declared: Declared, server: Server) -> Travel:
         else:
             type_, limits = pa.string(), {"meaning": "decimal", "number": (precision, scale)}
     elif kind == "bit":
-        reading, type_ = "number", pa.uint64()
-        limits = {"most": 2 ** (declared.precision or 1) - 1} if (declared.precision or 1) < 64 else {}
+        bits = declared.precision or 1
+        reading, type_ = "number", next(type_ for most, type_ in _BITS.items() if most >= bits)
+        limits = {"least": 0, "most": 2**bits - 1}
     elif kind == "year":
         type_, limits = pa.int16(), {"least": 0, "most": LAST_YEAR}
     elif kind in ("date", "datetime", "timestamp", "time"):

@@ -188,6 +188,9 @@ class PostgresAdapter:
         with self._connections.begin("Trying out statements") as connection:
             return designs.tried(connection, statements)
 
+    def sized(self, shape: TableShape) -> TableShape:
+        return shape
+
     def made(self, column: ColumnShape) -> ColumnShape:
         return new_travel(column).shape
 

@@ -121,6 +121,9 @@ class Adapter(Protocol):
         They run in a transaction that is rolled back, or in memory. Nothing is left behind.
         """
 
+    def sized(self, shape: TableShape) -> TableShape:
+        """The shape as `ddl` makes it: with a length for texts and binaries of indexes, where an engine's are limited."""
+
     def made(self, column: ColumnShape) -> ColumnShape:
         """The column as `describe` will answer for one that `ddl` makes of `column`: SQLite has no int32, for one."""
 

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.mysql.base import MySQLCompiler
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from adapters.sql_names import check_names
 from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
@@ -38,17 +39,24 @@ MARKER: Final = "syncline_marker"
 """The table of applied windows in the target's default schema; adapters leave it out of `tables`."""
 
 
+LONGEST_LABEL: Final = (
+    10_000  # labels are names of columns, which SQLAlchemy would cut some letters below what the engine takes
+)
+
+
 @cache
 def dialect_of(engine: Engine) -> sa.Dialect:
     """How an engine spells SQL: SQLite and MySQL with ? parameters, PostgreSQL and DuckDB (much the same SQL) with $1."""
+    made: sa.Dialect
     if engine == "sqlite":
-        lite: sa.Dialect = sqlite.dialect(paramstyle="qmark")
-        return lite
-    if engine == "mysql":
-        maria: sa.Dialect = mysql.dialect(paramstyle="qmark")
-        maria.statement_compiler = _MysqlCompiler
-        return maria
-    return _standard_strings(postgresql.dialect, paramstyle="numeric_dollar")
+        made = sqlite.dialect(paramstyle="qmark")
+    elif engine == "mysql":
+        made = mysql.dialect(paramstyle="qmark")
+        made.statement_compiler = _MysqlCompiler
+    else:
+        made = _standard_strings(postgresql.dialect, paramstyle="numeric_dollar")
+    made.label_length = LONGEST_LABEL
+    return made
 
 
 class _MysqlCompiler(MySQLCompiler):
@@ -242,8 +250,9 @@ def new_table(
     """The table to create for a shape: an identity column is its primary key, and its own key is unique.
 
     A shape with a design has the primary key that it says. `identity_default` is the SQL default of an identity
-    column, where the engine has no identity columns (DuckDB).
+    column, where the engine has no identity columns (DuckDB). SpecError for names that the engine would not keep.
     """
+    check_names(shape, engine)
     identities = tuple(each.name for each in shape.columns if each.identity)
     primary = shape.primary_key if shape.design else identities[:1] or shape.primary_key
     design = shape.design or Design()

@@ -118,6 +118,9 @@ class SqliteAdapter:
             )
         return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Named(declared(each))), DIALECT)]
 
+    def sized(self, shape: TableShape) -> TableShape:
+        return shape
+
     def made(self, column: ColumnShape) -> ColumnShape:
         return column_shape(
             column.name,

@@ -185,7 +185,10 @@ def _zero_dates(
                     keys = expressions.as_json_keys(picked, tuple(key) or (source,)).to_pylist()
                     shown = zip(keys, values.filter(pa.array(bad)).to_pylist(), strict=False)
                     known.keep((0, number), [Sample(each, value) for each, value in shown], samples)
-        known.rows -= sum(each.rows for about, each in gathering.found.items() if about.source == source)
+        refused = (
+            each for about, each in gathering.found.items() if (about.table, about.source) == (bound.name, source)
+        )
+        known.rows -= sum(each.rows for each in refused)
         if known.rows > 0:
             reader = readers(bound).get(source)
             reason = f"dates that are none are read as {read}"

@@ -11,6 +11,7 @@ from typing import NoReturn
 import pyarrow as pa
 
 from adapters.protocol import Adapter
+from adapters.sql_names import taken_for_one
 from flows import created
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
@@ -105,6 +106,12 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
                     f"{spec.where('tables', name, suite)}: the checks under `{suite}` cannot be run yet, and are not passed over in "
                     f"silence. Fix: remove them."
                 )
+    if twins := taken_for_one(map(spec.target_table, spec.tables), target.engine):
+        name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
+        raise SpecError(
+            f"{spec.where('tables', name)}: {target.engine} takes {twins[0]} and {twins[1]} for one table. Fix: give one of them "
+            f"another name with `target:`."
+        )
     with ThreadPoolExecutor(2) as pool:  # both servers look at their tables at the same time
         origins = pool.submit(lambda: {name: _described(spec, name, source) for name in spec.tables})
         shapes = {name: target.describe(spec.target_table(name)) for name in spec.tables}
@@ -201,11 +208,13 @@ def _bind_table(
     if shape is None:
         ddl = created.ddl_of(wanted, target)
         shape = created.as_made(wanted, target)
+        columns = created.fitted(columns, shape)
     elif not any(unique == frozenset(key) for unique in shape.uniques):
         raise SpecError(
             f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
             f"stand for several rows. Fix: add UNIQUE ({', '.join(key)}) to the target, or choose another key."
         )
+    _check_key(spec, name, shape, key)
     _check_required(spec, name, shape, columns, identity)
     soft = _soft(spec, name, shape, columns)
 
@@ -223,7 +232,13 @@ def _bind_table(
     renamed = {
         c.shape.name: c.origin.source
         for c in columns
-        if isinstance(c.origin, Rename) and c.values is None and c.cast is None and _keeps(source_shape, c)
+        if isinstance(c.origin, Rename)
+        and c.values is None
+        and c.cast is None
+        and _keeps(source_shape, c)
+        # what stands for a date that is none, or is left of a text, lies elsewhere in the order
+        and not c.strip_nul
+        and dict(binder.zero_dates()).get(c.origin.source, "null") in ("null", "quarantine", "fail")
     }
     policy = spec.delete_policy(name)
     mapping = TableMapping(name, key, tuple(c for c in columns if not c.shape.generated), spec.on_invalid(name))
@@ -288,6 +303,16 @@ def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[Colu
             f"matched. Fix: map it, or name other columns in tables.{name}.key."
         )
     return tuple(by_source[column] for column in source_shape.primary_key)
+
+
+def _check_key(spec: Spec, name: str, shape: TableShape, key: Key) -> None:
+    """A value of JSON has many texts, and an engine may give back another one than it was given."""
+    for column in shape.columns:
+        if column.name in key and column.meaning == "json":
+            raise SpecError(
+                f"{spec.where('tables', name, 'key')}: key column {column.name} is JSON ({column.native}), whose values have more than "
+                f"one text, so rows cannot be matched by it. Fix: choose another key, or make it a text with `cast: text`."
+            )
 
 
 def _check_required(

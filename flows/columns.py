@@ -139,16 +139,16 @@ class ColumnBinder:
 
     def _kept(
         self, shape: ColumnShape, origin: Origin, cast: casts.Cast | None, values: Values | None
-    ) -> Callable[[pa.Array], pa.Array] | None:
+    ) -> Callable[[ColumnShape, pa.Array], pa.Array] | None:
         """How the target is asked what it keeps; not at all for values that it, or one like it, has told itself."""
         source, target = self._adapters["source"], self._adapters["target"]
         if not isinstance(origin, Rename) or cast is not None or values is not None:
-            return partial(target.kept, shape)
+            return target.kept
         read = self.source_shape.column(origin.source)
         assert read is not None
         if source.engine == target.engine and read.native == shape.native:
             return None
-        return partial(target.kept, shape, known=read.meaning)
+        return partial(target.kept, known=read.meaning)
 
     def _note_zero_dates(self, wanted: Column) -> None:
         """A source column is read in one way, whatever is made of it."""

@@ -127,15 +127,18 @@ def ddl_of(shape: TableShape, target: Adapter) -> tuple[str, ...]:
     """The statements that make the table before its rows go in."""
     if target.engine not in ADDS_KEYS:
         return tuple(target.ddl(shape))
-    design = shape.design
-    if design is not None:  # MySQL cuts texts to what an index takes, and a foreign key has one
-        design = replace(design, indexes=(*design.indexes, *(key.columns for key in shape.foreign_keys)))
-    return tuple(target.ddl(replace(shape, foreign_keys=(), design=design)))
+    return tuple(target.ddl(replace(target.sized(shape), foreign_keys=())))
 
 
 def as_made(shape: TableShape, target: Adapter) -> TableShape:
     """The shape as the target will describe it."""
-    return replace(shape, columns=tuple(map(target.made, shape.columns)), design=None)
+    return replace(shape, columns=tuple(map(target.made, target.sized(shape).columns)), design=None)
+
+
+def fitted(columns: Sequence[ColumnMapping], shape: TableShape) -> tuple[ColumnMapping, ...]:
+    """The mapped columns in the shapes that the whole table gives them: an index may limit a text's length."""
+    shapes = {column.name: column for column in shape.columns}
+    return tuple(replace(column, shape=shapes[column.shape.name]) for column in columns)
 
 
 def after_load(shape: TableShape, found: TableShape | None, target: Adapter) -> AfterLoad:

@@ -82,6 +82,7 @@ class Planned:
     clear: bool
     differing: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
+    mended: Mapping[tuple[str, str], int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
 
 
@@ -160,6 +161,7 @@ def decide(
         clear=found.num_rows == 0,
         differing=dict(result.differing),
         reasons=_reasons(mapped.rejected),
+        mended=mapped.mended,
         samples=samples(changes) if len(changes) and session.samples_wanted(bound.name, SAMPLES) else (),
     )
 
@@ -167,7 +169,7 @@ def decide(
 def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
     """Read both sides once into `parts` files by the key's hash; rejected rows are written down at once.
 
-    Out: what was rejected, as a window of its own number, or None where nothing was.
+    Out: what was rejected or mended, as a window of its own number, or None where nothing was.
     """
     bound = session.bound.table(work.table)
     folder = spill_folder(work.job, work.table)
@@ -180,8 +182,8 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
         for mapped in _mapped(session, bound, work, KeyRange(), order=()):
             mapped = _within(mapped, bound, work.ranges)
             wanted.add(mapped.rows, parts_of(session, bound, mapped.rows, parts))
-            if mapped.rejected.num_rows:
-                rejected.append(mapped)
+            if mapped.rejected.num_rows or mapped.mended:
+                rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
                 whole = mapped.rejected_rows.select(list(bound.key))
                 whole = whole.filter(pa.array(~keys.null_keys(whole, bound.key)))
                 kept.add(whole, parts_of(session, bound, whole, parts))
@@ -197,6 +199,7 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
         bound.mapping.schema.empty_table(),
         pa.concat_tables([m.rejected for m in rejected]),
         pa.concat_tables([m.rejected_rows for m in rejected]),
+        _mended(rejected),
     )
     return decide(
         session, replace(work, ranges=()), bound, parts, whole, bound.schema.empty_table(), whole.rejected.num_rows
@@ -255,7 +258,12 @@ def _read_wanted(session: Session, bound: BoundTable, work: PlanWork, window: Wi
         pa.concat_tables([m.rows for m in parts]),
         pa.concat_tables([m.rejected for m in parts]),
         pa.concat_tables([m.rejected_rows for m in parts]),
+        _mended(parts),
     )
+
+
+def _mended(parts: Iterable[Mapped]) -> dict[tuple[str, str], int]:
+    return dict(sum((Counter(part.mended) for part in parts), Counter()))
 
 
 def _read_found(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> pa.Table:
@@ -301,10 +309,11 @@ def _within(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) 
         if wanted.column not in bound.key:
             continue
         rows, rejected = inside(mapped.rows, wanted), inside(mapped.rejected_rows, wanted)
-        mapped = Mapped(
-            mapped.rows.filter(pa.array(rows)),
-            mapped.rejected.filter(pa.array(rejected)),
-            mapped.rejected_rows.filter(pa.array(rejected)),
+        mapped = replace(
+            mapped,
+            rows=mapped.rows.filter(pa.array(rows)),
+            rejected=mapped.rejected.filter(pa.array(rejected)),
+            rejected_rows=mapped.rejected_rows.filter(pa.array(rejected)),
         )
     return mapped
 
@@ -338,7 +347,8 @@ def _counts(
 def _rejected_inside(mapped: Mapped, ranges: tuple[ColumnRange, ...]) -> Mapped:
     """Rejected rows count for ranges only where their values are known to be inside."""
     inside = pa.array(all_inside(mapped.rejected_rows, ranges))
-    return Mapped(mapped.rows, mapped.rejected.filter(inside), mapped.rejected_rows.filter(inside))
+    rejected, rows = mapped.rejected.filter(inside), mapped.rejected_rows.filter(inside)
+    return replace(mapped, rejected=rejected, rejected_rows=rows)
 
 
 def _with_flag(rows: pa.Table, bound: BoundTable) -> pa.Table:

@@ -81,3 +81,15 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         tuple(sample for samples in shown.values() for sample in samples),
         len(planned),
     )
+
+
+def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
+    """A line for each column whose values differ from the source's because the spec says so, with their number."""
+    found: dict[tuple[str, str], int] = {}
+    for outcome in planned:
+        for told, count in outcome.mended.items():
+            found[told] = found.get(told, 0) + count
+    return [
+        f"{bound.name}.{column}: {reason} in {count:,} of the rows that were read, as the spec says."
+        for (column, reason), count in sorted(found.items())
+    ]

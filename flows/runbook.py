@@ -21,7 +21,7 @@ from flows.binding import BoundTable
 from flows.keyless import keyless
 from flows.planning import Planned, PlanWork, plan_windows
 from flows.ranges import RangeText, typed
-from flows.report import Report, TableReport, table_report
+from flows.report import Report, TableReport, mended, table_report
 from flows.rewritten import rewritten
 from flows.session import Job, Meter, Session, connect, shared
 from flows.spec import Spec
@@ -106,7 +106,7 @@ def plan(
                 hold_deletes(request.spec, bound, reports[-1].counts)
             if not request.ranges and (found := keyless(session, bound, reports[-1].counts)):
                 warnings.append(found.told(bound))
-            warnings += rewritten(session, job, bound, planned)
+            warnings += [*mended(bound, planned), *rewritten(session, job, bound, planned)]
         source, target = session.reading
         marks = {"source": source.mark, "target": target.mark}
     report = Report(

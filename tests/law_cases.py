@@ -50,9 +50,11 @@ OTHERS: dict[Engine, dict[str, tuple[str, ...]]] = {
         "float": ("double", "float"), "boolean": ("tinyint(1)",), "bytes": ("blob", "varbinary(5)"), "date": ("date",), "uuid": ("uuid",),
         "text": ("longtext", "tinytext", "varchar(10)", "char(5)", "varchar(20) CHARACTER SET latin1", "varchar(200)"),
         "padded": ("varchar(10)", "char(5)"), "timestamp": ("datetime(6)", "datetime(3)", "datetime"),
-        "instant": ("timestamp(6)", "timestamp"), "time": ("time(6)", "time"), "interval": ("time(6)", "time(3)"), "json": ("json",),
+        "instant": ("timestamp(6)", "timestamp"), "time": ("time(6)", "time"), "interval": ("time(6)", "time(3)"), "json": ("json", "longtext"),
     },
 }  # fmt: skip
+NO_KEYS = ("longtext", "tinytext", "blob")
+"""Types that MariaDB takes no key over, unless a length is said."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _tables(draw: st.DrawFn, pair: tuple[Engine, Engine], name: str) -> Table:
             each,
             kind,
             not (keyed and place < len(keys)) and draw(st.booleans()),
-            draw(st.sampled_from(OTHERS[pair[1]][kind.family])),
+            draw(st.sampled_from(_others(pair[1], kind, key=place < len(keys)))),
         )
         for place, (each, kind) in enumerate(zip(names, [*keys, *others], strict=True))
     )
@@ -156,6 +158,10 @@ def _tables(draw: st.DrawFn, pair: tuple[Engine, Engine], name: str) -> Table:
     first = draw(st.lists(row, max_size=30))
     rows = dict(enumerate(first))
     return Table(name, len(keys), keyed, columns, rows, draw(_edits(rows, row, columns, broken=broken)))
+
+
+def _others(engine: Engine, kind: Kind, *, key: bool) -> list[str]:
+    return [each for each in OTHERS[engine][kind.family] if not key or each not in NO_KEYS]
 
 
 def _names(pair: tuple[Engine, Engine]) -> st.SearchStrategy[str]:

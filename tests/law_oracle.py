@@ -37,6 +37,11 @@ def is_padded(engine: Engine, native: str) -> bool:
     return engine != "sqlite" and _PADDED.match(native) is not None
 
 
+def is_text(native: str) -> bool:
+    """Whether a column orders as texts do, whatever its values stand for."""
+    return re.sub(r"\(.*", "", native).lower() in ("", "text", "longtext", "varchar", "character varying")
+
+
 def is_carried(engine: Engine, native: str, family: Family, value: Any) -> bool:
     """Whether Syncline can read it: PostgreSQL's timestamps go on where microseconds of 64 bits end."""
     return family not in ("timestamp", "instant") or isinstance(value, str) or value <= LAST_MICROSECOND
@@ -59,8 +64,10 @@ def holds(engine: Engine, native: str, family: Family, value: Any) -> bool | Non
             return _moment(engine, native, family, value)
         case "time":
             return _finer(native, value) and (engine in ("postgresql", "duckdb", "mysql") or value < DAY)
-        case "boolean" | "uuid":
+        case "boolean":
             return True
+        case "uuid":  # those of MariaDB are variant 1 and 2, unless their version is one of the old ones
+            return engine != "mysql" or value[12] in "01234567" or value[16] in "89abcdef"
         case "bytes":
             limit = re.match(r"(?:var)?binary\((\d+)\)", native) if engine == "mysql" else None
             return not limit or (len(value) // 2 <= int(limit[1]) if native.startswith("var") else None)

@@ -291,7 +291,7 @@ DUCKDB = (
     Kind("INTERVAL", "interval", spans(2**31 - 1, 2**31 - 1, 2**63 - 1, lambda m, d, u: f"to_months({m}) + to_days({d}) + to_microseconds({u})"),
          key=False),
     Kind("UUID", "uuid", quoted(UUID_TEXTS)),
-    Kind("JSON", "json", quoted(jsons())),
+    Kind("JSON", "json", quoted(jsons()), key=False),
     Kind("INTEGER[]", "text", some("[]", "[1, NULL, -2147483648]"), key=False),
     Kind("VARCHAR[]", "text", some("[]", "['', NULL, 'NULL', 'a, b', '[x]', 'quote \" and '' and \\', '🎉']"), key=False),
     Kind('STRUCT(a INTEGER, "b c" VARCHAR)', "text", some("{'a': NULL, 'b c': 'x, }'}", "{'a': 1, 'b c': NULL}"), key=False),

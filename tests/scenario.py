@@ -31,6 +31,8 @@ PAIRS: tuple[tuple[Engine, Engine], ...] = (
     ("sqlite", "duckdb"),
     ("sqlite", "postgresql"),
     ("postgresql", "postgresql"),
+    ("mysql", "postgresql"),
+    ("postgresql", "mysql"),
 )
 
 
@@ -118,7 +120,7 @@ class Side:
 
     def content(self) -> dict[str, Rows]:
         """Everything in it, for before and after."""
-        if self.engine != "postgresql" and not Path(self.place).exists():
+        if self.engine in ("sqlite", "duckdb") and not Path(self.place).exists():
             return {}
         return {table: self.rows(table) for table in sorted(self.tables())}
 

@@ -103,7 +103,8 @@ SQLITE_TO_POSTGRESQL = (
 )  # fmt: skip
 
 POSTGRESQL_TO_SQLITE = (
-    Case("bigint", "DECIMAL(20,0)", {"123456789012345": "123456789012345", "1234567890123456789": KEPT}),
+    Case("bigint", "DECIMAL(20,0)", {"123456789012345": "123456789012345", "1234567890123456789": "1234567890123456789", str(2**63 - 1): str(2**63 - 1)}),
+    Case("numeric(20,0)", "DECIMAL(20,0)", {str(2**63 - 1): str(2**63 - 1), str(2**63 + 1): KEPT, "9" * 20: KEPT}),
     Case("numeric", "NUMERIC", {"1.1": "1.1", "123456789012345678": "123456789012345678", "0.1234567890123456": KEPT}),
     Case("numeric", "DECIMAL(10,2)", {"1.10": "1.1", "1.239": LOSS}),
     Case("text", "JSON_TEXT", {"'[1]'": "[1]", "'[1'": KEPT}),
@@ -330,3 +331,20 @@ def test_a_type_whose_texts_do_not_tell_all_is_taken_apart_in_a_query(
     scenario.write({"t": {"from": {"query": query}, "key": ["id"]}})
     balanced(runs.run(scenario.request()))
     assert scenario.target.rows("t") == [(1, 1, None, 7), (2, None, "1", 7)]
+
+
+@pytest.mark.parametrize("target", ["sqlite", "duckdb", "postgresql"])
+def test_json_is_no_key_unless_it_is_made_a_text(
+    target: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    scenario = Scenario.make(tmp_path, ("duckdb", target), request)
+    scenario.source.execute(
+        "CREATE TABLE t (j JSON PRIMARY KEY)", """INSERT INTO t VALUES ('{"b":1,"a":2}'), ('{"a":2,"b":1}')"""
+    )
+    scenario.write({"t": {"from": "t"}})
+    with pytest.raises(SpecError, match=r"key column j is JSON .*Fix: .*`cast: text`"):
+        runs.plan(scenario.request("plan"))
+    scenario.write({"t": {"from": "t", "columns": {"j": {"from": "j", "cast": "text"}}, "key": ["j"]}})
+    balanced(runs.run(scenario.request()))
+    assert scenario.target.rows("t") == [('{"a":2,"b":1}',), ('{"b":1,"a":2}',)]
+    scenario.settled()

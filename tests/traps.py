@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -43,7 +44,8 @@ class Trap:
 
     `target`, where it is not empty, is a table that is there before, with `there` in it; else Syncline makes it.
     `spec` is the entry of the spec, or several entries by their names; `setup` is SQL by engine that comes first.
-    `only` names the pairs that the table is for, None being all.
+    `more` is SQL for rows of the source that a driver cannot bind: each text is what stands behind INSERT INTO name.
+    `sources` and `targets` are the engines that the table is for.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Trap:
     target: Declared = ""
     there: Sequence[Sequence[Any]] | Mapping[str, Sequence[Sequence[Any]]] = ()
     setup: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    more: Sequence[str] | Mapping[str, Sequence[str]] = ()
     sources: tuple[str, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
     targets: tuple[str, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
 
@@ -117,6 +120,11 @@ def qualified(side: Side, table: str) -> str:
     return f"{side.schema}.{table}" if side.schema else table
 
 
+def pairs(sources: Sequence[Engine], targets: Sequence[Engine]) -> list[tuple[Engine, Engine]]:
+    """Each of the sources with each of the targets."""
+    return list(product(sources, targets))
+
+
 def pick(declared: Any, engine: Engine) -> Any:
     """What is for an engine: its own, or what all others have under no name."""
     return declared.get(engine, declared.get("")) if isinstance(declared, Mapping) else declared
@@ -142,6 +150,7 @@ def migrated(scenario: Scenario, traps: Sequence[Trap], **rest: Any) -> Migrated
         rows = pick(trap.rows, pair[0])
         if rows:
             scenario.source.insert(trap.name, rows)
+        scenario.source.execute(*(f'INSERT INTO "{trap.name}" {values}' for values in pick(trap.more, pair[0]) or ()))
         if inside := pick(trap.target, pair[1]) if trap.target else "":
             create(scenario.target, trap.name, inside)
             scenario.target.insert(trap.name, pick(trap.there, pair[1]) or ())

@@ -43,7 +43,7 @@ def declared(side: Side, table: str) -> dict[str, str]:
     if side.engine == "duckdb":
         return dict(side.ask(f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{table}'"))
     if side.engine == "mysql":
-        query = f"SELECT column_name, column_type FROM information_schema.columns WHERE table_schema = database() AND table_name = '{table}'"
+        query = f"SELECT column_name, column_type FROM information_schema.columns WHERE table_schema = database() AND table_name = '{table}' ORDER BY ordinal_position"
         return dict(side.ask(query))
     query = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum > 0"
     return dict(side.ask(query.format(quoted(table))))
@@ -111,14 +111,16 @@ def value(family: Family, text: str | None) -> Any:
 
 
 def json_value(text: str) -> Any:
-    def tagged(found: Any) -> Any:
+    """JSON as a value that can be a key: objects are sets of pairs, true is no 1, and every digit counts."""
+
+    def frozen(found: Any) -> Any:
         if isinstance(found, dict):
-            return {name: tagged(each) for name, each in found.items()}
+            return "object", frozenset((name, frozen(each)) for name, each in found.items())
         if isinstance(found, list):
-            return [tagged(each) for each in found]
+            return "array", tuple(map(frozen, found))
         return ("boolean", found) if isinstance(found, bool) else found
 
-    return tagged(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+    return frozen(json.loads(text, parse_float=Decimal, parse_int=Decimal))
 
 
 _MOMENT = re.compile(

@@ -84,7 +84,7 @@ class Faults:
 
     def note(self, rows: Mask, column: str, reason: str, values: pa.Array | None = None) -> None:
         """Rows that have no fault only because the spec says what to do with such values."""
-        if self.every and rows.any():
+        if rows.any():
             self.noted.append(Fault(rows, column, reason, values))
 
     def checked(self, values: pa.Array, wanted: Cast, column: str) -> pa.Array:

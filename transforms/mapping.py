@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -47,11 +47,12 @@ Noted = Callable[[pa.Table, Faults], None]
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """Rows ready to be compared, and the rejected ones: `rejected` says why (REJECTED), `rejected_rows` holds what
-    could be mapped of them, row by row alongside."""
+    could be mapped of them, row by row alongside. `mended` counts values by column and what the spec says of such."""
 
     rows: pa.Table
     rejected: pa.Table
     rejected_rows: pa.Table
+    mended: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def map_rows(
@@ -82,8 +83,9 @@ def map_rows(
     faults.add(keys.null_keys(result, mapping.key), ", ".join(mapping.key), "null in the key", of=mapping.key)
     if noted is not None:
         noted(result, faults)
+    mended = {(fault.column, fault.reason): int(fault.rows.sum()) for fault in faults.noted}
     if not faults.reasons:
-        return Mapped(result, REJECTED.empty_table(), result.slice(0, 0))
+        return Mapped(result, REJECTED.empty_table(), result.slice(0, 0), mended)
     bad = faults.which >= 0
     rejected = _rejected(rows.filter(pa.array(bad)), result.filter(pa.array(bad)), faults, mapping)
     if mapping.on_invalid == "fail":
@@ -93,7 +95,7 @@ def map_rows(
             f"{mapping.table}.{first['column']} key {first['key']}:{value} {first['reason']}; {rejected.num_rows} such rows here. "
             f"Fix: mend the source rows, or set `on_invalid: quarantine`."
         )
-    return Mapped(result.filter(pa.array(~bad)), rejected, result.filter(pa.array(bad)))
+    return Mapped(result.filter(pa.array(~bad)), rejected, result.filter(pa.array(bad)), mended)
 
 
 def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table | None = None) -> Mapped:
@@ -135,10 +137,11 @@ def set_aside(
         ],
         schema=REJECTED,
     )
-    return Mapped(
-        mapped.rows.filter(pa.array(~bad)),
-        pa.concat_tables([mapped.rejected, info]),
-        pa.concat_tables([mapped.rejected_rows, rows]),
+    return replace(
+        mapped,
+        rows=mapped.rows.filter(pa.array(~bad)),
+        rejected=pa.concat_tables([mapped.rejected, info]),
+        rejected_rows=pa.concat_tables([mapped.rejected_rows, rows]),
     )
 
 
@@ -190,8 +193,7 @@ def _column(
         case KeyUuid():
             raise AssertionError("UUIDs are made from the finished key")
     if column.strip_nul and pa.types.is_string(values.type):
-        if faults.every:
-            faults.note(as_mask(pc.match_substring(values, "\x00")), name, STRIPPED, values)
+        faults.note(as_mask(pc.match_substring(values, "\x00")), name, STRIPPED, values)
         values = pc.replace_substring(values, "\x00", "")
     if column.values is not None:
         values = _replace(values, column.values, shape, faults)
@@ -206,7 +208,7 @@ def _column(
         unfit |= bad
     if column.kept is None:
         return values
-    kept = column.kept(values)
+    kept = column.kept(column.shape, values)
     lost = as_mask(pc.and_(pc.is_valid(values), pc.is_null(kept))) & ~unfit
     faults.add(lost, name, f"is no value that {name} ({shape.native}) keeps as it is", values)
     return kept

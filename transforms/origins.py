@@ -80,7 +80,7 @@ class ColumnMapping:
     values: Values | None = None
     written: bool = True
     strip_nul: bool = False
-    kept: Callable[[pa.Array], pa.Array] | None = None
+    kept: Callable[[ColumnShape, pa.Array], pa.Array] | None = None
 
 
 @dataclass(frozen=True, slots=True)
