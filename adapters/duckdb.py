@@ -45,6 +45,7 @@ from transforms.vocabulary import (
     Marker,
     Meaning,
     Op,
+    SpecError,
     SynclineError,
     TableName,
     TableShape,
@@ -127,6 +128,7 @@ class DuckdbAdapter:
                 _abandon(session)
 
     def ddl(self, shape: TableShape) -> list[str]:
+        _check_indexed(shape)
         identity = next((each.name for each in shape.columns if each.identity), None)
         sequence = ".".join(
             quoted(part) for part in (shape.name.schema, f"{shape.name.name}_{identity}_seq") if part is not None
@@ -260,6 +262,18 @@ class DuckdbAdapter:
             if self._root is not None:
                 self._root.close()
                 self._root = None
+
+
+def _check_indexed(shape: TableShape) -> None:
+    """DuckDB has no index over spans of time, and so no key of them."""
+    indexes = [shape.primary_key, *shape.uniques, *(shape.design.indexes if shape.design else ())]
+    indexed = {name for index in indexes for name in index}
+    for column in shape.columns:
+        if column.name in indexed and declared(column) == "INTERVAL":
+            raise SpecError(
+                f"{shape.name}: {column.name} is an interval, of which DuckDB can make no key or index. "
+                f"Fix: give it `cast: text`, or `cast: time` where it holds times of the day."
+            )
 
 
 def _set_up(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -15,20 +15,13 @@ from adapters.sql_names import taken_for_one
 from flows import created
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
+from flows.soft import Soft, soft_flag
 from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms import casts
 from transforms.diff import Comparison
 from transforms.origins import ColumnMapping, Rename, TableMapping
 from transforms.vocabulary import Key, Relation, SpecError, TableShape
-
-
-@dataclass(frozen=True, slots=True)
-class Soft:
-    """Rows that the source lost are flagged, not deleted: a boolean set to true, or the time of the plan."""
-
-    column: str
-    timed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +209,7 @@ def _bind_table(
         )
     _check_key(spec, name, shape, key)
     _check_required(spec, name, shape, columns, identity)
-    soft = _soft(spec, name, shape, columns)
+    soft = soft_flag(spec, name, shape, columns)
 
     made = {column.shape.name for column in columns}
     extra = {soft.column} if soft else set()
@@ -329,28 +322,6 @@ def _check_required(
             f"{spec.where('tables', name, 'columns')}: {shape.name}.{needed[0]} takes no nulls, has no default and is not mapped. "
             f"Fix: map it in tables.{name}.columns."
         )
-
-
-def _soft(spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapping]) -> Soft | None:
-    policy = spec.delete_policy(name)
-    if policy.policy != "soft":
-        return None
-    at = spec.where("tables", name, "delete")
-    flag = shape.column(policy.column or "")
-    if flag is None:
-        raise SpecError(
-            f"{at}: {shape.name} has no column {policy.column} to flag deleted rows. {meant(policy.column or '', shape.names)}"
-        )
-    if any(column.shape.name == flag.name for column in columns):
-        raise SpecError(
-            f"{at}: {flag.name} flags deleted rows and cannot be mapped too. Fix: remove it from the columns."
-        )
-    timed = bool(pa.types.is_timestamp(flag.type))
-    if not timed and not pa.types.is_boolean(flag.type):
-        raise SpecError(
-            f"{at}: {flag.name} is {flag.native}. Fix: flag deleted rows in a boolean or a timestamp column."
-        )
-    return Soft(flag.name, timed)
 
 
 def _keeps(source_shape: TableShape, column: ColumnMapping) -> bool:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapters import planstore, spill
 from adapters.planstore import FileEntry
@@ -21,7 +19,6 @@ from flows.reading import readable
 from flows.session import Job, Session, session_of
 from transforms import keys
 from transforms.diff import diff
-from transforms.keys import as_mask
 from transforms.mapping import REJECTED, Mapped, map_rows, without_duplicates
 from transforms.origins import LookupRows
 from transforms.restriction import all_inside, inside, touching
@@ -327,8 +324,9 @@ def _counts(
     unchanged: int,
 ) -> Counts:
     """What became of each row; with ranges over other columns than the key, of the rows that are inside or touch them."""
-    flagged = _flags(changes.after, bound)
-    updates = changes.after.filter(pa.array(~flagged)) if flagged.any() else changes.after
+    updates = changes.after
+    if bound.soft is not None:
+        updates = updates.filter(pa.array(~bound.soft.flagged(updates)))
     if ranges:
         inside = int(all_inside(mapped.rows, ranges).sum())
         unchanged = inside - changes.inserts.num_rows - int(all_inside(updates, ranges).sum())
@@ -338,7 +336,7 @@ def _counts(
         target_rows=int(all_inside(found, ranges).sum()) if ranges else found.num_rows,
         insert=insert,
         update=update,
-        delete=changes.deletes.num_rows + int(flagged.sum()),
+        delete=changes.deletes.num_rows + changes.after.num_rows - update,
         unchanged=unchanged,
         quarantined=quarantined,
     )
@@ -355,9 +353,7 @@ def _with_flag(rows: pa.Table, bound: BoundTable) -> pa.Table:
     """A row that the source has is not deleted: its flag is false, or no time."""
     if bound.soft is None:
         return rows
-    kind = bound.schema.field(bound.soft.column).type
-    value = pa.nulls(rows.num_rows, kind) if bound.soft.timed else pa.array(np.zeros(rows.num_rows, dtype=bool))
-    return rows.append_column(bound.soft.column, value)
+    return rows.append_column(bound.soft.column, bound.soft.cleared(rows.num_rows))
 
 
 def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> ChangeSet:
@@ -365,23 +361,16 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> ChangeSe
     gone = changes.deletes
     if bound.soft is None or not gone.num_rows:
         return changes
-    before = gone.filter(pa.array(~_flags(gone, bound)))
+    before = gone.filter(pa.array(~bound.soft.flagged(gone)))
     place = before.schema.get_field_index(bound.soft.column)
     kind = before.schema.field(place)
-    flag = pa.scalar(work.job.at, kind.type) if bound.soft.timed else pa.scalar(True)
+    flags = bound.soft.set(before.num_rows, work.job.at)
     return replace(
         changes,
         before=pa.concat_tables([changes.before, before]),
-        after=pa.concat_tables([changes.after, before.set_column(place, kind, pa.repeat(flag, before.num_rows))]),
+        after=pa.concat_tables([changes.after, before.set_column(place, kind, flags)]),
         deletes=gone.slice(0, 0),
     )
-
-
-def _flags(rows: pa.Table, bound: BoundTable) -> keys.Mask:
-    if bound.soft is None:
-        return np.zeros(rows.num_rows, dtype=bool)
-    flag = rows.column(bound.soft.column)
-    return as_mask(pc.is_valid(flag)) if bound.soft.timed else as_mask(flag)
 
 
 def _reasons(rejected: pa.Table) -> dict[str, int]:

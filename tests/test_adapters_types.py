@@ -12,7 +12,7 @@ from conftest import Database
 
 from adapters.protocol import Adapter
 from adapters.registry import open_adapter
-from transforms.vocabulary import ChangeSet, ColumnShape, Meaning, Relation, TableName, TableShape
+from transforms.vocabulary import ChangeSet, ColumnShape, KeyRange, Meaning, Relation, TableName, TableShape
 
 TYPES: tuple[tuple[pa.DataType, Meaning], ...] = (
     *((each, "plain") for each in (
@@ -101,3 +101,18 @@ def test_intervals_that_an_engine_calls_equal_stay_apart(adapter: Adapter) -> No
     assert refused.updated == 0
     assert refused.conflicts is not None
     assert refused.conflicts.num_rows == 2
+
+
+def test_a_name_as_long_as_any_engine_takes_names_a_key(adapter: Adapter) -> None:
+    name = "é" + "x" * 61  # 63 bytes
+    shape = TableShape(TableName(name), (ColumnShape(name, pa.int64(), "", nullable=False),), (name,))
+    adapter.execute_ddl(adapter.ddl(shape))
+    found, rows = adapter.describe(shape.name), pa.table({name: range(10)})
+    assert found is not None
+    none = rows.slice(0, 0)
+    assert adapter.apply(ChangeSet(shape.name, (name,), (name,), rows, none, none, none), found, None).inserted == 10
+    with adapter.snapshot() as snapshot:
+        assert snapshot.split(Relation(shape.name), (name,), 4) == [(4,), (8,)]
+        within = KeyRange((4,), (8,))
+        scanned = snapshot.scan(Relation(shape.name), (name,), key=(name,), within=within)
+        assert pa.Table.from_batches(scanned)[name].to_pylist() == [4, 5, 6, 7]

@@ -44,7 +44,7 @@ class Trap:
 
     `target`, where it is not empty, is a table that is there before, with `there` in it; else Syncline makes it.
     `spec` is the entry of the spec, or several entries by their names; `setup` is SQL by engine that comes first.
-    `more` is SQL for rows of the source that a driver cannot bind: each text is what stands behind INSERT INTO name.
+    `more` is SQL for what drivers cannot bind; it comes last in the source.
     `sources` and `targets` are the engines that the table is for.
     """
 
@@ -150,7 +150,7 @@ def migrated(scenario: Scenario, traps: Sequence[Trap], **rest: Any) -> Migrated
         rows = pick(trap.rows, pair[0])
         if rows:
             scenario.source.insert(trap.name, rows)
-        scenario.source.execute(*(f'INSERT INTO "{trap.name}" {values}' for values in pick(trap.more, pair[0]) or ()))
+        scenario.source.execute(*(pick(trap.more, pair[0]) or ()))
         if inside := pick(trap.target, pair[1]) if trap.target else "":
             create(scenario.target, trap.name, inside)
             scenario.target.insert(trap.name, pick(trap.there, pair[1]) or ())
@@ -167,12 +167,12 @@ def migrated(scenario: Scenario, traps: Sequence[Trap], **rest: Any) -> Migrated
     return Migrated(scenario, assessed, first, scenario.plan(), scenario.verify(), aside)
 
 
-def empty_postgresql(server: str, database: str, schema: str) -> Side:
+def empty_postgresql(server: str, database: str, schema: str, template: str = "template1") -> Side:
     """A new database of a server that lives no longer than the tests."""
     import psycopg
 
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {database}")
+        connection.execute(f"CREATE DATABASE {database} TEMPLATE {template}")
     made = Side("postgresql", server.replace("/postgres?", f"/{database}?"), schema)
     made.execute()
     return made
