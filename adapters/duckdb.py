@@ -169,6 +169,10 @@ class DuckdbAdapter:
         with self._session() as session:
             return designs.design(session, table)
 
+    def besides(self, schema: str | None = None) -> list[str]:
+        with self._session() as session:
+            return designs.besides(session, schema)
+
     def tried(self, statements: Sequence[str]) -> str | None:
         with self._session() as session:
             schemas = [

@@ -49,6 +49,18 @@ def design(session: Asking, name: TableName) -> Design:
     )
 
 
+def besides(session: Asking, schema: str | None) -> list[str]:
+    """Views and macros."""
+    here = "database_name = current_database() AND schema_name = coalesce($1, current_schema())"
+    found = session.rows(
+        f"SELECT 'view ' || view_name AS line FROM duckdb_views() WHERE {here} AND NOT internal UNION ALL "
+        f"SELECT DISTINCT 'macro ' || function_name FROM duckdb_functions() WHERE {here} AND NOT internal "
+        "AND function_type IN ('macro', 'table_macro') ORDER BY line",
+        [schema],
+    )
+    return [row["line"] for row in found]
+
+
 def tried(statements: Sequence[str], schemas: Sequence[str]) -> str | None:
     """Why DuckDB refuses the statements, None where it does not."""
     connection = duckdb.connect()

@@ -146,6 +146,10 @@ class MysqlAdapter:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
             return designs.design(connection, self._connections.server, table)
 
+    def besides(self, schema: str | None = None) -> list[str]:
+        with self._connections.begin("Looking at what there is beside tables") as connection:
+            return designs.besides(connection, schema)
+
     def tried(self, statements: Sequence[str]) -> str | None:
         """With temporary tables, which know no foreign keys: those are not tried."""
         with self._connections.translated("Trying out statements"), self._connections.connected() as connection:

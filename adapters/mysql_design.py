@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import pymysql
 
 from adapters.mysql_connect import Connection, Server, rows, run
 from adapters.mysql_load import name_of
-from adapters.mysql_shapes import TABLE, described
+from adapters.mysql_shapes import FOREIGN_KEYS, INDEXES, TABLE, Described, described
 from transforms.vocabulary import Design, TableName
 
 COUNTER: Final = """
@@ -20,7 +20,7 @@ WHERE t.TABLE_SCHEMA = coalesce(%s, DATABASE()) AND t.TABLE_NAME = %s AND c.COLU
 
 
 EXPRESSIONS: Final = """
-SELECT COLUMN_NAME, DATA_TYPE, COLUMN_DEFAULT, EXTRA, GENERATION_EXPRESSION FROM information_schema.COLUMNS
+SELECT COLUMN_NAME, DATA_TYPE, COLUMN_DEFAULT, EXTRA, GENERATION_EXPRESSION, COLUMN_COMMENT FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""
 
 CHECKS: Final = """
@@ -30,29 +30,41 @@ OF_CONSTRAINTS: Final = """CONSTRAINT_NAME IN (
     SELECT t.CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS t
     WHERE t.CONSTRAINT_SCHEMA = CHECK_CONSTRAINTS.CONSTRAINT_SCHEMA AND t.TABLE_NAME = %s AND t.CONSTRAINT_TYPE = 'CHECK')"""
 
-UNTOLD: Final = """
-SELECT CONCAT('trigger ', TRIGGER_NAME) FROM information_schema.TRIGGERS
-WHERE EVENT_OBJECT_SCHEMA = %(schema)s AND EVENT_OBJECT_TABLE = %(name)s
-UNION ALL
-SELECT CONCAT('partition ', PARTITION_NAME) FROM information_schema.PARTITIONS
-WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s AND PARTITION_NAME IS NOT NULL
-UNION ALL
+ACTIONS: Final = """
+SELECT CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS
+WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s"""
+
+PARTITIONS: Final = """
+SELECT PARTITION_METHOD, PARTITION_EXPRESSION, PARTITION_NAME FROM information_schema.PARTITIONS
+WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND PARTITION_NAME IS NOT NULL ORDER BY PARTITION_ORDINAL_POSITION"""
+
+OTHERS: Final = """
 SELECT CONCAT('storage engine ', ENGINE) FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s AND ENGINE <> 'InnoDB'
 UNION ALL
-SELECT CONCAT('foreign key ', CONSTRAINT_NAME, ': ON UPDATE ', UPDATE_RULE, ' ON DELETE ', DELETE_RULE)
-FROM information_schema.REFERENTIAL_CONSTRAINTS
-WHERE CONSTRAINT_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s
-  AND (UPDATE_RULE NOT IN ('NO ACTION', 'RESTRICT') OR DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT'))
+SELECT 'system versioning: the rows of the past' FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s AND TABLE_TYPE = 'SYSTEM VERSIONED'
 UNION ALL
-SELECT CONCAT('index ', INDEX_NAME, ' (', INDEX_TYPE, ')',
-              IF(MAX(SUB_PART) IS NULL, '', ': of the first characters'), IF(MAX(COLLATION = 'D'), ': descending', ''))
-FROM information_schema.STATISTICS
-WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s
-GROUP BY INDEX_NAME, INDEX_TYPE
-HAVING INDEX_TYPE NOT IN ('BTREE', 'HASH') OR MAX(SUB_PART) IS NOT NULL OR MAX(COLLATION = 'D') OR MAX(COLUMN_NAME IS NULL)"""
+SELECT CONCAT('comment of the table: ', TABLE_COMMENT) FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s AND TABLE_COMMENT <> ''
+UNION ALL
+SELECT CONCAT('trigger ', TRIGGER_NAME, ' (', ACTION_TIMING, ' ', EVENT_MANIPULATION, ')') FROM information_schema.TRIGGERS
+WHERE EVENT_OBJECT_SCHEMA = %(schema)s AND EVENT_OBJECT_TABLE = %(name)s"""
+
+BESIDES: Final = """
+SELECT CONCAT('view ', TABLE_NAME) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = coalesce(%(schema)s, DATABASE())
+UNION ALL
+SELECT CONCAT('sequence ', TABLE_NAME) FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = coalesce(%(schema)s, DATABASE()) AND TABLE_TYPE = 'SEQUENCE'
+UNION ALL
+SELECT CONCAT(LOWER(ROUTINE_TYPE), ' ', ROUTINE_NAME) FROM information_schema.ROUTINES
+WHERE ROUTINE_SCHEMA = coalesce(%(schema)s, DATABASE())
+UNION ALL
+SELECT CONCAT('event ', EVENT_NAME) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = coalesce(%(schema)s, DATABASE())"""
 
 _WRITTEN_OUT: Final = re.compile(r"^(?:current_timestamp|now|null\b|b'|x'|0x|[-+]?[\d.])", re.IGNORECASE)
+_ON_UPDATE: Final = re.compile(r"on update \w+(?:\(\d*\))?", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _CREATE: Final = re.compile(r"\ACREATE TABLE ((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)")
 
 
@@ -67,17 +79,18 @@ def design(connection: Connection, server: Server, table: TableName) -> Design:
     clauses = rows(connection, CHECKS.format(table=OF_TABLE if server.mariadb else OF_CONSTRAINTS), where)
     json = {f"json_valid({name_of(name)})" for name, each in found.travels.items() if each.kind == "json"}
     own = {key.columns for key in found.shape.foreign_keys}
-    untold = rows(connection, UNTOLD, {"schema": where[0], "name": where[1]})
-    computed = {name for name, *_, made in facts if made}
-    updated = [f"column {name}: {extra}" for name, _, _, extra, _ in facts if "on update" in extra.lower()]
+    others = rows(connection, OTHERS, {"schema": where[0], "name": where[1]})
+    computed = {name for name, _, _, _, made, _ in facts if made}
     return Design(
         defaults=tuple(
             (name, _default(kind, default, extra, server))
-            for name, kind, default, extra, _ in facts
+            for name, kind, default, extra, _, _ in facts
             if name not in computed and default and default.upper() != "NULL"
         ),
-        generated=tuple((name, made) for name, *_, made in facts if made),
-        checks=tuple(text for text in (_text(clause) for (clause,) in clauses) if text not in json),
+        generated=tuple((name, _expression(made, server)) for name, _, _, _, made, _ in facts if made),
+        checks=tuple(
+            text for text in (_expression(_text(clause), server) for (clause,) in clauses) if text not in json
+        ),
         indexes=tuple(
             dict.fromkeys(
                 each.columns
@@ -85,8 +98,20 @@ def design(connection: Connection, server: Server, table: TableName) -> Design:
                 if each.plain and not each.unique and each.name != "PRIMARY" and each.columns not in own
             )
         ),
-        untold=(*updated, *(_text(line) for (line,) in untold)),
+        untold=(
+            *(line for name, _, _, extra, _, comment in facts for line in _of_column(name, extra, comment)),
+            *_collations(found),
+            *_actions(connection, where),
+            *_odd_indexes(rows(connection, INDEXES, where)),
+            *_partitions(rows(connection, PARTITIONS, where)),
+            *(_text(line) for (line,) in others),
+        ),
     )
+
+
+def besides(connection: Connection, schema: str | None) -> list[str]:
+    """What a schema holds beside tables, a line each."""
+    return [_text(line) for (line,) in rows(connection, BESIDES, {"schema": schema})]
 
 
 def _text(value: object) -> str:
@@ -95,9 +120,78 @@ def _text(value: object) -> str:
 
 def _default(kind: str, default: str, extra: str, server: Server) -> str:
     """A default as SQL: MariaDB tells it so, MySQL tells the text of a literal without its quotes."""
-    if server.mariadb or "DEFAULT_GENERATED" in extra.upper() or _WRITTEN_OUT.match(default):
+    if server.mariadb:
+        return default
+    if "DEFAULT_GENERATED" in extra.upper():
+        return _expression(default, server)
+    if _WRITTEN_OUT.match(default):
         return default
     return "'" + default.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _expression(text: str, server: Server) -> str:
+    """An expression as SQL: MySQL tells it as if it were the inside of a literal, with a backslash before each quote."""
+    return text if server.mariadb else _ESCAPED.sub(r"\1", text)
+
+
+def _of_column(name: str, extra: str, comment: str) -> Iterator[str]:
+    """What a column does besides holding values."""
+    if update := _ON_UPDATE.search(extra):
+        yield f"column {name}: {update[0].upper().replace('()', '')}"
+    if "INVISIBLE" in extra.upper():
+        yield f"column {name}: INVISIBLE"
+    if comment:
+        yield f"comment of column {name}: {comment}"
+
+
+def _collations(found: Described) -> Iterator[str]:
+    """Key columns in which different texts are one."""
+    keyed = {name for key in found.shape.uniques for name in key}
+    for name, each in found.travels.items():
+        collation = each.declared.collation or ""
+        padding = each.kind == "char" and collation.endswith("_bin")  # its blanks are padding in any case
+        if name in keyed and each.shape.collation and not padding:
+            what = (
+                "blanks at the end count for nothing" if collation.endswith("_bin") else "upper and lower case are one"
+            )
+            yield f"collation {collation} of column {name}: in keys {what}"
+
+
+def _actions(connection: Connection, where: Sequence[str]) -> Iterator[str]:
+    """What foreign keys do when a row changes that they refer to."""
+    rules = {name: (update, delete) for name, update, delete in rows(connection, ACTIONS, where)}
+    columns: dict[str, tuple[str, list[str]]] = {}
+    for name, column, _, parent, _ in rows(connection, FOREIGN_KEYS, where):
+        columns.setdefault(name, (parent, []))[1].append(column)
+    for name, (parent, own) in columns.items():
+        for event, rule in zip(("UPDATE", "DELETE"), rules.get(name, ()), strict=False):
+            if rule not in ("NO ACTION", "RESTRICT"):
+                yield f"foreign key ({', '.join(own)}) to {parent}: ON {event} {rule}"
+
+
+def _odd_indexes(found: Sequence[Sequence[Any]]) -> Iterator[str]:
+    """Indexes that a list of columns does not say: of other kinds, of beginnings, of expressions, descending."""
+    grouped: dict[str, list[Sequence[Any]]] = {}
+    for row in found:
+        grouped.setdefault(str(row[0]), []).append(row)
+    for name, parts in grouped.items():
+        whole = all(column is not None and length is None for _, _, column, length, _, _ in parts)
+        unique, kind = not parts[0][1], str(parts[0][5])
+        plain = kind == "BTREE" and all(order == "A" for *_, order, _ in parts)
+        if whole and (unique or plain):  # a key is one whatever holds it
+            continue
+        terms = [
+            f"{column or 'an expression'}{f'({length})' if length else ''}{' DESC' if order == 'D' else ''}"
+            for _, _, column, length, order, _ in parts
+        ]
+        yield f"index {name}: {'UNIQUE ' if unique else ''}{'' if kind == 'BTREE' else kind + ' '}({', '.join(terms)})"
+
+
+def _partitions(found: Sequence[Sequence[Any]]) -> Iterator[str]:
+    if found:
+        method, expression, _ = found[0]
+        names = ", ".join(dict.fromkeys(str(name) for _, _, name in found))
+        yield f"partitions by {method} ({_text(expression)}): {names}"
 
 
 def tried(connection: Connection, statements: Sequence[str]) -> str | None:

@@ -184,6 +184,10 @@ class PostgresAdapter:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
             return designs.design(connection, _oid(connection, table))
 
+    def besides(self, schema: str | None = None) -> list[str]:
+        with self._connections.begin("Looking at what there is beside tables") as connection:
+            return designs.besides(connection, schema)
+
     def tried(self, statements: Sequence[str]) -> str | None:
         with self._connections.begin("Trying out statements") as connection:
             return designs.tried(connection, statements)

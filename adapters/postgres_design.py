@@ -51,6 +51,11 @@ JOIN pg_catalog.pg_constraint d ON d.contypid = t.oid
 WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY a.attname, t.oid
 UNION ALL
+SELECT coalesce('comment of column ' || a.attname, 'comment of the table') || ': ' || d.description
+FROM pg_catalog.pg_description d
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0
+WHERE d.objoid = %(table)s AND d.classoid = 'pg_catalog.pg_class'::regclass
+UNION ALL
 SELECT 'trigger ' || tgname FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal
 UNION ALL
 SELECT 'row security policy ' || polname FROM pg_catalog.pg_policy WHERE polrelid = %(table)s
@@ -73,6 +78,23 @@ SELECT coalesce(
      WHERE f.adrelid = %(table)s::regclass AND a.attname = %(column)s LIMIT 1))::text"""
 
 
+BESIDES: Final = """
+WITH here AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = coalesce(%(schema)s, pg_catalog.current_schema()))
+SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'f' THEN 'foreign table ' ELSE 'sequence ' END
+    || c.relname
+FROM pg_catalog.pg_class c
+WHERE c.relnamespace = (SELECT oid FROM here) AND c.relkind IN ('v', 'm', 'f', 'S')
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i', 'e'))
+UNION ALL
+SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END || p.oid::regprocedure
+FROM pg_catalog.pg_proc p
+WHERE p.pronamespace = (SELECT oid FROM here)
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ORDER BY 1"""
+
+
 def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
     """Out of the catalogs, with every name and cast as PostgreSQL writes them."""
     expressions = connection.execute(EXPRESSIONS, [oid]).fetchall()
@@ -88,6 +110,11 @@ def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
             *(text for (text,) in connection.execute(UNTOLD, {"table": oid})),
         ),
     )
+
+
+def besides(connection: psycopg.Connection[Any], schema: str | None) -> list[str]:
+    """What a schema holds beside tables, a line each."""
+    return [line for (line,) in connection.execute(BESIDES, {"schema": schema})]
 
 
 def tried(connection: psycopg.Connection[Any], statements: Sequence[str]) -> str | None:

@@ -90,6 +90,9 @@ class Adapter(Protocol):
     def design(self, table: TableName) -> Design:
         """What the table has beyond its shape, in the engine's own SQL. Slow: for scaffolding only."""
 
+    def besides(self, schema: str | None = None) -> list[str]:
+        """What a schema holds beside tables and what hangs on them, such as views and routines: a line each."""
+
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         """What the table's unique indexes compare, in place of the values.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -54,12 +54,20 @@ def index_name(table: TableName, columns: Key) -> str:
     return name.encode()[: NAME_BYTES - 11].decode(errors="ignore") + "_" + digest
 
 
-def orphans_query(child: TableName, foreign: ForeignKey, dialect: sa.Dialect) -> str:
-    """A query for the rows whose foreign key refers to nothing; a key with a null in it refers to nothing rightly."""
+def orphans_query(child: TableName, foreign: ForeignKey, dialect: sa.Dialect, texts: Collection[str] = ()) -> str:
+    """A query for the rows whose foreign key refers to nothing; a key with a null in it refers to nothing rightly.
+
+    `texts` are columns of the key that have to be the same byte by byte, whatever their collation takes for one.
+    """
     quote = dialect.identifier_preparer.quote_identifier
     pairs = list(zip(foreign.columns, foreign.refers_columns, strict=True))
     whole = " AND ".join(f"c.{quote(own)} IS NOT NULL" for own, _ in pairs)
-    same = " AND ".join(f"p.{quote(there)} = c.{quote(own)}" for own, there in pairs)
+    equal = [f"p.{quote(there)} = c.{quote(own)}" for own, there in pairs]  # which an index finds
+    binary = "BINARY" if dialect.name == "mysql" else "BLOB"
+    equal += [
+        f"CAST(p.{quote(there)} AS {binary}) = CAST(c.{quote(own)} AS {binary})" for own, there in pairs if own in texts
+    ]
+    same = " AND ".join(equal)
     return (
         f"SELECT 1 AS orphan FROM {spelled_table(child, dialect)} c WHERE {whole} AND NOT EXISTS "  # noqa: S608
         f"(SELECT 1 FROM {spelled_table(foreign.refers, dialect)} p WHERE {same})"

@@ -140,6 +140,10 @@ class SqliteAdapter:
         look = f"PRAGMA foreign_key_check({spelled_table(replace(shape.name, schema=None), DIALECT)})"
         return [*index_statements(shape, DIALECT), *([look] if late else [])]
 
+    def besides(self, schema: str | None = None) -> list[str]:
+        with self._connection() as connection:
+            return designs.besides(connection)
+
     def tried(self, statements: Sequence[str]) -> str | None:
         return designs.tried(statements)
 

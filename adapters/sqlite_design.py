@@ -44,6 +44,15 @@ def design(connection: Connection, name: TableName) -> Design:
     )
 
 
+def besides(connection: Connection) -> list[str]:
+    """Views, and virtual tables, whose rows are elsewhere."""
+    found = connection.rows(
+        "SELECT CASE type WHEN 'view' THEN 'view ' ELSE 'virtual table ' END || name AS line FROM sqlite_schema "
+        "WHERE type = 'view' OR type = 'table' AND sql LIKE 'create virtual %' ORDER BY name"
+    )
+    return [row["line"] for row in found]
+
+
 def _indexes(connection: Connection, name: str) -> tuple[tuple[Key, ...], tuple[str, ...]]:
     """Plain indexes by their columns, and the others as they were made."""
     plain: list[Key] = []

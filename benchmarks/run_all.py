@@ -23,6 +23,9 @@ from benchmarks.command import Spent
 from benchmarks.copying import Copying, Step, WrongResult, measure
 from benchmarks.diffing import Diffing
 from benchmarks.diffing import measure as measure_diff
+from benchmarks.mariadb import Mariadb
+from benchmarks.mariadb import lines as mariadb_ways
+from benchmarks.mariadb import measure as measure_mariadb
 from benchmarks.server import make_templates, serving
 from benchmarks.through_prefect import Prefect
 from benchmarks.through_prefect import measure as measure_prefect
@@ -31,6 +34,7 @@ PACKAGES = (
     "pyarrow",
     "duckdb",
     "psycopg",
+    "pymysql",
     "adbc-driver-postgresql",
     "pgpq",
     "sqlalchemy",
@@ -63,6 +67,10 @@ def main() -> int:
             if prefect is not None:
                 found["prefect"] = asdict(prefect)
             print(_prefect_lines(prefect), flush=True)
+        there = measure_mariadb(asked.rows, min(asked.rounds, 3), _told)
+        if there is not None:
+            found["mariadb"] = asdict(there)
+        print(_mariadb_lines(there), flush=True)
         _told(f"two tables of {asked.diff_rows:,} rows in memory")
         diffing = measure_diff(asked.diff_rows, asked.rounds)
         found["diff"] = asdict(diffing)
@@ -215,6 +223,17 @@ def _prefect_lines(prefect: Prefect | None) -> str:
     return f"\nWhat Prefect adds: a run without changes, medians of {len(prefect.own)} rounds\n" + _aligned(
         ("", "start s", "work s", "all s", "peak MiB"), lines
     )
+
+
+def _mariadb_lines(found: Mariadb | None) -> str:
+    if found is None:
+        return "\nMariaDB: not measured, it is not installed."
+    size, rounds = found.table_bytes / 2**20, len(next(iter(found.reading.values())))
+    title = (
+        f"\nMariaDB, {found.rows:,} rows of 8 columns ({size:.0f} MiB) on a local port; medians of {rounds} rounds\n"
+    )
+    ways = [*mariadb_ways(found, found.reading), *mariadb_ways(found, found.writing)]
+    return title + _aligned(("", "s", "ratio", "Mrow/s"), ways)
 
 
 def _diff_lines(diffing: Diffing) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flows.binding import BoundTable
 from flows.session import Session
 from transforms import expressions, keys
 from transforms.mapping import Mapped, set_aside
+from transforms.vocabulary import TableShape
 
 COLLIDES = "key collides with another one under the collation"
 """How the reason of a row begins whose key differs from another one in ways that the target does not see."""
@@ -16,9 +18,11 @@ COLLIDES = "key collides with another one under the collation"
 
 def collation_of(bound: BoundTable, columns: tuple[str, ...]) -> str | None:
     """What makes the target take different values of these columns for one, None where nothing does."""
-    if bound.ddl:  # what is made here compares exactly
-        return None
-    names = [column.collation for column in bound.shape.columns if column.name in columns and column.collation]
+    chosen = [column for column in bound.shape.columns if column.name in columns]
+    if bound.ddl:  # what is made here compares exactly, but for blanks behind a CHAR
+        names = [column.collation or column.native for column in chosen if column.padded]
+    else:
+        names = [column.collation for column in chosen if column.collation]
     return ", ".join(dict.fromkeys(names)) or None
 
 
@@ -27,7 +31,19 @@ def alike(session: Session, bound: BoundTable, rows: pa.Table, columns: tuple[st
     chosen = rows.select(list(columns))
     if not chosen.num_rows or collation_of(bound, columns) is None:
         return chosen
-    return pa.table(session.target.alike(bound.shape.name, chosen), names=list(columns))
+    return pa.table(as_indexed(session, bound.shape, chosen, new=bool(bound.ddl)), names=list(columns))
+
+
+def as_indexed(session: Session, shape: TableShape, rows: pa.Table, *, new: bool) -> list[pa.Array]:
+    """Some columns of a target table as its unique indexes compare them; `new` where it is yet to be made."""
+    if not new:
+        return session.target.alike(shape.name, rows)
+    padded = {column.name for column in shape.columns if column.padded}
+    columns = (rows.column(name).combine_chunks() for name in rows.column_names)
+    return [
+        pc.utf8_rtrim(each, " ") if name in padded else each
+        for name, each in zip(rows.column_names, columns, strict=True)
+    ]
 
 
 def parts_of(session: Session, bound: BoundTable, rows: pa.Table, parts: int) -> keys.Indices:

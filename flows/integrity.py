@@ -16,7 +16,7 @@ from adapters import spill
 from flows import created
 from flows.assessment import Finding, Sample
 from flows.binding import BoundTable
-from flows.collisions import alike, collation_of
+from flows.collisions import alike, as_indexed, collation_of
 from flows.session import Session
 from transforms import casts, expressions, keys
 from transforms.keys import Mask, as_mask, contiguous
@@ -133,9 +133,10 @@ class Integrity:
             child, parent = reference.table.shape.column(own), shape.column(there) if shape else None
             arrays.append(_in_common(contiguous(column), child, parent))
             collated = collated or (parent is not None and parent.collation is not None)
-        if collated and rows.num_rows:
+        if shape is not None and collated and rows.num_rows:
             moved = pa.table(arrays, names=list(reference.key.refers_columns))
-            arrays = self._session.target.alike(reference.key.refers, moved)
+            new = reference.parent is not None and bool(reference.parent.ddl)
+            arrays = as_indexed(self._session, shape, moved, new=new)
         return pa.table(arrays, names=[f"c{i}" for i in range(len(arrays))])
 
     def findings(self, samples: int, blocked: Sequence[str]) -> Iterator[tuple[str, Finding]]:

@@ -320,7 +320,7 @@ _REMEDIES: tuple[tuple[str, Callable[[Place], str]], ...] = (
     (r"^is no date$", _zero_date),
     (r"^text that is no|^is not a number", _text),
     (_DIGITS, _digits),
-    (r"that is no (smallint|integer|bigint|u?int\d+) without", _whole),
+    (r"that is no (unsigned )?(tinyint|smallint|integer|bigint) without", _whole),
     (r"without rounding$|without loss$", _rounded),
     (r"^(is|are) (not|no) |^the timestamp is beyond", _unread),
 )  # fmt: skip

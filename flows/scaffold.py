@@ -19,7 +19,7 @@ from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from adapters.sql import masked
 from flows.binding import Binding, bind
-from flows.scaffold_design import in_order, orphans, unique_key
+from flows.scaffold_design import in_order, indexed, orphans, unique_key
 from flows.scaffold_draft import DraftKey, DraftTable, Side, Text, written
 from flows.scaffold_profile import likely_key, profile, telling
 from flows.scaffold_tables import Read, drafted, target_names
@@ -44,11 +44,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The text, its tables in their order, and the variables that hold URLs with passwords."""
+    """The text, its tables in their order, the variables that hold URLs with passwords, and what is beside tables."""
 
     text: str
     tables: tuple[DraftTable, ...]
     variables: tuple[str, ...] = ()
+    besides: tuple[str, ...] = ()
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
@@ -63,9 +64,13 @@ class Draft:
         return found
 
     @property
-    def untranslated(self) -> list[dict[str, str]]:
-        """What the source has and the draft does not say."""
-        return [{"table": table.name, "what": what} for table in self.tables for what in table.untold]
+    def untranslated(self) -> list[dict[str, str | None]]:
+        """What the source has and the draft does not say, with the table that it belongs to if there is one."""
+        found: list[dict[str, str | None]] = []
+        for table in self.tables:
+            found += [{"table": table.name, "what": what} for what in table.untold]
+            found += [{"table": table.name, "what": f"column {name}: {why}"} for name, why in table.left_out]
+        return [*found, *({"table": None, "what": what} for what in self.besides)]
 
     def as_dict(self, file: Path | None) -> dict[str, Any]:
         """What `--json` prints; the text itself where it has no file."""
@@ -117,7 +122,7 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
         stack.callback(target.close)
         names = _chosen(asked, source)
         with source.snapshot() as snapshot:
-            read = [_looked_at(snapshot, source, name, meter or Meter()) for name in names]
+            read = [_looked_at(snapshot, source, name, target.engine, meter or Meter()) for name in names]
             targets = target_names([each.name.name for each in read], target.engine)
             for each in read:
                 each.found = target.describe(TableName(targets[each.name.name], asked.target_schema))
@@ -137,20 +142,18 @@ def _chosen(asked: Asked, source: Adapter) -> list[TableName]:
     return [each for each in there if not asked.tables or each.name in asked.tables]
 
 
-def _looked_at(snapshot: Snapshot, source: Adapter, name: TableName, meter: Meter) -> Read:
+def _looked_at(snapshot: Snapshot, source: Adapter, name: TableName, target: str, meter: Meter) -> Read:
     shape = source.describe(name)
     if shape is None:
         raise SpecError(f"{name} was dropped from {source.url} just now. Fix: run it again.")
-    facts = profile(snapshot, name, shape, telling(shape, source.engine), source.engine, meter)
+    design = source.design(name)
+    held = {column for group in indexed(shape, design) for column in group}
+    facts = profile(snapshot, name, shape, telling(shape, source.engine, target, held), source.engine, meter)
     rows = max((each.rows for each in facts.values()), default=0) or snapshot.estimate(Relation(name))
     keyed = shape.primary_key or unique_key(shape)
     likely = () if keyed else likely_key(snapshot, name, shape)
-    lost = {key: orphans(snapshot, source, name, key) for key in shape.foreign_keys}
-    return Read(name, shape, source.design(name), rows, facts, likely, orphans=lost)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tables
+    lost = {key: orphans(snapshot, source, shape, key) for key in shape.foreign_keys}
+    return Read(name, shape, design, rows, facts, likely, orphans=lost)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -158,8 +161,9 @@ def _looked_at(snapshot: Snapshot, source: Adapter, name: TableName, meter: Mete
 
 
 def _cut(child: DraftTable, parent: DraftTable) -> None:
+    around = "" if any(key.table == child.name for key in parent.foreign_keys) else ", by way of others"
     child.notes.append(
-        f"{child.name} and {parent.name} refer to each other: their foreign keys hold once the rows of both are in."
+        f"{child.name} and {parent.name} refer to each other{around}: their foreign keys hold once the rows of both are in."
     )
 
 
@@ -181,7 +185,8 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
                 continue
         if not _refused(binding, live, target):
             break
-    return Draft(_final(asked, tables).text, tuple(tables), tuple(_variables(asked)))
+    besides = () if asked.tables else tuple(source.besides(asked.schema))
+    return Draft(_final(asked, tables, besides).text, tuple(tables), tuple(_variables(asked)), besides)
 
 
 def _absolute(url: str) -> str:
@@ -255,13 +260,15 @@ def _shown(asked: Asked, url: str, variable: str) -> str:
     return f"{head}:///{Path(os.path.relpath(Path.cwd() / file, asked.folder.absolute())).as_posix()}"
 
 
-def _final(asked: Asked, tables: Sequence[DraftTable]) -> Text:
+def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[str]) -> Text:
     head = [
         f"A draft: {len(tables)} tables of {masked(asked.source)}. Comments say why something is as it is.",
         "Next: `syncline check` on this file says what of the rows does not fit, and `syncline plan` what would be written.",
     ]
     for name in _variables(asked):
         head.append(f"{name} holds the URL with its password: export it before.")
+    if besides:
+        head.append(f"Not translated: {'; '.join(besides)}")
     sides = (
         Side(_shown(asked, asked.source, "SOURCE_URL"), asked.schema),
         Side(_shown(asked, asked.target, "TARGET_URL"), asked.target_schema),

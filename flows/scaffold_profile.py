@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -27,8 +27,9 @@ _WHERE: Final = re.compile(r"column (?P<name>.+?): (?P<why>.+)", re.DOTALL)
 class Facts:
     """One column. `least` and `most` are numbers: dates in days, times in microseconds, both since 1970 or midnight.
 
-    Of texts that are numbers `whole` and `decimals` are the most digits before and behind the point, `odd` those
-    that are none (NaN). `reason` is the first of `invalid` values that cannot travel.
+    `longest` is in characters, `octets` in bytes; `nul` counts the texts with NUL characters. Of texts that are
+    numbers `whole` and `decimals` are the most digits before and behind the point; `odd` are numbers that are none
+    (NaN, infinity). `reason` is the first of `invalid` values that cannot travel.
     """
 
     rows: int = 0
@@ -36,6 +37,8 @@ class Facts:
     least: Any = None
     most: Any = None
     longest: int = 0
+    octets: int = 0
+    nul: int = 0
     whole: int = 0
     decimals: int = 0
     odd: int = 0
@@ -58,8 +61,14 @@ class Facts:
             self._ends(values.view(pa.int32() if narrow else pa.int64()))
         elif pa.types.is_integer(kind) or pa.types.is_decimal(kind):
             self._ends(values)
+        elif pa.types.is_floating(kind):
+            self.odd += pc.sum(pc.invert(pc.is_finite(values))).as_py() or 0
+        elif pa.types.is_binary(kind):
+            self.octets = max(self.octets, pc.max(pc.binary_length(values)).as_py() or 0)
         elif pa.types.is_string(kind):
             self.longest = max(self.longest, pc.max(pc.utf8_length(values)).as_py() or 0)
+            self.octets = max(self.octets, pc.max(pc.binary_length(values)).as_py() or 0)
+            self.nul += pc.sum(pc.match_substring(values, "\0")).as_py() or 0
             if column.meaning == "decimal":
                 self._digits(values)
             elif column.labels is not None and len(self.labels) < MOST_LABELS:
@@ -95,11 +104,24 @@ def _as_decimals(texts: pa.Array, whole: int, decimals: int) -> pa.Array:
     return texts.cast(pa.decimal128(max(whole + decimals, 1), decimals))
 
 
-def telling(shape: TableShape, engine: str) -> tuple[str, ...]:
+def telling(shape: TableShape, engine: str, target: str, indexed: Collection[str]) -> tuple[str, ...]:
     """The columns whose type depends on what is in them. SQLite's declared types are claims: all of them."""
-    if engine == "sqlite":
-        return tuple(column.name for column in shape.columns if not column.refused)
-    return tuple(column.name for column in shape.columns if not column.refused and _depends(column, engine))
+    return tuple(
+        column.name
+        for column in shape.columns
+        if not column.refused
+        and (engine == "sqlite" or _depends(column, engine) or _limits(column, target, column.name in indexed))
+    )
+
+
+def _limits(column: ColumnShape, target: str, indexed: bool) -> bool:
+    """Whether the target may not take all that such a column holds, in an index if `indexed`."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        return target == "postgresql" or (target == "mysql" and indexed)
+    if pa.types.is_binary(kind):
+        return target in ("postgresql", "mysql") and indexed
+    return target == "mysql" and (pa.types.is_floating(kind) or _is_day(column))
 
 
 def _depends(column: ColumnShape, engine: str) -> bool:

@@ -18,6 +18,7 @@ _SAME: Final = (
 )  # fmt: skip
 """What every engine understands, and understands alike. Division, LIKE, lower() and dates are not among it."""
 _TEXTS: Final = ("TEXT", "VARCHAR", "CHAR", "NCHAR", "NVARCHAR", "BPCHAR")
+_WHOLE: Final = ("smallint", "integer", "bigint")
 _NUMBERS: Final = ("DECIMAL", "BIGINT", "INT", "SMALLINT", "DOUBLE", "FLOAT")
 
 
@@ -59,7 +60,7 @@ class Tongues:
     def _adapted(self, tree: exp.Expr, type_: str) -> exp.Expr:
         from sqlglot import exp
 
-        for step in (_without_any, self._named, self._without_casts):
+        for step in (_without_any, _without_charset, self._named, self._without_casts, self._with_flags):
             tree = tree.transform(step)
         bare = tree.unnest()
         if isinstance(bare, exp.Cast) and type_:  # the column has its type
@@ -67,8 +68,8 @@ class Tongues:
         value = _number_of(bare)
         if type_ == "boolean" and value in (0, 1):
             return exp.Boolean(this=bool(value))
-        if isinstance(bare, exp.BitString) and value is not None:
-            return exp.Literal.number(value)
+        if value is not None and (isinstance(bare, exp.BitString) or (type_ in _WHOLE and not bare.is_string)):
+            return exp.Literal.number(value)  # also of 007
         return bare
 
     def _named(self, node: exp.Expr) -> exp.Expr:
@@ -81,6 +82,27 @@ class Tongues:
             return exp.column(exp.to_identifier(name, quoted=True)) if name else node
         return node
 
+    def _with_flags(self, node: exp.Expr) -> exp.Expr:
+        """0 and 1 that are compared with a boolean, as what they stand for."""
+        from sqlglot import exp
+
+        if not isinstance(node, exp.EQ | exp.NEQ | exp.In):
+            return node
+        many = isinstance(node, exp.In)
+        sides = [node.this, *(node.expressions if many else [node.expression])]
+        flags = [side for side in sides if isinstance(side, exp.Column) and self._type_of(side) == "boolean"]
+        values = [_number_of(side) for side in sides if side not in flags]
+        if flags and values and all(value in (0, 1) for value in values):
+            told = [side if side in flags else exp.Boolean(this=bool(_number_of(side))) for side in sides]
+            node.set("this", told[0])
+            node.set("expressions" if many else "expression", told[1:] if many else told[1])
+        return node
+
+    def _type_of(self, column: exp.Column) -> str:
+        """The type of a column of the target."""
+        back = {new: old for old, new in self.names.items()}
+        return self.types.get(back.get(column.name, ""), "")
+
     def _without_casts(self, node: exp.Expr) -> exp.Expr:
         """Casts of literals, and of columns to what they are: engines write them, and nobody needs them."""
         from sqlglot import exp
@@ -92,8 +114,7 @@ class Tongues:
         if isinstance(inner, exp.Literal):
             return inner
         if isinstance(inner, exp.Column):
-            back = {new: old for old, new in self.names.items()}
-            type_ = self.types.get(back.get(inner.name, ""), "")
+            type_ = self._type_of(inner)
             texts = type_.startswith(("text", "varchar", "char")) and (kind in _TEXTS or kind == "USERDEFINED")
             numbers = (
                 self.target == "sqlite" and kind in _NUMBERS and type_.startswith(("numeric", "bigint", "int", "small"))
@@ -130,6 +151,17 @@ def _without_any(node: exp.Expr) -> exp.Expr:
             if isinstance(array, exp.Array):
                 listed = exp.In(this=node.this, expressions=array.expressions)
                 return exp.Not(this=listed) if many is exp.All else listed
+    return node
+
+
+def _without_charset(node: exp.Expr) -> exp.Expr:
+    """MySQL writes `_utf8mb4'a'` for 'a', and `convert(a using utf8mb4)` for a where character sets meet."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Introducer) and isinstance(node.expression, exp.Expr):
+        return node.expression
+    if isinstance(node, exp.Cast) and getattr(node.to.this, "name", "") == "CHARACTER_SET" and not node.to.expressions:
+        return node.this if str(node.to.args.get("kind")).lower() == "utf8mb4" else node
     return node
 
 

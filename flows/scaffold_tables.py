@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
+import pyarrow as pa
 from sqlalchemy import literal
 
 from adapters.protocol import Adapter, Snapshot
 from adapters.sql import Engine, dialect_of, rendered
 from adapters.sql import column as named
 from flows import scaffold_types as types
-from flows.scaffold_design import fill_design, offenders, unique_key
-from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, spelled
+from flows.scaffold_design import differing, fill_design, indexed, offenders, unique_key
+from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, Raw, flow, spelled
 from flows.scaffold_profile import Facts
 from flows.scaffold_sql import Tongues
 from flows.scaffold_types import Chosen, Place
@@ -24,6 +25,9 @@ from transforms.vocabulary import ColumnShape, Design, ForeignKey, Key, TableNam
 
 LONGEST_NAME: Final = {"postgresql": 63, "mysql": 64}
 """Bytes of a name that PostgreSQL keeps, and characters that MySQL takes."""
+INDEX_BYTES: Final = {"postgresql": 2600, "mysql": 3072}
+"""What an index holds of a row. PostgreSQL's end is 2,704, with what it adds itself."""
+OTHER_BYTES: Final = 20  # of an index, for a column that has no length
 WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
 
 
@@ -69,7 +73,7 @@ def drafted(
     target: Adapter,
 ) -> list[DraftTable]:
     """A table of the draft for each that was read; `targets` are their names in the target's `schema`."""
-    chosen = _types(read, source.engine, target.engine)
+    chosen = _types(read, source.engine, target)
     tables = []
     for each in read:
         name = TableName(targets[each.name.name], schema)
@@ -87,22 +91,19 @@ def drafted(
         _key_notes(table, each)
     by_source = {table.source.name: table for table in tables}
     for each in read:
-        _refer(by_source[each.name.name], each, by_source, target)
+        _refer(by_source[each.name.name], each, by_source, chosen, target)
     return tables
 
 
-def _types(read: Sequence[Read], source: str, target: str) -> dict[Place, Chosen]:
+def _types(read: Sequence[Read], source: str, target: Adapter) -> dict[Place, Chosen]:
     chosen: dict[Place, Chosen] = {}
     for each in read:
         shape = each.shape
         key = shape.primary_key or unique_key(shape)
-        indexed = {name for group in (*shape.uniques, *each.design.indexes) for name in group}
-        indexed.update(name for foreign in shape.foreign_keys for name in foreign.columns)
+        room = _rooms(shape, [key, *indexed(shape, each.design)], target.engine)
         for column in shape.columns:
-            facts = each.facts.get(column.name, Facts())
-            what = types.choose(
-                column, facts, source, target, in_key=column.name in key, indexed=column.name in indexed | set(key)
-            )
+            facts, in_key = each.facts.get(column.name, Facts()), column.name in key
+            what = types.choose(column, facts, source, target, in_key=in_key, room=room.get(column.name, 0))
             chosen[each.name.name, column.name] = what
     linked = [
         ((each.name.name, own), (foreign.refers.name, there))
@@ -112,6 +113,21 @@ def _types(read: Sequence[Read], source: str, target: str) -> dict[Place, Chosen
         for own, there in zip(foreign.columns, foreign.refers_columns, strict=True)
     ]
     return types.alike(chosen, linked)
+
+
+def _rooms(shape: TableShape, groups: Iterable[Key], engine: str) -> dict[str, int]:
+    """The bytes that the narrowest of a column's indexes has for it, where those of the engine have an end."""
+    found: dict[str, int] = {}
+    for group in groups:
+        long = [column.name for column in shape.columns if column.name in group and _has_length(column)]
+        for name in long if engine in INDEX_BYTES else ():
+            most = (INDEX_BYTES[engine] - OTHER_BYTES * (len(set(group)) - len(long))) // len(long)
+            found[name] = min(most, found.get(name, most))
+    return found
+
+
+def _has_length(column: ColumnShape) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_binary(column.type))
 
 
 def _make_new(
@@ -137,33 +153,51 @@ def _make_new(
             kept[name].nullable = False
     whole = [tuple(name for name in shape.names if name in unique) for unique in shape.uniques]
     ordered = sorted(whole, key=lambda unique: [shape.names.index(name) for name in unique])
-    table.unique = [
-        tuple(names[name] for name in unique)
-        for unique in ordered
-        if set(unique) <= kept.keys() and {names[name] for name in unique} != set(table.key)
+    unindexed = {name: why for name in kept if name and (why := chosen[read.name.name, name].unindexed)}
+    groups = [
+        unique for unique in ordered if set(unique) <= kept.keys() and {names[n] for n in unique} != set(table.key)
     ]
+    table.unique = _held(groups, "unique", unindexed, names, table)
     _number(table, shape, target)
+    unsigned = [column.name for column in shape.columns if "unsigned" in column.native.lower() and column.name in kept]
+    if unsigned:
+        table.untold.append(f"unsigned ({', '.join(unsigned)}): numbers below zero are not refused here")
     labels = {name: chosen[read.name.name, name].labels for name in kept if name}
     table.checks = [_one_of(kept[name], listed, target) for name, listed in labels.items() if listed]
     types_ = {str(name): str(column.type) for name, column in kept.items()}
     tongues = Tongues(source.engine, target.engine, names, types_)
-    design = read.design
+    design, unlike = read.design, {}
     if source.engine != target.engine:
         for check, count in offenders(snapshot, read.name, shape, design.checks, tongues).items():
             design = replace(design, checks=tuple(each for each in design.checks if each != check))
             table.untold.append(f"check {check}: {count:,} rows stand against it")
-    fill_design(table, design, shape, tongues, target)
-    table.indexes = [
-        tuple(names[name] for name in index)
-        for index in read.design.indexes
-        if set(index) <= kept.keys() and tuple(names[name] for name in index) != table.key
+        unlike = differing(snapshot, read.name, shape, dict(design.generated), tongues)
+    fill_design(table, design, shape, tongues, target, unlike)
+    others = [
+        index for index in design.indexes if set(index) <= kept.keys() and tuple(names[n] for n in index) != table.key
     ]
+    table.indexes = _held(others, "index", unindexed, names, table)
+
+
+def _held(
+    groups: Iterable[Key], what: str, unindexed: Mapping[str, str], names: Mapping[str, str], table: DraftTable
+) -> list[Key]:
+    """The columns of indexes by their names in the target, without those that it cannot hold, which are listed."""
+    found = []
+    for group in groups:
+        if why := next((unindexed[name] for name in group if name in unindexed), ""):
+            table.untold.append(f"{what} ({', '.join(group)}): {why}")
+        else:
+            found.append(tuple(names[name] for name in group))
+    return found
 
 
 def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, target: Adapter) -> DraftColumn:
     made = target.made(new_column(name, chosen.type, nullable=chosen.nullable))
     reached = casts.implicit(column.type, column.meaning, made)
     how = None if reached else re.sub(r"^(var)?char\(.*", "text", chosen.type)
+    if chosen.zone:
+        how = Raw(flow({"type": chosen.type, "time_zone": chosen.zone}))
     notes = list(chosen.notes)
     if name != column.name:
         notes.insert(0, f"{column.name} in the source, a name that {target.engine} does not keep")
@@ -257,7 +291,13 @@ def _beside(table: TableName, other: TableName) -> bool:
     return other.schema in (None, table.schema)
 
 
-def _refer(table: DraftTable, read: Read, by_source: Mapping[str, DraftTable], target: Adapter) -> None:
+def _refer(
+    table: DraftTable,
+    read: Read,
+    by_source: Mapping[str, DraftTable],
+    chosen: Mapping[Place, Chosen],
+    target: Adapter,
+) -> None:
     """The foreign keys whose other end is in the draft, and which the rows keep."""
     if table.existing:
         return
@@ -275,7 +315,13 @@ def _refer(table: DraftTable, read: Read, by_source: Mapping[str, DraftTable], t
         elif target.engine == "duckdb":
             table.untold.append(f"{what}: DuckDB checks it before a statement ends, so that changes of parents fail")
         elif count := read.orphans.get(foreign, 0):
-            table.untold.append(f"{what}: {count:,} rows refer to nothing")
+            told = "row refers to nothing" if count == 1 else "rows refer to nothing"
+            texts = any(pa.types.is_string(each.type) for each in read.shape.columns if each.name in foreign.columns)
+            table.untold.append(f"{what}: {count:,} {told}{', or to what differs in case or blanks' if texts else ''}")
+        elif why := next(
+            (each.unindexed for name in foreign.columns if (each := chosen[read.name.name, name]).unindexed), ""
+        ):
+            table.untold.append(f"{what}: {why}")
         elif not parent.existing and set(refers) not in map(set, (parent.key, *parent.unique)):
             table.untold.append(f"{what}: ({', '.join(refers)}) is not unique there")
         else:

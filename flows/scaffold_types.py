@@ -9,13 +9,16 @@ from typing import Final
 
 import pyarrow as pa
 
+from adapters.protocol import Adapter
 from flows.scaffold_profile import Facts, number_text
-from flows.typenames import storable
+from flows.typenames import new_column, storable
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
 
 DAY: Final = 86_400_000_000  # in microseconds
 BIGGEST: Final = 2**63 - 1
 KEY_CHARACTERS: Final = 255  # of a text in an index of MySQL, which takes no TEXT there
+CHARACTER_BYTES: Final = 4
+MYSQL_DIGITS: Final = (65, 30)  # of its widest decimal, in all and behind the point
 BOUNDED: Final = ("duckdb", "mysql")
 """Engines whose numeric has an end."""
 
@@ -24,6 +27,7 @@ _PLAIN: Final[dict[pa.DataType, str]] = {
     pa.float64(): "double", pa.bool_(): "boolean", pa.date32(): "date", pa.time64("us"): "time", pa.timestamp("us"): "timestamp",
     pa.binary(): "bytea", pa.timestamp("us", "UTC"): "timestamptz", pa.duration("us"): "interval",
 }  # fmt: skip
+_WIDTH_OF_BITS: Final = ((15, "smallint"), (31, "integer"), (63, "bigint"))
 _WIDTH: Final = ("boolean", "smallint", "integer", "bigint", "numeric(20,0)")
 _LENGTH: Final = re.compile(r"(?:var|n|nvar)?(?:char|character|character varying)\w*\s*\(\s*(\d+)\s*\)", re.IGNORECASE)
 
@@ -32,7 +36,8 @@ _LENGTH: Final = re.compile(r"(?:var|n|nvar)?(?:char|character|character varying
 class Chosen:
     """A new column: its type as the spec writes it, and what is to be known about the choice.
 
-    `labels` are the values that a check lets in. `zero_date`: dates that are none become null.
+    `labels` are the values that a check lets in. `zero_date`: dates that are none become null. `zone`: instants are
+    written as they are in that time zone. `unindexed` says why no index of the target takes it.
     """
 
     type: str
@@ -40,20 +45,22 @@ class Chosen:
     notes: tuple[str, ...] = ()
     labels: tuple[str, ...] | None = None
     zero_date: bool = False
+    zone: str = ""
+    unindexed: str = ""
 
     def noting(self, note: str) -> Chosen:
         return replace(self, notes=(*self.notes, note))
 
 
-def choose(column: ColumnShape, facts: Facts, source: str, target: str, *, in_key: bool, indexed: bool) -> Chosen:
-    """The type of a new column. `in_key`: rows are matched by it; `indexed`: it is part of any key or index."""
+def choose(column: ColumnShape, facts: Facts, source: str, target: Adapter, *, in_key: bool, room: int) -> Chosen:
+    """The type of a new column. `in_key`: rows are matched by it. `room`: the bytes that the target's narrowest index
+    of those that it is part of has for it, 0 where there is no end, or no index.
+    """
     chosen = _by_kind(column, facts, source, target)
     if chosen.type == "boolean" and not pa.types.is_boolean(column.type) and (in_key or column.identity):
         chosen = Chosen("smallint", column.nullable)
-    if target == "mysql" and indexed and chosen.type == "text":
-        chosen = replace(chosen, type=f"varchar({max(KEY_CHARACTERS, facts.longest)})").noting(
-            "MySQL takes no TEXT in an index"
-        )
+    if room:
+        chosen = _indexed(chosen, facts, target.engine, room, in_key=in_key)
     if facts.zero_dates:
         found = f"{facts.zero_dates:,} of {facts.rows:,} rows hold a date that is none (0000-00-00 and the like)"
         if in_key:
@@ -64,14 +71,70 @@ def choose(column: ColumnShape, facts: Facts, source: str, target: str, *, in_ke
         chosen = chosen.noting(
             f"{facts.invalid:,} of {facts.rows:,} rows hold something else ({facts.reason}): they are quarantined"
         )
+    return _limited(chosen, column, facts, target)
+
+
+def _indexed(chosen: Chosen, facts: Facts, target: str, room: int, *, in_key: bool) -> Chosen:
+    """The choice for a column of an index: as long as the index takes it, or else without one."""
+    sized = re.fullmatch(r"(?:var)?char\((\d+)\)", chosen.type)
+    most = room // CHARACTER_BYTES
+    if target == "mysql" and (chosen.type == "text" or (sized and int(sized[1]) > most)):
+        if facts.longest <= most or in_key:
+            told = "MySQL takes no TEXT in an index" if not sized else f"an index of MySQL has {room:,} bytes for it"
+            if facts.longest > most:
+                told += f": longer texts are quarantined, and the longest has {facts.longest:,} characters"
+            length = most if sized else min(max(KEY_CHARACTERS, facts.longest), most)
+            return replace(chosen, type=f"varchar({length})").noting(told)
+        why = f"its texts go to {facts.longest:,} characters, and an index of MySQL has {room:,} bytes for them"
+        return replace(chosen, unindexed=why)
+    if facts.octets > room:
+        why = f"its values go to {facts.octets:,} bytes, and an index of {target} has some {room:,} for them"
+        return chosen.noting(why) if in_key else replace(chosen, unindexed=why)
     return chosen
 
 
-def _by_kind(column: ColumnShape, facts: Facts, source: str, target: str) -> Chosen:
+def _limited(chosen: Chosen, column: ColumnShape, facts: Facts, target: Adapter) -> Chosen:
+    """The choice with a note of what the rows hold and the target does not."""
+    made = target.made(new_column(column.name, chosen.type, nullable=True))
+    if facts.nul and not made.nul:
+        chosen = chosen.noting(
+            f"{facts.nul:,} of {facts.rows:,} rows hold NUL characters, which {target.engine} cannot store: they are "
+            f"quarantined, or come in without them where the column says `nul: strip`"
+        )
+    if facts.odd and pa.types.is_floating(column.type) and not made.nan:
+        chosen = chosen.noting(
+            f"{facts.odd:,} of {facts.rows:,} rows hold NaN or infinity, which {target.engine} cannot store: they are "
+            f"quarantined"
+        )
+    if _is_dated(column.type) and _is_dated(made.type) and not _within(facts, made):
+        chosen = chosen.noting(f"{target.engine} holds {_ends(made, '%Y-%m-%d')}: rows beyond that are quarantined")
+    return chosen
+
+
+def _is_dated(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_date32(kind) or pa.types.is_timestamp(kind))
+
+
+def _within(facts: Facts, made: ColumnShape) -> bool:
+    """Whether all dates of the rows are between the ends of a column."""
+    least, most = (None if end is None else pa.scalar(end, made.type).value for end in (made.least, made.most))
+    early = least is not None and facts.least is not None and facts.least < least
+    late = most is not None and facts.most is not None and facts.most > most
+    return not early and not late
+
+
+def _ends(made: ColumnShape, pattern: str) -> str:
+    """The dates between which a column's values are; an end that it has not is left open."""
+    return " to ".join("…" if end is None else end.strftime(pattern) for end in (made.least, made.most))
+
+
+def _by_kind(column: ColumnShape, facts: Facts, source: str, target: Adapter) -> Chosen:
     native, kind = column.native.lower(), column.type
     plain = Chosen("text", column.nullable)
     if column.labels is not None and not native.startswith("set("):
         return _enum(column, facts, plain)
+    if native.startswith("enum("):
+        return plain.noting(f"{_short(column.native)}: an enum whose labels {source} does not tell becomes text")
     if native.startswith("set("):
         return plain.noting(f"{_short(column.native)}: the labels of a set, joined by commas")
     if native.startswith("tinyint(1)"):
@@ -83,11 +146,18 @@ def _by_kind(column: ColumnShape, facts: Facts, source: str, target: str) -> Cho
     if pa.types.is_uint64(kind) or native == "ubigint":
         return _unsigned(facts, plain)
     if pa.types.is_duration(kind):
-        return _time(facts, plain)
+        return _time(facts, plain, target.engine)
     if column.meaning == "decimal":
-        return _number(facts, plain, target)
+        return _number(column, facts, plain, target.engine)
     if pa.types.is_decimal(kind):
-        return replace(plain, type=f"numeric({kind.precision},{kind.scale})")
+        chosen = replace(plain, type=f"numeric({kind.precision},{kind.scale})")
+        if pa.types.is_string(target.made(new_column(column.name, chosen.type, nullable=True)).type):
+            return plain.noting(f"{column.native} as text: {target.engine} has no number of so many decimals")
+        return chosen
+    if pa.types.is_timestamp(kind) and kind.tz:
+        return _instant(facts, plain, target)
+    if "zerofill" in native:
+        plain = plain.noting(f"{column.native}: the number is the same, and is shown without zeros before it")
     if pa.types.is_string(kind):
         return _text(column, facts, plain, source)
     chosen = replace(plain, type=_PLAIN.get(storable(kind), "text"))
@@ -127,30 +197,57 @@ def _flag(facts: Facts, plain: Chosen) -> Chosen:
 def _bits(native: str, facts: Facts, plain: Chosen) -> Chosen:
     if native == "bit(1)":
         return replace(plain, type="boolean").noting("bit(1) as a boolean")
-    wide = facts.most is not None and facts.most > BIGGEST
-    return replace(plain, type="numeric(20,0)" if wide else "bigint").noting(f"{native} as the number of its bits")
+    bits = int(re.sub(r"\D", "", native))
+    if bits == 64:
+        return _unsigned(facts, plain, "bit(64) as the number of its bits")
+    type_ = next(name for most, name in _WIDTH_OF_BITS if bits <= most)
+    return replace(plain, type=type_).noting(f"{native} as the number of its bits")
 
 
-def _unsigned(facts: Facts, plain: Chosen) -> Chosen:
+def _instant(facts: Facts, plain: Chosen, target: Adapter) -> Chosen:
+    """A point in time; where the target's instants end too early for the rows, the time that it is in UTC."""
+    made = target.made(new_column("at", "timestamptz", nullable=True))
+    if _within(facts, made):
+        return replace(plain, type="timestamptz")
+    return replace(plain, type="timestamp", zone="UTC").noting(
+        f"instants beyond {_ends(made, '%Y')}, which is all that a TIMESTAMP of {target.engine} holds: "
+        f"a plain timestamp that is in UTC"
+    )
+
+
+def _unsigned(facts: Facts, plain: Chosen, what: str = "an unsigned bigint") -> Chosen:
     if facts.most is None or facts.most <= BIGGEST:
-        most = "it is empty" if facts.most is None else f"the largest value is {number_text(facts.most)}"
-        return replace(plain, type="bigint").noting(f"an unsigned bigint whose values fit: {most}")
+        most = "there are none" if facts.most is None else f"the largest is {number_text(facts.most)}"
+        return replace(plain, type="bigint").noting(f"{what} whose values fit a signed one: {most}")
     return replace(plain, type="numeric(20,0)").noting(
-        f"an unsigned bigint that goes to {number_text(facts.most)}, beyond what bigint holds"
+        f"{what} that goes to {number_text(facts.most)}, beyond what bigint holds"
     )
 
 
-def _time(facts: Facts, plain: Chosen) -> Chosen:
-    if facts.least is None or (facts.least >= 0 and facts.most < DAY):
+def _time(facts: Facts, plain: Chosen, target: str) -> Chosen:
+    if target == "mysql" or facts.least is None or (facts.least >= 0 and facts.most < DAY):
         return replace(plain, type="time")
-    hours = [round(end / 3_600_000_000, 1) for end in (facts.least, facts.most)]
-    return replace(plain, type="interval").noting(
-        f"TIME that holds {hours[0]} to {hours[1]} hours: a span, and no time of day"
-    )
+    ends = " to ".join(map(_span_text, (facts.least, facts.most)))
+    return replace(plain, type="interval").noting(f"TIME that holds {ends}: a span, and no time of day")
 
 
-def _number(facts: Facts, plain: Chosen, target: str) -> Chosen:
-    """A number without an end; where the target has none such, as wide as it gets."""
+def _span_text(microseconds: int) -> str:
+    """A span as MySQL writes it."""
+    seconds, rest = divmod(abs(microseconds), 1_000_000)
+    fraction = f".{rest:06}".rstrip("0") if rest else ""
+    sign = "-" if microseconds < 0 else ""
+    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+
+
+def _number(column: ColumnShape, facts: Facts, plain: Chosen, target: str) -> Chosen:
+    """A number without an end, or with a far one; where the target has none such, as wide as it gets."""
+    if (
+        target == "mysql"
+        and column.number
+        and column.number[0] <= MYSQL_DIGITS[0]
+        and column.number[1] <= MYSQL_DIGITS[1]
+    ):
+        return replace(plain, type=f"numeric({column.number[0]},{column.number[1]})")
     if target not in BOUNDED or facts.odd:
         note = f"{facts.odd:,} values are no numbers (NaN, infinity)" if facts.odd else ""
         chosen = replace(plain, type="numeric")

@@ -110,7 +110,8 @@ def _value(value: str | None) -> str:
     if value is None:
         return "null"
     text = value if len(value) <= _WIDTH else value[: _WIDTH - 1] + "…"
-    return text if text and text == text.strip() and text != "null" else repr(text)
+    plain = text and text == text.strip() and text.lower() != "null" and text.isprintable()
+    return text if plain else repr(text)
 
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:

@@ -33,7 +33,8 @@ def show_draft(draft: Draft, file: Path | None) -> None:
     if draft.untranslated:
         click.echo("\nNot translated:", err=True)
         for each in draft.untranslated:
-            click.echo(f"  {each['table']}: {' '.join(each['what'].split())}", err=True)
+            about = f"{each['table']}: " if each["table"] else ""
+            click.echo(f"  {about}{' '.join(str(each['what']).split())}", err=True)
     for name in draft.variables:
         click.echo(
             f"\nThe URL has a password, so the draft reads it from {name}. Fix: export {name}=… first.", err=True

@@ -6,6 +6,7 @@ import re
 
 import pyarrow as pa
 
+from transforms.casts import name_of
 from transforms.vocabulary import ColumnShape, Meaning
 
 _PLAIN: dict[str, tuple[pa.DataType, Meaning]] = {
@@ -28,6 +29,7 @@ _PLAIN: dict[str, tuple[pa.DataType, Meaning]] = {
 }
 
 
+_NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 _SIZED = re.compile(r"(varchar|char)\((\d+)\)")
 
 
@@ -35,7 +37,7 @@ def parse_type(name: str) -> tuple[pa.DataType, Meaning]:
     """`numeric(12,2)` and the like, as the spec writes them; a numeric beyond 38 digits travels as text."""
     if _SIZED.fullmatch(name):
         return pa.string(), "plain"
-    if match := re.fullmatch(r"numeric\((\d+),(\d+)\)", name):
+    if match := _NUMERIC.fullmatch(name):
         precision, scale = int(match[1]), int(match[2])
         return (pa.decimal128(precision, scale), "plain") if precision <= 38 else (pa.string(), "decimal")
     return _PLAIN[name]
@@ -46,7 +48,17 @@ def new_column(name: str, type_: str, *, nullable: bool) -> ColumnShape:
     kind, meaning = parse_type(type_)
     sized = _SIZED.fullmatch(type_)
     length = int(sized[2]) if sized else None
-    return ColumnShape(name, kind, type_, nullable, meaning, length=length, padded=bool(sized) and type_[0] == "c")
+    ends = _NUMERIC.fullmatch(type_) if meaning == "decimal" else None
+    return ColumnShape(
+        name,
+        kind,
+        type_,
+        nullable,
+        meaning,
+        length=length,
+        padded=bool(sized) and type_[0] == "c",
+        number=(int(ends[1]), int(ends[2])) if ends else None,
+    )
 
 
 def storable(kind: pa.DataType) -> pa.DataType:
@@ -83,6 +95,8 @@ _NAMES: dict[pa.DataType, str] = {
 
 def type_name(kind: pa.DataType, meaning: Meaning) -> str:
     """A type as messages call it."""
+    if pa.types.is_int8(kind) or pa.types.is_unsigned_integer(kind):
+        return name_of(kind)  # Arrow's int8 is not what PostgreSQL calls so
     return _MEANT.get(meaning, str(kind))
 
 

@@ -57,6 +57,10 @@ NO_KEYS = ("longtext", "tinytext", "blob")
 """Types that MariaDB takes no key over, unless a length is said."""
 
 
+ASKED = (("mysql", "DECIMAL(38,38)"),)
+"""Targets and types of sources for which no column is made unless a cast is given."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the source; `target` is its type in a target's table that is made by hand."""
@@ -135,7 +139,7 @@ def cases(draw: st.DrawFn, pair: tuple[Engine, Engine]) -> Case:
 
 @st.composite
 def _tables(draw: st.DrawFn, pair: tuple[Engine, Engine], name: str) -> Table:
-    kinds = KINDS[pair[0]]
+    kinds = [each for each in KINDS[pair[0]] if (pair[1], each.native) not in ASKED]
     # MySQL takes no primary key over 3072 bytes, and a key of all types is no use anywhere
     usable = [kind for kind in kinds if kind.key and (pair[1], kind.family) != ("duckdb", "interval")]
     keys = draw(st.lists(st.sampled_from(usable), min_size=1, max_size=2))

@@ -66,7 +66,7 @@ def holds(engine: Engine, native: str, family: Family, value: Any) -> bool | Non
             return _finer(native, value) and (engine in ("postgresql", "duckdb", "mysql") or value < DAY)
         case "boolean":
             return True
-        case "uuid":  # those of MariaDB are variant 1 and 2, unless their version is one of the old ones
+        case "uuid":  # MariaDB takes none of the oldest variant that has one of the newest versions
             return engine != "mysql" or value[12] in "01234567" or value[16] in "89abcdef"
         case "bytes":
             limit = re.match(r"(?:var)?binary\((\d+)\)", native) if engine == "mysql" else None
@@ -78,7 +78,7 @@ def holds(engine: Engine, native: str, family: Family, value: Any) -> bool | Non
 
 def _number(engine: Engine, native: str, value: Any) -> bool | None:
     endless = value == "NaN" or value.is_infinite()
-    name = re.sub(r"(?<=int)\(\d+\)", "", native) if engine == "mysql" else native
+    name = re.sub(r"(?<=int|ear)\(\d+\)", "", native) if engine == "mysql" else native
     plain = name.removesuffix(" unsigned")
     bits = _UNSIGNED.get(native) or _WHOLE[engine].get(plain)
     if bits:
@@ -93,6 +93,8 @@ def _number(engine: Engine, native: str, value: Any) -> bool | None:
             return False
         whole, _, fraction = format(value, "f").lstrip("-").partition(".")
         return len(whole.lstrip("0")) <= precision - scale and len(fraction.rstrip("0")) <= scale
+    if plain == "year":
+        return value == 0 or bool(not endless and value == value.to_integral_value() and 1901 <= value <= 2155)
     if native in ("numeric", "BIGNUM"):
         return engine == "postgresql" or None
     if (

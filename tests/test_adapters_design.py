@@ -43,6 +43,8 @@ DESIGN = Design(
     checks=("n >= 0 AND n < 1000", '"Odd: ""name\'" <> \'x:y\''),
     indexes=(("n",), ("Odd: \"name'", "n")),
 )
+IN_MYSQL = replace(DESIGN, checks=("`n` >= 0 AND `n` < 1000", "`Odd: \"name'` <> 'x:y'"))
+"""The same in MySQL's quotes: what others take for a name would be a text there, and hold for every row."""
 SHAPE = TableShape(
     TableName("designed"),
     (
@@ -57,29 +59,36 @@ SHAPE = TableShape(
 )
 
 
+@pytest.fixture
+def shape(engine: str) -> TableShape:
+    """A table with a design, in the engine's own SQL."""
+    return replace(SHAPE, design=IN_MYSQL) if engine == "mysql" else SHAPE
+
+
 def squeezed(text: str) -> str:
-    """An expression without what engines add to it: blanks, parentheses and casts."""
-    for extra in ("::text", "::bigint", "::integer", "(", ")", " "):
+    """An expression without what engines add to it: blanks, parentheses, casts and case."""
+    for extra in ("::text", "::bigint", "::integer", "(", ")", " ", "`"):
         text = text.replace(extra, "")
-    return text.replace("!=", "<>")
+    return text.replace("!=", "<>").lower()
 
 
-def test_a_design_is_made_and_read_back(adapter: Adapter, database: Database) -> None:
-    adapter.execute_ddl([*adapter.ddl(SHAPE), *adapter.constraints(SHAPE)])
-    found, shape = adapter.design(SHAPE.name), adapter.describe(SHAPE.name)
-    assert shape is not None
-    assert shape.names == SHAPE.names
+def test_a_design_is_made_and_read_back(adapter: Adapter, database: Database, shape: TableShape) -> None:
+    adapter.execute_ddl([*adapter.ddl(shape), *adapter.constraints(shape)])
+    found, made = adapter.design(shape.name), adapter.describe(shape.name)
+    assert made is not None
+    assert shape.design is not None
+    assert made.names == shape.names
     assert [(name, squeezed(text)) for name, text in found.defaults] == [
         ("Odd: \"name'", "'it''s:100%'"),
         ("n", "1+1"),
     ]
     assert [name for name, _ in found.generated] == ["twice"]
-    assert {squeezed(each) for each in found.checks} == {squeezed(each) for each in DESIGN.checks}
+    assert {squeezed(each) for each in found.checks} == {squeezed(each) for each in shape.design.checks}
     assert set(found.indexes) == set(DESIGN.indexes)
     assert found.untold == ()
-    assert shape.uniques >= SHAPE.uniques
-    assert [each.name for each in shape.columns if each.generated] == ["twice"]
-    assert {each.name for each in shape.columns if each.default} == {"Odd: \"name'", "n"}
+    assert made.uniques >= shape.uniques
+    assert [each.name for each in made.columns if each.generated] == ["twice"]
+    assert {each.name for each in made.columns if each.default} == {"Odd: \"name'", "n"}
     database_rows(adapter, database, "INSERT INTO designed (id) VALUES (7)")
     assert database.execute("SELECT * FROM designed") == [(7, "it's: 100%", 2, 4)]
 
@@ -90,24 +99,27 @@ def database_rows(adapter: Adapter, database: Database, *statements: str) -> Non
     database.execute(*statements)
 
 
-def test_a_check_holds_rows_back(adapter: Adapter, database: Database) -> None:
-    adapter.execute_ddl(adapter.ddl(SHAPE))
+@pytest.mark.parametrize("row", ["(1, 1000, 'a')", "(1, 1, 'x:y')"])
+def test_a_check_holds_rows_back(adapter: Adapter, database: Database, shape: TableShape, row: str) -> None:
+    adapter.execute_ddl(adapter.ddl(shape))
     adapter.close()
-    with pytest.raises(Exception, match=r"(?i)check"):
-        database.execute("INSERT INTO designed (id, n) VALUES (1, 1000)")
+    insert = """INSERT INTO designed (id, n, "Odd: ""name'") VALUES """
+    with pytest.raises(Exception, match=r"(?i)check|CONSTRAINT `\w+` failed"):
+        database.execute(insert + row)
+    database.execute(insert + "(1, 999, 'y')")
 
 
-def test_statements_are_tried_out_and_nothing_is_left(adapter: Adapter) -> None:
-    good = [*adapter.ddl(SHAPE), *adapter.constraints(SHAPE)]
+def test_statements_are_tried_out_and_nothing_is_left(adapter: Adapter, shape: TableShape) -> None:
+    good = [*adapter.ddl(shape), *adapter.constraints(shape)]
     assert adapter.tried(good) is None
     assert adapter.tried(good) is None
-    bad = replace(SHAPE, design=replace(DESIGN, checks=("no_such_function(n) > 0",)))
+    bad = replace(shape, design=replace(DESIGN, checks=("no_such_function(n) > 0",)))
     assert "no_such_function" in str(adapter.tried(adapter.ddl(bad)))
-    assert adapter.describe(SHAPE.name) is None
+    assert adapter.describe(shape.name) is None
 
 
 # DuckDB cannot add foreign keys, and checks them at once: it has no tables that refer to each other
-in_circles = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+in_circles = pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"])
 
 
 @in_circles
@@ -122,7 +134,7 @@ def test_foreign_keys_of_a_circle_hold_once_both_tables_are_loaded(adapter: Adap
         )
         for here, there in (("store", "staff"), ("staff", "store"))
     )
-    late = database.engine == "postgresql"
+    late = database.engine != "sqlite"
     for each in (store, staff):
         adapter.execute_ddl(adapter.ddl(replace(each, foreign_keys=()) if late else each))
     load(adapter, store, (1, 10), (2, 20))
@@ -201,6 +213,22 @@ UNTOLD = {
         ],
         ["index lowered", "default nextval of n"],
     ),
+    "mysql": (
+        [
+            "CREATE TABLE parent (id INT PRIMARY KEY)",
+            "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(9) NOT NULL COMMENT 'its 100%', b INT REFERENCES parent (id) ON DELETE CASCADE,"
+            " c VARCHAR(9) COLLATE utf8mb4_bin UNIQUE, d CHAR(2) COLLATE utf8mb4_bin UNIQUE, e VARCHAR(9) UNIQUE,"
+            " at TIMESTAMP NULL DEFAULT NULL ON UPDATE current_timestamp(), hidden INT INVISIBLE, body TEXT,"
+            " g POINT NOT NULL, INDEX begins (a(3), b), UNIQUE INDEX once (body(5)), INDEX down (b DESC), FULLTEXT words (body),"
+            " SPATIAL places (g)) COMMENT 'of all'",
+            "CREATE TRIGGER touched BEFORE INSERT ON t FOR EACH ROW SET NEW.b = NULL",
+        ],
+        ["comment of the table: of all", "comment of column a: its 100%", "(b) to parent: ON DELETE CASCADE",
+         "utf8mb4_bin of column c: in keys blanks", "of column e: in keys upper and lower case",
+         "column at: ON UPDATE CURRENT_TIMESTAMP", "column hidden: INVISIBLE", "index begins: (a(3), b)",
+         "index once: UNIQUE (body(5))", "index down: (b DESC)", "index words: FULLTEXT (body)", "index places: SPATIAL (g",
+         "trigger touched (BEFORE INSERT)"],
+    ),
     "postgresql": (
         [
             "CREATE DOMAIN positive AS int CHECK (VALUE > 0)",
@@ -214,9 +242,11 @@ UNTOLD = {
             "CREATE UNIQUE INDEX nulls ON t (a) NULLS NOT DISTINCT",
             "CREATE TRIGGER touched BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
             "CREATE POLICY own ON t USING (true)",
+            "COMMENT ON TABLE t IS 'of all'",
+            "COMMENT ON COLUMN t.a IS 'its 100%'",
         ],
         ["index half", "index lowered", "index inside", "index nulls", "ON DELETE CASCADE", "domain positive", "exclusion",
-         "inherits from above", "trigger touched", "policy own"],
+         "inherits from above", "trigger touched", "policy own", "comment of the table: of all", "comment of column a: its 100%"],
     ),
 }  # fmt: skip
 
@@ -228,6 +258,42 @@ def test_what_no_field_can_say_is_told_in_words(adapter: Adapter, database: Data
     for word in words:
         assert any(word in line for line in found.untold), (word, found.untold)
     assert len(found.untold) == len(words)
+
+
+BESIDES = {
+    "sqlite": (["CREATE VIEW v AS SELECT 1"], ["view v"]),
+    "duckdb": (["CREATE VIEW v AS SELECT 1", "CREATE MACRO twice(a) AS a * 2"], ["macro twice", "view v"]),
+    "mysql": (
+        [
+            "CREATE VIEW v AS SELECT 1 AS one",
+            "CREATE SEQUENCE s",
+            "CREATE PROCEDURE p() SELECT 1",
+            "CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1",
+            "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+        ],
+        ["event e", "function f", "procedure p", "sequence s", "view v"],
+    ),
+    "postgresql": (
+        [
+            "CREATE VIEW v AS SELECT 1 AS one",
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 AS one",
+            "CREATE SEQUENCE s",
+            "CREATE TABLE numbered (id serial, n int GENERATED ALWAYS AS IDENTITY)",
+            "CREATE PROCEDURE p(a int) LANGUAGE sql AS 'SELECT 1'",
+            "CREATE SCHEMA other",
+            "CREATE VIEW other.v AS SELECT 1 AS one",
+        ],
+        ["materialized view m", "procedure p(integer)", "sequence s", "view v"],
+    ),
+}
+
+
+def test_what_a_schema_holds_beside_tables_is_listed(adapter: Adapter, database: Database) -> None:
+    statements, lines = BESIDES[database.engine]
+    database.execute("CREATE TABLE plain (id INTEGER PRIMARY KEY)", *statements)
+    assert sorted(adapter.besides()) == lines
+    if database.engine == "postgresql":
+        assert adapter.besides("other") == ["view v"]
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])  # it alone keeps nothing but the statement

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scenario import PAIRS, Scenario, changes, counts, pair_name, quarantine
 
+from flows.assess import assess
 from flows.runbook import opened
 from flows.runs import Status
 
@@ -255,4 +257,28 @@ def test_a_text_key_too_long_for_an_index_of_a_new_table_is_set_aside_by_the_pla
     assert counts(done, "t") == {"source_rows": 3, "insert": 2, "quarantined": 1}
     ((_, (key,), reason),) = quarantine(small)
     assert (len(key), reason) == (769, "longer than the 768 characters of k (varchar(768))")
+    small.settled()
+
+
+@pytest.mark.parametrize("small", [("sqlite", "postgresql"), ("sqlite", "mysql")], indirect=True, ids=pair_name)
+def test_keys_that_differ_in_trailing_blanks_are_set_aside_where_a_new_table_pads(small: Scenario) -> None:
+    small.source.execute(
+        "CREATE TABLE t (k varchar(3) PRIMARY KEY)",
+        "CREATE TABLE u (k varchar(3) PRIMARY KEY, t varchar(3) REFERENCES t)",
+    )
+    small.source.insert("t", [("a",), ("a ",), ("b",)])
+    small.source.insert("u", [("x", "a"), ("y", "b")])
+    refers = [{"columns": ["t"], "table": "t", "refers": ["k"]}]
+    small.write(
+        {
+            "t": {"from": "t", "key": ["k"], "create": {"columns": {"k": "char(3)"}}},
+            "u": {"from": "u", "key": ["k"], "create": {"columns": {"t": "char(3)"}, "foreign_keys": refers}},
+        }
+    )
+    assessed = assess(small.spec, datetime.now(UTC))
+    assert [each.rows for table in assessed.tables for each in table.findings] == [2, 1]
+    assert counts(small.plan(), "t") == {"source_rows": 3, "insert": 1, "quarantined": 2}
+    small.source.execute("DELETE FROM u WHERE k = 'x'", "DELETE FROM t WHERE k = 'a '")
+    small.run()
+    assert small.target.count("t") == 2
     small.settled()

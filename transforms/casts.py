@@ -147,7 +147,8 @@ def name_of(kind: pa.DataType) -> str:
         return f"numeric({kind.precision},{kind.scale})"
     names = {"string": "text", "large_string": "text", "date32[day]": "date", "int16": "smallint", "int32": "integer",
              "int64": "bigint", "float": "real",
-             "duration[us]": "interval", "bool": "boolean", "binary": "bytes", "time64[us]": "time"}  # fmt: skip
+             "int8": "tinyint", "uint8": "unsigned tinyint", "uint16": "unsigned smallint", "uint32": "unsigned integer",
+             "uint64": "unsigned bigint", "duration[us]": "interval", "bool": "boolean", "binary": "bytes", "time64[us]": "time"}  # fmt: skip
     return names.get(str(kind), str(kind))
 
 

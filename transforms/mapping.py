@@ -211,7 +211,7 @@ def _column(
     kept = column.kept(column.shape, values)
     lost = as_mask(pc.and_(pc.is_valid(values), pc.is_null(kept))) & ~unfit
     faults.add(lost, name, f"is no value that {name} ({shape.native}) keeps as it is", values)
-    return kept
+    return pc.coalesce(kept, values)  # the rejected rows are known by their values
 
 
 def _constant(value: Any, size: int, shape: ColumnShape) -> pa.Array:

@@ -105,5 +105,8 @@ def _finer(values: pa.Array, scale: int) -> Mask:
     """True for decimals with more digits behind the point than that."""
     if not pa.types.is_decimal(values.type) or values.type.scale <= max(scale, 0):
         return _none(values)
+    kind = values.type
+    if kind.precision == kind.scale:  # Arrow rounds only where there is room for a digit before the point
+        values = values.cast(pa.decimal256(kind.precision + 1, kind.scale))
     cut = pc.round(values, ndigits=max(scale, 0), round_mode="towards_zero")
     return as_mask(pc.not_equal(cut, values))

