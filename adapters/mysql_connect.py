@@ -55,6 +55,8 @@ UNFIT: Final = frozenset(
 ) | frozenset((1586, 1690, 1761, 1762, 3140, 3141, 3144, 3156, 3157, 3819, 4025, 4038))  # fmt: skip
 """A value that is null, double, too long, out of range, or refused by a constraint."""
 _DENIED: Final = frozenset((1044, 1045, 1698, 1227))
+_FORBIDDEN: Final = frozenset((1044, 1142, 1143, 1227, 1370))
+_WANTED: Final = "a source wants SELECT, a target also INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES and CREATE TEMPORARY TABLES"
 _STATEMENT_LOG: Final = 1665
 
 
@@ -253,6 +255,8 @@ class Connections:
             return DataError(f"{where}: {text}. Fix: correct or quarantine the row, then plan again.")
         if code == _STATEMENT_LOG:
             text += ". Fix: set binlog_format to ROW or MIXED on the server"
+        if code in _FORBIDDEN:
+            text += f". Fix: GRANT it to the user; {_WANTED}"
         return SynclineError(f"{where} on {self.url}: {text}")
 
     def close(self) -> None:

@@ -19,13 +19,15 @@ from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from adapters.sql import masked
 from flows.binding import Binding, bind
-from flows.scaffold_design import in_order, indexed, orphans, unique_key
+from flows.scaffold_design import in_order, indexed, unique_key
 from flows.scaffold_draft import DraftKey, DraftTable, Side, Text, written
 from flows.scaffold_profile import likely_key, profile, telling
+from flows.scaffold_rows import orphans, stranded
 from flows.scaffold_tables import Read, drafted, target_names
 from flows.session import Meter
 from flows.spec import Url, load_spec, resolve_url
 from flows.spec_errors import meant
+from flows.typenames import new_column
 from transforms.vocabulary import Relation, SpecError, TableName
 
 
@@ -123,6 +125,7 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
         names = _chosen(asked, source)
         with source.snapshot() as snapshot:
             read = [_looked_at(snapshot, source, name, target.engine, meter or Meter()) for name in names]
+            _look_for_stranded(snapshot, read, target)
             targets = target_names([each.name.name for each in read], target.engine)
             for each in read:
                 each.found = target.describe(TableName(targets[each.name.name], asked.target_schema))
@@ -149,11 +152,29 @@ def _looked_at(snapshot: Snapshot, source: Adapter, name: TableName, target: str
     design = source.design(name)
     held = {column for group in indexed(shape, design) for column in group}
     facts = profile(snapshot, name, shape, telling(shape, source.engine, target, held), source.engine, meter)
-    rows = max((each.rows for each in facts.values()), default=0) or snapshot.estimate(Relation(name))
+    rows = max((each.rows for each in facts.values()), default=0) or snapshot.count(Relation(name))
     keyed = shape.primary_key or unique_key(shape)
     likely = () if keyed else likely_key(snapshot, name, shape)
     lost = {key: orphans(snapshot, source, shape, key) for key in shape.foreign_keys}
     return Read(name, shape, design, rows, facts, likely, orphans=lost)
+
+
+def _look_for_stranded(snapshot: Snapshot, read: Sequence[Read], target: Adapter) -> None:
+    """Note for each foreign key how many rows refer to such as cannot come along."""
+    by_name = {each.name: each for each in read}
+    nul_free = not target.made(new_column("a", "text", nullable=True)).nul
+    for child in read:
+        for foreign in child.shape.foreign_keys:
+            parent = by_name.get(foreign.refers)
+            if parent is None or child.orphans.get(foreign):
+                continue
+            key = parent.shape.primary_key or unique_key(parent.shape)
+            nul = tuple(name for name, facts in parent.facts.items() if nul_free and facts.nul)
+            dated = tuple(name for name, facts in parent.facts.items() if facts.zero_dates and name not in key)
+            bad = any(facts.invalid or (facts.zero_dates and name in key) for name, facts in parent.facts.items())
+            if nul or bad:
+                count = stranded(snapshot, child.name, foreign, parent.shape, nul=nul, dated=dated)
+                child.stranded = {**child.stranded, foreign: count}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

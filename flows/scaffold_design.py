@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar, cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Adapter
 from adapters.sql import Engine, dialect_of
-from adapters.sql_design import orphans_query, spelled_table
+from adapters.sql_design import spelled_table
 from flows.created import ddl_of
 from flows.scaffold_draft import DraftColumn, DraftTable
 from flows.scaffold_sql import Tongues
 from flows.typenames import new_column
-from transforms import expressions
-from transforms.vocabulary import Design, ForeignKey, Key, Relation, SpecError, SynclineError, TableName, TableShape
+from transforms.vocabulary import Design, Key, SpecError, TableShape
 
 Piece = TypeVar("Piece")
 
 _NO_DATE: Final = re.compile(r"'(?:0000|\d{4}-00|\d{4}-\d\d-00)")
-UNHELD: tuple[str, ...] = ("sqlite", "mysql")
-"""Engines in which rows may refer to nothing in spite of a foreign key: the check can be turned off."""
 
 
 def fill_design(
@@ -149,104 +143,6 @@ def as_shape(table: DraftTable, *, generated: bool = True) -> TableShape:
     uniques = frozenset(map(frozenset, table.unique)) if generated else frozenset()
     bare = design if generated else Design()
     return TableShape(table.target, columns, primary, frozenset(uniques), design=bare)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Rows that stand against it
-
-
-def orphans(snapshot: Snapshot, source: Adapter, shape: TableShape, foreign: ForeignKey) -> int:
-    """How many rows refer to nothing, or to a text that a collation alone takes for theirs, where the source lets them."""
-    if source.engine not in UNHELD:
-        return 0
-    texts = {column.name for column in shape.columns if pa.types.is_string(column.type)}
-    query = orphans_query(shape.name, foreign, dialect_of(cast(Engine, source.engine)), texts)
-    return snapshot.count(Relation(query=query))
-
-
-def offenders(
-    snapshot: Snapshot, table: TableName, shape: TableShape, checks: Iterable[str], tongues: Tongues
-) -> dict[str, int]:
-    """How many rows each check would refuse that the source's own reading of it lets in: only those that have some.
-
-    Engines compare differently (MySQL takes 'A' for 'a'), and let in what was there before the check.
-    """
-    conditions: dict[str, str] = {}
-    for check in checks:
-        sql = _here(shape, tongues).spoken(check).sql
-        if sql is not None and _evaluates(shape, sql):
-            conditions[check] = f"NOT ({sql})"
-    return {check: count for check, count in _counted(snapshot, table, shape, conditions).items() if count}
-
-
-def differing(
-    snapshot: Snapshot, table: TableName, shape: TableShape, generated: Mapping[str, str], tongues: Tongues
-) -> dict[str, str]:
-    """Why a column cannot be computed by the target: its expression, as others read it, answers with something else
-    than the source, or cannot be worked out here. Only those of which that is true.
-    """
-    found: dict[str, str] = {}
-    conditions: dict[str, str] = {}
-    for name, expression in generated.items():
-        sql, type_ = _here(shape, tongues).spoken(expression, column=name).sql, tongues.types.get(name, "")
-        if sql is None or name not in shape.names:
-            continue  # it does not translate, and is told of
-        kind = _kind_here(type_)
-        own = '"' + name.replace('"', '""') + '"'
-        unlike = f"CAST(({sql}) AS {kind}) IS DISTINCT FROM CAST({own} AS {kind})"
-        if kind and _evaluates(shape, unlike):
-            conditions[name] = unlike
-        else:
-            found[name] = "it cannot be worked out here whether it gives the same"
-    for name, count in _counted(snapshot, table, shape, conditions).items():
-        if count:
-            found[name] = f"it would give another value in {count:,} rows"
-    return found
-
-
-def _here(shape: TableShape, tongues: Tongues) -> Tongues:
-    """Into the SQL of expressions, over the columns of the source."""
-    return replace(tongues, target="duckdb", names={name: name for name in _readable(shape)})
-
-
-def _readable(shape: TableShape) -> tuple[str, ...]:
-    return tuple(column.name for column in shape.columns if not column.refused)
-
-
-def _kind_here(type_: str) -> str:
-    """A type of the spec as expressions call it; empty where values of it are not compared by it."""
-    if type_.startswith(("varchar", "char", "text")):
-        return "VARCHAR"
-    if type_.startswith("numeric("):
-        return type_.replace("numeric", "DECIMAL")
-    plain = ("smallint", "integer", "bigint", "real", "double", "boolean", "date", "time", "timestamp")
-    return type_.upper() if type_ in plain else ""
-
-
-def _evaluates(shape: TableShape, sql: str) -> bool:
-    try:
-        used = expressions.columns(sql)
-        return bool(used) and expressions.check(shape.schema(_readable(shape)), "offends", sql) == pa.bool_()
-    except SynclineError:
-        return False
-
-
-def _counted(snapshot: Snapshot, table: TableName, shape: TableShape, conditions: Mapping[str, str]) -> dict[str, int]:
-    """How many rows each condition is true for, in one scan. Dates that are none are null, as the draft has them."""
-    if not conditions:
-        return {}
-    columns = [column for column in shape.columns if not column.refused]
-    used = tuple(
-        column.name for column in columns if any(column.name in expressions.columns(sql) for sql in conditions.values())
-    )
-    dated = [column.name for column in columns if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)]
-    found = dict.fromkeys(conditions, 0)
-    for batch in snapshot.scan(Relation(table, zero_dates=tuple((name, "null") for name in dated)), used):
-        rows = pa.Table.from_batches([batch])
-        for about, sql in conditions.items():
-            answer, _ = expressions.evaluate(rows, "offends", sql)
-            found[about] += pc.sum(answer).as_py() or 0
-    return found
 
 
 def indexed(shape: TableShape, design: Design) -> list[Key]:

@@ -14,9 +14,10 @@ from adapters.protocol import Adapter, Snapshot
 from adapters.sql import Engine, dialect_of, rendered
 from adapters.sql import column as named
 from flows import scaffold_types as types
-from flows.scaffold_design import differing, fill_design, indexed, offenders, unique_key
+from flows.scaffold_design import fill_design, indexed, unique_key
 from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, Raw, flow, spelled
 from flows.scaffold_profile import Facts
+from flows.scaffold_rows import UNHELD, differing, offenders
 from flows.scaffold_sql import Tongues
 from flows.scaffold_types import Chosen, Place
 from flows.typenames import new_column, suggested
@@ -43,6 +44,7 @@ class Read:
     likely: Key = ()
     found: TableShape | None = None  # the target table, where there is one
     orphans: Mapping[ForeignKey, int] = field(default_factory=dict)
+    stranded: Mapping[ForeignKey, int] = field(default_factory=dict)
 
 
 def target_names(names: Sequence[str], engine: str) -> dict[str, str]:
@@ -167,7 +169,7 @@ def _make_new(
     types_ = {str(name): str(column.type) for name, column in kept.items()}
     tongues = Tongues(source.engine, target.engine, names, types_)
     design, unlike = read.design, {}
-    if source.engine != target.engine:
+    if source.engine != target.engine or source.engine in UNHELD:  # whose collations do not come along
         for check, count in offenders(snapshot, read.name, shape, design.checks, tongues).items():
             design = replace(design, checks=tuple(each for each in design.checks if each != check))
             table.untold.append(f"check {check}: {count:,} rows stand against it")
@@ -318,6 +320,9 @@ def _refer(
             told = "row refers to nothing" if count == 1 else "rows refer to nothing"
             texts = any(pa.types.is_string(each.type) for each in read.shape.columns if each.name in foreign.columns)
             table.untold.append(f"{what}: {count:,} {told}{', or to what differs in case or blanks' if texts else ''}")
+        elif count := read.stranded.get(foreign, 0):
+            told = "row refers to one that is" if count == 1 else "rows refer to such as are"
+            table.untold.append(f"{what}: {count:,} {told} quarantined, for what is in other columns")
         elif why := next(
             (each.unindexed for name in foreign.columns if (each := chosen[read.name.name, name]).unindexed), ""
         ):

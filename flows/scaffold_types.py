@@ -106,8 +106,10 @@ def _limited(chosen: Chosen, column: ColumnShape, facts: Facts, target: Adapter)
             f"{facts.odd:,} of {facts.rows:,} rows hold NaN or infinity, which {target.engine} cannot store: they are "
             f"quarantined"
         )
+    if made.meaning == "plain" and pa.types.is_string(made.type) and chosen.type in ("interval", "numeric"):
+        chosen = chosen.noting(f"{target.engine} has no such type, so that it is a text there")
     if _is_dated(column.type) and _is_dated(made.type) and not _within(facts, made):
-        chosen = chosen.noting(f"{target.engine} holds {_ends(made, '%Y-%m-%d')}: rows beyond that are quarantined")
+        chosen = chosen.noting(f"{target.engine} holds {_ends(made, 10)}: rows beyond that are quarantined")
     return chosen
 
 
@@ -123,9 +125,9 @@ def _within(facts: Facts, made: ColumnShape) -> bool:
     return not early and not late
 
 
-def _ends(made: ColumnShape, pattern: str) -> str:
-    """The dates between which a column's values are; an end that it has not is left open."""
-    return " to ".join("…" if end is None else end.strftime(pattern) for end in (made.least, made.most))
+def _ends(made: ColumnShape, letters: int) -> str:
+    """The dates between which a column's values are, as far as their first letters; an end that it has not is left open."""
+    return " to ".join("…" if end is None else end.isoformat()[:letters] for end in (made.least, made.most))
 
 
 def _by_kind(column: ColumnShape, facts: Facts, source: str, target: Adapter) -> Chosen:
@@ -210,7 +212,7 @@ def _instant(facts: Facts, plain: Chosen, target: Adapter) -> Chosen:
     if _within(facts, made):
         return replace(plain, type="timestamptz")
     return replace(plain, type="timestamp", zone="UTC").noting(
-        f"instants beyond {_ends(made, '%Y')}, which is all that a TIMESTAMP of {target.engine} holds: "
+        f"instants beyond {_ends(made, 4)}, which is all that a TIMESTAMP of {target.engine} holds: "
         f"a plain timestamp that is in UTC"
     )
 
@@ -241,21 +243,20 @@ def _span_text(microseconds: int) -> str:
 
 def _number(column: ColumnShape, facts: Facts, plain: Chosen, target: str) -> Chosen:
     """A number without an end, or with a far one; where the target has none such, as wide as it gets."""
-    if (
-        target == "mysql"
-        and column.number
-        and column.number[0] <= MYSQL_DIGITS[0]
-        and column.number[1] <= MYSQL_DIGITS[1]
-    ):
+    most, finest = MYSQL_DIGITS if target == "mysql" else (38, 38)
+    if target == "mysql" and column.number and column.number[0] <= most and column.number[1] <= finest:
         return replace(plain, type=f"numeric({column.number[0]},{column.number[1]})")
     if target not in BOUNDED or facts.odd:
-        note = f"{facts.odd:,} values are no numbers (NaN, infinity)" if facts.odd else ""
         chosen = replace(plain, type="numeric")
-        return chosen.noting(note) if note else chosen
-    if facts.whole + facts.decimals > 38:
-        return plain.noting(f"numbers of {facts.whole + facts.decimals} digits, which no numeric of {target} holds")
-    scale = min(max(facts.decimals, 10 if facts.decimals else 0), 38 - facts.whole)
-    return replace(plain, type=f"numeric(38,{scale})").noting(
+        return chosen.noting(f"{facts.odd:,} of {facts.rows:,} rows hold NaN or infinity") if facts.odd else chosen
+    if facts.least is None and not facts.whole + facts.decimals:
+        return replace(plain, type="numeric(38,10)").noting(f"{target} asks for an end, and no value says where")
+    digits = facts.whole + facts.decimals
+    if digits > most or facts.decimals > finest:
+        return plain.noting(f"numbers of {digits} digits, which no numeric of {target} holds")
+    digits = max(digits, 38)
+    scale = min(max(facts.decimals, 10 if facts.decimals else 0), digits - facts.whole)
+    return replace(plain, type=f"numeric({digits},{scale})").noting(
         f"{target} asks for an end: the values have {facts.whole} digits before the point and {facts.decimals} behind it"
     )
 

@@ -416,3 +416,18 @@ def test_a_design_is_told_and_made_again(adapter: MysqlAdapter, database: Databa
     assert any("part" in line for line in design.untold)
     assert any("words" in line for line in design.untold)
     assert any("column at" in line for line in design.untold)
+
+
+def test_a_user_who_may_not_write_is_told_what_to_grant(adapter: MysqlAdapter, database: Database) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, v varchar(9))")
+    database.execute(
+        "CREATE USER IF NOT EXISTS reader@'%' IDENTIFIED BY 'hunter2'", "GRANT SELECT ON *.* TO reader@'%'"
+    )
+    reader = MysqlAdapter(database.url.replace("root:@", "reader:hunter2@"))
+    shape = described(reader)
+    rows = pa.table({"id": [1], "v": ["a"]}, schema=shape.schema())
+    with pytest.raises(SynclineError, match=r"denied.*Fix: GRANT .*CREATE TEMPORARY TABLES") as caught:
+        reader.apply(inserts(shape, rows), shape, None)
+    assert "hunter2" not in str(caught.value)
+    reader.close()
+    database.execute("DROP USER reader@'%'")

@@ -20,6 +20,7 @@ from transforms.vocabulary import DataError, SpecError
 ALL: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
 POSTGRESQL: tuple[Engine, ...] = ("postgresql",)
 SQLITE: tuple[Engine, ...] = ("sqlite",)
+USED = (*pairs(("postgresql", "sqlite"), ALL), *RING[2:], *pairs(("duckdb", "mysql"), POSTGRESQL))
 
 # --- texts
 
@@ -146,7 +147,9 @@ def pair(request: pytest.FixtureRequest, all_pairs: Migrations) -> Migrated:
 
 
 def between(sources: tuple[Engine, ...], targets: tuple[Engine, ...] = ALL) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("pair", pairs(sources, targets), ids=pair_name, indirect=True)
+    """Of the pairs in USED: every engine is a source and a target of each trap that it can have."""
+    chosen = [each for each in pairs(sources, targets) if each in USED]
+    return pytest.mark.parametrize("pair", chosen, ids=pair_name, indirect=True)
 
 
 def found(pair: Migrated, table: str, **families: Any) -> dict[int, Any]:
@@ -181,6 +184,11 @@ def test_nul_characters_are_left_out_where_the_spec_says_so_and_counted(pair: Mi
 @between(("sqlite", "duckdb", "mysql"), ("postgresql",))
 def test_keys_that_are_equal_without_their_nul_characters_are_set_aside(pair: Migrated) -> None:
     assert pair.counts("nul_keys") == {"source_rows": 8, "insert": 6, "quarantined": 2}
+    told = {
+        f"nul_keys.{name}: NUL characters are left out in 3 of the rows that were read, as the spec says."
+        for name in "kv"
+    }
+    assert told <= set(pair.first.report.warnings)
     assert pair.reasons("nul_keys") == {"q": "duplicate key: several source rows map to one nul_keys"}
     assert [k for k, _ in pair.target.rows("nul_keys")] == ["aa", "az", "b", "c", "d", "xb"]
     pair.settled("nul_keys")

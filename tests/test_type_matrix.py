@@ -98,7 +98,7 @@ def fill(side: Side, samples: tuple[Sample, ...]) -> None:
     """One table of all types, and in each row one value; row 0 has none."""
     columns = ", ".join(f"{quoted(each.name)} {each.native}" for each in samples)
     inserts = [
-        f"INSERT INTO {TABLE} (id, {quoted(sample.name)}) VALUES ({number}, {each})"
+        f"INSERT {'IGNORE ' * sample.forced}INTO {TABLE} (id, {quoted(sample.name)}) VALUES ({number}, {each})"
         for number, sample, each in rows_of(samples)
     ]
     side.execute(

@@ -148,7 +148,8 @@ def name_of(kind: pa.DataType) -> str:
     names = {"string": "text", "large_string": "text", "date32[day]": "date", "int16": "smallint", "int32": "integer",
              "int64": "bigint", "float": "real",
              "int8": "tinyint", "uint8": "unsigned tinyint", "uint16": "unsigned smallint", "uint32": "unsigned integer",
-             "uint64": "unsigned bigint", "duration[us]": "interval", "bool": "boolean", "binary": "bytes", "time64[us]": "time"}  # fmt: skip
+             "uint64": "unsigned bigint", "duration[us]": "interval", "bool": "boolean", "binary": "bytes",
+             "time64[us]": "time"}  # fmt: skip
     return names.get(str(kind), str(kind))
 
 

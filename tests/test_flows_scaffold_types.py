@@ -1,0 +1,150 @@
+"""Types, keys and checks that `scaffold` chooses by what is in the rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import yaml
+from drafts import noted, scaffold, shape, typed, untold
+from scenario import Scenario, counts, pair_name
+
+
+@pytest.fixture
+def legacy(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
+    return Scenario.make(tmp_path, getattr(request, "param", ("sqlite", "postgresql")), request)
+
+
+def test_types_of_sqlite_are_what_its_rows_say(legacy: Scenario) -> None:
+    legacy.source.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, flag TINYINT(1), two TINYINT(1), short VARCHAR(3), long VARCHAR(3),"
+        " mixed INT, n NUMERIC, day DATE, price DECIMAL(8,2), free)",
+        "INSERT INTO t VALUES (1, 1, 2, 'abc', 'äöü', 1, 1e20, '2024-02-29', 1.5, 'x')",
+        "INSERT INTO t VALUES (2, 0, 0, NULL, 'abcd', 'one', 1.25, NULL, NULL, NULL)",
+        "INSERT INTO t VALUES (3, NULL, 1, '', NULL, x'00', NULL, NULL, NULL, NULL)",
+    )
+    draft = scaffold(legacy)
+    assert typed(legacy) == {
+        "id": "bigint", "flag": "boolean", "two": "smallint", "short": "varchar(3)", "long": "text", "mixed": "bigint",
+        "n": "numeric", "day": "date", "price": "numeric(8,2)", "free": "text",
+    }  # fmt: skip
+    assert noted(draft, "flag") == "tinyint(1) that holds only 0, 1 and null"
+    assert noted(draft, "two") == "tinyint(1) that holds 0 to 2: no boolean"
+    assert noted(draft, "long") == "declared VARCHAR(3), and holds texts of 4 characters"
+    assert noted(draft, "mixed").startswith("2 of 3 rows hold something else (text 'one' is not an integer)")
+    assert counts(legacy.run(), "t") == {"source_rows": 3, "insert": 1, "quarantined": 2}
+    legacy.settled()
+
+
+@pytest.mark.parametrize("legacy", [("duckdb", "postgresql"), ("duckdb", "sqlite")], indirect=True, ids=pair_name)
+def test_unsigned_numbers_are_as_wide_as_their_values_at_both_ends_of_a_foreign_key(legacy: Scenario) -> None:
+    legacy.source.execute(
+        "CREATE TABLE small (id UBIGINT PRIMARY KEY)",
+        "CREATE TABLE big (id UBIGINT PRIMARY KEY)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, small UBIGINT REFERENCES small (id), big UBIGINT REFERENCES big (id),"
+        " tiny UTINYINT, whole UINTEGER)",
+        "INSERT INTO small VALUES (9223372036854775807)",
+        "INSERT INTO big VALUES (1), (18446744073709551615)",
+        "INSERT INTO t VALUES (1, NULL, 1, 255, 4294967295)",
+    )
+    draft = scaffold(legacy)
+    assert typed(legacy) == {
+        "id": "integer", "small": "bigint", "big": "numeric(20,0)", "tiny": "smallint", "whole": "bigint",
+    }  # fmt: skip
+    assert typed(legacy, "big") == {"id": "numeric(20,0)"}
+    assert "numeric(20,0), as big.id which it is linked to" in noted(draft, "big")
+    assert counts(legacy.run(), "t") == {"source_rows": 1, "insert": 1}
+    legacy.settled()
+
+
+@pytest.mark.parametrize("legacy", [("postgresql", "duckdb")], indirect=True, ids=pair_name)
+def test_types_that_the_target_has_not_become_what_holds_their_values(legacy: Scenario) -> None:
+    legacy.source.execute(
+        "CREATE TYPE mood AS ENUM ('sad', 'it''s')",
+        "CREATE TABLE t (id int PRIMARY KEY, free numeric, nan numeric, tags text[], mood mood, span interval, doc jsonb,"
+        " at timestamptz, ip inet, code char(3), who uuid)",
+        "INSERT INTO t VALUES (1, 12.345, 'NaN', '{a,b}', 'it''s', '1 mon 100:00:00', '{\"a\": 1}', now(), '10.0.0.1', 'a',"
+        " '12345678-9abc-4def-8123-456789abcdef')",
+    )
+    draft = scaffold(legacy)
+    assert typed(legacy) == {
+        "id": "integer", "free": "numeric(38,10)", "nan": "numeric", "tags": "text", "mood": "varchar(4)", "span": "interval",
+        "doc": "json", "at": "timestamptz", "ip": "text", "code": "char(3)", "who": "uuid",
+    }  # fmt: skip
+    assert "NaN" in noted(draft, "nan")
+    assert noted(draft, "ip") == "inet as the text that postgresql writes it in"
+    created = yaml.safe_load(legacy.path.read_text())["tables"]["t"]["create"]
+    assert created["checks"] == ["\"mood\" IN ('sad', 'it''s')"]
+    legacy.run()
+    legacy.settled()
+
+
+# --- keys
+
+
+def test_a_table_without_a_key_is_commented_out_with_what_could_be_one(legacy: Scenario) -> None:
+    legacy.source.execute(
+        "CREATE TABLE kept (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE one (n INT, code TEXT)",
+        "INSERT INTO one VALUES (1, 'a'), (1, 'b')",
+        "CREATE TABLE two (a INT, b TEXT, c REAL)",
+        "INSERT INTO two VALUES (1, 'a', 1), (1, 'b', 2), (2, 'a', 3)",
+        "CREATE TABLE none (a INT)",
+        "INSERT INTO none VALUES (1), (1)",
+        "CREATE TABLE uniq (x INT NOT NULL UNIQUE, y INT REFERENCES one (n))",
+    )
+    draft = scaffold(legacy)
+    assert set(legacy.spec.tables) == {"kept", "uniq"}
+    about = {table["name"]: table.get("left_out", "") for table in draft["tables"]}
+    assert "(code) is unique and never null" in about["one"]
+    assert "(a, b) is unique and never null" in about["two"]
+    assert "no column and no pair of columns" in about["none"]
+    assert any("one is left out" in what for what in untold(draft, "uniq"))
+    text = legacy.path.read_text()
+    block = text[text.index("  # two:") : text.index("\n\n", text.index("  # two:"))]
+    legacy.path.write_text(text.replace(block, block.replace("  # ", "  ")))
+    assert set(legacy.spec.tables) == {"kept", "uniq", "two"}
+    assert counts(legacy.run(), "two") == {"source_rows": 3, "insert": 3}
+    legacy.settled()
+
+
+def test_foreign_keys_that_the_rows_break_are_left_out_with_their_count(legacy: Scenario) -> None:
+    legacy.source.execute(
+        "CREATE TABLE p (id INTEGER PRIMARY KEY)", "CREATE TABLE c (id INTEGER PRIMARY KEY, p INT REFERENCES p)"
+    )
+    with sqlite3.connect(legacy.source.place) as loose:
+        loose.execute("INSERT INTO c VALUES (1, 7), (2, 8), (3, NULL)")
+    loose.close()
+    draft = scaffold(legacy)
+    assert untold(draft, "c") == ["foreign key (p) to p: 2 rows refer to nothing"]
+    legacy.run()
+    legacy.settled()
+
+
+def test_a_check_that_rows_break_is_left_out_with_their_count(legacy: Scenario) -> None:
+    legacy.source.execute("CREATE TABLE c (id INTEGER PRIMARY KEY, n INT CHECK (n > 0), m INT CHECK (m > 0))")
+    with sqlite3.connect(legacy.source.place) as loose:
+        loose.execute("PRAGMA ignore_check_constraints = ON")
+        loose.execute("INSERT INTO c VALUES (1, 0, 1), (2, -1, 1), (3, NULL, NULL)")
+    loose.close()
+    draft = scaffold(legacy)
+    assert untold(draft, "c") == ["check n > 0: 2 rows stand against it"]
+    legacy.run()
+    legacy.settled()
+
+
+def test_what_the_target_refuses_is_found_by_trying_it(legacy: Scenario) -> None:
+    legacy.source.execute(
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, flag TINYINT(1) DEFAULT 1 CHECK (flag < 2) CHECK (flag IN (0, 1)), day DATE DEFAULT 'never',"
+        " name TEXT DEFAULT 7 CHECK (length(name) > day))"
+    )
+    draft = scaffold(legacy)
+    found = untold(draft, "c")
+    assert [what.split(":")[0] for what in found] == [
+        "default 'never' of day", "check flag < 2", "check length(name) > day",
+    ]  # fmt: skip
+    legacy.run()
+    assert shape(legacy.target, "c").names == ("id", "flag", "day", "name")
+    assert '"flag" IN (FALSE, TRUE)' in legacy.path.read_text()
+    legacy.settled()
