@@ -92,7 +92,7 @@ def described(connection: Connection, server: Server, table: TableName) -> Descr
 def _declared(row: Sequence[Any], json: Iterable[str]) -> Declared:
     name, kind, native, nullable, length, precision, scale, digits, charset, collation, extra, default = row
     kind, native, extra = str(kind).lower(), str(native), str(extra).upper()
-    if "zerofill" not in native and not native.startswith("tinyint(1)"):
+    if "zerofill" not in native and not native.startswith(("tinyint(1)", "year(2)")):
         native = _WIDTH.sub(r"\1", native)  # the width of what is shown: new servers do not tell it
     is_json = kind == "json" or (kind == "longtext" and name in json)
     filled = default is not None and str(default).upper() != "NULL"

@@ -52,7 +52,7 @@ def dialect_of(engine: Engine) -> sa.Dialect:
         made = sqlite.dialect(paramstyle="qmark")
     elif engine == "mysql":
         made = mysql.dialect(paramstyle="qmark")
-        made.statement_compiler = _MysqlCompiler
+        made.statement_compiler = _MysqlCompiler  # type: ignore[assignment]
     else:
         made = _standard_strings(postgresql.dialect, paramstyle="numeric_dollar")
     made.label_length = LONGEST_LABEL

@@ -21,7 +21,7 @@ from flows.spec_errors import meant
 from transforms import casts
 from transforms.diff import Comparison
 from transforms.origins import ColumnMapping, Rename, TableMapping
-from transforms.vocabulary import Key, Relation, SpecError, TableShape
+from transforms.vocabulary import ColumnShape, Key, Relation, SpecError, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class BoundTable:
     """One entry of the spec's tables, ready to be planned.
 
     `shape` is the target's, as it is or as `ddl` will create it; `after_load` is added to it once the rows are in.
-    `images` are the columns that change sets hold.
+    `images` are the columns that change sets hold; `computed` are mapped columns that the target computes itself.
     `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
     in the order of both sides' indexes where key windows can be pushed down to both, else empty.
     """
@@ -52,6 +52,19 @@ class BoundTable:
     max_ratio: float
     soft: Soft | None
     lookups: Mapping[str, Looked]
+    computed: tuple[ColumnMapping, ...] = ()
+
+    def proving(self) -> BoundTable:
+        """The table with its computed columns too: they are compared, and never written."""
+        if not self.computed:
+            return self
+        names = {column.shape.name for column in self.computed}
+        return replace(
+            self,
+            mapping=replace(self.mapping, columns=(*self.mapping.columns, *self.computed)),
+            images=tuple(name for name in self.shape.names if name in names or name in self.images),
+            comparison=_comparing(self.comparison, [column.shape for column in self.computed]),
+        )
 
     @property
     def key(self) -> Key:
@@ -193,6 +206,8 @@ def _bind_table(
     planned = {other: (b.shape, b.images) for other, b in bound.items()}
     binder = ColumnBinder(spec, name, source_shape, shape, source, target, planned)
     columns, identity = binder.columns()
+    computed = tuple(column for column in columns if column.shape.generated)
+    columns = tuple(column for column in columns if not column.shape.generated)
     key = _key(spec, name, source_shape, columns)
 
     ddl: tuple[str, ...] = ()
@@ -201,7 +216,7 @@ def _bind_table(
     if shape is None:
         ddl = created.ddl_of(wanted, target)
         shape = created.as_made(wanted, target)
-        columns = created.fitted(columns, shape)
+        columns, computed = created.fitted(columns, shape), created.fitted(computed, shape)
     elif not any(unique == frozenset(key) for unique in shape.uniques):
         raise SpecError(
             f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
@@ -215,13 +230,10 @@ def _bind_table(
     extra = {soft.column} if soft else set()
     images = tuple(c.name for c in shape.columns if c.name in made | extra | ({identity} if identity else set()))
     compared = tuple(name for name in images if name not in table.ignore and name != identity)
-    specs = table.columns or {}
-    comparison = Comparison(
-        key,
-        compared,
-        {c: specs[c].tolerance for c in compared if c in specs and specs[c].tolerance is not None},  # type: ignore[misc]
-        {c.name: c.meaning for c in shape.columns if c.name in compared and c.meaning in ("json", "decimal")},
-    )
+    tolerances = {
+        name: column.tolerance for name, column in (table.columns or {}).items() if column.tolerance is not None
+    }
+    comparison = _comparing(Comparison(key, (), tolerances), [c for c in shape.columns if c.name in compared])
     renamed = {
         c.shape.name: c.origin.source
         for c in columns
@@ -234,7 +246,7 @@ def _bind_table(
         and dict(binder.zero_dates()).get(c.origin.source, "null") in ("null", "quarantine", "fail")
     }
     policy = spec.delete_policy(name)
-    mapping = TableMapping(name, key, tuple(c for c in columns if not c.shape.generated), spec.on_invalid(name))
+    mapping = TableMapping(name, key, columns, spec.on_invalid(name))
     return BoundTable(
         name=name,
         shape=shape,
@@ -254,7 +266,15 @@ def _bind_table(
         max_ratio=policy.max_ratio,
         soft=soft,
         lookups=binder.lookups,
+        computed=tuple(column for column in computed if column.shape.name not in table.ignore),
     )
+
+
+def _comparing(comparison: Comparison, columns: Sequence[ColumnShape]) -> Comparison:
+    """The comparison over more columns."""
+    told = {column.name: column.meaning for column in columns if column.meaning in ("json", "decimal")}
+    names = tuple(column.name for column in columns)
+    return replace(comparison, compared=(*comparison.compared, *names), meanings={**comparison.meanings, **told})
 
 
 def _described(spec: Spec, name: str, source: Adapter) -> TableShape | None:

@@ -96,11 +96,16 @@ class ColumnBinder:
         return self.spec.where("tables", self.name, "columns", column)
 
     def _same_named(self) -> list[str]:
-        """Every source column, except those that the target computes itself."""
-        if self.target_shape is None:
-            return list(self.source_shape.names)
-        computed = {column.name for column in self.target_shape.columns if column.generated}
-        return [name for name in self.source_shape.names if name not in computed]
+        """Every source column, except those that the target computes itself in a type that is not the source's."""
+        there = {column.name: column for column in self.target_shape.columns} if self.target_shape else {}
+
+        def meets(column: ColumnShape) -> bool:
+            own = there.get(column.name)
+            if own is None or not own.generated:
+                return True
+            return not (column.refused or own.refused) and casts.implicit(column.type, column.meaning, own)
+
+        return [column.name for column in self.source_shape.columns if meets(column)]
 
     def _identity(self, column: str) -> str:
         if self.target_shape is not None:
@@ -123,10 +128,6 @@ class ColumnBinder:
             kind, meaning = cast.type, cast.meaning
         fixed = self._target_column(name) if self.target_shape else self._created_column(name, origin, values)
         shape = fixed or self._new_column(name, origin, kind, meaning, values)
-        if shape.generated:
-            raise SpecError(
-                f"the target computes it ({shape.native}), so it cannot be written. Fix: remove it from the columns."
-            )
         if isinstance(origin, Constant) and fixed:
             self._constant_fits(origin, cast, shape)
         elif kind is not None and not casts.implicit(kind if fixed else storable(kind), meaning, shape):

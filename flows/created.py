@@ -43,7 +43,7 @@ def wanted_column(spec: Spec, table: str, name: str, nullable: bool) -> ColumnSh
     if wanted.type is None:
         return None
     shape = new_column(name, wanted.type, nullable=takes_nulls(spec, table, name, nullable))
-    return replace(shape, identity=wanted.identity)
+    return replace(shape, identity=wanted.identity, generated=wanted.generated is not None)
 
 
 def free_column(name: str, kind: pa.DataType, meaning: Meaning, nullable: bool) -> ColumnShape:

@@ -90,7 +90,7 @@ def plan_windows(work: PlanWork) -> tuple[Planned, ...]:
 
 
 def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
-    bound = session.bound.table(work.table)
+    bound = session.table(work.job, work.table)
     kept: pa.Table | None = None
     if window.part is None:
         mapped = _read_wanted(session, bound, work, window)
@@ -168,7 +168,7 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
 
     Out: what was rejected or mended, as a window of its own number, or None where nothing was.
     """
-    bound = session.bound.table(work.table)
+    bound = session.table(work.job, work.table)
     folder = spill_folder(work.job, work.table)
     key_schema = bound.schema.empty_table().select(list(bound.key)).schema
     rejected: list[Mapped] = []

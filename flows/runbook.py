@@ -129,7 +129,7 @@ def begun(request: Request, session: Session, folder: Path) -> Iterator[Job]:
     with session.source.snapshot() as source, session.target.snapshot() as target:
         session.snapshots = (source, target)
         spec = str(request.spec.path.absolute())
-        job = Job(spec, request.run_id, str(folder), request.at, source.token, target.token)
+        job = Job(spec, request.run_id, str(folder), request.at, source.token, target.token, request.kind == "verify")
         try:
             with shared(request.run_id, session):
                 yield job

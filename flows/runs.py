@@ -61,11 +61,16 @@ def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: M
 
 
 def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
-    """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty."""
+    """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty.
+
+    A value that the target's own computed column could not even hold is a difference, too.
+    """
     with tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder, opened(request.spec, meter) as session:
         asked = replace(request, kind="verify", folder=Path(folder) / "plan")
         report, _ = runbook.plan(asked, session, execute, check_deletes=False)
-    return Outcome(replace(report, plan=None), Status.CHANGES if report.total.changes else Status.DONE)
+        computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
+    apart = any(f"{told.name}.{reason.split(': ')[0]}" in computed for told in report.tables for reason in told.reasons)
+    return Outcome(replace(report, plan=None), Status.CHANGES if report.total.changes or apart else Status.DONE)
 
 
 def run(

@@ -254,7 +254,7 @@ def _number(column: ColumnShape, facts: Facts, plain: Chosen, target: str) -> Ch
     digits = facts.whole + facts.decimals
     if digits > most or facts.decimals > finest:
         return plain.noting(f"numbers of {digits} digits, which no numeric of {target} holds")
-    digits = max(digits, 38)
+    digits = 38 if digits <= 38 else most
     scale = min(max(facts.decimals, 10 if facts.decimals else 0), digits - facts.whole)
     return replace(plain, type=f"numeric({digits},{scale})").noting(
         f"{target} asks for an end: the values have {facts.whole} digits before the point and {facts.decimals} behind it"

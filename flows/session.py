@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
-from flows.binding import Binding, bind
+from flows.binding import Binding, BoundTable, bind
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
 from transforms.mapping import Mapped, Noted
@@ -25,7 +25,10 @@ CACHE_BYTES = 32 * 2**20  # change sets kept from planning to applying in one pr
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What travels to a task, perhaps in another process: names and texts only, nothing secret, nothing open."""
+    """What travels to a task, perhaps in another process: names and texts only, nothing secret, nothing open.
+
+    `proof` says that both sides are only compared, with the columns that the target computes itself too.
+    """
 
     spec: str
     run_id: str
@@ -33,6 +36,7 @@ class Job:
     at: datetime
     source_token: str | None = None
     target_token: str | None = None
+    proof: bool = False
 
     @property
     def work(self) -> Path:
@@ -83,6 +87,11 @@ class Session:
         if self.binding is None:
             self.binding = bind(self.spec, self.source, self.target)
         return self.binding
+
+    def table(self, job: Job, name: str) -> BoundTable:
+        """A table as the job looks at it."""
+        bound = self.bound.table(name)
+        return bound.proving() if job.proof else bound
 
     @property
     def reading(self) -> tuple[Snapshot, Snapshot]:

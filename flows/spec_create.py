@@ -99,8 +99,6 @@ class Create(Strict):
         if mapped is None:
             return
         known = {*mapped, *computed}
-        for name in computed & set(mapped):
-            yield Problem("is computed by the target, and mapped too. Fix: remove one", "columns", name, "generated")
         for name in self.columns:
             if name not in known:
                 yield Problem(f"is not among the mapped columns. {meant(name, known)}", "columns", name)

@@ -297,6 +297,13 @@ def test_values_that_would_be_stored_as_others_are_told_before(
     assert adapter.kept(column, pa.array(values, column.type)).to_pylist() == kept
 
 
+def test_a_year_of_two_digits_is_refused(adapter: MysqlAdapter, database: Database) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, y year(2), z year(4))")
+    shape = described(adapter)
+    assert "century" in str(shape.column("y").refused)
+    assert shape.column("z").refused is None
+
+
 def test_what_has_no_arrow_type_is_refused_with_a_way_out(adapter: MysqlAdapter, database: Database) -> None:
     database.execute("CREATE TABLE t (id int primary key, g point)")
     column = described(adapter).columns[1]

@@ -352,9 +352,13 @@ def test_json_is_no_key_unless_it_is_made_a_text(
 
 def test_a_span_of_time_is_no_key_in_duckdb(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     scenario = Scenario.make(tmp_path, ("mysql", "duckdb"), request)
-    scenario.source.execute("CREATE TABLE t (c time(1) PRIMARY KEY)", "INSERT INTO t VALUES ('-00:00:00.5'), ('12:30:00')")
+    scenario.source.execute(
+        "CREATE TABLE t (c time(1) PRIMARY KEY)", "INSERT INTO t VALUES ('-00:00:00.5'), ('12:30:00')"
+    )
     scenario.write({"t": {"from": "t"}})
-    with pytest.raises(SpecError, match=r"c is an interval, of which DuckDB can make no key.*Fix: give it `cast: text`"):
+    with pytest.raises(
+        SpecError, match=r"c is an interval, of which DuckDB can make no key.*Fix: give it `cast: text`"
+    ):
         runs.plan(scenario.request("plan"))
     scenario.write({"t": {"from": "t", "columns": {"c": {"from": "c", "cast": "text"}}, "key": ["c"]}})
     balanced(runs.run(scenario.request()))

@@ -279,9 +279,6 @@ def test_texts_that_are_no_values_of_an_enum_are_set_aside_and_counted(pair: Mig
     pair.settled("moods")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an enum is staged as an enum, which refuses the empty value (mysql_types.staged_type)"
-)
 @pytest.mark.parametrize("source", ["sqlite"])
 def test_the_empty_value_of_an_enum_is_written_over(
     tmp_path: Path, source: Engine, request: pytest.FixtureRequest
