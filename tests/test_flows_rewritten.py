@@ -1,0 +1,54 @@
+"""Columns that the target rewrites: named by the next plan, not fought forever in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario import Engine, Scenario, counts
+
+UPPER = {
+    "sqlite": [
+        "CREATE TRIGGER loud AFTER INSERT ON t BEGIN UPDATE t SET v = upper(v) WHERE k = new.k; END",
+        "CREATE TRIGGER louder AFTER UPDATE ON t WHEN new.v <> upper(new.v) BEGIN UPDATE t SET v = upper(v) WHERE k = new.k; END",
+    ],
+    "postgresql": [
+        "CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.v := upper(new.v); RETURN new; END $$",
+        "CREATE TRIGGER loud BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION loud()",
+    ],
+    "mysql": [
+        "CREATE TRIGGER loud BEFORE INSERT ON t FOR EACH ROW SET new.v = upper(new.v)",
+        "CREATE TRIGGER louder BEFORE UPDATE ON t FOR EACH ROW SET new.v = upper(new.v)",
+    ],
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    engine: Engine = request.param
+    made = Scenario.make(tmp_path, ("sqlite", engine), request)
+    for side in (made.source, made.target):
+        side.execute("CREATE TABLE t (k int PRIMARY KEY, v varchar(9), w varchar(9))")
+    made.source.insert("t", [(1, "one", "a"), (2, "TWO", "b"), (3, "three", "c")])
+    made.write({"t": {"from": "t", "key": ["k"]}})
+    return made
+
+
+def test_a_column_that_a_trigger_rewrites_is_named_by_the_next_plan(small: Scenario) -> None:
+    small.target.execute(*UPPER[small.target.engine])
+    assert small.run().report.warnings == ()
+    assert small.target.rows("t", "v") == [("ONE",), ("THREE",), ("TWO",)]
+    again = small.plan()
+    assert counts(again, "t") == {"source_rows": 3, "update": 2, "unchanged": 1}
+    (warning,) = again.report.warnings
+    assert "t.v" in warning
+    assert "trigger" in warning
+    assert "Fix:" in warning
+
+
+def test_a_column_that_the_source_changed_is_not_taken_for_a_rewritten_one(small: Scenario) -> None:
+    small.run()
+    small.source.execute("UPDATE t SET v = 'new' WHERE k = 1")
+    changed = small.plan()
+    assert counts(changed, "t") == {"source_rows": 3, "update": 1, "unchanged": 2}
+    assert changed.report.warnings == ()
