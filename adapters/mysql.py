@@ -163,9 +163,9 @@ class MysqlAdapter:
             return kept(connection, server, column, values)
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
-        travels = self._relation(Relation(table)).travels
+        travels, server = self._relation(Relation(table)).travels, self._connections.server
         with self._connections.begin(f"Asking what {table} takes for one") as connection:
-            return [compared(connection, travels.get(name), rows.column(name)) for name in rows.column_names]
+            return [compared(connection, server, travels.get(name), rows.column(name)) for name in rows.column_names]
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         """One by one: MySQL commits each. Where one fails, the tables that were made before it are dropped again."""

@@ -33,7 +33,9 @@ def arrived(array: pa.Array, travel: Travel, relation: Relation) -> tuple[pa.Arr
         return _text(array, travel)
     text = array.cast(pa.string())
     if pa.types.is_string(wanted):
-        return text, None
+        # a decimal of more digits than Arrow has: one text for each number, as keys are compared by it
+        scaled = travel.shape.meaning == "decimal" and (travel.declared.scale or 0) > 0
+        return pc.replace_substring_regex(text, r"\.?0+$", "") if scaled else text, None
     if pa.types.is_duration(wanted):
         return durations(text), None
     if pa.types.is_date32(wanted) or pa.types.is_timestamp(wanted):

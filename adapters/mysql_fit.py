@@ -21,10 +21,11 @@ UNTOLD: Final = ("big5", "sjis", "ujis", "euckr", "gb2312", "gbk", "gb18030", "c
 NOTATIONS: Final = {"inet4": "CAST(v AS INET4)", "inet6": "CAST(v AS INET6)", "uuid": "CAST(v AS UUID)"}
 
 
-def compared(connection: Connection, column: Travel | None, values: pa.ChunkedArray) -> pa.Array:
+def compared(connection: Connection, server: Server, column: Travel | None, values: pa.ChunkedArray) -> pa.Array:
     """An array in which two values are equal where a unique index over the column takes them for one.
 
     A collation compares texts by their weights; where it pads with blanks, the weights of blanks at the end are nothing.
+    A text that the column's character set does not hold is nothing but itself.
     """
     whole = pa.chunked_array(values).combine_chunks()
     if column is None or column.shape.collation is None:
@@ -32,7 +33,8 @@ def compared(connection: Connection, column: Travel | None, values: pa.ChunkedAr
     if column.shape.padded:
         whole = pc.utf8_rtrim(whole, " ")
     charset, collation = column.declared.charset, column.declared.collation
-    weights = _answers(connection, whole, "HEX(WEIGHT_STRING(v))", f"CHARACTER SET {charset} COLLATE {collation}")
+    weight = f"HEX(WEIGHT_STRING(CONVERT(v USING {charset}) COLLATE {collation}))"
+    weights = _answers(connection, whole, f"IF({_held(server, str(charset))}, {weight}, CONCAT('=', HEX(v)))")
     if _pads(connection, str(collation)):
         blank = f"HEX(WEIGHT_STRING(CONVERT(' ' USING {charset}) COLLATE {collation}))"
         ((weight,),) = rows(connection, f"SELECT {blank}")
@@ -102,9 +104,13 @@ def kept(connection: Connection, server: Server, column: ColumnShape, values: pa
         )
     if kind in NOTATIONS:
         return _answers(connection, values, NOTATIONS[kind])
+    return _answers(connection, values, f"IF({_held(server, _charset(column))}, v, NULL)")
+
+
+def _held(server: Server, charset: str) -> str:
+    """SQL that says whether a character set holds `v`: whether it comes back from it as it was."""
     exact = server.exact_collation
-    back = f"CONVERT(CONVERT(v USING {_charset(column)}) USING utf8mb4) COLLATE {exact}"
-    return _answers(connection, values, f"IF({back} = v COLLATE {exact}, v, NULL)")
+    return f"CONVERT(CONVERT(v USING {charset}) USING utf8mb4) COLLATE {exact} = v COLLATE {exact}"
 
 
 def _listed(values: pa.Array, labels: tuple[str, ...] | None) -> pa.Array:
@@ -116,21 +122,17 @@ def _listed(values: pa.Array, labels: tuple[str, ...] | None) -> pa.Array:
     return pc.if_else(good, values, pa.scalar(None, values.type))
 
 
-def _answers(
-    connection: Connection,
-    values: pa.Array,
-    expression: str,
-    charset: str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-) -> pa.Array:
+def _answers(connection: Connection, values: pa.Array, expression: str) -> pa.Array:
     """What `expression` over `v` answers for each text, each asked once; null for null."""
     encoded = values.dictionary_encode()
     texts = encoded.dictionary
     if not len(texts):
         return pa.nulls(len(values), pa.string())
-    table, named = name_of(VALUES), charset.split()
+    table, charset, collation = name_of(VALUES), "utf8mb4", "utf8mb4_bin"
     run(connection, f"DROP TEMPORARY TABLE IF EXISTS {table}")
-    run(connection, f"CREATE TEMPORARY TABLE {table} (n INT NOT NULL PRIMARY KEY, v LONGTEXT {charset}) ENGINE=InnoDB")
-    text = travel(Declared("v", "longtext", "longtext", charset=named[2], collation=named[4]), Server(False, (8,)))
+    kind = f"LONGTEXT CHARACTER SET {charset} COLLATE {collation}"
+    run(connection, f"CREATE TEMPORARY TABLE {table} (n INT NOT NULL PRIMARY KEY, v {kind}) ENGINE=InnoDB")
+    text = travel(Declared("v", "longtext", "longtext", charset=charset, collation=collation), Server(False, (8,)))
     loaded = load(connection, VALUES, ["n", "v"], [None, text], pa.table({"n": range(len(texts)), "v": texts}))
     if loaded.warning or loaded.count != len(texts):
         raise DataError(f"The server was asked for values that it cannot hold: {loaded.warning}. Fix: quarantine them.")

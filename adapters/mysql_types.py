@@ -162,9 +162,8 @@ class Travel:
     def staged_type(self, *, key: bool) -> str:
         """The type of its staging column. Texts and binaries beside the key are long ones: a row has room for few others."""
         native = "longtext" if self.kind == "json" and self.server.mariadb else self.declared.native
-        if not key and self.kind in ("enum", "set"):  # the empty value of an ENUM, which is none of its own, is no error here
-            native = "longtext"
-        if not key and self.kind in ("varchar", "tinytext", "text", "mediumtext"):
+        # an ENUM's empty value, which is none of its own, is no error in a text
+        if not key and self.kind in ("enum", "set", "varchar", "tinytext", "text", "mediumtext"):
             native = "longtext"
         if not key and self.kind in ("varbinary", "tinyblob", "blob", "mediumblob"):
             native = "longblob"
@@ -292,7 +291,8 @@ def travel(declared: Declared, server: Server) -> Travel:
         reading, type_ = "number", next(type_ for most, type_ in _BITS.items() if most >= bits)
         limits = {"least": 0, "most": 2**bits - 1}
     elif kind == "year" and "(2)" in declared.native:
-        type_, limits = pa.int16(), {"refused": "of a year of two digits nobody knows the century. Fix: make it a YEAR."}
+        type_ = pa.int16()
+        limits = {"refused": "of a year of two digits nobody knows the century. Fix: make it a YEAR."}
     elif kind == "year":
         type_, limits = pa.int16(), {"least": 0, "most": LAST_YEAR}
     elif kind in ("date", "datetime", "timestamp", "time"):

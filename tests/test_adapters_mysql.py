@@ -260,6 +260,31 @@ def test_alike_says_what_a_unique_index_takes_for_one(
     assert (described(adapter).columns[1].collation is None) == (collation == "utf8mb4_nopad_bin")
 
 
+@pytest.mark.parametrize("charset", ["latin1", "utf8mb3", "gbk"])
+def test_a_text_that_the_character_set_does_not_hold_is_like_no_other(
+    adapter: MysqlAdapter, database: Database, charset: str
+) -> None:
+    database.execute(f"CREATE TABLE t (id int primary key, v varchar(9) CHARACTER SET {charset} UNIQUE)")
+    (told,) = adapter.alike(TableName("t"), pa.table({"v": ["a", "🎉", "A", "?", "🎊", "🎉"]}))
+    small, party, capital, mark, other, again = told.to_pylist()
+    assert small == capital
+    assert party == again
+    assert len({small, party, mark, other}) == 4
+
+
+def test_a_decimal_of_more_digits_than_arrow_has_is_one_text_for_each_number(
+    adapter: MysqlAdapter, database: Database
+) -> None:
+    database.execute(
+        "CREATE TABLE t (id int primary key, v decimal(65,10), w decimal(40,0), z decimal(40,2) zerofill)",
+        "INSERT INTO t VALUES (1, 0, 100, 7), (2, -1.5, 0, 0.50), (3, 10, NULL, NULL)",
+    )
+    rows = read(adapter)
+    assert rows["v"].to_pylist() == ["0", "-1.5", "10"]
+    assert rows["w"].to_pylist() == ["100", "0", None]
+    assert rows["z"].to_pylist() == ["7", "0.5", None]
+
+
 def test_keys_that_differ_in_case_or_blanks_find_their_own_rows(adapter: MysqlAdapter, database: Database) -> None:
     database.execute(
         "CREATE TABLE t (id varchar(9) COLLATE utf8mb4_general_ci primary key, v int)", "INSERT INTO t VALUES ('A', 1)"

@@ -88,7 +88,9 @@ def _cell(cell: Cell, name: str, source: Engine, notes: dict[str, int]) -> str:
     return f"{shown} ({', '.join(map(str, numbers))})" if numbers else shown
 
 
-_SUBJECT = re.compile(r"(?:(?:text '(.*)'|(?:integer|real) (\S+)|(a blob) of \d+ bytes|([\d.-]+(?: [\d:.]+)?)) )?is (?=(?:not|no) )")
+_SUBJECT = re.compile(
+    r"(?:(?:text '(.*)'|(?:integer|real) (\S+)|(a blob) of \d+ bytes|([\d.-]+(?: [\d:.]+)?)) )?is (?=(?:not|no) )"
+)
 
 
 def _without_subject(reason: str, literal: str) -> str:

@@ -43,7 +43,9 @@ def declared(side: Side, table: str) -> dict[str, str]:
     if side.engine == "duckdb":
         return dict(side.ask(f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{table}'"))
     if side.engine == "mysql":
-        query = f"SELECT column_name, column_type FROM information_schema.columns WHERE table_schema = database() AND table_name = '{table}' ORDER BY ordinal_position"
+        charset = "if(character_set_name <> 'utf8mb4', concat(' CHARACTER SET ', character_set_name), '')"
+        query = f"SELECT column_name, concat(column_type, coalesce({charset}, '')) FROM information_schema.columns"
+        query += f" WHERE table_schema = database() AND table_name = '{table}' ORDER BY ordinal_position"
         return dict(side.ask(query))
     query = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum > 0"
     return dict(side.ask(query.format(quoted(table))))
