@@ -25,7 +25,7 @@ shop: env  ## migrate a legacy MariaDB to PostgreSQL from a drafted spec (wants 
 	$(BIN)/python -m examples.legacyshop.demo
 
 test: env  ## run the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: env  ## formatting, linting, types and the contracts of the three rooms
 	$(BIN)/ruff format --check .

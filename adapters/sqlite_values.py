@@ -29,6 +29,7 @@ from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
 
 Texts = Any  # an Arrow array of strings
 _MICROSECONDS: Final = pa.timestamp("us")
+ARROW_DIGITS: Final = 38  # of a decimal128
 SAFE_LENGTH: Final = 300  # of a number in plain digits: a longer one may be too large or too small for a float
 INTERVAL: Final = r"^((-?\d+ years?)?( ?[+-]?\d+ mons?)?( ?[+-]?\d+ days?)?( ?[+-]?\d{2,10}:[0-5]\d:[0-5]\d(\.\d{1,6})?)?|-?infinity)$"
 """A span of time as PostgreSQL writes it; the empty text, which it takes too, is none."""
@@ -172,7 +173,7 @@ def _uuid(texts: Texts, _: pa.DataType) -> pa.Array:
 
 
 def _number(texts: Texts, _: pa.DataType) -> pa.Array:
-    _all_match(texts, r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|-?Infinity)$")
+    _all_match(texts, r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?|NaN|-?Infinity)$")
     return canonical(texts)
 
 
@@ -195,6 +196,12 @@ def _interval(texts: Texts, _: pa.DataType) -> pa.Array:
 
 
 def _decimal(texts: Texts, travel: pa.DataType) -> pa.Array:
+    """Arrow's own cast wraps round what is beyond 2**127, also on the way to a large scale: it sees fitting ones only."""
+    long = pc.greater(pc.utf8_length(texts), ARROW_DIGITS)
+    if pc.any(pc.or_(long, pc.match_substring(texts, "e", ignore_case=True))).as_py():
+        texts = _number(texts, travel)
+    whole, behind = travel.precision - travel.scale, travel.scale
+    _all_match(texts, rf"^[+-]?0*[0-9]{{0,{whole}}}(\.[0-9]{{0,{behind}}}0*)?$")
     return texts.cast(travel)
 
 

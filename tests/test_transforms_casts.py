@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from transforms.casts import Cast, cast, implicit
@@ -155,3 +155,62 @@ def test_lists_become_postgresql_arrays() -> None:
     assert as_text(pa.array([[1, None], [True]][:1])).to_pylist() == ["{1,NULL}"]
     assert as_text(pa.array([[[1], [2]]])).to_pylist() == ["{{1},{2}}"]
     assert as_text(pa.array([[1], [2, 3], [4]]).slice(1)).to_pylist() == ["{2,3}", "{4}"]
+
+
+digits = st.text("0123456789", min_size=1, max_size=60)
+number_texts = st.builds(
+    lambda sign, whole, behind, power: sign + whole + (f".{behind}" if behind else "") + power,
+    st.sampled_from(["", "-", "+"]),
+    digits,
+    st.one_of(st.just(""), digits),
+    st.sampled_from(["", "", "", "e5", "E-7", "e+40"]),
+)
+decimal_types = st.integers(1, 76).flatmap(
+    lambda precision: st.builds(
+        (pa.decimal128 if precision <= 38 else pa.decimal256), st.just(precision), st.integers(0, precision)
+    )
+)
+
+
+@given(text=number_texts, target=decimal_types)
+@example(
+    text="340282366920938463463374607431768211455", target=pa.decimal128(38, 10)
+)  # 2**128 - 1, which Arrow reads as -1
+@example(text="340282366920938463463374607431768211457", target=pa.decimal128(10, 2))
+@example(text="0" * 50 + "1.5", target=pa.decimal128(5, 1))
+def test_a_number_as_text_becomes_the_decimal_that_it_is_or_is_refused(text: str, target: pa.DataType) -> None:
+    with localcontext(prec=200):
+        scaled = Decimal(text).scaleb(target.scale)
+        fits = scaled == scaled.to_integral_value() and abs(scaled) < 10**target.precision
+    result = cast(pa.array([text, "1", None] if target.precision > target.scale else [text, None]), Cast(target))
+    assert result.bad.tolist()[0] == (not fits)
+    assert result.values[0].as_py() == (Decimal(text) if fits else None)
+
+
+exact_types = st.one_of(st.sampled_from([pa.int64(), pa.uint64(), pa.int16()]), decimal_types)
+
+
+@given(data=st.data(), source=exact_types, target=st.one_of(decimal_types, st.sampled_from([pa.int64(), pa.uint64()])))
+def test_an_exact_number_becomes_the_one_that_it_is_or_is_refused(
+    data: st.DataObject, source: pa.DataType, target: pa.DataType
+) -> None:
+    if pa.types.is_integer(source):
+        signed = pa.types.is_signed_integer(source)
+        bits = source.bit_width - signed
+        number = Decimal(data.draw(st.integers(-(2**bits) if signed else 0, 2**bits - 1)))
+    else:
+        most = 10**source.precision - 1
+        number = Decimal(data.draw(st.one_of(st.integers(-most, most), st.integers(-9, 9))))
+    with localcontext(prec=200):
+        number = number if pa.types.is_integer(source) else number.scaleb(-source.scale)
+        given = pa.array([int(number) if pa.types.is_integer(source) else number, None], source)
+        if pa.types.is_decimal(target):
+            scaled = number.scaleb(target.scale)
+            fits = scaled == scaled.to_integral_value() and abs(scaled) < 10**target.precision
+        else:
+            signed = pa.types.is_signed_integer(target)
+            bits = target.bit_width - signed
+            fits = number == number.to_integral_value() and (-(2**bits) if signed else 0) <= number < 2**bits
+    result = cast(given, Cast(target))
+    assert result.bad.tolist() == [not fits, False]
+    assert result.values.to_pylist() == [number if fits else None, None]

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.decimals import NUMBER, decimals
 from transforms.keys import Mask, as_mask, contiguous
-from transforms.refusal import apart
+from transforms.refusal import apart, refused
 from transforms.texts import as_text, decimal_text, durations, one_number_one_text
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning
 
@@ -173,9 +174,8 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
             bad,
             f"{name_of(values.type)} that is no {name_of(target)} without rounding",
         )
-    if pa.types.is_integer(values.type) and pa.types.is_decimal(target):
-        wide = pa.decimal128(20, 0) if pa.types.is_unsigned_integer(values.type) else pa.decimal128(19, 0)
-        return _by_halving(values, target, lambda part: part.cast(wide).cast(target))
+    if pa.types.is_decimal(target) and (pa.types.is_integer(values.type) or pa.types.is_decimal(values.type)):
+        return _exact_to_decimal(values, target)
     if pa.types.is_decimal(values.type) and pa.types.is_floating(target):
         cast_values = _by_halving(values, target, lambda part: part.cast(target))
         back = _by_halving(cast_values.values, values.type, lambda part: part.cast(values.type)).values
@@ -186,7 +186,19 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
             bad,
             f"{name_of(values.type)} that is no {name_of(target)} without rounding",
         )
+    if _is_text(values.type) and pa.types.is_decimal(target):
+        return _by_halving(values, target, lambda part: decimals(part, target))
     return _by_halving(values, target, lambda part: part.cast(target))
+
+
+def _exact_to_decimal(values: pa.Array, target: pa.DataType) -> Result:
+    """Exact numbers as decimals. Arrow's own cast wraps round on the way to a large scale, and so sees fitting ones only."""
+    bad = refused(values, target)
+    values = _nulled(values, bad)
+    if pa.types.is_integer(values.type):
+        values = values.cast(pa.decimal128(20 if pa.types.is_unsigned_integer(values.type) else 19, 0))
+    after = _by_halving(values, target, lambda part: part.cast(target))
+    return Result(after.values, bad | after.bad, after.reason)
 
 
 def _to_boolean(values: pa.Array) -> Result:
@@ -352,7 +364,7 @@ def _to_decimal_text(values: pa.Array) -> Result:
     if pa.types.is_decimal(values.type):
         return _good(decimal_text(values, trim=True))
     text = contiguous(as_text(values))
-    number = pc.match_substring_regex(text, r"^([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[Nn]a[Nn]|-?[Ii]nf(inity)?)$")
+    number = pc.match_substring_regex(text, rf"{NUMBER}|^([Nn]a[Nn]|-?[Ii]nf(inity)?)$")
     bad = as_mask(pc.and_(pc.is_valid(text), pc.invert(number)))
     text = _nulled(text, bad)
     return Result(one_number_one_text(text), bad, "is not a number")
