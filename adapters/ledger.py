@@ -160,6 +160,14 @@ class Ledger:
                 gone += int(connection.execute(some).rowcount)
             return gone
 
+    def drop_quarantined(self, migration: str, lines: Iterable[tuple[str, str, str]]) -> None:
+        """Forget lines, each by its table, key and reason."""
+        mine = QUARANTINE.delete().where(QUARANTINE.c.migration == migration)
+        with self._engine.writing() as connection:
+            for table, key, reason in lines:
+                one = QUARANTINE.c.key_digest == _digest(key), QUARANTINE.c.reason_digest == _digest(reason)
+                connection.execute(mine.where(QUARANTINE.c.table_name == table, *one))
+
     def quarantined(self, migration: str, table: str | None = None, limit: int | None = None) -> list[Quarantined]:
         """What is set aside now, by table and key."""
         wanted = sa.select(*_columns(Quarantined, QUARANTINE)).where(QUARANTINE.c.migration == migration)

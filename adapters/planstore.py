@@ -32,6 +32,7 @@ from transforms.vocabulary import ChangeSet, PlanError, TableName
 __all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "Store", "change_set", "change_table"]
 
 FORMAT: Final = 1
+EVIDENCE: Final = "evidence.json"
 MANIFEST: Final = "manifest.json"
 Kind = Literal["changes", "quarantine"]
 
@@ -44,9 +45,11 @@ QUARANTINE: Final = pa.schema(
         pa.field("key", pa.string(), nullable=False),
         ("value", pa.string()),
         ("source", pa.string()),
+        ("mapped", pa.string()),
     ]
 )
-"""Rows set aside: why, by which target column, the key as a JSON array, the value, the source row as JSON."""
+"""Rows set aside: why, by which target column, the key as a JSON array, the value, and as JSON the source row and what
+could be mapped of it (null in plans of earlier versions)."""
 
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 _OURS: Final = re.compile(r"\d{6,}\.parquet|\.\d{6,}\.parquet\.[0-9a-f]{32}")
@@ -203,7 +206,10 @@ class Plan:
         """The rows that were set aside, in the QUARANTINE schema, a window at a time."""
         for entry in self.files:
             if entry.kind == "quarantine" and table in (None, entry.table):
-                yield self._read(entry).cast(QUARANTINE)
+                rows = self._read(entry)
+                for name in QUARANTINE.names[rows.num_columns :]:
+                    rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
+                yield rows.cast(QUARANTINE)
 
     def verify(self) -> None:
         """Check every file against the manifest."""
@@ -241,6 +247,32 @@ class Store:
         """The folders of finished plans, newest first."""
         manifests = (self.root / "plans").glob(f"*/{MANIFEST}")
         return [path.parent for path in sorted(manifests, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
+
+    def write_evidence(self, run_id: str, name: str, data: bytes) -> Path:
+        """Put a file of a run's evidence in place; its path."""
+        path = self.root / "evidence" / _one_name(run_id) / name
+        with _written(self.root):
+            _replace(path, data, sync=False)
+        return path
+
+    def evidence(self, migration: str, run_id: str | None = None) -> dict[str, Any] | None:
+        """The evidence of a migration's run, or of its latest run; None where there is none."""
+        for known in [run_id] if run_id else self.evidence_runs(migration)[:1]:
+            try:
+                found = json.loads((self.root / "evidence" / _one_name(known) / EVIDENCE).read_bytes())
+            except FileNotFoundError:
+                return None
+            except (OSError, ValueError) as error:
+                raise PlanError(f"The evidence of run {known} in {self.root} cannot be read: {error}.") from error
+            return found if isinstance(found, dict) and found.get("migration") == migration else None
+        return None
+
+    def evidence_runs(self, migration: str) -> list[str]:
+        """The runs of a migration that left evidence, newest first."""
+        found = (self.root / "evidence").glob(f"*/{EVIDENCE}")
+        newest = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        mark = f'"migration": {json.dumps(migration, ensure_ascii=False)}'
+        return [path.parent.name for path in newest if mark in path.read_text(encoding="utf-8")[:400]]
 
     def mark_latest(self, migration: str, run_id: str) -> None:
         """Remember the plan of this run as the migration's latest."""

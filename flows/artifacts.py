@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
+from flows.report import Report
 from flows.runs import Outcome
 from flows.session import Meter
 
@@ -140,8 +142,34 @@ def show_report(outcome: Outcome, said: str) -> None:
         create_table_artifact(
             table=rows, key=f"{artifact_key(report.migration)}-report", description=report_markdown(outcome, said)
         )
+        if report.checkpoints:
+            about = "\n".join(f"- {_cell(str(each))}" for each in report.checkpoints)
+            key = f"{artifact_key(report.migration)}-checkpoints"
+            create_table_artifact(table=checked_rows(report), key=key, description=about)
+        if report.page:
+            key = f"{artifact_key(report.migration)}-page"
+            create_link_artifact(link=Path(report.page).absolute().as_uri(), link_text="The report as a page", key=key)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
+
+
+def checked_rows(report: Report) -> list[dict[str, Any]]:
+    """A line for each check of each checkpoint. Keys of failing rows are in it, other values of rows are not."""
+    return [
+        {
+            "checkpoint": checkpoint.name,
+            "table": checkpoint.table,
+            "check": each.type,
+            "arguments": _cell(", ".join(f"{name} {value}" for name, value in each.arguments.items())),
+            "severity": each.severity,
+            "result": "passed" if each.passed else "failed",
+            "failing rows": each.unexpected,
+            "such as": ", ".join(each.sample),
+            "by": each.by,
+        }
+        for checkpoint in report.checkpoints
+        for each in checkpoint.results
+    ]
 
 
 def report_markdown(outcome: Outcome, said: str) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from flows import runbook
 from flows.assessment import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
-from flows.binding import BoundTable
+from flows.binding import BoundTable, validate
 from flows.collisions import COLLIDES
 from flows.gathering import About, Gathered, Gathering, readers, told_apart
 from flows.integrity import Integrity
@@ -59,6 +59,7 @@ def assess(
     Errors: SpecError with every problem of the spec, as `bind` raises it.
     """
     with opened(spec, meter) as session:
+        validate(spec, session.bound)
         request = Request(spec, new_run_id(at), at, "plan", tuple(tables))
         chosen = runbook.selected(request, session)
         if schema_only:

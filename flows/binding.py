@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NoReturn
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from adapters.protocol import Adapter
 from adapters.sql_names import taken_for_one
 from flows import created
+from flows.checks import Checks, bound_checks, validate_checks
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
 from flows.soft import Soft, soft_flag
@@ -53,6 +54,7 @@ class BoundTable:
     soft: Soft | None
     lookups: Mapping[str, Looked]
     computed: tuple[ColumnMapping, ...] = ()
+    checks: Checks = field(default_factory=Checks)
 
     def proving(self) -> BoundTable:
         """The table with its computed columns too: they are compared, and never written."""
@@ -105,13 +107,6 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
         )
     if spec.defaults.drift == "evolve":
         raise SpecError(f"{spec.where('defaults', 'drift')}: drift evolve cannot be run yet. Fix: set `drift: fail`.")
-    for name, table in spec.tables.items():
-        for suite in ("expect", "loaded"):
-            if getattr(table, suite):
-                raise SpecError(
-                    f"{spec.where('tables', name, suite)}: the checks under `{suite}` cannot be run yet, and are not passed over in "
-                    f"silence. Fix: remove them."
-                )
     if twins := taken_for_one(map(spec.target_table, spec.tables), target.engine):
         name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
         raise SpecError(
@@ -142,6 +137,18 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
         if key.refers in names and names[key.refers] != name
     }
     return Binding(tuple(bound[name] for name in order), frozenset(referred), tuple(warnings))
+
+
+def validate(spec: Spec, binding: Binding) -> None:
+    """Let Great Expectations look at every check. Slow where there are any; SpecError with every problem."""
+    problems = []
+    for table in binding.tables:
+        try:
+            validate_checks(spec, table.name, table.checks, table.images, table.shape.names)
+        except SpecError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise SpecError("\n".join(problems))
 
 
 def _lookup_parents(spec: Spec) -> dict[str, set[str]]:
@@ -247,6 +254,8 @@ def _bind_table(
     }
     policy = spec.delete_policy(name)
     mapping = TableMapping(name, key, columns, spec.on_invalid(name))
+    checks = bound_checks(spec, name, mapping.schema, key)
+    mapping = replace(mapping, checks=checks.aside)
     return BoundTable(
         name=name,
         shape=shape,
@@ -267,6 +276,7 @@ def _bind_table(
         soft=soft,
         lookups=binder.lookups,
         computed=tuple(column for column in computed if column.shape.name not in table.ignore),
+        checks=checks,
     )
 
 

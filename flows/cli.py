@@ -168,18 +168,7 @@ def apply(folder: Path, direct: bool, yes: bool, as_json: bool) -> int:
 @common
 def run(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, yes: bool, as_json: bool) -> int:
     """Plan and apply in one go."""
-    from flows import runs
-    from flows.terminal import metered
-
-    request = _request(spec, "run", tables, ranges)
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
-        if direct:
-            outcome = runs.run(request, meter=meter)
-        else:
-            from flows.orchestrated import run_in_prefect
-
-            outcome = run_in_prefect(request, meter)
-    return _applied(outcome, as_json)
+    return _applied(_run(_request(spec, "run", tables, ranges), direct=direct, as_json=as_json), as_json)
 
 
 @main.command()
@@ -263,27 +252,86 @@ def history(spec: Path, as_json: bool) -> int:
 
 @main.command()
 @_spec
-@click.argument("action", type=click.Choice(["list"]))
-@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are listed.")
+@click.argument("run", required=False)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this file.")
 @common
-def quarantine(spec: Path, action: str, tables: tuple[str, ...], limit: int, as_json: bool) -> int:
-    """List the source rows that were set aside, and why."""
-    from flows import runs
+def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> int:
+    """Make the page of a run again from its evidence, of the latest run where none is named; say where it is."""
+    from flows import evidence
+    from flows.runbook import store_of
     from flows.spec import load_spec
-    from flows.terminal import show_rows
 
-    rows, totals = runs.quarantined(load_spec(spec), tables, limit)
+    loaded = load_spec(spec)
+    told = evidence.kept(store_of(loaded), loaded.name, run)
+    page = evidence.keep(store_of(loaded), told)
+    if output is not None:
+        output.write_bytes(page.read_bytes())
+        page = output
     if as_json:
-        print_json({"migration": load_spec(spec).name, "total": sum(totals.values()), "tables": totals, "rows": rows})
-        return 0
-    columns = ("table", "key", "column", "value", "reason", "first seen")
-    listed = [(r["table_name"], r["key"], r["column_name"], r["value"], r["reason"], r["first_seen"]) for r in rows]
-    show_rows("Quarantine", columns, listed, empty="Nothing is in quarantine.")
-    shown, total = len(rows), sum(totals.values())
-    if total > shown:
-        click.echo(f"{shown:,} of {total:,} rows; --limit shows more.")
+        print_json({**told, "report": str(page)})
+    else:
+        click.echo(page)
     return 0
+
+
+@main.command()
+@_spec
+@click.argument("action", type=click.Choice(["list", "show", "retry", "drop"]))
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
+@click.option("--reason", metavar="TEXT", help="Only rows whose reason has this text in it.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are shown.")
+@_direct
+@_yes
+@common
+def quarantine(
+    spec: Path, action: str, tables: tuple[str, ...], keys: tuple[str, ...], reason: str | None, limit: int,
+    direct: bool, yes: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """List the source rows that were set aside, show them whole, try them again, or forget them.
+
+    `retry` maps the current source rows of those keys again, plans and applies them; what passes leaves quarantine.
+    """
+    from flows import quarantining
+    from flows.spec import load_spec
+    from flows.terminal_quarantine import show_list, show_rows_whole
+
+    wanted = quarantining.Filter(tables, keys, reason)
+    if action == "retry":
+        request = quarantining.retry(_request(spec, "run", (), ()), wanted)
+        if request is None:
+            click.echo("Nothing of that is in quarantine.", err=True)
+            return 0
+        return _applied(_run(request, direct=direct, as_json=as_json), as_json)
+    loaded = load_spec(spec)
+    if action == "drop":
+        if not yes and not as_json and sys.stdin.isatty():
+            click.confirm("Forget these rows? A run that sets one aside again has it again.", abort=True)
+        dropped = quarantining.drop(loaded, wanted)
+        print_json({"migration": loaded.name, "dropped": dropped}) if as_json else click.echo(f"{dropped:,} forgotten.")
+        return 0
+    if action == "show":
+        whole = quarantining.shown(loaded, wanted, limit)
+        print_json({"migration": loaded.name, "rows": whole}) if as_json else show_rows_whole(whole)
+        return 0
+    rows, totals = quarantining.listed(loaded, wanted, limit)
+    if as_json:
+        print_json({"migration": loaded.name, "total": sum(totals.values()), "tables": totals, "rows": rows})
+    else:
+        show_list(rows, sum(totals.values()))
+    return 0
+
+
+def _run(request: Any, *, direct: bool, as_json: bool) -> Any:
+    from flows import runs
+    from flows.terminal import metered
+
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        if direct:
+            return runs.run(request, meter=meter)
+        from flows.orchestrated import run_in_prefect
+
+        return run_in_prefect(request, meter)
 
 
 def _request(spec: Path, kind: Any, tables: Sequence[str], ranges: Sequence[str], folder: Path | None = None) -> Any:
@@ -301,7 +349,7 @@ def _request(spec: Path, kind: Any, tables: Sequence[str], ranges: Sequence[str]
 
 def _applied(outcome: Any, as_json: bool) -> int:
     _report(outcome, as_json=as_json, samples=False)
-    if not as_json and outcome.status == 4:
+    if not as_json and outcome.status in (3, 4) and outcome.report.version is None:
         click.echo(f"\n{outcome.message}", err=True)
     elif not as_json:
         report = outcome.report

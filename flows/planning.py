@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -12,16 +12,15 @@ import pyarrow as pa
 
 from adapters import planstore, spill
 from adapters.planstore import FileEntry
-from adapters.protocol import Snapshot
 from flows.binding import BoundTable
 from flows.collisions import parts_of, without_collisions
-from flows.reading import readable
+from flows.reconciling import Tally, tally
 from flows.session import Job, Session, session_of
-from transforms import keys
+from flows.sides import PlanWork, Window, map_source, mended_values, read_found, read_wanted, scan_target, within_ranges
+from transforms import expressions, keys
 from transforms.diff import diff
-from transforms.mapping import REJECTED, Mapped, map_rows, without_duplicates
-from transforms.origins import LookupRows
-from transforms.restriction import all_inside, inside, touching
+from transforms.mapping import REJECTED, Mapped, without_duplicates
+from transforms.restriction import all_inside, touching
 from transforms.texts import as_text
 from transforms.vocabulary import (
     AccountingError,
@@ -29,32 +28,9 @@ from transforms.vocabulary import (
     ColumnRange,
     Counts,
     KeyRange,
-    Relation,
 )
 
 SAMPLES = 3  # changes of each kind that a window shows
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A part of a table: key ranges over each side's own columns, or a part of a spill."""
-
-    number: int
-    wanted: KeyRange = field(default_factory=KeyRange)
-    found: KeyRange = field(default_factory=lambda: KeyRange(nulls=False))
-    part: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlanWork:
-    """Windows of one table, planned one after the other by one task."""
-
-    job: Job
-    table: str
-    windows: tuple[Window, ...]
-    ranges: tuple[ColumnRange, ...] = ()
-    target_empty: bool = False
-    looked_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +41,15 @@ class Sample:
     key: str
     before: dict[str, str | None] | None
     after: dict[str, str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Rows about to be written that break the row rule `number` of `expect`; `keys` are the first of them, as JSON."""
+
+    number: int
+    rows: int
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +66,8 @@ class Planned:
     reasons: Mapping[str, int] = field(default_factory=dict)
     mended: Mapping[tuple[str, str], int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    tally: Tally = field(default_factory=Tally)
 
 
 def plan_windows(work: PlanWork) -> tuple[Planned, ...]:
@@ -93,8 +80,8 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
     bound = session.table(work.job, work.table)
     kept: pa.Table | None = None
     if window.part is None:
-        mapped = _read_wanted(session, bound, work, window)
-        found = _read_found(session, bound, work, window)
+        mapped = read_wanted(session, bound, work, window)
+        found = read_found(session, bound, work, window)
     else:
         folder = spill_folder(work.job, work.table)
         wanted = spill.read_part(folder / "wanted", window.part, bound.mapping.schema)
@@ -160,6 +147,8 @@ def decide(
         reasons=_reasons(mapped.rejected),
         mended=mapped.mended,
         samples=samples(changes) if len(changes) and session.samples_wanted(bound.name, SAMPLES) else (),
+        broken=tuple(_broken(bound, changes)) if len(changes) else (),
+        tally=tally(bound, wanted, found, result.changes, result.unchanged, proof=work.job.proof),
     )
 
 
@@ -176,8 +165,8 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
         spill.Spill(folder / "wanted", bound.mapping.schema, parts) as wanted,
         spill.Spill(folder / "kept", key_schema, parts) as kept,
     ):
-        for mapped in _mapped(session, bound, work, KeyRange(), order=()):
-            mapped = _within(mapped, bound, work.ranges)
+        for mapped in map_source(session, bound, work, KeyRange(), order=()):
+            mapped = within_ranges(mapped, bound, work.ranges)
             wanted.add(mapped.rows, parts_of(session, bound, mapped.rows, parts))
             if mapped.rejected.num_rows or mapped.mended:
                 rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
@@ -187,7 +176,7 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
     with spill.Spill(folder / "found", bound.schema, parts) as found:
         if not work.target_empty:
-            for batch in _scan_found(session, bound, work, KeyRange(nulls=False), order=()):
+            for batch in scan_target(session, bound, work, KeyRange(nulls=False), order=()):
                 rows = pa.Table.from_batches([batch])
                 found.add(rows, parts_of(session, bound, rows, parts))
     if not rejected:
@@ -196,11 +185,30 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
         bound.mapping.schema.empty_table(),
         pa.concat_tables([m.rejected for m in rejected]),
         pa.concat_tables([m.rejected_rows for m in rejected]),
-        _mended(rejected),
+        mended_values(rejected),
     )
     return decide(
         session, replace(work, ranges=()), bound, parts, whole, bound.schema.empty_table(), whole.rejected.num_rows
     )
+
+
+def written_rows(bound: BoundTable, changes: ChangeSet) -> pa.Table:
+    """The rows of a change set as they will be in the target: inserted or updated, and not flagged as deleted."""
+    after = changes.after
+    if bound.soft is not None:
+        after = after.filter(pa.array(~bound.soft.flagged(after)))
+    return pa.concat_tables([changes.inserts, after])
+
+
+def _broken(bound: BoundTable, changes: ChangeSet) -> Iterator[Broken]:
+    if not bound.checks.watched:
+        return
+    rows = written_rows(bound, changes)
+    for check in bound.checks.watched:
+        bad = rows.filter(pa.array(check.failing(rows)))
+        if bad.num_rows:
+            first = expressions.as_json_keys(bad.slice(0, SAMPLES), bound.key)
+            yield Broken(check.rule.number, bad.num_rows, tuple(first.to_pylist()))
 
 
 def read_changes(job: Job, entry: FileEntry) -> ChangeSet:
@@ -214,10 +222,6 @@ def spill_folder(job: Job, table: str) -> Path:
 
 def rejected_file(job: Job, table: str, window: int) -> Path:
     return job.work / "rejected" / quote(table, safe="") / f"{window:06d}.arrow"
-
-
-def lookup_file(job: Job, table: str, lookup: str, kind: str) -> Path:
-    return job.work / "lookups" / quote(table, safe="") / f"{quote(lookup, safe='')}.{kind}.arrow"
 
 
 def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:
@@ -243,76 +247,6 @@ def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:
         after = text(changes.inserts, row)
         shown.append(Sample("insert", key_of(after), None, after))
     return tuple(shown)
-
-
-def _read_wanted(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> Mapped:
-    batches = _mapped(session, bound, work, window.wanted, order=bound.order, number=window.number)
-    parts = [_within(mapped, bound, work.ranges) for mapped in batches]
-    if not parts:
-        empty = bound.mapping.schema.empty_table()
-        return Mapped(empty, REJECTED.empty_table(), empty)
-    return Mapped(
-        pa.concat_tables([m.rows for m in parts]),
-        pa.concat_tables([m.rejected for m in parts]),
-        pa.concat_tables([m.rejected_rows for m in parts]),
-        _mended(parts),
-    )
-
-
-def _mended(parts: Iterable[Mapped]) -> dict[tuple[str, str], int]:
-    return dict(sum((Counter(part.mended) for part in parts), Counter()))
-
-
-def _read_found(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> pa.Table:
-    if work.target_empty:
-        return bound.schema.empty_table()
-    batches = list(_scan_found(session, bound, work, window.found, order=bound.order))
-    return pa.Table.from_batches(batches, schema=bound.schema) if batches else bound.schema.empty_table()
-
-
-def _mapped(
-    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...], number: int = 0
-) -> Iterator[Mapped]:
-    from flows.ranges import pushed
-
-    source = session.reading[0]
-    ranges = [p for p in (pushed(r, bound) for r in work.ranges if r.column in bound.key) if p is not None]
-    lookups = _lookups(bound, work.job)
-    key = tuple(bound.renamed[name] for name in order)
-    for batch in source.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
-        yield map_rows(pa.Table.from_batches([batch]), bound.mapping, lookups, session.watch.noting(bound.name, number))
-
-
-def _scan_found(
-    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
-) -> Iterable[pa.RecordBatch]:
-    target: Snapshot = session.reading[1]
-    ranges = [r for r in work.ranges if r.column in bound.key]
-    key = order or bound.key
-    if not order:
-        # no order is needed, but a null key is no row that could be matched
-        found = target.scan(Relation(bound.shape.name), bound.images, ranges=ranges)
-        for batch in readable(found, bound.shape.name, "target", bound.key):
-            null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
-            yield batch.filter(pa.array(~null)) if null.any() else batch
-        return
-    found = target.scan(Relation(bound.shape.name), bound.images, key=key, within=within, ranges=ranges)
-    yield from readable(found, bound.shape.name, "target", bound.key)
-
-
-def _within(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Mapped:
-    """Only rows inside the ranges over key columns; a rejected row counts where its value is known to be inside."""
-    for wanted in ranges:
-        if wanted.column not in bound.key:
-            continue
-        rows, rejected = inside(mapped.rows, wanted), inside(mapped.rejected_rows, wanted)
-        mapped = replace(
-            mapped,
-            rows=mapped.rows.filter(pa.array(rows)),
-            rejected=mapped.rejected.filter(pa.array(rejected)),
-            rejected_rows=mapped.rejected_rows.filter(pa.array(rejected)),
-        )
-    return mapped
 
 
 def _counts(
@@ -376,12 +310,3 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> ChangeSe
 def _reasons(rejected: pa.Table) -> dict[str, int]:
     named = zip(rejected.column("column").to_pylist(), rejected.column("reason").to_pylist(), strict=True)
     return dict(Counter(f"{column}: {reason}" if column else str(reason) for column, reason in named))
-
-
-def _lookups(bound: BoundTable, job: Job) -> dict[str, LookupRows]:
-    found = {}
-    for name in bound.lookups:
-        away = lookup_file(job, bound.name, name, "quarantined")
-        rows = spill.read_rows(lookup_file(job, bound.name, name, "rows"))
-        found[name] = LookupRows(rows, spill.read_rows(away) if away.exists() else None)
-    return found

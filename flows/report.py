@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from adapters.expectations import Checked
+from adapters.planstore import Plan
 from flows.binding import BoundTable
-from flows.planning import SAMPLES, Planned, Sample
+from flows.planning import SAMPLES, Broken, Planned, Sample
+from flows.reconciling import Reconciled, Tally, together
 from transforms.vocabulary import Counts
 
 
@@ -24,6 +27,38 @@ class TableReport:
     samples: tuple[Sample, ...] = ()
     windows: int = 0
     after_load: tuple[str, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What came of one table's checks at one checkpoint; `rows` is how many were looked at, None where it was in SQL.
+
+    `notes` say what was not looked at, and why.
+    """
+
+    name: str  # planned or loaded
+    table: str
+    rows: int | None
+    results: tuple[Checked, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Checked, ...]:
+        return tuple(each for each in self.results if not each.passed)
+
+    def __str__(self) -> str:
+        passed = f"{len(self.results) - len(self.failed)} of {len(self.results)} checks passed"
+        over = "in SQL" if self.rows is None else f"over {self.rows:,} rows"
+        return f"{self.name} checkpoint, {self.table}: {passed} {over}"
+
+    @property
+    def critical(self) -> tuple[Checked, ...]:
+        return tuple(each for each in self.failed if each.severity == "critical")
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "results": [each.as_dict() for each in self.results]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +72,9 @@ class Report:
     seconds: float
     tables: tuple[TableReport, ...]
     warnings: tuple[str, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    reconciled: tuple[Reconciled, ...] = ()
+    page: str | None = None  # the report as a page to read
 
     @property
     def total(self) -> Counts:
@@ -56,6 +94,9 @@ class Report:
             "version": self.version,
             "seconds": round(self.seconds, 3),
             "tables": {table.name: table.counts.as_dict() for table in self.tables},
+            "checkpoints": [each.as_dict() for each in self.checkpoints],
+            "report": self.page,
+            "reconciled": {each.table: each.as_dict() for each in self.reconciled},
         }
 
 
@@ -80,7 +121,18 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         reasons,
         tuple(sample for samples in shown.values() for sample in samples),
         len(planned),
+        broken=tuple(_broken(planned)),
+        tally=together(outcome.tally for outcome in planned),
     )
+
+
+def _broken(planned: Sequence[Planned]) -> Iterator[Broken]:
+    """What breaks a rule, by rule, added up over the windows."""
+    every = [each for outcome in planned for each in outcome.broken]
+    for number in sorted({each.number for each in every}):
+        same = [each for each in every if each.number == number]
+        first = tuple(key for each in same for key in each.keys)[:SAMPLES]
+        yield Broken(number, sum(each.rows for each in same), first)
 
 
 def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
@@ -93,3 +145,27 @@ def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
         f"{bound.name}.{column}: {reason} in {count:,} of the rows that were read, as the spec says."
         for (column, reason), count in sorted(found.items())
     ]
+
+
+def report_of(plan: Plan) -> Report:
+    """The report of a plan that was made earlier, from its manifest."""
+    manifest: Mapping[str, Any] = plan.manifest
+    tables = tuple(
+        TableReport(
+            table["name"],
+            table["target"],
+            Counts(**table["counts"]),
+            tuple(table["ddl"]),
+            table["differing"],
+            table["reasons"],
+            (),
+            table["windows"],
+            tuple(table.get("after_load", ())),
+            tuple(Broken(each["number"], each["rows"], tuple(each["keys"])) for each in table["broken"]),
+            Tally.of_dict(table["tally"]),
+        )
+        for table in manifest["tables"]
+    )
+    return Report(
+        manifest["migration"], manifest["run_id"], str(plan.folder), None, 0.0, tables, tuple(manifest["warnings"])
+    )

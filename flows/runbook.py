@@ -14,16 +14,21 @@ from time import perf_counter
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
-from adapters import planstore
+import pyarrow as pa
+
+from adapters import planstore, spill
 from adapters.planstore import FileEntry, Plan, PlanWriter, Store
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.binding import BoundTable
 from flows.keyless import keyless
-from flows.planning import Planned, PlanWork, plan_windows
+from flows.offenders import find_offenders
+from flows.planning import Planned, plan_windows
 from flows.ranges import RangeText, typed
+from flows.reconciling import Tally
 from flows.report import Report, TableReport, mended, table_report
 from flows.rewritten import rewritten
 from flows.session import Job, Meter, Session, connect, shared
+from flows.sides import PlanWork, keys_file
 from flows.spec import Spec
 from flows.spec_errors import meant
 from flows.windows import gather_lookups, grouped, windows_of
@@ -34,12 +39,12 @@ Result = TypeVar("Result")
 Execute = Callable[[Callable[[Work], Result], Sequence[Work]], Iterable[Result]]
 """Runs a function over works, perhaps elsewhere and at once; yields results in any order, raises what they raise."""
 
-Kind = Literal["plan", "verify", "run", "backfill"]
+Kind = Literal["plan", "verify", "run", "backfill", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for: some tables or all, some ranges or everything."""
+    """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON)."""
 
     spec: Spec
     run_id: str
@@ -49,6 +54,7 @@ class Request:
     ranges: tuple[RangeText, ...] = ()
     folder: Path | None = None
     workers: int = 2
+    keys: Mapping[str, frozenset[str]] | None = None
 
 
 def new_run_id(at: datetime) -> str:
@@ -102,9 +108,9 @@ def plan(
             planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, tables), execute)
             outcomes += planned
             reports.append(table_report(bound, planned))
-            if check_deletes:
+            if check_deletes and request.keys is None:
                 hold_deletes(request.spec, bound, reports[-1].counts)
-            if not request.ranges and (found := keyless(session, bound, reports[-1].counts)):
+            if not request.ranges and request.keys is None and (found := keyless(session, bound, reports[-1].counts)):
                 warnings.append(found.told(bound))
             warnings += [*mended(bound, planned), *rewritten(session, job, bound, planned)]
         source, target = session.reading
@@ -157,11 +163,15 @@ def plan_table(
     there = Relation(bound.shape.name)
     target = session.reading[1]
     empty = bool(bound.ddl) or target.estimate(there) == 0
-    work = PlanWork(job, bound.name, (), ranges, empty, looked_up)
+    work = PlanWork(job, bound.name, (), ranges, empty, looked_up, request.keys is not None)
+    if request.keys is not None:
+        chosen = pa.table({"key": pa.array(sorted(request.keys.get(bound.name, ())), pa.string())})
+        spill.write_rows(keys_file(job, bound.name), [chosen], chosen.schema)
     gather_lookups(session, bound, work, before)
     if bound.identity:
         highest = None if bound.ddl else target.highest(there, bound.identity)
         session.numbers[bound.name] = (highest or 0) + 1
+    find_offenders(session, bound, work)
     windows, aside = windows_of(session, bound, work)
     # numbers are given out in order by this process; everything else may run anywhere
     run = here(1) if bound.identity else execute or here(request.workers)
@@ -184,7 +194,7 @@ def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:
 
 def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:
     """What comes after the rows of a table; nothing where a range leaves rows out, nor what refers to a missing table."""
-    if request.ranges:
+    if request.ranges or request.keys is not None:
         return ()
     planned = {table.name for table in tables}
     missing = {table.shape.name for table in session.bound.tables if table.ddl and table.name not in planned}
@@ -211,12 +221,14 @@ def _finish(
         "source": {"url": session.source.url, "engine": session.source.engine, "mark": marks["source"]},
         "target": {"url": session.target.url, "engine": session.target.engine, "mark": marks["target"]},
         "ranges": [str(text) for text in request.ranges],
+        "keys": None if request.keys is None else {name: sorted(some) for name, some in request.keys.items()},
         "seconds": report.seconds,
         "warnings": report.warnings,
         "tables": [
             {
-                **{name: value for name, value in asdict(table).items() if name != "counts"},
+                **{name: value for name, value in asdict(replace(table, tally=Tally())).items() if name != "counts"},
                 "counts": table.counts.as_dict(),
+                "tally": table.tally.as_dict(),
                 "columns": [[c.name, str(c.type)] for c in _images(session, table.name)],
                 "clear": sorted(window for name, window in clear if name == table.name),
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,15 +16,16 @@ import pyarrow as pa
 
 from adapters.ledger import Ledger
 from adapters.planstore import Plan, plain
-from flows import runbook
+from flows import checkpoints, evidence, runbook
+from flows.binding import validate
 from flows.ranges import steps
-from flows.report import Report, TableReport
+from flows.reconciling import reconciled
+from flows.report import Checkpoint, Report, TableReport, report_of
 from flows.runbook import AppliedPlan, Execute, Request, opened, store_of
 from flows.session import Job, Meter, Session
 from flows.spec import Spec, load_spec
-from flows.spec_errors import meant
 from flows.spec_urls import resolve_url
-from transforms.vocabulary import Counts, SpecError, SynclineError
+from transforms.vocabulary import Counts, PlanError, SpecError, SynclineError
 
 Clock = Callable[[], datetime]
 
@@ -69,8 +70,12 @@ def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter:
         asked = replace(request, kind="verify", folder=Path(folder) / "plan")
         report, _ = runbook.plan(asked, session, execute, check_deletes=False)
         computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
-    apart = any(f"{told.name}.{reason.split(': ')[0]}" in computed for told in report.tables for reason in told.reasons)
-    return Outcome(replace(report, plan=None), Status.CHANGES if report.total.changes or apart else Status.DONE)
+        held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
+        told_of = ((told.name, reason.split(": ")[0]) for told in report.tables for reason in told.reasons)
+        apart = any(f"{name}.{column}" in computed for name, column in told_of)
+        report = replace(report, plan=None, reconciled=held)
+        outcome = Outcome(report, Status.CHANGES if report.total.changes or apart else Status.DONE)
+        return _evident(outcome, session, "verify", request.at, request.ranges)
 
 
 def run(
@@ -141,44 +146,23 @@ def apply_plan(
     plan.verify()
     spec = load_spec(Path(plan.manifest["spec"]["path"]))
     workers = spec.defaults.runner.workers or 2
-    report = _report_of(plan)
+    report = report_of(plan)
     with ExitStack() as stack:
         session = stack.enter_context(opened(spec, meter))
         ledger = stack.enter_context(ledger_of(spec))
         stack.enter_context(_sole_writer(session, ledger, report.run_id, now))
         ledger.start_run(report.run_id, spec.name, "apply", spec.digest, plan=str(folder))
         stack.enter_context(_failures(ledger, report.run_id))
-        if over := over_limit(spec, report.total):
-            ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
-            return Outcome(report, Status.QUARANTINE, over)
+        validate(spec, session.bound)
         job = Job(str(spec.path.absolute()), report.run_id, str(folder), now())
-        applied = runbook.apply(plan, job, session, execute, workers)
-        outcome = _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
-        runbook.constrain(plan, session)
-        return outcome
+        outcome = _load(plan, report, job, session, ledger, execute, workers, message, now, began)
+        return _evident(outcome, session, "apply", now(), plan.manifest["ranges"])
 
 
 def history(spec: Spec) -> list[dict[str, Any]]:
     """The versions of a migration, newest first, as JSON-ready objects."""
     with ledger_of(spec) as ledger:
         return [plain(asdict(version)) for version in ledger.versions(spec.name)]
-
-
-def quarantined(spec: Spec, tables: Sequence[str], limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """What is in quarantine: the first rows, and how many there are by table."""
-    for name in tables:
-        if name not in spec.tables:
-            raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
-    totals: dict[str, int] = {}
-    listed: list[dict[str, Any]] = []
-    with ledger_of(spec) as ledger:
-        for (table, _), count in ledger.count_quarantined(spec.name).items():
-            if not tables or table in tables:
-                totals[table] = totals.get(table, 0) + count
-        for table in sorted(totals):
-            rows = ledger.quarantined(spec.name, table, limit - len(listed)) if len(listed) < limit else []
-            listed += [plain(asdict(row)) for row in rows]
-    return listed, totals
 
 
 def over_limit(spec: Spec, total: Counts) -> str:
@@ -231,15 +215,70 @@ def _run(
     spec = request.spec
     ledger.start_run(request.run_id, spec.name, request.kind, spec.digest)
     with _failures(ledger, request.run_id):
+        validate(spec, session.bound)
         report, job = runbook.plan(request, session, execute)
-        if over := over_limit(spec, report.total):
-            ledger.finish_run(request.run_id, "quarantine", counts=report.as_dict(), message=over)
-            return Outcome(report, Status.QUARANTINE, over)
         plan = Plan.open(Path(str(report.plan)))
-        applied = runbook.apply(plan, job, session, execute, request.workers)
-        outcome = _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
-        runbook.constrain(plan, session)
-        return outcome
+        outcome = _load(plan, report, job, session, ledger, execute, request.workers, message, now, began)
+        return _evident(outcome, session, request.kind, request.at, request.ranges)
+
+
+def _evident(outcome: Outcome, session: Session, kind: str, at: datetime, ranges: Sequence[Any]) -> Outcome:
+    """The outcome with the page that its evidence made; a warning where the store cannot take it."""
+    status, report = outcome.status.name.lower(), outcome.report
+    told = evidence.evidence(session, report, kind, at, status, outcome.message, [str(each) for each in ranges])
+    try:
+        page = str(evidence.keep(store_of(session.spec), told))
+    except PlanError as error:
+        return replace(outcome, report=replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}")))
+    return replace(outcome, report=replace(report, page=page))
+
+
+def _load(
+    plan: Plan,
+    report: Report,
+    job: Job,
+    session: Session,
+    ledger: Ledger,
+    execute: Execute[Any, Any] | None,
+    workers: int,
+    message: str,
+    now: Clock,
+    began: float,
+) -> Outcome:
+    """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no."""
+    if over := over_limit(session.spec, report.total):
+        ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
+        return Outcome(report, Status.QUARANTINE, over)
+    report = _with_checks(report, checkpoints.planned(plan, report, session))
+    if why := checkpoints.stopped(report.checkpoints):
+        why = f"The planned checkpoint failed: {why}. Nothing was written. Fix: mend the rows, or the rule in {session.spec.path}."
+        ledger.finish_run(report.run_id, "checkpoint", counts=report.as_dict(), message=why)
+        return Outcome(report, Status.CHECKPOINT, why)
+    applied = runbook.apply(plan, job, session, execute, workers)
+    outcome = _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
+    runbook.constrain(plan, session)
+    found = checkpoints.loaded(plan, outcome.report, session)
+    outcome = replace(outcome, report=_reconciled(_with_checks(outcome.report, found), plan, session))
+    if why := checkpoints.stopped(found):
+        why = f"The loaded checkpoint failed: {why}. The rows are in the target. Fix: look at them, mend the source and run again."
+        ledger.finish_run(report.run_id, "checkpoint", message=why)
+        return replace(outcome, status=Status.CHECKPOINT, message=why)
+    return outcome
+
+
+def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
+    warnings = (*report.warnings, *checkpoints.noticed(found))
+    return replace(report, checkpoints=(*report.checkpoints, *found), warnings=warnings)
+
+
+def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
+    """The report with the totals of both sides."""
+    tallies = {told.name: told.tally for told in report.tables}
+    if plan.manifest.get("keys") is not None:
+        return report  # a handful of keys says nothing of the whole table
+    found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
+    warnings = (*report.warnings, *(each.told for each in found if each.differences))
+    return replace(report, reconciled=found, warnings=warnings)
 
 
 def _record(
@@ -267,7 +306,9 @@ def _record(
             # the ledger speaks of tables as the spec names them
             named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
             ledger.record_quarantine(spec.name, named, report.run_id, str(plan.folder))
-        if not manifest["ranges"]:
+        if manifest.get("keys") is not None:
+            ledger.sweep_quarantine(spec.name, table.name, report.run_id, manifest["keys"].get(table.name, ()))
+        elif not manifest["ranges"]:
             ledger.sweep_quarantine(spec.name, table.name, report.run_id)
     version = None
     if report.total.changes > clashes:
@@ -302,28 +343,6 @@ def _record(
     )
 
 
-def _report_of(plan: Plan) -> Report:
-    """The report of a plan that was made earlier, from its manifest."""
-    manifest: Mapping[str, Any] = plan.manifest
-    tables = tuple(
-        TableReport(
-            table["name"],
-            table["target"],
-            Counts(**table["counts"]),
-            tuple(table["ddl"]),
-            table["differing"],
-            table["reasons"],
-            (),
-            table["windows"],
-            tuple(table.get("after_load", ())),
-        )
-        for table in manifest["tables"]
-    )
-    return Report(
-        manifest["migration"], manifest["run_id"], str(plan.folder), None, 0.0, tables, tuple(manifest["warnings"])
-    )
-
-
 def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
     """The steps of a backfill as one outcome: counts added up, the worst status, the newest version."""
     tables: dict[str, TableReport] = {}
@@ -339,6 +358,8 @@ def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, 
         versions[-1] if versions else None,
         seconds,
         tuple(tables.values()),
+        tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
+        tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
     )
     status = max((o.status for o in outcomes), default=Status.DONE)
     passed = steps_in_all - len(outcomes)

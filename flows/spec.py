@@ -16,10 +16,11 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, Valid
 from flows.spec_columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec_errors import Problem, explain
 from flows.spec_file import Document, digest_of, read_document
+from flows.spec_suites import Expectation, suite_files
 from flows.spec_tables import (
+    Checkpoint,
     Dask,
     DeletePolicy,
-    Expectation,
     Origin,
     QuarantineLimit,
     Runner,
@@ -34,6 +35,7 @@ from transforms.vocabulary import Relation, SpecError, TableName
 
 __all__ = [
     "Cast",
+    "Checkpoint",
     "Column",
     "Conflict",
     "Dask",
@@ -98,6 +100,7 @@ class Defaults(Strict):
     on_invalid: Literal["quarantine", "fail"] = Field(default="quarantine", description="Rows that cannot be written.")
     drift: Literal["fail", "evolve"] = Field(default="fail", description="evolve: add missing columns to the target.")
     quarantine: QuarantineLimit = Field(default=QuarantineLimit(), description="How much may be set aside.")
+    checkpoint: Checkpoint = Field(default=Checkpoint(), description="How Great Expectations runs around a load.")
     runner: Runner = Field(
         default=Runner(threads=Threads()), description="threads, dask, or one of them with settings."
     )
@@ -225,6 +228,11 @@ class Spec(Strict):
     def window_rows(self, name: str) -> int:
         return (self.tables[name].window or self.defaults.window).rows
 
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The defaults, overridden by what the table says."""
+        own = self.tables[name].checkpoint
+        return self.defaults.checkpoint.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
     def on_invalid(self, name: str) -> Literal["quarantine", "fail"]:
         return self.tables[name].on_invalid or self.defaults.on_invalid
 
@@ -240,7 +248,8 @@ def load_spec(path: Path, environ: Mapping[str, str] | None = None) -> Spec:
         raise SpecError(explain(error, document, Spec)) from None
     spec._document = document
     try:
-        spec._digest = digest_of(document, _python_files(spec, folder))
+        files = [*_python_files(spec, folder), *suite_files(document.data, folder)]
+        spec._digest = digest_of(document, files)
     except OSError as error:
         raise SpecError(f"{path}: {error.filename} cannot be read: {error.strerror}.") from error
     return spec

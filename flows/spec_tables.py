@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from flows.spec_columns import Column, Strict
 from flows.spec_create import Create
 from flows.spec_errors import Problem, meant
+from flows.spec_suites import Suite
 from transforms.vocabulary import Relation, TableName
 
 
@@ -48,6 +49,23 @@ class QuarantineLimit(Strict):
 
     max_rows: int | None = Field(default=None, ge=0, description="In all tables together.")
     max_ratio: float | None = Field(default=None, ge=0, le=1, description="Of the rows that were read.")
+
+
+class Checkpoint(Strict):
+    """How Great Expectations runs around a load."""
+
+    max_rows: int = Field(
+        default=200_000,
+        ge=0,
+        description="The most rows about to be written that it looks at; beyond, the compiled rules stand for it.",
+    )
+    loaded: Literal["whole", "touched"] = Field(
+        default="whole", description="What `loaded` looks at: the whole table, or the rows that the run wrote."
+    )
+    reconcile: bool = Field(
+        default=True,
+        description="Whether tables that a run changed are read again, and their totals held to the source's.",
+    )
 
 
 class Threads(Strict):
@@ -122,21 +140,6 @@ class Origin(Strict):
         return self
 
 
-class Expectation(Strict):
-    """A check, in the names and arguments of Great Expectations."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: str = Field(pattern=r"^expect_\w+$|^unexpected_rows_expectation$", description="Such as expect_column_…")
-    severity: Literal["critical", "warning", "info"] = Field(
-        default="critical", description="critical stops the window."
-    )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Type, severity and all arguments, as Great Expectations takes them."""
-        return self.model_dump()
-
-
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -160,8 +163,13 @@ class Table(Strict):
     )
     create: Create | None = Field(default=None, description="What the target table is made like, if it is not there.")
     ignore: Names = Field(default_factory=list, description="Columns that are written but never compared.")
-    expect: list[Expectation] = Field(default_factory=list, description="Checks on the rows about to be written.")
-    loaded: list[Expectation] = Field(default_factory=list, description="Checks on the target after the load.")
+    expect: Suite = Field(
+        default_factory=list, description="Checks on the rows about to be written, or a file of them."
+    )
+    loaded: Suite = Field(default_factory=list, description="Checks on the target after the load, or a file of them.")
+    checkpoint: Checkpoint | None = Field(
+        default=None, description="Overrides defaults.checkpoint, setting by setting."
+    )
     delete: DeletePolicy | None = Field(default=None, description="Overrides defaults.delete, setting by setting.")
     window: Window | None = Field(default=None, description="Overrides defaults.window.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")

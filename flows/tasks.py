@@ -20,9 +20,10 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from flows.applying import ApplyWork, Done, apply_windows
-from flows.planning import Planned, PlanWork, plan_windows
+from flows.planning import Planned, plan_windows
 from flows.runbook import Execute
 from flows.session import Job, Meter, connect, shared
+from flows.sides import PlanWork
 from flows.spec import Runner, load_spec
 from transforms.vocabulary import SpecError, SynclineError, TransientError
 

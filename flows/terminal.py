@@ -66,6 +66,12 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
         if samples and table.samples:
             out.print()
             _show_samples(out, table.name, table.samples)
+    if report.checkpoints:
+        out.print()
+    for checkpoint in report.checkpoints:
+        out.print(str(checkpoint), markup=False, style="red" if checkpoint.critical else "")
+    if report.page:
+        out.print(f"\nReport: {report.page}", markup=False)
 
 
 def counts_lines(report: Report) -> Iterator[str]:

@@ -13,9 +13,10 @@ from adapters import spill
 from flows.applying import ApplyWork
 from flows.binding import BoundTable
 from flows.columns import Looked
-from flows.planning import Planned, PlanWork, Window, lookup_file, read_changes, rejected_file, spill_table
+from flows.planning import Planned, read_changes, rejected_file, spill_table
 from flows.reading import readable
 from flows.session import Session
+from flows.sides import PlanWork, Window, lookup_file
 from transforms import casts, keys
 from transforms.diff import patched
 from transforms.keys import contiguous

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from flows import runs
+from flows import quarantining, runs
 from flows.ranges import parse_range
 from flows.runbook import Request, new_run_id
 from flows.runs import Outcome, Status
@@ -261,5 +261,5 @@ def reasons(outcome: Outcome, table: str) -> dict[str, int]:
 
 def quarantine(scenario: Scenario) -> list[tuple[str, Any, str]]:
     """Table, key and reason of what is in quarantine now."""
-    rows, _ = runs.quarantined(scenario.spec, (), 1000)
+    rows, _ = quarantining.listed(scenario.spec, quarantining.Filter(), 1000)
     return sorted(((row["table_name"], json.loads(row["key"]), row["reason"]) for row in rows), key=str)

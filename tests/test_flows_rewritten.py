@@ -36,7 +36,8 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
 
 def test_a_column_that_a_trigger_rewrites_is_named_by_the_next_plan(small: Scenario) -> None:
     small.target.execute(*UPPER[small.target.engine])
-    assert small.run().report.warnings == ()
+    (told,) = small.run().report.warnings
+    assert "t does not reconcile" in told and "of v" in told
     assert small.target.rows("t", "v") == [("ONE",), ("THREE",), ("TWO",)]
     again = small.plan()
     assert counts(again, "t") == {"source_rows": 3, "update": 2, "unchanged": 1}

@@ -110,11 +110,9 @@ def test_the_spec_of_the_design_loads(tmp_path: Path) -> None:
     assert airport["kind"].map == {"A": "large", "B": "small"}
     assert spec.source_relation("flight") == Relation(TableName("flights"), where="year = 2013")
     assert spec.target_table("flight") == TableName("flight", "main")
-    assert spec.tables["flight"].loaded[0].as_dict() == {
-        "type": "expect_table_row_count_to_equal",
-        "severity": "critical",
-        "value": "$source_rows",
-    }
+    loaded = spec.tables["flight"].loaded[0]
+    assert (loaded.type, loaded.severity) == ("expect_table_row_count_to_equal", "critical")
+    assert loaded.arguments == {"value": "$source_rows"}
 
 
 def test_every_value_knows_its_line(tmp_path: Path) -> None:

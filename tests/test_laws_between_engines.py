@@ -31,7 +31,7 @@ from scenario import Engine, Rows, Scenario, Side, empty_mariadb, pair_name
 from type_values import declared, quoted, texts, value
 
 from adapters.planstore import Plan
-from flows import runs
+from flows import quarantining
 from flows.runs import Outcome, Status
 from transforms.vocabulary import SpecError, TableName
 
@@ -144,7 +144,13 @@ def hold_laws(scenario: Scenario, case: Case) -> None:
             event("ranges")
             first.check(outcome, found[first.table.name], inside)
             found[first.table.name] = first.target_rows()
-    planned = scenario.plan()
+    try:
+        planned = scenario.plan()
+    except SpecError as error:
+        # PostgreSQL's numeric(p,s) travels as text while it holds NaN, and a table made then has a text for it
+        assert case.made == "by Syncline" and "is decimal128" in str(error) and "`cast: text`" in str(error), str(error)
+        event("NaN has left: refused")
+        return
     for name, state in after.items():
         state.check(planned, found[name], written=False)
     outcome = scenario.run()
@@ -159,7 +165,7 @@ def at_rest(scenario: Scenario, states: dict[str, State]) -> None:
     for outcome in (again, verified):
         assert outcome.status is Status.DONE, [(table.name, table.samples) for table in outcome.report.tables]
         assert outcome.report.total.changes == 0
-    listed, totals = runs.quarantined(scenario.spec, (), 1000)
+    listed, totals = quarantining.listed(scenario.spec, quarantining.Filter(), 1000)
     counted = {table.name: table.counts.quarantined for table in again.report.tables if table.counts.quarantined}
     assert totals == counted
     assert all(row["reason"] for row in listed)
@@ -371,7 +377,7 @@ def range_of(
     first, last = (rank(column.kind.family, values[each]) for each in (low, high))
 
     def inside(key: Key) -> bool:
-        if key[0] is None or isinstance(key[0], Broken) or key[0] == "NaN":
+        if key[0] is None or isinstance(key[0], Broken) or (column.kind.family != "text" and key[0] == "NaN"):
             return False
         return bool(first <= rank(column.kind.family, key[0]) < last)
 

@@ -20,7 +20,7 @@ from type_samples import SAMPLES, Sample
 from type_table import Cell, document
 from type_values import declared, quoted, told, value
 
-from flows import runs
+from flows import quarantining, runs
 from transforms.vocabulary import SpecError
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "types.md"
@@ -140,7 +140,7 @@ def cells(scenario: Scenario, samples: tuple[Sample, ...]) -> dict[str, Cell]:
     natives = declared(scenario.target, TABLE)
     made = {each.name: Cell(natives.get(each.name, ""), *refused.get(each.name, ("", ""))) for each in samples}
     arrived = tuple(each for each in samples if each.name in natives)
-    rows, _ = runs.quarantined(scenario.spec, (), 1000)
+    rows, _ = quarantining.listed(scenario.spec, quarantining.Filter(), 1000)
     aside = {json.loads(row["key"])[0]: (row["column_name"], row["reason"]) for row in rows}
     for number, sample, literal in rows_of(samples):
         if number in aside:

@@ -21,7 +21,7 @@ from uuid import uuid4
 import pytest
 from scenario import Engine, Scenario, Side, counts, empty_mariadb, pair_name
 
-from flows import runs
+from flows import quarantining
 from flows.assess import assess
 from flows.assessment import Assessment, Finding
 from flows.runs import Outcome
@@ -163,7 +163,7 @@ def migrated(scenario: Scenario, traps: Sequence[Trap], **rest: Any) -> Migrated
     scenario.write(entries, **rest)
     assessed = assess(scenario.spec, datetime.now(UTC))
     first = scenario.run()
-    aside, _ = runs.quarantined(scenario.spec, (), 10_000)
+    aside, _ = quarantining.listed(scenario.spec, quarantining.Filter(), 10_000)
     return Migrated(scenario, assessed, first, scenario.plan(), scenario.verify(), aside)
 
 

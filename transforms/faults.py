@@ -21,9 +21,11 @@ REJECTED = pa.schema(
         ("key", pa.string()),
         ("value", pa.string()),
         ("source", pa.string()),
+        ("mapped", pa.string()),
     ]
 )
-"""Why rows were set aside: the reason, the target column, the key as JSON array, the value, the source row as JSON."""
+"""Why rows were set aside: the reason, the target column, the key as JSON array, the value, and as JSON the source row
+and what could be mapped of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,9 @@ def map_rows(
     result = pa.table([made[name] for name in mapping.schema.names], schema=mapping.schema)
 
     faults.add(keys.null_keys(result, mapping.key), ", ".join(mapping.key), "null in the key", of=mapping.key)
+    for check in mapping.checks:
+        values = contiguous(result.column(check.columns[0])) if len(check.columns) == 1 else None
+        faults.add(check.failing(result), ", ".join(check.columns), check.reason, values, of=check.columns)
     if noted is not None:
         noted(result, faults)
     mended = {(fault.column, fault.reason): int(fault.rows.sum()) for fault in faults.noted}
@@ -133,7 +136,7 @@ def set_aside(
             pa.array([", ".join(mapping.key)] * count, pa.string()),
             expressions.as_json_keys(rows, mapping.key).cast(pa.string()),
             pa.nulls(count, pa.string()) if values is None else values.cast(pa.string()),
-            expressions.as_json(rows).cast(pa.string()),
+            *[expressions.as_json(rows).cast(pa.string())] * 2,
         ],
         schema=REJECTED,
     )
@@ -330,6 +333,7 @@ def _rejected(source: pa.Table, mapped: pa.Table, faults: Faults, mapping: Table
             expressions.as_json_keys(mapped, mapping.key).cast(pa.string()),
             pa.array(values, pa.string()),
             expressions.as_json(source).cast(pa.string()),
+            expressions.as_json(mapped).cast(pa.string()),
         ],
         schema=REJECTED,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
 
 from transforms.casts import Cast
+from transforms.keys import Mask
 from transforms.vocabulary import ColumnShape, Key
 
 if TYPE_CHECKING:
@@ -83,14 +84,32 @@ class ColumnMapping:
     kept: Callable[[ColumnShape, pa.Array], pa.Array] | None = None
 
 
+class RowCheck(Protocol):
+    """A rule that every mapped row has to keep. `reason` is what is said of a row that does not."""
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def failing(self, rows: pa.Table) -> Mask:
+        """True for every row that breaks the rule."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TableMapping:
-    """How rows of one target table are made. Surrogate numbers are not made here: they need the target's rows."""
+    """How rows of one target table are made, and which of them are set aside although each value fits.
+
+    Surrogate numbers are not made here: they need the target's rows.
+    """
 
     table: str
     key: Key
     columns: tuple[ColumnMapping, ...]
     on_invalid: Literal["quarantine", "fail"] = "quarantine"
+    checks: tuple[RowCheck, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:

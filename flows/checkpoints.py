@@ -1,0 +1,172 @@
+"""The two checkpoints around a load: rows about to be written, and the target afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from adapters import expectations
+from adapters.expectations import Checked, Expected
+from adapters.planstore import Plan
+from adapters.protocol import Snapshot
+from flows.binding import BoundTable
+from flows.planning import written_rows
+from flows.reading import readable
+from flows.report import Checkpoint, Report, TableReport
+from flows.session import Session
+from flows.spec_urls import resolve_url
+from transforms import keys
+from transforms.vocabulary import Counts, KeyRange, Relation
+
+MASKS = "compiled rule"
+
+
+def planned(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ...]:
+    """Check the rows that a plan would write, table by table. Nothing is written.
+
+    Great Expectations looks at all of them up to `checkpoint.max_rows`; beyond, the compiled rules stand for it, and
+    what does not compile is named in the notes. A table of which nothing is written has no checkpoint.
+    """
+    made = []
+    for told in report.tables:
+        bound = session.bound.table(told.name)
+        rows = told.counts.insert + told.counts.update
+        if not bound.checks.expect or not rows:
+            continue
+        limit = session.spec.checkpoint(told.name).max_rows
+        if rows <= limit:
+            written = _written(plan, bound)
+            results = expectations.check_rows(
+                written, bound.key, bound.checks.expect, totals(told.counts), f"{told.name}, rows about to be written"
+            )
+            made.append(Checkpoint("planned", told.name, written.num_rows, results))
+        else:
+            made.append(_by_masks(told, bound, rows, limit))
+    return tuple(made)
+
+
+def loaded(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ...]:
+    """Check the target after the load: whole tables in SQL, or the rows that the run wrote, as the spec says."""
+    made = []
+    for told in report.tables:
+        bound = session.bound.table(told.name)
+        if not bound.checks.loaded:
+            continue
+        named = f"{told.name}, after the load"
+        if session.spec.checkpoint(told.name).loaded == "touched":
+            rows = _touched(plan, bound, session)
+            results = expectations.check_rows(rows, bound.key, bound.checks.loaded, totals(told.counts), named)
+            made.append(Checkpoint("loaded", told.name, rows.num_rows, results))
+            continue
+        url = resolve_url(session.spec.target.url)
+        results = expectations.check_table(
+            url, bound.shape.name, bound.key, bound.checks.loaded, totals(told.counts), None, named
+        )
+        made.append(Checkpoint("loaded", told.name, None, results))
+    return tuple(made)
+
+
+def totals(counts: Counts) -> dict[str, int]:
+    """What `$…` in an argument stands for."""
+    return {
+        **counts.as_dict(),
+        "written": counts.insert + counts.update,
+        "loaded": counts.insert + counts.update + counts.unchanged,
+    }
+
+
+def told(checked: Checked) -> str:
+    """One result in a line: `price: expect_column_values_to_be_between fails in 3 rows, such as [7], [9]`."""
+    about = expectations.about(checked.arguments)
+    count = "" if checked.unexpected is None else f" in {checked.unexpected:,} rows"
+    seen = f", such as {', '.join(checked.sample)}" if checked.sample else ""
+    found = f": found {checked.observed}" if checked.observed is not None and not checked.sample else ""
+    return f"{about}{checked.type} fails{count}{seen}{found}"
+
+
+def stopped(checkpoints: Sequence[Checkpoint]) -> str:
+    """Why critical checks stop a run; empty where they do not."""
+    lines = [f"{each.table}: {told(failed)}" for each in checkpoints for failed in each.critical]
+    return "; ".join(lines)
+
+
+def noticed(checkpoints: Sequence[Checkpoint]) -> Iterator[str]:
+    """What else is to be reported: failed warnings, and what was not looked at."""
+    for each in checkpoints:
+        for failed in each.failed:
+            if failed.severity != "critical":
+                yield f"{each.table}, {each.name}: {told(failed)} ({failed.severity})."
+        yield from each.notes
+
+
+def _written(plan: Plan, bound: BoundTable) -> pa.Table:
+    parts = [written_rows(bound, plan.changes(entry)) for entry in plan.windows(bound.shape.name)]
+    return pa.concat_tables([bound.schema.empty_table(), *parts])
+
+
+def _by_masks(told: TableReport, bound: BoundTable, rows: int, limit: int) -> Checkpoint:
+    """The compiled rules in place of Great Expectations: what planning counted, window by window."""
+    broken = {each.number: each for each in told.broken}
+    aside = {each.rule.number for each in bound.checks.rows if each.rule.severity == "warning"}
+    watched = {each.rule.number for each in bound.checks.watched}
+    results, left = [], []
+    for each in bound.checks.expect:
+        if each.number not in aside | watched:
+            left.append(each)
+            continue
+        found = broken.get(each.number)
+        results.append(
+            Checked(
+                each.number,
+                each.type,
+                each.arguments,
+                each.severity,
+                found is None,
+                rows,
+                found.rows if found else 0,
+                None,
+                (),
+                found.keys if found else (),
+                MASKS,
+            )
+        )
+    notes = [
+        f"{told.name}: {rows:,} rows are about to be written, more than checkpoint.max_rows ({limit:,}): compiled rules "
+        f"stood for Great Expectations{_left(left)}."
+    ]
+    return Checkpoint("planned", told.name, rows, tuple(results), tuple(notes))
+
+
+def _left(left: Sequence[Expected]) -> str:
+    if not left:
+        return ""
+    return f", and {', '.join(each.type for each in left)} {'was' if len(left) == 1 else 'were'} not looked at"
+
+
+def _touched(plan: Plan, bound: BoundTable, session: Session) -> pa.Table:
+    """The rows that the plan wrote, as they are in the target now."""
+    key = bound.order or bound.key
+    parts = [written_rows(bound, plan.changes(entry)).select(list(key)) for entry in plan.windows(bound.shape.name)]
+    if not bound.order and parts:
+        parts = [pa.concat_tables(parts)]  # without an order, the target is read whole, and once
+    found = [bound.shape.schema().empty_table()]
+    with session.target.snapshot() as snapshot:
+        for rows in parts:
+            if rows.num_rows:
+                found += _of_keys(snapshot, bound, keys.ascending(rows, key))
+    return pa.concat_tables(found)
+
+
+def _of_keys(snapshot: Snapshot, bound: BoundTable, wanted: pa.Table) -> Iterator[pa.Table]:
+    """The target's rows of some keys, which ascend."""
+    first, last = (keys.key_at(wanted, bound.order or bound.key, row) for row in (0, wanted.num_rows - 1))
+    within = KeyRange(first if bound.order else None, nulls=False)
+    there = snapshot.scan(Relation(bound.shape.name), bound.shape.names, key=bound.order, within=within)
+    for batch in readable(there, bound.shape.name, "target", bound.key):
+        rows = pa.Table.from_batches([batch])
+        rows = rows.filter(pa.array(~keys.null_keys(rows, bound.key)))
+        if rows.num_rows:
+            yield rows.filter(pa.array(keys.contained(rows, wanted, bound.key)))
+        if bound.order and tuple(batch.column(name)[-1].as_py() for name in bound.order) > last:
+            return

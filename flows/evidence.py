@@ -1,0 +1,176 @@
+"""The evidence of a run: what was asked, what changed, what came of rules and reconciliation. JSON, and a page to read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from adapters.planstore import EVIDENCE, Store, plain
+from flows import runbook
+from flows.binding import BoundTable
+from flows.reconciling import Reconciled
+from flows.report import Report, TableReport
+from flows.session import Session
+from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
+from transforms.reconciliation import ColumnTotals, Totals
+from transforms.texts import as_text
+from transforms.vocabulary import SpecError
+
+FORMAT = 1
+LONGEST = 200  # characters of a smallest or largest text
+PLACES = 12  # behind the point of a sum of floats, whose exact one can have a thousand
+
+
+def evidence(
+    session: Session, report: Report, kind: str, at: datetime, status: str, message: str, ranges: Sequence[str] = ()
+) -> dict[str, Any]:
+    """All of it, JSON-ready. Keys, names and totals are in it; other values of rows are not, but for ends of columns."""
+    spec = session.spec
+    return {
+        "format": FORMAT,
+        "migration": report.migration,
+        "run_id": report.run_id,
+        "kind": kind,
+        "at": at.isoformat(),
+        "author": runbook.author(),
+        "seconds": round(report.seconds, 3),
+        "status": status,
+        "message": message,
+        "version": report.version,
+        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest},
+        "source": {"url": session.source.url, "engine": session.source.engine},
+        "target": {"url": session.target.url, "engine": session.target.engine},
+        "ranges": list(ranges),
+        "warnings": list(report.warnings),
+        "tables": [_table(session, told) for told in report.tables],
+        "checkpoints": [each.as_dict() for each in report.checkpoints],
+        "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
+    }
+
+
+def keep(store: Store, told: Mapping[str, Any]) -> Path:
+    """Write the evidence of a run into the store, and the page beside it; the page's path."""
+    from flows.report_html import html_report
+
+    run_id = str(told["run_id"])
+    store.write_evidence(run_id, EVIDENCE, json.dumps(plain(told), ensure_ascii=False, indent=1).encode())
+    return store.write_evidence(run_id, "report.html", html_report(plain(told)).encode())
+
+
+def kept(store: Store, migration: str, run_id: str | None) -> dict[str, Any]:
+    """The evidence of a run of a migration, of the latest one where none is named. SpecError where there is none."""
+    found = store.evidence(migration, run_id)
+    if found is None:
+        known = ", ".join(store.evidence_runs(migration)[:5])
+        which = f"run {run_id}" if run_id else "any run"
+        hint = f"Known: {known}." if known else "Fix: run it first."
+        raise SpecError(f"{store.root} holds no evidence of {which} of {migration}. {hint}")
+    return found
+
+
+def _table(session: Session, told: TableReport) -> dict[str, Any]:
+    bound = session.bound.table(told.name)
+    return {
+        "name": told.name,
+        "target": told.target,
+        "from": str(bound.source),
+        "key": list(bound.key),
+        "counts": told.counts.as_dict(),
+        "reasons": dict(told.reasons),
+        "differing": dict(told.differing),
+        "created": bool(told.ddl),
+        "windows": told.windows,
+        "mapping": list(_mapping(session, bound)),
+    }
+
+
+def _mapping(session: Session, bound: BoundTable) -> Iterator[dict[str, Any]]:
+    if bound.identity:
+        yield {"column": bound.identity, "from": [], "how": "generate", "about": "identity"}
+    for column in (*bound.mapping.columns, *bound.computed):
+        sources, how, about = _origin(session, bound, column)
+        yield {"column": column.shape.name, "from": sources, "how": how, "about": about}
+
+
+def _origin(session: Session, bound: BoundTable, column: ColumnMapping) -> tuple[list[str], str, str]:
+    match column.origin:
+        case Rename(source):
+            how = "map" if column.values else "cast" if column.cast else "rename"
+            return [source], how, str(column.shape.native) if column.cast else ""
+        case Expression(sql):
+            return [name for name in bound.reads if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)], "expr", sql
+        case Constant(value):
+            return [], "const", str(plain(value))
+        case LookUp() as lookup:
+            asked = (session.spec.tables[bound.name].columns or {})[column.shape.name].lookup
+            there = f"{asked.table}.{lookup.take}" if asked else lookup.take
+            return [source for _, source in lookup.match], "lookup", there
+        case Function() as function:
+            return list(function.columns), "python", function.name
+        case KeyUuid():
+            return [], "generate", "uuid"
+
+
+def _reconciled(bound: BoundTable, found: Reconciled) -> dict[str, Any]:
+    apart = found.differences
+    sides = {"source": found.source, "kept": found.kept, "target": found.target}
+    names = list(dict.fromkeys(name for side in sides.values() for name in side.columns))
+    return {
+        "table": found.table,
+        "equal": not apart,
+        "afresh": found.afresh,
+        "differences": [f"{column or 'table'}: {what}" for column, what in apart],
+        "rows": {name: side.rows for name, side in sides.items()},
+        "keys": {name: side.distinct_keys for name, side in sides.items()},
+        "columns": [
+            {
+                "name": name,
+                "equal": not any(column == name for column, _ in apart),
+                **{side: _shown(bound, name, totals) for side, totals in sides.items()},
+            }
+            for name in names
+        ],
+    }
+
+
+def _shown(bound: BoundTable, name: str, side: Totals) -> dict[str, Any]:
+    totals = side.columns.get(name, ColumnTotals())
+    kind = bound.schema.field(name).type if name in bound.schema.names else pa.string()
+    return {
+        "values": totals.values,
+        "nulls": totals.nulls,
+        "total": None if totals.total is None else number_text(totals.total),
+        "least": _end(totals.least, kind),
+        "most": _end(totals.most, kind),
+        "odd": dict(totals.odd),
+    }
+
+
+def number_text(number: Fraction) -> str:
+    """A sum as people read it; what is not shown of it is marked."""
+    with localcontext(prec=2000):
+        exact = Decimal(number.numerator) / Decimal(number.denominator)
+    whole, _, behind = format(exact, "f").partition(".")
+    if len(whole) > LONGEST:
+        return f"{whole[:LONGEST]}… ({len(whole):,} digits)"
+    return f"{whole}.{behind[:PLACES]}{'…' if len(behind) > PLACES else ''}" if behind else whole
+
+
+def _end(value: Any, kind: pa.DataType) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        text = value.decode(errors="backslashreplace") if not pa.types.is_binary(kind) else value.hex()
+        return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    if pa.types.is_temporal(kind):
+        width = pa.int32() if kind.bit_width == 32 else pa.int64()
+        return str(as_text(pa.array([value], width).view(kind))[0].as_py())
+    return str(value)

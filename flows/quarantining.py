@@ -1,0 +1,123 @@
+"""What was set aside: list it, show it whole, try it again, forget it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.ledger import Quarantined
+from adapters.planstore import Plan, plain
+from flows.runbook import Request
+from flows.runs import ledger_of
+from flows.spec import Spec
+from flows.spec_errors import meant
+from transforms.vocabulary import PlanError, SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows: of some tables, with one of some keys (as JSON arrays), whose reason has a text in it."""
+
+    tables: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+def chosen(spec: Spec, wanted: Filter) -> list[Quarantined]:
+    """The lines of the ledger that a filter lets through, by table and key. SpecError for a table that is not there."""
+    _look_at(spec, wanted.tables)
+    keys = {_key(text) for text in wanted.keys}
+    with ledger_of(spec) as ledger:
+        return [
+            each
+            for each in ledger.quarantined(spec.name)
+            if (not wanted.tables or each.table_name in wanted.tables)
+            and (not keys or _key(each.key) in keys)
+            and (wanted.reason is None or wanted.reason.lower() in each.reason.lower())
+        ]
+
+
+def listed(spec: Spec, wanted: Filter, limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """What is in quarantine: the first lines as JSON-ready objects, and how many rows there are by table."""
+    totals: dict[str, int] = {}
+    if wanted.keys or wanted.reason is not None:
+        lines = chosen(spec, wanted)
+        for each in lines:
+            totals[each.table_name] = totals.get(each.table_name, 0) + each.rows
+        return [plain(asdict(each)) for each in lines[:limit]], totals
+    _look_at(spec, wanted.tables)
+    found: list[dict[str, Any]] = []
+    with ledger_of(spec) as ledger:  # of many rows, only those that are shown are read
+        for (table, _), count in ledger.count_quarantined(spec.name).items():
+            if not wanted.tables or table in wanted.tables:
+                totals[table] = totals.get(table, 0) + count
+        for table in sorted(totals):
+            rows = ledger.quarantined(spec.name, table, limit - len(found)) if len(found) < limit else []
+            found += [plain(asdict(row)) for row in rows]
+    return found, totals
+
+
+def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
+    """The rows that a filter lets through, with the source row and what was mapped of it."""
+    found = []
+    for each in chosen(spec, wanted)[:limit]:
+        rows = list(_stored(spec, each)) or [{"source": None, "mapped": None}]
+        found += [{**plain(asdict(each)), **row} for row in rows]
+    return found
+
+
+def retry(request: Request, wanted: Filter) -> Request | None:
+    """A request that maps the current source rows of those keys again; None where nothing is chosen."""
+    keys: dict[str, set[str]] = {}
+    for each in chosen(request.spec, wanted):
+        keys.setdefault(each.table_name, set()).add(each.key)
+    if not keys:
+        return None
+    frozen = {name: frozenset(some) for name, some in keys.items()}
+    return replace(request, kind="retry", tables=tuple(sorted(frozen)), keys=frozen)
+
+
+def drop(spec: Spec, wanted: Filter) -> int:
+    """Forget rows: how many. A run that sets one aside again has it again."""
+    lines = chosen(spec, wanted)
+    with ledger_of(spec) as ledger:
+        ledger.drop_quarantined(spec.name, [(each.table_name, each.key, each.reason) for each in lines])
+    return sum(each.rows for each in lines)
+
+
+def _look_at(spec: Spec, tables: Sequence[str]) -> None:
+    for name in tables:
+        if name not in spec.tables:
+            raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
+
+
+def _key(text: str) -> str:
+    """A key as it is stored: `7` and `["a", 7]` are short for `[7]` and themselves."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    return json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False, separators=(",", ":"))
+
+
+def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
+    """The stored rows of a line; nothing where its plan is gone."""
+    if line.file is None or not Path(line.file).exists():
+        return
+    try:
+        for rows in Plan.open(Path(line.file)).quarantined(spec.target_table(line.table_name)):
+            same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
+            for row in _rows(rows.filter(same)):
+                yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}
+    except PlanError:
+        return
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    return list(table.select(["source", "mapped"]).to_pylist())

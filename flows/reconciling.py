@@ -1,0 +1,133 @@
+"""Reconciliation: for every column the mapped source's counts, nulls, sums and ends, against the target's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from flows.binding import BoundTable
+from flows.ranges import parse_range, typed
+from flows.reading import readable
+from flows.session import Session
+from transforms import keys
+from transforms.reconciliation import Totals, differences, totals
+from transforms.vocabulary import ChangeSet, ColumnRange, Relation
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Totals of a window or a table: of the rows that the mapping wants, of those that stay in the target besides
+    (set aside, or never deleted), and of the target as it was, None where that is about to change."""
+
+    wanted: Totals = field(default_factory=Totals)
+    kept: Totals = field(default_factory=Totals)
+    found: Totals | None = field(default_factory=Totals)
+
+    def __add__(self, other: Tally) -> Tally:
+        both = None if self.found is None or other.found is None else self.found + other.found
+        return Tally(self.wanted + other.wanted, self.kept + other.kept, both)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "wanted": self.wanted.as_dict(),
+            "kept": self.kept.as_dict(),
+            "found": None if self.found is None else self.found.as_dict(),
+        }
+
+    @classmethod
+    def of_dict(cls, told: Mapping[str, Any]) -> Tally:
+        found = told["found"]
+        return cls(
+            Totals.of_dict(told["wanted"]),
+            Totals.of_dict(told["kept"]),
+            None if found is None else Totals.of_dict(found),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """A table's totals on both sides. `target` is what was read of it, without what stays there besides the mapping."""
+
+    table: str
+    source: Totals
+    kept: Totals
+    target: Totals
+    afresh: bool  # read again after the load; else as planning read it, with nothing to change
+
+    @property
+    def differences(self) -> list[tuple[str, str]]:
+        return differences(self.source + self.kept, self.target)
+
+    @property
+    def told(self) -> str:
+        """What is not the same, in a line."""
+        apart = [f"{what.replace('_', ' ')} of {column or 'all rows'}" for column, what in self.differences]
+        return (
+            f"{self.table} does not reconcile: {', '.join(apart[:5])} {'is' if len(apart) == 1 else 'are'} not the same on both "
+            f"sides. Somebody else may have written to the target; `syncline verify` names the rows."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """In short, for `--json`; the evidence has the totals of each column."""
+        sides = {"source": self.source, "kept": self.kept, "target": self.target}
+        apart = [f"{column or 'table'}: {what}" for column, what in self.differences]
+        rows = {name: side.rows for name, side in sides.items()}
+        return {"equal": not apart, "rows": rows, "afresh": self.afresh, "differences": apart}
+
+
+def tally(
+    bound: BoundTable, wanted: pa.Table, found: pa.Table, changes: ChangeSet, unchanged: int, *, proof: bool
+) -> Tally:
+    """The totals of one window. `proof`: nothing will be written, so the target stays as it was found."""
+    extra = found.slice(0, 0)
+    if found.num_rows != unchanged + changes.after.num_rows + changes.deletes.num_rows:
+        gone = keys.contained(found, changes.deletes, bound.key)
+        extra = found.filter(pa.array(~keys.contained(found, wanted, bound.key) & ~gone))
+    there = _totals(bound, found) if proof or not len(changes) else None
+    return Tally(_totals(bound, wanted), _totals(bound, extra), there)
+
+
+def together(tallies: Iterable[Tally]) -> Tally:
+    return sum(tallies, Tally())
+
+
+def reconciled(session: Session, tallies: Mapping[str, Tally], ranges: Sequence[str] = ()) -> Iterator[Reconciled]:
+    """Hold tables to their totals, but for those that the spec leaves out, and those cut at columns beside their key."""
+    texts = [parse_range(text, session.spec) for text in ranges]
+    for name, planned in tallies.items():
+        bound = session.bound.table(name)
+        mine = [text for text in texts if text.table == name]
+        if session.spec.checkpoint(name).reconcile and all(text.column in bound.key for text in mine):
+            cut = tuple(typed(text, bound, session.spec.source.time_zone) for text in mine)
+            yield reconcile(session, bound, planned, cut)
+
+
+def reconcile(session: Session, bound: BoundTable, planned: Tally, ranges: tuple[ColumnRange, ...]) -> Reconciled:
+    """Hold the target to the plan's totals. A table that was about to change is read again, from a new snapshot."""
+    if planned.found is not None:
+        return Reconciled(bound.name, planned.wanted, planned.kept, planned.found, afresh=False)
+    there = Totals()
+    names = list(dict.fromkeys([*bound.key, *_columns(bound)]))
+    with session.target.snapshot() as snapshot:
+        found = snapshot.scan(Relation(bound.shape.name), names, ranges=ranges)
+        for batch in readable(found, bound.shape.name, "target", bound.key):
+            rows = pa.Table.from_batches([batch])
+            null = keys.null_keys(rows, bound.key)  # no row that could be matched
+            there += _totals(bound, rows.filter(pa.array(~null)) if null.any() else rows)
+    return Reconciled(bound.name, planned.wanted, planned.kept, there, afresh=True)
+
+
+def _columns(bound: BoundTable) -> list[str]:
+    """The columns that both sides are held to: those that are compared, without the flag of soft deletes."""
+    flag = bound.soft.column if bound.soft else None
+    return [name for name in bound.comparison.compared if name != flag]
+
+
+def _totals(bound: BoundTable, rows: pa.Table) -> Totals:
+    meanings = bound.comparison.meanings
+    loose = [name for name, meaning in meanings.items() if meaning == "json"] + list(bound.comparison.tolerance)
+    numbers = [name for name, meaning in meanings.items() if meaning == "decimal" and name not in loose]
+    return totals(rows, bound.key, _columns(bound), counted=loose, numbers=numbers)

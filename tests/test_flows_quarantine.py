@@ -1,0 +1,131 @@
+"""Quarantine: shown whole, tried again, forgotten; filters choose the rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from scenario import PAIRS, Scenario, counts, pair_name, quarantine
+
+from flows import quarantining, runs
+from flows.cli import main
+from flows.quarantining import Filter
+from flows.runs import Outcome, Status
+from transforms.vocabulary import SpecError
+
+everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
+POSITIVE = {"type": "expect_column_values_to_be_between", "column": "pieces", "min_value": 0, "severity": "warning"}
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    made = Scenario.make(tmp_path, getattr(request, "param", PAIRS[0]), request)
+    made.source.execute("CREATE TABLE sales (id bigint PRIMARY KEY, mail varchar(40), pieces integer)")
+    made.source.insert("sales", [(1, "ann", -5), (2, "bob", 7), (3, "eve 🎉", -1), (4, "dan", 12)])
+    made.target.execute("CREATE TABLE sale (id bigint PRIMARY KEY, name varchar(40), pieces integer)")
+    columns = {"id": "id", "name": "mail", "pieces": "pieces"}
+    made.write({"sale": {"from": "sales", "columns": columns, "expect": [POSITIVE]}}, defaults={"window": {"rows": 2}})
+    made.run()
+    return made
+
+
+def retried(shop: Scenario, wanted: Filter) -> Outcome | None:
+    request = quarantining.retry(shop.request(), wanted)
+    return None if request is None else runs.run(request)
+
+
+@everywhere
+def test_a_row_is_shown_as_it_was_in_the_source_and_as_it_was_mapped(shop: Scenario) -> None:
+    (row,) = quarantining.shown(shop.spec, Filter(keys=("3",)), 10)
+    assert row["source"] == {"id": 3, "mail": "eve 🎉", "pieces": -1}
+    assert row["mapped"] == {"id": 3, "name": "eve 🎉", "pieces": -1}
+    assert row["reason"] == "breaks expect_column_values_to_be_between (min_value 0)"
+
+
+@everywhere
+def test_retry_takes_the_rows_as_they_are_now_and_clears_what_passes(shop: Scenario) -> None:
+    shop.source.execute("UPDATE sales SET pieces = 5 WHERE id = 1", "UPDATE sales SET pieces = 99 WHERE id = 2")
+    done = retried(shop, Filter())
+    assert done is not None
+    assert counts(done, "sale") == {"source_rows": 2, "insert": 1, "quarantined": 1}
+    assert done.report.version == 2
+    assert shop.target.rows("sale", "id, pieces") == [(1, 5), (2, 7), (4, 12)]  # row 2 was not asked for
+    assert [key for _, key, _ in quarantine(shop)] == [[3]]
+
+
+def test_retry_of_some_rows_leaves_the_others_in_quarantine(shop: Scenario) -> None:
+    shop.source.execute("UPDATE sales SET pieces = 5")
+    done = retried(shop, Filter(keys=("[1]",)))
+    assert done is not None and counts(done, "sale") == {"source_rows": 1, "insert": 1}
+    assert [key for _, key, _ in quarantine(shop)] == [[3]]
+    assert retried(shop, Filter(keys=("[1]",))) is None
+
+
+def test_a_row_that_is_gone_from_the_source_leaves_quarantine_when_tried_again(shop: Scenario) -> None:
+    shop.source.execute("DELETE FROM sales WHERE id = 3")
+    done = retried(shop, Filter(keys=("3",)))
+    assert done is not None and counts(done, "sale") == {}
+    assert [key for _, key, _ in quarantine(shop)] == [[1]]
+
+
+def test_a_row_is_not_twice_in_quarantine_for_one_reason(shop: Scenario) -> None:
+    shop.run()
+    retried(shop, Filter())
+    assert [key for _, key, _ in quarantine(shop)] == [[1], [3]]
+
+
+def test_forgotten_rows_come_back_with_the_next_run(shop: Scenario) -> None:
+    assert quarantining.drop(shop.spec, Filter(keys=("1",))) == 1
+    assert [key for _, key, _ in quarantine(shop)] == [[3]]
+    shop.run()
+    assert [key for _, key, _ in quarantine(shop)] == [[1], [3]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Filter(), 2),
+        (Filter(tables=("sale",)), 2),
+        (Filter(keys=("1", "[9]")), 1),
+        (Filter(reason="BETWEEN"), 2),
+        (Filter(reason="no such reason"), 0),
+    ],
+)
+def test_filters_choose_rows(shop: Scenario, wanted: Filter, found: int) -> None:
+    assert len(quarantining.chosen(shop.spec, wanted)) == found
+    assert sum(quarantining.listed(shop.spec, wanted, 10)[1].values()) == found
+
+
+def test_a_table_that_is_not_there_is_told(shop: Scenario) -> None:
+    with pytest.raises(SpecError, match=r"no table sales\. Did you mean sale"):
+        quarantining.listed(shop.spec, Filter(tables=("sales",)), 10)
+
+
+def command(shop: Scenario, *words: str) -> Any:
+    return CliRunner().invoke(main, ["quarantine", str(shop.path), *words], catch_exceptions=False)
+
+
+def test_the_command_lists_shows_retries_and_drops(shop: Scenario) -> None:
+    assert "breaks expect_column_values_to_be_between" in command(shop, "list").stdout
+    shown = command(shop, "show", "--key", "3").stdout
+    assert "source: id=3, mail='eve 🎉', pieces=-1" in shown
+    assert json.loads(command(shop, "show", "--json").stdout)["rows"][0]["source"]["mail"] == "ann"
+    shop.source.execute("UPDATE sales SET pieces = 5 WHERE id = 1")
+    told = json.loads(command(shop, "retry", "--direct", "--json").stdout)
+    assert told["tables"]["sale"]["insert"] == 1
+    assert "1 forgotten" in command(shop, "drop", "--yes").stdout
+    assert "Nothing is in quarantine" in command(shop, "list").stdout
+    assert "Nothing of that is in quarantine" in command(shop, "retry", "--direct").stderr
+
+
+def test_a_critical_rule_stops_a_retry_too(shop: Scenario) -> None:
+    rule = {**POSITIVE, "severity": "critical"}
+    shop.write(
+        {"sale": {"from": "sales", "columns": {"id": "id", "name": "mail", "pieces": "pieces"}, "expect": [rule]}}
+    )
+    done = retried(shop, Filter())
+    assert done is not None and done.status == Status.CHECKPOINT
+    assert shop.target.count("sale") == 2
