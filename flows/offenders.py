@@ -6,6 +6,8 @@ planned: the key and the rule's columns only, as they will be in the target.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from adapters import spill
@@ -26,7 +28,8 @@ def find_offenders(session: Session, bound: BoundTable, work: PlanWork) -> None:
         return
     names = list(dict.fromkeys([*bound.key, *(column for check in checks for column in check.columns)]))
     parts = [bound.mapping.schema.empty_table().select(names)]
-    for mapped in map_source(session, bound, work, KeyRange(), order=(), watched=False):
+    every = replace(work, some=False)  # a row that is tried again may break a rule together with one that is not
+    for mapped in map_source(session, bound, every, KeyRange(), order=(), watched=False):
         parts.append(within_ranges(mapped, bound, work.ranges).rows.select(names))
         session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
     rows = keys.ascending(pa.concat_tables(parts), bound.key)

@@ -129,3 +129,20 @@ def test_a_critical_rule_stops_a_retry_too(shop: Scenario) -> None:
     done = retried(shop, Filter())
     assert done is not None and done.status == Status.CHECKPOINT
     assert shop.target.count("sale") == 2
+
+
+def test_a_row_that_is_tried_again_is_held_against_all_others(shop: Scenario) -> None:
+    unique = {"type": "expect_column_values_to_be_unique", "column": "name", "severity": "warning"}
+    shop.write(
+        {
+            "sale": {
+                "from": "sales",
+                "columns": {"id": "id", "name": "mail", "pieces": "pieces"},
+                "expect": [POSITIVE, unique],
+            }
+        }
+    )
+    shop.source.execute("UPDATE sales SET pieces = 5, mail = 'bob' WHERE id = 1")
+    done = retried(shop, Filter(keys=("1",)))
+    assert done is not None and counts(done, "sale") == {"source_rows": 1, "quarantined": 1}
+    assert ("sale", [1], "breaks expect_column_values_to_be_unique") in quarantine(shop)
