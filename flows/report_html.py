@@ -19,9 +19,11 @@ KINDS: Final = ("insert", "update", "delete", "unchanged", "quarantined")
 DONE_TO: Final = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 MEASURES: Final = ("values", "nulls", "total", "least", "most", "odd")
 SIDES: Final = {"source": "Source", "kept": "Kept besides", "target": "Target"}
+STOPPED: Final = ("bad", "Stopped: quarantine is above its limit")
+ENDS: Final = {"quarantine": STOPPED, "conflicts": ("warn", "Finished, with conflicts")}
 READ_ONLY: Final = ("plan", "verify")  # kinds of run that write nothing
 HOW: Final = {
-    "rename": "the same value under its new name",
+    "rename": "the same value",
     "cast": "the same value as another type",
     "map": "values exchanged by a list",
     "lookup": "found in another table",
@@ -71,12 +73,12 @@ def html_report(evidence: Mapping[str, Any]) -> str:
     """The page that tells what a run did and what proves it.
 
     In: the evidence of a run, as JSON has it.
-    Out: one HTML page. Texts of the evidence are shown as they are: they are never markup, and control characters in
-    them are made visible.
+    Out: one HTML page. No text is ever markup, and control characters are made visible.
     """
     counts = [table["counts"] for table in evidence["tables"]]
     total = {name: sum(each[name] for each in counts) for name in (*KINDS, "source_rows", "target_rows", "conflicts")}
     written = was_written(evidence)
+    most = BIG_MAPPING if len(counts) <= MANY else 0
     results = [result for checkpoint in evidence["checkpoints"] for result in checkpoint["results"]]
     page = _template().render(
         told=evidence,
@@ -85,7 +87,7 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         total=total,
         labels={kind: _label(kind, written) for kind in KINDS},
         tables=[{**table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
-        drawings=[(table, drawing(table["mapping"]), _drawn(evidence, table)) for table in evidence["tables"]],
+        drawings=[(table, drawing(table["mapping"]), len(table["mapping"]) <= most) for table in evidence["tables"]],
         hows={each["how"]: HOW.get(each["how"], "") for table in evidence["tables"] for each in table["mapping"]},
         checkpoints=[_checkpoint(evidence, each) for each in evidence["checkpoints"]],
         rules=len(results),
@@ -97,7 +99,7 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         pace=total["source_rows"] / evidence["seconds"] if evidence["seconds"] else None,
         measures=MEASURES,
         known_hows=HOW,
-        place={"row": ROW, "box": BOX, "width": WIDTH, "left": LEFT, "chip": CHIP, "right": RIGHT},
+        place={"box": BOX, "width": WIDTH, "left": LEFT, "chip": CHIP, "right": RIGHT},
     )
     return page.translate(CONTROLS).encode("utf-8", "backslashreplace").decode()
 
@@ -112,31 +114,27 @@ def was_written(evidence: Told) -> bool:
 def verdict(evidence: Told) -> Verdict:
     """The end of a run in a few words, and what a reader should know beside it."""
     lines = [evidence["message"]] if evidence["message"] else []
-    apart = [each["table"] for each in evidence["reconciled"] if not each["equal"]]
+    held = [each["equal"] for each in evidence["reconciled"]]
+    aside = sum(table["counts"]["quarantined"] for table in evidence["tables"])
+    if evidence["status"] == "done":
+        lines += [f"Tables whose totals are equal on both sides: {sum(held):,} of {len(held):,}."] if held else []
+        lines += [f"Source rows that were set aside: {aside:,}."] if aside else []
     match evidence["status"]:
-        case "done" if apart:
-            lines.insert(0, f"The totals of both sides differ in {len(apart):,} of {_tables(evidence['reconciled'])}.")
+        case "done" if not all(held):
             return Verdict("warn", "Done, but the two sides do not add up", tuple(lines))
-        case "done" if evidence["kind"] == "verify":
-            return Verdict("good", "Both sides are equal", tuple(lines))
         case "done":
-            if evidence["reconciled"]:
-                lines.insert(0, f"The totals of both sides are equal in {_tables(evidence['reconciled'])}.")
-            return Verdict("good", "Done", tuple(lines))
+            return Verdict("good", "Both sides are equal" if evidence["kind"] == "verify" else "Done", tuple(lines))
         case "changes" if evidence["kind"] == "verify":
             return Verdict("bad", "The two sides differ", tuple(lines))
         case "changes":
             return Verdict("plain", "Changes are planned", (*lines, "Nothing was written."))
         case "checkpoint":
             where = "The rows are in the target." if was_written(evidence) else "Nothing was written."
-            said = any(where in line for line in lines)
-            return Verdict("bad", "Stopped by a checkpoint", tuple(lines if said else [*lines, where]))
-        case "quarantine":
-            return Verdict("bad", "Stopped: quarantine is above its limit", tuple(lines))
-        case "conflicts":
-            return Verdict("warn", "Finished, with conflicts", tuple(lines))
+            lines += [] if where in evidence["message"] else [where]
+            return Verdict("bad", "Stopped by a checkpoint", tuple(lines))
         case other:
-            return Verdict("plain", f"Ended as {other}", tuple(lines))
+            tone, title = ENDS.get(other, ("plain", f"Ended as {cut(other, 80)}"))
+            return Verdict(tone, title, tuple(lines))
 
 
 def bar(counts: Told, written: bool) -> list[Part]:
@@ -155,9 +153,8 @@ def drawing(mapping: Sequence[Told]) -> Drawing:
     height = ROW * max(len(names), len(mapping), 1)
     at = {name: _middle(number, len(names), height) for number, name in enumerate(names)}
     targets = [(_middle(number, len(mapping), height), each) for number, each in enumerate(mapping)]
-    half = (LEFT + CHIP) // 2
     lines = [
-        (f"M{LEFT} {at[name]} C{half} {at[name]} {half} {y} {CHIP} {y}", each["how"])
+        (f"M{LEFT} {at[name]} C{(LEFT + CHIP) // 2} {at[name]} {(LEFT + CHIP) // 2} {y} {CHIP} {y}", each["how"])
         for y, each in targets
         for name in dict.fromkeys(each["from"])
     ]
@@ -214,10 +211,6 @@ def _label(kind: str, written: bool) -> str:
     return kind if kind not in DONE_TO else DONE_TO[kind] if written else f"to {kind}"
 
 
-def _tables(several: Sequence[Any]) -> str:
-    return "1 table" if len(several) == 1 else f"{len(several):,} tables"
-
-
 def _middle(number: int, of: int, height: int) -> int:
     return round(height * (2 * number + 1) / (2 * of))
 
@@ -227,17 +220,13 @@ def _grouped(digits: str) -> str:
     return ",".join([digits[:first]] * bool(first) + [digits[at : at + 3] for at in range(first, len(digits), 3)])
 
 
-def _drawn(evidence: Told, table: Told) -> bool:
-    return len(table["mapping"]) <= BIG_MAPPING and len(evidence["tables"]) <= MANY
-
-
 def _checkpoint(evidence: Told, told: Told) -> dict[str, Any]:
     """A checkpoint with what fails first, the critical before the rest; open where something fails."""
     results = sorted(told["results"], key=lambda each: (bool(each["passed"]), each["severity"] != "critical"))
     severities = [each["severity"] for each in results if not each["passed"]]
     shown = bool(severities) or len(evidence["checkpoints"]) <= MANY
-    critical = "critical" in severities
-    return {**told, "results": results, "failing": len(severities), "critical": critical, "open": shown}
+    found = {"results": results, "failing": len(severities), "critical": "critical" in severities, "open": shown}
+    return {**told, **found}
 
 
 def _reasons(evidence: Told) -> Iterator[tuple[str, str, int]]:

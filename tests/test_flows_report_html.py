@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -207,7 +208,7 @@ def test_counts_are_there_with_thousands_separators() -> None:
     assert "1,234,500 inserted" in text
     assert "67 quarantined" in text
     assert "1,234,577 source rows" in text
-    assert "city: no such city 67" in text
+    assert re.search(r"city: no such city ?67", text)
 
 
 def test_a_failing_rule_is_told_first_and_is_not_folded_away() -> None:
@@ -249,7 +250,10 @@ def test_the_verdict_is_clear(known: dict[str, Any], said: str) -> None:
 
 
 def test_a_run_that_does_not_add_up_is_not_simply_done() -> None:
-    assert "Done, but the two sides do not add up" in Page(html_report(rich())).text
+    text = Page(html_report(rich())).text
+    assert "Done, but the two sides do not add up" in text
+    assert "equal on both sides: 1 of 2." in text
+    assert "set aside: 67." in text
 
 
 def test_counts_of_a_run_that_wrote_nothing_are_told_as_plans() -> None:
@@ -265,7 +269,7 @@ def test_headings_are_in_order_and_headers_have_a_scope() -> None:
     page = Page(html_report(rich()))
     levels = [int(tag[1]) for tag in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert all(known.get("scope") for tag, known in page.attributes if tag == "th")
 
 
