@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -151,7 +152,7 @@ def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_
 def test_a_run_shows_its_progress_its_counts_and_its_report(api: Api, shop: Shop) -> None:
     state = migrate(shop.spec, return_state=True)
     shown = artifacts_of(api, state)
-    assert set(shown) == {"corner-shop-progress", "corner-shop-counts", "corner-shop-report"}
+    assert set(shown) == {f"corner-shop-{name}" for name in ("progress", "counts", "report", "page")}
     assert shown["corner-shop-progress"]["data"] == 100
     assert "| item | plan | 40 | 40 |" in shown["corner-shop-counts"]["data"]
     assert "rows a second" in shown["corner-shop-counts"]["data"]
@@ -159,6 +160,18 @@ def test_a_run_shows_its_progress_its_counts_and_its_report(api: Api, shop: Shop
     assert '"table": "item", "source_rows": 40, "target_rows": 0, "insert": 40' in report["data"]
     assert "Version 1: 40 inserted" in report["description"]
     assert "n17" not in str(shown)  # keys are shown, values are not
+
+
+def test_a_checkpoint_is_a_table_and_a_critical_failure_the_final_state(api: Api, shop: Shop) -> None:
+    rule = "{type: expect_column_values_to_be_between, column: id, max_value: 37}"
+    spec = Path(shop.spec)
+    spec.write_text(spec.read_text().replace("key: [id],", f"key: [id], expect: [{rule}],"))
+    state = migrate(shop.spec, return_state=True)
+    assert (state.is_failed(), state.name) == (True, "Checkpoint")
+    assert "item: id: expect_column_values_to_be_between fails in 2 rows, such as id=38, id=39" in str(state.message)
+    (line,) = json.loads(artifacts_of(api, state)["corner-shop-checkpoints"]["data"])
+    assert (line["checkpoint"], line["table"], line["result"], line["failing rows"]) == ("planned", "item", "failed", 2)
+    assert shop.at("target", "SELECT name FROM sqlite_schema") == []
 
 
 def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(api: Api) -> None:
