@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,8 @@ from flows.session import Session
 from transforms import keys
 from transforms.reconciliation import Totals, differences, totals
 from transforms.vocabulary import ChangeSet, ColumnRange, Relation
+
+READ_AHEAD = 4  # batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,18 @@ class Reconciled:
 def tally(
     bound: BoundTable, wanted: pa.Table, found: pa.Table, changes: ChangeSet, unchanged: int, *, proof: bool
 ) -> Tally:
-    """The totals of one window. `proof`: nothing will be written, so the target stays as it was found."""
+    """The totals of one window. `proof`: nothing will be written, so the target stays as it was found.
+
+    In a window without changes that is not proved, each value was compared already: the target's totals are the source's.
+    """
     extra = found.slice(0, 0)
     if found.num_rows != unchanged + changes.after.num_rows + changes.deletes.num_rows:
         gone = keys.contained(found, changes.deletes, bound.key)
         extra = found.filter(pa.array(~keys.contained(found, wanted, bound.key) & ~gone))
-    there = _totals(bound, found) if proof or not len(changes) else None
-    return Tally(_totals(bound, wanted), _totals(bound, extra), there)
+    made, kept = _totals(bound, wanted), _totals(bound, extra)
+    if proof:
+        return Tally(made, kept, _totals(bound, found))
+    return Tally(made, kept, None if len(changes) else made + kept)
 
 
 def together(tallies: Iterable[Tally]) -> Tally:
@@ -113,11 +122,20 @@ def reconcile(session: Session, bound: BoundTable, planned: Tally, ranges: tuple
     names = list(dict.fromkeys([*bound.key, *_columns(bound)]))
     with session.target.snapshot() as snapshot:
         found = snapshot.scan(Relation(bound.shape.name), names, ranges=ranges)
-        for batch in readable(found, bound.shape.name, "target", bound.key):
-            rows = pa.Table.from_batches([batch])
-            null = keys.null_keys(rows, bound.key)  # no row that could be matched
-            there += _totals(bound, rows.filter(pa.array(~null)) if null.any() else rows)
+        with ThreadPoolExecutor(1) as pool:  # the next batches are read while one is added up
+            waiting: deque[Future[Totals]] = deque()
+            for batch in readable(found, bound.shape.name, "target", bound.key):
+                waiting.append(pool.submit(_of_batch, bound, batch))
+                if len(waiting) > READ_AHEAD:
+                    there += waiting.popleft().result()
+            there = sum((each.result() for each in waiting), there)
     return Reconciled(bound.name, planned.wanted, planned.kept, there, afresh=True)
+
+
+def _of_batch(bound: BoundTable, batch: pa.RecordBatch) -> Totals:
+    rows = pa.Table.from_batches([batch])
+    null = keys.null_keys(rows, bound.key)  # no row that could be matched
+    return _totals(bound, rows.filter(pa.array(~null)) if null.any() else rows)
 
 
 def _columns(bound: BoundTable) -> list[str]:
