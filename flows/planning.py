@@ -148,7 +148,9 @@ def decide(
         mended=mapped.mended,
         samples=samples(changes) if len(changes) and session.samples_wanted(bound.name, SAMPLES) else (),
         broken=tuple(_broken(bound, changes)) if len(changes) else (),
-        tally=tally(bound, wanted, found, result.changes, result.unchanged, proof=work.job.proof),
+        tally=tally(bound, wanted, found, result.changes, result.unchanged, proof=work.job.proof)
+        if session.spec.checkpoint(bound.name).reconcile
+        else Tally(),
     )
 
 

@@ -271,3 +271,10 @@ def test_a_target_that_rewrites_what_is_loaded_does_not_reconcile(shop: Scenario
     assert any(
         "sale does not reconcile" in warning and "total of pieces" in warning for warning in done.report.warnings
     )
+
+
+def test_a_spec_may_do_without_reconciliation(shop: Scenario) -> None:
+    write(shop, defaults={"checkpoint": {"reconcile": False}})
+    done = shop.run()
+    assert done.status == Status.DONE
+    assert done.report.reconciled == () and shop.verify().report.reconciled == ()
