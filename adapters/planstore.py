@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -257,7 +258,7 @@ class Store:
 
     def evidence(self, migration: str, run_id: str | None = None) -> dict[str, Any] | None:
         """The evidence of a migration's run, or of its latest run; None where there is none."""
-        for known in [run_id] if run_id else self.evidence_runs(migration)[:1]:
+        for known in [run_id] if run_id else islice(self.evidence_runs(migration), 1):
             try:
                 found = json.loads((self.root / "evidence" / _one_name(known) / EVIDENCE).read_bytes())
             except FileNotFoundError:
@@ -267,12 +268,14 @@ class Store:
             return found if isinstance(found, dict) and found.get("migration") == migration else None
         return None
 
-    def evidence_runs(self, migration: str) -> list[str]:
+    def evidence_runs(self, migration: str) -> Iterator[str]:
         """The runs of a migration that left evidence, newest first."""
-        found = (self.root / "evidence").glob(f"*/{EVIDENCE}")
-        newest = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
         mark = f'"migration": {json.dumps(migration, ensure_ascii=False)}'
-        return [path.parent.name for path in newest if mark in path.read_text(encoding="utf-8")[:400]]
+        found = (self.root / "evidence").glob(f"*/{EVIDENCE}")
+        for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            with path.open(encoding="utf-8") as file:
+                if mark in file.read(400):
+                    yield path.parent.name
 
     def mark_latest(self, migration: str, run_id: str) -> None:
         """Remember the plan of this run as the migration's latest."""

@@ -11,13 +11,14 @@ from adapters.expectations import Checked, Expected
 from adapters.planstore import Plan
 from adapters.protocol import Snapshot
 from flows.binding import BoundTable
+from flows.checks import totals
 from flows.planning import written_rows
 from flows.reading import readable
 from flows.report import Checkpoint, Report, TableReport
 from flows.session import Session
 from flows.spec_urls import resolve_url
 from transforms import keys
-from transforms.vocabulary import Counts, KeyRange, Relation
+from transforms.vocabulary import KeyRange, Relation
 
 MASKS = "compiled rule"
 
@@ -65,15 +66,6 @@ def loaded(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ..
         )
         made.append(Checkpoint("loaded", told.name, None, results))
     return tuple(made)
-
-
-def totals(counts: Counts) -> dict[str, int]:
-    """What `$…` in an argument stands for."""
-    return {
-        **counts.as_dict(),
-        "written": counts.insert + counts.update,
-        "loaded": counts.insert + counts.update + counts.unchanged,
-    }
 
 
 def told(checked: Checked) -> str:
@@ -164,8 +156,7 @@ def _of_keys(snapshot: Snapshot, bound: BoundTable, wanted: pa.Table) -> Iterato
     within = KeyRange(first if bound.order else None, nulls=False)
     there = snapshot.scan(Relation(bound.shape.name), bound.shape.names, key=bound.order, within=within)
     for batch in readable(there, bound.shape.name, "target", bound.key):
-        rows = pa.Table.from_batches([batch])
-        rows = rows.filter(pa.array(~keys.null_keys(rows, bound.key)))
+        rows = keys.without_null_keys(pa.Table.from_batches([batch]), bound.key)
         if rows.num_rows:
             yield rows.filter(pa.array(keys.contained(rows, wanted, bound.key)))
         if bound.order and tuple(batch.column(name)[-1].as_py() for name in bound.order) > last:

@@ -16,11 +16,17 @@ from transforms import keys, rules
 from transforms.keys import Mask
 from transforms.origins import RowCheck
 from transforms.rules import Rule
-from transforms.vocabulary import Key, SpecError
+from transforms.vocabulary import Counts, Key, SpecError
 
-TOTALS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "written", "loaded")
-"""What `$…` in an argument may name: the counts of the run. `written` are inserts and updates, `loaded` all wanted rows
-that were not set aside."""
+
+def totals(counts: Counts) -> dict[str, int]:
+    """What `$…` in an argument may name: the counts of the run, of which conflicts are not known before it.
+
+    `written` are inserts and updates, `loaded` all wanted rows that were not set aside.
+    """
+    known = {name: count for name, count in counts.as_dict().items() if name != "conflicts"}
+    written = counts.insert + counts.update
+    return {**known, "written": written, "loaded": written + counts.unchanged}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +137,12 @@ def validate_checks(spec: Spec, name: str, checks: Checks, written: Sequence[str
     `written` are the columns of the rows about to be written, `columns` those of the target.
     Errors: SpecError with every problem, a line each.
     """
-    totals = dict.fromkeys(TOTALS, 0)
     problems = []
     for suite, listed, there in (("expect", checks.expect, written), ("loaded", checks.loaded, columns)):
         for each in listed:
             where = f"{spec.where('tables', name, suite, each.number)}: tables.{name}.{suite}[{each.number}]"
             try:
-                expectations.validated([each], there, totals, where, planned=suite == "expect")
+                expectations.validated([each], there, totals(Counts()), where, planned=suite == "expect")
             except SpecError as error:
                 problems.append(str(error))
     if problems:

@@ -263,7 +263,7 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
 
     loaded = load_spec(spec)
     told = evidence.kept(store_of(loaded), loaded.name, run)
-    page = evidence.keep(store_of(loaded), told)
+    page = evidence.page(store_of(loaded), told)
     if output is not None:
         output.write_bytes(page.read_bytes())
         page = output

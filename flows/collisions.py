@@ -65,8 +65,7 @@ def without_collisions(
     deleted_last = bound.name in session.bound.referred  # or not at all
     if (bound.delete != "hard" or deleted_last) and found.num_rows:
         others.append(found.select(key).filter(pa.array(~keys.contained(found, mapped.rows, bound.key))))
-    other = pa.concat_tables(others)
-    other = other.filter(pa.array(~keys.null_keys(other, bound.key)))
+    other = keys.without_null_keys(pa.concat_tables(others), bound.key)
     wanted = alike(session, bound, mapped.rows, bound.key)
     left, right = keys.codes([wanted, alike(session, bound, other, bound.key).cast(wanted.schema)], bound.key)
     both = np.concatenate([left, right])

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +59,23 @@ def evidence(
 
 def keep(store: Store, told: Mapping[str, Any]) -> Path:
     """Write the evidence of a run into the store, and the page beside it; the page's path."""
+    ready = plain(told)
+    store.write_evidence(str(told["run_id"]), EVIDENCE, json.dumps(ready, ensure_ascii=False, indent=1).encode())
+    return page(store, ready)
+
+
+def page(store: Store, told: Mapping[str, Any]) -> Path:
+    """Make the page of evidence that is kept; its path."""
     from flows.report_html import html_report
 
-    run_id = str(told["run_id"])
-    store.write_evidence(run_id, EVIDENCE, json.dumps(plain(told), ensure_ascii=False, indent=1).encode())
-    return store.write_evidence(run_id, "report.html", html_report(plain(told)).encode())
+    return store.write_evidence(str(told["run_id"]), "report.html", html_report(told).encode())
 
 
 def kept(store: Store, migration: str, run_id: str | None) -> dict[str, Any]:
     """The evidence of a run of a migration, of the latest one where none is named. SpecError where there is none."""
     found = store.evidence(migration, run_id)
     if found is None:
-        known = ", ".join(store.evidence_runs(migration)[:5])
+        known = ", ".join(islice(store.evidence_runs(migration), 5))
         which = f"run {run_id}" if run_id else "any run"
         hint = f"Known: {known}." if known else "Fix: run it first."
         raise SpecError(f"{store.root} holds no evidence of {which} of {migration}. {hint}")

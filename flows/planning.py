@@ -105,8 +105,7 @@ def decide(
     kept: pa.Table | None = None,
 ) -> Planned:
     """Diff one window and write its changes and its quarantine to the plan's folder."""
-    keep = mapped.rejected_rows.select(list(bound.key))
-    keep = keep.filter(pa.array(~keys.null_keys(keep, bound.key))) if keep.num_rows else keep
+    keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
     if kept is not None and kept.num_rows:
         keep = pa.concat_tables([keep, kept])
     numbered = {bound.identity: lambda count: session.reserve(bound.name, count)} if bound.identity else {}
@@ -172,8 +171,7 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
             wanted.add(mapped.rows, parts_of(session, bound, mapped.rows, parts))
             if mapped.rejected.num_rows or mapped.mended:
                 rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
-                whole = mapped.rejected_rows.select(list(bound.key))
-                whole = whole.filter(pa.array(~keys.null_keys(whole, bound.key)))
+                whole = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
                 kept.add(whole, parts_of(session, bound, whole, parts))
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
     with spill.Spill(folder / "found", bound.schema, parts) as found:

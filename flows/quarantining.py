@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.ledger import Quarantined
@@ -113,11 +112,7 @@ def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
     try:
         for rows in Plan.open(Path(line.file)).quarantined(spec.target_table(line.table_name)):
             same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
-            for row in _rows(rows.filter(same)):
+            for row in rows.filter(same).select(["source", "mapped"]).to_pylist():
                 yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}
     except PlanError:
         return
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    return list(table.select(["source", "mapped"]).to_pylist())

@@ -133,9 +133,8 @@ def reconcile(session: Session, bound: BoundTable, planned: Tally, ranges: tuple
 
 
 def _of_batch(bound: BoundTable, batch: pa.RecordBatch) -> Totals:
-    rows = pa.Table.from_batches([batch])
-    null = keys.null_keys(rows, bound.key)  # no row that could be matched
-    return _totals(bound, rows.filter(pa.array(~null)) if null.any() else rows)
+    # a null in the key is no row that could be matched
+    return _totals(bound, keys.without_null_keys(pa.Table.from_batches([batch]), bound.key))
 
 
 def _columns(bound: BoundTable) -> list[str]:

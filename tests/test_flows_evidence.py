@@ -87,6 +87,8 @@ def test_the_page_of_a_run_is_made_again(shop: Scenario) -> None:
     named = CliRunner().invoke(main, ["report", str(shop.path), first.report.run_id, "-o", str(target), "--json"])
     assert json.loads(named.stdout)["run_id"] == first.report.run_id
     assert target.exists()
+    again = CliRunner().invoke(main, ["report", str(shop.path)], catch_exceptions=False)
+    assert again.stdout.strip() == second.report.page  # an older page that was made again is not the latest run's
 
 
 def test_a_run_without_evidence_is_told_with_those_that_have_some(shop: Scenario) -> None:

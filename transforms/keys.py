@@ -42,6 +42,12 @@ def null_keys(table: pa.Table, key: Key) -> Mask:
     return mask
 
 
+def without_null_keys(table: pa.Table, key: Key) -> pa.Table:
+    """The rows that have a whole key."""
+    null = null_keys(table, key)
+    return table.filter(pa.array(~null)) if null.any() else table
+
+
 def codes(tables: list[pa.Table], key: Key) -> list[Indices]:
     """Number the distinct keys of several tables alike: equal numbers mean equal tuples.
 

@@ -110,8 +110,7 @@ def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table 
     rows = mapped.rows
     twice = keys.duplicates(rows, mapping.key)
     rejected = [table.select(list(mapping.key)) for table in (mapped.rejected_rows, also) if table is not None]
-    whole = pa.concat_tables(rejected)
-    whole = whole.filter(pa.array(~keys.null_keys(whole, mapping.key)))
+    whole = keys.without_null_keys(pa.concat_tables(rejected), mapping.key)
     if whole.num_rows and rows.num_rows:
         twice = twice | keys.contained(rows, whole, mapping.key)
     return set_aside(mapped, twice, f"{DUPLICATE} {mapping.table}", mapping)
