@@ -31,6 +31,7 @@ from adapters.duckdb_types import (
     written,
 )
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
+from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, table
 from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
 from adapters.sql_design import index_statements
@@ -45,7 +46,6 @@ from transforms.vocabulary import (
     Marker,
     Meaning,
     Op,
-    SpecError,
     SynclineError,
     TableName,
     TableShape,
@@ -128,7 +128,7 @@ class DuckdbAdapter:
                 _abandon(session)
 
     def ddl(self, shape: TableShape) -> list[str]:
-        _check_indexed(shape)
+        designs.check_indexed(shape)
         identity = next((each.name for each in shape.columns if each.identity), None)
         sequence = ".".join(
             quoted(part) for part in (shape.name.schema, f"{shape.name.name}_{identity}_seq") if part is not None
@@ -200,16 +200,32 @@ class DuckdbAdapter:
         """The values as they are: indexes look at the bytes, also in columns that a collation compares otherwise."""
         return [values.combine_chunks() for values in rows.columns]
 
-    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+    ) -> Applied:
         guarded = any(unique <= set(changes.key) for unique in shape.uniques)
         if empty and guarded and len(changes) == changes.inserts.num_rows:
             try:
-                return self._apply(changes, shape, marker, straight=True)
+                return self._apply(changes, shape, marker, before_commit, straight=True)
             except DataError:
                 pass  # a row was in the way: the transaction is gone, and the careful way finds out which
-        return self._apply(changes, shape, marker, straight=False)
+        return self._apply(changes, shape, marker, before_commit, straight=False)
 
-    def _apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, straight: bool) -> Applied:
+    def _apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        before_commit: BeforeCommit,
+        *,
+        straight: bool,
+    ) -> Applied:
         if marker is not None:
             self._make_marker_table()
         with self._transaction(changes.table) as session:
@@ -218,9 +234,11 @@ class DuckdbAdapter:
                     return Applied(already=True)
                 session.execute(text_of(mark(marker)))
             window = Window(session, changes, shape, [_column(shape, each) for each in changes.schema.names])
-            if straight:
-                return Applied(inserted=window.load())
-            return apply_staged(window, window.staging(), changes, shape)
+            applied = (
+                Applied(inserted=window.load()) if straight else apply_staged(window, window.staging(), changes, shape)
+            )
+            before_commit(applied)
+            return applied
 
     def _make_marker_table(self) -> None:
         with self._marking, self._session(write=True) as session:
@@ -266,18 +284,6 @@ class DuckdbAdapter:
             if self._root is not None:
                 self._root.close()
                 self._root = None
-
-
-def _check_indexed(shape: TableShape) -> None:
-    """DuckDB has no index over spans of time, and so no key of them."""
-    indexes = [shape.primary_key, *shape.uniques, *(shape.design.indexes if shape.design else ())]
-    indexed = {name for index in indexes for name in index}
-    for column in shape.columns:
-        if column.name in indexed and declared(column) == "INTERVAL":
-            raise SpecError(
-                f"{shape.name}: {column.name} is an interval, of which DuckDB can make no key or index. "
-                f"Fix: give it `cast: text`, or `cast: time` where it holds times of the day."
-            )
 
 
 def _set_up(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,4 @@
-"""What Syncline remembers: runs, windows, versions, what was set aside, conflicts, steps, leases.
+"""What Syncline remembers: runs, versions, what was set aside, conflicts, steps, leases.
 
 Every method is one transaction and may be called from several threads. Texts of keys are JSON arrays.
 """
@@ -17,17 +17,18 @@ import sqlalchemy as sa
 
 from adapters.lease import Clock, Lease, held, utc_now
 from adapters.ledger_engine import LedgerEngine, locked, upsert
-from adapters.ledger_records import Conflict, Quarantined, Run, Version, WindowRecord
-from adapters.ledger_tables import CONFLICTS, FACTS, QUARANTINE, RUNS, STEPS, VERSIONS, WINDOWS
+from adapters.ledger_records import Base, Conflict, Quarantined, Run, Version
+from adapters.ledger_tables import BASES, CONFLICTS, FACTS, QUARANTINE, RUNS, STEPS, VERSIONS
 from adapters.planstore import plain
 from transforms.vocabulary import TIMESTAMP_INFINITY, SynclineError
 
+APPLYING, CUT_OFF = "applying", "cut off"  # its rows are being written; it failed while they were
 CHUNK = 5_000  # bind parameters in one statement; SQLite allows 32,766
 
 
-__all__ = ["Conflict", "Lease", "Ledger", "Quarantined", "Run", "Version", "WindowRecord", "utc_now"]
+__all__ = ["Base", "Conflict", "Lease", "Ledger", "Quarantined", "Run", "Version", "utc_now"]
 
-Record = TypeVar("Record", Run, Version, WindowRecord, Quarantined, Conflict)
+Record = TypeVar("Record", Run, Version, Base, Quarantined, Conflict)
 
 
 class Ledger:
@@ -42,7 +43,7 @@ class Ledger:
         """Give back every connection. Idempotent."""
         self._engine.close()
 
-    # Runs and their windows
+    # Runs
 
     def start_run(self, run_id: str, migration: str, kind: str, spec_digest: str, *, plan: str | None = None) -> Run:
         """Note that a run began. A second call for the same run, as after a retry, begins it again."""
@@ -65,6 +66,16 @@ class Ledger:
             if done.rowcount != 1:
                 raise SynclineError(f"Run {run_id} is not in the ledger at {self.url}. Fix: start_run comes first.")
 
+    def begin_applying(self, run_id: str, plan: str) -> None:
+        """Note that a run's plan is whole, and that its rows are being written from now on."""
+        with self._engine.writing() as connection:
+            connection.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(status=APPLYING, plan=plan))
+
+    def cut_off(self, migration: str) -> list[Run]:
+        """The runs that never came to an end, oldest first. Whoever asks holds the migration, so none of them is alive."""
+        open_ = sa.select(RUNS).where(RUNS.c.migration == migration, RUNS.c.status.in_(("running", APPLYING, CUT_OFF)))
+        return self._all(Run, open_.order_by(RUNS.c.started_at, RUNS.c.run_id))
+
     def runs(self, migration: str, limit: int = 50) -> list[Run]:
         """The runs of a migration, newest first."""
         newest = sa.select(RUNS).where(RUNS.c.migration == migration)
@@ -73,25 +84,13 @@ class Ledger:
     def run(self, run_id: str) -> Run | None:
         return next(iter(self._all(Run, sa.select(RUNS).where(RUNS.c.run_id == run_id))), None)
 
-    def record_window(
-        self, plan: str, table: str, window: int, phase: str, run_id: str, status: str, counts: Mapping[str, int]
-    ) -> None:
-        """Note how a window of a plan ended; the last word counts."""
-        record = WindowRecord(plan, table, window, phase, run_id, status, plain(counts), self._now())
-        with self._engine.writing() as connection:
-            upsert(connection, WINDOWS, [_as_row(record)])
-
-    def windows(self, plan: str) -> list[WindowRecord]:
-        """The windows of a plan that ended, in order."""
-        order = WINDOWS.c.table_name, WINDOWS.c.window, WINDOWS.c.phase
-        return self._all(WindowRecord, sa.select(WINDOWS).where(WINDOWS.c.plan == plan).order_by(*order))
-
     # Versions
 
     def add_version(
         self, migration: str, *, plan: str, run_id: str, spec_digest: str, counts: Mapping[str, Any],
         source_mark: str | None = None, target_mark: str | None = None, author: str | None = None,
-        message: str | None = None,
+        message: str | None = None, kind: str = "run", undoes: Sequence[int] | None = None, made_mark: str | None = None,
+        windows: Sequence[Sequence[Any]] | None = None,
     ) -> int:  # fmt: skip
         """Number an applied plan: 1, 2, 3 without gaps. The same plan keeps the number that it has."""
         with self._engine.writing() as connection:
@@ -103,10 +102,17 @@ class Ledger:
             number = int(connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).where(ours)) or 0) + 1
             version = Version(
                 migration, number, plan, run_id, spec_digest, self._now(), plain(counts), source_mark, target_mark,
-                author, message,
+                author, message, "target", kind, plain(undoes), made_mark, plain(windows),
             )  # fmt: skip
             connection.execute(VERSIONS.insert().values(_as_row(version)))
         return number
+
+    def note_kept(self, migration: str, number: int, kept: Mapping[str, str]) -> None:
+        """Note that a version's change sets of some tables are not whole any more: keys, off or pruned."""
+        one = VERSIONS.c.migration == migration, VERSIONS.c.version == number
+        with self._engine.writing() as connection:
+            known = connection.scalar(sa.select(VERSIONS.c.kept).where(*one)) or {}
+            connection.execute(VERSIONS.update().where(*one).values(kept={**known, **kept}))
 
     def versions(self, migration: str) -> list[Version]:
         """The applied plans of a migration, newest first."""
@@ -116,6 +122,18 @@ class Ledger:
     def version(self, migration: str, number: int) -> Version | None:
         one = VERSIONS.c.migration == migration, VERSIONS.c.version == number
         return next(iter(self._all(Version, sa.select(VERSIONS).where(*one))), None)
+
+    def set_base(self, migration: str, table: str, version: int, folder: str | None, rows: int) -> None:
+        """Note what a table was at a version, instead of what was noted before."""
+        base = Base(migration, table, version, folder, rows, self._now())
+        with self._engine.writing() as connection:
+            upsert(connection, BASES, [_as_row(base)])
+
+    def bases(self, migration: str) -> dict[str, Base]:
+        """What is known of tables as they were, by table."""
+        return {
+            each.table_name: each for each in self._all(Base, sa.select(BASES).where(BASES.c.migration == migration))
+        }
 
     # Quarantine
 
@@ -267,7 +285,7 @@ class Ledger:
             return [record(**row) for row in connection.execute(statement).mappings()]
 
 
-def _as_row(record: Run | Version | WindowRecord) -> dict[str, Any]:
+def _as_row(record: Run | Version | Base) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from adapters.ledger_formats import upgrade
 from adapters.ledger_tables import FORMAT, FORMATS, METADATA, SCHEMA
 from adapters.sql import masked, scrubbed
 from transforms.vocabulary import ConnectionFailed, SynclineError, TransientError
@@ -80,7 +81,7 @@ class LedgerEngine:
             yield connection
 
     def _prepare(self) -> None:
-        """Create what is not there, once; refuse what a newer Syncline or somebody else made."""
+        """Create or upgrade what is not there yet, once; refuse what a newer Syncline or somebody else made."""
         if self._ready:
             return
         with self._lock:
@@ -96,11 +97,12 @@ class LedgerEngine:
                     ) from error
             with self._connected() as connection:
                 known = self._known(connection)
-            if not known:
+            if known < FORMAT:
                 self._create()
             self._ready = True
 
-    def _known(self, connection: sa.Connection) -> bool:
+    def _known(self, connection: sa.Connection) -> int:
+        """The format that is there, 0 where there is nothing yet."""
         names = sa.inspect(connection).get_table_names(None if self.sqlite else SCHEMA)
         if FORMATS.name not in names:
             if names:
@@ -108,14 +110,14 @@ class LedgerEngine:
                     f"{self.url} holds other tables ({', '.join(sorted(names)[:3])} …), so it is no ledger. "
                     f"Fix: give the ledger a {'file' if self.sqlite else 'database'} of its own in state.url."
                 )
-            return False
+            return 0
         found = connection.scalar(sa.select(sa.func.max(FORMATS.c.version))) or 0
         if found > FORMAT:
             raise SynclineError(
                 f"The ledger at {self.url} has format {found}, made by a newer Syncline; this one knows {FORMAT}. "
                 f"Fix: update Syncline here."
             )
-        return True
+        return int(found)
 
     def _create(self) -> None:
         if self.sqlite:
@@ -124,8 +126,12 @@ class LedgerEngine:
             if not self.sqlite:
                 locked(connection, "create")
                 connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
-            if not self._known(connection):  # another process may have been first
+            known = self._known(connection)  # another process may have been first
+            if not known:
                 METADATA.create_all(connection, checkfirst=False)
+            elif known < FORMAT:
+                upgrade(connection, known, None if self.sqlite else SCHEMA)
+            if known < FORMAT:
                 connection.execute(FORMATS.insert().values(version=FORMAT))
 
     def _use_wal(self) -> None:

@@ -24,6 +24,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Version:
+    """An applied plan that changed something on one side.
+
+    `source_mark` and `target_mark` are the states that were read, `made_mark` the state of the target that was made
+    of them. `undoes` are the versions that it takes back, oldest first. `windows` are those of a plan that was never finished, as
+    [table, window, phase]; None: all. `kept` says of tables that the change sets are not whole: keys, off or pruned.
+    """
+
     migration: str
     version: int
     plan: str
@@ -35,18 +42,24 @@ class Version:
     target_mark: str | None = None
     author: str | None = None
     message: str | None = None
+    side: str | None = "target"
+    kind: str | None = "run"
+    undoes: Any = None
+    made_mark: str | None = None
+    windows: Any = None
+    kept: Any = None
 
 
 @dataclass(frozen=True, slots=True)
-class WindowRecord:
-    plan: str
+class Base:
+    """What a table of the target was at a version, in the Parquet files of a folder; None where it had no rows."""
+
+    migration: str
     table_name: str
-    window: int
-    phase: str
-    run_id: str
-    status: str
-    counts: Any
-    finished_at: datetime
+    version: int
+    folder: str | None
+    rows: int
+    made_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SCHEMA: Final = "syncline"
 METADATA: Final = sa.MetaData()
 
@@ -58,20 +58,22 @@ RUNS = sa.Table(
     sa.Index("runs_by_time", "migration", "started_at"),
 )  # fmt: skip
 
-WINDOWS = sa.Table(
-    "windows", METADATA,
-    _text("plan", key=True), _text("table_name", key=True),
-    sa.Column("window", sa.Integer, primary_key=True, autoincrement=False), _text("phase", key=True),
-    _text("run_id"), _text("status"), sa.Column("counts", _json()), _moment("finished_at"),
-)  # fmt: skip
-
 VERSIONS = sa.Table(
     "versions", METADATA,
     _text("migration", key=True), sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     _text("plan"), _text("run_id"), _text("spec_digest"), _moment("created_at"), sa.Column("counts", _json()),
     _text("source_mark", required=False), _text("target_mark", required=False), _text("author", required=False),
     _text("message", required=False),
+    _text("side", required=False), _text("kind", required=False), sa.Column("undoes", _json()),
+    _text("made_mark", required=False), sa.Column("windows", _json()), sa.Column("kept", _json()),
     sa.UniqueConstraint("migration", "plan"),
+)  # fmt: skip
+
+# what tables were when history began to be kept, or as far back as it is still kept
+BASES = sa.Table(
+    "bases", METADATA,
+    _text("migration", key=True), _text("table_name", key=True), sa.Column("version", sa.Integer, nullable=False),
+    _text("folder", required=False), sa.Column("rows", sa.BigInteger, nullable=False), _moment("made_at"),
 )  # fmt: skip
 
 # keys and reasons have any length, and an index does not: digests stand for them

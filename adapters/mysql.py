@@ -22,6 +22,7 @@ from adapters.mysql_read import MysqlSnapshot
 from adapters.mysql_shapes import TABLE, TABLES, Described, described, described_query
 from adapters.mysql_types import travel
 from adapters.mysql_write import TAKEN, Window
+from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, dialect_of
 from adapters.sql_design import foreign_key_statements, index_statements
 from transforms.vocabulary import (
@@ -183,7 +184,15 @@ class MysqlAdapter:
                 with self._guard:
                     self._described.clear()
 
-    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+    ) -> Applied:
         if marker is not None:
             self._make_marker_table()
         described = self._as_shaped(shape)
@@ -193,9 +202,10 @@ class MysqlAdapter:
             window = Window(connection, changes, described)
             only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
             unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
-            if empty and only_inserts and unique and window.load():
-                return Applied(inserted=changes.inserts.num_rows)
-            return window.change()
+            loaded = empty and only_inserts and unique and window.load()
+            applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
+            before_commit(applied)
+            return applied
 
     def _as_shaped(self, shape: TableShape) -> Described:
         """What is known of a table, looked up once as long as it has the types of `shape`."""

@@ -20,7 +20,8 @@ from adapters.postgres_connect import Connections, answer, driver_of
 from adapters.postgres_fit import is_asked, is_doubtful, new_type, questions
 from adapters.postgres_read import Described, PostgresSnapshot, spelled
 from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, new_travel, travel
-from adapters.postgres_write import Window, spelled_name
+from adapters.postgres_write import Window, mark, spelled_name
+from adapters.protocol import BeforeCommit, committed
 from adapters.sql import (
     MARKER,
     column,
@@ -242,19 +243,28 @@ class PostgresAdapter:
                 self._validates = row is not None and bool(row[0])
             return self._validates
 
-    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+    ) -> Applied:
         if marker is not None:
             self._make_marker_table()
         travels = _as_shaped(self._table_rows(shape), shape)
         with self._connections.begin(f"Writing {changes.table}") as connection:
-            if marker is not None and not _mark(connection, marker):
+            if marker is not None and not mark(connection, marker):
                 return Applied(already=True)
             window = Window(connection, changes, travels)
             only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
             unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
-            if empty and only_inserts and unique and window.load():
-                return Applied(inserted=changes.inserts.num_rows)
-            return window.change()
+            loaded = empty and only_inserts and unique and window.load()
+            applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
+            before_commit(applied)
+            return applied
 
     def _table_rows(self, shape: TableShape) -> list[tuple[Any, ...]]:
         """The catalog's rows for a table, looked up once as long as they have the types of `shape`."""
@@ -378,16 +388,6 @@ def _prefixes(indexes: Sequence[Key], travels: Mapping[str, Travel]) -> Iterator
             if not travels[names[length - 1]].sortable:
                 break
             yield names[:length]
-
-
-def _mark(connection: psycopg.Connection[Any], marker: Marker) -> bool:
-    """Record a window; False where it was recorded before. Waits for another transaction that is recording it."""
-    made = connection.execute(
-        f"INSERT INTO {spelled_name(MARKER)} (migration, plan, table_name, window_no, phase) "  # noqa: S608
-        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [marker.migration, marker.plan, marker.table, marker.window, marker.phase],
-    )
-    return made.rowcount == 1
 
 
 def _lock_number(name: str) -> int:

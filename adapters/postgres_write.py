@@ -14,7 +14,7 @@ from psycopg import errors
 from adapters.postgres_arrow import copy_data, found_values, too_precise, wire
 from adapters.postgres_read import spelled
 from adapters.postgres_types import Travel
-from adapters.sql import Expression, dialect_of, quoted, table
+from adapters.sql import MARKER, Expression, dialect_of, quoted, table
 from adapters.sql_changes import (
     NO,
     Staging,
@@ -26,7 +26,7 @@ from adapters.sql_changes import (
     staged_rows,
     update,
 )
-from transforms.vocabulary import Applied, ChangeSet, DataError, Op, SynclineError, TableName, TransientError
+from transforms.vocabulary import Applied, ChangeSet, DataError, Marker, Op, SynclineError, TableName, TransientError
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 MOVED: Final = TableName("syncline_moved")
@@ -239,3 +239,13 @@ class Window:
         numbers = pa.array([row[0] for row in present], pa.int64())
         found = pa.table([numbers, *arrays], names=[NO, *self._changes.schema.names])
         return conflict_rows(self._changes, op, [row[0] for row in rows], found)
+
+
+def mark(connection: psycopg.Connection[Any], marker: Marker) -> bool:
+    """Record a window; False where it was recorded before. Waits for another transaction that is recording it."""
+    made = connection.execute(
+        f"INSERT INTO {spelled_name(MARKER)} (migration, plan, table_name, window_no, phase) "  # noqa: S608
+        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [marker.migration, marker.plan, marker.table, marker.window, marker.phase],
+    )
+    return made.rowcount == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -23,6 +23,12 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+
+BeforeCommit = Callable[[Applied], None]
+
+
+def committed(applied: Applied) -> None:
+    """What is done before a commit where nobody wants to know."""
 
 
 @runtime_checkable
@@ -142,7 +148,15 @@ class Adapter(Protocol):
     def execute_ddl(self, statements: Sequence[str]) -> None:
         """Run them in one transaction where the engine can; what exists already is an error."""
 
-    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+    ) -> Applied:
         """Apply one window in one transaction, its marker row with it.
 
         Deletes go first, then updates, then inserts. Each change is a precondition checked in the database: a row
@@ -152,6 +166,7 @@ class Adapter(Protocol):
         `empty`: the plan saw no row in the window's range, so a load straight into the table may be tried first.
         Identity columns take the values given. Where the marker row is there already nothing is done, and
         Applied.already is true. On any error the transaction is rolled back and nothing is left behind.
+        `before_commit` is told of what was done, last thing before COMMIT; what it raises rolls the window back.
         """
 
     def advance_identity(self, table: TableName, column: str) -> None:

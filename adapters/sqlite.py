@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from adapters import sqlite_design as designs
 from adapters import sqlite_shapes as shapes
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
+from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, rendered
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
 from adapters.sql_design import index_statements, spelled_table
@@ -162,7 +163,15 @@ class SqliteAdapter:
         collations = {each.name: each.collation for each in shape.columns} if shape else {}
         return [compared(collations.get(name), rows.column(name)) for name in rows.column_names]
 
-    def apply(self, changes: ChangeSet, shape: TableShape, marker: Marker | None, *, empty: bool = False) -> Applied:
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+    ) -> Applied:
         with self._writing() as connection:
             fresh = empty and len(changes) == changes.inserts.num_rows
             awaited = awaited_of(connection, changes.table, shape) if fresh else set()
@@ -173,6 +182,7 @@ class SqliteAdapter:
                     return Applied(already=True)
                 applied = _apply(connection, changes, shape, empty=empty)
                 hold_foreign_keys(connection, changes.table, shape, awaited)
+                before_commit(applied)
                 return applied
 
     def advance_identity(self, table: TableName, column: str) -> None:

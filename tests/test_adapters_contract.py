@@ -36,6 +36,7 @@ from transforms.vocabulary import (
     KeyRange,
     Marker,
     Meaning,
+    PlanError,
     Relation,
     SpecError,
     SynclineError,
@@ -852,6 +853,27 @@ def test_identity_values_are_kept_and_the_sequence_moves_past_them(adapter: Adap
     adapter.advance_identity(shape.name, "id")
     database.execute('INSERT INTO "Or""der" (code) VALUES (\'next\')')
     assert read(adapter, shape, ("id",))["id"].to_pylist()[-1] == 10**12 + 1
+
+
+def test_what_a_window_did_is_told_before_it_is_committed(adapter: Adapter) -> None:
+    shape = make(adapter, a_shape("told", [ID, col("name", pa.string())]))
+    told: list[Applied] = []
+    rows = rows_of(shape, {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
+    marker = Marker("m", "p", "told", 0)
+    for empty in (True, False):
+        adapter.apply(change(shape, inserts=rows), shape, marker, empty=empty, before_commit=told.append)
+    assert [each.inserted for each in told] == [2], "a window that is in is not told again"
+    assert read(adapter, shape).num_rows == 2
+
+    def refused(applied: Applied) -> None:
+        assert applied.conflicts is not None and applied.conflicts.num_rows == 1
+        raise PlanError("no room")
+
+    other = rows_of(shape, {"id": 2, "name": "other"}, {"id": 3, "name": "c"})
+    with pytest.raises(PlanError, match="no room"):
+        adapter.apply(change(shape, inserts=other), shape, Marker("m", "p", "told", 1), before_commit=refused)
+    assert read(adapter, shape).num_rows == 2
+    assert adapter.applied("p") == {marker}
 
 
 def test_windows_may_be_applied_from_several_threads(adapter: Adapter) -> None:

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.ledger import Ledger, Version
-from adapters.ledger_tables import METADATA
+from adapters.ledger_tables import FORMAT, METADATA
 from adapters.planstore import QUARANTINE
 from transforms.vocabulary import TIMESTAMP_INFINITY, BusyError, ConnectionFailed, SynclineError
 
@@ -104,13 +104,20 @@ def test_a_run_that_never_began_cannot_end(ledger: Ledger) -> None:
         ledger.finish_run("r1", "done")
 
 
-def test_the_last_word_on_a_window_counts(ledger: Ledger) -> None:
-    ledger.record_window("p", "flight", 1, "all", "r1", "failed", {})
-    ledger.record_window("p", "flight", 0, "all", "r1", "done", {"insert": 5})
-    ledger.record_window("p", "flight", 1, "all", "r2", "done", {"insert": 7})
-    ledger.record_window("q", "flight", 1, "all", "r2", "done", {})
-    found = [(each.window, each.status, each.counts, each.run_id) for each in ledger.windows("p")]
-    assert found == [(0, "done", {"insert": 5}, "r1"), (1, "done", {"insert": 7}, "r2")]
+def test_runs_that_never_ended_are_known_oldest_first(ledger: Ledger, clock: Clock) -> None:
+    for name in ("planning", "applying", "failed", "done"):
+        ledger.start_run(name, "m", "run", "digest")
+        clock.forward(seconds=1)
+    ledger.start_run("elsewhere", "n", "run", "digest")
+    for name in ("applying", "failed", "done"):
+        ledger.begin_applying(name, f"plans/{name}")
+    ledger.finish_run("failed", "cut off", message="lost")
+    ledger.finish_run("done", "done")
+    assert [(run.run_id, run.status, run.plan) for run in ledger.cut_off("m")] == [
+        ("planning", "running", None),
+        ("applying", "applying", "plans/applying"),
+        ("failed", "cut off", "plans/failed"),
+    ]
 
 
 def version(ledger: Ledger, plan: str, migration: str = "m") -> int:
@@ -127,6 +134,28 @@ def test_versions_count_from_one_and_a_plan_keeps_its_number(ledger: Ledger) -> 
     counts = {"flight": {"insert": 1}}
     assert ledger.version("m", 2) == Version("m", 2, "b", "b", "d", START, counts, "7", None, "me", "\u00fc")
     assert ledger.version("m", 4) is None
+
+
+def test_a_version_says_what_it_undoes_and_what_is_kept_of_it(ledger: Ledger) -> None:
+    number = ledger.add_version(
+        "m", plan="a", run_id="a", spec_digest="d", counts={}, kind="undo", undoes=[1, 2], made_mark="9",
+        windows=[["flight", 3, "all"]],
+    )  # fmt: skip
+    ledger.note_kept("m", number, {"flight": "keys"})
+    ledger.note_kept("m", number, {"airport": "off"})
+    found = ledger.version("m", number)
+    assert found is not None
+    assert (found.kind, found.undoes, found.made_mark, found.side) == ("undo", [1, 2], "9", "target")
+    assert (found.windows, found.kept) == ([["flight", 3, "all"]], {"flight": "keys", "airport": "off"})
+
+
+def test_the_base_of_a_table_is_replaced_by_a_later_one(ledger: Ledger) -> None:
+    ledger.set_base("m", "flight", 0, None, 0)
+    ledger.set_base("m", "airport", 1, "base/a", 5)
+    ledger.set_base("m", "flight", 7, "base/f", 3)
+    ledger.set_base("other", "flight", 1, None, 0)
+    found = {name: (base.version, base.folder, base.rows) for name, base in ledger.bases("m").items()}
+    assert found == {"flight": (7, "base/f", 3), "airport": (1, "base/a", 5)}
 
 
 def test_versions_from_many_threads_have_no_gaps(url: str) -> None:
@@ -354,23 +383,63 @@ def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
         assert len(ledger.runs("m")) == 1
 
 
-def _sql(url: str, statement: str) -> None:
+def _sql(url: str, *statements: str) -> None:
     if url.startswith("sqlite"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-        connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
         connection.commit()
         connection.close()
     else:
         with psycopg.connect(url, autocommit=True) as server:
             server.execute("SET search_path = syncline")
-            server.execute(statement)
+            for statement in statements:
+                server.execute(statement)
 
 
 def test_a_ledger_of_a_newer_syncline_is_left_alone(url: str) -> None:
     Ledger(url).runs("m")
-    _sql(url, "UPDATE syncline_format SET version = 2")
-    with pytest.raises(SynclineError, match=r"has format 2, made by a newer Syncline; this one knows 1\. Fix: update"):
+    _sql(url, f"INSERT INTO syncline_format VALUES ({FORMAT + 1})")
+    newer = rf"has format {FORMAT + 1}, made by a newer Syncline; this one knows {FORMAT}\. Fix: update"
+    with pytest.raises(SynclineError, match=newer):
         Ledger(url).start_run("r", "m", "run", "d")
+
+
+# what Syncline 0.1 made; kept as it was
+FORMAT_1 = (
+    "CREATE TABLE syncline_format (version integer NOT NULL PRIMARY KEY)",
+    "INSERT INTO syncline_format VALUES (1)",
+    "CREATE TABLE runs (run_id text NOT NULL PRIMARY KEY, migration text NOT NULL, kind text NOT NULL, "
+    "spec_digest text NOT NULL, status text NOT NULL, started_at {moment} NOT NULL, finished_at {moment}, plan text, "
+    "version integer, counts json, message text)",
+    'CREATE TABLE windows (plan text NOT NULL, table_name text NOT NULL, "window" integer NOT NULL, phase text NOT NULL, '
+    "run_id text NOT NULL, status text NOT NULL, counts json, finished_at {moment} NOT NULL, "
+    'PRIMARY KEY (plan, table_name, "window", phase))',
+    "CREATE TABLE versions (migration text NOT NULL, version integer NOT NULL, plan text NOT NULL, run_id text NOT NULL, "
+    "spec_digest text NOT NULL, created_at {moment} NOT NULL, counts json, source_mark text, target_mark text, "
+    "author text, message text, PRIMARY KEY (migration, version), UNIQUE (migration, plan))",
+    "INSERT INTO versions VALUES ('m', 1, 'a', 'a', 'd', '2026-01-31T12:00:00.123456+00:00', '{{\"flight\": "
+    "{{\"insert\": 1}}}}', '7', NULL, 'me', NULL)",
+)
+
+
+def test_a_ledger_of_an_older_syncline_is_brought_up_to_date_and_loses_nothing(url: str) -> None:
+    moment = "varchar(32)" if url.startswith("sqlite") else "timestamptz"
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+        _sql(url, *(each.format(moment=moment) for each in FORMAT_1))
+    else:
+        _sql(url, "CREATE SCHEMA syncline", *(each.format(moment=moment) for each in FORMAT_1))
+    ledger = Ledger(url)
+    (found,) = ledger.versions("m")
+    assert found == Version("m", 1, "a", "a", "d", START, {"flight": {"insert": 1}}, "7", None, "me")
+    assert ledger.bases("m") == {}
+    ledger.set_base("m", "flight", 1, None, 0)
+    assert version(ledger, "b") == 2
+    ledger.close()
+    again = Ledger(url)
+    assert [each.version for each in again.versions("m")] == [2, 1]
+    again.close()
 
 
 def test_somebody_elses_database_is_not_made_a_ledger(tmp_path: Path) -> None:
