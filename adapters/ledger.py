@@ -194,6 +194,12 @@ class Ledger:
         order = QUARANTINE.c.table_name, QUARANTINE.c.key, QUARANTINE.c.reason
         return self._all(Quarantined, wanted.order_by(*order).limit(limit))
 
+    def quarantine_files(self, migration: str) -> set[str]:
+        """Where the rows that are set aside now are written down."""
+        wanted = sa.select(QUARANTINE.c.file).where(QUARANTINE.c.migration == migration).distinct()
+        with self._engine.reading() as connection:
+            return {file for (file,) in connection.execute(wanted) if file}
+
     def count_quarantined(self, migration: str) -> dict[tuple[str, str], int]:
         """How many rows are set aside now, by table and reason."""
         by = QUARANTINE.c.table_name, QUARANTINE.c.reason

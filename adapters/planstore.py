@@ -14,7 +14,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time
@@ -157,8 +157,11 @@ class Plan:
     digest: str
 
     @classmethod
-    def open(cls, folder: Path) -> Plan:
-        """The plan of a folder. PlanError where it is none, was changed since, or needs a newer Syncline."""
+    def open(cls, folder: Path, thinned: Collection[str] = ()) -> Plan:
+        """The plan of a folder. PlanError where it is none, was changed since, or needs a newer Syncline.
+
+        `thinned` names tables whose change sets were taken out of an applied plan: the plan then has none of them.
+        """
         path = folder / MANIFEST
         try:
             body = json.loads(path.read_bytes())
@@ -174,9 +177,10 @@ class Plan:
         if form != FORMAT or digest != _digest_of(body):
             raise _changed(path)
         files = tuple(FileEntry(**{**each, "table": TableName(**each["table"])}) for each in body["files"])
-        for odd in sorted(_listing(folder) ^ {entry.path for entry in files}):
+        gone = {entry.path for entry in files if entry.kind == "changes" and str(entry.table) in thinned}
+        for odd in sorted((_listing(folder) ^ {entry.path for entry in files}) - gone):
             raise _changed(folder / odd)
-        return cls(folder, body["manifest"], files, digest)
+        return cls(folder, body["manifest"], tuple(entry for entry in files if entry.path not in gone), digest)
 
     def windows(self, table: TableName | None = None) -> list[FileEntry]:
         """The change sets, of one table or of all, by table and window."""
@@ -243,6 +247,15 @@ class Store:
     def plan_folder(self, run_id: str) -> Path:
         """Where the plan of a run lies or will lie."""
         return self.root / "plans" / _one_name(run_id)
+
+    def named(self, folder: Path) -> str:
+        """What the ledger calls a folder: its place in the store, which may lie elsewhere on another machine."""
+        inside = folder.is_relative_to(self.root)
+        return folder.relative_to(self.root).as_posix() if inside else str(folder.absolute())
+
+    def folder(self, name: str) -> Path:
+        """The folder that the ledger calls so."""
+        return self.root / name
 
     def plans(self) -> list[Path]:
         """The folders of finished plans, newest first."""
@@ -358,8 +371,12 @@ def _written(folder: Path) -> Iterator[None]:
         ) from error
 
 
+class ChangedPlan(PlanError):
+    """A file of a plan is missing, or is not as it was written."""
+
+
 def _changed(path: Path) -> PlanError:
-    return PlanError(f"{path} was changed after planning, so this plan is not applied. Fix: plan again.")
+    return ChangedPlan(f"{path} was changed after planning, so this plan is not applied. Fix: plan again.")
 
 
 def _one_name(text: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, cast
 
 import sqlalchemy as sa
 
+from adapters.sql import Engine, dialect_of
 from transforms.vocabulary import ForeignKey, Key, TableName, TableShape
 
 NAME_BYTES: Final = 60  # of an index: what every engine takes
+_SEQUENCE: Final = re.compile(r"CREATE SEQUENCE (.+)", re.DOTALL)
 
 
 def spelled_table(name: TableName, dialect: sa.Dialect) -> str:
@@ -21,6 +24,13 @@ def spelled_table(name: TableName, dialect: sa.Dialect) -> str:
 
 def _listed(names: Sequence[str], dialect: sa.Dialect) -> str:
     return ", ".join(map(dialect.identifier_preparer.quote_identifier, names))
+
+
+def drop_statements(table: TableName, made: Sequence[str], engine: str) -> list[str]:
+    """What takes away a table, and the sequences that were made with it by the statements `made`."""
+    dialect = dialect_of(cast(Engine, engine))
+    sequences = [found[1] for statement in made if (found := _SEQUENCE.match(statement))]
+    return [f"DROP TABLE {spelled_table(table, dialect)}", *(f"DROP SEQUENCE {sequence}" for sequence in sequences)]
 
 
 def foreign_key_statements(shape: TableShape, dialect: sa.Dialect) -> list[str]:

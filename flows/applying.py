@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
+from adapters import history
 from adapters.planstore import FileEntry
 from flows.planning import read_changes
 from flows.session import Job, session_of
-from transforms.vocabulary import Marker, Phase
+from transforms.vocabulary import Applied, Marker, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,21 @@ def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
 
 def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     session = session_of(work.job)
-    bound = session.bound.table(work.table)
+    table = window.changes.table
+    shape = session.shape(work.job, work.table, table)
     changes = session.kept(work.table, window.number) if work.phase == "all" else None
     if changes is None:
         changes = read_changes(work.job, window.changes)
     part = changes.phase(work.phase)
     marker = None
     if session.spec.state.marker:
-        marker = Marker(session.spec.name, work.job.run_id, str(bound.shape.name), window.number, work.phase)
-    applied = session.target.apply(part, bound.shape, marker, empty=window.clear)
-    conflicts = applied.conflicts if applied.conflicts is not None and applied.conflicts.num_rows else None
+        marker = Marker(session.spec.name, work.job.run_id, str(table), window.number, work.phase)
+
+    def known(applied: Applied) -> None:
+        session.guard()
+        history.note_conflicts(Path(work.job.folder), table, window.number, work.phase, applied.conflicts)
+
+    applied = session.target.apply(part, shape, marker, empty=window.clear, before_commit=known)
     session.meter.advance(work.table, "apply", len(part))
+    conflicts = history.conflicts_of(Path(work.job.folder), table, window.number, work.phase)
     return Done(work.table, window.number, work.phase, len(part), applied.already, conflicts)

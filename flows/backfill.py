@@ -8,13 +8,29 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import runs
-from flows.flowrun import RangeParameter, SpecFile, Step, concluded, ended, requested, run_name, staged, verified_after
+from flows.flowrun import (
+    RangeParameter,
+    SpecFile,
+    Step,
+    WaitSeconds,
+    concluded,
+    ended,
+    requested,
+    run_name,
+    staged,
+    verified_after,
+)
 from flows.runs import Status
 
 
 @flow(name="backfill", flow_run_name=run_name, persist_result=False)
 def backfill(
-    spec: SpecFile, range: RangeParameter, every: Step = "", dry_run: bool = False, verify: bool = False
+    spec: SpecFile,
+    range: RangeParameter,
+    every: Step = "",
+    dry_run: bool = False,
+    verify: bool = False,
+    wait: WaitSeconds = 0,
 ) -> State[Any]:
     """Plan and apply one range. Started again, it goes on where it stopped.
 
@@ -26,10 +42,11 @@ def backfill(
             once when empty. Steps that are done are passed over.
         dry_run: Only plan the range, and publish the report. Nothing is written to the target.
         verify: Afterwards, read both sides of the range afresh and prove them equal; a difference fails the run as Drift.
+        wait: How many seconds to wait for another run of the migration to end.
     """
 
     def work() -> State[Any]:
-        request = requested("backfill", spec, [], [range])
+        request = requested("backfill", spec, [], [range], wait)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)

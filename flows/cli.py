@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from flows.cli_options import Commands, check_one_folder, common, print_json, scope
+from flows import cli_history
+from flows.cli_options import (
+    Commands,
+    check_one_folder,
+    common,
+    direct_option,
+    print_json,
+    scope,
+    spec_argument,
+    wait_option,
+    yes_option,
+)
+from flows.cli_outcome import applied, changes_line, request_of, show_outcome
 
 EXIT_STATUSES = """\b
 Exit statuses:
@@ -23,11 +34,6 @@ Exit statuses:
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
 
-_spec = click.argument("spec", type=click.Path(path_type=Path))
-_direct = click.option("--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI.")
-_yes = click.option("--yes", is_flag=True, help="Ask nothing.")
-
-
 @click.group(cls=Commands, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="syncline")
 def main() -> None:
@@ -36,7 +42,7 @@ def main() -> None:
 
 
 @main.command()
-@_spec
+@spec_argument
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable.")
 @click.option("--schema-only", is_flag=True, help="Look at the schemas alone, and at no row.")
 @click.option(
@@ -113,7 +119,7 @@ def schema(as_json: bool) -> None:
 
 
 @main.command()
-@_spec
+@spec_argument
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The folder of the plan; the store's own if not given."
 )
@@ -124,14 +130,14 @@ def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple
     from flows import runs
     from flows.terminal import metered
 
-    request = _request(spec, "plan", tables, ranges, output)
+    request = request_of(spec, "plan", tables, ranges, output)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = runs.plan(request, meter=meter)
-    _report(outcome, as_json=as_json, samples=True)
+    show_outcome(outcome, as_json=as_json, samples=True)
     if not as_json:
         where = f"syncline apply {outcome.report.plan}"
         click.echo(
-            f"\n{_changes(outcome)} Apply with: {where}"
+            f"\n{changes_line(outcome)} Apply with: {where}"
             if outcome.status
             else "\nNo changes: both sides are equal through the mapping."
         )
@@ -140,10 +146,11 @@ def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@_direct
-@_yes
+@direct_option
+@wait_option
+@yes_option
 @common
-def apply(folder: Path, direct: bool, yes: bool, as_json: bool) -> int:
+def apply(folder: Path, direct: bool, wait: float, yes: bool, as_json: bool) -> int:
     """Apply exactly the plan in FOLDER. A row that changed since is a conflict and stays as it is."""
     from flows import runs
     from flows.terminal import metered
@@ -152,42 +159,46 @@ def apply(folder: Path, direct: bool, yes: bool, as_json: bool) -> int:
         _confirm_apply(folder)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         if direct:
-            outcome = runs.apply_plan(folder, meter=meter)
+            outcome = runs.apply_plan(folder, meter=meter, wait=wait)
         else:
             from flows.orchestrated import apply_in_prefect
 
-            outcome = apply_in_prefect(folder, meter)
-    return _applied(outcome, as_json)
+            outcome = apply_in_prefect(folder, meter, wait)
+    return applied(outcome, as_json)
 
 
 @main.command()
-@_spec
+@spec_argument
 @scope
-@_direct
-@_yes
+@direct_option
+@wait_option
+@yes_option
 @common
-def run(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, yes: bool, as_json: bool) -> int:
+def run(
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, wait: float, yes: bool, as_json: bool
+) -> int:
     """Plan and apply in one go."""
-    return _applied(_run(_request(spec, "run", tables, ranges), direct=direct, as_json=as_json), as_json)
+    return applied(_run(request_of(spec, "run", tables, ranges, wait=wait), direct=direct, as_json=as_json), as_json)
 
 
 @main.command()
-@_spec
+@spec_argument
 @click.option("--range", "text", required=True, metavar="T.COL:FROM..TO", help="The half-open range to fill.")
 @click.option(
     "--every",
     metavar="STEP",
     help="One step at a time, such as 1d, 6h, 1mo or 1000; steps that are done are passed over.",
 )
-@_direct
-@_yes
+@direct_option
+@wait_option
+@yes_option
 @common
-def backfill(spec: Path, text: str, every: str | None, direct: bool, yes: bool, as_json: bool) -> int:
+def backfill(spec: Path, text: str, every: str | None, direct: bool, wait: float, yes: bool, as_json: bool) -> int:
     """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
     from flows import runs
     from flows.terminal import metered
 
-    request = _request(spec, "backfill", (), (text,))
+    request = request_of(spec, "backfill", (), (text,), wait=wait)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         if direct:
             outcome = runs.backfill(request, every, meter=meter)
@@ -195,11 +206,11 @@ def backfill(spec: Path, text: str, every: str | None, direct: bool, yes: bool, 
             from flows.orchestrated import backfill_in_prefect
 
             outcome = backfill_in_prefect(request, every, meter)
-    return _applied(outcome, as_json)
+    return applied(outcome, as_json)
 
 
 @main.command()
-@_spec
+@spec_argument
 @scope
 @common
 def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
@@ -207,10 +218,10 @@ def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json
     from flows import runs
     from flows.terminal import metered
 
-    request = _request(spec, "verify", tables, ranges)
+    request = request_of(spec, "verify", tables, ranges)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = runs.verify(request, meter=meter)
-    _report(outcome, as_json=as_json, samples=True)
+    show_outcome(outcome, as_json=as_json, samples=True)
     if not as_json:
         total = outcome.report.total
         aside = f", {total.quarantined:,} source rows are in quarantine" if total.quarantined else ""
@@ -222,36 +233,7 @@ def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json
 
 
 @main.command()
-@_spec
-@common
-def history(spec: Path, as_json: bool) -> int:
-    """List the versions: every run that changed something."""
-    from flows import runs
-    from flows.spec import load_spec
-    from flows.terminal import show_rows
-
-    versions = runs.history(load_spec(spec))
-    if as_json:
-        print_json({"migration": load_spec(spec).name, "versions": versions})
-        return 0
-    columns = ("version", "when", "author", "run", "insert", "update", "delete", "message")
-    rows = [
-        (
-            v["version"],
-            v["created_at"],
-            v["author"],
-            v["run_id"],
-            *(v["counts"].get(n, 0) for n in ("insert", "update", "delete")),
-            v["message"],
-        )
-        for v in versions
-    ]
-    show_rows("Versions", columns, rows, empty="No run has changed anything yet.")
-    return 0
-
-
-@main.command()
-@_spec
+@spec_argument
 @click.argument("run", required=False)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this file.")
 @common
@@ -275,18 +257,19 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
 
 
 @main.command()
-@_spec
+@spec_argument
 @click.argument("action", type=click.Choice(["list", "show", "retry", "drop"]))
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
 @click.option("--reason", metavar="TEXT", help="Only rows whose reason has this text in it.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are shown.")
-@_direct
-@_yes
+@direct_option
+@wait_option
+@yes_option
 @common
 def quarantine(
     spec: Path, action: str, tables: tuple[str, ...], keys: tuple[str, ...], reason: str | None, limit: int,
-    direct: bool, yes: bool, as_json: bool,
+    direct: bool, wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """List the source rows that were set aside, show them whole, try them again, or forget them.
 
@@ -298,11 +281,11 @@ def quarantine(
 
     wanted = quarantining.Filter(tables, keys, reason)
     if action == "retry":
-        request = quarantining.retry(_request(spec, "run", (), ()), wanted)
+        request = quarantining.retry(request_of(spec, "run", (), (), wait=wait), wanted)
         if request is None:
             click.echo("Nothing of that is in quarantine.", err=True)
             return 0
-        return _applied(_run(request, direct=direct, as_json=as_json), as_json)
+        return applied(_run(request, direct=direct, as_json=as_json), as_json)
     loaded = load_spec(spec)
     if action == "drop":
         if not yes and not as_json and sys.stdin.isatty():
@@ -334,53 +317,6 @@ def _run(request: Any, *, direct: bool, as_json: bool) -> Any:
         return run_in_prefect(request, meter)
 
 
-def _request(spec: Path, kind: Any, tables: Sequence[str], ranges: Sequence[str], folder: Path | None = None) -> Any:
-    from flows.ranges import parse_range
-    from flows.runbook import Request, new_run_id
-    from flows.spec import load_spec
-
-    loaded = load_spec(spec)
-    at = datetime.now(UTC)
-    parsed = tuple(parse_range(text, loaded) for text in ranges)
-    return Request(
-        loaded, new_run_id(at), at, kind, tuple(tables), parsed, folder, workers=loaded.defaults.runner.workers or 2
-    )
-
-
-def _applied(outcome: Any, as_json: bool) -> int:
-    _report(outcome, as_json=as_json, samples=False)
-    if not as_json and outcome.status in (3, 4) and outcome.report.version is None:
-        click.echo(f"\n{outcome.message}", err=True)
-    elif not as_json:
-        report = outcome.report
-        version = f"Version {report.version}. " if report.version is not None else ""
-        rate = report.total.source_rows / report.seconds if report.seconds else 0
-        click.echo(
-            f"\n{version}{_changes(outcome, done=True)} {report.seconds:.1f} s, {rate:,.0f} source rows a second."
-        )
-        if outcome.message:
-            click.echo(outcome.message, err=True)
-    return int(outcome.status)
-
-
-def _changes(outcome: Any, *, done: bool = False) -> str:
-    total = outcome.report.total
-    aside = f", {total.quarantined:,} in quarantine" if total.quarantined else ""
-    clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
-    if done:
-        return f"{total.insert:,} inserted, {total.update:,} updated, {total.delete:,} deleted{clash}{aside}."
-    return f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete{aside}."
-
-
-def _report(outcome: Any, *, as_json: bool, samples: bool) -> None:
-    if as_json:
-        print_json(outcome.report.as_dict())
-        return
-    from flows.terminal import show_report
-
-    show_report(outcome.report, samples=samples)
-
-
 def _confirm_apply(folder: Path) -> None:
     from adapters.planstore import Plan
 
@@ -389,6 +325,10 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(
         f"Insert {changes['insert']:,}, update {changes['update']:,} and delete {changes['delete']:,} rows?", abort=True
     )
+
+
+for command in cli_history.COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -61,6 +62,34 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         sys.exit(status)
 
     return wrapped
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 60s, 5m, 12h, 30d or 2w, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d+)([smhdw])", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no time. Write 60s, 5m, 12h, 30d or 2w.", param, ctx)
+        return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[found[2]]
+
+
+spec_argument = click.argument("spec", type=click.Path(path_type=Path))
+direct_option = click.option(
+    "--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI."
+)
+yes_option = click.option("--yes", is_flag=True, help="Ask nothing.")
+wait_option = click.option(
+    "--wait",
+    type=Duration(),
+    default=0,
+    metavar="TIME",
+    help="Wait so long for another run of the migration, such as 60s.",
+)
 
 
 def scope(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -45,6 +45,7 @@ STEP: Final = r"^([1-9][0-9]*(s|m|h|d|w|mo|y)?)?$"
 
 SpecFile = Annotated[str, Field(min_length=1, examples=["examples/nycflights/spec.yaml"])]
 TableNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field()]
+WaitSeconds = Annotated[float, Field(ge=0)]
 RangeParameter = Annotated[str, Field(pattern=RANGE, examples=["flight.departed_on:2013-01-01..2013-02-01"])]
 Step = Annotated[str, Field(pattern=STEP, examples=["1d", "6h", "1mo", "1000"])]
 
@@ -75,13 +76,13 @@ def run_name() -> str:
     """`backfill/nycflights/2013-01-01..2013-02-01`: the flow, the migration, and what it is restricted to."""
     given: dict[str, Any] = flow_run.parameters
     ranges = [given["range"]] if given.get("range") else list(given.get("ranges") or [])
-    parts = [str(flow_run.flow_name), _migration(str(given["spec"]))]
+    parts = [str(flow_run.flow_name), migration_of(str(given["spec"]))]
     if given.get("tables"):
         parts.append(",".join(given["tables"]))
     return "/".join([*parts, *(text.partition(":")[2] for text in ranges)])
 
 
-def requested(kind: Kind, spec: str, tables: Sequence[str], ranges: Sequence[str]) -> Request:
+def requested(kind: Kind, spec: str, tables: Sequence[str], ranges: Sequence[str], wait: float = 0) -> Request:
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
     if handed is not None and handed.request is not None:
@@ -89,7 +90,7 @@ def requested(kind: Kind, spec: str, tables: Sequence[str], ranges: Sequence[str
     loaded = load_spec(Path(spec))
     at = datetime.now(UTC)
     parsed = tuple(parse_range(text, loaded) for text in ranges)
-    return Request(loaded, new_run_id(at), at, kind, tuple(tables), parsed, workers=workers_of(loaded))
+    return Request(loaded, new_run_id(at), at, kind, tuple(tables), parsed, workers=workers_of(loaded), wait=wait)
 
 
 def workers_of(spec: Spec) -> int:
@@ -192,7 +193,7 @@ def _aside(total: Counts) -> str:
     return f"; {total.quarantined:,} source rows in quarantine" if total.quarantined else ""
 
 
-def _migration(spec: str) -> str:
+def migration_of(spec: str) -> str:
     """The migration's name; the file's, where the spec cannot be read: then the run itself says why."""
     handed = _handed.get()
     if handed is not None and handed.request is not None:

@@ -16,6 +16,7 @@ from flows.flowrun import (
     RangeParameter,
     SpecFile,
     TableNames,
+    WaitSeconds,
     concluded,
     ended,
     requested,
@@ -35,6 +36,7 @@ def migrate(
     ranges: list[RangeParameter] = [],  # noqa: B006
     dry_run: bool = False,
     verify: bool = False,
+    wait: WaitSeconds = 0,
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
 
@@ -45,10 +47,11 @@ def migrate(
             to a range, TO does not, and an empty end is unbounded.
         dry_run: Only plan, and publish the report. Nothing is written to the target.
         verify: Afterwards, read both sides afresh and prove them equal; a difference fails the run as Drift.
+        wait: How many seconds to wait for another run of the migration to end.
     """
 
     def work() -> State[Any]:
-        request = requested("run", spec, tables, ranges)
+        request = requested("run", spec, tables, ranges, wait)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)
@@ -68,17 +71,18 @@ def _apply_name() -> str:
 
 
 @flow(name="apply", flow_run_name=_apply_name, persist_result=False)
-def apply(plan: Annotated[str, Field(min_length=1)]) -> State[Any]:
+def apply(plan: Annotated[str, Field(min_length=1)], wait: WaitSeconds = 0) -> State[Any]:
     """Apply exactly the plan that was made earlier. A row that changed since is a conflict and stays as it is.
 
     Args:
         plan: The plan's folder.
+        wait: How many seconds to wait for another run of the migration to end.
     """
 
     def work() -> State[Any]:
         spec = load_spec(Path(Plan.open(Path(plan)).manifest["spec"]["path"]))
         with staged(spec) as (execute, meter):
-            outcome = runs.apply_plan(Path(plan), execute=execute, meter=meter)
+            outcome = runs.apply_plan(Path(plan), execute=execute, meter=meter, wait=wait)
         return concluded(spec, outcome)
 
     return ended(work)

@@ -58,13 +58,13 @@ def backfill_in_prefect(request: Request, every: str | None, meter: Meter) -> Ou
     return _in_prefect(start, request.spec.name, request, meter)
 
 
-def apply_in_prefect(folder: Path, meter: Meter) -> Outcome:
-    """Apply a plan as a run of the flow `apply`."""
+def apply_in_prefect(folder: Path, meter: Meter, wait: float = 0) -> Outcome:
+    """Apply a plan as a run of the flow `apply`; the plan of an undo, too."""
 
     def start() -> Any:
         from flows.migrate import apply
 
-        return apply(str(folder))
+        return apply(str(folder), wait)
 
     return _in_prefect(start, str(Plan.open(folder).manifest["migration"]), None, meter)
 

@@ -10,13 +10,23 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from adapters import planstore, spill
+from adapters import history, planstore, spill
 from adapters.planstore import FileEntry
 from flows.binding import BoundTable
 from flows.collisions import parts_of, without_collisions
 from flows.reconciling import Tally, tally
 from flows.session import Job, Session, session_of
-from flows.sides import PlanWork, Window, map_source, mended_values, read_found, read_wanted, scan_target, within_ranges
+from flows.sides import (
+    PlanWork,
+    Window,
+    base_folder,
+    map_source,
+    mended_values,
+    read_found,
+    read_wanted,
+    scan_target,
+    within_ranges,
+)
 from transforms import expressions, keys
 from transforms.diff import diff
 from transforms.mapping import REJECTED, Mapped, without_duplicates
@@ -113,6 +123,9 @@ def decide(
     result = diff(
         bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=bound.delete != "ignore", numbered=numbered
     )
+    if work.base and found.num_rows:
+        base = base_folder(work.job, bound.shape.name)
+        history.write_base(base, number, found)
     told = result.changes.inserts.num_rows + result.changes.after.num_rows + result.unchanged
     if source_rows != told + mapped.rejected.num_rows:
         raise AccountingError(

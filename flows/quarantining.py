@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
 from adapters.ledger import Quarantined
 from adapters.planstore import Plan, plain
-from flows.runbook import Request
-from flows.runs import ledger_of
+from flows.loading import ledger_of
+from flows.runbook import Request, store_of
 from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms.vocabulary import PlanError, SpecError
@@ -107,10 +106,11 @@ def _key(text: str) -> str:
 
 def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
     """The stored rows of a line; nothing where its plan is gone."""
-    if line.file is None or not Path(line.file).exists():
+    folder = store_of(spec).folder(line.file or "")
+    if line.file is None or not folder.exists():
         return
     try:
-        for rows in Plan.open(Path(line.file)).quarantined(spec.target_table(line.table_name)):
+        for rows in Plan.open(folder).quarantined(spec.target_table(line.table_name)):
             same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
             for row in rows.filter(same).select(["source", "mapped"]).to_pylist():
                 yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}

@@ -1,9 +1,10 @@
-"""Plan, apply, verify: gather, decide, act, as plain functions. Prefect and the command line call these."""
+"""Make plans: gather, decide and write down, as plain functions. `flows/writing.py` applies them."""
 
 from __future__ import annotations
 
 import getpass
 import shutil
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +18,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from adapters import planstore, spill
-from adapters.planstore import FileEntry, Plan, PlanWriter, Store
-from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
+from adapters.planstore import PlanWriter, Store
 from flows.binding import BoundTable
 from flows.keyless import keyless
 from flows.offenders import find_offenders
@@ -32,19 +32,23 @@ from flows.sides import PlanWork, keys_file
 from flows.spec import Spec
 from flows.spec_errors import meant
 from flows.windows import gather_lookups, grouped, windows_of
-from transforms.vocabulary import Counts, Phase, PlanError, Relation, SpecError
+from transforms.vocabulary import Counts, PlanError, Relation, SpecError
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 Execute = Callable[[Callable[[Work], Result], Sequence[Work]], Iterable[Result]]
 """Runs a function over works, perhaps elsewhere and at once; yields results in any order, raises what they raise."""
 
-Kind = Literal["plan", "verify", "run", "backfill", "retry"]
+Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON)."""
+    """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON).
+
+    Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history. A writing
+    command waits `wait` seconds for another one to end.
+    """
 
     spec: Spec
     run_id: str
@@ -55,6 +59,8 @@ class Request:
     folder: Path | None = None
     workers: int = 2
     keys: Mapping[str, frozenset[str]] | None = None
+    bases: frozenset[str] = frozenset()
+    wait: float = 0
 
 
 def new_run_id(at: datetime) -> str:
@@ -163,7 +169,16 @@ def plan_table(
     there = Relation(bound.shape.name)
     target = session.reading[1]
     empty = bool(bound.ddl) or target.estimate(there) == 0
-    work = PlanWork(job, bound.name, (), ranges, empty, looked_up, request.keys is not None)
+    work = PlanWork(
+        job,
+        bound.name,
+        (),
+        ranges,
+        empty,
+        looked_up,
+        request.keys is not None,
+        bound.name in request.bases and not empty,
+    )
     if request.keys is not None:
         chosen = pa.table({"key": pa.array(sorted(request.keys.get(bound.name, ())), pa.string())})
         spill.write_rows(keys_file(job, bound.name), [chosen], chosen.schema)
@@ -229,7 +244,10 @@ def _finish(
                 **{name: value for name, value in asdict(replace(table, tally=Tally())).items() if name != "counts"},
                 "counts": table.counts.as_dict(),
                 "tally": table.tally.as_dict(),
-                "columns": [[c.name, str(c.type)] for c in _images(session, table.name)],
+                "columns": [[field.name, str(field.type)] for field in session.bound.table(table.name).schema],
+                "schema": b64encode(session.bound.table(table.name).schema.serialize()).decode(),
+                "base": table.name in request.bases,
+                "table": asdict(session.bound.table(table.name).shape.name),
                 "clear": sorted(window for name, window in clear if name == table.name),
             }
             for table in report.tables
@@ -237,127 +255,6 @@ def _finish(
     }
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine) if entry is not None]
     PlanWriter(folder, begun=True).finish(manifest, entries)
-
-
-def _images(session: Session, table: str) -> list[Any]:
-    bound = session.bound.table(table)
-    return [column for column in bound.shape.columns if column.name in bound.images]
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedPlan:
-    """What applying a plan did."""
-
-    done: tuple[Done, ...]
-
-    def conflicts(self, table: str) -> int:
-        """How many rows of the table were left alone because they were not as the plan saw them."""
-        return sum(done.conflicts.num_rows for done in self.done if done.table == table and done.conflicts is not None)
-
-
-def apply(
-    plan: Plan, job: Job, session: Session, execute: Execute[Any, Any] | None = None, workers: int = 2
-) -> AppliedPlan:
-    """Apply a finished plan: create missing tables, then upserts parents first, then deletes children first.
-
-    Each window is one transaction; those whose marker is in the target already are passed over. A table that no other
-    one refers to has all its changes in one transaction a window. The caller holds the migration's lock.
-    """
-    _same_spec(plan, session)
-    _same_shapes(plan, session)
-    if _create_tables(plan, session):
-        session.binding = None  # from here on the tables are what the engine made of them
-        _same_shapes(plan, session)
-    run = execute or here(workers)
-    clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
-    names = [table["name"] for table in plan.manifest["tables"]]
-    bound = [table for table in session.bound.tables if table.name in names]
-    with shared(job.run_id, session):
-        done: list[Done] = []
-        for table, phase in _phases(session, bound):
-            entries = [e for e in plan.windows(table.shape.name) if _touches(e, phase)]
-            windows = tuple(ApplyWindow(e.window, e, (table.name, e.window) in clear) for e in entries)
-            if phase != "delete":
-                session.meter.expect(table.name, "apply", sum(sum(e.counts.values()) for e in entries))
-            works = grouped(ApplyWork(job, table.name, phase, ()), windows, workers)
-            done += [outcome for group in run(apply_windows, works) for outcome in group]
-        for table in bound:
-            for column in table.numbered:  # also where nothing was inserted: an earlier run may have ended before this
-                session.target.advance_identity(table.shape.name, column)
-    return AppliedPlan(tuple(done))
-
-
-def constrain(plan: Plan, session: Session) -> None:
-    """Run what the plan adds after the rows: foreign keys and indexes, except for those that are there by now.
-
-    Errors: DataError where a row stands against one; the next plan has it again.
-    """
-    wanted = {table["name"]: table.get("after_load", ()) for table in plan.manifest["tables"]}
-    if not any(wanted.values()):
-        return
-    session.binding = None
-    for name, statements in wanted.items():
-        done = session.bound.table(name).after_load.done
-        session.target.execute_ddl([statement for statement in statements if statement not in done])
-    session.binding = None
-
-
-def _phases(session: Session, tables: Sequence[BoundTable]) -> Iterator[tuple[BoundTable, Phase]]:
-    referred = session.bound.referred
-    for table in tables:
-        yield table, "upsert" if table.name in referred else "all"
-    for table in reversed(tables):
-        if table.name in referred:
-            yield table, "delete"
-
-
-def _touches(entry: FileEntry, phase: Phase) -> bool:
-    counts = entry.counts
-    return bool(
-        (phase != "delete" and (counts.get("insert", 0) or counts.get("update", 0)))
-        or (phase != "upsert" and counts.get("delete", 0))
-    )
-
-
-def _create_tables(plan: Plan, session: Session) -> bool:
-    """Run the plan's DDL for tables that are not there; True where there was any."""
-    made = False
-    for table in plan.manifest["tables"]:
-        if table["ddl"] and session.target.describe(session.spec.target_table(table["name"])) is None:
-            session.target.execute_ddl(table["ddl"])
-            made = True
-    return made
-
-
-def _same_spec(plan: Plan, session: Session) -> None:
-    planned = plan.manifest["target"]["url"]
-    if planned != session.target.url:
-        raise PlanError(
-            f"{plan.folder} was planned for {planned}, and the spec names {session.target.url} now. Nothing was written. "
-            f"Fix: plan again, or set the environment as it was."
-        )
-    if plan.manifest["spec"]["digest"] != session.spec.digest:
-        raise PlanError(
-            f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."
-        )
-
-
-def _same_shapes(plan: Plan, session: Session) -> None:
-    """The target's tables are still as they were when the plan was made."""
-    for table in plan.manifest["tables"]:
-        bound = session.bound.table(table["name"])
-        if bound.ddl and not table["ddl"]:
-            raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written. Fix: plan again.")
-        now = [[c.name, str(c.type)] for c in _images(session, table["name"])]
-        if now != table["columns"]:
-            raise PlanError(
-                f"{bound.shape.name} has changed since {plan.folder} was planned: it had {_columns(table['columns'])}, and now has "
-                f"{_columns(now)}. Nothing was written. Fix: plan again."
-            )
-
-
-def _columns(columns: Iterable[Sequence[str]]) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in columns)
 
 
 def store_of(spec: Spec) -> Store:

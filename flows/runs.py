@@ -3,55 +3,39 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import IntEnum
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import pyarrow as pa
-
 from adapters.ledger import Ledger
-from adapters.planstore import Plan, plain
-from flows import checkpoints, evidence, runbook
+from adapters.planstore import Plan
+from flows import evidence, runbook, undoing
 from flows.binding import validate
+from flows.loading import Loading, failures, ledger_of, load, over_limit
+from flows.locking import sole_writer
+from flows.outcome import Outcome, Status
 from flows.ranges import steps
 from flows.reconciling import reconciled
-from flows.report import Checkpoint, Report, TableReport, report_of
-from flows.runbook import AppliedPlan, Execute, Request, opened, store_of
-from flows.session import Job, Meter, Session
+from flows.recovery import recover
+from flows.report import Report, TableReport, report_of
+from flows.runbook import Execute, Request, opened, store_of
+from flows.session import Job, Meter, Session, connect
 from flows.spec import Spec, load_spec
-from flows.spec_urls import resolve_url
-from transforms.vocabulary import Counts, PlanError, SpecError, SynclineError
+from flows.undoing import Undone, write_undo
+from flows.versions import opened_version, version_of, versions_after
+from transforms.vocabulary import PlanError, SpecError
+
+__all__ = ["Outcome", "Status", "apply_plan", "backfill", "ledger_of", "over_limit", "plan", "run", "undo", "verify"]
 
 Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class Status(IntEnum):
-    """How a command ends; the numbers are its exit statuses."""
-
-    DONE = 0
-    ERROR = 1
-    CHANGES = 2
-    CHECKPOINT = 3
-    QUARANTINE = 4
-    CONFLICTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a command did and how it ends; `message` says what a person should know or do next."""
-
-    report: Report
-    status: Status
-    message: str = ""
 
 
 def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
@@ -92,8 +76,9 @@ def run(
         if dry_run:
             report, _ = runbook.plan(request, session, execute)
             return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
-        with _sole_writer(session, ledger, request.run_id, now):
-            return _run(request, session, ledger, execute, message, now)
+        with sole_writer(session, ledger, request.run_id, now, request.wait):
+            loading = Loading(session, ledger, execute, request.workers, message)
+            return _run(request, loading, recover(loading, now()))
 
 
 def backfill(
@@ -113,7 +98,8 @@ def backfill(
     outcomes: list[Outcome] = []
     with opened(request.spec, meter) as session, ledger_of(request.spec) as ledger:
         spec = request.spec
-        with _sole_writer(session, ledger, request.run_id, now):
+        with sole_writer(session, ledger, request.run_id, now, request.wait):
+            ended = recover(Loading(session, ledger, execute, request.workers), now())
             done = ledger.steps_done(spec.name, spec.digest, str(text))
             for number, part in enumerate(parts):
                 if (part.start, part.stop) in done:
@@ -123,7 +109,8 @@ def backfill(
                     run_id=f"{request.run_id}-{number:04d}" if len(parts) > 1 else request.run_id,
                     ranges=(part,),
                 )
-                outcome = _run(step, session, ledger, execute, f"backfill {part}", now)
+                loading = Loading(session, ledger, execute, request.workers, f"backfill {part}")
+                outcome, ended = _run(step, loading, ended), []
                 outcomes.append(outcome)
                 if outcome.status is Status.DONE:  # a step with conflicts is tried again
                     ledger.add_step(spec.name, spec.digest, str(text), part.start, part.stop, step.run_id)
@@ -138,88 +125,112 @@ def apply_plan(
     execute: Execute[Any, Any] | None = None,
     meter: Meter | None = None,
     message: str = "",
+    wait: float = 0,
     now: Clock = utc_now,
 ) -> Outcome:
-    """Apply a plan that was made earlier, exactly."""
+    """Apply a plan that was made earlier, exactly: one of the spec's, or one of an undo."""
     began = perf_counter()
     plan = Plan.open(folder)
     plan.verify()
     spec = load_spec(Path(plan.manifest["spec"]["path"]))
     workers = spec.defaults.runner.workers or 2
     report = report_of(plan)
+    undo = plan.manifest["kind"] == "undo"
     with ExitStack() as stack:
-        session = stack.enter_context(opened(spec, meter))
+        session = stack.enter_context(connect(spec, meter) if undo else opened(spec, meter))
         ledger = stack.enter_context(ledger_of(spec))
-        stack.enter_context(_sole_writer(session, ledger, report.run_id, now))
-        ledger.start_run(report.run_id, spec.name, "apply", spec.digest, plan=str(folder))
-        stack.enter_context(_failures(ledger, report.run_id))
+        stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
+        loading = Loading(session, ledger, execute, workers, message)
+        ended = recover(loading, now(), report.run_id)
+        ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest)
+        stack.enter_context(failures(ledger, report.run_id))
+        job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), bare=undo)
+        if undo:
+            return _timed(_noting(write_undo(plan, report, job, loading), ended), began)
         validate(spec, session.bound)
-        job = Job(str(spec.path.absolute()), report.run_id, str(folder), now())
-        outcome = _load(plan, report, job, session, ledger, execute, workers, message, now, began)
+        outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
         return _evident(outcome, session, "apply", now(), plan.manifest["ranges"])
 
 
-def history(spec: Spec) -> list[dict[str, Any]]:
-    """The versions of a migration, newest first, as JSON-ready objects."""
-    with ledger_of(spec) as ledger:
-        return [plain(asdict(version)) for version in ledger.versions(spec.name)]
-
-
-def over_limit(spec: Spec, total: Counts) -> str:
-    """Why the quarantine is larger than the spec allows; empty where it is not."""
-    limit = spec.defaults.quarantine
-    most = [limit.max_rows] if limit.max_rows is not None else []
-    if limit.max_ratio is not None:
-        most.append(int(limit.max_ratio * total.source_rows))
-    if not most or total.quarantined <= min(most):
-        return ""
-    return (
-        f"{total.quarantined:,} of {total.source_rows:,} source rows would go to quarantine, and the limit is {min(most):,} "
-        f"({spec.where('defaults', 'quarantine')}). Nothing was written. Fix: mend the rows, or raise the limit."
-    )
-
-
-@contextmanager
-def ledger_of(spec: Spec) -> Iterator[Ledger]:
-    ledger = Ledger(resolve_url(spec.state.url))
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
-@contextmanager
-def _sole_writer(session: Session, ledger: Ledger, run_id: str, now: Clock) -> Iterator[None]:
-    """One writer for each migration: the target's own lock where it has one, and the ledger's lease."""
-    with ExitStack() as stack:
-        stack.enter_context(session.target.lock(session.spec.name))
-        stack.enter_context(ledger.lease(session.spec.name, run_id, now))
-        yield
-
-
-@contextmanager
-def _failures(ledger: Ledger, run_id: str) -> Iterator[None]:
-    """A run that fails says so in the ledger."""
-    try:
-        yield
-    except BaseException as error:
-        text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
-        ledger.finish_run(run_id, "failed", message=text)
-        raise
-
-
-def _run(
-    request: Request, session: Session, ledger: Ledger, execute: Execute[Any, Any] | None, message: str, now: Clock
+def undo(
+    request: Request,
+    version: int,
+    *,
+    to: bool = False,
+    drop: bool = False,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    now: Clock = utc_now,
 ) -> Outcome:
+    """Take back a version, or with `to` all that came after it; `drop` takes away tables that were created, too."""
     began = perf_counter()
+    planned = plan_undo(request, version, to=to, drop=drop, meter=meter, now=now)
+    if planned.status is Status.DONE:
+        return _timed(planned, began)
+    done = apply_plan(Path(str(planned.report.plan)), execute=execute, meter=meter, wait=request.wait, now=now)
+    return _timed(_noting(done, planned.report.warnings), began)
+
+
+def plan_undo(
+    request: Request,
+    version: int,
+    *,
+    to: bool = False,
+    drop: bool = False,
+    meter: Meter | None = None,
+    now: Clock = utc_now,
+) -> Outcome:
+    """Write down what would take versions back: CHANGES where there is anything, and the plan's folder can be applied.
+
+    Where a run was cut off, it is brought to its end first: it may be what is to be undone.
+    """
     spec = request.spec
+    with connect(spec, meter) as session, ledger_of(spec) as ledger:
+        ended: list[str] = []
+        if ledger.cut_off(spec.name):
+            with sole_writer(session, ledger, request.run_id, now, request.wait):
+                ended = recover(Loading(session, ledger, workers=request.workers), now())
+        report = undoing.plan_undo(request, session, _undone(spec, ledger, version, to=to, drop=drop))
+    return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
+
+
+def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -> Undone:
+    taken = versions_after(ledger, spec, version) if to else [version_of(ledger, spec, version)]
+    if not taken:
+        raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")
+    before = ledger.version(spec.name, taken[0].version - 1)
+    store = store_of(spec)
+    return Undone(tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None)
+
+
+def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outcome:
+    began = perf_counter()
+    spec, session, ledger = request.spec, loading.session, loading.ledger
     ledger.start_run(request.run_id, spec.name, request.kind, spec.digest)
-    with _failures(ledger, request.run_id):
+    with failures(ledger, request.run_id):
         validate(spec, session.bound)
-        report, job = runbook.plan(request, session, execute)
+        report, job = runbook.plan(_with_bases(request, ledger), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
-        outcome = _load(plan, report, job, session, ledger, execute, request.workers, message, now, began)
+        outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
         return _evident(outcome, session, request.kind, request.at, request.ranges)
+
+
+def _with_bases(request: Request, ledger: Ledger) -> Request:
+    """Where a run looks at whole tables for the first time, it keeps what it finds: the beginning of their history."""
+    if request.ranges or request.keys is not None:
+        return request
+    spec, known = request.spec, ledger.bases(request.spec.name)
+    missing = [name for name in spec.tables if str(spec.target_table(name)) not in known]
+    return replace(request, bases=frozenset(name for name in missing if spec.history(name) == "full"))
+
+
+def _noting(outcome: Outcome, ended: Sequence[str]) -> Outcome:
+    """The outcome with what became of runs that had been cut off."""
+    return replace(outcome, report=replace(outcome.report, warnings=(*ended, *outcome.report.warnings)))
+
+
+def _timed(outcome: Outcome, began: float) -> Outcome:
+    return replace(outcome, report=replace(outcome.report, seconds=perf_counter() - began))
 
 
 def _evident(outcome: Outcome, session: Session, kind: str, at: datetime, ranges: Sequence[Any]) -> Outcome:
@@ -231,116 +242,6 @@ def _evident(outcome: Outcome, session: Session, kind: str, at: datetime, ranges
     except PlanError as error:
         return replace(outcome, report=replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}")))
     return replace(outcome, report=replace(report, page=page))
-
-
-def _load(
-    plan: Plan,
-    report: Report,
-    job: Job,
-    session: Session,
-    ledger: Ledger,
-    execute: Execute[Any, Any] | None,
-    workers: int,
-    message: str,
-    now: Clock,
-    began: float,
-) -> Outcome:
-    """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no."""
-    if over := over_limit(session.spec, report.total):
-        ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
-        return Outcome(report, Status.QUARANTINE, over)
-    report = _with_checks(report, checkpoints.planned(plan, report, session))
-    if why := checkpoints.stopped(report.checkpoints):
-        why = f"The planned checkpoint failed: {why}. Nothing was written. Fix: mend the rows, or the rule in {session.spec.path}."
-        ledger.finish_run(report.run_id, "checkpoint", counts=report.as_dict(), message=why)
-        return Outcome(report, Status.CHECKPOINT, why)
-    applied = runbook.apply(plan, job, session, execute, workers)
-    outcome = _record(plan, report, applied, session, ledger, message, now, perf_counter() - began)
-    runbook.constrain(plan, session)
-    found = checkpoints.loaded(plan, outcome.report, session)
-    outcome = replace(outcome, report=_reconciled(_with_checks(outcome.report, found), plan, session))
-    if why := checkpoints.stopped(found):
-        why = f"The loaded checkpoint failed: {why}. The rows are in the target. Fix: look at them, mend the source and run again."
-        ledger.finish_run(report.run_id, "checkpoint", message=why)
-        return replace(outcome, status=Status.CHECKPOINT, message=why)
-    return outcome
-
-
-def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
-    warnings = (*report.warnings, *checkpoints.noticed(found))
-    return replace(report, checkpoints=(*report.checkpoints, *found), warnings=warnings)
-
-
-def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
-    """The report with the totals of both sides."""
-    tallies = {told.name: told.tally for told in report.tables}
-    if plan.manifest.get("keys") is not None:
-        return report  # a handful of keys says nothing of the whole table
-    found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
-    warnings = (*report.warnings, *(each.told for each in found if each.differences))
-    return replace(report, reconciled=found, warnings=warnings)
-
-
-def _record(
-    plan: Plan,
-    report: Report,
-    applied: AppliedPlan,
-    session: Session,
-    ledger: Ledger,
-    message: str,
-    now: Clock,
-    seconds: float,
-) -> Outcome:
-    """Put what was done into the ledger: conflicts, quarantine, a version where something changed."""
-    spec, manifest = session.spec, plan.manifest
-    tables = tuple(
-        replace(table, counts=replace(table.counts, conflicts=applied.conflicts(table.name))) for table in report.tables
-    )
-    report = replace(report, tables=tables, seconds=seconds)
-    clashes = 0
-    for done in applied.done:
-        if done.conflicts is not None:
-            clashes += ledger.record_conflicts(spec.name, done.table, done.conflicts, report.run_id)
-    for table in tables:
-        for rows in plan.quarantined(spec.target_table(table.name)):
-            # the ledger speaks of tables as the spec names them
-            named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
-            ledger.record_quarantine(spec.name, named, report.run_id, str(plan.folder))
-        if manifest.get("keys") is not None:
-            ledger.sweep_quarantine(spec.name, table.name, report.run_id, manifest["keys"].get(table.name, ()))
-        elif not manifest["ranges"]:
-            ledger.sweep_quarantine(spec.name, table.name, report.run_id)
-    version = None
-    if report.total.changes > clashes:
-        version = ledger.add_version(
-            spec.name,
-            plan=str(plan.folder),
-            run_id=report.run_id,
-            spec_digest=spec.digest,
-            counts=report.total.as_dict(),
-            source_mark=manifest["source"]["mark"],
-            target_mark=manifest["target"]["mark"],
-            author=runbook.author(),
-            message=message,
-        )
-    report = replace(report, version=version)
-    store_of(spec).mark_latest(spec.name, report.run_id)
-    ledger.finish_run(
-        report.run_id,
-        "conflicts" if clashes else "done",
-        counts=report.as_dict(),
-        version=version,
-        plan=str(plan.folder),
-    )
-    if not clashes:
-        return Outcome(report, Status.DONE)
-    first = next(conflict for conflict in ledger.conflicts(spec.name) if conflict.run_id == report.run_id)
-    return Outcome(
-        report,
-        Status.CONFLICTS,
-        f"{clashes:,} rows changed in the target after planning and were left as they are, such as "
-        f"{first.table_name} {first.key}. Fix: look at them, then run again.",
-    )
 
 
 def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,7 @@ from flows.binding import Binding, BoundTable, bind
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
 from transforms.mapping import Mapped, Noted
-from transforms.vocabulary import ChangeSet, SpecError
+from transforms.vocabulary import ChangeSet, PlanError, SpecError, TableName, TableShape
 
 CACHE_BYTES = 32 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
 
@@ -27,7 +27,8 @@ CACHE_BYTES = 32 * 2**20  # change sets kept from planning to applying in one pr
 class Job:
     """What travels to a task, perhaps in another process: names and texts only, nothing secret, nothing open.
 
-    `proof` says that both sides are only compared, with the columns that the target computes itself too.
+    `proof` says that both sides are only compared, with the columns that the target computes itself too. `bare`: the plan
+    goes to the target as it is, whatever the spec maps today.
     """
 
     spec: str
@@ -37,6 +38,7 @@ class Job:
     source_token: str | None = None
     target_token: str | None = None
     proof: bool = False
+    bare: bool = False
 
     @property
     def work(self) -> Path:
@@ -52,6 +54,9 @@ class Meter:
 
     def advance(self, table: str, what: str, rows: int) -> None:
         """So many more rows are through. Called from several threads."""
+
+    def notice(self, text: str) -> None:
+        """Something a person may want to know while a run goes on."""
 
 
 class Watch:
@@ -77,6 +82,8 @@ class Session:
     binding: Binding | None = None
     snapshots: tuple[Snapshot, Snapshot] | None = None
     numbers: dict[str, int] = field(default_factory=dict)
+    guard: Callable[[], None] = lambda: None  # raises where this run may not write any more
+    _shapes: dict[TableName, TableShape] = field(default_factory=dict)
     _cached: dict[tuple[str, int], ChangeSet] = field(default_factory=dict)
     _cached_bytes: int = 0
     _shown: dict[str, int] = field(default_factory=dict)
@@ -92,6 +99,20 @@ class Session:
         """A table as the job looks at it."""
         bound = self.bound.table(name)
         return bound.proving() if job.proof else bound
+
+    def shape(self, job: Job, name: str, table: TableName) -> TableShape:
+        """The target's table that windows of the job are written to. PlanError where it is not there."""
+        if not job.bare:
+            return self.bound.table(name).shape
+        with self._lock:
+            if table not in self._shapes:
+                found = self.target.describe(table)
+                if found is None:
+                    raise PlanError(
+                        f"{table} is no longer there. Nothing of it was written. Fix: bring the table back."
+                    )
+                self._shapes[table] = found
+            return self._shapes[table]
 
     @property
     def reading(self) -> tuple[Snapshot, Snapshot]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters import spill
+from adapters import planstore, spill
 from adapters.protocol import Snapshot
 from flows.binding import BoundTable
 from flows.checks import KnownOffenders
@@ -21,7 +21,7 @@ from transforms import expressions, keys
 from transforms.mapping import REJECTED, Mapped, map_rows
 from transforms.origins import LookupRows, TableMapping
 from transforms.restriction import inside
-from transforms.vocabulary import ColumnRange, KeyRange, Relation
+from transforms.vocabulary import ColumnRange, KeyRange, Relation, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class PlanWork:
     target_empty: bool = False
     looked_up: bool = False
     some: bool = False  # only the rows whose keys are in `keys_file`
+    base: bool = False  # what is found in the target is kept in the `base_folder`
+
+
+def base_folder(job: Job, table: TableName) -> Path:
+    return Path(job.folder) / "base" / planstore.folder_name(table)
 
 
 def lookup_file(job: Job, table: str, lookup: str, kind: str) -> Path:

@@ -98,6 +98,9 @@ class Defaults(Strict):
     delete: DeletePolicy = Field(default=DeletePolicy(), description="Target rows that the source does not have.")
     window: Window = Field(default=Window(), description="The unit of memory, retry and transaction.")
     on_invalid: Literal["quarantine", "fail"] = Field(default="quarantine", description="Rows that cannot be written.")
+    history: Literal["full", "keys", "off"] = Field(
+        default="full", description="What is kept of changes: both images of each row, its key alone, or nothing."
+    )
     drift: Literal["fail", "evolve"] = Field(default="fail", description="evolve: add missing columns to the target.")
     quarantine: QuarantineLimit = Field(default=QuarantineLimit(), description="How much may be set aside.")
     checkpoint: Checkpoint = Field(default=Checkpoint(), description="How Great Expectations runs around a load.")
@@ -232,6 +235,10 @@ class Spec(Strict):
         """The defaults, overridden by what the table says."""
         own = self.tables[name].checkpoint
         return self.defaults.checkpoint.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
+    def history(self, name: str) -> Literal["full", "keys", "off"]:
+        """How much is kept of what runs changed in a table."""
+        return self.tables[name].history or self.defaults.history
 
     def on_invalid(self, name: str) -> Literal["quarantine", "fail"]:
         return self.tables[name].on_invalid or self.defaults.on_invalid

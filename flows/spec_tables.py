@@ -173,6 +173,7 @@ class Table(Strict):
     delete: DeletePolicy | None = Field(default=None, description="Overrides defaults.delete, setting by setting.")
     window: Window | None = Field(default=None, description="Overrides defaults.window.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
+    history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Table:

@@ -167,12 +167,18 @@ class _Bars(Meter):
             speed = task.finished_speed or task.speed
             self._progress.update(bar, rate=f"{speed:,.0f} rows/s" if speed else "")
 
+    def notice(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
 
 class _Lines(Meter):
     """A line when work on a table of `least` rows or more begins: enough for a log."""
 
     def __init__(self, least: int) -> None:
         self._least = least
+
+    def notice(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def expect(self, table: str, what: str, rows: int) -> None:
         if rows >= self._least:

@@ -219,6 +219,9 @@ class Scenario:
     def apply(self, folder: Path | str | None) -> Outcome:
         return balanced(runs.apply_plan(Path(str(folder))))
 
+    def undo(self, version: int, **asked: Any) -> Outcome:
+        return balanced(runs.undo(self.request("undo"), version, **asked))
+
     def settled(self, **asked: Any) -> None:
         """The law of every migration: what ran leaves nothing to do, and both sides are proved equal."""
         again = self.plan(**asked)

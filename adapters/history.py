@@ -1,0 +1,162 @@
+"""What is kept of applied plans besides their change sets: conflicts, keys alone, and tables as they once were.
+
+plan/applied/<table>/<window>.<phase>.parquet   the rows that were left alone: Applied.conflicts
+plan/keys/<table>.parquet                       KEYS, where the change sets were not to be kept
+store/bases/<migration>/<table>@<version>/      rows of a table as they stood at a version
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapters.planstore import ChangedPlan, Plan, Store, folder_name
+from transforms.vocabulary import ChangeSet, Phase, PlanError, TableName
+
+COMPRESSION: Final = "zstd"
+
+
+def note_conflicts(folder: Path, table: TableName, window: int, phase: Phase, rows: pa.Table | None) -> None:
+    """Write down the rows that a window is about to leave alone, before it commits; none takes back what was written.
+
+    So whatever is in the target is known to the plan's folder, however a run ends.
+    """
+    path = _applied(folder, table, window, phase)
+    with _written(folder):
+        if rows is None or not rows.num_rows:
+            path.unlink(missing_ok=True)
+            return
+        _put(path, rows)
+
+
+def conflicts_of(folder: Path, table: TableName, window: int, phase: Phase) -> pa.Table | None:
+    """The rows that a window left alone, None where it left none."""
+    path = _applied(folder, table, window, phase)
+    return _read(path) if path.exists() else None
+
+
+def keys_left_alone(folder: Path, table: TableName) -> pa.Table | None:
+    """The keys of all rows of a table that a plan left alone, in the columns of its key; None where there are none."""
+    files = sorted((folder / "applied" / folder_name(table)).glob("*.parquet"))
+    found = [pa.Table.from_struct_array(_read(path)["key"]) for path in files]
+    return pa.concat_tables(found) if found else None
+
+
+def thin(plan: Plan, table: TableName, *, keys: bool) -> None:
+    """Take a table's change sets out of an applied plan, but for which keys were changed and how, if `keys`.
+
+    Called again after `forget`, it does nothing.
+    """
+    entries = plan.windows(table)
+    if keys and entries:
+        parts = [_keys(plan.changes(entry)) for entry in entries]
+        with _written(plan.folder):
+            _put(plan.folder / "keys" / f"{folder_name(table)}.parquet", pa.concat_tables(parts))
+
+
+def forget(folder: Path, table: TableName) -> None:
+    """Delete the change sets of a table, once the ledger says that they are not kept."""
+    shutil.rmtree(folder / "changes" / folder_name(table), ignore_errors=True)
+
+
+def kept_keys(folder: Path, table: TableName) -> pa.Table | None:
+    """The keys of a table's changes, with the columns `op` and those of the key; None where they were not kept."""
+    path = folder / "keys" / f"{folder_name(table)}.parquet"
+    return _read(path) if path.exists() else None
+
+
+def write_base(folder: Path, number: int, rows: pa.Table) -> None:
+    """Write a part of a table as it is, under a number of its own."""
+    with _written(folder):
+        _put(folder / f"{number:06d}.parquet", rows)
+
+
+def read_base(folder: Path) -> Iterator[pa.Table]:
+    """The parts of a table as it was."""
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise PlanError(f"{folder} is missing, and with it what its table was. Fix: bring it back from a backup.")
+    return map(_read, files)
+
+
+def base_folder(store: Store, migration: str, table: TableName, version: int) -> Path:
+    return store.root / "bases" / migration / f"{folder_name(table)}@{version}"
+
+
+def move_base(made: Path, place: Path) -> None:
+    """Put a base in its place, whole or not at all."""
+    with _written(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        made.rename(place)
+
+
+def write_parquet(path: Path, parts: Iterable[pa.Table], schema: pa.Schema) -> int:
+    """Write rows to a file of the user's; how many. A file that is there is replaced once all are written."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    rows = 0
+    try:
+        with _written(path.parent):
+            with pq.ParquetWriter(temporary, schema, compression=COMPRESSION) as writer:
+                for part in parts:
+                    writer.write_table(part)
+                    rows += part.num_rows
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return rows
+
+
+def _keys(changes: ChangeSet) -> pa.Table:
+    key = list(changes.key)
+    parts = []
+    for op, rows in (("insert", changes.inserts), ("update", changes.before), ("delete", changes.deletes)):
+        narrow = rows.select(key)
+        parts.append(narrow.add_column(0, "syncline op", pa.array([op] * narrow.num_rows, pa.string())))
+    return pa.concat_tables(parts)
+
+
+def _applied(folder: Path, table: TableName, window: int, phase: Phase) -> Path:
+    return folder / "applied" / folder_name(table) / f"{window:06d}.{phase}.parquet"
+
+
+def _put(path: Path, rows: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        pq.write_table(rows, temporary, compression=COMPRESSION)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise ChangedPlan(f"{path} cannot be read: {error}. Fix: bring it back from a backup.") from error
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PlanError(
+            f"Nothing can be written to {folder}: {error.strerror or error}. Fix: free space or choose another folder."
+        ) from error
+
+
+def sizes(folders: Sequence[Path]) -> int:
+    """How many bytes folders take."""
+    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())

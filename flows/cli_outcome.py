@@ -1,0 +1,78 @@
+"""What commands that plan and write have in common: what they ask for, and how their end is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli_options import print_json
+
+
+def request_of(
+    spec: Path,
+    kind: Any,
+    tables: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+    folder: Path | None = None,
+    wait: float = 0,
+) -> Any:
+    """What is asked for, with a run of its own."""
+    from flows.ranges import parse_range
+    from flows.runbook import Request, new_run_id
+    from flows.spec import load_spec
+
+    loaded = load_spec(spec)
+    at = datetime.now(UTC)
+    parsed = tuple(parse_range(text, loaded) for text in ranges)
+    return Request(
+        loaded,
+        new_run_id(at),
+        at,
+        kind,
+        tuple(tables),
+        parsed,
+        folder,
+        loaded.defaults.runner.workers or 2,
+        wait=wait,
+    )
+
+
+def applied(outcome: Any, as_json: bool) -> int:
+    """Show what was written; the exit status."""
+    show_outcome(outcome, as_json=as_json, samples=False)
+    if not as_json and outcome.status in (3, 4) and outcome.report.version is None:
+        click.echo(f"\n{outcome.message}", err=True)
+    elif not as_json:
+        report = outcome.report
+        version = f"Version {report.version}. " if report.version is not None else ""
+        rate = report.total.source_rows / report.seconds if report.seconds else 0
+        click.echo(
+            f"\n{version}{changes_line(outcome, done=True)} {report.seconds:.1f} s, {rate:,.0f} source rows a second."
+        )
+        if outcome.message:
+            click.echo(outcome.message, err=True)
+    return int(outcome.status)
+
+
+def changes_line(outcome: Any, *, done: bool = False) -> str:
+    """All tables together in a line."""
+    total = outcome.report.total
+    aside = f", {total.quarantined:,} in quarantine" if total.quarantined else ""
+    clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
+    if done:
+        return f"{total.insert:,} inserted, {total.update:,} updated, {total.delete:,} deleted{clash}{aside}."
+    return f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete{aside}."
+
+
+def show_outcome(outcome: Any, *, as_json: bool, samples: bool) -> None:
+    if as_json:
+        print_json(outcome.report.as_dict())
+        return
+
+    from flows.terminal import show_report
+
+    show_report(outcome.report, samples=samples)

@@ -1,0 +1,284 @@
+"""What happened to rows, asked of the ledger and the store alone: versions, their changes, one row's life, tables as they stood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters import history
+from adapters.ledger import Version
+from adapters.planstore import plain
+from flows.loading import ledger_of
+from flows.runbook import store_of
+from flows.spec import Spec
+from flows.versions import Applied, entry_name, opened_version, table_of, version_of, versions_after
+from transforms import expressions
+from transforms.history import net, rolled
+from transforms.keys import contiguous
+from transforms.texts import as_text
+from transforms.vocabulary import ChangeSet, PlanError, TableName
+
+WHY = {"run": "mapping", "backfill": "mapping", "undo": "undo", "retry": "retry"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one row, as people read it: values are texts, an update has what differs."""
+
+    table: str
+    op: str
+    key: str
+    before: dict[str, str | None] | None
+    after: dict[str, str | None] | None
+
+
+def listed(spec: Spec) -> list[dict[str, Any]]:
+    """The versions of a migration, newest first, as JSON-ready objects."""
+    with ledger_of(spec) as ledger:
+        return [told(version) for version in ledger.versions(spec.name)]
+
+
+def told(version: Version) -> dict[str, Any]:
+    """A version as a JSON-ready object: what it is, and which state of the source the target was brought in line with."""
+    facts = plain(asdict(version))
+    facts["synchronized_with"] = {"source": version.source_mark, version.side or "target": version.made_mark}
+    return dict(facts)
+
+
+def shown(
+    spec: Spec, number: int, table: str | None = None, keys: Sequence[str] = (), limit: int | None = None
+) -> tuple[dict[str, Any], list[Change]]:
+    """A version and its changes: of one table or all, of some keys or all, the first `limit` of each table."""
+    with ledger_of(spec) as ledger:
+        version = version_of(ledger, spec, number)
+    applied = opened_version(store_of(spec), version)
+    tables = applied.tables if table is None else [table_of(spec, table, [applied])]
+    found: list[Change] = []
+    for each in tables:
+        if (version.kept or {}).get(str(each)) == "keys":
+            found += _of_keys_alone(spec, applied, each, keys, limit)
+            continue
+        if table is None and str(each) in (version.kept or {}):
+            continue
+        count = 0
+        for _, changes in applied.changes(each):
+            for change in changes_of(entry_name(spec, each), _of_keys(changes, keys)):
+                if limit is not None and count >= limit:
+                    break
+                found.append(change)
+                count += 1
+    return told(version), found
+
+
+def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
+    """Every change of one row, oldest first: when, by which run, and why. SpecError for a key that no row can have."""
+    with ledger_of(spec) as ledger:
+        versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
+    store = store_of(spec)
+    opened = [opened_version(store, version) for version in versions]
+    name = table_of(spec, table, opened)
+    lines: list[dict[str, Any]] = []
+    for applied in opened:
+        version = applied.version
+        facts = {
+            "version": version.version,
+            "when": plain(version.created_at),
+            "run": version.run_id,
+            "author": version.author,
+        }
+        why = WHY.get(version.kind or "run", str(version.kind))
+        if version.undoes:
+            why = f"undo of version {', '.join(map(str, version.undoes))}"
+        kept = (version.kept or {}).get(str(name))
+        if kept == "keys":
+            lines += [
+                {**facts, "why": why, **asdict(each)} for each in _of_keys_alone(spec, applied, name, [key], None)
+            ]
+        elif kept is None:
+            for entry in applied.plan.windows(name):
+                left = history.conflicts_of(applied.plan.folder, name, entry.window, "all")
+                lines += [{**facts, "why": "conflict: left as it was", **each} for each in _left_alone(left, key)]
+            for _, changes in applied.changes(name):
+                for each in changes_of(entry_name(spec, name), _of_keys(changes, [key])):
+                    lines.append({**facts, "why": why, **asdict(each)})
+    return lines
+
+
+def asof(spec: Spec, number: int, table: str) -> pa.Table:
+    """A table as it stood after a version, 0 being before the first one; in no particular order.
+
+    Out: the columns that were written at that time. Only what runs saw and wrote is known: an edit by somebody else shows
+    from the version on that met it. Memory: the table and the changes between it and its base.
+    Errors: PlanError where it is not known what the table was.
+    """
+    with ledger_of(spec) as ledger:
+        if number:
+            version_of(ledger, spec, number)
+        bases = ledger.bases(spec.name)
+        known = {v.version: v for v in versions_after(ledger, spec, 0)}
+    store = store_of(spec)
+    name = table_of(spec, table)
+    base = bases.get(str(name))
+    if base is None:
+        raise PlanError(
+            f"Nobody knows all of {name}: no run has looked at the whole table yet. Fix: run it without --range, then versions from then "
+            f"on, and those before as far as they are kept, can be asked for."
+        )
+    inside = [v for n, v in known.items() if min(base.version, number) < n <= max(base.version, number)]
+    parts = [whole for v in inside if (whole := opened_version(store, v).whole(name)) is not None]
+    schema = _schema_at(spec, known, name, number)
+    empty = (schema or (parts[0].schema if parts else pa.schema([]))).empty_table()
+    rows = pa.concat_tables(history.read_base(store.folder(base.folder))) if base.folder else empty
+    if number < base.version:
+        parts = [part.inverse() for part in reversed(parts)]
+    return rolled(rows, parts, schema or rows.schema)
+
+
+def difference(spec: Spec, first: int, second: int, table: str | None = None) -> list[tuple[str, ChangeSet]]:
+    """What leads from one version to another, table by table, each row at most once; backwards where `second` is earlier."""
+    with ledger_of(spec) as ledger:
+        for number in (first, second):
+            if number:
+                version_of(ledger, spec, number)
+        versions = versions_after(ledger, spec, 0)
+    store = store_of(spec)
+    inside = [opened_version(store, v) for v in versions if min(first, second) < v.version <= max(first, second)]
+    tables = list(dict.fromkeys(name for each in inside for name in each.tables))
+    if table is not None:
+        wanted = table_of(spec, table, inside)
+        tables = [name for name in tables if name == wanted]
+    found = []
+    for name in tables:
+        parts = [whole for each in inside if (whole := each.whole(name)) is not None]
+        if parts:
+            changes = net(parts)
+            found.append((entry_name(spec, name), changes.inverse() if second < first else changes))
+    return found
+
+
+def changes_of(table: str, changes: ChangeSet) -> Iterator[Change]:
+    """The changes of a set one by one: deletes, updates, inserts."""
+    for op, before, after in (
+        ("delete", changes.deletes, None), ("update", changes.before, changes.after), ("insert", None, changes.inserts),
+    ):  # fmt: skip
+        known = before if before is not None else after
+        assert known is not None
+        if not known.num_rows:
+            continue
+        keys = expressions.as_json_keys(known, changes.key).to_pylist()
+        old = texts_of(before) if before is not None else [None] * len(keys)
+        new = texts_of(after) if after is not None else [None] * len(keys)
+        for key, was, now in zip(keys, old, new, strict=True):
+            if was is not None and now is not None:
+                names = [name for name in now if was[name] != now[name]]
+                yield Change(table, op, key, {n: was[n] for n in names}, {n: now[n] for n in names})
+            else:
+                yield Change(table, op, key, was, now)
+
+
+def key_text(text: str) -> str:
+    """A key as it is stored: `7` and `["a", 7]` are short for `[7]` and themselves."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    return json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False, separators=(",", ":"))
+
+
+def texts_of(rows: pa.Table) -> list[dict[str, str | None]]:
+    columns = {name: as_text(contiguous(rows.column(name))).to_pylist() for name in rows.column_names}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _of_keys(changes: ChangeSet, keys: Sequence[str]) -> ChangeSet:
+    """Only the changes of some keys, all where none is named."""
+    if not keys:
+        return changes
+    wanted = _both_spellings(keys)
+
+    def some(by: pa.Table, rows: pa.Table) -> pa.Table:
+        if not by.num_rows:
+            return rows
+        mask = pc.is_in(expressions.as_json_keys(by, changes.key), value_set=wanted)
+        return rows.filter(mask)
+
+    return ChangeSet(
+        changes.table,
+        changes.key,
+        changes.compared,
+        inserts=some(changes.inserts, changes.inserts),
+        before=some(changes.before, changes.before),
+        after=some(changes.before, changes.after),
+        deletes=some(changes.deletes, changes.deletes),
+    )
+
+
+def _both_spellings(keys: Sequence[str]) -> pa.Array:
+    """The keys as they may be stored: what was given as a number may be a text, and the other way round."""
+    spelled = {key_text(key) for key in keys}
+    for text in list(spelled):
+        values = json.loads(text)
+        spelled.add(
+            json.dumps(
+                [str(v) if isinstance(v, int | float) else v for v in values], ensure_ascii=False, separators=(",", ":")
+            )
+        )
+    return pa.array(sorted(spelled), pa.string())
+
+
+def _of_keys_alone(
+    spec: Spec, applied: Applied, table: TableName, keys: Sequence[str], limit: int | None
+) -> Iterator[Change]:
+    kept = history.kept_keys(applied.plan.folder, table)
+    if kept is None:
+        return
+    names = tuple(name for name in kept.column_names if name != "syncline op")
+    texts = expressions.as_json_keys(kept, names)
+    if keys:
+        mask = pc.is_in(texts, value_set=_both_spellings(keys))
+        kept, texts = kept.filter(mask), texts.filter(mask)
+    pairs = zip(kept["syncline op"].to_pylist()[:limit], texts.to_pylist()[:limit], strict=True)
+    for op, key in pairs:
+        yield Change(entry_name(spec, table), op, key, None, None)
+
+
+def _left_alone(rows: pa.Table | None, key: str) -> list[dict[str, Any]]:
+    if rows is None:
+        return []
+    keys = pa.Table.from_struct_array(rows["key"])
+    texts = expressions.as_json_keys(keys, tuple(keys.column_names))
+    there = np.flatnonzero(pc.is_in(texts, value_set=_both_spellings([key])).to_numpy(zero_copy_only=False))
+    return [
+        {
+            "table": "",
+            "op": rows["op"][int(at)].as_py(),
+            "key": texts[int(at)].as_py(),
+            "before": _image(rows["before"][int(at)]),
+            "after": _image(rows["after"][int(at)]),
+            "found": _image(rows["found"][int(at)]),
+        }
+        for at in there
+    ]
+
+
+def _image(value: pa.StructScalar) -> dict[str, str | None] | None:
+    if not value.is_valid:
+        return None
+    return texts_of(pa.Table.from_struct_array(pa.array([value], value.type)))[0]
+
+
+def _schema_at(spec: Spec, known: dict[int, Version], table: TableName, number: int) -> pa.Schema | None:
+    """The columns of a table at a version: of the last plan up to it that knew the table, else of the first one after."""
+    store = store_of(spec)
+    before, after = sorted((n for n in known if n <= number), reverse=True), sorted(n for n in known if n > number)
+    for at in (*before, *after):
+        opened = opened_version(store, known[at])
+        if opened.told(table) is not None:
+            return opened.schema(table)
+    return None

@@ -1,0 +1,231 @@
+"""Load a plan: between its two checkpoints, write its rows, and put down what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from adapters import history
+from adapters.ledger import APPLYING, CUT_OFF, Ledger
+from adapters.planstore import Plan, folder_name
+from flows import checkpoints, runbook
+from flows.outcome import Outcome, Status
+from flows.reconciling import reconciled
+from flows.report import Checkpoint, Report
+from flows.runbook import Execute, store_of
+from flows.session import Job, Session
+from flows.spec import Spec
+from flows.spec_urls import resolve_url
+from flows.writing import AppliedPlan, apply, constrain
+from transforms.vocabulary import Counts, SynclineError
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What plans are loaded with."""
+
+    session: Session
+    ledger: Ledger
+    execute: Execute[Any, Any] | None = None
+    workers: int = 2
+    message: str = ""
+
+    @property
+    def spec(self) -> Spec:
+        return self.session.spec
+
+
+@contextmanager
+def ledger_of(spec: Spec) -> Iterator[Ledger]:
+    ledger = Ledger(resolve_url(spec.state.url))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def failures(ledger: Ledger, run_id: str) -> Iterator[None]:
+    """A run that fails says so in the ledger; one that fails while it writes is finished by the next."""
+    try:
+        yield
+    except BaseException as error:
+        text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
+        known = ledger.run(run_id)
+        ledger.finish_run(run_id, CUT_OFF if known and known.status == APPLYING else "failed", message=text)
+        raise
+
+
+def over_limit(spec: Spec, total: Counts) -> str:
+    """Why the quarantine is larger than the spec allows; empty where it is not."""
+    limit = spec.defaults.quarantine
+    most = [limit.max_rows] if limit.max_rows is not None else []
+    if limit.max_ratio is not None:
+        most.append(int(limit.max_ratio * total.source_rows))
+    if not most or total.quarantined <= min(most):
+        return ""
+    return (
+        f"{total.quarantined:,} of {total.source_rows:,} source rows would go to quarantine, and the limit is {min(most):,} "
+        f"({spec.where('defaults', 'quarantine')}). Nothing was written. Fix: mend the rows, or raise the limit."
+    )
+
+
+def load(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
+    """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no."""
+    spec, session, ledger = loading.spec, loading.session, loading.ledger
+    if over := over_limit(spec, report.total):
+        ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
+        return Outcome(report, Status.QUARANTINE, over)
+    report = _with_checks(report, checkpoints.planned(plan, report, session))
+    if why := checkpoints.stopped(report.checkpoints):
+        why = f"The planned checkpoint failed: {why}. Nothing was written. Fix: mend the rows, or the rule in {spec.path}."
+        ledger.finish_run(report.run_id, "checkpoint", counts=report.as_dict(), message=why)
+        return Outcome(report, Status.CHECKPOINT, why)
+    outcome = write(plan, report, job, loading)
+    found = checkpoints.loaded(plan, outcome.report, session)
+    outcome = replace(outcome, report=_reconciled(_with_checks(outcome.report, found), plan, session))
+    if why := checkpoints.stopped(found):
+        why = f"The loaded checkpoint failed: {why}. The rows are in the target. Fix: look at them, mend the source and run again."
+        ledger.finish_run(report.run_id, "checkpoint", message=why)
+        return replace(outcome, status=Status.CHECKPOINT, message=why)
+    return outcome
+
+
+def write(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
+    """Write the rows of a plan that may be written, and what comes after the rows; put down what was done.
+
+    Safe to repeat after whatever end: windows that are in are passed over, and everything is put down once.
+    """
+    loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
+    applied = apply(plan, job, loading.session, loading.execute, loading.workers)
+    outcome = record(plan, report, applied, loading)
+    constrain(plan, loading.session)
+    return outcome
+
+
+def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, undoes: Sequence[int] = ()) -> Outcome:
+    """Put what was done into the ledger: conflicts, quarantine, a version where something changed, what is kept of it."""
+    spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
+    tables = tuple(
+        replace(table, counts=replace(table.counts, conflicts=applied.conflicts(table.name))) for table in report.tables
+    )
+    report = replace(report, tables=tables)
+    clashes = 0
+    for done in applied.done:
+        if done.conflicts is not None:
+            clashes += ledger.record_conflicts(spec.name, done.table, done.conflicts, report.run_id)
+    if not undoes:
+        _record_quarantine(plan, report, loading)
+    version = None
+    if report.total.changes > clashes:
+        version = ledger.add_version(
+            spec.name,
+            plan=store_of(spec).named(plan.folder),
+            run_id=report.run_id,
+            spec_digest=manifest["spec"]["digest"],
+            counts=report.total.as_dict(),
+            source_mark=manifest["source"]["mark"],
+            target_mark=manifest["target"]["mark"],
+            author=runbook.author(),
+            message=loading.message,
+            kind="run" if manifest["kind"] == "plan" else manifest["kind"],
+            undoes=list(undoes) or None,
+            made_mark=_mark(loading.session),
+        )
+    report = replace(report, version=version)
+    finish(plan, version, loading, report, clashes)
+    if not clashes:
+        return Outcome(report, Status.DONE)
+    first = next(conflict for conflict in ledger.conflicts(spec.name) if conflict.run_id == report.run_id)
+    again = "undo what came after first" if undoes else "run again"
+    return Outcome(
+        report,
+        Status.CONFLICTS,
+        f"{clashes:,} rows changed in the target after planning and were left as they are, such as "
+        f"{first.table_name} {first.key}. Fix: look at them, then {again}.",
+    )
+
+
+def finish(plan: Plan, version: int | None, loading: Loading, report: Report | None = None, clashes: int = 0) -> None:
+    """The last of what a run puts down: of the history what the spec wants to keep, and that the run is done."""
+    spec, ledger, run_id = loading.spec, loading.ledger, str(plan.manifest["run_id"])
+    _keep_bases(plan, version, loading)
+    if version is not None:
+        _thin(plan, version, loading)
+    store_of(spec).mark_latest(spec.name, run_id)
+    counts = report.as_dict() if report else None
+    ledger.finish_run(run_id, "conflicts" if clashes else "done", counts=counts, version=version)
+
+
+def _mark(session: Session) -> str:
+    """What names the state of the target that was made."""
+    with session.target.snapshot() as made:
+        return made.mark
+
+
+def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
+    spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
+    for table in report.tables:
+        for rows in plan.quarantined(spec.target_table(table.name)):
+            # the ledger speaks of tables as the spec names them
+            named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
+            ledger.record_quarantine(spec.name, named, report.run_id, store_of(spec).named(plan.folder))
+        if manifest.get("keys") is not None:
+            ledger.sweep_quarantine(spec.name, table.name, report.run_id, manifest["keys"].get(table.name, ()))
+        elif not manifest["ranges"]:
+            ledger.sweep_quarantine(spec.name, table.name, report.run_id)
+
+
+def _keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
+    """Where the history of a table begins: what it was before the first run that looked at all of it."""
+    spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
+    if manifest["ranges"] or manifest.get("keys") is not None or manifest["kind"] == "undo":
+        return
+    known = ledger.bases(spec.name)
+    wanted = [told for told in manifest["tables"] if told["target"] not in known]
+    if not wanted:
+        return
+    before = version - 1 if version is not None else max((v.version for v in ledger.versions(spec.name)), default=0)
+    for told in wanted:
+        table = spec.target_table(told["name"])
+        rows = told["counts"]["target_rows"]
+        made = plan.folder / "base" / folder_name(table)
+        if not rows:
+            ledger.set_base(spec.name, told["target"], before, None, 0)
+        elif told.get("base"):
+            place = history.base_folder(store_of(spec), spec.name, table, before)
+            if made.exists():
+                history.move_base(made, place)
+            ledger.set_base(spec.name, told["target"], before, store_of(spec).named(place), rows)
+
+
+def _thin(plan: Plan, version: int, loading: Loading) -> None:
+    """Keep of each table's change sets what the spec says: all, the keys, or nothing."""
+    spec, ledger = loading.spec, loading.ledger
+    names = {spec.target_table(name): spec.history(name) for name in spec.tables}
+    for table in {entry.table for entry in plan.windows()}:
+        kept = names.get(table, "full")
+        if kept == "full":
+            continue
+        history.thin(plan, table, keys=kept == "keys")
+        ledger.note_kept(spec.name, version, {str(table): kept})
+        history.forget(plan.folder, table)
+
+
+def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
+    warnings = (*report.warnings, *checkpoints.noticed(found))
+    return replace(report, checkpoints=(*report.checkpoints, *found), warnings=warnings)
+
+
+def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
+    """The report with the totals of both sides."""
+    tallies = {told.name: told.tally for told in report.tables}
+    if plan.manifest.get("keys") is not None:
+        return report  # a handful of keys says nothing of the whole table
+    found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
+    warnings = (*report.warnings, *(each.told for each in found if each.differences))
+    return replace(report, reconciled=found, warnings=warnings)

@@ -1,0 +1,118 @@
+"""Runs that were cut off: what they began is finished, or put down as far as it went, before anything new is written.
+
+A run that was killed before it wrote leaves nothing but files, and they go. One that was killed while it wrote has a
+whole plan in the store, and its markers in the target say which windows are in: the others are applied now, and the
+version is the one that an undisturbed run would have made. Where the plan cannot be applied any more, because the spec
+or the tables changed, the version holds the windows that are in.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.ledger import Run, Version
+from adapters.planstore import MANIFEST, FileEntry, Plan
+from flows import runbook
+from flows.loading import Loading, finish, write
+from flows.report import report_of
+from flows.runbook import store_of
+from flows.session import Job
+from flows.undoing import write_undo
+from transforms.vocabulary import Phase, SynclineError, TransientError
+
+
+def recover(loading: Loading, at: datetime, but: str | None = None) -> list[str]:
+    """Bring every run of the migration to an end that was cut off; a line for each that had written. The caller holds the lock.
+
+    `but` is the run that is about to go on by itself.
+    """
+    told = []
+    for run in loading.ledger.cut_off(loading.spec.name):
+        if run.run_id != but:
+            told += list(_end(run, loading, at))
+    return told
+
+
+def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
+    store, ledger = store_of(loading.spec), loading.ledger
+    if run.plan is None or run.status == "running":
+        shutil.rmtree(store.plan_folder(run.run_id), ignore_errors=True)
+        ledger.finish_run(run.run_id, "abandoned", message="It ended before it wrote anything.")
+        return
+    folder = store.folder(run.plan)
+    if not (folder / MANIFEST).exists():
+        ledger.finish_run(run.run_id, "lost", message=f"{folder} is gone.")
+        yield (
+            f"Run {run.run_id} was cut off while it wrote, and its plan {folder} is gone: what it wrote is in the target, and in no "
+            f"version."
+        )
+        return
+    known = next((v for v in ledger.versions(loading.spec.name) if v.plan == run.plan), None)
+    try:
+        yield _finished(run, folder, known, loading, at)
+    except TransientError:
+        raise
+    except SynclineError as error:
+        yield _put_down(run, folder, loading, str(error))
+
+
+def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, at: datetime) -> str:
+    plan = Plan.open(folder, (known.kept or {}) if known else ())
+    if known is not None:  # all rows are in: only what is kept of it was still to be settled
+        finish(plan, known.version, loading)
+        return f"Run {run.run_id} was cut off after its rows were in: they are version {known.version}."
+    plan.verify()
+    job = Job(str(loading.spec.path.absolute()), run.run_id, str(folder), at, bare=plan.manifest["kind"] == "undo")
+    report = report_of(plan)
+    outcome = write_undo(plan, report, job, loading) if job.bare else write(plan, report, job, loading)
+    total = outcome.report.total
+    made = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
+    return (
+        f"Run {run.run_id} was cut off while it wrote. The rest of it is in now, and it is {made}: {total.insert:,} inserted, "
+        f"{total.update:,} updated, {total.delete:,} deleted."
+    )
+
+
+def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
+    """Make a version of the windows that are in, where the plan cannot go on."""
+    plan = Plan.open(folder)
+    entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
+    marked = sorted((m.table, m.window, m.phase) for m in loading.session.target.applied(run.run_id))
+    inside = [each for each in marked if (each[0], each[1]) in entries]
+    counts: dict[str, int] = {"insert": 0, "update": 0, "delete": 0}
+    for table, window, phase in inside:
+        for op, count in _of_phase(entries[table, window], phase).items():
+            counts[op] += count
+    ledger, spec = loading.ledger, loading.spec
+    version = None
+    if inside:
+        version = ledger.add_version(
+            spec.name,
+            plan=str(run.plan),
+            run_id=run.run_id,
+            spec_digest=plan.manifest["spec"]["digest"],
+            counts=counts,
+            source_mark=plan.manifest["source"]["mark"],
+            target_mark=plan.manifest["target"]["mark"],
+            author=runbook.author(),
+            message="cut off",
+            kind=plan.manifest["kind"],
+            undoes=plan.manifest.get("undoes"),
+            windows=inside,
+        )
+    ledger.finish_run(run.run_id, "partly", version=version, message=why)
+    what = f"version {version} has the {len(inside)} windows that are in" if inside else "nothing of it is in"
+    return f"Run {run.run_id} was cut off while it wrote, and cannot go on: {what}. {why}"
+
+
+def _of_phase(entry: FileEntry, phase: Phase) -> dict[str, int]:
+    written: tuple[Any, ...] = {
+        "all": ("insert", "update", "delete"),
+        "upsert": ("insert", "update"),
+        "delete": ("delete",),
+    }[phase]
+    return {op: entry.counts.get(op, 0) for op in written}

@@ -1,0 +1,42 @@
+"""The flow that takes versions back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows import runs
+from flows.flowrun import SpecFile, WaitSeconds, concluded, ended, migration_of, requested, staged
+
+
+def _name() -> str:
+    given = flow_run.parameters
+    until = "to-" if given.get("to") else ""
+    return f"undo/{migration_of(str(given['spec']))}/{until}{given['version']}"
+
+
+@flow(name="undo", flow_run_name=_name, persist_result=False)
+def undo(
+    spec: SpecFile, version: Annotated[int, Field(ge=0)], to: bool = False, drop: bool = False, wait: WaitSeconds = 0
+) -> State[Any]:
+    """Take a version back. A row that changed since is a conflict and stays as it is.
+
+    Args:
+        spec: The spec's file; a relative path starts from the working directory. Secrets are named in it, never here.
+        version: The version to take back.
+        to: Take back all that came after it instead, so that the target is as it stood at that version; 0 is before the first.
+        drop: Drop tables that those versions created, where they hold nothing else.
+        wait: How many seconds to wait for another run of the migration to end.
+    """
+
+    def work() -> State[Any]:
+        request = requested("undo", spec, [], [], wait)
+        with staged(request.spec) as (execute, meter):
+            outcome = runs.undo(request, version, to=to, drop=drop, execute=execute, meter=meter)
+        return concluded(request.spec, outcome)
+
+    return ended(work)

@@ -1,0 +1,316 @@
+"""Undo: the inverse of applied plans, as a plan of its own. It knows the target alone, whatever the spec maps today."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from time import perf_counter
+from typing import Any
+
+import pyarrow as pa
+
+from adapters.planstore import FileEntry, Plan, PlanWriter
+from adapters.protocol import Adapter
+from adapters.sql_design import drop_statements
+from flows.loading import Loading, record
+from flows.outcome import Outcome
+from flows.planning import SAMPLES, Sample, samples
+from flows.reconciling import Tally
+from flows.references import broken_references
+from flows.report import Report, TableReport
+from flows.runbook import Request, store_of
+from flows.session import Job, Session
+from flows.versions import Applied, entry_name
+from flows.writing import Written, write_rows
+from transforms.history import net, together
+from transforms.vocabulary import ChangeSet, Counts, PlanError, Relation, TableName, TableShape
+
+WINDOW_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo takes back: versions, oldest first. `drop`: tables that they created go too, where they are empty then.
+
+    `source_mark` names the state of the source that the target comes back to.
+    """
+
+    versions: tuple[Applied, ...]
+    drop: bool = False
+    source_mark: str | None = None
+
+    @property
+    def numbers(self) -> list[int]:
+        return [each.version.version for each in self.versions]
+
+    @property
+    def tables(self) -> list[TableName]:
+        """All that the versions wrote or created."""
+        return list(dict.fromkeys(table for each in self.versions for table in each.tables))
+
+
+def plan_undo(request: Request, session: Session, undone: Undone) -> Report:
+    """Write down what takes the versions back. Nothing is written to the target.
+
+    A single version is taken back window by window; several are added up first, table by table, in memory.
+    Errors: PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign keys would break.
+    """
+    began = perf_counter()
+    folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
+    writer = PlanWriter(folder)
+    shapes = described(session.target, undone.tables)
+    order, _ = parents_first(shapes, undone.tables)
+    entries: list[FileEntry] = []
+    reports: list[TableReport] = []
+    schemas: dict[TableName, pa.Schema] = {}
+    backwards: dict[TableName, ChangeSet] = {}
+    for table in order:
+        windows = list(_windows(undone, table))
+        making = _making(undone, table)
+        if not windows and not making["ddl"] and not making["drop"]:
+            continue
+        schemas[table] = windows[0].schema if windows else undone.versions[-1].schema(table)
+        if windows and not (making["ddl"] and table not in shapes):
+            _must_fit(undone, table, shapes.get(table), windows)
+        entries += [writer.add(number, changes) for number, changes in enumerate(windows)]
+        reports.append(_table_report(request, table, windows))
+        if windows:
+            backwards[table] = together(windows)
+    with session.target.snapshot() as snapshot:
+        broken = list(broken_references(snapshot, shapes, backwards))
+        mark = snapshot.mark
+    if broken:
+        raise PlanError(
+            f"Undoing version {_listed(undone.numbers)} would leave {'; '.join(broken)}. Nothing was written. Fix: undo what came "
+            f"after it as well (--to {undone.numbers[0] - 1}), or change those rows first."
+        )
+    report = Report(
+        request.spec.name,
+        request.run_id,
+        str(folder),
+        None,
+        perf_counter() - began,
+        tuple(reports),
+        tuple(_warned(undone)),
+    )
+    PlanWriter(folder, begun=True).finish(_manifest(request, session, undone, report, schemas, mark), entries)
+    return report
+
+
+def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
+    """Apply the plan of an undo, and drop what it says. Safe to repeat."""
+    session, manifest = loading.session, plan.manifest
+    if manifest["target"]["url"] != session.target.url:
+        raise PlanError(
+            f"{plan.folder} was planned for {manifest['target']['url']}, and the spec names {session.target.url} now. "
+            f"Nothing was written. Fix: set the environment as it was, or undo again."
+        )
+    loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
+    told = manifest["tables"]
+    names = {table["target"]: TableName(**table["table"]) for table in told}
+    for table in told:
+        if table["ddl"] and session.target.describe(names[table["target"]]) is None:
+            session.target.execute_ddl(table["ddl"])
+    shapes = described(session.target, list(names.values()))
+    tables = [
+        Written(table["name"], names[table["target"]], _numbered(shapes.get(names[table["target"]]), table))
+        for table in told
+        if names[table["target"]] in shapes or not table["drop"]  # an earlier attempt may have dropped it
+    ]
+    _, referred = parents_first(shapes, list(names.values()))
+    by_name = {each.name for each in tables if each.table in referred}
+    applied = write_rows(plan, job, session, tables, by_name, loading.execute, loading.workers)
+    warnings = [*report.warnings, *_dropped(session, [t for t in reversed(told) if t["drop"]], names)]
+    return record(plan, replace(report, warnings=tuple(warnings)), applied, loading, manifest["undoes"])
+
+
+def described(target: Adapter, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
+    """All tables of the target in the schemas of some, and those themselves; what is not there is left out."""
+    names = dict.fromkeys(tables)
+    for schema in dict.fromkeys(table.schema for table in tables):
+        names |= dict.fromkeys(target.tables(schema))
+    found = {name: target.describe(name) for name in names}
+    return {name: shape for name, shape in found.items() if shape is not None}
+
+
+def parents_first(
+    shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
+) -> tuple[list[TableName], set[TableName]]:
+    """The tables, parents before children, and those that others refer to. A circle of foreign keys is cut somewhere."""
+    graph: dict[TableName, set[TableName]] = {table: set() for table in tables}
+    referred = set()
+    for name, shape in shapes.items():
+        for foreign in shape.foreign_keys:
+            if foreign.refers == name or foreign.refers not in graph:
+                continue
+            referred.add(foreign.refers)
+            if name not in graph or foreign.refers in graph[name]:
+                continue
+            graph[name].add(foreign.refers)
+            try:
+                TopologicalSorter(graph).prepare()
+            except CycleError:
+                graph[name].discard(foreign.refers)
+    return list(TopologicalSorter(graph).static_order()), referred
+
+
+def _windows(undone: Undone, table: TableName) -> Iterator[ChangeSet]:
+    """The inverse changes of a table, in parts that one transaction each can take."""
+    if len(undone.versions) == 1:
+        for _, changes in undone.versions[0].changes(table):
+            yield changes.inverse()
+        return
+    parts = [whole for each in undone.versions if (whole := each.whole(table)) is not None]
+    if not parts:
+        return
+    back = net(parts).inverse()
+    nothing = back.inserts.slice(0, 0)
+    bare = replace(back, inserts=nothing, before=nothing, after=nothing, deletes=nothing)
+    # deletes first, so that unique values are free before they are given again
+    for start in range(0, back.deletes.num_rows, WINDOW_ROWS):
+        yield replace(bare, deletes=back.deletes.slice(start, WINDOW_ROWS))
+    for start in range(0, back.before.num_rows, WINDOW_ROWS):
+        yield replace(bare, before=back.before.slice(start, WINDOW_ROWS), after=back.after.slice(start, WINDOW_ROWS))
+    for start in range(0, back.inserts.num_rows, WINDOW_ROWS):
+        yield replace(bare, inserts=back.inserts.slice(start, WINDOW_ROWS))
+
+
+def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:
+    """The table still has the columns of that time, and no new one that would have to be filled."""
+    of = f"Version {_listed(undone.numbers)} cannot be undone"
+    if shape is None:
+        raise PlanError(f"{of}: {table} is no longer there. Nothing was written. Fix: bring the table back.")
+    schema = windows[0].schema
+    for field in schema:
+        column = shape.column(field.name)
+        if column is None or column.generated or column.type != field.type:
+            now = f"is {column.type} now" if column else "is no longer there"
+            was = f"was {field.type} then, and " if column else ""
+            raise PlanError(
+                f"{of}: {table}.{field.name} {was}{now}. Nothing was written. Fix: change the column back for as long as it takes."
+            )
+    needed = [
+        c.name
+        for c in shape.columns
+        if c.name not in schema.names and not (c.nullable or c.default or c.identity or c.generated)
+    ]
+    if needed and any(window.inserts.num_rows for window in windows):
+        raise PlanError(
+            f"{of}: {table}.{needed[0]} must have a value now, and deleted rows had none. Nothing was written. "
+            f"Fix: give the column a default, or let it be null, for as long as it takes."
+        )
+
+
+def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSet]) -> TableReport:
+    insert, update, delete = (sum(window.counts[op] for window in windows) for op in ("insert", "update", "delete"))
+    counts = Counts(
+        source_rows=insert + update, target_rows=update + delete, insert=insert, update=update, delete=delete
+    )
+    differing: dict[str, int] = {}
+    shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
+    for window in windows:
+        for sample in samples(window):
+            if len(shown[sample.op]) < SAMPLES:
+                shown[sample.op].append(sample)
+    flat = tuple(sample for some in shown.values() for sample in some)
+    name = entry_name(request.spec, table)
+    return TableReport(name, str(table), counts, (), differing, {}, flat, len(windows))
+
+
+def _created(each: Applied, table: TableName) -> list[str]:
+    """The statements by which a version made a table, with its foreign keys and indexes; none where it was there."""
+    told = each.told(table) or {}
+    made = list(told.get("ddl") or [])
+    if not any(statement.lstrip().upper().startswith("CREATE TABLE") for statement in made):
+        return []
+    return made + [statement for statement in told.get("after_load") or [] if statement not in made]
+
+
+def _manifest(
+    request: Request,
+    session: Session,
+    undone: Undone,
+    report: Report,
+    schemas: Mapping[TableName, pa.Schema],
+    mark: str,
+) -> dict[str, Any]:
+    spec, oldest = request.spec, undone.versions[0]
+    names = {str(table): table for table in schemas}
+    return {
+        "migration": spec.name,
+        "run_id": request.run_id,
+        "kind": "undo",
+        "undoes": undone.numbers,
+        "created_at": request.at,
+        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
+        # the target comes back to what it was made from the source's state before the oldest of the versions
+        "source": {**oldest.plan.manifest["source"], "mark": undone.source_mark},
+        "target": {"url": session.target.url, "engine": session.target.engine, "mark": mark},
+        "ranges": [],
+        "keys": None,
+        "seconds": report.seconds,
+        "warnings": report.warnings,
+        "tables": [
+            {
+                **{
+                    n: v
+                    for n, v in asdict(replace(told, tally=Tally())).items()
+                    if n not in ("counts", "tally", "ddl", "after_load")
+                },
+                "counts": told.counts.as_dict(),
+                "tally": Tally().as_dict(),
+                "columns": [[field.name, str(field.type)] for field in schemas[names[told.target]]],
+                "schema": b64encode(schemas[names[told.target]].serialize()).decode(),
+                "table": asdict(names[told.target]),
+                "base": False,
+                "clear": [],
+                **_making(undone, names[told.target]),
+            }
+            for told in report.tables
+        ],
+    }
+
+
+def _making(undone: Undone, table: TableName) -> dict[str, list[str]]:
+    """What is to be made again before the rows, and what made the table that is to be dropped after them."""
+    ddl: list[str] = []
+    drop: list[str] = []
+    for each in undone.versions:
+        made, dropped = _created(each, table), list((each.told(table) or {}).get("drop") or [])
+        if dropped and not drop:
+            ddl = ddl or dropped
+        elif made and undone.drop and not ddl:
+            drop = drop or made
+    return {"ddl": ddl, "drop": drop, "after_load": []}
+
+
+def _dropped(session: Session, tables: Sequence[Mapping[str, Any]], names: Mapping[str, TableName]) -> Iterator[str]:
+    """Drop tables that the undone versions created, children first, where they hold nothing; a line for each that stays."""
+    for table in tables:
+        name = names[table["target"]]
+        shape = session.target.describe(name)
+        if shape is None:
+            continue
+        with session.target.snapshot() as snapshot:
+            rows = snapshot.count(Relation(name))
+        if rows:
+            yield f"{name} was not dropped: it holds {rows:,} rows that the undone versions did not bring."
+            continue
+        session.target.execute_ddl(drop_statements(name, table["drop"], session.target.engine))
+
+
+def _numbered(shape: TableShape | None, table: Mapping[str, Any]) -> tuple[str, ...]:
+    written = {name for name, _ in table["columns"]}
+    return tuple(c.name for c in shape.columns if c.identity and c.name in written) if shape else ()
+
+
+def _warned(undone: Undone) -> Iterator[str]:
+    for each in undone.versions:
+        if each.version.windows is not None:
+            yield f"Version {each.version.version} was cut off: the {len(each.version.windows)} windows that are in are taken back."
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

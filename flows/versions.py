@@ -1,0 +1,146 @@
+"""Versions: the change sets of applied plans, as they really went into the target."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from adapters import history
+from adapters.ledger import Ledger, Version
+from adapters.planstore import ChangedPlan, FileEntry, Plan, Store
+from flows.spec import Spec
+from flows.spec_errors import meant
+from transforms.history import together, without
+from transforms.vocabulary import ChangeSet, Phase, PlanError, SpecError, TableName
+
+OPS = ("insert", "update", "delete")
+NOT_KEPT = {
+    "keys": "of which only keys are kept (history: keys)",
+    "off": "of which nothing is kept (history: off)",
+    "pruned": "whose changes were pruned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A version with its plan."""
+
+    version: Version
+    plan: Plan
+
+    @property
+    def tables(self) -> list[TableName]:
+        """The tables that the plan writes or creates, in its order."""
+        named = {str(entry.table): entry.table for entry in self.plan.windows()}
+        named |= {
+            told["target"]: TableName(**told["table"]) for told in self.plan.manifest["tables"] if "table" in told
+        }
+        return [
+            named[told["target"]]
+            for told in self.plan.manifest["tables"]
+            if told["target"] in named and (any(told["counts"][op] for op in OPS) or told["ddl"] or told.get("drop"))
+        ]
+
+    def schema(self, table: TableName) -> pa.Schema:
+        """The columns that the plan wrote, in the types of that time."""
+        told = self.told(table)
+        if told and "schema" in told:
+            return pa.ipc.read_schema(pa.py_buffer(b64decode(told["schema"])))
+        return next(self.changes(table))[1].schema
+
+    def told(self, table: TableName) -> dict[str, Any] | None:
+        """What the manifest says of a table, None where the plan did not look at it."""
+        found: dict[str, Any] | None = next(
+            (t for t in self.plan.manifest["tables"] if t["target"] == str(table)), None
+        )
+        return found
+
+    def changes(self, table: TableName) -> Iterator[tuple[FileEntry, ChangeSet]]:
+        """The changes of a table window by window, without rows that were left alone and windows that never came in.
+
+        Errors: PlanError where they are not kept, missing, or not as they were written.
+        """
+        kept = (self.version.kept or {}).get(str(table))
+        if kept:
+            raise PlanError(
+                f"Version {self.version.version} changed {table}, {NOT_KEPT[kept]}. Fix: choose another version or table."
+            )
+        alone = history.keys_left_alone(self.plan.folder, table)
+        for entry in self.plan.windows(table):
+            try:
+                changes = self.plan.changes(entry)
+            except ChangedPlan as error:
+                raise unusable(self.version, error) from error
+            changes = self._inside(entry, changes)
+            if alone is not None:
+                changes = without(changes, alone)
+            if len(changes):
+                yield entry, changes
+
+    def whole(self, table: TableName) -> ChangeSet | None:
+        """All changes of a table, None where there are none."""
+        found = [changes for _, changes in self.changes(table)]
+        return together(found) if found else None
+
+    def _inside(self, entry: FileEntry, changes: ChangeSet) -> ChangeSet:
+        if self.version.windows is None:
+            return changes
+        phases: list[Phase] = [
+            p for table, no, p in self.version.windows if (table, no) == (str(entry.table), entry.window)
+        ]
+        if "all" in phases or {"upsert", "delete"} <= set(phases):
+            return changes
+        return changes.phase(phases[0]) if phases else changes.phase("upsert").phase("delete")
+
+
+def unusable(version: Version, error: PlanError) -> PlanError:
+    what = str(error).partition(" was changed after planning")[0].partition(" holds no finished plan")[0]
+    return PlanError(
+        f"The changes of version {version.version} cannot be used: {what} was changed or is missing since it was written. "
+        f"Fix: bring it back from a backup of the store; other versions are as they were."
+    )
+
+
+def opened_version(store: Store, version: Version) -> Applied:
+    """A version with its plan. PlanError where that is missing or was edited."""
+    try:
+        return Applied(version, Plan.open(store.folder(version.plan), version.kept or ()))
+    except PlanError as error:
+        raise unusable(version, error) from error
+
+
+def version_of(ledger: Ledger, spec: Spec, number: int) -> Version:
+    """The version of that number. SpecError where there is none."""
+    found = ledger.version(spec.name, number)
+    if found is None:
+        known = [version.version for version in ledger.versions(spec.name)]
+        there = f"It has 1 to {max(known)}" if known else "It has none yet"
+        raise SpecError(f"{spec.name} has no version {number}. {there}; `syncline history` lists them.")
+    return found
+
+
+def versions_after(ledger: Ledger, spec: Spec, number: int) -> list[Version]:
+    """The versions after a number, oldest first; 0 is what was before the first one. SpecError where there is none such."""
+    if number:
+        version_of(ledger, spec, number)
+    return sorted((v for v in ledger.versions(spec.name) if v.version > number), key=lambda v: v.version)
+
+
+def table_of(spec: Spec, name: str, versions: Sequence[Applied] = ()) -> TableName:
+    """The target table that a person names: an entry of the spec, a target table of it, or one that a version wrote."""
+    if name in spec.tables:
+        return spec.target_table(name)
+    known = {str(spec.target_table(each)): spec.target_table(each) for each in spec.tables}
+    known |= {str(table): table for version in versions for table in version.tables}
+    if name not in known:
+        raise SpecError(f"{spec.name} has no table {name}. {meant(name, [*spec.tables, *known])}")
+    return known[name]
+
+
+def entry_name(spec: Spec, table: TableName) -> str:
+    """How the spec calls a target table; the table's own name where it does not know it any more."""
+    return next((name for name in spec.tables if spec.target_table(name) == table), str(table))

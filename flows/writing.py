@@ -1,0 +1,153 @@
+"""Write a finished plan to the target: missing tables, rows window by window, then what comes after the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.planstore import FileEntry, Plan
+from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
+from flows.runbook import Execute, here
+from flows.session import Job, Session, shared
+from flows.windows import grouped
+from transforms.vocabulary import Phase, PlanError, TableName
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPlan:
+    """What applying a plan did."""
+
+    done: tuple[Done, ...]
+
+    def conflicts(self, table: str) -> int:
+        """How many rows of the table were left alone because they were not as the plan saw them."""
+        return sum(done.conflicts.num_rows for done in self.done if done.table == table and done.conflicts is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A table that a plan writes. `numbered` are the columns whose sequence has to follow."""
+
+    name: str
+    table: TableName
+    numbered: tuple[str, ...]
+
+
+def apply(
+    plan: Plan, job: Job, session: Session, execute: Execute[Any, Any] | None = None, workers: int = 2
+) -> AppliedPlan:
+    """Apply a finished plan of the spec: create missing tables, then write rows. The caller holds the migration's lock."""
+    _same_spec(plan, session)
+    _same_shapes(plan, session)
+    if _create_tables(plan, session):
+        session.binding = None  # from here on the tables are what the engine made of them
+        _same_shapes(plan, session)
+    names = [table["name"] for table in plan.manifest["tables"]]
+    bound = [table for table in session.bound.tables if table.name in names]
+    tables = [Written(table.name, table.shape.name, table.numbered) for table in bound]
+    return write_rows(plan, job, session, tables, session.bound.referred, execute, workers)
+
+
+def write_rows(
+    plan: Plan,
+    job: Job,
+    session: Session,
+    tables: Sequence[Written],
+    referred: Collection[str],
+    execute: Execute[Any, Any] | None = None,
+    workers: int = 2,
+) -> AppliedPlan:
+    """Write the rows of a plan: upserts parents first, then deletes children first.
+
+    In: `tables` parents before children; `referred` names those that other tables of the target refer to.
+    Each window is one transaction; those whose marker is in the target already are passed over. A table that no other
+    one refers to has all its changes in one transaction a window.
+    """
+    run = execute or here(workers)
+    clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
+    with shared(job.run_id, session):
+        done: list[Done] = []
+        for each, phase in _phases(tables, referred):
+            entries = [e for e in plan.windows(each.table) if _touches(e, phase)]
+            windows = tuple(ApplyWindow(e.window, e, (each.name, e.window) in clear) for e in entries)
+            if phase != "delete":
+                session.meter.expect(each.name, "apply", sum(sum(e.counts.values()) for e in entries))
+            works = grouped(ApplyWork(job, each.name, phase, ()), windows, workers)
+            done += [outcome for group in run(apply_windows, works) for outcome in group]
+        for each in tables:
+            for column in each.numbered:  # also where nothing was inserted: an earlier run may have ended before this
+                session.target.advance_identity(each.table, column)
+    return AppliedPlan(tuple(done))
+
+
+def constrain(plan: Plan, session: Session) -> None:
+    """Run what the plan adds after the rows: foreign keys and indexes, except for those that are there by now.
+
+    Errors: DataError where a row stands against one; the next plan has it again.
+    """
+    wanted = {table["name"]: table.get("after_load", ()) for table in plan.manifest["tables"]}
+    if not any(wanted.values()):
+        return
+    session.binding = None
+    for name, statements in wanted.items():
+        done = session.bound.table(name).after_load.done
+        session.target.execute_ddl([statement for statement in statements if statement not in done])
+    session.binding = None
+
+
+def _phases(tables: Sequence[Written], referred: Collection[str]) -> Iterator[tuple[Written, Phase]]:
+    for table in tables:
+        yield table, "upsert" if table.name in referred else "all"
+    for table in reversed(tables):
+        if table.name in referred:
+            yield table, "delete"
+
+
+def _touches(entry: FileEntry, phase: Phase) -> bool:
+    counts = entry.counts
+    return bool(
+        (phase != "delete" and (counts.get("insert", 0) or counts.get("update", 0)))
+        or (phase != "upsert" and counts.get("delete", 0))
+    )
+
+
+def _create_tables(plan: Plan, session: Session) -> bool:
+    """Run the plan's DDL for tables that are not there; True where there was any."""
+    made = False
+    for table in plan.manifest["tables"]:
+        if table["ddl"] and session.target.describe(session.spec.target_table(table["name"])) is None:
+            session.target.execute_ddl(table["ddl"])
+            made = True
+    return made
+
+
+def _same_spec(plan: Plan, session: Session) -> None:
+    planned = plan.manifest["target"]["url"]
+    if planned != session.target.url:
+        raise PlanError(
+            f"{plan.folder} was planned for {planned}, and the spec names {session.target.url} now. Nothing was written. "
+            f"Fix: plan again, or set the environment as it was."
+        )
+    if plan.manifest["spec"]["digest"] != session.spec.digest:
+        raise PlanError(
+            f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."
+        )
+
+
+def _same_shapes(plan: Plan, session: Session) -> None:
+    """The target's tables are still as they were when the plan was made."""
+    for table in plan.manifest["tables"]:
+        bound = session.bound.table(table["name"])
+        if bound.ddl and not table["ddl"]:
+            raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written. Fix: plan again.")
+        now = [[field.name, str(field.type)] for field in bound.schema]
+        if now != table["columns"]:
+            raise PlanError(
+                f"{bound.shape.name} has changed since {plan.folder} was planned: it had {_columns(table['columns'])}, and now has "
+                f"{_columns(now)}. Nothing was written. Fix: plan again."
+            )
+
+
+def _columns(columns: Iterable[Sequence[str]]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns)
