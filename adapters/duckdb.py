@@ -30,7 +30,7 @@ from adapters.duckdb_types import (
     text_of,
     written,
 )
-from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
+from adapters.embedded import apply_staged, as_markers, file_of, is_marked, last_written, mark, markers_of, must_exist
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, table
 from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
@@ -123,7 +123,7 @@ class DuckdbAdapter:
             session.execute("BEGIN TRANSACTION")
             number = session.rows("SELECT txid_current() AS n, count(*) AS t FROM duckdb_tables()")[0]["n"]
             try:
-                yield DuckdbSnapshot(session, f"transaction {number}", self._zone)
+                yield DuckdbSnapshot(session, f"transaction {number}, {last_written(self._path)}", self._zone)
             finally:
                 _abandon(session)
 

@@ -46,6 +46,13 @@ def file_of(url: str) -> Path:
     return Path(str(parsed.database))
 
 
+def last_written(path: Path) -> str:
+    """When a database's file or its log was written last. DuckDB counts transactions anew each time it is opened."""
+    logs = [each for each in (path, path.with_name(path.name + ".wal")) if each.exists()]
+    latest = max((each.stat().st_mtime_ns for each in logs), default=0)
+    return f"file of {latest}"
+
+
 def must_exist(path: Path, *, create: bool) -> None:
     """Reading never creates a database, and nothing creates a folder."""
     if not path.parent.is_dir():

@@ -42,11 +42,16 @@ def conflicts_of(folder: Path, table: TableName, window: int, phase: Phase) -> p
     return _read(path) if path.exists() else None
 
 
+def left_alone(folder: Path, table: TableName) -> pa.Table | None:
+    """All rows of a table that a plan left alone, None where it left none."""
+    files = sorted((folder / "applied" / folder_name(table)).glob("*.parquet"))
+    return pa.concat_tables([_read(path) for path in files]) if files else None
+
+
 def keys_left_alone(folder: Path, table: TableName) -> pa.Table | None:
     """The keys of all rows of a table that a plan left alone, in the columns of its key; None where there are none."""
-    files = sorted((folder / "applied" / folder_name(table)).glob("*.parquet"))
-    found = [pa.Table.from_struct_array(_read(path)["key"]) for path in files]
-    return pa.concat_tables(found) if found else None
+    rows = left_alone(folder, table)
+    return pa.Table.from_struct_array(rows["key"]) if rows is not None else None
 
 
 def thin(plan: Plan, table: TableName, *, keys: bool) -> None:

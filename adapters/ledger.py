@@ -76,9 +76,11 @@ class Ledger:
         open_ = sa.select(RUNS).where(RUNS.c.migration == migration, RUNS.c.status.in_(("running", APPLYING, CUT_OFF)))
         return self._all(Run, open_.order_by(RUNS.c.started_at, RUNS.c.run_id))
 
-    def runs(self, migration: str, limit: int = 50) -> list[Run]:
-        """The runs of a migration, newest first."""
+    def runs(self, migration: str, limit: int | None = 50, status: str | None = None) -> list[Run]:
+        """The runs of a migration, newest first; those of a status, or all."""
         newest = sa.select(RUNS).where(RUNS.c.migration == migration)
+        if status is not None:
+            newest = newest.where(RUNS.c.status == status)
         return self._all(Run, newest.order_by(RUNS.c.started_at.desc(), RUNS.c.run_id).limit(limit))
 
     def run(self, run_id: str) -> Run | None:

@@ -157,10 +157,11 @@ class Plan:
     digest: str
 
     @classmethod
-    def open(cls, folder: Path, thinned: Collection[str] = ()) -> Plan:
+    def open(cls, folder: Path, thinned: Collection[str] = (), only: Kind | None = None) -> Plan:
         """The plan of a folder. PlanError where it is none, was changed since, or needs a newer Syncline.
 
         `thinned` names tables whose change sets were taken out of an applied plan: the plan then has none of them.
+        `only` looks at files of that kind, whatever became of the others.
         """
         path = folder / MANIFEST
         try:
@@ -178,7 +179,8 @@ class Plan:
             raise _changed(path)
         files = tuple(FileEntry(**{**each, "table": TableName(**each["table"])}) for each in body["files"])
         gone = {entry.path for entry in files if entry.kind == "changes" and str(entry.table) in thinned}
-        for odd in sorted((_listing(folder) ^ {entry.path for entry in files}) - gone):
+        gone |= {entry.path for entry in files if only not in (None, entry.kind)}
+        for odd in sorted((_listing(folder, only) ^ {entry.path for entry in files}) - gone):
             raise _changed(folder / odd)
         return cls(folder, body["manifest"], tuple(entry for entry in files if entry.path not in gone), digest)
 
@@ -338,8 +340,9 @@ def _digest_of(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _listing(folder: Path) -> set[str]:
-    found = (path for kind in ("changes", "quarantine") for path in (folder / kind).rglob("*") if not path.is_dir())
+def _listing(folder: Path, only: Kind | None = None) -> set[str]:
+    kinds = ("changes", "quarantine") if only is None else (only,)
+    found = (path for kind in kinds for path in (folder / kind).rglob("*") if not path.is_dir())
     return {path.relative_to(folder).as_posix() for path in found}
 
 

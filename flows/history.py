@@ -24,6 +24,7 @@ from transforms.keys import contiguous
 from transforms.texts import as_text
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
+LEFT = "conflict: left as it was"
 WHY = {"run": "mapping", "backfill": "mapping", "undo": "undo", "retry": "retry"}
 
 
@@ -77,37 +78,39 @@ def shown(
 
 
 def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
-    """Every change of one row, oldest first: when, by which run, and why. SpecError for a key that no row can have."""
-    with ledger_of(spec) as ledger:
-        versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
+    """Every change of one row, oldest first: when, by which run, and why; and what runs left as it was."""
     store = store_of(spec)
-    opened = [opened_version(store, version) for version in versions]
+    with ledger_of(spec) as ledger:
+        opened = [opened_version(store, v) for v in ledger.versions(spec.name)]
+        refused = [run for run in ledger.runs(spec.name, None, "conflicts") if run.plan]
     name = table_of(spec, table, opened)
-    lines: list[dict[str, Any]] = []
-    for applied in opened:
-        version = applied.version
-        facts = {
-            "version": version.version,
-            "when": plain(version.created_at),
-            "run": version.run_id,
-            "author": version.author,
-        }
-        why = WHY.get(version.kind or "run", str(version.kind))
-        if version.undoes:
-            why = f"undo of version {', '.join(map(str, version.undoes))}"
-        kept = (version.kept or {}).get(str(name))
-        if kept == "keys":
-            lines += [
-                {**facts, "why": why, **asdict(each)} for each in _of_keys_alone(spec, applied, name, [key], None)
-            ]
-        elif kept is None:
-            for entry in applied.plan.windows(name):
-                left = history.conflicts_of(applied.plan.folder, name, entry.window, "all")
-                lines += [{**facts, "why": "conflict: left as it was", **each} for each in _left_alone(left, key)]
-            for _, changes in applied.changes(name):
-                for each in changes_of(entry_name(spec, name), _of_keys(changes, [key])):
-                    lines.append({**facts, "why": why, **asdict(each)})
-    return lines
+    lines = [line for applied in opened for line in _changed(spec, applied, name, key)]
+    for run in refused:
+        facts = {"version": run.version, "when": plain(run.finished_at), "run": run.run_id, "author": None}
+        alone = history.left_alone(store.folder(str(run.plan)), name)
+        lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **each} for each in _left_alone(alone, key)]
+    return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
+
+
+def _changed(spec: Spec, applied: Applied, table: TableName, key: str) -> Iterator[dict[str, Any]]:
+    version = applied.version
+    why = WHY.get(version.kind or "run", str(version.kind))
+    if version.undoes:
+        why = f"undo of version {', '.join(map(str, version.undoes))}"
+    facts = {
+        "version": version.version,
+        "when": plain(version.created_at),
+        "run": version.run_id,
+        "author": version.author,
+    }
+    kept = (version.kept or {}).get(str(table))
+    if kept == "keys":
+        for each in _of_keys_alone(spec, applied, table, [key], None):
+            yield {**facts, "why": why, **asdict(each)}
+    elif kept is None:
+        for _, changes in applied.changes(table):
+            for each in changes_of(entry_name(spec, table), _of_keys(changes, [key])):
+                yield {**facts, "why": why, **asdict(each)}
 
 
 def asof(spec: Spec, number: int, table: str) -> pa.Table:
@@ -256,7 +259,6 @@ def _left_alone(rows: pa.Table | None, key: str) -> list[dict[str, Any]]:
     there = np.flatnonzero(pc.is_in(texts, value_set=_both_spellings([key])).to_numpy(zero_copy_only=False))
     return [
         {
-            "table": "",
             "op": rows["op"][int(at)].as_py(),
             "key": texts[int(at)].as_py(),
             "before": _image(rows["before"][int(at)]),

@@ -110,7 +110,7 @@ def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
     if line.file is None or not folder.exists():
         return
     try:
-        for rows in Plan.open(folder).quarantined(spec.target_table(line.table_name)):
+        for rows in Plan.open(folder, only="quarantine").quarantined(spec.target_table(line.table_name)):
             same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
             for row in rows.filter(same).select(["source", "mapped"]).to_pylist():
                 yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}
