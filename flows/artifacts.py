@@ -18,6 +18,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
+from flows.checkpoints import some_keys
 from flows.report import Report
 from flows.runs import Outcome
 from flows.session import Meter
@@ -164,7 +165,7 @@ def checked_rows(report: Report) -> list[dict[str, Any]]:
             "severity": each.severity,
             "result": "passed" if each.passed else "failed",
             "failing rows": each.unexpected,
-            "such as": ", ".join(each.sample),
+            "such as": some_keys(each),
             "by": each.by,
         }
         for checkpoint in report.checkpoints

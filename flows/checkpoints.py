@@ -72,9 +72,14 @@ def told(checked: Checked) -> str:
     """One result in a line: `price: expect_column_values_to_be_between fails in 3 rows, such as [7], [9]`."""
     about = expectations.about(checked.arguments)
     count = "" if checked.unexpected is None else f" in {checked.unexpected:,} rows"
-    seen = f", such as {', '.join(checked.sample)}" if checked.sample else ""
+    seen = f", such as {some_keys(checked)}" if checked.sample else ""
     found = f": found {checked.observed}" if checked.observed is not None and not checked.sample else ""
     return f"{about}{checked.type} fails{count}{seen}{found}"
+
+
+def some_keys(checked: Checked) -> str:
+    """Keys of failing rows in a line: `a=1, a=2`, and with several columns `(a=1, b=2), (a=1, b=3)`."""
+    return ", ".join(f"({key})" if ", " in key else key for key in checked.sample)
 
 
 def stopped(checkpoints: Sequence[Checkpoint]) -> str:

@@ -11,12 +11,17 @@ from flows.terminal import console, show_rows
 
 
 def show_list(rows: Sequence[Mapping[str, Any]], total: int) -> None:
-    """A line for each row; how many there are, where more are than shown."""
+    """A line for each key and reason, which several rows may share; how many rows there are, where more are than shown."""
     columns = ("table", "key", "column", "value", "reason", "first seen")
-    listed = [(r["table_name"], r["key"], r["column_name"], r["value"], r["reason"], r["first_seen"]) for r in rows]
+    listed = [(r["table_name"], r["key"], r["column_name"], r["value"], _reason(r), r["first_seen"]) for r in rows]
     show_rows("Quarantine", columns, listed, empty="Nothing is in quarantine.")
-    if total > len(rows):
-        console().print(f"{len(rows):,} of {total:,} rows; --limit shows more.", markup=False)
+    there = sum(row["rows"] for row in rows)
+    if total > there:
+        console().print(f"{there:,} of {total:,} rows; --limit shows more.", markup=False)
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    return f"{row['reason']} ({row['rows']:,} rows)" if row["rows"] > 1 else str(row["reason"])
 
 
 def show_rows_whole(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -278,3 +278,12 @@ def test_a_spec_may_do_without_reconciliation(shop: Scenario) -> None:
     done = shop.run()
     assert done.status == Status.DONE
     assert done.report.reconciled == () and shop.verify().report.reconciled == ()
+
+
+def test_failing_rows_are_told_apart_where_the_key_has_several_columns(shop: Scenario) -> None:
+    shop.target.execute(
+        "DROP TABLE sale", "CREATE TABLE sale (id bigint, state varchar(9), pieces integer, PRIMARY KEY (id, state))"
+    )
+    table = {"from": "sales", "key": ["id", "state"], "columns": {each: each for each in ("id", "state", "pieces")}}
+    shop.write({"sale": {**table, "expect": [rule("column_values_to_be_between", column="pieces", max_value=6)]}})
+    assert "in 2 rows, such as (id=2, state=open), (id=4, state=lost)" in shop.run().message

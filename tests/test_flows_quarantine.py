@@ -146,3 +146,13 @@ def test_a_row_that_is_tried_again_is_held_against_all_others(shop: Scenario) ->
     done = retried(shop, Filter(keys=("1",)))
     assert done is not None and counts(done, "sale") == {"source_rows": 1, "quarantined": 1}
     assert ("sale", [1], "breaks expect_column_values_to_be_unique") in quarantine(shop)
+
+
+def test_rows_that_share_a_key_are_one_line_with_their_number(shop: Scenario) -> None:
+    shop.source.execute("CREATE TABLE visits (id bigint, day varchar(9))")
+    shop.source.insert("visits", [(7, "mon"), (7, "tue"), (8, "mon")])
+    shop.target.execute("CREATE TABLE visit (id bigint PRIMARY KEY, day varchar(9))")
+    shop.write({"visit": {"from": "visits", "key": ["id"]}})
+    shop.run()
+    listed = command(shop, "list", "--table", "visit").stdout
+    assert "(2 rows)" in listed and "--limit" not in listed
