@@ -1,17 +1,23 @@
-"""What the demos share: headlines, commands that are shown and held to their exit status, a PostgreSQL of one's own."""
+"""What the demos share: headlines, commands that are shown and held to their exit status, servers of one's own."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 120  # seconds for a server to start
 
 
 class DemoFailed(Exception):
@@ -38,7 +44,7 @@ class Terminal:
         Errors: DemoFailed where it leaves with another exit status than `status`.
         """
         print(f"\n$ {shlex.join(['syncline', *arguments])}", flush=True)
-        environment = {**os.environ, **self._quiet(), **self.environment}
+        environment = {**os.environ, **quiet_prefect(self.prefect), **self.environment}
         captured = subprocess.PIPE if "--json" in arguments else None
         command = [sys.executable, "-m", "flows.cli", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=captured, text=True, check=False)
@@ -48,14 +54,63 @@ class Terminal:
             raise DemoFailed(f"syncline {arguments[0]} left with exit status {done.returncode}, not {status}.")
         return output
 
-    def _quiet(self) -> dict[str, str]:
-        return {
-            "PREFECT_HOME": str(self.prefect),
-            "PREFECT_LOGGING_LEVEL": "WARNING",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        }
+
+def quiet_prefect(home: Path) -> dict[str, str]:
+    """The environment in which Prefect keeps to the folder `home` and talks to nobody."""
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(PATIENCE),
+    }
+
+
+@contextmanager
+def serving_prefect(home: Path) -> Iterator[Callable[[], str]]:
+    """A Prefect server on a free port, as a user would leave one running, until the end of the block.
+
+    It starts beside what the block does first: the function that is yielded waits until it answers, and returns the
+    URL of its API. Errors: DemoFailed where it does not answer.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "server.log"
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-ui",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **quiet_prefect(home)}, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield lambda: _answering(f"http://127.0.0.1:{port}/api", process, log)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answering(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urlopen(f"{url}/health", timeout=5):
+                return url
+        except (URLError, OSError) as error:
+            if time.monotonic() > until or process.poll() is not None:
+                raise DemoFailed(f"The Prefect server does not answer at {url}. Fix: see {log}.") from error
+            time.sleep(0.2)
 
 
 def fresh_postgres(folder: Path, database: str, schema: Path | None = None, *, keep: bool = False) -> str:

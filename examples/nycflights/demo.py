@@ -1,11 +1,13 @@
 """The whole life of a migration on real data, through the real command line: `make demo`.
 
 Builds the legacy database and the redesigned schema in `.demo/`, then checks, plans, runs, verifies, edits the legacy
-rows, and does it again. Every command is shown with its own output, and one that leaves with another exit status than
-it should, or plans other counts than the edits ask for, ends the demo with status 1.
+rows, lets a critical rule stop a run, does it again without that rule, and brings the rows in quarantine in once their
+cause is mended. Every command is shown with its own output, and one that leaves with another exit status than it
+should, plans other counts than the edits ask for, or writes where nothing may be written, ends the demo with status 1.
 
 Environment: TARGET=duckdb loads DuckDB instead of an embedded PostgreSQL; KEEP=1 leaves that PostgreSQL running at the
-end, so that its rows can be looked at; with PREFECT_API_URL set, the runs report to that Prefect server.
+end, so that its rows can be looked at; with PREFECT_API_URL set, the runs report to that Prefect server and not to
+one of the demo's own.
 """
 
 from __future__ import annotations
@@ -15,15 +17,19 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 
-from examples.nycflights.edit import Changes, edit_legacy
+from examples.nycflights.edit import Changes, edit_legacy, enter_missing_airports
 from examples.nycflights.expected import Expected, expected_counts
 from examples.nycflights.legacy import make_legacy
-from examples.story import ROOT, DemoFailed, Terminal, fresh_postgres, say
+from examples.nycflights.outside import digests
+from examples.story import ROOT, DemoFailed, Terminal, fresh_postgres, say, serving_prefect
 
 HERE = Path(__file__).resolve().parent
 PLACE = ROOT / ".demo"
@@ -31,6 +37,9 @@ LEGACY, STATE, PREFECT, POSTGRES, DUCKDB = (
     PLACE / name for name in ("legacy.db", "state", "prefect", "postgres", "target.duckdb")
 )
 SPEC = str((HERE / "spec.yaml").relative_to(ROOT))
+STRICT = str((PLACE / "strict.yaml").relative_to(ROOT))
+# The books of 2013 are closed, says this rule: and one of the edits enters flights of 2014.
+CLOSED = {"type": "expect_column_values_to_be_between", "column": "departed_on", "max_value": "2013-12-31"}
 
 
 def main() -> int:
@@ -39,10 +48,12 @@ def main() -> int:
     keep = os.environ.get("KEEP", "") not in ("", "0")
     try:
         target = fresh_target(engine, keep)
-        say("A legacy database")
-        rows = make_legacy(LEGACY)
-        print(", ".join(f"{count:,} {table}" for table, count in rows.items()), f"in {LEGACY.relative_to(ROOT)}")
-        migrate(target)
+        given = os.environ.get("PREFECT_API_URL")
+        with nullcontext(lambda: given) if given else serving_prefect(PREFECT) as prefect:
+            say("A legacy database")
+            rows = make_legacy(LEGACY)
+            print(", ".join(f"{count:,} {table}" for table, count in rows.items()), f"in {LEGACY.relative_to(ROOT)}")
+            migrate(target, prefect)
     except (DemoFailed, ModuleNotFoundError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
@@ -50,13 +61,14 @@ def main() -> int:
     return 0
 
 
-def migrate(target: str) -> None:
-    """The story itself: load, prove, edit, load the difference, prove again."""
+def migrate(target: str, prefect: Callable[[], str]) -> None:
+    """The story itself: load, prove, edit, be stopped, load the difference, mend what was set aside, prove again."""
     places = {"NYC_SOURCE": f"sqlite:///{LEGACY}", "NYC_TARGET": target, "NYC_STATE": str(STATE)}
-    syncline = Terminal(PREFECT, places).syncline
     say("Does the spec fit both schemas? What would it do? Do it.")
+    syncline = Terminal(PREFECT, places).syncline
     syncline("check", SPEC)
     syncline("plan", SPEC, status=2)
+    syncline = Terminal(PREFECT, {**places, "PREFECT_API_URL": prefect()}).syncline
     syncline("run", SPEC)
 
     say("A second plan is empty, and both sides are proved equal")
@@ -72,13 +84,53 @@ def migrate(target: str) -> None:
     compare(plan["tables"], edits, expected_counts(LEGACY))
     print("As counted while editing.")
 
-    say("Load the difference, and prove it again")
-    syncline("run", SPEC)
-    syncline("verify", SPEC)
+    say("A critical rule that fails stops a run before it writes")
+    stricter(ROOT / STRICT)
+    print(f"{STRICT} is {SPEC} with one rule more for flight:\n  {json.dumps(CLOSED)}")
+    before = digests(target)
+    syncline("run", STRICT, status=3)
+    hold_unchanged(before, digests(target))
 
-    say("What happened, and what was set aside")
-    syncline("history", SPEC)
+    say("Without that rule: load the difference")
+    syncline("run", SPEC)
+
+    say("What was set aside, and why")
     syncline("quarantine", SPEC, "list", "--limit", "8")
+
+    say("The cause is mended where it is: three airports are entered there, and migrated")
+    waiting = enter_missing_airports(LEGACY)
+    print("\n".join(f"{faa}: {flights:,} flights wait for it" for faa, flights in waiting.items()))
+    syncline("run", SPEC, "--table", "airport")
+
+    say("Their flights leave quarantine")
+    loaded = digests(target)["core.flight"][0]
+    syncline("quarantine", SPEC, "retry", "--table", "flight")
+    arrived = digests(target)["core.flight"][0] - loaded
+    if arrived != sum(waiting.values()):
+        raise DemoFailed(f"{sum(waiting.values()):,} flights should have come in, and {arrived:,} have.")
+    syncline("quarantine", SPEC, "list", "--table", "flight")
+    syncline("quarantine", SPEC, "list")  # nothing in the legacy rows can tell which of the two hours it was
+
+    say("Both sides are proved equal again. What happened?")
+    syncline("verify", SPEC)
+    syncline("history", SPEC)
+
+
+def stricter(path: Path) -> None:
+    """Write the demo's spec once more, with the rule that the books are closed."""
+    spec = yaml.safe_load((HERE / "spec.yaml").read_text(encoding="utf-8"))
+    spec["tables"]["flight"]["expect"].append(CLOSED)
+    path.write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def hold_unchanged(before: dict[str, tuple[int, str]], after: dict[str, tuple[int, str]]) -> None:
+    """Show the target's digests, and fail where one is not as it was."""
+    print("\nThe target before and after, by its own driver: rows, and the SHA-256 of all of them")
+    for table in {**before, **after}:
+        was, now = before.get(table), after.get(table)
+        if was is None or was != now:
+            raise DemoFailed(f"Nothing may be written, and {table} was {was} and is {now}.")
+        print(f"  {table:24} {was[0]:>9,}  {was[1]}  unchanged")
 
 
 def compare(planned: dict[str, Any], edits: Changes, expected: dict[str, Expected]) -> None:
@@ -115,10 +167,14 @@ def print_whereabouts(engine: str, target: str, keep: bool, seconds: float) -> N
         f"target   {target}{'  (stopped now; KEEP=1 make demo leaves it running)' if stopped else ''}\n"
         f"ledger   {STATE / 'ledger.db'}\n"
         f"plans    {STATE / 'store'}\n"
+        "reports, a page for each run, to open in a browser:"
     )
+    for page in sorted((STATE / "store" / "evidence").glob("*/report.html")):
+        evidence = json.loads(page.with_name("evidence.json").read_text(encoding="utf-8"))
+        print(f"  {page.as_uri()}  {evidence['kind']}, {evidence['status']}")
     if not os.environ.get("PREFECT_API_URL"):
         print(
-            "The runs are in the Prefect UI, under http://127.0.0.1:4200:\n"
+            "\nThe runs are in the Prefect UI, under http://127.0.0.1:4200:\n"
             f"  PREFECT_HOME={home} prefect server start\n"
             "and with that server running, this shows new ones there while they run:\n"
             "  PREFECT_API_URL=http://127.0.0.1:4200/api make demo"
