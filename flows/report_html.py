@@ -130,7 +130,7 @@ def verdict(evidence: Told) -> Verdict:
             return Verdict("plain", "Changes are planned", (*lines, "Nothing was written."))
         case "checkpoint":
             where = "The rows are in the target." if was_written(evidence) else "Nothing was written."
-            lines += [] if where in evidence["message"] else [where]
+            lines = [where, *(line.replace(f" {where}", "") for line in lines)]  # a long message is folded: this is not
             return Verdict("bad", "Stopped by a checkpoint", tuple(lines))
         case other:
             tone, title = ENDS.get(other, ("plain", f"Ended as {cut(other, 80)}"))

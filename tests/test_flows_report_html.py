@@ -239,7 +239,13 @@ def test_a_difference_is_marked_where_it_is_and_its_table_is_open() -> None:
         ({"status": "done", "kind": "verify"}, "Both sides are equal"),
         ({"status": "changes", "kind": "verify"}, "The two sides differ"),
         ({"status": "changes", "kind": "plan"}, "Changes are planned"),
-        ({"status": "checkpoint", "message": "Price < 0."}, "Stopped by a checkpoint Price < 0. Nothing was written."),
+        ({"status": "checkpoint", "message": "Price < 0."}, "Stopped by a checkpoint Nothing was written. Price < 0."),
+        (
+            {"status": "checkpoint", "message": "It failed. Nothing was written. Fix: mend it."},
+            "Stopped by a checkpoint Nothing was written. It failed. Fix: mend it.",
+        ),
+        ({"kind": "retry"}, "report of a retry of quarantined rows"),
+        ({"kind": "retry"}, "rows that were in quarantine"),
         ({"status": "quarantine", "message": "Too many."}, "Stopped: quarantine is above its limit Too many."),
         ({"status": "conflicts", "message": "2 rows."}, "Finished, with conflicts 2 rows."),
         ({"status": "unheard"}, "Ended as unheard"),
@@ -247,6 +253,22 @@ def test_a_difference_is_marked_where_it_is_and_its_table_is_open() -> None:
 )
 def test_the_verdict_is_clear(known: dict[str, Any], said: str) -> None:
     assert said in Page(html_report(empty(**known))).text
+
+
+def test_a_key_of_several_columns_breaks_between_its_parts_only() -> None:
+    evidence = rich()
+    evidence["checkpoints"][0]["results"][-1]["sample"] = ["carrier=US, departed_on=2014-01-01"]
+    page = html_report(evidence)
+    assert '<bdi class="part">carrier=US,</bdi> <bdi class="part">departed_on=2014-01-01</bdi>' in page
+    assert "carrier=US, departed_on=2014-01-01" in Page(page).text
+
+
+def test_a_checkpoint_of_one_rule_is_told_as_one() -> None:
+    evidence = rich()
+    evidence["checkpoints"] = [{**evidence["checkpoints"][-1], "results": evidence["checkpoints"][0]["results"][:1]}]
+    for passed, said in ((True, "✓ passes"), (False, "✕ fails")):
+        evidence["checkpoints"][0]["results"] = [{**evidence["checkpoints"][0]["results"][0], "passed": passed}]
+        assert said in Page(html_report(evidence)).text
 
 
 def test_a_run_that_does_not_add_up_is_not_simply_done() -> None:
