@@ -59,7 +59,6 @@ def quiet_prefect(home: Path) -> dict[str, str]:
     """The environment in which Prefect keeps to the folder `home` and talks to nobody."""
     return {
         "PREFECT_HOME": str(home),
-        "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(PATIENCE),

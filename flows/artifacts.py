@@ -25,6 +25,8 @@ from flows.session import Meter
 
 EVERY_SECONDS: Final = 2.0
 SHOWN_KEYS: Final = 3  # of each kind of change
+# browsers do not follow a link from a site to a file: the address is the text, to be copied
+ABOUT_PAGE: Final = "The report as a page, on the machine that ran. Copy the address into a browser there."
 log = logging.getLogger(__name__)
 
 
@@ -149,28 +151,34 @@ def show_report(outcome: Outcome, said: str) -> None:
             create_table_artifact(table=checked_rows(report), key=key, description=about)
         if report.page:
             key = f"{artifact_key(report.migration)}-page"
-            create_link_artifact(link=Path(report.page).absolute().as_uri(), link_text="The report as a page", key=key)
+            link = Path(report.page).absolute().as_uri()
+            create_link_artifact(link=link, link_text=link, key=key, description=ABOUT_PAGE)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
 
 
 def checked_rows(report: Report) -> list[dict[str, Any]]:
-    """A line for each check of each checkpoint. Keys of failing rows are in it, other values of rows are not."""
-    return [
+    """A line for each check of each checkpoint, those that failed first. Keys of failing rows are in it, other values of
+    rows are not.
+
+    What came of a check stands in front: the UI shows a table's first columns and hides the rest behind a scroll bar.
+    """
+    lines = [
         {
-            "checkpoint": checkpoint.name,
+            "result": "passed" if each.passed else "failed",
             "table": checkpoint.table,
+            "failing rows": each.unexpected,
+            "severity": each.severity,
             "check": each.type,
             "arguments": _cell(", ".join(f"{name} {value}" for name, value in each.arguments.items())),
-            "severity": each.severity,
-            "result": "passed" if each.passed else "failed",
-            "failing rows": each.unexpected,
             "such as": some_keys(each),
+            "checkpoint": checkpoint.name,
             "by": each.by,
         }
         for checkpoint in report.checkpoints
         for each in checkpoint.results
     ]
+    return sorted(lines, key=lambda line: line["result"] == "passed")
 
 
 def report_markdown(outcome: Outcome, said: str) -> str:
@@ -190,13 +198,13 @@ def report_markdown(outcome: Outcome, said: str) -> str:
         for op in ("insert", "update", "delete"):
             keys = [f"`{sample.key}`" for sample in table.samples if sample.op == op][:SHOWN_KEYS]
             if keys and report.version is None:  # what was applied is counted in the table below
-                some.append(f"to {op}, such as {', '.join(keys)}")
+                some.append(f"to {op}, such as {'; '.join(keys)}")
         if table.ddl:
             some.append("the table was not there, and was created" if report.version else "the table is to be created")
         if table.after_load:
             some.append("after its rows: " + "; ".join(f"`{_cell(statement)}`" for statement in table.after_load))
         if some:
-            lines += ["", f"### {_cell(table.name)}", "", *(f"- {line}" for line in some)]
+            lines += ["", f"**{_cell(table.name)}**", "", *(f"- {line}" for line in some)]
     return "\n".join(lines)
 
 

@@ -71,7 +71,11 @@ def loaded(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ..
 def told(checked: Checked) -> str:
     """One result in a line: `price: expect_column_values_to_be_between fails in 3 rows, such as [7], [9]`."""
     about = expectations.about(checked.arguments)
-    count = "" if checked.unexpected is None else f" in {checked.unexpected:,} rows"
+    count = (
+        ""
+        if checked.unexpected is None
+        else f" in {checked.unexpected:,} {'row' if checked.unexpected == 1 else 'rows'}"
+    )
     seen = f", such as {some_keys(checked)}" if checked.sample else ""
     found = f": found {checked.observed}" if checked.observed is not None and not checked.sample else ""
     return f"{about}{checked.type} fails{count}{seen}{found}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from scenario import PAIRS, Scenario, counts, pair_name, quarantine
 
 from flows.runs import Status
 from flows.spec import load_spec
+from flows.terminal import show_report
 from transforms.vocabulary import DataError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
@@ -287,3 +290,18 @@ def test_failing_rows_are_told_apart_where_the_key_has_several_columns(shop: Sce
     table = {"from": "sales", "key": ["id", "state"], "columns": {each: each for each in ("id", "state", "pieces")}}
     shop.write({"sale": {**table, "expect": [rule("column_values_to_be_between", column="pieces", max_value=6)]}})
     assert "in 2 rows, such as (id=2, state=open), (id=4, state=lost)" in shop.run().message
+
+
+def test_a_run_that_is_stopped_does_not_claim_to_have_made_the_table(shop: Scenario) -> None:
+    shop.target.execute("DROP TABLE sale")
+    write(shop, rule("column_values_to_be_between", column="pieces", max_value=7))
+    stopped = shop.run()
+    assert "fails in 1 row, such as id=4" in stopped.message
+    write(shop)
+    for outcome, said in (
+        (stopped, "is not there, and was not created"),
+        (shop.run(), "was not there, and was created"),
+    ):
+        printed = StringIO()
+        show_report(outcome.report, samples=False, out=Console(file=printed, width=200))
+        assert f"sale: the table {said}." in printed.getvalue()

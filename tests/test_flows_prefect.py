@@ -25,12 +25,14 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
 from prefect.testing.utilities import prefect_test_harness
 
+from adapters.expectations import Checked
 from adapters.sqlite import SqliteAdapter
 from flows import orchestrated, runs
-from flows.artifacts import RunMeter, progress_shown
+from flows.artifacts import RunMeter, checked_rows, progress_shown
 from flows.backfill import backfill
 from flows.migrate import migrate
 from flows.ranges import parse_range
+from flows.report import Checkpoint, Report
 from flows.runbook import Request, new_run_id
 from flows.session import Meter
 from flows.spec import load_spec
@@ -172,6 +174,16 @@ def test_a_checkpoint_is_a_table_and_a_critical_failure_the_final_state(api: Api
     (line,) = json.loads(artifacts_of(api, state)["corner-shop-checkpoints"]["data"])
     assert (line["checkpoint"], line["table"], line["result"], line["failing rows"]) == ("planned", "item", "failed", 2)
     assert shop.at("target", "SELECT name FROM sqlite_schema") == []
+
+
+def test_checks_that_failed_stand_first_with_what_came_of_them() -> None:
+    passed = Checked(0, "expect_a", {}, "critical", True, 9, 0, None, (), (), "compiled rule")
+    failed = Checked(1, "expect_b", {}, "critical", False, 9, 2, None, (), ("a=1, b=2", "a=1, b=3"), "compiled rule")
+    points = (Checkpoint("planned", "item", 9, (passed,)), Checkpoint("planned", "line", 9, (passed, failed)))
+    first, *others = checked_rows(Report("shop", "RUN", None, None, 1.0, (), checkpoints=points))
+    assert list(first.items())[:3] == [("result", "failed"), ("table", "line"), ("failing rows", 2)]
+    assert first["such as"] == "(a=1, b=2), (a=1, b=3)"
+    assert [line["result"] for line in others] == ["passed", "passed"]
 
 
 def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(api: Api) -> None:
