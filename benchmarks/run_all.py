@@ -19,6 +19,8 @@ from typing import Any
 
 from benchmarks.checking import Checking
 from benchmarks.checking import measure as measure_check
+from benchmarks.checkpoints import Guarding
+from benchmarks.checkpoints import measure as measure_guard
 from benchmarks.command import Spent
 from benchmarks.copying import Copying, Step, WrongResult, measure
 from benchmarks.diffing import Diffing
@@ -63,6 +65,9 @@ def main() -> int:
             checking = measure_check(server, asked.rows, min(asked.rounds, 3), _told)
             found["checking"] = asdict(checking)
             print(_checking_lines(checking), flush=True)
+            guarding = measure_guard(server, asked.rows, min(asked.rounds, 3), _told)
+            found["checkpoints"] = asdict(guarding)
+            print(_guarding_lines(guarding), flush=True)
             prefect = None if asked.no_prefect else measure_prefect(server, asked.rows, 3, _told)
             if prefect is not None:
                 found["prefect"] = asdict(prefect)
@@ -204,6 +209,29 @@ def _checking_lines(checking: Checking) -> str:
     rounds = max(len(spent) for spent in checking.spent.values())
     title = f"\ncheck, {checking.rows:,} rows of 8 columns, before they go into an empty PostgreSQL table; medians of {rounds} rounds\n"
     return title + _aligned(("", "work s", "CPU s", "all s", "peak MiB"), lines)
+
+
+def _guarding_lines(guarding: Guarding) -> str:
+    lines = [
+        (
+            name,
+            f"{median(s.work for s in spent):.2f}",
+            f"{guarding.ratio(name, lambda s: s.work):.2f}",
+            f"{median(s.cpu for s in spent):.2f}",
+            f"{guarding.ratio(name, lambda s: s.cpu):.2f}",
+            f"{median(s.seconds for s in spent):.2f}",
+            f"{max(s.mebibytes for s in spent):.0f}",
+        )
+        for name, spent in guarding.spent.items()
+    ]
+    rounds = len(guarding.imported)
+    seconds, cpu = (f"{median(each[of] for each in guarding.imported):.2f}" for of in (0, 1))
+    lines.append(("of those with rules, loading Great Expectations", seconds, "", cpu, "", "", ""))
+    title = (
+        f"\nCheckpoints: PostgreSQL to PostgreSQL, {guarding.rows:,} rows of 8 columns, six rules of rows (three critical, three "
+        f"warnings), seven rules after the load; medians of {rounds} rounds\n"
+    )
+    return title + _aligned(("", "work s", "ratio", "CPU s", "ratio", "all s", "peak MiB"), lines)
 
 
 def _prefect_lines(prefect: Prefect | None) -> str:
