@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 
+from adapters.alive import is_dead, this_machine
 from adapters.ledger_engine import LedgerEngine, locked
 from adapters.ledger_tables import LEASES
 from transforms.vocabulary import BusyError, SynclineError
@@ -71,14 +70,14 @@ def acquire(engine: LedgerEngine, migration: str, holder: str, now: Clock, secon
     lease = Lease(migration, holder, seconds, now, engine)
     moment = now()
     row = {
-        "migration": migration, "token": lease.token, "holder": holder, "host": _this_machine(), "pid": os.getpid(),
+        "migration": migration, "token": lease.token, "holder": holder, "host": this_machine(), "pid": os.getpid(),
         "acquired_at": moment, "expires_at": moment + timedelta(seconds=seconds),
     }  # fmt: skip
     with engine.writing() as connection:
         locked(connection, f"lease:{migration}")
         found = connection.execute(sa.select(LEASES).where(LEASES.c.migration == migration)).mappings().first()
         if found is not None:
-            if found["expires_at"] > moment and not _dead(found["host"], found["pid"]):
+            if found["expires_at"] > moment and not is_dead(found["host"], found["pid"]):
                 raise _busy(found)
             log.warning("Took over the lease on %s from %s, which is gone.", migration, found["holder"])
             connection.execute(LEASES.delete().where(LEASES.c.migration == migration))
@@ -121,23 +120,3 @@ def _busy(found: Any) -> BusyError:
         f"(process {found['pid']} on {host}) since {since}. "
         f"Fix: wait for it, or end that process; an abandoned lease ends at {until}."
     )
-
-
-def _this_machine() -> str:
-    """The host and, where there are such, the namespace in which process numbers count."""
-    space = ""
-    with suppress(OSError):
-        space = str(Path("/proc/self/ns/pid").readlink()).partition("[")[2].rstrip("]")
-    return f"{platform.node()}/{space}"
-
-
-def _dead(host: str, pid: int) -> bool:
-    if host != _this_machine() or os.name != "posix":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -27,6 +27,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adapters.alive import is_dead, this_machine
 from adapters.changetable import change_schema, change_set, change_table, images_of
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
@@ -35,6 +36,7 @@ __all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "Store", "
 FORMAT: Final = 1
 EVIDENCE: Final = "evidence.json"
 MANIFEST: Final = "manifest.json"
+BEGUN: Final = "begun"  # by which process, as long as the plan is not whole
 Kind = Literal["changes", "quarantine"]
 
 QUARANTINE: Final = pa.schema(
@@ -84,8 +86,10 @@ class PlanWriter:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / MANIFEST).exists():
                 raise PlanError(f"{folder} holds a finished plan. Fix: choose another folder.")
-            if not begun and any(folder.iterdir()):
-                raise PlanError(f"{folder} is not empty. Fix: choose a new folder for the plan.")
+            if not begun:
+                if any(folder.iterdir()):
+                    raise PlanError(f"{folder} is not empty. Fix: choose a new folder for the plan.")
+                (folder / BEGUN).write_text(f"{os.getpid()} {this_machine()}")
 
     def add(self, window: int, changes: ChangeSet) -> FileEntry:
         """Write one window. A second call for the same window replaces the first.
@@ -127,6 +131,7 @@ class PlanWriter:
             text = json.dumps({"digest": _digest_of(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
             path = self.folder / MANIFEST
             _replace(path, text.encode(), sync=True)
+            (self.folder / BEGUN).unlink(missing_ok=True)
         return path
 
     def _add(self, kind: Kind, table: TableName, window: int, rows: pa.Table, counts: dict[str, int]) -> FileEntry:
@@ -263,6 +268,14 @@ class Store:
         """The folders of finished plans, newest first."""
         manifests = (self.root / "plans").glob(f"*/{MANIFEST}")
         return [path.parent for path in sorted(manifests, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
+
+    def abandoned(self) -> Iterator[Path]:
+        """The folders of plans that will never be whole: the process that began them is dead."""
+        for begun in (self.root / "plans").glob(f"*/{BEGUN}"):
+            with suppress(OSError, ValueError):
+                pid, machine = begun.read_text().split(" ", 1)
+                if is_dead(machine, int(pid)):
+                    yield begun.parent
 
     def write_evidence(self, run_id: str, name: str, data: bytes) -> Path:
         """Put a file of a run's evidence in place; its path."""

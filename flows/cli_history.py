@@ -174,7 +174,8 @@ def undo(
         show_outcome(planned, as_json=as_json, samples=True)
         if not as_json:
             what = f"{changes_line(planned)} Apply with: syncline apply {folder}"
-            click.echo(f"\n{what}" if planned.status else "\nNothing to undo: the changes come to nothing.")
+            nothing = planned.message or "Nothing to undo: the changes come to nothing."
+            click.echo(f"\n{what}" if planned.status else f"\n{nothing}")
         return int(planned.status)
     if not as_json:
         show_outcome(planned, as_json=False, samples=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from adapters.ledger import Ledger
+from adapters.ledger import Ledger, Version
 from adapters.planstore import Plan
 from flows import evidence, runbook, undoing
 from flows.binding import validate
@@ -26,7 +26,7 @@ from flows.runbook import Execute, Request, opened, store_of
 from flows.session import Job, Meter, Session, connect
 from flows.spec import Spec, load_spec
 from flows.undoing import Undone, write_undo
-from flows.versions import opened_version, version_of, versions_after
+from flows.versions import opened_version, taken_back, version_of, versions_after
 from transforms.vocabulary import PlanError, SpecError
 
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "ledger_of", "over_limit", "plan", "run", "undo", "verify"]
@@ -190,11 +190,24 @@ def plan_undo(
         if ledger.cut_off(spec.name):
             with sole_writer(session, ledger, request.run_id, now, request.wait):
                 ended = recover(Loading(session, ledger, workers=request.workers), now())
+            if ended and not to and (by := taken_back(ledger, spec, version)):
+                return _noting(
+                    Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
+                )
         report = undoing.plan_undo(request, session, _undone(spec, ledger, version, to=to, drop=drop))
     return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
 
 
+def _report_of(spec: Spec, version: Version) -> Report:
+    plan = opened_version(store_of(spec), version).plan
+    return replace(report_of(plan), version=version.version)
+
+
 def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -> Undone:
+    if not to and (by := taken_back(ledger, spec, version)):
+        raise SpecError(
+            f"Version {version} is taken back already, by version {by.version}. Fix: undo {by.version} to bring it back."
+        )
     taken = versions_after(ledger, spec, version) if to else [version_of(ledger, spec, version)]
     if not taken:
         raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")

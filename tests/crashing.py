@@ -1,0 +1,235 @@
+"""Processes that die at a named point of a run: what tests of crashes start, and the migration that they start it on."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scenario import Scenario
+
+PEOPLE, SALES = 120, 180
+WINDOW = 25
+
+# where a run dies, and on which of the three runs of `migration`: 1 makes the tables, 2 changes rows, 3 is an undo
+POINTS: dict[str, tuple[int, str]] = {
+    "reading the source": (1, "flows.sides.map_source"),
+    "spooling to local files": (1, "adapters.spill.Spill.add"),
+    "writing change sets": (1, "adapters.planstore.PlanWriter.add"),
+    "before the plan is whole": (1, "adapters.planstore.PlanWriter.finish"),
+    "after the plan is whole": (1, "flows.loading.write"),
+    "between two CREATE TABLE": (1, "execute_ddl"),
+    "before the COMMIT of a first load": (1, "flows.applying.history.note_conflicts"),
+    "after staging": (2, "stage"),
+    "before the COMMIT of a window": (2, "flows.applying.history.note_conflicts"),
+    "after the COMMIT of a window": (2, "apply"),
+    "all windows in, before the ledger": (2, "flows.loading.record"),
+    "before the version": (2, "adapters.ledger.Ledger.add_version"),
+    "after the version": (2, "flows.loading.finish"),
+    "before foreign keys and indexes": (1, "flows.loading.constrain"),
+    "reading for an undo": (3, "flows.undoing.broken_references"),
+    "after the COMMIT of an undone window": (3, "apply"),
+    "before the version of an undo": (3, "adapters.ledger.Ledger.add_version"),
+}
+# at the second call, so that something is done and something is not
+SECOND = {"adapters.planstore.PlanWriter.add", "flows.applying.history.note_conflicts", "apply", "stage"}
+STAGING = {
+    "sqlite": "adapters.sqlite.SqliteSession.stage",
+    "duckdb": "adapters.duckdb.Window.stage",
+    "postgresql": "adapters.postgres_write.Window._stage",
+    "mysql": "adapters.mysql_write.Window._stage",
+}
+ADAPTERS = {
+    "sqlite": "adapters.sqlite.SqliteAdapter",
+    "duckdb": "adapters.duckdb.DuckdbAdapter",
+    "postgresql": "adapters.postgres.PostgresAdapter",
+    "mysql": "adapters.mysql.MysqlAdapter",
+}
+BEFORE = {  # these are not even begun
+    "adapters.planstore.PlanWriter.finish", "flows.loading.write", "flows.loading.record", "flows.applying.history.note_conflicts",
+    "adapters.ledger.Ledger.add_version", "flows.loading.finish", "flows.loading.constrain",
+}  # fmt: skip
+
+SPEC: dict[str, Any] = {
+    "customer": {"from": "people", "key": "customer_id", "columns": {"customer_id": "id", "name": "name"}},
+    "sale": {
+        "from": "sales",
+        "key": ["label"],  # computed: both sides are spilled
+        "columns": {"label": {"expr": "'no ' || no::varchar"}, "customer_id": "person", "cents": "cents"},
+        "create": {
+            "columns": {"label": {"type": "varchar(40)", "nullable": False}},
+            "primary_key": ["label"],
+            "foreign_keys": [{"columns": "customer_id", "table": "customer", "refers": "customer_id"}],
+            "indexes": [["cents"]],
+        },
+    },
+}
+
+
+def migration(scenario: Scenario) -> Scenario:
+    """People and their sales, and a target without tables."""
+    scenario.source.execute(
+        "CREATE TABLE people (id bigint PRIMARY KEY, name varchar(40))",
+        "CREATE TABLE sales (no bigint PRIMARY KEY, person bigint, cents integer)",
+    )
+    scenario.source.insert("people", [(i, None if i % 7 == 0 else f"Ünï {i}") for i in range(PEOPLE)])
+    scenario.source.insert("sales", [(i, i % PEOPLE, i * 3) for i in range(SALES)])
+    scenario.write(SPEC, defaults={"window": WINDOW, "delete": {"max_ratio": 1.0}})
+    return scenario
+
+
+def edit(scenario: Scenario) -> None:
+    """What changes between the first and the second run, in both tables and of each kind."""
+    scenario.source.execute(
+        "DELETE FROM sales WHERE person >= 110",
+        "DELETE FROM people WHERE id >= 110",
+        "UPDATE people SET name = 'renamed' WHERE id < 60",
+        "UPDATE sales SET cents = 1 WHERE no < 100",
+        "INSERT INTO people VALUES (500, 'new')",
+        "INSERT INTO sales VALUES (900, 500, 5), (901, 3, NULL)",
+    )
+
+
+def outcome_of(scenario: Scenario) -> dict[str, Any]:
+    """All that a crash must not change: rows, versions with their counts, and what history says of them."""
+    from flows.history import listed, shown
+
+    versions = []
+    for version in listed(scenario.spec):
+        kinds = {name: version["counts"][name] for name in ("insert", "update", "delete")}
+        changes = sorted(
+            (c.table, c.op, c.key, str(c.before), str(c.after)) for c in shown(scenario.spec, version["version"])[1]
+        )
+        versions.append((version["version"], version["kind"], version["undoes"], kinds, changes))
+    return {"rows": scenario.target.content(), "versions": versions}
+
+
+def left_behind(scenario: Scenario) -> list[str]:
+    """What nobody needs any more: working files, plans of no run, runs that never ended, staging tables."""
+    from flows.loading import ledger_of
+
+    store = scenario.folder / "store"
+    with ledger_of(scenario.spec) as ledger:
+        found = [f"run {run.run_id} is {run.status}" for run in ledger.cut_off("shop")]
+        known = {store / run.plan for run in ledger.runs("shop", None) if run.plan}
+    plans = set((store / "plans").glob("*"))
+    found += [f"plan {folder.name} of no run" for folder in plans - known]
+    found += [str(path) for path in store.rglob("*") if path.name == "work" or path.name.startswith(".")]
+    return found + [name for name in _all_tables(scenario) if "syncline" in name and name != "syncline_marker"]
+
+
+def _all_tables(scenario: Scenario) -> set[str]:
+    side = scenario.target
+    if side.engine == "sqlite":
+        asked = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    elif side.engine == "duckdb":
+        asked = "SELECT table_name FROM duckdb_tables()"
+    elif side.engine == "mysql":
+        asked = "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
+    else:
+        asked = "SELECT tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    return {name for (name,) in side.ask(asked)}
+
+
+# In the process that dies
+
+
+def work(path: str, turn: int) -> None:
+    """One run of the migration, as a process of its own; `turn` 3 undoes version 2."""
+    from flows import runs
+    from flows.runbook import Request, new_run_id
+    from flows.spec import load_spec
+
+    spec, at = load_spec(Path(path)), datetime.now(UTC)
+    kind: Any = "undo" if turn == 3 else "run"
+    request = Request(spec, new_run_id(at), at, kind, workers=1, wait=20)  # one by one, so that a point is always the same
+    if turn == 3:
+        runs.undo(request, 2)
+    else:
+        runs.run(request)
+
+
+def _dying(path: str, turn: int, target: str, point: str) -> None:
+    _die_at(POINTS[point][1], target)
+    work(path, turn)
+
+
+def _die_at(place: str, engine: str) -> None:
+    import importlib
+
+    whole = {
+        "stage": STAGING[engine],
+        "apply": f"{ADAPTERS[engine]}.apply",
+        "execute_ddl": f"{ADAPTERS[engine]}.execute_ddl",
+    }
+    parts = whole.get(place, place).split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        with suppress(ImportError):
+            holder: Any = importlib.import_module(".".join(parts[:length]))
+            break
+    for name in parts[length:-1]:
+        holder = getattr(holder, name)
+    original: Callable[..., Any] = getattr(holder, parts[-1])
+    calls = 0
+
+    @functools.wraps(original)
+    def dying(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls < (2 if place in SECOND else 1):
+            return original(*args, **options)
+        if place in BEFORE:
+            _die()
+        answer = original(*args, **options)
+        if place == "flows.sides.map_source":
+            return _first_of(answer)
+        if place == "flows.undoing.broken_references":
+            list(answer)
+        return _die()
+
+    setattr(holder, parts[-1], dying)
+    if place == "flows.sides.map_source":
+        import flows.planning
+
+        flows.planning.map_source = dying  # type: ignore[attr-defined]
+
+
+def _first_of(batches: Iterator[Any]) -> Iterator[Any]:
+    yield next(batches)
+    _die()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# In the process that watches
+
+
+def _server() -> Any:
+    """Forks of a process that has imported everything and has no threads: a tenth of a second each, not two."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["crashing_preload"])
+    return context
+
+
+def killed_at(scenario: Scenario, point: str) -> bool:
+    """Run in another process until it dies at a point; False where it came to its end without meeting it."""
+    turn, _ = POINTS[point]
+    process = _server().Process(target=_dying, args=(str(scenario.path), turn, scenario.target.engine, point))
+    process.start()
+    process.join(60)
+    return bool(process.exitcode == -signal.SIGKILL)
+
+
+def started(scenario: Scenario, turn: int) -> Any:
+    """The same run in another process, which lives."""
+    process = _server().Process(target=work, args=(str(scenario.path), turn))
+    process.start()
+    return process
