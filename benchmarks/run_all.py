@@ -25,6 +25,9 @@ from benchmarks.command import Spent
 from benchmarks.copying import Copying, Step, WrongResult, measure
 from benchmarks.diffing import Diffing
 from benchmarks.diffing import measure as measure_diff
+from benchmarks.keeping import Keeping
+from benchmarks.keeping import lines as keeping_lines
+from benchmarks.keeping import measure as measure_keeping
 from benchmarks.mariadb import Mariadb
 from benchmarks.mariadb import lines as mariadb_ways
 from benchmarks.mariadb import measure as measure_mariadb
@@ -68,6 +71,9 @@ def main() -> int:
             guarding = measure_guard(server, asked.rows, min(asked.rounds, 3), _told)
             found["checkpoints"] = asdict(guarding)
             print(_guarding_lines(guarding), flush=True)
+            keeping = measure_keeping(server, asked.rows, min(asked.rounds, 3), _told)
+            found["history"] = asdict(keeping)
+            print(_keeping_lines(keeping), flush=True)
             prefect = None if asked.no_prefect else measure_prefect(server, asked.rows, 3, _told)
             if prefect is not None:
                 found["prefect"] = asdict(prefect)
@@ -232,6 +238,12 @@ def _guarding_lines(guarding: Guarding) -> str:
         f"warnings), seven rules after the load; medians of {rounds} rounds\n"
     )
     return title + _aligned(("", "work s", "ratio", "CPU s", "ratio", "all s", "peak MiB"), lines)
+
+
+def _keeping_lines(keeping: Keeping) -> str:
+    rounds = len(keeping.spent["full"])
+    title = f"\nHistory: PostgreSQL to PostgreSQL, {keeping.rows:,} rows of 8 columns; medians of {rounds} rounds\n"
+    return title + _aligned(("", "work s", "ratio", "CPU s", "peak MiB", "kept MiB"), keeping_lines(keeping))
 
 
 def _prefect_lines(prefect: Prefect | None) -> str:

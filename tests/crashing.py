@@ -148,7 +148,9 @@ def work(path: str, turn: int) -> None:
 
     spec, at = load_spec(Path(path)), datetime.now(UTC)
     kind: Any = "undo" if turn == 3 else "run"
-    request = Request(spec, new_run_id(at), at, kind, workers=1, wait=20)  # one by one, so that a point is always the same
+    request = Request(
+        spec, new_run_id(at), at, kind, workers=1, wait=20
+    )  # one by one, so that a point is always the same
     if turn == 3:
         runs.undo(request, 2)
     else:
