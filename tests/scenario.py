@@ -35,6 +35,14 @@ PAIRS: tuple[tuple[Engine, Engine], ...] = (
     ("postgresql", "mysql"),
 )
 
+RING: tuple[tuple[Engine, Engine], ...] = (
+    ("sqlite", "postgresql"),
+    ("postgresql", "duckdb"),
+    ("duckdb", "mysql"),
+    ("mysql", "sqlite"),
+)
+"""Each engine once as source and once as target: for what depends on one side at a time."""
+
 
 def pair_name(pair: tuple[Engine, Engine]) -> str:
     return f"{pair[0]}-to-{pair[1]}"

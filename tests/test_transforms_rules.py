@@ -38,7 +38,7 @@ NULLABLE = {
     ]
 }
 few = settings(
-    max_examples=5,
+    max_examples=3,  # a single row of nulls and two of many rows: Great Expectations takes 30 ms a rule, whatever the rows
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # to shrink takes minutes
@@ -163,7 +163,7 @@ def column(kind: str, size: int) -> st.SearchStrategy[pa.Array]:
 @st.composite
 def tables(draw: st.DrawFn, kinds: Sequence[str] = ALL, doubled: bool = False) -> pa.Table:
     """A column of each kind, named by it; `doubled`: a second one with a 2 behind its name."""
-    size = draw(st.integers(1, 30))
+    size = draw(st.sampled_from([1, 30, 36, 42, 48]))
     made = {kind: draw(column(kind, size)) for kind in kinds}
     if doubled:
         made |= {f"{kind}2": draw(column(kind, size)) for kind in kinds}

@@ -19,20 +19,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from scenario import RING as RING
 from scenario import Engine, Scenario, Side, counts, empty_mariadb, pair_name
 
 from flows import quarantining
 from flows.assess import assess
 from flows.assessment import Assessment, Finding
 from flows.runs import Outcome
-
-RING: tuple[tuple[Engine, Engine], ...] = (
-    ("sqlite", "postgresql"),
-    ("postgresql", "duckdb"),
-    ("duckdb", "mysql"),
-    ("mysql", "sqlite"),
-)
-"""Each engine once as source and once as target."""
 
 Declared = str | Mapping[str, str]
 """The inside of a CREATE TABLE: one for all engines, or by engine."""
