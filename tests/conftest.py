@@ -36,8 +36,27 @@ settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
-# Files that take half a minute or more, the longest first: two workers that begin with them end at the same time.
-LONG: tuple[str, ...] = ()
+# The files that take longest, in this order: workers that begin with them end at about the same time.
+LONG = (
+    "test_type_matrix.py",
+    "test_laws_between_engines.py",
+    "test_traps_identifiers.py",
+    "test_flows_prefect.py",
+    "test_readme.py",
+    "test_examples_nycflights.py",
+    "test_flows_runbook.py",
+    "test_transforms_rules.py",
+    "test_flows_keys.py",
+    "test_flows_apply.py",
+    "test_traps_types.py",
+    "test_traps_keys.py",
+    "test_traps_values.py",
+    "test_adapters_contract.py",
+    "test_flows_scaffold.py",
+    "test_examples_legacyshop.py",
+    "test_flows_scaffold_mysql.py",
+    "test_flows_assess_constraints.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from scenario import PAIRS, Scenario, counts, pair_name, quarantine
+from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
 
 from flows.runs import Status
 from flows.spec import load_spec
 from flows.terminal import show_report
 from transforms.vocabulary import DataError, SpecError
 
-everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
+everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 ROWS = [(1, "ann@x.org", 5, "open"), (2, None, 7, "open"), (3, "nobody", -1, "paid"), (4, "eve@x.org", 12, "lost")]
 
 

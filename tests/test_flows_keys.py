@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import PAIRS, Scenario, changes, counts, pair_name, quarantine
+from scenario import PAIRS, RING, Scenario, changes, counts, pair_name, quarantine
 
 from flows.assess import assess
 from flows.runbook import opened
@@ -26,7 +26,7 @@ KEYS: dict[str, tuple[str, list[Any]]] = {
          "ffffffff-ffff-ffff-ffff-ffffffffffff"],
     ),
 }  # fmt: skip
-everywhere = pytest.mark.parametrize("small", PAIRS, indirect=True, ids=pair_name)
+everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
 
 
 @pytest.fixture

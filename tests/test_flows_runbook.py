@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import PAIRS, Scenario, changes, counts, pair_name, quarantine, reasons
+from scenario import PAIRS, RING, Scenario, changes, counts, pair_name, quarantine, reasons
 
 from flows import runs
 from flows.runs import Status
 from transforms.vocabulary import BusyError, DataError, SynclineError
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
+each_engine = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 two_engines = pytest.mark.parametrize("shop", [PAIRS[0], PAIRS[2]], indirect=True, ids=pair_name)
 
 
@@ -98,7 +99,7 @@ def test_edits_of_the_source_are_exactly_what_the_next_run_does(shop: Scenario) 
     shop.settled()
 
 
-@everywhere
+@each_engine
 def test_verify_names_the_rows_that_differ(shop: Scenario) -> None:
     shop.run()
     shop.target.execute(
@@ -113,7 +114,7 @@ def test_verify_names_the_rows_that_differ(shop: Scenario) -> None:
     assert shop.target.content() == before
 
 
-@everywhere
+@each_engine
 def test_identity_numbers_stay_and_the_engine_numbers_on_after_them(shop: Scenario) -> None:
     shop.run()
     first = dict(shop.target.ask("SELECT code, customer_id FROM customer"))
@@ -128,7 +129,7 @@ def test_identity_numbers_stay_and_the_engine_numbers_on_after_them(shop: Scenar
         assert shop.target.ask("SELECT customer_id FROM customer WHERE code = 'zoe'") == [(5,)]
 
 
-@everywhere
+@each_engine
 def test_parents_and_children_leave_together_children_first(shop: Scenario) -> None:
     shop.run()
     shop.source.execute("DELETE FROM orders WHERE customer = 'ada'", "DELETE FROM customers WHERE code = 'ada'")
@@ -256,7 +257,7 @@ def test_applying_a_plan_twice_changes_nothing_and_is_one_version(shop: Scenario
     assert shop.target.content() == after
 
 
-@everywhere
+@each_engine
 def test_a_row_edited_between_plan_and_apply_is_a_conflict_and_stays(shop: Scenario) -> None:
     shop.run()
     shop.source.execute("UPDATE customers SET city = 'Paris'", "DELETE FROM orders WHERE id = 4")
@@ -280,7 +281,7 @@ def test_a_row_edited_between_plan_and_apply_is_a_conflict_and_stays(shop: Scena
     shop.settled()
 
 
-@everywhere
+@each_engine
 def test_rows_that_are_already_as_wanted_are_no_conflict(shop: Scenario) -> None:
     shop.run()
     shop.source.execute("UPDATE customers SET city = 'Paris' WHERE code = 'ada'", "DELETE FROM orders WHERE id = 4")
@@ -290,7 +291,7 @@ def test_rows_that_are_already_as_wanted_are_no_conflict(shop: Scenario) -> None
     shop.settled()
 
 
-@everywhere
+@each_engine
 def test_without_a_marker_table_a_rerun_is_still_safe(shop: Scenario) -> None:
     state = {"url": "sqlite:///ledger.db", "store": "store", "marker": False}
     shop.write(SHOP, state=state)

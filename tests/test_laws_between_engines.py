@@ -37,7 +37,7 @@ from transforms.vocabulary import SpecError, TableName
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
 PAIRS = tuple(product(ENGINES, ENGINES))
-EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "2"))
 
 Key = tuple[Any, ...]
 Inside = Callable[[Key], bool]
