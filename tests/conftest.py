@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 import scratch
 
-# Before anything makes a temporary file.
-CLEAN = scratch.settle()
+scratch.settle()  # before anything makes a temporary file
 PREFECT_HOME = tempfile.mkdtemp(prefix="syncline-prefect-")
 # Before anything imports Prefect: it reads its settings once.
 os.environ.update(
@@ -72,7 +71,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(PREFECT_HOME, ignore_errors=True)
-    CLEAN()
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ Databases, ledgers and plan stores make sure that what they wrote is on the disk
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")
@@ -19,30 +19,31 @@ NAME = "syncline-tests-"
 LEFT_SECONDS = 12 * 3600  # no session takes so long
 
 
-def settle() -> Callable[[], None]:
-    """Let all temporary files of this process and of those that it starts lie in memory. What cleans up afterwards.
+def settle() -> None:
+    """Let all temporary files of this process and of those that it starts lie in memory, as long as it lives.
 
     Workers of the same session find TMPDIR set, and so leave cleaning to the one that set it.
     """
     if "TMPDIR" in os.environ or not has_room():
-        return lambda: None
+        return
     for left in MEMORY.glob(f"{NAME}*"):  # by a session that was killed
         if time.time() - left.stat().st_mtime > LEFT_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=NAME, dir=MEMORY))
+    folder, owner = Path(tempfile.mkdtemp(prefix=NAME, dir=MEMORY)), os.getpid()
     folder.chmod(0o755)  # PostgreSQL has a user of its own where root runs the tests
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
     def clean() -> None:
-        del os.environ["TMPDIR"]
-        tempfile.tempdir = None
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getpid() == owner:  # and not a process that a test forked
+            shutil.rmtree(folder, ignore_errors=True)
 
-    return clean
+    atexit.register(clean)  # the first to be registered is the last to be called: after what servers leave
 
 
 def has_room() -> bool:
     """Whether the folder in memory is there, and both it and the memory have room."""
+    if not MEMORY.is_dir():
+        return False
     try:
         folder = os.statvfs(MEMORY)
         lines = Path("/proc/meminfo").read_text().splitlines()
