@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import PAIRS, Scenario, counts, pair_name
+from scenario import PAIRS, RING, Scenario, counts, pair_name
 
 from adapters.planstore import Plan
 from flows import runs
@@ -16,7 +16,7 @@ from flows.loading import ledger_of
 from flows.runs import Status
 from transforms.vocabulary import PlanError, SpecError
 
-everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
+everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 
 ITEM = "(sku varchar(20) PRIMARY KEY, title varchar(40), pieces integer)"
 
