@@ -17,16 +17,19 @@ from adapters.duckdb_shapes import describe, describe_query
 from adapters.duckdb_types import DIALECT, as_travel_array, operand, reading
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.sql import Operand, bound, column, select
+from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
     ConnectionFailed,
     DataError,
+    ForeignKey,
     Key,
     KeyRange,
     KeyValue,
     Relation,
     SynclineError,
+    TableName,
     TransientError,
 )
 
@@ -237,6 +240,14 @@ class DuckdbSnapshot:
         statement = select(relation, [sa.func.max(column(column_name)).label("n")])
         highest = self._session.ask(*bound(statement, DIALECT))["n"][0].as_py()
         return None if highest is None else int(highest)
+
+    def orphans(self, table: TableName, reference: ForeignKey) -> Relation | None:
+        child, parent = Relation(table), Relation(reference.refers)
+        if is_declared(reference, self._shapes.of(child).foreign_keys):
+            return None  # DuckDB holds every foreign key
+        own = [each.expression for each in self._operands(child, reference.columns)]
+        there = [each.expression for each in self._operands(parent, reference.refers_columns)]
+        return orphaned(table, reference.columns, own, reference.refers, there, DIALECT)
 
     def scan(
         self,

@@ -17,10 +17,22 @@ from adapters.mysql_connect import Connection, Connections, drop, rows, run
 from adapters.mysql_shapes import Described
 from adapters.mysql_types import Travel
 from adapters.mysql_wire import MARK, Answer, Block, cut
-from adapters.sql import Operand, dialect_of, quoted, rendered, select
-from transforms.vocabulary import INVALID, ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError
+from adapters.sql import Expression, Operand, dialect_of, quoted, rendered, select
+from adapters.sql_orphans import is_declared, orphaned
+from transforms.vocabulary import (
+    INVALID,
+    ColumnRange,
+    ForeignKey,
+    Key,
+    KeyRange,
+    KeyValue,
+    Relation,
+    SynclineError,
+    TableName,
+)
 
 ROWS: Final = 65_536  # in one batch
+LISTED_BYTES: Final = 512  # of a value in a list that the server keeps in memory; from here on it is a blob
 
 Describe = Callable[[Relation], Described]
 
@@ -69,6 +81,13 @@ class MysqlSnapshot:
         operand = self._travel(relation, column_name).operand()
         largest = self._asked(relation, select(relation, [sa.func.max(operand.expression)]))[0][0]
         return None if largest is None else int(largest)
+
+    def orphans(self, table: TableName, reference: ForeignKey) -> Relation | None:
+        if is_declared(reference, self._describe(Relation(table)).shape.foreign_keys):
+            return None  # InnoDB alone has foreign keys, and holds them
+        own = [_listed(self._travel(Relation(table), name)) for name in reference.columns]
+        there = [_listed(self._travel(Relation(reference.refers), name)) for name in reference.refers_columns]
+        return orphaned(table, reference.columns, own, reference.refers, there, dialect_of("mysql"), listed=True)
 
     def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
         described = self._describe(relation)
@@ -206,6 +225,15 @@ def _batch(block: Block, travels: Sequence[Travel], relation: Relation) -> pa.Re
             reasons = told if reasons is None else pc.coalesce(reasons, told)
     batch = pa.RecordBatch.from_arrays(arrays, schema=pa.schema([(each.name, each.shape.type) for each in travels]))
     return batch if reasons is None else batch.append_column(INVALID, reasons)
+
+
+def _listed(travel: Travel) -> Expression:
+    """What is compared with a list of all values: long ones by a digest, since the server keeps no list of blobs."""
+    own, shape = travel.operand().expression, travel.shape
+    wide = pa.types.is_string(shape.type) or pa.types.is_binary(shape.type)
+    if not wide or (shape.octets or 4 * (shape.length or LISTED_BYTES)) < LISTED_BYTES:
+        return own
+    return sa.func.sha2(own, sa.literal_column("256"))
 
 
 def _values(batch: pa.RecordBatch, columns: int) -> list[KeyValue]:

@@ -16,11 +16,32 @@ import sqlalchemy as sa
 from adapters.postgres_arrow import ROWS, arrived, lost
 from adapters.postgres_connect import Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Travel
-from adapters.sql import Named, Operand, column, dialect_of, ordering, quoted, rendered, select
-from transforms.vocabulary import INVALID, ColumnRange, Key, KeyRange, KeyValue, Relation, SynclineError, TableShape
+from adapters.sql import Named, Operand, column, dialect_of, ordering, quoted, rendered, select, table
+from adapters.sql_orphans import is_declared, orphaned, pairs
+from transforms.vocabulary import (
+    INVALID,
+    ColumnRange,
+    ForeignKey,
+    Key,
+    KeyRange,
+    KeyValue,
+    Relation,
+    SynclineError,
+    TableName,
+    TableShape,
+)
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 DAY: Final = 86_400_000_000  # in microseconds
+HELD: Final = """
+SELECT ARRAY(SELECT ARRAY[a.attname::text, b.attname::text]
+    FROM unnest(c.conkey, c.confkey) k (own, there)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.own
+    JOIN pg_catalog.pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.there)
+FROM pg_catalog.pg_constraint c
+WHERE c.contype = 'f' AND c.conrelid = to_regclass(%s) AND c.confrelid = to_regclass(%s)
+  AND c.convalidated AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = c.oid AND t.tgenabled = 'D')"""
 PYTHON_DAYS: Final = (-719_162, 2_932_897)  # 0001-01-01 to 10000-01-01, from 1970
 
 
@@ -79,6 +100,26 @@ class PostgresSnapshot:
         largest = sa.cast(sa.func.max(self._travel(relation, column_name).operand().expression), Named("bigint"))
         value: int | None = self._table(relation, select(relation, [largest])).column(0)[0].as_py()
         return value
+
+    def orphans(self, child: TableName, reference: ForeignKey) -> Relation | None:
+        shape = self._describe(Relation(child)).shape
+        own = [self._travel(Relation(child), name) for name in reference.columns]
+        there = [self._travel(Relation(reference.refers), name) for name in reference.refers_columns]
+        if not is_declared(reference, shape.foreign_keys):
+            sides = [[each.operand().expression for each in side] for side in (own, there)]
+        elif self._holds(child, reference):
+            return None
+        else:
+            sides = [[column(each.name) for each in side] for side in (own, there)]
+        return orphaned(child, reference.columns, sides[0], reference.refers, sides[1], dialect_of("postgresql"))
+
+    def _holds(self, child: TableName, reference: ForeignKey) -> bool:
+        """Whether the foreign key is valid for all rows, and looked at whenever one is written."""
+        with self._connections.translated(f"Looking at the foreign keys of {child}"):
+            spell = dialect_of("postgresql").identifier_preparer.format_table
+            names = [spell(table(each)) for each in (child, reference.refers)]
+            found = self._coordinator.execute(HELD, names).fetchall()
+        return any(frozenset(map(tuple, columns)) == pairs(reference) for (columns,) in found)
 
     def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
         described = self._describe(relation)

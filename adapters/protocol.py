@@ -14,6 +14,7 @@ from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
     Design,
+    ForeignKey,
     Key,
     KeyRange,
     KeyValue,
@@ -55,6 +56,16 @@ class Snapshot(Protocol):
 
     def highest(self, relation: Relation, column: str) -> int | None:
         """The largest value of an integer column, None where there is none."""
+
+    def orphans(self, table: TableName, reference: ForeignKey) -> Relation | None:
+        """The rows of `table` whose `reference` finds no row, as a relation to be counted and scanned.
+
+        A row with a null in the reference is none of them. Values are compared as they travel, or, where the table
+        declares this foreign key, as the engine itself compares them. None where there can be none, because the
+        engine holds a foreign key that the table declares. SQLite lets one lead to a table that is not there: no
+        row finds any then.
+        In: at both ends columns of one travel type and meaning, or integers.
+        """
 
     def scan(
         self,

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.sql import Expression, Operand, bound, dialect_of, quoted, select
+from adapters.sql import column as named
+from adapters.sql_orphans import is_declared, orphaned
 from adapters.sqlite_files import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite_shapes import describe, describe_query
 from adapters.sqlite_types import (
@@ -33,6 +35,7 @@ from transforms.vocabulary import (
     INVALID,
     ColumnRange,
     ColumnShape,
+    ForeignKey,
     Key,
     KeyRange,
     KeyValue,
@@ -105,6 +108,24 @@ class SqliteSnapshot:
         highest: int | None = found["n"][0].as_py()
         return highest
 
+    def orphans(self, table: TableName, reference: ForeignKey) -> Relation:
+        """Always looked for: whoever wrote the rows may have left foreign keys unchecked, which is SQLite's default."""
+        with self._lock:
+            child = self._shapes.of(Relation(table))
+            parent = describe(self._connection, reference.refers)
+            lacking = parent is None or not set(reference.refers_columns) <= set(parent.names)
+            if parent is None or lacking or len(reference.columns) != len(reference.refers_columns):
+                return orphaned(table, reference.columns, (), None, (), DIALECT)
+            own: list[Expression] = [named(name) for name in reference.columns]
+            there: list[Expression] = [named(name) for name in reference.refers_columns]
+            if not is_declared(reference, child.foreign_keys):
+                own = [_compared(each) for each in self._shapes.columns(Relation(table), reference.columns)]
+                there = [
+                    _compared(each)
+                    for each in self._shapes.columns(Relation(reference.refers), reference.refers_columns)
+                ]
+            return orphaned(table, reference.columns, own, reference.refers, there, DIALECT)
+
     def scan(
         self,
         relation: Relation,
@@ -175,6 +196,14 @@ def style_of(connection: Connection, table: TableName, column: ColumnShape) -> S
         if not connection.ask(sql)["n"][0].as_py():
             return style
     return None
+
+
+def _compared(column: ColumnShape) -> Expression:
+    """What is equal where the travel form is: an index serves the plain kinds."""
+    c, native = name_sql(column.name), column.native
+    if kind_of(native) in ("integer", "boolean", "binary", "real"):
+        return sa.literal_column(c)
+    return sa.literal_column(f"{c} COLLATE BINARY" if kind_of(native) == "text" else sort_sql(native, c))
 
 
 def is_binary(connection: Connection, table: TableName, column: ColumnShape) -> bool:
