@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.duckdb_shapes import describe, describe_query
-from adapters.duckdb_types import DIALECT, as_travel_array, operand, reading
+from adapters.duckdb_types import DIALECT, as_travel_array, compared, operand, reading
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.sql import Operand, bound, column, select
 from adapters.sql_orphans import is_declared, orphaned
@@ -245,9 +245,13 @@ class DuckdbSnapshot:
         child, parent = Relation(table), Relation(reference.refers)
         if is_declared(reference, self._shapes.of(child).foreign_keys):
             return None  # DuckDB holds every foreign key
-        own = [each.expression for each in self._operands(child, reference.columns)]
-        there = [each.expression for each in self._operands(parent, reference.refers_columns)]
-        return orphaned(table, reference.columns, own, reference.refers, there, DIALECT)
+        own, there = (
+            self._shapes.columns(child, reference.columns),
+            self._shapes.columns(parent, reference.refers_columns),
+        )
+        sides = [compared(*both) for both in zip(own, there, strict=True)]
+        mine, theirs = ([both[side] for both in sides] for side in (0, 1))
+        return orphaned(table, reference.columns, mine, reference.refers, theirs, DIALECT)
 
     def scan(
         self,

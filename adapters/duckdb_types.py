@@ -184,6 +184,13 @@ def operand(shape: ColumnShape, known: Any) -> Operand:
     return Operand(text, lambda value: sa.func.encode(sa.literal(spelled(known(value)), sa.String())), shape.nullable)
 
 
+def compared(one: ColumnShape, other: ColumnShape) -> tuple[Expression, Expression]:
+    """Two columns of one travel type as they are equal where their travel forms are."""
+    if sortable(one) and sortable(other):
+        return column(one.name), column(other.name)
+    return sa.func.encode(reading(one)), sa.func.encode(reading(other))
+
+
 def spelled(value: Any) -> str:
     """A Python value as DuckDB reads it in a cast."""
     if isinstance(value, bytes):

@@ -22,6 +22,7 @@ from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
     INVALID,
     ColumnRange,
+    ColumnShape,
     ForeignKey,
     Key,
     KeyRange,
@@ -85,9 +86,11 @@ class MysqlSnapshot:
     def orphans(self, table: TableName, reference: ForeignKey) -> Relation | None:
         if is_declared(reference, self._describe(Relation(table)).shape.foreign_keys):
             return None  # InnoDB alone has foreign keys, and holds them
-        own = [_listed(self._travel(Relation(table), name)) for name in reference.columns]
-        there = [_listed(self._travel(Relation(reference.refers), name)) for name in reference.refers_columns]
-        return orphaned(table, reference.columns, own, reference.refers, there, dialect_of("mysql"), listed=True)
+        own = [self._travel(Relation(table), name) for name in reference.columns]
+        there = [self._travel(Relation(reference.refers), name) for name in reference.refers_columns]
+        sides = [_listed(*both) for both in zip(own, there, strict=True)]
+        mine, theirs = ([both[side] for both in sides] for side in (0, 1))
+        return orphaned(table, reference.columns, mine, reference.refers, theirs, dialect_of("mysql"), listed=True)
 
     def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
         described = self._describe(relation)
@@ -227,13 +230,17 @@ def _batch(block: Block, travels: Sequence[Travel], relation: Relation) -> pa.Re
     return batch if reasons is None else batch.append_column(INVALID, reasons)
 
 
-def _listed(travel: Travel) -> Expression:
+def _listed(*both: Travel) -> list[Expression]:
     """What is compared with a list of all values: long ones by a digest, since the server keeps no list of blobs."""
-    own, shape = travel.operand().expression, travel.shape
-    wide = pa.types.is_string(shape.type) or pa.types.is_binary(shape.type)
-    if not wide or (shape.octets or 4 * (shape.length or LISTED_BYTES)) < LISTED_BYTES:
+    own = [each.operand().expression for each in both]
+    if not any(_is_long(each.shape) for each in both):
         return own
-    return sa.func.sha2(own, sa.literal_column("256"))
+    return [sa.func.sha2(each, sa.literal_column("256")) for each in own]
+
+
+def _is_long(shape: ColumnShape) -> bool:
+    wide = pa.types.is_string(shape.type) or pa.types.is_binary(shape.type)
+    return wide and (shape.octets or 4 * (shape.length or LISTED_BYTES)) >= LISTED_BYTES
 
 
 def _values(batch: pa.RecordBatch, columns: int) -> list[KeyValue]:

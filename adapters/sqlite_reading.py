@@ -119,11 +119,10 @@ class SqliteSnapshot:
             own: list[Expression] = [named(name) for name in reference.columns]
             there: list[Expression] = [named(name) for name in reference.refers_columns]
             if not is_declared(reference, child.foreign_keys):
-                own = [_compared(each) for each in self._shapes.columns(Relation(table), reference.columns)]
-                there = [
-                    _compared(each)
-                    for each in self._shapes.columns(Relation(reference.refers), reference.refers_columns)
-                ]
+                mine = self._shapes.columns(Relation(table), reference.columns)
+                theirs = self._shapes.columns(Relation(reference.refers), reference.refers_columns)
+                own = [_compared(a, b) for a, b in zip(mine, theirs, strict=True)]
+                there = [_compared(b, a) for a, b in zip(mine, theirs, strict=True)]
             return orphaned(table, reference.columns, own, reference.refers, there, DIALECT)
 
     def scan(
@@ -198,9 +197,11 @@ def style_of(connection: Connection, table: TableName, column: ColumnShape) -> S
     return None
 
 
-def _compared(column: ColumnShape) -> Expression:
-    """What is equal where the travel form is: an index serves the plain kinds."""
+def _compared(column: ColumnShape, other: ColumnShape) -> Expression:
+    """What is equal where the travel form is, in columns of one travel type: an index serves the plain kinds."""
     c, native = name_sql(column.name), column.native
+    if kind_of(native) != kind_of(other.native):  # short decimals, here as texts and there as floats
+        return sa.literal_column(f"CAST({c} AS REAL)")
     if kind_of(native) in ("integer", "boolean", "binary", "real"):
         return sa.literal_column(c)
     return sa.literal_column(f"{c} COLLATE BINARY" if kind_of(native) == "text" else sort_sql(native, c))

@@ -54,6 +54,7 @@ def evidence(
         "tables": [_table(session, told) for told in report.tables],
         "checkpoints": [each.as_dict() for each in report.checkpoints],
         "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
+        "orphans": [each.as_dict() for each in report.orphans],
     }
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from adapters import history
 from adapters.ledger import APPLYING, CUT_OFF, Ledger
 from adapters.planstore import Plan, folder_name
-from flows import checkpoints, runbook
+from flows import checkpoints, orphans, runbook
 from flows.outcome import Outcome, Status
 from flows.reconciling import reconciled
 from flows.report import Checkpoint, Report
@@ -228,4 +228,10 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
         return report  # a handful of keys says nothing of the whole table
     found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
     warnings = (*report.warnings, *(each.told for each in found if each.differences))
-    return replace(report, reconciled=found, warnings=warnings)
+    return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest["ranges"])
+
+
+def with_orphans(report: Report, session: Session, ranges: Sequence[str]) -> Report:
+    """The report with the target's rows that refer to what is not there."""
+    found = orphans.orphans(session, [told.name for told in report.tables], ranges)
+    return replace(report, orphans=found, warnings=(*report.warnings, *(each.told for each in found if each.rows)))

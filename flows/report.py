@@ -9,6 +9,7 @@ from typing import Any
 from adapters.expectations import Checked
 from adapters.planstore import Plan
 from flows.binding import BoundTable
+from flows.orphans import Orphans
 from flows.planning import SAMPLES, Broken, Planned, Sample
 from flows.reconciling import Reconciled, Tally, together
 from transforms.vocabulary import Counts
@@ -74,6 +75,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     reconciled: tuple[Reconciled, ...] = ()
+    orphans: tuple[Orphans, ...] = ()  # every reference that was looked at
     page: str | None = None  # the report as a page to read
 
     @property
@@ -97,6 +99,7 @@ class Report:
             "checkpoints": [each.as_dict() for each in self.checkpoints],
             "report": self.page,
             "reconciled": {each.table: each.as_dict() for each in self.reconciled},
+            "orphans": [each.as_dict() for each in self.orphans],
         }
 
 

@@ -95,6 +95,8 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         reasons=sorted(_reasons(evidence), key=lambda each: (-each[2], each[0], each[1])),
         proofs=[_proof(each) for each in evidence["reconciled"]],
         apart=sum(not each["equal"] for each in evidence["reconciled"]),
+        references=sorted(evidence.get("orphans", ()), key=lambda each: -each["rows"]),
+        orphans=orphans(evidence),
         windows=sum(table["windows"] for table in evidence["tables"]),
         pace=total["source_rows"] / evidence["seconds"] if evidence["seconds"] else None,
         measures=MEASURES,
@@ -111,17 +113,27 @@ def was_written(evidence: Told) -> bool:
     return evidence["status"] != "checkpoint" or any(each["name"] == "loaded" for each in evidence["checkpoints"])
 
 
+def orphans(evidence: Told) -> int:
+    """How many rows of the target refer to what is not there; evidence of earlier versions does not tell."""
+    return sum(each["rows"] for each in evidence.get("orphans", ()))
+
+
 def verdict(evidence: Told) -> Verdict:
     """The end of a run in a few words, and what a reader should know beside it."""
     lines = [evidence["message"]] if evidence["message"] else []
     held = [each["equal"] for each in evidence["reconciled"]]
     aside = sum(table["counts"]["quarantined"] for table in evidence["tables"])
+    left = orphans(evidence)
     if evidence["status"] == "done":
         lines += [f"Tables whose totals are equal on both sides: {sum(held):,} of {len(held):,}."] if held else []
         lines += [f"Source rows that were set aside: {aside:,}."] if aside else []
+        lines += [f"Rows of the target that refer to what is not there: {left:,}."] if left else []
     match evidence["status"]:
         case "done" if not all(held):
             return Verdict("warn", "Done, but the two sides do not add up", tuple(lines))
+        case "done" if left:
+            done = "Both sides are equal" if evidence["kind"] == "verify" else "Done"
+            return Verdict("warn", f"{done}, but some rows refer to what is not there", tuple(lines))
         case "done":
             return Verdict("good", "Both sides are equal" if evidence["kind"] == "verify" else "Done", tuple(lines))
         case "changes" if evidence["kind"] == "verify":

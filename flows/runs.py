@@ -13,9 +13,9 @@ from typing import Any
 
 from adapters.ledger import Ledger, Version
 from adapters.planstore import Plan
-from flows import evidence, runbook, undoing
+from flows import evidence, orphans, runbook, undoing
 from flows.binding import validate
-from flows.loading import Loading, failures, ledger_of, load, over_limit
+from flows.loading import Loading, failures, ledger_of, load, over_limit, with_orphans
 from flows.locking import sole_writer
 from flows.outcome import Outcome, Status
 from flows.ranges import steps
@@ -57,7 +57,7 @@ def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter:
         held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
         told_of = ((told.name, reason.split(": ")[0]) for told in report.tables for reason in told.reasons)
         apart = any(f"{name}.{column}" in computed for name, column in told_of)
-        report = replace(report, plan=None, reconciled=held)
+        report = with_orphans(replace(report, plan=None, reconciled=held), session, list(map(str, request.ranges)))
         outcome = Outcome(report, Status.CHANGES if report.total.changes or apart else Status.DONE)
         return _evident(outcome, session, "verify", request.at, request.ranges)
 
@@ -274,6 +274,7 @@ def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, 
         tuple(tables.values()),
         tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
         tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
+        orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
     )
     status = max((o.status for o in outcomes), default=Status.DONE)
     passed = steps_in_all - len(outcomes)

@@ -82,6 +82,23 @@ def test_other_types_are_compared_by_what_they_mean(adapter: Adapter, side: Side
         assert looked_for(adapter, ForeignKey((name,), PARENT, (name,)), "id") == (1, [(2,)])
 
 
+def test_the_two_ends_may_keep_their_values_in_different_ways(adapter: Adapter, side: Side) -> None:
+    texts, numbers = {
+        "sqlite": (("CHAR(9) COLLATE NOCASE", "TEXT"), ("DECIMAL_TEXT(9,2)", "DECIMAL(9,2)")),
+        "duckdb": (("VARCHAR COLLATE NOCASE", "VARCHAR"), ("decimal(9,2)", "decimal(9,2)")),
+        "postgresql": (("char(9)", "text"), ("integer", "bigint")),
+        "mysql": (("varchar(9) COLLATE utf8mb4_bin", "text CHARACTER SET latin1"), ("integer", "bigint unsigned")),
+    }[side.engine]
+    side.execute(
+        f"CREATE TABLE parent (code {texts[0]}, n {numbers[0]})",
+        f"CREATE TABLE child (id integer, code {texts[1]}, n {numbers[1]})",
+    )
+    side.insert("parent", [("wïen", "2"), ("graz", "3")])
+    side.insert("child", [(1, "wïen", "2"), (2, "WÏEN", "4")])
+    for name in ("code", "n"):
+        assert looked_for(adapter, ForeignKey((name,), PARENT, (name,)), "id") == (1, [(2,)])
+
+
 def test_a_declared_key_that_the_engine_holds_is_not_looked_at(adapter: Adapter, side: Side) -> None:
     side.execute(
         "CREATE TABLE parent (id integer PRIMARY KEY)",

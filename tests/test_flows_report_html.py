@@ -76,7 +76,7 @@ def empty(**known: Any) -> dict[str, Any]:
         "version": None, "spec": {"path": "/x/spec.yaml", "digest": "9f86d081884c" + "0" * 52},
         "source": {"url": "sqlite:///legacy.db", "engine": "sqlite"},
         "target": {"url": "sqlite:///new.db", "engine": "sqlite"},
-        "ranges": [], "warnings": [], "tables": [], "checkpoints": [], "reconciled": [], **known,
+        "ranges": [], "warnings": [], "tables": [], "checkpoints": [], "reconciled": [], "orphans": [], **known,
     }  # fmt: skip
 
 
@@ -128,8 +128,16 @@ def rich(**known: Any) -> dict[str, Any]:
             ],
         },
     ]  # fmt: skip
+    orphans = [
+        {"table": "order", "columns": ["customer_id"], "refers": "customer", "refers_columns": ["customer_id"],
+         "by": "lookup", "rows": 0, "keys": [], "held": False},
+        {"table": "line", "columns": ["number", "part"], "refers": "order", "refers_columns": ["number", "part"],
+         "by": "foreign key", "rows": 4711, "keys": ["[7]"], "held": False},
+        {"table": "order", "columns": ["shop"], "refers": "shop", "refers_columns": ["id"],
+         "by": "foreign key", "rows": 0, "keys": [], "held": True},
+    ]  # fmt: skip
     return empty(
-        tables=tables, checkpoints=checkpoints, reconciled=reconciled, warnings=["Mind the gap."], version=3,
+        tables=tables, checkpoints=checkpoints, reconciled=reconciled, orphans=orphans, warnings=["Mind the gap."], version=3,
         seconds=12.3, ranges=["order.number:1..100"], **known,
     )  # fmt: skip
 
