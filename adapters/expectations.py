@@ -35,6 +35,7 @@ from adapters.registry import open_adapter
 from adapters.sql import scrubbed
 from transforms.vocabulary import Relation, SpecError, SynclineError, TableName, TransientError
 
+GREAT_EXPECTATIONS: Final = "Great Expectations"
 OURS: Final = {"id", "batch_id", "result_format", "catch_exceptions", "rendered_content", "windows", "severity"}
 """Arguments of every expectation that are not for the spec to set."""
 
@@ -86,7 +87,7 @@ class Checked:
     observed: str | None = None
     rows: tuple[int, ...] = ()
     sample: tuple[str, ...] = ()
-    by: str = "Great Expectations"
+    by: str = GREAT_EXPECTATIONS
 
     def as_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
@@ -142,7 +143,7 @@ def validated(
 
 def _fields(kind: str, place: str, *, planned: bool) -> list[str]:
     """The arguments that an expectation takes."""
-    _load()
+    loaded_quietly()
     from great_expectations.expectations import registry
 
     known = registry.list_registered_expectation_implementations()
@@ -218,7 +219,7 @@ def check_rows(
     """
     if not expected:
         return ()
-    _load()
+    loaded_quietly()
     from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 
     given = {each.number: fitted(_bound(each, totals, _place(name, each)), rows.schema) for each in expected}
@@ -254,7 +255,7 @@ def check_table(
         if rows is None:
             raise BrokenCheck(f"{name}: there is no table {table}. Fix: load it first.")
         return tuple(replace(each, rows=()) for each in check_rows(rows, key, expected, totals, name))
-    _load()
+    loaded_quietly()
     given = {each.number: _bound(each, totals, _place(name, each)) for each in expected}
     options = {"partial_unexpected_count": SAMPLE, **({"unexpected_index_column_names": list(key)} if key else {})}
     with opened(url) as target:
@@ -289,7 +290,7 @@ def _in_sql(
 # Great Expectations
 
 
-def _load() -> None:
+def loaded_quietly() -> None:
     """Import Great Expectations, quiet and offline."""
     with _LOADING:
         os.environ["GX_ANALYTICS_ENABLED"] = "false"

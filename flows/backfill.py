@@ -31,6 +31,7 @@ def backfill(
     dry_run: bool = False,
     verify: bool = False,
     wait: WaitSeconds = 0,
+    data_docs: bool = False,
 ) -> State[Any]:
     """Plan and apply one range. Started again, it goes on where it stopped.
 
@@ -43,10 +44,12 @@ def backfill(
         dry_run: Only plan the range, and publish the report. Nothing is written to the target.
         verify: Afterwards, read both sides of the range afresh and prove them equal; a difference fails the run as Drift.
         wait: How many seconds to wait for another run of the migration to end.
+        data_docs: Make Great Expectations' own pages of each step's checkpoints too, beside the report. They load styles and a
+            logo from the web, and hold values that were observed.
     """
 
     def work() -> State[Any]:
-        request = requested("backfill", spec, [], [range], wait)
+        request = requested("backfill", spec, [], [range], wait, data_docs)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)

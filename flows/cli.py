@@ -11,9 +11,11 @@ import click
 
 from flows import cli_history
 from flows.cli_options import (
+    EXIT_STATUSES,
     Commands,
     check_one_folder,
     common,
+    data_docs_option,
     direct_option,
     print_json,
     scope,
@@ -22,14 +24,6 @@ from flows.cli_options import (
     yes_option,
 )
 from flows.cli_outcome import applied, changes_line, request_of, show_outcome
-
-EXIT_STATUSES = """\b
-Exit statuses:
-  0  done            3  a checkpoint failed, nothing of that window was written
-  1  error           4  quarantine above its limit
-  2  changes pending 5  conflicts left open
-"""
-
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
@@ -147,10 +141,11 @@ def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @direct_option
+@data_docs_option
 @wait_option
 @yes_option
 @common
-def apply(folder: Path, direct: bool, wait: float, yes: bool, as_json: bool) -> int:
+def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool) -> int:
     """Apply exactly the plan in FOLDER. A row that changed since is a conflict and stays as it is."""
     from flows import runs
     from flows.terminal import metered
@@ -159,11 +154,11 @@ def apply(folder: Path, direct: bool, wait: float, yes: bool, as_json: bool) -> 
         _confirm_apply(folder)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         if direct:
-            outcome = runs.apply_plan(folder, meter=meter, wait=wait)
+            outcome = runs.apply_plan(folder, meter=meter, wait=wait, data_docs=data_docs)
         else:
             from flows.orchestrated import apply_in_prefect
 
-            outcome = apply_in_prefect(folder, meter, wait)
+            outcome = apply_in_prefect(folder, meter, wait, data_docs)
     return applied(outcome, as_json)
 
 
@@ -171,14 +166,17 @@ def apply(folder: Path, direct: bool, wait: float, yes: bool, as_json: bool) -> 
 @spec_argument
 @scope
 @direct_option
+@data_docs_option
 @wait_option
 @yes_option
 @common
 def run(
-    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, wait: float, yes: bool, as_json: bool
-) -> int:
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, data_docs: bool, wait: float, yes: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Plan and apply in one go."""
-    return applied(_run(request_of(spec, "run", tables, ranges, wait=wait), direct=direct, as_json=as_json), as_json)
+    request = request_of(spec, "run", tables, ranges, wait=wait, data_docs=data_docs)
+    return applied(_run(request, direct=direct, as_json=as_json), as_json)
 
 
 @main.command()
@@ -190,15 +188,18 @@ def run(
     help="One step at a time, such as 1d, 6h, 1mo or 1000; steps that are done are passed over.",
 )
 @direct_option
+@data_docs_option
 @wait_option
 @yes_option
 @common
-def backfill(spec: Path, text: str, every: str | None, direct: bool, wait: float, yes: bool, as_json: bool) -> int:
+def backfill(
+    spec: Path, text: str, every: str | None, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool
+) -> int:
     """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
     from flows import runs
     from flows.terminal import metered
 
-    request = request_of(spec, "backfill", (), (text,), wait=wait)
+    request = request_of(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         if direct:
             outcome = runs.backfill(request, every, meter=meter)

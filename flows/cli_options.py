@@ -14,6 +14,13 @@ import click
 
 from transforms.vocabulary import SynclineError, TransientError
 
+EXIT_STATUSES = """\b
+Exit statuses:
+  0  done            3  a checkpoint failed, nothing of that window was written
+  1  error           4  quarantine above its limit
+  2  changes pending 5  conflicts left open
+"""
+
 
 class Commands(click.Group):
     """A wrong command line ends with 1: 2 says that rows differ, and a script must not mix them up."""
@@ -104,6 +111,14 @@ def scope(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable."
     )(command)
+
+
+data_docs_option = click.option(
+    "--data-docs",
+    is_flag=True,
+    help="Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a logo "
+    "from the web, and hold values that were observed, so that they are not made unless asked for.",
+)
 
 
 def print_json(value: Any) -> None:

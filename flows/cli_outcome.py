@@ -19,6 +19,7 @@ def request_of(
     ranges: Sequence[str] = (),
     folder: Path | None = None,
     wait: float = 0,
+    data_docs: bool = False,
 ) -> Any:
     """What is asked for, with a run of its own."""
     from flows.ranges import parse_range
@@ -38,6 +39,7 @@ def request_of(
         folder,
         loaded.defaults.runner.workers or 2,
         wait=wait,
+        data_docs=data_docs,
     )
 
 

@@ -82,7 +82,9 @@ def run_name() -> str:
     return "/".join([*parts, *(text.partition(":")[2] for text in ranges)])
 
 
-def requested(kind: Kind, spec: str, tables: Sequence[str], ranges: Sequence[str], wait: float = 0) -> Request:
+def requested(
+    kind: Kind, spec: str, tables: Sequence[str], ranges: Sequence[str], wait: float = 0, data_docs: bool = False
+) -> Request:
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
     if handed is not None and handed.request is not None:
@@ -90,7 +92,17 @@ def requested(kind: Kind, spec: str, tables: Sequence[str], ranges: Sequence[str
     loaded = load_spec(Path(spec))
     at = datetime.now(UTC)
     parsed = tuple(parse_range(text, loaded) for text in ranges)
-    return Request(loaded, new_run_id(at), at, kind, tuple(tables), parsed, workers=workers_of(loaded), wait=wait)
+    return Request(
+        loaded,
+        new_run_id(at),
+        at,
+        kind,
+        tuple(tables),
+        parsed,
+        workers=workers_of(loaded),
+        wait=wait,
+        data_docs=data_docs,
+    )
 
 
 def workers_of(spec: Spec) -> int:

@@ -37,6 +37,7 @@ def migrate(
     dry_run: bool = False,
     verify: bool = False,
     wait: WaitSeconds = 0,
+    data_docs: bool = False,
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
 
@@ -48,10 +49,12 @@ def migrate(
         dry_run: Only plan, and publish the report. Nothing is written to the target.
         verify: Afterwards, read both sides afresh and prove them equal; a difference fails the run as Drift.
         wait: How many seconds to wait for another run of the migration to end.
+        data_docs: Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a
+            logo from the web, and hold values that were observed.
     """
 
     def work() -> State[Any]:
-        request = requested("run", spec, tables, ranges, wait)
+        request = requested("run", spec, tables, ranges, wait, data_docs)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)
@@ -71,18 +74,20 @@ def _apply_name() -> str:
 
 
 @flow(name="apply", flow_run_name=_apply_name, persist_result=False)
-def apply(plan: Annotated[str, Field(min_length=1)], wait: WaitSeconds = 0) -> State[Any]:
+def apply(plan: Annotated[str, Field(min_length=1)], wait: WaitSeconds = 0, data_docs: bool = False) -> State[Any]:
     """Apply exactly the plan that was made earlier. A row that changed since is a conflict and stays as it is.
 
     Args:
         plan: The plan's folder.
         wait: How many seconds to wait for another run of the migration to end.
+        data_docs: Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a
+            logo from the web, and hold values that were observed.
     """
 
     def work() -> State[Any]:
         spec = load_spec(Path(Plan.open(Path(plan)).manifest["spec"]["path"]))
         with staged(spec) as (execute, meter):
-            outcome = runs.apply_plan(Path(plan), execute=execute, meter=meter, wait=wait)
+            outcome = runs.apply_plan(Path(plan), execute=execute, meter=meter, wait=wait, data_docs=data_docs)
         return concluded(spec, outcome)
 
     return ended(work)

@@ -42,7 +42,12 @@ def run_in_prefect(request: Request, meter: Meter) -> Outcome:
     def start() -> Any:
         from flows.migrate import migrate
 
-        return migrate(str(request.spec.path), list(request.tables), [str(text) for text in request.ranges])
+        return migrate(
+            str(request.spec.path),
+            list(request.tables),
+            [str(text) for text in request.ranges],
+            data_docs=request.data_docs,
+        )
 
     return _in_prefect(start, request.spec.name, request, meter)
 
@@ -53,18 +58,18 @@ def backfill_in_prefect(request: Request, every: str | None, meter: Meter) -> Ou
     def start() -> Any:
         from flows.backfill import backfill
 
-        return backfill(str(request.spec.path), str(request.ranges[0]), every or "")
+        return backfill(str(request.spec.path), str(request.ranges[0]), every or "", data_docs=request.data_docs)
 
     return _in_prefect(start, request.spec.name, request, meter)
 
 
-def apply_in_prefect(folder: Path, meter: Meter, wait: float = 0) -> Outcome:
+def apply_in_prefect(folder: Path, meter: Meter, wait: float = 0, data_docs: bool = False) -> Outcome:
     """Apply a plan as a run of the flow `apply`; the plan of an undo, too."""
 
     def start() -> Any:
         from flows.migrate import apply
 
-        return apply(str(folder), wait)
+        return apply(str(folder), wait, data_docs)
 
     return _in_prefect(start, str(Plan.open(folder).manifest["migration"]), None, meter)
 

@@ -77,6 +77,7 @@ class Report:
     reconciled: tuple[Reconciled, ...] = ()
     orphans: tuple[Orphans, ...] = ()  # every reference that was looked at
     page: str | None = None  # the report as a page to read
+    data_docs: str | None = None  # Great Expectations' own pages, where they were asked for
 
     @property
     def total(self) -> Counts:
@@ -98,6 +99,7 @@ class Report:
             "tables": {table.name: table.counts.as_dict() for table in self.tables},
             "checkpoints": [each.as_dict() for each in self.checkpoints],
             "report": self.page,
+            "data_docs": self.data_docs,
             "reconciled": {each.table: each.as_dict() for each in self.reconciled},
             "orphans": [each.as_dict() for each in self.orphans],
         }

@@ -47,7 +47,8 @@ class Request:
     """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON).
 
     Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history. A writing
-    command waits `wait` seconds for another one to end.
+    command waits `wait` seconds for another one to end. `data_docs`: Great Expectations' own pages are made of the checkpoints,
+    beside the evidence.
     """
 
     spec: Spec
@@ -61,6 +62,7 @@ class Request:
     keys: Mapping[str, frozenset[str]] | None = None
     bases: frozenset[str] = frozenset()
     wait: float = 0
+    data_docs: bool = False
 
 
 def new_run_id(at: datetime) -> str:

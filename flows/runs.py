@@ -15,6 +15,7 @@ from adapters.ledger import Ledger, Version
 from adapters.planstore import Plan
 from flows import evidence, orphans, runbook, undoing
 from flows.binding import validate
+from flows.data_docs import with_data_docs
 from flows.loading import Loading, failures, ledger_of, load, over_limit, with_orphans
 from flows.locking import sole_writer
 from flows.outcome import Outcome, Status
@@ -127,6 +128,7 @@ def apply_plan(
     message: str = "",
     wait: float = 0,
     now: Clock = utc_now,
+    data_docs: bool = False,
 ) -> Outcome:
     """Apply a plan that was made earlier, exactly: one of the spec's, or one of an undo."""
     began = perf_counter()
@@ -149,7 +151,7 @@ def apply_plan(
             return _timed(_noting(write_undo(plan, report, job, loading), ended), began)
         validate(spec, session.bound)
         outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
-        return _evident(outcome, session, "apply", now(), plan.manifest["ranges"])
+        return _evident(outcome, session, "apply", now(), plan.manifest["ranges"], data_docs)
 
 
 def undo(
@@ -225,7 +227,7 @@ def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outco
         report, job = runbook.plan(_with_bases(request, ledger), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
         outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
-        return _evident(outcome, session, request.kind, request.at, request.ranges)
+        return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs)
 
 
 def _with_bases(request: Request, ledger: Ledger) -> Request:
@@ -246,7 +248,9 @@ def _timed(outcome: Outcome, began: float) -> Outcome:
     return replace(outcome, report=replace(outcome.report, seconds=perf_counter() - began))
 
 
-def _evident(outcome: Outcome, session: Session, kind: str, at: datetime, ranges: Sequence[Any]) -> Outcome:
+def _evident(
+    outcome: Outcome, session: Session, kind: str, at: datetime, ranges: Sequence[Any], data_docs: bool = False
+) -> Outcome:
     """The outcome with the page that its evidence made; a warning where the store cannot take it."""
     status, report = outcome.status.name.lower(), outcome.report
     told = evidence.evidence(session, report, kind, at, status, outcome.message, [str(each) for each in ranges])
@@ -254,7 +258,8 @@ def _evident(outcome: Outcome, session: Session, kind: str, at: datetime, ranges
         page = str(evidence.keep(store_of(session.spec), told))
     except PlanError as error:
         return replace(outcome, report=replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}")))
-    return replace(outcome, report=replace(report, page=page))
+    report = replace(report, page=page)
+    return replace(outcome, report=with_data_docs(report, Path(page).parent, at) if data_docs else report)
 
 
 def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
@@ -274,6 +279,7 @@ def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, 
         tuple(tables.values()),
         tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
         tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
+        data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
         orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
     )
     status = max((o.status for o in outcomes), default=Status.DONE)

@@ -73,6 +73,8 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
         out.print(str(checkpoint), markup=False, style="red" if checkpoint.critical else "")
     if report.page:
         out.print(f"\nReport: {report.page}", markup=False)
+    if report.data_docs:
+        out.print(f"Data Docs: {report.data_docs}", markup=False)
 
 
 def counts_lines(report: Report) -> Iterator[str]:
