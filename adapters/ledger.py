@@ -5,9 +5,8 @@ Every method is one transaction and may be called from several threads. Texts of
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,9 +15,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.lease import Clock, Lease, held, utc_now
+from adapters.ledger_choice import Choice, chosen_keys, count_chosen, drop_chosen
 from adapters.ledger_engine import LedgerEngine, locked, upsert
 from adapters.ledger_records import Base, Conflict, Quarantined, Run, Version
 from adapters.ledger_tables import BASES, CONFLICTS, FACTS, QUARANTINE, RUNS, STEPS, VERSIONS
+from adapters.ledger_tables import digest as _digest
 from adapters.planstore import plain
 from transforms.vocabulary import TIMESTAMP_INFINITY, SynclineError
 
@@ -26,7 +27,7 @@ APPLYING, CUT_OFF = "applying", "cut off"  # its rows are being written; it fail
 CHUNK = 5_000  # bind parameters in one statement; SQLite allows 32,766
 
 
-__all__ = ["Base", "Conflict", "Lease", "Ledger", "Quarantined", "Run", "Version", "utc_now"]
+__all__ = ["Base", "Choice", "Conflict", "Lease", "Ledger", "Quarantined", "Run", "Version", "utc_now"]
 
 Record = TypeVar("Record", Run, Version, Base, Quarantined, Conflict)
 
@@ -180,21 +181,27 @@ class Ledger:
                 gone += int(connection.execute(some).rowcount)
             return gone
 
-    def drop_quarantined(self, migration: str, lines: Iterable[tuple[str, str, str]]) -> None:
-        """Forget lines, each by its table, key and reason."""
-        mine = QUARANTINE.delete().where(QUARANTINE.c.migration == migration)
-        with self._engine.writing() as connection:
-            for table, key, reason in lines:
-                one = QUARANTINE.c.key_digest == _digest(key), QUARANTINE.c.reason_digest == _digest(reason)
-                connection.execute(mine.where(QUARANTINE.c.table_name == table, *one))
+    def drop_quarantined(self, migration: str, choice: Choice) -> int:
+        """Forget the lines of a choice; how many rows they stood for."""
+        return drop_chosen(self._engine, migration, choice)
+
+    def chosen(self, migration: str, choice: Choice, limit: int | None = None) -> list[Quarantined]:
+        """The lines of a choice, by table and key."""
+        wanted = sa.select(*_columns(Quarantined, QUARANTINE)).where(*choice.clauses(migration))
+        order = QUARANTINE.c.table_name, QUARANTINE.c.key, QUARANTINE.c.reason
+        return self._all(Quarantined, wanted.order_by(*order).limit(limit))
+
+    def chosen_keys(self, migration: str, choice: Choice) -> Iterator[tuple[str, str]]:
+        """Table and key of each line of a choice, each once, in no order."""
+        return chosen_keys(self._engine, migration, choice)
+
+    def count_chosen(self, migration: str, choice: Choice) -> dict[str, int]:
+        """How many rows a choice stands for, by table."""
+        return count_chosen(self._engine, migration, choice)
 
     def quarantined(self, migration: str, table: str | None = None, limit: int | None = None) -> list[Quarantined]:
         """What is set aside now, by table and key."""
-        wanted = sa.select(*_columns(Quarantined, QUARANTINE)).where(QUARANTINE.c.migration == migration)
-        if table is not None:
-            wanted = wanted.where(QUARANTINE.c.table_name == table)
-        order = QUARANTINE.c.table_name, QUARANTINE.c.key, QUARANTINE.c.reason
-        return self._all(Quarantined, wanted.order_by(*order).limit(limit))
+        return self.chosen(migration, Choice((table,) if table is not None else ()), limit)
 
     def quarantine_files(self, migration: str) -> set[str]:
         """Where the rows that are set aside now are written down."""
@@ -299,10 +306,6 @@ def _as_row(record: Run | Version | Base) -> dict[str, Any]:
 
 def _columns(record: type[Quarantined] | type[Conflict], table: sa.Table) -> list[sa.Column[Any]]:
     return [table.c[name] for name in record.__slots__]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _chunks(items: Iterable[Any]) -> Iterable[list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -75,6 +76,12 @@ BASES = sa.Table(
     _text("migration", key=True), _text("table_name", key=True), sa.Column("version", sa.Integer, nullable=False),
     _text("folder", required=False), sa.Column("rows", sa.BigInteger, nullable=False), _moment("made_at"),
 )  # fmt: skip
+
+
+def digest(text: str) -> str:
+    """What stands for a text of any length in a key."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
 
 # keys and reasons have any length, and an index does not: digests stand for them
 QUARANTINE = sa.Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -41,6 +41,7 @@ from transforms.vocabulary import (
 )
 
 SAMPLES = 3  # changes of each kind that a window shows
+REJECTED_BYTES = 32 * 2**20  # rejected rows of a spilled table that wait to be written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +167,17 @@ def decide(
     )
 
 
-def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
-    """Read both sides once into `parts` files by the key's hash; rejected rows are written down at once.
+def spill_table(session: Session, work: PlanWork, parts: int) -> tuple[Planned, ...]:
+    """Read both sides once into `parts` files by the key's hash; rejected rows are written down on the way.
 
-    Out: what was rejected or mended, as a window of its own number, or None where nothing was.
+    Out: what was rejected or mended, as windows of the numbers `parts`, `parts + 1` and so on; none where nothing was.
+    Memory: REJECTED_BYTES of rejected rows, and a batch.
     """
     bound = session.table(work.job, work.table)
     folder = spill_folder(work.job, work.table)
     key_schema = bound.schema.empty_table().select(list(bound.key)).schema
     rejected: list[Mapped] = []
+    aside: list[Planned] = []
     with (
         spill.Spill(folder / "wanted", bound.mapping.schema, parts) as wanted,
         spill.Spill(folder / "kept", key_schema, parts) as kept,
@@ -183,26 +186,33 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> Planned | None:
             mapped = within_ranges(mapped, bound, work.ranges)
             wanted.add(mapped.rows, parts_of(session, bound, mapped.rows, parts))
             if mapped.rejected.num_rows or mapped.mended:
-                rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
+                rejected.append(replace(mapped, rows=bound.mapping.schema.empty_table()))
                 whole = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
                 kept.add(whole, parts_of(session, bound, whole, parts))
+            if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
+                aside.append(_set_aside(session, work, bound, parts + len(aside), rejected))
+                rejected = []
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
     with spill.Spill(folder / "found", bound.schema, parts) as found:
         if not work.target_empty:
             for batch in scan_target(session, bound, work, KeyRange(nulls=False), order=()):
                 rows = pa.Table.from_batches([batch])
                 found.add(rows, parts_of(session, bound, rows, parts))
-    if not rejected:
-        return None
+    if rejected:
+        aside.append(_set_aside(session, work, bound, parts + len(aside), rejected))
+    return tuple(aside)
+
+
+def _set_aside(session: Session, work: PlanWork, bound: BoundTable, number: int, rejected: Sequence[Mapped]) -> Planned:
+    """Rows that were rejected before anything was cut into windows, as a window of their own."""
     whole = Mapped(
         bound.mapping.schema.empty_table(),
         pa.concat_tables([m.rejected for m in rejected]),
         pa.concat_tables([m.rejected_rows for m in rejected]),
         mended_values(rejected),
     )
-    return decide(
-        session, replace(work, ranges=()), bound, parts, whole, bound.schema.empty_table(), whole.rejected.num_rows
-    )
+    none = bound.schema.empty_table()
+    return decide(session, replace(work, ranges=()), bound, number, whole, none, whole.rejected.num_rows)
 
 
 def written_rows(bound: BoundTable, changes: ChangeSet) -> pa.Table:

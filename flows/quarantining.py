@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow.compute as pc
 
-from adapters.ledger import Quarantined
+from adapters.ledger import Choice, Quarantined
 from adapters.planstore import Plan, plain
 from flows.loading import ledger_of
 from flows.runbook import Request, store_of
@@ -27,44 +27,25 @@ class Filter:
     reason: str | None = None
 
 
-def chosen(spec: Spec, wanted: Filter) -> list[Quarantined]:
-    """The lines of the ledger that a filter lets through, by table and key. SpecError for a table that is not there."""
-    _look_at(spec, wanted.tables)
-    keys = {_key(text) for text in wanted.keys}
+def chosen(spec: Spec, wanted: Filter, limit: int | None = None) -> list[Quarantined]:
+    """The first lines that a filter lets through, by table and key. SpecError for a table that is not there."""
+    choice = _choice(spec, wanted)
     with ledger_of(spec) as ledger:
-        return [
-            each
-            for each in ledger.quarantined(spec.name)
-            if (not wanted.tables or each.table_name in wanted.tables)
-            and (not keys or _key(each.key) in keys)
-            and (wanted.reason is None or wanted.reason.lower() in each.reason.lower())
-        ]
+        return ledger.chosen(spec.name, choice, limit)
 
 
 def listed(spec: Spec, wanted: Filter, limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """What is in quarantine: the first lines as JSON-ready objects, and how many rows there are by table."""
-    totals: dict[str, int] = {}
-    if wanted.keys or wanted.reason is not None:
-        lines = chosen(spec, wanted)
-        for each in lines:
-            totals[each.table_name] = totals.get(each.table_name, 0) + each.rows
-        return [plain(asdict(each)) for each in lines[:limit]], totals
-    _look_at(spec, wanted.tables)
-    found: list[dict[str, Any]] = []
+    choice = _choice(spec, wanted)
     with ledger_of(spec) as ledger:  # of many rows, only those that are shown are read
-        for (table, _), count in ledger.count_quarantined(spec.name).items():
-            if not wanted.tables or table in wanted.tables:
-                totals[table] = totals.get(table, 0) + count
-        for table in sorted(totals):
-            rows = ledger.quarantined(spec.name, table, limit - len(found)) if len(found) < limit else []
-            found += [plain(asdict(row)) for row in rows]
-    return found, totals
+        lines = ledger.chosen(spec.name, choice, limit)
+        return [plain(asdict(each)) for each in lines], ledger.count_chosen(spec.name, choice)
 
 
 def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
     """The rows that a filter lets through, with the source row and what was mapped of it."""
     found = []
-    for each in chosen(spec, wanted)[:limit]:
+    for each in chosen(spec, wanted, limit):
         rows = list(_stored(spec, each)) or [{"source": None, "mapped": None}]
         found += [{**plain(asdict(each)), **row} for row in rows]
     return found
@@ -73,8 +54,10 @@ def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
 def retry(request: Request, wanted: Filter) -> Request | None:
     """A request that maps the current source rows of those keys again; None where nothing is chosen."""
     keys: dict[str, set[str]] = {}
-    for each in chosen(request.spec, wanted):
-        keys.setdefault(each.table_name, set()).add(each.key)
+    choice = _choice(request.spec, wanted)
+    with ledger_of(request.spec) as ledger:
+        for table, key in ledger.chosen_keys(request.spec.name, choice):
+            keys.setdefault(table, set()).add(key)
     if not keys:
         return None
     frozen = {name: frozenset(some) for name, some in keys.items()}
@@ -83,16 +66,17 @@ def retry(request: Request, wanted: Filter) -> Request | None:
 
 def drop(spec: Spec, wanted: Filter) -> int:
     """Forget rows: how many. A run that sets one aside again has it again."""
-    lines = chosen(spec, wanted)
+    choice = _choice(spec, wanted)
     with ledger_of(spec) as ledger:
-        ledger.drop_quarantined(spec.name, [(each.table_name, each.key, each.reason) for each in lines])
-    return sum(each.rows for each in lines)
+        return ledger.drop_quarantined(spec.name, choice)
 
 
-def _look_at(spec: Spec, tables: Sequence[str]) -> None:
-    for name in tables:
+def _choice(spec: Spec, wanted: Filter) -> Choice:
+    """The filter in the ledger's terms. SpecError for a table that is not there."""
+    for name in wanted.tables:
         if name not in spec.tables:
             raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
+    return Choice(wanted.tables, tuple(each for text in wanted.keys for each in (text, _key(text))), wanted.reason)
 
 
 def _key(text: str) -> str:

@@ -194,7 +194,7 @@ def plan_table(
     run = here(1) if bound.identity else execute or here(request.workers)
     works = grouped(work, windows, request.workers)
     planned = [outcome for group in run(plan_windows, works) for outcome in group]
-    return sorted([*planned, *([aside] if aside else [])], key=lambda outcome: outcome.window)
+    return sorted([*planned, *aside], key=lambda outcome: outcome.window)
 
 
 def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:

@@ -28,7 +28,7 @@ GROUPS = 64  # tasks of one table and phase at most: a run of many tables stays 
 MOST_PARTS = 512  # open files of a spill; parts grow beyond the window's rows only above fifty million rows
 
 
-def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tuple[Window, ...], Planned | None]:
+def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
     """The windows of a table, ascending, and what spilling rejected on the way.
 
     The ordered path cuts the larger side at its keys and asks both sides for the same ranges. The spill path reads
@@ -67,7 +67,7 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
         windows.append(
             Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
         )
-    return tuple(windows), None
+    return tuple(windows), ()
 
 
 def grouped(work: Work, windows: Sequence[Any], workers: int) -> list[Work]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from adapters.ledger import Ledger, Version
+from adapters.ledger import Choice, Ledger, Version
 from adapters.ledger_tables import FORMAT, METADATA
 from adapters.planstore import QUARANTINE
 from transforms.vocabulary import TIMESTAMP_INFINITY, BusyError, ConnectionFailed, SynclineError
@@ -205,6 +205,35 @@ def test_a_run_over_some_keys_forgets_only_those(ledger: Ledger) -> None:
     ledger.record_quarantine("m", aside(("[1]", "late")), "r2")
     assert ledger.sweep_quarantine("m", "flight", "r2", ["[1]", "[2]", "[9]"]) == 1
     assert [each.key for each in ledger.quarantined("m")] == ["[0]", "[1]", "[3]"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "keys"),
+    [
+        (Choice(), ["[1]", "[2]", "[3]"]),
+        (Choice(tables=("flight",)), ["[1]", "[2]"]),
+        (Choice(keys=("[1]", "[3]", "[9]")), ["[1]", "[3]"]),
+        (Choice(reason="LATE 100%"), ["[1]"]),
+        (Choice(reason="l_te"), []),
+        (Choice(reason="Größe"), ["[2]"]),
+        (Choice(("flight",), ("[2]", "[3]"), "late"), []),
+        (Choice(("flight",), ("[2]", "[3]"), "no Größe"), ["[2]"]),
+    ],
+)
+def test_a_choice_is_told_counted_and_forgotten_in_the_database(
+    ledger: Ledger, choice: Choice, keys: list[str]
+) -> None:
+    ledger.record_quarantine("m", aside(("[1]", "late 100% of it"), ("[2]", "no Größe"), ("[2]", "no Größe")), "r1")
+    ledger.record_quarantine("m", aside(("[3]", "late"), table="airport"), "r1")
+    ledger.record_quarantine("other", aside(("[1]", "late 100% of it")), "r1")
+    assert sorted(each.key for each in ledger.chosen("m", choice)) == keys
+    assert [each.key for each in ledger.chosen("m", choice, 1)] in ([], keys[:1], keys[-1:])
+    assert sorted(key for _, key in ledger.chosen_keys("m", choice)) == keys
+    rows = len(keys) + keys.count("[2]")
+    assert sum(ledger.count_chosen("m", choice).values()) == rows
+    assert ledger.drop_quarantined("m", choice) == rows
+    assert ledger.chosen("m", choice) == []
+    assert len(ledger.quarantined("m")) == 3 - len(keys) and len(ledger.quarantined("other")) == 1
 
 
 def test_keys_and_reasons_of_any_length_and_with_any_quote_are_kept(ledger: Ledger) -> None:

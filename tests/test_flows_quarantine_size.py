@@ -1,0 +1,80 @@
+"""A quarantine larger than memory: rows that are set aside are written down in windows of bounded size."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scenario import PAIRS, Scenario, quarantine
+
+from flows import planning
+from flows.runs import Status
+
+ROWS = 500_000
+PLAN = """
+import json, resource, sys
+from pathlib import Path
+from datetime import UTC, datetime
+from flows import runs
+from flows.runbook import Request, new_run_id
+from flows.spec import load_spec
+
+at = datetime.now(UTC)
+counts = runs.plan(Request(load_spec(Path(sys.argv[1])), new_run_id(at), at)).report.total
+print(json.dumps([counts.quarantined, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+"""
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    """Keys that no index orders are spilled, and no amount is a number."""
+    made = Scenario.make(tmp_path, PAIRS[0], request)
+    made.source.execute("CREATE TABLE sales (id INTEGER PRIMARY KEY, note TEXT, amount TEXT)")
+    columns = {"code": {"expr": "'k' || id"}, "note": "note", "amount": {"from": "amount", "cast": "integer"}}
+    made.write({"sale": {"from": "sales", "key": ["code"], "columns": columns}})
+    return made
+
+
+def fill(shop: Scenario, rows: int) -> None:
+    shop.source.execute(
+        f"""INSERT INTO sales WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+        SELECT i, printf('%0300d', i), 'none' FROM n"""
+    )
+
+
+def test_memory_does_not_grow_with_the_rows_that_are_set_aside(shop: Scenario) -> None:
+    fill(shop, ROWS)
+    done = subprocess.run(
+        [sys.executable, "-c", PLAN, str(shop.path)], capture_output=True, text=True, check=False, cwd=Path.cwd()
+    )
+    assert done.returncode == 0, done.stderr
+    quarantined, peak = json.loads(done.stdout)
+    assert quarantined == ROWS
+    assert peak < 600, f"{peak} MiB"  # 450 as it is, 900 with all of them held in memory
+
+
+def test_rows_set_aside_in_several_windows_are_all_there_and_take_their_children_along(
+    shop: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "REJECTED_BYTES", 1)
+    monkeypatch.setattr("adapters.sqlite_reading.BATCH_ROWS", 64)
+    fill(shop, 200)
+    shop.source.execute(
+        "UPDATE sales SET amount = '7' WHERE id % 50 = 0",
+        "CREATE TABLE parts (id INTEGER PRIMARY KEY, sale TEXT)",
+        "INSERT INTO parts SELECT id, 'k' || id FROM sales",
+    )
+    tables = dict(shop.spec.document["tables"])
+    looked = {"lookup": {"table": "sale", "match": {"code": "sale"}, "take": "code"}, "missing": "null"}
+    tables["part"] = {"from": "parts", "key": ["id"], "columns": {"id": "id", "code": looked}}
+    shop.write(tables)
+    done = shop.run()
+    assert done.status == Status.DONE
+    sale, part = done.report.tables
+    assert (sale.counts.insert, sale.counts.quarantined, sale.windows > 3) == (4, 196, True)
+    assert (part.counts.insert, part.counts.quarantined) == (4, 196)
+    assert len(quarantine(shop)) == 392
+    shop.settled()
