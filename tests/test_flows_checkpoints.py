@@ -121,6 +121,19 @@ def test_above_the_limit_the_compiled_rules_stand_for_great_expectations(
     assert checkpoint.notes[0] in done.report.warnings
 
 
+def test_above_the_limit_a_rule_that_does_not_compile_is_great_expectations_own(shop: Scenario) -> None:
+    condition = {"row_condition": "pieces > 6", "condition_parser": "pandas"}
+    own = rule("column_values_to_be_between", "warning", column="pieces", max_value=1000, **condition)
+    write(
+        shop,
+        own,
+        rule("column_values_to_not_be_null", "warning", column="mail"),
+        defaults={"checkpoint": {"max_rows": 2}},
+    )
+    (checkpoint,) = shop.run().report.checkpoints
+    assert [each.by for each in checkpoint.results] == ["Great Expectations", "compiled rule"]
+
+
 @everywhere
 def test_the_target_is_checked_after_the_load(shop: Scenario) -> None:
     loaded = [rule("table_row_count_to_equal", value="$source_rows"), rule("column_values_to_be_unique", column="mail")]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from itertools import combinations
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,6 @@ import pyarrow.compute as pc
 
 from transforms import keys
 from transforms.keys import Indices, Mask, as_mask, contiguous
-
-NAN_IS_NULL: Final = True
-"""pandas reads NaN in a column of floats as null, and so does Great Expectations."""
 
 Ignore = Literal["all", "any", "none"]
 """Which rows a rule over several columns skips: those with all, any or no values missing."""
@@ -33,8 +30,8 @@ _ALWAYS_PYTHON = re.compile(r"\(\?(?:=|!|<=|<!|P=)")
 
 
 def missing(column: pa.Array) -> Mask:
-    """Where a value is null, or NaN."""
-    return as_mask(pc.is_null(column, nan_is_null=NAN_IS_NULL))
+    """Where a value is null, or NaN: pandas reads NaN in a column of floats as null, and so does Great Expectations."""
+    return as_mask(pc.is_null(column, nan_is_null=True))
 
 
 def absent(rows: pa.Table, column: str) -> Mask:
