@@ -186,6 +186,14 @@ def test_checks_that_failed_stand_first_with_what_came_of_them() -> None:
     assert [line["result"] for line in others] == ["passed", "passed"]
 
 
+def test_the_flow_makes_data_docs_where_it_is_asked_to(shop: Shop) -> None:
+    spec = Path(shop.spec)
+    rule = "{type: expect_column_values_to_not_be_null, column: id}"
+    spec.write_text(spec.read_text().replace("key: [id],", f"key: [id], expect: [{rule}],"))
+    state = migrate(shop.spec, data_docs=True, return_state=True)
+    assert Path(state.result()["data_docs"]).name == "index.html" and Path(state.result()["data_docs"]).exists()
+
+
 def test_progress_is_published_while_the_work_goes_on_and_adds_up_over_threads(api: Api) -> None:
     heard: list[int] = []
 
