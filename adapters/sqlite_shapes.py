@@ -33,7 +33,7 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
     primary = tuple(row["name"] for row in sorted((row for row in columns if row["pk"]), key=lambda row: row["pk"]))
     indexes = _indexes(connection, name.name)
     collations = {name: collation for index in indexes if index["unique"] for name, collation in index["collations"]}
-    natives = {row["name"]: row["type"] or "" for row in columns}
+    natives = declared = {row["name"]: row["type"] or "" for row in columns}
     if view:
         natives = _inferred(connection, quoted(name.name), natives)
     # A rowid table whose single INTEGER key has no index of its own is keyed by the rowid itself.
@@ -52,6 +52,7 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
             identity=bool(row["pk"]) and rowid_key,
             default=row["dflt_value"] is not None,
             collation=collations.get(row["name"]),
+            inferred=view and declared[row["name"]] in _UNDECLARED,
         )
         for row in columns
     )
@@ -75,10 +76,12 @@ def describe_query(connection: Connection, query: str) -> TableShape:
             raise SpecError(
                 f"A query answers with two columns named {twice.rpartition(':')[0]!r}. Fix: name them apart with AS."
             )
-        natives = _inferred(connection, QUERY_VIEW, {row["name"]: row["type"] or "" for row in columns})
+        declared = {row["name"]: row["type"] or "" for row in columns}
+        natives = _inferred(connection, QUERY_VIEW, declared)
     finally:
         connection.ask(f"DROP VIEW {QUERY_VIEW}")
-    return TableShape(TableName("(query)"), tuple(column_shape(name, native) for name, native in natives.items()))
+    shapes = (column_shape(each, natives[each], inferred=declared[each] in _UNDECLARED) for each in natives)
+    return TableShape(TableName("(query)"), tuple(shapes))
 
 
 def _inferred(connection: Connection, source: str, natives: dict[str, str]) -> dict[str, str]:

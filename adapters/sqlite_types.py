@@ -93,6 +93,7 @@ def column_shape(
     identity: bool = False,
     default: bool = False,
     collation: str | None = None,
+    inferred: bool = False,
 ) -> ColumnShape:
     """A column by its declared type."""
     travel, meaning = travel_of(native)
@@ -106,6 +107,7 @@ def column_shape(
         identity=identity,
         default=default,
         collation=collation,
+        inferred=inferred,
         **_LIMITS.get(kind_of(native), {}),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NoReturn
@@ -16,6 +15,7 @@ from flows import created
 from flows.checks import Checks, bound_checks, validate_checks
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
+from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
 from flows.spec_errors import meant
@@ -96,8 +96,8 @@ class Binding:
         return next(table for table in self.tables if table.name == name)
 
 
-def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
-    """Resolve and check everything that can be known without reading rows.
+def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = None) -> Binding:
+    """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides.
 
     Errors: SpecError with every problem, a line each.
     """
@@ -113,25 +113,22 @@ def bind(spec: Spec, source: Adapter, target: Adapter) -> Binding:
             f"{spec.where('tables', name)}: {target.engine} takes {twins[0]} and {twins[1]} for one table. Fix: give one of them "
             f"another name with `target:`."
         )
-    with ThreadPoolExecutor(2) as pool:  # both servers look at their tables at the same time
-        origins = pool.submit(lambda: {name: _described(spec, name, source) for name in spec.tables})
-        shapes = {name: target.describe(spec.target_table(name)) for name in spec.tables}
-        sources = origins.result()
+    seen = shapes or look(spec, source, target)
     problems: list[str] = []
     bound: dict[str, BoundTable] = {}
     for name in _lookup_order(spec):
         try:
-            bound[name] = _bind_table(spec, name, sources[name], shapes[name], source, target, bound)
+            bound[name] = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
         except SpecError as error:
             problems += str(error).splitlines()
     if problems:
         raise SpecError("\n".join(problems))
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
-    order = _load_order(spec, shapes, warnings)
+    order = _load_order(spec, seen.targets, warnings)
     names = {spec.target_table(name): name for name in spec.tables}
     referred = {
         names[key.refers]
-        for name, shape in shapes.items()
+        for name, shape in seen.targets.items()
         if shape is not None
         for key in shape.foreign_keys
         if key.refers in names and names[key.refers] != name
@@ -285,14 +282,6 @@ def _comparing(comparison: Comparison, columns: Sequence[ColumnShape]) -> Compar
     told = {column.name: column.meaning for column in columns if column.meaning in ("json", "decimal")}
     names = tuple(column.name for column in columns)
     return replace(comparison, compared=(*comparison.compared, *names), meanings={**comparison.meanings, **told})
-
-
-def _described(spec: Spec, name: str, source: Adapter) -> TableShape | None:
-    relation = spec.source_relation(name)
-    if relation.query is not None:
-        return source.describe_query(relation.query)
-    assert relation.table is not None
-    return source.describe(relation.table)
 
 
 def _no_source(spec: Spec, name: str, relation: Relation, source: Adapter) -> NoReturn:

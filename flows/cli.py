@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from flows import cli_history
+from flows.cli_drift import drift
 from flows.cli_options import (
     EXIT_STATUSES,
     Commands,
@@ -328,7 +329,7 @@ def _confirm_apply(folder: Path) -> None:
     )
 
 
-for command in cli_history.COMMANDS:
+for command in (*cli_history.COMMANDS, drift):
     main.add_command(command)
 
 

@@ -13,6 +13,7 @@ from adapters import history
 from adapters.ledger import APPLYING, CUT_OFF, Ledger
 from adapters.planstore import Plan, folder_name
 from flows import checkpoints, orphans, runbook
+from flows.drift import remember
 from flows.outcome import Outcome, Status
 from flows.reconciling import reconciled
 from flows.report import Checkpoint, Report
@@ -104,6 +105,7 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
     applied = apply(plan, job, loading.session, loading.execute, loading.workers)
     outcome = record(plan, report, applied, loading)
     constrain(plan, loading.session)
+    remember(loading.ledger, loading.session, [table.name for table in report.tables], report.run_id)
     return outcome
 
 

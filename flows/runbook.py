@@ -64,6 +64,11 @@ class Request:
     wait: float = 0
     data_docs: bool = False
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The tables that are asked for by name or range; none where all are."""
+        return frozenset({*self.tables, *(text.table for text in self.ranges)})
+
 
 def new_run_id(at: datetime) -> str:
     """Sorts by time, and two at once differ."""

@@ -16,6 +16,7 @@ from adapters.planstore import Plan
 from flows import evidence, orphans, runbook, undoing
 from flows.binding import validate
 from flows.data_docs import with_data_docs
+from flows.drift import watched
 from flows.loading import Loading, failures, ledger_of, load, over_limit, with_orphans
 from flows.locking import sole_writer
 from flows.outcome import Outcome, Status
@@ -23,7 +24,7 @@ from flows.ranges import steps
 from flows.reconciling import reconciled
 from flows.recovery import recover
 from flows.report import Report, TableReport, report_of
-from flows.runbook import Execute, Request, opened, store_of
+from flows.runbook import Execute, Request, store_of
 from flows.session import Job, Meter, Session, connect
 from flows.spec import Spec, load_spec
 from flows.undoing import Undone, write_undo
@@ -41,7 +42,7 @@ def utc_now() -> datetime:
 
 def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
-    with opened(request.spec, meter) as session:
+    with watched(request.spec, request.named, meter, writes=False) as session:
         report, _ = runbook.plan(request, session, execute)
     return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
 
@@ -51,7 +52,10 @@ def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter:
 
     A value that the target's own computed column could not even hold is a difference, too.
     """
-    with tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder, opened(request.spec, meter) as session:
+    with (
+        tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder,
+        watched(request.spec, request.named, meter, writes=False) as session,
+    ):
         asked = replace(request, kind="verify", folder=Path(folder) / "plan")
         report, _ = runbook.plan(asked, session, execute, check_deletes=False)
         computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
@@ -73,7 +77,8 @@ def run(
     now: Clock = utc_now,
 ) -> Outcome:
     """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
-    with opened(request.spec, meter) as session, ledger_of(request.spec) as ledger:
+    watching = watched(request.spec, request.named, meter, writes=not dry_run)
+    with watching as session, ledger_of(request.spec) as ledger:
         if dry_run:
             report, _ = runbook.plan(request, session, execute)
             return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
@@ -97,7 +102,8 @@ def backfill(
     text = request.ranges[0]
     parts = list(steps(text, every))
     outcomes: list[Outcome] = []
-    with opened(request.spec, meter) as session, ledger_of(request.spec) as ledger:
+    watching = watched(request.spec, request.named, meter, writes=True)
+    with watching as session, ledger_of(request.spec) as ledger:
         spec = request.spec
         with sole_writer(session, ledger, request.run_id, now, request.wait):
             ended = recover(Loading(session, ledger, execute, request.workers), now())
@@ -138,8 +144,9 @@ def apply_plan(
     workers = spec.defaults.runner.workers or 2
     report = report_of(plan)
     undo = plan.manifest["kind"] == "undo"
+    names = [table.name for table in report.tables]
     with ExitStack() as stack:
-        session = stack.enter_context(connect(spec, meter) if undo else opened(spec, meter))
+        session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
         ledger = stack.enter_context(ledger_of(spec))
         stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
         loading = Loading(session, ledger, execute, workers, message)

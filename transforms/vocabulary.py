@@ -34,6 +34,10 @@ class SpecError(SynclineError):
     """The spec is wrong in itself, or does not fit the schemas it names."""
 
 
+class DriftError(SpecError):
+    """The schemas are no longer as the latest run of the spec left them."""
+
+
 class PlanError(SynclineError):
     """A plan could not be made, or may not be applied."""
 
@@ -122,6 +126,7 @@ class ColumnShape:
     digits: int | None = None
     number: tuple[int, int] | None = None
     collation: str | None = None
+    inferred: bool = False  # no type is declared: it is that of the values that are there
 
 
 @dataclass(frozen=True, slots=True)
