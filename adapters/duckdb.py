@@ -34,7 +34,7 @@ from adapters.embedded import apply_staged, as_markers, file_of, is_marked, last
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, table
 from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
-from adapters.sql_design import index_statements
+from adapters.sql_design import adding_statements, index_statements
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -147,6 +147,9 @@ class DuckdbAdapter:
         )
         statements = [f"CREATE SEQUENCE {sequence}"] if identity else []
         return [*statements, create_statement(created, DIALECT)]
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return adding_statements(shape, names, "duckdb", lambda each, _: Named(declared(each)))
 
     def sized(self, shape: TableShape) -> TableShape:
         return shape

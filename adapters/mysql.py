@@ -17,14 +17,14 @@ from adapters import mysql_design as designs
 from adapters.mysql_connect import Connection, Connections, code_of, drop, rows, run
 from adapters.mysql_fit import compared, is_asked, kept
 from adapters.mysql_load import name_of
-from adapters.mysql_new import create_table, new_declared, sized
+from adapters.mysql_new import added_type, create_table, new_declared, sized
 from adapters.mysql_read import MysqlSnapshot
 from adapters.mysql_shapes import TABLE, TABLES, Described, described, described_query
 from adapters.mysql_types import travel
 from adapters.mysql_write import TAKEN, Window
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, dialect_of
-from adapters.sql_design import foreign_key_statements, index_statements
+from adapters.sql_design import adding_statements, foreign_key_statements, index_statements
 from transforms.vocabulary import (
     Applied,
     BusyError,
@@ -138,6 +138,9 @@ class MysqlAdapter:
     def made(self, column: ColumnShape) -> ColumnShape:
         server = self._connections.server
         return travel(new_declared(column, server), server).shape
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return adding_statements(shape, names, "mysql", lambda each, _: added_type(each, self._connections.server))
 
     def constraints(self, shape: TableShape) -> list[str]:
         dialect = dialect_of("mysql")

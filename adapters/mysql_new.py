@@ -156,6 +156,14 @@ def create_table(shape: TableShape, server: Server) -> str:
     return create_statement(made, dialect_of("mysql"))
 
 
+def added_type(column: ColumnShape, server: Server) -> Named:
+    """The type of a column that is added to a table, whose own character set may be another one."""
+    declared = new_declared(column, server)
+    if declared.charset:
+        return Named(f"{declared.native} CHARACTER SET {declared.charset} COLLATE {declared.collation}")
+    return Named(declared.native + (" NULL" if declared.kind == "timestamp" else ""))
+
+
 def _check_names(names: Iterable[str]) -> None:
     for name in names:
         if len(name) > NAME_CHARACTERS:

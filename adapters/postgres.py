@@ -32,7 +32,7 @@ from adapters.sql import (
     reflect_keys,
     source,
 )
-from adapters.sql_design import foreign_key_statements, index_statements
+from adapters.sql_design import adding_statements, foreign_key_statements, index_statements
 from transforms.vocabulary import (
     Applied,
     BusyError,
@@ -176,6 +176,9 @@ class PostgresAdapter:
 
     def ddl(self, shape: TableShape) -> list[str]:
         return [create_statement(new_table(shape, "postgresql", type_of=new_type), dialect_of("postgresql"))]
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return adding_statements(shape, names, "postgresql", new_type)
 
     def constraints(self, shape: TableShape) -> list[str]:
         dialect = dialect_of("postgresql")

@@ -128,6 +128,12 @@ class Adapter(Protocol):
         keys of the shape are made with it; of its `design` the defaults, generated columns and checks.
         """
 
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        """A statement for each of the columns that adds it to the table, in the type of `ddl`: nullable, no default.
+
+        `shape` is the table with them. SpecError for names as in `ddl`.
+        """
+
     def constraints(self, shape: TableShape) -> list[str]:
         """The statements that add the shape's foreign keys and its design's indexes to a table that has neither.
 

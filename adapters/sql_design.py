@@ -1,16 +1,17 @@
-"""What comes after the rows: foreign keys and indexes, as statements."""
+"""What is added to a table that is there, as statements: columns, and after the rows foreign keys and indexes."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
-from adapters.sql import Engine, dialect_of
-from transforms.vocabulary import ForeignKey, Key, TableName, TableShape
+from adapters.sql import Engine, dialect_of, quoted
+from adapters.sql_names import check_names
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, TableName, TableShape
 
 NAME_BYTES: Final = 60  # of an index: what every engine takes
 _SEQUENCE: Final = re.compile(r"CREATE SEQUENCE (.+)", re.DOTALL)
@@ -37,6 +38,22 @@ def foreign_key_statements(shape: TableShape, dialect: sa.Dialect) -> list[str]:
     """A statement for each foreign key; the engine names them."""
     return [
         f"ALTER TABLE {spelled_table(shape.name, dialect)} ADD {_clause(each, dialect)}" for each in shape.foreign_keys
+    ]
+
+
+def adding_statements(
+    shape: TableShape, names: Sequence[str], engine: Engine, type_of: Callable[[ColumnShape, Engine], Any]
+) -> list[str]:
+    """A statement for each of the columns that adds it to the table, nullable. SpecError for names as in `new_table`."""
+    from alembic.ddl.base import AddColumn  # a quarter of a second that only this needs
+
+    check_names(shape, engine)
+    schema = quoted(shape.name.schema) if shape.name.schema else None
+    columns = [sa.Column(quoted(c.name), type_of(c, engine), nullable=True) for c in shape.columns if c.name in names]
+    # compiled here: alembic's own operations would write a tab in a name as blanks
+    return [
+        str(AddColumn(quoted(shape.name.name), column, schema).compile(dialect=dialect_of(engine)))
+        for column in columns
     ]
 
 

@@ -18,7 +18,7 @@ from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, rendered
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
-from adapters.sql_design import index_statements, spelled_table
+from adapters.sql_design import adding_statements, index_statements, spelled_table
 from adapters.sqlite_files import Connection, open_to_read
 from adapters.sqlite_keys import awaited_of, hold_foreign_keys
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
@@ -118,6 +118,9 @@ class SqliteAdapter:
                 f"Fix: remove `identity`, or make it the primary key."
             )
         return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Named(declared(each))), DIALECT)]
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return adding_statements(shape, names, "sqlite", lambda each, _: Named(declared(each)))
 
     def sized(self, shape: TableShape) -> TableShape:
         return shape

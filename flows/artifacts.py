@@ -201,6 +201,9 @@ def report_markdown(outcome: Outcome, said: str) -> str:
                 some.append(f"to {op}, such as {'; '.join(keys)}")
         if table.ddl:
             some.append("the table was not there, and was created" if report.version else "the table is to be created")
+        if table.adds:
+            added = ", ".join(_cell(column) for column, _ in table.adds)
+            some.append(f"columns that {'were' if report.version else 'are to be'} added: {added}")
         if table.after_load:
             some.append("after its rows: " + "; ".join(f"`{_cell(statement)}`" for statement in table.after_load))
         if some:

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from adapters.protocol import Adapter
 from adapters.sql_names import taken_for_one
-from flows import created
+from flows import created, evolving
 from flows.checks import Checks, bound_checks, validate_checks
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
+from flows.evolving import Added
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
@@ -29,7 +30,8 @@ from transforms.vocabulary import ColumnShape, Key, Relation, SpecError, TableSh
 class BoundTable:
     """One entry of the spec's tables, ready to be planned.
 
-    `shape` is the target's, as it is or as `ddl` will create it; `after_load` is added to it once the rows are in.
+    `shape` is the target's, as it is or as `ddl` will create it, with the columns that `adds` will add at its end;
+    `after_load` is added to it once the rows are in.
     `images` are the columns that change sets hold; `computed` are mapped columns that the target computes itself.
     `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
     in the order of both sides' indexes where key windows can be pushed down to both, else empty.
@@ -55,6 +57,7 @@ class BoundTable:
     lookups: Mapping[str, Looked]
     computed: tuple[ColumnMapping, ...] = ()
     checks: Checks = field(default_factory=Checks)
+    adds: tuple[Added, ...] = ()
 
     def proving(self) -> BoundTable:
         """The table with its computed columns too: they are compared, and never written."""
@@ -105,8 +108,6 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
         raise SpecError(
             f"{spec.where('direction')}: direction two_way cannot be run yet. Fix: set `direction: one_way`."
         )
-    if spec.defaults.drift == "evolve":
-        raise SpecError(f"{spec.where('defaults', 'drift')}: drift evolve cannot be run yet. Fix: set `drift: fail`.")
     if twins := taken_for_one(map(spec.target_table, spec.tables), target.engine):
         name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
         raise SpecError(
@@ -215,6 +216,7 @@ def _bind_table(
     key = _key(spec, name, source_shape, columns)
 
     ddl: tuple[str, ...] = ()
+    adds: tuple[Added, ...] = ()
     wanted = created.new_shape(spec, name, columns, identity, key)
     after = created.after_load(wanted, shape, target)
     if shape is None:
@@ -226,6 +228,9 @@ def _bind_table(
             f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
             f"stand for several rows. Fix: add UNIQUE ({', '.join(key)}) to the target, or choose another key."
         )
+    elif binder.added:
+        shape, adds = evolving.extended(shape, wanted, binder.added, target)
+        columns = created.fitted(columns, shape)
     _check_key(spec, name, shape, key)
     _check_required(spec, name, shape, columns, identity)
     soft = soft_flag(spec, name, shape, columns)
@@ -274,6 +279,7 @@ def _bind_table(
         lookups=binder.lookups,
         computed=tuple(column for column in computed if column.shape.name not in table.ignore),
         checks=checks,
+        adds=adds,
     )
 
 

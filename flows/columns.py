@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from adapters.protocol import Adapter
 from flows.created import free_column, takes_nulls, wanted_column
+from flows.evolving import is_added, plain
 from flows.functions import load_function
 from flows.spec import Spec
 from flows.spec_columns import Cast as CastSpec
@@ -57,6 +58,7 @@ class ColumnBinder:
         self._reads: dict[str, None] = {}
         self._zero_dates: dict[str, str] = {}
         self.lookups: dict[str, Looked] = {}
+        self.added: list[str] = []  # columns that the target lacks and a run adds
 
     def reads(self) -> tuple[str, ...]:
         """The source columns that the mapping needs, in the source's order."""
@@ -89,7 +91,7 @@ class ColumnBinder:
             raise SpecError("\n".join(problems))
         if self.target_shape is not None:
             order = {name: place for place, name in enumerate(self.target_shape.names)}
-            mapped.sort(key=lambda column: order[column.shape.name])
+            mapped.sort(key=lambda column: order.get(column.shape.name, len(order)))
         return tuple(mapped), identity
 
     def _at(self, column: str) -> str:
@@ -126,8 +128,13 @@ class ColumnBinder:
         if wanted.cast is not None:
             cast = self._cast(wanted.cast, kind)
             kind, meaning = cast.type, cast.meaning
-        fixed = self._target_column(name) if self.target_shape else self._created_column(name, origin, values)
+        added = self.target_shape and is_added(self.spec, self.name, name, wanted, self.source_shape, self.target_shape)
+        there = self.target_shape is not None and not added
+        fixed = self._target_column(name) if there else self._created_column(name, origin, values)
         shape = fixed or self._new_column(name, origin, kind, meaning, values)
+        if added:
+            shape = plain(shape)
+            self.added.append(name)
         if isinstance(origin, Constant) and fixed:
             self._constant_fits(origin, cast, shape)
         elif kind is not None and not casts.implicit(kind if fixed else storable(kind), meaning, shape):
@@ -174,9 +181,7 @@ class ColumnBinder:
     ) -> ColumnShape:
         """The column as it will be made for the values that the mapping gives it."""
         if kind is None:
-            raise SpecError(
-                "the target table is yet to be made and nothing tells the column's type. Fix: add `cast: <type>`."
-            )
+            raise SpecError("the target column is yet to be made and nothing tells its type. Fix: add `cast: <type>`.")
         nullable = takes_nulls(self.spec, self.name, name, self._nullable(origin, values))
         return self._adapters["target"].made(free_column(name, kind, meaning, nullable))
 

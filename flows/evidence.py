@@ -94,6 +94,7 @@ def _table(session: Session, told: TableReport) -> dict[str, Any]:
         "reasons": dict(told.reasons),
         "differing": dict(told.differing),
         "created": bool(told.ddl),
+        "added": [column for column, _ in told.adds],
         "windows": told.windows,
         "mapping": list(_mapping(session, bound)),
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.protocol import Snapshot
+from flows.binding import BoundTable
 from transforms import expressions
-from transforms.vocabulary import INVALID, DataError, Key, TableName
+from transforms.vocabulary import INVALID, ColumnRange, DataError, Key, KeyRange, Relation, TableName
 
 
 def readable(batches: Iterable[pa.RecordBatch], table: TableName, side: str, key: Key) -> Iterator[pa.RecordBatch]:
@@ -27,3 +29,24 @@ def readable(batches: Iterable[pa.RecordBatch], table: TableName, side: str, key
                 f"planned for rows that cannot be read. Fix: correct them in the {side}."
             )
         yield batch.select([name for name in batch.schema.names if name != INVALID])
+
+
+def scan_planned(
+    snapshot: Snapshot,
+    bound: BoundTable,
+    columns: Sequence[str],
+    *,
+    key: Key = (),
+    within: KeyRange = KeyRange(),
+    ranges: Sequence[ColumnRange] = (),
+) -> Iterator[pa.RecordBatch]:
+    """`Snapshot.scan` of a target table as the plan looks at it: a column that is yet to be added is null in every row."""
+    absent = {added.column.name: added.column.type for added in bound.adds}
+    there = [name for name in columns if name not in absent]
+    for batch in snapshot.scan(Relation(bound.shape.name), there, key=key, within=within, ranges=ranges):
+        if not absent:
+            yield batch
+            continue
+        names = [*columns, *(name for name in batch.schema.names if name == INVALID)]
+        arrays = [pa.nulls(batch.num_rows, absent[n]) if n in absent else batch.column(n) for n in names]
+        yield pa.RecordBatch.from_arrays(arrays, names=names)

@@ -30,6 +30,7 @@ class TableReport:
     after_load: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    adds: tuple[tuple[str, str], ...] = ()  # columns that the table gets before the rows, each with its statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Report:
     @property
     def pending(self) -> bool:
         """Whether the plan would change anything, rows or tables."""
-        return self.total.changes > 0 or any(table.ddl or table.after_load for table in self.tables)
+        return self.total.changes > 0 or any(table.ddl or table.adds or table.after_load for table in self.tables)
 
     def as_dict(self) -> dict[str, Any]:
         """The contract's JSON object."""
@@ -128,6 +129,7 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         len(planned),
         broken=tuple(_broken(planned)),
         tally=together(outcome.tally for outcome in planned),
+        adds=tuple((added.column.name, added.statement) for added in bound.adds),
     )
 
 
@@ -168,6 +170,7 @@ def report_of(plan: Plan) -> Report:
             tuple(table.get("after_load", ())),
             tuple(Broken(each["number"], each["rows"], tuple(each["keys"])) for each in table["broken"]),
             Tally.of_dict(table["tally"]),
+            tuple((column, statement) for column, statement in table.get("adds", ())),
         )
         for table in manifest["tables"]
     )

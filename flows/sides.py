@@ -15,13 +15,13 @@ from adapters import planstore, spill
 from adapters.protocol import Snapshot
 from flows.binding import BoundTable
 from flows.checks import KnownOffenders
-from flows.reading import readable
+from flows.reading import readable, scan_planned
 from flows.session import Job, Session
 from transforms import expressions, keys
 from transforms.mapping import REJECTED, Mapped, map_rows
 from transforms.origins import LookupRows, TableMapping
 from transforms.restriction import inside
-from transforms.vocabulary import ColumnRange, KeyRange, Relation, TableName
+from transforms.vocabulary import ColumnRange, KeyRange, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +142,12 @@ def _found(
     key = order or bound.key
     if not order:
         # no order is needed, but a null key is no row that could be matched
-        found = target.scan(Relation(bound.shape.name), bound.images, ranges=ranges)
+        found = scan_planned(target, bound, bound.images, ranges=ranges)
         for batch in readable(found, bound.shape.name, "target", bound.key):
             null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
             yield batch.filter(pa.array(~null)) if null.any() else batch
         return
-    found = target.scan(Relation(bound.shape.name), bound.images, key=key, within=within, ranges=ranges)
+    found = scan_planned(target, bound, bound.images, key=key, within=within, ranges=ranges)
     yield from readable(found, bound.shape.name, "target", bound.key)
 
 

@@ -56,6 +56,12 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
             out.print(f"\n{table.name} will be created:", markup=False)
             sql = statement.expandtabs(4)
             out.print(Syntax(sql, "sql", background_color="default") if out.is_terminal else Text(sql))
+        if table.adds and not samples:
+            out.print(f"\n{table.name}: added {', '.join(column for column, _ in table.adds)}.", markup=False)
+        elif table.adds:
+            out.print(f"\n{table.name} will get columns:", markup=False)
+            for _, statement in table.adds:
+                out.print(Text(statement))
         if table.after_load and samples:
             out.print(f"\n{table.name}, once its rows are in:", markup=False)
             for statement in table.after_load:

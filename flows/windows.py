@@ -14,7 +14,7 @@ from flows.applying import ApplyWork
 from flows.binding import BoundTable
 from flows.columns import Looked
 from flows.planning import Planned, read_changes, rejected_file, spill_table
-from flows.reading import readable
+from flows.reading import readable, scan_planned
 from flows.session import Session
 from flows.sides import PlanWork, Window, lookup_file
 from transforms import casts, keys
@@ -110,7 +110,7 @@ def _looked_rows(
     schema = bound.shape.schema(tuple(needed))
     found = schema.empty_table()
     if not bound.ddl:
-        there = session.reading[1].scan(Relation(bound.shape.name), needed)
+        there = scan_planned(session.reading[1], bound, needed)
         batches = list(readable(there, bound.shape.name, "target", bound.key))
         found = pa.Table.from_batches(batches, schema=schema) if batches else found
         found = found.filter(pa.array(~keys.null_keys(found, bound.key)))

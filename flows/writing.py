@@ -113,12 +113,16 @@ def _touches(entry: FileEntry, phase: Phase) -> bool:
 
 
 def _create_tables(plan: Plan, session: Session) -> bool:
-    """Run the plan's DDL for tables that are not there; True where there was any."""
+    """Run the plan's DDL for tables and columns that are not there; True where there was any."""
     made = False
     for table in plan.manifest["tables"]:
-        if table["ddl"] and session.target.describe(session.spec.target_table(table["name"])) is None:
-            session.target.execute_ddl(table["ddl"])
-            made = True
+        if table["ddl"] or table.get("adds"):
+            there = session.target.describe(session.spec.target_table(table["name"]))
+            known = there.names if there else ()
+            lacking = [statement for column, statement in table.get("adds", ()) if column not in known]
+            statements = table["ddl"] if there is None else lacking
+            session.target.execute_ddl(statements)
+            made = made or bool(statements)
     return made
 
 
@@ -141,6 +145,11 @@ def _same_shapes(plan: Plan, session: Session) -> None:
         bound = session.bound.table(table["name"])
         if bound.ddl and not table["ddl"]:
             raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written. Fix: plan again.")
+        if lost := {added.column.name for added in bound.adds} - {column for column, _ in table.get("adds", ())}:
+            raise PlanError(
+                f"{bound.shape.name} has no column {', '.join(sorted(lost))}, and {plan.folder} does not add it. Nothing was written. "
+                f"Fix: plan again."
+            )
         now = [[field.name, str(field.type)] for field in bound.schema]
         if now != table["columns"]:
             raise PlanError(
