@@ -50,7 +50,7 @@ def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: M
 def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
     """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty.
 
-    A value that the target's own computed column could not even hold is a difference, too.
+    A value that the target's own computed column could not even hold is a difference, too, and so is a missing column.
     """
     with (
         tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder,
@@ -62,6 +62,7 @@ def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter:
         held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
         told_of = ((told.name, reason.split(": ")[0]) for told in report.tables for reason in told.reasons)
         apart = any(f"{name}.{column}" in computed for name, column in told_of)
+        apart = apart or any(told.adds for told in report.tables)  # mapped columns that the target does not even have
         report = with_orphans(replace(report, plan=None, reconciled=held), session, list(map(str, request.ranges)))
         outcome = Outcome(report, Status.CHANGES if report.total.changes or apart else Status.DONE)
         return _evident(outcome, session, "verify", request.at, request.ranges)

@@ -12,7 +12,7 @@ from conftest import Database
 
 from adapters.protocol import Adapter
 from adapters.registry import open_adapter
-from transforms.vocabulary import ChangeSet, ColumnShape, KeyRange, Meaning, Relation, TableName, TableShape
+from transforms.vocabulary import ChangeSet, ColumnShape, KeyRange, Meaning, Relation, SpecError, TableName, TableShape
 
 TYPES: tuple[tuple[pa.DataType, Meaning], ...] = (
     *((each, "plain") for each in (
@@ -44,6 +44,26 @@ def test_a_made_column_is_described_as_made_with_all_its_limits(adapter: Adapter
     assert found is not None
     for asked, each in zip(columns, found.columns[1:], strict=True):
         assert replace(each, collation=None) == adapter.made(asked), asked
+
+
+def test_an_added_column_is_described_as_one_of_a_new_table_and_takes_nulls(adapter: Adapter) -> None:
+    columns = [ColumnShape(f'c"{i}', travel, "", meaning=meaning) for i, (travel, meaning) in enumerate(TYPES)]
+    key = ColumnShape("id", pa.int64(), "", nullable=False)
+    shape = TableShape(TableName("t"), (key, *columns), ("id",))
+    adapter.execute_ddl(adapter.ddl(replace(shape, columns=(key,))))
+    statements = adapter.adding(shape, [column.name for column in columns])
+    assert len(statements) == len(columns)
+    adapter.execute_ddl(statements)
+    found = adapter.describe(shape.name)
+    assert found is not None
+    assert found.names == shape.names
+    for asked, each in zip(columns, found.columns[1:], strict=True):
+        assert replace(each, collation=None) == adapter.made(asked), asked
+        assert each.nullable
+    again = replace(shape, columns=(*shape.columns, ColumnShape("x" * 70, pa.int64(), "")))
+    if adapter.engine in ("postgresql", "mysql"):
+        with pytest.raises(SpecError, match="has a name of 70"):
+            adapter.adding(again, ["x" * 70])
 
 
 KEPT: tuple[tuple[Meaning, list[str | None], list[bool]], ...] = (

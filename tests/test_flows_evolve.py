@@ -241,6 +241,22 @@ def test_a_lookup_sees_a_column_that_is_yet_to_be_added(shop: Scenario) -> None:
     shop.settled()
 
 
+@pytest.mark.parametrize("shop", [PAIRS[5]], indirect=True, ids=pair_name)
+def test_a_text_is_added_in_a_character_set_that_holds_it(shop: Scenario) -> None:
+    shop.target.execute("ALTER TABLE item DEFAULT CHARACTER SET latin1")
+    assert shop.run().status == Status.DONE
+    assert shop.target.ask("SELECT note FROM item WHERE id = 1") == [("Füße 🦶",)]
+    shop.settled()
+
+
+def test_a_target_that_lacks_a_column_is_not_equal_though_all_its_values_are_null(shop: Scenario) -> None:
+    shop.run()
+    shop.source.execute("ALTER TABLE item ADD COLUMN blank text")
+    assert shop.verify().status == Status.CHANGES
+    shop.run()
+    assert shop.verify().status == Status.DONE
+
+
 def test_verify_and_check_read_a_target_that_lacks_columns(shop: Scenario) -> None:
     verified = shop.verify()
     assert verified.status == Status.CHANGES
