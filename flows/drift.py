@@ -61,11 +61,14 @@ class Drift:
         evolves = self.spec.defaults.drift == "evolve"
         return tuple(each for each in self.found if not (evolves and each.change.additive))
 
-    def told(self, *more: str) -> str:
-        """What a run stops at, what `more` there is to say, and how to go on, a line each."""
+    def told(self, problems: str = "") -> str:
+        """What a run stops at, why the spec does not fit the schemas where it does not, and how to go on, a line each."""
         lines = [f"{self.spec.where('tables', each.table)}: {each}" for each in self.stopping]
         head = f"{self.spec.path}: the schemas have changed since {self.since}, and the spec is as it was then."
-        return "\n".join([head, *lines, *more, self.fix])
+        end = ["No row was read, and nothing was written.", self.fix]
+        if problems:  # which accepting alone would not mend
+            end = [problems, "Fix: correct the spec. No row was read, and nothing was written."]
+        return "\n".join([head, *lines, *end])
 
     @property
     def fix(self) -> str:
@@ -131,10 +134,10 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
             session.binding = bind(spec, session.source, session.target, shapes)
         except SpecError as error:
             if drift.stopping:  # which is why the spec does not fit any more
-                raise DriftError(drift.told(*str(error).splitlines())) from error
+                raise DriftError(drift.told(str(error))) from error
             raise
         if writes and drift.stopping:
-            raise DriftError(drift.told("No row was read, and nothing was written."))
+            raise DriftError(drift.told())
         warnings = (*session.binding.warnings, *noted, *drift.warnings())
         session.binding = replace(session.binding, warnings=warnings)
         yield session
