@@ -42,13 +42,18 @@ SESSION: Final = (
     "sql_auto_is_null = 0",
     "sql_select_limit = DEFAULT",
 )
-MARIADB: Final = ("max_statement_time = 0",)
+MARIADB: Final = (
+    "max_statement_time = 0",
+    "idle_transaction_timeout = 0",
+    "idle_readonly_transaction_timeout = 0",
+    "idle_write_transaction_timeout = 0",
+)
 MYSQL: Final = ("max_execution_time = 0", "information_schema_stats_expiry = 0")
 
 _OPTIONS: Final = ("ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify", "unix_socket", "connect_timeout", "charset")
 _PASSING: Final = frozenset(
-    (1020, 1040, 1047, 1053, 1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1317, 1412, 1927, 1969)
-) | frozenset((0, 2002, 2003, 2006, 2013, 2014, 2055, 3024, 4031))  # fmt: skip
+    (1020, 1040, 1047, 1053, 1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1317, 1412, 1927)
+) | frozenset((0, 2002, 2003, 2006, 2013, 2014, 2055, 4031))  # fmt: skip
 """Lost connections, deadlocks, waits that were given up, servers that are full or on their way down."""
 UNFIT: Final = frozenset(
     (1048, 1062, 1136, 1216, 1217, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1411, 1416, 1441, 1451, 1452, 1525, 1557)
@@ -58,6 +63,10 @@ _DENIED: Final = frozenset((1044, 1045, 1698, 1227))
 _FORBIDDEN: Final = frozenset((1044, 1142, 1143, 1227, 1370))
 _WANTED: Final = "a source wants SELECT, a target also INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES and CREATE TEMPORARY TABLES"
 _STATEMENT_LOG: Final = 1665
+_STOPPED: Final = frozenset((1969, 3024))
+_FULL: Final = frozenset((1021, 1114))
+_NO_SPACE: Final = re.compile(r"no space left on device|err(?:or|no|code):? 28\b", re.IGNORECASE)
+_CLIENT: Final = 2000  # where the numbers of clients begin; those below 1000 are the operating system's
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +257,17 @@ class Connections:
         """What an error of the driver's means."""
         code, reason = _told(error)
         text = scrubbed(reason, self._secret_url)
-        lost = isinstance(error, OSError | pymysql.InternalError) or code in _PASSING
+        if code in _FULL or (code is not None and _NO_SPACE.search(text)):
+            return SynclineError(
+                f"{where} on {self.url}: {text}. Nothing of it was kept. Fix: free space there, then run again."
+            )
+        if code in _STOPPED:
+            return SynclineError(
+                f"{where} on {self.url}: {text}. Fix: raise the server's limit on the time of statements for this user, or make "
+                f"windows smaller (defaults.window), then run again."
+            )
+        broken = isinstance(error, pymysql.InternalError) and (code is None or code >= _CLIENT)
+        lost = isinstance(error, OSError) or broken or code in _PASSING
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
         if code in UNFIT:

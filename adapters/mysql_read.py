@@ -28,8 +28,10 @@ from transforms.vocabulary import (
     KeyRange,
     KeyValue,
     Relation,
+    SnapshotLost,
     SynclineError,
     TableName,
+    TransientError,
 )
 
 ROWS: Final = 65_536  # in one batch
@@ -69,7 +71,7 @@ class MysqlSnapshot:
 
     def estimate(self, relation: Relation) -> int:
         statement = spelled(select(relation, [sa.literal_column("1")]))
-        with self._connections.translated(f"Reading {relation}"), self._free() as connection:
+        with self._translated(f"Reading {relation}"), self._free() as connection:
             plan = rows(connection, f"EXPLAIN {statement}")
             place = [field.name for field in connection._result.fields].index("rows")
         return max(1, *(int(row[place] or 0) for row in plan))
@@ -163,11 +165,11 @@ class MysqlSnapshot:
     ) -> Iterator[pa.RecordBatch]:
         """The answer to a statement that selects MARK and the columns."""
         where = f"Reading {relation}"
-        with self._connections.translated(where), self._free() as connection:
+        with self._translated(where), self._free() as connection:
             answer = self._reading = Answer(connection, spelled(statement))
         try:
             while True:
-                with self._connections.translated(where):
+                with self._translated(where):
                     with self._guard:
                         block = answer.block()
                     if block is None:
@@ -194,8 +196,17 @@ class MysqlSnapshot:
 
     def _asked(self, relation: Relation, statement: sa.ClauseElement) -> list[tuple[Any, ...]]:
         """A short answer, whole."""
-        with self._connections.translated(f"Reading {relation}"), self._free() as connection:
+        with self._translated(f"Reading {relation}"), self._free() as connection:
             return rows(connection, spelled(statement))
+
+    @contextmanager
+    def _translated(self, where: str) -> Iterator[None]:
+        """The driver's errors as ours. What may pass for others does not here: the snapshot is this connection's alone."""
+        try:
+            with self._connections.translated(where):
+                yield
+        except TransientError as error:
+            raise SnapshotLost(str(error)) from error
 
     @contextmanager
     def _free(self) -> Iterator[Connection]:

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from adapters.postgres_types import SESSION
 from adapters.sql import masked, scrubbed
-from transforms.vocabulary import ConnectionFailed, DataError, SpecError, SynclineError, TransientError
+from transforms.vocabulary import ConnectionFailed, DataError, SnapshotLost, SpecError, SynclineError, TransientError
 
 APPLICATION: Final = "syncline"
 CONNECT_SECONDS: Final = 10
@@ -31,10 +31,29 @@ _LOST: Final = re.compile(
     r"|terminating connection|conflict with recovery|could not (?:receive|send) data|SSL SYSCALL|connection not open",
     re.IGNORECASE,
 )
+_SOON: Final = re.compile(
+    r"the database system is (?:starting up|shutting down|in recovery mode|not (?:yet )?accepting connections)"
+    r"|too many clients already|remaining connection slots",
+    re.IGNORECASE,
+)
+_NO_SNAPSHOT: Final = re.compile(r"invalid snapshot identifier|snapshot \"[^\"]*\" does not exist", re.IGNORECASE)
 _NAN: Final = re.compile(r"cannot convert NaN to bigint|'NaN' is not a valid decimal")
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
 _PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
 _UNFIT: Final = ("22", "23")
+_FULL: Final = "53100"
+_STOPPED: Final = "57014"
+_SAID: Final = {  # by Arrow's streams, which keep the text alone
+    _FULL: re.compile(r"no space left on device", re.IGNORECASE),
+    _STOPPED: re.compile(r"canceling statement due to"),
+}
+
+STEADY: Final = {
+    "idle_in_transaction_session_timeout": "0",  # a session that holds a snapshot open, or a migration's lock, only waits
+    "idle_session_timeout": "0",
+    "synchronous_commit": "local",  # a window that is in is in, also where the server dies at once
+}
+"""Settings for as long as a session lives, as far as the server has them; nothing weaker than what is set already."""
 
 
 def dsn_of(url: str) -> str:
@@ -69,7 +88,12 @@ class Connections:
         settings = ", ".join(
             f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in self._settings.items()
         )
-        return f"SELECT {settings}"
+        values = ", ".join(f"('{name}', '{value}')" for name, value in STEADY.items())
+        return (
+            f"SELECT {settings}, (SELECT count(pg_catalog.set_config(s.name, v.value, false)) FROM (VALUES {values}) "  # noqa: S608
+            "v (name, value) JOIN pg_catalog.pg_settings s ON s.name = v.name AND "
+            "(s.name <> 'synchronous_commit' OR s.setting = 'off'))"
+        )
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None)
@@ -127,8 +151,10 @@ class Connections:
 
     def _unreachable(self, error: Exception) -> SynclineError:
         reason = scrubbed(getattr(error, "orig", None) or error, self._secret_url)
-        if self._reached:
-            return TransientError(f"The server of {self.url} cannot be reached any more: {reason}")
+        if self._reached or _SOON.search(reason):
+            return TransientError(
+                f"The server of {self.url} cannot be reached {'any more' if self._reached else 'yet'}: {reason}"
+            )
         fix = "check host, port, database and user in the URL, and that the server runs and lets this machine in"
         if "password authentication failed" in reason or "no password supplied" in reason:
             fix = "correct the user name or password in the URL"
@@ -149,8 +175,20 @@ class Connections:
         text = scrubbed(str(cause).split("\n\nQuery was:")[0], self._secret_url)
         found = _SQLSTATE.search(str(cause))
         state = getattr(cause, "sqlstate", None) or (found.group(1) if found else None) or ""
+        state = state or next((code for code, words in _SAID.items() if words.search(text)), "")
         if state.startswith(_PASSING) or (not state and _LOST.search(text)):
             return TransientError(f"{where} on {self.url}: {text}")
+        if _NO_SNAPSHOT.search(text):
+            return SnapshotLost(f"{where} on {self.url}: {text}")
+        if state == _FULL:
+            return SynclineError(
+                f"{where} on {self.url}: {text}. Nothing of it was kept. Fix: free space there, then run again."
+            )
+        if state == _STOPPED:
+            return SynclineError(
+                f"{where} on {self.url}: {text}. Fix: raise statement_timeout for this user or in the URL "
+                f"(options=-c statement_timeout=0), or make windows smaller (defaults.window), then run again."
+            )
         if _NAN.search(text):
             return DataError(
                 f"{where}: a numeric column holds NaN, which it did not when it was described. Fix: run again."

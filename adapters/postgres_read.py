@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.postgres_arrow import ROWS, arrived, lost
-from adapters.postgres_connect import Connections, answer, close_quietly, run, stream
+from adapters.postgres_connect import DRIVER_ERRORS, Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Travel
 from adapters.sql import Named, Operand, column, dialect_of, ordering, quoted, rendered, select, table
 from adapters.sql_orphans import is_declared, orphaned, pairs
@@ -26,9 +26,11 @@ from transforms.vocabulary import (
     KeyRange,
     KeyValue,
     Relation,
+    SnapshotLost,
     SynclineError,
     TableName,
     TableShape,
+    TransientError,
 )
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -86,9 +88,12 @@ class PostgresSnapshot:
         return row
 
     def estimate(self, relation: Relation) -> int:
-        with self._connections.translated(f"Reading {relation}"):
-            statement = spelled(select(relation, [sa.literal_column("1")]))
-            (plan,) = self._ask(f"EXPLAIN (FORMAT JSON) {statement}")
+        statement = spelled(select(relation, [sa.literal_column("1")]))
+        try:
+            with self._connections.translated(f"Reading {relation}"):
+                (plan,) = self._ask(f"EXPLAIN (FORMAT JSON) {statement}")
+        except TransientError as error:
+            raise SnapshotLost(str(error)) from error  # others may read on, but nobody else can join
         return max(1, int(plan[0]["Plan"]["Plan Rows"]))
 
     def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
@@ -187,11 +192,8 @@ class PostgresSnapshot:
 
     @contextmanager
     def _reader(self) -> Iterator[Any]:
-        """A connection of this snapshot: one that is free, or a new one that joins. Closed after an error."""
-        try:
-            connection = self._idle.get_nowait()
-        except Empty:
-            connection = self._join()
+        """A connection of this snapshot: one that is free and lives, or a new one that joins. Closed after an error."""
+        connection = self._resting() or self._join()
         try:
             yield connection
         except BaseException:
@@ -200,6 +202,18 @@ class PostgresSnapshot:
         self._idle.put(connection)
         if self._closed:
             self.close()
+
+    def _resting(self) -> Any | None:
+        while True:
+            try:
+                connection = self._idle.get_nowait()
+            except Empty:
+                return None
+            try:
+                run(connection, "SELECT 1")
+                return connection
+            except DRIVER_ERRORS:
+                close_quietly(connection)
 
     def _join(self) -> Any:
         connection = self._connections.reader()

@@ -55,6 +55,11 @@ class RunMeter(Meter):
             self._parts.setdefault((table, what), _Part()).done += rows
         self._inner.advance(table, what, rows)
 
+    def again(self) -> None:
+        with self._lock:
+            self._parts.clear()
+        self._inner.again()
+
     @property
     def percent(self) -> float:
         """Of the rows that are known to come; estimates may be too low, so that it stays below 100 until the end."""

@@ -20,6 +20,7 @@ from flows.keyless import keyless
 from flows.planning import Planned
 from flows.remedies import Place, facts, remedy
 from flows.report import table_report
+from flows.retrying import retried
 from flows.runbook import Request, begun, looked_up, new_run_id, opened, plan_table
 from flows.runs import over_limit
 from flows.session import Meter, Session
@@ -65,8 +66,12 @@ def assess(
         if schema_only:
             shown = tuple(_table(table) for table in chosen)
             return Assessment(spec.name, shown, session.bound.warnings)
-        with tempfile.TemporaryDirectory(prefix="syncline-check-") as folder:
-            return _assess(request, session, chosen, samples, Path(folder))
+
+        def once() -> Assessment:
+            with tempfile.TemporaryDirectory(prefix="syncline-check-") as folder:
+                return _assess(request, session, chosen, samples, Path(folder))
+
+        return retried(once, renewed=True, before_again=session.begin_again)
 
 
 def _assess(request: Request, session: Session, tables: Sequence[BoundTable], samples: int, folder: Path) -> Assessment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from flows.checks import totals
 from flows.planning import written_rows
 from flows.reading import readable
 from flows.report import Checkpoint, Report, TableReport
+from flows.retrying import retried
 from flows.session import Session
 from flows.spec_urls import resolve_url
 from transforms import keys
@@ -56,14 +58,13 @@ def loaded(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ..
             continue
         named = f"{told.name}, after the load"
         if session.spec.checkpoint(told.name).loaded == "touched":
-            rows = _touched(plan, bound, session)
+            rows = retried(partial(_touched, plan, bound, session), renewed=True)
             results = expectations.check_rows(rows, bound.key, bound.checks.loaded, totals(told.counts), named)
             made.append(Checkpoint("loaded", told.name, rows.num_rows, results))
             continue
         url = resolve_url(session.spec.target.url)
-        results = expectations.check_table(
-            url, bound.shape.name, bound.key, bound.checks.loaded, totals(told.counts), None, named
-        )
+        check = partial(expectations.check_table, url, bound.shape.name, bound.key, bound.checks.loaded)
+        results = retried(partial(check, totals(told.counts), None, named))
         made.append(Checkpoint("loaded", told.name, None, results))
     return tuple(made)
 

@@ -17,6 +17,7 @@ from flows.binding import BoundTable
 from flows.collisions import COLLIDES
 from flows.integrity import Integrity
 from flows.remedies import lists
+from flows.retrying import ONCE
 from flows.session import Watch
 from transforms import expressions
 from transforms.evidence import Evidence
@@ -73,7 +74,9 @@ class Gathered:
 
 
 class Gathering(Watch):
-    """Counts the faults of the tables that it is told of."""
+    """Counts the faults of the tables that it is told of: once each, so that no window is tried again alone."""
+
+    policy = ONCE
 
     def __init__(self, tables: Sequence[BoundTable], samples: int, integrity: Integrity) -> None:
         self.found: dict[About, Gathered] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from flows.drift import remember
 from flows.outcome import Outcome, Status
 from flows.reconciling import reconciled
 from flows.report import Checkpoint, Report
+from flows.retrying import retried
 from flows.runbook import Execute, store_of
 from flows.session import Job, Session
 from flows.spec import Spec
@@ -56,9 +57,14 @@ def failures(ledger: Ledger, run_id: str) -> Iterator[None]:
         yield
     except BaseException as error:
         text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
-        known = ledger.run(run_id)
-        ledger.finish_run(run_id, CUT_OFF if known and known.status == APPLYING else "failed", message=text)
+        with suppress(SynclineError):  # what went wrong first is what is told
+            retried(lambda: _note_failure(ledger, run_id, text))
         raise
+
+
+def _note_failure(ledger: Ledger, run_id: str, text: str) -> None:
+    known = ledger.run(run_id)
+    ledger.finish_run(run_id, CUT_OFF if known and known.status == APPLYING else "failed", message=text)
 
 
 def over_limit(spec: Spec, total: Counts) -> str:
@@ -101,12 +107,16 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
 
     Safe to repeat after whatever end: windows that are in are passed over, and everything is put down once.
     """
-    loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
+    retried(lambda: loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder)))
     applied = apply(plan, job, loading.session, loading.execute, loading.workers)
-    outcome = record(plan, report, applied, loading)
+    outcome = retried(lambda: record(plan, report, applied, loading))
     constrain(plan, loading.session)
-    remember(loading.ledger, loading.session, [table.name for table in report.tables], report.run_id)
+    retried(lambda: _remember(report, loading))
     return outcome
+
+
+def _remember(report: Report, loading: Loading) -> None:
+    remember(loading.ledger, loading.session, [table.name for table in report.tables], report.run_id)
 
 
 def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, undoes: Sequence[int] = ()) -> Outcome:

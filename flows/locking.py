@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from adapters.ledger import Ledger
+from flows.retrying import retried
 from flows.session import Session
 from transforms.vocabulary import BusyError
 
@@ -27,9 +28,15 @@ def sole_writer(
     Windows ask before each commit whether the lease still holds.
     """
     with ExitStack() as stack:
-        lease = _patient(session, wait, lambda: stack.enter_context(ledger.lease(session.spec.name, run_id, now)))
+        lease = _patient(
+            session, wait, lambda: retried(lambda: stack.enter_context(ledger.lease(session.spec.name, run_id, now)))
+        )
         # with the lease in hand, whoever holds the lock is about to end, or knows another ledger
-        _patient(session, max(wait, GRACE_SECONDS), lambda: stack.enter_context(session.target.lock(session.spec.name)))
+        _patient(
+            session,
+            max(wait, GRACE_SECONDS),
+            lambda: retried(lambda: stack.enter_context(session.target.lock(session.spec.name))),
+        )
         session.guard = lease.check
         try:
             yield

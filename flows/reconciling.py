@@ -13,6 +13,7 @@ import pyarrow as pa
 from flows.binding import BoundTable
 from flows.ranges import parse_range, typed
 from flows.reading import readable
+from flows.retrying import retried
 from flows.session import Session
 from transforms import keys
 from transforms.reconciliation import Totals, differences, totals
@@ -118,6 +119,11 @@ def reconcile(session: Session, bound: BoundTable, planned: Tally, ranges: tuple
     """Hold the target to the plan's totals. A table that was about to change is read again, from a new snapshot."""
     if planned.found is not None:
         return Reconciled(bound.name, planned.wanted, planned.kept, planned.found, afresh=False)
+    there = retried(lambda: _read_again(session, bound, ranges), renewed=True)
+    return Reconciled(bound.name, planned.wanted, planned.kept, there, afresh=True)
+
+
+def _read_again(session: Session, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Totals:
     there = Totals()
     names = list(dict.fromkeys([*bound.key, *_columns(bound)]))
     with session.target.snapshot() as snapshot:
@@ -128,8 +134,7 @@ def reconcile(session: Session, bound: BoundTable, planned: Tally, ranges: tuple
                 waiting.append(pool.submit(_of_batch, bound, batch))
                 if len(waiting) > READ_AHEAD:
                     there += waiting.popleft().result()
-            there = sum((each.result() for each in waiting), there)
-    return Reconciled(bound.name, planned.wanted, planned.kept, there, afresh=True)
+            return sum((each.result() for each in waiting), there)
 
 
 def _of_batch(bound: BoundTable, batch: pa.RecordBatch) -> Totals:

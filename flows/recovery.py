@@ -19,10 +19,11 @@ from adapters.planstore import MANIFEST, FileEntry, Plan
 from flows import runbook
 from flows.loading import Loading, finish, write
 from flows.report import report_of
+from flows.retrying import GaveUp
 from flows.runbook import store_of
 from flows.session import Job
 from flows.undoing import write_undo
-from transforms.vocabulary import Phase, SynclineError, TransientError
+from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
 
 
 def recover(loading: Loading, at: datetime, but: str | None = None) -> list[str]:
@@ -56,8 +57,8 @@ def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
     known = next((v for v in ledger.versions(loading.spec.name) if v.plan == run.plan), None)
     try:
         yield _finished(run, folder, known, loading, at)
-    except TransientError:
-        raise
+    except (TransientError, GaveUp, ConnectionFailed):
+        raise  # the plan is as good as it was
     except SynclineError as error:
         yield _put_down(run, folder, loading, str(error))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import getpass
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from uuid import uuid4
 
 import pyarrow as pa
@@ -20,12 +20,15 @@ import pyarrow as pa
 from adapters import planstore, spill
 from adapters.planstore import PlanWriter, Store
 from flows.binding import BoundTable
+from flows.executing import Execute as Execute
+from flows.executing import here as here
 from flows.keyless import keyless
 from flows.offenders import find_offenders
 from flows.planning import Planned, plan_windows
 from flows.ranges import RangeText, typed
 from flows.reconciling import Tally
 from flows.report import Report, TableReport, mended, table_report
+from flows.retrying import retried
 from flows.rewritten import rewritten
 from flows.session import Job, Meter, Session, connect, shared
 from flows.sides import PlanWork, keys_file
@@ -33,11 +36,6 @@ from flows.spec import Spec
 from flows.spec_errors import meant
 from flows.windows import gather_lookups, grouped, windows_of
 from transforms.vocabulary import Counts, PlanError, Relation, SpecError
-
-Work = TypeVar("Work")
-Result = TypeVar("Result")
-Execute = Callable[[Callable[[Work], Result], Sequence[Work]], Iterable[Result]]
-"""Runs a function over works, perhaps elsewhere and at once; yields results in any order, raises what they raise."""
 
 Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 
@@ -75,25 +73,6 @@ def new_run_id(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
 
 
-def here(workers: int) -> Execute[Any, Any]:
-    """Run works in threads of this process; the first error stops what has not begun."""
-
-    def execute(function: Callable[[Work], Result], works: Sequence[Work]) -> Iterator[Result]:
-        if len(works) <= 1 or workers <= 1:
-            yield from map(function, works)
-            return
-        with ThreadPoolExecutor(workers, thread_name_prefix="window") as pool:
-            futures = [pool.submit(function, work) for work in works]
-            try:
-                for future in futures:
-                    yield future.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-
-    return execute
-
-
 def selected(request: Request, session: Session) -> tuple[BoundTable, ...]:
     """The tables that a plan covers, parents first: those named, else those with a range, else all."""
     names = set(request.tables) or {r.table for r in request.ranges} or set(request.spec.tables)
@@ -108,15 +87,27 @@ def plan(
 ) -> tuple[Report, Job]:
     """Read both sides from one snapshot each and write down what would change. The target is not touched.
 
-    Errors: SpecError, PlanError and DataError; the folder then holds no plan.
+    Begun again, from new snapshots and in the same folder, where one was lost. Errors: SpecError, PlanError, DataError
+    and GaveUp; the folder then holds no plan.
     """
+    tries = count(1)
+
+    def once() -> tuple[Report, Job]:
+        return _plan(request, session, execute, check_deletes=check_deletes, again=next(tries) > 1)
+
+    return retried(once, renewed=True, before_again=session.begin_again)
+
+
+def _plan(
+    request: Request, session: Session, execute: Execute[Any, Any] | None, *, check_deletes: bool, again: bool
+) -> tuple[Report, Job]:
     began = perf_counter()
     tables = selected(request, session)
     folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
     outcomes: list[Planned] = []
     reports: list[TableReport] = []
     warnings = list(session.bound.warnings)
-    with begun(request, session, folder) as job:
+    with begun(request, session, folder, again=again) as job:
         for bound in tables:
             planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, tables), execute)
             outcomes += planned
@@ -142,9 +133,12 @@ def plan(
 
 
 @contextmanager
-def begun(request: Request, session: Session, folder: Path) -> Iterator[Job]:
-    """One snapshot a side is open, and the session can be found; working files go at the end."""
-    PlanWriter(folder)
+def begun(request: Request, session: Session, folder: Path, *, again: bool = False) -> Iterator[Job]:
+    """One snapshot a side is open, and the session can be found; working files go at the end.
+
+    `again`: what the folder holds is of an earlier try of this very plan.
+    """
+    PlanWriter(folder, begun=again)
     with session.source.snapshot() as source, session.target.snapshot() as target:
         session.snapshots = (source, target)
         spec = str(request.spec.path.absolute())
@@ -196,7 +190,8 @@ def plan_table(
     find_offenders(session, bound, work)
     windows, aside = windows_of(session, bound, work)
     # numbers are given out in order by this process; everything else may run anywhere
-    run = here(1) if bound.identity else execute or here(request.workers)
+    policy = session.watch.policy
+    run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
     works = grouped(work, windows, request.workers)
     planned = [outcome for group in run(plan_windows, works) for outcome in group]
     return sorted([*planned, *aside], key=lambda outcome: outcome.window)

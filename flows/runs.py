@@ -24,6 +24,7 @@ from flows.ranges import steps
 from flows.reconciling import reconciled
 from flows.recovery import recover
 from flows.report import Report, TableReport, report_of
+from flows.retrying import retried
 from flows.runbook import Execute, Request, store_of
 from flows.session import Job, Meter, Session, connect
 from flows.spec import Spec, load_spec
@@ -152,7 +153,7 @@ def apply_plan(
         stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
         loading = Loading(session, ledger, execute, workers, message)
         ended = recover(loading, now(), report.run_id)
-        ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest)
+        retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
         stack.enter_context(failures(ledger, report.run_id))
         job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), bare=undo)
         if undo:
@@ -229,7 +230,7 @@ def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -
 def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outcome:
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
-    ledger.start_run(request.run_id, spec.name, request.kind, spec.digest)
+    retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
     with failures(ledger, request.run_id):
         validate(spec, session.bound)
         report, job = runbook.plan(_with_bases(request, ledger), session, loading.execute)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from flows.binding import Binding, BoundTable, bind
+from flows.retrying import Policy, retried
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
 from transforms.mapping import Mapped, Noted
@@ -58,9 +59,17 @@ class Meter:
     def notice(self, text: str) -> None:
         """Something a person may want to know while a run goes on."""
 
+    def again(self) -> None:
+        """Work begins anew: what was told so far does not count."""
+
 
 class Watch:
-    """Told what a plan sees, by threads at once. This one looks away; an assessment has its own."""
+    """Told what a plan sees, by threads at once. This one looks away; an assessment has its own.
+
+    `policy` is how windows are tried again whose fault may pass, None for as ever.
+    """
+
+    policy: Policy | None = None
 
     def noting(self, table: str, window: int) -> Noted | None:
         """What is told of the batches of a window, None where nobody listens."""
@@ -92,7 +101,7 @@ class Session:
     @property
     def bound(self) -> Binding:
         if self.binding is None:
-            self.binding = bind(self.spec, self.source, self.target)
+            self.binding = retried(lambda: bind(self.spec, self.source, self.target))
         return self.binding
 
     def table(self, job: Job, name: str) -> BoundTable:
@@ -114,6 +123,16 @@ class Session:
                 self._shapes[table] = found
             return self._shapes[table]
 
+    def begin_again(self) -> None:
+        """Forget what a plan that was not finished left here: its tables are planned anew."""
+        with self._lock:
+            self.snapshots = None
+            self.numbers.clear()
+            self._cached.clear()
+            self._shown.clear()
+            self._cached_bytes = 0
+        self.meter.again()
+
     @property
     def reading(self) -> tuple[Snapshot, Snapshot]:
         """The source's and the target's snapshot."""
@@ -134,6 +153,7 @@ class Session:
             return self._shown[table] <= most
 
     def keep(self, table: str, window: int, changes: ChangeSet) -> None:
+        self.kept(table, window)  # of an earlier try
         with self._lock:
             if self._cached_bytes + changes.nbytes <= CACHE_BYTES:
                 self._cached[table, window] = changes

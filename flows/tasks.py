@@ -21,17 +21,14 @@ from prefect.tasks import exponential_backoff
 
 from flows.applying import ApplyWork, Done, apply_windows
 from flows.planning import Planned, plan_windows
+from flows.retrying import POLICY, gave_up
 from flows.runbook import Execute
 from flows.session import Job, Meter, connect, shared
 from flows.sides import PlanWork
 from flows.spec import Runner, load_spec
-from transforms.vocabulary import SpecError, SynclineError, TransientError
+from transforms.vocabulary import SnapshotLost, SpecError, SynclineError, TransientError
 
 Work = PlanWork | ApplyWork
-
-RETRIES: Final = 4
-BACKOFF_SECONDS: Final = 0.5  # doubled at each retry: 0.5, 1, 2, 4; a server that restarts takes some seconds
-JITTER: Final = 0.5  # so that workers that met in a deadlock do not meet again
 
 
 class WindowsFailed(SynclineError):
@@ -39,8 +36,8 @@ class WindowsFailed(SynclineError):
 
 
 def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failed try may be repeated: only for faults that may pass."""
-    return isinstance(state.data, TransientError)
+    """Whether a failed try may be repeated: only for faults that may pass. A new snapshot is not the task's to open."""
+    return isinstance(state.data, TransientError) and not isinstance(state.data, SnapshotLost)
 
 
 def work_name() -> str:
@@ -93,9 +90,9 @@ def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Tas
         task_run_name=work_name,
         cache_policy=NO_CACHE,
         persist_result=False,
-        retries=RETRIES,
-        retry_delay_seconds=exponential_backoff(BACKOFF_SECONDS),
-        retry_jitter_factor=JITTER,
+        retries=POLICY.attempts - 1,
+        retry_delay_seconds=exponential_backoff(POLICY.pause),
+        retry_jitter_factor=POLICY.jitter,
         retry_condition_fn=is_transient,
     )(windows)
     return made
@@ -127,17 +124,26 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute[Any, Any]:
     """Run works as tasks of a started runner.
 
     Every task is waited for, also where another one failed; then the first failure is raised, as the cause of
-    WindowsFailed. The meter is told of results where tasks cannot tell it themselves, in other processes.
+    WindowsFailed, or SnapshotLost where nothing worse happened: then another snapshot helps. The meter is told of
+    results where tasks cannot tell it themselves, in other processes.
     """
     elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
     tasks: dict[Any, Task[Any, Any]] = dict(ELSEWHERE if elsewhere else HERE)
 
     def execute(function: Callable[[Any], Any], works: Sequence[Any]) -> Iterator[Any]:
         futures = [(work, runner.submit(tasks[function], {"work": work})) for work in works]
-        results, failures = [], []
+        results: list[Any] = []
+        failures: list[tuple[Work, Exception]] = []
+        lost: SnapshotLost | None = None
         for work, future in futures:
             try:
                 results.append(_result(future))
+            except SnapshotLost as error:
+                lost = lost or error
+                continue
+            except TransientError as error:
+                failures.append((work, gave_up(error, POLICY.attempts)))
+                continue
             except Exception as error:
                 failures.append((work, error))
                 continue
@@ -145,6 +151,8 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute[Any, Any]:
                 _tell(meter, results[-1])
         if failures:
             raise _failure(works, failures) from failures[0][1]
+        if lost:
+            raise lost
         yield from results
 
     return execute

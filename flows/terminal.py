@@ -179,6 +179,12 @@ class _Bars(Meter):
     def notice(self, text: str) -> None:
         self._progress.console.print(text, markup=False)
 
+    def again(self) -> None:
+        with self._lock:
+            for bar in self._bars.values():
+                self._progress.remove_task(bar)
+            self._bars.clear()
+
 
 class _Lines(Meter):
     """A line when work on a table of `least` rows or more begins: enough for a log."""

@@ -20,6 +20,7 @@ from flows.planning import SAMPLES, Sample, samples
 from flows.reconciling import Tally
 from flows.references import broken_references
 from flows.report import Report, TableReport
+from flows.retrying import retried
 from flows.runbook import Request, store_of
 from flows.session import Job, Session
 from flows.versions import Applied, entry_name
@@ -123,7 +124,8 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     by_name = {each.name for each in tables if each.table in referred}
     applied = write_rows(plan, job, session, tables, by_name, loading.execute, loading.workers)
     warnings = [*report.warnings, *_dropped(session, [t for t in reversed(told) if t["drop"]], names)]
-    return record(plan, replace(report, warnings=tuple(warnings)), applied, loading, manifest["undoes"])
+    told_of = replace(report, warnings=tuple(warnings))
+    return retried(lambda: record(plan, told_of, applied, loading, manifest["undoes"]))
 
 
 def described(target: Adapter, tables: Sequence[TableName]) -> dict[TableName, TableShape]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from adapters.planstore import FileEntry, Plan
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
-from flows.runbook import Execute, here
+from flows.executing import Execute, here
+from flows.retrying import retried
 from flows.session import Job, Session, shared
 from flows.windows import grouped
 from transforms.vocabulary import Phase, PlanError, TableName
@@ -40,7 +42,7 @@ def apply(
     """Apply a finished plan of the spec: create missing tables, then write rows. The caller holds the migration's lock."""
     _same_spec(plan, session)
     _same_shapes(plan, session)
-    if _create_tables(plan, session):
+    if retried(lambda: _create_tables(plan, session)):
         session.binding = None  # from here on the tables are what the engine made of them
         _same_shapes(plan, session)
     names = [table["name"] for table in plan.manifest["tables"]]
@@ -77,7 +79,7 @@ def write_rows(
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for each in tables:
             for column in each.numbered:  # also where nothing was inserted: an earlier run may have ended before this
-                session.target.advance_identity(each.table, column)
+                retried(partial(session.target.advance_identity, each.table, column))
     return AppliedPlan(tuple(done))
 
 
@@ -89,11 +91,15 @@ def constrain(plan: Plan, session: Session) -> None:
     wanted = {table["name"]: table.get("after_load", ()) for table in plan.manifest["tables"]}
     if not any(wanted.values()):
         return
+    retried(lambda: _add(wanted, session))
     session.binding = None
+
+
+def _add(wanted: Mapping[str, Sequence[str]], session: Session) -> None:
+    session.binding = None  # what a try that failed has added is there by now
     for name, statements in wanted.items():
         done = session.bound.table(name).after_load.done
         session.target.execute_ddl([statement for statement in statements if statement not in done])
-    session.binding = None
 
 
 def _phases(tables: Sequence[Written], referred: Collection[str]) -> Iterator[tuple[Written, Phase]]:
@@ -113,17 +119,15 @@ def _touches(entry: FileEntry, phase: Phase) -> bool:
 
 
 def _create_tables(plan: Plan, session: Session) -> bool:
-    """Run the plan's DDL for tables and columns that are not there; True where there was any."""
-    made = False
-    for table in plan.manifest["tables"]:
-        if table["ddl"] or table.get("adds"):
-            there = session.target.describe(session.spec.target_table(table["name"]))
-            known = there.names if there else ()
-            lacking = [statement for column, statement in table.get("adds", ()) if column not in known]
-            statements = table["ddl"] if there is None else lacking
-            session.target.execute_ddl(statements)
-            made = made or bool(statements)
-    return made
+    """Run the plan's DDL for tables and columns that are not there; True where the plan has any. Safe to repeat."""
+    planned = [table for table in plan.manifest["tables"] if table["ddl"] or table.get("adds")]
+    for table in planned:
+        there = session.target.describe(session.spec.target_table(table["name"]))
+        known = there.names if there else ()
+        lacking = [statement for column, statement in table.get("adds", ()) if column not in known]
+        statements = table["ddl"] if there is None else lacking
+        session.target.execute_ddl(statements)
+    return bool(planned)
 
 
 def _same_spec(plan: Plan, session: Session) -> None:

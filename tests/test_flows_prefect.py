@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -27,17 +27,20 @@ from prefect.testing.utilities import prefect_test_harness
 
 from adapters.expectations import Checked
 from adapters.sqlite import SqliteAdapter
-from flows import orchestrated, runs
+from adapters.sqlite_reading import SqliteSnapshot
+from flows import orchestrated, retrying, runs, tasks
+from flows.applying import apply_windows
 from flows.artifacts import RunMeter, checked_rows, progress_shown
 from flows.backfill import backfill
 from flows.migrate import migrate
 from flows.ranges import parse_range
 from flows.report import Checkpoint, Report
+from flows.retrying import POLICY, GaveUp
 from flows.runbook import Request, new_run_id
 from flows.session import Meter
 from flows.spec import load_spec
 from flows.verify import verify
-from transforms.vocabulary import DataError, TransientError
+from transforms.vocabulary import DataError, SnapshotLost, TransientError
 
 Patch = pytest.MonkeyPatch
 ROOT = Path(__file__).parent.parent
@@ -237,6 +240,40 @@ def test_a_fault_that_may_pass_is_tried_again(api: Api, shop: Shop, monkeypatch:
     assert tried == [1, 1]
     assert len(shop.rows) == ROWS
     assert tasks_of(api, state, 2 * WINDOWS)["apply/item/window-1"]["run_count"] == 2
+
+
+def test_a_fault_that_does_not_pass_says_how_often_it_was_tried(shop: Shop, monkeypatch: Patch) -> None:
+    monkeypatch.setitem(tasks.HERE, apply_windows, tasks.HERE[apply_windows].with_options(retry_delay_seconds=0))
+    tried = fail(monkeypatch, TransientError("Writing item: the connection was lost"), window=1, times=99)
+    state = migrate(shop.spec, return_state=True)
+    assert state.is_failed()
+    assert tried == [1] * POLICY.attempts
+    assert str(state.message).startswith(
+        f"1/4 windows failed: item: Tried {POLICY.attempts} times: Writing item: the connection was lost. Fix: "
+    )
+    assert len(shop.rows) == ROWS * 3 // 4
+    with pytest.raises(GaveUp, match=r"^Tried"):
+        orchestrated.run_in_prefect(request_of(shop), Meter())
+
+
+def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: Shop, monkeypatch: Patch) -> None:
+    real, tried = SqliteSnapshot.scan, list[int]()
+
+    def losing(self: SqliteSnapshot, *given: Any, **how: Any) -> Any:
+        tried.append(id(self))
+        if len(tried) == 3:
+            shop.at("source", "DELETE FROM things WHERE id = 39")
+            raise SnapshotLost("the session that held it was ended")
+        return real(self, *given, **how)
+
+    monkeypatch.setattr(SqliteSnapshot, "scan", losing)
+    monkeypatch.setattr(retrying, "POLICY", replace(retrying.POLICY, pause=0.01))
+    state = migrate(shop.spec, return_state=True)
+    assert state.is_completed(), state.message
+    assert len(set(tried)) > 1
+    assert [row[0] for row in shop.rows] == list(range(39))
+    report = artifacts_of(api, state)["corner-shop-report"]["data"]
+    assert '"insert": 39' in report
 
 
 def fail(monkeypatch: Patch, error: Exception, window: int, times: int) -> list[int]:

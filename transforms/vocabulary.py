@@ -62,6 +62,10 @@ class TransientError(SynclineError):
     """A fault that may pass: a lost connection, a deadlock, a serialization failure."""
 
 
+class SnapshotLost(TransientError):
+    """The state of a database that was being read is gone, with the session that held it. Only a new snapshot helps."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class TableName:
     """A table in a schema; a None schema is the connection's default."""

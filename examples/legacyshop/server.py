@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pymysql
@@ -28,38 +29,76 @@ def daemon() -> str | None:
     return shutil.which("mariadbd") or next((path for path in ("/usr/sbin/mariadbd",) if Path(path).exists()), None)
 
 
+@dataclass
+class Server:
+    """A MariaDB whose files lie in `folder`; it can be stopped, and started again on the same port."""
+
+    folder: Path
+    port: int
+    options: tuple[str, ...] = QUICK
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mysql://root:@127.0.0.1:{self.port}/test"
+
+    def install(self) -> None:
+        (self.folder / "tmp").mkdir(
+            mode=0o777
+        )  # in a common one, a server that starts removes what it takes for left over
+        install = shutil.which("mariadb-install-db") or "mariadb-install-db"
+        made = [install, "--no-defaults", *self._place, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run(made, check=True, capture_output=True)
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return f"--user={getpass.getuser()}", f"--datadir={self.folder}/data"
+
+    def start(self) -> None:
+        """Start it with a row binlog, and wait until it answers."""
+        heard = (
+            "--bind-address=127.0.0.1",
+            f"--port={self.port}",
+            f"--socket={self.folder}/socket",
+            f"--pid-file={self.folder}/pid",
+            f"--tmpdir={self.folder}/tmp",
+        )
+        logged = ("--log-bin", "--binlog-format=ROW", "--server-id=1", "--local-infile=1")
+        log = self.folder / "log"
+        command = [str(daemon()), "--no-defaults", *self._place, *heard, *logged, f"--log-error={log}", *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _wait(self.process, self.port, log)
+
+    def stop(self, *, at_once: bool = True) -> None:
+        """End it: at once, as by a crash, or as an administrator does."""
+        if self.process is not None:
+            self.process.kill() if at_once else self.process.terminate()
+            self.process.wait()
+
+
 @contextmanager
 def mariadb(*options: str) -> Iterator[str]:
     """Start a server with a row binlog and an empty database `test`; its URL. Stopped and removed at the end."""
-    binary = daemon()
-    if binary is None:
+    with served((*QUICK, *options)) as server:
+        yield server.url
+
+
+@contextmanager
+def served(options: tuple[str, ...]) -> Iterator[Server]:
+    """The same, with nothing but these options, as a Server that can be stopped in between."""
+    if daemon() is None:
         raise FileNotFoundError("mariadbd is not installed. Fix: apt-get install mariadb-server.")
-    folder = Path(tempfile.mkdtemp(prefix="syncline-mariadb-"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (folder / "tmp").mkdir(mode=0o777)  # in a common one, a server that starts removes what it takes for left over
-    user, data = f"--user={getpass.getuser()}", f"--datadir={folder}/data"
-    install = shutil.which("mariadb-install-db") or "mariadb-install-db"
-    made = [install, "--no-defaults", user, data, "--auth-root-authentication-method=normal", "--skip-test-db"]
-    subprocess.run(made, check=True, capture_output=True)
-    heard = (
-        "--bind-address=127.0.0.1",
-        f"--port={port}",
-        f"--socket={folder}/socket",
-        f"--pid-file={folder}/pid",
-        f"--tmpdir={folder}/tmp",
-    )
-    logged = ("--log-bin", "--binlog-format=ROW", "--server-id=1", "--local-infile=1", f"--log-error={folder}/log")
-    command = [binary, "--no-defaults", user, data, *heard, *logged, *QUICK, *options]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = Server(Path(tempfile.mkdtemp(prefix="syncline-mariadb-")), port, options)
     try:
-        _wait(server, port, folder / "log")
-        yield f"mysql://root:@127.0.0.1:{port}/test"
+        server.install()
+        server.start()
+        yield server
     finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
 
 
 def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
