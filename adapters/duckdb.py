@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from adapters import duckdb_design as designs
 from adapters import duckdb_shapes as shapes
 from adapters.duckdb_design import literal, quoted, spelled
-from adapters.duckdb_reading import DuckdbSnapshot, Session, translated
+from adapters.duckdb_reading import DuckdbSnapshot, Session, abandon, set_up, translated
 from adapters.duckdb_types import (
     DIALECT,
     as_travel_array,
@@ -73,14 +73,14 @@ class DuckdbAdapter:
             if self._root is None:
                 must_exist(self._path, create=self._create)
                 if not write and not self._path.exists():
-                    return _set_up(duckdb.connect())  # nothing is there yet, and reading does not make it
+                    return set_up(duckdb.connect())  # nothing is there yet, and reading does not make it
                 writable = not self._path.exists() or os.access(self._path, os.W_OK)
                 try:
                     self._root = duckdb.connect(str(self._path), read_only=not writable)
                 except duckdb.Error as error:
                     failure = translated(error, str(self._path))
                     raise ConnectionFailed(str(failure)) from error
-            return _set_up(self._root.cursor())
+            return set_up(self._root.cursor())
 
     @contextmanager
     def _session(self, *, write: bool = False, table: TableName | None = None) -> Iterator[Session]:
@@ -99,7 +99,7 @@ class DuckdbAdapter:
                 yield session
                 session.execute("COMMIT")
             except BaseException:
-                _abandon(session)
+                abandon(session)
                 raise
 
     def tables(self, schema: str | None = None) -> list[TableName]:
@@ -125,7 +125,7 @@ class DuckdbAdapter:
             try:
                 yield DuckdbSnapshot(session, f"transaction {number}, {last_written(self._path)}", self._zone)
             finally:
-                _abandon(session)
+                abandon(session)
 
     def ddl(self, shape: TableShape) -> list[str]:
         designs.check_indexed(shape)
@@ -287,20 +287,6 @@ class DuckdbAdapter:
             if self._root is not None:
                 self._root.close()
                 self._root = None
-
-
-def _set_up(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    cursor.execute("SET TimeZone = 'UTC'")
-    cursor.execute("SET python_enable_replacements = false")  # a query names tables, never Python variables
-    return cursor
-
-
-def _abandon(session: Session) -> None:
-    try:
-        session.execute("ROLLBACK")
-    except SynclineError as error:
-        if "no transaction" not in str(error):
-            raise
 
 
 def _column(shape: TableShape, name: str) -> ColumnShape:

@@ -292,3 +292,19 @@ class DuckdbSnapshot:
 
     def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
         return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
+
+
+def set_up(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A connection as every session here wants it."""
+    cursor.execute("SET TimeZone = 'UTC'")
+    cursor.execute("SET python_enable_replacements = false")  # a query names tables, never Python variables
+    return cursor
+
+
+def abandon(session: Session) -> None:
+    """Roll back, whatever became of the transaction."""
+    try:
+        session.execute("ROLLBACK")
+    except SynclineError as error:
+        if "no transaction" not in str(error):
+            raise

@@ -17,7 +17,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.planstore import ChangedPlan, Plan, Store, folder_name
+from adapters.planstore import ChangedPlan, Plan, folder_name
+from adapters.store import Store
 from transforms.vocabulary import ChangeSet, Phase, PlanError, TableName
 
 COMPRESSION: Final = "zstd"

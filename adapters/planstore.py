@@ -18,7 +18,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -27,14 +26,13 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.alive import is_dead, this_machine
+from adapters.alive import this_machine
 from adapters.changetable import change_schema, change_set, change_table, images_of
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
-__all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "Store", "change_set", "change_table"]
+__all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_set", "change_table"]
 
 FORMAT: Final = 1
-EVIDENCE: Final = "evidence.json"
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as the plan is not whole
 Kind = Literal["changes", "quarantine"]
@@ -82,7 +80,7 @@ class PlanWriter:
         self.folder = folder
         self._lock = threading.Lock()
         self._entries: dict[str, FileEntry] = {}
-        with _written(folder):
+        with written(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / MANIFEST).exists():
                 raise PlanError(f"{folder} holds a finished plan. Fix: choose another folder.")
@@ -119,7 +117,7 @@ class PlanWriter:
         `entries` are those that other processes wrote. Decimals, dates and bytes in `manifest` become text.
         """
         files = {entry.path: entry for entry in entries} | self._entries
-        with _written(self.folder):
+        with written(self.folder):
             for leftover in _listing(self.folder) - set(files):
                 if _OURS.fullmatch(PurePosixPath(leftover).name):
                     (self.folder / leftover).unlink()
@@ -130,7 +128,7 @@ class PlanWriter:
             }
             text = json.dumps({"digest": _digest_of(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
             path = self.folder / MANIFEST
-            _replace(path, text.encode(), sync=True)
+            put(path, text.encode(), sync=True)
             (self.folder / BEGUN).unlink(missing_ok=True)
         return path
 
@@ -144,8 +142,8 @@ class PlanWriter:
             raise PlanError(f"Changes of {table} cannot be kept as Parquet: {error}. Fix: cast that column.") from error
         data = sink.getvalue()
         path = f"{kind}/{folder_name(table)}/{window:06d}.parquet"
-        with _written(self.folder):
-            _replace(self.folder / path, data, sync=False)
+        with written(self.folder):
+            put(self.folder / path, data, sync=False)
         entry = FileEntry(kind, table, window, path, hashlib.sha256(data).hexdigest(), data.size, counts)
         with self._lock:
             self._entries[path] = entry
@@ -245,81 +243,6 @@ class Plan:
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
-    """The folder of everything a migration leaves behind: `plans/<run>/` and what was planned last."""
-
-    root: Path
-
-    def plan_folder(self, run_id: str) -> Path:
-        """Where the plan of a run lies or will lie."""
-        return self.root / "plans" / _one_name(run_id)
-
-    def named(self, folder: Path) -> str:
-        """What the ledger calls a folder: its place in the store, which may lie elsewhere on another machine."""
-        inside = folder.is_relative_to(self.root)
-        return folder.relative_to(self.root).as_posix() if inside else str(folder.absolute())
-
-    def folder(self, name: str) -> Path:
-        """The folder that the ledger calls so."""
-        return self.root / name
-
-    def plans(self) -> list[Path]:
-        """The folders of finished plans, newest first."""
-        manifests = (self.root / "plans").glob(f"*/{MANIFEST}")
-        return [path.parent for path in sorted(manifests, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
-
-    def abandoned(self) -> Iterator[Path]:
-        """The folders of plans that will never be whole: the process that began them is dead."""
-        for begun in (self.root / "plans").glob(f"*/{BEGUN}"):
-            with suppress(OSError, ValueError):
-                pid, machine = begun.read_text().split(" ", 1)
-                if is_dead(machine, int(pid)):
-                    yield begun.parent
-
-    def write_evidence(self, run_id: str, name: str, data: bytes) -> Path:
-        """Put a file of a run's evidence in place; its path."""
-        path = self.root / "evidence" / _one_name(run_id) / name
-        with _written(self.root):
-            _replace(path, data, sync=False)
-        return path
-
-    def evidence(self, migration: str, run_id: str | None = None) -> dict[str, Any] | None:
-        """The evidence of a migration's run, or of its latest run; None where there is none."""
-        for known in [run_id] if run_id else islice(self.evidence_runs(migration), 1):
-            try:
-                found = json.loads((self.root / "evidence" / _one_name(known) / EVIDENCE).read_bytes())
-            except FileNotFoundError:
-                return None
-            except (OSError, ValueError) as error:
-                raise PlanError(f"The evidence of run {known} in {self.root} cannot be read: {error}.") from error
-            return found if isinstance(found, dict) and found.get("migration") == migration else None
-        return None
-
-    def evidence_runs(self, migration: str) -> Iterator[str]:
-        """The runs of a migration that left evidence, newest first."""
-        mark = f'"migration": {json.dumps(migration, ensure_ascii=False)}'
-        found = (self.root / "evidence").glob(f"*/{EVIDENCE}")
-        for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-            with path.open(encoding="utf-8") as file:
-                if mark in file.read(400):
-                    yield path.parent.name
-
-    def mark_latest(self, migration: str, run_id: str) -> None:
-        """Remember the plan of this run as the migration's latest."""
-        with _written(self.root):
-            _replace(self.root / "latest" / _one_name(migration), _one_name(run_id).encode(), sync=False)
-
-    def latest(self, migration: str) -> Path | None:
-        """The folder of the migration's latest plan, None where there is none."""
-        try:
-            run_id = (self.root / "latest" / _one_name(migration)).read_text()
-        except FileNotFoundError:
-            return None
-        folder = self.plan_folder(run_id)
-        return folder if (folder / MANIFEST).exists() else None
-
-
 def folder_name(table: TableName) -> str:
     """A folder for a table, one to one, on any file system.
 
@@ -359,7 +282,7 @@ def _listing(folder: Path, only: Kind | None = None) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in found}
 
 
-def _replace(path: Path, data: bytes | pa.Buffer, *, sync: bool) -> None:
+def put(path: Path, data: bytes | pa.Buffer, *, sync: bool) -> None:
     """Put the whole file in place, or leave what was there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
@@ -377,7 +300,8 @@ def _replace(path: Path, data: bytes | pa.Buffer, *, sync: bool) -> None:
 
 
 @contextmanager
-def _written(folder: Path) -> Iterator[None]:
+def written(folder: Path) -> Iterator[None]:
+    """What cannot be written inside is a PlanError that names the folder."""
     try:
         yield
     except OSError as error:
@@ -393,9 +317,3 @@ class ChangedPlan(PlanError):
 
 def _changed(path: Path) -> PlanError:
     return ChangedPlan(f"{path} was changed after planning, so this plan is not applied. Fix: plan again.")
-
-
-def _one_name(text: str) -> str:
-    if not re.fullmatch(r"[\w][\w.-]*", text):
-        raise PlanError(f"{text!r} is no name of a run or migration: those have letters, digits, _ . and - only.")
-    return text

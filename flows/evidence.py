@@ -14,7 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from adapters.planstore import EVIDENCE, Store, plain
+from adapters.planstore import plain
+from adapters.store import EVIDENCE, Store
 from flows import runbook
 from flows.binding import BoundTable
 from flows.reconciling import Reconciled

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from adapters import history
 from adapters.ledger import Ledger, Version
-from adapters.planstore import Plan, Store, folder_name
+from adapters.planstore import Plan, folder_name
+from adapters.store import Store
 from flows.history import asof
 from flows.loading import Loading, ledger_of
 from flows.locking import sole_writer

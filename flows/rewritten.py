@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from adapters.planstore import Plan, Store
+from adapters.planstore import Plan
+from adapters.store import Store
 from flows.binding import BoundTable
 from flows.planning import Planned, read_changes
 from flows.session import Job, Session

@@ -17,8 +17,9 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from adapters import planstore, spill
-from adapters.planstore import PlanWriter, Store
+from adapters import spill
+from adapters.planstore import PlanWriter
+from adapters.store import Store
 from flows.binding import BoundTable
 from flows.executing import Execute as Execute
 from flows.executing import here as here
@@ -260,7 +261,7 @@ def _finish(
 
 
 def store_of(spec: Spec) -> Store:
-    return planstore.Store(spec.state.store)
+    return Store(spec.state.store)
 
 
 def author() -> str:

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from adapters import history
 from adapters.ledger import Ledger, Version
-from adapters.planstore import ChangedPlan, FileEntry, Plan, Store
+from adapters.planstore import ChangedPlan, FileEntry, Plan
+from adapters.store import Store
 from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms.history import together, without

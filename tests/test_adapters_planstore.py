@@ -21,11 +21,11 @@ from adapters.planstore import (
     FileEntry,
     Plan,
     PlanWriter,
-    Store,
     change_set,
     change_table,
     folder_name,
 )
+from adapters.store import Store
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
 TABLE = TableName("flight", "main")
