@@ -174,6 +174,13 @@ def remember(ledger: Ledger, session: Session, tables: Collection[str], run_id: 
     _keep(ledger, session.spec, f"run {run_id}", taken)
 
 
+def forget(ledger: Ledger, spec: Spec, tables: Collection[str]) -> None:
+    """Tables of the target that were dropped or made again by an undo have no shape that is known."""
+    since, known = _read(ledger, spec)
+    if since is not None and any("target" in known.get(name, {}) for name in tables):
+        _keep(ledger, spec, since, {name: {"source": known[name]["source"]} for name in tables if name in known})
+
+
 def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
     """Take down the shapes of all tables as they are now."""
 

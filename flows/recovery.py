@@ -25,6 +25,8 @@ from flows.session import Job
 from flows.undoing import write_undo
 from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
 
+PASSING = (TransientError, GaveUp, ConnectionFailed)
+
 
 def recover(loading: Loading, at: datetime, but: str | None = None) -> list[str]:
     """Bring every run of the migration to an end that was cut off; a line for each that had written. The caller holds the lock.
@@ -57,9 +59,11 @@ def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
     known = next((v for v in ledger.versions(loading.spec.name) if v.plan == run.plan), None)
     try:
         yield _finished(run, folder, known, loading, at)
-    except (TransientError, GaveUp, ConnectionFailed):
+    except PASSING:
         raise  # the plan is as good as it was
     except SynclineError as error:
+        if isinstance(error.__cause__, PASSING):
+            raise
         yield _put_down(run, folder, loading, str(error))
 
 
@@ -74,9 +78,10 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
     outcome = write_undo(plan, report, job, loading) if job.bare else write(plan, report, job, loading)
     total = outcome.report.total
     made = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
+    clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
     return (
         f"Run {run.run_id} was cut off while it wrote. The rest of it is in now, and it is {made}: {total.insert:,} inserted, "
-        f"{total.update:,} updated, {total.delete:,} deleted."
+        f"{total.update:,} updated, {total.delete:,} deleted{clash}."
     )
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from adapters.planstore import FileEntry, Plan, PlanWriter
 from adapters.protocol import Adapter
 from adapters.sql_design import drop_statements
+from flows.drift import forget
 from flows.loading import Loading, record
 from flows.outcome import Outcome
 from flows.planning import SAMPLES, Sample, samples
@@ -124,6 +125,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     by_name = {each.name for each in tables if each.table in referred}
     applied = write_rows(plan, job, session, tables, by_name, loading.execute, loading.workers)
     warnings = [*report.warnings, *_dropped(session, [t for t in reversed(told) if t["drop"]], names)]
+    forget(loading.ledger, loading.spec, [table["name"] for table in told if table["drop"] or table["ddl"]])
     told_of = replace(report, warnings=tuple(warnings))
     return retried(lambda: record(plan, told_of, applied, loading, manifest["undoes"]))
 

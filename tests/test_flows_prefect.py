@@ -39,8 +39,9 @@ from flows.retrying import POLICY, GaveUp
 from flows.runbook import Request, new_run_id
 from flows.session import Meter
 from flows.spec import load_spec
+from flows.undo import undo
 from flows.verify import verify
-from transforms.vocabulary import DataError, SnapshotLost, TransientError
+from transforms.vocabulary import DataError, PlanError, SnapshotLost, TransientError
 
 Patch = pytest.MonkeyPatch
 ROOT = Path(__file__).parent.parent
@@ -477,3 +478,38 @@ def test_the_server_schedules_runs_of_a_deployment(api: Api, deployed: dict[str,
     api.request("POST", f"/deployments/{migrate}/schedule", json={"min_runs": 2})  # type: ignore[arg-type]
     runs = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [migrate]}})
     assert [run["state_name"] for run in runs][:2] == ["Scheduled", "Scheduled"]
+
+
+def test_an_undo_is_a_flow_run_of_its_own(api: Api, shop: Shop) -> None:
+    migrate(shop.spec, return_state=True)
+    assert len(shop.rows) == ROWS
+    state = undo(shop.spec, 1, return_state=True)
+    assert state.is_completed()
+    assert str(state.message).startswith(f"Version 2: 0 inserted, 0 updated, {ROWS} deleted")
+    assert flow_run_of(api, state).name == "undo/Corner_shop/1"
+    assert shop.rows == []
+    back = undo(shop.spec, 1, to=True, return_state=True)
+    assert flow_run_of(api, back).name == "undo/Corner_shop/to-1"
+    assert len(shop.rows) == ROWS
+
+
+def test_a_backfill_that_prefect_tries_again_begins_with_the_step_that_failed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[str] = []
+    plan = runs.runbook.plan
+
+    def failing(request: Request, *args: Any, **options: Any) -> Any:
+        planned.append(str(request.ranges[0]))
+        if len(planned) == 3:
+            raise PlanError("the store is full")
+        return plan(request, *args, **options)
+
+    monkeypatch.setattr(runs.runbook, "plan", failing)
+    again = backfill.with_options(retries=1, retry_delay_seconds=0)
+    state = again(shop.spec, f"item.id:0..{ROWS}", str(ROWS // 4), return_state=True)
+    assert state.is_completed(), state.message
+    step = ROWS // 4
+    steps = [f"item.id:{number * step}..{(number + 1) * step}" for number in range(4)]
+    assert planned == [*steps[:3], *steps[2:]]
+    assert len(shop.rows) == ROWS

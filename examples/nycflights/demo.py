@@ -92,7 +92,18 @@ def migrate(target: str, prefect: Callable[[], str]) -> None:
     hold_unchanged(before, digests(target))
 
     say("Without that rule: load the difference")
+    earlier = digests(target)
     syncline("run", SPEC)
+
+    say("Take it back, and the target is as it was; take that back, and the difference is in again")
+    loaded = digests(target)
+    syncline("undo", SPEC, "2")
+    hold_unchanged(rows_alone(earlier), rows_alone(digests(target)))
+    syncline("undo", SPEC, "3")
+    hold_unchanged(rows_alone(loaded), rows_alone(digests(target)))
+
+    say("The life of a flight")
+    syncline("log", SPEC, "flight", "--key", edited_flight(json.loads(syncline("show", SPEC, "2", "flight", "--json"))))
 
     say("What was set aside, and why")
     syncline("quarantine", SPEC, "list", "--limit", "8")
@@ -103,9 +114,9 @@ def migrate(target: str, prefect: Callable[[], str]) -> None:
     syncline("run", SPEC, "--table", "airport")
 
     say("Their flights leave quarantine")
-    loaded = digests(target)["core.flight"][0]
+    flights = digests(target)["core.flight"][0]
     syncline("quarantine", SPEC, "retry", "--table", "flight")
-    arrived = digests(target)["core.flight"][0] - loaded
+    arrived = digests(target)["core.flight"][0] - flights
     if arrived != sum(waiting.values()):
         raise DemoFailed(f"{sum(waiting.values()):,} flights should have come in, and {arrived:,} have.")
     syncline("quarantine", SPEC, "list", "--table", "flight")
@@ -121,6 +132,16 @@ def stricter(path: Path) -> None:
     spec = yaml.safe_load((HERE / "spec.yaml").read_text(encoding="utf-8"))
     spec["tables"]["flight"]["expect"].append(CLOSED)
     path.write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def rows_alone(found: dict[str, tuple[int, str]]) -> dict[str, tuple[int, str]]:
+    """The digests without Syncline's own marker table, where every window that came in has a row."""
+    return {table: digest for table, digest in found.items() if not table.endswith("syncline_marker")}
+
+
+def edited_flight(version: dict[str, Any]) -> str:
+    """The key of the first flight that a version updated."""
+    return str(next(change["key"] for change in version["changes"] if change["op"] == "update"))
 
 
 def hold_unchanged(before: dict[str, tuple[int, str]], after: dict[str, tuple[int, str]]) -> None:

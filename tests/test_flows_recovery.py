@@ -1,0 +1,291 @@
+"""Runs that were cut off, and runs that meet: what the next one makes of them, and who waits for whom."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from scenario import RING, Scenario, Side, pair_name
+
+from adapters.lease import Lease
+from flows import applying, runs
+from flows.cli import main
+from flows.history import listed, shown
+from flows.loading import ledger_of
+from flows.locking import sole_writer
+from flows.runs import Status
+from flows.session import connect
+from transforms.vocabulary import BusyError, SynclineError, TransientError
+
+everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    """Ten rows in windows of two, into a table that is there."""
+    made = Scenario.make(tmp_path, getattr(request, "param", RING[0]), request)
+    made.source.execute("CREATE TABLE goods (no bigint PRIMARY KEY, title varchar(40))")
+    made.source.insert("goods", [(i, f"title {i}") for i in range(10)])
+    made.target.execute("CREATE TABLE item (no bigint PRIMARY KEY, title varchar(40))")
+    write(made)
+    return made
+
+
+def write(shop: Scenario, **defaults: Any) -> None:
+    shop.write({"item": {"from": "goods"}}, defaults={"window": 2, "delete": {"max_ratio": 1.0}, **defaults})
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
+    """The window whose commit comes as the `number`-th fails, and no later one is tried."""
+    commits = iter(range(1, 1000))
+    original = applying.history.note_conflicts
+
+    def failing(*args: Any) -> None:
+        if next(commits) >= number:
+            raise error
+        original(*args)
+
+    monkeypatch.setattr(applying.history, "note_conflicts", failing)
+
+
+def cut_off(shop: Scenario, windows: int = 2) -> None:
+    """A run that fails after so many windows are in."""
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, windows + 1, SynclineError("the disk is full"))
+        with pytest.raises(SynclineError, match="the disk is full"):
+            runs.run(replaced(shop))
+    assert shop.target.count("item") == 2 * windows
+
+
+def replaced(shop: Scenario, **asked: Any) -> Any:
+    return replace(shop.request("run"), workers=1, **asked)
+
+
+@everywhere
+def test_a_run_that_failed_while_it_wrote_is_finished_by_the_next_as_one_version(shop: Scenario) -> None:
+    cut_off(shop)
+    done = shop.run()
+    assert (done.status, done.report.version) == (Status.DONE, None)
+    assert any(
+        "was cut off while it wrote. The rest of it is in now, and it is version 1: 10 inserted" in w
+        for w in done.report.warnings
+    )
+    assert [(v["version"], v["counts"]["insert"], v["windows"]) for v in listed(shop.spec)] == [(1, 10, None)]
+    shop.settled()
+
+
+def test_what_changed_at_the_source_meanwhile_is_a_version_of_its_own(shop: Scenario) -> None:
+    cut_off(shop)
+    shop.source.execute("DELETE FROM goods WHERE no = 0", "UPDATE goods SET title = 'new' WHERE no = 9")
+    assert shop.run().report.version == 2
+    assert [(v["version"], v["counts"]["insert"], v["counts"]["delete"]) for v in listed(shop.spec)] == [
+        (2, 0, 1),
+        (1, 10, 0),
+    ]
+    shop.settled()
+
+
+@everywhere
+def test_a_plan_that_cannot_go_on_is_put_down_as_far_as_it_went(shop: Scenario) -> None:
+    cut_off(shop)
+    write(shop, on_invalid="fail")  # another spec: the plan is of the old one
+    done = shop.run()
+    assert any("cannot go on: version 1 has the 2 windows that are in" in warning for warning in done.report.warnings)
+    versions = listed(shop.spec)
+    assert [(v["version"], v["counts"]["insert"]) for v in versions] == [(2, 6), (1, 4)]
+    assert len(shown(shop.spec, 1)[1]) == 4
+    shop.settled()
+    assert shop.undo(1).status == Status.DONE
+    assert shop.target.count("item") == 6
+
+
+def test_rows_that_a_cut_off_run_left_alone_are_told_by_the_one_that_finishes_it(shop: Scenario) -> None:
+    shop.run()
+    shop.source.execute("UPDATE goods SET title = 'changed'")
+    planned = Path(str(shop.plan().report.plan))
+    shop.target.execute("UPDATE item SET title = 'mine' WHERE no = 0")
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, 3, SynclineError("the disk is full"))
+        with pytest.raises(SynclineError):
+            runs.apply_plan(planned)
+    done = shop.run()
+    assert any("9 updated" in w or "10 updated, 0 deleted, 1 conflicts" in w for w in done.report.warnings)
+    with ledger_of(shop.spec) as ledger:
+        assert [conflict.key for conflict in ledger.conflicts("shop")] == ["[0]"]
+    assert {change.key for change in shown(shop.spec, 2)[1]} == {f"[{no}]" for no in range(1, 10)}
+    shop.settled()
+
+
+def test_a_plan_whose_folder_is_gone_is_said_to_be_lost(shop: Scenario) -> None:
+    cut_off(shop)
+    with ledger_of(shop.spec) as ledger:
+        (run,) = ledger.cut_off("shop")
+    shutil.rmtree(shop.folder / "store" / str(run.plan))
+    done = shop.run()
+    assert any("its plan" in warning and "is gone" in warning for warning in done.report.warnings)
+    assert shop.target.count("item") == 10
+    assert [v["counts"]["insert"] for v in listed(shop.spec)] == [6]
+    shop.settled()
+
+
+def test_a_fault_that_may_pass_leaves_the_plan_as_good_as_it_was(
+    shop: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.retrying.POLICY", type(runs.retried.__globals__["POLICY"])(attempts=1))
+    cut_off(shop)
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, 2, TransientError("the connection was lost"))
+        with pytest.raises(TransientError):
+            runs.run(replaced(shop))
+    with ledger_of(shop.spec) as ledger:
+        assert len(ledger.cut_off("shop")) == 1, "the first run; the second one never began"
+    assert shop.run().status == Status.DONE
+    assert [v["counts"]["insert"] for v in listed(shop.spec)] == [10]
+
+
+# Two at once
+
+
+def hold(shop: Scenario, seconds: float) -> threading.Thread:
+    """Another run of the migration, which takes that long."""
+    inside = threading.Event()
+
+    def work() -> None:
+        with (
+            connect(shop.spec) as session,
+            ledger_of(shop.spec) as ledger,
+            sole_writer(session, ledger, "THE-OTHER", lambda: datetime.now(UTC), 0),
+        ):
+            inside.set()
+            time.sleep(seconds)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(30)
+    return thread
+
+
+@everywhere
+def test_the_second_of_two_runs_leaves_with_who_holds_the_migration_since_when(shop: Scenario) -> None:
+    other = hold(shop, 3)
+    with pytest.raises(
+        BusyError, match=r"shop is in use by THE-OTHER \(process \d+ on .*\) since 20\d\d-.* UTC\. Fix: wait for it"
+    ):
+        shop.run()
+    assert shop.plan().status == Status.CHANGES, "reading waits for nobody"
+    assert shop.verify().status == Status.CHANGES
+    assert listed(shop.spec) == []
+    other.join()
+
+
+@everywhere
+def test_a_run_waits_as_long_as_it_is_told_to(shop: Scenario) -> None:
+    other = hold(shop, 2)
+    result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "60s"])
+    assert result.exit_code == 0, result.output
+    assert "Waiting up to 60 s: Migration shop is in use by THE-OTHER" in result.output
+    other.join()
+    shop.settled()
+
+
+def test_a_wait_that_is_over_says_who_still_holds_it(shop: Scenario) -> None:
+    other = hold(shop, 4)
+    result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "1s"])
+    assert result.exit_code == 1
+    assert "error: Migration shop is in use by THE-OTHER" in result.output
+    other.join()
+
+
+def test_a_run_whose_lease_was_taken_over_writes_no_further_window(
+    shop: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = iter(range(100))
+    real = Lease.check
+
+    def check(lease: Lease) -> None:
+        lease.lost = lease.lost or next(checks) >= 2
+        real(lease)
+
+    monkeypatch.setattr(Lease, "check", check)
+    with pytest.raises(BusyError, match="ran out and another run took it"):
+        runs.run(replaced(shop))
+    assert shop.target.count("item") == 4
+    monkeypatch.undo()
+    assert shop.run().status == Status.DONE
+    shop.settled()
+
+
+# Going on
+
+
+@everywhere
+def test_a_backfill_that_was_cut_off_reads_only_what_is_left(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten steps; the seventh fails. The next process begins with it, as the count of source reads says."""
+    text = "item.no:0..10"
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, 7, SynclineError("the power went"))
+        with pytest.raises(SynclineError, match="the power went"):
+            shop.backfill(text, "1")
+    assert shop.target.count("item") == 6
+    read: list[Any] = []
+    kept = runs.runbook.plan
+
+    def counted(request: Any, *args: Any, **options: Any) -> Any:
+        read.append(str(request.ranges[0]))
+        return kept(request, *args, **options)
+
+    monkeypatch.setattr(runs.runbook, "plan", counted)
+    done = shop.backfill(text, "1")
+    assert done.status == Status.DONE
+    assert read == [f"item.no:{no}..{no + 1}" for no in range(6, 10)]
+    assert "6 of 10 steps were done before." in done.message
+    assert shop.target.count("item") == 10
+    assert len(listed(shop.spec)) == 10, "a version for each step, as undisturbed"
+
+
+def test_another_machine_that_shares_ledger_and_store_goes_on(postgres_url: str, tmp_path: Path) -> None:
+    """The spec, the ledger and the store lie under another path there; the databases are the same."""
+    here = tmp_path / "here"
+    here.mkdir()
+    core = Side("postgresql", postgres_url, "core")
+    core.execute("CREATE TABLE item (no bigint PRIMARY KEY, title varchar(40))")
+    shop = Scenario(here, Side("sqlite", str(tmp_path / "legacy.db")), core)
+    shop.source.execute("CREATE TABLE goods (no bigint PRIMARY KEY, title varchar(40))")
+    shop.source.insert("goods", [(i, f"title {i}") for i in range(10)])
+    write(shop)
+    cut_off(shop)
+    there = replace(shop, folder=tmp_path / "there")
+    here.rename(there.folder)
+    done = there.run()
+    assert any(
+        "The rest of it is in now, and it is version 1: 10 inserted" in warning for warning in done.report.warnings
+    )
+    assert len(shown(there.spec, 1)[1]) == 10
+    there.settled()
+    assert there.undo(1).status == Status.DONE
+    assert core.count("item") == 0
+
+
+def test_a_store_that_cannot_be_written_stops_an_undo_before_it_writes(shop: Scenario) -> None:
+    shop.run()
+    before = shop.target.content()
+    plans = shop.folder / "store" / "plans"
+    plans.rename(plans.with_name("kept"))
+    plans.write_text("no folder")
+    with pytest.raises(SynclineError, match=r"cannot be used: .* was changed or is missing"):
+        shop.undo(1)
+    plans.unlink()
+    plans.symlink_to("/proc")  # there, and nobody writes to it
+    with pytest.raises(SynclineError):
+        shop.undo(1)
+    assert shop.target.content() == before
+    plans.unlink()
+    plans.with_name("kept").rename(plans)
+    assert shop.undo(1).status == Status.DONE
