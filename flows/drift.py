@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from adapters.ledger import Ledger
 from flows.binding import bind
+from flows.retrying import retried
 from flows.session import Meter, Session, connect
 from flows.shapes import Shapes, look
 from flows.spec import Spec
@@ -121,7 +122,7 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
     schemas. What is only read is read all the same: the drift is then among the warnings.
     """
     with connect(spec, meter) as session:
-        shapes = look(spec, session.source, session.target)
+        shapes = retried(lambda: look(spec, session.source, session.target))
         noted: list[str] = []
         try:
             drift = drifted(spec, shapes, tables)
@@ -199,7 +200,7 @@ def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
 def looked(spec: Spec) -> tuple[Shapes, Drift]:
     """The shapes of both sides as they are now, and what has drifted; nothing is bound."""
     with connect(spec) as session:
-        shapes = look(spec, session.source, session.target)
+        shapes = retried(lambda: look(spec, session.source, session.target))
         return shapes, drifted(spec, shapes)
 
 

@@ -48,8 +48,9 @@ from scenario import Engine, Scenario, Side, counts, pair_name
 from adapters import mysql_connect, sqlite_files
 from adapters.ledger_engine import LedgerEngine
 from adapters.mysql import MysqlAdapter
-from flows import retrying, runs
+from flows import retrying
 from flows.cli import main
+from flows.history import listed
 from flows.runs import Status
 from transforms.vocabulary import SynclineError, TransientError
 
@@ -652,7 +653,7 @@ def soon(action: Callable[[], None], seconds: float = 20) -> None:
         try:
             action()
             return
-        except pymysql.OperationalError:
+        except (pymysql.OperationalError, SynclineError):
             if time.monotonic() > ends:
                 raise
             time.sleep(0.2)
@@ -705,7 +706,7 @@ def test_a_full_tablespace_of_the_target(shop: Scenario) -> None:
                 "CREATE OR REPLACE TABLE room (v varchar(3000))", *[MUCH] * 10, "DROP TABLE room"
             )
         )
-        done(shop, shop.run(), rows)
+        soon(lambda: done(shop, shop.run(), rows))
 
 
 @everywhere
@@ -805,5 +806,5 @@ def test_a_ledger_whose_sessions_end(
 
     monkeypatch.setattr(LedgerEngine, "writing", broken)
     assert shop.run().status == Status.DONE
-    assert [version["version"] for version in runs.history(shop.spec)] == [2, 1]
+    assert [version["version"] for version in listed(shop.spec)] == [2, 1]
     assert sorted(shop.target.rows("item")) == [row for row in WANTED if row[0] != 7]

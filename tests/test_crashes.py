@@ -136,7 +136,7 @@ def told(point: str, engine: str, outcome: str) -> None:
 
 
 def kills_told(engine: str) -> int:
-    return int(page().get((ANY, engine), "0").split()[0])
+    return int((page().get((ANY, engine)) or "0").split()[0])
 
 
 def page() -> dict[tuple[str, str], str]:

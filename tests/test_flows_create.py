@@ -10,6 +10,7 @@ from scenario import Engine, Scenario, counts, reasons
 
 from adapters.registry import open_adapter
 from flows import runs
+from flows.history import listed
 from flows.runs import Status
 from transforms.vocabulary import DataError, SpecError, TableName, TableShape
 
@@ -148,7 +149,7 @@ def test_rows_that_a_foreign_key_refuses_are_in_and_the_next_plan_tries_again(fi
     with pytest.raises(DataError, match="store"):
         films.run()
     assert films.target.count("store") == 2
-    (version,) = runs.history(films.spec)
+    (version,) = listed(films.spec)
     assert version["counts"]["insert"] == 4
     films.source.execute("UPDATE store SET manager = 20 WHERE id = 2")
     assert films.run().status == Status.DONE

@@ -15,16 +15,26 @@ from flows.runs import Status
 
 ROWS = 500_000
 PLAN = """
-import json, resource, sys
+import json, re, sys, threading
 from pathlib import Path
 from datetime import UTC, datetime
 from flows import runs
 from flows.runbook import Request, new_run_id
 from flows.spec import load_spec
 
+# its own memory alone: files that are mapped count as memory, too, and here they may lie in a file system in memory
+status, peak, done = Path("/proc/self/status"), 0, threading.Event()
+
+def watch():
+    global peak
+    while not done.wait(0.02):
+        peak = max(peak, int(re.search(r"RssAnon:\\s+(\\d+)", status.read_text())[1]) // 1024)
+
+threading.Thread(target=watch, daemon=True).start()
 at = datetime.now(UTC)
 counts = runs.plan(Request(load_spec(Path(sys.argv[1])), new_run_id(at), at)).report.total
-print(json.dumps([counts.quarantined, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+done.set()
+print(json.dumps([counts.quarantined, peak]))
 """
 
 
@@ -45,6 +55,7 @@ def fill(shop: Scenario, rows: int) -> None:
     )
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by /proc alone")
 def test_memory_does_not_grow_with_the_rows_that_are_set_aside(shop: Scenario) -> None:
     fill(shop, ROWS)
     done = subprocess.run(
@@ -53,7 +64,7 @@ def test_memory_does_not_grow_with_the_rows_that_are_set_aside(shop: Scenario) -
     assert done.returncode == 0, done.stderr
     quarantined, peak = json.loads(done.stdout)
     assert quarantined == ROWS
-    assert peak < 600, f"{peak} MiB"  # 450 as it is, 900 with all of them held in memory
+    assert 50 < peak < 600, f"{peak} MiB"
 
 
 def test_rows_set_aside_in_several_windows_are_all_there_and_take_their_children_along(

@@ -9,6 +9,7 @@ import pytest
 from scenario import PAIRS, Scenario, counts, pair_name, quarantine
 
 from flows import runs
+from flows.history import listed
 from flows.ranges import RangeText, parse_range, steps
 from flows.runs import Status
 from transforms.vocabulary import PlanError, SpecError, SynclineError
@@ -171,7 +172,7 @@ def test_a_backfill_goes_step_by_step(sales: Scenario, text: str, every: str | N
     assert done.status == Status.DONE
     assert counts(done, "sale")["insert"] == 7
     assert ids(sales) == [3, 4, 5, 6, 7, 8, 9]
-    assert len(runs.history(sales.spec)) == number
+    assert len(listed(sales.spec)) == number
     assert done.report.version == number
 
 

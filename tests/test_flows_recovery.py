@@ -31,9 +31,9 @@ everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     """Ten rows in windows of two, into a table that is there."""
     made = Scenario.make(tmp_path, getattr(request, "param", RING[0]), request)
-    made.source.execute("CREATE TABLE goods (no bigint PRIMARY KEY, title varchar(40))")
+    made.source.execute("CREATE TABLE goods (no integer PRIMARY KEY, title varchar(40))")
     made.source.insert("goods", [(i, f"title {i}") for i in range(10)])
-    made.target.execute("CREATE TABLE item (no bigint PRIMARY KEY, title varchar(40))")
+    made.target.execute("CREATE TABLE item (no integer PRIMARY KEY, title varchar(40))")
     write(made)
     return made
 
@@ -174,7 +174,7 @@ def hold(shop: Scenario, seconds: float) -> threading.Thread:
 
 @everywhere
 def test_the_second_of_two_runs_leaves_with_who_holds_the_migration_since_when(shop: Scenario) -> None:
-    other = hold(shop, 3)
+    other = hold(shop, 1.5)
     with pytest.raises(
         BusyError, match=r"shop is in use by THE-OTHER \(process \d+ on .*\) since 20\d\d-.* UTC\. Fix: wait for it"
     ):
@@ -187,7 +187,7 @@ def test_the_second_of_two_runs_leaves_with_who_holds_the_migration_since_when(s
 
 @everywhere
 def test_a_run_waits_as_long_as_it_is_told_to(shop: Scenario) -> None:
-    other = hold(shop, 2)
+    other = hold(shop, 1)
     result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "60s"])
     assert result.exit_code == 0, result.output
     assert "Waiting up to 60 s: Migration shop is in use by THE-OTHER" in result.output
@@ -255,9 +255,9 @@ def test_another_machine_that_shares_ledger_and_store_goes_on(postgres_url: str,
     here = tmp_path / "here"
     here.mkdir()
     core = Side("postgresql", postgres_url, "core")
-    core.execute("CREATE TABLE item (no bigint PRIMARY KEY, title varchar(40))")
+    core.execute("CREATE TABLE item (no integer PRIMARY KEY, title varchar(40))")
     shop = Scenario(here, Side("sqlite", str(tmp_path / "legacy.db")), core)
-    shop.source.execute("CREATE TABLE goods (no bigint PRIMARY KEY, title varchar(40))")
+    shop.source.execute("CREATE TABLE goods (no integer PRIMARY KEY, title varchar(40))")
     shop.source.insert("goods", [(i, f"title {i}") for i in range(10)])
     write(shop)
     cut_off(shop)
