@@ -37,10 +37,13 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # The files that take longest, in this order: workers that begin with them end at about the same time.
 LONG = (
+    "test_connection_faults.py",
+    "test_crashes.py",
     "test_type_matrix.py",
     "test_laws_between_engines.py",
     "test_traps_identifiers.py",
     "test_flows_prefect.py",
+    "test_flows_undo.py",
     "test_readme.py",
     "test_examples_nycflights.py",
     "test_flows_runbook.py",

@@ -24,11 +24,11 @@ from flows.runs import Status
 from transforms.vocabulary import SpecError
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (
-    ("sqlite", "sqlite"), ("sqlite", "duckdb"), ("sqlite", "postgresql"), ("postgresql", "mysql"),
+    ("sqlite", "sqlite"), ("sqlite", "duckdb"), ("sqlite", "postgresql"), ("sqlite", "mysql"),
 )  # fmt: skip
 NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgresql": "PostgreSQL", "mysql": "MariaDB"}
 PAGE = Path(__file__).parent.parent / "docs" / "crashes.md"
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "2"))  # of random kills, for each engine
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))  # of random kills, for each engine
 KILLS = 6  # in a row, before a run is let be
 ANY = "killed at any time"
 
@@ -98,10 +98,10 @@ def test_runs_that_are_killed_at_any_time_end_as_undisturbed_ones(
     began = time.monotonic()
     run_to(shop, 2)
     takes = time.monotonic() - began
-    killed = killed_at_times(shop, 2, [chance.uniform(0, takes) for _ in range(KILLS)])
+    killed = killed_at_times(shop, 2, [chance.uniform(0, 1.5 * takes) for _ in range(KILLS)])
     assert shop.run().status == Status.DONE
     assert outcome_of(shop) == undisturbed(2)
-    killed += killed_at_times(shop, 3, [chance.uniform(0, takes) for _ in range(KILLS)])
+    killed += killed_at_times(shop, 3, [chance.uniform(0, 1.5 * takes) for _ in range(KILLS)])
     with suppress(SpecError):  # one of them may have come to its end
         assert shop.undo(2).status == Status.DONE
     assert outcome_of(shop) == undisturbed(3)

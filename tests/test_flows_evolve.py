@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from scenario import PAIRS, Scenario, changes, counts, pair_name
+from scenario import PAIRS, RING, Scenario, changes, counts, pair_name
 
 from adapters.planstore import Plan
 from adapters.registry import open_adapter
@@ -15,7 +15,7 @@ from flows.cli import main
 from flows.runs import Outcome, Status
 from transforms.vocabulary import DriftError, PlanError, SpecError, TableName, TableShape
 
-everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
+everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 BY_NAME: dict[str, Any] = {"item": {"from": "item", "key": ["id"]}}
 EVOLVE: dict[str, Any] = {"defaults": {"drift": "evolve"}}
 

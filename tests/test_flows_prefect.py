@@ -513,3 +513,11 @@ def test_a_backfill_that_prefect_tries_again_begins_with_the_step_that_failed(
     steps = [f"item.id:{number * step}..{(number + 1) * step}" for number in range(4)]
     assert planned == [*steps[:3], *steps[2:]]
     assert len(shop.rows) == ROWS
+
+
+def test_schema_drift_is_told_in_the_state_of_the_run_that_stopped_at_it(shop: Shop) -> None:
+    migrate(shop.spec, return_state=True)
+    shop.at("source", "ALTER TABLE things ADD COLUMN mail TEXT")
+    state = migrate(shop.spec, return_state=True)
+    assert state.is_failed()
+    assert "column mail (" in str(state.message)
