@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
@@ -54,6 +55,10 @@ class RunMeter(Meter):
         with self._lock:
             self._parts.setdefault((table, what), _Part()).done += rows
         self._inner.advance(table, what, rows)
+
+    def notice(self, text: str) -> None:
+        get_run_logger().info(text)
+        self._inner.notice(text)
 
     def again(self) -> None:
         with self._lock:

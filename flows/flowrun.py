@@ -19,7 +19,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
-from prefect.context import TagsContext
+from prefect.context import FlowRunContext, TagsContext
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
@@ -121,12 +121,23 @@ def staged(spec: Spec) -> Iterator[tuple[Execute[Any, Any], Meter]]:
 
 
 def ended(work: Callable[[], State[Any]]) -> State[Any]:
-    """The state that `work` ends in; an error of ours is a failed state with its one line, and without a traceback."""
+    """The state that `work` ends in; an error of ours is a failed state with its one line, and without a traceback.
+
+    Where Prefect is told to try the flow again, it has to see the error.
+    """
     try:
         return work()
     except SynclineError as error:
         get_run_logger().error(str(error))
+        if _tried_again():
+            raise
         return Failed(message=str(error), data=error)
+
+
+def _tried_again() -> bool:
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return bool(context and run and context.flow and (context.flow.retries or 0) >= run.run_count)
 
 
 def concluded(spec: Spec, outcome: Outcome, *, dry_run: bool = False, verified: Outcome | None = None) -> State[Any]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from adapters.ledger import Choice, Quarantined
 from adapters.planstore import Plan, plain
+from flows.history import key_text
 from flows.loading import ledger_of
 from flows.runbook import Request, store_of
 from flows.spec import Spec
@@ -76,16 +77,7 @@ def _choice(spec: Spec, wanted: Filter) -> Choice:
     for name in wanted.tables:
         if name not in spec.tables:
             raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
-    return Choice(wanted.tables, tuple(each for text in wanted.keys for each in (text, _key(text))), wanted.reason)
-
-
-def _key(text: str) -> str:
-    """A key as it is stored: `7` and `["a", 7]` are short for `[7]` and themselves."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    return json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False, separators=(",", ":"))
+    return Choice(wanted.tables, tuple(each for text in wanted.keys for each in (text, key_text(text))), wanted.reason)
 
 
 def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:

@@ -56,7 +56,7 @@ class Undone:
 def plan_undo(request: Request, session: Session, undone: Undone) -> Report:
     """Write down what takes the versions back. Nothing is written to the target.
 
-    A single version is taken back window by window; several are added up first, table by table, in memory.
+    A single version is taken back by its own windows; several are added up first. Memory: all changes that are taken back.
     Errors: PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign keys would break.
     """
     began = perf_counter()

@@ -14,8 +14,8 @@ from typing import Any
 
 from scenario import Scenario
 
-PEOPLE, SALES = 120, 180
-WINDOW = 25
+PEOPLE, SALES = 60, 80
+WINDOW = 20
 
 # where a run dies, and on which of the three runs of `migration`: 1 makes the tables, 2 changes rows, 3 is an undo
 POINTS: dict[str, tuple[int, str]] = {
@@ -87,10 +87,10 @@ def migration(scenario: Scenario) -> Scenario:
 def edit(scenario: Scenario) -> None:
     """What changes between the first and the second run, in both tables and of each kind."""
     scenario.source.execute(
-        "DELETE FROM sales WHERE person >= 110",
-        "DELETE FROM people WHERE id >= 110",
-        "UPDATE people SET name = 'renamed' WHERE id < 60",
-        "UPDATE sales SET cents = 1 WHERE no < 100",
+        "DELETE FROM sales WHERE person >= 55",
+        "DELETE FROM people WHERE id >= 55",
+        "UPDATE people SET name = 'renamed' WHERE id < 30",
+        "UPDATE sales SET cents = 1 WHERE no < 45",
         "INSERT INTO people VALUES (500, 'new')",
         "INSERT INTO sales VALUES (900, 500, 5), (901, 3, NULL)",
     )

@@ -141,7 +141,8 @@ def test_a_dropped_column_of_either_side_stops_a_run(people: Scenario) -> None:
 @everywhere
 def test_a_retyped_column_of_either_side_stops_a_run(people: Scenario) -> None:
     retyped(people.source, "people", "name")
-    stopped(people, "in the source's", "column name was ", "(50)", "tables.people.columns.called")
+    now = "BLOB" if people.source.engine == "duckdb" else "(50)"  # DuckDB's texts have no length
+    stopped(people, "in the source's", "column name was ", now, "tables.people.columns.called")
     retyped(people.target, "people", "about")
     stopped(people, "in the source's", "in the target's", "column about was ", "tables.people.columns.about")
 

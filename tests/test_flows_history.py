@@ -70,7 +70,6 @@ def test_a_table_is_given_as_it_stood_at_each_version_without_asking_the_target(
         assert rows_of(asof(shop.spec, number, str(shop.spec.target_table("item")))) == rows
 
 
-@everywhere
 def test_the_difference_of_two_versions_leads_from_one_to_the_other(shop: Scenario) -> None:
     list(course(shop))
     ((name, changes),) = difference(shop.spec, 1, 4)
@@ -106,7 +105,6 @@ def test_a_version_says_who_made_it_of_what_and_what_it_changed(shop: Scenario) 
     assert len(shown(shop.spec, 1, limit=2)[1]) == 2
 
 
-@everywhere
 def test_the_life_of_a_row_says_when_by_which_run_and_why(shop: Scenario) -> None:
     list(course(shop))
     shop.undo(4)
@@ -179,7 +177,6 @@ def test_history_that_is_not_kept_is_not_there_and_says_so(shop: Scenario, kept:
     shop.settled()
 
 
-@everywhere
 def test_pruned_history_still_knows_all_that_is_kept(shop: Scenario) -> None:
     shop.target.insert("item", [("z", "gone soon", 0)])
     states = list(course(shop))

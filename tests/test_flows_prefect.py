@@ -263,7 +263,7 @@ def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: S
     def losing(self: SqliteSnapshot, *given: Any, **how: Any) -> Any:
         tried.append(id(self))
         if len(tried) == 3:
-            shop.at("source", "DELETE FROM things WHERE id = 39")
+            elsewhere(shop, "DELETE FROM things WHERE id = 39")
             raise SnapshotLost("the session that held it was ended")
         return real(self, *given, **how)
 
@@ -275,6 +275,12 @@ def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: S
     assert [row[0] for row in shop.rows] == list(range(39))
     report = artifacts_of(api, state)["corner-shop-report"]["data"]
     assert '"insert": 39' in report
+
+
+def elsewhere(shop: Shop, statement: str) -> None:
+    """In another process: two SQLite libraries in one do not see each other's locks."""
+    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"
+    subprocess.run([sys.executable, "-c", script, str(shop.folder / "source.db"), statement], check=True)
 
 
 def fail(monkeypatch: Patch, error: Exception, window: int, times: int) -> list[int]:

@@ -185,7 +185,6 @@ def test_the_second_of_two_runs_leaves_with_who_holds_the_migration_since_when(s
     other.join()
 
 
-@everywhere
 def test_a_run_waits_as_long_as_it_is_told_to(shop: Scenario) -> None:
     other = hold(shop, 1)
     result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "60s"])
@@ -225,7 +224,6 @@ def test_a_run_whose_lease_was_taken_over_writes_no_further_window(
 # Going on
 
 
-@everywhere
 def test_a_backfill_that_was_cut_off_reads_only_what_is_left(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten steps; the seventh fails. The next process begins with it, as the count of source reads says."""
     text = "item.no:0..10"

@@ -162,7 +162,6 @@ def test_tables_that_a_version_created_are_dropped_when_asked_and_come_back(shop
     shop.settled()
 
 
-@everywhere
 def test_a_created_table_that_holds_other_rows_is_not_dropped(shop: Scenario) -> None:
     shop.source.execute(f"CREATE TABLE item {ITEM}")
     shop.source.insert("item", [("a", "A", 1)])
@@ -175,7 +174,6 @@ def test_a_created_table_that_holds_other_rows_is_not_dropped(shop: Scenario) ->
     assert shop.target.ask("SELECT sku FROM item") == [("mine",)]
 
 
-@everywhere
 def test_an_undo_needs_no_source_and_no_table_in_the_spec(shop: Scenario) -> None:
     states = three_versions(shop)
     if shop.source.engine in ("sqlite", "duckdb"):
