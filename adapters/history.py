@@ -1,27 +1,26 @@
 """What is kept of applied plans besides their change sets: conflicts, keys alone, and tables as they once were.
 
 plan/applied/<table>/<window>.<phase>.parquet   the rows that were left alone: Applied.conflicts
-plan/keys/<table>.parquet                       KEYS, where the change sets were not to be kept
+plan/keys/<table>.parquet                       OP and key, where the change sets were not to be kept
 store/bases/<migration>/<table>@<version>/      rows of a table as they stood at a version
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.planstore import ChangedPlan, Plan, folder_name
+from adapters.planstore import ChangedPlan, Plan, folder_name, put, written
 from adapters.store import Store
 from transforms.vocabulary import ChangeSet, Phase, PlanError, TableName
 
 COMPRESSION: Final = "zstd"
+OP: Final = "syncline op"  # the column of kept keys that says what became of a row
 
 
 def note_conflicts(folder: Path, table: TableName, window: int, phase: Phase, rows: pa.Table | None) -> None:
@@ -30,7 +29,7 @@ def note_conflicts(folder: Path, table: TableName, window: int, phase: Phase, ro
     So whatever is in the target is known to the plan's folder, however a run ends.
     """
     path = _applied(folder, table, window, phase)
-    with _written(folder):
+    with written(folder):
         if rows is None or not rows.num_rows:
             path.unlink(missing_ok=True)
             return
@@ -63,7 +62,7 @@ def thin(plan: Plan, table: TableName, *, keys: bool) -> None:
     entries = plan.windows(table)
     if keys and entries:
         parts = [_keys(plan.changes(entry)) for entry in entries]
-        with _written(plan.folder):
+        with written(plan.folder):
             _put(plan.folder / "keys" / f"{folder_name(table)}.parquet", pa.concat_tables(parts))
 
 
@@ -73,14 +72,14 @@ def forget(folder: Path, table: TableName) -> None:
 
 
 def kept_keys(folder: Path, table: TableName) -> pa.Table | None:
-    """The keys of a table's changes, with the columns `op` and those of the key; None where they were not kept."""
+    """The keys of a table's changes, with the columns OP and those of the key; None where they were not kept."""
     path = folder / "keys" / f"{folder_name(table)}.parquet"
     return _read(path) if path.exists() else None
 
 
 def write_base(folder: Path, number: int, rows: pa.Table) -> None:
     """Write a part of a table as it is, under a number of its own."""
-    with _written(folder):
+    with written(folder):
         _put(folder / f"{number:06d}.parquet", rows)
 
 
@@ -98,27 +97,16 @@ def base_folder(store: Store, migration: str, table: TableName, version: int) ->
 
 def move_base(made: Path, place: Path) -> None:
     """Put a base in its place, whole or not at all."""
-    with _written(place):
+    with written(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         made.rename(place)
 
 
-def write_parquet(path: Path, parts: Iterable[pa.Table], schema: pa.Schema) -> int:
-    """Write rows to a file of the user's; how many. A file that is there is replaced once all are written."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    rows = 0
-    try:
-        with _written(path.parent):
-            with pq.ParquetWriter(temporary, schema, compression=COMPRESSION) as writer:
-                for part in parts:
-                    writer.write_table(part)
-                    rows += part.num_rows
-            temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-    return rows
+def write_parquet(path: Path, rows: pa.Table) -> None:
+    """Write rows to a file of the user's, which replaces one that is there."""
+    with written(path.parent):
+        _put(path, rows)
 
 
 def _keys(changes: ChangeSet) -> pa.Table:
@@ -126,7 +114,7 @@ def _keys(changes: ChangeSet) -> pa.Table:
     parts = []
     for op, rows in (("insert", changes.inserts), ("update", changes.before), ("delete", changes.deletes)):
         narrow = rows.select(key)
-        parts.append(narrow.add_column(0, "syncline op", pa.array([op] * narrow.num_rows, pa.string())))
+        parts.append(narrow.add_column(0, OP, pa.array([op] * narrow.num_rows, pa.string())))
     return pa.concat_tables(parts)
 
 
@@ -135,15 +123,9 @@ def _applied(folder: Path, table: TableName, window: int, phase: Phase) -> Path:
 
 
 def _put(path: Path, rows: pa.Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        pq.write_table(rows, temporary, compression=COMPRESSION)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression=COMPRESSION)
+    put(path, sink.getvalue(), sync=False)
 
 
 def _read(path: Path) -> pa.Table:
@@ -153,16 +135,6 @@ def _read(path: Path) -> pa.Table:
         raise ChangedPlan(f"{path} cannot be read: {error}. Fix: bring it back from a backup.") from error
 
 
-@contextmanager
-def _written(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise PlanError(
-            f"Nothing can be written to {folder}: {error.strerror or error}. Fix: free space or choose another folder."
-        ) from error
-
-
-def sizes(folders: Sequence[Path]) -> int:
-    """How many bytes folders take."""
-    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+def size(folder: Path) -> int:
+    """How many bytes a folder takes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -38,8 +38,8 @@ class Terminal:
     prefect: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def syncline(self, *arguments: str, status: int = 0) -> str:
-        """Run one command, its output shown; returns what it printed where that is JSON.
+    def syncline(self, *arguments: str, status: int = 0, shown: bool = True) -> str:
+        """Run one command, its output shown, or how long it is; returns what it printed where that is JSON.
 
         Errors: DemoFailed where it leaves with another exit status than `status`.
         """
@@ -49,7 +49,7 @@ class Terminal:
         command = [sys.executable, "-m", "flows.cli", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=captured, text=True, check=False)
         output = done.stdout or ""
-        print(output, end="", flush=True)
+        print(output if shown else f"… {len(output.splitlines()):,} lines\n", end="", flush=True)
         if done.returncode != status:
             raise DemoFailed(f"syncline {arguments[0]} left with exit status {done.returncode}, not {status}.")
         return output

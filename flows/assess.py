@@ -17,12 +17,12 @@ from flows.collisions import COLLIDES
 from flows.gathering import About, Gathered, Gathering, readers, told_apart
 from flows.integrity import Integrity
 from flows.keyless import keyless
+from flows.loading import over_limit
 from flows.planning import Planned
 from flows.remedies import Place, facts, remedy
 from flows.report import table_report
 from flows.retrying import retried
 from flows.runbook import Request, begun, looked_up, new_run_id, opened, plan_table
-from flows.runs import over_limit
 from flows.session import Meter, Session
 from flows.spec import Spec
 from flows.spec_columns import Column

@@ -16,6 +16,7 @@ from flows.checks import Checks, bound_checks, validate_checks
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
 from flows.evolving import Added
+from flows.load_order import linked
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
@@ -180,15 +181,9 @@ def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: l
     for name, shape in shapes.items():
         for key in shape.foreign_keys if shape else created.foreign_keys(spec, name):
             parent = names.get(key.refers)
-            if parent is None or parent == name or parent in graph[name]:
+            if parent is None or parent == name or linked(graph, name, parent):
                 continue
-            graph[name].add(parent)
-            try:
-                TopologicalSorter(graph).prepare()
-            except CycleError:
-                graph[name].discard(parent)
-                if shape is None:  # its keys hold once all rows are in
-                    continue
+            if shape is not None:  # of one that is made, keys hold once all rows are in
                 warnings.append(
                     f"Foreign keys between {name} and {parent} go in a circle: {name} is loaded first. "
                     f"Rows that need each other load only where one of the keys is deferrable or null."

@@ -24,7 +24,7 @@ from flows.cli_options import (
     wait_option,
     yes_option,
 )
-from flows.cli_outcome import applied, changes_line, request_of, show_outcome
+from flows.cli_outcome import applied, changes_line, show_outcome
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
@@ -123,9 +123,10 @@ def schema(as_json: bool) -> None:
 def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
     """Show which rows would change, and write the plan down. The target is not touched."""
     from flows import runs
+    from flows.runbook import asked_for
     from flows.terminal import metered
 
-    request = request_of(spec, "plan", tables, ranges, output)
+    request = asked_for(spec, "plan", tables, ranges, output)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = runs.plan(request, meter=meter)
     show_outcome(outcome, as_json=as_json, samples=True)
@@ -176,7 +177,9 @@ def run(
     as_json: bool,
 ) -> int:  # fmt: skip
     """Plan and apply in one go."""
-    request = request_of(spec, "run", tables, ranges, wait=wait, data_docs=data_docs)
+    from flows.runbook import asked_for
+
+    request = asked_for(spec, "run", tables, ranges, wait=wait, data_docs=data_docs)
     return applied(_run(request, direct=direct, as_json=as_json), as_json)
 
 
@@ -198,9 +201,10 @@ def backfill(
 ) -> int:
     """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
     from flows import runs
+    from flows.runbook import asked_for
     from flows.terminal import metered
 
-    request = request_of(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs)
+    request = asked_for(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         if direct:
             outcome = runs.backfill(request, every, meter=meter)
@@ -218,9 +222,10 @@ def backfill(
 def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
     """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
     from flows import runs
+    from flows.runbook import asked_for
     from flows.terminal import metered
 
-    request = request_of(spec, "verify", tables, ranges)
+    request = asked_for(spec, "verify", tables, ranges)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = runs.verify(request, meter=meter)
     show_outcome(outcome, as_json=as_json, samples=True)
@@ -278,12 +283,13 @@ def quarantine(
     `retry` maps the current source rows of those keys again, plans and applies them; what passes leaves quarantine.
     """
     from flows import quarantining
+    from flows.runbook import asked_for
     from flows.spec import load_spec
     from flows.terminal_quarantine import show_list, show_rows_whole
 
     wanted = quarantining.Filter(tables, keys, reason)
     if action == "retry":
-        request = quarantining.retry(request_of(spec, "run", (), (), wait=wait), wanted)
+        request = quarantining.retry(asked_for(spec, "run", (), (), wait=wait), wanted)
         if request is None:
             click.echo("Nothing of that is in quarantine.", err=True)
             return 0

@@ -93,7 +93,7 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
     rows = asof(load_spec(spec), version, table)
     facts = {"table": table, "version": version, "total": rows.num_rows}
     if output is not None:
-        write_parquet(output, [rows], rows.schema)
+        write_parquet(output, rows)
         if as_json:
             print_json({**facts, "file": str(output)})
         else:
@@ -158,15 +158,16 @@ def undo(
     Undoing an undo brings the version back.
     """
     from flows import runs
-    from flows.cli_outcome import applied, changes_line, request_of, show_outcome
+    from flows.cli_outcome import applied, changes_line, show_outcome
     from flows.orchestrated import apply_in_prefect
+    from flows.runbook import asked_for
     from flows.terminal import metered
     from transforms.vocabulary import SpecError
 
     last = version if to is None else to
     if last is None or (version is not None and to is not None):
         raise SpecError("Name one version to take back, or with --to the version to go back to. Fix: see --help.")
-    request = request_of(spec, "undo", wait=wait)
+    request = asked_for(spec, "undo", wait=wait)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         planned = runs.plan_undo(request, last, to=to is not None, drop=drop, meter=meter)
     folder = Path(str(planned.report.plan))

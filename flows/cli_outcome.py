@@ -1,46 +1,12 @@
-"""What commands that plan and write have in common: what they ask for, and how their end is shown."""
+"""How commands that plan and write show their end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from flows.cli_options import print_json
-
-
-def request_of(
-    spec: Path,
-    kind: Any,
-    tables: Sequence[str] = (),
-    ranges: Sequence[str] = (),
-    folder: Path | None = None,
-    wait: float = 0,
-    data_docs: bool = False,
-) -> Any:
-    """What is asked for, with a run of its own."""
-    from flows.ranges import parse_range
-    from flows.runbook import Request, new_run_id
-    from flows.spec import load_spec
-
-    loaded = load_spec(spec)
-    at = datetime.now(UTC)
-    parsed = tuple(parse_range(text, loaded) for text in ranges)
-    return Request(
-        loaded,
-        new_run_id(at),
-        at,
-        kind,
-        tuple(tables),
-        parsed,
-        folder,
-        loaded.defaults.runner.workers or 2,
-        wait=wait,
-        data_docs=data_docs,
-    )
 
 
 def applied(outcome: Any, as_json: bool) -> int:

@@ -16,11 +16,10 @@ from typing import Any, Final, Literal
 from adapters.ledger import Ledger
 from flows.binding import bind
 from flows.retrying import retried
-from flows.session import Meter, Session, connect
+from flows.session import Meter, Session, connect, ledger_of
 from flows.shapes import Shapes, look
 from flows.spec import Spec
 from flows.spec_columns import Column
-from flows.spec_urls import resolve_url
 from transforms import expressions
 from transforms.drift import Change, TablePrint, changes, fingerprint
 from transforms.vocabulary import DriftError, SpecError, SynclineError, TableShape
@@ -146,7 +145,8 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
 
 def drifted(spec: Spec, shapes: Shapes, tables: Collection[str] = ()) -> Drift:
     """What is different from the shapes that the ledger knows, table by table, the source first."""
-    since, known = _known(spec)
+    with ledger_of(spec) as ledger:
+        since, known = _read(ledger, spec)
     if since is None:
         return Drift(spec, None)
     now = {"source": shapes.sources, "target": shapes.targets}
@@ -189,12 +189,9 @@ def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
         sides: tuple[tuple[Side, TableShape | None], ...] = (("source", source), ("target", target))
         return {side: fingerprint(shape) for side, shape in sides if shape is not None}
 
-    ledger = Ledger(resolve_url(spec.state.url))
-    try:
-        both = {name: taken(shapes.sources[name], shapes.targets[name]) for name in spec.tables}
+    both = {name: taken(shapes.sources[name], shapes.targets[name]) for name in spec.tables}
+    with ledger_of(spec) as ledger:
         _keep(ledger, spec, f"they were accepted at {at:%Y-%m-%d %H:%M:%S %Z}", both)
-    finally:
-        ledger.close()
 
 
 def looked(spec: Spec) -> tuple[Shapes, Drift]:
@@ -204,16 +201,8 @@ def looked(spec: Spec) -> tuple[Shapes, Drift]:
         return shapes, drifted(spec, shapes)
 
 
-def _known(spec: Spec) -> tuple[str | None, Known]:
-    """Since when the shapes are known, and the shapes; nothing where the spec is another one since."""
-    ledger = Ledger(resolve_url(spec.state.url))
-    try:
-        return _read(ledger, spec)
-    finally:
-        ledger.close()
-
-
 def _read(ledger: Ledger, spec: Spec) -> tuple[str | None, Known]:
+    """Since when the shapes are known, and the shapes; nothing where the spec is another one since."""
     text = ledger.fact(spec.name, *FACT)
     kept: Mapping[str, Any] = json.loads(text) if text else {}
     if kept.get("spec") != spec.digest:

@@ -27,8 +27,8 @@ from pydantic import Field
 
 from flows import runs
 from flows.artifacts import RunMeter, progress_shown, show_report
-from flows.ranges import parse_range
-from flows.runbook import Execute, Kind, Request, new_run_id
+from flows.executing import Execute
+from flows.runbook import Kind, Request, asked_for, new_run_id
 from flows.runs import Outcome, Status
 from flows.session import Meter
 from flows.spec import Spec, load_spec
@@ -37,7 +37,6 @@ from transforms.vocabulary import Counts, SynclineError
 
 VERIFIED: Final = "syncline.run.verified"
 DRIFT: Final = "syncline.drift.detected"
-WORKERS: Final = 2  # where the spec names no number
 
 # `flows.ranges.PATTERN` without group names, which browsers write differently, and never without both ends
 RANGE: Final = r"^[^.:]+\.[^:]+:(.+\.\..*|\.\..+)$"
@@ -89,24 +88,7 @@ def requested(
     handed = _handed.get()
     if handed is not None and handed.request is not None:
         return handed.request
-    loaded = load_spec(Path(spec))
-    at = datetime.now(UTC)
-    parsed = tuple(parse_range(text, loaded) for text in ranges)
-    return Request(
-        loaded,
-        new_run_id(at),
-        at,
-        kind,
-        tuple(tables),
-        parsed,
-        workers=workers_of(loaded),
-        wait=wait,
-        data_docs=data_docs,
-    )
-
-
-def workers_of(spec: Spec) -> int:
-    return spec.defaults.runner.workers or WORKERS
+    return asked_for(Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs)
 
 
 @contextmanager
@@ -114,7 +96,7 @@ def staged(spec: Spec) -> Iterator[tuple[Execute[Any, Any], Meter]]:
     """What work runs on and reports to: a started task runner, and a meter that the Prefect UI shows."""
     handed = _handed.get()
     meter = RunMeter(handed.meter if handed else None)
-    runner = runner_of(spec.defaults.runner, workers_of(spec))
+    runner = runner_of(spec.defaults.runner, spec.workers)
     # the flow run has the tags: a task that had some would first ask the API for their concurrency limits
     with TagsContext(current_tags=set()), progress_shown(spec.name, _flow_run_id(), meter), runner as started:
         yield executed_by(started, meter), meter

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from adapters import history
 from adapters.ledger import Version
 from adapters.planstore import plain
-from flows.loading import ledger_of
 from flows.runbook import store_of
+from flows.session import ledger_of
 from flows.spec import Spec
-from flows.versions import Applied, entry_name, opened_version, table_of, version_of, versions_after
+from flows.versions import AppliedVersion, entry_name, opened_version, table_of, version_of, versions_after
 from transforms import expressions
-from transforms.history import net, rolled
-from transforms.keys import contiguous
+from transforms.history import filtered, net, rolled
+from transforms.keys import as_mask, contiguous
 from transforms.texts import as_text
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
@@ -92,7 +92,7 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
 
 
-def _changed(spec: Spec, applied: Applied, table: TableName, key: str) -> Iterator[dict[str, Any]]:
+def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) -> Iterator[dict[str, Any]]:
     version = applied.version
     why = WHY.get(version.kind or "run", str(version.kind))
     if version.undoes:
@@ -204,21 +204,8 @@ def _of_keys(changes: ChangeSet, keys: Sequence[str]) -> ChangeSet:
     if not keys:
         return changes
     wanted = _both_spellings(keys)
-
-    def some(by: pa.Table, rows: pa.Table) -> pa.Table:
-        if not by.num_rows:
-            return rows
-        mask = pc.is_in(expressions.as_json_keys(by, changes.key), value_set=wanted)
-        return rows.filter(mask)
-
-    return ChangeSet(
-        changes.table,
-        changes.key,
-        changes.compared,
-        inserts=some(changes.inserts, changes.inserts),
-        before=some(changes.before, changes.before),
-        after=some(changes.before, changes.after),
-        deletes=some(changes.deletes, changes.deletes),
+    return filtered(
+        changes, lambda rows: as_mask(pc.is_in(expressions.as_json_keys(rows, changes.key), value_set=wanted))
     )
 
 
@@ -236,17 +223,17 @@ def _both_spellings(keys: Sequence[str]) -> pa.Array:
 
 
 def _of_keys_alone(
-    spec: Spec, applied: Applied, table: TableName, keys: Sequence[str], limit: int | None
+    spec: Spec, applied: AppliedVersion, table: TableName, keys: Sequence[str], limit: int | None
 ) -> Iterator[Change]:
     kept = history.kept_keys(applied.plan.folder, table)
     if kept is None:
         return
-    names = tuple(name for name in kept.column_names if name != "syncline op")
+    names = tuple(name for name in kept.column_names if name != history.OP)
     texts = expressions.as_json_keys(kept, names)
     if keys:
         mask = pc.is_in(texts, value_set=_both_spellings(keys))
         kept, texts = kept.filter(mask), texts.filter(mask)
-    pairs = zip(kept["syncline op"].to_pylist()[:limit], texts.to_pylist()[:limit], strict=True)
+    pairs = zip(kept[history.OP].to_pylist()[:limit], texts.to_pylist()[:limit], strict=True)
     for op, key in pairs:
         yield Change(entry_name(spec, table), op, key, None, None)
 

@@ -14,14 +14,14 @@ from adapters.ledger import APPLYING, CUT_OFF, Ledger
 from adapters.planstore import Plan, folder_name
 from flows import checkpoints, orphans, runbook
 from flows.drift import remember
+from flows.executing import Execute
 from flows.outcome import Outcome, Status
 from flows.reconciling import reconciled
 from flows.report import Checkpoint, Report
 from flows.retrying import retried
-from flows.runbook import Execute, store_of
+from flows.runbook import store_of
 from flows.session import Job, Session
 from flows.spec import Spec
-from flows.spec_urls import resolve_url
 from flows.writing import AppliedPlan, apply, constrain
 from transforms.vocabulary import Counts, SynclineError
 
@@ -39,15 +39,6 @@ class Loading:
     @property
     def spec(self) -> Spec:
         return self.session.spec
-
-
-@contextmanager
-def ledger_of(spec: Spec) -> Iterator[Ledger]:
-    ledger = Ledger(resolve_url(spec.state.url))
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from adapters.ledger import Ledger, Version
 from adapters.planstore import Plan, folder_name
 from adapters.store import Store
 from flows.history import asof
-from flows.loading import Loading, ledger_of
+from flows.loading import Loading
 from flows.locking import sole_writer
 from flows.recovery import recover
 from flows.runbook import store_of
-from flows.session import connect
+from flows.session import connect, ledger_of
 from flows.spec import Spec
 from flows.versions import opened_version
 from transforms.vocabulary import PlanError, TableName
@@ -134,6 +134,6 @@ def _plans(store: Store, migration: str, before: datetime) -> Iterator[Path]:
 
 
 def _removed(folder: Path) -> int:
-    size = history.sizes([folder])
+    size = history.size(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return size

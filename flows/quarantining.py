@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from adapters.ledger import Choice, Quarantined
 from adapters.planstore import Plan, plain
 from flows.history import key_text
-from flows.loading import ledger_of
 from flows.runbook import Request, store_of
+from flows.session import ledger_of
 from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms.vocabulary import PlanError, SpecError

@@ -21,22 +21,21 @@ from adapters import spill
 from adapters.planstore import PlanWriter
 from adapters.store import Store
 from flows.binding import BoundTable
-from flows.executing import Execute as Execute
-from flows.executing import here as here
+from flows.executing import Execute, here
 from flows.keyless import keyless
 from flows.offenders import find_offenders
 from flows.planning import Planned, plan_windows
-from flows.ranges import RangeText, typed
+from flows.ranges import RangeText, parse_range, typed
 from flows.reconciling import Tally
 from flows.report import Report, TableReport, mended, table_report
 from flows.retrying import retried
 from flows.rewritten import rewritten
 from flows.session import Job, Meter, Session, connect, shared
 from flows.sides import PlanWork, keys_file
-from flows.spec import Spec
+from flows.spec import Spec, load_spec
 from flows.spec_errors import meant
 from flows.windows import gather_lookups, grouped, windows_of
-from transforms.vocabulary import Counts, PlanError, Relation, SpecError
+from transforms.vocabulary import Counts, PlanError, Relation, SpecError, TableName
 
 Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 
@@ -72,6 +71,23 @@ class Request:
 def new_run_id(at: datetime) -> str:
     """Sorts by time, and two at once differ."""
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+
+
+def asked_for(
+    path: Path,
+    kind: Kind,
+    tables: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+    folder: Path | None = None,
+    wait: float = 0,
+    data_docs: bool = False,
+) -> Request:
+    """A request of now, with a run of its own. SpecError where the spec or a range is wrong."""
+    spec, at = load_spec(path), datetime.now(UTC)
+    parsed = tuple(parse_range(text, spec) for text in ranges)
+    return Request(
+        spec, new_run_id(at), at, kind, tuple(tables), parsed, folder, spec.workers, wait=wait, data_docs=data_docs
+    )
 
 
 def selected(request: Request, session: Session) -> tuple[BoundTable, ...]:
@@ -244,13 +260,8 @@ def _finish(
         "warnings": report.warnings,
         "tables": [
             {
-                **{name: value for name, value in asdict(replace(table, tally=Tally())).items() if name != "counts"},
-                "counts": table.counts.as_dict(),
-                "tally": table.tally.as_dict(),
-                "columns": [[field.name, str(field.type)] for field in session.bound.table(table.name).schema],
-                "schema": b64encode(session.bound.table(table.name).schema.serialize()).decode(),
+                **told_of(table, session.bound.table(table.name).shape.name, session.bound.table(table.name).schema),
                 "base": table.name in request.bases,
-                "table": asdict(session.bound.table(table.name).shape.name),
                 "clear": sorted(window for name, window in clear if name == table.name),
             }
             for table in report.tables
@@ -258,6 +269,18 @@ def _finish(
     }
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine) if entry is not None]
     PlanWriter(folder, begun=True).finish(manifest, entries)
+
+
+def told_of(report: TableReport, table: TableName, schema: pa.Schema) -> dict[str, Any]:
+    """What a manifest says of a table: its report, where it lies, and the columns that are written."""
+    return {
+        **{name: value for name, value in asdict(replace(report, tally=Tally())).items() if name != "counts"},
+        "counts": report.counts.as_dict(),
+        "tally": report.tally.as_dict(),
+        "columns": [[field.name, str(field.type)] for field in schema],
+        "schema": b64encode(schema.serialize()).decode(),
+        "table": asdict(table),
+    }
 
 
 def store_of(spec: Spec) -> Store:

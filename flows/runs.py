@@ -17,7 +17,8 @@ from flows import evidence, orphans, runbook, undoing
 from flows.binding import validate
 from flows.data_docs import with_data_docs
 from flows.drift import watched
-from flows.loading import Loading, failures, ledger_of, load, over_limit, with_orphans
+from flows.executing import Execute
+from flows.loading import Loading, failures, load, with_orphans
 from flows.locking import sole_writer
 from flows.outcome import Outcome, Status
 from flows.ranges import steps
@@ -25,14 +26,14 @@ from flows.reconciling import reconciled
 from flows.recovery import recover
 from flows.report import Report, TableReport, report_of
 from flows.retrying import retried
-from flows.runbook import Execute, Request, store_of
-from flows.session import Job, Meter, Session, connect
+from flows.runbook import Request, store_of
+from flows.session import Job, Meter, Session, connect, ledger_of
 from flows.spec import Spec, load_spec
 from flows.undoing import Undone, write_undo
 from flows.versions import opened_version, taken_back, version_of, versions_after
 from transforms.vocabulary import PlanError, SpecError
 
-__all__ = ["Outcome", "Status", "apply_plan", "backfill", "ledger_of", "over_limit", "plan", "run", "undo", "verify"]
+__all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
 Clock = Callable[[], datetime]
 
@@ -143,7 +144,6 @@ def apply_plan(
     plan = Plan.open(folder)
     plan.verify()
     spec = load_spec(Path(plan.manifest["spec"]["path"]))
-    workers = spec.defaults.runner.workers or 2
     report = report_of(plan)
     undo = plan.manifest["kind"] == "undo"
     names = [table.name for table in report.tables]
@@ -151,7 +151,7 @@ def apply_plan(
         session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
         ledger = stack.enter_context(ledger_of(spec))
         stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
-        loading = Loading(session, ledger, execute, workers, message)
+        loading = Loading(session, ledger, execute, spec.workers, message)
         ended = recover(loading, now(), report.run_id)
         retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
         stack.enter_context(failures(ledger, report.run_id))

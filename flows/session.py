@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from adapters.ledger import Ledger
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from flows.binding import Binding, BoundTable, bind
@@ -200,6 +201,16 @@ def _apart(spec: Spec) -> None:
                 f"{spec.where('state', 'url')}: the ledger is the same file as the {side}. Fix: give it a file of its own, "
                 f"such as sqlite:///.syncline/ledger.db."
             )
+
+
+@contextmanager
+def ledger_of(spec: Spec) -> Iterator[Ledger]:
+    """The migration's ledger, closed at the end."""
+    ledger = Ledger(resolve_url(spec.state.url))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 _sessions: dict[str, Session] = {}

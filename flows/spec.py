@@ -61,6 +61,9 @@ __all__ = [
 ]
 
 
+WORKERS = 2  # where the spec names no number
+
+
 def _store(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str) and "://" in value:
         raise Problem("must be a folder of this machine, and no URL")
@@ -222,6 +225,11 @@ class Spec(Strict):
     def source_relation(self, name: str) -> Relation:
         """What is read for an entry of `tables`."""
         return relation(self.tables[name], self.source.schema_name)
+
+    @property
+    def workers(self) -> int:
+        """How many threads or workers windows run on."""
+        return self.defaults.runner.workers or WORKERS
 
     def delete_policy(self, name: str) -> DeletePolicy:
         """The defaults, overridden by what the table says."""

@@ -20,9 +20,9 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from flows.applying import ApplyWork, Done, apply_windows
+from flows.executing import Execute
 from flows.planning import Planned, plan_windows
 from flows.retrying import POLICY, gave_up
-from flows.runbook import Execute
 from flows.session import Job, Meter, connect, shared
 from flows.sides import PlanWork
 from flows.spec import Runner, load_spec

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from graphlib import CycleError, TopologicalSorter
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from time import perf_counter
 from typing import Any
-
-import pyarrow as pa
 
 from adapters.planstore import FileEntry, Plan, PlanWriter
 from adapters.protocol import Adapter
 from adapters.sql_design import drop_statements
 from flows.drift import forget
+from flows.load_order import linked
 from flows.loading import Loading, record
 from flows.outcome import Outcome
 from flows.planning import SAMPLES, Sample, samples
-from flows.reconciling import Tally
 from flows.references import broken_references
 from flows.report import Report, TableReport
 from flows.retrying import retried
-from flows.runbook import Request, store_of
+from flows.runbook import Request, store_of, told_of
 from flows.session import Job, Session
-from flows.versions import Applied, entry_name
-from flows.writing import Written, write_rows
+from flows.versions import AppliedVersion, entry_name
+from flows.writing import Written, same_target, write_rows
 from transforms.history import net, together
 from transforms.vocabulary import ChangeSet, Counts, PlanError, Relation, TableName, TableShape
 
@@ -39,7 +36,7 @@ class Undone:
     `source_mark` names the state of the source that the target comes back to.
     """
 
-    versions: tuple[Applied, ...]
+    versions: tuple[AppliedVersion, ...]
     drop: bool = False
     source_mark: str | None = None
 
@@ -66,18 +63,19 @@ def plan_undo(request: Request, session: Session, undone: Undone) -> Report:
     order, _ = parents_first(shapes, undone.tables)
     entries: list[FileEntry] = []
     reports: list[TableReport] = []
-    schemas: dict[TableName, pa.Schema] = {}
+    tables: list[dict[str, Any]] = []
     backwards: dict[TableName, ChangeSet] = {}
     for table in order:
         windows = list(_windows(undone, table))
         making = _making(undone, table)
         if not windows and not making["ddl"] and not making["drop"]:
             continue
-        schemas[table] = windows[0].schema if windows else undone.versions[-1].schema(table)
+        schema = windows[0].schema if windows else undone.versions[-1].schema(table)
         if windows and not (making["ddl"] and table not in shapes):
             _must_fit(undone, table, shapes.get(table), windows)
         entries += [writer.add(number, changes) for number, changes in enumerate(windows)]
         reports.append(_table_report(request, table, windows))
+        tables.append({**told_of(reports[-1], table, schema), "base": False, "clear": [], **making})
         if windows:
             backwards[table] = together(windows)
     with session.target.snapshot() as snapshot:
@@ -97,18 +95,14 @@ def plan_undo(request: Request, session: Session, undone: Undone) -> Report:
         tuple(reports),
         tuple(_warned(undone)),
     )
-    PlanWriter(folder, begun=True).finish(_manifest(request, session, undone, report, schemas, mark), entries)
+    PlanWriter(folder, begun=True).finish(_manifest(request, session, undone, report, tables, mark), entries)
     return report
 
 
 def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
     """Apply the plan of an undo, and drop what it says. Safe to repeat."""
     session, manifest = loading.session, plan.manifest
-    if manifest["target"]["url"] != session.target.url:
-        raise PlanError(
-            f"{plan.folder} was planned for {manifest['target']['url']}, and the spec names {session.target.url} now. "
-            f"Nothing was written. Fix: set the environment as it was, or undo again."
-        )
+    same_target(plan, session)
     loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
     told = manifest["tables"]
     names = {table["target"]: TableName(**table["table"]) for table in told}
@@ -126,8 +120,8 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     applied = write_rows(plan, job, session, tables, by_name, loading.execute, loading.workers)
     warnings = [*report.warnings, *_dropped(session, [t for t in reversed(told) if t["drop"]], names)]
     forget(loading.ledger, loading.spec, [table["name"] for table in told if table["drop"] or table["ddl"]])
-    told_of = replace(report, warnings=tuple(warnings))
-    return retried(lambda: record(plan, told_of, applied, loading, manifest["undoes"]))
+    whole = replace(report, warnings=tuple(warnings))
+    return retried(lambda: record(plan, whole, applied, loading, manifest["undoes"]))
 
 
 def described(target: Adapter, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
@@ -150,13 +144,8 @@ def parents_first(
             if foreign.refers == name or foreign.refers not in graph:
                 continue
             referred.add(foreign.refers)
-            if name not in graph or foreign.refers in graph[name]:
-                continue
-            graph[name].add(foreign.refers)
-            try:
-                TopologicalSorter(graph).prepare()
-            except CycleError:
-                graph[name].discard(foreign.refers)
+            if name in graph:
+                linked(graph, name, foreign.refers)
     return list(TopologicalSorter(graph).static_order()), referred
 
 
@@ -223,7 +212,7 @@ def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSe
     return TableReport(name, str(table), counts, (), differing, {}, flat, len(windows))
 
 
-def _created(each: Applied, table: TableName) -> list[str]:
+def _created(each: AppliedVersion, table: TableName) -> list[str]:
     """The statements by which a version made a table, with its foreign keys and indexes; none where it was there."""
     told = each.told(table) or {}
     made = list(told.get("ddl") or [])
@@ -237,11 +226,10 @@ def _manifest(
     session: Session,
     undone: Undone,
     report: Report,
-    schemas: Mapping[TableName, pa.Schema],
+    tables: Sequence[Mapping[str, Any]],
     mark: str,
 ) -> dict[str, Any]:
     spec, oldest = request.spec, undone.versions[0]
-    names = {str(table): table for table in schemas}
     return {
         "migration": spec.name,
         "run_id": request.run_id,
@@ -256,24 +244,7 @@ def _manifest(
         "keys": None,
         "seconds": report.seconds,
         "warnings": report.warnings,
-        "tables": [
-            {
-                **{
-                    n: v
-                    for n, v in asdict(replace(told, tally=Tally())).items()
-                    if n not in ("counts", "tally", "ddl", "after_load")
-                },
-                "counts": told.counts.as_dict(),
-                "tally": Tally().as_dict(),
-                "columns": [[field.name, str(field.type)] for field in schemas[names[told.target]]],
-                "schema": b64encode(schemas[names[told.target]].serialize()).decode(),
-                "table": asdict(names[told.target]),
-                "base": False,
-                "clear": [],
-                **_making(undone, names[told.target]),
-            }
-            for told in report.tables
-        ],
+        "tables": tables,
     }
 
 

@@ -27,7 +27,7 @@ NOT_KEPT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedVersion:
     """A version with its plan."""
 
     version: Version
@@ -106,10 +106,10 @@ def unusable(version: Version, error: PlanError) -> PlanError:
     )
 
 
-def opened_version(store: Store, version: Version) -> Applied:
+def opened_version(store: Store, version: Version) -> AppliedVersion:
     """A version with its plan. PlanError where that is missing or was edited."""
     try:
-        return Applied(version, Plan.open(store.folder(version.plan), version.kept or ()))
+        return AppliedVersion(version, Plan.open(store.folder(version.plan), version.kept or ()))
     except PlanError as error:
         raise unusable(version, error) from error
 
@@ -143,7 +143,7 @@ def taken_back(ledger: Ledger, spec: Spec, number: int) -> Version | None:
     return None
 
 
-def table_of(spec: Spec, name: str, versions: Sequence[Applied] = ()) -> TableName:
+def table_of(spec: Spec, name: str, versions: Sequence[AppliedVersion] = ()) -> TableName:
     """The target table that a person names: an entry of the spec, a target table of it, or one that a version wrote."""
     if name in spec.tables:
         return spec.target_table(name)

@@ -130,13 +130,18 @@ def _create_tables(plan: Plan, session: Session) -> bool:
     return bool(planned)
 
 
-def _same_spec(plan: Plan, session: Session) -> None:
+def same_target(plan: Plan, session: Session) -> None:
+    """PlanError where a plan is for another database than the session's target."""
     planned = plan.manifest["target"]["url"]
     if planned != session.target.url:
         raise PlanError(
             f"{plan.folder} was planned for {planned}, and the spec names {session.target.url} now. Nothing was written. "
             f"Fix: plan again, or set the environment as it was."
         )
+
+
+def _same_spec(plan: Plan, session: Session) -> None:
+    same_target(plan, session)
     if plan.manifest["spec"]["digest"] != session.spec.digest:
         raise PlanError(
             f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."

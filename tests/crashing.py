@@ -112,7 +112,7 @@ def outcome_of(scenario: Scenario) -> dict[str, Any]:
 
 def left_behind(scenario: Scenario) -> list[str]:
     """What nobody needs any more: working files, plans of no run, runs that never ended, staging tables."""
-    from flows.loading import ledger_of
+    from flows.session import ledger_of
 
     store = scenario.folder / "store"
     with ledger_of(scenario.spec) as ledger:

@@ -18,9 +18,9 @@ from scenario import PAIRS, RING, Scenario, pair_name
 
 from flows.cli import main
 from flows.history import asof, changes_of, difference, life, listed, shown
-from flows.loading import ledger_of
 from flows.pruning import prune
 from flows.runs import Status
+from flows.session import ledger_of
 from transforms.vocabulary import PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

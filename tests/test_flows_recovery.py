@@ -18,10 +18,9 @@ from adapters.lease import Lease
 from flows import applying, runs
 from flows.cli import main
 from flows.history import listed, shown
-from flows.loading import ledger_of
 from flows.locking import sole_writer
 from flows.runs import Status
-from flows.session import connect
+from flows.session import connect, ledger_of
 from transforms.vocabulary import BusyError, SynclineError, TransientError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,24 +14,29 @@ from transforms.keys import Mask, contiguous
 from transforms.vocabulary import ChangeSet, Key, PlanError, TableName
 
 
+def filtered(changes: ChangeSet, chosen: Callable[[pa.Table], Mask]) -> ChangeSet:
+    """Only the changes of some rows: `chosen` is asked by the rows that are inserted, deleted, or about to be updated."""
+
+    def some(rows: pa.Table, by: pa.Table) -> pa.Table:
+        return rows.filter(pa.array(chosen(by))) if by.num_rows else rows
+
+    return replace(
+        changes,
+        inserts=some(changes.inserts, changes.inserts),
+        before=some(changes.before, changes.before),
+        after=some(changes.after, changes.before),
+        deletes=some(changes.deletes, changes.deletes),
+    )
+
+
 def without(changes: ChangeSet, left_alone: pa.Table) -> ChangeSet:
     """The changes but for those of some keys, which became conflicts.
 
     In: `left_alone` has the key's columns; its keys may be in no part of the change set.
     """
-
-    def rest(rows: pa.Table, by: pa.Table) -> pa.Table:
-        return rows.filter(pa.array(~keys.contained(by, left_alone, changes.key))) if by.num_rows else rows
-
     if not left_alone.num_rows:
         return changes
-    return replace(
-        changes,
-        inserts=rest(changes.inserts, changes.inserts),
-        before=rest(changes.before, changes.before),
-        after=rest(changes.after, changes.before),
-        deletes=rest(changes.deletes, changes.deletes),
-    )
+    return filtered(changes, lambda rows: ~keys.contained(rows, left_alone, changes.key))
 
 
 def together(windows: Sequence[ChangeSet]) -> ChangeSet:

@@ -103,7 +103,8 @@ def migrate(target: str, prefect: Callable[[], str]) -> None:
     hold_unchanged(rows_alone(loaded), rows_alone(digests(target)))
 
     say("The life of a flight")
-    syncline("log", SPEC, "flight", "--key", edited_flight(json.loads(syncline("show", SPEC, "2", "flight", "--json"))))
+    changed = json.loads(syncline("show", SPEC, "2", "flight", "--json", shown=False))
+    syncline("log", SPEC, "flight", "--key", edited_flight(changed))
 
     say("What was set aside, and why")
     syncline("quarantine", SPEC, "list", "--limit", "8")
