@@ -1,11 +1,17 @@
-"""Whether the process that left something behind still lives."""
+"""Whether the process that left something behind still lives, and folders that nobody else is to clear away."""
 
 from __future__ import annotations
 
 import os
 import platform
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+_OWNER: Final = "owner"
 
 
 def this_machine() -> str:
@@ -27,3 +33,29 @@ def is_dead(host: str, pid: int) -> bool:
     except OSError:
         return False
     return False
+
+
+def stamp() -> str:
+    """What a process leaves to be known by."""
+    return f"{os.getpid()} {this_machine()}"
+
+
+def left_by_the_dead(stamped: Path) -> bool:
+    """Whether the process is surely gone that left this file, with its stamp in it."""
+    try:
+        pid, machine = stamped.read_text().split(" ", 1)
+        return is_dead(machine, int(pid))
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def passing_folder(purpose: str) -> Iterator[Path]:
+    """A folder for files that nobody needs afterwards. Those of processes that were killed are cleared away first."""
+    prefix = f"syncline-{purpose}-"
+    for owner in Path(tempfile.gettempdir()).glob(f"{prefix}*/{_OWNER}"):
+        if left_by_the_dead(owner):
+            shutil.rmtree(owner.parent, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        (Path(folder) / _OWNER).write_text(stamp())
+        yield Path(folder)

@@ -44,6 +44,10 @@ class Ledger:
         """Give back every connection. Idempotent."""
         self._engine.close()
 
+    def there(self) -> bool:
+        """Whether anything was ever taken down here; asking makes no ledger."""
+        return self._engine.there()
+
     # Runs
 
     def start_run(self, run_id: str, migration: str, kind: str, spec_digest: str, *, plan: str | None = None) -> Run:

@@ -56,6 +56,13 @@ class LedgerEngine:
     def sqlite(self) -> bool:
         return self._engine.dialect.name == "sqlite"
 
+    def there(self) -> bool:
+        """Whether a ledger was ever made here; nothing is made to find out."""
+        if self._file is not None and not self._file.exists():
+            return False
+        with self._told(), self._connected() as connection:
+            return self._known(connection) > 0
+
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction that writes: all of it, or nothing."""

@@ -26,7 +26,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.alive import this_machine
+from adapters.alive import stamp
 from adapters.changetable import change_schema, change_set, change_table, images_of
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
@@ -87,7 +87,7 @@ class PlanWriter:
             if not begun:
                 if any(folder.iterdir()):
                     raise PlanError(f"{folder} is not empty. Fix: choose a new folder for the plan.")
-                (folder / BEGUN).write_text(f"{os.getpid()} {this_machine()}")
+                (folder / BEGUN).write_text(stamp())
 
     def add(self, window: int, changes: ChangeSet) -> FileEntry:
         """Write one window. A second call for the same window replaces the first.

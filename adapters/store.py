@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.alive import is_dead
+from adapters.alive import left_by_the_dead
 from adapters.planstore import BEGUN, MANIFEST, put, written
 from transforms.vocabulary import PlanError
 
@@ -45,10 +44,8 @@ class Store:
     def abandoned(self) -> Iterator[Path]:
         """The folders of plans that will never be whole: the process that began them is dead."""
         for begun in (self.root / "plans").glob(f"*/{BEGUN}"):
-            with suppress(OSError, ValueError):
-                pid, machine = begun.read_text().split(" ", 1)
-                if is_dead(machine, int(pid)):
-                    yield begun.parent
+            if left_by_the_dead(begun):
+                yield begun.parent
 
     def write_evidence(self, run_id: str, name: str, data: bytes) -> Path:
         """Put a file of a run's evidence in place; its path."""

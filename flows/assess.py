@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,10 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from adapters.alive import passing_folder
 from flows import runbook
 from flows.assessment import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.binding import BoundTable, validate
 from flows.collisions import COLLIDES
+from flows.drift import watched
 from flows.gathering import About, Gathered, Gathering, readers, told_apart
 from flows.integrity import Integrity
 from flows.keyless import keyless
@@ -22,7 +23,7 @@ from flows.planning import Planned
 from flows.remedies import Place, facts, remedy
 from flows.report import table_report
 from flows.retrying import retried
-from flows.runbook import Request, begun, looked_up, new_run_id, opened, plan_table
+from flows.runbook import Request, begun, looked_up, new_run_id, plan_table
 from flows.session import Meter, Session
 from flows.spec import Spec
 from flows.spec_columns import Column
@@ -59,17 +60,17 @@ def assess(
     The rows of each table are read once, from one snapshot a side, through the mapping that a run uses.
     Errors: SpecError with every problem of the spec, as `bind` raises it.
     """
-    with opened(spec, meter) as session:
+    with watched(spec, tables, meter, writes=False) as session:
         validate(spec, session.bound)
         request = Request(spec, new_run_id(at), at, "plan", tuple(tables))
         chosen = runbook.selected(request, session)
         if schema_only:
             shown = tuple(_table(table) for table in chosen)
-            return Assessment(spec.name, shown, session.bound.warnings)
+            return Assessment(spec.name, shown, session.bound.warnings, drifted=session.drifted)
 
         def once() -> Assessment:
-            with tempfile.TemporaryDirectory(prefix="syncline-check-") as folder:
-                return _assess(request, session, chosen, samples, Path(folder))
+            with passing_folder("check") as folder:
+                return _assess(request, session, chosen, samples, folder)
 
         return retried(once, renewed=True, before_again=session.begin_again)
 
@@ -112,7 +113,9 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
         found = [*made, *(finding for name, finding in others if name == bound.name)]
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=tuple(_ordered(bound, found))))
     total = sum(counts.values(), Counts())
-    return Assessment(request.spec.name, tuple(shown), session.bound.warnings, over_limit(request.spec, total))
+    return Assessment(
+        request.spec.name, tuple(shown), session.bound.warnings, over_limit(request.spec, total), session.drifted
+    )
 
 
 def _rows(session: Session, bound: BoundTable) -> int:

@@ -113,12 +113,16 @@ class TableAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a run would meet. `limit` says why the quarantine would be too large, empty where it would not."""
+    """What a run would meet. `limit` says why the quarantine would be too large, empty where it would not.
+
+    `drifted`: a run stops before it reads anything; the warnings say at what.
+    """
 
     migration: str
     tables: tuple[TableAssessment, ...]
     warnings: tuple[str, ...] = ()
     limit: str = ""
+    drifted: bool = False
 
     @property
     def total(self) -> Counts:
@@ -131,11 +135,13 @@ class Assessment:
     @property
     def status(self) -> int:
         """0 where a run would end with 0."""
-        return 1 if self.stopping or self.limit else 0
+        return 1 if self.drifted or self.stopping or self.limit else 0
 
     @property
     def verdict(self) -> str:
         """One line: how a run would end."""
+        if self.drifted:
+            return "A run would stop: the schemas have drifted since the last one, as the warnings say."
         if all(table.counts is None for table in self.tables):
             return "The spec fits both schemas. The data was not looked at."
         if found := self.stopping:

@@ -140,13 +140,14 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
             raise DriftError(drift.told())
         warnings = (*session.binding.warnings, *noted, *drift.warnings())
         session.binding = replace(session.binding, warnings=warnings)
+        session.drifted = bool(drift.stopping)
         yield session
 
 
 def drifted(spec: Spec, shapes: Shapes, tables: Collection[str] = ()) -> Drift:
     """What is different from the shapes that the ledger knows, table by table, the source first."""
     with ledger_of(spec) as ledger:
-        since, known = _read(ledger, spec)
+        since, known = _read(ledger, spec) if ledger.there() else (None, {})
     if since is None:
         return Drift(spec, None)
     now = {"source": shapes.sources, "target": shapes.targets}

@@ -32,9 +32,19 @@ PLACES = 12  # behind the point of a sum of floats, whose exact one can have a t
 
 
 def evidence(
-    session: Session, report: Report, kind: str, at: datetime, status: str, message: str, ranges: Sequence[str] = ()
+    session: Session,
+    report: Report,
+    kind: str,
+    at: datetime,
+    status: str,
+    message: str,
+    ranges: Sequence[str] = (),
+    undoes: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """All of it, JSON-ready. Keys, names and totals are in it; other values of rows are not, but for ends of columns."""
+    """All of it, JSON-ready. Keys, names and totals are in it; other values of rows are not, but for ends of columns.
+
+    A run that `undoes` versions knows the target and its history alone: it tells of no source and no mapping.
+    """
     spec = session.spec
     return {
         "format": FORMAT,
@@ -51,8 +61,9 @@ def evidence(
         "source": {"url": session.source.url, "engine": session.source.engine},
         "target": {"url": session.target.url, "engine": session.target.engine},
         "ranges": list(ranges),
+        "undoes": list(undoes),
         "warnings": list(report.warnings),
-        "tables": [_table(session, told) for told in report.tables],
+        "tables": [_counts(told) | ({} if undoes else _origins(session, told)) for told in report.tables],
         "checkpoints": [each.as_dict() for each in report.checkpoints],
         "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
         "orphans": [each.as_dict() for each in report.orphans],
@@ -84,21 +95,25 @@ def kept(store: Store, migration: str, run_id: str | None) -> dict[str, Any]:
     return found
 
 
-def _table(session: Session, told: TableReport) -> dict[str, Any]:
-    bound = session.bound.table(told.name)
+def _counts(told: TableReport) -> dict[str, Any]:
     return {
         "name": told.name,
         "target": told.target,
-        "from": str(bound.source),
-        "key": list(bound.key),
+        "from": "",
+        "key": [],
         "counts": told.counts.as_dict(),
         "reasons": dict(told.reasons),
         "differing": dict(told.differing),
         "created": bool(told.ddl),
         "added": [column for column, _ in told.adds],
         "windows": told.windows,
-        "mapping": list(_mapping(session, bound)),
+        "mapping": [],
     }
+
+
+def _origins(session: Session, told: TableReport) -> dict[str, Any]:
+    bound = session.bound.table(told.name)
+    return {"from": str(bound.source), "key": list(bound.key), "mapping": list(_mapping(session, bound))}
 
 
 def _mapping(session: Session, bound: BoundTable) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 Told = Mapping[str, Any]
 
 KINDS: Final = ("insert", "update", "delete", "unchanged", "quarantined")
+CHANGES: Final = KINDS[:3]  # all that an undo has
 DONE_TO: Final = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 MEASURES: Final = ("values", "nulls", "total", "least", "most", "odd")
 SIDES: Final = {"source": "Source", "kept": "Kept besides", "target": "Target"}
@@ -80,12 +81,14 @@ def html_report(evidence: Mapping[str, Any]) -> str:
     written = was_written(evidence)
     most = BIG_MAPPING if len(counts) <= MANY else 0
     results = [result for checkpoint in evidence["checkpoints"] for result in checkpoint["results"]]
+    worked = CHANGES if evidence.get("undoes") else ("source_rows",)
     page = _template().render(
         told=evidence,
         verdict=verdict(evidence),
         written=written,
         total=total,
-        labels={kind: _label(kind, written) for kind in KINDS},
+        labels={kind: _label(kind, written) for kind in (CHANGES if evidence.get("undoes") else KINDS)},
+        undoes=evidence.get("undoes", ()),  # evidence of earlier versions does not tell
         tables=[{**table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
         drawings=[(table, drawing(table["mapping"]), len(table["mapping"]) <= most) for table in evidence["tables"]],
         hows={each["how"]: HOW.get(each["how"], "") for table in evidence["tables"] for each in table["mapping"]},
@@ -98,7 +101,7 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         references=sorted(evidence.get("orphans", ()), key=lambda each: -each["rows"]),
         orphans=orphans(evidence),
         windows=sum(table["windows"] for table in evidence["tables"]),
-        pace=total["source_rows"] / evidence["seconds"] if evidence["seconds"] else None,
+        pace=sum(total[kind] for kind in worked) / evidence["seconds"] if evidence["seconds"] else None,
         measures=MEASURES,
         known_hows=HOW,
         place={"box": BOX, "width": WIDTH, "left": LEFT, "chip": CHIP, "right": RIGHT},

@@ -30,7 +30,7 @@ from flows.reconciling import Tally
 from flows.report import Report, TableReport, mended, table_report
 from flows.retrying import retried
 from flows.rewritten import rewritten
-from flows.session import Job, Meter, Session, connect, shared
+from flows.session import Job, Session, shared
 from flows.sides import PlanWork, keys_file
 from flows.spec import Spec, load_spec
 from flows.spec_errors import meant
@@ -293,11 +293,3 @@ def author() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
-
-
-@contextmanager
-def opened(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
-    """A session that is bound already, so that a wrong spec fails before anything else."""
-    with connect(spec, meter) as session:
-        assert session.bound is not None
-        yield session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from adapters.alive import passing_folder
 from adapters.ledger import Ledger, Version
 from adapters.planstore import Plan
 from flows import evidence, orphans, runbook, undoing
@@ -55,10 +55,10 @@ def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter:
     A value that the target's own computed column could not even hold is a difference, too, and so is a missing column.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder,
+        passing_folder("verify") as folder,
         watched(request.spec, request.named, meter, writes=False) as session,
     ):
-        asked = replace(request, kind="verify", folder=Path(folder) / "plan")
+        asked = replace(request, kind="verify", folder=folder / "plan")
         report, _ = runbook.plan(asked, session, execute, check_deletes=False)
         computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
         held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
@@ -157,7 +157,8 @@ def apply_plan(
         stack.enter_context(failures(ledger, report.run_id))
         job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), bare=undo)
         if undo:
-            return _timed(_noting(write_undo(plan, report, job, loading), ended), began)
+            outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
+            return _evident(outcome, session, "undo", now(), undoes=plan.manifest["undoes"])
         validate(spec, session.bound)
         outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
         return _evident(outcome, session, "apply", now(), plan.manifest["ranges"], data_docs)
@@ -258,11 +259,17 @@ def _timed(outcome: Outcome, began: float) -> Outcome:
 
 
 def _evident(
-    outcome: Outcome, session: Session, kind: str, at: datetime, ranges: Sequence[Any], data_docs: bool = False
+    outcome: Outcome,
+    session: Session,
+    kind: str,
+    at: datetime,
+    ranges: Sequence[Any] = (),
+    data_docs: bool = False,
+    undoes: Sequence[int] = (),
 ) -> Outcome:
     """The outcome with the page that its evidence made; a warning where the store cannot take it."""
     status, report = outcome.status.name.lower(), outcome.report
-    told = evidence.evidence(session, report, kind, at, status, outcome.message, [str(each) for each in ranges])
+    told = evidence.evidence(session, report, kind, at, status, outcome.message, list(map(str, ranges)), undoes)
     try:
         page = str(evidence.keep(store_of(session.spec), told))
     except PlanError as error:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters.alive import passing_folder
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from adapters.sql import masked
@@ -194,10 +194,10 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
         live = [table for table in tables if not table.blocked]
         if not live:
             break
-        with tempfile.TemporaryDirectory(prefix="syncline-scaffold-") as folder:
+        with passing_folder("scaffold") as folder:
             sides = (Side(_absolute(asked.source), asked.schema), Side(_absolute(asked.target), asked.target_schema))
             text = written(_name(asked), *sides, tables, ())
-            path = Path(folder) / "spec.yaml"
+            path = folder / "spec.yaml"
             path.write_text(text.text, encoding="utf-8")
             try:
                 binding = bind(load_spec(path, {}), source, target)

@@ -93,6 +93,7 @@ class Session:
     snapshots: tuple[Snapshot, Snapshot] | None = None
     numbers: dict[str, int] = field(default_factory=dict)
     guard: Callable[[], None] = lambda: None  # raises where this run may not write any more
+    drifted: bool = False  # so that a run of the spec stops before it reads
     _shapes: dict[TableName, TableShape] = field(default_factory=dict)
     _cached: dict[tuple[str, int], ChangeSet] = field(default_factory=dict)
     _cached_bytes: int = 0

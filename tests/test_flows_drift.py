@@ -211,6 +211,20 @@ def test_commands_that_only_read_say_it_and_go_on(people: Scenario) -> None:
         people.plan()  # which cannot go on
 
 
+def test_an_assessment_says_that_a_run_would_stop_and_still_looks_at_the_rows(people: Scenario) -> None:
+    assert json.loads(syncline("check", people.path, "--json").stdout)["status"] == 0
+    people.source.execute("ALTER TABLE people ADD COLUMN mail text")
+    for arguments in ([], ["--schema-only"]):
+        told = json.loads(syncline("check", people.path, "--json", *arguments, status=1).stdout)
+        assert told["verdict"].startswith("A run would stop: the schemas have drifted")
+        assert "column mail (" in told["warnings"][0]
+    shown = syncline("check", people.path, status=1).stdout
+    assert "3 rows of people -> people" in shown
+    assert "all 3 columns fit" in shown
+    syncline("drift", people.path, "--accept")
+    assert json.loads(syncline("check", people.path, "--json").stdout)["status"] == 0
+
+
 def test_accepted_schemas_are_gone_on_with(people: Scenario) -> None:
     people.source.execute("ALTER TABLE people ADD COLUMN mail varchar(40)")
     people.target.execute("ALTER TABLE people DROP COLUMN age")

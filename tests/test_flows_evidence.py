@@ -77,6 +77,24 @@ def test_verify_leaves_evidence_of_its_own(shop: Scenario) -> None:
     assert told["reconciled"][0]["equal"]
 
 
+def test_an_undo_leaves_evidence_of_what_it_took_back_and_of_no_source(shop: Scenario) -> None:
+    shop.run()
+    shop.source.execute("UPDATE sales SET mail = 'ann' WHERE id = 1", "DELETE FROM sales WHERE id = 3")
+    shop.run()
+    page = Path(str(shop.undo(2).report.page))
+    told = json.loads((page.parent / "evidence.json").read_text())
+    assert (told["kind"], told["status"], told["version"], told["undoes"]) == ("undo", "done", 3, [2])
+    (table,) = told["tables"]
+    assert (table["name"], table["counts"]["insert"], table["counts"]["update"]) == ("sale", 1, 1)
+    assert table["mapping"] == [] and told["reconciled"] == []
+    text = page.read_text()
+    assert "an undo" in text and "version 2" in text
+    assert "source rows" not in text.lower()
+    assert shop.source.place not in text
+    invoked = CliRunner().invoke(main, ["report", str(shop.path), "--json"])
+    assert json.loads(invoked.stdout)["report"] == str(page), "the latest"
+
+
 def test_the_page_of_a_run_is_made_again(shop: Scenario) -> None:
     first, second = shop.run(), shop.run()
     for outcome in (first, second):

@@ -20,14 +20,16 @@ from transforms.vocabulary import Key
 
 _LOW: Final = 32  # bits that are added up apart from those above them: two sums that cannot overflow
 _MANTISSA: Final = 53  # bits of a double
+_LONGEST: Final = 1024  # bytes of an end: values can have megabytes, and totals are kept with every plan
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnTotals:
     """What is known of a column: how many values and nulls, the ends, and the exact sum.
 
-    `least` and `most` compare as the column does: texts by their bytes, times as numbers. The sum of texts and bytes is
-    that of their lengths in bytes; NaN and infinities are counted apart, and are in neither ends nor sum.
+    `least` and `most` compare as the column does: texts by their bytes, times as numbers. Of texts and bytes they are the
+    first 1,024 bytes, which stand in the same order, and the sum is that of all lengths in bytes. NaN and infinities are
+    counted apart, and are in neither ends nor sum.
     """
 
     values: int = 0
@@ -223,7 +225,7 @@ def _of_texts(values: pa.Array) -> ColumnTotals:
     data = values if pa.types.is_binary(values.type) else values.cast(pa.binary())
     ends = pc.min_max(data)
     total = Fraction(int(pc.sum(pc.binary_length(data).cast(pa.int64())).as_py()))
-    return ColumnTotals(least=ends["min"].as_py(), most=ends["max"].as_py(), total=total)
+    return ColumnTotals(least=ends["min"].as_py()[:_LONGEST], most=ends["max"].as_py()[:_LONGEST], total=total)
 
 
 def _of_number_texts(values: pa.Array) -> ColumnTotals:
