@@ -226,10 +226,19 @@ class DuckdbSnapshot:
         statement = select(relation, [sa.func.count().label("n")], ranges=self._ranges(relation, ranges))
         return int(self._session.ask(*bound(statement, DIALECT))["n"][0].as_py())
 
-    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
+    def split(
+        self,
+        relation: Relation,
+        key: Key,
+        rows: int,
+        within: KeyRange = KeyRange(),
+        *,
+        ranges: Sequence[ColumnRange] = (),
+    ) -> list[KeyValue]:
         columns = self._shapes.columns(relation, key)
         shown = [reading(each) for each in columns]
-        statement = cuts(relation, list(zip(self._operands(relation, key), shown, strict=True)), rows, within)
+        operands = list(zip(self._operands(relation, key), shown, strict=True))
+        statement = cuts(relation, operands, rows, within, self._ranges(relation, ranges))
         found = self._session.ask(*bound(statement, DIALECT))
         keys = zip(
             *(python_values(as_travel_array(found.column(i), each)) for i, each in enumerate(columns)), strict=True

@@ -21,6 +21,7 @@ from transforms.vocabulary import (
     AccountingError,
     Applied,
     ChangeSet,
+    ColumnRange,
     ColumnShape,
     ConnectionFailed,
     KeyRange,
@@ -92,14 +93,20 @@ def _python_value(value: pa.Scalar) -> Any:
         return None
 
 
-def cuts(relation: Relation, key: Sequence[tuple[Operand, Expression]], rows: int, within: KeyRange) -> sa.Select[Any]:
+def cuts(
+    relation: Relation,
+    key: Sequence[tuple[Operand, Expression]],
+    rows: int,
+    within: KeyRange,
+    ranges: Sequence[tuple[Operand, ColumnRange]],
+) -> sa.Select[Any]:
     """The key of every `rows`-th row after the first, ascending, as columns k0, k1, … in the forms given."""
     operands = [operand for operand, _ in key]
     number = sa.func.row_number().over(order_by=ordering(operands)).label("syncline_row")
     taken = [shown.label(f"k{i}") for i, (_, shown) in enumerate(key)]
-    numbered = select(
-        relation, [*taken, number], key=operands, within=replace(within, nulls=False), ordered=False
-    ).subquery("numbered")
+    inside = replace(within, nulls=False)
+    chosen = select(relation, [*taken, number], key=operands, within=inside, ranges=ranges, ordered=False)
+    numbered = chosen.subquery("numbered")
     every: Expression = sa.literal_column(f"syncline_row > 1 AND (syncline_row - 1) % {int(rows)} = 0")
     names = [column(f"k{i}") for i in range(len(key))]
     return sa.select(*names).select_from(numbered).where(every).order_by(column("syncline_row"))

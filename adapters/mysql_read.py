@@ -17,7 +17,7 @@ from adapters.mysql_connect import Connection, Connections, drop, rows, run
 from adapters.mysql_shapes import Described
 from adapters.mysql_types import Travel
 from adapters.mysql_wire import MARK, Answer, Block, cut
-from adapters.sql import Expression, Operand, dialect_of, quoted, rendered, select
+from adapters.sql import Expression, Operand, along_index, dialect_of, quoted, rendered, select
 from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
     INVALID,
@@ -94,13 +94,21 @@ class MysqlSnapshot:
         mine, theirs = ([both[side] for both in sides] for side in (0, 1))
         return orphaned(table, reference.columns, mine, reference.refers, theirs, dialect_of("mysql"), listed=True)
 
-    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
+    def split(
+        self,
+        relation: Relation,
+        key: Key,
+        rows: int,
+        within: KeyRange = KeyRange(),
+        *,
+        ranges: Sequence[ColumnRange] = (),
+    ) -> list[KeyValue]:
         described = self._describe(relation)
         travels = [self._travel(relation, name) for name in key]
         inside = KeyRange(within.start, within.stop, nulls=False)
-        if key in described.shape.ordered and relation.table:
-            return list(self._hops(relation, travels, rows, inside))
-        statement = self._selected(relation, travels, travels, inside)
+        if along_index(key, described.shape, relation, ranges):
+            return list(self._hops(relation, travels, rows, inside, ranges))
+        statement = self._selected(relation, travels, travels, inside, ranges)
         cuts: list[KeyValue] = []
         place = 0
         for found in self._batches(relation, statement, travels):
@@ -109,12 +117,14 @@ class MysqlSnapshot:
             cuts += _values(found.take(pa.array(np.arange(first, found.num_rows, rows))), len(key))
         return [cut for i, cut in enumerate(cuts) if i and cut != cuts[i - 1]]
 
-    def _hops(self, relation: Relation, key: Sequence[Travel], rows: int, inside: KeyRange) -> Iterator[KeyValue]:
+    def _hops(
+        self, relation: Relation, key: Sequence[Travel], rows: int, inside: KeyRange, ranges: Sequence[ColumnRange]
+    ) -> Iterator[KeyValue]:
         """The key of every `rows`-th row, hop by hop along an index of the key."""
         operands = [each.operand(self._zone) for each in key]
         last: KeyValue | None = None
         while True:
-            statement = self._selected(relation, key, key, inside)
+            statement = self._selected(relation, key, key, inside, ranges)
             if last is not None:
                 statement = statement.where(_beyond(operands, last))
             hop = statement.limit(1).offset(rows if last is None else rows - 1)

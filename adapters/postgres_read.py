@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from adapters.postgres_arrow import ROWS, arrived, lost
 from adapters.postgres_connect import DRIVER_ERRORS, Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Travel
-from adapters.sql import Named, Operand, column, dialect_of, ordering, quoted, rendered, select, table
+from adapters.sql import Named, Operand, along_index, column, dialect_of, ordering, quoted, rendered, select, table
 from adapters.sql_orphans import is_declared, orphaned, pairs
 from transforms.vocabulary import (
     INVALID,
@@ -126,12 +126,23 @@ class PostgresSnapshot:
             found = self._coordinator.execute(HELD, names).fetchall()
         return any(frozenset(map(tuple, columns)) == pairs(reference) for (columns,) in found)
 
-    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
+    def split(
+        self,
+        relation: Relation,
+        key: Key,
+        rows: int,
+        within: KeyRange = KeyRange(),
+        *,
+        ranges: Sequence[ColumnRange] = (),
+    ) -> list[KeyValue]:
         described = self._describe(relation)
         travels = [self._travel(relation, name) for name in key]
         inside = KeyRange(within.start, within.stop, nulls=False)
-        cut = hops if key in described.shape.ordered and relation.table else numbered
-        found = self._table(relation, cut(relation, travels, rows, inside, self._zone))
+        along = along_index(key, described.shape, relation, ranges)
+        compared = self._range_operands(relation, ranges)
+        found = self._table(
+            relation, (hops if along else numbered)(relation, travels, rows, inside, self._zone, compared)
+        )
         arrays = [arrived(array.combine_chunks(), each) for array, each in zip(found.columns, travels, strict=True)]
         fits = np.ones(found.num_rows, dtype=bool)
         for array in arrays:
@@ -240,28 +251,45 @@ class PostgresSnapshot:
             self._connections.give_back(connection)
 
 
-def hops(relation: Relation, key: Sequence[Travel], rows: int, inside: KeyRange, zone: str | None) -> sa.ClauseElement:
+def hops(
+    relation: Relation,
+    key: Sequence[Travel],
+    rows: int,
+    inside: KeyRange,
+    zone: str | None,
+    ranges: Sequence[tuple[Operand, ColumnRange]],
+) -> sa.ClauseElement:
     """The key of every `rows`-th row, by hops along an index of the key: it alone is read, and nothing is sorted."""
     operands = [each.operand(zone) for each in key]
     own = [column(each.name) for each in key]
     found = (
-        select(relation, own, key=operands, within=inside).limit(1).offset(rows).cte("syncline cuts", recursive=True)
+        select(relation, own, key=operands, within=inside, ranges=ranges)
+        .limit(1)
+        .offset(rows)
+        .cte("syncline cuts", recursive=True)
     )
     beyond = sa.tuple_(*own) > sa.tuple_(*(found.c[each.name] for each in key))
     rest = KeyRange(None, inside.stop, nulls=False)
-    step = select(relation, own, key=operands, within=rest).where(beyond).limit(1).offset(rows - 1).lateral("hop")
+    after = select(relation, own, key=operands, within=rest, ranges=ranges).where(beyond)
+    step = after.limit(1).offset(rows - 1).lateral("hop")
     walk = found.union_all(sa.select(*(step.c[each.name] for each in key)).select_from(found.join(step, sa.true())))
     return sa.select(*(each.read(walk.c[each.name]) for each in key))
 
 
 def numbered(
-    relation: Relation, key: Sequence[Travel], rows: int, inside: KeyRange, zone: str | None
+    relation: Relation,
+    key: Sequence[Travel],
+    rows: int,
+    inside: KeyRange,
+    zone: str | None,
+    ranges: Sequence[tuple[Operand, ColumnRange]],
 ) -> sa.ClauseElement:
     """The key of every `rows`-th row, by numbering them all."""
     operands = [each.operand(zone) for each in key]
     place = sa.func.row_number().over(order_by=ordering(operands, inside)) - 1
     columns = [*(each.read().label(f"k{i}") for i, each in enumerate(key)), place.label("place")]
-    every = select(relation, columns, key=operands, within=inside, ordered=False).subquery("numbered")
+    chosen = select(relation, columns, key=operands, within=inside, ranges=ranges, ordered=False)
+    every = chosen.subquery("numbered")
     return (
         sa.select(*(every.c[f"k{i}"] for i in range(len(key))))
         .where(every.c.place > 0, every.c.place % rows == 0)

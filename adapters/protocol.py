@@ -48,8 +48,16 @@ class Snapshot(Protocol):
     def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
         """Exactly how many rows."""
 
-    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
-        """The keys that cut the range into windows of `rows` rows, ascending, without the range's own ends.
+    def split(
+        self,
+        relation: Relation,
+        key: Key,
+        rows: int,
+        within: KeyRange = KeyRange(),
+        *,
+        ranges: Sequence[ColumnRange] = (),
+    ) -> list[KeyValue]:
+        """The keys that cut the rows of a window and of column ranges into parts of `rows` rows, ascending, without its own ends.
 
         Window 0 is before the first key, the last window starts at the last key. Null keys are not looked at.
         """

@@ -152,6 +152,11 @@ def select(
     return statement
 
 
+def along_index(key: Key, shape: TableShape, relation: Relation, ranges: Sequence[ColumnRange]) -> bool:
+    """Whether an index serves the order of the key, and skips what is outside the ranges."""
+    return key in shape.ordered and bool(relation.table) and all(each.column == key[0] for each in ranges)
+
+
 def ordering(key: Sequence[Operand], within: KeyRange = KeyRange()) -> list[Expression]:
     """Ascending by key. Nulls come first, said only where there can be any: an index serves the plain order."""
     return [

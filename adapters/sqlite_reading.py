@@ -87,14 +87,24 @@ class SqliteSnapshot:
             statement = select(relation, [sa.func.count().label("n")], ranges=self._ranges(relation, ranges))
             return int(self._connection.ask(*bound(statement, DIALECT))["n"][0].as_py())
 
-    def split(self, relation: Relation, key: Key, rows: int, within: KeyRange = KeyRange()) -> list[KeyValue]:
+    def split(
+        self,
+        relation: Relation,
+        key: Key,
+        rows: int,
+        within: KeyRange = KeyRange(),
+        *,
+        ranges: Sequence[ColumnRange] = (),
+    ) -> list[KeyValue]:
         with self._lock:
             columns = self._shapes.columns(relation, key)
             shown_key: list[Expression] = [
                 sa.literal_column(value_sql(each.native, name_sql(each.name))) for each in columns
             ]
             operands = self._operands(relation, key)
-            sql, parameters = bound(cuts(relation, list(zip(operands, shown_key, strict=True)), rows, within), DIALECT)
+            compared = self._ranges(relation, ranges)
+            cut = cuts(relation, list(zip(operands, shown_key, strict=True)), rows, within, compared)
+            sql, parameters = bound(cut, DIALECT)
             found = pa.Table.from_batches(list(batches(self._connection, columns, sql, parameters)), travel(columns))
         keys = zip(*(python_values(values) for values in found.columns), strict=True)
         distinct = dict.fromkeys(each for each in keys if None not in each)

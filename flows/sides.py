@@ -91,16 +91,24 @@ def map_source(
     *,
     watched: bool = True,
 ) -> Iterator[Mapped]:
-    from flows.ranges import pushed
-
-    source = session.reading[0]
-    ranges = [p for p in (pushed(r, bound) for r in work.ranges if r.column in bound.key) if p is not None]
+    source, ranges = session.reading[0], source_ranges(bound, work)
     lookups, mapping = _lookups(bound, work.job), _with_offenders(bound, work.job)
     key = tuple(bound.renamed[name] for name in order)
     for batch in source.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
         noted = session.watch.noting(bound.name, number) if watched else None
         mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, noted)
         yield _of_keys(mapped, bound, _chosen(work)) if work.some else mapped
+
+
+def source_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
+    """What the source can be asked for of the ranges; rows outside them are dropped when they are mapped."""
+    from flows.ranges import pushed
+
+    return [found for each in target_ranges(bound, work) if (found := pushed(each, bound)) is not None]
+
+
+def target_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
+    return [each for each in work.ranges if each.column in bound.key]
 
 
 def scan_target(
@@ -138,7 +146,7 @@ def _found(
     session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
 ) -> Iterable[pa.RecordBatch]:
     target: Snapshot = session.reading[1]
-    ranges = [r for r in work.ranges if r.column in bound.key]
+    ranges = target_ranges(bound, work)
     key = order or bound.key
     if not order:
         # no order is needed, but a null key is no row that could be matched

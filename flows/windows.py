@@ -16,11 +16,11 @@ from flows.columns import Looked
 from flows.planning import Planned, read_changes, rejected_file, spill_table
 from flows.reading import readable, scan_planned
 from flows.session import Session
-from flows.sides import PlanWork, Window, lookup_file
+from flows.sides import PlanWork, Window, lookup_file, source_ranges, target_ranges
 from transforms import casts, keys
 from transforms.diff import patched
 from transforms.keys import contiguous
-from transforms.vocabulary import ChangeSet, ColumnShape, KeyRange, KeyValue, PlanError, Relation
+from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation
 
 Work = TypeVar("Work", PlanWork, ApplyWork)
 
@@ -31,15 +31,15 @@ MOST_PARTS = 512  # open files of a spill; parts grow beyond the window's rows o
 def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
     """The windows of a table, ascending, and what spilling rejected on the way.
 
-    The ordered path cuts the larger side at its keys and asks both sides for the same ranges. The spill path reads
-    both sides once and cuts them by the key's hash.
+    The ordered path cuts the larger side at its keys and asks both sides for the same ranges; a plan that is restricted
+    to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash.
     """
     source, target = session.reading
     there = Relation(bound.shape.name)
     source_rows = source.estimate(bound.source)
     target_rows = 0 if work.target_empty else target.estimate(there)
-    session.meter.expect(bound.name, "plan", max(source_rows, target_rows))
     if not bound.order:
+        session.meter.expect(bound.name, "plan", max(source_rows, target_rows))
         parts = min(max(1, -(-max(source_rows, target_rows) // bound.window_rows)), MOST_PARTS)
         session.meter.expect(bound.name, "read", source_rows)
         aside = spill_table(session, work, parts)
@@ -48,15 +48,14 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
     source_key = tuple(bound.renamed[name] for name in bound.order)
     source_types = [_type(bound.source_shape.column(name)) for name in source_key]
     target_types = [_type(bound.shape.column(name)) for name in bound.order]
-    # an estimate can be far off: PostgreSQL takes a table that it never looked at for one of two thousand rows
-    cuts = target.split(there, bound.order, bound.window_rows) if target_rows > source_rows else []
-    if not cuts:
-        cuts = source.split(bound.source, source_key, bound.window_rows)
-        pairs: list[tuple[KeyValue | None, KeyValue | None]] = [
-            (c, _converted(c, source_types, target_types)) for c in cuts
-        ]
-    else:
+    cuts, of_target = _cuts(session, bound, work, source_key, source_rows, target_rows)
+    inside = (len(cuts) + 1) * bound.window_rows
+    session.meter.expect(bound.name, "plan", min(inside, max(source_rows, target_rows)))
+    pairs: list[tuple[KeyValue | None, KeyValue | None]]
+    if of_target:
         pairs = [(_converted(cut, target_types, source_types), cut) for cut in cuts]
+    else:
+        pairs = [(cut, _converted(cut, source_types, target_types)) for cut in cuts]
     # a cut that is no value of the other side's type joins two windows; nothing is lost by it
     whole: list[tuple[KeyValue | None, KeyValue | None]] = [
         (None, None),
@@ -69,6 +68,23 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
             Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
         )
     return tuple(windows), ()
+
+
+def _cuts(
+    session: Session, bound: BoundTable, work: PlanWork, source_key: Key, source_rows: int, target_rows: int
+) -> tuple[list[KeyValue], bool]:
+    """The keys between windows, ascending, and whether they are the target's. What is outside the work's ranges is not looked at."""
+    source, target = session.reading
+    ranges = target_ranges(bound, work)
+    cuts: list[KeyValue] = []
+    if target_rows > source_rows or (ranges and target_rows):
+        cuts = target.split(Relation(bound.shape.name), bound.order, bound.window_rows, ranges=ranges)
+        if cuts and not ranges:
+            return cuts, True
+    # an estimate can be far off, since PostgreSQL takes a table that it never looked at for one of two thousand rows, and says
+    # nothing of ranges: the side with more cuts has more rows there
+    others = source.split(bound.source, source_key, bound.window_rows, ranges=source_ranges(bound, work))
+    return (cuts, True) if len(cuts) > len(others) else (others, False)
 
 
 def grouped(work: Work, windows: Sequence[Any], workers: int) -> list[Work]:

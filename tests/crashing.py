@@ -164,6 +164,34 @@ def _dying(path: str, turn: int, target: str, point: str) -> None:
     work(path, turn)
 
 
+def fill(path: str, text: str, every: str) -> None:
+    """A backfill, as a process of its own."""
+    from flows import runs
+    from flows.ranges import parse_range
+    from flows.runbook import Request, new_run_id
+    from flows.spec import load_spec
+
+    spec, at = load_spec(Path(path)), datetime.now(UTC)
+    request = Request(spec, new_run_id(at), at, "backfill", ranges=(parse_range(text, spec),), workers=1, wait=20)
+    runs.backfill(request, every)
+
+
+def _dying_in_step(path: str, text: str, every: str, target: str, step: int) -> None:
+    from flows import runs
+
+    original, calls = runs._run, 0
+
+    def counted(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            _die_at("flows.sides.map_source", target)
+        return original(*given)
+
+    runs._run = counted
+    fill(path, text, every)
+
+
 def _die_at(place: str, engine: str) -> None:
     import importlib
 
@@ -205,8 +233,9 @@ def _die_at(place: str, engine: str) -> None:
 
 
 def _first_of(batches: Iterator[Any]) -> Iterator[Any]:
-    yield next(batches)
-    _die()
+    for batch in batches:
+        yield batch
+        _die()
 
 
 def _die() -> None:
@@ -233,6 +262,15 @@ def killed_at(scenario: Scenario, point: str) -> bool:
     process = _server().Process(target=_dying, args=(str(scenario.path), turn, scenario.target.engine, point))
     process.start()
     process.join(60)
+    return bool(process.exitcode == -signal.SIGKILL)
+
+
+def killed_in_step(scenario: Scenario, text: str, every: str, step: int) -> bool:
+    """Fill a range in another process until it dies at a step, while it reads its rows."""
+    given = (str(scenario.path), text, every, scenario.target.engine, step)
+    process = _server().Process(target=_dying_in_step, args=given)
+    process.start()
+    process.join()
     return bool(process.exitcode == -signal.SIGKILL)
 
 

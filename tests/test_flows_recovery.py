@@ -223,30 +223,6 @@ def test_a_run_whose_lease_was_taken_over_writes_no_further_window(
 # Going on
 
 
-def test_a_backfill_that_was_cut_off_reads_only_what_is_left(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten steps; the seventh fails. The next process begins with it, as the count of source reads says."""
-    text = "item.no:0..10"
-    with pytest.MonkeyPatch.context() as patch:
-        fail_at(patch, 7, SynclineError("the power went"))
-        with pytest.raises(SynclineError, match="the power went"):
-            shop.backfill(text, "1")
-    assert shop.target.count("item") == 6
-    read: list[Any] = []
-    kept = runs.runbook.plan
-
-    def counted(request: Any, *args: Any, **options: Any) -> Any:
-        read.append(str(request.ranges[0]))
-        return kept(request, *args, **options)
-
-    monkeypatch.setattr(runs.runbook, "plan", counted)
-    done = shop.backfill(text, "1")
-    assert done.status == Status.DONE
-    assert read == [f"item.no:{no}..{no + 1}" for no in range(6, 10)]
-    assert "6 of 10 steps were done before." in done.message
-    assert shop.target.count("item") == 10
-    assert len(listed(shop.spec)) == 10, "a version for each step, as undisturbed"
-
-
 def test_another_machine_that_shares_ledger_and_store_goes_on(postgres_url: str, tmp_path: Path) -> None:
     """The spec, the ledger and the store lie under another path there; the databases are the same."""
     here = tmp_path / "here"
