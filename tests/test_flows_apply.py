@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
 
-from flows.runbook import opened
 from flows.runs import Status
+from flows.session import connect
 from transforms.vocabulary import DataError, PlanError, SpecError, SynclineError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
@@ -163,7 +163,7 @@ def test_a_plan_that_creates_a_table_is_applied_after_a_half_done_first_try(smal
     small.source.insert("wide", [(1, 2)])
     small.write({"fresh": {"from": "wide"}})
     planned = small.plan()
-    with opened(small.spec) as session:
+    with connect(small.spec) as session:
         session.target.execute_ddl(planned.report.tables[0].ddl)  # then it was killed
     assert small.apply(planned.report.plan).status == Status.DONE
     assert small.target.rows("fresh") == [(1, 2)]

@@ -11,8 +11,8 @@ import pytest
 from scenario import PAIRS, RING, Scenario, changes, counts, pair_name, quarantine
 
 from flows.assess import assess
-from flows.runbook import opened
 from flows.runs import Status
+from flows.session import connect
 
 KEYS: dict[str, tuple[str, list[Any]]] = {
     "integers": ("bigint", [-3, 0, 1, 2, 10, 11, 2**53 + 1, 2**62]),
@@ -45,7 +45,7 @@ def _qualified(scenario: Scenario) -> str:
 
 
 def path_of(scenario: Scenario) -> str:
-    with opened(scenario.spec) as session:
+    with connect(scenario.spec) as session:
         return "ordered" if session.bound.tables[0].order else "spill"
 
 
