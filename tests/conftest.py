@@ -29,6 +29,9 @@ os.environ.pop("PREFECT_API_URL", None)
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
+from adapters.protocol import Adapter  # noqa: E402
+from adapters.registry import open_adapter  # noqa: E402
+
 _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("local", deadline=None, max_examples=50, suppress_health_check=_QUIET)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_QUIET)
@@ -53,7 +56,7 @@ LONG = (
     "test_traps_types.py",
     "test_traps_keys.py",
     "test_traps_values.py",
-    "test_adapters_contract.py",
+    "test_adapters_contract_values.py",
     "test_flows_scaffold.py",
     "test_examples_legacyshop.py",
     "test_flows_scaffold_mysql.py",
@@ -202,3 +205,23 @@ def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Dat
 @pytest.fixture
 def target_url(database: Database) -> str:
     return database.url
+
+
+@pytest.fixture
+def adapter(database: Database) -> Iterator[Adapter]:
+    opened = open_adapter(database.url, create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "duckdb", "postgresql", "mysql"])
+def roomy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adapter]:
+    """One database for the tests of a module that only need a table of their own."""
+    url = f"{request.param}:///{tmp_path_factory.mktemp('roomy')}/target.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_server")
+    elif request.param == "mysql":
+        url = request.getfixturevalue("mariadb_server")
+    opened = open_adapter(url, create=True)
+    yield opened
+    opened.close()

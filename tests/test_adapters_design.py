@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,13 +22,6 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
-
-
-@pytest.fixture
-def adapter(database: Database) -> Iterator[Adapter]:
-    opened = open_adapter(database.url, create=True)
-    yield opened
-    opened.close()
 
 
 def col(name: str, travel: pa.DataType, **more: Any) -> ColumnShape:

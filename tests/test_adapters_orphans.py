@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,17 +10,9 @@ from conftest import Database
 from scenario import Side
 
 from adapters.protocol import Adapter
-from adapters.registry import open_adapter
 from transforms.vocabulary import ColumnRange, ForeignKey, Relation, TableName
 
 PARENT, CHILD = TableName("parent"), TableName("child")
-
-
-@pytest.fixture
-def adapter(database: Database) -> Iterator[Adapter]:
-    opened = open_adapter(database.url, create=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
