@@ -1,0 +1,167 @@
+"""Keys in SQLite: spellings, mixed classes, collations, and the indexes that serve windows."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from sqlite_tables import adapter as adapter
+from sqlite_tables import change, read, run, shape_of
+from sqlite_tables import path as path
+
+from adapters.sqlite import SqliteAdapter
+from transforms.vocabulary import Applied, DataError, KeyRange, Relation, TableName
+
+SPELLINGS = {
+    "blank": ["2024-01-01 10:00:00", "2024-01-01 10:00:00.500000", "2024-01-02 00:00:00"],
+    "always six digits": ["2024-01-01 10:00:00.000000", "2024-01-01 10:00:00.500000", "2024-01-02 00:00:00.000000"],
+    "T": ["2024-01-01T10:00:00", "2024-01-01T10:00:00.500000", "2024-01-02T00:00:00"],
+    "milliseconds": ["2024-01-01T10:00:00.000", "2024-01-01T10:00:00.500", "2024-01-02T00:00:00.000"],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_of_timestamps_is_found_in_the_spelling_of_its_column(
+    adapter: SqliteAdapter, path: Path, spelling: str
+) -> None:
+    texts = SPELLINGS[spelling]
+    run(
+        path,
+        "CREATE TABLE t (at TIMESTAMP PRIMARY KEY, v TEXT)",
+        "INSERT INTO t VALUES (?, 'x')",
+        values=[(t,) for t in texts],
+    )
+    shape = shape_of(adapter, "t")
+    moments = [datetime(2024, 1, 1, 10), datetime(2024, 1, 1, 10, 0, 0, 500000), datetime(2024, 1, 2)]
+    assert ("at",) in shape.ordered
+    assert [row["at"] for row in read(adapter, "t", ("at",))] == moments
+    assert [row["at"] for row in read(adapter, "t", ("at",), within=KeyRange((moments[1],), (moments[2],)))] == [
+        moments[1]
+    ]
+    rows = pa.Table.from_pylist([{"at": each, "v": "x"} for each in moments], shape.schema())
+    after = rows.set_column(1, "v", pa.array(["a", "b", "c"]))
+    assert adapter.apply(change(shape, ("at",), before=rows, after=after), shape, None) == Applied(updated=3)
+    assert adapter.apply(change(shape, ("at",), inserts=after), shape, None).conflicts is None
+    with closing(sqlite3.connect(path)) as connection:
+        assert [text for (text,) in connection.execute("SELECT at FROM t ORDER BY 1")] == texts
+
+
+def test_timestamps_in_mixed_spellings_are_read_in_order_but_not_written_by(adapter: SqliteAdapter, path: Path) -> None:
+    texts = [
+        "2024-01-01T10:00:00",
+        "2024-01-01 11:00:00",
+        "2024-01-01 09:00",
+        "infinity",
+        "2024-01-01T10:30:00.5",
+        "-infinity",
+    ]
+    run(
+        path,
+        "CREATE TABLE t (at TIMESTAMP PRIMARY KEY, id INT)",
+        "INSERT INTO t VALUES (?, ?)",
+        values=list(zip(texts, range(6), strict=True)),
+    )
+    assert [row["id"] for row in read_ids(adapter, "t", ("at",))] == [5, 2, 0, 4, 1, 3]
+    window = KeyRange((datetime(2024, 1, 1, 10),), (datetime(2024, 1, 1, 11),))
+    assert [row["id"] for row in read_ids(adapter, "t", ("at",), window)] == [0, 4]
+    shape = shape_of(adapter, "t")
+    rows = pa.Table.from_pylist([{"at": datetime(2024, 1, 1, 10), "id": 0}], shape.schema())
+    with pytest.raises(DataError, match="in several ways"):
+        adapter.apply(change(shape, ("at",), deletes=rows), shape, None)
+
+
+def read_ids(
+    adapter: SqliteAdapter, name: str, key: tuple[str, ...], within: KeyRange = KeyRange()
+) -> list[dict[str, Any]]:
+    with adapter.snapshot() as snapshot:
+        batches = snapshot.scan(Relation(TableName(name)), ["id"], key=key, within=within)
+        return [row for batch in batches for row in batch.to_pylist()]
+
+
+def test_mixed_classes_in_a_key_are_in_one_window_each(adapter: SqliteAdapter, path: Path) -> None:
+    values: list[Any] = [3, "x", 1, None, 2.5, 2, b"b", -5]
+    run(
+        path,
+        "CREATE TABLE t (k INTEGER, id INT)",
+        "INSERT INTO t VALUES (?, ?)",
+        values=list(zip(values, range(8), strict=True)),
+    )
+    with adapter.snapshot() as snapshot:
+        cuts = snapshot.split(Relation(TableName("t")), ("k",), 2)
+        assert cuts == [(2,)]
+    found = [read_ids(adapter, "t", ("k",), each) for each in (KeyRange(stop=(2,)), KeyRange((2,), nulls=False))]
+    assert sorted(row["id"] for part in found for row in part) == list(range(8))
+    assert [row["id"] for row in found[1]] == [5, 0]
+
+
+def test_windows_are_cut_around_keys_that_are_no_values(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (at TIMESTAMP NOT NULL PRIMARY KEY)",
+        "INSERT INTO t VALUES ('2024-01-01 00:00:00Z'), ('2024-01-02 00:00:00'), ('2024-01-03 00:00:00'), ('never')")  # fmt: skip
+    with adapter.snapshot() as snapshot:
+        assert snapshot.split(Relation(TableName("t")), ("at",), 1) == [
+            (datetime(2024, 1, 2),),
+            (datetime(2024, 1, 3),),
+        ]
+
+
+def test_a_key_without_case_is_ordered_and_found_by_its_bytes(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (k TEXT COLLATE NOCASE, id INT)", "CREATE INDEX i ON t (k)", "INSERT INTO t VALUES (?, ?)",
+        values=[("b", 1), ("A", 2), ("a", 3), ("B", 4)])  # fmt: skip
+    shape = shape_of(adapter, "t")
+    assert shape.ordered == frozenset()
+    assert [row["k"] for row in read(adapter, "t", ("k",))] == ["A", "B", "a", "b"]
+    rows = pa.Table.from_pylist([{"k": "a", "id": 3}], shape.schema())
+    assert adapter.apply(change(shape, ("k",), deletes=rows), shape, None) == Applied(deleted=1)
+    assert [row["k"] for row in read(adapter, "t", ("k",))] == ["A", "B", "b"]
+
+
+def test_indexes_tell_what_is_unique_and_what_is_ordered(adapter: SqliteAdapter, path: Path) -> None:
+    run(
+        path,
+        "CREATE TABLE t (a TEXT, b INT, c TEXT COLLATE NOCASE, d DECIMAL(30,2), e INT, PRIMARY KEY (a, b)) WITHOUT ROWID",
+        "CREATE UNIQUE INDEX u1 ON t (b, c)",
+        "CREATE UNIQUE INDEX u2 ON t (e) WHERE e > 0",
+        "CREATE INDEX i3 ON t (lower(a))",
+        "CREATE INDEX i4 ON t (d)",
+        "CREATE INDEX i5 ON t (e DESC)",
+        "CREATE INDEX i6 ON t (c COLLATE BINARY)",
+    )
+    shape = shape_of(adapter, "t")
+    assert shape.primary_key == ("a", "b")
+    assert shape.uniques == {frozenset({"a", "b"}), frozenset({"b", "c"})}
+    assert shape.ordered == {("a",), ("a", "b"), ("b",), ("c",)}
+    assert [each.nullable for each in shape.columns] == [False, False, True, True, True]
+
+
+def test_an_ordered_window_uses_its_index(adapter: SqliteAdapter, path: Path) -> None:
+    from adapters.sql import bound, select
+    from adapters.sqlite_reading import DIALECT
+
+    run(
+        path,
+        "CREATE TABLE t (a TEXT NOT NULL, b INT NOT NULL, v TEXT, PRIMARY KEY (a, b))",
+        "INSERT INTO t VALUES ('x', 1, 'v')",
+    )
+    relation = Relation(TableName("t"))
+    with adapter.snapshot() as snapshot:
+        operands = snapshot._operands(relation, ("a", "b"))
+        statement = select(relation, [operands[0].expression], key=operands, within=KeyRange(("a", 1), ("z", 1)))
+        sql, parameters = bound(statement, DIALECT)
+        plan = [row["detail"] for row in snapshot._connection.rows(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert len(plan) == 1
+    assert plan[0].startswith("SEARCH t USING")
+
+
+def test_generated_columns_are_read_and_known_as_generated(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (a INTEGER PRIMARY KEY, b INT GENERATED ALWAYS AS (a * 2), c INT AS (a + 1) STORED, d INT DEFAULT 5)",
+        "INSERT INTO t (a) VALUES (4)")  # fmt: skip
+    shape = shape_of(adapter, "t")
+    assert [(each.identity, each.generated, each.default) for each in shape.columns] == [
+        (True, False, False), (False, True, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    assert read(adapter, "t") == [{"a": 4, "b": 8, "c": 5, "d": 5}]
