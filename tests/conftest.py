@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import scratch
@@ -32,6 +32,10 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 from adapters.protocol import Adapter  # noqa: E402
 from adapters.registry import open_adapter  # noqa: E402
 
+if TYPE_CHECKING:
+    from breakable import Mariadb, Postgres
+
+pytest.register_assert_rewrite("law_states")  # so that what does not hold shows both sides
 _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("local", deadline=None, max_examples=50, suppress_health_check=_QUIET)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_QUIET)
@@ -40,12 +44,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # The files that take longest, in this order: workers that begin with them end at about the same time.
 LONG = (
-    "test_connection_faults.py",
     "test_crashes.py",
     "test_type_matrix.py",
     "test_laws_between_engines.py",
     "test_traps_identifiers.py",
     "test_flows_prefect.py",
+    "test_connection_sessions.py",
+    "test_connection_limits.py",
+    "test_connection_servers.py",
     "test_flows_undo.py",
     "test_readme.py",
     "test_examples_nycflights.py",
@@ -56,6 +62,8 @@ LONG = (
     "test_traps_types.py",
     "test_traps_keys.py",
     "test_traps_values.py",
+    "test_adapters_contract_scan.py",
+    "test_adapters_contract_apply.py",
     "test_adapters_contract_values.py",
     "test_flows_scaffold.py",
     "test_examples_legacyshop.py",
@@ -128,6 +136,24 @@ def mariadb_url(mariadb_server: str) -> Iterator[str]:
     Database("mysql", mariadb_server).execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     yield mariadb_server.removesuffix("test") + name
     Database("mysql", mariadb_server).execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="session")
+def postgres_to_break() -> Iterator[Postgres]:
+    """Another PostgreSQL, whose sessions end and which restarts as a test wants it."""
+    from breakable import postgres
+
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_to_break() -> Iterator[Mariadb]:
+    """Another MariaDB, whose sessions end and which restarts as a test wants it."""
+    from breakable import mariadb
+
+    with mariadb() as server:
+        yield server
 
 
 @dataclass(frozen=True)
