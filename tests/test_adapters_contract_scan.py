@@ -138,6 +138,19 @@ def test_split_windows_have_the_size_asked_for(adapter: Adapter) -> None:
         assert all(isinstance(each, int) for cut in cuts for each in cut)
 
 
+def test_windows_are_cut_inside_column_ranges_only(adapter: Adapter) -> None:
+    shape, _ = simple(adapter, count=1000)
+    relation = Relation(shape.name)
+    with adapter.snapshot() as snapshot:
+        on_key, on_other = [ColumnRange("id", 101, 401)], [ColumnRange("n", 1010, 4010)]
+        for ranges in (on_key, on_other, [*on_key, *on_other]):
+            assert snapshot.split(relation, ("id",), 100, ranges=ranges) == [(201,), (301,)]
+            assert snapshot.split(relation, ("id",), 300, ranges=ranges) == []
+        assert snapshot.split(relation, ("id",), 100, KeyRange((251,), None), ranges=on_key) == [(351,)]
+        assert snapshot.split(relation, ("id",), 100, ranges=[ColumnRange("id", 801)]) == [(901,)]
+        assert snapshot.split(relation, ("id",), 1, ranges=[ColumnRange("id", 5000)]) == []
+
+
 def test_counts_estimates_and_the_highest_number(adapter: Adapter) -> None:
     shape, _ = simple(adapter, count=500)
     bare = make(adapter, a_shape("bare", [ID, col("n", pa.int64())]))

@@ -61,6 +61,7 @@ def test_a_statement_that_takes_longer_than_the_source_allows_is_not_tried_again
     assert "raise statement_timeout" in said
     assert not [record for record in caplog.records if "Trying again" in record.message]
     assert shop.target.content() == before
+    shop.write({"item": ITEM}, defaults={"window": {"rows": 10_000}})
     done(shop, shop.run(), WANTED)
 
 
