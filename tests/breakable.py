@@ -168,7 +168,9 @@ class Mariadb:
         import pymysql
 
         with (
-            pymysql.connect(host="127.0.0.1", port=self.server.port, user="root", autocommit=True) as connection,
+            pymysql.connect(
+                host="127.0.0.1", port=self.server.port, user="root", autocommit=True, ssl_disabled=True
+            ) as connection,
             connection.cursor() as cursor,
         ):
             cursor.execute(statement)
