@@ -34,7 +34,7 @@ __all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_se
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-BEGUN: Final = "begun"  # by which process, as long as the plan is not whole
+BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
 Kind = Literal["changes", "quarantine"]
 
 QUARANTINE: Final = pa.schema(
@@ -111,10 +111,11 @@ class PlanWriter:
         whole = pa.Table.from_arrays(typed, schema=QUARANTINE)
         return self._add("quarantine", table, window, whole, {"quarantined": count})
 
-    def finish(self, manifest: Mapping[str, Any], entries: Iterable[FileEntry] = ()) -> Path:
+    def finish(self, manifest: Mapping[str, Any], entries: Iterable[FileEntry] = (), *, passing: bool = False) -> Path:
         """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
 
-        `entries` are those that other processes wrote. Decimals, dates and bytes in `manifest` become text.
+        `entries` are those that other processes wrote. Decimals, dates and bytes in `manifest` become text. A `passing`
+        plan is abandoned when this process dies, until it is `taken`.
         """
         files = {entry.path: entry for entry in entries} | self._entries
         with written(self.folder):
@@ -129,7 +130,8 @@ class PlanWriter:
             text = json.dumps({"digest": _digest_of(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
             path = self.folder / MANIFEST
             put(path, text.encode(), sync=True)
-            (self.folder / BEGUN).unlink(missing_ok=True)
+            if not passing:
+                taken(self.folder)
         return path
 
     def _add(self, kind: Kind, table: TableName, window: int, rows: pa.Table, counts: dict[str, int]) -> FileEntry:
@@ -148,6 +150,13 @@ class PlanWriter:
         with self._lock:
             self._entries[path] = entry
         return entry
+
+
+def taken(folder: Path) -> None:
+    """From now on the plan stays, whoever dies."""
+    if (folder / BEGUN).exists():  # a plan that is applied may lie where nobody writes
+        with written(folder):
+            (folder / BEGUN).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

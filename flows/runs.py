@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.alive import passing_folder
 from adapters.ledger import Ledger, Version
-from adapters.planstore import Plan
+from adapters.planstore import Plan, taken
 from flows import evidence, orphans, runbook, undoing
 from flows.binding import validate
 from flows.data_docs import with_data_docs
@@ -154,6 +154,7 @@ def apply_plan(
         loading = Loading(session, ledger, execute, spec.workers, message)
         ended = recover(loading, now(), report.run_id)
         retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
+        taken(folder)
         stack.enter_context(failures(ledger, report.run_id))
         job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), bare=undo)
         if undo:
@@ -176,7 +177,7 @@ def undo(
 ) -> Outcome:
     """Take back a version, or with `to` all that came after it; `drop` takes away tables that were created, too."""
     began = perf_counter()
-    planned = plan_undo(request, version, to=to, drop=drop, meter=meter, now=now)
+    planned = plan_undo(request, version, to=to, drop=drop, passing=True, meter=meter, now=now)
     if planned.status is Status.DONE:
         return _timed(planned, began)
     done = apply_plan(Path(str(planned.report.plan)), execute=execute, meter=meter, wait=request.wait, now=now)
@@ -189,11 +190,13 @@ def plan_undo(
     *,
     to: bool = False,
     drop: bool = False,
+    passing: bool = False,
     meter: Meter | None = None,
     now: Clock = utc_now,
 ) -> Outcome:
     """Write down what would take versions back: CHANGES where there is anything, and the plan's folder can be applied.
 
+    `passing`: the plan is thrown away when this process dies before it applies it.
     Where a run was cut off, it is brought to its end first: it may be what is to be undone.
     """
     spec = request.spec
@@ -206,7 +209,7 @@ def plan_undo(
                 return _noting(
                     Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
                 )
-        report = undoing.plan_undo(request, session, _undone(spec, ledger, version, to=to, drop=drop))
+        report = undoing.plan_undo(request, session, _undone(spec, ledger, version, to=to, drop=drop), passing=passing)
     return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
 
 

@@ -50,9 +50,10 @@ class Undone:
         return list(dict.fromkeys(table for each in self.versions for table in each.tables))
 
 
-def plan_undo(request: Request, session: Session, undone: Undone) -> Report:
+def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bool = False) -> Report:
     """Write down what takes the versions back. Nothing is written to the target.
 
+    A `passing` plan is abandoned when this process dies before it is applied.
     A single version is taken back by its own windows; several are added up first. Memory: all changes that are taken back.
     Errors: PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign keys would break.
     """
@@ -95,7 +96,8 @@ def plan_undo(request: Request, session: Session, undone: Undone) -> Report:
         tuple(reports),
         tuple(_warned(undone)),
     )
-    PlanWriter(folder, begun=True).finish(_manifest(request, session, undone, report, tables, mark), entries)
+    manifest = _manifest(request, session, undone, report, tables, mark)
+    PlanWriter(folder, begun=True).finish(manifest, entries, passing=passing)
     return report
 
 

@@ -36,6 +36,7 @@ POINTS: dict[str, tuple[int, str]] = {
     "after the version": (2, "flows.loading.finish"),
     "before foreign keys and indexes": (1, "flows.loading.constrain"),
     "reading for an undo": (3, "flows.undoing.broken_references"),
+    "after an undo is planned": (3, "flows.runs.apply_plan"),
     "after the COMMIT of an undone window": (3, "apply"),
     "before the version of an undo": (3, "adapters.ledger.Ledger.add_version"),
 }
@@ -55,7 +56,7 @@ ADAPTERS = {
 }
 BEFORE = {  # these are not even begun
     "adapters.planstore.PlanWriter.finish", "flows.loading.write", "flows.loading.record", "flows.applying.history.note_conflicts",
-    "adapters.ledger.Ledger.add_version", "flows.loading.finish", "flows.loading.constrain",
+    "adapters.ledger.Ledger.add_version", "flows.loading.finish", "flows.loading.constrain", "flows.runs.apply_plan",
 }  # fmt: skip
 
 SPEC: dict[str, Any] = {

@@ -98,10 +98,10 @@ def test_runs_that_are_killed_at_any_time_end_as_undisturbed_ones(
     began = time.monotonic()
     run_to(shop, 2)
     takes = time.monotonic() - began
-    killed = killed_at_times(shop, 2, [chance.uniform(0, 1.5 * takes) for _ in range(KILLS)])
+    killed = killed_at_times(shop, 2, [chance.uniform(0, 0.6 * takes) for _ in range(KILLS)])
     assert shop.run().status == Status.DONE
     assert outcome_of(shop) == undisturbed(2)
-    killed += killed_at_times(shop, 3, [chance.uniform(0, 1.5 * takes) for _ in range(KILLS)])
+    killed += killed_at_times(shop, 3, [chance.uniform(0, 0.6 * takes) for _ in range(KILLS)])
     with suppress(SpecError):  # one of them may have come to its end
         assert shop.undo(2).status == Status.DONE
     assert outcome_of(shop) == undisturbed(3)
