@@ -1,4 +1,4 @@
-"""Whether the process that left something behind still lives, and folders that nobody else is to clear away."""
+"""Whether the process that left something behind still lives, and folders whose files are in nobody's way afterwards."""
 
 from __future__ import annotations
 

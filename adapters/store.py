@@ -42,7 +42,7 @@ class Store:
         return [path.parent for path in sorted(manifests, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
 
     def abandoned(self) -> Iterator[Path]:
-        """The folders of plans that will never be whole: the process that began them is dead."""
+        """The folders of plans that nobody will finish, or apply: the process that alone knows of them is dead."""
         for begun in (self.root / "plans").glob(f"*/{BEGUN}"):
             if left_by_the_dead(begun):
                 yield begun.parent
