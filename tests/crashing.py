@@ -6,9 +6,9 @@ import functools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import replace
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
@@ -146,14 +146,8 @@ def _all_tables(scenario: Scenario) -> set[str]:
 def work(path: str, turn: int) -> None:
     """One run of the migration, as a process of its own; `turn` 3 undoes version 2."""
     from flows import runs
-    from flows.runbook import Request, new_run_id
-    from flows.spec import load_spec
 
-    spec, at = load_spec(Path(path)), datetime.now(UTC)
-    kind: Any = "undo" if turn == 3 else "run"
-    request = Request(
-        spec, new_run_id(at), at, kind, workers=1, wait=20
-    )  # one by one, so that a point is always the same
+    request = _one_by_one(path, "undo" if turn == 3 else "run")
     if turn == 3:
         runs.undo(request, 2)
     else:
@@ -168,13 +162,15 @@ def _dying(path: str, turn: int, target: str, point: str) -> None:
 def fill(path: str, text: str, every: str) -> None:
     """A backfill, as a process of its own."""
     from flows import runs
-    from flows.ranges import parse_range
-    from flows.runbook import Request, new_run_id
-    from flows.spec import load_spec
 
-    spec, at = load_spec(Path(path)), datetime.now(UTC)
-    request = Request(spec, new_run_id(at), at, "backfill", ranges=(parse_range(text, spec),), workers=1, wait=20)
-    runs.backfill(request, every)
+    runs.backfill(_one_by_one(path, "backfill", [text]), every)
+
+
+def _one_by_one(path: str, kind: Any, ranges: Sequence[str] = ()) -> Any:
+    """What is asked for: windows one after the other, so that a point is always the same."""
+    from flows.runbook import asked_for
+
+    return replace(asked_for(Path(path), kind, ranges=ranges, wait=20), workers=1)
 
 
 def _dying_in_step(path: str, text: str, every: str, target: str, step: int) -> None:
@@ -260,18 +256,18 @@ def _server() -> Any:
 def killed_at(scenario: Scenario, point: str) -> bool:
     """Run in another process until it dies at a point; False where it came to its end without meeting it."""
     turn, _ = POINTS[point]
-    process = _server().Process(target=_dying, args=(str(scenario.path), turn, scenario.target.engine, point))
-    process.start()
-    process.join(60)
-    return bool(process.exitcode == -signal.SIGKILL)
+    return _killed(_dying, str(scenario.path), turn, scenario.target.engine, point)
 
 
 def killed_in_step(scenario: Scenario, text: str, every: str, step: int) -> bool:
     """Fill a range in another process until it dies at a step, while it reads its rows."""
-    given = (str(scenario.path), text, every, scenario.target.engine, step)
-    process = _server().Process(target=_dying_in_step, args=given)
+    return _killed(_dying_in_step, str(scenario.path), text, every, scenario.target.engine, step, within=None)
+
+
+def _killed(target: Callable[..., None], *given: Any, within: float | None = 60) -> bool:
+    process = _server().Process(target=target, args=given)
     process.start()
-    process.join()
+    process.join(within)
     return bool(process.exitcode == -signal.SIGKILL)
 
 
