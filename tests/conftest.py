@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,14 +111,43 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A database of its own for a test, dropped afterwards."""
+    with _own_database(postgres_server, "STRATEGY file_copy") as url:  # half the time of the other one
+        yield url
+
+
+@pytest.fixture(scope="session")
+def pg15_server() -> Iterator[str]:
+    """The URL of a PostgreSQL before 16 that lives as long as the test session."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    from older_postgres import binaries, older_postgres
+
+    programs = binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL before 16 is installed")
+    with older_postgres(programs) as url:
+        yield url
+
+
+@pytest.fixture
+def pg15_url(pg15_server: str) -> Iterator[str]:
+    """A database of its own on the older PostgreSQL for a test, dropped afterwards."""
+    with _own_database(pg15_server) as url:
+        yield url
+
+
+@contextmanager
+def _own_database(server: str, options: str = "") -> Iterator[str]:
+    """A new database of a PostgreSQL, dropped at the end; its URL."""
     import psycopg
 
     name = f"t{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy")  # half the time of the other one
-    yield postgres_server.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {options}")
+    try:
+        yield server.replace("/postgres?", f"/{name}?")
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
