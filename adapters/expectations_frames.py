@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from adapters.embedded import as_travel, file_of, must_exist, python_values
 from adapters.registry import open_adapter
 from adapters.sql import quoted, select
-from transforms.vocabulary import Relation, SynclineError
+from transforms.vocabulary import Relation, SynclineError, TableName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,11 +233,15 @@ def read(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A way into a database that is not the adapter's: `faults` collects what its driver raised."""
+    """A way into a database that is not the adapter's: `faults` collects what its driver raised.
+
+    `own_rows` says of a table whether others may inherit from it, whose rows are not its own.
+    """
 
     url: str
     engine: sa.Engine
     meaning: Callable[[Exception, str], SynclineError]
+    own_rows: Callable[[TableName], bool] = lambda _: False
     faults: list[Exception] = field(default_factory=list)
 
     def seen(self, execution_engine: Any, relation: Relation) -> Any:
@@ -251,7 +255,7 @@ class Target:
         assert relation.table is not None
         return SqlAlchemyBatchData(
             execution_engine,
-            selectable=select(relation, [sa.literal_column("*")]),
+            selectable=select(relation, [sa.literal_column("*")], own_rows=self.own_rows(relation.table)),
             create_temp_table=False,
             source_table_name=quoted(relation.table.name),
             source_schema_name=quoted(relation.table.schema) if relation.table.schema else None,
@@ -281,6 +285,7 @@ def _postgres(url: str) -> Iterator[Target]:
     from psycopg.adapt import Buffer, Loader
 
     from adapters.postgres_connect import Connections
+    from adapters.postgres_shapes import identified
 
     class NumberLoader(Loader):
         def load(self, data: Buffer) -> int | float:
@@ -290,10 +295,15 @@ def _postgres(url: str) -> Iterator[Target]:
     sa.event.listen(
         connections.engine, "connect", lambda driver, _: driver.adapters.register_loader("numeric", NumberLoader)
     )
+
+    def own_rows(table: TableName) -> bool:
+        with connections.begin(f"Looking at {table}") as connection:
+            return identified(connection, table)[1]
+
     try:
         with connections.connected():
             pass
-        yield Target(url, connections.engine, _meanings(connections.translated))
+        yield Target(url, connections.engine, _meanings(connections.translated), own_rows)
     finally:
         connections.close()
 

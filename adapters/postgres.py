@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
@@ -19,12 +19,21 @@ from adapters.postgres_alike import compared, with_folded
 from adapters.postgres_connect import Connections, answer, driver_of
 from adapters.postgres_fit import is_asked, is_doubtful, new_type, questions
 from adapters.postgres_read import Described, PostgresSnapshot, spelled
-from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, new_travel, travel
+from adapters.postgres_shapes import (
+    INDEXES,
+    TABLES,
+    as_shaped,
+    identified,
+    prefixes,
+    query_rows,
+    table_rows,
+    travels_of,
+)
+from adapters.postgres_types import new_travel
 from adapters.postgres_write import Window, mark, spelled_name
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import (
     MARKER,
-    column,
     create_statement,
     dialect_of,
     marker_table,
@@ -39,33 +48,15 @@ from transforms.vocabulary import (
     ChangeSet,
     ColumnShape,
     Design,
-    Key,
     Marker,
     Meaning,
     Relation,
-    SpecError,
     SynclineError,
     TableName,
     TableShape,
 )
 
 LOG: Final = logging.getLogger(__name__)
-
-TABLES: Final = """
-SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = coalesce(%s, pg_catalog.current_schema()) AND c.relkind IN ('r', 'p') AND NOT c.relispartition"""
-
-INDEXES: Final = """
-SELECT array_agg(a.attname::text ORDER BY k.place)
-FROM pg_catalog.pg_index i
-JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
-CROSS JOIN LATERAL unnest(i.indkey::int[], i.indoption::int[], i.indcollation::oid[])
-    WITH ORDINALITY k (attnum, option, coll, place)
-LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.place <= i.indnkeyatts
-GROUP BY i.indexrelid
-HAVING bool_and(k.attnum > 0 AND k.option = 0 AND k.coll IS NOT DISTINCT FROM a.attcollation)"""
 
 HOLDER: Final = """
 SELECT a.pid, a.application_name, a.query_start
@@ -92,7 +83,7 @@ class PostgresAdapter:
         self._validates: bool | None = None  # whether the server says which texts a type reads
         self._marked = False  # whether the marker table is known to be there
         self._described: dict[Relation, Described] = {}
-        self._rows: dict[TableName, list[tuple[Any, ...]]] = {}
+        self._rows: dict[TableName, tuple[list[tuple[Any, ...]], bool]] = {}
 
     # Shapes
 
@@ -127,24 +118,24 @@ class PostgresAdapter:
     def _describe(self, relation: Relation) -> Described | None:
         with self._connections.begin(f"Describing {relation}") as connection:
             if relation.table is None:
-                rows = _query_rows(connection, relation)
+                rows = query_rows(connection, relation)
                 name = TableName(str(relation))
             else:
                 name = relation.table
-                rows = _table_rows(connection, name)
+                rows = table_rows(connection, name)
                 if not rows:
                     return None
-            travels = _travels(connection, relation, rows)
-            oid = _oid(connection, name) if relation.table else None
+            oid, own_rows = identified(connection, name) if relation.table else (None, False)
+            travels = travels_of(connection, source(relation, own_rows=own_rows), rows)
             indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [oid])]
         shape = TableShape(name, tuple(each.shape for each in travels.values()))
         if relation.table is not None:
             with self._connections.translated(f"Describing {name}"), self._connections.connected() as connection:
                 primary, uniques, foreign = reflect_keys(sa.inspect(connection), name)
-                ordered = frozenset(_prefixes(indexes, travels))
+                ordered = frozenset(prefixes(indexes, travels))
                 shape = TableShape(name, shape.columns, primary, uniques, foreign, ordered)
                 shape = with_folded(driver_of(connection), shape, oid)
-        described = Described(shape, travels)
+        described = Described(shape, travels, own_rows)
         with self._guard:
             self._described[relation] = described
         return described
@@ -186,7 +177,7 @@ class PostgresAdapter:
 
     def design(self, table: TableName) -> Design:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
-            return designs.design(connection, _oid(connection, table))
+            return designs.design(connection, identified(connection, table)[0])
 
     def besides(self, schema: str | None = None) -> list[str]:
         with self._connections.begin("Looking at what there is beside tables") as connection:
@@ -257,11 +248,12 @@ class PostgresAdapter:
     ) -> Applied:
         if marker is not None:
             self._make_marker_table()
-        travels = _as_shaped(self._table_rows(shape), shape)
+        rows, own_rows = self._table_rows(shape)
+        travels = as_shaped(rows, shape)
         with self._connections.begin(f"Writing {changes.table}") as connection:
             if marker is not None and not mark(connection, marker):
                 return Applied(already=True)
-            window = Window(connection, changes, travels)
+            window = Window(connection, changes, travels, own_rows=own_rows)
             only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
             unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
             loaded = empty and only_inserts and unique and window.load()
@@ -269,15 +261,16 @@ class PostgresAdapter:
             before_commit(applied)
             return applied
 
-    def _table_rows(self, shape: TableShape) -> list[tuple[Any, ...]]:
-        """The catalog's rows for a table, looked up once as long as they have the types of `shape`."""
+    def _table_rows(self, shape: TableShape) -> tuple[list[tuple[Any, ...]], bool]:
+        """The catalog's rows for a table, looked up once as long as they have the types of `shape`; whether others may
+        inherit from it."""
         table = shape.name
         with self._guard:
             known = self._rows.get(table)
-        if known is None or {row[0]: row[1] for row in known} != {each.name: each.native for each in shape.columns}:
+        if known is None or {row[0]: row[1] for row in known[0]} != {each.name: each.native for each in shape.columns}:
             with self._connections.begin(f"Describing {table}") as connection:
-                known = _table_rows(connection, table)
-            if not known:
+                known = table_rows(connection, table), identified(connection, table)[1]
+            if not known[0]:
                 raise SynclineError(f"There is no table {table} on {self.url}. Fix: create it, or correct its name.")
             with self._guard:
                 self._rows[table] = known
@@ -338,59 +331,6 @@ class PostgresAdapter:
 
     def close(self) -> None:
         self._connections.close()
-
-
-def _oid(connection: psycopg.Connection[Any], table: TableName) -> int | None:
-    """The number of a table or view, None where there is none of that name."""
-    found = "SELECT oid::bigint FROM pg_catalog.pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"
-    row = connection.execute(found, [spelled_name(table)]).fetchone()
-    return row[0] if row else None
-
-
-def _table_rows(connection: psycopg.Connection[Any], table: TableName) -> list[tuple[Any, ...]]:
-    return connection.execute(COLUMNS.format(rows=TABLE_ROWS), [_oid(connection, table)]).fetchall()
-
-
-def _query_rows(connection: psycopg.Connection[Any], relation: Relation) -> list[tuple[Any, ...]]:
-    cursor = connection.execute(spelled(sa.select(sa.text("*")).select_from(source(relation)).limit(0)))
-    columns = cursor.description or []
-    names = [each.name for each in columns]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
-    modifiers = [each._fmod for each in columns]
-    return connection.execute(
-        COLUMNS.format(rows=QUERY_ROWS), [names, [each.type_code for each in columns], modifiers]
-    ).fetchall()
-
-
-def _travels(
-    connection: psycopg.Connection[Any], relation: Relation, rows: Sequence[Sequence[Any]]
-) -> dict[str, Travel]:
-    """How the columns travel. A numeric(p,s) is asked whether it holds NaN, all of them in one pass over the rows."""
-    asked = [row[0] for row in rows if bounded_numeric(row)]
-    holding: Sequence[Any] = ()
-    if asked:
-        there = source(relation)
-        nans = [sa.func.bool_or(column(name) == sa.literal_column("'NaN'")) for name in asked]
-        holding = connection.execute(spelled(sa.select(*nans).select_from(there))).fetchone() or ()
-    with_nan = {name for name, found in zip(asked, holding, strict=True) if found}
-    return {row[0]: travel(row, nan=row[0] in with_nan) for row in rows}
-
-
-def _as_shaped(rows: Sequence[Sequence[Any]], shape: TableShape) -> Mapping[str, Travel]:
-    """How the columns travel in a shape made earlier: a numeric(p,s) in which it saw NaN travels as text."""
-    texts = {each.name for each in shape.columns if each.meaning == "decimal"}
-    return {row[0]: travel(row, nan=row[0] in texts) for row in rows}
-
-
-def _prefixes(indexes: Sequence[Key], travels: Mapping[str, Travel]) -> Iterator[Key]:
-    """The leading columns of indexes as far as they sort as Arrow does."""
-    for names in indexes:
-        for length in range(1, len(names) + 1):
-            if not travels[names[length - 1]].sortable:
-                break
-            yield names[:length]
 
 
 def _lock_number(name: str) -> int:

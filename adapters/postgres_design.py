@@ -64,6 +64,9 @@ SELECT 'rule ' || rulename FROM pg_catalog.pg_rewrite WHERE ev_class = %(table)s
 UNION ALL
 SELECT 'partitions: ' || pg_catalog.pg_get_partkeydef(%(table)s) FROM pg_catalog.pg_partitioned_table WHERE partrelid = %(table)s
 UNION ALL
+SELECT 'is inherited by ' || inhrelid::regclass || ', whose rows are a table of their own here' FROM pg_catalog.pg_inherits
+WHERE inhparent = %(table)s AND NOT EXISTS (SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = %(table)s)
+UNION ALL
 SELECT 'inherits from ' || inhparent::regclass FROM pg_catalog.pg_inherits WHERE inhrelid = %(table)s
 ORDER BY 1"""
 
@@ -131,7 +134,10 @@ def tried(connection: psycopg.Connection[Any], statements: Sequence[str]) -> str
 
 
 def advance(connection: psycopg.Connection[Any], table: TableName, column: str) -> None:
-    """Move the column's sequence past its largest value; nothing where there is no sequence, or it is past it."""
+    """Move the column's sequence past its largest value; nothing where there is no sequence, or it is past it.
+
+    Tables that inherit from this one number their rows by the same sequence, so that theirs count too.
+    """
     row = connection.execute(SEQUENCE, {"table": spelled_name(table), "column": column}).fetchone()
     if row is None or row[0] is None:
         return

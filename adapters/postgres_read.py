@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, LifoQueue
 from typing import Any, Final
 
@@ -16,7 +17,19 @@ import sqlalchemy as sa
 from adapters.postgres_arrow import ROWS, arrived, lost
 from adapters.postgres_connect import DRIVER_ERRORS, Connections, answer, close_quietly, run, stream
 from adapters.postgres_types import Travel
-from adapters.sql import Named, Operand, along_index, column, dialect_of, ordering, quoted, rendered, select, table
+from adapters.sql import (
+    Expression,
+    Named,
+    Operand,
+    along_index,
+    column,
+    dialect_of,
+    ordering,
+    quoted,
+    rendered,
+    select,
+    table,
+)
 from adapters.sql_orphans import is_declared, orphaned, pairs
 from transforms.vocabulary import (
     INVALID,
@@ -49,13 +62,16 @@ PYTHON_DAYS: Final = (-719_162, 2_932_897)  # 0001-01-01 to 10000-01-01, from 19
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A relation's shape, and how each of its columns travels."""
+    """A relation's shape, and how each of its columns travels. `own_rows`: a table that others may inherit from."""
 
     shape: TableShape
     travels: Mapping[str, Travel]
+    own_rows: bool = False
 
 
 Describe = Callable[[Relation], Described]
+Select = Callable[..., sa.Select[Any]]
+"""`adapters.sql.select` of one relation."""
 
 
 def spelled(statement: sa.ClauseElement) -> str:
@@ -88,7 +104,7 @@ class PostgresSnapshot:
         return row
 
     def estimate(self, relation: Relation) -> int:
-        statement = spelled(select(relation, [sa.literal_column("1")]))
+        statement = spelled(self._selected(relation, [sa.literal_column("1")]))
         try:
             with self._connections.translated(f"Reading {relation}"):
                 (plan,) = self._ask(f"EXPLAIN (FORMAT JSON) {statement}")
@@ -98,12 +114,12 @@ class PostgresSnapshot:
 
     def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
         compared = self._range_operands(relation, ranges)
-        table = self._table(relation, select(relation, [sa.func.count()], ranges=compared))
+        table = self._table(relation, self._selected(relation, [sa.func.count()], ranges=compared))
         return int(table.column(0)[0].as_py())
 
     def highest(self, relation: Relation, column_name: str) -> int | None:
         largest = sa.cast(sa.func.max(self._travel(relation, column_name).operand().expression), Named("bigint"))
-        value: int | None = self._table(relation, select(relation, [largest])).column(0)[0].as_py()
+        value: int | None = self._table(relation, self._selected(relation, [largest])).column(0)[0].as_py()
         return value
 
     def orphans(self, child: TableName, reference: ForeignKey) -> Relation | None:
@@ -116,7 +132,10 @@ class PostgresSnapshot:
             return None
         else:
             sides = [[column(each.name) for each in side] for side in (own, there)]
-        return orphaned(child, reference.columns, sides[0], reference.refers, sides[1], dialect_of("postgresql"))
+        own_rows = self._describe(Relation(reference.refers)).own_rows
+        mine, theirs = sides
+        dialect = dialect_of("postgresql")
+        return orphaned(child, reference.columns, mine, reference.refers, theirs, dialect, own_rows=own_rows)
 
     def _holds(self, child: TableName, reference: ForeignKey) -> bool:
         """Whether the foreign key is valid for all rows, and looked at whenever one is written."""
@@ -141,7 +160,10 @@ class PostgresSnapshot:
         along = along_index(key, described.shape, relation, ranges)
         compared = self._range_operands(relation, ranges)
         found = self._table(
-            relation, (hops if along else numbered)(relation, travels, rows, inside, self._zone, compared)
+            relation,
+            (hops if along else numbered)(
+                partial(self._selected, relation), travels, rows, inside, self._zone, compared
+            ),
         )
         arrays = [arrived(array.combine_chunks(), each) for array, each in zip(found.columns, travels, strict=True)]
         fits = np.ones(found.num_rows, dtype=bool)
@@ -162,7 +184,7 @@ class PostgresSnapshot:
     ) -> Iterator[pa.RecordBatch]:
         travels = [self._travel(relation, name) for name in columns]
         # Labels, because ORDER BY takes an output column of the key's name before the key itself.
-        statement = select(
+        statement = self._selected(
             relation,
             [each.read().label(quoted(f"syncline:{i}")) for i, each in enumerate(travels)],
             key=[self._travel(relation, name).operand(self._zone) for name in key],
@@ -184,6 +206,9 @@ class PostgresSnapshot:
                 found = found if reasons is None else found.append_column(INVALID, reasons)
                 for start in range(0, found.num_rows, ROWS):
                     yield found.slice(start, ROWS)
+
+    def _selected(self, relation: Relation, columns: Sequence[Expression], **options: Any) -> sa.Select[Any]:
+        return select(relation, columns, own_rows=self._describe(relation).own_rows, **options)
 
     def _travel(self, relation: Relation, name: str) -> Travel:
         travels = self._describe(relation).travels
@@ -252,7 +277,7 @@ class PostgresSnapshot:
 
 
 def hops(
-    relation: Relation,
+    select: Select,
     key: Sequence[Travel],
     rows: int,
     inside: KeyRange,
@@ -263,21 +288,21 @@ def hops(
     operands = [each.operand(zone) for each in key]
     own = [column(each.name) for each in key]
     found = (
-        select(relation, own, key=operands, within=inside, ranges=ranges)
+        select(own, key=operands, within=inside, ranges=ranges)
         .limit(1)
         .offset(rows)
         .cte("syncline cuts", recursive=True)
     )
     beyond = sa.tuple_(*own) > sa.tuple_(*(found.c[each.name] for each in key))
     rest = KeyRange(None, inside.stop, nulls=False)
-    after = select(relation, own, key=operands, within=rest, ranges=ranges).where(beyond)
+    after = select(own, key=operands, within=rest, ranges=ranges).where(beyond)
     step = after.limit(1).offset(rows - 1).lateral("hop")
     walk = found.union_all(sa.select(*(step.c[each.name] for each in key)).select_from(found.join(step, sa.true())))
     return sa.select(*(each.read(walk.c[each.name]) for each in key))
 
 
 def numbered(
-    relation: Relation,
+    select: Select,
     key: Sequence[Travel],
     rows: int,
     inside: KeyRange,
@@ -288,7 +313,7 @@ def numbered(
     operands = [each.operand(zone) for each in key]
     place = sa.func.row_number().over(order_by=ordering(operands, inside)) - 1
     columns = [*(each.read().label(f"k{i}") for i, each in enumerate(key)), place.label("place")]
-    chosen = select(relation, columns, key=operands, within=inside, ranges=ranges, ordered=False)
+    chosen = select(columns, key=operands, within=inside, ranges=ranges, ordered=False)
     every = chosen.subquery("numbered")
     return (
         sa.select(*(every.c[f"k{i}"] for i in range(len(key))))

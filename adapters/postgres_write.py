@@ -42,7 +42,10 @@ def spelled_name(name: str | TableName) -> str:
 class Window:
     """The changes of one window on their way in, inside the transaction of `connection`."""
 
-    def __init__(self, connection: psycopg.Connection[Any], changes: ChangeSet, travels: Mapping[str, Travel]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], changes: ChangeSet, travels: Mapping[str, Travel], *, own_rows: bool
+    ) -> None:
+        self._own_rows = own_rows
         self._connection = connection
         self._changes = changes
         missing = [name for name in changes.schema.names if name not in travels]
@@ -135,6 +138,7 @@ class Window:
             self._changes.key,
             self._changes.compared,
             {op: TableName(f"syncline_{op}") for op in ORDER},
+            self._own_rows,
         )
 
     def _stage(self, op: Op) -> None:

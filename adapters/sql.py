@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.dialects.mysql.base import MySQLCompiler
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -96,10 +97,23 @@ def column(name: str, type_: sa.types.TypeEngine[Any] | None = None) -> sa.Colum
     return sa.column(quoted(name), type_)
 
 
-def table(name: TableName, columns: Sequence[str] = ()) -> sa.TableClause:
-    """A table by name, without any catalog look-up."""
+class OwnRows(sa.TableClause):
+    """A PostgreSQL table without the rows of the tables that inherit from it: FROM ONLY."""
+
+    inherit_cache = True
+
+
+@compiles(OwnRows)
+def _only(element: OwnRows, compiler: SQLCompiler, *, asfrom: bool = False, **options: Any) -> str:
+    spelled = str(compiler.visit_table(element, asfrom=asfrom, **options))  # type: ignore[no-untyped-call]
+    return f"ONLY {spelled}" if asfrom else spelled
+
+
+def table(name: TableName, columns: Sequence[str] = (), *, own_rows: bool = False) -> sa.TableClause:
+    """A table by name, without any catalog look-up. `own_rows`: see OwnRows."""
     schema = quoted(name.schema) if name.schema else None
-    return sa.table(quoted(name.name), *(column(each) for each in columns), schema=schema)
+    made = OwnRows if own_rows else sa.TableClause
+    return made(quoted(name.name), *(column(each) for each in columns), schema=schema)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -115,10 +129,10 @@ class Operand:
     nullable: bool = True
 
 
-def source(relation: Relation) -> sa.FromClause:
+def source(relation: Relation, *, own_rows: bool = False) -> sa.FromClause:
     """What a relation reads from: its table, or its trusted query as a subquery."""
     if relation.table is not None:
-        return table(relation.table)
+        return table(relation.table, own_rows=own_rows)
     query = (relation.query or "").strip().rstrip(";")
     return _trusted(query + "\n").columns().subquery(quoted("relation"))
 
@@ -140,9 +154,10 @@ def select(
     ranges: Sequence[tuple[Operand, ColumnRange]] = (),
     ordered: bool = True,
     row_values: bool = True,
+    own_rows: bool = False,
 ) -> sa.Select[Any]:
     """SELECT `columns` of a relation inside a key window and column ranges, ascending by `key` with nulls first."""
-    statement = sa.select(*columns).select_from(source(relation))
+    statement = sa.select(*columns).select_from(source(relation, own_rows=own_rows))
     if relation.where:
         statement = statement.where(_trusted(f"({relation.where}\n)"))
     for clause in (*in_window(key, within, row_values=row_values), *in_ranges(ranges)):

@@ -50,7 +50,8 @@ class Staging:
     """One window's changes of one table as SQL sees them.
 
     `columns` are the change set's columns in order. `stages` gives the staged table of each operation; stage
-    columns that a statement does not use need not exist (see `staged_rows`).
+    columns that a statement does not use need not exist (see `staged_rows`). `own_rows`: those of tables that inherit
+    from this one are left alone.
     """
 
     table: TableName
@@ -58,10 +59,11 @@ class Staging:
     key: Key
     compared: tuple[str, ...]
     stages: dict[Op, TableName]
+    own_rows: bool = False
 
     @cached_property
     def target(self) -> sa.TableClause:
-        return table(self.table, [each.name for each in self.columns])
+        return table(self.table, [each.name for each in self.columns], own_rows=self.own_rows)
 
     @cached_property
     def staged_tables(self) -> dict[Op, sa.TableClause]:

@@ -22,12 +22,14 @@ def orphaned(
     dialect: sa.Dialect,
     *,
     listed: bool = False,
+    own_rows: bool = False,
 ) -> Relation:
     """The rows of `child` with no null in `columns`, whose values no row of `parent` has.
 
     In: `own` and `there` are what is compared, pairwise, each over the unqualified columns of its own table. `parent`
     is None where there is no such table: then no row finds one. `listed`: say NOT IN, which MariaDB reads the parent
     for once; it runs a NOT EXISTS over CAST again for each row, and takes values for one that trailing blanks tell apart.
+    `own_rows`: of the parent, without those of tables that inherit from it.
     """
     given = [column(name).is_not(None) for name in columns]
     if parent is None:
@@ -39,7 +41,7 @@ def orphaned(
     # Labels of our own, because inside the subquery a column of the parent would hide the child's of the same name.
     labels = [quoted(f"syncline:{number}") for number in range(len(columns))]
     named = [each.label(label) for each, label in zip(there, labels, strict=True)]
-    referred = sa.select(*named).select_from(table(parent)).subquery(quoted(REFERRED))
+    referred = sa.select(*named).select_from(table(parent, own_rows=own_rows)).subquery(quoted(REFERRED))
     # The parent's side stands first: in SQLite, its collation decides.
     same = [referred.c[label] == each for label, each in zip(labels, own, strict=True)]
     found = sa.exists().select_from(referred).where(*same)

@@ -1,0 +1,91 @@
+"""What PostgreSQL's catalogs say of tables and queries: their columns, their indexes, and how both travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+
+from adapters.postgres_read import spelled
+from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, travel
+from adapters.postgres_write import spelled_name
+from adapters.sql import column, source
+from transforms.vocabulary import Key, Relation, SpecError, TableName, TableShape
+
+TABLES: Final = """
+SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = coalesce(%s, pg_catalog.current_schema()) AND c.relkind IN ('r', 'p')
+  AND (NOT c.relispartition OR n.oid <> (
+      SELECT root.relnamespace FROM pg_catalog.pg_class root WHERE root.oid = pg_catalog.pg_partition_root(c.oid)))"""
+
+FOUND: Final = """
+SELECT oid::bigint, relkind IN ('r', 'f')
+FROM pg_catalog.pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"""
+
+INDEXES: Final = """
+SELECT array_agg(a.attname::text ORDER BY k.place)
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
+CROSS JOIN LATERAL unnest(i.indkey::int[], i.indoption::int[], i.indcollation::oid[])
+    WITH ORDINALITY k (attnum, option, coll, place)
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.place <= i.indnkeyatts
+GROUP BY i.indexrelid
+HAVING bool_and(k.attnum > 0 AND k.option = 0 AND k.coll IS NOT DISTINCT FROM a.attcollation)"""
+
+
+def identified(connection: psycopg.Connection[Any], table: TableName) -> tuple[int | None, bool]:
+    """The number of a table or view, None where there is none of that name; whether other tables may inherit from it.
+
+    A partitioned table is one with its partitions, and read and written whole.
+    """
+    row = connection.execute(FOUND, [spelled_name(table)]).fetchone()
+    return row or (None, False)
+
+
+def table_rows(connection: psycopg.Connection[Any], table: TableName) -> list[tuple[Any, ...]]:
+    return connection.execute(COLUMNS.format(rows=TABLE_ROWS), [identified(connection, table)[0]]).fetchall()
+
+
+def query_rows(connection: psycopg.Connection[Any], relation: Relation) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(spelled(sa.select(sa.text("*")).select_from(source(relation)).limit(0)))
+    columns = cursor.description or []
+    names = [each.name for each in columns]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
+    modifiers = [each._fmod for each in columns]
+    return connection.execute(
+        COLUMNS.format(rows=QUERY_ROWS), [names, [each.type_code for each in columns], modifiers]
+    ).fetchall()
+
+
+def travels_of(
+    connection: psycopg.Connection[Any], there: sa.FromClause, rows: Sequence[Sequence[Any]]
+) -> dict[str, Travel]:
+    """How the columns travel. A numeric(p,s) is asked whether it holds NaN, all of them in one pass over the rows."""
+    asked = [row[0] for row in rows if bounded_numeric(row)]
+    holding: Sequence[Any] = ()
+    if asked:
+        nans = [sa.func.bool_or(column(name) == sa.literal_column("'NaN'")) for name in asked]
+        holding = connection.execute(spelled(sa.select(*nans).select_from(there))).fetchone() or ()
+    with_nan = {name for name, found in zip(asked, holding, strict=True) if found}
+    return {row[0]: travel(row, nan=row[0] in with_nan) for row in rows}
+
+
+def as_shaped(rows: Sequence[Sequence[Any]], shape: TableShape) -> Mapping[str, Travel]:
+    """How the columns travel in a shape made earlier: a numeric(p,s) in which it saw NaN travels as text."""
+    texts = {each.name for each in shape.columns if each.meaning == "decimal"}
+    return {row[0]: travel(row, nan=row[0] in texts) for row in rows}
+
+
+def prefixes(indexes: Sequence[Key], travels: Mapping[str, Travel]) -> Iterator[Key]:
+    """The leading columns of indexes as far as they sort as Arrow does."""
+    for names in indexes:
+        for length in range(1, len(names) + 1):
+            if not travels[names[length - 1]].sortable:
+                break
+            yield names[:length]
