@@ -31,7 +31,7 @@ from adapters.expectations_frames import (
     told,
     told_rows,
 )
-from adapters.registry import open_adapter
+from adapters.registry import RowSecurity, open_adapter
 from adapters.sql import scrubbed
 from transforms.vocabulary import Relation, SpecError, SynclineError, TableName, TransientError
 
@@ -238,13 +238,13 @@ def check_table(
     totals: Mapping[str, int],
     where: str | None,
     name: str,
+    rls: RowSecurity = "refuse",
 ) -> tuple[Checked, ...]:
     """The loaded checkpoint: what comes of each expectation in SQL, over a connection of its own.
 
     In: `where` restricts the rows, in the engine's dialect; `name` is the table in errors. Out: in the order of
     `expected`, without positions. In a query, {batch} is a subquery with a name of its own: give it no other.
     Memory: rows only of DuckDB, which Great Expectations does not know: its columns are read, and checked there.
-    Threads: any number at once.
     Errors: BrokenCheck, also for what Great Expectations has no SQL for; ConnectionFailed; TransientError; SpecError
     for an unknown total. None of them holds the URL's password.
     """
@@ -258,7 +258,7 @@ def check_table(
     loaded_quietly()
     given = {each.number: _bound(each, totals, _place(name, each)) for each in expected}
     options = {"partial_unexpected_count": SAMPLE, **({"unexpected_index_column_names": list(key)} if key else {})}
-    with opened(url) as target:
+    with opened(url, rls) as target:
         found = _in_sql(target, Relation(table, where=where), expected, given, options, name)
     return tuple(_of_sql(each, found[each.number], key) for each in expected)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.embedded import as_travel, file_of, must_exist, python_values
-from adapters.registry import open_adapter
+from adapters.registry import RowSecurity, open_adapter
 from adapters.sql import quoted, select
 from transforms.vocabulary import Relation, SynclineError, TableName
 
@@ -263,14 +264,19 @@ class Target:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Target]:
+def opened(url: str, rls: RowSecurity = "refuse") -> Iterator[Target]:
     """A read-only way into the database of a URL, closed at the end. Decimals arrive as whole numbers or doubles,
-    as bounds do: the decimal 0.10 is less than the double 0.1, and would fail at its own bound.
+    as bounds do: the decimal 0.10 is less than the double 0.1, and would fail at its own bound. `rls`: see
+    `open_adapter`.
 
     Errors: SpecError for a URL or a driver that is not there, ConnectionFailed.
     """
     engine = open_adapter(url).engine
-    ways = {"postgresql": _postgres, "mysql": _mysql, "sqlite": _sqlite}
+    ways: dict[str, Callable[[str], AbstractContextManager[Target]]] = {
+        "postgresql": partial(_postgres, rls=rls),
+        "mysql": _mysql,
+        "sqlite": _sqlite,
+    }
     with ways[engine](url) as target:
         sa.event.listen(target.engine, "handle_error", lambda fault: target.faults.append(fault.original_exception))
         yield target
@@ -281,7 +287,7 @@ def _number(text: str) -> int | float:
 
 
 @contextmanager
-def _postgres(url: str) -> Iterator[Target]:
+def _postgres(url: str, *, rls: RowSecurity) -> Iterator[Target]:
     from psycopg.adapt import Buffer, Loader
 
     from adapters.postgres_connect import Connections
@@ -291,14 +297,15 @@ def _postgres(url: str) -> Iterator[Target]:
         def load(self, data: Buffer) -> int | float:
             return _number(bytes(data).decode())
 
-    connections = Connections(url, read_only=True)
+    connections = Connections(url, read_only=True, rls=rls)
     sa.event.listen(
         connections.engine, "connect", lambda driver, _: driver.adapters.register_loader("numeric", NumberLoader)
     )
 
     def own_rows(table: TableName) -> bool:
         with connections.begin(f"Looking at {table}") as connection:
-            return identified(connection, table)[1]
+            known = identified(connection, table)
+            return known is not None and known.own_rows
 
     try:
         with connections.connected():

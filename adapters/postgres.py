@@ -22,7 +22,9 @@ from adapters.postgres_read import Described, PostgresSnapshot, spelled
 from adapters.postgres_shapes import (
     INDEXES,
     TABLES,
+    Identified,
     as_shaped,
+    hidden_by,
     identified,
     prefixes,
     query_rows,
@@ -32,6 +34,7 @@ from adapters.postgres_shapes import (
 from adapters.postgres_types import new_travel
 from adapters.postgres_write import Window, mark, spelled_name
 from adapters.protocol import BeforeCommit, committed
+from adapters.registry import RowSecurity
 from adapters.sql import (
     MARKER,
     create_statement,
@@ -51,6 +54,7 @@ from transforms.vocabulary import (
     Marker,
     Meaning,
     Relation,
+    SpecError,
     SynclineError,
     TableName,
     TableShape,
@@ -66,6 +70,19 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32) | l.objid::bigint = %s"""
 
 
+BYPASSED: Final = (
+    "Writing {table} on {url}: triggers and foreign keys are switched off for this user (session_replication_role is replica). "
+    "Fix: ALTER ROLE … RESET session_replication_role, or of the database."
+)
+
+
+HIDDEN: Final = (
+    "{relation} on {url}: row-level security may hide rows from this user ({hidden}), so that a part would pass for the whole. "
+    "Fix: connect as a user who sees all rows (an owner, or one with BYPASSRLS), or write `rls: accept` beside this "
+    "side's url to take what the user sees for all there is."
+)
+
+
 class PostgresAdapter:
     """PostgreSQL as an Adapter (see the protocol).
 
@@ -75,8 +92,10 @@ class PostgresAdapter:
 
     engine = "postgresql"
 
-    def __init__(self, url: str, time_zone: str | None = None, *, read_only: bool = False) -> None:
-        self._connections = Connections(url, read_only=read_only)
+    def __init__(
+        self, url: str, time_zone: str | None = None, *, read_only: bool = False, rls: RowSecurity = "refuse"
+    ) -> None:
+        self._connections = Connections(url, read_only=read_only, rls=rls)
         self.url = self._connections.url
         self.time_zone = time_zone
         self._guard = Lock()
@@ -117,25 +136,31 @@ class PostgresAdapter:
 
     def _describe(self, relation: Relation) -> Described | None:
         with self._connections.begin(f"Describing {relation}") as connection:
-            if relation.table is None:
-                rows = query_rows(connection, relation)
-                name = TableName(str(relation))
-            else:
-                name = relation.table
-                rows = table_rows(connection, name)
-                if not rows:
-                    return None
-            oid, own_rows = identified(connection, name) if relation.table else (None, False)
-            travels = travels_of(connection, source(relation, own_rows=own_rows), rows)
-            indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [oid])]
-        shape = TableShape(name, tuple(each.shape for each in travels.values()))
+            known = identified(connection, relation.table) if relation.table else Identified()
+            if known is None:
+                return None
+            there = source(relation, own_rows=known.own_rows)
+            hidden = hidden_by(connection, there, known)
+            if hidden and self._connections.rls == "refuse":
+                raise SpecError(HIDDEN.format(relation=relation, url=self.url, hidden=hidden))
+            rows = table_rows(connection, known.oid) if relation.table else query_rows(connection, relation)
+            if not rows:
+                return None
+            if len(rows) == len(known.denied):
+                raise SpecError(
+                    f"{relation} on {self.url}: the user may not read it. Fix: GRANT SELECT on it to the user."
+                )
+            travels = travels_of(connection, there, rows, known.denied)
+            indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [known.oid])]
+        name = relation.table or TableName(str(relation))
+        shape = TableShape(name, tuple(each.shape for each in travels.values()), hidden_by=hidden)
         if relation.table is not None:
             with self._connections.translated(f"Describing {name}"), self._connections.connected() as connection:
                 primary, uniques, foreign = reflect_keys(sa.inspect(connection), name)
                 ordered = frozenset(prefixes(indexes, travels))
-                shape = TableShape(name, shape.columns, primary, uniques, foreign, ordered)
-                shape = with_folded(driver_of(connection), shape, oid)
-        described = Described(shape, travels, own_rows)
+                shape = TableShape(name, shape.columns, primary, uniques, foreign, ordered, hidden_by=hidden)
+                shape = with_folded(driver_of(connection), shape, known.oid)
+        described = Described(shape, travels, known.own_rows)
         with self._guard:
             self._described[relation] = described
         return described
@@ -177,7 +202,8 @@ class PostgresAdapter:
 
     def design(self, table: TableName) -> Design:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
-            return designs.design(connection, identified(connection, table)[0])
+            known = identified(connection, table)
+            return designs.design(connection, known.oid if known else None)
 
     def besides(self, schema: str | None = None) -> list[str]:
         with self._connections.begin("Looking at what there is beside tables") as connection:
@@ -251,12 +277,15 @@ class PostgresAdapter:
         rows, own_rows = self._table_rows(shape)
         travels = as_shaped(rows, shape)
         with self._connections.begin(f"Writing {changes.table}") as connection:
+            if self._connections.bypasses_triggers:
+                raise SynclineError(BYPASSED.format(table=changes.table, url=self.url))
             if marker is not None and not mark(connection, marker):
                 return Applied(already=True)
             window = Window(connection, changes, travels, own_rows=own_rows)
             only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
             unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
-            loaded = empty and only_inserts and unique and window.load()
+            plain = unique and not shape.hidden_by  # COPY does not go by policies
+            loaded = empty and only_inserts and plain and window.load()
             applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
             before_commit(applied)
             return applied
@@ -269,8 +298,9 @@ class PostgresAdapter:
             known = self._rows.get(table)
         if known is None or {row[0]: row[1] for row in known[0]} != {each.name: each.native for each in shape.columns}:
             with self._connections.begin(f"Describing {table}") as connection:
-                known = table_rows(connection, table), identified(connection, table)[1]
-            if not known[0]:
+                found = identified(connection, table)
+                known = (table_rows(connection, found.oid), found.own_rows) if found else None
+            if known is None:
                 raise SynclineError(f"There is no table {table} on {self.url}. Fix: create it, or correct its name.")
             with self._guard:
                 self._rows[table] = known

@@ -16,7 +16,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 
-from adapters.postgres_types import SESSION
+from adapters.postgres_session import PLAIN_PATH, must_be_supported, settled
+from adapters.registry import RowSecurity
 from adapters.sql import masked, scrubbed
 from transforms.vocabulary import ConnectionFailed, DataError, SnapshotLost, SpecError, SynclineError, TransientError
 
@@ -41,19 +42,17 @@ _NAN: Final = re.compile(r"cannot convert NaN to bigint|'NaN' is not a valid dec
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
 _PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
 _UNFIT: Final = ("22", "23")
+_DENIED: Final = "42501"
+_WANTED: Final = (
+    "a source wants SELECT, a target also INSERT, UPDATE, DELETE, and CREATE on its schema; rows that a policy of "
+    "row-level security refuses want another policy, or a user with BYPASSRLS"
+)
 _FULL: Final = "53100"
 _STOPPED: Final = "57014"
 _SAID: Final = {  # by Arrow's streams, which keep the text alone
     _FULL: re.compile(r"no space left on device", re.IGNORECASE),
     _STOPPED: re.compile(r"canceling statement due to"),
 }
-
-STEADY: Final = {
-    "idle_in_transaction_session_timeout": "0",  # a session that holds a snapshot open, or a migration's lock, only waits
-    "idle_session_timeout": "0",
-    "synchronous_commit": "local",  # a window that is in is in, also where the server dies at once
-}
-"""Settings for as long as a session lives, as far as the server has them; nothing weaker than what is set already."""
 
 
 def dsn_of(url: str) -> str:
@@ -73,31 +72,25 @@ def dsn_of(url: str) -> str:
 class Connections:
     """Two pools to one database: psycopg's through SQLAlchemy for writing, ADBC's for reading. Thread-safe."""
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, rls: RowSecurity = "refuse") -> None:
         self.url = masked(url)
+        self.rls = rls
+        self.bypasses_triggers = False  # as the server has it for this user, who may not say otherwise
         self._secret_url = url
         self._dsn = dsn_of(url)
-        self._settings = {**SESSION, **({"default_transaction_read_only": "on"} if read_only else {})}
+        self._setting_up = settled(read_only=read_only, rls=rls)
         self._idle: LifoQueue[Any] = LifoQueue()
         self._reached = False
         self.engine = sa.create_engine(
             "postgresql+psycopg://", creator=self._connect, pool_pre_ping=True, pool_size=4, max_overflow=-1
         )
 
-    def _session(self) -> str:
-        settings = ", ".join(
-            f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in self._settings.items()
-        )
-        values = ", ".join(f"('{name}', '{value}')" for name, value in STEADY.items())
-        return (
-            f"SELECT {settings}, (SELECT count(pg_catalog.set_config(s.name, v.value, false)) FROM (VALUES {values}) "  # noqa: S608
-            "v (name, value) JOIN pg_catalog.pg_settings s ON s.name = v.name AND "
-            "(s.name <> 'synchronous_commit' OR s.setting = 'off'))"
-        )
-
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None)
-        connection.execute(self._session())  # a value is one of SESSION's own
+        must_be_supported(self.url, connection.info.server_version)
+        connection.execute(PLAIN_PATH)
+        row = connection.execute(self._setting_up.encode()).fetchone()
+        self.bypasses_triggers = row is not None and bool(row[-1])
         connection.autocommit = False
         self._reached = True
         return connection
@@ -143,7 +136,8 @@ class Connections:
     def _open_reader(self) -> Any:
         try:
             connection = adbc.connect(self._dsn, autocommit=True)
-            run(connection, self._session())
+            run(connection, PLAIN_PATH)
+            run(connection, self._setting_up)
         except adbc_driver_manager.Error as error:
             raise self._unreachable(error) from error
         self._reached = True
@@ -186,9 +180,11 @@ class Connections:
             )
         if state == _STOPPED:
             return SynclineError(
-                f"{where} on {self.url}: {text}. Fix: raise statement_timeout for this user or in the URL "
-                f"(options=-c statement_timeout=0), or make windows smaller (defaults.window), then run again."
+                f"{where} on {self.url}: {text}. Fix: raise statement_timeout in the URL (options=-c statement_timeout=0) or in "
+                f"PGOPTIONS, where that is set, or make windows smaller (defaults.window), then run again."
             )
+        if state == _DENIED:
+            return SynclineError(f"{where} on {self.url}: {text}. Fix: GRANT it to the user; {_WANTED}.")
         if _NAN.search(text):
             return DataError(
                 f"{where}: a numeric column holds NaN, which it did not when it was described. Fix: run again."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import errors
 
 from adapters.postgres_read import spelled
 from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, travel
@@ -21,8 +23,19 @@ WHERE n.nspname = coalesce(%s, pg_catalog.current_schema()) AND c.relkind IN ('r
       SELECT root.relnamespace FROM pg_catalog.pg_class root WHERE root.oid = pg_catalog.pg_partition_root(c.oid)))"""
 
 FOUND: Final = """
-SELECT oid::bigint, relkind IN ('r', 'f')
-FROM pg_catalog.pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"""
+SELECT oid::bigint, relkind IN ('r', 'f'), pg_catalog.row_security_active(oid),
+    ARRAY(SELECT attname::text FROM pg_catalog.pg_attribute
+          WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+            AND NOT pg_catalog.has_column_privilege(c.oid, attnum, 'SELECT'))
+FROM pg_catalog.pg_class c WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"""
+
+DENIED: Final = "the user may not read it. Fix: GRANT SELECT on the column, or leave it out"
+
+POLICIES: Final = """
+SELECT polname::text FROM pg_catalog.pg_policy
+WHERE polrelid = %s AND (polroles = '{0}' OR EXISTS (
+    SELECT FROM unnest(polroles) r (oid) WHERE pg_catalog.pg_has_role(current_user, r.oid, 'USAGE')))
+ORDER BY polname"""
 
 INDEXES: Final = """
 SELECT array_agg(a.attname::text ORDER BY k.place)
@@ -37,17 +50,53 @@ GROUP BY i.indexrelid
 HAVING bool_and(k.attnum > 0 AND k.option = 0 AND k.coll IS NOT DISTINCT FROM a.attcollation)"""
 
 
-def identified(connection: psycopg.Connection[Any], table: TableName) -> tuple[int | None, bool]:
-    """The number of a table or view, None where there is none of that name; whether other tables may inherit from it.
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A relation as the catalog knows it: its number, None for a query.
 
-    A partitioned table is one with its partitions, and read and written whole.
+    `own_rows`: other tables may inherit from it. A partitioned table is one with its partitions, and read and written
+    whole. `secured`: policies of row-level security hold for this user. `denied` are columns that it may not read.
     """
+
+    oid: int | None = None
+    own_rows: bool = False
+    secured: bool = False
+    denied: Sequence[str] = ()
+
+
+def identified(connection: psycopg.Connection[Any], table: TableName) -> Identified | None:
+    """The table or view of that name, None where there is none."""
     row = connection.execute(FOUND, [spelled_name(table)]).fetchone()
-    return row or (None, False)
+    return Identified(*row) if row else None
 
 
-def table_rows(connection: psycopg.Connection[Any], table: TableName) -> list[tuple[Any, ...]]:
-    return connection.execute(COLUMNS.format(rows=TABLE_ROWS), [identified(connection, table)[0]]).fetchall()
+def hidden_by(connection: psycopg.Connection[Any], there: sa.FromClause, known: Identified) -> str | None:
+    """What of row-level security hides rows of `there` from this user, or may; None where nothing does.
+
+    Of views and queries only PostgreSQL itself knows: it refuses to run them where it may not leave rows out.
+    """
+    if known.secured:
+        found = [name for (name,) in connection.execute(POLICIES, [known.oid])]
+        return f"policies {', '.join(found)}" if found else "no policy shows it any"
+    if known.own_rows:
+        return None
+    asked = spelled(sa.select(sa.literal_column("1")).select_from(there).limit(0))
+    try:
+        _run(connection, "off", asked)
+    except errors.InsufficientPrivilege as error:
+        _run(connection, "on", asked)  # raises where it is a right that is missing
+        return error.diag.message_primary
+    return None
+
+
+def _run(connection: psycopg.Connection[Any], row_security: str, statement: str) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"SET LOCAL row_security = {row_security}")
+        connection.execute(statement)
+
+
+def table_rows(connection: psycopg.Connection[Any], oid: int | None) -> list[tuple[Any, ...]]:
+    return connection.execute(COLUMNS.format(rows=TABLE_ROWS), [oid]).fetchall()
 
 
 def query_rows(connection: psycopg.Connection[Any], relation: Relation) -> list[tuple[Any, ...]]:
@@ -64,16 +113,22 @@ def query_rows(connection: psycopg.Connection[Any], relation: Relation) -> list[
 
 
 def travels_of(
-    connection: psycopg.Connection[Any], there: sa.FromClause, rows: Sequence[Sequence[Any]]
+    connection: psycopg.Connection[Any], there: sa.FromClause, rows: Sequence[Sequence[Any]], denied: Sequence[str] = ()
 ) -> dict[str, Travel]:
-    """How the columns travel. A numeric(p,s) is asked whether it holds NaN, all of them in one pass over the rows."""
-    asked = [row[0] for row in rows if bounded_numeric(row)]
+    """How the columns travel. A numeric(p,s) is asked whether it holds NaN, all of them in one pass over the rows.
+
+    In: `denied` are columns that the user may not read, so that they do not travel.
+    """
+    asked = [row[0] for row in rows if bounded_numeric(row) and row[0] not in denied]
     holding: Sequence[Any] = ()
     if asked:
         nans = [sa.func.bool_or(column(name) == sa.literal_column("'NaN'")) for name in asked]
         holding = connection.execute(spelled(sa.select(*nans).select_from(there))).fetchone() or ()
     with_nan = {name for name, found in zip(asked, holding, strict=True) if found}
-    return {row[0]: travel(row, nan=row[0] in with_nan) for row in rows}
+    made = {row[0]: travel(row, nan=row[0] in with_nan) for row in rows}
+    for name in denied:
+        made[name] = replace(made[name], shape=replace(made[name].shape, refused=DENIED))
+    return made
 
 
 def as_shaped(rows: Sequence[Sequence[Any]], shape: TableShape) -> Mapping[str, Travel]:

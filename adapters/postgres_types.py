@@ -61,19 +61,6 @@ CITEXT: Final = "citext"
 BLANK_PADDED: Final = "char"
 """Collations by the names of their types: upper and lower case are one, trailing blanks do not count."""
 
-SESSION: Final = {
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "standard_conforming_strings": "on",
-    "lc_monetary": "C",
-    "client_encoding": "UTF8",
-    "default_transaction_isolation": "read committed",
-}
-"""The settings on which texts depend: the same in every session, so that what is read can be written back."""
-
 COLUMNS: Final = """
 WITH RECURSIVE col (no, name, oid, mod, not_null, numbered, computed, filled, coll, base, basemod) AS (
     {rows}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final, cast
+from typing import Any, Final, Literal, cast
 
 from adapters.protocol import Adapter
 from adapters.sql import masked
 from transforms.vocabulary import SpecError
+
+RowSecurity = Literal["refuse", "accept"]
+"""Whether rows that PostgreSQL's row-level security hides from the user are an error, or taken for not there."""
 
 _ADAPTERS: Final[dict[str, tuple[str, str]]] = {
     "sqlite": ("adapters.sqlite", "SqliteAdapter"),
@@ -20,11 +23,14 @@ _ADAPTERS: Final[dict[str, tuple[str, str]]] = {
 _EXTRAS: Final = {"adapters.postgres": "postgres", "adapters.mysql": "mysql"}
 
 
-def open_adapter(url: str, *, time_zone: str | None = None, create: bool = False) -> Adapter:
+def open_adapter(
+    url: str, *, time_zone: str | None = None, create: bool = False, rls: RowSecurity = "refuse"
+) -> Adapter:
     """The adapter for a URL's scheme; nothing is connected to yet.
 
     `time_zone`: the zone of times without one, where a range compares them with times that have one.
-    `create`: the file of a target may be made. A source is never made by reading it.
+    `create`: the file of a target may be made. A source is never made by reading it. `rls`: see RowSecurity; other
+    engines than PostgreSQL have none.
     Errors: SpecError for an unknown scheme and for an engine whose driver is not installed.
     """
     scheme, found, _ = url.partition("://")
@@ -44,4 +50,5 @@ def open_adapter(url: str, *, time_zone: str | None = None, create: bool = False
         ) from error
     if engine in ("sqlite", "duckdb"):
         return cast(Adapter, adapter(url, create=create, time_zone=time_zone))
-    return cast(Adapter, adapter(url, time_zone=time_zone))
+    secured: dict[str, Any] = {"rls": rls} if name == "PostgresAdapter" else {}
+    return cast(Adapter, adapter(url, time_zone=time_zone, **secured))

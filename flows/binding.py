@@ -16,6 +16,7 @@ from flows.checks import Checks, bound_checks, validate_checks
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
 from flows.evolving import Added
+from flows.hidden_rows import hidden_rows
 from flows.load_order import linked
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
@@ -126,6 +127,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     if problems:
         raise SpecError("\n".join(problems))
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
+    warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     order = _load_order(spec, seen.targets, warnings)
     names = {spec.target_table(name): name for name in spec.tables}
     referred = {

@@ -64,7 +64,7 @@ def loaded(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ..
             continue
         url = resolve_url(session.spec.target.url)
         check = partial(expectations.check_table, url, bound.shape.name, bound.key, bound.checks.loaded)
-        results = retried(partial(check, totals(told.counts), None, named))
+        results = retried(partial(check, totals(told.counts), None, named, session.spec.target.rls))
         made.append(Checkpoint("loaded", told.name, None, results))
     return tuple(made)
 

@@ -99,6 +99,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "tables": {table.name: table.counts.as_dict() for table in self.tables},
             "checkpoints": [each.as_dict() for each in self.checkpoints],
+            "warnings": list(self.warnings),
             "report": self.page,
             "data_docs": self.data_docs,
             "reconciled": {each.table: each.as_dict() for each in self.reconciled},

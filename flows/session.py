@@ -186,9 +186,11 @@ def connect(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
     _apart(spec)
     _steady_memory()
     with ExitStack() as stack:
-        source = open_adapter(resolve_url(spec.source.url), time_zone=spec.source.time_zone)
+        source = open_adapter(resolve_url(spec.source.url), time_zone=spec.source.time_zone, rls=spec.source.rls)
         stack.callback(source.close)
-        target = open_adapter(resolve_url(spec.target.url), time_zone=spec.target.time_zone, create=True)
+        target = open_adapter(
+            resolve_url(spec.target.url), time_zone=spec.target.time_zone, create=True, rls=spec.target.rls
+        )
         stack.callback(target.close)
         yield Session(spec, source, target, meter or Meter())
 

@@ -81,6 +81,10 @@ class Endpoint(Strict):
     )
     time_zone: TimeZone | None = Field(default=None, description="Where this side's naive timestamps are.")
     name: str | None = Field(default=None, description="What this side is called in reports.")
+    rls: Literal["refuse", "accept"] = Field(
+        default="refuse",
+        description="PostgreSQL's row-level security: accept takes the rows that the user sees for all.",
+    )
 
 
 class State(Strict):

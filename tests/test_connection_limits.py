@@ -42,6 +42,11 @@ def test_sessions_that_only_wait_are_not_ended_by_the_servers_limits(
     done(shop, outcome, WANTED)
 
 
+def in_time(side: Side) -> dict[str, Any]:
+    """The side, where statements may take a second as its URL says."""
+    return side.endpoint | {"url": f"{side.url}&options=-c%20statement_timeout%3D1s"}
+
+
 def slow(side: Side, seconds: int = 2) -> str:
     """A condition that is true of every row, and takes its time over one."""
     wait = {"postgresql": f"pg_sleep({seconds}) IS NOT NULL", "mysql": f"sleep({seconds}) = 0"}[side.engine]
@@ -49,20 +54,21 @@ def slow(side: Side, seconds: int = 2) -> str:
 
 
 @pytest.mark.parametrize("shop", [PAIRS[0]], indirect=True, ids=pair_name)
-def test_a_statement_that_takes_longer_than_the_source_allows_is_not_tried_again(
+def test_a_statement_that_takes_longer_than_the_url_allows_is_not_tried_again(
     shop: Scenario, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = shop.target.content()
-    shop.write({"item": {**ITEM, "where": slow(shop.source)}}, defaults={"window": {"rows": 10_000}})
-    source, _ = servers(shop, request)
-    with limited(source, ["statement_timeout"], "1"):
-        said = refused(shop)
+    tables, window = {"item": {**ITEM, "where": slow(shop.source)}}, {"window": {"rows": 10_000}}
+    shop.write(tables, defaults=window, source=in_time(shop.source))
+    said = refused(shop)
     assert "canceling statement due to statement timeout" in said
     assert "raise statement_timeout" in said
     assert not [record for record in caplog.records if "Trying again" in record.message]
     assert shop.target.content() == before
-    shop.write({"item": ITEM}, defaults={"window": {"rows": 10_000}})
-    done(shop, shop.run(), WANTED)
+    shop.write(tables, defaults=window)
+    source, _ = servers(shop, request)
+    with limited(source, ["statement_timeout"], "1"):  # of the server: it does not hold for us
+        done(shop, shop.run(), WANTED)
 
 
 @pytest.mark.parametrize("shop", [PAIRS[1]], indirect=True, ids=pair_name)
@@ -73,12 +79,12 @@ def test_a_statement_that_takes_longer_than_the_target_allows_rolls_its_window_b
         "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$",
         "CREATE TRIGGER dawdle BEFORE UPDATE ON item FOR EACH ROW WHEN (NEW.k = 170) EXECUTE FUNCTION dawdle()",
     )
-    _, target = servers(shop, request)
-    with limited(target, ["statement_timeout"], "1"):
-        said = refused(shop)
+    shop.write({"item": ITEM}, defaults={"window": {"rows": EACH}}, target=in_time(shop.target))
+    said = refused(shop)
     assert "statement timeout" in said
     assert not [record for record in caplog.records if "Trying again" in record.message]
     assert only_whole_windows(shop) < 5
+    shop.write({"item": ITEM}, defaults={"window": {"rows": EACH}})
     done(shop, shop.run(), WANTED)
 
 

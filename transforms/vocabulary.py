@@ -167,7 +167,8 @@ class TableShape:
 
     `uniques` holds the column sets that an index keeps unique, the primary key included. `ordered` holds the
     column tuples by which key windows are cheap and come in binary order, as Arrow orders them. `design` is for
-    tables that are yet to be made; `Adapter.design` reads it of one that is there.
+    tables that are yet to be made; `Adapter.design` reads it of one that is there. `hidden_by` says what keeps rows from
+    this user, where it is a part of the table that is seen and written; None where it is all.
     """
 
     name: TableName
@@ -177,6 +178,7 @@ class TableShape:
     foreign_keys: tuple[ForeignKey, ...] = ()
     ordered: frozenset[Key] = frozenset()
     design: Design | None = None
+    hidden_by: str | None = None
 
     def column(self, name: str) -> ColumnShape | None:
         return next((column for column in self.columns if column.name == name), None)
