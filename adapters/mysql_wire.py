@@ -121,21 +121,24 @@ def cut(block: Block, columns: int) -> list[pa.Array]:
     bounds = np.empty((len(at), 2 * columns), np.int32)
     nulls: list[npt.NDArray[np.bool_] | None] = []
     for column in range(columns):
-        lengths = wire[at].astype(np.int64)
+        first = wire[at]  # the length, or what stands before a longer one: a length of two bytes may well be 253
+        lengths = first.astype(np.int64)
         at = at + 1
         null = None
-        if len(lengths) and lengths.max() >= NULL:
-            null = lengths == NULL
+        if len(first) and first.max() >= NULL:
+            null = first == NULL
+            lengths[null] = 0
             for marker, size in ((TWO, 2), (THREE, 3), (EIGHT, 8)):
-                longer = np.flatnonzero(lengths == marker)
+                longer = np.flatnonzero(first == marker)
                 places = at[longer]
                 lengths[longer] = sum(wire[places + i].astype(np.int64) << 8 * i for i in range(size))
                 at[longer] += size
-            lengths[null] = 0
         nulls.append(null)
         bounds[:, 2 * column] = at
         at = at + lengths
         bounds[:, 2 * column + 1] = at
+    if not np.array_equal(at, np.append(block.rows[1:], min(block.end, len(wire)))[: len(at)]):
+        raise pymysql.InternalError(CR.CR_MALFORMED_PACKET, "the columns of a row do not end where it ends")
     offsets = np.append(bounds.ravel(), bounds[-1, -1] if len(at) else np.int32(0))
     every = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(wire)])
     firsts = np.arange(len(at), dtype=np.int32) * (2 * columns)
