@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters import postgres_design as designs
 from adapters.postgres_alike import compared, with_folded
-from adapters.postgres_connect import Connections, answer, driver_of
-from adapters.postgres_fit import is_asked, is_doubtful, new_type, questions
+from adapters.postgres_asking import kept
+from adapters.postgres_connect import Connections, driver_of
+from adapters.postgres_fit import new_type
 from adapters.postgres_read import Described, PostgresSnapshot, spelled
 from adapters.postgres_shapes import (
     INDEXES,
@@ -99,7 +99,6 @@ class PostgresAdapter:
         self.url = self._connections.url
         self.time_zone = time_zone
         self._guard = Lock()
-        self._validates: bool | None = None  # whether the server says which texts a type reads
         self._marked = False  # whether the marker table is known to be there
         self._described: dict[Relation, Described] = {}
         self._rows: dict[TableName, tuple[list[tuple[Any, ...]], bool]] = {}
@@ -228,40 +227,12 @@ class PostgresAdapter:
             self._rows.clear()
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
-        """Asked of servers from version 16 on; with older ones the database itself refuses the window."""
-        if not is_asked(column) or not self._answers():
-            return values
-        if known == column.meaning == "json":
-            doubtful = is_doubtful(values)
-            asked = values.filter(doubtful)
-            return pc.replace_with_mask(values, doubtful, self.kept(column, asked)) if len(asked) else values
-        texts = values.cast(pa.string()).dictionary_encode()
-        where = f"Asking for values of {column.native}"
-        reader = self._connections.reader()
-        try:
-            with self._connections.translated(where):
-                told = [answer(reader, spelled(each)).column(0) for each in questions(column, texts.dictionary)]
-        finally:
-            self._connections.give_back(reader)
-        chunks = [chunk for each in told for chunk in each.chunks]
-        back = pa.chunked_array(chunks, pa.string()).take(texts.indices).combine_chunks()
-        if pa.types.is_string(values.type) and column.meaning != "plain":
-            return back
-        return pc.if_else(pc.is_valid(back), values, pa.scalar(None, values.type))
+        return kept(self._connections, column, values, known)
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         shape = self._relation(Relation(table)).shape
         with self._connections.begin(f"Asking what {table} takes for one") as connection:
             return [compared(connection, shape.column(name), rows.column(name)) for name in rows.column_names]
-
-    def _answers(self) -> bool:
-        with self._guard:
-            if self._validates is None:
-                query = "SELECT to_regproc('pg_catalog.pg_input_is_valid') IS NOT NULL"
-                with self._connections.begin("Asking for the version") as connection:
-                    row = connection.execute(query).fetchone()
-                self._validates = row is not None and bool(row[0])
-            return self._validates
 
     def apply(
         self,

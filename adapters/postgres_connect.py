@@ -81,6 +81,7 @@ class Connections:
         self._setting_up = settled(read_only=read_only, rls=rls)
         self._idle: LifoQueue[Any] = LifoQueue()
         self._reached = False
+        self._version: int | None = None
         self.engine = sa.create_engine(
             "postgresql+psycopg://", creator=self._connect, pool_pre_ping=True, pool_size=4, max_overflow=-1
         )
@@ -93,7 +94,17 @@ class Connections:
         self.bypasses_triggers = row is not None and bool(row[-1])
         connection.autocommit = False
         self._reached = True
+        self._version = connection.info.server_version
         return connection
+
+    @property
+    def version(self) -> int:
+        """The server's version as a number: 150004 is 15.4."""
+        if self._version is None:
+            with self.connected():
+                pass
+        assert self._version is not None
+        return self._version
 
     @contextmanager
     def begin(self, where: str) -> Iterator[psycopg.Connection[Any]]:

@@ -1,16 +1,14 @@
-"""What PostgreSQL's columns hold: the limits of their types, the types made for travel types, and texts that it reads."""
+"""What PostgreSQL's columns hold: the limits of their types, and the types made for travel types."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.sql import Engine, Expression, Named
+from adapters.sql import Engine, Named
 from transforms.vocabulary import ColumnShape
 
 # The ends of the calendar, from 1970. Behind 294246 timestamps go on where Arrow's microseconds end.
@@ -18,20 +16,6 @@ FIRST_DATE: Final = -2_440_588  # 4714-11-24 BC
 LAST_DATE: Final = 2_145_042_905  # 5874897-12-31
 FIRST_TIMESTAMP: Final = -210_866_803_200_000_000
 NAME_BYTES: Final = 63
-
-ASKED_BYTES: Final = 16 * 2**20  # of one question
-
-_KNOWN: Final = (
-    "smallint", "integer", "bigint", "real", "double precision", "numeric", "boolean", "text", "character", "character varying",
-    "bytea", "date", "time without time zone", "timestamp without time zone", "timestamp with time zone", "uuid", "name",
-    '"char"', "citext",
-)  # fmt: skip
-"""Types whose limits a ColumnShape tells."""
-_WIDENED: Final = (
-    "json", "jsonb", "inet", "cidr", "macaddr", "macaddr8", "bit", "bit varying", "oid", "int4range", "int8range", "daterange",
-    "int4multirange", "int8multirange", "datemultirange", "pg_lsn",
-)  # fmt: skip
-"""Types that read a text without loss, however it is spelled: [1,2] is the range [1,3)."""
 
 
 def limits_of(kind: str, modifier: int, *, as_text: bool) -> dict[str, Any]:
@@ -98,51 +82,6 @@ def new_type(column: ColumnShape, _: Engine) -> sa.types.TypeEngine[Any]:
     return numbered.get(made_of(column)[1], sa.BigInteger())
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Asking
-
-
-def is_asked(column: ColumnShape) -> bool:
-    """Whether only the server can tell which values it takes: types that read a text, and domains with their checks."""
-    return column.labels is None and not pa.types.is_temporal(column.type) and _base(column.native) not in _KNOWN
-
-
-def _base(native: str) -> str:
+def unmodified(native: str) -> str:
     """A type's name without its modifiers: timestamp(3) without time zone becomes timestamp without time zone."""
     return re.sub(r"\(-?\d+(,-?\d+)?\)", "", native)
-
-
-def questions(column: ColumnShape, texts: pa.Array) -> Iterator[sa.Select[Any]]:
-    """Queries that answer, together and in order, with the text that the column gives back for each of `texts`.
-
-    Out: null for null, for what is no value of the type, and for what it would give back as another value.
-    """
-    text, own = sa.String(), Named(column.native)
-    for part in _parts(texts):
-        given = sa.func.unnest(sa.cast(sa.literal(_array_literal(part), text), Named("text[]")))
-        rows = given.table_valued(sa.column("v", text), with_ordinality="n", name="given").render_derived()
-        valid = sa.func.pg_catalog.pg_input_is_valid(rows.c.v, sa.literal(column.native, text))
-        back: Expression = rows.c.v if column.meaning == "json" else sa.cast(sa.cast(rows.c.v, own), Named("text"))
-        if column.meaning in ("opaque", "interval") and _base(column.native) not in _WIDENED:
-            back = sa.case((back == rows.c.v, rows.c.v))
-        yield sa.select(sa.case((valid, back)).label("kept")).order_by(rows.c.n)
-
-
-def is_doubtful(json: pa.Array) -> pa.Array:
-    """Where PostgreSQL may not take what is JSON: for \\u0000, half a pair of surrogates, or a number out of all bounds."""
-    return pc.fill_null(pc.match_substring_regex(json, r"\\u|[0-9][eE][+-]?[0-9]{3}"), False)
-
-
-def _parts(texts: pa.Array) -> Iterator[pa.Array]:
-    rows = max(1, len(texts) * ASKED_BYTES // max(1, texts.nbytes))
-    return (texts.slice(start, rows) for start in range(0, len(texts), rows))
-
-
-def _array_literal(texts: pa.Array) -> str:
-    """Texts as PostgreSQL reads an array; it knows no NUL characters, so that a text with one becomes null."""
-    escaped = pc.replace_substring(pc.replace_substring(texts, "\\", "\\\\"), '"', '\\"')
-    quoted = pc.binary_join_element_wise('"', escaped, '"', "")
-    known = pc.if_else(pc.match_substring(texts, "\x00"), pa.scalar(None, pa.string()), quoted)
-    filled = pc.fill_null(known, "NULL")
-    whole = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(filled)], pa.int32()), filled), ",")
-    return f"{{{whole[0].as_py()}}}"

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.postgres_fit import limits_of, made_of, precision_of
+from adapters.postgres_fit import limits_of, made_of, precision_of, unmodified
 from adapters.sql import Expression, Named, Operand, column
 from adapters.sql_changes import Written
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning, SynclineError
@@ -240,6 +240,7 @@ def travel(row: Sequence[Any], *, nan: bool = False) -> Travel:
         labels=tuple(labels) if is_enum else None,
         nul=not pa.types.is_string(type_),
         collation=collation,
+        declared=not is_enum and (not builtin or unmodified(native) != unmodified(base)),
         **(limits_of(kind, modifier, as_text=reading == "number") if builtin else {}),
     )
     text = pa.types.is_string(type_) and reading in ("native", "padded")

@@ -154,7 +154,8 @@ class ColumnBinder:
             return target.kept
         read = self.source_shape.column(origin.source)
         assert read is not None
-        if source.engine == target.engine and read.native == shape.native:
+        alike = (read.native, read.collation) == (shape.native, shape.collation) and not shape.declared
+        if source.engine == target.engine and alike:
             return None
         return partial(target.kept, known=read.meaning)
 

@@ -130,6 +130,7 @@ class ColumnShape:
     digits: int | None = None
     number: tuple[int, int] | None = None
     collation: str | None = None
+    declared: bool = False  # a type of the database's own, such as a domain: one of the same name elsewhere may differ
     inferred: bool = False  # no type is declared: it is that of the values that are there
 
 
