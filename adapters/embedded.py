@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql import Expression, Operand, column, marker_table, ordering, select
-from adapters.sql_changes import DONE, GONE, NO, Staging, conflict_rows, staged_rows
+from adapters.sql_changes import DONE, GONE, NO, Staging, applied, by_others, conflict_rows, staged_rows
 from transforms.vocabulary import (
     AccountingError,
     Applied,
@@ -168,8 +168,7 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
     The engine's comparison settles nearly all rows. Those that it finds different are read and compared once more
     as they travel, because one value can be stored in several ways: texts of dates, or JSON.
     """
-    written: dict[Op, int] = dict.fromkeys(ORDER, 0)
-    conflicts: list[pa.Table] = []
+    notes: list[tuple[pa.Table | None, pa.Table | None]] = []
     bare = replace(staging, compared=staging.key)  # what differs has left the stage before a statement runs
     for op in ORDER:
         rows = staged_rows(changes, op)
@@ -185,15 +184,9 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
                 f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back. "
                 f"Fix: look for a trigger that swallows rows, or a key {changes.key} that is not unique."
             )
-        written[op] = left + len(out.done)
-        if out.conflicts:
-            conflicts.append(conflict_rows(changes, op, out.conflicts, out.found))
-    return Applied(
-        inserted=written["insert"],
-        updated=written["update"],
-        deleted=written["delete"],
-        conflicts=pa.concat_tables(conflicts) if conflicts else None,
-    )
+        conflicts = conflict_rows(changes, op, out.conflicts, out.found) if out.conflicts else None
+        notes.append((by_others(changes, op, out.done), conflicts))
+    return applied(changes.counts, notes)
 
 
 @dataclass(frozen=True, slots=True)

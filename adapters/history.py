@@ -1,6 +1,7 @@
 """What is kept of applied plans besides their change sets: conflicts, keys alone, and tables as they once were.
 
 plan/applied/<table>/<window>.<phase>.parquet   the rows that were left alone: Applied.conflicts
+plan/others/<table>/<window>.<phase>.parquet    the rows that needed no writing any more: Applied.by_others
 plan/keys/<table>.parquet                       OP and key, where the change sets were not to be kept
 store/bases/<migration>/<table>@<version>/      rows of a table as they stood at a version
 """
@@ -8,9 +9,9 @@ store/bases/<migration>/<table>@<version>/      rows of a table as they stood at
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,22 +24,27 @@ COMPRESSION: Final = "zstd"
 OP: Final = "syncline op"  # the column of kept keys that says what became of a row
 
 
-def note_conflicts(folder: Path, table: TableName, window: int, phase: Phase, rows: pa.Table | None) -> None:
-    """Write down the rows that a window is about to leave alone, before it commits; none takes back what was written.
+Noted = Literal["applied", "others"]
+NOTED: Final[tuple[Noted, ...]] = get_args(Noted)
+
+
+def note(folder: Path, table: TableName, window: int, phase: Phase, left: Mapping[Noted, pa.Table | None]) -> None:
+    """Write down the rows that a window is about not to write, before it commits; None takes back what was written down.
 
     So whatever is in the target is known to the plan's folder, however a run ends.
     """
-    path = _applied(folder, table, window, phase)
     with written(folder):
-        if rows is None or not rows.num_rows:
-            path.unlink(missing_ok=True)
-            return
-        _put(path, rows)
+        for kind, rows in left.items():
+            path = _noted(folder, kind, table, window, phase)
+            if rows is None:
+                path.unlink(missing_ok=True)
+            else:
+                _put(path, rows)
 
 
-def conflicts_of(folder: Path, table: TableName, window: int, phase: Phase) -> pa.Table | None:
-    """The rows that a window left alone, None where it left none."""
-    path = _applied(folder, table, window, phase)
+def noted(folder: Path, kind: Noted, table: TableName, window: int, phase: Phase) -> pa.Table | None:
+    """What `note` wrote down of a window, None where it wrote nothing."""
+    path = _noted(folder, kind, table, window, phase)
     return _read(path) if path.exists() else None
 
 
@@ -48,20 +54,20 @@ def left_alone(folder: Path, table: TableName) -> pa.Table | None:
     return pa.concat_tables([_read(path) for path in files]) if files else None
 
 
-def keys_left_alone(folder: Path, table: TableName) -> pa.Table | None:
-    """The keys of all rows of a table that a plan left alone, in the columns of its key; None where there are none."""
-    rows = left_alone(folder, table)
-    return pa.Table.from_struct_array(rows["key"]) if rows is not None else None
+def keys_not_written(folder: Path, table: TableName) -> pa.Table | None:
+    """The keys of all rows of a table that a plan did not write, whatever the reason, in the columns of its key.
 
-
-def thin(plan: Plan, table: TableName, *, keys: bool) -> None:
-    """Take a table's change sets out of an applied plan, but for which keys were changed and how, if `keys`.
-
-    Called again after `forget`, it does nothing.
+    None where there are none.
     """
-    entries = plan.windows(table)
-    if keys and entries:
-        parts = [_keys(plan.changes(entry)) for entry in entries]
+    files = [path for kind in NOTED for path in sorted((folder / kind / folder_name(table)).glob("*.parquet"))]
+    parts = [pa.Table.from_struct_array(_read(path)["key"]) for path in files]
+    return pa.concat_tables(parts) if parts else None
+
+
+def keep_keys(plan: Plan, table: TableName, changes: Iterable[ChangeSet]) -> None:
+    """Keep of a table's changes which keys were changed and how. Without changes, it does nothing."""
+    parts = [_keys(each) for each in changes]
+    if parts:
         with written(plan.folder):
             _put(plan.folder / "keys" / f"{folder_name(table)}.parquet", pa.concat_tables(parts))
 
@@ -118,8 +124,8 @@ def _keys(changes: ChangeSet) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _applied(folder: Path, table: TableName, window: int, phase: Phase) -> Path:
-    return folder / "applied" / folder_name(table) / f"{window:06d}.{phase}.parquet"
+def _noted(folder: Path, kind: Noted, table: TableName, window: int, phase: Phase) -> Path:
+    return folder / kind / folder_name(table) / f"{window:06d}.{phase}.parquet"
 
 
 def _put(path: Path, rows: pa.Table) -> None:

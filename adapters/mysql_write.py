@@ -20,13 +20,26 @@ from adapters.mysql_references import BROKEN, Reference, holds, known, referring
 from adapters.mysql_shapes import Described
 from adapters.mysql_types import Travel
 from adapters.mysql_wire import MARK, Answer, cut
-from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, conflict_rows, left_out, staged_rows
+from adapters.sql_changes import (
+    DONE,
+    GONE,
+    NO,
+    Staging,
+    applied,
+    by_others,
+    changed_columns,
+    conflict_rows,
+    left_out,
+    staged_rows,
+)
 from transforms.vocabulary import Applied, ChangeSet, DataError, Op, Relation, SynclineError, TableName, TransientError
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 STAGES: Final[Mapping[Op, TableName]] = {op: TableName(f"syncline_{op}") for op in ORDER}
 MOVED: Final = "syncline_moved"
 MOVED_NO: Final = "syncline no"
+Left = tuple[pa.Table | None, pa.Table | None]
+"""What a statement left out: rows that others had brought to what was planned, and conflicts, as in Applied."""
 
 HASHING: Final = 4
 TAKEN: Final = 1062  # another row has that unique value
@@ -91,18 +104,14 @@ class Window:
         """Stage the changes and apply them: deletes, updates, inserts; what is not as planned becomes a conflict."""
         self._join_by_hashing(not any(each.columns[0] in self._changes.key for each in self._indexes))
         counts = self._changes.counts
-        conflicts: list[pa.Table] = []
+        left: list[Left] = []
         staged = [op for op in ORDER if counts[op]]
         for op in staged:
             self._stage(op)
-            found = self._apply(op)
-            if found is not None:
-                counts[op] -= found.num_rows
-                conflicts.append(found)
+            left.append(self._apply(op))
         dropped = ", ".join([*(name_of(STAGES[op]) for op in staged), name_of(MOVED)])
         run(self._connection, f"DROP TEMPORARY TABLE IF EXISTS {dropped}")
-        whole = pa.concat_tables(conflicts) if conflicts else None
-        return Applied(counts["insert"], counts["update"], counts["delete"], whole)
+        return applied(counts, left)
 
     def _join_by_hashing(self, wanted: bool) -> None:
         """How a key without an index is joined. MariaDB would do so where there is one, too, and be slower by far."""
@@ -147,13 +156,13 @@ class Window:
 
     # Applying
 
-    def _apply(self, op: Op) -> pa.Table | None:
-        """Run the statement of `op`; the conflicts where it could not do all of it."""
+    def _apply(self, op: Op) -> Left:
+        """Run the statement of `op`. Out: what needed no writing, and the conflicts, where it could not do all of it."""
         planned = self._changes.counts[op]
         run(self._connection, "SAVEPOINT syncline_op")
         try:
             if self._run(op) == planned:
-                return None
+                return None, None
         except pymysql.Error as error:
             if op == "delete" or code_of(error) != TAKEN:
                 raise
@@ -177,10 +186,10 @@ class Window:
                 f"Table {self._changes.table}: {expected - done} of {planned} rows were not touched by the {op}: "
                 "they changed meanwhile, or a trigger swallows them. Nothing of the window was written."
             )
-        wrong = left.filter(pc.equal(left[DONE], 0))
-        if not wrong.num_rows:
-            return None
-        return conflict_rows(self._changes, op, wrong[NO].to_pylist(), found)
+        done_before = left.filter(pc.equal(left[DONE], 1))[NO].to_pylist()
+        wrong = left.filter(pc.equal(left[DONE], 0))[NO].to_pylist()
+        conflicts = conflict_rows(self._changes, op, wrong, found) if wrong else None
+        return by_others(self._changes, op, done_before), conflicts
 
     def _run(self, op: Op) -> int:
         """One set-wise statement over the staged rows; how many rows it touched."""

@@ -18,6 +18,8 @@ from adapters.sql import MARKER, Expression, dialect_of, quoted, table
 from adapters.sql_changes import (
     NO,
     Staging,
+    applied,
+    by_others,
     changed_columns,
     conflict_rows,
     delete,
@@ -30,6 +32,8 @@ from transforms.vocabulary import Applied, ChangeSet, DataError, Marker, Op, Syn
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 MOVED: Final = TableName("syncline_moved")
+Left = tuple[pa.Table | None, pa.Table | None]
+"""What a statement left out: rows that others had brought to what was planned, and conflicts, as in Applied."""
 
 
 def spelled_name(name: str | TableName) -> str:
@@ -97,17 +101,12 @@ class Window:
     def change(self) -> Applied:
         """Stage the changes and apply them: deletes, updates, inserts; what is not as planned becomes a conflict."""
         counts = self._changes.counts
-        conflicts: list[pa.Table] = []
+        left: list[Left] = []
         for op in ORDER:
             if counts[op]:
                 self._stage(op)
-                found = self._apply(op)
-                if found is not None:
-                    counts[op] -= found.num_rows
-                    conflicts.append(found)
-        return Applied(
-            counts["insert"], counts["update"], counts["delete"], pa.concat_tables(conflicts) if conflicts else None
-        )
+                left.append(self._apply(op))
+        return applied(counts, left)
 
     @cached_property
     def _staged(self) -> dict[Op, pa.Table]:
@@ -151,13 +150,13 @@ class Window:
         self._copy(table_name, pa.table([rows[NO], *arrays], names=[NO, *wired]))
         self._connection.execute(f"ANALYZE {spelled_name(table_name)} ({NO})")
 
-    def _apply(self, op: Op) -> pa.Table | None:
-        """Run the statement of `op`; the conflicts where it could not do all of it."""
+    def _apply(self, op: Op) -> Left:
+        """Run the statement of `op`. Out: what needed no writing, and the conflicts, where it could not do all of it."""
         planned = self._changes.counts[op]
         try:
             with self._connection.transaction() as attempt:
                 if self._run(op) == planned:
-                    return None
+                    return None, None
                 raise psycopg.Rollback(attempt)
         except errors.UniqueViolation:
             if op == "delete":
@@ -187,7 +186,8 @@ class Window:
                 f"Table {self._changes.table}: {planned - len(left) - done} of {planned} rows were not touched by the "
                 f"{op}: they changed meanwhile, or a trigger swallows them. Nothing of the window was written."
             )
-        return self._conflicts(op, [row for row in left if not row[1]])
+        done_before = by_others(self._changes, op, [row[0] for row in left if row[1]])
+        return done_before, self._conflicts(op, [row for row in left if not row[1]])
 
     def _run(self, op: Op) -> int:
         """One set-wise statement over the staged rows; how many rows it touched."""

@@ -187,7 +187,8 @@ class Adapter(Protocol):
         Deletes go first, then updates, then inserts. Each change is a precondition checked in the database: a row
         that is neither as its `before` image says (compared columns only) nor already as its `after` image becomes
         a conflict, is reported and left alone; so does an insert whose key is taken by a different row, and a
-        delete of a row that is different. A delete whose row is gone counts as done.
+        delete of a row that is different. A row that is already as its `after` image, and a delete whose row is
+        gone, are somebody else's work: they are reported in `Applied.by_others` and not counted as written.
         `empty`: the plan saw no row in the window's range, so a load straight into the table may be tried first.
         Identity columns take the values given. Where the marker row is there already nothing is done, and
         Applied.already is true. On any error the transaction is rolled back and nothing is left behind.

@@ -8,7 +8,7 @@ where it did not, `left_out` says which rows were done already and which are con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql import Expression, table
-from transforms.vocabulary import ChangeSet, Key, Op, TableName
+from transforms.vocabulary import Applied, ChangeSet, Key, Op, TableName
 
 NO: Final = "syncline_no"
 DONE: Final = "syncline_done"
@@ -183,26 +183,48 @@ def conflict_rows(changes: ChangeSet, op: Op, numbers: Sequence[int], found: pa.
     `found` holds the target's rows: `no`, then the change set's columns; a number that is not in it is gone.
     """
     wanted = pa.array(numbers, pa.int64())
+    positions = pc.index_in(wanted, value_set=found.column(0).cast(pa.int64()).combine_chunks())
+    rows = found.select(list(range(1, found.num_columns))).rename_columns(changes.schema.names)
+    there = _structs(rows.cast(changes.schema)).take(positions)
+    return _left(changes, op, numbers).append_column("found", there)
+
+
+def by_others(changes: ChangeSet, op: Op, numbers: Sequence[int]) -> pa.Table | None:
+    """The rows of Applied.by_others for the staged rows `numbers`; None for none."""
+    return _left(changes, op, numbers) if numbers else None
+
+
+def _left(changes: ChangeSet, op: Op, numbers: Sequence[int]) -> pa.Table:
+    """Staged rows that are not written: op, key, before and after."""
+    wanted = pa.array(numbers, pa.int64())
     images = {
         "insert": (None, changes.inserts),
         "update": (changes.before, changes.after),
         "delete": (changes.deletes, None),
     }[op]
-    before, after = (None if image is None else _structs(image.take(wanted)) for image in images)
+    empty = pa.nulls(len(wanted), pa.struct(changes.schema))
+    before, after = (empty if image is None else _structs(image.take(wanted)) for image in images)
     known = changes.before if op == "update" else (images[0] or images[1])
-    kind = pa.struct(changes.schema)
-    empty = pa.nulls(len(wanted), kind)
-    positions = pc.index_in(wanted, value_set=found.column(0).cast(pa.int64()).combine_chunks())
-    rows = found.select(list(range(1, found.num_columns))).rename_columns(changes.schema.names)
-    there = _structs(rows.cast(changes.schema)).take(positions)
+    ops = pa.array([op] * len(wanted), pa.string())
     return pa.table(
-        {
-            "op": pa.array([op] * len(wanted), pa.string()),
-            "key": _structs(known.select(list(changes.key)).take(wanted)),
-            "before": empty if before is None else before,
-            "after": empty if after is None else after,
-            "found": there,
-        }
+        {"op": ops, "key": _structs(known.select(list(changes.key)).take(wanted)), "before": before, "after": after}
+    )
+
+
+def applied(counts: Mapping[Op, int], left: Sequence[tuple[pa.Table | None, pa.Table | None]]) -> Applied:
+    """What a window did, where `counts` of its rows were planned and `left` are those that were not written: for each
+    operation what was done by others, and conflicts."""
+    done = [each for each, _ in left if each is not None]
+    conflicts = [each for _, each in left if each is not None]
+    written = dict(counts)
+    for part in (*done, *conflicts):
+        written[part["op"][0].as_py()] -= part.num_rows
+    return Applied(
+        written["insert"],
+        written["update"],
+        written["delete"],
+        pa.concat_tables(conflicts) if conflicts else None,
+        pa.concat_tables(done) if done else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -11,7 +12,8 @@ from adapters import history
 from adapters.planstore import FileEntry
 from flows.planning import read_changes
 from flows.session import Job, session_of
-from transforms.vocabulary import Applied, Marker, Phase
+from transforms import keys
+from transforms.vocabulary import AccountingError, Applied, ChangeSet, Marker, Phase, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,10 @@ class ApplyWork:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What applying a window did. `already`: its marker was there, so it did nothing. `conflicts` as in Applied."""
+    """What applying a window came to. `rows` were planned; `conflicts` and `by_others` are as in Applied.
+
+    `already`: its marker was there, so it did nothing, and the rest is what was written down when it went in.
+    """
 
     table: str
     window: int
@@ -43,6 +48,7 @@ class Done:
     rows: int
     already: bool
     conflicts: pa.Table | None = None
+    by_others: pa.Table | None = None
 
 
 def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
@@ -61,12 +67,66 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     marker = None
     if session.spec.state.marker:
         marker = Marker(session.spec.name, work.job.run_id, str(table), window.number, work.phase)
+    notes = Notes(Path(work.job.folder), table, window.number, work.phase)
 
     def known(applied: Applied) -> None:
         session.guard()
-        history.note_conflicts(Path(work.job.folder), table, window.number, work.phase, applied.conflicts)
+        notes.take(_accounted(part, applied), marked=marker is not None)
 
     applied = session.target.apply(part, shape, marker, empty=window.clear, before_commit=known)
     session.meter.advance(work.table, "apply", len(part))
-    conflicts = history.conflicts_of(Path(work.job.folder), table, window.number, work.phase)
-    return Done(work.table, window.number, work.phase, len(part), applied.already, conflicts)
+    conflicts, by_others = notes.known()
+    return Done(work.table, window.number, work.phase, len(part), applied.already, conflicts, by_others)
+
+
+def _accounted(part: ChangeSet, applied: Applied) -> Applied:
+    """AccountingError where rows of a window are neither written nor known to be left."""
+    left = [rows.num_rows for rows in (applied.conflicts, applied.by_others) if rows is not None]
+    if applied.inserted + applied.updated + applied.deleted + sum(left) != len(part):
+        raise AccountingError(
+            f"{part.table}: {len(part):,} changes were planned, and {applied} does not come to that. The window was rolled back. "
+            f"This is a defect: please report it."
+        )
+    return applied
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What the plan's folder knows of one window: the rows that it did not write."""
+
+    folder: Path
+    table: TableName
+    window: int
+    phase: Phase
+
+    def known(self) -> tuple[pa.Table | None, pa.Table | None]:
+        """Conflicts, and rows that others had brought to what was planned; None for none."""
+        where = self.table, self.window, self.phase
+        found = [history.noted(self.folder, kind, *where) for kind in history.NOTED]
+        return found[0], found[1] if found[1] is not None and found[1].num_rows else None
+
+    def take(self, applied: Applied, *, marked: bool) -> None:
+        """Write down what a window is about to leave, before it commits.
+
+        Without a marker nobody knows whether an earlier try was committed after it had come this far. What is as planned
+        now, and was not then, is taken for its work: what is left of a transaction is all of it.
+        """
+        where = self.table, self.window, self.phase
+        others = applied.by_others
+        if not marked:
+            earlier = history.noted(self.folder, "others", *where)
+            others = others if others is not None else _NOBODY
+            if earlier is not None:
+                others = _both(others, earlier) if earlier.num_rows else earlier
+        history.note(self.folder, *where, {"applied": applied.conflicts, "others": others})
+
+
+_NOBODY: Final = pa.table({"op": pa.array([], pa.string())})
+
+
+def _both(others: pa.Table, earlier: pa.Table) -> pa.Table:
+    """Those rows of `others` that are in `earlier`, too."""
+    if not others.num_rows:
+        return others
+    known, now = (pa.Table.from_struct_array(rows["key"]) for rows in (earlier, others))
+    return others.filter(pa.array(keys.contained(now, known, tuple(now.column_names))))

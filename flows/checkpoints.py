@@ -19,6 +19,7 @@ from flows.report import Checkpoint, Report, TableReport
 from flows.retrying import retried
 from flows.session import Session
 from flows.spec_urls import resolve_url
+from flows.versions import written_changes
 from transforms import keys
 from transforms.vocabulary import KeyRange, Relation
 
@@ -150,7 +151,7 @@ def _left(left: Sequence[Expected]) -> str:
 def _touched(plan: Plan, bound: BoundTable, session: Session) -> pa.Table:
     """The rows that the plan wrote, as they are in the target now."""
     key = bound.order or bound.key
-    parts = [written_rows(bound, plan.changes(entry)).select(list(key)) for entry in plan.windows(bound.shape.name)]
+    parts = [written_rows(bound, changes).select(list(key)) for changes in written_changes(plan, bound.shape.name)]
     if not bound.order and parts:
         parts = [pa.concat_tables(parts)]  # without an order, the target is read whole, and once
     found = [bound.shape.schema().empty_table()]

@@ -117,7 +117,8 @@ def asof(spec: Spec, number: int, table: str) -> pa.Table:
     """A table as it stood after a version, 0 being before the first one; in no particular order.
 
     Out: the columns that were written at that time. Only what runs saw and wrote is known: an edit by somebody else shows
-    from the version on that met it. Memory: the table and the changes between it and its base.
+    from the version on that met it, be it as a conflict or because it was what the run was about to write.
+    Memory: the table and the changes between it and its base.
     Errors: PlanError where it is not known what the table was.
     """
     with ledger_of(spec) as ledger:
@@ -134,7 +135,7 @@ def asof(spec: Spec, number: int, table: str) -> pa.Table:
             f"on, and those before as far as they are kept, can be asked for."
         )
     inside = [v for n, v in known.items() if min(base.version, number) < n <= max(base.version, number)]
-    parts = [whole for v in inside if (whole := opened_version(store, v).whole(name)) is not None]
+    parts = [met for v in inside if (met := opened_version(store, v).met(name)) is not None]
     schema = _schema_at(spec, known, name, number)
     empty = (schema or (parts[0].schema if parts else pa.schema([]))).empty_table()
     rows = pa.concat_tables(history.read_base(store.folder(base.folder))) if base.folder else empty

@@ -22,6 +22,7 @@ from flows.retrying import retried
 from flows.runbook import store_of
 from flows.session import Job, Session
 from flows.spec import Spec
+from flows.versions import written_changes
 from flows.writing import AppliedPlan, apply, constrain
 from transforms.vocabulary import Counts, SynclineError
 
@@ -113,8 +114,9 @@ def _remember(report: Report, loading: Loading) -> None:
 def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, undoes: Sequence[int] = ()) -> Outcome:
     """Put what was done into the ledger: conflicts, quarantine, a version where something changed, what is kept of it."""
     spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
+    soft = {} if undoes else {table.name: table.soft for table in loading.session.bound.tables}
     tables = tuple(
-        replace(table, counts=replace(table.counts, conflicts=applied.conflicts(table.name))) for table in report.tables
+        replace(table, counts=applied.counts(table.name, table.counts, soft.get(table.name))) for table in report.tables
     )
     report = replace(report, tables=tables)
     clashes = 0
@@ -124,7 +126,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     if not undoes:
         _record_quarantine(plan, report, loading)
     version = None
-    if report.total.changes > clashes:
+    if report.total.changes:
         version = ledger.add_version(
             spec.name,
             plan=store_of(spec).named(plan.folder),
@@ -214,7 +216,8 @@ def _thin(plan: Plan, version: int, loading: Loading) -> None:
         kept = names.get(table, "full")
         if kept == "full":
             continue
-        history.thin(plan, table, keys=kept == "keys")
+        if kept == "keys":
+            history.keep_keys(plan, table, written_changes(plan, table))
         ledger.note_kept(spec.name, version, {str(table): kept})
         history.forget(plan.folder, table)
 

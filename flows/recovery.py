@@ -9,11 +9,13 @@ or the tables changed, the version holds the windows that are in.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from adapters import history
 from adapters.ledger import Run, Version
 from adapters.planstore import MANIFEST, FileEntry, Plan
 from flows import runbook
@@ -95,6 +97,10 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
     for table, window, phase in inside:
         for op, count in _of_phase(entries[table, window], phase).items():
             counts[op] += count
+        for kind in history.NOTED:
+            left = history.noted(folder, kind, entries[table, window].table, window, phase)
+            for op, count in Counter(left["op"].to_pylist() if left is not None else ()).items():
+                counts[op] -= count
     ledger, spec = loading.ledger, loading.spec
     version = None
     if inside:

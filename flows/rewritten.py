@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from adapters import history
 from adapters.planstore import Plan
 from adapters.store import Store
 from flows.binding import BoundTable
@@ -71,6 +72,7 @@ def _updates(job: Job, planned: Sequence[Planned], columns: Sequence[str]) -> tu
 def _written(latest: Plan, bound: BoundTable, wanted: pa.Table, columns: Sequence[str]) -> pa.Table | None:
     """What the plan wrote to the rows that are wanted; None where it wrote other columns, or none of them."""
     found: list[pa.Table] = []
+    left = history.keys_not_written(latest.folder, bound.shape.name)
     for entry in latest.windows(bound.shape.name):
         try:
             rows = latest.written(entry, columns)
@@ -78,6 +80,8 @@ def _written(latest: Plan, bound: BoundTable, wanted: pa.Table, columns: Sequenc
             return None
         if rows is None or not rows.schema.equals(wanted.schema):
             return None
+        if rows.num_rows and left is not None:
+            rows = rows.filter(pa.array(~keys.contained(rows, left, bound.key)))
         if rows.num_rows:
             found.append(rows.filter(pa.array(keys.contained(rows, wanted, bound.key))))
     return pa.concat_tables(found) if found else None

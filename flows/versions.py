@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters import history
 from adapters.ledger import Ledger, Version
@@ -65,27 +66,42 @@ class AppliedVersion:
 
         Errors: PlanError where they are not kept, missing, or not as they were written.
         """
+        left = history.keys_not_written(self.plan.folder, table)
+        for entry, changes in self._planned(table):
+            if len(written := changes if left is None else without(changes, left)):
+                yield entry, written
+
+    def _planned(self, table: TableName) -> Iterator[tuple[FileEntry, ChangeSet]]:
+        """The changes of the windows that came in, as they were planned."""
         kept = (self.version.kept or {}).get(str(table))
         if kept:
             raise PlanError(
                 f"Version {self.version.version} changed {table}, {NOT_KEPT[kept]}. Fix: choose another version or table."
             )
-        alone = history.keys_left_alone(self.plan.folder, table)
         for entry in self.plan.windows(table):
             try:
                 changes = self.plan.changes(entry)
             except ChangedPlan as error:
                 raise unusable(self.version, error) from error
-            changes = self._inside(entry, changes)
-            if alone is not None:
-                changes = without(changes, alone)
-            if len(changes):
-                yield entry, changes
+            yield entry, self._inside(entry, changes)
 
     def whole(self, table: TableName) -> ChangeSet | None:
         """All changes of a table, None where there are none."""
         found = [changes for _, changes in self.changes(table)]
         return together(found) if found else None
+
+    def met(self, table: TableName) -> ChangeSet | None:
+        """What led from the rows that the plan saw to those that it left: its own changes, and those of others that it met.
+
+        None where there are none. For tables as they stood; what the run itself did is in `changes`.
+        """
+        conflicts = history.left_alone(self.plan.folder, table)
+        keys = pa.Table.from_struct_array(conflicts["key"]) if conflicts is not None else None
+        found = [changes if keys is None else without(changes, keys) for _, changes in self._planned(table)]
+        if conflicts is not None and found:
+            found.append(_edits(conflicts, found[0]))
+        whole = together(found) if found else None
+        return whole if whole is not None and len(whole) else None
 
     def _inside(self, entry: FileEntry, changes: ChangeSet) -> ChangeSet:
         if self.version.windows is None:
@@ -96,6 +112,31 @@ class AppliedVersion:
         if "all" in phases or {"upsert", "delete"} <= set(phases):
             return changes
         return changes.phase(phases[0]) if phases else changes.phase("upsert").phase("delete")
+
+
+def _edits(conflicts: pa.Table, like: ChangeSet) -> ChangeSet:
+    """What others did to rows that were left alone: from what the plan saw to what was found."""
+    was, is_ = pc.is_valid(conflicts["before"]), pc.is_valid(conflicts["found"])
+
+    def images(name: str, chosen: pa.ChunkedArray) -> pa.Table:
+        rows = conflicts.filter(chosen)[name]
+        return pa.Table.from_struct_array(rows).cast(like.schema) if len(rows) else like.schema.empty_table()
+
+    return replace(
+        like,
+        inserts=images("found", pc.and_(pc.invert(was), is_)),
+        before=images("before", pc.and_(was, is_)),
+        after=images("found", pc.and_(was, is_)),
+        deletes=images("before", pc.and_(was, pc.invert(is_))),
+    )
+
+
+def written_changes(plan: Plan, table: TableName) -> Iterator[ChangeSet]:
+    """The changes of a table that a plan whose windows are all in really wrote."""
+    left = history.keys_not_written(plan.folder, table)
+    for entry in plan.windows(table):
+        changes = plan.changes(entry)
+        yield changes if left is None else without(changes, left)
 
 
 def unusable(version: Version, error: PlanError) -> PlanError:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters.planstore import FileEntry, Plan
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.executing import Execute, here
 from flows.retrying import retried
 from flows.session import Job, Session, shared
+from flows.soft import Soft
 from flows.windows import grouped
-from transforms.vocabulary import Phase, PlanError, TableName
+from transforms.vocabulary import Counts, Phase, PlanError, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +27,36 @@ class AppliedPlan:
 
     done: tuple[Done, ...]
 
-    def conflicts(self, table: str) -> int:
-        """How many rows of the table were left alone because they were not as the plan saw them."""
-        return sum(done.conflicts.num_rows for done in self.done if done.table == table and done.conflicts is not None)
+    def counts(self, table: str, planned: Counts, soft: Soft | None = None) -> Counts:
+        """What became of a table's rows, where `planned` was to become of them.
+
+        Rows are inserted, updated and deleted that were written. A row that somebody else had brought to what was planned
+        is unchanged. Law: source_rows = insert + update + unchanged + quarantined + conflicts of inserts and updates.
+        """
+        written = {op: getattr(planned, op) for op in ("insert", "update", "delete")}
+        unchanged, conflicts = planned.unchanged, 0
+        for done in self.done:
+            if done.table != table:
+                continue
+            for rows in (done.conflicts, done.by_others):
+                for op, count in _by_op(rows, soft).items():
+                    written[op] -= count
+            conflicts += done.conflicts.num_rows if done.conflicts is not None else 0
+            theirs = _by_op(done.by_others, soft)
+            unchanged += sum(theirs.values()) - theirs["delete"]
+        return replace(planned, **written, unchanged=unchanged, conflicts=conflicts)
+
+
+def _by_op(rows: pa.Table | None, soft: Soft | None) -> Counter[str]:
+    """Rows that were not written, by what was planned for them. A row that was to be flagged as deleted was to be deleted."""
+    if rows is None:
+        return Counter()
+    counts = Counter(rows["op"].to_pylist())
+    if soft is not None and counts["update"]:
+        wanted = rows.filter(pc.equal(rows["op"], "update"))["after"]
+        flagged = int(soft.flagged(pa.Table.from_struct_array(wanted)).sum())
+        counts.update({"update": -flagged, "delete": flagged})
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

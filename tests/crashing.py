@@ -27,9 +27,9 @@ POINTS: dict[str, tuple[int, str]] = {
     "before the plan is whole": (1, "adapters.planstore.PlanWriter.finish"),
     "after the plan is whole": (1, "flows.loading.write"),
     "between two CREATE TABLE": (1, "execute_ddl"),
-    "before the COMMIT of a first load": (1, "flows.applying.history.note_conflicts"),
+    "before the COMMIT of a first load": (1, "flows.applying.history.note"),
     "after staging": (2, "stage"),
-    "before the COMMIT of a window": (2, "flows.applying.history.note_conflicts"),
+    "before the COMMIT of a window": (2, "flows.applying.history.note"),
     "after the COMMIT of a window": (2, "apply"),
     "all windows in, before the ledger": (2, "flows.loading.record"),
     "before the version": (2, "adapters.ledger.Ledger.add_version"),
@@ -41,7 +41,7 @@ POINTS: dict[str, tuple[int, str]] = {
     "before the version of an undo": (3, "adapters.ledger.Ledger.add_version"),
 }
 # at the second call, so that something is done and something is not
-SECOND = {"adapters.planstore.PlanWriter.add", "flows.applying.history.note_conflicts", "apply", "stage"}
+SECOND = {"adapters.planstore.PlanWriter.add", "flows.applying.history.note", "apply", "stage"}
 STAGING = {
     "sqlite": "adapters.sqlite.SqliteSession.stage",
     "duckdb": "adapters.duckdb.Window.stage",
@@ -55,7 +55,7 @@ ADAPTERS = {
     "mysql": "adapters.mysql.MysqlAdapter",
 }
 BEFORE = {  # these are not even begun
-    "adapters.planstore.PlanWriter.finish", "flows.loading.write", "flows.loading.record", "flows.applying.history.note_conflicts",
+    "adapters.planstore.PlanWriter.finish", "flows.loading.write", "flows.loading.record", "flows.applying.history.note",
     "adapters.ledger.Ledger.add_version", "flows.loading.finish", "flows.loading.constrain", "flows.runs.apply_plan",
 }  # fmt: skip
 

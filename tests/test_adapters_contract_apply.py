@@ -79,22 +79,46 @@ def test_an_update_of_a_row_that_is_gone_is_a_conflict_without_a_found_row(
     assert applied.conflicts["key"].to_pylist() == [{"id": 3}]
 
 
-def test_a_delete_whose_row_is_gone_is_done(adapter: Adapter, database: Database) -> None:
-    shape, rows = simple(adapter)
-    database.execute("DELETE FROM simple WHERE id = 3")
-    assert adapter.apply(change(shape, deletes=rows), shape, None).conflicts is None
-    assert read(adapter, shape).num_rows == 0
+OTHERS = {  # what somebody else does to row 3 just as it is planned
+    "update": "UPDATE simple SET name = 'c' WHERE id = 3",
+    "delete": "DELETE FROM simple WHERE id = 3",
+    "insert": "INSERT INTO simple VALUES (3, 'c', 30)",
+}
 
 
 @pytest.mark.parametrize("op", CHANGED)
-def test_applying_again_changes_nothing_and_is_no_conflict(adapter: Adapter, database: Database, op: str) -> None:
+@pytest.mark.parametrize("empty", [False, True])
+def test_what_somebody_else_did_just_as_planned_is_not_counted_as_written(
+    adapter: Adapter, database: Database, op: str, empty: bool
+) -> None:
+    shape, rows = simple(adapter)
+    if op == "insert":
+        database.execute("DELETE FROM simple")
+    database.execute(OTHERS[op])
+    applied = adapter.apply(CHANGED[op](shape, rows), shape, None, empty=empty)
+    assert (applied.inserted, applied.updated, applied.deleted) == tuple(
+        2 * (op == each) for each in ("insert", "update", "delete")
+    )
+    assert applied.conflicts is None
+    assert applied.by_others is not None
+    (theirs,) = applied.by_others.to_pylist()
+    assert (theirs["op"], theirs["key"]) == (op, {"id": 3})
+    assert theirs["before"] == (None if op == "insert" else {"id": 3, "name": "row 3", "n": 30})
+    assert theirs["after"] == (None if op == "delete" else {"id": 3, "name": "c", "n": 30})
+    assert read(adapter, shape).num_rows == (0 if op == "delete" else 3)
+
+
+@pytest.mark.parametrize("op", CHANGED)
+def test_applying_again_writes_nothing_and_is_no_conflict(adapter: Adapter, database: Database, op: str) -> None:
     shape, rows = simple(adapter)
     if op == "insert":
         database.execute("DELETE FROM simple")
     changes = CHANGED[op](shape, rows)
-    first = adapter.apply(changes, shape, None)
+    adapter.apply(changes, shape, None)
     there = read(adapter, shape, ("id",))
-    assert adapter.apply(changes, shape, None) == first
+    again = adapter.apply(changes, shape, None)
+    assert (again.inserted, again.updated, again.deleted, again.conflicts) == (0, 0, 0, None)
+    assert again.by_others is not None and again.by_others.num_rows == 3
     assert read(adapter, shape, ("id",)).equals(there)
 
 

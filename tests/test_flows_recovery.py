@@ -44,14 +44,14 @@ def write(shop: Scenario, **defaults: Any) -> None:
 def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
     """The window whose commit comes as the `number`-th fails, and no later one is tried."""
     commits = iter(range(1, 1000))
-    original = applying.history.note_conflicts
+    original = applying.history.note
 
     def failing(*args: Any) -> None:
         if next(commits) >= number:
             raise error
         original(*args)
 
-    monkeypatch.setattr(applying.history, "note_conflicts", failing)
+    monkeypatch.setattr(applying.history, "note", failing)
 
 
 def cut_off(shop: Scenario, windows: int = 2) -> None:

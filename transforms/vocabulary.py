@@ -274,22 +274,29 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one window's transaction did.
+    """What one window's transaction did: how many rows it wrote itself, and which it did not write.
 
     `conflicts` has the columns op, key, before, after and found: the rows that were not as the plan saw them and
-    were left alone. `found` is null where the row is gone. `already` is true where the marker was there before.
+    were left alone. `found` is null where the row is gone. `by_others` has the same columns without found: the rows
+    that somebody else had brought to what was planned, so that nothing was left to write.
+    `already` is true where the marker was there before.
     """
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
     conflicts: pa.Table | None = None
+    by_others: pa.Table | None = None
     already: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How every row of a table was accounted for. Law: source_rows = insert + update + unchanged + quarantined."""
+    """How every row of a table was accounted for.
+
+    Law: source_rows = insert + update + unchanged + quarantined, and of a plan that was applied + the conflicts of inserts
+    and updates (those of deletes have no source row).
+    """
 
     source_rows: int = 0
     target_rows: int = 0
@@ -305,7 +312,8 @@ class Counts:
 
     @property
     def balanced(self) -> bool:
-        return self.source_rows == self.insert + self.update + self.unchanged + self.quarantined
+        left = self.source_rows - self.insert - self.update - self.unchanged - self.quarantined
+        return 0 <= left <= self.conflicts
 
     @property
     def changes(self) -> int:
