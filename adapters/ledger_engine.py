@@ -46,6 +46,7 @@ class LedgerEngine:
             plain = sa.create_engine(
                 parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
             )
+            sa.event.listen(plain, "connect", _set_up, insert=True)  # before SQLAlchemy asks anything
             self._engine = plain.execution_options(schema_translate_map={None: SCHEMA})
         else:
             raise SynclineError(
@@ -192,6 +193,15 @@ def locked(connection: sa.Connection, name: str) -> None:
     """Wait until no other transaction works on `name`. SQLite's write transactions exclude each other anyway."""
     if connection.dialect.name != "sqlite":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"syncline:{name}", 0))))
+
+
+def _set_up(connection: Any, _record: Any) -> None:
+    from adapters.postgres_connect import set_up  # which needs drivers that a ledger in SQLite does not
+    from adapters.postgres_session import settled
+
+    connection.autocommit = True
+    set_up(connection, settled(read_only=False, rls="refuse"))
+    connection.autocommit = False
 
 
 def _without_implicit_begin(connection: Any, _record: Any) -> None:

@@ -40,15 +40,44 @@ SESSION: Final = (
     "unique_checks = 1",
     "sql_safe_updates = 0",
     "sql_auto_is_null = 0",
-    "sql_select_limit = DEFAULT",
+    "sql_select_limit = 18446744073709551615",  # DEFAULT is what the server's administrator set
+    "sql_big_selects = 1",
+    "completion_type = 'NO_CHAIN'",
+    "collation_connection = 'utf8mb4_general_ci'",
+    "group_concat_max_len = 1048576",
+    "max_error_count = 64",  # warnings of a load are errors here
+    "sql_notes = 1",
+    "sql_quote_show_create = 1",
+    "lc_messages = 'en_US'",
+    "lc_time_names = 'en_US'",
+    "div_precision_increment = 4",
+    "default_week_format = 0",
 )
+"""What a session is set to, whatever the server says: it sees and writes the same everywhere."""
 MARIADB: Final = (
+    "system_versioning_asof = DEFAULT",  # now
+    "check_constraint_checks = 1",
+    "innodb_strict_mode = 1",
+    "max_recursive_iterations = 4294967295",  # or a query's rows end there
+    "old_mode = ''",
+    "sql_if_exists = 0",
+    "standard_compliant_cte = 1",
+    "default_regex_flags = ''",
+    "character_set_filesystem = binary",
+    "timestamp = DEFAULT",
+    "insert_id = 0",
     "max_statement_time = 0",
     "idle_transaction_timeout = 0",
     "idle_readonly_transaction_timeout = 0",
     "idle_write_transaction_timeout = 0",
 )
 MYSQL: Final = ("max_execution_time = 0", "information_schema_stats_expiry = 0")
+TIMESTAMPS: Final = "explicit_defaults_for_timestamp = 1"  # or a NOT NULL one gets the time of each update
+TIMESTAMPS_SINCE: Final = (
+    10,
+    6,
+    9,
+)  # of MariaDB; MySQL has them so from the start, and lets only administrators say it
 
 _OPTIONS: Final = ("ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify", "unix_socket", "connect_timeout", "charset")
 _PASSING: Final = frozenset(
@@ -82,6 +111,13 @@ class Server:
         if self.mariadb:
             return "utf8mb4_nopad_bin"
         return "utf8mb4_0900_bin" if self.version >= (8, 0, 17) else "utf8mb4_bin"
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What its sessions are set to besides SESSION."""
+        if not self.mariadb:
+            return MYSQL
+        return (*MARIADB, TIMESTAMPS) if self.version >= TIMESTAMPS_SINCE else MARIADB
 
     @property
     def has_uuid(self) -> bool:
@@ -226,9 +262,8 @@ class Connections:
             )
             connection._local_infile = False  # only mysql_load answers when the server asks for data
             self._reached = server_of(connection.get_server_info())
-            settings = ", ".join((*SESSION, *(MARIADB if self._reached.mariadb else MYSQL)))
-            run(connection, f"SET SESSION {settings}")
-            run(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            run(connection, f"SET SESSION {', '.join((*SESSION, *self._reached.settings))}")
+            run(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
         except (pymysql.Error, OSError, ValueError, RuntimeError) as error:
             raise self._unreachable(error) from error
         return connection

@@ -72,7 +72,7 @@ class MysqlSnapshot:
     def estimate(self, relation: Relation) -> int:
         statement = spelled(select(relation, [sa.literal_column("1")]))
         with self._translated(f"Reading {relation}"), self._free() as connection:
-            plan = rows(connection, f"EXPLAIN {statement}")
+            plan = rows(connection, f"EXPLAIN FORMAT=TRADITIONAL {statement}")
             place = [field.name for field in connection._result.fields].index("rows")
         return max(1, *(int(row[place] or 0) for row in plan))
 

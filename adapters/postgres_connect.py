@@ -79,6 +79,7 @@ class Connections:
         self._secret_url = url
         self._dsn = dsn_of(url)
         self._setting_up = settled(read_only=read_only, rls=rls)
+        self._found: tuple[Any, ...] = (None, False)  # see PLAIN_PATH
         self._idle: LifoQueue[Any] = LifoQueue()
         self._reached = False
         self._version: int | None = None
@@ -89,9 +90,7 @@ class Connections:
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None)
         must_be_supported(self.url, connection.info.server_version)
-        connection.execute(PLAIN_PATH)
-        row = connection.execute(self._setting_up.encode()).fetchone()
-        self.bypasses_triggers = row is not None and bool(row[-1])
+        self._found, self.bypasses_triggers = set_up(connection, self._setting_up)
         connection.autocommit = False
         self._reached = True
         self._version = connection.info.server_version
@@ -145,10 +144,19 @@ class Connections:
             self._idle.put(connection)
 
     def _open_reader(self) -> Any:
+        if not self._reached:
+            with self.connected():
+                pass
+        path, quoting = self._found
+        options = [str(psycopg.conninfo.conninfo_to_dict(self._dsn).get("options", ""))]
+        options += ["-c search_path=pg_catalog"] * (path is not None) + ["-c quote_all_identifiers=off"] * quoting
+        # ADBC looks for the types as soon as it is connected; options only where needed, as not every pooler takes them
+        dsn = make_conninfo(self._dsn, options=" ".join(options)) if len(options) > 1 else self._dsn
         try:
-            connection = adbc.connect(self._dsn, autocommit=True)
-            run(connection, PLAIN_PATH)
+            connection = adbc.connect(dsn, autocommit=True)
             run(connection, self._setting_up)
+            if path is not None:
+                run(connection, f"SELECT pg_catalog.set_config('search_path', {psycopg.sql.quote(path)}, false)")
         except adbc_driver_manager.Error as error:
             raise self._unreachable(error) from error
         self._reached = True
@@ -214,6 +222,13 @@ class Connections:
                 close_quietly(self._idle.get_nowait())
             except Empty:
                 return
+
+
+def set_up(connection: psycopg.Connection[Any], setting_up: str) -> tuple[tuple[Any, ...], bool]:
+    """Set up a session outside of any transaction; what PLAIN_PATH and `settled` found."""
+    found = connection.execute(PLAIN_PATH).fetchone() or (None, False)
+    row = connection.execute(setting_up.encode()).fetchone()
+    return found, row is not None and bool(row[-1])
 
 
 def driver_of(connection: sa.Connection) -> psycopg.Connection[Any]:

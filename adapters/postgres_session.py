@@ -45,12 +45,13 @@ FREE: Final = {
 """Limits that are lifted as far as the server has them, unless the URL itself sets them (options=-c name=value)."""
 
 PLAIN_PATH: Final = """
-SELECT pg_catalog.set_config('search_path', pg_catalog.array_to_string(ARRAY(
-    SELECT pg_catalog.quote_ident(s.name) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s (name)
-    WHERE s.name OPERATOR(pg_catalog.<>) 'pg_catalog'), ', '), false)
-WHERE 'pg_catalog' OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false))"""
+SELECT CASE WHEN 'pg_catalog' OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false)) THEN
+    pg_catalog.set_config('search_path', pg_catalog.array_to_string(ARRAY(
+        SELECT pg_catalog.quote_ident(s.name) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s (name)
+        WHERE s.name OPERATOR(pg_catalog.<>) 'pg_catalog'), ', '), false) END,
+    pg_catalog.current_setting('quote_all_identifiers') OPERATOR(pg_catalog.=) 'on'"""
 """A path that names pg_catalog lets schemas before it put other functions in place of PostgreSQL's own: without its
-name, it comes first."""
+name, it comes first. Answers with the path that was set, null where it stays, and whether identifiers are all quoted."""
 
 
 def settled(*, read_only: bool, rls: RowSecurity) -> str:
