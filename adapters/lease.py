@@ -85,6 +85,16 @@ def acquire(engine: LedgerEngine, migration: str, holder: str, now: Clock, secon
     return lease
 
 
+def holder_since(engine: LedgerEngine, migration: str, moment: datetime) -> datetime | None:
+    """Since when the lease is held by a process that may be alive at `moment`; None where it is free."""
+    with engine.reading() as connection:
+        found = connection.execute(sa.select(LEASES).where(LEASES.c.migration == migration)).mappings().first()
+    if found is None or found["expires_at"] <= moment or is_dead(found["host"], found["pid"]):
+        return None
+    since: datetime = found["acquired_at"]
+    return since
+
+
 @contextmanager
 def held(engine: LedgerEngine, migration: str, holder: str, now: Clock, seconds: float) -> Iterator[Lease]:
     """Hold the lease inside, renewing it in the background, and release it at the end."""

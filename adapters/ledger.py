@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.lease import Clock, Lease, held, utc_now
+from adapters.lease import Clock, Lease, held, holder_since, utc_now
 from adapters.ledger_choice import Choice, chosen_keys, count_chosen, drop_chosen
 from adapters.ledger_engine import LedgerEngine, locked, upsert
 from adapters.ledger_records import Base, Conflict, Quarantined, Run, Version
@@ -80,6 +81,10 @@ class Ledger:
         """The runs that never came to an end, oldest first. Whoever asks holds the migration, so none of them is alive."""
         open_ = sa.select(RUNS).where(RUNS.c.migration == migration, RUNS.c.status.in_(("running", APPLYING, CUT_OFF)))
         return self._all(Run, open_.order_by(RUNS.c.started_at, RUNS.c.run_id))
+
+    def writing_since(self, migration: str) -> datetime | None:
+        """Since when a live process holds the migration; None where none does."""
+        return holder_since(self._engine, migration, self._now())
 
     def runs(self, migration: str, limit: int | None = 50, status: str | None = None) -> list[Run]:
         """The runs of a migration, newest first; those of a status, or all."""

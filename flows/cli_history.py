@@ -21,17 +21,19 @@ _number = click.IntRange(min=0)
 @spec_argument
 @common
 def history(spec: Path, as_json: bool) -> int:
-    """List the versions: every run that changed something."""
+    """List the versions: every run that changed something, and what runs that are not at their end have in the target."""
     from flows.history import listed
     from flows.spec import load_spec
-    from flows.terminal_history import show_versions
+    from flows.terminal_history import show_unfinished, show_versions
+    from flows.unfinished import unfinished
 
     loaded = load_spec(spec)
-    versions = listed(loaded)
+    versions, open_runs = listed(loaded), unfinished(loaded)
     if as_json:
-        print_json({"migration": loaded.name, "versions": versions})
+        print_json({"migration": loaded.name, "versions": versions, "unfinished": [r.as_dict() for r in open_runs]})
     else:
-        show_versions(versions)
+        show_unfinished(open_runs)
+        show_versions(versions, empty="" if open_runs else "No run has changed anything yet.")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from transforms.vocabulary import SynclineError, TransientError
+from transforms.vocabulary import SynclineError, TransientError, message_of
 
 EXIT_STATUSES = """\b
 Exit statuses:
@@ -46,7 +46,7 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         except SynclineError as error:
             if debug:
                 raise
-            text = str(error)
+            text = message_of(error)
             if isinstance(error, TransientError) and "Fix:" not in text:
                 text += " Fix: run it again when the server is there; windows that are in stay in."
             if as_json:
@@ -64,7 +64,9 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
                 raise
             if as_json:
                 print_json({"error": str(error), "kind": type(error).__name__})
-            click.echo(f"error: {type(error).__name__}: {error} (unexpected; --debug shows where)", err=True)
+            click.echo(
+                f"error: {type(error).__name__}: {message_of(error)} (unexpected; --debug shows where)", err=True
+            )
             status = 1
         sys.exit(status)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -24,7 +25,7 @@ from flows.session import Session
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
 from transforms.reconciliation import ColumnTotals, Totals
 from transforms.texts import as_text
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import PlanError, SpecError
 
 FORMAT = 1
 LONGEST = 200  # characters of a smallest or largest text
@@ -68,6 +69,24 @@ def evidence(
         "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
         "orphans": [each.as_dict() for each in report.orphans],
     }
+
+
+def evident(
+    report: Report,
+    session: Session,
+    kind: str,
+    at: datetime,
+    status: str,
+    message: str,
+    ranges: Sequence[str] = (),
+    undoes: Sequence[int] = (),
+) -> Report:
+    """The report with the page that its evidence made; a warning where the store cannot take it."""
+    told = evidence(session, report, kind, at, status, message, ranges, undoes)
+    try:
+        return replace(report, page=str(keep(runbook.store_of(session.spec), told)))
+    except PlanError as error:
+        return replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}"))
 
 
 def keep(store: Store, told: Mapping[str, Any]) -> Path:

@@ -33,7 +33,7 @@ from flows.runs import Outcome, Status
 from flows.session import Meter
 from flows.spec import Spec, load_spec
 from flows.tasks import executed_by, runner_of
-from transforms.vocabulary import Counts, SynclineError
+from transforms.vocabulary import Counts, SynclineError, message_of
 
 VERIFIED: Final = "syncline.run.verified"
 DRIFT: Final = "syncline.drift.detected"
@@ -110,10 +110,10 @@ def ended(work: Callable[[], State[Any]]) -> State[Any]:
     try:
         return work()
     except SynclineError as error:
-        get_run_logger().error(str(error))
+        get_run_logger().error(message_of(error))
         if _tried_again():
             raise
-        return Failed(message=str(error), data=error)
+        return Failed(message=message_of(error), data=error)
 
 
 def _tried_again() -> bool:

@@ -22,9 +22,10 @@ from flows.retrying import retried
 from flows.runbook import store_of
 from flows.session import Job, Session
 from flows.spec import Spec
+from flows.unfinished import cut_off
 from flows.versions import written_changes
 from flows.writing import AppliedPlan, apply, constrain
-from transforms.vocabulary import Counts, SynclineError
+from transforms.vocabulary import Counts, SynclineError, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +44,25 @@ class Loading:
 
 
 @contextmanager
-def failures(ledger: Ledger, run_id: str) -> Iterator[None]:
-    """A run that fails says so in the ledger; one that fails while it writes is finished by the next."""
+def failures(session: Session, ledger: Ledger, run_id: str) -> Iterator[None]:
+    """A run that fails says so in the ledger. One that fails while it writes is finished by the next; until then the error
+    and its page say what is in the target."""
     try:
         yield
     except BaseException as error:
         text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
-        with suppress(SynclineError):  # what went wrong first is what is told
-            retried(lambda: _note_failure(ledger, run_id, text))
+        with suppress(SynclineError):  # what went wrong first is what counts
+            if retried(lambda: _note_failure(ledger, run_id, text)) and isinstance(error, Exception):
+                cut_off(session, ledger, run_id, error)
         raise
 
 
-def _note_failure(ledger: Ledger, run_id: str, text: str) -> None:
+def _note_failure(ledger: Ledger, run_id: str, text: str) -> bool:
+    """Put down that a run failed; whether it had begun to write."""
     known = ledger.run(run_id)
-    ledger.finish_run(run_id, CUT_OFF if known and known.status == APPLYING else "failed", message=text)
+    writing = known is not None and known.status == APPLYING
+    ledger.finish_run(run_id, CUT_OFF if writing else "failed", message=text)
+    return writing
 
 
 def over_limit(spec: Spec, total: Counts) -> str:
@@ -158,7 +164,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
 def finish(plan: Plan, version: int | None, loading: Loading, report: Report | None = None, clashes: int = 0) -> None:
     """The last of what a run puts down: of the history what the spec wants to keep, and that the run is done."""
     spec, ledger, run_id = loading.spec, loading.ledger, str(plan.manifest["run_id"])
-    _keep_bases(plan, version, loading)
+    keep_bases(plan, version, loading)
     if version is not None:
         _thin(plan, version, loading)
     store_of(spec).mark_latest(spec.name, run_id)
@@ -185,7 +191,7 @@ def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
             ledger.sweep_quarantine(spec.name, table.name, report.run_id)
 
 
-def _keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
+def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
     """Where the history of a table begins: what it was before the first run that looked at all of it."""
     spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
     if manifest["ranges"] or manifest.get("keys") is not None or manifest["kind"] == "undo":
@@ -196,7 +202,7 @@ def _keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
         return
     before = version - 1 if version is not None else max((v.version for v in ledger.versions(spec.name)), default=0)
     for told in wanted:
-        table = spec.target_table(told["name"])
+        table = TableName(**told["table"])
         rows = told["counts"]["target_rows"]
         made = plan.folder / "base" / folder_name(table)
         if not rows:

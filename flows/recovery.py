@@ -9,22 +9,21 @@ or the tables changed, the version holds the windows that are in.
 from __future__ import annotations
 
 import shutil
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from adapters import history
 from adapters.ledger import Run, Version
-from adapters.planstore import MANIFEST, FileEntry, Plan
+from adapters.planstore import MANIFEST, Plan
 from flows import runbook
-from flows.loading import Loading, finish, write
+from flows.loading import Loading, finish, keep_bases, write
 from flows.report import report_of
 from flows.retrying import GaveUp
 from flows.runbook import store_of
 from flows.session import Job
 from flows.undoing import write_undo
+from flows.unfinished import OPS, in_part, inside, keep_evidence
 from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
 
 PASSING = (TransientError, GaveUp, ConnectionFailed)
@@ -81,6 +80,8 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
     total = outcome.report.total
     made = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
     clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
+    about = f"It was cut off while it wrote, and finished by a later run. {outcome.message}".strip()
+    keep_evidence(plan, outcome.report, loading.session, outcome.status.name.lower(), about)
     return (
         f"Run {run.run_id} was cut off while it wrote. The rest of it is in now, and it is {made}: {total.insert:,} inserted, "
         f"{total.update:,} updated, {total.delete:,} deleted{clash}."
@@ -91,42 +92,44 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
     """Make a version of the windows that are in, where the plan cannot go on."""
     plan = Plan.open(folder)
     entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
-    marked = sorted((m.table, m.window, m.phase) for m in loading.session.target.applied(run.run_id))
-    inside = [each for each in marked if (each[0], each[1]) in entries]
-    counts: dict[str, int] = {"insert": 0, "update": 0, "delete": 0}
-    for table, window, phase in inside:
-        for op, count in _of_phase(entries[table, window], phase).items():
-            counts[op] += count
-        for kind in history.NOTED:
-            left = history.noted(folder, kind, entries[table, window].table, window, phase)
-            for op, count in Counter(left["op"].to_pylist() if left is not None else ()).items():
-                counts[op] -= count
+    marked = loading.session.target.applied(run.run_id)
+    windows = sorted((m.table, m.window, m.phase) for m in marked if (m.table, m.window) in entries)
+    there = inside(plan, marked)
+    counts: dict[str, int] = {op: sum(getattr(each, op) for each in there) for op in OPS}
     ledger, spec = loading.ledger, loading.spec
+    clashes = _record_conflicts(plan, windows, loading)
     version = None
-    if inside:
+    if any(counts.values()):
         version = ledger.add_version(
             spec.name,
             plan=str(run.plan),
             run_id=run.run_id,
             spec_digest=plan.manifest["spec"]["digest"],
-            counts=counts,
+            counts={**counts, "conflicts": clashes},
             source_mark=plan.manifest["source"]["mark"],
             target_mark=plan.manifest["target"]["mark"],
             author=runbook.author(),
             message="cut off",
             kind=plan.manifest["kind"],
             undoes=plan.manifest.get("undoes"),
-            windows=inside,
+            windows=windows,
         )
+    keep_bases(plan, version, loading)
     ledger.finish_run(run.run_id, "partly", version=version, message=why)
-    what = f"version {version} has the {len(inside)} windows that are in" if inside else "nothing of it is in"
-    return f"Run {run.run_id} was cut off while it wrote, and cannot go on: {what}. {why}"
+    what = f"version {version} has the {len(windows)} windows that are in" if version else "it wrote nothing"
+    line = f"Run {run.run_id} was cut off while it wrote, and cannot go on: {what}. {why}"
+    keep_evidence(plan, in_part(plan, there, version), loading.session, "partly", line)
+    return line
 
 
-def _of_phase(entry: FileEntry, phase: Phase) -> dict[str, int]:
-    written: tuple[Any, ...] = {
-        "all": ("insert", "update", "delete"),
-        "upsert": ("insert", "update"),
-        "delete": ("delete",),
-    }[phase]
-    return {op: entry.counts.get(op, 0) for op in written}
+def _record_conflicts(plan: Plan, windows: Sequence[tuple[str, int, Phase]], loading: Loading) -> int:
+    """Put down the rows that the windows which are in left alone; how many."""
+    names = {told["target"]: told["name"] for told in plan.manifest["tables"]}
+    tables = {str(entry.table): entry.table for entry in plan.windows()}
+    clashes = 0
+    for table, window, phase in windows:
+        left = history.noted(plan.folder, "applied", tables[table], window, phase)
+        if left is not None and left.num_rows:
+            run_id = str(plan.manifest["run_id"])
+            clashes += loading.ledger.record_conflicts(loading.spec.name, names.get(table, table), left, run_id)
+    return clashes

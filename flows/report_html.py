@@ -21,7 +21,12 @@ DONE_TO: Final = {"insert": "inserted", "update": "updated", "delete": "deleted"
 MEASURES: Final = ("values", "nulls", "total", "least", "most", "odd")
 SIDES: Final = {"source": "Source", "kept": "Kept besides", "target": "Target"}
 STOPPED: Final = ("bad", "Stopped: quarantine is above its limit")
-ENDS: Final = {"quarantine": STOPPED, "conflicts": ("warn", "Finished, with conflicts")}
+ENDS: Final = {
+    "quarantine": STOPPED,
+    "conflicts": ("warn", "Finished, with conflicts"),
+    "interrupted": ("bad", "Interrupted while it wrote"),
+    "partly": ("bad", "Cut off: only some of its windows are in"),
+}
 READ_ONLY: Final = ("plan", "verify")  # kinds of run that write nothing
 HOW: Final = {
     "rename": "the same value",

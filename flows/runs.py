@@ -13,10 +13,11 @@ from typing import Any
 from adapters.alive import passing_folder
 from adapters.ledger import Ledger, Version
 from adapters.planstore import Plan, taken
-from flows import evidence, orphans, runbook, undoing
+from flows import orphans, runbook, undoing
 from flows.binding import validate
 from flows.data_docs import with_data_docs
 from flows.drift import watched
+from flows.evidence import evident
 from flows.executing import Execute
 from flows.loading import Loading, failures, load, with_orphans
 from flows.locking import sole_writer
@@ -31,7 +32,7 @@ from flows.session import Job, Meter, Session, connect, ledger_of
 from flows.spec import Spec, load_spec
 from flows.undoing import Undone, write_undo
 from flows.versions import opened_version, taken_back, version_of, versions_after
-from transforms.vocabulary import PlanError, SpecError
+from transforms.vocabulary import SpecError
 
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
@@ -155,7 +156,7 @@ def apply_plan(
         ended = recover(loading, now(), report.run_id)
         retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
         taken(folder)
-        stack.enter_context(failures(ledger, report.run_id))
+        stack.enter_context(failures(session, ledger, report.run_id))
         job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), bare=undo)
         if undo:
             outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
@@ -235,7 +236,7 @@ def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outco
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
-    with failures(ledger, request.run_id):
+    with failures(session, ledger, request.run_id):
         validate(spec, session.bound)
         report, job = runbook.plan(_with_bases(request, ledger), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
@@ -272,13 +273,10 @@ def _evident(
 ) -> Outcome:
     """The outcome with the page that its evidence made; a warning where the store cannot take it."""
     status, report = outcome.status.name.lower(), outcome.report
-    told = evidence.evidence(session, report, kind, at, status, outcome.message, list(map(str, ranges)), undoes)
-    try:
-        page = str(evidence.keep(store_of(session.spec), told))
-    except PlanError as error:
-        return replace(outcome, report=replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}")))
-    report = replace(report, page=page)
-    return replace(outcome, report=with_data_docs(report, Path(page).parent, at) if data_docs else report)
+    report = evident(report, session, kind, at, status, outcome.message, list(map(str, ranges)), undoes)
+    if data_docs and report.page:
+        report = with_data_docs(report, Path(report.page).parent, at)
+    return replace(outcome, report=report)
 
 
 def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:

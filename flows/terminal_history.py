@@ -10,6 +10,7 @@ from rich.text import Text
 from flows.history import Change
 from flows.pruning import Pruned
 from flows.terminal import console, show_rows
+from flows.unfinished import Unfinished
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 COLORS = {"insert": "green", "update": "yellow", "delete": "red"}
@@ -17,7 +18,29 @@ OPS = ("insert", "update", "delete")
 LONGEST = 60  # characters of a value
 
 
-def show_versions(versions: Sequence[Mapping[str, Any]]) -> None:
+def show_unfinished(runs: Sequence[Unfinished]) -> None:
+    """Runs that are no versions yet: what of them is in the target, and how they go on."""
+    out = console()
+    for run in runs:
+        state = "is at work" if run.status == "running" else "was interrupted while it wrote"
+        out.print(
+            Text(
+                f"{run.kind.capitalize()} {run.run_id} of {run.started_at:%Y-%m-%d %H:%M:%S} UTC {state}.",
+                style="bold yellow",
+            )
+        )
+        for table in run.tables or ():
+            out.print(Text(f"  in the target: {table}"))
+        if run.message and run.status == "interrupted":
+            out.print(Text(f"  {run.message}"))
+        if run.status == "interrupted":
+            out.print(
+                Text("  The next run, apply, backfill or undo of the spec finishes it first; then it is a version.")
+            )
+        out.print()
+
+
+def show_versions(versions: Sequence[Mapping[str, Any]], empty: str) -> None:
     columns = ("version", "when", "kind", "author", "run", *OPS, "message")
     rows = [
         (
@@ -31,7 +54,7 @@ def show_versions(versions: Sequence[Mapping[str, Any]]) -> None:
         )
         for v in versions
     ]
-    show_rows("Versions", columns, rows, empty="No run has changed anything yet.")
+    show_rows("Versions", columns, rows, empty=empty)
 
 
 def show_version(facts: Mapping[str, Any]) -> None:

@@ -139,7 +139,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
     filled = answer("backfill", "--direct", small.path, "--range", "t.k:1..5", "--every", "2")
     for found in (planned, verified, applied, ran, filled):
         contract = {"migration", "run_id", "plan", "version", "seconds", "tables"}
-        assert set(found) == contract | {"checkpoints", "reconciled", "orphans", "report", "data_docs"}
+        assert set(found) == contract | {"checkpoints", "reconciled", "orphans", "report", "data_docs", "warnings"}
         assert found["migration"] == "shop"
         for counts in found["tables"].values():
             assert set(counts) == COUNTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -15,13 +16,15 @@ from click.testing import CliRunner
 from scenario import RING, Scenario, Side, pair_name
 
 from adapters.lease import Lease
-from flows import applying, runs
+from flows import applying, evidence, runs
 from flows.cli import main
-from flows.history import listed, shown
+from flows.history import asof, listed, shown
 from flows.locking import sole_writer
+from flows.runbook import store_of
 from flows.runs import Status
 from flows.session import connect, ledger_of
-from transforms.vocabulary import BusyError, SynclineError, TransientError
+from flows.unfinished import Inside, unfinished
+from transforms.vocabulary import BusyError, SynclineError, TransientError, message_of
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 
@@ -80,6 +83,52 @@ def test_a_run_that_failed_while_it_wrote_is_finished_by_the_next_as_one_version
     shop.settled()
 
 
+@everywhere
+def test_a_run_that_failed_while_it_wrote_says_at_once_what_is_in_the_target(shop: Scenario) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, 3, SynclineError("the disk is full"))
+        with pytest.raises(SynclineError, match="the disk is full") as caught:
+            runs.run(replaced(shop))
+    said = "In the target are: item 2 of 5 windows (4 inserted). They stay; the next run goes on from there."
+    assert message_of(caught.value) == f"the disk is full {said}"
+
+    (run,) = unfinished(shop.spec)
+    assert (run.status, run.message, run.tables) == (
+        "interrupted",
+        "the disk is full",
+        (Inside("item", 2, 5, 4, 0, 0),),
+    )
+    listing = CliRunner().invoke(main, ["history", str(shop.path)])
+    assert "was interrupted while it wrote" in listing.output
+    assert "in the target: item 2 of 5 windows (4 inserted)" in listing.output
+    assert "No run has changed anything" not in listing.output
+    told = json.loads(CliRunner().invoke(main, ["history", str(shop.path), "--json"]).output)
+    assert (told["versions"], [each["run_id"] for each in told["unfinished"]]) == ([], [run.run_id])
+
+    kept = evidence.kept(store_of(shop.spec), "shop", run.run_id)
+    assert (kept["status"], kept["tables"][0]["counts"]["insert"]) == ("interrupted", 4)
+    assert said in kept["message"]
+
+    shop.run()
+    assert unfinished(shop.spec) == []
+    kept = evidence.kept(store_of(shop.spec), "shop", run.run_id)
+    assert (kept["status"], kept["version"], kept["tables"][0]["counts"]["insert"]) == ("done", 1, 10)
+    assert "finished by a later run" in kept["message"]
+
+
+def test_a_run_that_is_at_work_is_no_interrupted_one(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    original = applying.history.note
+
+    def looking(*args: Any) -> None:
+        seen.extend(each.status for each in unfinished(shop.spec))
+        original(*args)
+
+    monkeypatch.setattr(applying.history, "note", looking)
+    runs.run(replaced(shop))
+    assert set(seen) == {"running"}
+
+
 def test_what_changed_at_the_source_meanwhile_is_a_version_of_its_own(shop: Scenario) -> None:
     cut_off(shop)
     shop.source.execute("DELETE FROM goods WHERE no = 0", "UPDATE goods SET title = 'new' WHERE no = 9")
@@ -100,6 +149,12 @@ def test_a_plan_that_cannot_go_on_is_put_down_as_far_as_it_went(shop: Scenario) 
     versions = listed(shop.spec)
     assert [(v["version"], v["counts"]["insert"]) for v in versions] == [(2, 6), (1, 4)]
     assert len(shown(shop.spec, 1)[1]) == 4
+    assert asof(shop.spec, 0, "item").num_rows == 0
+    assert asof(shop.spec, 1, "item").column("no").to_pylist() == [0, 1, 2, 3]
+    with ledger_of(shop.spec) as ledger:
+        (partly,) = ledger.runs("shop", status="partly")
+    kept = evidence.kept(store_of(shop.spec), "shop", partly.run_id)
+    assert (kept["status"], kept["version"], kept["tables"][0]["counts"]["insert"]) == ("partly", 1, 4)
     shop.settled()
     assert shop.undo(1).status == Status.DONE
     assert shop.target.count("item") == 6

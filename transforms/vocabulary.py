@@ -30,6 +30,11 @@ class SynclineError(Exception):
     """What went wrong, where, and how to fix it, in one or two lines."""
 
 
+def message_of(error: BaseException) -> str:
+    """What an error says, with the notes that were added on its way up, in one line."""
+    return " ".join([str(error), *getattr(error, "__notes__", ())])
+
+
 class SpecError(SynclineError):
     """The spec is wrong in itself, or does not fit the schemas it names."""
 
