@@ -123,7 +123,8 @@ def _series(values: pa.ChunkedArray, *, as_floats: bool) -> pd.Series[Any]:
 
     kind = values.type
     if as_floats and pa.types.is_decimal(kind):
-        kind, values = pa.float64(), values.cast(pa.float64())
+        # by way of text: Arrow's own cast is off by a unit in the last place for many
+        kind, values = pa.float64(), values.cast(pa.string()).cast(pa.float64())
     if pa.types.is_integer(kind) and _beyond_floats(values):
         return _of(values, {kind: pd.api.types.pandas_dtype(_NULLABLE[kind])})
     if kind in _NULLABLE:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.decimals import NUMBER, decimals
+from transforms.floats import exact_decimals, floats
 from transforms.keys import Mask, as_mask, contiguous
 from transforms.refusal import apart, refused
 from transforms.texts import as_text, decimal_text, durations, one_number_one_text
@@ -163,31 +164,25 @@ def _by_halving(values: pa.Array, target: pa.DataType, strict: Callable[[pa.Arra
 def _to_number(values: pa.Array, target: pa.DataType) -> Result:
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
+    reason = f"{name_of(values.type)} that is no {name_of(target)} without rounding"
     if pa.types.is_floating(values.type):
-        # both casts round in silence: what does not come back as it was is refused
-        cast_values = _by_halving(values, target, lambda part: part.cast(target))
-        back = cast_values.values.cast(values.type)
-        differs = pc.and_not(pc.not_equal(back, values), pc.and_(pc.is_nan(back), pc.is_nan(values)))
-        bad = cast_values.bad | as_mask(differs)
-        return Result(
-            _nulled(cast_values.values, bad),
-            bad,
-            f"{name_of(values.type)} that is no {name_of(target)} without rounding",
-        )
-    if pa.types.is_decimal(target) and (pa.types.is_integer(values.type) or pa.types.is_decimal(values.type)):
-        return _exact_to_decimal(values, target)
-    if pa.types.is_decimal(values.type) and pa.types.is_floating(target):
-        cast_values = _by_halving(values, target, lambda part: part.cast(target))
-        back = _by_halving(cast_values.values, values.type, lambda part: part.cast(values.type)).values
-        differs = pc.fill_null(pc.not_equal(back, values), pc.is_valid(values)) if len(values) else pc.is_null(values)
-        bad = as_mask(pc.and_(differs, pc.is_valid(values)))
-        return Result(
-            _nulled(cast_values.values, bad),
-            bad,
-            f"{name_of(values.type)} that is no {name_of(target)} without rounding",
-        )
-    if _is_text(values.type) and pa.types.is_decimal(target):
-        return _by_halving(values, target, lambda part: decimals(part, target))
+        if pa.types.is_decimal(target):
+            return Result(*exact_decimals(values, target), reason)
+        narrowed = values.cast(target)  # which rounds in silence: what does not come back as it was is refused
+        differs = pc.and_not(pc.not_equal(narrowed.cast(values.type), values), pc.is_nan(values))
+        bad = as_mask(differs)
+        return Result(_nulled(narrowed, bad), bad, reason)
+    if pa.types.is_decimal(target):
+        if _is_text(values.type):
+            return _by_halving(values, target, lambda part: decimals(part, target))
+        if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
+            return _exact_to_decimal(values, target)
+    if _is_text(values.type):
+        return Result(*floats(values, target), f"text that is no {name_of(target)} without loss")
+    if pa.types.is_decimal(values.type):
+        return Result(*floats(values, target), reason)
+    if pa.types.is_integer(values.type):
+        return Result(*floats(values, target), f"{name_of(values.type)} that is no {name_of(target)} without loss")
     return _by_halving(values, target, lambda part: part.cast(target))
 
 

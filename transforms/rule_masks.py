@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import keys
+from transforms.floats import nearest
 from transforms.keys import Indices, Mask, as_mask, contiguous
 
 Ignore = Literal["all", "any", "none"]
@@ -58,7 +59,9 @@ def outside(rows: pa.Table, column: str, least: Any, most: Any) -> Mask:
 def numbers(values: pa.Array) -> npt.NDArray[Any]:
     """Integers as they are, floats and decimals as doubles, dates as days, timestamps as microseconds; 0 where null."""
     kind = values.type
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind):
+        values = nearest(values, pa.float64())
+    elif pa.types.is_floating(kind):
         values = values.cast(pa.float64())
     elif pa.types.is_date32(kind):
         values = values.view(pa.int32())
@@ -303,7 +306,7 @@ def sum_differs(rows: pa.Table, columns: tuple[str, ...], total: float, ignore: 
         added = arrays[0]
         for each in arrays[1:]:
             added = pc.add(added, each)
-        equal = as_mask(pc.equal(added.cast(pa.float64()), total))
+        equal = as_mask(pc.equal(nearest(added, pa.float64()), total))
     else:
         kind = np.float64 if pa.types.is_floating(arrays[0].type) else np.int64
         with np.errstate(over="ignore", invalid="ignore"):
