@@ -18,7 +18,6 @@ from flows.drift import watched
 from flows.gathering import About, Gathered, Gathering, readers, told_apart
 from flows.integrity import Integrity
 from flows.keyless import keyless
-from flows.loading import over_limit
 from flows.planning import Planned
 from flows.remedies import Place, facts, remedy
 from flows.report import table_report
@@ -27,6 +26,7 @@ from flows.runbook import Request, begun, looked_up, new_run_id, plan_table
 from flows.session import Meter, Session
 from flows.spec import Spec
 from flows.spec_columns import Column
+from flows.thresholds import hold_deletes, over_limit
 from transforms import expressions
 from transforms.mapping import DUPLICATE
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
@@ -112,10 +112,8 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
         ]
         found = [*made, *(finding for name, finding in others if name == bound.name)]
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=tuple(_ordered(bound, found))))
-    total = sum(counts.values(), Counts())
-    return Assessment(
-        request.spec.name, tuple(shown), session.bound.warnings, over_limit(request.spec, total), session.drifted
-    )
+    limit = over_limit(request.spec, counts)
+    return Assessment(request.spec.name, tuple(shown), session.bound.warnings, limit, session.drifted)
 
 
 def _rows(session: Session, bound: BoundTable) -> int:
@@ -155,7 +153,7 @@ def _hold_parents(bound: BoundTable, blocked: Sequence[str]) -> None:
 
 def _held(spec: Spec, bound: BoundTable, counts: Counts) -> Iterator[Finding]:
     try:
-        runbook.hold_deletes(spec, bound, counts)
+        hold_deletes(spec, bound, counts)
     except PlanError as error:
         yield _as_finding(error, counts.delete)
 

@@ -32,6 +32,8 @@ def backfill(
     verify: bool = False,
     wait: WaitSeconds = 0,
     data_docs: bool = False,
+    again: bool = False,
+    allow_deletes: bool = False,
 ) -> State[Any]:
     """Plan and apply one range. Started again, it goes on where it stopped.
 
@@ -46,14 +48,16 @@ def backfill(
         wait: How many seconds to wait for another run of the migration to end.
         data_docs: Make Great Expectations' own pages of each step's checkpoints too, beside the report. They load styles and a
             logo from the web, and hold values that were observed.
+        again: Run every step, whatever an earlier backfill has done.
+        allow_deletes: Delete whatever share of a table the source does not have any more.
     """
 
     def work() -> State[Any]:
-        request = requested("backfill", spec, [], [range], wait, data_docs)
+        request = requested("backfill", spec, [], [range], wait, data_docs, allow_deletes)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)
-            outcome = runs.backfill(request, every or None, execute=execute, meter=meter)
+            outcome = runs.backfill(request, every or None, again=again, execute=execute, meter=meter)
             proof = verified_after(request, execute, meter) if verify and outcome.status is Status.DONE else None
         return concluded(request.spec, outcome, verified=proof)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NoReturn
@@ -36,7 +36,8 @@ class BoundTable:
     `after_load` is added to it once the rows are in.
     `images` are the columns that change sets hold; `computed` are mapped columns that the target computes itself.
     `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
-    in the order of both sides' indexes where key windows can be pushed down to both, else empty.
+    in the order of both sides' indexes where key windows can be pushed down to both, else empty. `unwritable` says why rows
+    can be compared and not written, and how to mend it; empty where they can.
     """
 
     name: str
@@ -55,11 +56,13 @@ class BoundTable:
     window_rows: int
     delete: str
     max_ratio: float
+    at_least: int
     soft: Soft | None
     lookups: Mapping[str, Looked]
     computed: tuple[ColumnMapping, ...] = ()
     checks: Checks = field(default_factory=Checks)
     adds: tuple[Added, ...] = ()
+    unwritable: str = ""
 
     def proving(self) -> BoundTable:
         """The table with its computed columns too: they are compared, and never written."""
@@ -76,6 +79,11 @@ class BoundTable:
     @property
     def key(self) -> Key:
         return self.mapping.key
+
+    @property
+    def patient_mapping(self) -> TableMapping:
+        """The mapping with rows set aside where the spec would have them fail."""
+        return replace(self.mapping, on_invalid="quarantine")
 
     @property
     def schema(self) -> pa.Schema:
@@ -127,6 +135,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     if problems:
         raise SpecError("\n".join(problems))
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
+    warnings += [table.unwritable for table in bound.values() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     order = _load_order(spec, seen.targets, warnings)
     names = {spec.target_table(name): name for name in spec.tables}
@@ -140,9 +149,12 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     return Binding(tuple(bound[name] for name in order), frozenset(referred), tuple(warnings))
 
 
-def validate(spec: Spec, binding: Binding) -> None:
-    """Let Great Expectations look at every check. Slow where there are any; SpecError with every problem."""
-    problems = []
+def validate(spec: Spec, binding: Binding, tables: Collection[str] = ()) -> None:
+    """What a run needs beyond a comparison: tables that can be written, of those in `tables` or of all, and checks that Great
+    Expectations knows. Slow where there are checks; SpecError with every problem."""
+    problems = [
+        table.unwritable for table in binding.tables if table.unwritable and (not tables or table.name in tables)
+    ]
     for table in binding.tables:
         try:
             validate_checks(spec, table.name, table.checks, table.images, table.shape.names)
@@ -214,6 +226,7 @@ def _bind_table(
 
     ddl: tuple[str, ...] = ()
     adds: tuple[Added, ...] = ()
+    unwritable = ""
     wanted = created.new_shape(spec, name, columns, identity, key)
     after = created.after_load(wanted, shape, target)
     if shape is None:
@@ -221,9 +234,10 @@ def _bind_table(
         shape = created.as_made(wanted, target)
         columns, computed = created.fitted(columns, shape), created.fitted(computed, shape)
     elif not any(unique == frozenset(key) for unique in shape.uniques):
-        raise SpecError(
+        unwritable = (
             f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
-            f"stand for several rows. Fix: add UNIQUE ({', '.join(key)}) to the target, or choose another key."
+            f"stand for several rows: it can be compared, and not be written. Fix: add UNIQUE ({', '.join(key)}) to the target, "
+            f"or choose another key."
         )
     elif binder.added:
         shape, adds = evolving.extended(shape, wanted, binder.added, target)
@@ -272,11 +286,13 @@ def _bind_table(
         window_rows=spec.window_rows(name),
         delete=policy.policy,
         max_ratio=policy.max_ratio,
+        at_least=policy.floor,
         soft=soft,
         lookups=binder.lookups,
         computed=tuple(column for column in computed if column.shape.name not in table.ignore),
         checks=checks,
         adds=adds,
+        unwritable=unwritable,
     )
 
 

@@ -14,6 +14,7 @@ from flows.cli_drift import drift
 from flows.cli_options import (
     EXIT_STATUSES,
     Commands,
+    allow_deletes_option,
     check_one_folder,
     common,
     data_docs_option,
@@ -24,7 +25,7 @@ from flows.cli_options import (
     wait_option,
     yes_option,
 )
-from flows.cli_outcome import applied, changes_line, show_outcome
+from flows.cli_outcome import applied, planned_line, show_outcome
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
@@ -119,24 +120,28 @@ def schema(as_json: bool) -> None:
     "-o", "--output", type=click.Path(path_type=Path), help="The folder of the plan; the store's own if not given."
 )
 @scope
+@allow_deletes_option
 @common
-def plan(spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
+def plan(
+    spec: Path,
+    output: Path | None,
+    tables: tuple[str, ...],
+    ranges: tuple[str, ...],
+    allow_deletes: bool,
+    as_json: bool,
+) -> int:
     """Show which rows would change, and write the plan down. The target is not touched."""
     from flows import runs
+    from flows.outcome import Status
     from flows.runbook import asked_for
     from flows.terminal import metered
 
-    request = asked_for(spec, "plan", tables, ranges, output)
+    request = asked_for(spec, "plan", tables, ranges, output, allow_deletes=allow_deletes)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = runs.plan(request, meter=meter)
     show_outcome(outcome, as_json=as_json, samples=True)
     if not as_json:
-        where = f"syncline apply {outcome.report.plan}"
-        click.echo(
-            f"\n{changes_line(outcome)} Apply with: {where}"
-            if outcome.status
-            else "\nNo changes: both sides are equal through the mapping."
-        )
+        click.echo(f"\n{planned_line(outcome)}", err=outcome.status == Status.QUARANTINE)
     return int(outcome.status)
 
 
@@ -167,19 +172,20 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @main.command()
 @spec_argument
 @scope
+@allow_deletes_option
 @direct_option
 @data_docs_option
 @wait_option
 @yes_option
 @common
 def run(
-    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], direct: bool, data_docs: bool, wait: float, yes: bool,
-    as_json: bool,
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], allow_deletes: bool, direct: bool, data_docs: bool,
+    wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Plan and apply in one go."""
     from flows.runbook import asked_for
 
-    request = asked_for(spec, "run", tables, ranges, wait=wait, data_docs=data_docs)
+    request = asked_for(spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
     return applied(_run(request, direct=direct, as_json=as_json), as_json)
 
 
@@ -191,27 +197,30 @@ def run(
     metavar="STEP",
     help="One step at a time, such as 1d, 6h, 1mo or 1000; steps that are done are passed over.",
 )
+@click.option("--again", is_flag=True, help="Run every step, whatever an earlier backfill has done.")
+@allow_deletes_option
 @direct_option
 @data_docs_option
 @wait_option
 @yes_option
 @common
 def backfill(
-    spec: Path, text: str, every: str | None, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool
-) -> int:
+    spec: Path, text: str, every: str | None, again: bool, allow_deletes: bool, direct: bool, data_docs: bool,
+    wait: float, yes: bool, as_json: bool,
+) -> int:  # fmt: skip
     """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
     from flows import runs
     from flows.runbook import asked_for
     from flows.terminal import metered
 
-    request = asked_for(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs)
+    request = asked_for(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         if direct:
-            outcome = runs.backfill(request, every, meter=meter)
+            outcome = runs.backfill(request, every, again=again, meter=meter)
         else:
             from flows.orchestrated import backfill_in_prefect
 
-            outcome = backfill_in_prefect(request, every, meter)
+            outcome = backfill_in_prefect(request, every, again, meter)
     return applied(outcome, as_json)
 
 
@@ -222,6 +231,7 @@ def backfill(
 def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
     """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
     from flows import runs
+    from flows.outcome import Status
     from flows.runbook import asked_for
     from flows.terminal import metered
 
@@ -230,12 +240,7 @@ def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json
         outcome = runs.verify(request, meter=meter)
     show_outcome(outcome, as_json=as_json, samples=True)
     if not as_json:
-        total = outcome.report.total
-        aside = f", {total.quarantined:,} source rows are in quarantine" if total.quarantined else ""
-        if outcome.status:
-            click.echo(f"\nNot equal: {total.changes:,} rows differ{aside}.")
-        else:
-            click.echo(f"\nEqual: {total.unchanged:,} rows are the same on both sides through the mapping{aside}.")
+        click.echo(f"\n{outcome.message}", err=outcome.status == Status.QUARANTINE)
     return int(outcome.status)
 
 

@@ -91,6 +91,9 @@ spec_argument = click.argument("spec", type=click.Path(path_type=Path))
 direct_option = click.option(
     "--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI."
 )
+allow_deletes_option = click.option(
+    "--allow-deletes", is_flag=True, help="Delete whatever share of a table the source does not have any more."
+)
 yes_option = click.option("--yes", is_flag=True, help="Ask nothing.")
 wait_option = click.option(
     "--wait",

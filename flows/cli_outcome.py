@@ -26,6 +26,24 @@ def applied(outcome: Any, as_json: bool) -> int:
     return int(outcome.status)
 
 
+def planned_line(outcome: Any) -> str:
+    """What to do with a plan, or why it will not be applied."""
+    if outcome.message:
+        return str(outcome.message)
+    if outcome.status:
+        return f"{changes_line(outcome)} Apply with: syncline apply {outcome.report.plan}"
+    return unchanged_line(outcome.report)
+
+
+def unchanged_line(report: Any) -> str:
+    """What a plan without changes says of the two sides."""
+    from flows.proving import besides
+
+    if report.total.unchanged and not report.total.unproved:
+        return "No changes: both sides are equal through the mapping."
+    return f"No changes: {report.total.unchanged:,} rows are equal through the mapping{besides(report)}"
+
+
 def changes_line(outcome: Any, *, done: bool = False) -> str:
     """All tables together in a line."""
     total = outcome.report.total

@@ -28,6 +28,7 @@ from pydantic import Field
 from flows import runs
 from flows.artifacts import RunMeter, progress_shown, show_report
 from flows.executing import Execute
+from flows.proving import besides
 from flows.runbook import Kind, Request, asked_for, new_run_id
 from flows.runs import Outcome, Status
 from flows.session import Meter
@@ -82,13 +83,19 @@ def run_name() -> str:
 
 
 def requested(
-    kind: Kind, spec: str, tables: Sequence[str], ranges: Sequence[str], wait: float = 0, data_docs: bool = False
+    kind: Kind,
+    spec: str,
+    tables: Sequence[str],
+    ranges: Sequence[str],
+    wait: float = 0,
+    data_docs: bool = False,
+    allow_deletes: bool = False,
 ) -> Request:
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
     if handed is not None and handed.request is not None:
         return handed.request
-    return asked_for(Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs)
+    return asked_for(Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
 
 
 @contextmanager
@@ -131,7 +138,9 @@ def concluded(spec: Spec, outcome: Outcome, *, dry_run: bool = False, verified: 
     if verified is not None and state.is_completed():
         announce(spec, verified)
         state = (
-            _drift(verified) if verified.status else replaced(state, f"{state.message} Verified: both sides are equal.")
+            _unequal(verified)
+            if verified.status
+            else replaced(state, f"{state.message} Verified: both sides are equal{besides(verified.report)}")
         )
     show_report(outcome, str(state.message))
     return state
@@ -143,8 +152,7 @@ def verdict(spec: Spec, outcome: Outcome) -> State[Any]:
     if handed is not None:
         handed.outcome = outcome
     announce(spec, outcome)
-    aside = _aside(outcome.report.total)
-    state = _drift(outcome) if outcome.status else Completed(message=f"Both sides are equal{aside}.")
+    state = _unequal(outcome) if outcome.status else Completed(message=outcome.message)
     show_report(outcome, str(state.message))
     return state
 
@@ -188,10 +196,14 @@ def replaced(state: State[Any], message: str) -> State[Any]:
     return state.model_copy(update={"message": message})
 
 
-def _drift(outcome: Outcome) -> State[Any]:
+def _unequal(outcome: Outcome) -> State[Any]:
+    if outcome.status is Status.QUARANTINE:
+        return Failed(name="Quarantine", message=outcome.message)
     total = outcome.report.total
+    if not total.changes:
+        return Failed(name="Drift", message=outcome.message)
     found = f"{total.insert:,} missing, {total.update:,} different, {total.delete:,} too many"
-    return Failed(name="Drift", message=f"Not equal: {total.changes:,} rows differ ({found}){_aside(total)}.")
+    return Failed(name="Drift", message=f"Not equal: {total.changes:,} rows differ ({found}){besides(outcome.report)}")
 
 
 def _aside(total: Counts) -> str:

@@ -22,10 +22,11 @@ from flows.retrying import retried
 from flows.runbook import store_of
 from flows.session import Job, Session
 from flows.spec import Spec
+from flows.thresholds import over_limit
 from flows.unfinished import cut_off
 from flows.versions import written_changes
 from flows.writing import AppliedPlan, apply, constrain
-from transforms.vocabulary import Counts, SynclineError, TableName
+from transforms.vocabulary import SynclineError, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +66,15 @@ def _note_failure(ledger: Ledger, run_id: str, text: str) -> bool:
     return writing
 
 
-def over_limit(spec: Spec, total: Counts) -> str:
-    """Why the quarantine is larger than the spec allows; empty where it is not."""
-    limit = spec.defaults.quarantine
-    most = [limit.max_rows] if limit.max_rows is not None else []
-    if limit.max_ratio is not None:
-        most.append(int(limit.max_ratio * total.source_rows))
-    if not most or total.quarantined <= min(most):
-        return ""
-    return (
-        f"{total.quarantined:,} of {total.source_rows:,} source rows would go to quarantine, and the limit is {min(most):,} "
-        f"({spec.where('defaults', 'quarantine')}). Nothing was written. Fix: mend the rows, or raise the limit."
-    )
+def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool = False) -> Outcome:
+    """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no.
 
-
-def load(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
-    """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no."""
+    `step`: it is one step of several, whose quarantine is looked at together in the end.
+    """
     spec, session, ledger = loading.spec, loading.session, loading.ledger
-    if over := over_limit(spec, report.total):
+    # keys that were in quarantine say nothing of the table
+    over = over_limit(spec, report.counts, step=step) if plan.manifest.get("keys") is None else ""
+    if over:
         ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
         return Outcome(report, Status.QUARANTINE, over)
     report = _with_checks(report, checkpoints.planned(plan, report, session))

@@ -38,6 +38,7 @@ def migrate(
     verify: bool = False,
     wait: WaitSeconds = 0,
     data_docs: bool = False,
+    allow_deletes: bool = False,
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
 
@@ -51,10 +52,11 @@ def migrate(
         wait: How many seconds to wait for another run of the migration to end.
         data_docs: Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a
             logo from the web, and hold values that were observed.
+        allow_deletes: Delete whatever share of a table the source does not have any more.
     """
 
     def work() -> State[Any]:
-        request = requested("run", spec, tables, ranges, wait, data_docs)
+        request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)

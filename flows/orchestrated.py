@@ -47,18 +47,26 @@ def run_in_prefect(request: Request, meter: Meter) -> Outcome:
             list(request.tables),
             [str(text) for text in request.ranges],
             data_docs=request.data_docs,
+            allow_deletes=request.allow_deletes,
         )
 
     return _in_prefect(start, request.spec.name, request, meter)
 
 
-def backfill_in_prefect(request: Request, every: str | None, meter: Meter) -> Outcome:
+def backfill_in_prefect(request: Request, every: str | None, again: bool, meter: Meter) -> Outcome:
     """Fill a range as a run of the flow `backfill`."""
 
     def start() -> Any:
         from flows.backfill import backfill
 
-        return backfill(str(request.spec.path), str(request.ranges[0]), every or "", data_docs=request.data_docs)
+        return backfill(
+            str(request.spec.path),
+            str(request.ranges[0]),
+            every or "",
+            data_docs=request.data_docs,
+            again=again,
+            allow_deletes=request.allow_deletes,
+        )
 
     return _in_prefect(start, request.spec.name, request, meter)
 

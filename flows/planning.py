@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters import history, planstore, spill
 from adapters.planstore import FileEntry
@@ -27,9 +28,11 @@ from flows.sides import (
     scan_target,
     within_ranges,
 )
+from flows.unproved import Why, counted, first_keys, uncompared, without_doubles
 from transforms import expressions, keys
 from transforms.diff import diff
 from transforms.mapping import REJECTED, Mapped, without_duplicates
+from transforms.origins import LookUp
 from transforms.restriction import all_inside, touching
 from transforms.texts import as_text
 from transforms.vocabulary import (
@@ -79,6 +82,9 @@ class Planned:
     samples: tuple[Sample, ...] = ()
     broken: tuple[Broken, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    unproved: Mapping[Why, int] = field(default_factory=dict)
+    waiting: int = 0  # rows that were set aside for what other tables lack
+    double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON
 
 
 def plan_windows(work: PlanWork) -> tuple[Planned, ...]:
@@ -101,8 +107,9 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped = without_duplicates(mapped, bound.mapping, also=kept)
+    mapped, found, double = without_doubles(bound, mapped, found)
     mapped = without_collisions(session, bound, mapped, found, also=kept)
-    return decide(session, work, bound, window.number, mapped, found, source_rows, kept)
+    return decide(session, work, bound, window.number, mapped, found, source_rows, kept, double)
 
 
 def decide(
@@ -114,8 +121,12 @@ def decide(
     found: pa.Table,
     source_rows: int,
     kept: pa.Table | None = None,
+    double: pa.Table | None = None,
 ) -> Planned:
-    """Diff one window and write its changes and its quarantine to the plan's folder."""
+    """Diff one window and write its changes and its quarantine to the plan's folder.
+
+    `kept` holds keys of rows that were set aside earlier, `double` rows of the target whose key is not theirs alone.
+    """
     keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
     if kept is not None and kept.num_rows:
         keep = pa.concat_tables([keep, kept])
@@ -133,13 +144,18 @@ def decide(
             f"{bound.name} window {number}: {source_rows} rows were read, and {told} + {mapped.rejected.num_rows} accounted "
             f"for. Nothing was written. This is a defect: please report it."
         )
-    changes = _softened(result.changes, bound, work)
+    changes, flagged = _softened(result.changes, bound, work)
+    double = found.slice(0, 0) if double is None else double
+    rest = uncompared(bound, wanted, found, result.changes, result.unchanged)
     ranges = tuple(wanted for wanted in work.ranges if wanted.column not in bound.key)
     if ranges:
         changes = touching(ranges, changes)
         mapped = _rejected_inside(mapped, ranges)
     session.watch.decided(bound.name, number, mapped, found, changes)
+    seen = [each.filter(pa.array(all_inside(each, ranges))) if ranges else each for each in (rest, double, flagged)]
+    unproved = counted(bound, seen[0], double=seen[1], flagged=seen[2], held=keep)
     counts = _counts(bound, ranges, mapped, changes, found, result.unchanged)
+    counts = replace(counts, target_rows=counts.target_rows + seen[1].num_rows, unproved=sum(unproved.values()))
     writer = planstore.PlanWriter(Path(work.job.folder), begun=True)
     entry = writer.add(number, changes) if len(changes) else None
     if entry is not None:
@@ -161,9 +177,19 @@ def decide(
         mended=mapped.mended,
         samples=samples(changes) if len(changes) and session.samples_wanted(bound.name, SAMPLES) else (),
         broken=tuple(_broken(bound, changes)) if len(changes) else (),
-        tally=tally(bound, wanted, found, result.changes, result.unchanged, proof=work.job.proof)
+        tally=tally(
+            bound,
+            wanted,
+            pa.concat_tables([found, double]),
+            [rest, double, *([result.changes.deletes] if bound.soft else [])],
+            changed=len(changes) > 0,
+            proof=work.job.proof,
+        )
         if session.spec.checkpoint(bound.name).reconcile
         else Tally(),
+        unproved=unproved,
+        waiting=_waiting(bound, mapped.rejected),
+        double=first_keys(bound, double, SAMPLES),
     )
 
 
@@ -313,21 +339,29 @@ def _with_flag(rows: pa.Table, bound: BoundTable) -> pa.Table:
     return rows.append_column(bound.soft.column, bound.soft.cleared(rows.num_rows))
 
 
-def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> ChangeSet:
-    """Turn deletes into updates of the flag column; rows flagged earlier stay as they are."""
+def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[ChangeSet, pa.Table]:
+    """Turn deletes into updates of the flag column; rows flagged earlier stay as they are, and stand apart."""
     gone = changes.deletes
     if bound.soft is None or not gone.num_rows:
-        return changes
-    before = gone.filter(pa.array(~bound.soft.flagged(gone)))
+        return changes, gone.slice(0, 0)
+    flagged = bound.soft.flagged(gone)
+    before = gone.filter(pa.array(~flagged))
     place = before.schema.get_field_index(bound.soft.column)
     kind = before.schema.field(place)
     flags = bound.soft.set(before.num_rows, work.job.at)
-    return replace(
+    softened = replace(
         changes,
         before=pa.concat_tables([changes.before, before]),
         after=pa.concat_tables([changes.after, before.set_column(place, kind, flags)]),
         deletes=gone.slice(0, 0),
     )
+    return softened, gone.filter(pa.array(flagged))
+
+
+def _waiting(bound: BoundTable, rejected: pa.Table) -> int:
+    """How many rows were set aside for a column that is looked up: they pass once the other table has its rows."""
+    looked_up = [c.shape.name for c in bound.mapping.columns if isinstance(c.origin, LookUp)]
+    return int(pc.sum(pc.is_in(rejected.column("column"), pa.array(looked_up, pa.string()))).as_py() or 0)
 
 
 def _reasons(rejected: pa.Table) -> dict[str, int]:

@@ -17,7 +17,7 @@ from flows.retrying import retried
 from flows.session import Session
 from transforms import keys
 from transforms.reconciliation import Totals, differences, totals
-from transforms.vocabulary import ChangeSet, ColumnRange, Relation
+from transforms.vocabulary import ColumnRange, Relation
 
 READ_AHEAD = 4  # batches
 
@@ -84,20 +84,17 @@ class Reconciled:
 
 
 def tally(
-    bound: BoundTable, wanted: pa.Table, found: pa.Table, changes: ChangeSet, unchanged: int, *, proof: bool
+    bound: BoundTable, wanted: pa.Table, found: pa.Table, rest: Sequence[pa.Table], *, changed: bool, proof: bool
 ) -> Tally:
-    """The totals of one window. `proof`: nothing will be written, so the target stays as it was found.
+    """The totals of one window. `rest` are rows of the target that stay there besides. `proof`: nothing will be written, so
+    the target stays as it was found.
 
     In a window without changes that is not proved, each value was compared already: the target's totals are the source's.
     """
-    extra = found.slice(0, 0)
-    if found.num_rows != unchanged + changes.after.num_rows + changes.deletes.num_rows:
-        gone = keys.contained(found, changes.deletes, bound.key)
-        extra = found.filter(pa.array(~keys.contained(found, wanted, bound.key) & ~gone))
-    made, kept = _totals(bound, wanted), _totals(bound, extra)
+    made, kept = _totals(bound, wanted), _totals(bound, pa.concat_tables(rest))
     if proof:
         return Tally(made, kept, _totals(bound, found))
-    return Tally(made, kept, None if len(changes) else made + kept)
+    return Tally(made, kept, None if changed else made + kept)
 
 
 def together(tallies: Iterable[Tally]) -> Tally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from adapters.expectations import Checked
@@ -12,6 +12,7 @@ from flows.binding import BoundTable
 from flows.orphans import Orphans
 from flows.planning import SAMPLES, Broken, Planned, Sample
 from flows.reconciling import Reconciled, Tally, together
+from flows.unproved import Why
 from transforms.vocabulary import Counts
 
 
@@ -31,6 +32,12 @@ class TableReport:
     broken: tuple[Broken, ...] = ()
     tally: Tally = field(default_factory=Tally)
     adds: tuple[tuple[str, str], ...] = ()  # columns that the table gets before the rows, each with its statement
+    unproved: Mapping[Why, int] = field(default_factory=dict)  # target rows that were compared with nothing, and why
+    waiting: int = 0  # rows that were set aside for what other tables lack
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, in how many rows each column differs, and why target rows are kept that were compared with nothing."""
+        return {**self.counts.as_dict(), "differing": dict(self.differing), "kept": dict(self.unproved)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,10 @@ class Report:
         return sum((table.counts for table in self.tables), Counts())
 
     @property
+    def counts(self) -> dict[str, Counts]:
+        return {table.name: table.counts for table in self.tables}
+
+    @property
     def pending(self) -> bool:
         """Whether the plan would change anything, rows or tables."""
         return self.total.changes > 0 or any(table.ddl or table.adds or table.after_load for table in self.tables)
@@ -97,7 +108,8 @@ class Report:
             "plan": self.plan,
             "version": self.version,
             "seconds": round(self.seconds, 3),
-            "tables": {table.name: table.counts.as_dict() for table in self.tables},
+            "tables": {table.name: table.as_dict() for table in self.tables},
+            "total": self.total.as_dict(),
             "checkpoints": [each.as_dict() for each in self.checkpoints],
             "warnings": list(self.warnings),
             "report": self.page,
@@ -111,11 +123,14 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
     """The windows of one table, added up; the first samples of each kind stand for the rest."""
     differing: dict[str, int] = {}
     reasons: dict[str, int] = {}
+    unproved: dict[Why, int] = {}
     shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
     for outcome in planned:
         for totals, part in ((differing, outcome.differing), (reasons, outcome.reasons)):
             for name, count in part.items():
                 totals[name] = totals.get(name, 0) + count
+        for why, count in outcome.unproved.items():
+            unproved[why] = unproved.get(why, 0) + count
         for sample in outcome.samples:
             if len(shown[sample.op]) < SAMPLES:
                 shown[sample.op].append(sample)
@@ -131,7 +146,16 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         broken=tuple(_broken(planned)),
         tally=together(outcome.tally for outcome in planned),
         adds=tuple((added.column.name, added.statement) for added in bound.adds),
+        unproved=unproved,
+        waiting=sum(outcome.waiting for outcome in planned),
     )
+
+
+def with_keyless(report: TableReport, rows: int) -> TableReport:
+    """The report with target rows that have a null in their key."""
+    counts = report.counts
+    counts = replace(counts, target_rows=counts.target_rows + rows, unproved=counts.unproved + rows)
+    return replace(report, counts=counts, unproved={**report.unproved, "null_key": rows})
 
 
 def _broken(planned: Sequence[Planned]) -> Iterator[Broken]:
@@ -172,6 +196,8 @@ def report_of(plan: Plan) -> Report:
             tuple(Broken(each["number"], each["rows"], tuple(each["keys"])) for each in table["broken"]),
             Tally.of_dict(table["tally"]),
             tuple((column, statement) for column, statement in table.get("adds", ())),
+            table.get("unproved", {}),
+            table.get("waiting", 0),
         )
         for table in manifest["tables"]
     )

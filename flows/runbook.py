@@ -24,18 +24,20 @@ from flows.binding import BoundTable
 from flows.executing import Execute, here
 from flows.keyless import keyless
 from flows.offenders import find_offenders
-from flows.planning import Planned, plan_windows
+from flows.planning import SAMPLES, Planned, plan_windows
 from flows.ranges import RangeText, parse_range, typed
 from flows.reconciling import Tally
-from flows.report import Report, TableReport, mended, table_report
+from flows.report import Report, TableReport, mended, table_report, with_keyless
 from flows.retrying import retried
 from flows.rewritten import rewritten
 from flows.session import Job, Session, shared
 from flows.sides import PlanWork, keys_file
 from flows.spec import Spec, load_spec
 from flows.spec_errors import meant
+from flows.thresholds import hold_deletes
+from flows.unproved import double_warning
 from flows.windows import gather_lookups, grouped, windows_of
-from transforms.vocabulary import Counts, PlanError, Relation, SpecError, TableName
+from transforms.vocabulary import Relation, SpecError, TableName
 
 Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 
@@ -46,7 +48,7 @@ class Request:
 
     Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history. A writing
     command waits `wait` seconds for another one to end. `data_docs`: Great Expectations' own pages are made of the checkpoints,
-    beside the evidence.
+    beside the evidence. `allow_deletes`: a plan may delete any share of a table.
     """
 
     spec: Spec
@@ -61,6 +63,7 @@ class Request:
     bases: frozenset[str] = frozenset()
     wait: float = 0
     data_docs: bool = False
+    allow_deletes: bool = False
 
     @property
     def named(self) -> frozenset[str]:
@@ -81,12 +84,22 @@ def asked_for(
     folder: Path | None = None,
     wait: float = 0,
     data_docs: bool = False,
+    allow_deletes: bool = False,
 ) -> Request:
     """A request of now, with a run of its own. SpecError where the spec or a range is wrong."""
     spec, at = load_spec(path), datetime.now(UTC)
-    parsed = tuple(parse_range(text, spec) for text in ranges)
     return Request(
-        spec, new_run_id(at), at, kind, tuple(tables), parsed, folder, spec.workers, wait=wait, data_docs=data_docs
+        spec,
+        new_run_id(at),
+        at,
+        kind,
+        tuple(tables),
+        tuple(parse_range(text, spec) for text in ranges),
+        folder,
+        spec.workers,
+        wait=wait,
+        data_docs=data_docs,
+        allow_deletes=allow_deletes,
     )
 
 
@@ -129,10 +142,13 @@ def _plan(
             planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, tables), execute)
             outcomes += planned
             reports.append(table_report(bound, planned))
-            if check_deletes and request.keys is None:
-                hold_deletes(request.spec, bound, reports[-1].counts)
+            if check_deletes and request.keys is None and not request.allow_deletes:
+                hold_deletes(request.spec, bound, reports[-1].counts, part=bool(request.ranges))
             if not request.ranges and request.keys is None and (found := keyless(session, bound, reports[-1].counts)):
                 warnings.append(found.told(bound))
+                reports[-1] = with_keyless(reports[-1], found.rows)
+            if some := [key for outcome in planned for key in outcome.double][:SAMPLES]:
+                warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, planned), *rewritten(session, job, bound, planned)]
         source, target = session.reading
         marks = {"source": source.mark, "target": target.mark}
@@ -212,18 +228,6 @@ def plan_table(
     works = grouped(work, windows, request.workers)
     planned = [outcome for group in run(plan_windows, works) for outcome in group]
     return sorted([*planned, *aside], key=lambda outcome: outcome.window)
-
-
-def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts) -> None:
-    """A source that is suddenly empty, or half loaded, must not wipe the target."""
-    if not counts.target_rows or not counts.delete or counts.delete <= bound.max_ratio * counts.target_rows:
-        return
-    why = "The source has no rows at all. " if counts.source_rows == 0 else ""
-    raise PlanError(
-        f"{bound.name}: {why}This plan would delete {counts.delete:,} of {counts.target_rows:,} target rows "
-        f"({counts.delete / counts.target_rows:.0%}), and max_ratio allows {bound.max_ratio:.0%}. Nothing was written. "
-        f"Fix: look at the source, or raise delete.max_ratio ({spec.where('tables', bound.name, 'delete')})."
-    )
 
 
 def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:

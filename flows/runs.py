@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.alive import passing_folder
 from adapters.ledger import Ledger, Version
@@ -22,6 +22,7 @@ from flows.executing import Execute
 from flows.loading import Loading, failures, load, with_orphans
 from flows.locking import sole_writer
 from flows.outcome import Outcome, Status
+from flows.proving import proved
 from flows.ranges import steps
 from flows.reconciling import reconciled
 from flows.recovery import recover
@@ -30,6 +31,7 @@ from flows.retrying import retried
 from flows.runbook import Request, store_of
 from flows.session import Job, Meter, Session, connect, ledger_of
 from flows.spec import Spec, load_spec
+from flows.thresholds import over_limit, set_aside
 from flows.undoing import Undone, write_undo
 from flows.versions import opened_version, taken_back, version_of, versions_after
 from transforms.vocabulary import SpecError
@@ -37,6 +39,7 @@ from transforms.vocabulary import SpecError
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
 Clock = Callable[[], datetime]
+Name = TypeVar("Name", bound=str)
 
 
 def utc_now() -> datetime:
@@ -47,7 +50,7 @@ def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: M
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with watched(request.spec, request.named, meter, writes=False) as session:
         report, _ = runbook.plan(request, session, execute)
-    return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
+    return _planned(request, report)
 
 
 def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
@@ -67,8 +70,14 @@ def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter:
         apart = any(f"{name}.{column}" in computed for name, column in told_of)
         apart = apart or any(told.adds for told in report.tables)  # mapped columns that the target does not even have
         report = with_orphans(replace(report, plan=None, reconciled=held), session, list(map(str, request.ranges)))
-        outcome = Outcome(report, Status.CHANGES if report.total.changes or apart else Status.DONE)
-        return _evident(outcome, session, "verify", request.at, request.ranges)
+        return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
+
+
+def _planned(request: Request, report: Report) -> Outcome:
+    """How a plan ends that is not applied now."""
+    if over := over_limit(request.spec, report.counts):
+        return Outcome(report, Status.QUARANTINE, over)
+    return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
 
 
 def run(
@@ -85,7 +94,7 @@ def run(
     with watching as session, ledger_of(request.spec) as ledger:
         if dry_run:
             report, _ = runbook.plan(request, session, execute)
-            return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
+            return _planned(request, report)
         with sole_writer(session, ledger, request.run_id, now, request.wait):
             loading = Loading(session, ledger, execute, request.workers, message)
             return _run(request, loading, recover(loading, now()))
@@ -95,11 +104,14 @@ def backfill(
     request: Request,
     every: str | None = None,
     *,
+    again: bool = False,
     execute: Execute[Any, Any] | None = None,
     meter: Meter | None = None,
     now: Clock = utc_now,
 ) -> Outcome:
-    """Run one range step by step. A step that an earlier backfill of the same spec and range finished is passed over."""
+    """Run one range step by step. A step that an earlier backfill of the same spec and range finished is passed over, unless
+    all are to be run `again`. One whose rows wait for rows of other tables, or are in conflict, is not finished.
+    """
     if len(request.ranges) != 1:
         raise SpecError("A backfill takes exactly one range. Fix: give one --range.")
     began = perf_counter()
@@ -111,7 +123,7 @@ def backfill(
         spec = request.spec
         with sole_writer(session, ledger, request.run_id, now, request.wait):
             ended = recover(Loading(session, ledger, execute, request.workers), now())
-            done = ledger.steps_done(spec.name, spec.digest, str(text))
+            done = set() if again else ledger.steps_done(spec.name, spec.digest, str(text))
             for number, part in enumerate(parts):
                 if (part.start, part.stop) in done:
                     continue
@@ -121,9 +133,10 @@ def backfill(
                     ranges=(part,),
                 )
                 loading = Loading(session, ledger, execute, request.workers, f"backfill {part}")
-                outcome, ended = _run(step, loading, ended), []
+                outcome, ended = _run(step, loading, ended, step=len(parts) > 1), []
                 outcomes.append(outcome)
-                if outcome.status is Status.DONE:  # a step with conflicts is tried again
+                waiting = any(table.waiting for table in outcome.report.tables)
+                if outcome.status is Status.DONE and not waiting:  # others are tried again
                     ledger.add_step(spec.name, spec.digest, str(text), part.start, part.stop, step.run_id)
                 if outcome.status not in (Status.DONE, Status.CONFLICTS):
                     break
@@ -161,7 +174,7 @@ def apply_plan(
         if undo:
             outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
             return _evident(outcome, session, "undo", now(), undoes=plan.manifest["undoes"])
-        validate(spec, session.bound)
+        validate(spec, session.bound, names)
         outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
         return _evident(outcome, session, "apply", now(), plan.manifest["ranges"], data_docs)
 
@@ -232,15 +245,15 @@ def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -
     return Undone(tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None)
 
 
-def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outcome:
+def _run(request: Request, loading: Loading, ended: Sequence[str] = (), *, step: bool = False) -> Outcome:
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
     with failures(session, ledger, request.run_id):
-        validate(spec, session.bound)
+        validate(spec, session.bound, request.named)
         report, job = runbook.plan(_with_bases(request, ledger), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
-        outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
+        outcome = _timed(_noting(load(plan, report, job, loading, step=step), ended), began)
         return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs)
 
 
@@ -301,14 +314,33 @@ def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, 
     )
     status = max((o.status for o in outcomes), default=Status.DONE)
     passed = steps_in_all - len(outcomes)
-    note = "; ".join(o.message for o in outcomes if o.message)
-    if passed and status in (Status.DONE, Status.CONFLICTS):
-        note = f"{passed} of {steps_in_all} steps were done before. {note}".strip()
-    return Outcome(report, status, note)
+    notes = [outcome.message for outcome in outcomes if outcome.message]
+    if status in (Status.DONE, Status.CONFLICTS):
+        if waiting := [o for o in outcomes if any(table.waiting for table in o.report.tables)]:
+            rows = sum(table.waiting for table in report.tables)
+            notes.insert(
+                0,
+                f"{rows:,} rows were set aside for what other tables lack: {len(waiting):,} of {steps_in_all:,} steps are not done, "
+                f"and the same backfill tries them again.",
+            )
+        if passed:
+            notes.insert(0, f"{passed} of {steps_in_all} steps were done before.")
+        if status is Status.DONE and (over := set_aside(request.spec, report.counts)):
+            status, notes = Status.QUARANTINE, [over, *notes]
+    return Outcome(report, status, " ".join(notes))
 
 
 def _added(one: TableReport, other: TableReport) -> TableReport:
-    reasons = dict(one.reasons)
-    for reason, count in other.reasons.items():
-        reasons[reason] = reasons.get(reason, 0) + count
-    return replace(one, counts=one.counts + other.counts, reasons=reasons, windows=one.windows + other.windows)
+    return replace(
+        one,
+        counts=one.counts + other.counts,
+        reasons=_sum(one.reasons, other.reasons),
+        differing=_sum(one.differing, other.differing),
+        unproved=_sum(one.unproved, other.unproved),
+        waiting=one.waiting + other.waiting,
+        windows=one.windows + other.windows,
+    )
+
+
+def _sum(one: Mapping[Name, int], other: Mapping[Name, int]) -> dict[Name, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in (*one, *other)}

@@ -240,6 +240,12 @@ class Spec(Strict):
         own = self.tables[name].delete
         return self.defaults.delete.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
 
+    def quarantine_limit(self, name: str) -> QuarantineLimit:
+        """How much of a table may be set aside: what the defaults say of a table, overridden by its own."""
+        own = self.tables[name].quarantine
+        of_each = self.defaults.quarantine.model_copy(update={"max_rows": None})
+        return of_each.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
     def window_rows(self, name: str) -> int:
         return (self.tables[name].window or self.defaults.window).rows
 

@@ -13,6 +13,8 @@ from flows.spec_errors import Problem, meant
 from flows.spec_suites import Suite
 from transforms.vocabulary import Relation, TableName
 
+FEW = 10  # rows of a table, below which shares say little
+
 
 class DeletePolicy(Strict):
     """What happens to target rows that the source does not have."""
@@ -26,6 +28,16 @@ class DeletePolicy(Strict):
     max_ratio: float = Field(
         default=0.2, ge=0, le=1, description="A plan that deletes more of the target's rows stops."
     )
+    at_least: int | None = Field(
+        default=None,
+        ge=1,
+        description="Fewer deletes never stop a plan, unless nothing would be left. 10 if neither this nor max_ratio is given.",
+    )
+
+    @property
+    def floor(self) -> int:
+        """How many rows it takes to stop: a ratio that was written holds from the first one."""
+        return _floor(self, self.at_least)
 
     @model_validator(mode="before")
     @classmethod
@@ -47,8 +59,24 @@ class Window(Strict):
 class QuarantineLimit(Strict):
     """How many rows may be set aside before a run ends with exit status 4."""
 
-    max_rows: int | None = Field(default=None, ge=0, description="In all tables together.")
-    max_ratio: float | None = Field(default=None, ge=0, le=1, description="Of the rows that were read.")
+    max_rows: int | None = Field(
+        default=None, ge=0, description="The most rows: in `defaults` of all tables together, in a table of its own."
+    )
+    max_ratio: float | None = Field(default=0.2, ge=0, le=1, description="The largest share of a table's source rows.")
+    at_least: int | None = Field(
+        default=None,
+        ge=1,
+        description="Fewer rows are never above max_ratio, unless they are all. 10 if neither this nor max_ratio is given.",
+    )
+
+    @property
+    def floor(self) -> int:
+        """How many rows it takes to stop: a ratio that was written holds from the first one."""
+        return _floor(self, self.at_least)
+
+
+def _floor(limit: Strict, at_least: int | None) -> int:
+    return at_least or (1 if "max_ratio" in limit.model_fields_set else FEW)
 
 
 class Checkpoint(Strict):
@@ -171,6 +199,9 @@ class Table(Strict):
         default=None, description="Overrides defaults.checkpoint, setting by setting."
     )
     delete: DeletePolicy | None = Field(default=None, description="Overrides defaults.delete, setting by setting.")
+    quarantine: QuarantineLimit | None = Field(
+        default=None, description="Overrides defaults.quarantine, setting by setting."
+    )
     window: Window | None = Field(default=None, description="Overrides defaults.window.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
     history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")

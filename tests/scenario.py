@@ -191,7 +191,8 @@ class Scenario:
         return load_spec(self.path)
 
     def document(self, tables: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
-        defaults = {"delete": {"policy": "hard", "max_ratio": 1.0}} | rest.pop("defaults", {})
+        much = {"delete": {"policy": "hard", "max_ratio": 1.0}, "quarantine": {"max_ratio": 1.0}}
+        defaults = much | rest.pop("defaults", {})
         return {
             "version": 1,
             "name": "shop",
@@ -203,25 +204,31 @@ class Scenario:
         } | rest
 
     def write(self, tables: Mapping[str, Any], **rest: Any) -> Path:
-        """Write the spec. `max_ratio` is 1 unless `defaults` says otherwise, since tests delete much of little."""
+        """Write the spec. `max_ratio` is 1 unless `defaults` says otherwise, since tests delete and set aside much of little."""
         self.path.write_text(yaml.safe_dump(self.document(tables, **rest), sort_keys=False, allow_unicode=True))
         return self.path
 
     def request(
-        self, kind: Any = "run", *, tables: Sequence[str] = (), ranges: Sequence[str] = (), folder: Path | None = None
+        self,
+        kind: Any = "run",
+        *,
+        tables: Sequence[str] = (),
+        ranges: Sequence[str] = (),
+        folder: Path | None = None,
+        **more: Any,
     ) -> Request:
         spec, at = self.spec, datetime.now(UTC)
         parsed = tuple(parse_range(text, spec) for text in ranges)
-        return Request(spec, new_run_id(at), at, kind, tuple(tables), parsed, folder)
+        return Request(spec, new_run_id(at), at, kind, tuple(tables), parsed, folder, **more)
 
     def plan(self, **asked: Any) -> Outcome:
-        return balanced(runs.plan(self.request("plan", **asked)))
+        return explained(balanced(runs.plan(self.request("plan", **asked))), asked)
 
     def run(self, **asked: Any) -> Outcome:
         return balanced(runs.run(self.request("run", **asked)))
 
     def verify(self, **asked: Any) -> Outcome:
-        return balanced(runs.verify(self.request("verify", **asked)))
+        return explained(balanced(runs.verify(self.request("verify", **asked))), asked)
 
     def backfill(self, text: str, every: str | None = None) -> Outcome:
         return balanced(runs.backfill(self.request("backfill", ranges=[text]), every))
@@ -243,6 +250,17 @@ def balanced(outcome: Outcome) -> Outcome:
     """The outcome, after looking that every row of every table is accounted for."""
     for table in outcome.report.tables:
         assert table.counts.balanced, f"{table.name}: {table.counts}"
+    return outcome
+
+
+def explained(outcome: Outcome, asked: Mapping[str, Any]) -> Outcome:
+    """The outcome, after looking that every row of every target is accounted for; with ranges some are not looked at."""
+    for table in () if asked.get("ranges") else outcome.report.tables:
+        found = table.counts
+        assert found.target_rows == found.update + found.delete + found.unchanged + found.unproved, (
+            f"{table.name}: {found}"
+        )
+        assert found.unproved == sum(table.unproved.values())
     return outcome
 
 

@@ -200,7 +200,7 @@ def test_a_manifest_says_what_was_planned_and_no_secret(small: Scenario, monkeyp
 def test_hard_deletes_delete_and_ignored_ones_stay(small: Scenario) -> None:
     small.target.insert("t", [(99, "mine")])
     small.write({"t": {**T["t"], "delete": "ignore"}})
-    assert counts(small.run(), "t") == {"source_rows": 10, "insert": 10}
+    assert counts(small.run(), "t") == {"source_rows": 10, "insert": 10, "unproved": 1}
     assert small.target.count("t") == 11
     small.settled()
     small.write(T)
@@ -226,7 +226,7 @@ def test_soft_deletes_flag_rows_and_take_the_flag_back(small: Scenario, kind: st
         assert str(flags[0])[:10] == str(before)[:10]
     small.settled()
     small.source.insert("t", [(1, "back")])
-    assert counts(small.run(), "t") == {"source_rows": 8, "update": 1, "unchanged": 7}
+    assert counts(small.run(), "t") == {"source_rows": 8, "update": 1, "unchanged": 7, "unproved": 2}
     row = small.target.ask("SELECT v, gone FROM t WHERE k = 1")[0]
     assert row[0] == "back"
     assert not row[1]

@@ -23,6 +23,7 @@ T: dict[str, Any] = {
     "columns": {"k": "k", "v": {"from": "v", "map": {"bad": "?"}, "default": "keep"}},
 }
 COUNTS = {"source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts"}
+COUNTS |= {"unproved", "differing", "kept"}
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
     ran = answer("run", "--direct", small.path)
     filled = answer("backfill", "--direct", small.path, "--range", "t.k:1..5", "--every", "2")
     for found in (planned, verified, applied, ran, filled):
-        contract = {"migration", "run_id", "plan", "version", "seconds", "tables"}
+        contract = {"migration", "run_id", "plan", "version", "seconds", "tables", "total"}
         assert set(found) == contract | {"checkpoints", "reconciled", "orphans", "report", "data_docs", "warnings"}
         assert found["migration"] == "shop"
         for counts in found["tables"].values():

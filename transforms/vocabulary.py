@@ -300,7 +300,8 @@ class Counts:
     """How every row of a table was accounted for.
 
     Law: source_rows = insert + update + unchanged + quarantined, and of a plan that was applied + the conflicts of inserts
-    and updates (those of deletes have no source row).
+    and updates (those of deletes have no source row). `unproved` are target rows that were compared with nothing and stay:
+    in plans of whole tables target_rows = update + delete + unchanged + unproved.
     """
 
     source_rows: int = 0
@@ -311,6 +312,7 @@ class Counts:
     unchanged: int = 0
     quarantined: int = 0
     conflicts: int = 0
+    unproved: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})

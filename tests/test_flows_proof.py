@@ -1,0 +1,206 @@
+"""What verify and plan prove, what they cannot, and how much may be set aside or deleted before they stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario import PAIRS, RING, Scenario, counts, pair_name
+
+from flows.runs import Status
+from transforms.vocabulary import PlanError, SpecError
+
+everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
+
+
+@pytest.fixture
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    made = Scenario.make(tmp_path, getattr(request, "param", PAIRS[0]), request)
+    made.source.execute("CREATE TABLE t (k bigint, v text)")
+    made.target.execute("CREATE TABLE t (k bigint, v text)")
+    return made
+
+
+def written(small: Scenario, table: dict[str, Any] | None = None, **defaults: Any) -> None:
+    small.write({"t": {"from": "t", "key": ["k"], **(table or {})}}, defaults=defaults)
+
+
+def unique(small: Scenario) -> None:
+    small.target.execute("DROP TABLE t", "CREATE TABLE t (k bigint PRIMARY KEY, v text)")
+
+
+# --- what is proved
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("wanted", "found", "status", "expected"),
+    [
+        ([(1, "a"), (1, "b")], [(1, "z")], Status.QUARANTINE, {"quarantined": 2, "unproved": 1}),
+        ([(1, "a"), (2, "b")], [], Status.CHANGES, {"insert": 2}),
+        ([], [], Status.DONE, {}),
+        ([(1, "a"), (2, "b")], [(1, "a"), (2, "b")], Status.DONE, {"unchanged": 2}),
+    ],
+)
+def test_rows_that_nothing_was_compared_with_are_not_equal(
+    small: Scenario, wanted: list[Any], found: list[Any], status: Status, expected: dict[str, int]
+) -> None:
+    unique(small)
+    written(small, delete={"max_ratio": 1}, quarantine={})
+    small.source.insert("t", wanted)
+    small.target.insert("t", found)
+    done = small.verify()
+    assert done.status == status
+    assert counts(done, "t") == {**({"source_rows": len(wanted)} if wanted else {}), **expected}
+    assert done.message.startswith("Equal") is (done.report.total.unchanged > 0)
+
+
+def test_a_target_whose_rows_wait_for_quarantine_alone_is_not_proved(small: Scenario) -> None:
+    """However much may be set aside: a table of which no row was compared is not equal to anything."""
+    unique(small)
+    written(small, quarantine={"max_ratio": 1})
+    small.source.insert("t", [(1, "a"), (1, "b"), (2, "c"), (2, "d")])
+    small.target.insert("t", [(1, "z"), (2, "q")])
+    done = small.verify()
+    assert (done.status, done.report.tables[0].unproved) == (Status.CHANGES, {"quarantined": 2})
+    assert "2 target rows" in done.message
+    small.source.insert("t", [(n, "same") for n in range(10, 20)])
+    small.target.insert("t", [(n, "same") for n in range(10, 20)])
+    done = small.verify()  # now some of it is, and the rest is said
+    assert (done.status, done.report.total.unproved) == (Status.DONE, 2)
+
+
+def test_rows_that_the_spec_leaves_in_the_target_are_counted_and_no_difference(small: Scenario) -> None:
+    unique(small)
+    written(small, {"delete": "ignore"})
+    small.target.insert("t", [(1, "theirs"), (2, "theirs")])
+    assert small.verify().status == Status.CHANGES  # an empty source proves nothing
+    small.source.insert("t", [(2, "theirs")])
+    done = small.verify()
+    assert (done.status, done.report.tables[0].unproved) == (Status.DONE, {"ignored": 1})
+
+
+@pytest.mark.parametrize("ranged", [None, "t.k:0..50"])
+def test_the_quarantine_limit_holds_in_plan_and_verify(small: Scenario, ranged: str | None) -> None:
+    unique(small)
+    written(small, quarantine={"max_rows": 1})
+    small.source.insert("t", [(1, "a"), (1, "b"), *((n, "v") for n in range(10, 40))])
+    asked = {"ranges": [ranged]} if ranged else {}
+    for done in (small.plan(**asked), small.verify(**asked), small.run(**asked)):
+        assert done.status == Status.QUARANTINE
+        assert "the limit is 1" in done.message
+    assert not small.target.count("t")
+
+
+# --- keys without a constraint
+
+
+@everywhere
+@pytest.mark.parametrize("relation", ["table", "view"])
+def test_what_is_unique_in_fact_is_compared_and_not_written(small: Scenario, relation: str) -> None:
+    name = "t"
+    if relation == "view":
+        name = "w"
+        small.target.execute(f"CREATE VIEW {_there(small, 'w')} AS SELECT * FROM {_there(small, 't')}")
+    small.write({"t": {"from": "t", "target": name, "key": ["k"]}})
+    rows = [(1, "a"), (2, "b"), (3, "c")]
+    small.source.insert("t", rows)
+    small.target.insert("t", rows)
+    assert small.verify().status == small.plan().status == Status.DONE
+    small.source.execute("UPDATE t SET v = 'x' WHERE k = 1")
+    assert counts(small.verify(), "t") == {"source_rows": 3, "update": 1, "unchanged": 2}
+    before = small.target.content()
+    with pytest.raises(SpecError, match="Fix: "):
+        small.run()
+    with pytest.raises(SpecError, match="Fix: "):
+        small.apply(small.plan().report.plan)
+    assert small.target.content() == before
+
+
+@everywhere
+def test_keys_of_the_target_that_are_double_or_null_are_named(small: Scenario) -> None:
+    written(small, quarantine={"max_ratio": 1})
+    small.source.insert("t", [(1, "a"), (2, "b"), (3, "c")])
+    small.target.insert("t", [(1, "a"), (2, "b"), (2, "b"), (9, "x"), (9, "y"), (None, "n"), (None, "m")])
+    done = small.verify()
+    assert done.status == Status.CHANGES
+    assert counts(done, "t") == {"source_rows": 3, "insert": 1, "unchanged": 1, "quarantined": 1, "unproved": 6}
+    assert done.report.tables[0].unproved == {"double_key": 4, "null_key": 2}
+    said = " ".join((done.message, *done.report.warnings))
+    assert "[2]" in said
+    assert "[null]" in said
+
+
+@everywhere
+def test_a_view_of_the_source_is_read_like_a_table(small: Scenario) -> None:
+    unique(small)
+    small.source.insert("t", [(1, "a"), (2, "b")])
+    small.source.execute(
+        f"CREATE VIEW {_there(small, 'w', source=True)} AS SELECT * FROM {_there(small, 't', source=True)}"
+    )
+    written(small, {"from": "w"})
+    assert small.run().status == Status.DONE
+    small.settled()
+
+
+def _there(small: Scenario, name: str, *, source: bool = False) -> str:
+    side = small.source if source else small.target
+    return f"{side.schema}.{name}" if side.schema else name
+
+
+# --- floors
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad", "limit", "stops"),
+    [
+        (4, 1, {}, False),  # a quarter of a few
+        (40, 9, {}, False),
+        (40, 10, {}, True),
+        (100, 20, {}, False),
+        (100, 21, {}, True),
+        (3, 3, {}, True),  # none is left
+        (3, 3, {"max_ratio": 1}, False),
+        (4, 1, {"max_ratio": 0.2}, True),  # what was written holds from the first row
+        (4, 1, {"max_ratio": 0.2, "at_least": 2}, False),
+        (4, 2, {"max_ratio": 0.2, "at_least": 2}, True),
+        (100, 2, {"max_rows": 1}, True),
+    ],
+)
+@pytest.mark.parametrize("own", [False, True])
+def test_a_share_stops_a_run_from_the_floor_on(
+    small: Scenario, rows: int, bad: int, limit: dict[str, Any], stops: bool, own: bool
+) -> None:
+    """Quarantine and deletes by the same rule: above the share, and as many as the floor, or all."""
+    unique(small)
+    columns = {"k": "k", "v": {"from": "v", "cast": "integer"}}
+    unfit = {"quarantine": limit} if own else {}
+    written(small, {"columns": columns, **unfit}, **({"quarantine": {}} if own else {"quarantine": limit}), delete={})
+    small.target.execute("DROP TABLE t", "CREATE TABLE t (k bigint PRIMARY KEY, v integer)")
+    small.source.insert("t", [(n, "bad" if n < bad else "7") for n in range(rows)])
+    done = small.run()
+    assert done.status == (Status.QUARANTINE if stops else Status.DONE)
+    assert small.target.count("t") == (0 if stops else rows - bad)
+    if "max_rows" in limit:
+        return
+    written(small, {"columns": columns, "delete": limit}, delete={})
+    small.target.execute("DELETE FROM t")
+    small.target.insert("t", [(n, 7) for n in range(rows)])
+    small.source.execute("DELETE FROM t WHERE v = 'bad'")
+    if stops:
+        with pytest.raises(PlanError, match="--allow-deletes"):
+            small.run()
+        assert small.target.count("t") == rows
+        assert small.run(allow_deletes=True).status == Status.DONE
+    else:
+        assert small.run().status == Status.DONE
+    assert small.target.count("t") == rows - bad
+
+
+def test_an_empty_source_stops_the_smallest_plan(small: Scenario) -> None:
+    unique(small)
+    written(small, delete={})
+    small.target.insert("t", [(1, "a")])
+    with pytest.raises(PlanError, match="The source has no rows at all"):
+        small.run()
