@@ -237,14 +237,17 @@ class Plan:
 
     def _read(self, entry: FileEntry) -> pa.Table:
         try:
-            return pq.read_table(pa.BufferReader(self._bytes(entry)))
+            # pq.read_table has a scanner whose threads may free the last of it while Python ends, which aborts
+            with pq.ParquetFile(pa.BufferReader(self._bytes(entry))) as file:
+                return file.read()
         except pa.ArrowException as error:
             raise _changed(self.folder / entry.path) from error
 
-    def _bytes(self, entry: FileEntry) -> bytes:
+    def _bytes(self, entry: FileEntry) -> pa.Buffer:
         path = self.folder / entry.path
         try:
-            data = path.read_bytes()
+            with pa.OSFile(str(path)) as file:
+                data = file.read_buffer()
         except OSError as error:
             raise _changed(path) from error
         if hashlib.sha256(data).hexdigest() != entry.digest:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from queue import Empty, LifoQueue
 from typing import Any, Final
 
-import adbc_driver_manager
+import adbc_driver_manager.dbapi
 import adbc_driver_postgresql
 import adbc_driver_postgresql.dbapi as adbc
 import psycopg
@@ -16,10 +16,13 @@ import pyarrow as pa
 import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 
+from adapters import interrupts
 from adapters.postgres_session import PLAIN_PATH, must_be_supported, settled
 from adapters.registry import RowSecurity
 from adapters.sql import masked, scrubbed
 from transforms.vocabulary import ConnectionFailed, DataError, SnapshotLost, SpecError, SynclineError, TransientError
+
+interrupts.heed(adbc_driver_manager.dbapi)
 
 APPLICATION: Final = "syncline"
 CONNECT_SECONDS: Final = 10

@@ -14,8 +14,12 @@ from urllib.parse import quote
 import adbc_driver_manager as adbc
 import adbc_driver_sqlite.dbapi as driver
 import pyarrow as pa
+from adbc_driver_manager import dbapi
 
+from adapters import interrupts
 from transforms.vocabulary import ConnectionFailed, DataError, SynclineError, TransientError
+
+interrupts.heed(dbapi)
 
 BUSY_TIMEOUT_MS: Final = 30_000
 BATCH_ROWS: Final = 65_536

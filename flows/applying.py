@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from adapters import history
+from adapters import history, interrupts
 from adapters.planstore import FileEntry
 from flows.planning import read_changes
 from flows.session import Job, session_of
@@ -57,6 +57,7 @@ def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
 
 
 def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
+    interrupts.check()
     session = session_of(work.job)
     table = window.changes.table
     shape = session.shape(work.job, work.table, table)
@@ -73,7 +74,8 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
         session.guard()
         notes.take(_accounted(part, applied), marked=marker is not None)
 
-    applied = session.target.apply(part, shape, marker, empty=window.clear, before_commit=known)
+    with interrupts.window():
+        applied = session.target.apply(part, shape, marker, empty=window.clear, before_commit=known)
     session.meter.advance(work.table, "apply", len(part))
     conflicts, by_others = notes.known()
     return Done(work.table, window.number, work.phase, len(part), applied.already, conflicts, by_others)

@@ -345,4 +345,6 @@ for command in (*cli_history.COMMANDS, drift):
 
 
 if __name__ == "__main__":
-    main()
+    from flows import entry
+
+    entry.main()

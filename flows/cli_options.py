@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from adapters import interrupts
 from transforms.vocabulary import SynclineError, TransientError, message_of
 
 EXIT_STATUSES = """\b
@@ -19,6 +21,7 @@ Exit statuses:
   0  done            3  a checkpoint failed, nothing of that window was written
   1  error           4  quarantine above its limit
   2  changes pending 5  conflicts left open
+  130, 143  interrupted or terminated; run it again and it goes on
 """
 
 
@@ -33,6 +36,27 @@ class Commands(click.Group):
             click.echo(f"error: {error.format_message()} (--help shows how)", err=True)
             sys.exit(1)
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with _interrupts_ended():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _interrupts_ended():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _interrupts_ended() -> Iterator[None]:
+    """An interrupt ends the command here: click would print a blank line, and hide it behind an Abort."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(interrupts.farewell())
+    except click.Abort:
+        if interrupts.received() is None:
+            raise
+        sys.exit(interrupts.farewell())
+
 
 def common(command: Callable[..., int]) -> Callable[..., None]:
     """--json, --debug, errors in one line, and the exit status."""
@@ -44,6 +68,8 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         try:
             status = command(*args, as_json=as_json, **options)
         except SynclineError as error:
+            if interrupts.received() is not None:
+                sys.exit(_interrupted(as_json))
             if debug:
                 raise
             text = message_of(error)
@@ -54,12 +80,16 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
             click.echo(f"error: {text}", err=True)
             status = 1
         except click.Abort:
-            click.echo("error: not applied.", err=True)
-            status = 1
+            if interrupts.received() is None:
+                click.echo("error: not applied.", err=True)
+                status = 1
+            else:
+                status = _interrupted(as_json)
         except KeyboardInterrupt:
-            click.echo("error: interrupted. Windows that were applied stay; run it again to go on.", err=True)
-            status = 1
+            status = _interrupted(as_json)
         except Exception as error:
+            if interrupts.received() is not None:  # DuckDB makes an error of its own of Ctrl-C
+                sys.exit(_interrupted(as_json))
             if debug:
                 raise
             if as_json:
@@ -71,6 +101,12 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         sys.exit(status)
 
     return wrapped
+
+
+def _interrupted(as_json: bool) -> int:
+    if as_json:
+        print_json({"error": interrupts.last_words(), "kind": "Interrupted"})
+    return interrupts.farewell()
 
 
 class Duration(click.ParamType[float]):

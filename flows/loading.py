@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from adapters import history
+from adapters import history, interrupts
 from adapters.ledger import APPLYING, CUT_OFF, Ledger
 from adapters.planstore import Plan, folder_name
 from flows import checkpoints, orphans, runbook
@@ -52,9 +52,17 @@ def failures(session: Session, ledger: Ledger, run_id: str) -> Iterator[None]:
         yield
     except BaseException as error:
         text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
-        with suppress(SynclineError):  # what went wrong first is what counts
-            if retried(lambda: _note_failure(ledger, run_id, text)) and isinstance(error, Exception):
+        interrupted = isinstance(error, KeyboardInterrupt) or interrupts.received() is not None
+        if interrupted:
+            text = interrupts.last_words()
+        with suppress(Exception if interrupted else SynclineError):  # what went wrong first is what counts
+            if (
+                _note_failure(ledger, run_id, text)
+                if interrupted
+                else retried(lambda: _note_failure(ledger, run_id, text))
+            ):
                 cut_off(session, ledger, run_id, error)
+                interrupts.known(" ".join(getattr(error, "__notes__", ())))
         raise
 
 
@@ -98,6 +106,7 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
     Safe to repeat after whatever end: windows that are in are passed over, and everything is put down once.
     """
     retried(lambda: loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder)))
+    interrupts.writing()
     applied = apply(plan, job, loading.session, loading.execute, loading.workers)
     outcome = retried(lambda: record(plan, report, applied, loading))
     constrain(plan, loading.session)

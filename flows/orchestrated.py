@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from adapters import interrupts
 from adapters.planstore import Plan
 from flows.runbook import Request
 from flows.runs import Outcome
@@ -138,13 +139,23 @@ def _reach() -> None:
     """Ask the API for a sign of life, starting one of our own where none is named."""
     from prefect.client.orchestration import get_client
 
+    interrupts.at_sudden_end(_end_temporary_server)
     try:
-        with get_client(sync_client=True) as client:
+        # the terminal sends Ctrl-C to the server too, and a run could not tell a server that is gone how it ended
+        with interrupts.kept_from_children(), get_client(sync_client=True) as client:
             error = client.api_healthcheck()
     except Exception as failed:
         error = failed
     if error is not None:
         raise _unreachable("cannot be reached", error) from error
+
+
+def _end_temporary_server() -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    for server in SubprocessASGIServer._instances.values():
+        if server.server_process is not None:
+            server.server_process.terminate()
 
 
 def _unreachable(how: str, error: Exception) -> PrefectUnreachable:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters import history, planstore, spill
+from adapters import history, interrupts, planstore, spill
 from adapters.planstore import FileEntry
 from flows.binding import BoundTable
 from flows.collisions import parts_of, without_collisions
@@ -94,6 +94,7 @@ def plan_windows(work: PlanWork) -> tuple[Planned, ...]:
 
 
 def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
+    interrupts.check()
     bound = session.table(work.job, work.table)
     kept: pa.Table | None = None
     if window.part is None:

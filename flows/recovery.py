@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from adapters import history
+from adapters import history, interrupts
 from adapters.ledger import Run, Version
 from adapters.planstore import MANIFEST, Plan
 from flows import runbook
@@ -63,6 +63,7 @@ def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
     except PASSING:
         raise  # the plan is as good as it was
     except SynclineError as error:
+        interrupts.check()  # whatever a library made of it: the plan is as good as it was
         if isinstance(error.__cause__, PASSING):
             raise
         yield _put_down(run, folder, loading, str(error))

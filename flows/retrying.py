@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from adapters import interrupts
 from transforms.vocabulary import SnapshotLost, SynclineError, TransientError
 
 LOG: Final = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def retried(
         try:
             return work()
         except TransientError as error:
+            interrupts.check()
             if isinstance(error, SnapshotLost) and not renewed:
                 raise
             LOG.warning("Trying again in %.1f s (%d of %d): %s", pause, number, policy.attempts, error)
@@ -91,7 +93,10 @@ def by_window(function: Callable[[Any], Sequence[Result]], policy: Policy | None
     """`function` of a work of several windows, called for each of them alone: what is through is not done again."""
 
     def every(work: Any) -> tuple[Result, ...]:
-        ones = (replace(work, windows=(window,)) for window in work.windows)
-        return tuple(result for one in ones for result in retried(partial(function, one), policy))
+        results: list[Result] = []
+        for window in work.windows:
+            interrupts.check()
+            results += retried(partial(function, replace(work, windows=(window,))), policy)
+        return tuple(results)
 
     return every

@@ -19,6 +19,7 @@ from prefect.runtime import task_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
+from adapters import interrupts
 from flows.applying import ApplyWork, Done, apply_windows
 from flows.executing import Execute
 from flows.planning import Planned, plan_windows
@@ -131,24 +132,33 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute[Any, Any]:
     tasks: dict[Any, Task[Any, Any]] = dict(ELSEWHERE if elsewhere else HERE)
 
     def execute(function: Callable[[Any], Any], works: Sequence[Any]) -> Iterator[Any]:
-        futures = [(work, runner.submit(tasks[function], {"work": work})) for work in works]
+        futures: list[tuple[Work, PrefectFuture[Any]]] = []
         results: list[Any] = []
         failures: list[tuple[Work, Exception]] = []
         lost: SnapshotLost | None = None
-        for work, future in futures:
-            try:
-                results.append(_result(future))
-            except SnapshotLost as error:
-                lost = lost or error
-                continue
-            except TransientError as error:
-                failures.append((work, gave_up(error, POLICY.attempts)))
-                continue
-            except Exception as error:
-                failures.append((work, error))
-                continue
-            if elsewhere:
-                _tell(meter, results[-1])
+        try:
+            for work in works:
+                futures.append((work, runner.submit(tasks[function], {"work": work})))
+            for work, future in futures:
+                try:
+                    results.append(_result(future))
+                except SnapshotLost as error:
+                    lost = lost or error
+                    continue
+                except TransientError as error:
+                    failures.append((work, gave_up(error, POLICY.attempts)))
+                    continue
+                except Exception as error:
+                    failures.append((work, error))
+                    continue
+                if elsewhere:
+                    _tell(meter, results[-1])
+        except KeyboardInterrupt:
+            if not elsewhere:
+                for _, future in futures:
+                    future.wait()  # it works with connections that are about to be closed
+            raise
+        interrupts.check()
         if failures:
             raise _failure(works, failures) from failures[0][1]
         if lost:

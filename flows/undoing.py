@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from time import perf_counter
 from typing import Any
 
+from adapters import interrupts
 from adapters.planstore import FileEntry, Plan, PlanWriter
 from adapters.protocol import Adapter
 from adapters.sql_design import drop_statements
@@ -106,6 +107,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     session, manifest = loading.session, plan.manifest
     same_target(plan, session)
     loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
+    interrupts.writing()
     told = manifest["tables"]
     names = {table["target"]: TableName(**table["table"]) for table in told}
     for table in told:

@@ -115,7 +115,7 @@ def written(plan: Plan, entry: FileEntry, phase: Phase) -> Counter[str]:
     return counts
 
 
-def cut_off(session: Session, ledger: Ledger, run_id: str, error: Exception) -> None:
+def cut_off(session: Session, ledger: Ledger, run_id: str, error: BaseException) -> None:
     """Let the error of a run that fails while it writes say, in a note of its own, what is in the target; so does a page."""
     run = ledger.run(run_id)
     if run is None or run.plan is None:

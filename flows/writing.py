@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters import interrupts
 from adapters.planstore import FileEntry, Plan
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.executing import Execute, here
@@ -99,11 +100,12 @@ def write_rows(
     one refers to has all its changes in one transaction a window.
     """
     run = execute or here(workers)
+    steps = [(each, phase, _entries(plan, each, phase)) for each, phase in _phases(tables, referred)]
+    interrupts.writing(sum(len(entries) for _, _, entries in steps))
     clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
     with shared(job.run_id, session):
         done: list[Done] = []
-        for each, phase in _phases(tables, referred):
-            entries = [e for e in plan.windows(each.table) if _touches(e, phase)]
+        for each, phase, entries in steps:
             windows = tuple(ApplyWindow(e.window, e, (each.name, e.window) in clear) for e in entries)
             if phase != "delete":
                 session.meter.expect(each.name, "apply", sum(sum(e.counts.values()) for e in entries))
@@ -140,6 +142,10 @@ def _phases(tables: Sequence[Written], referred: Collection[str]) -> Iterator[tu
     for table in reversed(tables):
         if table.name in referred:
             yield table, "delete"
+
+
+def _entries(plan: Plan, written: Written, phase: Phase) -> list[FileEntry]:
+    return [entry for entry in plan.windows(written.table) if _touches(entry, phase)]
 
 
 def _touches(entry: FileEntry, phase: Phase) -> bool:

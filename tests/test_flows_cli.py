@@ -316,8 +316,8 @@ def test_an_interrupt_is_said_in_one_line(small: Scenario, monkeypatch: pytest.M
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "plan", interrupted)
-    done = syncline("plan", small.path, status=1)
-    assert done.stderr == "error: interrupted. Windows that were applied stay; run it again to go on.\n"
+    done = syncline("plan", small.path, status=130)
+    assert done.stderr == "error: interrupted. Nothing was written to the target; run it again.\n"
 
 
 def test_no_password_is_ever_shown(small: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
