@@ -92,7 +92,7 @@ def received() -> int | None:
 def check() -> None:
     """Interrupted where a signal came, whatever became of the exception that it raised."""
     if _state.signal is not None and not _state.over:
-        raise Interrupted(_state.signal)
+        raise Interrupted(f"{WORDS[_state.signal]}.")
 
 
 def farewell() -> int:
@@ -220,7 +220,7 @@ def _arrived(number: int, _frame: Any) -> None:
         return
     _state.raised = True
     _state.signal = _state.signal or number
-    raise Interrupted(number)
+    raise Interrupted(f"{WORDS[number]}.")
 
 
 def _watch(readable: int) -> None:
