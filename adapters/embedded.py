@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql import Expression, Operand, column, marker_table, ordering, select
-from adapters.sql_changes import DONE, GONE, NO, Staging, applied, by_others, conflict_rows, staged_rows
+from adapters.sql_changes import Staging, applied, by_others, conflict_rows, settled, staged_rows
 from transforms.vocabulary import (
     AccountingError,
     Applied,
@@ -175,7 +172,7 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
         if not rows.num_rows:
             continue
         session.stage(op, rows)
-        out = _left_out(session, staging, changes, op, shape)
+        out = settled(changes, op, session.left_out(staging, op), shape.columns)
         session.discard(staging, op, [*out.done, *out.conflicts])
         left = rows.num_rows - len(out.done) - len(out.conflicts)
         touched = session.write(bare, op, changes)
@@ -187,63 +184,6 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
         conflicts = conflict_rows(changes, op, out.conflicts, out.found) if out.conflicts else None
         notes.append((by_others(changes, op, out.done), conflicts))
     return applied(changes.counts, notes)
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Staged rows that need no writing any more, and those that must not be written."""
-
-    done: list[int]
-    conflicts: list[int]
-    found: pa.Table
-
-
-def _left_out(session: Session, staging: Staging, changes: ChangeSet, op: Op, shape: TableShape) -> LeftOut:
-    out = session.left_out(staging, op)
-    numbers = out[NO].cast(pa.int64())
-    done, gone = (set(numbers.filter(out[name]).to_pylist()) for name in (DONE, GONE))
-    different = out.filter(pc.invert(pc.or_(out[DONE], out[GONE]))).drop_columns([DONE, GONE])
-    there = different[NO].cast(pa.int64())
-    images = {
-        "insert": (None, changes.inserts), "update": (changes.before, changes.after), "delete": (changes.deletes, None),
-    }[op]  # fmt: skip
-    as_planned, as_wanted = (
-        set()
-        if image is None
-        else set(there.filter(same_rows(different, image.take(there), changes, shape)).to_pylist())
-        for image in images
-    )
-    done |= as_wanted
-    conflicts = (set(there.to_pylist()) | gone) - done - as_planned
-    return LeftOut(sorted(done), sorted(conflicts), different)
-
-
-def same_rows(found: pa.Table, image: pa.Table, changes: ChangeSet, shape: TableShape) -> pa.Array:
-    """True where the compared columns are equal by value: nulls, NaNs and zeros alike, JSON whatever its spelling."""
-    same = pa.array([True] * found.num_rows, pa.bool_())
-    for name in changes.compared:
-        if name in changes.key:
-            continue
-        theirs, mine = found[name].cast(image.schema.field(name).type), image[name]
-        equal = pc.or_(pc.fill_null(pc.equal(theirs, mine), False), pc.and_(pc.is_null(theirs), pc.is_null(mine)))
-        if pa.types.is_floating(mine.type):
-            equal = pc.or_(equal, pc.fill_null(pc.and_(pc.is_nan(theirs), pc.is_nan(mine)), False))
-        spelling = _SPELLED.get(getattr(shape.column(name), "meaning", "plain"))
-        if spelling:
-            pairs = zip(equal.to_pylist(), theirs.to_pylist(), mine.to_pylist(), strict=True)
-            equal = pa.array([each or _alike(spelling, left, right) for each, left, right in pairs], pa.bool_())
-        same = pc.and_(same, equal)
-    return same.combine_chunks() if isinstance(same, pa.ChunkedArray) else same
-
-
-_SPELLED: Final[dict[str, Callable[[str], Any]]] = {"json": json.loads, "decimal": Decimal, "uuid": str.lower}
-
-
-def _alike(read: Callable[[str], Any], left: str | None, right: str | None) -> bool:
-    try:
-        return left is not None and right is not None and bool(read(left) == read(right))
-    except (ValueError, ArithmeticError):
-        return False
 
 
 # ---------------------------------------------------------------------------------------------------------------------

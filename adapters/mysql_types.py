@@ -184,13 +184,14 @@ class Travel:
         return self.is_text and not EXACT.fullmatch(self.declared.collation or "")
 
     def written(self) -> Written:
-        """How staged values compare with the column's: JSON by its value, texts by their bytes, all others as they are."""
+        """How staged values compare with the column's: texts by their bytes, all others as they are.
+
+        MariaDB's JSON is a text: two spellings are compared by value once they are read. JSON_NORMALIZE makes doubles of numbers.
+        """
 
         def compare(value: Expression) -> Expression:
             if self.kind == "json" and self.server.mariadb:
-                normal = "json_normalize" if self.server.version >= (10, 7) else "json_compact"
-                same: Expression = getattr(sa.func, normal)(value)
-                return same
+                return sa.cast(value, sa.LargeBinary())
             if not self.folded:
                 return value
             if self.server.mariadb:

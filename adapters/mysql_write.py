@@ -24,12 +24,15 @@ from adapters.sql_changes import (
     DONE,
     GONE,
     NO,
+    LeftOut,
     Staging,
     applied,
     by_others,
     changed_columns,
     conflict_rows,
     left_out,
+    respelled,
+    settled,
     staged_rows,
 )
 from transforms.vocabulary import Applied, ChangeSet, DataError, Op, Relation, SynclineError, TableName, TransientError
@@ -55,7 +58,7 @@ class Window:
     def __init__(self, connection: Connection, changes: ChangeSet, described: Described) -> None:
         self._connection = connection
         self._changes = changes
-        self._shape = described.shape
+        self._described, self._shape = described, described.shape
         self._indexes = described.indexes
         self._mariadb = any(each.server.mariadb for each in described.travels.values())
         missing = [name for name in changes.schema.names if name not in described.travels]
@@ -167,7 +170,7 @@ class Window:
             if op == "delete" or code_of(error) != TAKEN:
                 raise
         run(self._connection, "ROLLBACK TO SAVEPOINT syncline_op")
-        left, found = self._left_out(op)
+        left = settled(self._changes, op, self._left_out(op), self._shape.columns)
         try:
             done = self._run(op)
         except pymysql.Error as error:
@@ -175,7 +178,7 @@ class Window:
                 raise
             run(self._connection, "ROLLBACK TO SAVEPOINT syncline_op")
             done = self._replace(error)
-        expected = planned - left.num_rows
+        expected = planned - len(left.done) - len(left.alike) - len(left.conflicts)
         if done > expected:
             raise DataError(
                 f"Table {self._changes.table}: several rows have one key ({', '.join(self._changes.key)}). "
@@ -186,10 +189,18 @@ class Window:
                 f"Table {self._changes.table}: {expected - done} of {planned} rows were not touched by the {op}: "
                 "they changed meanwhile, or a trigger swallows them. Nothing of the window was written."
             )
-        done_before = left.filter(pc.equal(left[DONE], 1))[NO].to_pylist()
-        wrong = left.filter(pc.equal(left[DONE], 0))[NO].to_pylist()
-        conflicts = conflict_rows(self._changes, op, wrong, found) if wrong else None
-        return by_others(self._changes, op, done_before), conflicts
+        if left.alike:
+            self._again(op, left)
+        conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None
+        return by_others(self._changes, op, left.done), conflicts
+
+    def _again(self, op: Op, left: LeftOut) -> None:
+        """Write the rows that are as planned in another spelling, where they are still as they were found."""
+        again = Window(self._connection, respelled(self._changes, op, left), self._described).change()
+        if again.conflicts is not None or again.by_others is not None:
+            raise TransientError(
+                f"Table {self._changes.table}: rows changed meanwhile. Nothing of the window was written."
+            )
 
     def _run(self, op: Op) -> int:
         """One set-wise statement over the staged rows; how many rows it touched."""
@@ -243,28 +254,25 @@ class Window:
     def _referring(self) -> tuple[Reference, ...]:
         return referring(self._connection, self._changes.table)
 
-    def _left_out(self, op: Op) -> tuple[pa.Table, pa.Table]:
-        """The staged rows that the statement of `op` leaves out, and whether they are done; and the rows that are there."""
+    def _left_out(self, op: Op) -> pa.Table:
+        """The staged rows that the statement of `op` leaves out, with the target's rows as they travel."""
         target = self._staging.target
         found = [each.read(target.c[each.name]).label(f"syncline:{i}") for i, each in enumerate(self._travels)]
         asked = spelled(left_out(self._staging, op, found))
         answer = Answer(self._connection, f"SELECT {MARK}, q.* FROM ({asked}) q")  # noqa: S608
-        facts, there = [], []
+        facts = [(name, pa.int64()) for name in (NO, DONE, GONE)]
+        schema = pa.schema([*facts, *((each.name, each.shape.type) for each in self._travels)])
+        parts = [schema.empty_table()]
         while (block := answer.block()) is not None:
             arrays = cut(block, 3 + len(self._travels))
-            facts.append(
-                pa.table([each.cast(pa.string()).cast(pa.int64()) for each in arrays[:3]], names=[NO, DONE, GONE])
-            )
             images = [
                 arrived(array, each, Relation(self._changes.table))[0]
                 for array, each in zip(arrays[3:], self._travels, strict=True)
             ]
-            there.append(pa.table([facts[-1][NO], *images], names=[NO, *self._changes.schema.names]))
-        kind = pa.schema([(name, pa.int64()) for name in (NO, DONE, GONE)])
-        left = pa.concat_tables([kind.empty_table(), *facts])
-        images_kind = pa.schema([(NO, pa.int64()), *((each.name, each.shape.type) for each in self._travels)])
-        present = pa.concat_tables([images_kind.empty_table(), *there]).filter(pc.equal(left[GONE], 0))
-        return left, present
+            parts.append(
+                pa.table([*(each.cast(pa.string()).cast(pa.int64()) for each in arrays[:3]), *images], schema=schema)
+            )
+        return pa.concat_tables(parts)
 
     def _replace(self, error: pymysql.Error) -> int:
         """Update rows that trade unique values: take them out and put them back changed, all columns kept.

@@ -16,7 +16,10 @@ from adapters.postgres_read import spelled
 from adapters.postgres_types import Travel
 from adapters.sql import MARKER, Expression, dialect_of, quoted, table
 from adapters.sql_changes import (
+    DONE,
+    GONE,
     NO,
+    LeftOut,
     Staging,
     applied,
     by_others,
@@ -25,10 +28,21 @@ from adapters.sql_changes import (
     delete,
     insertable,
     left_out,
+    respelled,
+    settled,
     staged_rows,
     update,
 )
-from transforms.vocabulary import Applied, ChangeSet, DataError, Marker, Op, SynclineError, TableName, TransientError
+from transforms.vocabulary import (
+    Applied,
+    ChangeSet,
+    DataError,
+    Marker,
+    Op,
+    SynclineError,
+    TableName,
+    TransientError,
+)
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 MOVED: Final = TableName("syncline_moved")
@@ -49,7 +63,7 @@ class Window:
     def __init__(
         self, connection: psycopg.Connection[Any], changes: ChangeSet, travels: Mapping[str, Travel], *, own_rows: bool
     ) -> None:
-        self._own_rows = own_rows
+        self._known, self._own_rows = travels, own_rows
         self._connection = connection
         self._changes = changes
         missing = [name for name in changes.schema.names if name not in travels]
@@ -161,8 +175,8 @@ class Window:
         except errors.UniqueViolation:
             if op == "delete":
                 raise
-        names = [each.found(self._staging.target.c[each.name]) for each in self._travels]
-        left = self._connection.execute(spelled(left_out(self._staging, op, names))).fetchall()
+        left = settled(self._changes, op, self._left_out(op), [each.shape for each in self._travels])
+        out = len(left.done) + len(left.alike) + len(left.conflicts)
         try:
             with self._connection.transaction():
                 done = self._run(op)
@@ -176,18 +190,42 @@ class Window:
                     "Fix: make that constraint DEFERRABLE, or correct the rows."
                 ) from error
             done = self._replace()
-        if done > planned - len(left):
+        if done > planned - out:
             raise DataError(
                 f"Table {self._changes.table}: several rows have one key ({', '.join(self._changes.key)}). "
                 "Fix: choose a key that is unique in the target."
             )
-        if done < planned - len(left):
+        if done < planned - out:
             raise TransientError(
-                f"Table {self._changes.table}: {planned - len(left) - done} of {planned} rows were not touched by the "
+                f"Table {self._changes.table}: {planned - out - done} of {planned} rows were not touched by the "
                 f"{op}: they changed meanwhile, or a trigger swallows them. Nothing of the window was written."
             )
-        done_before = by_others(self._changes, op, [row[0] for row in left if row[1]])
-        return done_before, self._conflicts(op, [row for row in left if not row[1]])
+        if left.alike:
+            self._again(op, left)
+        conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None
+        return by_others(self._changes, op, left.done), conflicts
+
+    def _again(self, op: Op, left: LeftOut) -> None:
+        """Write the rows that are as planned in another spelling, where they are still as they were found."""
+        self._connection.execute(f"DROP TABLE {spelled_name(self._staging.stages[op])}")
+        again = Window(
+            self._connection, respelled(self._changes, op, left), self._known, own_rows=self._own_rows
+        ).change()
+        if again.conflicts is not None or again.by_others is not None:
+            raise TransientError(
+                f"Table {self._changes.table}: rows changed meanwhile. Nothing of the window was written."
+            )
+
+    def _left_out(self, op: Op) -> pa.Table:
+        """The staged rows that the statement of `op` leaves out, with the target's rows as they travel."""
+        names = [each.found(self._staging.target.c[each.name]) for each in self._travels]
+        rows = self._connection.execute(spelled(left_out(self._staging, op, names))).fetchall()
+        facts = zip(*(row[:3] for row in rows), strict=True) if rows else ((), (), ())
+        arrays = [
+            pa.array(values, kind) for values, kind in zip(facts, (pa.int64(), pa.bool_(), pa.bool_()), strict=True)
+        ]
+        found = found_values([row[3:] for row in rows], self._travels)
+        return pa.table([*arrays, *found], names=[NO, DONE, GONE, *self._changes.schema.names])
 
     def _run(self, op: Op) -> int:
         """One set-wise statement over the staged rows; how many rows it touched."""
@@ -233,16 +271,6 @@ class Window:
         values = [staging.staged("update", "a", name) if name in changed else kept.c[name] for name in names]
         back = sa.select(*values).select_from(kept.join(stage, kept.c["syncline no"] == stage.c[NO]))
         return self._count(self._insert(names, spelled(back)))
-
-    def _conflicts(self, op: Op, rows: Sequence[Sequence[Any]]) -> pa.Table | None:
-        """What Applied reports for rows that were not as planned: `no`, done, gone, then the row that is there."""
-        if not rows:
-            return None
-        present = [row for row in rows if not row[2]]
-        arrays = found_values([row[3:] for row in present], self._travels)
-        numbers = pa.array([row[0] for row in present], pa.int64())
-        found = pa.table([numbers, *arrays], names=[NO, *self._changes.schema.names])
-        return conflict_rows(self._changes, op, [row[0] for row in rows], found)
 
 
 def mark(connection: psycopg.Connection[Any], marker: Marker) -> bool:

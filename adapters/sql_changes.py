@@ -8,8 +8,8 @@ where it did not, `left_out` says which rows were done already and which are con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql import Expression, table
-from transforms.vocabulary import Applied, ChangeSet, Key, Op, TableName
+from transforms.vocabulary import Applied, ChangeSet, ColumnShape, Key, Op, TableName
+from transforms.vocabulary.values import same_rows
 
 NO: Final = "syncline_no"
 DONE: Final = "syncline_done"
@@ -175,6 +176,58 @@ def left_out(staging: Staging, op: Op, found: Sequence[Expression] = ()) -> sa.S
         .select_from(stage.outerjoin(target, staging.same_key(op)))
         .where(~sa.func.coalesce(as_planned, none))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Staged rows that a statement leaves out, by number: done by others, as planned in another spelling, conflicts.
+
+    `found` holds the target's rows that the engine calls different: `no`, then the change set's columns.
+    """
+
+    done: list[int]
+    alike: list[int]
+    conflicts: list[int]
+    found: pa.Table
+
+
+def settled(changes: ChangeSet, op: Op, out: pa.Table, columns: Iterable[ColumnShape]) -> LeftOut:
+    """Compare by value what the engine calls different. In: `left_out`, with the target's rows as they travel.
+
+    One value can be stored in several ways: texts of dates, or JSON.
+    """
+    numbers = out[NO].cast(pa.int64())
+    done, gone = (set(numbers.filter(out[name].cast(pa.bool_())).to_pylist()) for name in (DONE, GONE))
+    different = out.filter(pc.invert(pc.or_(out[DONE].cast(pa.bool_()), out[GONE].cast(pa.bool_()))))
+    different = different.drop_columns([DONE, GONE])
+    there = different[NO].cast(pa.int64())
+    images = {
+        "insert": (None, changes.inserts), "update": (changes.before, changes.after), "delete": (changes.deletes, None),
+    }[op]  # fmt: skip
+    compared = tuple(name for name in changes.compared if name not in changes.key)
+    meanings = {each.name: each.meaning for each in columns}
+
+    def alike(image: pa.Table | None) -> set[int]:
+        if image is None or not len(there):
+            return set()
+        return set(there.filter(pa.array(same_rows(different, image.take(there), compared, meanings))).to_pylist())
+
+    as_planned, as_wanted = map(alike, images)
+    done |= as_wanted
+    conflicts = (set(there.to_pylist()) | gone) - done - as_planned
+    return LeftOut(sorted(done), sorted(as_planned - done), sorted(conflicts), different)
+
+
+def respelled(changes: ChangeSet, op: Op, left: LeftOut) -> ChangeSet:
+    """The changes of rows that are as planned in another spelling, with what is there in the place of what was planned."""
+    numbers = pa.array(left.alike, pa.int64())
+    place = pc.index_in(numbers, value_set=left.found[NO].cast(pa.int64()).combine_chunks())
+    there = left.found.drop_columns([NO]).rename_columns(changes.schema.names).cast(changes.schema).take(place)
+    none = changes.schema.empty_table()
+    bare = replace(changes, inserts=none, before=none, after=none, deletes=none)
+    if op == "delete":
+        return replace(bare, deletes=there)
+    return replace(bare, before=there, after=changes.after.take(numbers))
 
 
 def conflict_rows(changes: ChangeSet, op: Op, numbers: Sequence[int], found: pa.Table) -> pa.Table:

@@ -14,10 +14,10 @@ from flows.binding import BoundTable
 from flows.planning import Planned, read_changes
 from flows.session import Job, Session
 from transforms import expressions, keys
-from transforms.diff import unequal
 from transforms.keys import Mask, contiguous
 from transforms.texts import as_text
 from transforms.vocabulary import PlanError
+from transforms.vocabulary.values import unequal
 
 LOOKED_AT = 10_000  # updated rows of a table: enough to tell, and few enough to hold
 

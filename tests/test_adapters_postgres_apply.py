@@ -25,7 +25,8 @@ def test_a_load_into_an_empty_window_falls_back_when_a_key_is_taken(
     rows = pa.table({"id": pa.array([1, 2, 3], pa.int32()), "x": ["a", "b", "c"]})
     db.execute("INSERT INTO t VALUES (2, 'other'), (3, 'c')")
     applied = adapter.apply(changes("t", rows, inserts=rows), shape, Marker("m", "p", "t", 0), empty=True)
-    assert (applied.inserted, applied.already) == (2, False)
+    assert (applied.inserted, applied.already) == (1, False)
+    assert applied.by_others is not None and applied.by_others["key"].to_pylist() == [{"id": 3}]
     assert applied.conflicts is not None
     assert applied.conflicts.to_pylist() == [
         {
@@ -47,7 +48,7 @@ def test_a_load_is_not_tried_where_nothing_keeps_the_key_unique(
     db.execute("INSERT INTO t VALUES (1, 'a')")
     rows = pa.table({"id": pa.array([1, 2], pa.int32()), "x": ["a", "b"]})
     applied = adapter.apply(changes("t", rows, inserts=rows), shape_of(adapter, "t"), None, empty=True)
-    assert (applied.inserted, applied.conflicts) == (2, None)
+    assert (applied.inserted, applied.conflicts) == (1, None)
     assert db.execute("SELECT count(*) FROM t").fetchone() == (2,)
     db.execute("INSERT INTO t VALUES (1, 'a')")
     twice = changes("t", rows, before=rows, after=edited(rows, "x", ["y", "z"]))

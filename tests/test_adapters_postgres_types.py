@@ -150,7 +150,8 @@ def test_every_type_is_updated_and_deleted_under_its_precondition(
     found = texts(db, "src")
     assert found[3].removeprefix("(4,") == found[row].removeprefix(f"({row + 1},")
     again = adapter.apply(changes("src", rows, before=before, after=after), shape, None)
-    assert (again.updated, again.conflicts) == (1, None)
+    assert (again.updated, again.conflicts) == (0, None)
+    assert again.by_others is not None
     gone = adapter.apply(changes("src", rows, deletes=after), shape, None)
     assert (gone.deleted, gone.conflicts) == (1, None)
     assert len(texts(db, "src")) == 3

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms import keys
-from transforms.diff import Comparison, diff, patched, unequal, windows
+from transforms.diff import Comparison, diff, patched, windows
 from transforms.vocabulary import TableName
+from transforms.vocabulary.values import unequal
 
 T = TableName("t")
 VALUES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {

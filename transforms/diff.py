@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms import keys
-from transforms.keys import Mask, as_mask, contiguous
-from transforms.texts import same_decimal, same_json
+from transforms.keys import Mask, contiguous
 from transforms.vocabulary import ChangeSet, Key, Meaning, TableName
+from transforms.vocabulary.values import unequal
 
 WINDOW_ROWS = 100_000  # rows a side: the merge stays in the processor's cache and in some 50 MiB
 
@@ -122,27 +121,6 @@ def patched(found: pa.Table, changes: ChangeSet) -> pa.Table:
     gone = pa.concat_tables([changes.before, changes.deletes])
     stays = keys.match(found, gone, changes.key) < 0 if gone.num_rows else np.ones(found.num_rows, dtype=bool)
     return pa.concat_tables([found.filter(pa.array(stays)), changes.after, changes.inserts])
-
-
-def unequal(left: pa.Array, right: pa.Array, tolerance: float | None = None, meaning: Meaning = "plain") -> Mask | None:
-    """True where two arrays of one type differ; None where they are equal throughout.
-
-    Null equals null only; NaN equals NaN and -0.0 equals 0.0.
-    """
-    if left.equals(right):
-        return None
-    differs = as_mask(pc.not_equal(left, right))
-    if left.null_count or right.null_count:
-        differs = differs | (as_mask(pc.is_valid(left)) != as_mask(pc.is_valid(right)))
-    if pa.types.is_floating(left.type):
-        differs = differs & ~(as_mask(pc.is_nan(left)) & as_mask(pc.is_nan(right)))
-    if tolerance is not None and (pa.types.is_floating(left.type) or pa.types.is_decimal(left.type)):
-        differs = differs & ~as_mask(pc.less_equal(pc.abs(pc.subtract(left, right)).cast(pa.float64()), tolerance))
-    elif meaning in ("json", "decimal") and differs.any():
-        same = same_json if meaning == "json" else same_decimal
-        for row in np.flatnonzero(differs):  # only rows whose texts differ are read by value
-            differs[row] = not same(left[row].as_py(), right[row].as_py())
-    return differs if differs.any() else None
 
 
 def _with_numbers(

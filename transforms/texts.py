@@ -1,10 +1,9 @@
-"""Values as text that reads back exactly, and texts compared by the value that they stand for."""
+"""Values as text that reads back exactly."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -120,39 +119,6 @@ def array_text(values: pa.Array) -> pa.Array:
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
     whole = pc.binary_join_element_wise("{", joined, "}", "")
     return pc.if_else(pc.is_valid(lists), whole, pa.scalar(None, pa.string()))
-
-
-def same_json(left: str | None, right: str | None) -> bool:
-    """Whether two JSON texts hold one value: key order and white space do not matter, every digit does."""
-    if left is None or right is None:
-        return left is right
-    try:
-        return _json_value(left) == _json_value(right)
-    except ValueError:
-        return left == right
-
-
-def same_decimal(left: str | None, right: str | None) -> bool:
-    """Whether two number texts hold one number: 1.10 is 1.1, NaN is NaN."""
-    if left is None or right is None:
-        return left is right
-    try:
-        one, other = Decimal(left), Decimal(right)
-    except InvalidOperation:
-        return left == right
-    return one == other or (one.is_nan() and other.is_nan())
-
-
-def _json_value(text: str) -> object:
-    # bool is an int in Python: tag it, or true would equal 1
-    def tagged(value: object) -> object:
-        if isinstance(value, dict):
-            return {name: tagged(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [tagged(item) for item in value]
-        return ("bool", value) if isinstance(value, bool) else value
-
-    return tagged(json.loads(text, parse_float=Decimal, parse_int=Decimal))
 
 
 def _without_zeros(text: pa.Array) -> pa.Array:
