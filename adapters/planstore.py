@@ -3,6 +3,7 @@
     plan/manifest.json                              what was planned, and the digest of every file
     plan/changes/<table>/<window>.parquet           op, key, before, after
     plan/quarantine/<table>/<window>.parquet        QUARANTINE
+    plan/mapped/<table>/<window>.parquet            keys of rows that were not set aside, where a run may release them
 
 What was planned is what is applied: a file that was changed, removed or added since is refused.
 """
@@ -35,7 +36,8 @@ __all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_se
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
-Kind = Literal["changes", "quarantine"]
+Kind = Literal["changes", "quarantine", "mapped"]
+KINDS: Final[tuple[Kind, ...]] = ("changes", "quarantine", "mapped")
 
 QUARANTINE: Final = pa.schema(
     [
@@ -111,6 +113,10 @@ class PlanWriter:
         whole = pa.Table.from_arrays(typed, schema=QUARANTINE)
         return self._add("quarantine", table, window, whole, {"quarantined": count})
 
+    def add_mapped(self, window: int, table: TableName, keys: pa.ChunkedArray) -> FileEntry:
+        """Write the keys of a window's rows that were mapped well, as JSON arrays."""
+        return self._add("mapped", table, window, pa.table({"key": keys}), {"mapped": len(keys)})
+
     def finish(self, manifest: Mapping[str, Any], entries: Iterable[FileEntry] = (), *, passing: bool = False) -> Path:
         """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
 
@@ -137,7 +143,7 @@ class PlanWriter:
     def _add(self, kind: Kind, table: TableName, window: int, rows: pa.Table, counts: dict[str, int]) -> FileEntry:
         sink = pa.BufferOutputStream()
         # without dictionaries and statistics, which nobody reads: 1M rows in 0.15 s and not 0.7 s
-        dictionaries = ["op"] if kind == "changes" else ["reason", "column", "table"]
+        dictionaries = {"changes": ["op"], "quarantine": ["reason", "column", "table"]}.get(kind, False)
         try:
             pq.write_table(rows, sink, compression="lz4", use_dictionary=dictionaries, write_statistics=False)
         except pa.ArrowException as error:
@@ -230,6 +236,12 @@ class Plan:
                     rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
                 yield rows.cast(QUARANTINE)
 
+    def mapped_keys(self, table: TableName) -> Iterator[pa.ChunkedArray]:
+        """The keys of rows that were mapped well, a window at a time; nothing where they were not noted."""
+        for entry in self.files:
+            if entry.kind == "mapped" and entry.table == table:
+                yield self._read(entry).column("key")
+
     def verify(self) -> None:
         """Check every file against the manifest."""
         for entry in self.files:
@@ -289,7 +301,7 @@ def _digest_of(body: Mapping[str, Any]) -> str:
 
 
 def _listing(folder: Path, only: Kind | None = None) -> set[str]:
-    kinds = ("changes", "quarantine") if only is None else (only,)
+    kinds = KINDS if only is None else (only,)
     found = (path for kind in kinds for path in (folder / kind).rglob("*") if not path.is_dir())
     return {path.relative_to(folder).as_posix() for path in found}
 

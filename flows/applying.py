@@ -123,7 +123,7 @@ class Notes:
         history.note(self.folder, *where, {"applied": applied.conflicts, "others": others})
 
 
-_NOBODY: Final = pa.table({"op": pa.array([], pa.string())})
+_NOBODY: Final = pa.schema([("op", pa.string())]).empty_table()  # an array of nothing would import pandas
 
 
 def _both(others: pa.Table, earlier: pa.Table) -> pa.Table:

@@ -207,13 +207,13 @@ def report_markdown(outcome: Outcome, said: str) -> str:
             some.append(f"columns that differ: {', '.join(named[:12])}")
         for op in ("insert", "update", "delete"):
             keys = [f"`{sample.key}`" for sample in table.samples if sample.op == op][:SHOWN_KEYS]
-            if keys and report.version is None:  # what was applied is counted in the table below
+            if keys and not report.applied:  # what was applied is counted in the table below
                 some.append(f"to {op}, such as {'; '.join(keys)}")
         if table.ddl:
-            some.append("the table was not there, and was created" if report.version else "the table is to be created")
+            some.append("the table was not there, and was created" if report.applied else "the table is to be created")
         if table.adds:
             added = ", ".join(_cell(column) for column, _ in table.adds)
-            some.append(f"columns that {'were' if report.version else 'are to be'} added: {added}")
+            some.append(f"columns that {'were' if report.applied else 'are to be'} added: {added}")
         if table.after_load:
             some.append("after its rows: " + "; ".join(f"`{_cell(statement)}`" for statement in table.after_load))
         if some:

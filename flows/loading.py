@@ -22,6 +22,7 @@ from flows.retrying import retried
 from flows.runbook import store_of
 from flows.session import Job, Session
 from flows.spec import Spec
+from flows.sweeping import sweep
 from flows.thresholds import over_limit
 from flows.unfinished import cut_off
 from flows.versions import written_changes
@@ -148,7 +149,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
             undoes=list(undoes) or None,
             made_mark=_mark(loading.session),
         )
-    report = replace(report, version=version)
+    report = replace(report, version=version, applied=True)
     finish(plan, version, loading, report, clashes)
     if not clashes:
         return Outcome(report, Status.DONE)
@@ -180,16 +181,13 @@ def _mark(session: Session) -> str:
 
 
 def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
-    spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
+    spec, ledger = loading.spec, loading.ledger
     for table in report.tables:
         for rows in plan.quarantined(spec.target_table(table.name)):
             # the ledger speaks of tables as the spec names them
             named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
             ledger.record_quarantine(spec.name, named, report.run_id, store_of(spec).named(plan.folder))
-        if manifest.get("keys") is not None:
-            ledger.sweep_quarantine(spec.name, table.name, report.run_id, manifest["keys"].get(table.name, ()))
-        elif not manifest["ranges"]:
-            ledger.sweep_quarantine(spec.name, table.name, report.run_id)
+        sweep(plan, table.name, loading.session, ledger)
 
 
 def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
@@ -204,7 +202,7 @@ def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
     before = version - 1 if version is not None else max((v.version for v in ledger.versions(spec.name)), default=0)
     for told in wanted:
         table = TableName(**told["table"])
-        rows = told["counts"]["target_rows"]
+        rows = told["counts"]["target_rows"] - told.get("unproved", {}).get("null_key", 0)
         made = plan.folder / "base" / folder_name(table)
         if not rows:
             ledger.set_base(spec.name, told["target"], before, None, 0)

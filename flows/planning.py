@@ -75,6 +75,7 @@ class Planned:
     counts: Counts
     changes: FileEntry | None
     quarantine: FileEntry | None
+    mapped: FileEntry | None
     clear: bool
     differing: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -162,6 +163,10 @@ def decide(
     if entry is not None:
         session.keep(bound.name, number, changes)
     aside = writer.add_quarantine(number, bound.shape.name, mapped.rejected) if mapped.rejected.num_rows else None
+    released: FileEntry | None = None
+    if work.listed and mapped.rows.num_rows:
+        within = mapped.rows.filter(pa.array(all_inside(mapped.rows, ranges))) if ranges else mapped.rows
+        released = writer.add_mapped(number, bound.shape.name, expressions.as_json_keys(within, bound.key))
     if work.looked_up and mapped.rejected_rows.num_rows:
         path = rejected_file(work.job, bound.name, number)
         spill.write_rows(path, [mapped.rejected_rows], mapped.rejected_rows.schema)
@@ -172,6 +177,7 @@ def decide(
         counts,
         entry,
         aside,
+        released,
         clear=found.num_rows == 0,
         differing=dict(result.differing),
         reasons=_reasons(mapped.rejected),

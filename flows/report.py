@@ -85,6 +85,7 @@ class Report:
     reconciled: tuple[Reconciled, ...] = ()
     orphans: tuple[Orphans, ...] = ()  # every reference that was looked at
     page: str | None = None  # the report as a page to read
+    applied: bool = False  # the plan was applied: its tables were made, even where it had no rows
     data_docs: str | None = None  # Great Expectations' own pages, where they were asked for
 
     @property

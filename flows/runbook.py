@@ -46,9 +46,10 @@ Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 class Request:
     """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON).
 
-    Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history. A writing
-    command waits `wait` seconds for another one to end. `data_docs`: Great Expectations' own pages are made of the checkpoints,
-    beside the evidence. `allow_deletes`: a plan may delete any share of a table.
+    Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history; those in
+    `listed` have rows in quarantine that the plan may release. A writing command waits `wait` seconds for another one to end.
+    `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
+    delete any share of a table.
     """
 
     spec: Spec
@@ -61,6 +62,7 @@ class Request:
     workers: int = 2
     keys: Mapping[str, frozenset[str]] | None = None
     bases: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
     wait: float = 0
     data_docs: bool = False
     allow_deletes: bool = False
@@ -212,6 +214,7 @@ def plan_table(
         looked_up,
         request.keys is not None,
         bound.name in request.bases and not empty,
+        bound.name in request.listed and bool(ranges),
     )
     if request.keys is not None:
         chosen = pa.table({"key": pa.array(sorted(request.keys.get(bound.name, ())), pa.string())})
@@ -271,7 +274,7 @@ def _finish(
             for table in report.tables
         ],
     }
-    entries = [entry for o in outcomes for entry in (o.changes, o.quarantine) if entry is not None]
+    entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
     PlanWriter(folder, begun=True).finish(manifest, entries)
 
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from adapters.alive import passing_folder
-from adapters.ledger import Ledger, Version
+from adapters.ledger import Choice, Ledger, Version
 from adapters.planstore import Plan, taken
 from flows import orphans, runbook, undoing
 from flows.binding import validate
@@ -49,7 +49,7 @@ def utc_now() -> datetime:
 def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with watched(request.spec, request.named, meter, writes=False) as session:
-        report, _ = runbook.plan(request, session, execute)
+        report, _ = runbook.plan(_listing(request), session, execute)
     return _planned(request, report)
 
 
@@ -251,10 +251,20 @@ def _run(request: Request, loading: Loading, ended: Sequence[str] = (), *, step:
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
     with failures(session, ledger, request.run_id):
         validate(spec, session.bound, request.named)
-        report, job = runbook.plan(_with_bases(request, ledger), session, loading.execute)
+        report, job = runbook.plan(_listing(_with_bases(request, ledger)), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
         outcome = _timed(_noting(load(plan, report, job, loading, step=step), ended), began)
         return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs)
+
+
+def _listing(request: Request) -> Request:
+    """A plan of ranges notes which keys it maps well of tables that have some in quarantine: they leave when it is applied."""
+    if not request.ranges:
+        return request
+    with ledger_of(request.spec) as ledger:
+        if not ledger.there():
+            return request
+        return replace(request, listed=frozenset(ledger.count_chosen(request.spec.name, Choice())))
 
 
 def _with_bases(request: Request, ledger: Ledger) -> Request:
@@ -309,6 +319,7 @@ def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, 
         tuple(tables.values()),
         tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
         tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
+        applied=any(outcome.report.applied for outcome in outcomes),
         data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
         orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
     )

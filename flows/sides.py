@@ -46,6 +46,7 @@ class PlanWork:
     looked_up: bool = False
     some: bool = False  # only the rows whose keys are in `keys_file`
     base: bool = False  # what is found in the target is kept in the `base_folder`
+    listed: bool = False  # the table has rows in quarantine: which keys are mapped well is kept with the plan
 
 
 def base_folder(job: Job, table: TableName) -> Path:

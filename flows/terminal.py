@@ -50,7 +50,7 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
         out.print(f"warning: {warning}", style="yellow", markup=False)
     for table in report.tables:
         if table.ddl and not samples:
-            what = "was not there, and was created" if report.version else "is not there, and was not created"
+            what = "was not there, and was created" if report.applied else "is not there, and was not created"
             out.print(f"\n{table.name}: the table {what}.", markup=False)
         for statement in table.ddl if samples else ():
             out.print(f"\n{table.name} will be created:", markup=False)

@@ -149,7 +149,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
     assert [found["version"] for found in (planned, verified, applied, ran, filled)] == [None, None, 1, None, None]
     assert planned["tables"]["t"] == {
         "source_rows": 5, "target_rows": 0, "insert": 3, "update": 0, "delete": 0, "unchanged": 0, "quarantined": 2,
-        "conflicts": 0,
+        "conflicts": 0, "unproved": 0, "differing": {}, "kept": {},
     }  # fmt: skip
     (version,) = answer("history", small.path)["versions"]
     assert version["version"] == 1
