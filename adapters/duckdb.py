@@ -58,6 +58,7 @@ class DuckdbAdapter:
     """A DuckDB file, kept open until `close`: DuckDB lets in one process. `create`: the first write makes the file."""
 
     engine = "duckdb"
+    whole_trees = False
 
     def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
         self.url = url

@@ -64,6 +64,7 @@ class MysqlAdapter:
     """
 
     engine = "mysql"
+    whole_trees = True
 
     def __init__(self, url: str, time_zone: str | None = None, *, read_only: bool = False) -> None:
         self._connections = Connections(url, read_only=read_only)

@@ -91,6 +91,7 @@ class PostgresAdapter:
     """
 
     engine = "postgresql"
+    whole_trees = True
 
     def __init__(
         self, url: str, time_zone: str | None = None, *, read_only: bool = False, rls: RowSecurity = "refuse"

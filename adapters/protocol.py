@@ -100,6 +100,9 @@ class Adapter(Protocol):
     engine: str
     """postgresql, mysql (MariaDB too), sqlite or duckdb."""
 
+    whole_trees: bool
+    """Whether rows of a table that refer to each other go in one window, and may be updated while others refer to them."""
+
     url: str
     """Without the password: fit for messages, manifests and reports."""
 

@@ -50,6 +50,7 @@ class SqliteAdapter:
     """
 
     engine = "sqlite"
+    whole_trees = True
 
     def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
         self.url = url

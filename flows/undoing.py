@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from time import perf_counter
 from typing import Any
 
+import pyarrow as pa
+
 from adapters import interrupts
 from adapters.planstore import FileEntry, Plan, PlanWriter
-from adapters.protocol import Adapter
+from adapters.protocol import Adapter, Snapshot
 from adapters.sql_design import drop_statements
 from flows.drift import forget
-from flows.load_order import linked
+from flows.load_order import Step, in_steps, linked, reordered
 from flows.loading import Loading, record
 from flows.outcome import Outcome
 from flows.planning import SAMPLES, Sample, samples
-from flows.references import broken_references
+from flows.references import look_at_references
 from flows.report import Report, TableReport
 from flows.retrying import retried
 from flows.runbook import Request, store_of, told_of
@@ -62,13 +64,13 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
     writer = PlanWriter(folder)
     shapes = described(session.target, undone.tables)
-    order, _ = parents_first(shapes, undone.tables)
+    order, referred = parents_first(shapes, undone.tables)
     entries: list[FileEntry] = []
     reports: list[TableReport] = []
     tables: list[dict[str, Any]] = []
     backwards: dict[TableName, ChangeSet] = {}
     for table in order:
-        windows = list(_windows(undone, table))
+        windows = list(_windows(undone, table, shapes.get(table)))
         making = _making(undone, table)
         if not windows and not making["ddl"] and not making["drop"]:
             continue
@@ -81,13 +83,8 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
         if windows:
             backwards[table] = together(windows)
     with session.target.snapshot() as snapshot:
-        broken = list(broken_references(snapshot, shapes, backwards))
+        steps = _ordered(undone.numbers, session.target, snapshot, shapes, backwards, in_steps(order, referred))
         mark = snapshot.mark
-    if broken:
-        raise PlanError(
-            f"Undoing version {_listed(undone.numbers)} would leave {'; '.join(broken)}. Nothing was written. Fix: undo what came "
-            f"after it as well (--to {undone.numbers[0] - 1}), or change those rows first."
-        )
     report = Report(
         request.spec.name,
         request.run_id,
@@ -97,7 +94,9 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
         tuple(reports),
         tuple(_warned(undone)),
     )
-    manifest = _manifest(request, session, undone, report, tables, mark)
+    manifest = _manifest(request, session, undone, report, tables, mark) | {
+        "steps": [[str(table), phase] for table, phase in steps]
+    }
     PlanWriter(folder, begun=True).finish(manifest, entries, passing=passing)
     return report
 
@@ -114,14 +113,17 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
         if table["ddl"] and session.target.describe(names[table["target"]]) is None:
             session.target.execute_ddl(table["ddl"])
     shapes = described(session.target, list(names.values()))
-    tables = [
-        Written(table["name"], names[table["target"]], _numbered(shapes.get(names[table["target"]]), table))
+    tables = {
+        names[table["target"]]: Written(
+            table["name"], names[table["target"]], _numbered(shapes.get(names[table["target"]]), table)
+        )
         for table in told
         if names[table["target"]] in shapes or not table["drop"]  # an earlier attempt may have dropped it
-    ]
-    _, referred = parents_first(shapes, list(names.values()))
-    by_name = {each.name for each in tables if each.table in referred}
-    applied = write_rows(plan, job, session, tables, by_name, loading.execute, loading.workers)
+    }
+    steps = retried(lambda: _steps(plan, session, shapes, list(names.values())), renewed=True)
+    ordered = [(tables[step.table], step.phase) for step in steps if step.table in tables]
+    alone = {name for name, shape in shapes.items() if _refers_to_itself(shape)}
+    applied = write_rows(plan, job, session, ordered, loading.execute, loading.workers, alone)
     warnings = [*report.warnings, *_dropped(session, [t for t in reversed(told) if t["drop"]], names)]
     forget(loading.ledger, loading.spec, [table["name"] for table in told if table["drop"] or table["ddl"]])
     whole = replace(report, warnings=tuple(warnings))
@@ -137,25 +139,82 @@ def described(target: Adapter, tables: Sequence[TableName]) -> dict[TableName, T
     return {name: shape for name, shape in found.items() if shape is not None}
 
 
+def _steps(
+    plan: Plan, session: Session, shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
+) -> list[Step]:
+    """The order of writing that the plan says, held once more to the rows that are there now.
+
+    Where a part of the plan is in, the rest of it is looked at. Errors: PlanError, before a row is written.
+    """
+    order, referred = parents_first(shapes, tables)
+    told = plan.manifest.get("steps") or ()
+    names = {str(table): table for table in tables}
+    planned = [Step(names[name], phase) for name, phase in told if name in names]
+    if {step.table for step in planned} != set(tables):
+        planned = in_steps(order, referred)
+    changes = {
+        table: together([plan.changes(e) for e in entries]) for table in tables if (entries := plan.windows(table))
+    }
+    there = {table: part for table, part in changes.items() if table in shapes}
+    with session.target.snapshot() as snapshot:
+        return _ordered(plan.manifest["undoes"], session.target, snapshot, shapes, there, planned)
+
+
+def _ordered(
+    numbers: Sequence[int],
+    target: Adapter,
+    snapshot: Snapshot,
+    shapes: Mapping[TableName, TableShape],
+    changes: Mapping[TableName, ChangeSet],
+    steps: Sequence[Step],
+) -> list[Step]:
+    """The steps in an order that keeps every foreign key from window to window. PlanError where there is none."""
+    looked = look_at_references(snapshot, shapes, changes, whole_trees=target.whole_trees)
+    if looked.broken:
+        edited = any(each.edited for each in looked.broken)
+        first = "take those edits back, or delete those rows, in the target" if edited else "change those rows"
+        raise PlanError(
+            f"Undoing version {_listed(numbers)} would leave {'; '.join(map(str, looked.broken))}. Nothing was written. Fix: "
+            f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})."
+        )
+    try:
+        return reordered(steps, [(need.earlier, need.later) for need in looked.needs])
+    except CycleError as error:
+        circle = set(error.args[1])
+        rows = [need for need in looked.needs if {need.earlier.table, need.later.table} <= {s.table for s in circle}]
+        raise PlanError(
+            f"Undoing version {_listed(numbers)} cannot be done in any order: rows need each other by foreign keys that go in a "
+            f"circle ({'; '.join(map(str, rows))}). Nothing was written. Fix: drop one of these foreign keys for as long as it takes."
+        ) from error
+
+
+def _refers_to_itself(shape: TableShape) -> bool:
+    return any(foreign.refers == shape.name for foreign in shape.foreign_keys)
+
+
 def parents_first(
     shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
 ) -> tuple[list[TableName], set[TableName]]:
-    """The tables, parents before children, and those that others refer to. A circle of foreign keys is cut somewhere."""
+    """The tables, parents before children, and those that are referred to. A circle of foreign keys is cut somewhere."""
     graph: dict[TableName, set[TableName]] = {table: set() for table in tables}
     referred = set()
     for name, shape in shapes.items():
         for foreign in shape.foreign_keys:
-            if foreign.refers == name or foreign.refers not in graph:
+            if foreign.refers not in graph:
                 continue
             referred.add(foreign.refers)
-            if name in graph:
+            if name in graph and name != foreign.refers:
                 linked(graph, name, foreign.refers)
     return list(TopologicalSorter(graph).static_order()), referred
 
 
-def _windows(undone: Undone, table: TableName) -> Iterator[ChangeSet]:
-    """The inverse changes of a table, in parts that one transaction each can take."""
-    if len(undone.versions) == 1:
+def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iterator[ChangeSet]:
+    """The inverse changes of a table, in parts that one transaction each can take.
+
+    Rows that may refer to each other go in whole: all inserts first, then all updates, and all deletes.
+    """
+    in_one = shape is not None and _refers_to_itself(shape)
+    if len(undone.versions) == 1 and not in_one:
         for _, changes in undone.versions[0].changes(table):
             yield changes.inverse()
         return
@@ -165,13 +224,17 @@ def _windows(undone: Undone, table: TableName) -> Iterator[ChangeSet]:
     back = net(parts).inverse()
     nothing = back.inserts.slice(0, 0)
     bare = replace(back, inserts=nothing, before=nothing, after=nothing, deletes=nothing)
+    size = max(len(back), 1) if in_one else WINDOW_ROWS
+    deletes = [replace(bare, deletes=part) for part in _sliced(back.deletes, size)]
+    pairs = zip(_sliced(back.before, size), _sliced(back.after, size), strict=True)
+    updates = [replace(bare, before=before, after=after) for before, after in pairs]
+    inserts = [replace(bare, inserts=part) for part in _sliced(back.inserts, size)]
     # deletes first, so that unique values are free before they are given again
-    for start in range(0, back.deletes.num_rows, WINDOW_ROWS):
-        yield replace(bare, deletes=back.deletes.slice(start, WINDOW_ROWS))
-    for start in range(0, back.before.num_rows, WINDOW_ROWS):
-        yield replace(bare, before=back.before.slice(start, WINDOW_ROWS), after=back.after.slice(start, WINDOW_ROWS))
-    for start in range(0, back.inserts.num_rows, WINDOW_ROWS):
-        yield replace(bare, inserts=back.inserts.slice(start, WINDOW_ROWS))
+    yield from [*inserts, *updates, *deletes] if in_one else [*deletes, *updates, *inserts]
+
+
+def _sliced(rows: pa.Table, size: int) -> Iterator[pa.Table]:
+    return (rows.slice(start, size) for start in range(0, rows.num_rows, size))
 
 
 def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:

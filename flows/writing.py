@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from adapters import interrupts
 from adapters.planstore import FileEntry, Plan
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.executing import Execute, here
+from flows.load_order import in_steps
 from flows.retrying import retried
 from flows.session import Job, Session, shared
 from flows.soft import Soft
@@ -80,38 +81,39 @@ def apply(
         _same_shapes(plan, session)
     names = [table["name"] for table in plan.manifest["tables"]]
     bound = [table for table in session.bound.tables if table.name in names]
-    tables = [Written(table.name, table.shape.name, table.numbered) for table in bound]
-    return write_rows(plan, job, session, tables, session.bound.referred, execute, workers)
+    tables = {table.shape.name: Written(table.name, table.shape.name, table.numbered) for table in bound}
+    referred = {table.shape.name for table in bound if table.name in session.bound.referred}
+    steps = [(tables[step.table], step.phase) for step in in_steps(list(tables), referred)]
+    return write_rows(plan, job, session, steps, execute, workers)
 
 
 def write_rows(
     plan: Plan,
     job: Job,
     session: Session,
-    tables: Sequence[Written],
-    referred: Collection[str],
+    steps: Sequence[tuple[Written, Phase]],
     execute: Execute[Any, Any] | None = None,
     workers: int = 2,
+    in_turn: Collection[TableName] = (),
 ) -> AppliedPlan:
-    """Write the rows of a plan: upserts parents first, then deletes children first.
+    """Write the rows of a plan, step by step.
 
-    In: `tables` parents before children; `referred` names those that other tables of the target refer to.
-    Each window is one transaction; those whose marker is in the target already are passed over. A table that no other
-    one refers to has all its changes in one transaction a window.
+    Each window is one transaction; those whose marker is in the target already are passed over. Windows of a step go in at
+    once, of tables `in_turn` one after the other.
     """
     run = execute or here(workers)
-    steps = [(each, phase, _entries(plan, each, phase)) for each, phase in _phases(tables, referred)]
-    interrupts.writing(sum(len(entries) for _, _, entries in steps))
+    work = [(each, phase, _entries(plan, each, phase)) for each, phase in steps]
+    interrupts.writing(sum(len(entries) for _, _, entries in work))
     clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
     with shared(job.run_id, session):
         done: list[Done] = []
-        for each, phase, entries in steps:
+        for each, phase, entries in work:
             windows = tuple(ApplyWindow(e.window, e, (each.name, e.window) in clear) for e in entries)
             if phase != "delete":
                 session.meter.expect(each.name, "apply", sum(sum(e.counts.values()) for e in entries))
-            works = grouped(ApplyWork(job, each.name, phase, ()), windows, workers)
+            works = grouped(ApplyWork(job, each.name, phase, ()), windows, 1 if each.table in in_turn else workers)
             done += [outcome for group in run(apply_windows, works) for outcome in group]
-        for each in tables:
+        for each in dict.fromkeys(table for table, _ in steps):
             for column in each.numbered:  # also where nothing was inserted: an earlier run may have ended before this
                 retried(partial(session.target.advance_identity, each.table, column))
     return AppliedPlan(tuple(done))
@@ -134,14 +136,6 @@ def _add(wanted: Mapping[str, Sequence[str]], session: Session) -> None:
     for name, statements in wanted.items():
         done = session.bound.table(name).after_load.done
         session.target.execute_ddl([statement for statement in statements if statement not in done])
-
-
-def _phases(tables: Sequence[Written], referred: Collection[str]) -> Iterator[tuple[Written, Phase]]:
-    for table in tables:
-        yield table, "upsert" if table.name in referred else "all"
-    for table in reversed(tables):
-        if table.name in referred:
-            yield table, "delete"
 
 
 def _entries(plan: Plan, written: Written, phase: Phase) -> list[FileEntry]:

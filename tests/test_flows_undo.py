@@ -130,22 +130,6 @@ def test_a_row_that_changed_since_stays_and_is_a_conflict(shop: Scenario) -> Non
 
 
 @everywhere
-def test_an_undo_that_would_break_a_foreign_key_writes_nothing_and_says_which(shop: Scenario) -> None:
-    three_versions(shop)
-    before = shop.target.content()
-    shop.source.execute("INSERT INTO sales VALUES (20, 4, 1)")
-    shop.run()
-    after = shop.target.content()
-    assert before != after
-    with pytest.raises(
-        PlanError, match=r"Undoing version 2 would leave 1 rows of \S*sale without their \S*customer, such as \[20\]"
-    ):
-        shop.undo(2)
-    assert shop.target.content() == after
-    assert shop.undo(1, to=True).status == Status.DONE
-
-
-@everywhere
 def test_tables_that_a_version_created_are_dropped_when_asked_and_come_back(shop: Scenario) -> None:
     shop.source.execute(f"CREATE TABLE item {ITEM}")
     shop.source.insert("item", [("a", "A", 1), ("b", None, 2)])
