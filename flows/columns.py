@@ -18,6 +18,7 @@ from flows.spec_columns import Cast as CastSpec
 from flows.spec_columns import Column
 from flows.spec_errors import meant
 from flows.spec_tables import table_name
+from flows.time_zones import local_zone
 from flows.typenames import parse_type, storable, suggested, type_name
 from transforms import casts, expressions
 from transforms.limits import misfits
@@ -126,7 +127,7 @@ class ColumnBinder:
             kind, meaning = _values_type(values, kind, meaning)
         cast = None
         if wanted.cast is not None:
-            cast = self._cast(wanted.cast, kind)
+            cast = self._cast(wanted.cast, kind, origin)
             kind, meaning = cast.type, cast.meaning
         added = self.target_shape and is_added(self.spec, self.name, name, wanted, self.source_shape, self.target_shape)
         there = self.target_shape is not None and not added
@@ -214,10 +215,10 @@ class ColumnBinder:
                 raise SpecError(f"the source has no column {column}. {meant(column, self.source_shape.names)}")
             used.append(by_lower[column.lower()])
             self._source_column(used[-1])
-        kind = expressions.check(self.source_shape.schema(tuple(used) or None), name, sql)
+        kind, meaning = expressions.typed(self.source_shape.schema(tuple(used) or None), name, sql)
         if not used:
             self._reads[next(each.name for each in self.source_shape.columns if not each.refused)] = None
-        return Expression(sql), kind, "plain"
+        return Expression(sql), kind, meaning
 
     def _lookup(self, wanted: Column) -> Typed:
         lookup = wanted.lookup
@@ -262,33 +263,15 @@ class ColumnBinder:
         taken_meaning = taken.meaning
         return LookUp(name, tuple(pairs), lookup.take, wanted.missing), taken.type, taken_meaning
 
-    def _cast(self, wanted: CastSpec, kind: pa.DataType | None) -> casts.Cast:
+    def _cast(self, wanted: CastSpec, kind: pa.DataType | None, origin: Origin) -> casts.Cast:
         target, meaning = parse_type(wanted.type)
         if kind is not None and _counts(kind) != _counts(target) and _is_time(kind) != _is_time(target):
             raise SpecError(
                 f"{type_name(kind, 'plain')} is no {wanted.type} unless it is said what is counted. "
                 f"Fix: say it in an `expr`, such as epoch_ms(…), make_timestamp(…) or epoch_us(…)."
             )
-        zone = wanted.time_zone
-        naive_to_aware = (
-            pa.types.is_timestamp(target)
-            and target.tz is not None
-            and not (kind is not None and pa.types.is_timestamp(kind) and kind.tz)
-        )
-        if naive_to_aware and zone is None:
-            zone = self.spec.source.time_zone
-            if zone is None and kind is not None and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-                raise SpecError(
-                    "a naive timestamp needs a zone to become an instant. Fix: add `time_zone:` to the cast or to the source."
-                )
-        aware_to_naive = (
-            (pa.types.is_date(target) or (pa.types.is_timestamp(target) and target.tz is None))
-            and kind is not None
-            and pa.types.is_timestamp(kind)
-            and kind.tz
-        )
-        if aware_to_naive and zone is None:
-            raise SpecError("an instant needs a zone to become a local time. Fix: add `time_zone:` to the cast.")
+        read = self.lookups[origin.name].side if isinstance(origin, LookUp) else "source"
+        zone = wanted.time_zone or local_zone(kind, target, read, self.spec)
         change = {"quarantine": "fault", "raise": "fault"}
         return casts.Cast(
             target,

@@ -175,3 +175,31 @@ def test_keys_as_json_stay_apart() -> None:
 
 def test_local_times_are_read_as_utc_whatever_the_machine_says() -> None:
     assert values("'2024-01-01 00:00:00+00'::timestamptz::varchar")[0] == "2024-01-01 00:00:00+00"
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted", "meaning"),
+    [
+        (
+            "to_months(-1) + to_days(2) + to_hours(a)",
+            ["-1 mons +2 days 01:00:00", "-1 mons +2 days 02:00:00"],
+            "interval",
+        ),
+        ("to_days(-a::int)", ["-1 days", "-2 days"], "interval"),
+        ("'12:00:00+02'::timetz", ["12:00:00+02"] * 2, "plain"),
+        ("'101'::bit", ["101"] * 2, "plain"),
+        ("a::bignum", ["1", "2"], "decimal"),
+    ],
+)
+def test_what_arrow_has_no_type_for_travels_as_text(sql: str, wanted: list[str], meaning: str) -> None:
+    rows = pa.table({"a": [1, 2]})
+    assert values(sql, rows) == wanted
+    assert expressions.typed(rows.schema, "v", sql) == (pa.string(), meaning)
+
+
+@pytest.mark.parametrize(
+    "sql", ["{'a': a}", "map {'a': a}", "[to_days(1)]", "[a]::bigint[1]", "union_value(x := a)", "a::variant"]
+)
+def test_what_no_column_takes_is_refused_with_what_helps(sql: str) -> None:
+    with pytest.raises(SpecError, match=r"which no column takes\. Fix: make a text of it there"):
+        expressions.typed(pa.schema([("a", pa.int64())]), "v", sql)

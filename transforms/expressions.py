@@ -9,10 +9,22 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import Meaning, SpecError
 
 _local = threading.local()
 _SOURCE = "source"
+_TEXT = "{}::VARCHAR"
+_AS_TEXT: dict[str, tuple[Meaning, str]] = {
+    "INTERVAL": (  # as PostgreSQL writes it: 1 mon for 1 month, -1 days for -1 day, and a + behind what is negative
+        "interval",
+        r"""regexp_replace(regexp_replace(regexp_replace({}::VARCHAR, '\bmonth', 'mon', 'g'),
+        '(-1 (year|mon|day))( |$)', '\1s\3', 'g'), '(-\d+ \w+ )(\d)', '\1+\2', 'g')""",
+    ),
+    "BIGNUM": ("decimal", _TEXT),
+    "BIT": ("plain", _TEXT),
+    "TIME WITH TIME ZONE": ("plain", _TEXT),
+}
+"""Types of DuckDB that travel as text: what is meant, and the SQL."""
 _ROW_FAULTS = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)
 
 
@@ -40,21 +52,36 @@ def select(rows: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
     """Evaluate each SQL expression once a row.
 
     In: expressions over the columns of `rows`, trusted as the spec is.
-    Out: one column an expression, under its name, in DuckDB's type for it. Order: that of `rows`.
+    Out: one column an expression, under its name, in DuckDB's type for it, or as text (_AS_TEXT). Order: that of `rows`.
     Errors: duckdb.Error as it comes, also where a single row cannot be evaluated (see `evaluate`).
     """
     connection = _connection()
     wanted = ", ".join(f"({sql}\n) AS {quoted(name)}" for name, sql in expressions.items())
     connection.register(_SOURCE, rows)
     try:
-        result: pa.Table = connection.sql(f"SELECT {wanted} FROM {_SOURCE}").to_arrow_table()  # noqa: S608
+        relation = connection.sql(f"SELECT {wanted} FROM {_SOURCE}")  # noqa: S608
+        kinds = list(map(str, relation.types))
+        if any(kind in _AS_TEXT for kind in kinds):
+            spelled = (
+                _AS_TEXT.get(kind, ("plain", "{}"))[1].replace("{}", quoted(name))
+                for name, kind in zip(relation.columns, kinds, strict=True)
+            )
+            relation = relation.project(
+                ", ".join(f"{text} AS {quoted(name)}" for name, text in zip(relation.columns, spelled, strict=True))
+            )
+        result: pa.Table = relation.to_arrow_table()
     finally:
         connection.unregister(_SOURCE)
     return result
 
 
 def check(rows: pa.Schema, name: str, sql: str) -> pa.DataType:
-    """The type of one expression over columns of that schema; SpecError where it cannot be bound.
+    """The type of one expression over columns of that schema; see `typed`."""
+    return typed(rows, name, sql)[0]
+
+
+def typed(rows: pa.Schema, name: str, sql: str) -> tuple[pa.DataType, Meaning]:
+    """The type of one expression over columns of that schema, and its meaning; SpecError where it cannot be bound.
 
     An expression answers for each row on its own: aggregates and windows would make the result depend on how
     the rows were cut, and are refused.
@@ -77,7 +104,30 @@ def check(rows: pa.Schema, name: str, sql: str) -> pa.DataType:
     if '"class":"WINDOW"' in str(kinds[0][0]) or '"class":"SUBQUERY"' in str(kinds[0][0]):
         raise SpecError(f"Expression {sql!r} looks at other rows. Fix: use an expression of a single row.")
     kind: pa.DataType = result.schema.field(0).type
-    return kind
+    native = _native(two, sql)
+    if not _travels(kind):
+        raise SpecError(
+            f"Expression {sql!r} gives a {native}, which no column takes. Fix: make a text of it there, such as to_json(…)::VARCHAR."
+        )
+    return kind, _AS_TEXT.get(native, ("plain", ""))[0]
+
+
+def _native(rows: pa.Table, sql: str) -> str:
+    """DuckDB's own name of an expression's type."""
+    connection = _connection()
+    connection.register(_SOURCE, rows)
+    try:
+        return str(connection.sql(f"SELECT ({sql}\n) FROM {_SOURCE}").types[0])  # noqa: S608
+    finally:
+        connection.unregister(_SOURCE)
+
+
+def _travels(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _travels(kind.value_type)
+    nested = types.is_nested(kind) or types.is_fixed_size_list(kind) or isinstance(kind, pa.BaseExtensionType)
+    return not (nested or types.is_interval(kind))
 
 
 def columns(sql: str) -> set[str]:
