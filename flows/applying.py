@@ -123,7 +123,7 @@ class Notes:
         history.note(self.folder, *where, {"applied": applied.conflicts, "others": others})
 
 
-_NOBODY: Final = pa.schema([("op", pa.string())]).empty_table()  # an array of nothing would import pandas
+_NOBODY: Final = pa.Table.from_batches([], pa.schema([("op", pa.string())]))  # the one way that imports no pandas
 
 
 def _both(others: pa.Table, earlier: pa.Table) -> pa.Table:

@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from adapters import interrupts
-from transforms.vocabulary import SynclineError, TransientError, message_of
 
 EXIT_STATUSES = """\b
 Exit statuses:
@@ -28,9 +27,13 @@ Exit statuses:
 class Commands(click.Group):
     """A wrong command line ends with 1: 2 says that rows differ, and a script must not mix them up."""
 
-    def main(self, *args: Any, **options: Any) -> Any:
+    def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        if args is None:  # of this process, by another door than `flows.entry`
+            from flows import entry
+
+            entry.main()
         try:
-            done = super().main(*args, **{**options, "standalone_mode": False})
+            done = super().main(args, *rest, **{**options, "standalone_mode": False})
             sys.exit(done if isinstance(done, int) else 0)
         except click.ClickException as error:
             click.echo(f"error: {error.format_message()} (--help shows how)", err=True)
@@ -65,6 +68,12 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @wraps(command)
     def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:
+        from transforms.vocabulary import (  # and with it Arrow, which takes a while
+            SynclineError,
+            TransientError,
+            message_of,
+        )
+
         try:
             status = command(*args, as_json=as_json, **options)
         except SynclineError as error:
