@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from adapters import private
+
 _OWNER: Final = "owner"
 
 
@@ -57,5 +59,5 @@ def passing_folder(purpose: str) -> Iterator[Path]:
         if left_by_the_dead(owner):
             shutil.rmtree(owner.parent, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-        (Path(folder) / _OWNER).write_text(stamp())
+        private.write(Path(folder) / _OWNER, stamp().encode())
         yield Path(folder)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from adapters import private
 from adapters.expectations import Checked, loaded_quietly
 from adapters.expectations_frames import plain
 from transforms.vocabulary import SynclineError
@@ -36,7 +37,9 @@ def write(folder: Path, pages: Sequence[Page], run: str, at: datetime) -> Path:
     loaded_quietly()
     try:
         shutil.rmtree(folder, ignore_errors=True)
+        private.make_folder(folder)
         _build(folder, pages, run, at)
+        private.narrow_all(folder)
     except Exception as error:  # a library's, with any of its own errors
         raise SynclineError(
             f"Data Docs could not be written to {folder}: {' '.join(str(error).split()) or type(error).__name__}. "

@@ -16,6 +16,7 @@ from typing import Final, Literal, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adapters import private
 from adapters.planstore import ChangedPlan, Plan, folder_name, put, written
 from adapters.store import Store
 from transforms.vocabulary import ChangeSet, Phase, PlanError, TableName
@@ -104,7 +105,7 @@ def base_folder(store: Store, migration: str, table: TableName, version: int) ->
 def move_base(made: Path, place: Path) -> None:
     """Put a base in its place, whole or not at all."""
     with written(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(place.parent)
         shutil.rmtree(place, ignore_errors=True)
         made.rename(place)
 

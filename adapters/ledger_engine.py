@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from adapters import private
 from adapters.ledger_formats import upgrade
 from adapters.ledger_tables import FORMAT, FORMATS, METADATA, SCHEMA
 from adapters.sql import masked, scrubbed
@@ -97,11 +98,12 @@ class LedgerEngine:
                 return
             if self._file is not None:
                 try:
-                    self._file.parent.mkdir(parents=True, exist_ok=True)
+                    private.make_folder(self._file.parent)
+                    private.make_file(self._file)  # SQLite gives its -wal, -shm and -journal the same mode
+                    private.narrow(*(self._file.with_name(f"{self._file.name}{end}") for end in ("-wal", "-shm")))
                 except OSError as error:
                     raise ConnectionFailed(
-                        f"The ledger's folder {self._file.parent} cannot be made: {error.strerror}. "
-                        f"Fix: correct state.url."
+                        f"The ledger {self._file} cannot be made: {error.strerror}. Fix: correct state.url."
                     ) from error
             with self._connected() as connection:
                 known = self._known(connection)

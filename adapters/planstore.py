@@ -27,6 +27,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adapters import private
 from adapters.alive import stamp
 from adapters.changetable import change_schema, change_set, change_table, images_of
 from transforms.vocabulary import ChangeSet, PlanError, TableName
@@ -83,13 +84,14 @@ class PlanWriter:
         self._lock = threading.Lock()
         self._entries: dict[str, FileEntry] = {}
         with written(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            private.make_folder(folder)
+            private.narrow(folder)
             if (folder / MANIFEST).exists():
                 raise PlanError(f"{folder} holds a finished plan. Fix: choose another folder.")
             if not begun:
                 if any(folder.iterdir()):
                     raise PlanError(f"{folder} is not empty. Fix: choose a new folder for the plan.")
-                (folder / BEGUN).write_text(stamp())
+                private.write(folder / BEGUN, stamp().encode())
 
     def add(self, window: int, changes: ChangeSet) -> FileEntry:
         """Write one window. A second call for the same window replaces the first.
@@ -307,10 +309,11 @@ def _listing(folder: Path, only: Kind | None = None) -> set[str]:
 
 
 def put(path: Path, data: bytes | pa.Buffer, *, sync: bool) -> None:
-    """Put the whole file in place, or leave what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Put the whole file in place, for its owner alone, or leave what was there."""
+    private.make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
+        private.make_file(temporary)
         with temporary.open("wb") as file:
             file.write(data)
             if sync:

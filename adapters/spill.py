@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from adapters import private
 from transforms.vocabulary import PlanError
 
 _PENDING_ROWS = 16_384  # rows gathered for a part before they are written: fewer make files of slivers
@@ -33,7 +34,7 @@ class Spill:
 
     def __enter__(self) -> Spill:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self.folder)
         except OSError as error:
             raise _full(self.folder, error) from error
         return self
@@ -60,6 +61,7 @@ class Spill:
         self._pending[number], self._waiting[number] = [], 0
         try:
             if number not in self._writers:
+                private.make_file(self._path(number))
                 writer = pa.ipc.new_file(str(self._path(number)), self.schema)
                 self._writers[number] = self._open.enter_context(writer)
             self._writers[number].write_table(rows)
@@ -95,7 +97,8 @@ def read_part(folder: Path, part: int, schema: pa.Schema) -> pa.Table:
 def write_rows(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> None:
     """A small table that tasks of a run share, such as what a lookup may find."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
+        private.make_file(path)
         with pa.ipc.new_file(str(path), schema) as writer:
             for table in tables:
                 writer.write_table(table)

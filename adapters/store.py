@@ -10,11 +10,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from adapters import private
 from adapters.alive import left_by_the_dead
 from adapters.planstore import BEGUN, MANIFEST, put, written
 from transforms.vocabulary import PlanError
 
 EVIDENCE: Final = "evidence.json"
+PARTS: Final = (
+    "plans",
+    "evidence",
+    "latest",
+    "bases",
+    "work",
+)  # folders of the store, which earlier versions left open
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class Store:
         path = self.root / "evidence" / _one_name(run_id) / name
         with written(self.root):
             put(path, data, sync=False)
+            private.narrow(*(self.root / part for part in PARTS))
         return path
 
     def evidence(self, migration: str, run_id: str | None = None) -> dict[str, Any] | None:

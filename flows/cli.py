@@ -251,6 +251,7 @@ def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json
 @common
 def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> int:
     """Make the page of a run again from its evidence, of the latest run where none is named; say where it is."""
+    from adapters.planstore import put, written
     from flows import evidence
     from flows.runbook import store_of
     from flows.spec import load_spec
@@ -259,7 +260,8 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
     told = evidence.kept(store_of(loaded), loaded.name, run)
     page = evidence.page(store_of(loaded), told)
     if output is not None:
-        output.write_bytes(page.read_bytes())
+        with written(output.parent):
+            put(output, page.read_bytes(), sync=False)
         page = output
     if as_json:
         print_json({**told, "report": str(page)})

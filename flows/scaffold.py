@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters import private
 from adapters.alive import passing_folder
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
@@ -198,7 +199,7 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
             sides = (Side(_absolute(asked.source), asked.schema), Side(_absolute(asked.target), asked.target_schema))
             text = written(_name(asked), *sides, tables, ())
             path = folder / "spec.yaml"
-            path.write_text(text.text, encoding="utf-8")
+            private.write(path, text.text.encode())
             try:
                 binding = bind(load_spec(path, {}), source, target)
             except SpecError as error:
