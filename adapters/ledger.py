@@ -242,14 +242,39 @@ class Ledger:
                 upsert(connection, CONFLICTS, chunk)
         return len(lines)
 
-    def conflicts(self, migration: str, table: str | None = None, *, resolved: bool = False) -> list[Conflict]:
-        """The conflicts that are open, and the resolved ones where asked for."""
+    def conflicts(
+        self, migration: str, table: str | None = None, *, resolved: bool = False, run_id: str | None = None,
+        keys: Sequence[str] = (), limit: int | None = None,
+    ) -> list[Conflict]:  # fmt: skip
+        """The conflicts that are open, and the resolved ones where asked for: of a table, a run, or some keys, or all."""
         wanted = sa.select(*_columns(Conflict, CONFLICTS)).where(CONFLICTS.c.migration == migration)
         if table is not None:
             wanted = wanted.where(CONFLICTS.c.table_name == table)
+        if run_id is not None:
+            wanted = wanted.where(CONFLICTS.c.run_id == run_id)
+        if keys:
+            wanted = wanted.where(CONFLICTS.c.key_digest.in_([_digest(key) for key in keys]))
         if not resolved:
             wanted = wanted.where(CONFLICTS.c.resolved_at.is_(None))
-        return self._all(Conflict, wanted.order_by(CONFLICTS.c.table_name, CONFLICTS.c.key))
+        return self._all(Conflict, wanted.order_by(CONFLICTS.c.table_name, CONFLICTS.c.key).limit(limit))
+
+    def count_conflicts(self, migration: str) -> dict[str, int]:
+        """How many are open, by table."""
+        name = CONFLICTS.c.table_name
+        open_ = sa.select(name, sa.func.count()).where(CONFLICTS.c.migration == migration)
+        with self._engine.reading() as connection:
+            found = connection.execute(open_.where(CONFLICTS.c.resolved_at.is_(None)).group_by(name).order_by(name))
+            return {table: int(rows) for table, rows in found}
+
+    def settle_conflicts(self, migration: str, table: str, run_id: str) -> int:
+        """Close what earlier runs met in a table that a run has looked at whole; how many were closed."""
+        older = (
+            CONFLICTS.c.migration == migration, CONFLICTS.c.table_name == table, CONFLICTS.c.resolved_at.is_(None),
+            CONFLICTS.c.run_id != run_id,
+        )  # fmt: skip
+        closed = {"resolved_at": self._now(), "resolution": f"settled by run {run_id}"}
+        with self._engine.writing() as connection:
+            return int(connection.execute(CONFLICTS.update().where(*older).values(**closed)).rowcount)
 
     def resolve_conflicts(self, migration: str, table: str, resolution: str, keys: Sequence[str] | None = None) -> int:
         """Close open conflicts of a table, all or those of some keys. Returns how many were closed."""

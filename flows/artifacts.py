@@ -20,6 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.checkpoints import some_keys
+from flows.conflicting import values
 from flows.report import Report
 from flows.runs import Outcome
 from flows.session import Meter
@@ -28,6 +29,7 @@ EVERY_SECONDS: Final = 2.0
 SHOWN_KEYS: Final = 3  # of each kind of change
 # browsers do not follow a link from a site to a file: the address is the text, to be copied
 ABOUT_PAGE: Final = "The report as a page, on the machine that ran. Copy the address into a browser there."
+ABOUT_CONFLICTS: Final = "Rows that somebody changed after planning. They were left as they are."
 log = logging.getLogger(__name__)
 
 
@@ -159,12 +161,31 @@ def show_report(outcome: Outcome, said: str) -> None:
             about = "\n".join(f"- {_cell(str(each))}" for each in report.checkpoints)
             key = f"{artifact_key(report.migration)}-checkpoints"
             create_table_artifact(table=checked_rows(report), key=key, description=about)
+        if report.met:
+            key = f"{artifact_key(report.migration)}-conflicts"
+            create_table_artifact(table=conflict_rows(report), key=key, description=ABOUT_CONFLICTS)
         if report.page:
             key = f"{artifact_key(report.migration)}-page"
             link = Path(report.page).absolute().as_uri()
             create_link_artifact(link=link, link_text=link, key=key, description=ABOUT_PAGE)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
+
+
+def conflict_rows(report: Report) -> list[dict[str, Any]]:
+    """A line for each column in which a row was not as planned: these values, and no others."""
+    names = ("planned before", "planned after", "found")
+    return [
+        {
+            "table": met.table,
+            "key": met.key,
+            "column": _cell(each.column),
+            **dict(zip(names, map(_cell, values(met, each)), strict=True)),
+            "next": met.next_run,
+        }
+        for met in report.met
+        for each in met.columns
+    ]
 
 
 def checked_rows(report: Report) -> list[dict[str, Any]]:

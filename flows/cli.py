@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from flows import cli_history
+from flows.cli_conflicts import conflicts
 from flows.cli_drift import drift
 from flows.cli_options import (
     EXIT_STATUSES,
@@ -25,7 +26,8 @@ from flows.cli_options import (
     wait_option,
     yes_option,
 )
-from flows.cli_outcome import applied, planned_line, show_outcome
+from flows.cli_outcome import applied, planned_line
+from flows.cli_rows import NamedRows, rows_options
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
@@ -120,17 +122,15 @@ def schema(as_json: bool) -> None:
     "-o", "--output", type=click.Path(path_type=Path), help="The folder of the plan; the store's own if not given."
 )
 @scope
+@rows_options
 @allow_deletes_option
 @common
 def plan(
-    spec: Path,
-    output: Path | None,
-    tables: tuple[str, ...],
-    ranges: tuple[str, ...],
-    allow_deletes: bool,
-    as_json: bool,
-) -> int:
+    spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], rows: bool, limit: int | None,
+    form: str | None, allow_deletes: bool, as_json: bool,
+) -> int:  # fmt: skip
     """Show which rows would change, and write the plan down. The target is not touched."""
+    from adapters.planstore import Plan
     from flows import runs
     from flows.outcome import Status
     from flows.runbook import asked_for
@@ -139,9 +139,11 @@ def plan(
     request = asked_for(spec, "plan", tables, ranges, output, allow_deletes=allow_deletes)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = runs.plan(request, meter=meter)
-    show_outcome(outcome, as_json=as_json, samples=True)
+    named = NamedRows(rows, limit, form, as_json)
+    named.take(Plan.open(Path(str(outcome.report.plan))))
+    named.show(outcome)
     if not as_json:
-        click.echo(f"\n{planned_line(outcome)}", err=outcome.status == Status.QUARANTINE)
+        click.echo(f"\n{planned_line(outcome)}", err=named.alone or outcome.status == Status.QUARANTINE)
     return int(outcome.status)
 
 
@@ -227,8 +229,15 @@ def backfill(
 @main.command()
 @spec_argument
 @scope
+@rows_options
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows that differ to this file."
+)
 @common
-def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json: bool) -> int:
+def verify(
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], rows: bool, limit: int | None, form: str | None,
+    output: Path | None, as_json: bool,
+) -> int:  # fmt: skip
     """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
     from flows import runs
     from flows.outcome import Status
@@ -236,11 +245,12 @@ def verify(spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], as_json
     from flows.terminal import metered
 
     request = asked_for(spec, "verify", tables, ranges)
+    named = NamedRows(rows, limit, form, as_json, output)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
-        outcome = runs.verify(request, meter=meter)
-    show_outcome(outcome, as_json=as_json, samples=True)
+        outcome = runs.verify(request, meter=meter, seen=named.take)
+    named.show(outcome)
     if not as_json:
-        click.echo(f"\n{outcome.message}", err=outcome.status == Status.QUARANTINE)
+        click.echo(f"\n{outcome.message}", err=named.alone or outcome.status == Status.QUARANTINE)
     return int(outcome.status)
 
 
@@ -342,7 +352,7 @@ def _confirm_apply(folder: Path) -> None:
     )
 
 
-for command in (*cli_history.COMMANDS, drift):
+for command in (*cli_history.COMMANDS, drift, conflicts):
     main.add_command(command)
 
 

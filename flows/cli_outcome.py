@@ -18,8 +18,9 @@ def applied(outcome: Any, as_json: bool) -> int:
         report = outcome.report
         version = f"Version {report.version}. " if report.version is not None else ""
         rate = report.total.source_rows / report.seconds if report.seconds else 0
-        click.echo(
-            f"\n{version}{changes_line(outcome, done=True)} {report.seconds:.1f} s, {rate:,.0f} source rows a second."
+        click.secho(
+            f"\n{version}{changes_line(outcome, done=True)} {report.seconds:.1f} s, {rate:,.0f} source rows a second.",
+            fg="yellow" if report.total.quarantined or report.total.conflicts else None,
         )
         if outcome.message:
             click.echo(outcome.message, err=True)
@@ -47,7 +48,7 @@ def unchanged_line(report: Any) -> str:
 def changes_line(outcome: Any, *, done: bool = False) -> str:
     """All tables together in a line."""
     total = outcome.report.total
-    aside = f", {total.quarantined:,} in quarantine" if total.quarantined else ""
+    aside = f", {outcome.report.aside}" if outcome.report.aside else ""
     clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
     if done:
         return f"{total.insert:,} inserted, {total.update:,} updated, {total.delete:,} deleted{clash}{aside}."

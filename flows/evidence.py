@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -22,6 +22,7 @@ from flows.binding import BoundTable
 from flows.reconciling import Reconciled
 from flows.report import Report, TableReport
 from flows.session import Session
+from flows.unproved import WORDS
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
 from transforms.reconciliation import ColumnTotals, Totals
 from transforms.texts import as_text
@@ -42,7 +43,8 @@ def evidence(
     ranges: Sequence[str] = (),
     undoes: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """All of it, JSON-ready. Keys, names and totals are in it; other values of rows are not, but for ends of columns.
+    """All of it, JSON-ready. Keys, names and totals are in it; other values of rows are not, but for ends of columns and
+    what differs in conflicts.
 
     A run that `undoes` versions knows the target and its history alone: it tells of no source and no mapping.
     """
@@ -68,6 +70,7 @@ def evidence(
         "checkpoints": [each.as_dict() for each in report.checkpoints],
         "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
         "orphans": [each.as_dict() for each in report.orphans],
+        "conflicts": [asdict(each) for each in report.met],
     }
 
 
@@ -123,6 +126,7 @@ def _counts(told: TableReport) -> dict[str, Any]:
         "counts": told.counts.as_dict(),
         "reasons": dict(told.reasons),
         "differing": dict(told.differing),
+        "unproved": {WORDS[why]: rows for why, rows in told.unproved.items()},
         "created": bool(told.ddl),
         "added": [column for column, _ in told.adds],
         "windows": told.windows,

@@ -29,12 +29,13 @@ from flows import runs
 from flows.artifacts import RunMeter, progress_shown, show_report
 from flows.executing import Execute
 from flows.proving import besides
+from flows.report import Report
 from flows.runbook import Kind, Request, asked_for, new_run_id
 from flows.runs import Outcome, Status
 from flows.session import Meter
 from flows.spec import Spec, load_spec
 from flows.tasks import executed_by, runner_of
-from transforms.vocabulary import Counts, SynclineError, message_of
+from transforms.vocabulary import SynclineError, message_of
 
 VERIFIED: Final = "syncline.run.verified"
 DRIFT: Final = "syncline.drift.detected"
@@ -178,7 +179,7 @@ def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:
     counts = f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete, {total.unchanged:,} unchanged"
     if dry_run:
         return Completed(
-            name="Planned", message=f"Dry run, nothing was written: {counts}{_aside(total)}.", data=report.as_dict()
+            name="Planned", message=f"Dry run, nothing was written: {counts}{_aside(report)}.", data=report.as_dict()
         )
     if outcome.status in (Status.QUARANTINE, Status.CHECKPOINT):
         return Failed(name=outcome.status.name.capitalize(), message=outcome.message)
@@ -188,7 +189,7 @@ def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:
     version = f"Version {report.version}: " if report.version is not None else ""
     if outcome.status is Status.CONFLICTS:
         return Failed(name="Conflicts", message=f"{total.conflicts:,} conflicts. {outcome.message}".strip())
-    message = f"{version}{done}{_aside(total)}. {outcome.message}".strip()
+    message = f"{version}{done}{_aside(report)}. {outcome.message}".strip()
     return Completed(message=message, data=report.as_dict())
 
 
@@ -206,8 +207,8 @@ def _unequal(outcome: Outcome) -> State[Any]:
     return Failed(name="Drift", message=f"Not equal: {total.changes:,} rows differ ({found}){besides(outcome.report)}")
 
 
-def _aside(total: Counts) -> str:
-    return f"; {total.quarantined:,} source rows in quarantine" if total.quarantined else ""
+def _aside(report: Report) -> str:
+    return f"; {report.aside}" if report.aside else ""
 
 
 def migration_of(spec: str) -> str:

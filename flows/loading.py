@@ -12,7 +12,8 @@ import pyarrow as pa
 from adapters import history, interrupts
 from adapters.ledger import APPLYING, CUT_OFF, Ledger
 from adapters.planstore import Plan, folder_name
-from flows import checkpoints, orphans, runbook
+from flows import checkpoints, conflicting, orphans, runbook
+from flows.conflicting import SHOWN
 from flows.drift import remember
 from flows.executing import Execute
 from flows.outcome import Outcome, Status
@@ -131,8 +132,13 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     for done in applied.done:
         if done.conflicts is not None:
             clashes += ledger.record_conflicts(spec.name, done.table, done.conflicts, report.run_id)
+    met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if clashes else []
+    undone = bool(undoes) or manifest["kind"] == "undo"
+    report = replace(report, met=tuple(conflicting.told(each, undone=undone) for each in met))
     if not undoes:
         _record_quarantine(plan, report, loading)
+        for table in report.tables if manifest.get("keys") is None and not manifest["ranges"] else ():
+            ledger.settle_conflicts(spec.name, table.name, report.run_id)
     version = None
     if report.total.changes:
         version = ledger.add_version(
@@ -153,13 +159,12 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     finish(plan, version, loading, report, clashes)
     if not clashes:
         return Outcome(report, Status.DONE)
-    first = next(conflict for conflict in ledger.conflicts(spec.name) if conflict.run_id == report.run_id)
-    again = "undo what came after first" if undoes else "run again"
+    again = "undo what came after first" if undoes else "run again: the source's values win then"
     return Outcome(
         report,
         Status.CONFLICTS,
         f"{clashes:,} rows changed in the target after planning and were left as they are, such as "
-        f"{first.table_name} {first.key}. Fix: look at them, then {again}.",
+        f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
 
 
@@ -238,7 +243,9 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     if plan.manifest.get("keys") is not None:
         return report  # a handful of keys says nothing of the whole table
     found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
-    warnings = (*report.warnings, *(each.told for each in found if each.differences))
+    clashes = {name: counts.conflicts for name, counts in report.counts.items()}
+    told = (each.told(clashes.get(each.table, 0)) for each in found if each.differences)
+    warnings = (*report.warnings, *told)
     return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest["ranges"])
 
 

@@ -43,7 +43,8 @@ from transforms.vocabulary import (
     KeyRange,
 )
 
-SAMPLES = 3  # changes of each kind that a window shows
+SAMPLES = 10  # changes of each kind that a table shows
+KEYS = 3  # keys that a message names
 REJECTED_BYTES = 32 * 2**20  # rejected rows of a spilled table that wait to be written down
 
 
@@ -196,7 +197,7 @@ def decide(
         else Tally(),
         unproved=unproved,
         waiting=_waiting(bound, mapped.rejected),
-        double=first_keys(bound, double, SAMPLES),
+        double=first_keys(bound, double, KEYS),
     )
 
 
@@ -263,7 +264,7 @@ def _broken(bound: BoundTable, changes: ChangeSet) -> Iterator[Broken]:
     for check in bound.checks.watched:
         bad = rows.filter(pa.array(check.failing(rows)))
         if bad.num_rows:
-            first = expressions.as_json_keys(bad.slice(0, SAMPLES), bound.key)
+            first = expressions.as_json_keys(bad.slice(0, KEYS), bound.key)
             yield Broken(check.rule.number, bad.num_rows, tuple(first.to_pylist()))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flows.outcome import Outcome, Status
 from flows.report import Report, TableReport
+from flows.shares import percent
 from flows.spec import Spec
-from flows.thresholds import over_limit, percent
+from flows.thresholds import over_limit
 from flows.unproved import UNEXPLAINED, Why, in_words
 
 

@@ -66,13 +66,17 @@ class Reconciled:
     def differences(self) -> list[tuple[str, str]]:
         return differences(self.source + self.kept, self.target)
 
-    @property
-    def told(self) -> str:
-        """What is not the same, in a line."""
+    def told(self, conflicts: int = 0) -> str:
+        """What is not the same, in a line, and why: `conflicts` rows were left as somebody else had made them."""
         apart = [f"{what.replace('_', ' ')} of {column or 'all rows'}" for column, what in self.differences]
+        why = (
+            f"{conflicts:,} rows are in conflict and were left as they are."
+            if conflicts
+            else "Somebody else may have written to the target; `syncline verify` names the rows."
+        )
         return (
             f"{self.table} does not reconcile: {', '.join(apart[:5])} {'is' if len(apart) == 1 else 'are'} not the same on both "
-            f"sides. Somebody else may have written to the target; `syncline verify` names the rows."
+            f"sides. {why}"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any
 from adapters.expectations import Checked
 from adapters.planstore import Plan
 from flows.binding import BoundTable
+from flows.conflicting import Met
 from flows.orphans import Orphans
-from flows.planning import SAMPLES, Broken, Planned, Sample
+from flows.planning import KEYS, SAMPLES, Broken, Planned, Sample
 from flows.reconciling import Reconciled, Tally, together
+from flows.shares import percent
 from flows.unproved import Why
 from transforms.vocabulary import Counts
 
@@ -84,13 +86,24 @@ class Report:
     checkpoints: tuple[Checkpoint, ...] = ()
     reconciled: tuple[Reconciled, ...] = ()
     orphans: tuple[Orphans, ...] = ()  # every reference that was looked at
+    met: tuple[Met, ...] = ()  # the first conflicts
     page: str | None = None  # the report as a page to read
+    chosen: bool = False  # only keys that were in quarantine were looked at: shares say nothing of the table
     applied: bool = False  # the plan was applied: its tables were made, even where it had no rows
     data_docs: str | None = None  # Great Expectations' own pages, where they were asked for
 
     @property
     def total(self) -> Counts:
         return sum((table.counts for table in self.tables), Counts())
+
+    @property
+    def aside(self) -> str:
+        """How many source rows are in quarantine, with their share of the tables; empty where none is."""
+        total = self.total
+        if not total.quarantined:
+            return ""
+        share = "" if self.chosen else f" ({percent(total.quarantined, total.source_rows)} of the source rows)"
+        return f"{total.quarantined:,} in quarantine{share}"
 
     @property
     def counts(self) -> dict[str, Counts]:
@@ -117,6 +130,7 @@ class Report:
             "data_docs": self.data_docs,
             "reconciled": {each.table: each.as_dict() for each in self.reconciled},
             "orphans": [each.as_dict() for each in self.orphans],
+            "conflicts": [asdict(each) for each in self.met],
         }
 
 
@@ -164,7 +178,7 @@ def _broken(planned: Sequence[Planned]) -> Iterator[Broken]:
     every = [each for outcome in planned for each in outcome.broken]
     for number in sorted({each.number for each in every}):
         same = [each for each in every if each.number == number]
-        first = tuple(key for each in same for key in each.keys)[:SAMPLES]
+        first = tuple(key for each in same for key in each.keys)[:KEYS]
         yield Broken(number, sum(each.rows for each in same), first)
 
 
@@ -203,5 +217,12 @@ def report_of(plan: Plan) -> Report:
         for table in manifest["tables"]
     )
     return Report(
-        manifest["migration"], manifest["run_id"], str(plan.folder), None, 0.0, tables, tuple(manifest["warnings"])
+        manifest["migration"],
+        manifest["run_id"],
+        str(plan.folder),
+        None,
+        0.0,
+        tables,
+        tuple(manifest["warnings"]),
+        chosen=manifest.get("keys") is not None,
     )

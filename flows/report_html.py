@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from flows.shares import percent
+
 Told = Mapping[str, Any]
 
 KINDS: Final = ("insert", "update", "delete", "unchanged", "quarantined")
@@ -94,7 +96,8 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         total=total,
         labels={kind: _label(kind, written) for kind in (CHANGES if evidence.get("undoes") else KINDS)},
         undoes=evidence.get("undoes", ()),  # evidence of earlier versions does not tell
-        tables=[{**table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
+        tables=[{"unproved": {}, **table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
+        conflicts=evidence.get("conflicts", ()),
         drawings=[(table, drawing(table["mapping"]), len(table["mapping"]) <= most) for table in evidence["tables"]],
         hows={each["how"]: HOW.get(each["how"], "") for table in evidence["tables"] for each in table["mapping"]},
         checkpoints=[_checkpoint(evidence, each) for each in evidence["checkpoints"]],
@@ -132,6 +135,9 @@ def verdict(evidence: Told) -> Verdict:
     held = [each["equal"] for each in evidence["reconciled"]]
     aside = sum(table["counts"]["quarantined"] for table in evidence["tables"])
     left = orphans(evidence)
+    rows = sum(table["counts"]["source_rows"] for table in evidence["tables"])
+    unproved = sum(table["counts"].get("unproved", 0) for table in evidence["tables"])
+    share = f"{aside:,} rows" if evidence["kind"] == "retry" else percent(aside, rows)
     if evidence["status"] == "done":
         lines += [f"Tables whose totals are equal on both sides: {sum(held):,} of {len(held):,}."] if held else []
         lines += [f"Source rows that were set aside: {aside:,}."] if aside else []
@@ -142,10 +148,15 @@ def verdict(evidence: Told) -> Verdict:
         case "done" if left:
             done = "Both sides are equal" if evidence["kind"] == "verify" else "Done"
             return Verdict("warn", f"{done}, but some rows refer to what is not there", tuple(lines))
+        case "done" if aside or (evidence["kind"] == "verify" and unproved):
+            done = "Equal as far as rows were compared" if evidence["kind"] == "verify" else "Done"
+            besides = f", with {share} set aside" if aside else ""
+            return Verdict("warn", f"{done}{besides}", tuple(lines))
         case "done":
             return Verdict("good", "Both sides are equal" if evidence["kind"] == "verify" else "Done", tuple(lines))
         case "changes" if evidence["kind"] == "verify":
-            return Verdict("bad", "The two sides differ", tuple(lines))
+            differ = any(table["counts"][kind] for table in evidence["tables"] for kind in CHANGES)
+            return Verdict("bad", "The two sides differ" if differ or not unproved else "Not proved to be equal", tuple(lines))
         case "changes":
             return Verdict("plain", "Changes are planned", (*lines, "Nothing was written."))
         case "checkpoint":

@@ -24,7 +24,7 @@ from flows.binding import BoundTable
 from flows.executing import Execute, here
 from flows.keyless import keyless
 from flows.offenders import find_offenders
-from flows.planning import SAMPLES, Planned, plan_windows
+from flows.planning import KEYS, Planned, plan_windows
 from flows.ranges import RangeText, parse_range, typed
 from flows.reconciling import Tally
 from flows.report import Report, TableReport, mended, table_report, with_keyless
@@ -149,7 +149,7 @@ def _plan(
             if not request.ranges and request.keys is None and (found := keyless(session, bound, reports[-1].counts)):
                 warnings.append(found.told(bound))
                 reports[-1] = with_keyless(reports[-1], found.rows)
-            if some := [key for outcome in planned for key in outcome.double][:SAMPLES]:
+            if some := [key for outcome in planned for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, planned), *rewritten(session, job, bound, planned)]
         source, target = session.reading
@@ -162,6 +162,7 @@ def _plan(
         perf_counter() - began,
         tuple(replace(told, after_load=_after_load(request, session, told.name, tables)) for told in reports),
         tuple(warnings),
+        chosen=request.keys is not None,
     )
     _finish(request, session, folder, report, outcomes, marks)
     return report, job

@@ -15,6 +15,7 @@ from adapters.ledger import Choice, Ledger, Version
 from adapters.planstore import Plan, taken
 from flows import orphans, runbook, undoing
 from flows.binding import validate
+from flows.conflicting import SHOWN
 from flows.data_docs import with_data_docs
 from flows.drift import watched
 from flows.evidence import evident
@@ -53,9 +54,16 @@ def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: M
     return _planned(request, report)
 
 
-def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
+def verify(
+    request: Request,
+    *,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    seen: Callable[[Plan], object] | None = None,
+) -> Outcome:
     """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty.
 
+    `seen` is given the plan while it is there, for whoever wants its rows.
     A value that the target's own computed column could not even hold is a difference, too, and so is a missing column.
     """
     with (
@@ -64,6 +72,8 @@ def verify(request: Request, *, execute: Execute[Any, Any] | None = None, meter:
     ):
         asked = replace(request, kind="verify", folder=folder / "plan")
         report, _ = runbook.plan(asked, session, execute, check_deletes=False)
+        if seen is not None:
+            seen(Plan.open(Path(str(report.plan))))
         computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
         held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
         told_of = ((told.name, reason.split(": ")[0]) for told in report.tables for reason in told.reasons)
@@ -319,6 +329,7 @@ def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, 
         tuple(tables.values()),
         tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
         tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
+        met=tuple(each for outcome in outcomes for each in outcome.report.met)[:SHOWN],
         applied=any(outcome.report.applied for outcome in outcomes),
         data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
         orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),

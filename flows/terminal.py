@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,12 +24,21 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from flows.conflicting import Met, values
 from flows.planning import Sample
-from flows.report import Report
+from flows.report import Report, TableReport
 from flows.session import Meter
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
-_COLORS = {"insert": "green", "update": "yellow", "delete": "red", "quarantined": "magenta", "conflicts": "bold red"}
+RARE = ("unproved",)  # counts that are shown where there are any
+_COLORS = {
+    "insert": "green",
+    "update": "yellow",
+    "delete": "red",
+    "quarantined": "magenta",
+    "conflicts": "bold red",
+    "unproved": "yellow",
+}
 _WIDTH = 60  # characters of a value in a sample
 
 
@@ -38,8 +48,11 @@ def console(*, error: bool = False) -> Console:
     return Console(file=stream, highlight=False, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty())
 
 
-def show_report(report: Report, *, samples: bool, out: Console | None = None) -> None:
-    """Counts of each table, what is to be created, why rows were set aside, and a few changes, old beside new."""
+def show_report(report: Report, *, samples: bool, rows: bool = False, out: Console | None = None) -> None:
+    """Counts of each table, what is to be created, why rows were set aside, and a few changes, old beside new.
+
+    `rows`: all changes are shown elsewhere.
+    """
     out = out or console()
     if out.is_terminal:
         out.print(_counts_table(report))
@@ -70,9 +83,26 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
             out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined", markup=False)
             for reason, count in sorted(table.reasons.items(), key=lambda item: -item[1])[:8]:
                 out.print(f"  {count:>9,}  {reason}", markup=False)
-        if samples and table.samples:
+        if samples and table.differing:
+            out.print(f"\n{table.name}: {table.counts.update:,} to update, by what differs", markup=False)
+            for column, count in sorted(table.differing.items(), key=lambda item: -item[1])[:12]:
+                out.print(f"  {count:>9,}  {column}", markup=False)
+        if samples and table.samples and not rows:
             out.print()
             _show_samples(out, table.name, table.samples)
+            _say_more(out, table)
+    if report.met:
+        total = report.total.conflicts
+        out.print(
+            f"\nConflicts: {total:,} rows were not as planned, and stay as they are", style="bold red", markup=False
+        )
+        for met in report.met:
+            for line in conflict_lines(met):
+                out.print(Text(f"  {line}"))
+        if total > len(report.met):
+            out.print(
+                f"  … and {total - len(report.met):,} more: `syncline conflicts SPEC list` has them all.", markup=False
+            )
     if report.checkpoints:
         out.print()
     for checkpoint in report.checkpoints:
@@ -83,23 +113,39 @@ def show_report(report: Report, *, samples: bool, out: Console | None = None) ->
         out.print(f"Data Docs: {report.data_docs}", markup=False)
 
 
+def conflict_lines(met: Met) -> Iterator[str]:
+    """A conflict as people read it: what was planned, what was found, and what a run would do next."""
+    yield f"! {met.table} {met.key}"
+    for each in met.columns:
+        before, after, found = (_value(text) for text in values(met, each))
+        yield f"    {each.column}: planned {before} -> {after}, found {found}"
+    yield f"    {met.next_run}"
+
+
 def counts_lines(report: Report) -> Iterator[str]:
     """The counts as aligned plain text."""
     width = max([5, *(len(table.name) for table in report.tables)])
-    yield f"{'table':<{width}}" + "".join(f"{name.replace('_', ' '):>13}" for name in COUNTS)
+    names = _shown_counts(report)
+    yield f"{'table':<{width}}" + "".join(f"{name.replace('_', ' '):>13}" for name in names)
     for table in report.tables:
         counts = table.counts.as_dict()
-        yield f"{table.name:<{width}}" + "".join(f"{counts[name]:>13,}" for name in COUNTS)
+        yield f"{table.name:<{width}}" + "".join(f"{counts[name]:>13,}" for name in names)
+
+
+def _shown_counts(report: Report) -> tuple[str, ...]:
+    total = report.total.as_dict()
+    return (*COUNTS, *(name for name in RARE if total[name]))
 
 
 def _counts_table(report: Report) -> Table:
     shown = Table(box=None, header_style="bold", pad_edge=False)
     shown.add_column("table")
-    for name in COUNTS:
+    names = _shown_counts(report)
+    for name in names:
         shown.add_column(name.replace("_", " "), justify="right")
     for table in report.tables:
         counts = table.counts.as_dict()
-        cells = [Text(f"{counts[n]:,}", style=_COLORS.get(n, "") if counts[n] else "dim") for n in COUNTS]
+        cells = [Text(f"{counts[n]:,}", style=_COLORS.get(n, "") if counts[n] else "dim") for n in names]
         shown.add_row(Text(table.name, style="bold"), *cells)
     return shown
 
@@ -110,6 +156,15 @@ def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
         head = f"{sign} {name} {sample.key}"
         out.print(Text(head, style=_COLORS[sample.op]))
         out.print(Text("    " + _changes_text(sample)))
+
+
+def _say_more(out: Console, table: TableReport) -> None:
+    """How many changes there are beside those that are shown."""
+    counts = {"insert": table.counts.insert, "update": table.counts.update, "delete": table.counts.delete}
+    shown = Counter(sample.op for sample in table.samples)
+    more = [f"{count - shown[op]:,} to {op}" for op, count in counts.items() if count > shown[op]]
+    if more:
+        out.print(f"… and {', '.join(more)}: --rows names them all.", markup=False, style="dim")
 
 
 def _changes_text(sample: Sample) -> str:

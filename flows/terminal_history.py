@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -78,6 +78,13 @@ def show_changes(changes: Sequence[Change]) -> None:
         out.print("No changes.", markup=False)
 
 
+def change_lines(change: Change) -> Iterator[str]:
+    """A change as plain lines, with its values whole."""
+    yield f"{SIGNS[change.op]} {change.table} {change.key}"
+    if text := _images(change.before, change.after, longest=None):
+        yield f"    {text}"
+
+
 def show_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
     rows = [(table, *(ops[op] for op in OPS)) for table, ops in counts.items()]
     if rows:
@@ -121,15 +128,18 @@ def _about(version: Mapping[str, Any]) -> str:
     return ". ".join(part for part in (undone, version["message"] or "") if part)
 
 
-def _images(before: Mapping[str, str | None] | None, after: Mapping[str, str | None] | None) -> str:
+def _images(
+    before: Mapping[str, str | None] | None, after: Mapping[str, str | None] | None, longest: int | None = LONGEST
+) -> str:
     if before is not None and after is not None:
-        return "; ".join(f"{name}: {_value(before.get(name))} -> {_value(after[name])}" for name in after)
+        both = ((name, _value(before.get(name), longest), _value(after[name], longest)) for name in after)
+        return "; ".join(f"{name}: {old} -> {new}" for name, old, new in both)
     row = after if after is not None else before
-    return ", ".join(f"{name}={_value(value)}" for name, value in (row or {}).items())
+    return ", ".join(f"{name}={_value(value, longest)}" for name, value in (row or {}).items())
 
 
-def _value(value: str | None) -> str:
+def _value(value: str | None, longest: int | None = LONGEST) -> str:
     if value is None:
         return "null"
     text = " ".join(value.split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flows.binding import BoundTable
+from flows.shares import percent
 from flows.spec import Spec
 from transforms.vocabulary import Counts, PlanError
-
-
-def percent(part: int, whole: int) -> str:
-    """A share as people read it: neither is a little nothing, nor nearly all of it all."""
-    if 0 < part * 100 < whole:
-        return "less than 1 %"
-    if part < whole and part * 200 >= whole * 199:
-        return "more than 99 %"
-    return f"{100 * part / whole:.0f} %" if whole else "0 %"
 
 
 def over_limit(spec: Spec, tables: Mapping[str, Counts], *, step: bool = False) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from scenario import PAIRS, RING, Scenario, counts, pair_name
 
+from flows.cli import main
 from flows.runs import Status
 from transforms.vocabulary import PlanError, SpecError
 
@@ -204,3 +209,52 @@ def test_an_empty_source_stops_the_smallest_plan(small: Scenario) -> None:
     small.target.insert("t", [(1, "a")])
     with pytest.raises(PlanError, match="The source has no rows at all"):
         small.run()
+
+
+# --- rows and columns by name
+
+
+def test_every_row_that_differs_is_named_in_each_form_and_counted_by_column(small: Scenario, tmp_path: Path) -> None:
+    """The forms say the same as the plan, whatever its windows; a null is no empty text."""
+    small.target.execute("DROP TABLE t", "CREATE TABLE t (k bigint PRIMARY KEY, v text, w text)")
+    small.source.execute("DROP TABLE t", "CREATE TABLE t (k bigint PRIMARY KEY, v text, w text)")
+    many = 5_000  # more than are made into texts at once
+    small.source.insert("t", [(n, "new", "") for n in range(many)])
+    small.target.insert("t", [(n, "old", None if n % 2 else "") for n in range(many - 2)])
+    small.target.insert("t", [(9_000, 'say "so", twice\nor once', None)])
+    written(small, {"columns": {"k": "k", "v": "v", "w": "w"}}, window={"rows": 1_000})
+    found = small.verify()
+    assert dict(found.report.tables[0].differing) == {"v": many - 2, "w": (many - 2) // 2}
+    file = tmp_path / "rows"
+    expected = {"insert": {many - 2, many - 1}, "update": set(range(many - 2)), "delete": {9_000}}
+
+    named(small, "verify", "--format", "json", "-o", file)
+    rows = json.loads(file.read_text())
+    assert {op: {row["key"][0] for row in rows if row["op"] == op} for op in expected} == expected
+    assert next(row for row in rows if row["key"] == [1])["before"] == {"v": "old", "w": None}
+    assert file.stat().st_mode & 0o077 == 0
+
+    named(small, "verify", "--format", "csv", "-o", file)
+    lines = list(csv.reader(io.StringIO(file.read_text())))
+    assert {op: {json.loads(line[2])[0] for line in lines if line[1] == op} for op in expected} == expected
+    assert [line[4:] for line in lines if line[1] == "delete"] == [
+        ["9000", ""],
+        ['say "so", twice\nor once', ""],
+        ["", ""],
+    ]
+    assert '"update","[1]","w",,""' in file.read_text()
+
+    text = named(small, "verify", "--rows").stdout
+    assert sum(line.startswith(("+ t", "~ t", "- t")) for line in text.splitlines()) == many + 1
+    told = json.loads(named(small, "plan", "--json", "--limit", "7").stdout)
+    assert (len(told["rows"]), told["rows_left_off"], told["tables"]["t"]["differing"]["v"]) == (7, many - 6, many - 2)
+    told = json.loads(named(small, "verify", "--json", "--rows").stdout)
+    assert (len(told["rows"]), told["rows_left_off"]) == (many + 1, 0)
+    assert named(small, "plan", "--format", "json", "--limit", "2").stdout.count('"op"') == 2
+    assert "… and 4,988 to update: --rows names them all." in named(small, "plan").stdout
+
+
+def named(small: Scenario, command: str, *options: Any) -> Result:
+    done = CliRunner().invoke(main, [command, str(small.path), *map(str, options)])
+    assert done.exit_code == 2, done.output
+    return done
