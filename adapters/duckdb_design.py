@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from adapters.duckdb_shapes import HERE, Asking, indexed, name_parts, sequence_of
+from adapters.duckdb_shapes import HERE, Asking, indexed, name_parts, sequence_of, spelled_as
 from adapters.duckdb_types import declared
 from transforms.vocabulary import Design, Key, SpecError, TableName, TableShape
 
@@ -30,13 +30,14 @@ def design(session: Asking, name: TableName) -> Design:
         f"SELECT constraint_column_names AS c FROM duckdb_constraints() WHERE {HERE} AND constraint_type = 'PRIMARY KEY'",
         here,
     )
+    known = [row["n"] for row in session.rows(f"SELECT column_name AS n FROM duckdb_columns() WHERE {HERE}", here)]
     own = [row["n"] for row in columns if not row["g"] and sequence_of(row["d"]) is not None]
     plain: list[Key] = []
-    untold = [f"default nextval of {name}" for name in own if [name] not in [row["c"] for row in keys]]
+    numbered = [spelled_as(row["c"], known) for row in keys]
+    untold = [f"default nextval of {name}" for name in own if (name,) not in numbered]
     indexes = f"SELECT index_name AS n, sql, is_unique AS u FROM duckdb_indexes() WHERE {HERE} ORDER BY index_oid"
-    known = {row["n"] for row in session.rows(f"SELECT column_name AS n FROM duckdb_columns() WHERE {HERE}", here)}
     for row in session.rows(indexes, here):
-        listed = indexed(row["sql"])
+        listed = spelled_as(indexed(row["sql"]), known)
         if not all(each in known for each in listed):
             untold.append(f"index {row['n']}: {row['sql'].rstrip(';')}")
         elif not row["u"]:

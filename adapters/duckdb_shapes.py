@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from adapters.duckdb_types import COLLATED, column_shape, sortable
+from adapters.sql_names import folded
 from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
 
 HERE: Final = "database_name = current_database() AND table_name = $1 AND schema_name = coalesce($2, current_schema())"
@@ -42,15 +43,13 @@ def describe(session: Asking, name: TableName) -> TableShape | None:
         here,
     )
     primary = next((tuple(row["columns"]) for row in constraints if row["kind"] == "PRIMARY KEY"), ())
+    primary = spelled_as(primary, [row["column_name"] for row in columns])
     collations = _collations(session, here)
     shapes = tuple(_column(row, primary, collations) for row in columns)
-    indexes = [tuple(row["columns"]) for row in constraints if row["kind"] in ("PRIMARY KEY", "UNIQUE")]
-    indexes += _unique_indexes(session, here, [each.name for each in shapes])
-    foreign = tuple(
-        ForeignKey(tuple(row["columns"]), TableName(row["refers"], name.schema), tuple(row["refers_columns"]))
-        for row in constraints
-        if row["kind"] == "FOREIGN KEY"
-    )
+    names = [each.name for each in shapes]
+    indexes = [spelled_as(row["columns"], names) for row in constraints if row["kind"] in ("PRIMARY KEY", "UNIQUE")]
+    indexes += _unique_indexes(session, here, names)
+    foreign = tuple(_foreign_key(session, name, names, row) for row in constraints if row["kind"] == "FOREIGN KEY")
     by_name = {each.name: each for each in shapes}
     ordered = {
         each[:length]
@@ -59,6 +58,24 @@ def describe(session: Asking, name: TableName) -> TableShape | None:
         if all(sortable(by_name[column]) for column in each[:length])
     }
     return TableShape(name, shapes, primary, frozenset(map(frozenset, indexes)), foreign, frozenset(ordered))
+
+
+def _foreign_key(session: Asking, name: TableName, names: Sequence[str], row: dict[str, Any]) -> ForeignKey:
+    """A foreign key, with every name as its table spells it: the catalog has them as the statement did."""
+    there = session.rows(
+        "SELECT table_name AS t, column_name AS c FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND lower(table_name) = lower($1) AND schema_name = coalesce($2, current_schema()) ORDER BY column_index",
+        [row["refers"], name.schema],
+    )
+    refers = TableName(there[0]["t"] if there else row["refers"], name.schema)
+    known = [each["c"] for each in there]
+    return ForeignKey(spelled_as(row["columns"], names), refers, spelled_as(row["refers_columns"], known))
+
+
+def spelled_as(told: Iterable[str], names: Iterable[str]) -> Key:
+    """Names in any case as those are spelled that DuckDB takes them for; others as they are."""
+    known = {folded(each, "duckdb"): each for each in names}
+    return tuple(known.get(folded(each, "duckdb"), each) for each in told)
 
 
 def describe_query(session: Asking, query: str) -> TableShape:
@@ -95,7 +112,7 @@ def _collations(session: Asking, here: list[Any]) -> dict[str, str]:
 
 def _unique_indexes(session: Asking, here: list[Any], names: list[str]) -> list[Key]:
     rows = session.rows(f"SELECT sql FROM duckdb_indexes() WHERE {HERE} AND is_unique", here)  # noqa: S608
-    found = [indexed(row["sql"]) for row in rows]
+    found = [spelled_as(indexed(row["sql"]), names) for row in rows]
     return [columns for columns in found if columns and all(each in names for each in columns)]
 
 

@@ -144,8 +144,8 @@ class PostgresAdapter:
             if hidden and self._connections.rls == "refuse":
                 raise SpecError(HIDDEN.format(relation=relation, url=self.url, hidden=hidden))
             rows = table_rows(connection, known.oid) if relation.table else query_rows(connection, relation)
-            if not rows:
-                return None
+            if not rows:  # PostgreSQL has tables without columns
+                return Described(TableShape(relation.table, ()), {}, known.own_rows) if relation.table else None
             if len(rows) == len(known.denied):
                 raise SpecError(
                     f"{relation} on {self.url}: the user may not read it. Fix: GRANT SELECT on it to the user."

@@ -20,7 +20,7 @@ def check_names(shape: TableShape, engine: str) -> None:
             raise SpecError(f"{shape.name}: {what} {why}. Fix: give it another name {own}.")
     known: dict[str, str] = {}
     for name in shape.names:
-        other = known.setdefault(_folded(name, engine), name)
+        other = known.setdefault(folded(name, engine), name)
         if other != name:
             raise SpecError(
                 f"{shape.name}: {engine} takes columns {other} and {name} for one. Fix: give one of them another name under `columns:`."
@@ -31,7 +31,7 @@ def taken_for_one(tables: Iterable[TableName], engine: str) -> tuple[TableName, 
     """Two different names that the engine takes for one table, if any. What a MySQL server takes it to be is its setting."""
     known: dict[tuple[str | None, str], TableName] = {}
     for table in tables:
-        name = _folded(table.name, engine) if engine != "mysql" else table.name
+        name = folded(table.name, engine) if engine != "mysql" else table.name
         other = known.setdefault((table.schema, name), table)
         if other != table:
             return other, table
@@ -39,6 +39,8 @@ def taken_for_one(tables: Iterable[TableName], engine: str) -> tuple[TableName, 
 
 
 def _unfit(name: str, engine: str) -> str:
+    if not name:
+        return "has no name at all"
     if engine == "postgresql" and (size := len(name.encode())) > POSTGRES_BYTES:
         return f"has a name of {size} bytes, and PostgreSQL keeps {POSTGRES_BYTES}"
     if engine == "mysql" and len(name) > MYSQL_CHARACTERS:
@@ -48,7 +50,21 @@ def _unfit(name: str, engine: str) -> str:
     return ""
 
 
-def _folded(name: str, engine: str) -> str:
+def fitting(name: str, engine: str) -> str:
+    """The name, or the nearest one that the engine keeps as it is. Not looked at: whether another has it already."""
+    if engine == "mysql":
+        name = "".join("_" if each > _BASIC_PLANE else each for each in name).rstrip(" ")
+    return cut(name or "unnamed", engine)
+
+
+def cut(name: str, engine: str, less: int = 0) -> str:
+    """The beginning of a name that the engine keeps, with `less` bytes or characters for what is to follow."""
+    if engine == "postgresql":
+        return name.encode()[: POSTGRES_BYTES - less].decode(errors="ignore")
+    return name[: MYSQL_CHARACTERS - less] if engine == "mysql" else name
+
+
+def folded(name: str, engine: str) -> str:
     """What two names have in common that an engine takes for one."""
     if engine in ("sqlite", "duckdb"):
         return "".join(each.lower() if each.isascii() else each for each in name)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from adapters.sqlite_files import Connection
+from adapters.sqlite_shapes import references
 from transforms.vocabulary import Design, Key, TableName
 
 _WORD: Final = re.compile(
@@ -38,6 +39,7 @@ def design(connection: Connection, name: TableName) -> Design:
         untold=(
             *untold,
             *_collations(connection, name.name),
+            *_broken(connection, name.name),
             *_actions(connection, name.name),
             *_triggers(connection, name.name),
         ),
@@ -77,16 +79,19 @@ def _collations(connection: Connection, name: str) -> Iterator[str]:
     return (f"collation {row['coll']} of column {row['name']}" for row in terms)
 
 
+def _broken(connection: Connection, name: str) -> Iterator[str]:
+    """Foreign keys that no row can keep, and that a shape does not have: SQLite takes them."""
+    for each in references(connection, name):
+        if each.broken:
+            yield f"foreign key ({', '.join(each.columns)}) to {each.parent}: {each.broken}"
+
+
 def _actions(connection: Connection, name: str) -> Iterator[str]:
-    keys = connection.rows(
-        'SELECT "table" AS parent, on_update, on_delete, group_concat("from", \', \') AS columns '
-        "FROM pragma_foreign_key_list(?1) GROUP BY id ORDER BY id DESC",
-        (name,),
-    )
-    for row in keys:
-        for event in ("update", "delete"):
-            if row[f"on_{event}"] != "NO ACTION":
-                yield f"foreign key ({row['columns']}) to {row['parent']}: ON {event.upper()} {row[f'on_{event}']}"
+    """What foreign keys do when a row changes that they refer to."""
+    for each in references(connection, name):
+        for event, action in (("UPDATE", each.on_update), ("DELETE", each.on_delete)):
+            if action != "NO ACTION" and not each.broken:
+                yield f"foreign key ({', '.join(each.columns)}) to {each.parent}: ON {event} {action}"
 
 
 def _triggers(connection: Connection, name: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.sqlite_files import Connection
@@ -15,8 +16,10 @@ _UNDECLARED: Final = ("", "NUM", "BLOB")
 
 
 def tables(connection: Connection) -> list[str]:
+    """Base tables and virtual ones; not the shadow tables in which those keep their rows."""
     rows = connection.rows(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT IN "
+        "(SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow') ORDER BY name"
     )
     return [row["name"] for row in rows]
 
@@ -137,16 +140,62 @@ def _binary_prefixes(index: dict[str, Any], natives: dict[str, str]) -> list[Key
     return prefixes
 
 
-def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, ...]:
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key as it was declared. `broken` says why its columns have no pairs; `there` is not to be looked at then."""
+
+    columns: Key
+    parent: str
+    there: Key
+    on_update: str = "NO ACTION"
+    on_delete: str = "NO ACTION"
+    broken: str = ""
+
+
+def references(connection: Connection, name: str) -> list[Reference]:
+    """The foreign keys of a table, in the order of their declaration, with every name as its table spells it.
+
+    SQLite takes any: one to a table or to columns that are not there, or to fewer columns than refer to them.
+    """
     grouped: dict[int, list[dict[str, Any]]] = {}
-    for row in connection.rows("SELECT * FROM pragma_foreign_key_list(?1) ORDER BY id, seq", (name.name,)):
+    for row in connection.rows("SELECT * FROM pragma_foreign_key_list(?1) ORDER BY id, seq", (name,)):
         grouped.setdefault(row["id"], []).append(row)
     found = []
-    for rows in grouped.values():
-        there = tuple(row["to"] for row in rows)
-        if None in there:  # REFERENCES parent, without columns: its primary key
-            parent = rows[0]["table"]
-            keys = connection.rows("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", (parent,))
-            there = tuple(row["name"] for row in keys)
-        found.append(ForeignKey(tuple(row["from"] for row in rows), TableName(rows[0]["table"], name.schema), there))
-    return tuple(found)
+    for _, rows in sorted(grouped.items()):
+        own, told = tuple(str(row["from"]) for row in rows), str(rows[0]["table"])
+        actions = (str(rows[0]["on_update"]), str(rows[0]["on_delete"]))
+        here = connection.rows(
+            "SELECT name FROM pragma_table_list(?1) WHERE schema = 'main' AND type <> 'shadow'", (told,)
+        )
+        if not here:
+            there = tuple(str(row["to"]) for row in rows)
+            why = "there is no such table" if any(row["to"] is None for row in rows) else ""
+            found.append(Reference(own, told, there, *actions, why))
+            continue
+        parent = str(here[0]["name"])
+        columns = connection.rows("SELECT name, pk FROM pragma_table_xinfo(?1)", (parent,))
+        spelled = {folded(row["name"]): str(row["name"]) for row in columns}
+        if any(row["to"] is None for row in rows):  # REFERENCES parent, without columns: its primary key
+            primary = sorted((row for row in columns if row["pk"]), key=lambda row: row["pk"])
+            there = tuple(str(row["name"]) for row in primary)
+            why = "it has no primary key" if not there else "its primary key has another number of columns"
+            found.append(Reference(own, parent, there, *actions, "" if len(there) == len(own) else why))
+            continue
+        there = tuple(spelled.get(folded(row["to"]), str(row["to"])) for row in rows)
+        lost = [each for each in there if folded(each) not in spelled]
+        found.append(Reference(own, parent, there, *actions, f"it has no column {lost[0]}" if lost else ""))
+    return found
+
+
+def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, ...]:
+    """Those whose columns have pairs, in a table that is not there too: no row finds one there."""
+    return tuple(
+        ForeignKey(each.columns, TableName(each.parent, name.schema), each.there)
+        for each in references(connection, name.name)
+        if not each.broken
+    )
+
+
+def folded(name: str) -> str:
+    """A name as SQLite compares it: the case of ASCII letters counts for nothing."""
+    return "".join(each.lower() if each.isascii() else each for each in name)

@@ -21,15 +21,15 @@ from adapters.registry import open_adapter
 from adapters.sql import masked
 from flows.binding import Binding, bind
 from flows.scaffold_design import in_order, indexed, unique_key
-from flows.scaffold_draft import DraftKey, DraftTable, Side, Text, written
+from flows.scaffold_draft import DraftKey, DraftTable, Side, Text, spelled, written
 from flows.scaffold_profile import likely_key, profile, telling
 from flows.scaffold_rows import orphans, stranded
-from flows.scaffold_tables import Read, drafted, target_names
+from flows.scaffold_tables import UNREACHED, Read, drafted, target_names
 from flows.session import Meter
 from flows.spec import Url, load_spec, resolve_url
 from flows.spec_errors import meant
 from flows.typenames import new_column
-from transforms.vocabulary import Relation, SpecError, TableName
+from transforms.vocabulary import Relation, SpecError, SynclineError, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +125,32 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
         stack.callback(target.close)
         names = _chosen(asked, source)
         with source.snapshot() as snapshot:
-            read = [_looked_at(snapshot, source, name, target.engine, meter or Meter()) for name in names]
-            _look_for_stranded(snapshot, read, target)
+            read: list[Read] = []
+            unread: list[DraftTable] = []
+            for name in names:
+                if not name.name:
+                    unread.append(
+                        _unreadable(TableName("(no name)"), asked, "a table without a name, which a spec cannot write")
+                    )
+                    continue
+                try:
+                    read.append(_looked_at(snapshot, source, name, target.engine, meter or Meter()))
+                except UNREACHED:
+                    raise
+                except SynclineError as error:
+                    unread.append(_unreadable(name, asked, str(error)))
+            _look_for_orphans(snapshot, read, source, target)
             targets = target_names([each.name.name for each in read], target.engine)
             for each in read:
                 each.found = target.describe(TableName(targets[each.name.name], asked.target_schema))
             tables = drafted(asked.target_schema, read, targets, snapshot, source, target)
-        return _proved(asked, in_order(tables, _cut), source, target)
+        return _proved(asked, in_order([*tables, *unread], _cut), source, target)
+
+
+def _unreadable(name: TableName, asked: Asked, why: str) -> DraftTable:
+    """What stands in the draft for a table of which nothing is known."""
+    own = TableName(name.name, asked.target_schema)
+    return DraftTable(spelled(name.name), name, own, 0, (), unread=True, blocked=why)
 
 
 def _chosen(asked: Asked, source: Adapter) -> list[TableName]:
@@ -156,18 +175,20 @@ def _looked_at(snapshot: Snapshot, source: Adapter, name: TableName, target: str
     rows = max((each.rows for each in facts.values()), default=0) or snapshot.count(Relation(name))
     keyed = shape.primary_key or unique_key(shape)
     likely = () if keyed else likely_key(snapshot, name, shape)
-    lost = {key: orphans(snapshot, source, shape, key) for key in shape.foreign_keys}
-    return Read(name, shape, design, rows, facts, likely, orphans=lost)
+    return Read(name, shape, design, rows, facts, likely)
 
 
-def _look_for_stranded(snapshot: Snapshot, read: Sequence[Read], target: Adapter) -> None:
-    """Note for each foreign key how many rows refer to such as cannot come along."""
+def _look_for_orphans(snapshot: Snapshot, read: Sequence[Read], source: Adapter, target: Adapter) -> None:
+    """Note for each foreign key inside the draft how many rows refer to nothing, or to such as cannot come along."""
     by_name = {each.name: each for each in read}
     nul_free = not target.made(new_column("a", "text", nullable=True)).nul
     for child in read:
         for foreign in child.shape.foreign_keys:
             parent = by_name.get(foreign.refers)
-            if parent is None or child.orphans.get(foreign):
+            if parent is None:
+                continue
+            if count := orphans(snapshot, source, child.shape, foreign):
+                child.orphans = {**child.orphans, foreign: count}
                 continue
             key = parent.shape.primary_key or unique_key(parent.shape)
             nul = tuple(name for name, facts in parent.facts.items() if nul_free and facts.nul)
@@ -202,7 +223,9 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
             private.write(path, text.text.encode())
             try:
                 binding = bind(load_spec(path, {}), source, target)
-            except SpecError as error:
+            except UNREACHED:
+                raise
+            except SynclineError as error:
                 _block(tables, text, str(error), path)
                 continue
         if not _refused(binding, live, target):

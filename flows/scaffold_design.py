@@ -35,29 +35,37 @@ def fill_design(
     """
     table.untold += design.untold
     numbered = next((column for column in table.columns if column.identity), None)
-    if numbered and (refused := target.tried(ddl_of(as_shape(table, generated=False), target))):
+    if numbered and (refused := refusal(as_shape(table, generated=False), target)):
         numbered.identity, numbered.nullable = False, False
         table.untold.append(f"identity of {numbered.source}: {refused}")
-    if refused := target.tried(ddl_of(as_shape(table, generated=False), target)):
-        raise SpecError(f"{table.target} cannot be made in {target.url}: {refused}. Fix: name another target schema.")
+    if refused := refusal(as_shape(table, generated=False), target):
+        raise SpecError(f"{table.target} cannot be made in {target.url}: {refused}")
     _generate(table, dict(design.generated), shape, tongues, target, unlike)
     for name, sql in design.defaults:
         column = _drafted(table, name)
         if column is not None and not column.identity and sql.strip().upper() != "NULL":
             _default(table, column, sql, tongues, target)
-    keys = list(table.unique)
-    table.unique = []
-    for key in keys:
-        _keep(table, table.unique, key, f"unique ({', '.join(key)})", target)
-    labelled, table.checks = table.checks, []
-    for check in labelled:
-        _keep(table, table.checks, check, f"check {check}", target)
+    uniques, table.unique = table.unique, []
+    _keep(table, table.unique, [(each, f"unique ({', '.join(each)})") for each in uniques], target)
+    checks, table.checks = [(check, f"check {check}") for check in table.checks], []
     for check in design.checks:
         spoken = tongues.spoken(check)
         if spoken.sql is None:
             table.untold.append(f"check {check}: {spoken.why}")
         else:
-            _keep(table, table.checks, spoken.sql, f"check {check}", target)
+            checks.append((spoken.sql, f"check {check}"))
+    _keep(table, table.checks, checks, target)
+    indexes, table.indexes = table.indexes, []
+    _keep(table, table.indexes, [(each, f"index ({', '.join(each)})") for each in indexes], target)
+
+
+def refusal(shape: TableShape, target: Adapter) -> str:
+    """Why the target does not make the table with its indexes, empty where it does. Foreign keys are not asked about."""
+    try:
+        late = target.constraints(replace(shape, foreign_keys=())) if shape.design and shape.design.indexes else []
+        return target.tried([*ddl_of(shape, target), *late]) or ""
+    except SpecError as error:
+        return str(error)
 
 
 def _drafted(table: DraftTable, source: str) -> DraftColumn | None:
@@ -85,7 +93,7 @@ def _generate(
             why = unlike[computed]
         elif spoken and spoken.sql:
             source, column.source, column.generated = column.source, None, spoken.sql
-            why = target.tried(ddl_of(as_shape(table), target)) or ""
+            why = refusal(as_shape(table), target)
             if not why:
                 continue
             column.source, column.generated = source, None
@@ -115,16 +123,23 @@ def _default(table: DraftTable, column: DraftColumn, sql: str, tongues: Tongues,
     table.untold.append(f"default {sql} of {column.source}: {why}")
 
 
-def _keep(table: DraftTable, pieces: list[Piece], piece: Piece, what: str, target: Adapter) -> None:
-    """Add a piece to one of the table's lists, if the target takes the table with it."""
-    pieces.append(piece)
-    if why := target.tried(ddl_of(as_shape(table), target)):
-        pieces.remove(piece)
-        table.untold.append(f"{what}: {why}")
+def _keep(table: DraftTable, kept: list[Piece], pieces: Sequence[tuple[Piece, str]], target: Adapter) -> None:
+    """Add pieces to one of the table's lists: all that the target takes the table with. The others are listed."""
+    if not pieces:
+        return
+    kept += [piece for piece, _ in pieces]
+    if not refusal(as_shape(table), target):
+        return
+    kept.clear()
+    for piece, what in pieces:
+        kept.append(piece)
+        if why := refusal(as_shape(table), target):
+            kept.pop()
+            table.untold.append(f"{what}: {why}")
 
 
 def as_shape(table: DraftTable, *, generated: bool = True) -> TableShape:
-    """The drafted table as it will be made, without foreign keys and indexes."""
+    """The drafted table as it will be made, without foreign keys."""
     primary = table.primary_key or table.key
     columns = tuple(
         replace(
@@ -139,6 +154,7 @@ def as_shape(table: DraftTable, *, generated: bool = True) -> TableShape:
         defaults=tuple((each.name, each.default) for each in table.columns if each.default is not None),
         generated=tuple((each.name, each.generated) for each in table.columns if each.generated is not None),
         checks=tuple(table.checks),
+        indexes=tuple(table.indexes),
     )
     uniques = frozenset(map(frozenset, table.unique)) if generated else frozenset()
     bare = design if generated else Design()

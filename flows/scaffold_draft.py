@@ -44,7 +44,8 @@ class DraftKey:
 class DraftTable:
     """A table of the draft. `untold` is what it has and the draft does not say; `blocked` why it is commented out.
 
-    `left_out` are source columns that are not mapped, and why. An `existing` target table has no `create:`.
+    `left_out` are source columns that are not mapped, and why. An `existing` target table has no `create:`. Of one that
+    is `unread` nothing is known: it is a comment.
     """
 
     name: str
@@ -63,6 +64,7 @@ class DraftTable:
     untold: list[str] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     blocked: str = ""
+    unread: bool = False
 
     def column(self, name: str) -> DraftColumn | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -106,6 +108,9 @@ def _side(side: Side) -> str:
 
 
 def _table(table: DraftTable) -> Iterator[str]:
+    if table.unread:
+        yield from _comment(f"Left out: {table.name}: {table.blocked}", "  ")
+        return
     yield from _comment(f"{table.rows:,} row{'s' if table.rows > 1 else ''}." if table.rows else "Empty.", "  ")
     for text in table.notes:
         yield from _comment(text, "  ")
@@ -114,6 +119,9 @@ def _table(table: DraftTable) -> Iterator[str]:
     if table.blocked:
         yield from _comment(f"Left out: {table.blocked}", "  ")
     mark = "  # " if table.blocked else "  "
+    if not table.columns:  # nothing that could be taken in by removing the marks
+        yield from _comment(f"Left out: {table.name}.", "  ")
+        return
     for line in _body(table):
         yield f"{mark}{line}".rstrip()
 

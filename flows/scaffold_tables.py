@@ -13,6 +13,7 @@ from sqlalchemy import literal
 from adapters.protocol import Adapter, Snapshot
 from adapters.sql import Engine, dialect_of, rendered
 from adapters.sql import column as named
+from adapters.sql_names import cut, fitting, folded
 from flows import scaffold_types as types
 from flows.scaffold_design import fill_design, indexed, unique_key
 from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, Raw, flow, spelled
@@ -22,13 +23,24 @@ from flows.scaffold_sql import Tongues
 from flows.scaffold_types import Chosen, Place
 from flows.typenames import new_column, suggested
 from transforms import casts
-from transforms.vocabulary import ColumnShape, Design, ForeignKey, Key, TableName, TableShape
+from transforms.vocabulary import (
+    BusyError,
+    ColumnShape,
+    ConnectionFailed,
+    Design,
+    ForeignKey,
+    Key,
+    SynclineError,
+    TableName,
+    TableShape,
+    TransientError,
+)
 
-LONGEST_NAME: Final = {"postgresql": 63, "mysql": 64}
-"""Bytes of a name that PostgreSQL keeps, and characters that MySQL takes."""
 INDEX_BYTES: Final = {"postgresql": 2600, "mysql": 3072}
 """What an index holds of a row. PostgreSQL's end is 2,704, with what it adds itself."""
 OTHER_BYTES: Final = 20  # of an index, for a column that has no length
+UNREACHED: Final = (BusyError, ConnectionFailed, TransientError)
+"""Errors that say nothing of a table: they end the whole draft."""
 WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
 
 
@@ -48,20 +60,15 @@ class Read:
 
 
 def target_names(names: Sequence[str], engine: str) -> dict[str, str]:
-    """A name in the target for each: the same, unless the target takes it for another one, or would cut it."""
+    """A name in the target for each: the same, unless the target takes it for another one, refuses it, or would cut it."""
     taken: set[str] = set()
     found = {}
-    longest = LONGEST_NAME.get(engine)
-
-    def cut(name: str, room: int) -> str:
-        return name.encode()[:room].decode(errors="ignore") if engine == "postgresql" else name[:room]
-
     for name in names:
-        new, number = cut(name, longest) if longest else name, 1
-        while (new if engine == "postgresql" else new.lower()) in taken:
+        new, number = fitting(name, engine), 1
+        while folded(new, engine) in taken:
             number += 1
-            new = f"{cut(name, longest - 1 - len(str(number))) if longest else name}_{number}"
-        taken.add(new if engine == "postgresql" else new.lower())
+            new = f"{cut(fitting(name, engine), engine, 1 + len(str(number)))}_{number}"
+        taken.add(folded(new, engine))
         found[name] = new
     return found
 
@@ -86,10 +93,15 @@ def drafted(
             table.notes.append(
                 f"{each.name.name} is called {name.name} here: {target.engine} would not keep its name apart."
             )
-        if each.found is not None:
-            _map_to_existing(table, each, target)
-        else:
-            _make_new(table, each, chosen, snapshot, source, target)
+        try:
+            if each.found is not None:
+                _map_to_existing(table, each, target)
+            else:
+                _make_new(table, each, chosen, snapshot, source, target)
+        except UNREACHED:
+            raise
+        except SynclineError as error:
+            table.blocked = str(error)
         _key_notes(table, each)
     by_source = {table.source.name: table for table in tables}
     for each in read:
@@ -143,10 +155,15 @@ def _make_new(
     """A table that the target does not have: its columns, types, keys and all that translates."""
     shape, names = read.shape, target_names(read.shape.names, target.engine)
     for column in shape.columns:
+        if not column.name:
+            table.left_out.append(("(no name)", "a column without a name, which a spec cannot write"))
+            continue
         if column.refused:
             table.left_out.append((column.name, f"{column.native} cannot be read exactly: {column.refused}"))
             continue
         table.columns.append(_new_column(column, names[column.name], chosen[read.name.name, column.name], read, target))
+    if not table.columns:
+        return
     kept = {column.source: column for column in table.columns}
     table.key = tuple(names[name] for name in table.key)
     table.primary_key = table.key
@@ -174,11 +191,11 @@ def _make_new(
             design = replace(design, checks=tuple(each for each in design.checks if each != check))
             table.untold.append(f"check {check}: {count:,} rows stand against it")
         unlike = differing(snapshot, read.name, shape, dict(design.generated), tongues)
-    fill_design(table, design, shape, tongues, target, unlike)
     others = [
         index for index in design.indexes if set(index) <= kept.keys() and tuple(names[n] for n in index) != table.key
     ]
     table.indexes = _held(others, "index", unindexed, names, table)
+    fill_design(table, design, shape, tongues, target, unlike)
 
 
 def _held(
@@ -270,7 +287,10 @@ def _map_to_existing(table: DraftTable, read: Read, target: Adapter) -> None:
 
 
 def _key_notes(table: DraftTable, read: Read) -> None:
-    if read.shape.primary_key and table.key:
+    if table.blocked or (read.shape.primary_key and table.key):
+        return
+    if not table.columns:
+        table.blocked = "it has no columns" if not read.shape.columns else "none of its columns can be read exactly"
         return
     listed = ", ".join(table.key)
     if unique_key(read.shape) and table.key:
