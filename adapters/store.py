@@ -35,6 +35,10 @@ class Store:
         """Where the plan of a run lies or will lie."""
         return self.root / "plans" / _one_name(run_id)
 
+    def work(self, migration: str) -> Path:
+        """Where a migration makes what is moved to its place when it is whole; nobody else's, and worth nothing after a crash."""
+        return self.root / "bases" / _one_name(migration) / ".making"
+
     def named(self, folder: Path) -> str:
         """What the ledger calls a folder: its place in the store, which may lie elsewhere on another machine."""
         inside = folder.is_relative_to(self.root)

@@ -80,7 +80,7 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
         except PlanError:
             continue  # some of its changes were never kept, so that nothing of it can be asked for anyway
         place = history.base_folder(store, spec.name, table, last)
-        _write_base(store, place, rows)
+        _write_base(spec, place, rows)
         ledger.set_base(spec.name, name, last, store.named(place) if rows.num_rows else None, rows.num_rows)
         if base.folder:
             done.freed += _removed(store.folder(base.folder))
@@ -96,10 +96,10 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
             done.freed += _removed(plan.folder / "changes" / folder_name(table))
 
 
-def _write_base(store: Store, place: Path, rows: pa.Table) -> None:
+def _write_base(spec: Spec, place: Path, rows: pa.Table) -> None:
     if not rows.num_rows:
         return
-    made = store.root / "work" / uuid4().hex
+    made = store_of(spec).work(spec.name) / uuid4().hex
     for number, start in enumerate(range(0, rows.num_rows, PART_ROWS)):
         history.write_base(made, number, rows.slice(start, PART_ROWS))
     history.move_base(made, place)
@@ -116,7 +116,6 @@ def _sweep(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> None:
         if folder not in needed:
             done.freed += _removed(folder)
             done.plans += 1
-    shutil.rmtree(store.root / "work", ignore_errors=True)
     known = {store.folder(base.folder) for base in ledger.bases(spec.name).values() if base.folder}
     for folder in (store.root / "bases" / spec.name).glob("*"):
         if folder not in known:

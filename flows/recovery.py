@@ -38,7 +38,8 @@ def recover(loading: Loading, at: datetime, but: str | None = None) -> list[str]
     for run in loading.ledger.cut_off(loading.spec.name):
         if run.run_id != but:
             told += list(_end(run, loading, at))
-    for folder in store_of(loading.spec).abandoned():
+    store = store_of(loading.spec)
+    for folder in (*store.abandoned(), store.work(loading.spec.name)):
         shutil.rmtree(folder, ignore_errors=True)
     return told
 

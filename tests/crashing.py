@@ -113,8 +113,11 @@ def outcome_of(scenario: Scenario) -> dict[str, Any]:
     return {"rows": scenario.target.content(), "versions": versions}
 
 
-def left_behind(scenario: Scenario) -> list[str]:
-    """What nobody needs any more: working files, plans of no run, runs that never ended, staging tables."""
+def left_behind(scenario: Scenario, *, but_plans: bool = False) -> list[str]:
+    """What nobody needs any more: working files, plans of no run, runs that never ended, staging tables.
+
+    `but_plans`: plans were made that nobody applied.
+    """
     from flows.session import ledger_of
 
     store = scenario.folder / "store"
@@ -122,7 +125,8 @@ def left_behind(scenario: Scenario) -> list[str]:
         found = [f"run {run.run_id} is {run.status}" for run in ledger.cut_off("shop")]
         known = {store / run.plan for run in ledger.runs("shop", None) if run.plan}
     plans = set((store / "plans").glob("*"))
-    found += [f"plan {folder.name} of no run" for folder in plans - known]
+    if not but_plans:
+        found += [f"plan {folder.name} of no run" for folder in plans - known]
     found += [str(path) for path in store.rglob("*") if path.name == "work" or path.name.startswith(".")]
     return found + [name for name in _all_tables(scenario) if "syncline" in name and name != "syncline_marker"]
 
@@ -241,7 +245,7 @@ def _die() -> None:
 
 
 @functools.cache
-def _server() -> Any:
+def server() -> Any:
     """Forks of a process that has imported everything: a tenth of a second each, not one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["crashing_preload"])
@@ -263,14 +267,7 @@ def killed_in_step(scenario: Scenario, text: str, every: str, step: int) -> bool
 
 
 def _killed(target: Callable[..., None], *given: Any, within: float | None = 60) -> bool:
-    process = _server().Process(target=target, args=given)
+    process = server().Process(target=target, args=given)
     process.start()
     process.join(within)
     return bool(process.exitcode == -signal.SIGKILL)
-
-
-def started(scenario: Scenario, turn: int) -> Any:
-    """The same run in another process, which lives."""
-    process = _server().Process(target=work, args=(str(scenario.path), turn))
-    process.start()
-    return process

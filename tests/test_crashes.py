@@ -8,28 +8,24 @@ from __future__ import annotations
 import os
 import random
 import re
-import signal
-import time
-from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crashing import POINTS, edit, killed_at, left_behind, migration, outcome_of, started
+from crashing import POINTS, edit, killed_at, left_behind, migration, outcome_of
+from lives import assert_law, born, lived, taken
 from scenario import Engine, Scenario
 
 from flows.runs import Status
-from transforms.vocabulary import SpecError
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (
     ("sqlite", "sqlite"), ("sqlite", "duckdb"), ("sqlite", "postgresql"), ("sqlite", "mysql"),
 )  # fmt: skip
 NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgresql": "PostgreSQL", "mysql": "MariaDB"}
 PAGE = Path(__file__).parent.parent / "docs" / "crashes.md"
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))  # of random kills, for each engine
-KILLS = 6  # in a row, before a run is let be
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))  # of lives with random kills, for each engine
+COMMANDS = 5  # of a life, before a run comes to its end
 ANY = "killed at any time"
 
 everywhere = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: NAMES[pair[1]])
@@ -90,36 +86,21 @@ def test_a_run_that_is_killed_is_finished_by_the_next_as_if_nothing_had_been(
 
 
 @everywhere
-@pytest.mark.parametrize("turn", range(ROUNDS))
-def test_runs_that_are_killed_at_any_time_end_as_undisturbed_ones(
-    shop: Scenario, pair: tuple[Engine, Engine], undisturbed: Any, turn: int
+@pytest.mark.parametrize("life", range(ROUNDS))
+def test_history_adds_up_whatever_was_killed(
+    pair: tuple[Engine, Engine], life: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    chance = random.Random(f"{pair} {turn}")
-    began = time.monotonic()
-    run_to(shop, 2)
-    takes = time.monotonic() - began
-    killed = killed_at_times(shop, 2, [chance.uniform(0, 0.6 * takes) for _ in range(KILLS)])
-    assert shop.run().status == Status.DONE
-    assert outcome_of(shop) == undisturbed(2)
-    killed += killed_at_times(shop, 3, [chance.uniform(0, 0.6 * takes) for _ in range(KILLS)])
-    with suppress(SpecError):  # one of them may have come to its end
-        assert shop.undo(2).status == Status.DONE
-    assert outcome_of(shop) == undisturbed(3)
-    assert left_behind(shop) == []
-    told(ANY, pair[1], f"{killed + kills_told(pair[1]) if turn else killed} kills; the same end")
-
-
-def killed_at_times(shop: Scenario, turn: int, times: Sequence[float]) -> int:
-    """Start a run for each time, and kill it then; how many were still alive."""
-    killed = 0
-    for seconds in times:
-        process = started(shop, turn)
-        process.join(seconds)
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-            killed += 1
-        process.join(60)
-    return killed
+    chance = random.Random(f"{pair} {life}")
+    shop = born(Scenario.make(tmp_path, pair, request), chance, there=life % 2 == 0)
+    first, said = taken(shop), list[str]()
+    try:
+        killed = lived(shop, chance, COMMANDS, said.append)
+        assert_law(shop, first, chance)
+    except AssertionError as error:
+        error.add_note("\n".join(said))
+        raise
+    assert left_behind(shop, but_plans=True) == []
+    told(ANY, pair[1], f"{killed + kills_told(pair[1]) if life else killed} kills; history adds up")
 
 
 # The page
@@ -157,7 +138,9 @@ def write(table: dict[tuple[str, str], str]) -> None:
             "`tests/test_crashes.py` kills runs (SIGKILL) at each of these points, on each engine as the target, and writes down what",
             "was in the target then. *The same end*: the next run ended with the same rows, the same versions with the same changes and",
             "counts as a run that nobody disturbs, and nothing was left behind in the target, the store or the ledger.",
-            "The last row is of runs that were killed at any time, again and again, before one was let be.",
+            "The last row is of lives: runs, applies, backfills, undos, retries and prunes in any order, most of them killed at any time.",
+            "*History adds up*: inserts less deletes of all versions are the rows that came, `asof` of each version is what the target",
+            "held right after it, `log` agrees, and taking all versions back gives what was there before the first one.",
             "",
             f"| killed | {' | '.join(NAMES.values())} |",
             "|---|" + "---|" * len(NAMES),
