@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from adapters.duckdb_shapes import describe, describe_query
 from adapters.duckdb_types import DIALECT, as_travel_array, compared, operand, reading
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
+from adapters.refused import FIX, Refused
 from adapters.sql import Operand, bound, column, select
 from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
@@ -190,9 +191,8 @@ def translated(error: BaseException, where: str) -> SynclineError:
             f"rows in an earlier run, or drop the foreign key while loading."
         )
     if isinstance(error, duckdb.ConstraintException | duckdb.ConversionException):
-        return DataError(
-            f"{where}: DuckDB refused a row: {text}. The window was rolled back. Fix: correct the mapping or the data."
-        )
+        what: Refused = "reference" if "foreign key" in text else "double" if "uplicate key" in text else "row"
+        return DataError(f"{where}: DuckDB refused a row: {text}. The window was rolled back. {FIX[what]}")
     if isinstance(error, duckdb.TransactionException) or "onflict" in text:
         return TransientError(f"{where}: another transaction wrote the same rows: {text}")
     if isinstance(error, duckdb.IOException):

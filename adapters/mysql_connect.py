@@ -15,6 +15,7 @@ import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
 
+from adapters.refused import FIX, Refused
 from adapters.sql import masked, scrubbed
 from transforms.vocabulary import ConnectionFailed, DataError, SpecError, SynclineError, TransientError
 
@@ -88,6 +89,8 @@ UNFIT: Final = frozenset(
     (1048, 1062, 1136, 1216, 1217, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1411, 1416, 1441, 1451, 1452, 1525, 1557)
 ) | frozenset((1586, 1690, 1761, 1762, 3140, 3141, 3144, 3156, 3157, 3819, 4025, 4038))  # fmt: skip
 """A value that is null, double, too long, out of range, or refused by a constraint."""
+_REFERENCES: Final = frozenset((1216, 1217, 1451, 1452, 1557, 1761, 1762))
+_DOUBLE: Final = frozenset((1062, 1586))
 _DENIED: Final = frozenset((1044, 1045, 1698, 1227))
 _FORBIDDEN: Final = frozenset((1044, 1142, 1143, 1227, 1370))
 _WANTED: Final = "a source wants SELECT, a target also INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES and CREATE TEMPORARY TABLES"
@@ -306,7 +309,7 @@ class Connections:
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
         if code in UNFIT:
-            return DataError(f"{where}: {text}. Fix: correct or quarantine the row, then plan again.")
+            return DataError(f"{where}: {text}. {FIX[refused(code)]}")
         if code == _STATEMENT_LOG:
             text += ". Fix: set binlog_format to ROW or MIXED on the server"
         if code in _FORBIDDEN:
@@ -320,6 +323,11 @@ class Connections:
                 drop(self._idle.get_nowait())
             except Empty:
                 return
+
+
+def refused(code: int | None) -> Refused:
+    """What is wrong where the server refuses a row with this code."""
+    return "reference" if code in _REFERENCES else "double" if code in _DOUBLE else "row"
 
 
 def _told(error: Exception) -> tuple[int | None, str]:

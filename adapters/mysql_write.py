@@ -13,13 +13,14 @@ import pymysql
 import sqlalchemy as sa
 
 from adapters.mysql_arrow import arrived
-from adapters.mysql_connect import UNFIT, Connection, code_of, run
+from adapters.mysql_connect import UNFIT, Connection, code_of, refused, run
 from adapters.mysql_load import first_warning, load, name_of
 from adapters.mysql_read import spelled
 from adapters.mysql_references import BROKEN, Reference, holds, known, referring, unchecked
 from adapters.mysql_shapes import Described
 from adapters.mysql_types import Travel
 from adapters.mysql_wire import MARK, Answer, cut
+from adapters.refused import FIX
 from adapters.sql_changes import (
     DONE,
     GONE,
@@ -155,7 +156,7 @@ class Window:
                 f"{name} = {_shown(staged[f'{image}{names.index(name)}'], at)}" for name in self._changes.key
             )
             text += f"; {key}, value {_shown(staged[column[1] + column[2]], at)}"
-        return DataError(f"Table {self._changes.table}: {text}. Fix: correct or quarantine the row, then plan again.")
+        return DataError(f"Table {self._changes.table}: {text}. {FIX[refused(warning[0])]}")
 
     # Applying
 
@@ -245,9 +246,7 @@ class Window:
         if self._connection._result.warning_count:
             code, text = first_warning(self._connection)
             if code in UNFIT:
-                raise DataError(
-                    f"Table {self._changes.table}: {text}. Fix: correct or quarantine the row, then plan again."
-                )
+                raise DataError(f"Table {self._changes.table}: {text}. {FIX[refused(code)]}")
         return count
 
     @cached_property

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from adapters import interrupts
 from adapters.postgres_session import PLAIN_PATH, must_be_supported, settled
+from adapters.refused import FIX, Refused
 from adapters.registry import RowSecurity
 from adapters.sql import masked, scrubbed
 from transforms.vocabulary import ConnectionFailed, DataError, SnapshotLost, SpecError, SynclineError, TransientError
@@ -45,6 +46,8 @@ _NAN: Final = re.compile(r"cannot convert NaN to bigint|'NaN' is not a valid dec
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
 _PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
 _UNFIT: Final = ("22", "23")
+_REFERENCES: Final = ("23001", "23503")  # restrict_violation, foreign_key_violation
+_DOUBLE: Final = "23505"
 _DENIED: Final = "42501"
 _WANTED: Final = (
     "a source wants SELECT, a target also INSERT, UPDATE, DELETE, and CREATE on its schema; rows that a policy of "
@@ -214,7 +217,8 @@ class Connections:
         if "invalid byte sequence" in text and not state:  # found by the server while it sends rows
             return DataError(f"{where}: {text}. Fix: correct these texts, or leave the rows out with `where`.")
         if state.startswith(_UNFIT):
-            return DataError(f"{where}: {text}. Fix: correct or quarantine the row, then plan again.")
+            what: Refused = "reference" if state in _REFERENCES else "double" if state == _DOUBLE else "row"
+            return DataError(f"{where}: {text}. {FIX[what]}")
         return SynclineError(f"{where} on {self.url}: {text}")
 
     def close(self) -> None:

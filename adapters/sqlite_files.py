@@ -17,6 +17,7 @@ import pyarrow as pa
 from adbc_driver_manager import dbapi
 
 from adapters import interrupts
+from adapters.refused import FIX, Refused
 from transforms.vocabulary import ConnectionFailed, DataError, SynclineError, TransientError
 
 interrupts.heed(dbapi)
@@ -145,7 +146,6 @@ def translated(error: BaseException, path: Path) -> SynclineError:
     if "readonly" in text:
         return ConnectionFailed(f"Cannot write to {path}: {text}. Fix: check its permissions and those of its folder.")
     if "constraint failed" in text or isinstance(error, adbc.IntegrityError):
-        return DataError(
-            f"SQLite refused a row: {text}. The window was rolled back. Fix: correct the mapping or the data."
-        )
+        what: Refused = "reference" if "FOREIGN KEY" in text else "double" if "UNIQUE" in text else "row"
+        return DataError(f"SQLite refused a row: {text}. The window was rolled back. {FIX[what]}")
     return SynclineError(f"SQLite answered for {path}: {text}")

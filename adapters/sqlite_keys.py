@@ -6,6 +6,7 @@ from __future__ import annotations
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
+from adapters.refused import FIX
 from adapters.sqlite_files import Connection
 from adapters.sqlite_types import literal, quoted
 from transforms.vocabulary import DataError, TableName, TableShape
@@ -31,7 +32,7 @@ def hold_foreign_keys(connection: Connection, table: TableName, shape: TableShap
     if row:
         raise DataError(
             f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back. "
-            f"Fix: load {row[0]['p']} first, or quarantine such rows."
+            f"{FIX['reference']}"
         )
 
 

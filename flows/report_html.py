@@ -156,7 +156,9 @@ def verdict(evidence: Told) -> Verdict:
             return Verdict("good", "Both sides are equal" if evidence["kind"] == "verify" else "Done", tuple(lines))
         case "changes" if evidence["kind"] == "verify":
             differ = any(table["counts"][kind] for table in evidence["tables"] for kind in CHANGES)
-            return Verdict("bad", "The two sides differ" if differ or not unproved else "Not proved to be equal", tuple(lines))
+            return Verdict(
+                "bad", "The two sides differ" if differ or not unproved else "Not proved to be equal", tuple(lines)
+            )
         case "changes":
             return Verdict("plain", "Changes are planned", (*lines, "Nothing was written."))
         case "checkpoint":
