@@ -24,6 +24,7 @@ from flows.conflicting import values
 from flows.report import Report
 from flows.runs import Outcome
 from flows.session import Meter
+from flows.visible import as_code, in_markdown, visible
 
 EVERY_SECONDS: Final = 2.0
 SHOWN_KEYS: Final = 3  # of each kind of change
@@ -82,7 +83,7 @@ class RunMeter(Meter):
             parts = [(table, what, part.done, part.expected) for (table, what), part in self._parts.items()]
         lines = ["| table | work | rows done | of about |", "|---|---|---:|---:|"]
         lines += [
-            f"| {_cell(table)} | {what} | {done:,} | {f'{most:,}' if most else ''} |"
+            f"| {in_markdown(table)} | {what} | {done:,} | {f'{most:,}' if most else ''} |"
             for table, what, done, most in parts
         ]
         planned, applied = (sum(done for _, what, done, _ in parts if what == each) for each in ("plan", "apply"))
@@ -158,7 +159,7 @@ def show_report(outcome: Outcome, said: str) -> None:
             table=rows, key=f"{artifact_key(report.migration)}-report", description=report_markdown(outcome, said)
         )
         if report.checkpoints:
-            about = "\n".join(f"- {_cell(str(each))}" for each in report.checkpoints)
+            about = "\n".join(f"- {in_markdown(str(each))}" for each in report.checkpoints)
             key = f"{artifact_key(report.migration)}-checkpoints"
             create_table_artifact(table=checked_rows(report), key=key, description=about)
         if report.met:
@@ -177,10 +178,10 @@ def conflict_rows(report: Report) -> list[dict[str, Any]]:
     names = ("planned before", "planned after", "found")
     return [
         {
-            "table": met.table,
-            "key": met.key,
-            "column": _cell(each.column),
-            **dict(zip(names, map(_cell, values(met, each)), strict=True)),
+            "table": visible(met.table),
+            "key": visible(met.key),
+            "column": visible(each.column),
+            **dict(zip(names, map(visible, values(met, each)), strict=True)),
             "next": met.next_run,
         }
         for met in report.met
@@ -201,8 +202,10 @@ def checked_rows(report: Report) -> list[dict[str, Any]]:
             "failing rows": each.unexpected,
             "severity": each.severity,
             "check": each.type,
-            "arguments": _cell(", ".join(f"{name} {value}" for name, value in each.arguments.items())),
-            "such as": some_keys(each),
+            "arguments": visible(
+                " ".join(", ".join(f"{name} {value}" for name, value in each.arguments.items()).split())
+            ),
+            "such as": visible(some_keys(each)),
             "checkpoint": checkpoint.name,
             "by": each.by,
         }
@@ -215,30 +218,33 @@ def checked_rows(report: Report) -> list[dict[str, Any]]:
 def report_markdown(outcome: Outcome, said: str) -> str:
     """The report in words. Keys and column names are in it, other values of rows are not."""
     report = outcome.report
-    lines = [f"**{said}**", "", f"Run `{report.run_id}` of `{report.migration}`, {report.seconds:,.1f} s."]
+    lines = [f"**{in_markdown(said)}**", "", f"Run `{report.run_id}` of `{report.migration}`, {report.seconds:,.1f} s."]
     if report.plan:
-        lines.append(f"Plan: `{report.plan}`")
-    lines += [f"- warning: {_cell(warning)}" for warning in report.warnings]
+        lines.append(f"Plan: {as_code(report.plan)}")
+    lines += [f"- warning: {in_markdown(warning)}" for warning in report.warnings]
     for table in report.tables:
         some = [
-            f"{count:,} quarantined: {_cell(why)}" for why, count in sorted(table.reasons.items(), key=_by_count)[:8]
+            f"{count:,} quarantined: {in_markdown(why)}"
+            for why, count in sorted(table.reasons.items(), key=_by_count)[:8]
         ]
         if table.differing:
-            named = [f"{_cell(name)} ({count:,})" for name, count in sorted(table.differing.items(), key=_by_count)]
+            named = [
+                f"{in_markdown(name)} ({count:,})" for name, count in sorted(table.differing.items(), key=_by_count)
+            ]
             some.append(f"columns that differ: {', '.join(named[:12])}")
         for op in ("insert", "update", "delete"):
-            keys = [f"`{sample.key}`" for sample in table.samples if sample.op == op][:SHOWN_KEYS]
+            keys = [as_code(sample.key) for sample in table.samples if sample.op == op][:SHOWN_KEYS]
             if keys and not report.applied:  # what was applied is counted in the table below
                 some.append(f"to {op}, such as {'; '.join(keys)}")
         if table.ddl:
             some.append("the table was not there, and was created" if report.applied else "the table is to be created")
         if table.adds:
-            added = ", ".join(_cell(column) for column, _ in table.adds)
+            added = ", ".join(in_markdown(column) for column, _ in table.adds)
             some.append(f"columns that {'were' if report.applied else 'are to be'} added: {added}")
         if table.after_load:
-            some.append("after its rows: " + "; ".join(f"`{_cell(statement)}`" for statement in table.after_load))
+            some.append("after its rows: " + "; ".join(as_code(statement) for statement in table.after_load))
         if some:
-            lines += ["", f"**{_cell(table.name)}**", "", *(f"- {line}" for line in some)]
+            lines += ["", f"**{in_markdown(table.name)}**", "", *(f"- {line}" for line in some)]
     return "\n".join(lines)
 
 
@@ -249,7 +255,3 @@ def artifact_key(name: str) -> str:
 
 def _by_count(item: tuple[str, int]) -> int:
     return -item[1]
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

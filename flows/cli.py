@@ -28,6 +28,7 @@ from flows.cli_options import (
 )
 from flows.cli_outcome import applied, planned_line
 from flows.cli_rows import NamedRows, rows_options
+from flows.visible import echo
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
@@ -143,7 +144,7 @@ def plan(
     named.take(Plan.open(Path(str(outcome.report.plan))))
     named.show(outcome)
     if not as_json:
-        click.echo(f"\n{planned_line(outcome)}", err=named.alone or outcome.status == Status.QUARANTINE)
+        echo(f"\n{planned_line(outcome)}", err=named.alone or outcome.status == Status.QUARANTINE)
     return int(outcome.status)
 
 
@@ -250,7 +251,7 @@ def verify(
         outcome = runs.verify(request, meter=meter, seen=named.take)
     named.show(outcome)
     if not as_json:
-        click.echo(f"\n{outcome.message}", err=named.alone or outcome.status == Status.QUARANTINE)
+        echo(f"\n{outcome.message}", err=named.alone or outcome.status == Status.QUARANTINE)
     return int(outcome.status)
 
 
@@ -276,7 +277,7 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
     if as_json:
         print_json({**told, "report": str(page)})
     else:
-        click.echo(page)
+        echo(page)
     return 0
 
 
@@ -308,7 +309,7 @@ def quarantine(
     if action == "retry":
         request = quarantining.retry(asked_for(spec, "run", (), (), wait=wait), wanted)
         if request is None:
-            click.echo("Nothing of that is in quarantine.", err=True)
+            echo("Nothing of that is in quarantine.", err=True)
             return 0
         return applied(_run(request, direct=direct, as_json=as_json), as_json)
     loaded = load_spec(spec)
@@ -316,7 +317,7 @@ def quarantine(
         if not yes and not as_json and sys.stdin.isatty():
             click.confirm("Forget these rows? A run that sets one aside again has it again.", abort=True)
         dropped = quarantining.drop(loaded, wanted)
-        print_json({"migration": loaded.name, "dropped": dropped}) if as_json else click.echo(f"{dropped:,} forgotten.")
+        print_json({"migration": loaded.name, "dropped": dropped}) if as_json else echo(f"{dropped:,} forgotten.")
         return 0
     if action == "show":
         whole = quarantining.shown(loaded, wanted, limit)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flows.cli_options import common, print_json, spec_argument
+from flows.visible import echo
 
 
 @click.command()
@@ -47,14 +48,12 @@ def conflicts(
         show_rows("Conflicts", columns, lines, empty="No conflict is open.")
     else:
         for met in found:
-            click.echo("\n".join(conflict_lines(met)))
-            click.echo(
-                f"    met by run {met.run_id} at {met.seen_at}" + (f", {met.resolution}" if met.resolution else "")
-            )
+            echo("\n".join(conflict_lines(met)))
+            echo(f"    met by run {met.run_id} at {met.seen_at}" + (f", {met.resolution}" if met.resolution else ""))
         if not found:
-            click.echo("No conflict is open.")
+            echo("No conflict is open.")
     if sum(counts.values()) > len(found) and not (tables or keys):
-        click.echo(f"{len(found):,} of {sum(counts.values()):,} conflicts; --limit shows more.")
+        echo(f"{len(found):,} of {sum(counts.values()):,} conflicts; --limit shows more.")
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from flows.cli_options import common, print_json
+from flows.visible import echo
 
 
 @click.command()
@@ -27,5 +28,5 @@ def drift(spec: Path, accepted: bool, as_json: bool) -> int:
         print_json({**found.as_dict(), "accepted": accepted})
     else:
         for line in found.lines(accepted=accepted):
-            click.echo(line)
+            echo(line)
     return 2 if found.found and not accepted else 0

@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from flows.cli_options import Duration, common, direct_option, print_json, spec_argument, wait_option, yes_option
+from flows.visible import echo
 
 _limit = click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many changes of a table are shown."
 )
+
 _number = click.IntRange(min=0)
 
 
@@ -99,7 +101,7 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
         if as_json:
             print_json({**facts, "file": str(output)})
         else:
-            click.echo(f"{rows.num_rows:,} rows in {output}")
+            echo(f"{rows.num_rows:,} rows in {output}")
         return 0
     first = texts_of(rows.slice(0, limit))
     if as_json:
@@ -109,7 +111,7 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
         f"{table} at version {version}", rows.column_names, [tuple(row.values()) for row in first], empty="No rows."
     )
     if rows.num_rows > limit:
-        click.echo(f"{rows.num_rows - limit:,} more rows; -o FILE writes them all.", err=True)
+        echo(f"{rows.num_rows - limit:,} more rows; -o FILE writes them all.", err=True)
     return 0
 
 
@@ -178,13 +180,13 @@ def undo(
         if not as_json:
             what = f"{changes_line(planned)} Apply with: syncline apply {folder}"
             nothing = planned.message or "Nothing to undo: the changes come to nothing."
-            click.echo(f"\n{what}" if planned.status else f"\n{nothing}")
+            echo(f"\n{what}" if planned.status else f"\n{nothing}")
         return int(planned.status)
     if not as_json:
         show_outcome(planned, as_json=False, samples=True)
         if not yes and sys.stdin.isatty():
             click.confirm(f"\n{changes_line(planned)} Apply?", abort=True)
-        click.echo()
+        echo()
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         done: Any = runs.apply_plan(folder, meter=meter, wait=wait) if direct else apply_in_prefect(folder, meter, wait)
     return applied(done, as_json)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from adapters import interrupts
+from flows.visible import echo, in_json
 
 EXIT_STATUSES = """\b
 Exit statuses:
@@ -36,7 +37,7 @@ class Commands(click.Group):
             done = super().main(args, *rest, **{**options, "standalone_mode": False})
             sys.exit(done if isinstance(done, int) else 0)
         except click.ClickException as error:
-            click.echo(f"error: {error.format_message()} (--help shows how)", err=True)
+            echo(f"error: {error.format_message()} (--help shows how)", err=True)
             sys.exit(1)
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
@@ -68,48 +69,41 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @wraps(command)
     def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:
-        from transforms.vocabulary import (  # and with it Arrow, which takes a while
-            SynclineError,
-            TransientError,
-            message_of,
-        )
-
         try:
             status = command(*args, as_json=as_json, **options)
-        except SynclineError as error:
-            if interrupts.received() is not None:
-                sys.exit(_interrupted(as_json))
-            if debug:
-                raise
-            text = message_of(error)
-            if isinstance(error, TransientError) and "Fix:" not in text:
-                text += " Fix: run it again when the server is there; windows that are in stay in."
-            if as_json:
-                print_json({"error": text, "kind": type(error).__name__})
-            click.echo(f"error: {text}", err=True)
-            status = 1
-        except click.Abort:
-            if interrupts.received() is None:
-                click.echo("error: not applied.", err=True)
-                status = 1
-            else:
-                status = _interrupted(as_json)
         except KeyboardInterrupt:
             status = _interrupted(as_json)
         except Exception as error:
-            if interrupts.received() is not None:  # DuckDB makes an error of its own of Ctrl-C
-                sys.exit(_interrupted(as_json))
-            if debug:
-                raise
-            if as_json:
-                print_json({"error": str(error), "kind": type(error).__name__})
-            click.echo(
-                f"error: {type(error).__name__}: {message_of(error)} (unexpected; --debug shows where)", err=True
-            )
             status = 1
+            if interrupts.received() is not None:  # DuckDB makes an error of its own of Ctrl-C
+                status = _interrupted(as_json)
+            elif isinstance(error, click.Abort):
+                echo("error: not applied.", err=True)
+            elif debug:
+                raise
+            else:
+                text = _text_of(error)
+                if as_json:
+                    print_json({"error": text, "kind": type(error).__name__})
+                echo(f"error: {text}", err=True)
         sys.exit(status)
 
     return wrapped
+
+
+def _text_of(error: Exception) -> str:
+    """What an error says to people, in one line, with the way out."""
+    from transforms.vocabulary import SynclineError, TransientError, message_of
+
+    text = message_of(error)
+    if isinstance(error, TransientError) and "Fix:" not in text:
+        return f"{text} Fix: run it again when the server is there; windows that are in stay in."
+    if isinstance(error, SynclineError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}. Fix: see to what the operating system says, then run it again."
+    return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"
 
 
 def _interrupted(as_json: bool) -> int:
@@ -173,7 +167,7 @@ data_docs_option = click.option(
 
 def print_json(value: Any) -> None:
     """One object on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(in_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 
 def check_one_folder() -> None:
@@ -185,7 +179,7 @@ def check_one_folder() -> None:
     folders = {Path(str(package.__file__)).parent.parent for package in (adapters, flows, transforms)}
     if len(folders) > 1:
         listed = ", ".join(sorted(map(str, folders)))
-        click.echo(
+        echo(
             f"error: flows, adapters and transforms come from different places ({listed}). "
             f"Fix: install syncline in an environment of its own.",
             err=True,

@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from flows.cli_options import print_json
+from flows.visible import echo
 
 
 def applied(outcome: Any, as_json: bool) -> int:
     """Show what was written; the exit status."""
     show_outcome(outcome, as_json=as_json, samples=False)
     if not as_json and outcome.status in (3, 4) and outcome.report.version is None:
-        click.echo(f"\n{outcome.message}", err=True)
+        echo(f"\n{outcome.message}", err=True)
     elif not as_json:
         report = outcome.report
         version = f"Version {report.version}. " if report.version is not None else ""
@@ -23,7 +24,7 @@ def applied(outcome: Any, as_json: bool) -> int:
             fg="yellow" if report.total.quarantined or report.total.conflicts else None,
         )
         if outcome.message:
-            click.echo(outcome.message, err=True)
+            echo(outcome.message, err=True)
     return int(outcome.status)
 
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 import click
 
 from adapters import private
+from flows.visible import in_json, visible
 from transforms.vocabulary import SpecError
 
 
@@ -105,8 +106,9 @@ class NamedRows:
         told["rows_left_off"] = left
         text = json.dumps(told, indent=2, ensure_ascii=False, default=str)
         if self.output is not None or self._spool is None:
-            click.echo(text)
+            click.echo(in_json(text))
             return
+        text = in_json(text)
         click.echo(text[: text.rindex("\n}")] + ',\n  "rows": ', nl=False)
         self._copy()
         click.echo("}")
@@ -114,4 +116,9 @@ class NamedRows:
     def _copy(self) -> None:
         assert self._spool is not None
         self._spool.seek(0)
-        copyfileobj(self._spool, sys.stdout)
+        if self.form == "csv" and not self.as_json and not sys.stdout.isatty():
+            copyfileobj(self._spool, sys.stdout)  # for a program, exactly
+            return
+        clean = in_json if self.as_json or self.form == "json" else visible
+        for line in self._spool:
+            sys.stdout.write(clean(line))

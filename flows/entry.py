@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import signal
+import stat
 import sys
 from contextlib import suppress
+from typing import Any
 
 
 def main() -> None:
@@ -18,14 +21,47 @@ def main() -> None:
 
     from adapters import interrupts
 
-    _statuses.append(interrupts.guarded(_command))
-    sys.exit(_statuses[-1])
+    status = interrupts.guarded(_command)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stderr.write(f"error: the output cannot be written: {error.strerror}.\n")
+        status = status or 1
+    _statuses.append(status)
+    sys.exit(status)
 
 
 def _command() -> None:
     from flows.cli import main as commands
 
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        _be_patient(number, name)
     commands(sys.argv[1:])
+
+
+class _Pipe(io.FileIO):
+    """Output that nobody reads any more, as behind `| head`, is no error of the command."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return int(super().write(data) or 0)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def _be_patient(number: int, name: str) -> None:
+    """Let a stream take each letter, as an escape where its encoding lacks it, and outlive whoever reads it."""
+    stream = getattr(sys, name)
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    if stat.S_ISFIFO(os.fstat(number).st_mode):
+        raw = io.BufferedWriter(_Pipe(number, "w", closefd=False))
+        stream = io.TextIOWrapper(raw, encoding=stream.encoding, line_buffering=number == 2, write_through=number == 2)
+        setattr(sys, name, stream)
+    stream.reconfigure(errors="backslashreplace")
 
 
 _statuses: list[int] = []

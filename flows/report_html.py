@@ -45,7 +45,11 @@ MANY = 8  # tables or checkpoints, above which those that are fine are closed at
 
 ROW, BOX, WIDTH = 42, 34, 860  # of the drawing of a mapping, in pixels at its natural size
 LEFT, CHIP, RIGHT = 220, 520, 598  # where boxes of sources end, and labels and boxes of targets begin
-CONTROLS: Final = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {127: 0x2421}
+CONTROLS: Final[dict[int, int | str]] = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
+    127: 0x2421,
+    **{code: f"\\x{code:02x}" for code in range(0x80, 0xA0)},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +29,7 @@ from flows.conflicting import Met, values
 from flows.planning import Sample
 from flows.report import Report, TableReport
 from flows.session import Meter
+from flows.visible import visible
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
 RARE = ("unproved",)  # counts that are shown where there are any
@@ -42,10 +44,20 @@ _COLORS = {
 _WIDTH = 60  # characters of a value in a sample
 
 
+class _Console(Console):
+    """Shows what control characters there are in texts, and obeys its own alone."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
 def console(*, error: bool = False) -> Console:
     """Standard output, or standard error; without colours or boxes in a pipe."""
     stream = sys.stderr if error else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty())
+    return _Console(
+        file=stream, emoji=False, highlight=False, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty()
+    )
 
 
 def show_report(report: Report, *, samples: bool, rows: bool = False, out: Console | None = None) -> None:
@@ -191,13 +203,13 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]],
         out.print(empty, markup=False)
         return
     if not out.is_terminal:
-        out.print("\t".join(columns), markup=False)
+        out.print("\t".join(map(_cell, columns)), markup=False)
         for row in rows:
             out.print("\t".join(_cell(value) for value in row), markup=False)
         return
-    shown = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    shown = Table(title=Text(_cell(title)), title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        shown.add_column(column)
+        shown.add_column(Text(_cell(column)))
     for row in rows:
         shown.add_row(*(escape(_cell(value)) for value in row))
     out.print(shown)
@@ -206,7 +218,7 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]],
 def _cell(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else visible(" ".join(str(value).split()))
 
 
 class _Bars(Meter):
@@ -248,11 +260,11 @@ class _Lines(Meter):
         self._least = least
 
     def notice(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def expect(self, table: str, what: str, rows: int) -> None:
         if rows >= self._least:
-            print(f"{what} {table}: about {rows:,} rows", file=sys.stderr, flush=True)  # noqa: T201
+            print(visible(f"{what} {table}: about {rows:,} rows"), file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager

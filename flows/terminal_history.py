@@ -11,6 +11,7 @@ from flows.history import Change
 from flows.pruning import Pruned
 from flows.terminal import console, show_rows
 from flows.unfinished import Unfinished
+from flows.visible import visible
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 COLORS = {"insert": "green", "update": "yellow", "delete": "red"}
@@ -141,5 +142,5 @@ def _images(
 def _value(value: str | None, longest: int | None = LONGEST) -> str:
     if value is None:
         return "null"
-    text = " ".join(value.split())
+    text = visible(" ".join(value.split()))
     return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"

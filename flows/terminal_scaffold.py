@@ -8,6 +8,7 @@ import click
 
 from flows.scaffold import Draft
 from flows.terminal import show_rows
+from flows.visible import echo
 
 
 def show_draft(draft: Draft, file: Path | None) -> None:
@@ -29,17 +30,15 @@ def show_draft(draft: Draft, file: Path | None) -> None:
         show_rows(f"Draft of {file}", ("table", "from", "rows", "key", "columns", "target"), rows, empty="no tables")
     for table in draft.tables:
         if table.blocked:
-            click.echo(f"\n{table.name} is commented out: {table.blocked}", err=True)
+            echo(f"\n{table.name} is commented out: {table.blocked}", err=True)
     if draft.untranslated:
-        click.echo("\nNot translated:", err=True)
+        echo("\nNot translated:", err=True)
         for each in draft.untranslated:
             about = f"{each['table']}: " if each["table"] else ""
-            click.echo(f"  {about}{' '.join(str(each['what']).split())}", err=True)
+            echo(f"  {about}{' '.join(str(each['what']).split())}", err=True)
     for name in draft.variables:
-        click.echo(
-            f"\nThe URL has a password, so the draft reads it from {name}. Fix: export {name}=… first.", err=True
-        )
+        echo(f"\nThe URL has a password, so the draft reads it from {name}. Fix: export {name}=… first.", err=True)
     if file is not None:
-        click.echo(
+        echo(
             f"\nThe draft is in {file}, with {len(draft.decisions):,} comments. See what it does: syncline plan {file}"
         )

@@ -197,7 +197,7 @@ def test_somebody_elses_database_is_not_made_a_ledger(tmp_path: Path) -> None:
         ("hunter2", SynclineError, "is no URL of a ledger"),
         ("mysql://me:hunter2@h/d", SynclineError, "kept in SQLite or PostgreSQL, not in mysql"),
         ("sqlite://", SynclineError, "needs a file"),
-        ("sqlite:////dev/null/x/ledger.db", ConnectionFailed, "folder .* cannot be made: Not a directory"),
+        ("sqlite:////dev/null/x/ledger.db", ConnectionFailed, "ledger .* cannot be made: Not a directory"),
         ("sqlite:////etc/hostname", SynclineError, "file is not a database"),
         ("sqlite:////etc", ConnectionFailed, "cannot be reached: unable to open database file"),
     ],

@@ -113,7 +113,7 @@ entry.main()
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("adapters.interrupts", "SIGINT"), ("click", "SIGTERM"), ("transforms.vocabulary", "SIGINT")]
+    ("module", "name"), [("adapters.interrupts", "SIGINT"), ("click", "SIGTERM"), ("flows.cli_options", "SIGINT")]
 )
 def test_a_signal_while_modules_are_imported_ends_in_one_line(module: str, name: str) -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTING, module, name], capture_output=True, text=True, check=False)
@@ -197,3 +197,14 @@ def test_a_helper_process_does_not_die_of_the_terminals_ctrl_c() -> None:
     assert helper.poll() is None
     helper.terminate()
     assert helper.wait(10) == -signal.SIGTERM
+
+
+def test_output_that_nobody_reads_any_more_is_no_error(tmp_path: Path, shop: Scenario) -> None:
+    command = f"{sys.executable} -m flows.entry plan {shop.path}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --json | true; echo ${{PIPESTATUS[0]}}; {command} >/dev/full; echo $?"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "2\n1\n", done
+    assert "Traceback" not in done.stderr
+    assert "error: No space left on device" in done.stderr

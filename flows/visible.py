@@ -1,0 +1,48 @@
+"""Whatever rows, names and messages hold, made harmless for a screen: it is shown, and does nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import click
+
+# C0 without tab and newline, DEL and C1, which steer terminals; separators that end lines; signs that turn text round;
+# halves of pairs, which no stream takes
+_STEERING: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
+
+
+def visible(text: str) -> str:
+    """The text with what would steer a terminal as escapes: `\\x1b`, `\\u202e`. What is visible stays as it is."""
+    return _STEERING.sub(_escaped, text)
+
+
+def in_json(text: str) -> str:
+    """JSON that is the same value, and harmless on a screen."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def in_markdown(text: str) -> str:
+    """The text in one line of Markdown, where no sign of it means anything."""
+    return _MARKUP.sub(r"\\\1", visible(" ".join(text.split()))).replace("\\<", "&lt;").replace("\\&", "&amp;")
+
+
+def as_code(text: str) -> str:
+    """The text in one line as code in Markdown, in more backticks than it has in a row."""
+    line = visible(" ".join(text.split())).replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    room = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{room}{line}{room}{fence}"
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """Print a line for people."""
+    click.echo(visible(str(text)), err=err)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
