@@ -30,7 +30,7 @@ from flows.thresholds import hold_deletes, over_limit
 from transforms import expressions
 from transforms.mapping import DUPLICATE
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
-from transforms.vocabulary import INVALID, Counts, DataError, PlanError, Relation, SpecError, SynclineError
+from transforms.vocabulary import INVALID, Counts, DataError, PlanError, SpecError, SynclineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
 
 def _rows(session: Session, bound: BoundTable) -> int:
     source, target = session.reading
-    there = 0 if bound.ddl else target.estimate(Relation(bound.shape.name))
+    there = 0 if bound.ddl else target.estimate(bound.there)
     return max(source.estimate(bound.source), there)
 
 

@@ -13,6 +13,7 @@ from adapters.protocol import Adapter
 from adapters.sql_names import taken_for_one
 from flows import created, evolving
 from flows.checks import Checks, bound_checks, validate_checks
+from flows.closeness import tolerances
 from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
 from flows.evolving import Added
@@ -63,6 +64,7 @@ class BoundTable:
     checks: Checks = field(default_factory=Checks)
     adds: tuple[Added, ...] = ()
     unwritable: str = ""
+    owns: str | None = None
 
     def proving(self) -> BoundTable:
         """The table with its computed columns too: they are compared, and never written."""
@@ -75,6 +77,11 @@ class BoundTable:
             images=tuple(name for name in self.shape.names if name in names or name in self.images),
             comparison=_comparing(self.comparison, [column.shape for column in self.computed]),
         )
+
+    @property
+    def there(self) -> Relation:
+        """The rows of the target that are this table's."""
+        return Relation(self.shape.name, where=self.owns)
 
     @property
     def key(self) -> Key:
@@ -250,10 +257,9 @@ def _bind_table(
     extra = {soft.column} if soft else set()
     images = tuple(c.name for c in shape.columns if c.name in made | extra | ({identity} if identity else set()))
     compared = tuple(name for name in images if name not in table.ignore and name != identity)
-    tolerances = {
-        name: column.tolerance for name, column in (table.columns or {}).items() if column.tolerance is not None
-    }
-    comparison = _comparing(Comparison(key, (), tolerances), [c for c in shape.columns if c.name in compared])
+    comparison = _comparing(
+        Comparison(key, (), tolerances(spec, name, shape)), [c for c in shape.columns if c.name in compared]
+    )
     renamed = {
         c.shape.name: c.origin.source
         for c in columns
@@ -293,6 +299,7 @@ def _bind_table(
         checks=checks,
         adds=adds,
         unwritable=unwritable,
+        owns=table.owns,
     )
 
 

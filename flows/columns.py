@@ -17,9 +17,10 @@ from flows.spec import Spec
 from flows.spec_columns import Cast as CastSpec
 from flows.spec_columns import Column
 from flows.spec_errors import meant
-from flows.spec_tables import table_name
+from flows.spec_tables import REST, table_name
 from flows.time_zones import local_zone
 from flows.typenames import parse_type, storable, suggested, type_name
+from flows.value_maps import values_of, values_type
 from transforms import casts, expressions
 from transforms.limits import misfits
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename, Values
@@ -37,6 +38,10 @@ class Looked:
     table: TableName
     planned: str | None
     columns: tuple[str, ...]
+
+
+class _Circle(SpecError):
+    """Columns of a table that need each other."""
 
 
 class ColumnBinder:
@@ -60,6 +65,9 @@ class ColumnBinder:
         self._zero_dates: dict[str, str] = {}
         self.lookups: dict[str, Looked] = {}
         self.added: list[str] = []  # columns that the target lacks and a run adds
+        self._given: dict[str, Column] = {}
+        self._bound: dict[str, ColumnMapping] = {}
+        self._under_way: list[str] = []
 
     def reads(self) -> tuple[str, ...]:
         """The source columns that the mapping needs, in the source's order."""
@@ -71,9 +79,7 @@ class ColumnBinder:
 
     def columns(self) -> tuple[tuple[ColumnMapping, ...], str | None]:
         """The mapped columns, and the name of the generated identity column if there is one."""
-        given = self.spec.tables[self.name].columns
-        if given is None:
-            given = {column: Column.model_validate(column) for column in self._same_named()}
+        given = self._given = self._listed(self.spec.tables[self.name].columns)
         problems: list[str] = []
         mapped: list[ColumnMapping] = []
         identity: str | None = None
@@ -82,7 +88,7 @@ class ColumnBinder:
                 if wanted.generate == "identity":
                     identity = self._identity(column)
                     continue
-                mapped.append(self._column(column, wanted))
+                mapped.append(self._bound_column(column))
             except SpecError as error:
                 problems += [
                     line if line.startswith(str(self.spec.path)) else f"{self._at(column)}: {column}: {line}"
@@ -94,6 +100,31 @@ class ColumnBinder:
             order = {name: place for place, name in enumerate(self.target_shape.names)}
             mapped.sort(key=lambda column: order.get(column.shape.name, len(order)))
         return tuple(mapped), identity
+
+    def _listed(self, columns: Mapping[str, Column] | None) -> dict[str, Column]:
+        """What the spec says of each column; those that it does not name are renamed to themselves where it says so."""
+        if columns is not None and REST not in columns:
+            return dict(columns)
+        named = {name: column for name, column in (columns or {}).items() if name != REST}
+        left_out = list((columns or {})[REST].except_ or ()) if columns else []
+        for column in left_out:
+            if column not in self.source_shape.names:
+                raise SpecError(
+                    f"{self.spec.where('tables', self.name, 'columns', REST, 'except')}: the source has no column {column}. "
+                    f"{meant(column, self.source_shape.names)}"
+                )
+        rest = [name for name in self._same_named() if name not in named and name not in left_out]
+        return named | {name: Column.model_validate({"from": name}) for name in rest}
+
+    def _bound_column(self, name: str) -> ColumnMapping:
+        """The column, bound once; a lookup that matches by another column of the table binds that one first."""
+        if name not in self._bound:
+            self._under_way.append(name)
+            try:
+                self._bound[name] = self._column(name, self._given[name])
+            finally:
+                self._under_way.pop()
+        return self._bound[name]
 
     def _at(self, column: str) -> str:
         return self.spec.where("tables", self.name, "columns", column)
@@ -122,9 +153,9 @@ class ColumnBinder:
     def _column(self, name: str, wanted: Column) -> ColumnMapping:
         origin, kind, meaning = self._origin(name, wanted)
         self._note_zero_dates(wanted)
-        values = _values(wanted)
+        values = values_of(wanted)
         if values is not None:
-            kind, meaning = _values_type(values, kind, meaning)
+            kind, meaning = values_type(values, kind, meaning)
         cast = None
         if wanted.cast is not None:
             cast = self._cast(wanted.cast, kind, origin)
@@ -247,8 +278,13 @@ class ColumnBinder:
             if column not in known:
                 raise SpecError(f"lookup: {lookup.table} has no column {column}. {meant(column, known)}")
         pairs = []
+        chained = set()
         for looked, source in lookup.match.items():
-            mine = self._source_column(source)
+            if self.source_shape.column(source) is None and source in self._given:
+                mine = self._matched(source)
+                chained.add(source)
+            else:
+                mine = self._source_column(source)
             if not casts.implicit(mine.type, mine.meaning, replace(known[looked], nullable=True)):
                 raise SpecError(
                     f"lookup: {source} is {mine.native} and {lookup.table}.{looked} is {known[looked].native}, so they never match. "
@@ -261,7 +297,22 @@ class ColumnBinder:
         self.lookups[name] = Looked(lookup.side, table, planned, columns)
         taken = known[lookup.take]
         taken_meaning = taken.meaning
-        return LookUp(name, tuple(pairs), lookup.take, wanted.missing), taken.type, taken_meaning
+        found_by = LookUp(name, tuple(pairs), lookup.take, wanted.missing, frozenset(chained))
+        return found_by, taken.type, taken_meaning
+
+    def _matched(self, name: str) -> ColumnShape:
+        """A column of this table that a lookup matches by: the source has none of that name."""
+        if name in self._under_way:
+            circle = " -> ".join([*self._under_way[self._under_way.index(name) :], name])
+            raise _Circle(f"lookups match by each other in a circle: {circle}. Fix: match by columns of the source.")
+        if self._given[name].generate:
+            raise SpecError(f"lookup: {name} is generated, and not known yet. Fix: match by a column of the source.")
+        try:
+            return self._bound_column(name).shape
+        except _Circle:
+            raise
+        except SpecError as error:
+            raise SpecError(f"lookup: {name} has problems of its own, so nothing can be matched by it.") from error
 
     def _cast(self, wanted: CastSpec, kind: pa.DataType | None, origin: Origin) -> casts.Cast:
         target, meaning = parse_type(wanted.type)
@@ -329,39 +380,6 @@ def _counts(kind: pa.DataType) -> bool:
 
 def _is_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_temporal(kind))
-
-
-def _values(wanted: Column) -> Values | None:
-    if wanted.map is None:
-        return None
-    pairs = tuple(wanted.map.items())
-    if wanted.default in ("error", "keep"):
-        return Values(pairs, "error" if wanted.default == "error" else "keep")
-    return Values(pairs, "literal", wanted.default)
-
-
-def _values_type(values: Values, kind: pa.DataType | None, meaning: Meaning) -> tuple[pa.DataType | None, Meaning]:
-    news = [new for _, new in values.pairs if new is not None] + (
-        [values.literal] if values.literal is not None else []
-    )
-    if values.otherwise == "keep" and not news:
-        return kind, meaning
-    try:
-        made: pa.DataType = pa.array(news).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SpecError(
-            "map: the new values are of different types. Fix: write them alike, with quotes or without."
-        ) from error
-    if (
-        values.otherwise == "keep"
-        and kind is not None
-        and made != kind
-        and pa.types.is_string(made) != pa.types.is_string(kind)
-    ):
-        raise SpecError(
-            f"map with `default: keep` mixes {made} with the {kind} that is kept. Fix: write new values of the same type."
-        )
-    return made, "plain"
 
 
 def _described(origin: Origin) -> str:

@@ -20,6 +20,7 @@ from flows.session import Meter, Session, connect, ledger_of
 from flows.shapes import Shapes, look
 from flows.spec import Spec
 from flows.spec_columns import Column
+from flows.spec_tables import REST
 from transforms import expressions
 from transforms.drift import Change, TablePrint, changes, fingerprint
 from transforms.vocabulary import DriftError, SpecError, SynclineError, TableShape
@@ -235,6 +236,11 @@ def _touched(spec: Spec, name: str, side: Side, change: Change, was: TablePrint)
         yield f"tables.{name} ({_line(spec, *at)}), which maps every column of the source{f', {listed}' if listed else ''}"
         return
     for column, wanted in table.columns.items():
+        if column == REST:
+            rest = about - table.columns.keys() - set(wanted.except_ or ())
+            if change.kind == "table" or (rest and (side, change.kind) != ("target", "added")):
+                yield f"tables.{name}.columns.* ({_line(spec, *at, 'columns', column)})"
+            continue
         if change.kind == "table" or about & ({column} if side == "target" else _read_by(wanted, was)):
             yield f"tables.{name}.columns.{column} ({_line(spec, *at, 'columns', column)})"
     if change.column and side == "target" and spec.delete_policy(name).column == change.column:

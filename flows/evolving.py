@@ -28,13 +28,18 @@ def is_added(spec: Spec, table: str, name: str, wanted: Column, source: TableSha
         return False
     create = spec.tables[table].create
     asked = create.columns.get(name) if create else None
-    read = source.column(wanted.from_) if wanted.from_ and spec.tables[table].columns is None else None
+    read = source.column(wanted.from_) if wanted.from_ and not _is_named(spec, table, name) else None
     if (asked and (asked.identity or asked.generated)) or (read and read.identity):
         raise SpecError(
             f"{target.name} has no column {name}, and columns that number or compute themselves are never added. Fix: add it to "
             f"{target.name}, or list what is to be moved under `columns`."
         )
     return True
+
+
+def _is_named(spec: Spec, table: str, name: str) -> bool:
+    columns = spec.tables[table].columns
+    return columns is not None and name in columns
 
 
 def plain(column: ColumnShape) -> ColumnShape:

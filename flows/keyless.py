@@ -10,7 +10,7 @@ from flows.binding import BoundTable
 from flows.reading import readable
 from flows.session import Session
 from transforms import expressions, keys
-from transforms.vocabulary import Counts, Relation
+from transforms.vocabulary import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def keyless(session: Session, bound: BoundTable, counts: Counts) -> Keyless | No
     shapes = [column for column in bound.shape.columns if column.name in bound.key]
     if bound.ddl or not any(column.nullable for column in shapes):
         return None
-    there, target = Relation(bound.shape.name), session.reading[1]
+    there, target = bound.there, session.reading[1]
     rows = target.count(there) - counts.target_rows
     if rows <= 0:
         return None

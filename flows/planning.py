@@ -15,6 +15,7 @@ from adapters import history, interrupts, planstore, spill
 from adapters.planstore import FileEntry
 from flows.binding import BoundTable
 from flows.collisions import parts_of, without_collisions
+from flows.owned import keys_outside, scan_outside, without_taken
 from flows.reconciling import Tally, tally
 from flows.session import Job, Session, session_of
 from flows.sides import (
@@ -69,7 +70,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What planning a window found. `clear` says that no target row was in the window's range."""
+    """What planning a window found. `clear` says that no row of the target was in the window's range."""
 
     table: str
     window: int
@@ -102,14 +103,17 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
     if window.part is None:
         mapped = read_wanted(session, bound, work, window)
         found = read_found(session, bound, work, window)
+        outside = keys_outside(session, bound, work, window.found, bound.order)
     else:
         folder = spill_folder(work.job, work.table)
         wanted = spill.read_part(folder / "wanted", window.part, bound.mapping.schema)
         kept = spill.read_part(folder / "kept", window.part, bound.schema.empty_table().select(list(bound.key)).schema)
         found = spill.read_part(folder / "found", window.part, bound.schema)
+        outside = spill.read_part(folder / "outside", window.part, kept.schema)
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped = without_duplicates(mapped, bound.mapping, also=kept)
+    mapped = without_taken(session, bound, mapped, outside)
     mapped, found, double = without_doubles(bound, mapped, found)
     mapped = without_collisions(session, bound, mapped, found, also=kept)
     return decide(session, work, bound, window.number, mapped, found, source_rows, kept, double)
@@ -179,7 +183,7 @@ def decide(
         entry,
         aside,
         released,
-        clear=found.num_rows == 0,
+        clear=found.num_rows == 0 and bound.owns is None,
         differing=dict(result.differing),
         reasons=_reasons(mapped.rejected),
         mended=mapped.mended,
@@ -232,6 +236,9 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> tuple[Planned, 
             for batch in scan_target(session, bound, work, KeyRange(nulls=False), order=()):
                 rows = pa.Table.from_batches([batch])
                 found.add(rows, parts_of(session, bound, rows, parts))
+    with spill.Spill(folder / "outside", key_schema, parts) as outside:
+        for rows in scan_outside(session, bound, work):
+            outside.add(rows, parts_of(session, bound, rows, parts))
     if rejected:
         aside.append(_set_aside(session, work, bound, parts + len(aside), rejected))
     return tuple(aside)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from adapters.protocol import Snapshot
 from flows.binding import BoundTable
 from transforms import expressions
-from transforms.vocabulary import INVALID, ColumnRange, DataError, Key, KeyRange, Relation, TableName
+from transforms.vocabulary import INVALID, ColumnRange, DataError, Key, KeyRange, TableName
 
 
 def readable(batches: Iterable[pa.RecordBatch], table: TableName, side: str, key: Key) -> Iterator[pa.RecordBatch]:
@@ -43,7 +43,7 @@ def scan_planned(
     """`Snapshot.scan` of a target table as the plan looks at it: a column that is yet to be added is null in every row."""
     absent = {added.column.name: added.column.type for added in bound.adds}
     there = [name for name in columns if name not in absent]
-    for batch in snapshot.scan(Relation(bound.shape.name), there, key=key, within=within, ranges=ranges):
+    for batch in snapshot.scan(bound.there, there, key=key, within=within, ranges=ranges):
         if not absent:
             yield batch
             continue

@@ -17,7 +17,7 @@ from flows.retrying import retried
 from flows.session import Session
 from transforms import keys
 from transforms.reconciliation import Totals, differences, totals
-from transforms.vocabulary import ColumnRange, Relation
+from transforms.vocabulary import ColumnRange
 
 READ_AHEAD = 4  # batches
 
@@ -128,7 +128,7 @@ def _read_again(session: Session, bound: BoundTable, ranges: tuple[ColumnRange, 
     there = Totals()
     names = list(dict.fromkeys([*bound.key, *_columns(bound)]))
     with session.target.snapshot() as snapshot:
-        found = snapshot.scan(Relation(bound.shape.name), names, ranges=ranges)
+        found = snapshot.scan(bound.there, names, ranges=ranges)
         with ThreadPoolExecutor(1) as pool:  # the next batches are read while one is added up
             waiting: deque[Future[Totals]] = deque()
             for batch in readable(found, bound.shape.name, "target", bound.key):

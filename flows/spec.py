@@ -302,6 +302,7 @@ def json_schema() -> dict[str, Any]:
         ("Origin", {**text, "description": "A source table."}),
         ("Cast", {**text, "description": "The type's name."}),
         ("NewColumn", {**text, "description": "The type's name."}),
+        ("Closeness", {"type": "number", "minimum": 0, "description": "The largest difference."}),
         ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
         ("Runner", {"enum": ["threads", "dask"]}),
         ("Window", {"type": "integer", "minimum": 1}),

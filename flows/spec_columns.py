@@ -97,6 +97,28 @@ class Cast(Strict):
         return self
 
 
+class Closeness(Strict):
+    """How far two numbers may be apart and still count as equal; either is enough. What is written stays exact."""
+
+    absolute: float = Field(default=0, ge=0, allow_inf_nan=False, description="In the column's own unit.")
+    relative: float = Field(default=0, ge=0, lt=1, description="A part of the larger of both, such as 1e-9.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return {"absolute": value}
+        if not isinstance(value, dict | Closeness):
+            raise Problem("must be a number, {absolute: …} or {relative: …}")
+        return value
+
+    @model_validator(mode="after")
+    def _some(self) -> Closeness:
+        if not self.model_fields_set:
+            raise Problem("says nothing. Fix: write a number, {absolute: …} or {relative: …}")
+        return self
+
+
 class Lookup(Strict):
     """A value of another table, found by matching columns."""
 
@@ -142,6 +164,9 @@ class Column(Strict):
         description="module.function: takes a DataFrame, gives a Series. The module lies beside the spec.",
     )
     columns: list[str] | None = Field(default=None, description="With python: the source columns in the DataFrame.")
+    except_: list[str] | None = Field(
+        default=None, alias="except", description="Of the column *: source columns that go nowhere."
+    )
     cast: Cast | None = Field(default=None, description="The type that the values get.")
     map: dict[AnyScalar, AnyScalar] | None = Field(default=None, min_length=1, description="Old values: new values.")
     default: AnyScalar = Field(
@@ -149,7 +174,9 @@ class Column(Strict):
         description="With map, for other values: error (the row is invalid), keep, or the value to write.",
     )
     inverse: dict[str, Any] | None = Field(default=None, description="Source columns: SQL over the target columns.")
-    tolerance: float | None = Field(default=None, ge=0, description="Numbers this close to each other count as equal.")
+    tolerance: Closeness | None = Field(
+        default=None, description="Numbers this close count as equal: 0.01, {relative: 1e-9}, or both."
+    )
     missing: Annotated[Literal["null", "quarantine", "fail"], BeforeValidator(_missing)] = Field(
         default="quarantine",
         description="With lookup, where nothing matches: null, quarantine or fail.",
@@ -173,6 +200,10 @@ class Column(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> Column:
         given = [name for name in SOURCES if self._given(name)]
+        if self.except_ is not None:
+            if self.model_fields_set - {"except_"}:
+                raise Problem("stands alone, in the column *. Fix: remove what is beside it", "except")
+            return self
         if len(given) != 1:
             what = f"has {' and '.join(given)}" if given else "says not where its values come from"
             raise Problem(f"{what}. Fix: give exactly one of {', '.join(SOURCES)}")

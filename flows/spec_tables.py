@@ -173,6 +173,8 @@ def _one_or_more(value: Any) -> Any:
 
 
 Names = Annotated[list[str], BeforeValidator(_one_or_more)]
+REST = "*"
+"""The column that stands for every source column beside those that are named."""
 
 
 class Table(Strict):
@@ -187,7 +189,15 @@ class Table(Strict):
     )
     where: str | None = Field(default=None, min_length=1, description="Which source rows, in the source's dialect.")
     columns: dict[str, Column] | None = Field(
-        default=None, min_length=1, description="Target columns; every source column under its own name if not given."
+        default=None,
+        min_length=1,
+        description="Target columns; every source column under its own name if not given. The column * stands for those "
+        'that are not named: `"*": "*"`, or `"*": {except: [internal_note]}`.',
+    )
+    owns: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Which target rows are this table's, in the target's dialect; the others are left alone.",
     )
     create: Create | None = Field(default=None, description="What the target table is made like, if it is not there.")
     ignore: Names = Field(default_factory=list, description="Columns that are written but never compared.")
@@ -220,9 +230,17 @@ class Table(Strict):
             for position, name in enumerate(names):
                 if name in names[:position]:
                     yield Problem("names a column twice", place, position)
-                elif place == "key" and self.columns is not None and name not in self.columns:
+                elif place == "key" and self.columns is not None and not {name, REST} & self.columns.keys():
                     yield Problem(f"is not among the columns. {meant(name, self.columns)}", place, position)
-        for problem in self.create.problems(self.columns) if self.create else ():
+        for name, each in (self.columns or {}).items():
+            if name == REST and each.except_ is None and each != Column.model_validate(REST):
+                yield Problem('takes "*" or {except: […]}: the rest goes under its own names', "columns", name)
+            elif name != REST and each.except_ is not None:
+                yield Problem(f'is for the column "{REST}" alone. Fix: remove it', "columns", name, "except")
+            if each.tolerance is not None and name in key:
+                yield Problem("is for columns beside the key, which is compared exactly", "columns", name, "tolerance")
+        named = None if self.columns and REST in self.columns else self.columns
+        for problem in self.create.problems(named) if self.create else ():
             yield Problem.under(problem, "create")
         for position, name in enumerate(self.ignore):
             if name in key:

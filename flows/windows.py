@@ -35,7 +35,7 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
     to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash.
     """
     source, target = session.reading
-    there = Relation(bound.shape.name)
+    there = bound.there
     source_rows = source.estimate(bound.source)
     target_rows = 0 if work.target_empty else target.estimate(there)
     if not bound.order:
@@ -78,7 +78,7 @@ def _cuts(
     ranges = target_ranges(bound, work)
     cuts: list[KeyValue] = []
     if target_rows > source_rows or (ranges and target_rows):
-        cuts = target.split(Relation(bound.shape.name), bound.order, bound.window_rows, ranges=ranges)
+        cuts = target.split(bound.there, bound.order, bound.window_rows, ranges=ranges)
         if cuts and not ranges:
             return cuts, True
     # an estimate can be far off, since PostgreSQL takes a table that it never looked at for one of two thousand rows, and says

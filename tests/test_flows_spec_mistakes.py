@@ -26,7 +26,7 @@ def test_all_mistakes_are_listed_at_once_each_with_its_line_and_what_was_meant(t
         "spec.yaml:12: tables.airport.from is missing. Fix: add `from:`.",
         "spec.yaml:13: tables.airport.form is not a known key. Did you mean from?",
         "spec.yaml:16: tables.airport.columns.airport_id.x is not a known key. Known: cast, columns, const, default, "
-        "expr, from, generate, inverse, lookup, map, missing, nul, python, tolerance, zero_date.",
+        "except, expr, from, generate, inverse, lookup, map, missing, nul, python, tolerance, zero_date.",
         "spec.yaml:25: tables.flight.whre is not a known key. Did you mean where?",
         "spec.yaml:31: tables.flight.columns.dest_id.lookup.take is missing. Fix: add `take:`.",
         "spec.yaml:31: tables.flight.columns.dest_id.lookup.tak is not a known key. Did you mean take?",
@@ -97,8 +97,21 @@ def test_all_mistakes_are_listed_at_once_each_with_its_line_and_what_was_meant(t
          "type that Syncline casts to. Did you mean integer?"),
         (with_column("{from: a, cast: {type: text, format: x}}"), "spec.yaml:9: tables.t.columns.c.cast.format"
          " is for dates and times, and the type is text. Fix: remove it."),
-        (with_column("{from: a, tolerance: -1}"), "spec.yaml:9: tables.t.columns.c.tolerance must be greater "
-         "than or equal to 0, not -1."),
+        (with_column("{from: a, tolerance: -1}"), "spec.yaml:9: tables.t.columns.c.tolerance.absolute must be "
+         "greater than or equal to 0."),
+        (with_column("{from: a, tolerance: {relative: 1}}"), "spec.yaml:9: tables.t.columns.c.tolerance.relative must be "
+         "less than 1, not 1."),
+        (with_column("{from: a, tolerance: {}}"), "spec.yaml:9: tables.t.columns.c.tolerance says nothing. "
+         "Fix: write a number, {absolute: …} or {relative: …}."),
+        (with_column("{from: a, tolerance: close}"), "spec.yaml:9: tables.t.columns.c.tolerance must be a number, "
+         "{absolute: …} or {relative: …}."),
+        (SMALL.replace("[id]", "[id], columns: {id: {from: id, tolerance: 1}}"), "spec.yaml:6: tables.t.columns.id.tolerance is "
+         "for columns beside the key, which is compared exactly."),
+        (with_column("{except: [a]}"), "spec.yaml:9: tables.t.columns.c.except is for the column \"*\" alone. Fix: remove it."),
+        (SMALL.replace("[id]", "[id], columns: {\"*\": a}"), "spec.yaml:6: tables.t.columns.* takes \"*\" or {except: […]}: the "
+         "rest goes under its own names."),
+        (SMALL.replace("[id]", "[id], columns: {\"*\": {except: [a], cast: text}}"), "spec.yaml:6: tables.t.columns.*.except "
+         "stands alone, in the column *. Fix: remove what is beside it."),
         (with_column("{const: [1]}"), "spec.yaml:9: tables.t.columns.c.const must be a single value: text, a "
          "number, true, false or null."),
         (with_column("{lookup: {table: t, match: {c: x}, take: id}}"), "spec.yaml:9: tables.t.columns.c.lookup"

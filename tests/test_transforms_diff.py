@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from transforms import keys
 from transforms.diff import Comparison, diff, patched, windows
-from transforms.vocabulary import TableName
-from transforms.vocabulary.values import unequal
+from transforms.vocabulary import Meaning, TableName
+from transforms.vocabulary.values import Tolerance, unequal
 
 T = TableName("t")
 VALUES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
@@ -175,11 +176,45 @@ def test_json_and_numbers_in_text_compare_by_value() -> None:
     assert unequal(pa.array(["1.10", "NaN"]), pa.array(["1.1", "NaN"]), meaning="decimal") is None
 
 
-def test_a_tolerance_is_the_largest_difference_that_counts_as_equal() -> None:
-    left, right = pa.array([1.0, 1.0, math.nan]), pa.array([1.25, 1.5, math.nan])
-    mask = unequal(left, right, tolerance=0.25)
+FORMS: dict[str, tuple[pa.DataType, Meaning]] = {
+    "double": (pa.float64(), "plain"),
+    "numeric(38,4)": (pa.decimal128(38, 4), "plain"),
+    "numeric": (pa.string(), "decimal"),
+    "bigint": (pa.int64(), "plain"),
+}
+LIMITS = st.sampled_from([0, 1e-4, 0.01, 0.25, 1, 3])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(data=st.data(), absolute=LIMITS, relative=st.sampled_from([0, 1e-6, 0.01, 0.1]))
+def test_numbers_within_a_tolerance_are_equal_and_no_others(
+    form: str, data: st.DataObject, absolute: float, relative: float
+) -> None:
+    kind, meaning = FORMS[form]
+    places = 0 if form == "bigint" else 4
+    number = st.integers(-(10**10), 10**10).map(lambda n: Decimal(n).scaleb(-places))
+    left = data.draw(number)
+    near = st.sampled_from([absolute, -absolute, relative * float(left)]).map(
+        lambda gap: left + round(Decimal(gap), places)
+    )
+    right = data.draw(st.one_of(number, near, near.map(lambda n: n + Decimal(1).scaleb(-places))))
+    limits = Decimal(repr(absolute)), Decimal(repr(relative)) * max(abs(left), abs(right))
+
+    def held(value: Decimal) -> pa.Array:
+        plain = {"double": float, "numeric": str, "bigint": int}.get(form, Decimal)(value)
+        return pa.array([plain, plain, None], kind)
+
+    mask = unequal(held(left), pa.concat_arrays([held(right).slice(0, 1), pa.nulls(1, kind), pa.nulls(1, kind)]),
+                   Tolerance(absolute, relative), meaning)  # fmt: skip
     assert mask is not None
-    assert mask.tolist() == [False, True, False]
+    assert mask.tolist() == [abs(left - right) > max(limits), True, False]
+
+
+def test_infinity_is_close_to_nothing_but_itself_and_nan_is_nan() -> None:
+    left, right = pa.array([math.inf, math.inf, math.nan, 1.0]), pa.array([math.inf, 1e308, math.nan, math.nan])
+    mask = unequal(left, right, Tolerance(1e300, 0.9))
+    assert mask is not None
+    assert mask.tolist() == [False, True, False, True]
 
 
 def test_surrogate_numbers_are_kept_and_new_rows_get_the_next() -> None:

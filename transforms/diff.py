@@ -11,7 +11,7 @@ import pyarrow as pa
 from transforms import keys
 from transforms.keys import Mask, contiguous
 from transforms.vocabulary import ChangeSet, Key, Meaning, TableName
-from transforms.vocabulary.values import unequal
+from transforms.vocabulary.values import Tolerance, unequal
 
 WINDOW_ROWS = 100_000  # rows a side: the merge stays in the processor's cache and in some 50 MiB
 
@@ -20,14 +20,14 @@ WINDOW_ROWS = 100_000  # rows a side: the merge stays in the processor's cache a
 class Comparison:
     """How two images of a row compare.
 
-    `compared` names the columns that decide; the others travel along. `tolerance` is the largest absolute
-    difference at which two numbers still count as equal. `meanings` says what texts stand for: numbers and JSON
+    `compared` names the columns that decide; the others travel along. `tolerance` says for columns of numbers how far two
+    may be apart and still count as equal. `meanings` says what texts stand for: numbers and JSON
     compare by value.
     """
 
     key: Key
     compared: tuple[str, ...]
-    tolerance: Mapping[str, float] = field(default_factory=dict)
+    tolerance: Mapping[str, Tolerance] = field(default_factory=dict)
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
 
 

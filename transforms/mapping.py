@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
 from typing import Any
 
 import duckdb
@@ -72,9 +73,10 @@ def map_rows(
 
     evaluated = _expressions(rows, mapping, faults)
     made: dict[str, pa.Array] = {}
-    for column in mapping.columns:
+    for column in _by_need(mapping.columns):
         if not isinstance(column.origin, KeyUuid):
-            made[column.shape.name] = _column(rows, column, evaluated, lookups, faults, mapping)
+            given = _with_own(rows, column.origin.chained, made) if isinstance(column.origin, LookUp) else rows
+            made[column.shape.name] = _column(given, column, evaluated, lookups, faults, mapping)
     for column in mapping.columns:
         if isinstance(column.origin, KeyUuid):
             made[column.shape.name] = _key_uuid(made, mapping.key)
@@ -145,6 +147,19 @@ def set_aside(
         rejected=pa.concat_tables([mapped.rejected, info]),
         rejected_rows=pa.concat_tables([mapped.rejected_rows, rows]),
     )
+
+
+def _by_need(columns: Sequence[ColumnMapping]) -> list[ColumnMapping]:
+    """The columns in an order in which each lookup comes after the columns that it matches by. In: no circles."""
+    needs = {c.shape.name: c.origin.chained if isinstance(c.origin, LookUp) else frozenset() for c in columns}
+    names = {column.shape.name: column for column in columns}
+    return [names[name] for name in TopologicalSorter(needs).static_order()] if any(needs.values()) else list(columns)
+
+
+def _with_own(rows: pa.Table, names: frozenset[str], made: Mapping[str, pa.Array]) -> pa.Table:
+    for name in sorted(names):
+        rows = rows.append_column(name, made[name])
+    return rows
 
 
 def _expressions(rows: pa.Table, mapping: TableMapping, faults: Faults) -> dict[str, pa.Array]:

@@ -41,12 +41,14 @@ class LookUp:
     """`take` from the row of `table` whose columns equal the source's; `match` is (looked-up column, source column).
 
     `name` finds the rows in the lookups given to `map_rows`. A match with a null in it gives null and misses nothing.
+    `chained`: those of the matching columns that are not the source's, but mapped columns of the table itself.
     """
 
     name: str
     match: tuple[tuple[str, str], ...]
     take: str
     missing: Literal["null", "quarantine", "fail"] = "quarantine"
+    chained: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -17,7 +18,20 @@ from transforms.vocabulary import Key, Meaning
 Mask = npt.NDArray[np.bool_]
 
 
-def unequal(left: pa.Array, right: pa.Array, tolerance: float | None = None, meaning: Meaning = "plain") -> Mask | None:
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far two numbers may be apart and still count as equal: either is enough.
+
+    `absolute` is in the column's own unit, `relative` a part of the larger of both (1e-9 for nine digits).
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+
+def unequal(
+    left: pa.Array, right: pa.Array, tolerance: Tolerance | None = None, meaning: Meaning = "plain"
+) -> Mask | None:
     """True where two arrays of one type differ; None where they are equal throughout.
 
     Null equals null only; NaN equals NaN and -0.0 equals 0.0. Texts of numbers and JSON are read by `meaning`.
@@ -29,12 +43,64 @@ def unequal(left: pa.Array, right: pa.Array, tolerance: float | None = None, mea
         differs = differs | (_mask(pc.is_valid(left)) != _mask(pc.is_valid(right)))
     if pa.types.is_floating(left.type):
         differs = differs & ~(_mask(pc.is_nan(left)) & _mask(pc.is_nan(right)))
-    if tolerance is not None and (pa.types.is_floating(left.type) or pa.types.is_decimal(left.type)):
-        differs = differs & ~_mask(pc.less_equal(pc.abs(pc.subtract(left, right)).cast(pa.float64()), tolerance))
+    if tolerance is not None and differs.any():
+        rows = np.flatnonzero(differs)
+        differs[rows] = ~_close(left.take(pa.array(rows)), right.take(pa.array(rows)), tolerance)
     elif (same := SAME.get(meaning)) is not None and pa.types.is_string(left.type):
         for row in np.flatnonzero(differs):  # only rows whose texts differ are read by value
             differs[row] = not same(left[row].as_py(), right[row].as_py())
     return differs if differs.any() else None
+
+
+def _close(left: pa.Array, right: pa.Array, tolerance: Tolerance) -> Mask:
+    """Where numbers are as close as the tolerance says; null, NaN and infinity are close to nothing.
+
+    Whole numbers, decimals and their texts are subtracted exactly; floats as the decimals that they stand for, which lie
+    within half a unit of their last place.
+    """
+    if not (tolerance.absolute or tolerance.relative):
+        return np.zeros(len(left), dtype=bool)
+    if pa.types.is_string(left.type):
+        pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
+        return np.array([_close_texts(*pair, tolerance) for pair in pairs], dtype=bool)
+    one, two = (_doubles(each) for each in (left, right))
+    most = np.maximum(np.abs(one), np.abs(two))
+    if pa.types.is_floating(left.type):
+        with np.errstate(invalid="ignore", over="ignore"):
+            gap = np.abs(one - two) - np.finfo(left.type.to_pandas_dtype()).eps * most
+    else:
+        gap = _doubles(pc.abs(pc.subtract(_wide(left), _wide(right))))
+    with np.errstate(invalid="ignore"):
+        within = (gap <= tolerance.absolute) | (gap <= tolerance.relative * most)
+    close: Mask = within & np.isfinite(one) & np.isfinite(two)
+    return close
+
+
+def _close_texts(left: str | None, right: str | None, tolerance: Tolerance) -> bool:
+    try:
+        one, two = Decimal(left or ""), Decimal(right or "")
+    except ArithmeticError:
+        return False
+    if not (one.is_finite() and two.is_finite()):
+        return False
+    limits = (Decimal(repr(tolerance.absolute)), Decimal(repr(tolerance.relative)) * max(abs(one), abs(two)))
+    with localcontext(prec=200):
+        return abs(one - two) <= max(limits)
+
+
+def _wide(values: pa.Array) -> pa.Array:
+    """Whole numbers and decimals with room for one digit more."""
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.decimal128(20, 0)).cast(pa.decimal256(40, 0))
+    return values.cast(pa.decimal256(min(values.type.precision + 2, 75), values.type.scale))
+
+
+def _doubles(values: pa.Array) -> npt.NDArray[np.float64]:
+    """Numbers as doubles, NaN for null. Decimals go by their text: Arrow's own cast is off by a unit in the last place."""
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.string())
+    doubles: npt.NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return doubles
 
 
 def same_rows(left: pa.Table, right: pa.Table, columns: Key, meanings: Mapping[str, Meaning]) -> Mask:

@@ -1,0 +1,184 @@
+"""What of both sides a table is about: columns that are not named, rows of the target that it owns, and how close is equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
+
+from flows.owned import TAKEN
+from flows.runs import Status
+from transforms.vocabulary import SpecError
+
+
+@pytest.fixture(params=RING, ids=pair_name)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    return Scenario.make(tmp_path, request.param, request)
+
+
+@pytest.fixture
+def small(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
+    return Scenario.make(tmp_path, ("sqlite", "duckdb"), request)
+
+
+# --- rows of the target
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_rows_of_the_target_outside_owns_are_neither_compared_nor_deleted(pair: Scenario, ordered: bool) -> None:
+    columns = "id integer PRIMARY KEY, region varchar(9), name varchar(9)"
+    for side in (pair.source, pair.target):
+        side.execute(f"CREATE TABLE customer ({columns})")
+    pair.source.insert("customer", [(n, "EU", f"n{n}") for n in range(1, 6)])
+    pair.target.insert(
+        "customer", [(2, "EU", "old"), (4, "US", "theirs"), (7, "EU", "gone"), (8, "US", "theirs"), (9, None, "theirs")]
+    )
+    rest: dict[str, Any] = (
+        {} if ordered else {"columns": {"id": {"expr": "id"}, "region": "region", "name": "name"}, "key": ["id"]}
+    )
+    pair.write({"customer": {"from": "customer", "owns": "region = 'EU'"} | rest})
+    plan = pair.plan()
+    assert counts(plan, "customer") == {"source_rows": 5, "insert": 3, "update": 1, "delete": 1, "quarantined": 1}
+    assert reasons(plan, "customer") == {f"id: {TAKEN}": 1}
+    done = pair.run()
+    assert (done.status, done.report.warnings) == (Status.DONE, ())
+    theirs = [(4, "US", "theirs"), (8, "US", "theirs"), (9, None, "theirs")]
+    assert pair.target.rows("customer") == sorted([(n, "EU", f"n{n}") for n in (1, 2, 3, 5)] + theirs, key=str)
+    assert quarantine(pair) == [("customer", [4], TAKEN)]
+    again = pair.plan()
+    assert (again.report.total.changes, again.report.tables[0].counts.target_rows) == (0, 4)
+    pair.undo(1)
+    assert pair.target.rows("customer") == sorted([(2, "EU", "old"), (7, "EU", "gone"), *theirs], key=str)
+
+
+def test_owns_of_no_row_never_loads_over_a_full_table(small: Scenario) -> None:
+    for side in (small.source, small.target):
+        side.execute("CREATE TABLE customer (id integer PRIMARY KEY, region varchar)")
+    small.source.insert("customer", [(1, "EU"), (2, "EU")])
+    small.target.insert("customer", [(2, "US")])
+    small.write({"customer": {"from": "customer", "owns": "region = 'EU'"}})
+    small.run()
+    assert small.target.rows("customer") == [(1, "EU"), (2, "US")]
+    small.source.execute("DELETE FROM customer")
+    small.run()
+    assert small.target.rows("customer") == [(2, "US")]
+
+
+# --- columns that are not named
+
+
+def test_the_column_star_stands_for_all_that_are_not_named(pair: Scenario) -> None:
+    pair.source.execute(
+        "CREATE TABLE customer (id integer PRIMARY KEY, name varchar(9), secret varchar(9), cents integer)"
+    )
+    pair.source.insert("customer", [(1, "Ada", "s", 250)])
+    columns: dict[str, Any] = {"cents": {"expr": "cents * 2"}, "*": {"except": ["secret"]}, "label": "name"}
+    pair.write({"customer": {"from": "customer", "key": ["id"], "columns": columns}})
+    pair.run()
+    pair.settled()
+    assert set(pair.target.ask("SELECT id, name, cents, label FROM customer")) == {(1, "Ada", 500, "Ada")}
+    with pytest.raises(Exception, match="secret"):
+        pair.target.ask("SELECT secret FROM customer")
+    columns["*"] = {"except": ["secrt"]}
+    pair.write({"customer": {"from": "customer", "key": ["id"], "columns": columns}})
+    with pytest.raises(SpecError, match=r"spec.yaml:\d+: the source has no column secrt. Did you mean secret\?"):
+        pair.plan()
+
+
+# --- how close is equal
+
+
+def test_a_tolerance_is_for_comparing_only(pair: Scenario) -> None:
+    kinds = "id integer PRIMARY KEY, price decimal(12,4), weight double precision, name varchar(9)"
+    for side in (pair.source, pair.target):
+        side.execute(
+            f"CREATE TABLE item ({kinds.replace('double precision', 'double') if side.engine == 'duckdb' else kinds})"
+        )
+    pair.source.insert(
+        "item",
+        [
+            (1, "10.0100", 1000.0, "a"),
+            (2, "10.0100", 1000.0, "b"),
+            (3, "10.0101", 1000.0, "c"),
+            (4, "10.01", 1001.1, "d"),
+        ],
+    )
+    pair.target.insert(
+        "item",
+        [
+            (1, "10.0000", 1001.0, "a"),
+            (2, "10.0000", 1001.0, "B"),
+            (3, "10.0000", 1000.0, "c"),
+            (4, "10.01", 1000.0, "d"),
+        ],
+    )
+    columns = {
+        "*": "*",
+        "price": {"from": "price", "tolerance": 0.01},
+        "weight": {"from": "weight", "tolerance": {"relative": 0.001}},
+    }
+    pair.write({"item": {"from": "item", "columns": columns}})
+    assert counts(pair.run(), "item") == {"source_rows": 4, "update": 3, "unchanged": 1}
+    rows = {
+        row[0]: (float(row[1]), float(row[2]), row[3])
+        for row in pair.target.ask("SELECT id, price, weight, name FROM item")
+    }
+    assert rows == {1: (10, 1001, "a"), 2: (10.01, 1000, "b"), 3: (10.0101, 1000, "c"), 4: (10.01, 1001.1, "d")}
+    pair.settled()
+
+
+def test_only_numbers_have_a_tolerance(small: Scenario) -> None:
+    small.source.execute("CREATE TABLE item (id integer PRIMARY KEY, name text)")
+    small.write({"item": {"from": "item", "columns": {"id": "id", "name": {"from": "name", "tolerance": 1}}}})
+    with pytest.raises(
+        SpecError, match=r"spec.yaml:\d+: name is VARCHAR, and only numbers have a tolerance. Fix: remove it."
+    ):
+        small.plan()
+
+
+# --- lookups that match by what another one gives
+
+
+def chain(pair: Scenario, columns: dict[str, Any]) -> None:
+    tables = {
+        "country": {"from": "country"},
+        "region": {"from": "region"},
+        "shop": {"from": "shop", "key": ["id"], "columns": columns},
+    }
+    pair.path.write_text(yaml.safe_dump(pair.document(tables), sort_keys=False))
+
+
+def test_a_lookup_matches_by_a_column_that_is_looked_up_itself(pair: Scenario) -> None:
+    for side in (pair.source, pair.target):
+        side.execute(
+            "CREATE TABLE country (id integer PRIMARY KEY, code varchar(9) UNIQUE)",
+            "CREATE TABLE region (id integer PRIMARY KEY, country_id integer, code varchar(9))",
+        )
+    pair.source.insert("country", [(1, "AT"), (2, "DE")])
+    pair.source.insert("region", [(10, 1, "N"), (20, 2, "N"), (30, 2, "S")])
+    pair.source.execute("CREATE TABLE shop (id integer PRIMARY KEY, cc varchar(9), rc varchar(9))")
+    pair.source.insert("shop", [(1, "AT", "N"), (2, "DE", "N"), (3, "AT", "S"), (4, "FR", "N"), (5, None, "N")])
+    region = {"lookup": {"table": "region", "match": {"country_id": "nation", "code": "rc"}, "take": "id"}}
+    columns: dict[str, Any] = {
+        "id": "id",
+        "region_id": region,
+        "nation": {"lookup": {"table": "country", "match": {"code": "cc"}, "take": "id"}},
+    }
+    chain(pair, columns)
+    pair.run()
+    assert sorted(pair.target.ask("SELECT id, nation, region_id FROM shop")) == [
+        (1, 1, 10),
+        (2, 2, 20),
+        (5, None, None),
+    ]
+    assert [(key, reason) for _, key, reason in quarantine(pair)] == [
+        ([3], "no region has this country_id, code"), ([4], "no country has this code"),
+    ]  # fmt: skip
+    pair.settled()
+    columns["nation"]["lookup"]["match"] = {"code": "region_id"}
+    chain(pair, columns)
+    with pytest.raises(SpecError, match="lookups match by each other in a circle: region_id -> nation -> region_id"):
+        pair.plan()
