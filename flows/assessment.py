@@ -152,6 +152,8 @@ class Assessment:
         total = self.total
         aside = f", {total.quarantined:,} would go to quarantine" if total.quarantined else ""
         loaded = total.source_rows - total.quarantined
+        if total.quarantined and not loaded:
+            return f"A run would bring nothing over: none of {counted(total.source_rows, 'source row')} fits."
         return f"A run would succeed: {loaded:,} of {counted(total.source_rows, 'source row')} fit{aside}."
 
     def as_dict(self) -> dict[str, Any]:

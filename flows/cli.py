@@ -223,7 +223,7 @@ def backfill(
         else:
             from flows.orchestrated import backfill_in_prefect
 
-            outcome = backfill_in_prefect(request, every, again, meter)
+            outcome = backfill_in_prefect(request, every, meter, again=again)
     return applied(outcome, as_json)
 
 

@@ -33,6 +33,7 @@ from flows.report import Report
 from flows.runbook import Kind, Request, asked_for, new_run_id
 from flows.runs import Outcome, Status
 from flows.session import Meter
+from flows.shares import percent
 from flows.spec import Spec, load_spec
 from flows.tasks import executed_by, runner_of
 from transforms.vocabulary import SynclineError, message_of
@@ -208,7 +209,9 @@ def _unequal(outcome: Outcome) -> State[Any]:
 
 
 def _aside(report: Report) -> str:
-    return f"; {report.aside}" if report.aside else ""
+    total = report.total
+    share = "" if report.chosen else f" ({percent(total.quarantined, total.source_rows)})"
+    return f"; {total.quarantined:,} source rows in quarantine{share}" if total.quarantined else ""
 
 
 def migration_of(spec: str) -> str:

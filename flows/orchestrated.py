@@ -54,7 +54,7 @@ def run_in_prefect(request: Request, meter: Meter) -> Outcome:
     return _in_prefect(start, request.spec.name, request, meter)
 
 
-def backfill_in_prefect(request: Request, every: str | None, again: bool, meter: Meter) -> Outcome:
+def backfill_in_prefect(request: Request, every: str | None, meter: Meter, *, again: bool = False) -> Outcome:
     """Fill a range as a run of the flow `backfill`."""
 
     def start() -> Any:

@@ -29,6 +29,7 @@ from flows.conflicting import Met, values
 from flows.planning import Sample
 from flows.report import Report, TableReport
 from flows.session import Meter
+from flows.shares import percent
 from flows.visible import visible
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
@@ -92,7 +93,8 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
             for statement in table.after_load:
                 out.print(Text(f"  {statement}"))
         if table.reasons:
-            out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined", markup=False)
+            share = "" if report.chosen else f" ({percent(table.counts.quarantined, table.counts.source_rows)})"
+            out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined{share}", markup=False)
             for reason, count in sorted(table.reasons.items(), key=lambda item: -item[1])[:8]:
                 out.print(f"  {count:>9,}  {reason}", markup=False)
         if samples and table.differing:

@@ -51,7 +51,7 @@ def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[
         elif limit.max_ratio is not None and _beyond(
             aside, rows, limit.max_ratio, limit.floor, everything=aside == rows and not step
         ):
-            yield f"{told}, and the limit is {limit.max_ratio:.0%} (quarantine.max_ratio, {at})."
+            yield f"{told}, and the limit is {100 * limit.max_ratio:g} % (quarantine.max_ratio, {at})."
 
 
 def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = False) -> None:
@@ -62,7 +62,7 @@ def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = 
     why = "The source has no rows at all. " if counts.source_rows == 0 else ""
     raise PlanError(
         f"{bound.name}: {why}This plan would delete {counts.delete:,} of {rows:,} target rows "
-        f"({percent(counts.delete, rows)}), and max_ratio allows {bound.max_ratio:.0%}. Nothing was written. "
+        f"({percent(counts.delete, rows)}), and max_ratio allows {100 * bound.max_ratio:g} %. Nothing was written. "
         f"Fix: look at the source; if it is right, give --allow-deletes, or raise delete.max_ratio "
         f"({spec.where('tables', bound.name, 'delete')})."
     )

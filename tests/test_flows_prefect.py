@@ -199,7 +199,7 @@ def test_quarantined_rows_are_told_and_too_many_fail_the_run(shop: Shop) -> None
     shop.at("source", "INSERT INTO things VALUES (NULL, 'nobody', '2013-01-01')")
     some = migrate(shop.spec, return_state=True)
     assert some.is_completed()
-    assert "; 1 source rows in quarantine." in str(some.message)
+    assert "; 1 source rows in quarantine (2 %)." in str(some.message)
     shop.write("quarantine: {max_rows: 0}")
     shop.at("source", "UPDATE things SET name = 'changed' WHERE id = 7")
     many = migrate(shop.spec, return_state=True)
