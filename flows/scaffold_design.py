@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar, cast
 
+import pyarrow as pa
+
 from adapters.protocol import Adapter
 from adapters.sql import Engine, dialect_of
 from adapters.sql_design import spelled_table
 from flows.created import ddl_of
 from flows.scaffold_draft import DraftColumn, DraftTable
-from flows.scaffold_sql import Tongues
+from flows.scaffold_sql import Spoken, Tongues
+from flows.scaffold_values import written_value
 from flows.typenames import new_column
-from transforms.vocabulary import Design, Key, SpecError, TableShape
+from transforms.vocabulary import ColumnShape, Design, Key, SpecError, TableShape
 
 Piece = TypeVar("Piece")
 
@@ -28,10 +31,12 @@ def fill_design(
     tongues: Tongues,
     target: Adapter,
     unlike: Mapping[str, str],
+    values: Mapping[str, pa.Array],
 ) -> None:
     """Put into the draft what of the source's design the target takes; what it does not take is listed.
 
-    `unlike` says why columns are not computed in the target, beside what that says itself.
+    `unlike` says why columns are not computed in the target, beside what that says itself; `values` are the defaults of
+    columns that are values.
     """
     table.untold += design.untold
     numbered = next((column for column in table.columns if column.identity), None)
@@ -42,9 +47,9 @@ def fill_design(
         raise SpecError(f"{table.target} cannot be made in {target.url}: {refused}")
     _generate(table, dict(design.generated), shape, tongues, target, unlike)
     for name, sql in design.defaults:
-        column = _drafted(table, name)
-        if column is not None and not column.identity and sql.strip().upper() != "NULL":
-            _default(table, column, sql, tongues, target)
+        column, known = _drafted(table, name), shape.column(name)
+        if column is not None and known is not None and not column.identity and sql.strip().upper() != "NULL":
+            _default(table, column, sql, known, values.get(name), tongues, target)
     uniques, table.unique = table.unique, []
     _keep(table, table.unique, [(each, f"unique ({', '.join(each)})") for each in uniques], target)
     checks, table.checks = [(check, f"check {check}") for check in table.checks], []
@@ -101,26 +106,76 @@ def _generate(
         table.untold.append(f"generated column {computed} ({sql}): {why}")
 
 
-def _default(table: DraftTable, column: DraftColumn, sql: str, tongues: Tongues, target: Adapter) -> None:
-    """A default, tried out by a row that has nothing else."""
-    spoken = tongues.spoken(sql, column=column.source)
-    why = spoken.why
+def _default(
+    table: DraftTable,
+    column: DraftColumn,
+    sql: str,
+    known: ColumnShape,
+    value: pa.Array | None,
+    tongues: Tongues,
+    target: Adapter,
+) -> None:
+    """A default, tried out by a row that has nothing else. `value` is what it is, where it is a value."""
+    assert column.source is not None
+    wanted, why = _wanted_default(column, sql, known, value, tongues, target)
     if tongues.source == "mysql" and _NO_DATE.match(sql):
         why = "it is no date" + (", and null is what stands for it here" if column.nullable else "")
-    elif column.cast and "time_zone" in column.cast and spoken.sql and "CURRENT" in spoken.sql.upper():
-        why = "the column is in UTC here, and that in the time zone of the session"
-    elif spoken.sql is not None:
+    elif wanted == "NULL":
+        return
+    elif wanted is not None:
         alone = replace(as_shape(table), columns=(new_column(column.name, str(column.type), nullable=True),))
-        shape = replace(
-            alone, primary_key=(), uniques=frozenset(), design=Design(defaults=((column.name, spoken.sql),))
-        )
+        shape = replace(alone, primary_key=(), uniques=frozenset(), design=Design(defaults=((column.name, wanted),)))
         there = spelled_table(table.target, dialect_of(cast(Engine, target.engine)))
         nothing = "() VALUES ()" if target.engine == "mysql" else "DEFAULT VALUES"
         why = target.tried([*ddl_of(shape, target), f"INSERT INTO {there} {nothing}"]) or ""
         if not why:
-            column.default = spoken.sql
+            column.default = wanted
             return
     table.untold.append(f"default {sql} of {column.source}: {why}")
+
+
+def _wanted_default(
+    column: DraftColumn, sql: str, known: ColumnShape, value: pa.Array | None, tongues: Tongues, target: Adapter
+) -> tuple[str | None, str]:
+    """The target's SQL for a default of the source's, or why there is none."""
+    made = target.made(new_column(column.name, str(column.type), nullable=True))
+    zone = column.zone or None
+    spoken = tongues.spoken(sql, column=column.source)
+    if clock := tongues.clock(sql):
+        return _now(clock, known, made, zone, spoken, tongues)
+    if not tongues.constant(sql):
+        return spoken.sql, spoken.why
+    written = written_value(value, made, target, zone, known) if value is not None else None
+    if written is not None:
+        return written, ""
+    if tongues.source == tongues.target and not zone and made.type.equals(known.type):
+        return spoken.sql, spoken.why
+    return None, f"no value of {column.type} in {target.engine} is known to be exactly that"
+
+
+def _now(
+    clock: str, known: ColumnShape, made: ColumnShape, zone: str | None, spoken: Spoken, tongues: Tongues
+) -> tuple[str | None, str]:
+    """The present time: SQLite tells it in UTC, the others in the time zone of the session."""
+    lite = {"sqlite"} & {tongues.source, tongues.target}
+    if tongues.source == tongues.target and not zone:
+        return spoken.sql, spoken.why
+    if zone:
+        return None, f"the column is in {zone} here, and that in the time zone of the session"
+    if clock == "date":
+        same = not lite and pa.types.is_date(made.type)
+        return (spoken.sql, spoken.why) if same else (None, "it is the date in another time zone")
+    if not pa.types.is_timestamp(made.type):
+        return None, "its text is another one in each engine"
+    if made.type.tz is not None:
+        aware = (pa.types.is_timestamp(known.type) and known.type.tz is not None) or tongues.source == "sqlite"
+        here = "strftime('%Y-%m-%d %H:%M:%f+00:00', 'now')" if tongues.target == "sqlite" else spoken.sql
+        return (here, "") if aware else (None, "it is the time in the time zone of the session")
+    if tongues.source == "sqlite":
+        return ("UTC_TIMESTAMP()" if tongues.target == "mysql" else "CURRENT_TIMESTAMP AT TIME ZONE 'UTC'"), ""
+    if tongues.target == "sqlite":
+        return None, "it is the time in the time zone of the session, and in SQLite that in UTC"
+    return spoken.sql, spoken.why
 
 
 def _keep(table: DraftTable, kept: list[Piece], pieces: Sequence[tuple[Piece, str]], target: Adapter) -> None:

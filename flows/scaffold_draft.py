@@ -24,6 +24,7 @@ class DraftColumn:
     type: str | None = None
     nullable: bool | None = None
     cast: str | None = None
+    zone: str = ""
     zero_date: bool = False
     default: str | None = None
     identity: bool = False

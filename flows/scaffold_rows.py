@@ -79,7 +79,7 @@ def differing(
 
 def _here(shape: TableShape, tongues: Tongues) -> Tongues:
     """Into the SQL of expressions, over the columns of the source."""
-    return replace(tongues, target="duckdb", names={name: name for name in _readable(shape)})
+    return replace(tongues, target="duckdb", names={name: name for name in _readable(shape)}, folded=frozenset())
 
 
 def _readable(shape: TableShape) -> tuple[str, ...]:

@@ -13,10 +13,16 @@ _DIALECTS: Final = {"postgresql": "postgres", "mysql": "mysql", "sqlite": "sqlit
 _SAME: Final = (
     "Column", "Identifier", "Literal", "Paren", "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "In",
     "Between", "Is", "Null", "Boolean", "Add", "Sub", "Mul", "Neg", "Mod", "Length", "Trim", "Coalesce", "Abs",
-    "Round", "Nullif", "DPipe", "Concat", "CurrentTimestamp", "CurrentDate", "Case", "If", "Cast", "DataType",
-    "DataTypeParam", "Tuple", "BitString", "HexString", "Uuid",
+    "Nullif", "DPipe", "Concat", "CurrentTimestamp", "CurrentDate", "Case", "If", "Tuple", "Uuid",
 )  # fmt: skip
-"""What every engine understands, and understands alike. Division, LIKE, lower() and dates are not among it."""
+"""What every engine understands, and understands alike. Not among it: division, rounding, casts, LIKE, lower(), dates, and
+texts of bits and bytes."""
+_CONSTANT: Final = (
+    "Literal", "National", "HexString", "BitString", "ByteString", "RawString", "Introducer", "Paren", "Neg", "Add", "Sub", "Mul",
+    "DPipe", "Cast", "DataType", "DataTypeParam", "Boolean", "Null", "Identifier", "Var", "CharacterSet",
+)  # fmt: skip
+"""What a value is made of that is the same whenever it is asked for."""
+EXACT_DIGITS: Final = 15  # of a number that SQLite reads as it is
 _TEXTS: Final = ("TEXT", "VARCHAR", "CHAR", "NCHAR", "NVARCHAR", "BPCHAR")
 _WHOLE: Final = ("smallint", "integer", "bigint")
 _NUMBERS: Final = ("DECIMAL", "BIGINT", "INT", "SMALLINT", "DOUBLE", "FLOAT")
@@ -34,19 +40,23 @@ class Spoken:
 class Tongues:
     """Where an expression comes from and where it goes, and the columns that it may name.
 
-    `types` are those of the target's columns, by their names in the source; `names` their names in the target.
+    `types` are those of the target's columns, by their names in the source; `names` their names in the target. `folded`
+    are the columns, by their names in the target, in which the source takes different texts for one.
     """
 
     source: str
     target: str
     names: Mapping[str, str]
     types: Mapping[str, str]
+    folded: frozenset[str] = frozenset()
 
     def spoken(self, sql: str, *, column: str | None = None) -> Spoken:
         """`sql` as the target says it. `column` is the one whose default or generation it is."""
         import sqlglot
         from sqlglot.errors import ErrorLevel, SqlglotError
 
+        if self.source == "mysql" and "?" in sql:
+            return Spoken(None, "the server tells a ? for every character of four bytes")
         try:
             tree = sqlglot.parse_one(sql, read=_DIALECTS[self.source])
             tree = self._adapted(tree, self.types.get(column or "", ""))
@@ -56,6 +66,35 @@ class Tongues:
         except SqlglotError as error:
             return Spoken(None, " ".join(str(error).split("\n")[0].split()) or "it cannot be read")
         return Spoken(said)
+
+    def constant(self, sql: str) -> bool:
+        """Whether a default is a value, the same for every row."""
+        import sqlglot
+        from sqlglot.errors import SqlglotError
+
+        try:
+            tree = sqlglot.parse_one(sql, read=_DIALECTS[self.source])
+        except SqlglotError:
+            return False
+        return all(type(node).__name__ in _CONSTANT for node in tree.walk())
+
+    def clock(self, sql: str) -> str:
+        """`timestamp` or `date` where a default is that of now, else nothing."""
+        import sqlglot
+        from sqlglot import exp
+        from sqlglot.errors import SqlglotError
+
+        try:
+            tree = sqlglot.parse_one(sql, read=_DIALECTS[self.source]).unnest()
+        except SqlglotError:
+            return ""
+        return (
+            "timestamp"
+            if isinstance(tree, exp.CurrentTimestamp)
+            else "date"
+            if isinstance(tree, exp.CurrentDate)
+            else ""
+        )
 
     def _adapted(self, tree: exp.Expr, type_: str) -> exp.Expr:
         from sqlglot import exp
@@ -98,6 +137,25 @@ class Tongues:
             node.set("expressions" if many else "expression", told[1:] if many else told[1])
         return node
 
+    def _folding(self, column: exp.Column, tree: exp.Expr) -> bool:
+        """Whether a text is compared that has a collation in the source, and none in the target."""
+        from sqlglot import exp
+
+        compares = (
+            exp.EQ,
+            exp.NEQ,
+            exp.GT,
+            exp.GTE,
+            exp.LT,
+            exp.LTE,
+            exp.In,
+            exp.Between,
+            exp.Case,
+            exp.If,
+            exp.Nullif,
+        )
+        return column.name in self.folded and tree.find(*compares) is not None
+
     def _type_of(self, column: exp.Column) -> str:
         """The type of a column of the target."""
         back = {new: old for old, new in self.names.items()}
@@ -116,8 +174,9 @@ class Tongues:
         if isinstance(inner, exp.Column):
             type_ = self._type_of(inner)
             texts = type_.startswith(("text", "varchar", "char")) and (kind in _TEXTS or kind == "USERDEFINED")
-            numbers = (
-                self.target == "sqlite" and kind in _NUMBERS and type_.startswith(("numeric", "bigint", "int", "small"))
+            exact = type_.startswith(("numeric", "bigint", "int", "small"))
+            numbers = exact and (
+                (self.target == "sqlite" and kind in _NUMBERS) or (kind == "DECIMAL" and not node.to.expressions)
             )
             return inner if texts or numbers else node
         return node
@@ -131,6 +190,13 @@ class Tongues:
                 return f"it names {node.name}, which is not among the columns"
             if isinstance(node, exp.Block | exp.Command):
                 return "it is no expression"
+            long = (
+                isinstance(node, exp.Literal) and not node.is_string and len(node.name.replace(".", "")) > EXACT_DIGITS
+            )
+            if long and "sqlite" in (self.source, self.target) and self.source != self.target:
+                return f"SQLite keeps {EXACT_DIGITS} digits of {node.name}"
+            if isinstance(node, exp.Column) and self._folding(node, tree):
+                return f"upper and lower case of {node.name}, or blanks at its end, are one there"
             same = type(node).__name__ in _SAME and not (isinstance(node, exp.Length) and node.args.get("binary"))
             if self.source != self.target and not same:
                 name = node.name if isinstance(node, exp.Anonymous) else node.key

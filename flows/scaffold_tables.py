@@ -21,6 +21,7 @@ from flows.scaffold_profile import Facts
 from flows.scaffold_rows import UNHELD, differing, offenders
 from flows.scaffold_sql import Tongues
 from flows.scaffold_types import Chosen, Place
+from flows.scaffold_values import values_of
 from flows.typenames import new_column, suggested
 from transforms import casts
 from transforms.vocabulary import (
@@ -184,7 +185,8 @@ def _make_new(
     labels = {name: chosen[read.name.name, name].labels for name in kept if name}
     table.checks = [_one_of(kept[name], listed, target) for name, listed in labels.items() if listed]
     types_ = {str(name): str(column.type) for name, column in kept.items()}
-    tongues = Tongues(source.engine, target.engine, names, types_)
+    folded = frozenset(names[column.name] for column in shape.columns if column.collation and column.name in kept)
+    tongues = Tongues(source.engine, target.engine, names, types_, folded)
     design, unlike = read.design, {}
     if source.engine != target.engine or source.engine in UNHELD:  # whose collations do not come along
         for check, count in offenders(snapshot, read.name, shape, design.checks, tongues).items():
@@ -195,7 +197,8 @@ def _make_new(
         index for index in design.indexes if set(index) <= kept.keys() and tuple(names[n] for n in index) != table.key
     ]
     table.indexes = _held(others, "index", unindexed, names, table)
-    fill_design(table, design, shape, tongues, target, unlike)
+    defaults = {name: sql for name, sql in design.defaults if name in kept and tongues.constant(sql)}
+    fill_design(table, design, shape, tongues, target, unlike, values_of(source, shape, defaults))
 
 
 def _held(
@@ -221,7 +224,7 @@ def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, targ
     if name != column.name:
         notes.insert(0, f"{column.name} in the source, a name that {target.engine} does not keep")
     nullable = None if chosen.nullable and column.nullable else chosen.nullable
-    return DraftColumn(name, column.name, chosen.type, nullable, how, chosen.zero_date, notes=notes)
+    return DraftColumn(name, column.name, chosen.type, nullable, how, chosen.zone, chosen.zero_date, notes=notes)
 
 
 def _number(table: DraftTable, shape: TableShape, target: Adapter) -> None:
