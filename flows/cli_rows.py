@@ -119,9 +119,6 @@ class NamedRows:
         if self.form == "csv" and not self.as_json and not sys.stdout.isatty():
             copyfileobj(self._spool, sys.stdout)  # for a program, exactly
             return
-        if self.form == "csv" and not self.as_json and not sys.stdout.isatty():
-            copyfileobj(self._spool, sys.stdout)  # a program reads the values as they are
-            return
         clean = in_json if self.as_json or self.form == "json" else visible
         for line in self._spool:
             sys.stdout.write(clean(line))

@@ -180,7 +180,9 @@ def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:
     counts = f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete, {total.unchanged:,} unchanged"
     if dry_run:
         return Completed(
-            name="Planned", message=f"Dry run, nothing was written: {counts}{_aside(report)}.", data=report.as_dict()
+            name="Planned",
+            message=f"Dry run, nothing was written: {counts}{_aside(report)}. {outcome.message}".strip(),
+            data=report.as_dict(),
         )
     if outcome.status in (Status.QUARANTINE, Status.CHECKPOINT):
         return Failed(name=outcome.status.name.capitalize(), message=outcome.message)

@@ -49,7 +49,7 @@ class Request:
     Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history; those in
     `listed` have rows in quarantine that the plan may release. A writing command waits `wait` seconds for another one to end.
     `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
-    delete any share of a table.
+    delete any share of a table. `step`: it is one of several, whose quarantine is looked at together in the end.
     """
 
     spec: Spec
@@ -66,6 +66,7 @@ class Request:
     wait: float = 0
     data_docs: bool = False
     allow_deletes: bool = False
+    step: bool = False
 
     @property
     def named(self) -> frozenset[str]:

@@ -141,9 +141,10 @@ def backfill(
                     request,
                     run_id=f"{request.run_id}-{number:04d}" if len(parts) > 1 else request.run_id,
                     ranges=(part,),
+                    step=len(parts) > 1,
                 )
                 loading = Loading(session, ledger, execute, request.workers, f"backfill {part}")
-                outcome, ended = _run(step, loading, ended, step=len(parts) > 1), []
+                outcome, ended = _run(step, loading, ended), []
                 outcomes.append(outcome)
                 waiting = any(table.waiting for table in outcome.report.tables)
                 if outcome.status is Status.DONE and not waiting:  # others are tried again
@@ -255,7 +256,7 @@ def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -
     return Undone(tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None)
 
 
-def _run(request: Request, loading: Loading, ended: Sequence[str] = (), *, step: bool = False) -> Outcome:
+def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outcome:
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
@@ -263,7 +264,7 @@ def _run(request: Request, loading: Loading, ended: Sequence[str] = (), *, step:
         validate(spec, session.bound, request.named)
         report, job = runbook.plan(_listing(_with_bases(request, ledger)), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
-        outcome = _timed(_noting(load(plan, report, job, loading, step=step), ended), began)
+        outcome = _timed(_noting(load(plan, report, job, loading, step=request.step), ended), began)
         return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs)
 
 
