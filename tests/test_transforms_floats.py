@@ -7,6 +7,7 @@ import struct
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
+import cast_oracle
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,43 +18,22 @@ from transforms import rule_masks
 from transforms.casts import Cast, cast
 
 FLOATS = [pa.float64(), pa.float32()]
-LEAST = {pa.float64(): (-1074, 53, 1024), pa.float32(): (-149, 24, 128)}
+FORMS: dict[pa.DataType, cast_oracle.Form] = {pa.float64(): "double", pa.float32(): "real"}
+BITS = {pa.float64(): 53, pa.float32(): 24}
 LARGEST = {pa.float64(): 1.7976931348623157e308, pa.float32(): 3.4028234663852886e38}
 
 
 def nearest(number: Decimal, kind: pa.DataType) -> float:
-    """The float of a number, by whole numbers alone: rounded once, ties to even."""
-    least, bits, most = LEAST[kind]
-    exact = abs(Fraction(number))
-    if not exact:
-        return -0.0 if number.is_signed() else 0.0
-    power = exact.numerator.bit_length() - exact.denominator.bit_length()
-    power = max((power if exact >= Fraction(2) ** power else power - 1) - bits + 1, least)
-    size = round(exact / Fraction(2) ** power)  # half to even
-    found = math.inf if size * Fraction(2) ** power >= Fraction(2) ** most else float(size * Fraction(2) ** power)
-    return math.copysign(found, -1 if number.is_signed() else 1)
-
-
-def shortest(x: float, kind: pa.DataType) -> Decimal:
-    return Decimal(repr(x) if kind == pa.float64() else np.format_float_scientific(np.float32(x), unique=True))
+    return cast_oracle.nearest(number, FORMS[kind])
 
 
 def comes_back(number: Decimal, scale: int, kind: pa.DataType) -> bool:
-    """Whether a float names the number: exactly, as its shortest one, or as the nearest with as many decimal places."""
-    x = nearest(number, kind)
-    if math.isinf(x) or (number and not x):
-        return False
-    half = Fraction(1, 2) / Fraction(10) ** scale
-    return number == shortest(x, kind) or Decimal(x) == number or abs(Fraction(x) - Fraction(number)) < half
+    return cast_oracle.comes_back(number, scale, FORMS[kind])
 
 
 def written(x: float, scale: int, precision: int, kind: pa.DataType) -> Decimal | None:
-    """The decimal of a float: a whole number as it is, another one as the shortest that names it; or None."""
-    if not math.isfinite(x):
-        return None
-    number = Decimal(int(x)) if x == int(x) else shortest(x, kind)
-    scaled = Fraction(number) * 10**scale
-    return number if scaled.denominator == 1 and abs(scaled) < 10**precision else None
+    found = cast_oracle.written(x, FORMS[kind], precision, scale)
+    return None if found is cast_oracle.ASIDE else found
 
 
 def same(found: float | None, wanted: float | None) -> bool:
@@ -69,7 +49,7 @@ scales = st.one_of(st.integers(0, 6), st.integers(-3, 38))
 
 def halfway(kind: pa.DataType) -> st.SearchStrategy[Decimal]:
     """Numbers between two floats, and just beside: where rounding twice goes wrong."""
-    bits = LEAST[kind][1]
+    bits = BITS[kind]
     middle = st.builds(
         lambda size, power: Decimal(2 * size + 1) * Decimal(2) ** power,
         st.integers(2 ** (bits - 1), 2**bits - 1), st.integers(-12, 0),
