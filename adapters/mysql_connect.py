@@ -141,7 +141,7 @@ def options_of(url: str) -> dict[str, Any]:
         parsed = sa.make_url(url)
         port = parsed.port or 3306
     except (sa.exc.ArgumentError, ValueError) as error:
-        raise SpecError(f"{masked(url)} is no MySQL URL: {scrubbed(error, url)}. {fix}") from error
+        raise SpecError(f"{masked(url)} is no MySQL URL: {scrubbed(error, url)}. {fix}") from None
     given = {name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()}
     unknown = sorted(set(given) - set(_OPTIONS))
     if unknown:

@@ -70,7 +70,7 @@ def dsn_of(url: str) -> str:
         raise SpecError(
             f"{masked(url)} is no PostgreSQL URL: {scrubbed(error, url)}. "
             "Fix: write postgresql://user:password@host:5432/database."
-        ) from error
+        ) from None  # it quotes the URL, password and all, and tracebacks and Prefect's log would show it
     extra: dict[str, str | int] = {"connect_timeout": CONNECT_SECONDS, "application_name": APPLICATION}
     return make_conninfo(libpq, **{name: value for name, value in extra.items() if name not in given})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canary import everything_said, files_of, leaks, opened_by_canary, write_spec
 from prefect import settings
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient as Api
@@ -392,3 +393,26 @@ def test_schema_drift_is_told_in_the_state_of_the_run_that_stopped_at_it(shop: S
     state = migrate(shop.spec, return_state=True)
     assert state.is_failed()
     assert "column mail (" in str(state.message)
+
+
+def test_a_password_in_a_secret_block_is_nowhere_in_prefect(
+    mariadb_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from prefect.blocks.system import Secret
+
+    file, said = tmp_path / "spec.yaml", []
+    with opened_by_canary(mariadb_url) as (url, execute):
+        Secret(value=url).save("canary", overwrite=True)  # type: ignore[call-arg]
+        for kind in ("bigint", "nothing"):
+            write_spec(file, {"secret": "canary"}, kind)
+            said.append(everything_said(("run", file, "--debug"), caplog))
+        write_spec(file, {"secret": "canary"})
+        execute("ALTER USER 'canary' IDENTIFIED BY 'another'")
+        said.append(everything_said(("run", file, "--debug"), caplog))
+    assert "Version 1" in said[0]
+    assert "denied" in said[2]
+    database = Path(str(settings.PREFECT_API_DATABASE_CONNECTION_URL.value()).rpartition("sqlite+aiosqlite:///")[2])
+    kept = [text for path, text in files_of(database.parent) if path.name.startswith(database.name)]
+    assert any("migrate/canary" in text for text in kept)
+    said += kept + [text for _, text in files_of(tmp_path)]
+    assert [(leaks(text), text[:1500]) for text in said if leaks(text)] == []
