@@ -127,6 +127,19 @@ def _dates(text: pa.Array, travel: Travel, relation: Relation) -> tuple[pa.Array
     return found, _reasons(len(text), places, told)
 
 
+def stands_in(array: pa.Array, travel: Travel, relation: Relation) -> pa.Array | None:
+    """Where a value is not what the server sent but what the relation says of dates that are none; None where nowhere."""
+    if dict(relation.zero_dates).get(travel.name, "fail") == "fail":
+        return None
+    text = array.cast(pa.string())
+    try:
+        if not _before_the_calendar(_plain_dates(text, travel.shape.type)).any():
+            return None
+    except pa.ArrowInvalid:
+        pass
+    return pa.array(_no_dates(text))
+
+
 def _plain_dates(text: pa.Array, wanted: pa.DataType) -> pa.Array:
     if pa.types.is_date32(wanted):
         return text.cast(wanted)

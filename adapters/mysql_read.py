@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.mysql_arrow import arrived
+from adapters.mysql_arrow import arrived, stands_in
 from adapters.mysql_connect import Connection, Connections, drop, rows, run
 from adapters.mysql_shapes import Described
 from adapters.mysql_types import Travel
@@ -21,6 +21,7 @@ from adapters.sql import Expression, Operand, along_index, dialect_of, quoted, r
 from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
     INVALID,
+    STANDS_IN,
     ColumnRange,
     ColumnShape,
     ForeignKey,
@@ -241,13 +242,17 @@ class MysqlSnapshot:
 
 def _batch(block: Block, travels: Sequence[Travel], relation: Relation) -> pa.RecordBatch:
     """Rows off the wire in their travel types, with the reasons of those that cannot travel."""
-    arrays, reasons = [], None
+    arrays, reasons, told_of = [], None, {}
     for array, each in zip(cut(block, len(travels)), travels, strict=True):
         found, told = arrived(array, each, relation)
         arrays.append(found)
+        if (replaced := stands_in(array, each, relation)) is not None:
+            told_of[f"{STANDS_IN}{each.name}"] = replaced
         if told is not None:
             reasons = told if reasons is None else pc.coalesce(reasons, told)
     batch = pa.RecordBatch.from_arrays(arrays, schema=pa.schema([(each.name, each.shape.type) for each in travels]))
+    for name, replaced in told_of.items():
+        batch = batch.append_column(name, replaced)
     return batch if reasons is None else batch.append_column(INVALID, reasons)
 
 

@@ -84,7 +84,8 @@ class Snapshot(Protocol):
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
     ) -> Iterator[pa.RecordBatch]:
-        """Yield non-empty batches of `columns` in their travel types, plus INVALID where a row cannot travel.
+        """Yield non-empty batches of `columns` in their travel types, plus INVALID where a row cannot travel,
+        and STANDS_IN for columns with stand-ins.
 
         In: `within` is over `key`; `ranges` are and-ed to it; values are bound, never pasted.
         Order: ascending by `key` in binary order, nulls first; any order where `key` is empty.

@@ -356,3 +356,20 @@ def test_what_mariadb_holds_and_the_target_does_not_is_counted(made: Any) -> Non
     assert the(found, "u").fix == "found are 9223372036854775808 to 18446744073709551615: widen u to numeric(20)"
     assert "make d an interval" in the(found, "d").fix
     assert small.run().status == Status.DONE
+
+
+def test_a_run_says_how_many_dates_it_replaced_as_the_spec_says(made: Any) -> None:
+    small = legacy(
+        made("mysql", "postgresql"),
+        "CREATE TABLE t (k bigint PRIMARY KEY, v date, w datetime)",
+        "INSERT INTO t VALUES (1, '2020-01-01', '2020-01-01'), (2, '0000-00-00', '0000-00-00'), (3, '2020-02-00', NULL)",
+    )
+    small.target.execute("CREATE TABLE t (k bigint PRIMARY KEY, v date, w timestamp)")
+    small.write(columns(v={"from": "v", "zero_date": None}, w={"from": "w", "zero_date": "1970-01-01"}))
+    said = "dates that are none are replaced by what zero_date says"
+    for done in (small.plan(), small.run()):
+        assert [warning for warning in done.report.warnings if said in warning] == [
+            f"t.v: {said} in 2 of the rows that were read, as the spec says.",
+            f"t.w: {said} in 1 of the rows that were read, as the spec says.",
+        ]
+    small.settled()

@@ -31,12 +31,15 @@ from transforms.origins import (
     Values,
 )
 from transforms.texts import as_text
-from transforms.vocabulary import INVALID, ColumnShape, DataError, Key
+from transforms.vocabulary import INVALID, STANDS_IN, ColumnShape, DataError, Key
 
 __all__ = ["DUPLICATE", "REJECTED", "Mapped", "Noted", "map_rows", "set_aside", "without_duplicates"]
 
 DUPLICATE = "duplicate key: several source rows map to one"
 """How the reason of a row begins that shares its key with another one."""
+
+REPLACED = "dates that are none are replaced by what zero_date says"
+"""What is noted of dates that a scan read as something else."""
 
 STRIPPED = "NUL characters are left out"
 """What is noted of texts where the spec says `nul: strip`."""
@@ -70,6 +73,7 @@ def map_rows(
     if INVALID in rows.column_names:
         faults.unread(contiguous(rows.column(INVALID)))
         rows = rows.drop_columns([INVALID])
+    rows, replaced = _without_stand_ins(rows, mapping)
 
     evaluated = _expressions(rows, mapping, faults)
     made: dict[str, pa.Array] = {}
@@ -88,7 +92,7 @@ def map_rows(
         faults.add(check.failing(result), ", ".join(check.columns), check.reason, values, of=check.columns)
     if noted is not None:
         noted(result, faults)
-    mended = {(fault.column, fault.reason): int(fault.rows.sum()) for fault in faults.noted}
+    mended = {(fault.column, fault.reason): int(fault.rows.sum()) for fault in faults.noted} | replaced
     if not faults.reasons:
         return Mapped(result, REJECTED.empty_table(), result.slice(0, 0), mended)
     bad = faults.which >= 0
@@ -101,6 +105,18 @@ def map_rows(
             f"Fix: mend the source rows, or set `on_invalid: quarantine`."
         )
     return Mapped(result.filter(pa.array(~bad)), rejected, result.filter(pa.array(bad)), mended)
+
+
+def _without_stand_ins(rows: pa.Table, mapping: TableMapping) -> tuple[pa.Table, dict[tuple[str, str], int]]:
+    """The rows without what the scan says of stand-ins, and how many there are, by target column."""
+    said = [name for name in rows.column_names if name.startswith(STANDS_IN)]
+    replaced = {}
+    for name in said:
+        source = name.removeprefix(STANDS_IN)
+        count = int(as_mask(rows.column(name)).sum())
+        targets = [c.shape.name for c in mapping.columns if isinstance(c.origin, Rename) and c.origin.source == source]
+        replaced |= {(target, REPLACED): count for target in targets or [source] if count}
+    return (rows.drop_columns(said) if said else rows), replaced
 
 
 def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table | None = None) -> Mapped:

@@ -21,6 +21,10 @@ Meaning = Literal["plain", "decimal", "json", "uuid", "interval", "opaque"]
 INVALID: Final = "syncline:invalid"
 """A string column that a scan may append: why the row cannot travel, null where it can."""
 
+STANDS_IN: Final = "syncline:stands in for a date:"
+"""How the name of a truth column begins that a scan may append, behind which comes the column that it is about: whether the
+value is what `zero_dates` puts in a date's place that is none."""
+
 # Infinity has no Arrow value of its own; these are DuckDB's conventions, so that expressions see infinity too.
 TIMESTAMP_INFINITY: Final = 2**63 - 1  # microseconds; minus infinity is its negative
 DATE_INFINITY: Final = 2**31 - 1  # days; minus infinity is its negative
