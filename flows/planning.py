@@ -87,6 +87,7 @@ class Planned:
     tally: Tally = field(default_factory=Tally)
     unproved: Mapping[Why, int] = field(default_factory=dict)
     waiting: int = 0  # rows that were set aside for what other tables lack
+    first: bool = False  # deletes that come before all else
     double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON
 
 

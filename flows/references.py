@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Snapshot
+from adapters.protocol import Adapter, Snapshot
 from flows.foreseen import Foreseen, foresee
 from flows.load_order import Step
 from flows.reading import readable
@@ -54,6 +54,33 @@ class Looked:
 
     broken: tuple[Broken, ...]
     needs: tuple[Need, ...]
+
+
+def described(target: Adapter, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
+    """All tables of the target in the schemas of some, and those themselves; what is not there is left out."""
+    names = dict.fromkeys(tables)
+    for schema in dict.fromkeys(table.schema for table in tables):
+        names |= dict.fromkeys(target.tables(schema))
+    found = {name: target.describe(name) for name in names}
+    return {name: shape for name, shape in found.items() if shape is not None}
+
+
+def referring(
+    snapshot: Snapshot, shapes: Mapping[TableName, TableShape], table: TableName, rows: pa.Table
+) -> Iterator[tuple[TableName, Mask]]:
+    """For each foreign key to a table the one that has it, and which of some rows it refers to now.
+
+    All of them, where the rows do not have the columns that are referred to.
+    """
+    for child in shapes.values():
+        for foreign in child.foreign_keys:
+            if foreign.refers != table:
+                continue
+            if not set(foreign.refers_columns) <= set(rows.column_names):
+                yield child.name, np.ones(rows.num_rows, dtype=bool)
+                continue
+            values = keys.without_null_keys(_scanned(snapshot, child, list(foreign.columns)), foreign.columns)
+            yield child.name, _inside(rows, foreign.refers_columns, values, foreign.columns)
 
 
 def look_at_references(

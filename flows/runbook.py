@@ -26,6 +26,7 @@ from flows.keyless import keyless
 from flows.offenders import find_offenders
 from flows.planning import KEYS, Planned, plan_windows
 from flows.ranges import RangeText, parse_range, typed
+from flows.reborn import settled
 from flows.reconciling import Tally
 from flows.report import Report, TableReport, mended, table_report, with_keyless
 from flows.retrying import retried
@@ -143,6 +144,8 @@ def _plan(
     with begun(request, session, folder, again=again) as job:
         for bound in tables:
             planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, tables), execute)
+            if check_deletes:
+                planned = settled(session, job, bound, planned)
             outcomes += planned
             reports.append(table_report(bound, planned))
             if check_deletes and request.keys is None and not request.allow_deletes:
@@ -272,6 +275,7 @@ def _finish(
                 **told_of(table, session.bound.table(table.name).shape.name, session.bound.table(table.name).schema),
                 "base": table.name in request.bases,
                 "clear": sorted(window for name, window in clear if name == table.name),
+                "first": sorted(o.window for o in outcomes if o.first and o.table == table.name),
             }
             for table in report.tables
         ],

@@ -19,7 +19,8 @@ from flows.load_order import Step, in_steps, linked, reordered
 from flows.loading import Loading, record
 from flows.outcome import Outcome
 from flows.planning import SAMPLES, Sample, samples
-from flows.references import look_at_references
+from flows.reborn import freed
+from flows.references import described, look_at_references
 from flows.report import Report, TableReport
 from flows.retrying import retried
 from flows.runbook import Request, store_of, told_of
@@ -27,7 +28,7 @@ from flows.session import Job, Session
 from flows.versions import AppliedVersion, entry_name
 from flows.writing import Written, same_target, write_rows
 from transforms.history import net, together
-from transforms.vocabulary import ChangeSet, Counts, PlanError, Relation, TableName, TableShape
+from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, TableName, TableShape
 
 WINDOW_ROWS = 100_000
 
@@ -69,20 +70,26 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     reports: list[TableReport] = []
     tables: list[dict[str, Any]] = []
     backwards: dict[TableName, ChangeSet] = {}
-    for table in order:
-        windows = list(_windows(undone, table, shapes.get(table)))
-        making = _making(undone, table)
-        if not windows and not making["ddl"] and not making["drop"]:
-            continue
-        schema = windows[0].schema if windows else undone.versions[-1].schema(table)
-        if windows and not (making["ddl"] and table not in shapes):
-            _must_fit(undone, table, shapes.get(table), windows)
-        entries += [writer.add(number, changes) for number, changes in enumerate(windows)]
-        reports.append(_table_report(request, table, windows))
-        tables.append({**told_of(reports[-1], table, schema), "base": False, "clear": [], **making})
-        if windows:
-            backwards[table] = together(windows)
     with session.target.snapshot() as snapshot:
+        for table in order:
+            windows = list(_windows(undone, table, shapes.get(table)))
+            making = _making(undone, table)
+            if not windows and not making["ddl"] and not making["drop"]:
+                continue
+            schema = windows[0].schema if windows else undone.versions[-1].schema(table)
+            if windows and not (making["ddl"] and table not in shapes):
+                _must_fit(undone, table, shapes.get(table), windows)
+            if windows:
+                backwards[table] = together(windows)
+            first = (
+                _freed(session.target, snapshot, shapes[table], windows)
+                if table in shapes and table in referred
+                else []
+            )
+            entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
+            reports.append(_table_report(request, table, windows))
+            told = told_of(reports[-1], table, schema)
+            tables.append({**told, "base": False, "clear": [], "first": first, **making})
         steps = _ordered(undone.numbers, session.target, snapshot, shapes, backwards, in_steps(order, referred))
         mark = snapshot.mark
     report = Report(
@@ -128,15 +135,6 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     forget(loading.ledger, loading.spec, [table["name"] for table in told if table["drop"] or table["ddl"]])
     whole = replace(report, warnings=tuple(warnings))
     return retried(lambda: record(plan, whole, applied, loading, manifest["undoes"]))
-
-
-def described(target: Adapter, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
-    """All tables of the target in the schemas of some, and those themselves; what is not there is left out."""
-    names = dict.fromkeys(tables)
-    for schema in dict.fromkeys(table.schema for table in tables):
-        names |= dict.fromkeys(target.tables(schema))
-    found = {name: target.describe(name) for name in names}
-    return {name: shape for name, shape in found.items() if shape is not None}
 
 
 def _steps(
@@ -235,6 +233,26 @@ def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iter
 
 def _sliced(rows: pa.Table, size: int) -> Iterator[pa.Table]:
     return (rows.slice(start, size) for start in range(0, rows.num_rows, size))
+
+
+def _freed(target: Adapter, snapshot: Snapshot, shape: TableShape, windows: list[ChangeSet]) -> list[int]:
+    """Put deletes that have to come first into a window of their own, behind the others; its number, where there are any."""
+    going = {number: changes for number, changes in enumerate(windows) if changes.deletes.num_rows}
+
+    def written(unique: Key) -> Iterator[pa.Table]:
+        for changes in windows:
+            yield from (changes.inserts.select(list(unique)), changes.after.select(list(unique)))
+
+    def compared(rows: pa.Table) -> pa.Table:
+        return pa.table(target.alike(shape.name, rows), names=rows.column_names)
+
+    rest, early = freed(target, snapshot, shape, going, written, compared)
+    for number, changes in rest.items():
+        windows[number] = changes
+    if early is None:
+        return []
+    windows.append(early)
+    return [len(windows) - 1]
 
 
 def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:

@@ -99,10 +99,16 @@ def write_rows(
     """Write the rows of a plan, step by step.
 
     Each window is one transaction; those whose marker is in the target already are passed over. Windows of a step go in at
-    once, of tables `in_turn` one after the other.
+    once, of tables `in_turn` one after the other. Windows that the plan calls `first` come before all others.
     """
     run = execute or here(workers)
+    first = {(table["name"], window) for table in plan.manifest["tables"] for window in table.get("first", ())}
     work = [(each, phase, _entries(plan, each, phase)) for each, phase in steps]
+    early = [(each, phase, [e for e in entries if (each.name, e.window) in first]) for each, phase, entries in work]
+    work = early + [
+        (each, phase, [e for e in entries if (each.name, e.window) not in first]) for each, phase, entries in work
+    ]
+    work = [(each, phase, entries) for each, phase, entries in work if entries]
     interrupts.writing(sum(len(entries) for _, _, entries in work))
     clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
     with shared(job.run_id, session):

@@ -125,6 +125,7 @@ def left_behind(scenario: Scenario, *, but_plans: bool = False) -> list[str]:
         found = [f"run {run.run_id} is {run.status}" for run in ledger.cut_off("shop")]
         known = {store / run.plan for run in ledger.runs("shop", None) if run.plan}
     plans = set((store / "plans").glob("*"))
+    found += [f"plan {folder.name} that was begun" for folder in plans if not (folder / "manifest.json").exists()]
     if not but_plans:
         found += [f"plan {folder.name} of no run" for folder in plans - known]
     found += [str(path) for path in store.rglob("*") if path.name == "work" or path.name.startswith(".")]

@@ -47,7 +47,7 @@ def born(scenario: Scenario, chance: random.Random, *, there: bool) -> Scenario:
     scenario.source.insert(
         "people", [(i, f"Ünï {i}", "no day" if i % 9 == 0 else _birth(chance)) for i in range(PEOPLE)]
     )
-    scenario.source.insert("sales", [(i, chance.randrange(PEOPLE), i) for i in range(SALES)])
+    scenario.source.insert("sales", [(i, chance.randrange(PEOPLE) if i else 1, i) for i in range(SALES)])
     if there:
         scenario.target.execute(
             "CREATE TABLE customer (customer_id integer PRIMARY KEY, name varchar(40), born date)",
@@ -55,7 +55,7 @@ def born(scenario: Scenario, chance: random.Random, *, there: bool) -> Scenario:
             "FOREIGN KEY (customer_id) REFERENCES customer (customer_id))",
         )
         scenario.target.insert("customer", [(i, f"Ünï {i}", None) for i in range(5, 15)] + [(700, "old", None)])
-        scenario.target.insert("sale", [(3, 6, 3), (800, 700, 8), (801, 7, 9)])
+        scenario.target.insert("sale", [(0, 6, 3), (800, 700, 8), (801, 7, 9)])
     tables = {
         "customer": {
             "from": "people",
