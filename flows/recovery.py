@@ -47,7 +47,8 @@ def recover(loading: Loading, at: datetime, but: str | None = None) -> list[str]
 def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
     store, ledger = store_of(loading.spec), loading.ledger
     if run.plan is None or run.status == "running":
-        shutil.rmtree(store.plan_folder(run.run_id), ignore_errors=True)
+        if run.kind != "apply":  # that plan is somebody's, who may still want it
+            shutil.rmtree(store.plan_folder(run.run_id), ignore_errors=True)
         ledger.finish_run(run.run_id, "abandoned", message="It ended before it wrote anything.")
         return
     folder = store.folder(run.plan)
@@ -99,6 +100,11 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
     there = inside(plan, marked)
     counts: dict[str, int] = {op: sum(getattr(each, op) for each in there) for op in OPS}
     ledger, spec = loading.ledger, loading.spec
+    if not windows and spec.state.marker:  # else nobody knows
+        ledger.finish_run(run.run_id, "abandoned", message=why)
+        return (
+            f"Run {run.run_id} was cut off before a window of it was in, and cannot go on: nothing of it is in. {why}"
+        )
     clashes = _record_conflicts(plan, windows, loading)
     version = None
     if any(counts.values()):

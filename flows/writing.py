@@ -82,9 +82,21 @@ def apply(
     names = [table["name"] for table in plan.manifest["tables"]]
     bound = [table for table in session.bound.tables if table.name in names]
     tables = {table.shape.name: Written(table.name, table.shape.name, table.numbered) for table in bound}
-    referred = {table.shape.name for table in bound if table.name in session.bound.referred}
+    referred = _as_begun(job, session, {table.shape.name for table in bound if table.name in session.bound.referred})
     steps = [(tables[step.table], step.phase) for step in in_steps(list(tables), referred)]
     return write_rows(plan, job, session, steps, execute, workers)
+
+
+def _as_begun(job: Job, session: Session, referred: set[TableName]) -> set[TableName]:
+    """The tables that are written in two steps: those that a cut-off run began so stay so, whatever keys came or went since.
+
+    A window that is in would not be known again in other steps.
+    """
+    marked = session.target.applied(job.run_id) if session.spec.state.marker else set()
+    whole = {marker.table for marker in marked if marker.phase == "all"}
+    apart = {marker.table for marker in marked} - whole
+    tables = {table.shape.name for table in session.bound.tables}
+    return {table for table in tables if str(table) in apart or (table in referred and str(table) not in whole)}
 
 
 def write_rows(

@@ -160,6 +160,29 @@ def test_a_plan_that_cannot_go_on_is_put_down_as_far_as_it_went(shop: Scenario) 
     assert shop.target.count("item") == 6
 
 
+def test_a_plan_of_which_nothing_is_in_leaves_no_run_that_is_partly_done(shop: Scenario) -> None:
+    cut_off(shop, windows=0)
+    write(shop, on_invalid="fail")
+    done = shop.run()
+    assert any("cannot go on: nothing of it is in" in warning for warning in done.report.warnings)
+    with ledger_of(shop.spec) as ledger:
+        assert [run.status for run in ledger.runs("shop")] == ["done", "abandoned"]
+    assert [v["counts"]["insert"] for v in listed(shop.spec)] == [10]
+
+
+@everywhere
+def test_a_run_goes_on_in_the_steps_that_it_began_with_whatever_keys_came_since(shop: Scenario) -> None:
+    cut_off(shop)
+    shop.target.execute(
+        "CREATE TABLE note (id integer PRIMARY KEY, item integer, FOREIGN KEY (item) REFERENCES item (no))"
+    )
+    assert shop.run().status == Status.DONE
+    assert [(v["version"], v["counts"]["insert"], v["windows"]) for v in listed(shop.spec)] == [(1, 10, None)]
+    assert len(shown(shop.spec, 1)[1]) == 10
+    assert shop.undo(1).status == Status.DONE
+    assert shop.target.count("item") == 0
+
+
 def test_rows_that_a_cut_off_run_left_alone_are_told_by_the_one_that_finishes_it(shop: Scenario) -> None:
     shop.run()
     shop.source.execute("UPDATE goods SET title = 'changed'")
