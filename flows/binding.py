@@ -244,7 +244,7 @@ def _bind_table(
         unwritable = (
             f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
             f"stand for several rows: it can be compared, and not be written. Fix: add UNIQUE ({', '.join(key)}) to the target, "
-            f"or choose another key."
+            f"name the table where it is a view, or choose another key."
         )
     elif binder.added:
         shape, adds = evolving.extended(shape, wanted, binder.added, target)

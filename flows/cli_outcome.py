@@ -30,10 +30,12 @@ def applied(outcome: Any, as_json: bool) -> int:
 
 def planned_line(outcome: Any) -> str:
     """What to do with a plan, or why it will not be applied."""
-    if outcome.message:
+    from flows.outcome import Status
+
+    if outcome.status == Status.QUARANTINE:
         return str(outcome.message)
     if outcome.status:
-        return f"{changes_line(outcome)} Apply with: syncline apply {outcome.report.plan}"
+        return f"{changes_line(outcome)} {outcome.message or f'Apply with: syncline apply {outcome.report.plan}'}"
     return unchanged_line(outcome.report)
 
 

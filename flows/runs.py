@@ -39,6 +39,8 @@ from transforms.vocabulary import SpecError
 
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
+UNWRITABLE = "It cannot be applied: a table has no unique constraint on its key, as the warnings say."
+
 Clock = Callable[[], datetime]
 Name = TypeVar("Name", bound=str)
 
@@ -51,7 +53,8 @@ def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: M
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with watched(request.spec, request.named, meter, writes=False) as session:
         report, _ = runbook.plan(_listing(request), session, execute)
-    return _planned(request, report)
+        unwritable = any(session.bound.table(table.name).unwritable for table in report.tables)
+    return _planned(request, report, UNWRITABLE if unwritable else "")
 
 
 def verify(
@@ -83,11 +86,11 @@ def verify(
         return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
 
 
-def _planned(request: Request, report: Report) -> Outcome:
+def _planned(request: Request, report: Report, message: str = "") -> Outcome:
     """How a plan ends that is not applied now."""
     if over := over_limit(request.spec, report.counts):
         return Outcome(report, Status.QUARANTINE, over)
-    return Outcome(report, Status.CHANGES if report.pending else Status.DONE)
+    return Outcome(report, Status.CHANGES, message) if report.pending else Outcome(report, Status.DONE)
 
 
 def run(

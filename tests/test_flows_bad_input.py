@@ -138,7 +138,12 @@ def test_a_file_that_is_no_spec(small: Scenario) -> None:
 def test_a_target_without_a_unique_constraint_on_the_key(everywhere: Scenario) -> None:
     everywhere.target.execute("CREATE TABLE u (k bigint, name text, n bigint)", "CREATE INDEX i ON u (k)")
     everywhere.write({"u": T})
-    refused(everywhere, "spec.yaml:", "no unique constraint on exactly (k)", "Fix:")
+    refused(everywhere, "spec.yaml:", "no unique constraint on exactly (k)", "Fix:", commands=("check", "run"))
+    shown = CliRunner().invoke(main, ["plan", str(everywhere.path)])  # looking is allowed
+    assert shown.exit_code == 2
+    assert "no unique constraint on exactly (k)" in " ".join(shown.stdout.split())
+    assert "cannot be applied" in shown.stdout
+    assert "Apply with" not in shown.stdout
 
 
 def test_a_source_table_without_a_primary_key(everywhere: Scenario) -> None:
