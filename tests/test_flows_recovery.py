@@ -172,10 +172,13 @@ def test_a_plan_of_which_nothing_is_in_leaves_no_run_that_is_partly_done(shop: S
 
 @everywhere
 def test_a_run_goes_on_in_the_steps_that_it_began_with_whatever_keys_came_since(shop: Scenario) -> None:
+    if shop.target.engine in ("sqlite", "duckdb"):
+        pytest.skip("no key can be added to a table that is there")
+    shop.source.execute("CREATE TABLE note (id integer PRIMARY KEY, item integer)")
+    shop.target.execute("CREATE TABLE note (id integer PRIMARY KEY, item integer)")
+    shop.write({"item": {"from": "goods"}, "note": {"from": "note"}}, defaults={"window": 2})
     cut_off(shop)
-    shop.target.execute(
-        "CREATE TABLE note (id integer PRIMARY KEY, item integer, FOREIGN KEY (item) REFERENCES item (no))"
-    )
+    shop.target.execute("ALTER TABLE note ADD FOREIGN KEY (item) REFERENCES item (no)")
     assert shop.run().status == Status.DONE
     assert [(v["version"], v["counts"]["insert"], v["windows"]) for v in listed(shop.spec)] == [(1, 10, None)]
     assert len(shown(shop.spec, 1)[1]) == 10
