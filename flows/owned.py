@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import duckdb
 import pyarrow as pa
 
 from flows.binding import BoundTable
@@ -12,11 +13,34 @@ from flows.collisions import alike
 from flows.reading import readable
 from flows.session import Session
 from flows.sides import PlanWork, target_ranges
-from transforms import keys
+from transforms import expressions, keys
 from transforms.mapping import Mapped, set_aside
 from transforms.vocabulary import KeyRange, Relation
 
 TAKEN: Final = "a row of the target that is not among those that this table owns has this key"
+
+
+FOREIGN: Final = "would not be among the rows of the target that this table owns"
+
+
+def without_foreign(bound: BoundTable, mapped: Mapped) -> Mapped:
+    """Set aside every row that would not be this table's once it is written: the next run would not see it.
+
+    Only what every engine reads alike is asked here. Of other conditions the next run finds the key taken.
+    """
+    rows = mapped.rows
+    if bound.owns is None or not rows.num_rows or not expressions.means_the_same(bound.owns):
+        return mapped
+    named = {name.lower() for name in expressions.columns(bound.owns)}
+    used = [column for column in bound.shape.columns if column.name.lower() in named]
+    if len(used) < len(named) or any(column.collation or column.name not in rows.column_names for column in used):
+        return mapped
+    few = rows.select([column.name for column in used])
+    try:
+        ours = expressions.select(few, {"ours": f"coalesce(({bound.owns}\n), false)"}).column(0)
+    except duckdb.Error:  # the target's engine reads it, and another one need not
+        return mapped
+    return set_aside(mapped, ~keys.as_mask(ours), FOREIGN, bound.mapping)
 
 
 def keys_outside(

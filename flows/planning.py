@@ -15,7 +15,7 @@ from adapters import history, interrupts, planstore, spill
 from adapters.planstore import FileEntry
 from flows.binding import BoundTable
 from flows.collisions import parts_of, without_collisions
-from flows.owned import keys_outside, scan_outside, without_taken
+from flows.owned import keys_outside, scan_outside, without_foreign, without_taken
 from flows.reconciling import Tally, tally
 from flows.session import Job, Session, session_of
 from flows.sides import (
@@ -114,7 +114,7 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped = without_duplicates(mapped, bound.mapping, also=kept)
-    mapped = without_taken(session, bound, mapped, outside)
+    mapped = without_foreign(bound, without_taken(session, bound, mapped, outside))
     mapped, found, double = without_doubles(bound, mapped, found)
     mapped = without_collisions(session, bound, mapped, found, also=kept)
     return decide(session, work, bound, window.number, mapped, found, source_rows, kept, double)

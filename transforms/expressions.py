@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import pyarrow as pa
@@ -128,6 +128,30 @@ def _travels(kind: pa.DataType) -> bool:
         return _travels(kind.value_type)
     nested = types.is_nested(kind) or types.is_fixed_size_list(kind) or isinstance(kind, pa.BaseExtensionType)
     return not (nested or types.is_interval(kind))
+
+
+_COMPARING = {"COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CONSTANT", "COLUMN_REF"}
+
+
+def means_the_same(sql: str) -> bool:
+    """Whether a condition only compares columns with constants, so that every engine reads it alike (but for collations)."""
+    try:
+        answer = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT {sql}"]).fetchall()
+    except duckdb.Error:
+        return False
+    tree = json.loads(answer[0][0])
+    if tree.get("error"):
+        return False
+    (wanted,) = tree["statements"][0]["node"]["select_list"]
+
+    def classes(node: object) -> Iterator[str]:
+        inner = node if isinstance(node, list) else list(node.values()) if isinstance(node, dict) else []
+        if isinstance(node, dict) and "class" in node:
+            yield str(node["class"])
+        for each in inner:
+            yield from classes(each)
+
+    return set(classes(wanted)) <= _COMPARING
 
 
 def columns(sql: str) -> set[str]:
