@@ -17,7 +17,7 @@ from adapters import mysql_design as designs
 from adapters.mysql_connect import Connection, Connections, code_of, drop, rows, run
 from adapters.mysql_fit import compared, is_asked, kept
 from adapters.mysql_load import name_of
-from adapters.mysql_new import added_type, create_table, new_declared, sized
+from adapters.mysql_new import added_type, create_table, new_declared, prefixes, sized, unlinked
 from adapters.mysql_read import MysqlSnapshot
 from adapters.mysql_shapes import TABLE, TABLES, Described, described, described_query
 from adapters.mysql_types import travel
@@ -133,6 +133,9 @@ class MysqlAdapter:
     def ddl(self, shape: TableShape) -> list[str]:
         return [create_table(shape, self._connections.server)]
 
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return unlinked(own, there)
+
     def sized(self, shape: TableShape) -> TableShape:
         return sized(shape, self._connections.server)
 
@@ -145,7 +148,8 @@ class MysqlAdapter:
 
     def constraints(self, shape: TableShape) -> list[str]:
         dialect = dialect_of("mysql")
-        return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect)]
+        lengths = prefixes(shape, self._connections.server)
+        return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect, lengths=lengths)]
 
     def design(self, table: TableName) -> Design:
         with self._connections.begin(f"Looking at the design of {table}") as connection:

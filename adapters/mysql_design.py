@@ -78,7 +78,8 @@ def design(connection: Connection, server: Server, table: TableName) -> Design:
     facts = [tuple(map(_text, row)) for row in rows(connection, EXPRESSIONS, where)]
     clauses = rows(connection, CHECKS.format(table=OF_TABLE if server.mariadb else OF_CONSTRAINTS), where)
     json = {f"json_valid({name_of(name)})" for name, each in found.travels.items() if each.kind == "json"}
-    own = {key.columns for key in found.shape.foreign_keys}
+    documents = {name for name, each in found.travels.items() if each.kind == "json"}
+    whole = [each for each in found.indexes if each.plain or (each.begun and {*each.begun} <= documents)]
     others = rows(connection, OTHERS, {"schema": where[0], "name": where[1]})
     computed = {name for name, _, _, _, made, _ in facts if made}
     return Design(
@@ -91,18 +92,14 @@ def design(connection: Connection, server: Server, table: TableName) -> Design:
         checks=tuple(
             text for text in (_expression(_text(clause), server) for (clause,) in clauses) if text not in json
         ),
-        indexes=tuple(
-            dict.fromkeys(
-                each.columns
-                for each in found.indexes
-                if each.plain and not each.unique and each.name != "PRIMARY" and each.columns not in own
-            )
-        ),
+        indexes=tuple(dict.fromkeys(each.columns for each in whole if not each.unique and each.name != "PRIMARY")),
         untold=(
             *(line for name, _, _, extra, _, comment in facts for line in _of_column(name, extra, comment)),
             *_collations(found),
             *_actions(connection, where),
-            *_odd_indexes(rows(connection, INDEXES, where)),
+            *_odd_indexes(
+                [row for row in rows(connection, INDEXES, where) if row[0] not in {each.name for each in whole}]
+            ),
             *_partitions(rows(connection, PARTITIONS, where)),
             *(_text(line) for (line,) in others),
         ),

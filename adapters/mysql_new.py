@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -28,6 +28,16 @@ _MADE: Final = {
     pa.uint8(): "tinyint unsigned", pa.uint16(): "smallint unsigned", pa.uint32(): "int unsigned", pa.uint64(): "bigint unsigned",
     pa.float32(): "float", pa.float64(): "double", pa.date32(): "date", pa.duration("us"): "time(6)",
 }  # fmt: skip
+
+
+_WHOLE: Final[dict[str, Callable[..., sa.types.TypeEngine[Any]]]] = {
+    "tinyint": mysql.TINYINT,
+    "smallint": mysql.SMALLINT,
+    "int": mysql.INTEGER,
+}
+_TEXTS: Final = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+_BINARIES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+JSON_PREFIX: Final = 191  # characters of a JSON text that an index of MariaDB holds
 
 
 def new_declared(column: ColumnShape, server: Server) -> Declared:
@@ -138,7 +148,7 @@ def create_table(shape: TableShape, server: Server) -> str:
     def type_of(column: ColumnShape, _: Engine) -> sa.types.TypeEngine[Any]:
         declared = new_declared(column, server)
         if column.identity:
-            return mysql.BIGINT(unsigned=declared.unsigned) if declared.kind == "bigint" else mysql.INTEGER()
+            return _WHOLE.get(declared.kind, mysql.BIGINT)(unsigned=declared.unsigned)
         return Named(declared.native + (" NULL" if declared.kind == "timestamp" and column.nullable else ""))
 
     # MariaDB takes no NOT NULL for a generated column, and neither knows deferred constraints
@@ -170,3 +180,27 @@ def _check_names(names: Iterable[str]) -> None:
             raise SynclineError(
                 f"{name!r} has {len(name)} characters; names in MySQL have at most {NAME_CHARACTERS}. Fix: choose a shorter one."
             )
+
+
+def prefixes(shape: TableShape, server: Server) -> dict[str, int]:
+    """How many characters of which columns an index holds: of JSON, which is a long text in MariaDB."""
+    made = {column.name: new_declared(column, server) for column in shape.columns} if server.mariadb else {}
+    return {name: JSON_PREFIX for name, each in made.items() if each.kind == "json"}
+
+
+def unlinked(own: ColumnShape, there: ColumnShape) -> str | None:
+    """InnoDB asks for the same type at both ends; texts may differ in length, and not in what they compare."""
+    if _family(own) == _family(there):
+        return None
+    return f"{own.name} is {own.native} and {there.name} is {there.native}: MariaDB and MySQL ask for one type at both ends"
+
+
+def _family(column: ColumnShape) -> tuple[Any, ...]:
+    base = column.native.lower().partition("(")[0].split()[0]
+    if base in _TEXTS:
+        return "text", column.collation, column.characters
+    if base in _BINARIES:
+        return ("binary",)
+    if base in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):  # whatever width is shown
+        return base, "unsigned" in column.native.lower()
+    return (column.native.lower(),)

@@ -48,12 +48,16 @@ _WIDTH: Final = re.compile(r"^(tinyint|smallint|mediumint|int|bigint|year)\(\d+\
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index over columns, in their order; `plain` where it is over whole columns, ascending and of a tree."""
+    """An index over columns, in their order; `plain` where it is over whole columns, ascending and of a tree.
+
+    `begun` are columns of such a one of which it holds the beginning only.
+    """
 
     name: str
     columns: Key
     unique: bool
     plain: bool
+    begun: Key = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,8 @@ def _indexes(found: Sequence[Sequence[Any]]) -> Iterator[Index]:
             continue
         whole = all(part[3] is None for part in parts)
         tree = all(part[4] == "A" and part[5] == "BTREE" for part in parts)
-        yield Index(name, columns, unique=not parts[0][1] and whole, plain=whole and tree)
+        begun = tuple(part[2] for part in parts if part[3] is not None) if tree else ()
+        yield Index(name, columns, unique=not parts[0][1] and whole, plain=whole and tree, begun=begun)
 
 
 def _prefixes(indexes: Iterable[Index], travels: Mapping[str, Travel]) -> Iterator[Key]:

@@ -213,6 +213,9 @@ class PostgresAdapter:
         with self._connections.begin("Trying out statements") as connection:
             return designs.tried(connection, statements)
 
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return None
+
     def sized(self, shape: TableShape) -> TableShape:
         return shape
 

@@ -159,6 +159,9 @@ class Adapter(Protocol):
         They run in a transaction that is rolled back, or in memory. Nothing is left behind.
         """
 
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        """Why no foreign key leads from one column to another, where `tried` cannot tell; None where one may."""
+
     def sized(self, shape: TableShape) -> TableShape:
         """The shape as `ddl` makes it: with a length for texts and binaries of indexes, where an engine's are limited."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
@@ -62,13 +62,20 @@ def _clause(foreign: ForeignKey, dialect: sa.Dialect) -> str:
     return f"FOREIGN KEY ({_listed(foreign.columns, dialect)}) REFERENCES {there}"
 
 
-def index_statements(shape: TableShape, dialect: sa.Dialect, *, named: bool = True) -> list[str]:
-    """A statement for each plain index of the shape's design. `named` false: the engine finds the name."""
+def index_statements(
+    shape: TableShape, dialect: sa.Dialect, *, named: bool = True, lengths: Mapping[str, int] | None = None
+) -> list[str]:
+    """A statement for each plain index of the shape's design. `named` false: the engine finds the name.
+
+    `lengths` are the columns of which an index holds the beginning only.
+    """
+    known = lengths or {}
     quote = dialect.identifier_preparer.quote_identifier
     found = []
     for columns in shape.design.indexes if shape.design else ():
         name = f"{quote(index_name(shape.name, columns))} " if named else ""
-        found.append(f"CREATE INDEX {name}ON {spelled_table(shape.name, dialect)} ({_listed(columns, dialect)})")
+        listed = ", ".join(f"{quote(each)}({known[each]})" if each in known else quote(each) for each in columns)
+        found.append(f"CREATE INDEX {name}ON {spelled_table(shape.name, dialect)} ({listed})")
     return found
 
 

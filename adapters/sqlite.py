@@ -123,6 +123,9 @@ class SqliteAdapter:
     def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
         return adding_statements(shape, names, "sqlite", lambda each, _: Named(declared(each)))
 
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return None
+
     def sized(self, shape: TableShape) -> TableShape:
         return shape
 

@@ -116,8 +116,9 @@ class Binding:
         return next(table for table in self.tables if table.name == name)
 
 
-def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = None) -> Binding:
-    """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides.
+def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = None, *, asking: bool = True) -> Binding:
+    """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides. `asking`: the
+    target is asked whether it takes keys and indexes that come after the rows.
 
     Errors: SpecError with every problem, a line each.
     """
@@ -145,6 +146,9 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     warnings += [table.unwritable for table in bound.values() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     order = _load_order(spec, seen.targets, warnings)
+    made = {name: (bound[name].shape, bound[name].ddl, bound[name].after_load) for name in order}
+    if asking and (problems := created.refused(spec, made, target)):
+        raise SpecError("\n".join(problems))
     names = {spec.target_table(name): name for name in spec.tables}
     referred = {
         names[key.refers]

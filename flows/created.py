@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -169,6 +169,59 @@ def after_load(shape: TableShape, found: TableShape | None, target: Adapter) -> 
         else:
             lacking += map(Later, statements)
     return AfterLoad(tuple(dict.fromkeys(lacking)), frozenset(done), tuple(warnings))
+
+
+def unlike_ends(foreign: ForeignKey, shape: TableShape, parent: TableShape | None, target: Adapter) -> str | None:
+    """Why the target makes no foreign key between the columns of two tables as they are or will be made."""
+    for own, there in zip(foreign.columns, foreign.refers_columns, strict=True):
+        ends = shape.column(own), parent.column(there) if parent else None
+        if ends[0] is not None and ends[1] is not None and (why := target.unlinked(ends[0], ends[1])):
+            return why
+    return None
+
+
+def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], AfterLoad]], target: Adapter) -> list[str]:
+    """What `create:` asks for and the target would refuse once the rows are in, a line each, before any is written.
+
+    In: the shape of each table of the spec as it is or will be made, the statements that make it, and what comes after.
+    """
+    problems: list[str] = []
+    shapes = {shape.name: shape for shape, _, _ in made.values()}
+    for name, (shape, _, after) in made.items():
+        waiting = {later.refers for later in after.lacking}
+        for number, foreign in enumerate(_direct(spec, name)):
+            if foreign.refers not in waiting:
+                continue
+            parent = shapes.get(foreign.refers) or target.describe(foreign.refers)
+            if why := unlike_ends(foreign, shape, parent, target):
+                where = spec.where("tables", name, "create", "foreign_keys", number)
+                problems.append(
+                    f"{where}: {shape.name}: {why}. Fix: give both ends one type under `create.columns`, or leave the key out."
+                )
+    ddl = [statement for _, statements, _ in made.values() for statement in statements]
+    new = {shape.name for shape, statements, _ in made.values() if statements}
+    parents = {key.refers for shape, statements, _ in made.values() if statements for key in shape.foreign_keys}
+    if target.engine not in ADDS_KEYS and not parents <= new:
+        return problems  # in memory there are no tables but the new ones
+    late = {
+        name: [each.statement for each in after.lacking if each.refers is None or each.refers in new]
+        for name, (_, statements, after) in made.items()
+        if statements
+    }
+    if (
+        problems
+        or not any(late.values())
+        or target.tried([*ddl, *(each for some in late.values() for each in some)]) is None
+    ):
+        return problems
+    for name, statements in late.items():
+        for statement in statements:
+            if why := target.tried([*ddl, statement]):
+                where = spec.where("tables", name, "create")
+                problems.append(
+                    f"{where}: {target.engine} refuses {statement}: {why}. Fix: leave it out, or change the types."
+                )
+    return problems
 
 
 def _same(one: ForeignKey, other: ForeignKey) -> bool:

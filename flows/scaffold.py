@@ -20,6 +20,7 @@ from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from adapters.sql import masked
 from flows.binding import Binding, bind
+from flows.created import unlike_ends
 from flows.scaffold_design import in_order, indexed, unique_key
 from flows.scaffold_draft import DraftKey, DraftTable, Side, Text, spelled, written
 from flows.scaffold_profile import likely_key, profile, telling
@@ -29,7 +30,7 @@ from flows.session import Meter
 from flows.spec import Url, load_spec, resolve_url
 from flows.spec_errors import meant
 from flows.typenames import new_column
-from transforms.vocabulary import Relation, SpecError, SynclineError, TableName
+from transforms.vocabulary import ForeignKey, Relation, SpecError, SynclineError, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
             path = folder / "spec.yaml"
             private.write(path, text.text.encode())
             try:
-                binding = bind(load_spec(path, {}), source, target)
+                binding = bind(load_spec(path, {}), source, target, asking=False)
             except UNREACHED:
                 raise
             except SynclineError as error:
@@ -258,11 +259,13 @@ def _block(tables: Sequence[DraftTable], text: Text, problems: str, path: Path) 
 
 def _refused(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> bool:
     """Take out the foreign keys and indexes that the target refuses; True where there were any."""
+    found = _unlike(binding, tables, target)
+    if found:
+        return True
     ddl = [statement for bound in binding.tables for statement in bound.ddl]
     later = {bound.name: [each.statement for each in bound.after_load.lacking] for bound in binding.tables}
     if target.tried([*ddl, *(statement for statements in later.values() for statement in statements)]) is None:
         return False
-    found = False
     for table in tables:
         pieces: list[Any] = [*table.foreign_keys, *table.indexes]
         if len(pieces) != len(later[table.name]):  # some come with the table, and were tried with it
@@ -278,6 +281,22 @@ def _refused(binding: Binding, tables: Sequence[DraftTable], target: Adapter) ->
             else:
                 table.indexes.remove(piece)
                 table.untold.append(f"index ({', '.join(piece)}): {why}")
+    return found
+
+
+def _unlike(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> bool:
+    """Take out the foreign keys whose ends are of types that the target does not link; True where there were any."""
+    shapes = {bound.shape.name: bound.shape for bound in binding.tables}
+    by_name = {table.name: table for table in tables}
+    found = False
+    for table in tables:
+        for key in list(table.foreign_keys):
+            parent = by_name[key.table].target
+            foreign = ForeignKey(key.columns, parent, key.refers)
+            if why := unlike_ends(foreign, shapes[table.target], shapes.get(parent), target):
+                found = True
+                table.foreign_keys.remove(key)
+                table.untold.append(f"foreign key ({', '.join(key.columns)}) to {key.table}: {why}")
     return found
 
 
