@@ -73,6 +73,8 @@ MARIADB: Final = (
     "idle_write_transaction_timeout = 0",
 )
 MYSQL: Final = ("max_execution_time = 0", "information_schema_stats_expiry = 0")
+OLDEST_MARIADB: Final = (10, 6)
+OLDEST_MYSQL: Final = (8, 0)
 TIMESTAMPS: Final = "explicit_defaults_for_timestamp = 1"  # or a NOT NULL one gets the time of each update
 TIMESTAMPS_SINCE: Final = (
     10,
@@ -132,6 +134,16 @@ def server_of(told: str) -> Server:
     mariadb = "mariadb" in told.lower()
     plain = told.removeprefix("5.5.5-") if mariadb else told
     return Server(mariadb, tuple(int(each) for each in re.findall(r"\d+", plain.split("-")[0])[:3]))
+
+
+def must_be_supported(url: str, server: Server) -> None:
+    """Refuse a server that is too old."""
+    name, oldest = ("MariaDB", OLDEST_MARIADB) if server.mariadb else ("MySQL", OLDEST_MYSQL)
+    if server.version and server.version < oldest:
+        known, wanted = (".".join(map(str, version)) for version in (server.version, oldest))
+        raise ConnectionFailed(
+            f"{url} is {name} {known}, which is too old: Syncline takes {name} from {wanted} on. Fix: upgrade the server."
+        )
 
 
 def options_of(url: str) -> dict[str, Any]:
@@ -265,6 +277,7 @@ class Connections:
             )
             connection._local_infile = False  # only mysql_load answers when the server asks for data
             self._reached = server_of(connection.get_server_info())
+            must_be_supported(self.url, self._reached)
             run(connection, f"SET SESSION {', '.join((*SESSION, *self._reached.settings))}")
             run(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
         except (pymysql.Error, OSError, ValueError, RuntimeError) as error:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters import postgres_design as designs
@@ -220,7 +221,7 @@ class PostgresAdapter:
         return shape
 
     def made(self, column: ColumnShape) -> ColumnShape:
-        return new_travel(column).shape
+        return new_travel(column, self._connections.encoding).shape
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
         with self._connections.begin("Changing the schema") as connection:
@@ -231,6 +232,9 @@ class PostgresAdapter:
             self._rows.clear()
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        if column.characters is not None and pa.types.is_string(values.type):  # such a text cannot even be asked about
+            foreign = pc.match_substring_regex(values, f"[^{column.characters}]")
+            values = pc.if_else(foreign, pa.scalar(None, values.type), values)
         return kept(self._connections, column, values, known)
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:

@@ -10,6 +10,7 @@ import pgpq
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.postgres_encodings import UNCHECKED, decoded, undecoded
 from adapters.postgres_fit import FIRST_DATE, FIRST_TIMESTAMP
 from adapters.postgres_types import Travel
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY
@@ -28,8 +29,10 @@ BUFFER_BYTES: Final = 32 * 2**20  # of one piece of a COPY
 
 
 def arrived(array: pa.Array, travel: Travel) -> pa.Array:
-    """What was read of a column, in its travel type; null for a timestamp that Arrow cannot hold (see `lost`)."""
+    """What was read of a column, in its travel type; null for a timestamp or text that Arrow cannot hold (see `lost`)."""
     wanted = travel.shape.type
+    if travel.encoding == UNCHECKED and pa.types.is_string(wanted):
+        return decoded(array)
     if travel.reading == "scaled":
         wide = array.cast(pa.decimal128(19, 0))  # the same integers, of which the scale makes the number
         return pa.Array.from_buffers(wanted, len(wide), wide.buffers(), wide.null_count, wide.offset)
@@ -62,10 +65,11 @@ def lost(read: Sequence[pa.Array], arrays: Sequence[pa.Array], travels: Sequence
         if before.null_count == after.null_count:
             continue
         gone = pc.and_(pc.is_valid(before), pc.is_null(after))
-        reason = (
-            f"column {each.name}: the timestamp is beyond 294247-01-10 04:00:54.775806, where Arrow's microseconds end"
-        )
-        told = pc.if_else(gone, reason, pa.scalar(None, pa.string()))
+        if pa.types.is_string(each.shape.type):
+            told = undecoded(before, each.name)
+        else:
+            reason = f"column {each.name}: the timestamp is beyond 294247-01-10 04:00:54.775806, where Arrow's microseconds end"
+            told = pc.if_else(gone, reason, pa.scalar(None, pa.string()))
         reasons = told if reasons is None else pc.coalesce(reasons, told)
     return reasons
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 
 from adapters import interrupts
+from adapters.postgres_encodings import UNCHECKED
 from adapters.postgres_session import PLAIN_PATH, must_be_supported, settled
 from adapters.refused import FIX, Refused
 from adapters.registry import RowSecurity
@@ -86,6 +87,7 @@ class Connections:
         self._dsn = dsn_of(url)
         self._setting_up = settled(read_only=read_only, rls=rls)
         self._found: tuple[Any, ...] = (None, False)  # see PLAIN_PATH
+        self._encoding = "UTF8"
         self._idle: LifoQueue[Any] = LifoQueue()
         self._reached = False
         self._version: int | None = None
@@ -100,6 +102,7 @@ class Connections:
         connection.autocommit = False
         self._reached = True
         self._version = connection.info.server_version
+        self._encoding = connection.info.parameter_status("server_encoding") or "UTF8"
         return connection
 
     @property
@@ -110,6 +113,17 @@ class Connections:
                 pass
         assert self._version is not None
         return self._version
+
+    @property
+    def encoding(self) -> str:
+        """The encoding that the database keeps texts in, by PostgreSQL's name."""
+        self._reach()
+        return self._encoding
+
+    def _reach(self) -> None:
+        if not self._reached:
+            with self.connected():
+                pass
 
     @contextmanager
     def begin(self, where: str) -> Iterator[psycopg.Connection[Any]]:
@@ -150,9 +164,7 @@ class Connections:
             self._idle.put(connection)
 
     def _open_reader(self) -> Any:
-        if not self._reached:
-            with self.connected():
-                pass
+        self._reach()
         path, quoting = self._found
         options = [str(psycopg.conninfo.conninfo_to_dict(self._dsn).get("options", ""))]
         options += ["-c search_path=pg_catalog"] * (path is not None) + ["-c quote_all_identifiers=off"] * quoting
@@ -163,6 +175,8 @@ class Connections:
             run(connection, self._setting_up)
             if path is not None:
                 run(connection, f"SELECT pg_catalog.set_config('search_path', {psycopg.sql.quote(path)}, false)")
+            if self._encoding == UNCHECKED:  # texts come as they are, and are looked at here
+                run(connection, f"SET client_encoding = '{UNCHECKED}'")
         except adbc_driver_manager.Error as error:
             raise self._unreachable(error) from error
         self._reached = True

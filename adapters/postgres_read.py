@@ -168,7 +168,7 @@ class PostgresSnapshot:
         arrays = [arrived(array.combine_chunks(), each) for array, each in zip(found.columns, travels, strict=True)]
         fits = np.ones(found.num_rows, dtype=bool)
         for array in arrays:
-            fits &= _in_python(array)
+            fits &= _in_python(array) & array.is_valid().to_numpy(zero_copy_only=False)
         kept = pa.table(arrays, names=[str(i) for i in range(len(key))]).filter(pa.array(fits))
         values = list(zip(*(array.to_pylist() for array in kept.columns), strict=True))
         return [value for i, value in enumerate(values) if i == 0 or value != values[i - 1]]

@@ -125,7 +125,8 @@ def travels_of(
         nans = [sa.func.bool_or(column(name) == sa.literal_column("'NaN'")) for name in asked]
         holding = connection.execute(spelled(sa.select(*nans).select_from(there))).fetchone() or ()
     with_nan = {name for name, found in zip(asked, holding, strict=True) if found}
-    made = {row[0]: travel(row, nan=row[0] in with_nan) for row in rows}
+    encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+    made = {row[0]: travel(row, nan=row[0] in with_nan, encoding=encoding) for row in rows}
     for name in denied:
         made[name] = replace(made[name], shape=replace(made[name].shape, refused=DENIED))
     return made

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import sqlalchemy as sa
 
+from adapters.postgres_encodings import held, is_foreign
 from adapters.postgres_fit import limits_of, made_of, precision_of, unmodified
 from adapters.sql import Expression, Named, Operand, column
 from adapters.sql_changes import Written
@@ -71,6 +72,7 @@ WITH RECURSIVE col (no, name, oid, mod, not_null, numbered, computed, filled, co
 )
 SELECT col.name, pg_catalog.format_type(col.oid, col.mod), pg_catalog.format_type(col.base, -1), t.typname,
        t.typnamespace = 'pg_catalog'::regnamespace, t.typtype = 'e', basemod, not_null, numbered, computed, filled,
+       d.encoding IN (pg_char_to_encoding('UTF8'), pg_char_to_encoding('SQL_ASCII')) AND
        coalesce(c.collname IN ('C', 'POSIX') AND c.collprovider = 'c' OR c.collprovider = 'b'
                 OR c.collprovider = 'd' AND d.datlocprovider = 'b'
                 OR c.collprovider = 'd' AND d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX'), false),
@@ -109,6 +111,7 @@ class Travel:
     kind: str
     binary: bool = True  # a text that sorts by its bytes where it stands
     wired: bool = True  # goes into a binary COPY of the column itself
+    encoding: str = "UTF8"  # of the database
 
     @property
     def name(self) -> str:
@@ -144,6 +147,10 @@ class Travel:
     def operand(self, zone: str | None = None) -> Operand:
         """How key windows compare and order the column: in the order of its travel type."""
         own: Expression = column(self.name)
+        if pa.types.is_string(self.shape.type) and is_foreign(self.encoding) and self.kind not in ("uuid", "numeric"):
+            # neither the order of its bytes is ours, nor can it be given every text to compare with
+            text = sa.cast(own, Named("text"))
+            return Operand(sa.func.pg_catalog.convert_to(text, sa.literal("UTF8")), _bytes, self.shape.nullable)
         if self.reading == "number" or (self.reading == "text" and self.kind != "uuid"):
             return Operand(
                 self.read().collate(sa.quoted_name("C", True)), self._bind("text", zone), self.shape.nullable
@@ -192,6 +199,11 @@ class Travel:
         return Written(self.name, cast, compare)
 
 
+def _bytes(value: Any) -> Expression:
+    """A text as the bytes that it has in UTF-8."""
+    return sa.cast(sa.literal("\\x" + str(value).encode().hex(), sa.String()), Named("bytea"))
+
+
 def _finite(own: Expression, number: Expression, infinity: int, base: str) -> Expression:
     """The number of a date, or plus or minus `infinity`; extract() is exact, because it answers in numeric."""
     limit = sa.case(
@@ -200,8 +212,11 @@ def _finite(own: Expression, number: Expression, infinity: int, base: str) -> Ex
     return sa.case((sa.func.pg_catalog.isfinite(own), sa.cast(number, Named(base))), else_=limit)
 
 
-def travel(row: Sequence[Any], *, nan: bool = False) -> Travel:
-    """A column of the catalog query as it travels. `nan`: its numeric(p,s) holds NaN, which no decimal128 can."""
+def travel(row: Sequence[Any], *, nan: bool = False, encoding: str = "UTF8") -> Travel:
+    """A column of the catalog query as it travels. `nan`: its numeric(p,s) holds NaN, which no decimal128 can.
+
+    `encoding` is that of its database.
+    """
     name, native, base, kind, builtin, is_enum, modifier = row[:7]
     not_null, identity, generated, filled, binary, labels, collation = row[7:]
     reading: Reading = "text"
@@ -240,15 +255,16 @@ def travel(row: Sequence[Any], *, nan: bool = False) -> Travel:
         labels=tuple(labels) if is_enum else None,
         nul=not pa.types.is_string(type_),
         collation=collation,
+        characters=held(encoding) if pa.types.is_string(type_) else None,
         declared=not is_enum and (not builtin or unmodified(native) != unmodified(base)),
         **(limits_of(kind, modifier, as_text=reading == "number") if builtin else {}),
     )
     text = pa.types.is_string(type_) and reading in ("native", "padded")
     wired = reading != "number" and (reading != "text" or is_enum or kind in WIRED)
-    return Travel(shape, reading, base, "enum" if is_enum else kind, not text or binary, wired)
+    return Travel(shape, reading, base, "enum" if is_enum else kind, not text or binary, wired, encoding)
 
 
-def new_travel(column: ColumnShape) -> Travel:
+def new_travel(column: ColumnShape, encoding: str = "UTF8") -> Travel:
     """A column that is made for a travel type, as the catalog will describe it."""
     native, kind, modifier = made_of(column)
     filled = column.default or column.identity
@@ -266,7 +282,7 @@ def new_travel(column: ColumnShape) -> Travel:
         None,
         None,
     )
-    return travel((column.name, native, *row))
+    return travel((column.name, native, *row), encoding=encoding)
 
 
 def bounded_numeric(row: Sequence[Any]) -> bool:
