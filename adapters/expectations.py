@@ -32,7 +32,7 @@ from adapters.expectations_frames import (
     told_rows,
 )
 from adapters.registry import RowSecurity, open_adapter
-from adapters.sql import scrubbed
+from adapters.secrets import scrubbed
 from transforms.vocabulary import Relation, SpecError, SynclineError, TableName, TransientError
 
 GREAT_EXPECTATIONS: Final = "Great Expectations"

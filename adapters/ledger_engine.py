@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from adapters import private
 from adapters.ledger_formats import upgrade
 from adapters.ledger_tables import FORMAT, FORMATS, METADATA, SCHEMA
-from adapters.sql import masked, scrubbed
+from adapters.secrets import masked, scrubbed
 from transforms.vocabulary import ConnectionFailed, SynclineError, TransientError
 
 BUSY_SECONDS = 30

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pymysql.constants import CLIENT
 
 from adapters.refused import FIX, Refused
-from adapters.sql import masked, scrubbed
+from adapters.secrets import masked, misread, scrubbed
 from transforms.vocabulary import ConnectionFailed, DataError, SpecError, SynclineError, TransientError
 
 Connection = Any
@@ -149,6 +149,8 @@ def must_be_supported(url: str, server: Server) -> None:
 def options_of(url: str) -> dict[str, Any]:
     """What PyMySQL connects with for a URL. SpecError where the URL says something else."""
     fix = "Fix: write mysql://user:password@host:3306/database."
+    if wrong := misread(url):
+        raise SpecError(f"{masked(url)} is no MySQL URL. Fix: {wrong}.")
     try:
         parsed = sa.make_url(url)
         port = parsed.port or 3306

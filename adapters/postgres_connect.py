@@ -21,7 +21,7 @@ from adapters.postgres_encodings import UNCHECKED
 from adapters.postgres_session import PLAIN_PATH, must_be_supported, settled
 from adapters.refused import FIX, Refused
 from adapters.registry import RowSecurity
-from adapters.sql import masked, scrubbed
+from adapters.secrets import masked, misread, scrubbed
 from transforms.vocabulary import ConnectionFailed, DataError, SnapshotLost, SpecError, SynclineError, TransientError
 
 interrupts.heed(adbc_driver_manager.dbapi)
@@ -64,6 +64,8 @@ _SAID: Final = {  # by Arrow's streams, which keep the text alone
 
 def dsn_of(url: str) -> str:
     """The connection string of a URL, as libpq reads it. SpecError where it cannot."""
+    if wrong := misread(url, strict=True):
+        raise SpecError(f"{masked(url)} is no PostgreSQL URL. Fix: {wrong}.")
     libpq = re.sub(r"^postgres(?:ql)?(?:\+\w+)?://", "postgresql://", url)
     try:
         given = psycopg.conninfo.conninfo_to_dict(libpq)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, Final, Literal, cast
 
 from adapters.protocol import Adapter
-from adapters.sql import masked
+from adapters.secrets import masked
 from transforms.vocabulary import SpecError
 
 RowSecurity = Literal["refuse", "accept"]

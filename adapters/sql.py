@@ -6,12 +6,10 @@ hands to a driver and `rendered` writes out as literals.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
-from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -357,26 +355,3 @@ def reflect_keys(
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Masking
-
-_SECRET = re.compile(r"((?:password|passwd|pwd|sslpassword|secret|token)\s*=\s*)('[^']*'|[^\s&;'\"]+)", re.IGNORECASE)
-_USERINFO = re.compile(r"(://[^\s:/@]*):\S*@")  # up to the last @: a password may hold one that is not quoted
-
-
-def masked(url: str) -> str:
-    """The URL without its password, wherever the URL carries it."""
-    return _SECRET.sub(r"\1***", _USERINFO.sub(r"\1:***@", url))
-
-
-def scrubbed(error: BaseException | str, url: str) -> str:
-    """A driver's message in one line, without the password of `url`."""
-    message = " ".join(str(error).split())
-    try:
-        parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        return masked(message)
-    known = {parsed.username, parsed.database, parsed.host}
-    for secret in (parsed.password, parsed.query.get("password")):
-        if isinstance(secret, str) and secret and secret not in known:
-            for form in (secret, quote(secret, safe=""), quote_plus(secret)):
-                message = message.replace(form, "***")
-    return masked(message)

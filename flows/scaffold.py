@@ -18,7 +18,7 @@ from adapters import private
 from adapters.alive import passing_folder
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
-from adapters.sql import masked
+from adapters.secrets import masked
 from flows.binding import Binding, bind
 from flows.created import unlike_ends
 from flows.scaffold_design import in_order, indexed, unique_key

@@ -20,7 +20,7 @@ CANARY = "c4n@ry/p:w%d é"
 PLAIN = "c4narypwd"
 FORMS = (
     CANARY, quote(CANARY, safe=""), quote_plus(CANARY), repr(CANARY)[1:-1], CANARY.replace(" ", "+"), PLAIN,
-    "c4n@ry", "c4n%40ry", "ry/p:w", "ry%2Fp",
+    "c4n@ry", "c4n%40ry", "ry/p:w", "ry%2Fp", "p:w", "w%d", "w%25d", "'ry'",
 )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ URLS = {
     "user info": "{scheme}://me:{coded}@{place}",
     "plain user info": "{scheme}://me:{plain}@{place}",
     "unescaped user info": "{scheme}://me:{raw}@{place}",
+    "user info with a blank": "{scheme}://me:c4n ryp:w@{place}",
+    "query with a blank": "{scheme}://me@{place}?password=c4n p:w",
     "query": "{scheme}://me@{place}?password={coded}",
     "key of TLS": "{scheme}://me@{place}?sslpassword={coded}",
     "other query": "{scheme}://me@{place}?ssl_key_password={coded}",
