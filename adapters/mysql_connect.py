@@ -96,6 +96,7 @@ _DOUBLE: Final = frozenset((1062, 1586))
 _DENIED: Final = frozenset((1044, 1045, 1698, 1227))
 _FORBIDDEN: Final = frozenset((1044, 1142, 1143, 1227, 1370))
 _WANTED: Final = "a source wants SELECT, a target also INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES and CREATE TEMPORARY TABLES"
+UNSEEN: Final = (1142, 1143)
 _STATEMENT_LOG: Final = 1665
 _STOPPED: Final = frozenset((1969, 3024))
 _FULL: Final = frozenset((1021, 1114))

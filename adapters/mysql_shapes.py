@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import pymysql
 import sqlalchemy as sa
 from pymysql.constants import FIELD_TYPE, FLAG
 
-from adapters.mysql_connect import Connection, Server, rows
+from adapters.mysql_connect import UNSEEN, Connection, Server, code_of, rows
 from adapters.mysql_types import Declared, Travel, travel
 from adapters.sql import dialect_of, rendered, source
 from transforms.vocabulary import ForeignKey, Key, Relation, SpecError, TableName, TableShape
@@ -77,6 +78,7 @@ def described(connection: Connection, server: Server, table: TableName) -> Descr
     if place is None:
         return None
     schema, name, storage = place
+    _must_show_all(connection, table)
     names = {str(each) for (each,) in rows(connection, JSON_CHECKS, [schema, name])} if server.mariadb else set()
     json = {match[1].replace("``", "`") for match in map(_JSON.fullmatch, names) if match}
     facts = [_declared(row, json) for row in rows(connection, COLUMNS, [schema, name])]
@@ -91,6 +93,20 @@ def described(connection: Connection, server: Server, table: TableName) -> Descr
         frozenset(_prefixes(indexes, travels)),
     )
     return Described(shape, travels, indexes, storage)
+
+
+def _must_show_all(connection: Connection, table: TableName) -> None:
+    """Refuse a table of which the user sees some columns only: the catalog does not show it that there are others."""
+    statement = sa.select(sa.text("*")).select_from(source(Relation(table))).limit(0)
+    try:
+        rows(connection, rendered(statement, dialect_of("mysql")))
+    except pymysql.Error as error:
+        if code_of(error) not in UNSEEN:
+            raise
+        raise SpecError(
+            f"{table}: the user may not read all of it ({error.args[1]}). Fix: GRANT SELECT on the table, or read the columns "
+            "that are wanted by a query (`from: {query: SELECT …}`)."
+        ) from error
 
 
 def _declared(row: Sequence[Any], json: Iterable[str]) -> Declared:

@@ -121,3 +121,17 @@ def test_a_user_who_may_not_write_is_told_what_to_grant(adapter: MysqlAdapter, d
     assert "hunter2" not in str(caught.value)
     reader.close()
     database.execute("DROP USER reader@'%'")
+
+
+def test_a_table_of_which_a_user_sees_some_columns_only_is_refused(database: Database) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, v varchar(9), w int)")
+    name = database.url.rpartition("/")[2]
+    database.execute(
+        "CREATE USER IF NOT EXISTS partial@'%' IDENTIFIED BY ''", f"GRANT SELECT (id, v) ON {name}.t TO partial@'%'"
+    )
+    reader = MysqlAdapter(database.url.replace("root:@", "partial:@"))
+    with pytest.raises(SynclineError, match=r"may not read all of it .*Fix: GRANT SELECT on the table"):
+        described(reader)
+    assert reader.describe_query("SELECT id, v FROM t").names == ("id", "v")
+    reader.close()
+    database.execute("DROP USER partial@'%'")

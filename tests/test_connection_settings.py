@@ -190,3 +190,17 @@ def test_a_server_that_is_too_old_is_refused_by_name() -> None:
             mysql_connect.must_be_supported("mysql://host/db", mysql_connect.server_of(told))
     for told in ("10.6.0-MariaDB", "11.8.2-MariaDB-log", "8.0.36", "9.4.0"):
         mysql_connect.must_be_supported("mysql://host/db", mysql_connect.server_of(told))
+
+
+def test_a_migration_into_an_older_postgresql_is_proved(pg15_url: str, tmp_path: Path) -> None:
+    source, target = Side("sqlite", str(tmp_path / "a.db")), Side("postgresql", pg15_url, "core")
+    source.execute("CREATE TABLE t (id integer PRIMARY KEY, v text, d date, n numeric(9,2))")
+    source.insert("t", [(n, f"v{n}", "2024-02-29", n) for n in range(30)])
+    target.execute("CREATE TABLE kept (id int PRIMARY KEY, v text, d date, n numeric(9,2))")
+    shop = Scenario(tmp_path, source, target)
+    tables = {name: {"from": "t", "key": ["id"]} for name in ("kept", "made")}
+    shop.write(tables, defaults={"window": {"rows": 9}})
+    assert shop.run().status == Status.DONE
+    source.execute("UPDATE t SET v = 'new' WHERE id = 3", "DELETE FROM t WHERE id = 4")
+    assert counts(shop.run(), "kept") == {"source_rows": 29, "update": 1, "delete": 1, "unchanged": 28}
+    shop.settled()
