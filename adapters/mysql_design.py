@@ -10,7 +10,7 @@ import pymysql
 
 from adapters.mysql_connect import Connection, Server, rows, run
 from adapters.mysql_load import name_of
-from adapters.mysql_shapes import FOREIGN_KEYS, INDEXES, TABLE, Described, described
+from adapters.mysql_shapes import INDEXES, TABLE, Described, described
 from transforms.vocabulary import Design, TableName
 
 COUNTER: Final = """
@@ -29,10 +29,6 @@ OF_TABLE: Final = "TABLE_NAME = %s"
 OF_CONSTRAINTS: Final = """CONSTRAINT_NAME IN (
     SELECT t.CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS t
     WHERE t.CONSTRAINT_SCHEMA = CHECK_CONSTRAINTS.CONSTRAINT_SCHEMA AND t.TABLE_NAME = %s AND t.CONSTRAINT_TYPE = 'CHECK')"""
-
-ACTIONS: Final = """
-SELECT CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS
-WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s"""
 
 PARTITIONS: Final = """
 SELECT PARTITION_METHOD, PARTITION_EXPRESSION, PARTITION_NAME FROM information_schema.PARTITIONS
@@ -96,7 +92,6 @@ def design(connection: Connection, server: Server, table: TableName) -> Design:
         untold=(
             *(line for name, _, _, extra, _, comment in facts for line in _of_column(name, extra, comment)),
             *_collations(found),
-            *_actions(connection, where),
             *_odd_indexes(
                 [row for row in rows(connection, INDEXES, where) if row[0] not in {each.name for each in whole}]
             ),
@@ -152,18 +147,6 @@ def _collations(found: Described) -> Iterator[str]:
                 "blanks at the end count for nothing" if collation.endswith("_bin") else "upper and lower case are one"
             )
             yield f"collation {collation} of column {name}: in keys {what}"
-
-
-def _actions(connection: Connection, where: Sequence[str]) -> Iterator[str]:
-    """What foreign keys do when a row changes that they refer to."""
-    rules = {name: (update, delete) for name, update, delete in rows(connection, ACTIONS, where)}
-    columns: dict[str, tuple[str, list[str]]] = {}
-    for name, column, _, parent, _ in rows(connection, FOREIGN_KEYS, where):
-        columns.setdefault(name, (parent, []))[1].append(column)
-    for name, (parent, own) in columns.items():
-        for event, rule in zip(("UPDATE", "DELETE"), rules.get(name, ()), strict=False):
-            if rule not in ("NO ACTION", "RESTRICT"):
-                yield f"foreign key ({', '.join(own)}) to {parent}: ON {event} {rule}"
 
 
 def _odd_indexes(found: Sequence[Sequence[Any]]) -> Iterator[str]:

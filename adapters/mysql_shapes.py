@@ -39,6 +39,10 @@ FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL
 ORDER BY CONSTRAINT_NAME, ORDINAL_POSITION"""
 
+ACTIONS: Final = """
+SELECT CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS
+WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s"""
+
 JSON_CHECKS: Final = """
 SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS
 WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s AND CHECK_CLAUSE LIKE 'json\\_valid(%%'"""
@@ -89,7 +93,12 @@ def described(connection: Connection, server: Server, table: TableName) -> Descr
         tuple(each.shape for each in travels.values()),
         next((each.columns for each in indexes if each.name == "PRIMARY"), ()),
         frozenset(frozenset(each.columns) for each in indexes if each.unique),
-        _foreign_keys(rows(connection, FOREIGN_KEYS, [schema, name]), schema, table.schema),
+        _foreign_keys(
+            rows(connection, FOREIGN_KEYS, [schema, name]),
+            rows(connection, ACTIONS, [schema, name]),
+            schema,
+            table.schema,
+        ),
         frozenset(_prefixes(indexes, travels)),
     )
     return Described(shape, travels, indexes, storage)
@@ -190,7 +199,10 @@ def _prefixes(indexes: Iterable[Index], travels: Mapping[str, Travel]) -> Iterat
             yield index.columns[:length]
 
 
-def _foreign_keys(found: Sequence[Sequence[Any]], here: str, asked: str | None) -> tuple[ForeignKey, ...]:
+def _foreign_keys(
+    found: Sequence[Sequence[Any]], rules: Sequence[Sequence[Any]], here: str, asked: str | None
+) -> tuple[ForeignKey, ...]:
+    actions = {str(name): [_action(update), _action(delete)] for name, update, delete in rules}
     grouped: dict[str, list[Sequence[Any]]] = {}
     for row in found:
         grouped.setdefault(str(row[0]), []).append(row)
@@ -198,8 +210,15 @@ def _foreign_keys(found: Sequence[Sequence[Any]], here: str, asked: str | None) 
     for parts in grouped.values():
         _, _, schema, name, _ = parts[0]
         refers = TableName(name, asked if schema == here else schema)
-        keys.append(ForeignKey(tuple(part[1] for part in parts), refers, tuple(part[4] for part in parts)))
+        update, delete = actions.get(str(parts[0][0]), ["", ""])
+        own, there = tuple(part[1] for part in parts), tuple(part[4] for part in parts)
+        keys.append(ForeignKey(own, refers, there, on_delete=delete, on_update=update))
     return tuple(keys)
+
+
+def _action(rule: str) -> str:
+    """RESTRICT is what NO ACTION is here."""
+    return "" if rule in ("NO ACTION", "RESTRICT") else rule
 
 
 # ---------------------------------------------------------------------------------------------------------------------

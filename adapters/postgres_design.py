@@ -41,7 +41,7 @@ FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'x'
 UNION ALL
 SELECT 'foreign key ' || conname || ': ' || pg_catalog.pg_get_constraintdef(oid)
 FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'f'
-    AND (confupdtype <> 'a' OR confdeltype <> 'a' OR confmatchtype <> 's' OR condeferrable OR NOT convalidated)
+    AND (confmatchtype <> 's' OR condeferrable OR NOT convalidated)
 UNION ALL
 SELECT 'column ' || a.attname || ' is of the domain ' || pg_catalog.format_type(t.oid, NULL) || ': '
     || string_agg(pg_catalog.pg_get_constraintdef(d.oid), ' ')

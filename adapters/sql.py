@@ -320,7 +320,16 @@ def _refer(created: sa.Table, foreign: ForeignKey) -> None:
     refers = [there.c[name] for name in foreign.refers_columns]
     own = [created.c[name] for name in foreign.columns]
     late = "DEFERRED" if foreign.deferred else None
-    created.append_constraint(sa.ForeignKeyConstraint(own, refers, deferrable=bool(late) or None, initially=late))
+    created.append_constraint(
+        sa.ForeignKeyConstraint(
+            own,
+            refers,
+            deferrable=bool(late) or None,
+            initially=late,
+            ondelete=foreign.on_delete or None,
+            onupdate=foreign.on_update or None,
+        )
+    )
 
 
 def create_statement(created: sa.Table, dialect: sa.Dialect, *, if_not_exists: bool = False) -> str:
@@ -349,7 +358,16 @@ def reflect_keys(
         there = (
             each["referred_columns"] or inspector.get_pk_constraint(refers.name, refers.schema)["constrained_columns"]
         )
-        foreign.append(ForeignKey(tuple(each["constrained_columns"]), refers, tuple(there)))
+        actions = {name: each["options"].get(f"on{name}") or "" for name in ("delete", "update")}
+        foreign.append(
+            ForeignKey(
+                tuple(each["constrained_columns"]),
+                refers,
+                tuple(there),
+                on_delete=actions["delete"],
+                on_update=actions["update"],
+            )
+        )
     return primary, frozenset(uniques), tuple(foreign)
 
 

@@ -59,7 +59,9 @@ def adding_statements(
 
 def _clause(foreign: ForeignKey, dialect: sa.Dialect) -> str:
     there = f"{spelled_table(foreign.refers, dialect)} ({_listed(foreign.refers_columns, dialect)})"
-    return f"FOREIGN KEY ({_listed(foreign.columns, dialect)}) REFERENCES {there}"
+    actions = f" ON DELETE {foreign.on_delete}" if foreign.on_delete else ""
+    actions += f" ON UPDATE {foreign.on_update}" if foreign.on_update else ""
+    return f"FOREIGN KEY ({_listed(foreign.columns, dialect)}) REFERENCES {there}{actions}"
 
 
 def index_statements(

@@ -40,7 +40,6 @@ def design(connection: Connection, name: TableName) -> Design:
             *untold,
             *_collations(connection, name.name),
             *_broken(connection, name.name),
-            *_actions(connection, name.name),
             *_triggers(connection, name.name),
         ),
     )
@@ -84,14 +83,6 @@ def _broken(connection: Connection, name: str) -> Iterator[str]:
     for each in references(connection, name):
         if each.broken:
             yield f"foreign key ({', '.join(each.columns)}) to {each.parent}: {each.broken}"
-
-
-def _actions(connection: Connection, name: str) -> Iterator[str]:
-    """What foreign keys do when a row changes that they refer to."""
-    for each in references(connection, name):
-        for event, action in (("UPDATE", each.on_update), ("DELETE", each.on_delete)):
-            if action != "NO ACTION" and not each.broken:
-                yield f"foreign key ({', '.join(each.columns)}) to {each.parent}: ON {event} {action}"
 
 
 def _triggers(connection: Connection, name: str) -> Iterator[str]:

@@ -190,7 +190,13 @@ def references(connection: Connection, name: str) -> list[Reference]:
 def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, ...]:
     """Those whose columns have pairs, in a table that is not there too: no row finds one there."""
     return tuple(
-        ForeignKey(each.columns, TableName(each.parent, name.schema), each.there)
+        ForeignKey(
+            each.columns,
+            TableName(each.parent, name.schema),
+            each.there,
+            on_delete=each.on_delete.replace("NO ACTION", ""),
+            on_update=each.on_update.replace("NO ACTION", ""),
+        )
         for each in references(connection, name.name)
         if not each.broken
     )

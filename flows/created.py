@@ -20,6 +20,13 @@ ADDS_KEYS: Final = ("postgresql", "mysql")
 """The engines that add foreign keys to a table that is there; the others have them from the start, or never."""
 
 
+WITHOUT_ACTIONS: Final = {
+    "duckdb": frozenset({"CASCADE", "SET NULL", "SET DEFAULT"}),
+    "mysql": frozenset({"SET DEFAULT"}),
+}
+"""What foreign keys of an engine cannot do when a row changes that they refer to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Later:
     """A statement that comes after the rows, and the table that it needs beside its own."""
@@ -190,6 +197,9 @@ def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], Afte
     for name, (shape, _, after) in made.items():
         waiting = {later.refers for later in after.lacking}
         for number, foreign in enumerate(_direct(spec, name)):
+            if lacking := {foreign.on_delete, foreign.on_update} & WITHOUT_ACTIONS.get(target.engine, frozenset()):
+                where = spec.where("tables", name, "create", "foreign_keys", number)
+                problems.append(f"{where}: {target.engine} has no {min(lacking)} of foreign keys. Fix: leave it out.")
             if foreign.refers not in waiting:
                 continue
             parent = shapes.get(foreign.refers) or target.describe(foreign.refers)
@@ -247,7 +257,9 @@ def foreign_keys(spec: Spec, name: str) -> tuple[ForeignKey, ...]:
 
 def _direct(spec: Spec, name: str) -> Iterator[ForeignKey]:
     for reference in _create(spec, name).foreign_keys:
-        yield ForeignKey(tuple(reference.columns), refers(spec, reference.table), tuple(reference.refers))
+        actions = [each.upper().replace("NO ACTION", "") for each in (reference.on_delete, reference.on_update)]
+        own, there = tuple(reference.columns), tuple(reference.refers)
+        yield ForeignKey(own, refers(spec, reference.table), there, on_delete=actions[0], on_update=actions[1])
 
 
 def refers(spec: Spec, text: str) -> TableName:

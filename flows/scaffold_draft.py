@@ -39,6 +39,8 @@ class DraftKey:
     columns: Key
     table: str
     refers: Key
+    on_delete: str = ""
+    on_update: str = ""
 
 
 @dataclass(slots=True)
@@ -167,7 +169,9 @@ def _create(table: DraftTable) -> Iterator[str]:
     if table.foreign_keys:
         yield "foreign_keys:"
     for each in table.foreign_keys:
-        yield f"  - {flow({'columns': list(each.columns), 'table': each.table, 'refers': list(each.refers)})}"
+        actions = {"on_delete": each.on_delete.lower(), "on_update": each.on_update.lower()}
+        told = {"columns": list(each.columns), "table": each.table, "refers": list(each.refers)}
+        yield f"  - {flow(told | {name: action for name, action in actions.items() if action})}"
     if table.checks:
         yield "checks:"
         yield from (f"  - {quoted(check)}" for check in table.checks)

@@ -15,6 +15,7 @@ from adapters.sql import Engine, dialect_of, rendered
 from adapters.sql import column as named
 from adapters.sql_names import cut, fitting, folded
 from flows import scaffold_types as types
+from flows.created import WITHOUT_ACTIONS
 from flows.scaffold_design import fill_design, indexed, unique_key
 from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, Raw, flow, spelled
 from flows.scaffold_profile import Facts
@@ -42,6 +43,7 @@ INDEX_BYTES: Final = {"postgresql": 2600, "mysql": 3072}
 OTHER_BYTES: Final = 20  # of an index, for a column that has no length
 UNREACHED: Final = (BusyError, ConnectionFailed, TransientError)
 """Errors that say nothing of a table: they end the whole draft."""
+ACTIONS: Final = ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
 
 
@@ -353,4 +355,19 @@ def _refer(
         elif not parent.existing and set(refers) not in map(set, (parent.key, *parent.unique)):
             table.untold.append(f"{what}: ({', '.join(refers)}) is not unique there")
         else:
-            table.foreign_keys.append(DraftKey(columns, parent.name, refers))
+            table.foreign_keys.append(_with_actions(DraftKey(columns, parent.name, refers), foreign, table, target))
+
+
+def _with_actions(key: DraftKey, foreign: ForeignKey, table: DraftTable, target: Adapter) -> DraftKey:
+    """The key with what it does when a row changes that it refers to, where the target has that; else it is listed."""
+    lacking = WITHOUT_ACTIONS.get(target.engine, frozenset())
+    for event, action in (("DELETE", foreign.on_delete), ("UPDATE", foreign.on_update)):
+        if action and (action in lacking or action not in ACTIONS):
+            table.untold.append(
+                f"foreign key ({', '.join(foreign.columns)}) to {foreign.refers.name}: ON {event} {action}"
+            )
+        elif event == "DELETE":
+            key.on_delete = action
+        else:
+            key.on_update = action
+    return key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -31,6 +31,10 @@ def _names(value: Any) -> Any:
 
 NewType = Annotated[str, BeforeValidator(new_type, json_schema_input_type=str)]
 Columns = Annotated[list[str], BeforeValidator(_names)]
+Action = Annotated[
+    Literal["no action", "restrict", "cascade", "set null", "set default"],
+    BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+]
 Sql = Annotated[str, Field(min_length=1)]
 
 
@@ -68,6 +72,10 @@ class Reference(Strict):
     columns: Columns = Field(min_length=1, description="Columns here.")
     table: str = Field(min_length=1, description="A table of this spec, or any table of the target.")
     refers: Columns = Field(min_length=1, description="The columns that they refer to, pairwise.")
+    on_delete: Action = Field(default="no action", description="What becomes of rows here when theirs is deleted.")
+    on_update: Action = Field(
+        default="no action", description="What becomes of rows here when theirs gets another key."
+    )
 
     @model_validator(mode="after")
     def _pairs(self) -> Reference:

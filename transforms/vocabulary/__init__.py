@@ -148,12 +148,15 @@ class ForeignKey:
     """`columns` here refer to `refers_columns` in `refers`, pairwise.
 
     `deferred`: in a table that is yet to be made it holds at the end of a transaction, because keys go in a circle.
+    `on_delete` and `on_update` are what becomes of rows here (CASCADE, SET NULL, …), empty where that is NO ACTION.
     """
 
     columns: Key
     refers: TableName
     refers_columns: Key
     deferred: bool = field(default=False, compare=False)
+    on_delete: str = field(default="", compare=False)
+    on_update: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
