@@ -35,6 +35,7 @@ from adapters.sql_changes import (
     respelled,
     settled,
     staged_rows,
+    untouched,
 )
 from transforms.vocabulary import Applied, ChangeSet, DataError, Op, Relation, SynclineError, TableName, TransientError
 
@@ -186,10 +187,7 @@ class Window:
                 "Fix: choose a key that is unique in the target."
             )
         if done < expected:
-            raise TransientError(
-                f"Table {self._changes.table}: {expected - done} of {planned} rows were not touched by the {op}: "
-                "they changed meanwhile, or a trigger swallows them. Nothing of the window was written."
-            )
+            raise untouched(self._changes, op, self._left_out(op), "a trigger")
         if left.alike:
             self._again(op, left)
         conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None

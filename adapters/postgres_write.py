@@ -31,6 +31,7 @@ from adapters.sql_changes import (
     respelled,
     settled,
     staged_rows,
+    untouched,
     update,
 )
 from transforms.vocabulary import (
@@ -99,18 +100,23 @@ class Window:
             return False
         names = self._changes.schema.names
         try:
-            with self._connection.transaction():
-                self._copy(self._changes.table, pa.table(arrays, names=names))
+            with self._connection.transaction() as attempt:
+                if self._copy(self._changes.table, pa.table(arrays, names=names)) == self._changes.inserts.num_rows:
+                    return True
+                raise psycopg.Rollback(attempt)  # the target kept rows out: the careful way says which
         except errors.UniqueViolation:
             return False
-        return True
+        return False
 
-    def _copy(self, target: TableName, rows: pa.Table) -> None:
+    def _copy(self, target: TableName, rows: pa.Table) -> int:
+        """Copy rows into a table; how many went in, as the server counts them."""
         names = ", ".join(spelled_name(name) for name in rows.column_names)
         statement = f"COPY {spelled_name(target)} ({names}) FROM STDIN (FORMAT binary)"
-        with self._connection.cursor().copy(statement) as copy:
+        cursor = self._connection.cursor()
+        with cursor.copy(statement) as copy:
             for data in copy_data(rows):
                 copy.write(data)
+        return cursor.rowcount
 
     def change(self) -> Applied:
         """Stage the changes and apply them: deletes, updates, inserts; what is not as planned becomes a conflict."""
@@ -196,10 +202,7 @@ class Window:
                 "Fix: choose a key that is unique in the target."
             )
         if done < planned - out:
-            raise TransientError(
-                f"Table {self._changes.table}: {planned - out - done} of {planned} rows were not touched by the "
-                f"{op}: they changed meanwhile, or a trigger swallows them. Nothing of the window was written."
-            )
+            raise untouched(self._changes, op, self._left_out(op), "a trigger or rule")
         if left.alike:
             self._again(op, left)
         conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None

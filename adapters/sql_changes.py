@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql import Expression, table
-from transforms.vocabulary import Applied, ChangeSet, ColumnShape, Key, Op, TableName
+from transforms.vocabulary import Applied, ChangeSet, ColumnShape, DataError, Key, Op, TableName, TransientError
 from transforms.vocabulary.values import same_rows
 
 NO: Final = "syncline_no"
@@ -216,6 +216,23 @@ def settled(changes: ChangeSet, op: Op, out: pa.Table, columns: Iterable[ColumnS
     done |= as_wanted
     conflicts = (set(there.to_pylist()) | gone) - done - as_planned
     return LeftOut(sorted(done), sorted(as_planned - done), sorted(conflicts), different)
+
+
+def untouched(changes: ChangeSet, op: Op, left_out: pa.Table, names: str) -> Exception:
+    """Why a statement touched fewer rows than it should have. In: `left_out` asked once more, behind the statement.
+
+    Rows that are still as planned were kept out by the target itself: trying again does not help. Else others were faster.
+    """
+    known = {"insert": changes.inserts, "update": changes.before, "delete": changes.deletes}[op]
+    numbers = set(range(known.num_rows)) - set(left_out[NO].to_pylist())
+    if not numbers:
+        return TransientError(f"Table {changes.table}: rows changed meanwhile. Nothing of the window was written.")
+    some = known.select(list(changes.key)).take(pa.array(sorted(numbers)[:3], pa.int64())).to_pylist()
+    shown = "; ".join(", ".join(f"{name} = {value!r}" for name, value in key.items()) for key in some)
+    return DataError(
+        f"Table {changes.table}: the target does not carry out the {op} of {len(numbers):,} rows, such as {shown}: {names} "
+        f"takes them away without an error. Nothing of the window was written. Fix: correct or leave out these rows, or the trigger."
+    )
 
 
 def respelled(changes: ChangeSet, op: Op, left: LeftOut) -> ChangeSet:

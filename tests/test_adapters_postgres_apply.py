@@ -172,3 +172,25 @@ def test_a_plan_made_for_another_type_is_refused(db: psycopg.Connection, adapter
     rows = pa.table({"id": [1], "y": [1]})
     with pytest.raises(SynclineError, match=r"no column 'y'"):
         adapter.apply(changes("t", rows, inserts=rows), shape_of(adapter, "t"), None)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_rows_that_a_trigger_swallows_are_named_and_trying_again_is_not_offered(
+    db: psycopg.Connection, adapter: PostgresAdapter, empty: bool
+) -> None:
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, x text)")
+    db.execute(
+        "CREATE FUNCTION kept_out() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF coalesce(new.x, old.x) = 'bad' THEN RETURN NULL; END IF; RETURN coalesce(new, old); END $$"
+    )
+    db.execute("CREATE TRIGGER keeper BEFORE INSERT OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION kept_out()")
+    rows = pa.table({"id": pa.array([1, 2, 3], pa.int32()), "x": ["a", "bad", "c"]})
+    with pytest.raises(DataError, match=r"the insert of 1 rows, such as id = 2"):
+        adapter.apply(changes("t", rows, inserts=rows), shape_of(adapter, "t"), None, empty=empty)
+    assert db.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    db.execute("SET session_replication_role = replica")
+    db.execute("INSERT INTO t VALUES (1, 'a'), (2, 'bad')")
+    db.execute("RESET session_replication_role")
+    with pytest.raises(DataError, match=r"the delete of 1 rows, such as id = 2"):
+        adapter.apply(changes("t", rows, deletes=rows.slice(0, 2)), shape_of(adapter, "t"), None)
+    assert db.execute("SELECT count(*) FROM t").fetchone() == (2,)
