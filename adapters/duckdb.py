@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from adapters import duckdb_design as designs
 from adapters import duckdb_shapes as shapes
+from adapters import duckdb_trial as trial
 from adapters.duckdb_design import literal, quoted, spelled
 from adapters.duckdb_reading import DuckdbSnapshot, Session, abandon, set_up, translated
 from adapters.duckdb_types import (
@@ -46,6 +47,7 @@ from transforms.vocabulary import (
     Marker,
     Meaning,
     Op,
+    Refusal,
     SynclineError,
     TableName,
     TableShape,
@@ -67,6 +69,7 @@ class DuckdbAdapter:
         self._zone = time_zone
         self._lock = threading.Lock()
         self._marking = threading.Lock()
+        self._demanded: dict[TableName, trial.Known] = {}
         self._root: duckdb.DuckDBPyConnection | None = None
 
     def _cursor(self, *, write: bool) -> duckdb.DuckDBPyConnection:
@@ -182,9 +185,8 @@ class DuckdbAdapter:
 
     def tried(self, statements: Sequence[str]) -> str | None:
         with self._session() as session:
-            schemas = [
-                row["n"] for row in session.rows("SELECT schema_name AS n FROM duckdb_schemas() WHERE NOT internal")
-            ]
+            rows = session.rows("SELECT schema_name AS n FROM duckdb_schemas() WHERE NOT internal")
+        schemas = [row["n"] for row in rows]
         return designs.tried(statements, schemas)
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
@@ -198,7 +200,12 @@ class DuckdbAdapter:
             session.unregister("syncline_values")
         return told.take(texts.indices).combine_chunks()
 
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        with self._session() as session:
+            return trial.refused_of(session, shape, changes, {} if new else self._demanded, new=new)
+
     def execute_ddl(self, statements: Sequence[str]) -> None:
+        self._demanded.clear()
         with self._transaction() as session:
             for statement in statements:
                 session.execute(statement)

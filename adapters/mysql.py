@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import Final
 
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pymysql
 
 from adapters import mysql_design as designs
+from adapters import mysql_trial as trial
+from adapters import trials
 from adapters.mysql_connect import Connection, Connections, code_of, drop, rows, run
 from adapters.mysql_fit import compared, is_asked, kept
 from adapters.mysql_load import name_of
@@ -25,6 +28,7 @@ from adapters.mysql_write import TAKEN, Window
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, dialect_of
 from adapters.sql_design import adding_statements, foreign_key_statements, index_statements
+from adapters.trials import of_design
 from transforms.vocabulary import (
     Applied,
     BusyError,
@@ -33,6 +37,7 @@ from transforms.vocabulary import (
     Design,
     Marker,
     Meaning,
+    Refusal,
     Relation,
     SynclineError,
     TableName,
@@ -73,6 +78,7 @@ class MysqlAdapter:
         self._guard = Lock()
         self._marked = False  # whether the marker table is known to be there
         self._described: dict[Relation, Described] = {}
+        self._demanded: dict[TableName, trial.Known] = {}
 
     # Shapes
 
@@ -171,6 +177,34 @@ class MysqlAdapter:
         with self._connections.begin(f"Asking for values of {column.native}") as connection:
             return kept(connection, server, column, values)
 
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        server = self._connections.server
+        made: str | None = None
+        if new:
+            known = trial.Known(of_design(shape))
+            made = create_table(replace(shape, name=TableName(trials.TRIED), foreign_keys=()), server)
+            travels = {each.name: travel(new_declared(each, server), server) for each in shape.columns}
+            described_ = Described(shape, travels)
+        else:
+            known, described_ = self._demands(shape.name), self._relation(Relation(shape.name))
+        if not known.demands.any and not known.may_be_too_large(changes):
+            return {}
+        where = f"Trying out rows of {shape.name}"
+        with self._connections.translated(where), self._connections.connected() as connection:
+            return trial.refused(connection, shape, changes, described_, known, made)
+
+    def _demands(self, table: TableName) -> trial.Known:
+        """What a table demands of its rows, looked up once."""
+        with self._guard:
+            if table in self._demanded:
+                return self._demanded[table]
+        found = self._relation(Relation(table))
+        with self._connections.begin(f"Asking what {table} demands") as connection:
+            known = trial.known(connection, self._connections.server, found)
+        with self._guard:
+            self._demanded[table] = known
+        return known
+
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         travels, server = self._relation(Relation(table)).travels, self._connections.server
         with self._connections.begin(f"Asking what {table} takes for one") as connection:
@@ -191,6 +225,7 @@ class MysqlAdapter:
             finally:
                 with self._guard:
                     self._described.clear()
+                    self._demanded.clear()
 
     def apply(
         self,

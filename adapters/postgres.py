@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters import postgres_design as designs
+from adapters import postgres_trial as trial
 from adapters.postgres_alike import compared, with_folded
 from adapters.postgres_asking import kept
 from adapters.postgres_connect import Connections, driver_of
@@ -32,7 +34,7 @@ from adapters.postgres_shapes import (
     table_rows,
     travels_of,
 )
-from adapters.postgres_types import new_travel
+from adapters.postgres_types import Travel, new_travel
 from adapters.postgres_write import Window, mark, spelled_name
 from adapters.protocol import BeforeCommit, committed
 from adapters.registry import RowSecurity
@@ -46,6 +48,7 @@ from adapters.sql import (
     source,
 )
 from adapters.sql_design import adding_statements, foreign_key_statements, index_statements
+from adapters.trials import of_design
 from transforms.vocabulary import (
     Applied,
     BusyError,
@@ -54,6 +57,7 @@ from transforms.vocabulary import (
     Design,
     Marker,
     Meaning,
+    Refusal,
     Relation,
     SpecError,
     SynclineError,
@@ -103,6 +107,7 @@ class PostgresAdapter:
         self._guard = Lock()
         self._marked = False  # whether the marker table is known to be there
         self._described: dict[Relation, Described] = {}
+        self._demanded: dict[TableName, trial.Known | None] = {}
         self._rows: dict[TableName, tuple[list[tuple[Any, ...]], bool]] = {}
 
     # Shapes
@@ -229,6 +234,7 @@ class PostgresAdapter:
                 connection.execute(statement)
         with self._guard:
             self._described.clear()
+            self._demanded.clear()
             self._rows.clear()
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
@@ -236,6 +242,30 @@ class PostgresAdapter:
             foreign = pc.match_substring_regex(values, f"[^{column.characters}]")
             values = pc.if_else(foreign, pa.scalar(None, values.type), values)
         return kept(self._connections, column, values, known)
+
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        known = trial.Known(of_design(shape)) if new else self._demands(shape.name)
+        if known is None or not known.demands.any:
+            return {}
+        if new:
+            made = self.ddl(replace(shape, name=trial.PLACE, foreign_keys=()))
+            travels: Mapping[str, Travel] = {each.name: new_travel(each) for each in shape.columns}
+        else:
+            made, travels = [], as_shaped(self._table_rows(shape)[0], shape)
+        with self._connections.begin(f"Trying out rows of {shape.name}") as connection:
+            return trial.refused(connection, shape, changes, travels, known, made)
+
+    def _demands(self, table: TableName) -> trial.Known | None:
+        """What a table demands of its rows, looked up once; None where it is not there."""
+        with self._guard:
+            if table in self._demanded:
+                return self._demanded[table]
+        with self._connections.begin(f"Asking what {table} demands") as connection:
+            found = identified(connection, table)
+            known = trial.known(connection, found.oid) if found and found.oid else None
+        with self._guard:
+            self._demanded[table] = known
+        return known
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         shape = self._relation(Relation(table)).shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +20,7 @@ from transforms.vocabulary import (
     KeyValue,
     Marker,
     Meaning,
+    Refusal,
     Relation,
     TableName,
     TableShape,
@@ -175,6 +176,17 @@ class Adapter(Protocol):
         Out: the same, except for those that the engine itself has to be asked about (texts of its own notation,
         JSON, domains): they come back as a scan would read them, null for what cannot be stored, or would be stored
         as another value. Writes nothing.
+        """
+
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        """The rows of a change set that the table would not take, each by itself: by their place in its inserts, and
+        behind those in its after images.
+
+        They are tried out in a temporary table with the table's own checks, generated columns and bounds of partitions,
+        and in a transaction that is rolled back: exactly what the engine refuses is refused. What other rows have to do
+        with it (unique values, foreign keys) is not looked at. Columns that the changes do not have are what the
+        table has, or their defaults. Nothing is asked of a table that demands nothing of its rows.
+        `new`: the table is yet to be made as `ddl` makes it. Writes nothing that outlives the call.
         """
 
     def execute_ddl(self, statements: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from adapters import sqlite_design as designs
 from adapters import sqlite_shapes as shapes
+from adapters import sqlite_trial as trial
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, rendered
@@ -33,6 +34,7 @@ from transforms.vocabulary import (
     Marker,
     Meaning,
     Op,
+    Refusal,
     SpecError,
     SynclineError,
     TableName,
@@ -59,6 +61,7 @@ class SqliteAdapter:
         self._zone = time_zone
         self._open: set[Connection] = set()
         self._turn = threading.Lock()
+        self._demanded: dict[TableName, trial.Known] = {}
 
     @contextmanager
     def _connection(self, *, write: bool = False) -> Iterator[Connection]:
@@ -142,6 +145,11 @@ class SqliteAdapter:
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         return kept(column, values, known)
 
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        made = self.ddl(replace(shape, foreign_keys=())) if new else ()
+        known = trial.to_be_made(shape, made) if new else trial.known_once(self._connection, shape, self._demanded)
+        return trial.refused(self._path, shape, changes, known) if known.demands.any else {}
+
     def constraints(self, shape: TableShape) -> list[str]:
         """Indexes, and for keys that were deferred a look at whether they hold now; foreign keys cannot be added."""
         late = any(foreign.deferred for foreign in shape.foreign_keys)
@@ -156,6 +164,7 @@ class SqliteAdapter:
         return designs.tried(statements)
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
+        self._demanded.clear()
         with self._writing() as connection, connection.transaction():
             for statement in statements:
                 answer = connection.ask(statement)

@@ -129,11 +129,15 @@ def open_to_read(path: Path) -> Connection:
         return connection
 
 
+def message_of(error: BaseException) -> str:
+    """SQLite's own words, without the driver's."""
+    text = re.sub(r"^[A-Z_]+: |\[SQLite\] |Failed to step query: ", "", str(error).split("\nquery:")[0])
+    return " ".join(text.split())
+
+
 def translated(error: BaseException, path: Path) -> SynclineError:
     """SQLite's fault in Syncline's words."""
-    text = " ".join(
-        re.sub(r"^[A-Z_]+: |\[SQLite\] |Failed to step query: ", "", str(error).split("\nquery:")[0]).split()
-    )
+    text = message_of(error)
     if re.search(r"is locked|is busy|database schema has changed", text):
         return TransientError(
             f"{path} is held by another connection ({text}). Fix: try again, or end the other writer; in WAL mode"

@@ -28,7 +28,7 @@ from flows.spec import Spec
 from flows.spec_columns import Column
 from flows.thresholds import hold_deletes, over_limit
 from transforms import expressions
-from transforms.mapping import DUPLICATE
+from transforms.aside import DUPLICATE
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
 from transforms.vocabulary import INVALID, Counts, DataError, PlanError, SpecError, SynclineError
 
@@ -217,6 +217,8 @@ def _fix(spec: Spec, bound: BoundTable, about: About, gathered: Gathered) -> str
         return "mend the source rows, choose a longer key, or make one row of them with `from: {query: …}`"
     if about.reason.startswith(COLLIDES):
         return "make these keys differ in more than that in the source, or give the target's key an exact collation"
+    if about.refused:
+        return "mend the source rows, leave them out with `where:`, or change what the target demands"
     column = next((each for each in bound.mapping.columns if each.shape.name in about.columns), None)
     if column is None:
         return "mend the source rows, or leave them out with `where:`"

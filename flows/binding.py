@@ -26,7 +26,7 @@ from flows.spec_errors import meant
 from transforms import casts
 from transforms.diff import Comparison
 from transforms.origins import ColumnMapping, Rename, TableMapping
-from transforms.vocabulary import ColumnShape, Key, Relation, SpecError, TableShape
+from transforms.vocabulary import ColumnShape, Design, Key, Relation, SpecError, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class BoundTable:
 
     `shape` is the target's, as it is or as `ddl` will create it, with the columns that `adds` will add at its end;
     `after_load` is added to it once the rows are in.
-    `images` are the columns that change sets hold; `computed` are mapped columns that the target computes itself.
+    `design` is what `ddl` makes beside the columns. `images` are the columns that change sets hold; `computed` are mapped
+    columns that the target computes itself.
     `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
     in the order of both sides' indexes where key windows can be pushed down to both, else empty. `unwritable` says why rows
     can be compared and not written, and how to mend it; empty where they can.
@@ -65,6 +66,7 @@ class BoundTable:
     adds: tuple[Added, ...] = ()
     unwritable: str = ""
     owns: str | None = None
+    design: Design | None = None
 
     def proving(self) -> BoundTable:
         """The table with its computed columns too: they are compared, and never written."""
@@ -237,11 +239,11 @@ def _bind_table(
 
     ddl: tuple[str, ...] = ()
     adds: tuple[Added, ...] = ()
-    unwritable = ""
+    design, unwritable = None, ""
     wanted = created.new_shape(spec, name, columns, identity, key)
     after = created.after_load(wanted, shape, target)
     if shape is None:
-        ddl = created.ddl_of(wanted, target)
+        ddl, design = created.ddl_of(wanted, target), wanted.design
         shape = created.as_made(wanted, target)
         columns, computed = created.fitted(columns, shape), created.fitted(computed, shape)
     elif not any(unique == frozenset(key) for unique in shape.uniques):
@@ -304,6 +306,7 @@ def _bind_table(
         adds=adds,
         unwritable=unwritable,
         owns=table.owns,
+        design=design,
     )
 
 

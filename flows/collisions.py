@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from flows.binding import BoundTable
 from flows.session import Session
 from transforms import expressions, keys
-from transforms.mapping import Mapped, set_aside
+from transforms.aside import set_aside
+from transforms.mapping import Mapped
 from transforms.vocabulary import TableShape
 
 COLLIDES = "key collides with another one under the collation"

@@ -20,13 +20,14 @@ from flows.remedies import lists
 from flows.retrying import ONCE
 from flows.session import Watch
 from transforms import expressions
+from transforms.aside import DUPLICATE
 from transforms.evidence import Evidence
 from transforms.faults import Fault, Faults
 from transforms.keys import Mask
-from transforms.mapping import DUPLICATE, Mapped, Noted
+from transforms.mapping import Mapped, Noted
 from transforms.origins import Expression, LookUp, Rename
 from transforms.texts import as_text
-from transforms.vocabulary import ChangeSet
+from transforms.vocabulary import ChangeSet, Refusal
 
 NULL_KEY = "null in the key"
 LATE = 2**62  # samples of a whole window come after those of its batches
@@ -43,7 +44,7 @@ At = tuple[int, int]
 class About:
     """What rows have in common. `source` is the column that could not be read, where that is why.
 
-    `noted`: the rows are mended as the spec says, and stay.
+    `noted`: the rows are mended as the spec says, and stay. `refused`: the target's engine would refuse them.
     """
 
     table: str
@@ -51,6 +52,7 @@ class About:
     reason: str
     source: str | None = None
     noted: bool = False
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +93,23 @@ class Gathering(Watch):
         with self._lock:
             self._batches[table, window] += 1
             return partial(self._noted, table, (window, self._batches[table, window]))
+
+    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Refusal]) -> None:
+        told = expressions.as_json_keys(rows, self._tables[table].key).to_pylist()
+        places: dict[Refusal, list[int]] = {}
+        for place, each in enumerate(why):
+            places.setdefault(each, []).append(place)
+        for each, at in places.items():
+            first = at[: self._most]
+            values: list[str | None] = [None] * len(first)
+            if len(each.columns) == 1 and each.columns[0] in rows.column_names:
+                chosen = rows.column(each.columns[0]).take(pa.array(first, pa.int64()))
+                values = as_text(chosen.combine_chunks()).to_pylist()
+            samples = [Sample(told[place], value) for place, value in zip(first, values, strict=True)]
+            with self._lock:
+                into = self.found.setdefault(About(table, each.columns, each.reason, refused=True), Gathered())
+                into.rows += len(at)
+                into.keep((window, LATE), samples, self._most)
 
     def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
         bound = self._tables[table]

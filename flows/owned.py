@@ -14,7 +14,8 @@ from flows.reading import readable
 from flows.session import Session
 from flows.sides import PlanWork, target_ranges
 from transforms import expressions, keys
-from transforms.mapping import Mapped, set_aside
+from transforms.aside import set_aside
+from transforms.mapping import Mapped
 from transforms.vocabulary import KeyRange, Relation
 
 TAKEN: Final = "a row of the target that is not among those that this table owns has this key"

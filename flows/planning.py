@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from adapters import history, interrupts, planstore, spill
 from adapters.planstore import FileEntry
+from flows.asking import without_refused
 from flows.binding import BoundTable
 from flows.collisions import parts_of, without_collisions
 from flows.owned import keys_outside, scan_outside, without_foreign, without_taken
@@ -31,8 +32,9 @@ from flows.sides import (
 )
 from flows.unproved import Why, counted, first_keys, uncompared, without_doubles
 from transforms import expressions, keys
-from transforms.diff import diff
-from transforms.mapping import REJECTED, Mapped, without_duplicates
+from transforms.aside import without_duplicates
+from transforms.diff import Difference, diff
+from transforms.mapping import REJECTED, Mapped
 from transforms.origins import LookUp
 from transforms.restriction import all_inside, touching
 from transforms.texts import as_text
@@ -135,14 +137,11 @@ def decide(
 
     `kept` holds keys of rows that were set aside earlier, `double` rows of the target whose key is not theirs alone.
     """
-    keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
-    if kept is not None and kept.num_rows:
-        keep = pa.concat_tables([keep, kept])
-    numbered = {bound.identity: lambda count: session.reserve(bound.name, count)} if bound.identity else {}
-    wanted = _with_flag(mapped.rows, bound)
-    result = diff(
-        bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=bound.delete != "ignore", numbered=numbered
-    )
+    wanted, keep, result = _difference(session, bound, mapped, found, kept)
+    accepted = without_refused(session, bound, number, mapped, result.changes)
+    if accepted is not None:
+        mapped = accepted
+        wanted, keep, result = _difference(session, bound, mapped, found, kept)
     if work.base and found.num_rows:
         base = base_folder(work.job, bound.shape.name)
         history.write_base(base, number, found)
@@ -204,6 +203,21 @@ def decide(
         waiting=_waiting(bound, mapped.rejected),
         double=first_keys(bound, double, KEYS),
     )
+
+
+def _difference(
+    session: Session, bound: BoundTable, mapped: Mapped, found: pa.Table, kept: pa.Table | None
+) -> tuple[pa.Table, pa.Table, Difference]:
+    """The wanted rows, the keys of rejected ones, whose rows in the target stay as they are, and what turns those that
+    were found into those that are wanted."""
+    keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
+    if kept is not None and kept.num_rows:
+        keep = pa.concat_tables([keep, kept])
+    numbered = {bound.identity: lambda count: session.reserve(bound.name, count)} if bound.identity else {}
+    wanted = _with_flag(mapped.rows, bound)
+    delete = bound.delete != "ignore"
+    result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)
+    return wanted, keep, result
 
 
 def spill_table(session: Session, work: PlanWork, parts: int) -> tuple[Planned, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +20,7 @@ from flows.retrying import Policy, retried
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
 from transforms.mapping import Mapped, Noted
-from transforms.vocabulary import ChangeSet, PlanError, SpecError, TableName, TableShape
+from transforms.vocabulary import ChangeSet, PlanError, Refusal, SpecError, TableName, TableShape
 
 CACHE_BYTES = 32 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
 
@@ -75,6 +75,9 @@ class Watch:
     def noting(self, table: str, window: int) -> Noted | None:
         """What is told of the batches of a window, None where nobody listens."""
         return None
+
+    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Refusal]) -> None:
+        """Rows of a window, as they would be written, that the target would not take."""
 
     def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
         """What became of a window: `mapped` has all rows set aside, `found` the target's rows as they are."""

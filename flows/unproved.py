@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from flows.binding import BoundTable
 from transforms import expressions, keys
-from transforms.mapping import Mapped, set_aside
+from transforms.aside import set_aside
+from transforms.mapping import Mapped
 from transforms.vocabulary import ChangeSet
 
 Why = Literal["quarantined", "ignored", "flagged", "null_key", "double_key"]

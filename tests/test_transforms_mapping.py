@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from transforms.aside import without_duplicates
 from transforms.casts import Cast
-from transforms.mapping import REJECTED, Mapped, map_rows, without_duplicates
+from transforms.mapping import REJECTED, Mapped, map_rows
 from transforms.origins import (
     ColumnMapping,
     Constant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -33,10 +33,7 @@ from transforms.origins import (
 from transforms.texts import as_text
 from transforms.vocabulary import INVALID, STANDS_IN, ColumnShape, DataError, Key
 
-__all__ = ["DUPLICATE", "REJECTED", "Mapped", "Noted", "map_rows", "set_aside", "without_duplicates"]
-
-DUPLICATE = "duplicate key: several source rows map to one"
-"""How the reason of a row begins that shares its key with another one."""
+__all__ = ["REJECTED", "Mapped", "Noted", "map_rows"]
 
 REPLACED = "dates that are none are replaced by what zero_date says"
 """What is noted of dates that a scan read as something else."""
@@ -110,59 +107,13 @@ def map_rows(
 def _without_stand_ins(rows: pa.Table, mapping: TableMapping) -> tuple[pa.Table, dict[tuple[str, str], int]]:
     """The rows without what the scan says of stand-ins, and how many there are, by target column."""
     said = [name for name in rows.column_names if name.startswith(STANDS_IN)]
-    replaced = {}
+    replaced: dict[tuple[str, str], int] = {}
     for name in said:
         source = name.removeprefix(STANDS_IN)
         count = int(as_mask(rows.column(name)).sum())
         targets = [c.shape.name for c in mapping.columns if isinstance(c.origin, Rename) and c.origin.source == source]
         replaced |= {(target, REPLACED): count for target in targets or [source] if count}
     return (rows.drop_columns(said) if said else rows), replaced
-
-
-def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table | None = None) -> Mapped:
-    """Reject every row whose key another row of the window has too, since nobody can say which one is right.
-
-    `also` holds keys of rows that were rejected earlier. The source image of a duplicate is its mapped image: the
-    batches are gone by then.
-    """
-    rows = mapped.rows
-    twice = keys.duplicates(rows, mapping.key)
-    rejected = [table.select(list(mapping.key)) for table in (mapped.rejected_rows, also) if table is not None]
-    whole = keys.without_null_keys(pa.concat_tables(rejected), mapping.key)
-    if whole.num_rows and rows.num_rows:
-        twice = twice | keys.contained(rows, whole, mapping.key)
-    return set_aside(mapped, twice, f"{DUPLICATE} {mapping.table}", mapping)
-
-
-def set_aside(
-    mapped: Mapped, bad: keys.Mask, reason: str, mapping: TableMapping, values: pa.ChunkedArray | None = None
-) -> Mapped:
-    """Reject mapped rows for a reason that lies in their keys, with a value of each. DataError where the mapping says `fail`."""
-    if not bad.any():
-        return mapped
-    rows = mapped.rows.filter(pa.array(bad))
-    if mapping.on_invalid == "fail":
-        raise DataError(
-            f"{mapping.table} key {expressions.as_json_keys(rows.slice(0, 1), mapping.key)[0].as_py()}: {reason}. "
-            f"Fix: mend the source rows, choose a longer key, or set `on_invalid: quarantine`."
-        )
-    count = rows.num_rows
-    info = pa.table(
-        [
-            pa.array([reason] * count, pa.string()),
-            pa.array([", ".join(mapping.key)] * count, pa.string()),
-            expressions.as_json_keys(rows, mapping.key).cast(pa.string()),
-            pa.nulls(count, pa.string()) if values is None else values.cast(pa.string()),
-            *[expressions.as_json(rows).cast(pa.string())] * 2,
-        ],
-        schema=REJECTED,
-    )
-    return replace(
-        mapped,
-        rows=mapped.rows.filter(pa.array(~bad)),
-        rejected=pa.concat_tables([mapped.rejected, info]),
-        rejected_rows=pa.concat_tables([mapped.rejected_rows, rows]),
-    )
 
 
 def _by_need(columns: Sequence[ColumnMapping]) -> list[ColumnMapping]:

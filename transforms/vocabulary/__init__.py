@@ -274,6 +274,14 @@ class ChangeSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an engine would not take a row, whatever the other rows are, and the columns that it looks at, where they are known."""
+
+    reason: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Marker:
     """The row that says, in the target itself, that a window is in."""
 

@@ -1,0 +1,104 @@
+"""Rows that the target's own checks would refuse are set aside before anything is written, and `check` says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from assessing import LOOKED, checked, the
+from scenario import Engine, Scenario, counts, quarantine, reasons
+
+from flows.runs import Status
+from transforms.vocabulary import DataError
+
+ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
+CHECKED = {"t": {"from": "t", "key": ["k"], "columns": {"k": "k", "v": "v"}}}
+
+
+@pytest.fixture(params=ENGINES)
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    """From SQLite to each engine."""
+    return Scenario.make(tmp_path, ("sqlite", request.param), request)
+
+
+def positive(small: Scenario, **spec: Any) -> Scenario:
+    """Forty rows, of which every tenth is negative, into a table that takes positive ones."""
+    small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, v integer)")
+    small.target.execute("CREATE TABLE t (k bigint PRIMARY KEY, v integer, CONSTRAINT positive CHECK (v > 0))")
+    small.source.insert("t", [(n, n if n % 10 else -n) for n in range(1, 41)])
+    small.write(CHECKED, **spec)
+    return small
+
+
+@pytest.mark.parametrize("rows", [7, 1000])
+def test_rows_that_break_a_check_of_the_target_are_set_aside_and_the_others_go_in(
+    anywhere: Scenario, rows: int
+) -> None:
+    small = positive(anywhere, defaults={"window": {"rows": rows}})
+    finding = the(checked(small), "v")
+    assert (finding.level, finding.rows, finding.samples[0].value) == ("quarantine", 4, "-10")
+    assert "check" in finding.reason
+    assert counts(small.run(), "t") == {"source_rows": 40, "insert": 36, "quarantined": 4}
+    assert [(table, key) for table, key, _ in quarantine(small)] == [("t", [n]) for n in (10, 20, 30, 40)]
+    small.settled()
+    # an update that would be refused leaves the row as it is, and is in quarantine until the source is mended
+    small.source.execute("UPDATE t SET v = -1 WHERE k = 5", "UPDATE t SET v = 10 WHERE k = 10")
+    told = {"source_rows": 40, "insert": 1, "unchanged": 35, "quarantined": 4, "unproved": 1}
+    assert counts(small.run(), "t") == told
+    assert small.target.ask("SELECT v FROM t WHERE k = 5") == [(5,)]
+    small.source.execute("UPDATE t SET v = 6 WHERE k = 5")
+    assert counts(small.run(), "t") == {"source_rows": 40, "update": 1, "unchanged": 36, "quarantined": 3}
+    small.settled()
+
+
+def test_children_of_a_refused_row_follow_it_and_ranges_ask_too(anywhere: Scenario) -> None:
+    small = anywhere
+    small.source.execute(
+        "CREATE TABLE p (id bigint PRIMARY KEY, name integer)", "CREATE TABLE c (k bigint PRIMARY KEY, p bigint)"
+    )
+    small.target.execute("CREATE TABLE p (id bigint PRIMARY KEY, name integer, CHECK (name <> 3))")
+    small.target.execute("CREATE TABLE c (k bigint PRIMARY KEY, p bigint REFERENCES p (id), CHECK (k <> 2))")
+    small.source.insert("p", [(1, 1), (2, 2), (3, 3)])
+    small.source.insert("c", [(1, 1), (2, 2), (3, 3), (4, 2)])
+    child = {"from": "c", "key": ["k"], "columns": {"k": "k", "p": {**LOOKED, "missing": "quarantine"}}}
+    small.write({"p": {"from": "p"}, "c": child})
+    done = small.run()
+    assert counts(done, "p") == {"source_rows": 3, "insert": 2, "quarantined": 1}
+    assert small.target.rows("c") == [(1, 1), (4, 2)]
+    assert {reason for table, _, reason in quarantine(small) if table == "c"} >= {"its p is in quarantine"}
+    small.settled()
+    small.source.execute("UPDATE p SET name = 4 WHERE id = 3")
+    small.run(tables=["p"])
+    assert counts(small.backfill("c.k:2..4"), "c") == {"source_rows": 2, "insert": 1, "quarantined": 1}
+    assert small.target.rows("c") == [(1, 1), (3, 3), (4, 2)]
+
+
+def test_checks_of_a_table_that_is_yet_to_be_made_are_asked_too(anywhere: Scenario) -> None:
+    small = anywhere
+    small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, v integer)")
+    small.source.insert("t", [(1, 5), (2, -1), (3, 7)])
+    small.write({"t": {"from": "t", "create": {"checks": ["v > 0"]}}})
+    assert checked(small).status == 0
+    assert counts(small.run(), "t") == {"source_rows": 3, "insert": 2, "quarantined": 1}
+    assert small.target.rows("t", "k") == [(1,), (3,)]
+    small.settled()
+
+
+def test_a_row_that_would_be_refused_stops_a_plan_where_the_spec_says_fail(anywhere: Scenario) -> None:
+    small = positive(anywhere, defaults={"on_invalid": "fail"})
+    assert checked(small).status == 1
+    with pytest.raises(DataError, match=r"key \[10\]"):
+        small.run()
+    assert small.target.count("t") == 0
+
+
+def test_all_rows_refused_is_no_error_of_ours(anywhere: Scenario) -> None:
+    small = positive(anywhere)
+    small.source.execute("UPDATE t SET v = -1")
+    answer = checked(small)
+    assert answer.total.quarantined == 40
+    assert "succeed" not in answer.verdict
+    assert sum(reasons(small.plan(), "t").values()) == 40
+    assert small.plan().status in (Status.DONE, Status.QUARANTINE)
+    assert small.target.count("t") == 0
