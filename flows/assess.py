@@ -19,6 +19,7 @@ from flows.gathering import About, Gathered, Gathering, readers, told_apart
 from flows.integrity import Integrity
 from flows.keyless import keyless
 from flows.planning import Planned
+from flows.reborn import settled
 from flows.remedies import Place, facts, remedy
 from flows.report import table_report
 from flows.retrying import retried
@@ -94,6 +95,7 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
             try:
                 _hold_parents(bound, blocked)
                 planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, chosen))
+                planned = settled(session, job, bound, planned)
             except (DataError, PlanError, SpecError) as error:
                 blocked.append(bound.name)
                 others.append((bound.name, _as_finding(error, 0)))

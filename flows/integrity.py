@@ -113,12 +113,8 @@ class Integrity:
             return
         rows, new = _after(bound, found, changes)
         for unique in uniques:
-            held, fresh = rows, new
-            if bound.name in self._session.bound.referred:  # what refers to these rows is written before they go
-                held = pa.concat_tables([rows, changes.deletes.select(list(bound.images))])
-                fresh = np.append(new, np.zeros(changes.deletes.num_rows, dtype=bool))
-            compared = alike(self._session, bound, held, unique.columns)
-            unique.pile.add(_noted(bound, held, unique.columns, compared, fresh))
+            compared = alike(self._session, bound, rows, unique.columns)
+            unique.pile.add(_noted(bound, rows, unique.columns, compared, new))
         for each in references:
             compared = self._compared(each, rows.select(list(each.key.columns)))
             each.children.add(_noted(bound, rows, each.key.columns, compared, new))

@@ -90,7 +90,7 @@ def test_a_run_that_failed_while_it_wrote_says_at_once_what_is_in_the_target(sho
         with pytest.raises(SynclineError, match="the disk is full") as caught:
             runs.run(replaced(shop))
     said = "In the target are: item 2 of 5 windows (4 inserted). They stay; the next run goes on from there."
-    assert message_of(caught.value) == f"the disk is full {said}"
+    assert message_of(caught.value) == f"the disk is full. {said}"
 
     (run,) = unfinished(shop.spec)
     assert (run.status, run.message, run.tables) == (

@@ -36,7 +36,9 @@ class SynclineError(Exception):
 
 def message_of(error: BaseException) -> str:
     """What an error says, with the notes that were added on its way up, in one line."""
-    return " ".join([str(error), *getattr(error, "__notes__", ())])
+    text, notes = str(error), getattr(error, "__notes__", ())
+    end = "." if notes and text[-1:].isalnum() else ""
+    return " ".join([f"{text}{end}", *notes])
 
 
 class SpecError(SynclineError):
