@@ -222,6 +222,7 @@ class DuckdbAdapter:
         *,
         empty: bool = False,
         before_commit: BeforeCommit = committed,
+        trial: bool = False,
     ) -> Applied:
         guarded = any(unique <= set(changes.key) for unique in shape.uniques)
         if empty and guarded and len(changes) == changes.inserts.num_rows:
@@ -248,9 +249,8 @@ class DuckdbAdapter:
                     return Applied(already=True)
                 session.execute(text_of(mark(marker)))
             window = Window(session, changes, shape, [_column(shape, each) for each in changes.schema.names])
-            applied = (
-                Applied(inserted=window.load()) if straight else apply_staged(window, window.staging(), changes, shape)
-            )
+            loaded = Applied(inserted=window.load()) if straight else None
+            applied = loaded or apply_staged(window, window.staging(), changes, shape)
             before_commit(applied)
             return applied
 

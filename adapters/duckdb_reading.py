@@ -23,12 +23,12 @@ from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
     ConnectionFailed,
-    DataError,
     ForeignKey,
     Key,
     KeyRange,
     KeyValue,
     Relation,
+    RowRefused,
     SynclineError,
     TableName,
     TransientError,
@@ -185,14 +185,15 @@ def translated(error: BaseException, where: str) -> SynclineError:
             f"The disk that holds {where} is full; nothing was kept of the window. Fix: free space, rerun."
         )
     if "still referenced by a foreign key" in text:
-        return DataError(
+        return RowRefused(
             f"{where}: DuckDB refused to change a row that others refer to: {text.split(' If this')[0]} The window was rolled "
             f"back. Fix: DuckDB also counts rows that the same transaction deletes or rewrites; delete the referring "
-            f"rows in an earlier run, or drop the foreign key while loading."
+            f"rows in an earlier run, or drop the foreign key while loading.",
+            text.split(" If this")[0],
         )
     if isinstance(error, duckdb.ConstraintException | duckdb.ConversionException):
         what: Refused = "reference" if "foreign key" in text else "double" if "uplicate key" in text else "row"
-        return DataError(f"{where}: DuckDB refused a row: {text}. The window was rolled back. {FIX[what]}")
+        return RowRefused(f"{where}: DuckDB refused a row: {text}. The window was rolled back. {FIX[what]}", text)
     if isinstance(error, duckdb.TransactionException) or "onflict" in text:
         return TransientError(f"{where}: another transaction wrote the same rows: {text}")
     if isinstance(error, duckdb.IOException):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.sql import Expression, Operand, column, marker_table, ordering, select
-from adapters.sql_changes import Staging, applied, by_others, conflict_rows, settled, staged_rows
+from adapters.sql_changes import SWALLOWED, Staging, applied, by_others, conflict_rows, settled, staged_rows
 from transforms.vocabulary import (
     AccountingError,
     Applied,
@@ -25,6 +25,7 @@ from transforms.vocabulary import (
     Marker,
     Op,
     Relation,
+    RowRefused,
     SpecError,
     TableName,
     TableShape,
@@ -176,10 +177,16 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
         session.discard(staging, op, [*out.done, *out.conflicts])
         left = rows.num_rows - len(out.done) - len(out.conflicts)
         touched = session.write(bare, op, changes)
-        if touched != left:
+        if touched < left:
+            raise RowRefused(
+                f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back. "
+                f"Fix: correct or leave out the rows that a trigger takes away, or the trigger.",
+                SWALLOWED,
+            )
+        if touched > left:
             raise AccountingError(
                 f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back. "
-                f"Fix: look for a trigger that swallows rows, or a key {changes.key} that is not unique."
+                f"Fix: look for a key {changes.key} that is not unique."
             )
         conflicts = conflict_rows(changes, op, out.conflicts, out.found) if out.conflicts else None
         notes.append((by_others(changes, op, out.done), conflicts))

@@ -2,6 +2,7 @@
 
 plan/applied/<table>/<window>.<phase>.parquet   the rows that were left alone: Applied.conflicts
 plan/others/<table>/<window>.<phase>.parquet    the rows that needed no writing any more: Applied.by_others
+plan/refused/<table>/<window>.<phase>.parquet   the rows that the target refused, or did not keep: op, key, before, after, reason, column
 plan/keys/<table>.parquet                       OP and key, where the change sets were not to be kept
 store/bases/<migration>/<table>@<version>/      rows of a table as they stood at a version
 """
@@ -25,7 +26,7 @@ COMPRESSION: Final = "zstd"
 OP: Final = "syncline op"  # the column of kept keys that says what became of a row
 
 
-Noted = Literal["applied", "others"]
+Noted = Literal["applied", "others", "refused"]
 NOTED: Final[tuple[Noted, ...]] = get_args(Noted)
 
 
@@ -51,7 +52,16 @@ def noted(folder: Path, kind: Noted, table: TableName, window: int, phase: Phase
 
 def left_alone(folder: Path, table: TableName) -> pa.Table | None:
     """All rows of a table that a plan left alone, None where it left none."""
-    files = sorted((folder / "applied" / folder_name(table)).glob("*.parquet"))
+    return _all_noted(folder, "applied", table)
+
+
+def refused(folder: Path, table: TableName) -> pa.Table | None:
+    """All rows of a table that the target refused, None where it took all."""
+    return _all_noted(folder, "refused", table)
+
+
+def _all_noted(folder: Path, kind: Noted, table: TableName) -> pa.Table | None:
+    files = sorted((folder / kind / folder_name(table)).glob("*.parquet"))
     return pa.concat_tables([_read(path) for path in files]) if files else None
 
 

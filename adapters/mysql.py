@@ -235,6 +235,7 @@ class MysqlAdapter:
         *,
         empty: bool = False,
         before_commit: BeforeCommit = committed,
+        trial: bool = False,
     ) -> Applied:
         if marker is not None:
             self._make_marker_table()

@@ -17,7 +17,7 @@ from pymysql.constants import CLIENT
 
 from adapters.refused import FIX, Refused
 from adapters.secrets import masked, misread, scrubbed
-from transforms.vocabulary import ConnectionFailed, DataError, SpecError, SynclineError, TransientError
+from transforms.vocabulary import ConnectionFailed, RowRefused, SpecError, SynclineError, TransientError
 
 Connection = Any
 """A connection of PyMySQL, which says nothing of its types."""
@@ -88,9 +88,9 @@ _PASSING: Final = frozenset(
 ) | frozenset((0, 2002, 2003, 2006, 2013, 2014, 2055, 4031))  # fmt: skip
 """Lost connections, deadlocks, waits that were given up, servers that are full or on their way down."""
 UNFIT: Final = frozenset(
-    (1048, 1062, 1136, 1216, 1217, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1411, 1416, 1441, 1451, 1452, 1525, 1557)
-) | frozenset((1586, 1690, 1761, 1762, 3140, 3141, 3144, 3156, 3157, 3819, 4025, 4038))  # fmt: skip
-"""A value that is null, double, too long, out of range, or refused by a constraint."""
+    (1048, 1062, 1136, 1216, 1217, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1411, 1416, 1441, 1451, 1452, 1525, 1526, 1557)
+) | frozenset((1586, 1644, 1690, 1761, 1762, 3140, 3141, 3144, 3156, 3157, 3819, 4025, 4038))  # fmt: skip
+"""A value that is null, double, too long, out of range, or refused by a constraint, a partition or a trigger."""
 _REFERENCES: Final = frozenset((1216, 1217, 1451, 1452, 1557, 1761, 1762))
 _DOUBLE: Final = frozenset((1062, 1586))
 _DENIED: Final = frozenset((1044, 1045, 1698, 1227))
@@ -325,7 +325,7 @@ class Connections:
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
         if code in UNFIT:
-            return DataError(f"{where}: {text}. {FIX[refused(code)]}")
+            return RowRefused(f"{where}: {text}. {FIX[refused(code)]}", text)
         if code == _STATEMENT_LOG:
             text += ". Fix: set binlog_format to ROW or MIXED on the server"
         if code in _FORBIDDEN:

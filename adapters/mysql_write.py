@@ -37,7 +37,17 @@ from adapters.sql_changes import (
     staged_rows,
     untouched,
 )
-from transforms.vocabulary import Applied, ChangeSet, DataError, Op, Relation, SynclineError, TableName, TransientError
+from transforms.vocabulary import (
+    Applied,
+    ChangeSet,
+    DataError,
+    Op,
+    Relation,
+    RowRefused,
+    SynclineError,
+    TableName,
+    TransientError,
+)
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 STAGES: Final[Mapping[Op, TableName]] = {op: TableName(f"syncline_{op}") for op in ORDER}
@@ -145,7 +155,7 @@ class Window:
         if loaded.warning is not None or loaded.count != rows_.num_rows:
             raise self._refused(loaded.warning or (0, f"{rows_.num_rows - loaded.count} rows were left out"), op, rows_)
 
-    def _refused(self, warning: tuple[int, str], op: Op, staged: pa.Table) -> DataError:
+    def _refused(self, warning: tuple[int, str], op: Op, staged: pa.Table) -> RowRefused:
         """What the server said of a staged row, in the words of the table: column, key and value."""
         column, row = _STAGED.search(warning[1]), _ROW.search(warning[1])
         text = _STAGED.sub(lambda each: repr(self._travels[int(each[2])].name), warning[1])
@@ -157,7 +167,7 @@ class Window:
                 f"{name} = {_shown(staged[f'{image}{names.index(name)}'], at)}" for name in self._changes.key
             )
             text += f"; {key}, value {_shown(staged[column[1] + column[2]], at)}"
-        return DataError(f"Table {self._changes.table}: {text}. {FIX[refused(warning[0])]}")
+        return RowRefused(f"Table {self._changes.table}: {text}. {FIX[refused(warning[0])]}", warning[1])
 
     # Applying
 
@@ -244,7 +254,7 @@ class Window:
         if self._connection._result.warning_count:
             code, text = first_warning(self._connection)
             if code in UNFIT:
-                raise DataError(f"Table {self._changes.table}: {text}. {FIX[refused(code)]}")
+                raise RowRefused(f"Table {self._changes.table}: {text}. {FIX[refused(code)]}", text)
         return count
 
     @cached_property
@@ -278,9 +288,10 @@ class Window:
         """
         changed = changed_columns(self._changes)
         if any(set(changed) & set(each.refers) for each in self._referring):
-            raise DataError(
+            raise RowRefused(
                 f"Table {self._changes.table}: {error.args[1]}. Rows that trade unique values cannot be replaced, because "
-                "foreign keys refer to these values. Fix: correct the rows, or remove the foreign keys meanwhile."
+                "foreign keys refer to these values. Fix: correct the rows, or remove the foreign keys meanwhile.",
+                str(error.args[1]),
             ) from error
         staging, stage, target, moved = (
             self._staging,

@@ -280,6 +280,7 @@ class PostgresAdapter:
         *,
         empty: bool = False,
         before_commit: BeforeCommit = committed,
+        trial: bool = False,
     ) -> Applied:
         if marker is not None:
             self._make_marker_table()
@@ -288,6 +289,9 @@ class PostgresAdapter:
         with self._connections.begin(f"Writing {changes.table}") as connection:
             if self._connections.bypasses_triggers:
                 raise SynclineError(BYPASSED.format(table=changes.table, url=self.url))
+            connection.execute(
+                "SELECT 1"
+            )  # begins: a savepoint that comes first would be a transaction, and be committed
             if marker is not None and not mark(connection, marker):
                 return Applied(already=True)
             window = Window(connection, changes, travels, own_rows=own_rows)
@@ -296,6 +300,7 @@ class PostgresAdapter:
             plain = unique and not shape.hidden_by  # COPY does not go by policies
             loaded = empty and only_inserts and plain and window.load()
             applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred is looked at now
             before_commit(applied)
             return applied
 

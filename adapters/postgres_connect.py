@@ -22,7 +22,15 @@ from adapters.postgres_session import PLAIN_PATH, must_be_supported, settled
 from adapters.refused import FIX, Refused
 from adapters.registry import RowSecurity
 from adapters.secrets import masked, misread, scrubbed
-from transforms.vocabulary import ConnectionFailed, DataError, SnapshotLost, SpecError, SynclineError, TransientError
+from transforms.vocabulary import (
+    ConnectionFailed,
+    DataError,
+    RowRefused,
+    SnapshotLost,
+    SpecError,
+    SynclineError,
+    TransientError,
+)
 
 interrupts.heed(adbc_driver_manager.dbapi)
 
@@ -46,7 +54,7 @@ _NO_SNAPSHOT: Final = re.compile(r"invalid snapshot identifier|snapshot \"[^\"]*
 _NAN: Final = re.compile(r"cannot convert NaN to bigint|'NaN' is not a valid decimal")
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
 _PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
-_UNFIT: Final = ("22", "23")
+_UNFIT: Final = ("22", "23", "09", "27", "2F", "38", "44", "P0")  # of values, constraints, triggers and WITH CHECK
 _REFERENCES: Final = ("23001", "23503")  # restrict_violation, foreign_key_violation
 _DOUBLE: Final = "23505"
 _DENIED: Final = "42501"
@@ -224,6 +232,9 @@ class Connections:
                 f"{where} on {self.url}: {text}. Fix: raise statement_timeout in the URL (options=-c statement_timeout=0) or in "
                 f"PGOPTIONS, where that is set, or make windows smaller (defaults.window), then run again."
             )
+        if _is_of_rows(cause, state):
+            what: Refused = "reference" if state in _REFERENCES else "double" if state == _DOUBLE else "row"
+            return RowRefused(f"{where}: {text}. {FIX[what]}", *_words(cause, text))
         if state == _DENIED:
             return SynclineError(f"{where} on {self.url}: {text}. Fix: GRANT it to the user; {_WANTED}.")
         if _NAN.search(text):
@@ -232,9 +243,6 @@ class Connections:
             )
         if "invalid byte sequence" in text and not state:  # found by the server while it sends rows
             return DataError(f"{where}: {text}. Fix: correct these texts, or leave the rows out with `where`.")
-        if state.startswith(_UNFIT):
-            what: Refused = "reference" if state in _REFERENCES else "double" if state == _DOUBLE else "row"
-            return DataError(f"{where}: {text}. {FIX[what]}")
         return SynclineError(f"{where} on {self.url}: {text}")
 
     def close(self) -> None:
@@ -245,6 +253,32 @@ class Connections:
                 close_quietly(self._idle.get_nowait())
             except Empty:
                 return
+
+
+def _is_of_rows(error: Exception, state: str) -> bool:
+    """Whether a fault is one of the rows that are written, rather than of the statement or the server."""
+    if state.startswith(_UNFIT):
+        return True
+    if not isinstance(error, psycopg.Error) or not state:
+        return False
+    if state == _DENIED:  # which policies of row-level security raise, too
+        return error.diag.source_function == "ExecWithCheckOptions"
+    try:
+        psycopg.errors.lookup(state)
+    except KeyError:
+        return True  # a code of a trigger's own
+    return False
+
+
+def _words(error: Exception, text: str) -> tuple[str, tuple[str, ...]]:
+    """What the server says of a row that it refuses, without the row's values, and the column that it names."""
+    if not isinstance(error, psycopg.Error) or not error.diag.message_primary:
+        return text, ()
+    diag = error.diag
+    told, where = str(diag.message_primary), (diag.context or "").splitlines()
+    if where and diag.constraint_name is None:  # the function of a trigger
+        told = f"{told} ({where[0]})"
+    return told, (diag.column_name,) if diag.column_name else ()
 
 
 def set_up(connection: psycopg.Connection[Any], setting_up: str) -> tuple[tuple[Any, ...], bool]:

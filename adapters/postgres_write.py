@@ -40,6 +40,7 @@ from transforms.vocabulary import (
     DataError,
     Marker,
     Op,
+    RowRefused,
     SynclineError,
     TableName,
     TransientError,
@@ -190,10 +191,11 @@ class Window:
             if op != "update":
                 raise
             if self._is_referred_to():
-                raise DataError(
+                raise RowRefused(
                     f"Table {self._changes.table}: {error.diag.message_primary} ({error.diag.message_detail}). Rows that "
                     "trade unique values cannot be replaced, because foreign keys refer to the table. "
-                    "Fix: make that constraint DEFERRABLE, or correct the rows."
+                    "Fix: make that constraint DEFERRABLE, or correct the rows.",
+                    str(error.diag.message_primary),
                 ) from error
             done = self._replace()
         if done > planned - out:

@@ -200,6 +200,7 @@ class Adapter(Protocol):
         *,
         empty: bool = False,
         before_commit: BeforeCommit = committed,
+        trial: bool = False,
     ) -> Applied:
         """Apply one window in one transaction, its marker row with it.
 
@@ -212,6 +213,8 @@ class Adapter(Protocol):
         Identity columns take the values given. Where the marker row is there already nothing is done, and
         Applied.already is true. On any error the transaction is rolled back and nothing is left behind.
         `before_commit` is told of what was done, last thing before COMMIT; what it raises rolls the window back.
+        `trial`: it will raise, and wants to know whether the rest would be committed: what is deferred until then is
+        looked at before. Errors: RowRefused where the engine refuses rows or does not keep them.
         """
 
     def advance_identity(self, table: TableName, column: str) -> None:

@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql import Expression, table
-from transforms.vocabulary import Applied, ChangeSet, ColumnShape, DataError, Key, Op, TableName, TransientError
+from transforms.vocabulary import Applied, ChangedMeanwhile, ChangeSet, ColumnShape, Key, Op, RowRefused, TableName
 from transforms.vocabulary.values import same_rows
 
 NO: Final = "syncline_no"
 DONE: Final = "syncline_done"
 GONE: Final = "syncline_gone"
+SWALLOWED: Final = "the target did not keep it, without an error (a trigger or rule?)"
 
 
 def _as_it_is(value: Expression) -> Expression:
@@ -226,12 +227,13 @@ def untouched(changes: ChangeSet, op: Op, left_out: pa.Table, names: str) -> Exc
     known = {"insert": changes.inserts, "update": changes.before, "delete": changes.deletes}[op]
     numbers = set(range(known.num_rows)) - set(left_out[NO].to_pylist())
     if not numbers:
-        return TransientError(f"Table {changes.table}: rows changed meanwhile. Nothing of the window was written.")
+        return ChangedMeanwhile(f"Table {changes.table}: rows changed meanwhile. Nothing of the window was written.")
     some = known.select(list(changes.key)).take(pa.array(sorted(numbers)[:3], pa.int64())).to_pylist()
     shown = "; ".join(", ".join(f"{name} = {value!r}" for name, value in key.items()) for key in some)
-    return DataError(
+    return RowRefused(
         f"Table {changes.table}: the target does not carry out the {op} of {len(numbers):,} rows, such as {shown}: {names} "
-        f"takes them away without an error. Nothing of the window was written. Fix: correct or leave out these rows, or the trigger."
+        f"takes them away without an error. Nothing of the window was written. Fix: correct or leave out these rows, or the trigger.",
+        SWALLOWED,
     )
 
 

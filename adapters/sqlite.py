@@ -21,7 +21,7 @@ from adapters.sql import MARKER, Named, create_statement, marker_table, new_tabl
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
 from adapters.sql_design import adding_statements, index_statements, spelled_table
 from adapters.sqlite_files import Connection, open_to_read
-from adapters.sqlite_keys import awaited_of, hold_foreign_keys
+from adapters.sqlite_keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
 from adapters.sqlite_types import Style, column_shape, declared, kind_of, quoted, value_sql
 from adapters.sqlite_values import compared, encode, kept
@@ -187,6 +187,7 @@ class SqliteAdapter:
         *,
         empty: bool = False,
         before_commit: BeforeCommit = committed,
+        trial: bool = False,
     ) -> Applied:
         with self._writing() as connection:
             fresh = empty and len(changes) == changes.inserts.num_rows
@@ -196,8 +197,12 @@ class SqliteAdapter:
                 connection.ask("PRAGMA defer_foreign_keys = ON")
                 if marker is not None and _marked(connection, marker):
                     return Applied(already=True)
+                before = broken(connection, changes.table, awaited) if trial else 0
                 applied = _apply(connection, changes, shape, empty=empty)
-                hold_foreign_keys(connection, changes.table, shape, awaited)
+                if trial:
+                    hold_all(connection, changes.table, awaited, before)
+                else:
+                    hold_foreign_keys(connection, changes.table, shape, awaited)
                 before_commit(applied)
                 return applied
 
@@ -251,7 +256,7 @@ def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, emp
     styles = {name: _key_style(connection, changes.table, _shape_of(shape, name)) for name in changes.key}
     session = SqliteSession(connection, changes, shape, columns, styles)
     guarded = any(unique <= set(changes.key) for unique in shape.uniques)
-    if empty and guarded and len(changes) == changes.inserts.num_rows and not _has_triggers(connection, changes.table):
+    if empty and guarded and len(changes) == changes.inserts.num_rows and loads_whole(connection, changes.table):
         loaded = session.load(changes.inserts)
         if loaded is not None:
             return Applied(inserted=loaded)
@@ -259,12 +264,6 @@ def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, emp
     stages: dict[Op, TableName] = {op: session.stage_of(op) for op in ("delete", "update", "insert")}
     table = replace(changes.table, schema=changes.table.schema or "main")
     return apply_staged(session, Staging(table, written, changes.key, changes.compared, stages), changes, shape)
-
-
-def _has_triggers(connection: Connection, table: TableName) -> bool:
-    """A trigger may swallow rows, and a straight load does not tell how many went in."""
-    triggers = "SELECT 1 AS n FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1) LIMIT 1"
-    return bool(connection.rows(triggers, (table.name,)))
 
 
 def _shape_of(shape: TableShape, name: str) -> ColumnShape:
@@ -355,20 +354,20 @@ class SqliteSession:
         if op == "delete":
             return self._run(self._delete(staging))
         if op == "insert":
-            return self._run(insert(staging))
+            return self._run(insert(staging).prefix_with("OR ABORT"))  # whatever clauses the table has
         changed = changed_columns(changes)
         if not changed:
             return self._count(staging.stage(op))
         self.connection.ask("SAVEPOINT syncline_update")
         try:
-            return self._run(update(staging, changed))
+            return self._run(update(staging, changed).prefix_with("OR ABORT"))
         except DataError as error:
             unique = [name for name in changed if any(name in each for each in self.shape.uniques)]
             if "UNIQUE" not in str(error) or not unique:
                 raise
             self.connection.ask("ROLLBACK TO syncline_update")
             self._park(staging, unique)
-            return self._run(update(staging, changed))
+            return self._run(update(staging, changed).prefix_with("OR ABORT"))
         finally:
             with suppress(SynclineError):
                 self.connection.ask("RELEASE syncline_update")

@@ -18,7 +18,7 @@ from adbc_driver_manager import dbapi
 
 from adapters import interrupts
 from adapters.refused import FIX, Refused
-from transforms.vocabulary import ConnectionFailed, DataError, SynclineError, TransientError
+from transforms.vocabulary import ConnectionFailed, RowRefused, SynclineError, TransientError
 
 interrupts.heed(dbapi)
 
@@ -151,5 +151,5 @@ def translated(error: BaseException, path: Path) -> SynclineError:
         return ConnectionFailed(f"Cannot write to {path}: {text}. Fix: check its permissions and those of its folder.")
     if "constraint failed" in text or isinstance(error, adbc.IntegrityError):
         what: Refused = "reference" if "FOREIGN KEY" in text else "double" if "UNIQUE" in text else "row"
-        return DataError(f"SQLite refused a row: {text}. The window was rolled back. {FIX[what]}")
+        return RowRefused(f"SQLite refused a row: {text}. The window was rolled back. {FIX[what]}", text)
     return SynclineError(f"SQLite answered for {path}: {text}")

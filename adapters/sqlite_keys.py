@@ -9,7 +9,7 @@ from typing import Final
 from adapters.refused import FIX
 from adapters.sqlite_files import Connection
 from adapters.sqlite_types import literal, quoted
-from transforms.vocabulary import DataError, TableName, TableShape
+from transforms.vocabulary import RowRefused, TableName, TableShape
 
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)  # what SQLite's lower() does
 
@@ -30,10 +30,38 @@ def hold_foreign_keys(connection: Connection, table: TableName, shape: TableShap
         f"WHERE lower(parent) NOT IN ({later}) LIMIT 1"
     )
     if row:
-        raise DataError(
+        raise RowRefused(
             f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back. "
-            f"{FIX['reference']}"
+            f"{FIX['reference']}",
+            f"FOREIGN KEY constraint failed: it refers to no row of {row[0]['p']}",
         )
+
+
+def broken(connection: Connection, table: TableName, awaited: set[str]) -> int:
+    """How many references of all tables find no row, but for those of `table` to tables that are awaited."""
+    later = ", ".join(map(literal, awaited))
+    found = connection.rows(
+        f"SELECT count(*) AS n FROM pragma_foreign_key_check "
+        f'WHERE NOT (lower("table") = lower({literal(table.name)}) AND lower(parent) IN ({later}))'
+    )
+    return int(found[0]["n"])
+
+
+def hold_all(connection: Connection, table: TableName, awaited: set[str], before: int) -> None:
+    """What COMMIT would say, where more references find no row than did before."""
+    if broken(connection, table, awaited) > before:
+        text = "FOREIGN KEY constraint failed"
+        raise RowRefused(f"{table}: {text}. The window was rolled back. {FIX['reference']}", text)
+
+
+def loads_whole(connection: Connection, table: TableName) -> bool:
+    """Whether a load straight into the table writes every row or fails: no trigger and no ON CONFLICT clause takes some away."""
+    listed = connection.rows(
+        "SELECT 1 AS n FROM sqlite_schema WHERE lower(tbl_name) = lower(?1) "
+        "AND (type = 'trigger' OR (type = 'table' AND sql LIKE '%conflict%')) LIMIT 1",
+        (table.name,),
+    )
+    return not listed
 
 
 def _circle(connection: Connection, name: str) -> set[str]:

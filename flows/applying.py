@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,8 +13,9 @@ from adapters import history, interrupts
 from adapters.planstore import FileEntry
 from flows.planning import read_changes
 from flows.session import Job, session_of
+from flows.sifting import Sifted, refusal_of, sift
 from transforms import keys
-from transforms.vocabulary import AccountingError, Applied, ChangeSet, Marker, Phase, TableName
+from transforms.vocabulary import AccountingError, Applied, ChangeSet, Marker, Phase, SynclineError, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class ApplyWork:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What applying a window came to. `rows` were planned; `conflicts` and `by_others` are as in Applied.
+    """What applying a window came to. `rows` were planned; `conflicts` and `by_others` are as in Applied, `refused`
+    is as in Sifted.
 
     `already`: its marker was there, so it did nothing, and the rest is what was written down when it went in.
     """
@@ -49,6 +52,7 @@ class Done:
     already: bool
     conflicts: pa.Table | None = None
     by_others: pa.Table | None = None
+    refused: pa.Table | None = None
 
 
 def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
@@ -70,15 +74,35 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
         marker = Marker(session.spec.name, work.job.run_id, str(table), window.number, work.phase)
     notes = Notes(Path(work.job.folder), table, window.number, work.phase)
 
-    def known(applied: Applied) -> None:
-        session.guard()
-        notes.take(_accounted(part, applied), marked=marker is not None)
+    def write(sifted: Sifted) -> Applied:
+        def known(applied: Applied) -> None:
+            session.guard()
+            notes.take(_accounted(sifted.good, applied), sifted.refused, marked=marker is not None)
 
-    with interrupts.window():
-        applied = session.target.apply(part, shape, marker, empty=window.clear, before_commit=known)
+        with interrupts.window():
+            return session.target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
+
+    def trial(some: ChangeSet) -> None:
+        with suppress(_Tried), interrupts.window():
+            session.target.apply(some, shape, None, empty=window.clear, before_commit=_call_off, trial=True)
+
+    done: list[Applied] = []
+    if work.job.bare:  # an undo is done whole or not at all
+        done.append(write(Sifted(part)))
+    elif (why := refusal_of(lambda some: done.append(write(Sifted(some))), part)) is not None:
+        session.guard()
+        done.append(write(sift(part, shape, trial, why)))
     session.meter.advance(work.table, "apply", len(part))
-    conflicts, by_others = notes.known()
-    return Done(work.table, window.number, work.phase, len(part), applied.already, conflicts, by_others)
+    conflicts, by_others, refused = notes.known()
+    return Done(work.table, window.number, work.phase, len(part), done[0].already, conflicts, by_others, refused)
+
+
+class _Tried(SynclineError):
+    """A trial came to its end, and is rolled back."""
+
+
+def _call_off(_: Applied) -> None:
+    raise _Tried("Only tried.")
 
 
 def _accounted(part: ChangeSet, applied: Applied) -> Applied:
@@ -101,13 +125,13 @@ class Notes:
     window: int
     phase: Phase
 
-    def known(self) -> tuple[pa.Table | None, pa.Table | None]:
-        """Conflicts, and rows that others had brought to what was planned; None for none."""
+    def known(self) -> tuple[pa.Table | None, pa.Table | None, pa.Table | None]:
+        """Conflicts, rows that others had brought to what was planned, and refused ones; None for none."""
         where = self.table, self.window, self.phase
         found = [history.noted(self.folder, kind, *where) for kind in history.NOTED]
-        return found[0], found[1] if found[1] is not None and found[1].num_rows else None
+        return found[0], found[1] if found[1] is not None and found[1].num_rows else None, found[2]
 
-    def take(self, applied: Applied, *, marked: bool) -> None:
+    def take(self, applied: Applied, refused: pa.Table | None, *, marked: bool) -> None:
         """Write down what a window is about to leave, before it commits.
 
         Without a marker nobody knows whether an earlier try was committed after it had come this far. What is as planned
@@ -120,7 +144,7 @@ class Notes:
             others = others if others is not None else _NOBODY
             if earlier is not None:
                 others = _both(others, earlier) if earlier.num_rows else earlier
-        history.note(self.folder, *where, {"applied": applied.conflicts, "others": others})
+        history.note(self.folder, *where, {"applied": applied.conflicts, "others": others, "refused": refused})
 
 
 _NOBODY: Final = pa.Table.from_batches([], pa.schema([("op", pa.string())]))  # the one way that imports no pandas

@@ -12,7 +12,7 @@ import pyarrow as pa
 from adapters import history, interrupts
 from adapters.ledger import APPLYING, CUT_OFF, Ledger
 from adapters.planstore import Plan, folder_name
-from flows import checkpoints, conflicting, orphans, runbook
+from flows import checkpoints, conflicting, orphans, refused_rows, runbook
 from flows.conflicting import SHOWN
 from flows.drift import remember
 from flows.executing import Execute
@@ -127,7 +127,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     tables = tuple(
         replace(table, counts=applied.counts(table.name, table.counts, soft.get(table.name))) for table in report.tables
     )
-    report = replace(report, tables=tables)
+    report = refused_rows.told(replace(report, tables=tables), applied.done)
     clashes = 0
     for done in applied.done:
         if done.conflicts is not None:
@@ -136,6 +136,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     undone = bool(undoes) or manifest["kind"] == "undo"
     report = replace(report, met=tuple(conflicting.told(each, undone=undone) for each in met))
     if not undoes:
+        refused_rows.record(applied.done, ledger, spec.name, report.run_id, store_of(spec).named(plan.folder))
         _record_quarantine(plan, report, loading)
         for table in report.tables if manifest.get("keys") is None and not manifest["ranges"] else ():
             ledger.settle_conflicts(spec.name, table.name, report.run_id)
@@ -158,14 +159,15 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     report = replace(report, version=version, applied=True)
     finish(plan, version, loading, report, clashes)
     if not clashes:
-        return Outcome(report, Status.DONE)
+        return refused_rows.settled(Outcome(report, Status.DONE), applied.done, spec)
     again = "undo what came after first" if undoes else "run again: the source's values win then"
-    return Outcome(
+    conflicts = Outcome(
         report,
         Status.CONFLICTS,
         f"{clashes:,} rows changed in the target after planning and were left as they are, such as "
         f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
+    return refused_rows.settled(conflicts, applied.done, spec)
 
 
 def finish(plan: Plan, version: int | None, loading: Loading, report: Report | None = None, clashes: int = 0) -> None:
@@ -243,8 +245,10 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     if plan.manifest.get("keys") is not None:
         return report  # a handful of keys says nothing of the whole table
     found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
-    clashes = {name: counts.conflicts for name, counts in report.counts.items()}
-    told = (each.told(clashes.get(each.table, 0)) for each in found if each.differences)
+    counts = report.counts
+    planned = {table["name"]: table["counts"]["quarantined"] for table in plan.manifest["tables"]}
+    refused = {name: each.quarantined - planned.get(name, 0) for name, each in counts.items()}
+    told = (each.told(counts[each.table].conflicts, refused[each.table]) for each in found if each.differences)
     warnings = (*report.warnings, *told)
     return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest["ranges"])
 

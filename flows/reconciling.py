@@ -66,10 +66,12 @@ class Reconciled:
     def differences(self) -> list[tuple[str, str]]:
         return differences(self.source + self.kept, self.target)
 
-    def told(self, conflicts: int = 0) -> str:
-        """What is not the same, in a line, and why: `conflicts` rows were left as somebody else had made them."""
+    def told(self, conflicts: int = 0, refused: int = 0) -> str:
+        """What is not the same, in a line, and why: `conflicts` rows were left as somebody else had made them, and the target
+        did not take `refused` ones."""
         apart = [f"{what.replace('_', ' ')} of {column or 'all rows'}" for column, what in self.differences]
-        why = (
+        kept_out = f"{refused:,} rows were refused by the target." if refused else ""
+        why = kept_out or (
             f"{conflicts:,} rows are in conflict and were left as they are."
             if conflicts
             else "Somebody else may have written to the target; `syncline verify` names the rows."

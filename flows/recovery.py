@@ -18,6 +18,7 @@ from adapters.ledger import Run, Version
 from adapters.planstore import MANIFEST, Plan
 from flows import runbook
 from flows.loading import Loading, finish, keep_bases, write
+from flows.refused_rows import quarantine_rows
 from flows.report import report_of
 from flows.retrying import GaveUp
 from flows.runbook import store_of
@@ -131,11 +132,15 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
 
 
 def _record_conflicts(plan: Plan, windows: Sequence[tuple[str, int, Phase]], loading: Loading) -> int:
-    """Put down the rows that the windows which are in left alone; how many."""
+    """Put down the rows that the windows which are in left alone, and those that were refused; how many conflicts there are."""
     names = {told["target"]: told["name"] for told in plan.manifest["tables"]}
     tables = {str(entry.table): entry.table for entry in plan.windows()}
-    clashes = 0
+    clashes, folder = 0, store_of(loading.spec).named(plan.folder)
     for table, window, phase in windows:
+        refused = history.noted(plan.folder, "refused", tables[table], window, phase)
+        if refused is not None:
+            rows = quarantine_rows(names.get(table, table), window, refused)
+            loading.ledger.record_quarantine(loading.spec.name, rows, str(plan.manifest["run_id"]), folder)
         left = history.noted(plan.folder, "applied", tables[table], window, phase)
         if left is not None and left.num_rows:
             run_id = str(plan.manifest["run_id"])

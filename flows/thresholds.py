@@ -34,6 +34,12 @@ def set_aside(spec: Spec, tables: Mapping[str, Counts]) -> str:
     )
 
 
+def beyond(spec: Spec, tables: Mapping[str, Counts]) -> str:
+    """Why more rows are set aside than the spec allows, with those that the target refused; empty where it allows them."""
+    reasons = list(_above(spec, tables, step=False))
+    return f"{reasons[0]} What is not in quarantine was written." if reasons else ""
+
+
 def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[str]:
     total = sum(tables.values(), Counts())
     most = spec.defaults.quarantine.max_rows

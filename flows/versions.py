@@ -96,7 +96,9 @@ class AppliedVersion:
         None where there are none. For tables as they stood; what the run itself did is in `changes`.
         """
         conflicts = history.left_alone(self.plan.folder, table)
-        keys = pa.Table.from_struct_array(conflicts["key"]) if conflicts is not None else None
+        refused = history.refused(self.plan.folder, table)
+        left = [pa.Table.from_struct_array(rows["key"]) for rows in (conflicts, refused) if rows is not None]
+        keys = pa.concat_tables(left) if left else None
         found = [changes if keys is None else without(changes, keys) for _, changes in self._planned(table)]
         if conflicts is not None and found:
             found.append(_edits(conflicts, found[0]))

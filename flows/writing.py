@@ -33,20 +33,23 @@ class AppliedPlan:
         """What became of a table's rows, where `planned` was to become of them.
 
         Rows are inserted, updated and deleted that were written. A row that somebody else had brought to what was planned
-        is unchanged. Law: source_rows = insert + update + unchanged + quarantined + conflicts of inserts and updates.
+        is unchanged, and one that the target refused is in quarantine.
+        Law: source_rows = insert + update + unchanged + quarantined + conflicts of inserts and updates.
         """
         written = {op: getattr(planned, op) for op in ("insert", "update", "delete")}
-        unchanged, conflicts = planned.unchanged, 0
+        unchanged, conflicts, quarantined = planned.unchanged, 0, planned.quarantined
         for done in self.done:
             if done.table != table:
                 continue
-            for rows in (done.conflicts, done.by_others):
+            for rows in (done.conflicts, done.by_others, done.refused):
                 for op, count in _by_op(rows, soft).items():
                     written[op] -= count
             conflicts += done.conflicts.num_rows if done.conflicts is not None else 0
+            refused = _by_op(done.refused, soft)
+            quarantined += sum(refused.values()) - refused["delete"]
             theirs = _by_op(done.by_others, soft)
             unchanged += sum(theirs.values()) - theirs["delete"]
-        return replace(planned, **written, unchanged=unchanged, conflicts=conflicts)
+        return replace(planned, **written, unchanged=unchanged, conflicts=conflicts, quarantined=quarantined)
 
 
 def _by_op(rows: pa.Table | None, soft: Soft | None) -> Counter[str]:

@@ -57,6 +57,18 @@ class DataError(SynclineError):
     """A value cannot be carried, and the spec says `fail`."""
 
 
+class RowRefused(DataError):
+    """The target refused rows while they were written, or did not keep them: another choice of rows may go in.
+
+    `reason` is the engine's own, and `columns` are those that it names.
+    """
+
+    def __init__(self, message: str, reason: str = "", columns: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.reason = reason or message
+        self.columns = columns
+
+
 class AccountingError(SynclineError):
     """A run could not account for every row."""
 
@@ -71,6 +83,10 @@ class ConnectionFailed(SynclineError):
 
 class TransientError(SynclineError):
     """A fault that may pass: a lost connection, a deadlock, a serialization failure."""
+
+
+class ChangedMeanwhile(TransientError):
+    """Rows were not as they had been a moment before: others were faster, or a trigger of the target changed them."""
 
 
 class SnapshotLost(TransientError):

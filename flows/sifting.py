@@ -1,0 +1,187 @@
+"""Which rows of a window the target refuses, or does not keep: found by trials that are rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adapters import interrupts
+from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Op, Refusal, RowRefused, TableShape
+
+MOST: Final = 1000  # rows of a window that are looked for one by one
+Rows = npt.NDArray[np.int64]
+Write = Callable[[ChangeSet], object]
+"""Writes changes as a window is written. Errors: RowRefused, ChangedMeanwhile, and all that has nothing to do with rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """A window's changes in two parts: `good` go in together, `refused` do not, each for its reason.
+
+    `refused` has the columns op, key, before, after, reason and column; None for none.
+    """
+
+    good: ChangeSet
+    refused: pa.Table | None = None
+
+
+def refusal_of(write: Write, changes: ChangeSet) -> Refusal | None:
+    """Why the target does not take these changes, None where it does.
+
+    Rows that change under the statement twice in a row are changed by the target itself, and by nobody else.
+    """
+    try:
+        write(changes)
+    except ChangedMeanwhile:
+        try:
+            write(changes)
+        except ChangedMeanwhile as error:
+            return Refusal(f"the target did something else with it (a trigger or rule?): {error}")
+        except RowRefused as error:
+            return Refusal(error.reason, error.columns)
+    except RowRefused as error:
+        return Refusal(error.reason, error.columns)
+    return None
+
+
+def sift(changes: ChangeSet, shape: TableShape, trial: Write, why: Refusal, most: int = MOST) -> Sifted:
+    """Take the rows apart that the target refuses. In: `why` it does not take all of them; `trial` leaves nothing behind.
+
+    Errors: DataError where more than `most` rows are refused; nothing of the window is written then.
+    """
+    found = _Search(changes, trial, most)
+    everything = np.arange(len(changes))
+    found.apart(everything, why)
+    if _lean_on_each_other(changes, shape):
+        found.together(sorted(found.refused))
+    good = found.without(everything)
+    told = refusal_of(trial, found.chosen(good))
+    if told is not None:  # each is well by itself, and some of them are not with each other
+        found.accepted = np.array([], np.int64)
+        found.together(good.tolist(), told)
+        good = found.without(everything)
+    return Sifted(found.chosen(good), _told(changes, found.refused))
+
+
+@dataclass
+class _Search:
+    """`accepted` are the rows that went in together so far, `refused` those that did not, by number: deletes first, then
+    updates, then inserts."""
+
+    changes: ChangeSet
+    trial: Write
+    most: int
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    accepted: Rows = field(default_factory=lambda: np.array([], np.int64))
+
+    def apart(self, rows: Rows, why: Refusal | None = None) -> None:
+        """Halve rows that are refused until each of those stands alone. `why`: they are known to be."""
+        waiting = [(rows, why)]
+        while waiting:
+            some, known = waiting.pop()
+            told = known or self._asked(some)
+            if told is None:
+                continue
+            if len(some) == 1:
+                self._refuse(int(some[0]), told)
+            else:
+                waiting += [(half, None) for half in reversed(np.array_split(some, 2))]
+
+    def together(self, rows: Sequence[int], why: Refusal | None = None) -> None:
+        """Add to what goes in together as many of these rows as there are; until no more of them do.
+
+        Rows need others of their window: a child its parent, one of two that trade unique values the other.
+        """
+        self.accepted = self.without(np.arange(len(self.changes))) if why is None else self.accepted
+        left = list(rows)
+        while left:
+            before = len(self.accepted)
+            waiting: list[tuple[Rows, Refusal | None]] = [(np.array(left, np.int64), why)]
+            while waiting:
+                some, known = waiting.pop()
+                told = known or self._asked(np.sort(np.concatenate([self.accepted, some])))
+                if told is None:
+                    self.accepted = np.concatenate([self.accepted, some])
+                    for row in some.tolist():
+                        self.refused.pop(row, None)
+                elif len(some) == 1:
+                    self._refuse(int(some[0]), told)
+                else:
+                    waiting += [(half, None) for half in reversed(np.array_split(some, 2))]
+            left = [row for row in left if row in self.refused]
+            why = None
+            if len(self.accepted) == before:
+                break
+
+    def without(self, rows: Rows) -> Rows:
+        """These rows but for those that are refused."""
+        return rows[~np.isin(rows, np.fromiter(self.refused, np.int64, len(self.refused)))]
+
+    def chosen(self, rows: Rows) -> ChangeSet:
+        """The changes of these rows, by number."""
+        updates = self.changes.deletes.num_rows
+        inserts = updates + self.changes.after.num_rows
+        taken = pa.array(rows[(rows >= updates) & (rows < inserts)] - updates)
+        return replace(
+            self.changes,
+            deletes=self.changes.deletes.take(pa.array(rows[rows < updates])),
+            before=self.changes.before.take(taken),
+            after=self.changes.after.take(taken),
+            inserts=self.changes.inserts.take(pa.array(rows[rows >= inserts] - inserts)),
+        )
+
+    def _asked(self, rows: Rows) -> Refusal | None:
+        interrupts.check()
+        return refusal_of(self.trial, self.chosen(rows))
+
+    def _refuse(self, row: int, why: Refusal) -> None:
+        self.refused[row] = why
+        if len(self.refused) > self.most:
+            raise DataError(
+                f"Table {self.changes.table}: the target refuses more than {self.most:,} rows of a window, such as one for this: "
+                f"{why.reason}. Nothing of the window was written. Fix: mend the rows, or what the target demands of them."
+            )
+
+
+def _lean_on_each_other(changes: ChangeSet, shape: TableShape) -> bool:
+    """Whether a row that is refused alone may go in with others of its window."""
+    itself = any(foreign.refers == shape.name for foreign in shape.foreign_keys)
+    return itself or (len(changes) > 1 and changes.inserts.num_rows < len(changes))
+
+
+def _told(changes: ChangeSet, refused: dict[int, Refusal]) -> pa.Table | None:
+    if not refused:
+        return None
+    numbers = np.array(sorted(refused), np.int64)
+    updates = changes.deletes.num_rows
+    inserts = updates + changes.after.num_rows
+    bounds: tuple[tuple[Op, int, int, pa.Table | None, pa.Table | None], ...] = (
+        ("delete", 0, updates, changes.deletes, None),
+        ("update", updates, inserts, changes.before, changes.after),
+        ("insert", inserts, len(changes), None, changes.inserts),
+    )
+    parts = []
+    for op, first, stop, before, after in bounds:
+        mine = pa.array(numbers[(numbers >= first) & (numbers < stop)] - first)
+        known = before if before is not None else after
+        assert known is not None
+        none = pa.nulls(len(mine), pa.struct(changes.schema))
+        images = [none if image is None else _structs(image.take(mine)) for image in (before, after)]
+        key = _structs(known.select(list(changes.key)).take(mine))
+        parts.append(
+            pa.table([pa.array([op] * len(mine), pa.string()), key, *images], names=["op", "key", "before", "after"])
+        )
+    why = [refused[int(number)] for number in numbers]
+    reasons = pa.array([f"refused by the target: {each.reason}" for each in why], pa.string())
+    columns = pa.array([", ".join(each.columns) or None for each in why], pa.string())
+    return pa.concat_tables(parts).append_column("reason", reasons).append_column("column", columns)
+
+
+def _structs(rows: pa.Table) -> pa.Array:
+    made = rows.to_struct_array().combine_chunks()
+    return made if isinstance(made, pa.Array) else pa.concat_arrays(made.chunks)
