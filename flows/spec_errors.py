@@ -53,9 +53,10 @@ class Problem(ValueError):
 
 
 def meant(word: object, known: Iterable[str]) -> str:
-    """`Did you mean …?` where something is close, else what there is."""
+    """`Did you mean …?` where something is close, in any case, else what there is."""
     names = sorted(known)
-    close = get_close_matches(str(word), names, n=1, cutoff=0.6)
+    near = get_close_matches(str(word).casefold(), {name.casefold() for name in names}, n=1, cutoff=0.6)
+    close = get_close_matches(str(word), [name for name in names if name.casefold() in near], n=1, cutoff=0)
     return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
 
 

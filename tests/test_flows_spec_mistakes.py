@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from specs import DESIGN, SMALL, load, problems, with_column
 
 from flows.spec import load_spec
+from flows.spec_errors import meant
 from transforms.vocabulary import SpecError
 
 
@@ -168,3 +169,14 @@ def test_whatever_is_wrong_the_answer_is_a_list_of_lines(tmp_path: Path, place: 
         for line in str(error).splitlines():
             assert line.startswith(f"{tmp_path}/spec.yaml:") and line.endswith((".", "?")), line
             assert "very secret" not in line
+
+
+@given(st.lists(st.from_regex(r"[a-zA-Z_]{1,12}", fullmatch=True), min_size=1, unique_by=str.casefold), st.data())
+def test_a_name_in_another_case_is_answered_with_the_right_spelling(names: list[str], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(names))
+    assert meant(name.swapcase(), names) == f"Did you mean {name}?"
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("ORDERS", "orders"), ("ORDRES", "orders"), ("orderlines", "OrderLine")])
+def test_a_mistake_in_a_name_of_another_case_is_recognized(wrong: str, right: str) -> None:
+    assert meant(wrong, ["customer", "orders", "OrderLine"]) == f"Did you mean {right}?"
