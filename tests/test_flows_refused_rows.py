@@ -9,7 +9,6 @@ from scenario import Engine, Scenario, counts, quarantine
 
 from flows.applying import Notes
 from flows.runs import Status
-from transforms.vocabulary import TransientError
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
 TABLE = "CREATE TABLE t (k bigint PRIMARY KEY, v integer)"
