@@ -26,6 +26,7 @@ from flows.session import connect, ledger_of
 from flows.unfinished import Inside, unfinished
 from transforms.vocabulary import BusyError, SynclineError, TransientError, message_of
 
+KEYED_LATER = ("postgresql", "mysql")  # the others cannot add a foreign key to a table that is there
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 
 
@@ -170,10 +171,8 @@ def test_a_plan_of_which_nothing_is_in_leaves_no_run_that_is_partly_done(shop: S
     assert [v["counts"]["insert"] for v in listed(shop.spec)] == [10]
 
 
-@everywhere
+@pytest.mark.parametrize("shop", [pair for pair in RING if pair[1] in KEYED_LATER], indirect=True, ids=pair_name)
 def test_a_run_goes_on_in_the_steps_that_it_began_with_whatever_keys_came_since(shop: Scenario) -> None:
-    if shop.target.engine in ("sqlite", "duckdb"):
-        pytest.skip("no key can be added to a table that is there")
     shop.source.execute("CREATE TABLE note (id integer PRIMARY KEY, item integer)")
     shop.target.execute("CREATE TABLE note (id integer PRIMARY KEY, item integer)")
     shop.write({"item": {"from": "goods"}, "note": {"from": "note"}}, defaults={"window": 2})
