@@ -18,7 +18,7 @@ from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
 from flows.evolving import Added
 from flows.hidden_rows import hidden_rows
-from flows.load_order import linked
+from flows.load_order import circle_warning, linked
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
@@ -147,7 +147,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
     warnings += [table.unwritable for table in bound.values() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
-    order = _load_order(spec, seen.targets, warnings)
+    order = _load_order(spec, seen.targets, warnings, target.engine)
     made = {name: (bound[name].shape, bound[name].ddl, bound[name].after_load) for name in order}
     if asking and (problems := created.refused(spec, made, target)):
         raise SpecError("\n".join(problems))
@@ -200,7 +200,7 @@ def _lookup_order(spec: Spec) -> list[str]:
         ) from error
 
 
-def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str]) -> list[str]:
+def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str], engine: str) -> list[str]:
     """Parents first, by foreign keys and by lookups. A circle of foreign keys is cut, with a warning."""
     names = {spec.target_table(name): name for name in spec.tables}
     parents = _lookup_parents(spec)
@@ -211,10 +211,7 @@ def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: l
             if parent is None or parent == name or linked(graph, name, parent):
                 continue
             if shape is not None:  # of one that is made, keys hold once all rows are in
-                warnings.append(
-                    f"Foreign keys between {name} and {parent} go in a circle: {name} is loaded first. "
-                    f"Rows that need each other load only where one of the keys is deferrable or null."
-                )
+                warnings.append(circle_warning(name, parent, engine))
     return list(TopologicalSorter(graph).static_order())
 
 

@@ -59,3 +59,14 @@ def reordered(steps: Sequence[Step], needs: Iterable[tuple[Step, Step]]) -> list
         waiting.remove(following)
         ordered.append(following)
     return ordered
+
+
+def circle_warning(first: str, then: str, engine: str) -> str:
+    """What becomes of rows that need each other, in two tables that are there. A window is a transaction of its own
+    everywhere, and SQLite's adapter alone waits with the keys of a first load."""
+    met = f"Foreign keys between {first} and {then} go in a circle: {first} is loaded first."
+    if engine == "sqlite":
+        return f"{met} Rows that need each other load only into empty tables."
+    return (
+        f"{met} Rows that need each other do not load, deferrable keys or not: each window is a transaction of its own."
+    )

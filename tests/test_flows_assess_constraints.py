@@ -320,3 +320,29 @@ def test_keys_and_references_that_mariadb_takes_for_one_are_found_before_loading
     assert checked(small).status == 0
     assert not fails(small)
     small.settled()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"])
+def test_the_warning_of_a_circle_says_whether_rows_that_need_each_other_load(
+    made: Callable[[Engine, Engine], Scenario], engine: Engine
+) -> None:
+    shop = made("sqlite", engine)
+    late = "" if engine == "mysql" else " DEFERRABLE INITIALLY DEFERRED"
+    circle = (("store", "staff"), ("staff", "store"))
+    for name, other in circle:
+        shop.source.execute(f"CREATE TABLE {name} (id integer PRIMARY KEY, {other} integer)")
+        shop.source.insert(name, [(1, 1)])
+        refers = f" REFERENCES {other}{late}" if engine == "sqlite" else ""
+        shop.target.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, {other} bigint{refers})")
+    for name, other in circle if engine != "sqlite" else ():
+        shop.target.execute(f"ALTER TABLE {name} ADD FOREIGN KEY ({other}) REFERENCES {other} (id){late}")
+    shop.write({name: {"from": name, "key": ["id"]} for name, _ in circle})
+    (warning,) = checked(shop).warnings
+    shop.run()
+    loaded = [shop.target.rows(name) for name, _ in circle]
+    if engine == "sqlite":
+        assert "load only into empty tables" in warning
+        assert loaded == [[(1, 1)], [(1, 1)]]
+    else:
+        assert "do not load, deferrable keys or not" in warning
+        assert loaded == [[], []]
