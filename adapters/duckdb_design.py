@@ -34,12 +34,14 @@ def design(session: Asking, name: TableName) -> Design:
     own = [row["n"] for row in columns if not row["g"] and sequence_of(row["d"]) is not None]
     plain: list[Key] = []
     numbered = [spelled_as(row["c"], known) for row in keys]
+    once: list[str] = []
     untold = [f"default nextval of {name}" for name in own if (name,) not in numbered]
     indexes = f"SELECT index_name AS n, sql, is_unique AS u FROM duckdb_indexes() WHERE {HERE} ORDER BY index_oid"
     for row in session.rows(indexes, here):
         listed = spelled_as(indexed(row["sql"]), known)
         if not all(each in known for each in listed):
             untold.append(f"index {row['n']}: {row['sql'].rstrip(';')}")
+            once += [f"unique index {row['n']}"] if row["u"] else []
         elif not row["u"]:
             plain.append(listed)
     return Design(
@@ -48,6 +50,7 @@ def design(session: Asking, name: TableName) -> Design:
         checks=tuple(row["e"] for row in checks),
         indexes=tuple(dict.fromkeys(plain)),
         untold=tuple(untold),
+        hooks=tuple(once),
     )
 
 

@@ -47,6 +47,10 @@ UNION ALL
 SELECT CONCAT('trigger ', TRIGGER_NAME, ' (', ACTION_TIMING, ' ', EVENT_MANIPULATION, ')') FROM information_schema.TRIGGERS
 WHERE EVENT_OBJECT_SCHEMA = %(schema)s AND EVENT_OBJECT_TABLE = %(name)s"""
 
+HOOKS: Final = """
+SELECT CONCAT('trigger ', TRIGGER_NAME, ' (', ACTION_TIMING, ' ', EVENT_MANIPULATION, ')') FROM information_schema.TRIGGERS
+WHERE EVENT_OBJECT_SCHEMA = %(schema)s AND EVENT_OBJECT_TABLE = %(name)s ORDER BY 1"""
+
 BESIDES: Final = """
 SELECT CONCAT('view ', TABLE_NAME) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = coalesce(%(schema)s, DATABASE())
 UNION ALL
@@ -98,6 +102,7 @@ def design(connection: Connection, server: Server, table: TableName) -> Design:
             *_partitions(rows(connection, PARTITIONS, where)),
             *(_text(line) for (line,) in others),
         ),
+        hooks=tuple(_text(line) for (line,) in rows(connection, HOOKS, {"schema": where[0], "name": where[1]})),
     )
 
 

@@ -70,6 +70,18 @@ UNION ALL
 SELECT 'inherits from ' || inhparent::regclass FROM pg_catalog.pg_inherits WHERE inhrelid = %(table)s
 ORDER BY 1"""
 
+HOOKS: Final = """
+SELECT 'trigger ' || tgname FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal AND tgenabled <> 'D'
+UNION ALL
+SELECT 'rule ' || rulename FROM pg_catalog.pg_rewrite
+WHERE ev_class = %(table)s AND rulename <> '_RETURN' AND ev_enabled <> 'D'
+UNION ALL
+SELECT 'exclusion ' || conname FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'x'
+UNION ALL
+SELECT 'row security policy ' || p.polname FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+WHERE p.polrelid = %(table)s AND c.relrowsecurity
+ORDER BY 1"""
+
 SEQUENCE: Final = """
 SELECT coalesce(
     pg_catalog.pg_get_serial_sequence(%(table)s, %(column)s)::regclass,
@@ -111,6 +123,10 @@ def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
         untold=(
             *(f"index {name}: {made}" for name, made, _, usual, _ in indexes if not usual),
             *(text for (text,) in connection.execute(UNTOLD, {"table": oid})),
+        ),
+        hooks=(
+            *(text for (text,) in connection.execute(HOOKS, {"table": oid})),
+            *(f"unique index {name}" for name, _, unique, usual, _ in indexes if unique and not usual),
         ),
     )
 

@@ -24,7 +24,8 @@ def design(connection: Connection, name: TableName) -> Design:
     )
     generated, checks = clauses(made[0]["sql"] or "") if made else ({}, ())
     known = {each.lower(): expression for each, expression in generated.items()}
-    indexes, untold = _indexes(connection, name.name)
+    indexes, untold, once = _indexes(connection, name.name)
+    triggers = tuple(_triggers(connection, name.name))
     return Design(
         defaults=tuple(
             (row["name"], row["dflt_value"]) for row in columns if row["dflt_value"] is not None and row["hidden"] == 0
@@ -40,8 +41,9 @@ def design(connection: Connection, name: TableName) -> Design:
             *untold,
             *_collations(connection, name.name),
             *_broken(connection, name.name),
-            *_triggers(connection, name.name),
+            *triggers,
         ),
+        hooks=(*triggers, *once),
     )
 
 
@@ -54,19 +56,21 @@ def besides(connection: Connection) -> list[str]:
     return [row["line"] for row in found]
 
 
-def _indexes(connection: Connection, name: str) -> tuple[tuple[Key, ...], tuple[str, ...]]:
-    """Plain indexes by their columns, and the others as they were made."""
+def _indexes(connection: Connection, name: str) -> tuple[tuple[Key, ...], tuple[str, ...], tuple[str, ...]]:
+    """Plain indexes by their columns, the others as they were made, and the names of those that are unique among them."""
     plain: list[Key] = []
     untold: list[str] = []
+    once: list[str] = []
     made = "SELECT l.*, s.sql FROM pragma_index_list(?1) l JOIN sqlite_schema s ON s.type = 'index' AND s.name = l.name"
     for index in connection.rows(f"{made} WHERE l.origin = 'c' ORDER BY l.seq DESC", (name,)):
         terms = connection.rows("SELECT * FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno", (index["name"],))
         usual = all(term["cid"] >= 0 and term["coll"].upper() == "BINARY" and not term["desc"] for term in terms)
         if index["partial"] or not usual:
             untold.append(f"index {index['name']}: {' '.join(index['sql'].split())}")
+            once += [f"unique index {index['name']}"] if index["unique"] else []
         elif not index["unique"]:
             plain.append(tuple(term["name"] for term in terms))
-    return tuple(dict.fromkeys(plain)), tuple(untold)
+    return tuple(dict.fromkeys(plain)), tuple(untold), tuple(once)
 
 
 def _collations(connection: Connection, name: str) -> Iterator[str]:

@@ -113,7 +113,9 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
             if about.table == bound.name
         ]
         found = [*made, *(finding for name, finding in others if name == bound.name)]
-        shown.append(replace(_table(bound), counts=counts[bound.name], findings=tuple(_ordered(bound, found))))
+        hooks = () if bound.ddl else session.target.design(bound.shape.name).hooks
+        ordered = tuple(_ordered(bound, found))
+        shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
     limit = over_limit(request.spec, counts)
     return Assessment(request.spec.name, tuple(shown), session.bound.warnings, limit, session.drifted)
 

@@ -73,7 +73,10 @@ class ColumnLine:
 
 @dataclass(frozen=True, slots=True)
 class TableAssessment:
-    """A table of the spec. `counts` is what a run would do; None where only the schemas were looked at."""
+    """A table of the spec. `counts` is what a run would do; None where only the schemas were looked at.
+
+    `hooks` names what the target's table has that may refuse or change rows only when they are written.
+    """
 
     name: str
     source: str
@@ -84,6 +87,17 @@ class TableAssessment:
     columns: tuple[ColumnLine, ...]
     counts: Counts | None = None
     findings: tuple[Finding, ...] = ()
+    hooks: tuple[str, ...] = ()
+
+    @property
+    def hooked(self) -> str:
+        """What nobody knows before a run, in a line; empty for none."""
+        if not self.hooks:
+            return ""
+        return (
+            f"{self.target} has {', '.join(self.hooks)}: what these refuse or swallow is known only when rows are written, and "
+            f"is set aside then; what they change, `verify` finds"
+        )
 
     def of(self, column: str) -> tuple[Finding, ...]:
         """The findings about a column, alone or together with others."""
@@ -108,6 +122,7 @@ class TableAssessment:
         return shapes | {
             "counts": self.counts.as_dict(),
             "findings": [finding.as_dict() for finding in self.findings],
+            "hooks": list(self.hooks),
         }
 
 
@@ -154,7 +169,10 @@ class Assessment:
         loaded = total.source_rows - total.quarantined
         if total.quarantined and not loaded:
             return f"A run would bring nothing over: none of {counted(total.source_rows, 'source row')} fits."
-        return f"A run would succeed: {loaded:,} of {counted(total.source_rows, 'source row')} fit{aside}."
+        fit = f"{loaded:,} of {counted(total.source_rows, 'source row')} fit{aside}"
+        if hooked := [table.name for table in self.tables if table.hooks]:
+            return f"A run would come to its end: {fit}. What {', '.join(hooked)} may refuse only then is not known."
+        return f"A run would succeed: {fit}."
 
     def as_dict(self) -> dict[str, Any]:
         return {

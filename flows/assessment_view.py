@@ -49,6 +49,8 @@ def _show_table(out: Console, table: TableAssessment) -> None:
     out.print(head)
     if table.findings:
         out.print(Padding(_columns(table), (0, 0, 0, 2)) if out.is_terminal else Text("\n".join(_lines(table))))
+    if table.hooks:
+        out.print(Text(f"  {table.hooked}.", style="yellow"))
     for finding in table.findings:
         out.print()
         _show_finding(out, finding)

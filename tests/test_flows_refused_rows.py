@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from assessing import checked
 from scenario import Engine, Scenario, counts, quarantine
 
 from flows.applying import Notes
@@ -65,6 +66,10 @@ def keys_aside(small: Scenario) -> list[int]:
 def test_refused_rows_are_set_aside_and_the_next_run_comes_to_the_same(anywhere: Scenario) -> None:
     small = anywhere
     small.source.execute("UPDATE t SET v = 1001 WHERE k = 7", "UPDATE t SET v = 1002 WHERE k = 30")
+    answer = checked(small)
+    assert "succeed" not in answer.verdict
+    assert answer.tables[0].hooks
+    assert answer.as_dict()["tables"]["t"]["hooks"] == list(answer.tables[0].hooks)
     done = small.run()
     assert done.status == Status.DONE
     assert "2 rows were refused by the target" in done.message

@@ -183,6 +183,7 @@ class Design:
 
     `defaults` and `generated` are (column, expression), `indexes` the columns of each plain index that is not unique.
     `untold` names, a line each, what the table has that no field here can say (triggers, partial indexes and so on).
+    `hooks` names, a line each, those of them that may refuse, swallow or change rows when they are written, and not before.
     """
 
     defaults: tuple[tuple[str, str], ...] = ()
@@ -190,6 +191,7 @@ class Design:
     checks: tuple[str, ...] = ()
     indexes: tuple[Key, ...] = ()
     untold: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
