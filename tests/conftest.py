@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 
 import scratch
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: children would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.set_threshold(50_000, 20, 100)  # a tenth of the suite's time: Prefect and Great Expectations are many objects
 scratch.settle()  # before anything makes a temporary file
 PREFECT_HOME = tempfile.mkdtemp(prefix="syncline-prefect-")

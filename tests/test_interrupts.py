@@ -57,7 +57,7 @@ def _signalled_at(place: str, engine: str, number: int) -> None:
 
 
 def commanded(folder: Path, arguments: list[str], prepare: Callable[..., None], *given: Any) -> Any:
-    process = crashing._server().Process(target=_commanded, args=(arguments, folder, prepare, *given))
+    process = crashing.server().Process(target=_commanded, args=(arguments, folder, prepare, *given))
     process.start()
     return process
 

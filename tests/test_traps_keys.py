@@ -134,7 +134,7 @@ def test_null_and_the_words_for_it_are_different_keys_and_different_values(pair:
 
 def test_null_and_duplicate_keys_of_the_source_are_set_aside_and_counted(pair: Migrated) -> None:
     duplicate, null = "duplicate key: several source rows map to one bad_keys", "null in the key"
-    assert pair.counts("bad_keys") == {"source_rows": 7, "insert": 1, "delete": 1, "quarantined": 6}
+    assert pair.counts("bad_keys") == {"source_rows": 7, "insert": 1, "delete": 1, "quarantined": 6, "unproved": 1}
     assert sorted({(str(key), reason) for key, _, _, reason in pair.quarantined("bad_keys")}) == [
         ("['x', 1]", duplicate), ("['y', None]", null), ("['z', 3]", duplicate), ("[None, 2]", null),
     ]  # fmt: skip
@@ -150,7 +150,7 @@ def test_keys_that_mapping_makes_null_or_equal_are_set_aside(pair: Migrated) -> 
 
 
 def test_target_rows_with_a_null_in_the_key_are_told_and_left_alone(pair: Migrated) -> None:
-    assert pair.counts("keyless_there") == {"source_rows": 1, "update": 1, "delete": 1}
+    assert pair.counts("keyless_there") == {"source_rows": 1, "update": 1, "delete": 1, "unproved": 2}
     assert pair.target.rows("keyless_there") == [("x", 1, "new"), ("x", None, "kept"), (None, 1, "kept")]
     pair.settled("keyless_there")
     for outcome in (pair.first, pair.again, pair.verified):

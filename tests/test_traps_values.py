@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from scenario import Engine, Scenario, Side, counts, pair_name
-from traps import RING, Migrated, Migrations, Trap, create, empty_postgresql, migrations, pairs, pick
+from scenario import Engine, Scenario, counts, pair_name
+from traps import RING, Migrated, Migrations, Trap, create, migrations, pairs, pick
 from type_samples import Family
 from type_values import declared, told, value
 
-from flows import runs
 from flows.runs import Status
-from transforms.vocabulary import DataError
 
 ALL: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
 POSTGRESQL: tuple[Engine, ...] = ("postgresql",)
@@ -212,20 +209,6 @@ def test_bytes_that_are_no_text_are_reported_and_never_replaced(pair: Migrated) 
     assert sum(pair.counted("no_texts").values()) == 3
     assert found(pair, "no_texts", v="text") == {1: (GENUINE if lite_told else "fine",)}
     pair.settled("no_texts")
-
-
-def test_a_database_without_an_encoding_is_refused_where_its_bytes_are_no_text(
-    tmp_path: Path, postgres_server: str
-) -> None:
-    template = "template0 ENCODING SQL_ASCII LOCALE 'C'"
-    source = empty_postgresql(postgres_server, f"ascii_{uuid4().hex[:12]}", "legacy", template)
-    small = Scenario(tmp_path, source, Side("sqlite", str(tmp_path / "core.db")))
-    create(source, "t", "id integer PRIMARY KEY, v text")
-    source.execute("INSERT INTO t VALUES (1, 'a'), (2, convert_from('\\xff'::bytea, 'SQL_ASCII'))")
-    small.write({"t": {"from": "t"}})
-    with pytest.raises(DataError, match=r"Reading legacy\.t.*invalid byte sequence"):
-        runs.run(small.request())
-    assert small.target.tables() == set()
 
 
 # --- PostgreSQL's own types
