@@ -28,7 +28,7 @@ from flows.planning import KEYS, Planned, plan_windows
 from flows.ranges import RangeText, parse_range, typed
 from flows.reborn import settled
 from flows.reconciling import Tally
-from flows.report import Report, TableReport, mended, table_report, with_keyless
+from flows.report import Report, TableReport, lost_columns, mended, table_report, with_keyless
 from flows.retrying import retried
 from flows.rewritten import rewritten
 from flows.session import Job, Session, shared
@@ -156,6 +156,7 @@ def _plan(
             if some := [key for outcome in planned for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, planned), *rewritten(session, job, bound, planned)]
+            warnings += lost_columns(bound, reports[-1].counts) if check_deletes else []
         source, target = session.reading
         marks = {"source": source.mark, "target": target.mark}
     report = Report(
