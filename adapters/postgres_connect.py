@@ -199,6 +199,9 @@ class Connections:
                 f"The server of {self.url} cannot be reached {'any more' if self._reached else 'yet'}: {reason}"
             )
         fix = "check host, port, database and user in the URL, and that the server runs and lets this machine in"
+        state = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
+        if state == "53100":  # disk_full: a driver's first look at the catalogs may need room for sorting
+            fix = "free space there, then run again"
         if "password authentication failed" in reason or "no password supplied" in reason:
             fix = "correct the user name or password in the URL"
         return ConnectionFailed(f"Cannot connect to {self.url}: {reason}. Fix: {fix}.")

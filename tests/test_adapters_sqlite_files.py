@@ -15,10 +15,10 @@ from sqlite_tables import path as path
 from adapters import sqlite_files
 from adapters.sqlite import SqliteAdapter
 from transforms.vocabulary import (
-    AccountingError,
     Applied,
     ConnectionFailed,
     DataError,
+    RowRefused,
     SpecError,
     SynclineError,
     TransientError,
@@ -112,7 +112,7 @@ def test_a_trigger_that_swallows_rows_is_found(adapter: SqliteAdapter, path: Pat
         "CREATE TRIGGER g BEFORE INSERT ON t WHEN new.id = 2 BEGIN SELECT RAISE(IGNORE); END")  # fmt: skip
     shape = shape_of(adapter, "t")
     for empty in (True, False):
-        with pytest.raises(AccountingError, match="t"):
+        with pytest.raises(RowRefused, match="t"):
             adapter.apply(change(shape, inserts=pa.table({"id": [1, 2, 3]})), shape, None, empty=empty)
     assert read(adapter, "t") == []
 
