@@ -76,6 +76,15 @@ def holds(engine: Engine, native: str, family: Family, value: Any) -> bool | Non
     return None
 
 
+DOUBLES = ("double precision", "DOUBLE", "REAL", "double")
+
+
+def as_double(number: Decimal) -> Decimal:
+    """The double that a large whole number, or the shortest text of one, stands for. Others stay as they are."""
+    whole = number.is_finite() and number == number.to_integral_value() and 2**53 < abs(number) < 2**1023
+    return Decimal(float(number)) if whole else number
+
+
 def _number(engine: Engine, native: str, value: Any) -> bool | None:
     endless = value == "NaN" or value.is_infinite()
     name = re.sub(r"(?<=int|ear)\(\d+\)", "", native) if engine == "mysql" else native
@@ -97,11 +106,7 @@ def _number(engine: Engine, native: str, value: Any) -> bool | None:
         return value == 0 or bool(not endless and value == value.to_integral_value() and 1901 <= value <= 2155)
     if native in ("numeric", "BIGNUM"):
         return engine == "postgresql" or None
-    if (
-        native in ("double precision", "DOUBLE", "REAL", "double")
-        and not endless
-        and value == value.to_integral_value()
-    ):
+    if native in DOUBLES and not endless and value == value.to_integral_value():
         if abs(value) <= 2**53:
             return True
         return False if abs(value) > 2**1023 or Decimal(float(value)) != value else None

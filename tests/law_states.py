@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from law_cases import NUMBER, Case, Row, Table
-from law_oracle import holds, is_carried, is_padded, is_text, rank, spelled
+from law_oracle import DOUBLES, as_double, holds, is_carried, is_padded, is_text, rank, spelled
 from scenario import Engine, Rows, Scenario
 from type_values import declared, quoted, texts, value
 
@@ -58,10 +59,12 @@ class State:
             if cells is not None and cells[place].broken:
                 yield Broken(str(text))
             else:
-                padded = column.kind.family == "text" and is_padded(
-                    self.scenario.target.engine, self.natives.get(column.name, "")
-                )
-                yield value("padded" if padded else column.kind.family, text)
+                native = self.natives.get(column.name, "")
+                padded = column.kind.family == "text" and is_padded(self.scenario.target.engine, native)
+                found_value = value("padded" if padded else column.kind.family, text)
+                if column.kind.family == "number" and native in DOUBLES and isinstance(found_value, Decimal):
+                    found_value = as_double(found_value)
+                yield found_value
 
     def key(self, values: tuple[Any, ...]) -> Key:
         return values[: self.table.key]
