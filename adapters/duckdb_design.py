@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from adapters.duckdb_shapes import HERE, Asking, indexed, name_parts, sequence_of, spelled_as
+from adapters.duckdb_shapes import HERE, Asking, filled, indexed, name_parts, sequence_of, spelled_as
 from adapters.duckdb_types import declared
 from transforms.vocabulary import Design, Key, SpecError, TableName, TableShape
 
@@ -17,11 +17,7 @@ NUMBERS_AT_ONCE = 10_000_000  # taken from a sequence in a third of a second
 def design(session: Asking, name: TableName) -> Design:
     """Out of the catalog."""
     here = [name.name, name.schema]
-    columns = session.rows(
-        "SELECT column_name AS n, column_default AS d, is_generated AS g FROM duckdb_columns() "
-        f"WHERE {HERE} AND column_default IS NOT NULL ORDER BY column_index",
-        here,
-    )
+    columns = filled(session, here)
     checks = session.rows(
         f"SELECT expression AS e FROM duckdb_constraints() WHERE {HERE} AND constraint_type = 'CHECK' ORDER BY constraint_index",
         here,

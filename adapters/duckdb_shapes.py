@@ -27,6 +27,15 @@ def tables(session: Asking, schema: str | None) -> list[str]:
     return [row["table_name"] for row in rows]
 
 
+def filled(session: Asking, here: Sequence[Any]) -> list[dict[str, Any]]:
+    """The columns with a default or an expression: name `n`, its text `d`, and `g`, whether they are generated."""
+    return session.rows(
+        "SELECT column_name AS n, column_default AS d, is_generated AS g FROM duckdb_columns() "  # noqa: S608
+        f"WHERE {HERE} AND column_default IS NOT NULL ORDER BY column_index",
+        here,
+    )
+
+
 def describe(session: Asking, name: TableName) -> TableShape | None:
     """The shape of a table or a view."""
     here = [name.name, name.schema]

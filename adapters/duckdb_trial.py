@@ -12,7 +12,7 @@ import duckdb
 from adapters import trials
 from adapters.duckdb_design import quoted, spelled
 from adapters.duckdb_reading import Session, abandon
-from adapters.duckdb_shapes import HERE, sequence_of
+from adapters.duckdb_shapes import HERE, filled, sequence_of
 from adapters.duckdb_types import sql_type, text_of, written
 from adapters.sql import table
 from adapters.trials import ASKED, HELD, NUMBER, TRIED, Check, Demands, Given
@@ -48,11 +48,7 @@ def known(session: Session, name: TableName) -> Known:
         f"WHERE {HERE} AND constraint_type = 'CHECK' ORDER BY constraint_index",
         here,
     )
-    columns = session.rows(
-        "SELECT column_name AS n, column_default AS d, is_generated AS g FROM duckdb_columns() "
-        f"WHERE {HERE} AND column_default IS NOT NULL ORDER BY column_index",
-        here,
-    )
+    columns = filled(session, here)
     return Known(
         Demands(
             tuple(Check(row["e"], row["n"] or "", tuple(row["c"] or ())) for row in checks),

@@ -258,15 +258,15 @@ def conflict_rows(changes: ChangeSet, op: Op, numbers: Sequence[int], found: pa.
     positions = pc.index_in(wanted, value_set=found.column(0).cast(pa.int64()).combine_chunks())
     rows = found.select(list(range(1, found.num_columns))).rename_columns(changes.schema.names)
     there = _structs(rows.cast(changes.schema)).take(positions)
-    return _left(changes, op, numbers).append_column("found", there)
+    return unwritten(changes, op, numbers).append_column("found", there)
 
 
 def by_others(changes: ChangeSet, op: Op, numbers: Sequence[int]) -> pa.Table | None:
     """The rows of Applied.by_others for the staged rows `numbers`; None for none."""
-    return _left(changes, op, numbers) if numbers else None
+    return unwritten(changes, op, numbers) if numbers else None
 
 
-def _left(changes: ChangeSet, op: Op, numbers: Sequence[int]) -> pa.Table:
+def unwritten(changes: ChangeSet, op: Op, numbers: Sequence[int]) -> pa.Table:
     """Staged rows that are not written: op, key, before and after."""
     wanted = pa.array(numbers, pa.int64())
     images = {
@@ -276,7 +276,7 @@ def _left(changes: ChangeSet, op: Op, numbers: Sequence[int]) -> pa.Table:
     }[op]
     empty = pa.nulls(len(wanted), pa.struct(changes.schema))
     before, after = (empty if image is None else _structs(image.take(wanted)) for image in images)
-    known = changes.before if op == "update" else (images[0] or images[1])
+    known = images[1] if images[0] is None else images[0]
     ops = pa.array([op] * len(wanted), pa.string())
     return pa.table(
         {"op": ops, "key": _structs(known.select(list(changes.key)).take(wanted)), "before": before, "after": after}

@@ -74,20 +74,10 @@ def evidence(
     }
 
 
-def evident(
-    report: Report,
-    session: Session,
-    kind: str,
-    at: datetime,
-    status: str,
-    message: str,
-    ranges: Sequence[str] = (),
-    undoes: Sequence[int] = (),
-) -> Report:
+def evident(report: Report, store: Store, told: Mapping[str, Any]) -> Report:
     """The report with the page that its evidence made; a warning where the store cannot take it."""
-    told = evidence(session, report, kind, at, status, message, ranges, undoes)
     try:
-        return replace(report, page=str(keep(runbook.store_of(session.spec), told)))
+        return replace(report, page=str(keep(store, told)))
     except PlanError as error:
         return replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -58,11 +59,8 @@ def failures(session: Session, ledger: Ledger, run_id: str) -> Iterator[None]:
         if interrupted:
             text = interrupts.last_words()
         with suppress(Exception if interrupted else SynclineError):  # what went wrong first is what counts
-            if (
-                _note_failure(ledger, run_id, text)
-                if interrupted
-                else retried(lambda: _note_failure(ledger, run_id, text))
-            ):
+            put_down = partial(_note_failure, ledger, run_id, text)
+            if put_down() if interrupted else retried(put_down):  # nobody waits for a ledger after Ctrl-C
                 cut_off(session, ledger, run_id, error)
                 interrupts.known(" ".join(getattr(error, "__notes__", ())))
         raise

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from adapters import history, interrupts
+from adapters.changetable import OPS
 from adapters.ledger import Run, Version
 from adapters.planstore import MANIFEST, Plan
 from flows import runbook
@@ -24,7 +25,7 @@ from flows.retrying import GaveUp
 from flows.runbook import store_of
 from flows.session import Job
 from flows.undoing import write_undo
-from flows.unfinished import OPS, in_part, inside, keep_evidence
+from flows.unfinished import in_part, inside, keep_evidence
 from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
 
 PASSING = (TransientError, GaveUp, ConnectionFailed)

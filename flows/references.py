@@ -131,7 +131,7 @@ def _lost(
     theirs: Foreseen | None,
 ) -> pa.Table | None:
     """The keys of rows that would refer to nothing."""
-    key = mine.changes.key if mine is not None else child.primary_key or foreign.columns
+    key = _key_of(child, foreign, mine)
     gone = _gone(theirs, foreign.refers_columns)
     found: list[pa.Table] = []
     if gone is not None and gone.num_rows:

@@ -18,7 +18,7 @@ from flows.binding import validate
 from flows.conflicting import SHOWN
 from flows.data_docs import with_data_docs
 from flows.drift import watched
-from flows.evidence import evident
+from flows.evidence import evidence, evident
 from flows.executing import Execute
 from flows.loading import Loading, failures, load, with_orphans
 from flows.locking import sole_writer
@@ -310,7 +310,8 @@ def _evident(
 ) -> Outcome:
     """The outcome with the page that its evidence made; a warning where the store cannot take it."""
     status, report = outcome.status.name.lower(), outcome.report
-    report = evident(report, session, kind, at, status, outcome.message, list(map(str, ranges)), undoes)
+    told = evidence(session, report, kind, at, status, outcome.message, list(map(str, ranges)), undoes)
+    report = evident(report, store_of(session.spec), told)
     if data_docs and report.page:
         report = with_data_docs(report, Path(report.page).parent, at)
     return replace(outcome, report=report)

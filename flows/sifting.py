@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adapters import interrupts
+from adapters.sql_changes import unwritten
 from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Op, Refusal, RowRefused, TableShape
 
 MOST: Final = 1000  # rows of a window that are looked for one by one
@@ -160,28 +161,16 @@ def _told(changes: ChangeSet, refused: dict[int, Refusal]) -> pa.Table | None:
     numbers = np.array(sorted(refused), np.int64)
     updates = changes.deletes.num_rows
     inserts = updates + changes.after.num_rows
-    bounds: tuple[tuple[Op, int, int, pa.Table | None, pa.Table | None], ...] = (
-        ("delete", 0, updates, changes.deletes, None),
-        ("update", updates, inserts, changes.before, changes.after),
-        ("insert", inserts, len(changes), None, changes.inserts),
+    bounds: tuple[tuple[Op, int, int], ...] = (
+        ("delete", 0, updates),
+        ("update", updates, inserts),
+        ("insert", inserts, len(changes)),
     )
-    parts = []
-    for op, first, stop, before, after in bounds:
-        mine = pa.array(numbers[(numbers >= first) & (numbers < stop)] - first)
-        known = before if before is not None else after
-        assert known is not None
-        none = pa.nulls(len(mine), pa.struct(changes.schema))
-        images = [none if image is None else _structs(image.take(mine)) for image in (before, after)]
-        key = _structs(known.select(list(changes.key)).take(mine))
-        parts.append(
-            pa.table([pa.array([op] * len(mine), pa.string()), key, *images], names=["op", "key", "before", "after"])
-        )
+    rows = [
+        unwritten(changes, op, (numbers[(numbers >= first) & (numbers < stop)] - first).tolist())
+        for op, first, stop in bounds
+    ]
     why = [refused[int(number)] for number in numbers]
     reasons = pa.array([f"refused by the target: {each.reason}" for each in why], pa.string())
     columns = pa.array([", ".join(each.columns) or None for each in why], pa.string())
-    return pa.concat_tables(parts).append_column("reason", reasons).append_column("column", columns)
-
-
-def _structs(rows: pa.Table) -> pa.Array:
-    made = rows.to_struct_array().combine_chunks()
-    return made if isinstance(made, pa.Array) else pa.concat_arrays(made.chunks)
+    return pa.concat_tables(rows).append_column("reason", reasons).append_column("column", columns)

@@ -9,16 +9,16 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters import history
+from adapters.changetable import OPS
 from adapters.ledger import Ledger, Run
 from adapters.planstore import FileEntry, Plan, plain
-from flows.evidence import evident
+from flows.evidence import evidence, evident
 from flows.report import Report, report_of
 from flows.runbook import store_of
 from flows.session import Session, connect, ledger_of
 from flows.spec import Spec
 from transforms.vocabulary import Marker, Op, Phase, SynclineError, message_of
 
-OPS: Final[tuple[Op, ...]] = ("insert", "update", "delete")
 WRITES: Final[dict[Phase, tuple[Op, ...]]] = {"all": OPS, "upsert": ("insert", "update"), "delete": ("delete",)}
 
 
@@ -120,17 +120,18 @@ def cut_off(session: Session, ledger: Ledger, run_id: str, error: BaseException)
     run = ledger.run(run_id)
     if run is None or run.plan is None:
         return
-    there = _looked_at(run, session, live=False)
-    if there.tables is None:
+    try:
+        plan = Plan.open(store_of(session.spec).folder(run.plan))
+        tables = inside(plan, session.target.applied(run_id))
+    except SynclineError:
         error.add_note(
             "Which of its windows are in the target could not be asked; `syncline history` says so once it can be reached."
         )
         return
-    parts = "; ".join(str(each) for each in there.tables if each.windows)
+    parts = "; ".join(str(each) for each in tables if each.windows)
     note = f"In the target are: {parts}. They stay" if parts else "None of its windows is in the target"
     error.add_note(f"{note}; the next run goes on from there.")
-    plan = Plan.open(store_of(session.spec).folder(run.plan))
-    keep_evidence(plan, in_part(plan, there.tables), session, "interrupted", message_of(error))
+    keep_evidence(plan, in_part(plan, tables), session, "interrupted", message_of(error))
 
 
 def in_part(plan: Plan, there: Sequence[Inside], version: int | None = None) -> Report:
@@ -146,4 +147,6 @@ def keep_evidence(plan: Plan, report: Report, session: Session, status: str, mes
     """Leave the evidence and the page of a run that did not come to its own end."""
     manifest = plan.manifest
     at = datetime.fromisoformat(manifest["created_at"])
-    evident(report, session, manifest["kind"], at, status, message, manifest["ranges"], manifest.get("undoes") or ())
+    undoes = manifest.get("undoes") or ()
+    told = evidence(session, report, manifest["kind"], at, status, message, manifest["ranges"], undoes)
+    evident(report, store_of(session.spec), told)
