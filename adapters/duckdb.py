@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -18,7 +16,8 @@ from adapters import duckdb_design as designs
 from adapters import duckdb_shapes as shapes
 from adapters import duckdb_trial as trial
 from adapters.duckdb_design import literal, quoted, spelled
-from adapters.duckdb_reading import DuckdbSnapshot, Session, abandon, set_up, translated
+from adapters.duckdb_files import Files
+from adapters.duckdb_reading import DuckdbSnapshot, Session, abandon
 from adapters.duckdb_types import (
     DIALECT,
     as_travel_array,
@@ -31,7 +30,7 @@ from adapters.duckdb_types import (
     text_of,
     written,
 )
-from adapters.embedded import apply_staged, as_markers, file_of, is_marked, last_written, mark, markers_of, must_exist
+from adapters.embedded import apply_staged, as_markers, file_of, is_marked, last_written, mark, markers_of
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, table
 from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
@@ -40,7 +39,6 @@ from transforms.vocabulary import (
     Applied,
     ChangeSet,
     ColumnShape,
-    ConnectionFailed,
     DataError,
     Design,
     ForeignKey,
@@ -64,32 +62,16 @@ class DuckdbAdapter:
 
     def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
         self.url = url
-        self._path: Path = file_of(url)
-        self._create = create
+        self._files = Files(file_of(url), create=create)
+        self._path: Path = self._files.path
         self._zone = time_zone
-        self._lock = threading.Lock()
         self._marking = threading.Lock()
         self._demanded: dict[TableName, trial.Known] = {}
-        self._root: duckdb.DuckDBPyConnection | None = None
-
-    def _cursor(self, *, write: bool) -> duckdb.DuckDBPyConnection:
-        with self._lock:
-            if self._root is None:
-                must_exist(self._path, create=self._create)
-                if not write and not self._path.exists():
-                    return set_up(duckdb.connect())  # nothing is there yet, and reading does not make it
-                writable = not self._path.exists() or os.access(self._path, os.W_OK)
-                try:
-                    self._root = duckdb.connect(str(self._path), read_only=not writable)
-                except duckdb.Error as error:
-                    failure = translated(error, str(self._path))
-                    raise ConnectionFailed(str(failure)) from error
-            return set_up(self._root.cursor())
 
     @contextmanager
     def _session(self, *, write: bool = False, table: TableName | None = None) -> Iterator[Session]:
         where = f"{table} in {self._path}" if table else str(self._path)
-        session = Session(self._cursor(write=write), where)
+        session = Session(self._files.cursor(write=write), where)
         try:
             yield session
         finally:
@@ -187,7 +169,8 @@ class DuckdbAdapter:
         with self._session() as session:
             rows = session.rows("SELECT schema_name AS n FROM duckdb_schemas() WHERE NOT internal")
         schemas = [row["n"] for row in rows]
-        return designs.tried(statements, schemas)
+        with self._files.trial() as cursor:
+            return designs.tried(cursor, statements, schemas)
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         if not is_asked(column) or known == column.meaning == "json":
@@ -294,10 +277,7 @@ class DuckdbAdapter:
         yield
 
     def close(self) -> None:
-        with self._lock:
-            if self._root is not None:
-                self._root.close()
-                self._root = None
+        self._files.close()
 
 
 def _column(shape: TableShape, name: str) -> ColumnShape:

@@ -62,18 +62,15 @@ def besides(session: Asking, schema: str | None) -> list[str]:
     return [row["line"] for row in found]
 
 
-def tried(statements: Sequence[str], schemas: Sequence[str]) -> str | None:
-    """Why DuckDB refuses the statements, None where it does not."""
-    connection = duckdb.connect()
+def tried(cursor: duckdb.DuckDBPyConnection, statements: Sequence[str], schemas: Sequence[str]) -> str | None:
+    """Why DuckDB refuses the statements in an empty database, None where it does not."""
     try:
         for schema in schemas:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
         for statement in statements:
-            connection.execute(statement)
+            cursor.execute(statement)
     except duckdb.Error as error:
         return " ".join(str(error).split())
-    finally:
-        connection.close()
     return None
 
 

@@ -22,7 +22,7 @@ from adapters.mysql_fit import compared, is_asked, kept
 from adapters.mysql_load import name_of
 from adapters.mysql_new import added_type, create_table, new_declared, prefixes, sized, unlinked
 from adapters.mysql_read import MysqlSnapshot
-from adapters.mysql_shapes import TABLE, TABLES, Described, described, described_query
+from adapters.mysql_shapes import TABLE, TABLES, Alphabets, Described, described, described_query
 from adapters.mysql_types import travel
 from adapters.mysql_write import TAKEN, Window
 from adapters.protocol import BeforeCommit, committed
@@ -77,6 +77,7 @@ class MysqlAdapter:
         self.time_zone = time_zone
         self._guard = Lock()
         self._marked = False  # whether the marker table is known to be there
+        self._alphabets = Alphabets()
         self._described: dict[Relation, Described] = {}
         self._demanded: dict[TableName, trial.Known] = {}
 
@@ -113,9 +114,9 @@ class MysqlAdapter:
         server = self._connections.server
         with self._connections.begin(f"Describing {relation}") as connection:
             if relation.table is None:
-                found: Described | None = described_query(connection, server, relation)
+                found: Described | None = described_query(connection, server, self._alphabets, relation)
             else:
-                found = described(connection, server, relation.table)
+                found = described(connection, server, self._alphabets, relation.table)
         if found is not None:
             with self._guard:
                 self._described[relation] = found
@@ -159,7 +160,7 @@ class MysqlAdapter:
 
     def design(self, table: TableName) -> Design:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
-            return designs.design(connection, self._connections.server, table)
+            return designs.design(connection, self._connections.server, self._alphabets, table)
 
     def besides(self, schema: str | None = None) -> list[str]:
         with self._connections.begin("Looking at what there is beside tables") as connection:

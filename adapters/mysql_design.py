@@ -10,7 +10,7 @@ import pymysql
 
 from adapters.mysql_connect import Connection, Server, rows, run
 from adapters.mysql_load import name_of
-from adapters.mysql_shapes import INDEXES, TABLE, Described, described
+from adapters.mysql_shapes import INDEXES, TABLE, Alphabets, Described, described
 from transforms.vocabulary import Design, TableName
 
 COUNTER: Final = """
@@ -68,10 +68,10 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _CREATE: Final = re.compile(r"\ACREATE TABLE ((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)")
 
 
-def design(connection: Connection, server: Server, table: TableName) -> Design:
+def design(connection: Connection, server: Server, alphabets: Alphabets, table: TableName) -> Design:
     """Out of information_schema. The checks that make a text JSON are part of its type."""
     place = next((row for row in rows(connection, TABLE, [table.schema, table.name]) if row[1] == table.name), None)
-    found = described(connection, server, table)
+    found = described(connection, server, alphabets, table)
     if place is None or found is None:
         return Design()
     where = [place[0], place[1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pymysql
@@ -75,7 +75,27 @@ class Described:
     storage: str | None = None
 
 
-def described(connection: Connection, server: Server, table: TableName) -> Described | None:
+@dataclass(slots=True)
+class Alphabets:
+    """What a server's character sets hold, and which number stands for which collation: each asked for once."""
+
+    held: dict[str, str | None] = field(default_factory=dict)
+    numbers: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+
+    def characters(self, connection: Connection, charset: str) -> str | None:
+        """See `characters`."""
+        if charset not in self.held:
+            self.held[charset] = characters(connection, charset)
+        return self.held[charset]
+
+    def collations(self, connection: Connection, server: Server) -> Mapping[int, tuple[str, str, int]]:
+        """Character set, collation and the most bytes of a character, by the number in which answers name them."""
+        if not self.numbers:
+            self.numbers = _collations(connection, server)
+        return self.numbers
+
+
+def described(connection: Connection, server: Server, alphabets: Alphabets, table: TableName) -> Described | None:
     """What is known of a table or view; None where there is none of that name."""
     found = rows(connection, TABLE, [table.schema, table.name])
     place = next((row for row in found if row[1] == table.name), found[0] if found else None)
@@ -86,7 +106,7 @@ def described(connection: Connection, server: Server, table: TableName) -> Descr
     names = {str(each) for (each,) in rows(connection, JSON_CHECKS, [schema, name])} if server.mariadb else set()
     json = {match[1].replace("``", "`") for match in map(_JSON.fullmatch, names) if match}
     facts = [_declared(row, json) for row in rows(connection, COLUMNS, [schema, name])]
-    travels = _travels(connection, server, facts)
+    travels = _travels(connection, server, alphabets, facts)
     indexes = tuple(_indexes(rows(connection, INDEXES, [schema, name])))
     shape = TableShape(
         table,
@@ -142,8 +162,10 @@ def _declared(row: Sequence[Any], json: Iterable[str]) -> Declared:
     )
 
 
-def _travels(connection: Connection, server: Server, facts: Sequence[Declared]) -> dict[str, Travel]:
-    told = {each: characters(connection, each) for each in {fact.charset for fact in facts} if each}
+def _travels(
+    connection: Connection, server: Server, alphabets: Alphabets, facts: Sequence[Declared]
+) -> dict[str, Travel]:
+    told = {each: alphabets.characters(connection, each) for each in {fact.charset for fact in facts} if each}
     return {each.name: travel(replace(each, characters=told.get(each.charset or "")), server) for each in facts}
 
 
@@ -240,7 +262,7 @@ _ANY_DIGITS: Final = 31  # what an expression answers whose digits are not known
 _NO_CHARSET: Final = 63
 
 
-def described_query(connection: Connection, server: Server, relation: Relation) -> Described:
+def described_query(connection: Connection, server: Server, alphabets: Alphabets, relation: Relation) -> Described:
     """The columns of a query, by what the server tells of its answer; none of its rows is read."""
     statement = sa.select(sa.text("*")).select_from(source(relation)).limit(0)
     with connection.cursor() as cursor:
@@ -250,13 +272,13 @@ def described_query(connection: Connection, server: Server, relation: Relation) 
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
-    collations = _collations(connection, server) if any(field.charsetnr != _NO_CHARSET for field in fields) else {}
-    travels = _travels(connection, server, [_answered(field, collations) for field in fields])
+    texts = any(field.charsetnr != _NO_CHARSET for field in fields)
+    collations = alphabets.collations(connection, server) if texts else {}
+    travels = _travels(connection, server, alphabets, [_answered(field, collations) for field in fields])
     return Described(TableShape(TableName(str(relation)), tuple(each.shape for each in travels.values())), travels)
 
 
 def _collations(connection: Connection, server: Server) -> dict[int, tuple[str, str, int]]:
-    """Character set, collation and the most bytes of a character, by the number in which answers name them."""
     full = server.mariadb and server.version >= (10, 10)
     view = "COLLATION_CHARACTER_SET_APPLICABILITY" if full else "COLLATIONS"
     name = "a.FULL_COLLATION_NAME" if full else "a.COLLATION_NAME"
