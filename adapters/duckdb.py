@@ -24,7 +24,6 @@ from adapters.duckdb_types import (
     column_shape,
     declared,
     is_asked,
-    kept,
     nudged,
     reading,
     text_of,
@@ -173,15 +172,10 @@ class DuckdbAdapter:
             return designs.tried(cursor, statements, schemas)
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
-        if not is_asked(column) or known == column.meaning == "json":
+        if not is_asked(column):
             return values
-        incoming = table(TableName("syncline_values"), ["v"])
-        texts = values.dictionary_encode()
         with self._session() as session:
-            session.register("syncline_values", pa.table({"v": texts.dictionary}))
-            told = session.ask(text_of(sa.select(kept(column, incoming.c.v).label("v"))))["v"]
-            session.unregister("syncline_values")
-        return told.take(texts.indices).combine_chunks()
+            return trial.kept_values(session, column, values, known)
 
     def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
         with self._session() as session:

@@ -8,18 +8,33 @@ from dataclasses import dataclass
 from typing import Final
 
 import duckdb
+import pyarrow as pa
+import sqlalchemy as sa
 
 from adapters import trials
 from adapters.duckdb_design import quoted, spelled
 from adapters.duckdb_reading import Session, abandon
 from adapters.duckdb_shapes import HERE, filled, sequence_of
-from adapters.duckdb_types import sql_type, text_of, written
+from adapters.duckdb_types import kept, sql_type, text_of, written
+from adapters.json_texts import doubtful, kept_where_doubtful
 from adapters.sql import table
 from adapters.trials import ASKED, HELD, NUMBER, TRIED, Check, Demands, Given
-from transforms.vocabulary import ChangeSet, ColumnShape, Refusal, SynclineError, TableName, TableShape
+from transforms.vocabulary import ChangeSet, ColumnShape, Meaning, Refusal, SynclineError, TableName, TableShape
 
 UNFIT: Final = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
 """What DuckDB raises about a value."""
+
+
+def kept_values(session: Session, column: ColumnShape, values: pa.Array, known: Meaning) -> pa.Array:
+    """See `Adapter.kept`. In: a column that `is_asked`."""
+    if known == column.meaning == "json":
+        return kept_where_doubtful(values, doubtful(values), lambda some: kept_values(session, column, some, "plain"))
+    texts = values.dictionary_encode()
+    session.register("syncline_values", pa.table({"v": texts.dictionary}))
+    given = table(TableName("syncline_values"), ["v"]).c.v
+    told = session.ask(text_of(sa.select(kept(column, given).label("v"))))["v"]
+    session.unregister("syncline_values")
+    return told.take(texts.indices).combine_chunks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import Final
 
@@ -17,8 +18,9 @@ import pymysql
 from adapters import mysql_design as designs
 from adapters import mysql_trial as trial
 from adapters import trials
+from adapters.json_texts import doubtful, kept_where_doubtful
 from adapters.mysql_connect import Connection, Connections, code_of, drop, rows, run
-from adapters.mysql_fit import compared, is_asked, kept
+from adapters.mysql_fit import LEVELS, compared, is_asked, kept
 from adapters.mysql_load import name_of
 from adapters.mysql_new import added_type, create_table, new_declared, prefixes, sized, unlinked
 from adapters.mysql_read import MysqlSnapshot
@@ -172,8 +174,10 @@ class MysqlAdapter:
             return designs.tried(connection, statements)
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
-        if not len(values) or not is_asked(column, known):
+        if not len(values) or not is_asked(column):
             return values
+        if known == column.meaning == "json":
+            return kept_where_doubtful(values, doubtful(values, LEVELS), partial(self.kept, column))
         server = self._connections.server
         with self._connections.begin(f"Asking for values of {column.native}") as connection:
             return kept(connection, server, column, values)

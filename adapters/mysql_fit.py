@@ -12,8 +12,9 @@ from adapters.mysql_connect import Connection, Server, rows, run
 from adapters.mysql_load import load, name_of
 from adapters.mysql_types import FIRST_YEAR, Declared, Travel, labels_of, travel
 from adapters.mysql_wire import MARK, Answer, cut
-from transforms.vocabulary import ColumnShape, DataError, Meaning, TableName
+from transforms.vocabulary import ColumnShape, DataError, TableName
 
+LEVELS: Final = 30  # of JSON: MariaDB's parser ends at 32
 VALUES: Final = TableName("syncline_values")
 ROUNDED: Final = re.compile(r"(?:float|double)\(\d+,(\d+)\)")
 UNTOLD: Final = ("big5", "sjis", "ujis", "euckr", "gb2312", "gbk", "gb18030", "cp932", "eucjpms")
@@ -63,12 +64,11 @@ def _pads(connection: Connection, collation: str) -> bool:
     return not found or found[0][0] == "PAD SPACE"
 
 
-def is_asked(column: ColumnShape, known: Meaning) -> bool:
+def is_asked(column: ColumnShape) -> bool:
     """Whether a value within the column's limits may still be one that it does not keep."""
     kind, charset = _kind(column), _charset(column)
     return (
-        (kind == "json" and known != "json")
-        or kind in (*NOTATIONS, "set", "year", "binary")
+        kind in (*NOTATIONS, "json", "set", "year", "binary")
         or ROUNDED.match(column.native) is not None
         or charset in UNTOLD
     )

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from adapters.json_texts import doubtful, kept_where_doubtful
 from adapters.postgres_connect import Connections, answer
 from adapters.postgres_fit import unmodified
 from adapters.postgres_read import spelled
@@ -23,8 +24,6 @@ from transforms.vocabulary import ColumnShape, ConnectionFailed, Meaning, Syncli
 
 ASKED_BYTES: Final = 16 * 2**20  # of one question
 VALIDATES: Final = 160_000  # the first version with pg_input_is_valid
-DEEP: Final = 1_000  # levels of JSON at which a parser's stack may end
-LONG: Final = 100_000  # characters of JSON in which a number may be longer than numeric holds
 
 _KNOWN: Final = (
     "smallint", "integer", "bigint", "real", "double precision", "numeric", "boolean", "text", "character", "character varying",
@@ -77,26 +76,15 @@ def is_asked(column: ColumnShape) -> bool:
     return column.labels is None and not pa.types.is_temporal(column.type) and unmodified(column.native) not in _KNOWN
 
 
-def is_doubtful(json: pa.Array) -> pa.Array:
-    """Where PostgreSQL may not take what is JSON: \\u0000, half a pair of surrogates, numbers out of all bounds, great depth."""
-    found = pc.match_substring_regex(json, r"\\u|[0-9][eE][+-]?[0-9]{3}")
-    longest = pc.max(pc.binary_length(json)).as_py() or 0
-    if longest > DEEP:
-        levels = pc.add(pc.count_substring(json, "["), pc.count_substring(json, "{"))
-        found = pc.or_(found, pc.or_(pc.greater(levels, DEEP), pc.greater(pc.binary_length(json), LONG)))
-    return pc.fill_null(found, False)
-
-
 def kept(connections: Connections, column: ColumnShape, values: pa.Array, known: Meaning) -> pa.Array:
     """What the column gives back for values, see `Adapter.kept`."""
     if not is_asked(column):
         return values
     if known == column.meaning == "json":
-        doubtful = is_doubtful(values)
-        asked = values.filter(doubtful)
-        return (
-            pc.replace_with_mask(values, doubtful, kept(connections, column, asked, "plain")) if len(asked) else values
-        )
+        doubt = doubtful(values)
+        if column.characters is not None:  # an escape may be of a character that the database does not hold
+            doubt = pc.or_(doubt, pc.fill_null(pc.match_substring(values, "\\u"), False))
+        return kept_where_doubtful(values, doubt, lambda some: kept(connections, column, some, "plain"))
     texts = values.cast(pa.string()).dictionary_encode()
     parts = [pa.array([], pa.string()), *(_answered(connections, column, part) for part in _parts(texts.dictionary))]
     back = pa.concat_arrays(parts).take(texts.indices)

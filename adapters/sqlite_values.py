@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.embedded import as_travel
+from adapters.json_texts import doubtful
 from adapters.sqlite_files import Connection
 from adapters.sqlite_types import (
     EXACT_DIGITS,
@@ -309,8 +310,8 @@ def _numeric(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
     numeric = pc.match_substring_regex(texts, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
     digits = pc.replace_substring_regex(pc.replace_substring(numbers, ".", ""), "^[-+]?0*", "")
     long = pc.or_(pc.greater(pc.binary_length(digits), EXACT_DIGITS), pc.greater(pc.binary_length(texts), SAFE_LENGTH))
-    doubtful = pc.fill_null(pc.and_(numeric, pc.or_(long, pc.match_substring_regex(texts, "[eE]"))), False)
-    return numeric, numbers, pc.replace_with_mask(doubtful, doubtful, _rounded(numbers.filter(doubtful)))
+    asked = pc.fill_null(pc.and_(numeric, pc.or_(long, pc.match_substring_regex(texts, "[eE]"))), False)
+    return numeric, numbers, pc.replace_with_mask(asked, asked, _rounded(numbers.filter(asked)))
 
 
 def _rounded(asked: pa.Array) -> pa.Array:
@@ -336,12 +337,18 @@ def kept(column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.
         good = pc.invert(_numeric(decimal_text(values) if kind == "decimal" else values)[2])
     if kind == "interval":
         good = pc.and_(pc.match_substring_regex(values, INTERVAL), pc.not_equal(values, ""))
-    if kind == "json" and known != "json":
-        good = _valid_json(values) if good is None else pc.and_(good, _valid_json(values))
+    if kind == "json":
+        read = _valid_json(values, known)
+        good = read if good is None else pc.and_(good, read)
     return values if good is None else pc.if_else(good, values, pa.scalar(None, values.type))
 
 
-def _valid_json(texts: pa.Array) -> pa.Array:
+def _valid_json(texts: pa.Array, known: Meaning) -> pa.Array:
+    """Where SQLite reads a text as JSON. In: `known` "json" for texts that another engine did."""
+    if known == "json":
+        doubt = doubtful(texts)
+        asked = texts.filter(doubt)
+        return pc.replace_with_mask(pa.repeat(True, len(texts)), doubt, _valid_json(asked, "plain"))
     connection = Connection(Path(), "memory")
     try:
         connection.ingest("given", pa.table({"n": range(len(texts)), "v": texts}), temporary=True)

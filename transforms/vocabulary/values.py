@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.vocabulary import Key, Meaning
+from transforms.vocabulary.deep_json import one_text
 
 Mask = npt.NDArray[np.bool_]
 
@@ -142,7 +143,9 @@ def _same(left: str | None, right: str | None, read: Callable[[str], Any]) -> bo
         return True
     try:
         return bool(read(left) == read(right))
-    except (ValueError, ArithmeticError, RecursionError):
+    except RecursionError:
+        return _same(left, right, one_text)
+    except (ValueError, ArithmeticError):
         return False
 
 
