@@ -189,7 +189,8 @@ class Column(Strict):
         json_schema_extra={"type": ["string", "null"]},
     )
     nul: Literal["quarantine", "strip"] = Field(
-        default="quarantine", description="For texts with NUL characters, where the target cannot store them."
+        default="quarantine",
+        description="For texts with NUL characters, and JSON with escaped ones: strip takes them out.",
     )
 
     @model_validator(mode="before")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -18,6 +18,7 @@ from transforms.faults import REJECTED, Faults
 from transforms.keys import as_mask, contiguous
 from transforms.limits import misfits
 from transforms.lookups import look_up
+from transforms.nul_characters import without_nul
 from transforms.origins import (
     ColumnMapping,
     Constant,
@@ -40,6 +41,8 @@ REPLACED = "dates that are none are replaced by what zero_date says"
 
 STRIPPED = "NUL characters are left out"
 """What is noted of texts where the spec says `nul: strip`."""
+
+MERGING: Final = "two keys of a JSON object are one without their NUL characters"
 
 Noted = Callable[[pa.Table, Faults], None]
 """Told what became of a batch: all its rows as mapped, in their order, and every fault of each."""
@@ -177,8 +180,10 @@ def _column(
         case KeyUuid():
             raise AssertionError("UUIDs are made from the finished key")
     if column.strip_nul and pa.types.is_string(values.type):
-        faults.note(as_mask(pc.match_substring(values, "\x00")), name, STRIPPED, values)
-        values = pc.replace_substring(values, "\x00", "")
+        stripped = without_nul(values, as_json=shape.meaning == "json")
+        faults.note(stripped.had, name, STRIPPED, values)
+        faults.add(stripped.merging, name, MERGING, values)
+        values = stripped.values
     if column.values is not None:
         values = _replace(values, column.values, shape, faults)
     if column.cast is not None:
