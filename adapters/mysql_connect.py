@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
 
+from adapters.mysql_tls import Driver, context_of
 from adapters.refused import FIX, Refused
 from adapters.secrets import masked, misread, scrubbed
 from transforms.vocabulary import ConnectionFailed, RowRefused, SpecError, SynclineError, TransientError
@@ -181,21 +181,10 @@ def options_of(url: str) -> dict[str, Any]:
     if given.keys() & {"ssl", "ssl_verify", "ssl_ca", "ssl_cert", "ssl_key"}:
         verified = wanted.get("ssl_verify", "ssl_ca" in given)
         try:
-            options["ssl"] = _tls(verified, given.get("ssl_ca"), given.get("ssl_cert"), given.get("ssl_key"))
+            options["ssl"] = context_of(verified, given.get("ssl_ca"), given.get("ssl_cert"), given.get("ssl_key"))
         except OSError as error:
             raise SpecError(f"{masked(url)}: {error}. Fix: correct ssl_ca, ssl_cert or ssl_key.") from error
     return options
-
-
-def _tls(verified: bool, authority: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
-    """Encryption without fail; `verified`: the server has to prove its name too."""
-    context = ssl.create_default_context(cafile=authority)
-    if not verified:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if certificate:
-        context.load_cert_chain(certificate, key)
-    return context
 
 
 def _flag(url: str, name: str, value: str) -> bool:
@@ -270,7 +259,7 @@ class Connections:
 
     def _open(self) -> Connection:
         try:
-            connection = pymysql.connect(
+            connection = Driver(
                 **self._options,
                 charset="utf8mb4",
                 autocommit=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from queue import Empty, LifoQueue
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ interrupts.heed(adbc_driver_manager.dbapi)
 
 APPLICATION: Final = "syncline"
 CONNECT_SECONDS: Final = 10
+DATABASES: Final = 8  # of which what the driver knows of the catalog is kept
 BATCH_BYTES: Final = 4 * 2**20  # of one Arrow batch: small enough that reading and writing overlap
 
 DRIVER_ERRORS: Final = (adbc_driver_manager.Error, pa.ArrowException, OSError)  # OSError: of Arrow's streams
@@ -181,7 +183,7 @@ class Connections:
         # ADBC looks for the types as soon as it is connected; options only where needed, as not every pooler takes them
         dsn = make_conninfo(self._dsn, options=" ".join(options)) if len(options) > 1 else self._dsn
         try:
-            connection = adbc.connect(dsn, autocommit=True)
+            connection = _reader(dsn)
             run(connection, self._setting_up)
             if path is not None:
                 run(connection, f"SELECT pg_catalog.set_config('search_path', {psycopg.sql.quote(path)}, false)")
@@ -256,6 +258,27 @@ class Connections:
                 close_quietly(self._idle.get_nowait())
             except Empty:
                 return
+
+
+class _Kept:
+    """What a connection closes in place of the driver's database, which others use too."""
+
+    def close(self) -> None:
+        return
+
+
+@lru_cache(maxsize=DATABASES)
+def _catalog(dsn: str) -> Any:
+    """The driver's view of a database: to make it, it connects and reads the columns and types of every table.
+
+    That takes longer than to connect, and is the same for all who only read types that PostgreSQL itself brings along.
+    """
+    return adbc_driver_postgresql.connect(dsn)
+
+
+def _reader(dsn: str) -> Any:
+    connection = adbc_driver_manager.AdbcConnection(_catalog(dsn))
+    return adbc.Connection(_Kept(), connection, autocommit=True)
 
 
 def _is_of_rows(error: Exception, state: str) -> bool:
