@@ -228,9 +228,9 @@ class Database:
                 connection.commit()
                 return list(cursor.fetchall())
         if self.engine == "duckdb":
-            import duckdb
+            from duckdb_files import opened
 
-            with duckdb.connect(str(self.path)) as there:
+            with opened(self.path) as there:
                 for statement in statements:
                     there.execute(statement)
                 return there.fetchall() if there.description else []

@@ -76,9 +76,9 @@ class Side:
                 with database:
                     yield database.execute
         elif self.engine == "duckdb":
-            import duckdb
+            from duckdb_files import opened
 
-            with duckdb.connect(self.place) as database:
+            with opened(self.place) as database:
                 yield database.execute
         elif self.engine == "mysql":
             with connected_to_mariadb(self.place) as execute:
