@@ -49,6 +49,7 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+from transforms.vocabulary.features import Feature
 
 MANY: Final = 5_000  # numbers in one IN (…)
 
@@ -160,7 +161,7 @@ class DuckdbAdapter:
         with self._session() as session:
             return designs.design(session, table)
 
-    def besides(self, schema: str | None = None) -> list[str]:
+    def besides(self, schema: str | None = None) -> list[Feature]:
         with self._session() as session:
             return designs.besides(session, schema)
 

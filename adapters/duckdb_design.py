@@ -10,6 +10,7 @@ import duckdb
 from adapters.duckdb_shapes import HERE, Asking, filled, indexed, name_parts, sequence_of, spelled_as
 from adapters.duckdb_types import declared
 from transforms.vocabulary import Design, Key, SpecError, TableName, TableShape
+from transforms.vocabulary.features import Feature, in_order
 
 NUMBERS_AT_ONCE = 10_000_000  # taken from a sequence in a third of a second
 
@@ -30,14 +31,13 @@ def design(session: Asking, name: TableName) -> Design:
     own = [row["n"] for row in columns if not row["g"] and sequence_of(row["d"]) is not None]
     plain: list[Key] = []
     numbered = [spelled_as(row["c"], known) for row in keys]
-    once: list[str] = []
-    untold = [f"default nextval of {name}" for name in own if (name,) not in numbered]
+    features = [Feature("default", (name,), {"sql": "nextval"}) for name in own if (name,) not in numbered]
     indexes = f"SELECT index_name AS n, sql, is_unique AS u FROM duckdb_indexes() WHERE {HERE} ORDER BY index_oid"
     for row in session.rows(indexes, here):
         listed = spelled_as(indexed(row["sql"]), known)
         if not all(each in known for each in listed):
-            untold.append(f"index {row['n']}: {row['sql'].rstrip(';')}")
-            once += [f"unique index {row['n']}"] if row["u"] else []
+            facts = {"name": row["n"], "sql": row["sql"].rstrip(";")}
+            features.append(Feature("unique_index" if row["u"] else "index", (), facts))
         elif not row["u"]:
             plain.append(listed)
     return Design(
@@ -45,21 +45,21 @@ def design(session: Asking, name: TableName) -> Design:
         generated=tuple((row["n"], row["d"]) for row in columns if row["g"]),
         checks=tuple(row["e"] for row in checks),
         indexes=tuple(dict.fromkeys(plain)),
-        untold=tuple(untold),
-        hooks=tuple(once),
+        features=in_order(*features),
+        hooks=in_order(*(each for each in features if each.kind == "unique_index")),
     )
 
 
-def besides(session: Asking, schema: str | None) -> list[str]:
+def besides(session: Asking, schema: str | None) -> list[Feature]:
     """Views and macros."""
     here = "database_name = current_database() AND schema_name = coalesce($1, current_schema())"
     found = session.rows(
-        f"SELECT 'view ' || view_name AS line FROM duckdb_views() WHERE {here} AND NOT internal UNION ALL "
-        f"SELECT DISTINCT 'macro ' || function_name FROM duckdb_functions() WHERE {here} AND NOT internal "
-        "AND function_type IN ('macro', 'table_macro') ORDER BY line",
+        f"SELECT 'view' AS kind, view_name AS name FROM duckdb_views() WHERE {here} AND NOT internal UNION ALL "
+        f"SELECT DISTINCT 'macro', function_name FROM duckdb_functions() WHERE {here} AND NOT internal "
+        "AND function_type IN ('macro', 'table_macro')",
         [schema],
     )
-    return [row["line"] for row in found]
+    return list(in_order(*(Feature(row["kind"], (), {"name": row["name"]}) for row in found)))
 
 
 def tried(cursor: duckdb.DuckDBPyConnection, statements: Sequence[str], schemas: Sequence[str]) -> str | None:

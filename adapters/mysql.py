@@ -45,6 +45,7 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+from transforms.vocabulary.features import Feature
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ class MysqlAdapter:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
             return designs.design(connection, self._connections.server, self._alphabets, table)
 
-    def besides(self, schema: str | None = None) -> list[str]:
+    def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connections.begin("Looking at what there is beside tables") as connection:
             return designs.besides(connection, schema)
 

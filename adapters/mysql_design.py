@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pymysql
 
@@ -12,6 +12,7 @@ from adapters.mysql_connect import Connection, Server, rows, run
 from adapters.mysql_load import name_of
 from adapters.mysql_shapes import INDEXES, TABLE, Alphabets, Described, described
 from transforms.vocabulary import Design, TableName
+from transforms.vocabulary.features import Feature, Kind, in_order
 
 COUNTER: Final = """
 SELECT t.AUTO_INCREMENT FROM information_schema.TABLES t
@@ -35,32 +36,22 @@ SELECT PARTITION_METHOD, PARTITION_EXPRESSION, PARTITION_NAME FROM information_s
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND PARTITION_NAME IS NOT NULL ORDER BY PARTITION_ORDINAL_POSITION"""
 
 OTHERS: Final = """
-SELECT CONCAT('storage engine ', ENGINE) FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s AND ENGINE <> 'InnoDB'
-UNION ALL
-SELECT 'system versioning: the rows of the past' FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s AND TABLE_TYPE = 'SYSTEM VERSIONED'
-UNION ALL
-SELECT CONCAT('comment of the table: ', TABLE_COMMENT) FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s AND TABLE_COMMENT <> ''
-UNION ALL
-SELECT CONCAT('trigger ', TRIGGER_NAME, ' (', ACTION_TIMING, ' ', EVENT_MANIPULATION, ')') FROM information_schema.TRIGGERS
-WHERE EVENT_OBJECT_SCHEMA = %(schema)s AND EVENT_OBJECT_TABLE = %(name)s"""
+SELECT ENGINE, TABLE_TYPE, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
 
-HOOKS: Final = """
-SELECT CONCAT('trigger ', TRIGGER_NAME, ' (', ACTION_TIMING, ' ', EVENT_MANIPULATION, ')') FROM information_schema.TRIGGERS
-WHERE EVENT_OBJECT_SCHEMA = %(schema)s AND EVENT_OBJECT_TABLE = %(name)s ORDER BY 1"""
+TRIGGERS: Final = """
+SELECT TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION FROM information_schema.TRIGGERS
+WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s"""
 
 BESIDES: Final = """
-SELECT CONCAT('view ', TABLE_NAME) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = coalesce(%(schema)s, DATABASE())
+SELECT 'view', TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = coalesce(%(schema)s, DATABASE())
 UNION ALL
-SELECT CONCAT('sequence ', TABLE_NAME) FROM information_schema.TABLES
+SELECT 'sequence', TABLE_NAME FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = coalesce(%(schema)s, DATABASE()) AND TABLE_TYPE = 'SEQUENCE'
 UNION ALL
-SELECT CONCAT(LOWER(ROUTINE_TYPE), ' ', ROUTINE_NAME) FROM information_schema.ROUTINES
+SELECT IF(ROUTINE_TYPE = 'FUNCTION', 'function', 'procedure'), ROUTINE_NAME FROM information_schema.ROUTINES
 WHERE ROUTINE_SCHEMA = coalesce(%(schema)s, DATABASE())
 UNION ALL
-SELECT CONCAT('event ', EVENT_NAME) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = coalesce(%(schema)s, DATABASE())"""
+SELECT 'event', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = coalesce(%(schema)s, DATABASE())"""
 
 _WRITTEN_OUT: Final = re.compile(r"^(?:current_timestamp|now|null\b|b'|x'|0x|[-+]?[\d.])", re.IGNORECASE)
 _ON_UPDATE: Final = re.compile(r"on update \w+(?:\(\d*\))?", re.IGNORECASE)
@@ -80,7 +71,10 @@ def design(connection: Connection, server: Server, alphabets: Alphabets, table: 
     json = {f"json_valid({name_of(name)})" for name, each in found.travels.items() if each.kind == "json"}
     documents = {name for name, each in found.travels.items() if each.kind == "json"}
     whole = [each for each in found.indexes if each.plain or (each.begun and {*each.begun} <= documents)]
-    others = rows(connection, OTHERS, {"schema": where[0], "name": where[1]})
+    triggers = [
+        Feature("trigger", (), dict(zip(("name", "timing", "event"), map(_text, row), strict=True)))
+        for row in rows(connection, TRIGGERS, where)
+    ]
     computed = {name for name, _, _, _, made, _ in facts if made}
     return Design(
         defaults=tuple(
@@ -93,22 +87,24 @@ def design(connection: Connection, server: Server, alphabets: Alphabets, table: 
             text for text in (_expression(_text(clause), server) for (clause,) in clauses) if text not in json
         ),
         indexes=tuple(dict.fromkeys(each.columns for each in whole if not each.unique and each.name != "PRIMARY")),
-        untold=(
-            *(line for name, _, _, extra, _, comment in facts for line in _of_column(name, extra, comment)),
+        features=in_order(
+            *(each for name, _, _, extra, _, comment in facts for each in _of_column(name, extra, comment)),
             *_collations(found),
             *_odd_indexes(
                 [row for row in rows(connection, INDEXES, where) if row[0] not in {each.name for each in whole}]
             ),
             *_partitions(rows(connection, PARTITIONS, where)),
-            *(_text(line) for (line,) in others),
+            *(each for row in rows(connection, OTHERS, where) for each in _of_table(*map(_text, row))),
+            *triggers,
         ),
-        hooks=tuple(_text(line) for (line,) in rows(connection, HOOKS, {"schema": where[0], "name": where[1]})),
+        hooks=in_order(*triggers),
     )
 
 
-def besides(connection: Connection, schema: str | None) -> list[str]:
-    """What a schema holds beside tables, a line each."""
-    return [_text(line) for (line,) in rows(connection, BESIDES, {"schema": schema})]
+def besides(connection: Connection, schema: str | None) -> list[Feature]:
+    """What a schema holds beside tables."""
+    found = (tuple(map(_text, row)) for row in rows(connection, BESIDES, {"schema": schema}))
+    return list(in_order(*(Feature(cast(Kind, kind), (), {"name": name}) for kind, name in found)))
 
 
 def _text(value: object) -> str:
@@ -131,17 +127,27 @@ def _expression(text: str, server: Server) -> str:
     return text if server.mariadb else _ESCAPED.sub(r"\1", text)
 
 
-def _of_column(name: str, extra: str, comment: str) -> Iterator[str]:
+def _of_column(name: str, extra: str, comment: str) -> Iterator[Feature]:
     """What a column does besides holding values."""
     if update := _ON_UPDATE.search(extra):
-        yield f"column {name}: {update[0].upper().replace('()', '')}"
+        yield Feature("on_update", (name,), {"sql": update[0].upper().replace("()", "")})
     if "INVISIBLE" in extra.upper():
-        yield f"column {name}: INVISIBLE"
+        yield Feature("invisible", (name,))
     if comment:
-        yield f"comment of column {name}: {comment}"
+        yield Feature("comment", (name,), {"sql": comment})
 
 
-def _collations(found: Described) -> Iterator[str]:
+def _of_table(engine: str, kind: str, comment: str) -> Iterator[Feature]:
+    """What a table is besides its columns."""
+    if engine != "InnoDB":
+        yield Feature("engine", (), {"name": engine})
+    if kind == "SYSTEM VERSIONED":
+        yield Feature("past")
+    if comment:
+        yield Feature("comment", (), {"sql": comment})
+
+
+def _collations(found: Described) -> Iterator[Feature]:
     """Key columns in which different texts are one."""
     keyed = {name for key in found.shape.uniques for name in key}
     for name, each in found.travels.items():
@@ -151,10 +157,10 @@ def _collations(found: Described) -> Iterator[str]:
             what = (
                 "blanks at the end count for nothing" if collation.endswith("_bin") else "upper and lower case are one"
             )
-            yield f"collation {collation} of column {name}: in keys {what}"
+            yield Feature("collation", (name,), {"name": collation, "why": f"in keys {what}"})
 
 
-def _odd_indexes(found: Sequence[Sequence[Any]]) -> Iterator[str]:
+def _odd_indexes(found: Sequence[Sequence[Any]]) -> Iterator[Feature]:
     """Indexes that a list of columns does not say: of other kinds, of beginnings, of expressions, descending."""
     grouped: dict[str, list[Sequence[Any]]] = {}
     for row in found:
@@ -169,14 +175,15 @@ def _odd_indexes(found: Sequence[Sequence[Any]]) -> Iterator[str]:
             f"{column or 'an expression'}{f'({length})' if length else ''}{' DESC' if order == 'D' else ''}"
             for _, _, column, length, order, _ in parts
         ]
-        yield f"index {name}: {'UNIQUE ' if unique else ''}{'' if kind == 'BTREE' else kind + ' '}({', '.join(terms)})"
+        made = f"{'UNIQUE ' if unique else ''}{'' if kind == 'BTREE' else kind + ' '}({', '.join(terms)})"
+        yield Feature("unique_index" if unique else "index", (), {"name": name, "sql": made})
 
 
-def _partitions(found: Sequence[Sequence[Any]]) -> Iterator[str]:
+def _partitions(found: Sequence[Sequence[Any]]) -> Iterator[Feature]:
     if found:
         method, expression, _ = found[0]
         names = ", ".join(dict.fromkeys(str(name) for _, _, name in found))
-        yield f"partitions by {method} ({_text(expression)}): {names}"
+        yield Feature("partitions", (), {"sql": f"{_text(method)} ({_text(expression)})", "parts": names})
 
 
 def tried(connection: Connection, statements: Sequence[str]) -> str | None:

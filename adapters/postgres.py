@@ -64,6 +64,7 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+from transforms.vocabulary.features import Feature
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -211,7 +212,7 @@ class PostgresAdapter:
             known = identified(connection, table)
             return designs.design(connection, known.oid if known else None)
 
-    def besides(self, schema: str | None = None) -> list[str]:
+    def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connections.begin("Looking at what there is beside tables") as connection:
             return designs.besides(connection, schema)
 

@@ -9,6 +9,7 @@ import psycopg
 
 from adapters.postgres_write import spelled_name
 from transforms.vocabulary import Design, TableName
+from transforms.vocabulary.features import Feature, in_order
 
 EXPRESSIONS: Final = """
 SELECT a.attname::text, a.attgenerated <> '', pg_catalog.pg_get_expr(f.adbin, f.adrelid)
@@ -35,52 +36,51 @@ JOIN pg_catalog.pg_am m ON m.oid = c.relam
 WHERE i.indrelid = %s AND NOT i.indisprimary AND NOT i.indisexclusion
 ORDER BY c.relname"""
 
-UNTOLD: Final = """
-SELECT 'exclusion ' || conname || ': ' || pg_catalog.pg_get_constraintdef(oid)
+FEATURES: Final = """
+SELECT 'exclusion', NULL::text, conname::text, pg_catalog.pg_get_constraintdef(oid)
 FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'x'
 UNION ALL
-SELECT 'foreign key ' || conname || ': ' || pg_catalog.pg_get_constraintdef(oid)
+SELECT CASE confmatchtype WHEN 's' THEN 'foreign_key_timing' ELSE 'foreign_key_match' END, NULL, conname,
+    pg_catalog.pg_get_constraintdef(oid)
 FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'f'
     AND (confmatchtype <> 's' OR condeferrable OR NOT convalidated)
 UNION ALL
-SELECT 'column ' || a.attname || ' is of the domain ' || pg_catalog.format_type(t.oid, NULL) || ': '
-    || string_agg(pg_catalog.pg_get_constraintdef(d.oid), ' ')
+SELECT 'domain', a.attname, pg_catalog.format_type(t.oid, NULL), string_agg(pg_catalog.pg_get_constraintdef(d.oid), ' ')
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND t.typtype = 'd'
 JOIN pg_catalog.pg_constraint d ON d.contypid = t.oid
 WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY a.attname, t.oid
 UNION ALL
-SELECT coalesce('comment of column ' || a.attname, 'comment of the table') || ': ' || d.description
+SELECT 'comment', a.attname, NULL, d.description
 FROM pg_catalog.pg_description d
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0
 WHERE d.objoid = %(table)s AND d.classoid = 'pg_catalog.pg_class'::regclass
 UNION ALL
-SELECT 'trigger ' || tgname FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal
+SELECT 'trigger', NULL, tgname, NULL FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal
 UNION ALL
-SELECT 'row security policy ' || polname FROM pg_catalog.pg_policy WHERE polrelid = %(table)s
+SELECT 'policy', NULL, polname, NULL FROM pg_catalog.pg_policy WHERE polrelid = %(table)s
 UNION ALL
-SELECT 'rule ' || rulename FROM pg_catalog.pg_rewrite WHERE ev_class = %(table)s AND rulename <> '_RETURN'
+SELECT 'rule', NULL, rulename, NULL FROM pg_catalog.pg_rewrite WHERE ev_class = %(table)s AND rulename <> '_RETURN'
 UNION ALL
-SELECT 'partitions: ' || pg_catalog.pg_get_partkeydef(%(table)s) FROM pg_catalog.pg_partitioned_table WHERE partrelid = %(table)s
+SELECT 'partitions', NULL, NULL, pg_catalog.pg_get_partkeydef(%(table)s)
+FROM pg_catalog.pg_partitioned_table WHERE partrelid = %(table)s
 UNION ALL
-SELECT 'is inherited by ' || inhrelid::regclass || ', whose rows are a table of their own here' FROM pg_catalog.pg_inherits
+SELECT 'inherited', NULL, inhrelid::regclass::text, NULL FROM pg_catalog.pg_inherits
 WHERE inhparent = %(table)s AND NOT EXISTS (SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = %(table)s)
 UNION ALL
-SELECT 'inherits from ' || inhparent::regclass FROM pg_catalog.pg_inherits WHERE inhrelid = %(table)s
-ORDER BY 1"""
+SELECT 'inherits', NULL, inhparent::regclass::text, NULL FROM pg_catalog.pg_inherits WHERE inhrelid = %(table)s"""
 
 HOOKS: Final = """
-SELECT 'trigger ' || tgname FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal AND tgenabled <> 'D'
+SELECT 'trigger', tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal AND tgenabled <> 'D'
 UNION ALL
-SELECT 'rule ' || rulename FROM pg_catalog.pg_rewrite
+SELECT 'rule', rulename FROM pg_catalog.pg_rewrite
 WHERE ev_class = %(table)s AND rulename <> '_RETURN' AND ev_enabled <> 'D'
 UNION ALL
-SELECT 'exclusion ' || conname FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'x'
+SELECT 'exclusion', conname FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'x'
 UNION ALL
-SELECT 'row security policy ' || p.polname FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
-WHERE p.polrelid = %(table)s AND c.relrowsecurity
-ORDER BY 1"""
+SELECT 'policy', p.polname FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+WHERE p.polrelid = %(table)s AND c.relrowsecurity"""
 
 SEQUENCE: Final = """
 SELECT coalesce(
@@ -95,19 +95,18 @@ SELECT coalesce(
 
 BESIDES: Final = """
 WITH here AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = coalesce(%(schema)s, pg_catalog.current_schema()))
-SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'f' THEN 'foreign table ' ELSE 'sequence ' END
-    || c.relname
+SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized_view' WHEN 'f' THEN 'foreign_table' ELSE 'sequence' END,
+    c.relname::text
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = (SELECT oid FROM here) AND c.relkind IN ('v', 'm', 'f', 'S')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i', 'e'))
 UNION ALL
-SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END || p.oid::regprocedure
+SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, p.oid::regprocedure::text
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = (SELECT oid FROM here)
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
-ORDER BY 1"""
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')"""
 
 
 def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
@@ -120,20 +119,36 @@ def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
         generated=tuple((name, text) for name, computed, text in expressions if computed),
         checks=tuple(text for (text,) in connection.execute(CHECKS, [oid])),
         indexes=tuple(dict.fromkeys(plain)),
-        untold=(
-            *(f"index {name}: {made}" for name, made, _, usual, _ in indexes if not usual),
-            *(text for (text,) in connection.execute(UNTOLD, {"table": oid})),
+        features=in_order(
+            *(
+                Feature("unique_index" if unique else "index", (), {"name": name, "sql": made})
+                for name, made, unique, usual, _ in indexes
+                if not usual
+            ),
+            *(
+                Feature(
+                    kind,
+                    (column,) if column else (),
+                    {what: text for what, text in (("name", name), ("sql", sql)) if text is not None},
+                )
+                for kind, column, name, sql in connection.execute(FEATURES, {"table": oid})
+            ),
         ),
-        hooks=(
-            *(text for (text,) in connection.execute(HOOKS, {"table": oid})),
-            *(f"unique index {name}" for name, _, unique, usual, _ in indexes if unique and not usual),
+        hooks=in_order(
+            *(Feature(kind, (), {"name": name}) for kind, name in connection.execute(HOOKS, {"table": oid})),
+            *(
+                Feature("unique_index", (), {"name": name})
+                for name, _, unique, usual, _ in indexes
+                if unique and not usual
+            ),
         ),
     )
 
 
-def besides(connection: psycopg.Connection[Any], schema: str | None) -> list[str]:
-    """What a schema holds beside tables, a line each."""
-    return [line for (line,) in connection.execute(BESIDES, {"schema": schema})]
+def besides(connection: psycopg.Connection[Any], schema: str | None) -> list[Feature]:
+    """What a schema holds beside tables."""
+    found = connection.execute(BESIDES, {"schema": schema})
+    return list(in_order(*(Feature(kind, (), {"name": name}) for kind, name in found)))
 
 
 def tried(connection: psycopg.Connection[Any], statements: Sequence[str]) -> str | None:

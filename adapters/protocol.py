@@ -25,6 +25,7 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+from transforms.vocabulary.features import Feature
 
 BeforeCommit = Callable[[Applied], None]
 
@@ -120,8 +121,8 @@ class Adapter(Protocol):
     def design(self, table: TableName) -> Design:
         """What the table has beyond its shape, in the engine's own SQL. Slow: for scaffolding only."""
 
-    def besides(self, schema: str | None = None) -> list[str]:
-        """What a schema holds beside tables and what hangs on them, such as views and routines: a line each."""
+    def besides(self, schema: str | None = None) -> list[Feature]:
+        """What a schema holds beside tables and what hangs on them, such as views and routines."""
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         """What the table's unique indexes compare, in place of the values.

@@ -40,6 +40,7 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+from transforms.vocabulary.features import Feature
 
 MANY: Final = 5_000  # numbers in one IN (…)
 
@@ -156,7 +157,7 @@ class SqliteAdapter:
         look = f"PRAGMA foreign_key_check({spelled_table(replace(shape.name, schema=None), DIALECT)})"
         return [*index_statements(shape, DIALECT), *([look] if late else [])]
 
-    def besides(self, schema: str | None = None) -> list[str]:
+    def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connection() as connection:
             return designs.besides(connection)
 

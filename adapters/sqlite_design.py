@@ -10,6 +10,7 @@ from typing import Final
 from adapters.sqlite_files import Connection
 from adapters.sqlite_shapes import references
 from transforms.vocabulary import Design, Key, TableName
+from transforms.vocabulary.features import Feature, in_order
 
 _WORD: Final = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|[^\W\d]\w*|\s+|.""", re.DOTALL
@@ -24,7 +25,7 @@ def design(connection: Connection, name: TableName) -> Design:
     )
     generated, checks = clauses(made[0]["sql"] or "") if made else ({}, ())
     known = {each.lower(): expression for each, expression in generated.items()}
-    indexes, untold, once = _indexes(connection, name.name)
+    indexes, odd = _indexes(connection, name.name)
     triggers = tuple(_triggers(connection, name.name))
     return Design(
         defaults=tuple(
@@ -37,61 +38,60 @@ def design(connection: Connection, name: TableName) -> Design:
         ),
         checks=checks,
         indexes=indexes,
-        untold=(
-            *untold,
+        features=in_order(
+            *odd,
             *_collations(connection, name.name),
             *_broken(connection, name.name),
             *triggers,
         ),
-        hooks=(*triggers, *once),
+        hooks=in_order(*triggers, *(each for each in odd if each.kind == "unique_index")),
     )
 
 
-def besides(connection: Connection) -> list[str]:
+def besides(connection: Connection) -> list[Feature]:
     """Views, and virtual tables, whose rows are elsewhere."""
     found = connection.rows(
-        "SELECT CASE type WHEN 'view' THEN 'view ' ELSE 'virtual table ' END || name AS line FROM sqlite_schema "
+        "SELECT CASE type WHEN 'view' THEN 'view' ELSE 'virtual_table' END AS kind, name FROM sqlite_schema "
         "WHERE type = 'view' OR type = 'table' AND sql LIKE 'create virtual %' ORDER BY name"
     )
-    return [row["line"] for row in found]
+    return list(in_order(*(Feature(row["kind"], (), {"name": row["name"]}) for row in found)))
 
 
-def _indexes(connection: Connection, name: str) -> tuple[tuple[Key, ...], tuple[str, ...], tuple[str, ...]]:
-    """Plain indexes by their columns, the others as they were made, and the names of those that are unique among them."""
+def _indexes(connection: Connection, name: str) -> tuple[tuple[Key, ...], tuple[Feature, ...]]:
+    """Plain indexes by their columns, and the others as they were made."""
     plain: list[Key] = []
-    untold: list[str] = []
-    once: list[str] = []
+    odd: list[Feature] = []
     made = "SELECT l.*, s.sql FROM pragma_index_list(?1) l JOIN sqlite_schema s ON s.type = 'index' AND s.name = l.name"
     for index in connection.rows(f"{made} WHERE l.origin = 'c' ORDER BY l.seq DESC", (name,)):
         terms = connection.rows("SELECT * FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno", (index["name"],))
         usual = all(term["cid"] >= 0 and term["coll"].upper() == "BINARY" and not term["desc"] for term in terms)
         if index["partial"] or not usual:
-            untold.append(f"index {index['name']}: {' '.join(index['sql'].split())}")
-            once += [f"unique index {index['name']}"] if index["unique"] else []
+            facts = {"name": index["name"], "sql": " ".join(index["sql"].split())}
+            odd.append(Feature("unique_index" if index["unique"] else "index", (), facts))
         elif not index["unique"]:
             plain.append(tuple(term["name"] for term in terms))
-    return tuple(dict.fromkeys(plain)), tuple(untold), tuple(once)
+    return tuple(dict.fromkeys(plain)), tuple(odd)
 
 
-def _collations(connection: Connection, name: str) -> Iterator[str]:
+def _collations(connection: Connection, name: str) -> Iterator[Feature]:
     terms = connection.rows(
         "SELECT DISTINCT x.name, x.coll FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x "
         "WHERE l.origin <> 'c' AND x.key = 1 AND x.cid >= 0 AND upper(x.coll) <> 'BINARY' ORDER BY x.name",
         (name,),
     )
-    return (f"collation {row['coll']} of column {row['name']}" for row in terms)
+    return (Feature("collation", (row["name"],), {"name": row["coll"]}) for row in terms)
 
 
-def _broken(connection: Connection, name: str) -> Iterator[str]:
+def _broken(connection: Connection, name: str) -> Iterator[Feature]:
     """Foreign keys that no row can keep, and that a shape does not have: SQLite takes them."""
     for each in references(connection, name):
         if each.broken:
-            yield f"foreign key ({', '.join(each.columns)}) to {each.parent}: {each.broken}"
+            yield Feature("foreign_key", tuple(each.columns), {"refers": each.parent, "why": each.broken})
 
 
-def _triggers(connection: Connection, name: str) -> Iterator[str]:
+def _triggers(connection: Connection, name: str) -> Iterator[Feature]:
     triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1) ORDER BY name"
-    return (f"trigger {row['name']}" for row in connection.rows(triggers, (name,)))
+    return (Feature("trigger", (), {"name": row["name"]}) for row in connection.rows(triggers, (name,)))
 
 
 def tried(statements: Sequence[str]) -> str | None:

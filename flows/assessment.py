@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from flows.untranslated import text_of
 from transforms.vocabulary import Counts
+from transforms.vocabulary.features import Feature
 
 Level = Literal["refused", "error", "quarantine", "note"]
 """refused: the spec says `fail`; error: the target would refuse it; quarantine: rows that a run sets aside; note: as told."""
@@ -87,15 +89,16 @@ class TableAssessment:
     columns: tuple[ColumnLine, ...]
     counts: Counts | None = None
     findings: tuple[Finding, ...] = ()
-    hooks: tuple[str, ...] = ()
+    hooks: tuple[Feature, ...] = ()
 
     @property
     def hooked(self) -> str:
         """What nobody knows before a run, in a line; empty for none."""
         if not self.hooks:
             return ""
+        listed = ", ".join(map(text_of, self.hooks))
         return (
-            f"{self.target} has {', '.join(self.hooks)}: what these refuse or swallow is known only when rows are written, and "
+            f"{self.target} has {listed}: what these refuse or swallow is known only when rows are written, and "
             f"is set aside then; what they change, `verify` finds"
         )
 
@@ -122,7 +125,7 @@ class TableAssessment:
         return shapes | {
             "counts": self.counts.as_dict(),
             "findings": [finding.as_dict() for finding in self.findings],
-            "hooks": list(self.hooks),
+            "hooks": list(map(text_of, self.hooks)),
         }
 
 

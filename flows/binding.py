@@ -22,7 +22,7 @@ from flows.load_order import circle_warning, linked
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
-from flows.spec_errors import meant
+from flows.spec_errors import Misfits, meant
 from transforms import casts
 from transforms.diff import Comparison
 from transforms.origins import ColumnMapping, Rename, TableMapping
@@ -122,7 +122,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides. `asking`: the
     target is asked whether it takes keys and indexes that come after the rows.
 
-    Errors: SpecError with every problem, a line each.
+    Errors: SpecError with every problem, a line each; Misfits where they lie in tables.
     """
     if spec.direction == "two_way":
         raise SpecError(
@@ -130,27 +130,28 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
         )
     if twins := taken_for_one(map(spec.target_table, spec.tables), target.engine):
         name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
-        raise SpecError(
+        message = (
             f"{spec.where('tables', name)}: {target.engine} takes {twins[0]} and {twins[1]} for one table. Fix: give one of them "
             f"another name with `target:`."
         )
+        raise Misfits([(name, message)])
     seen = shapes or look(spec, source, target)
-    problems: list[str] = []
+    problems: list[tuple[str | None, str]] = []
     bound: dict[str, BoundTable] = {}
     for name in _lookup_order(spec):
         try:
             bound[name] = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
         except SpecError as error:
-            problems += str(error).splitlines()
+            problems.append((name, str(error)))
     if problems:
-        raise SpecError("\n".join(problems))
+        raise Misfits(problems)
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
     warnings += [table.unwritable for table in bound.values() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     order = _load_order(spec, seen.targets, warnings, target.engine)
     made = {name: (bound[name].shape, bound[name].ddl, bound[name].after_load) for name in order}
-    if asking and (problems := created.refused(spec, made, target)):
-        raise SpecError("\n".join(problems))
+    if asking and (refused := created.refused(spec, made, target)):
+        raise SpecError("\n".join(refused))
     names = {spec.target_table(name): name for name in spec.tables}
     referred = {
         names[key.refers]

@@ -90,10 +90,7 @@ class ColumnBinder:
                     continue
                 mapped.append(self._bound_column(column))
             except SpecError as error:
-                problems += [
-                    line if line.startswith(str(self.spec.path)) else f"{self._at(column)}: {column}: {line}"
-                    for line in str(error).splitlines()
-                ]
+                problems += [f"{self._at(column)}: {column}: {line}" for line in str(error).splitlines()]
         if problems:
             raise SpecError("\n".join(problems))
         if self.target_shape is not None:

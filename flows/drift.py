@@ -248,7 +248,7 @@ def _touched(spec: Spec, name: str, side: Side, change: Change, was: TablePrint)
 
 
 def _line(spec: Spec, *path: str) -> str:
-    return f"line {spec.where(*path).rpartition(':')[2]}"
+    return f"line {spec.line(*path)}"
 
 
 def _read_by(wanted: Column, source: TablePrint) -> set[str]:

@@ -21,16 +21,18 @@ from adapters.registry import open_adapter
 from adapters.secrets import masked
 from flows.binding import Binding, bind
 from flows.created import unlike_ends
-from flows.scaffold_design import in_order, indexed, unique_key
-from flows.scaffold_draft import DraftKey, DraftTable, Side, Text, spelled, written
+from flows.scaffold_design import indexed, parents_first, unique_key
+from flows.scaffold_draft import DraftKey, DraftTable, Side, spelled, untranslated, written
 from flows.scaffold_profile import likely_key, profile, telling
 from flows.scaffold_rows import orphans, stranded
 from flows.scaffold_tables import UNREACHED, Read, drafted, target_names
 from flows.session import Meter
 from flows.spec import Url, load_spec, resolve_url
-from flows.spec_errors import meant
+from flows.spec_errors import Misfits, meant
 from flows.typenames import new_column
+from flows.untranslated import TITLES, Untranslated, in_order, summary
 from transforms.vocabulary import ForeignKey, Relation, SpecError, SynclineError, TableName
+from transforms.vocabulary.features import Feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Draft:
     text: str
     tables: tuple[DraftTable, ...]
     variables: tuple[str, ...] = ()
-    besides: tuple[str, ...] = ()
+    besides: tuple[Feature, ...] = ()
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
@@ -68,13 +70,9 @@ class Draft:
         return found
 
     @property
-    def untranslated(self) -> list[dict[str, str | None]]:
-        """What the source has and the draft does not say, with the table that it belongs to if there is one."""
-        found: list[dict[str, str | None]] = []
-        for table in self.tables:
-            found += [{"table": table.name, "what": what} for what in table.untold]
-            found += [{"table": table.name, "what": f"column {name}: {why}"} for name, why in table.left_out]
-        return [*found, *({"table": None, "what": what} for what in self.besides)]
+    def untranslated(self) -> list[Untranslated]:
+        """What the source has and the draft does not say, worst first."""
+        return everything(self.tables, self.besides)
 
     def as_dict(self, file: Path | None) -> dict[str, Any]:
         """What `--json` prints; the text itself where it has no file."""
@@ -87,7 +85,7 @@ class Draft:
                 for table in self.tables
             ],
             "decisions": self.decisions,
-            "untranslated": self.untranslated,
+            "untranslated": [each.as_dict() for each in self.untranslated],
         }
 
     def write(self, file: Path) -> None:
@@ -99,6 +97,12 @@ class Draft:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise SpecError(f"{file} cannot be written: {error.strerror}. Fix: name another file with -o.") from error
+
+
+def everything(tables: Sequence[DraftTable], besides: Sequence[Feature]) -> list[Untranslated]:
+    """What of tables, and of the schema beside them, is not in the draft: worst first."""
+    found = [each for table in tables for each in untranslated(table)]
+    return in_order([*found, *(Untranslated(None, each) for each in besides)])
 
 
 def free_file(file: Path) -> None:
@@ -145,7 +149,7 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
             for each in read:
                 each.found = target.describe(TableName(targets[each.name.name], asked.target_schema))
             tables = drafted(asked.target_schema, read, targets, snapshot, source, target)
-        return _proved(asked, in_order([*tables, *unread], _cut), source, target)
+        return _proved(asked, parents_first([*tables, *unread], _cut), source, target)
 
 
 def _unreadable(name: TableName, asked: Asked, why: str) -> DraftTable:
@@ -219,42 +223,38 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
             break
         with passing_folder("scaffold") as folder:
             sides = (Side(_absolute(asked.source), asked.schema), Side(_absolute(asked.target), asked.target_schema))
-            text = written(_name(asked), *sides, tables, ())
             path = folder / "spec.yaml"
-            private.write(path, text.text.encode())
+            private.write(path, written(_name(asked), *sides, tables, ()).encode())
             try:
-                binding = bind(load_spec(path, {}), source, target, asking=False)
-            except UNREACHED:
-                raise
-            except SynclineError as error:
-                _block(tables, text, str(error), path)
+                binding = bind(load_spec(path, {}, lined=False), source, target, asking=False)
+            except Misfits as misfits:
+                _block(tables, misfits)
                 continue
         if not _refused(binding, live, target):
             break
     besides = () if asked.tables else tuple(source.besides(asked.schema))
-    return Draft(_final(asked, tables, besides).text, tuple(tables), tuple(_variables(asked)), besides)
+    return Draft(_final(asked, tables, besides), tuple(tables), tuple(_variables(asked)), besides)
 
 
 def _absolute(url: str) -> str:
     return resolve_url(Url(url, Path.cwd()))
 
 
-def _block(tables: Sequence[DraftTable], text: Text, problems: str, path: Path) -> None:
+def _block(tables: Sequence[DraftTable], misfits: Misfits) -> None:
     """Comment out the tables that the problems lie in, and let go of the foreign keys that lead there."""
     by_name = {table.name: table for table in tables}
     blocked = False
-    for line in problems.splitlines():
-        found = re.match(re.escape(str(path)) + r":(\d+): (.*)", line)
-        table = by_name.get(text.table_of(int(found[1])) or "") if found else None
-        if found and table is not None and not table.blocked:
-            table.blocked, blocked = found[2], True
+    for name, problem in misfits.problems:
+        table = by_name.get(name or "")
+        if table is not None and not table.blocked:
+            table.blocked, blocked = problem, True
     if not blocked:
-        raise SpecError(f"No draft could be made that fits both schemas: {problems}")
+        raise SpecError(f"No draft could be made that fits both schemas: {misfits}") from misfits
     for table in tables:
         for key in list(table.foreign_keys):
             if by_name[key.table].blocked:
                 table.foreign_keys.remove(key)
-                table.untold.append(f"foreign key ({', '.join(key.columns)}) to {key.table}: {key.table} is left out")
+                table.features.append(_unkept(table, key, f"{key.table} is left out"))
 
 
 def _refused(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> bool:
@@ -277,11 +277,15 @@ def _refused(binding: Binding, tables: Sequence[DraftTable], target: Adapter) ->
             found = True
             if isinstance(piece, DraftKey):
                 table.foreign_keys.remove(piece)
-                table.untold.append(f"foreign key ({', '.join(piece.columns)}) to {piece.table}: {why}")
+                table.features.append(_unkept(table, piece, why))
             else:
                 table.indexes.remove(piece)
-                table.untold.append(f"index ({', '.join(piece)}): {why}")
+                table.features.append(Feature("index", table.sources(piece), {"why": why}))
     return found
+
+
+def _unkept(table: DraftTable, key: DraftKey, why: str) -> Feature:
+    return Feature("foreign_key", table.sources(key.columns), {"refers": key.table, "why": why})
 
 
 def _unlike(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> bool:
@@ -296,7 +300,7 @@ def _unlike(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> 
             if why := unlike_ends(foreign, shapes[table.target], shapes.get(parent), target):
                 found = True
                 table.foreign_keys.remove(key)
-                table.untold.append(f"foreign key ({', '.join(key.columns)}) to {key.table}: {why}")
+                table.features.append(_unkept(table, key, why))
     return found
 
 
@@ -324,15 +328,15 @@ def _shown(asked: Asked, url: str, variable: str) -> str:
     return f"{head}:///{Path(os.path.relpath(Path.cwd() / file, asked.folder.absolute())).as_posix()}"
 
 
-def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[str]) -> Text:
+def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[Feature]) -> str:
     head = [
         f"A draft: {len(tables)} tables of {masked(asked.source)}. Comments say why something is as it is.",
         "Next: `syncline check` on this file says what of the rows does not fit, and `syncline plan` what would be written.",
     ]
     for name in _variables(asked):
         head.append(f"{name} holds the URL with its password: export it before.")
-    if besides:
-        head.append(f"Not translated: {'; '.join(besides)}")
+    for severity, lines in summary(everything(tables, besides)):
+        head += [f"{TITLES[severity]}:", *(f"- {line}" for line in lines)]
     sides = (
         Side(_shown(asked, asked.source, "SOURCE_URL"), asked.schema),
         Side(_shown(asked, asked.target, "TARGET_URL"), asked.target_schema),

@@ -18,6 +18,7 @@ from flows.scaffold_sql import Spoken, Tongues
 from flows.scaffold_values import written_value
 from flows.typenames import new_column
 from transforms.vocabulary import ColumnShape, Design, Key, SpecError, TableShape
+from transforms.vocabulary.features import Feature
 
 Piece = TypeVar("Piece")
 
@@ -38,11 +39,11 @@ def fill_design(
     `unlike` says why columns are not computed in the target, beside what that says itself; `values` are the defaults of
     columns that are values.
     """
-    table.untold += design.untold
+    table.features += design.features
     numbered = next((column for column in table.columns if column.identity), None)
     if numbered and (refused := refusal(as_shape(table, generated=False), target)):
         numbered.identity, numbered.nullable = False, False
-        table.untold.append(f"identity of {numbered.source}: {refused}")
+        table.features.append(Feature("identity", (str(numbered.source),), {"why": refused}))
     if refused := refusal(as_shape(table, generated=False), target):
         raise SpecError(f"{table.target} cannot be made in {target.url}: {refused}")
     _generate(table, dict(design.generated), shape, tongues, target, unlike)
@@ -51,17 +52,17 @@ def fill_design(
         if column is not None and known is not None and not column.identity and sql.strip().upper() != "NULL":
             _default(table, column, sql, known, values.get(name), tongues, target)
     uniques, table.unique = table.unique, []
-    _keep(table, table.unique, [(each, f"unique ({', '.join(each)})") for each in uniques], target)
-    checks, table.checks = [(check, f"check {check}") for check in table.checks], []
+    _keep(table, table.unique, [(each, Feature("unique", each)) for each in uniques], target)
+    checks, table.checks = [(check, Feature("check", (), {"sql": check})) for check in table.checks], []
     for check in design.checks:
         spoken = tongues.spoken(check)
         if spoken.sql is None:
-            table.untold.append(f"check {check}: {spoken.why}")
+            table.features.append(Feature("check", (), {"sql": check, "why": spoken.why}))
         else:
-            checks.append((spoken.sql, f"check {check}"))
+            checks.append((spoken.sql, Feature("check", (), {"sql": check})))
     _keep(table, table.checks, checks, target)
     indexes, table.indexes = table.indexes, []
-    _keep(table, table.indexes, [(each, f"index ({', '.join(each)})") for each in indexes], target)
+    _keep(table, table.indexes, [(each, Feature("index", each)) for each in indexes], target)
 
 
 def refusal(shape: TableShape, target: Adapter) -> str:
@@ -103,7 +104,7 @@ def _generate(
                 continue
             column.source, column.generated = source, None
         column.notes.append("computed by the source, and a plain column here")
-        table.untold.append(f"generated column {computed} ({sql}): {why}")
+        table.features.append(Feature("generated", (computed,), {"sql": sql or "", "why": why}))
 
 
 def _default(
@@ -131,7 +132,7 @@ def _default(
         if not why:
             column.default = wanted
             return
-    table.untold.append(f"default {sql} of {column.source}: {why}")
+    table.features.append(Feature("default", (column.source,), {"sql": sql, "why": why}))
 
 
 def _wanted_default(
@@ -178,7 +179,7 @@ def _now(
     return spoken.sql, spoken.why
 
 
-def _keep(table: DraftTable, kept: list[Piece], pieces: Sequence[tuple[Piece, str]], target: Adapter) -> None:
+def _keep(table: DraftTable, kept: list[Piece], pieces: Sequence[tuple[Piece, Feature]], target: Adapter) -> None:
     """Add pieces to one of the table's lists: all that the target takes the table with. The others are listed."""
     if not pieces:
         return
@@ -186,11 +187,11 @@ def _keep(table: DraftTable, kept: list[Piece], pieces: Sequence[tuple[Piece, st
     if not refusal(as_shape(table), target):
         return
     kept.clear()
-    for piece, what in pieces:
+    for piece, feature in pieces:
         kept.append(piece)
         if why := refusal(as_shape(table), target):
             kept.pop()
-            table.untold.append(f"{what}: {why}")
+            table.features.append(feature.because(why))
 
 
 def as_shape(table: DraftTable, *, generated: bool = True) -> TableShape:
@@ -234,7 +235,7 @@ def unique_key(shape: TableShape) -> Key:
     return min(ordered, key=lambda key: (len(key), [shape.names.index(name) for name in key]), default=())
 
 
-def in_order(tables: Sequence[DraftTable], cut: Callable[[DraftTable, DraftTable], None]) -> list[DraftTable]:
+def parents_first(tables: Sequence[DraftTable], cut: Callable[[DraftTable, DraftTable], None]) -> list[DraftTable]:
     """Parents before children, else as given; `cut` is told of each pair that refers to each other in a circle."""
     by_name = {table.name: table for table in tables}
     placed: list[DraftTable] = []

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from flows.untranslated import TITLES, Untranslated, in_order, text_of
 from transforms.vocabulary import Key, TableName
+from transforms.vocabulary.features import Feature
 
 WIDTH: Final = 118
 _PLAIN: Final = re.compile(r"[^\W\d][\w./()-]*(?: [\w./()-]+)*")
@@ -45,7 +47,7 @@ class DraftKey:
 
 @dataclass(slots=True)
 class DraftTable:
-    """A table of the draft. `untold` is what it has and the draft does not say; `blocked` why it is commented out.
+    """A table of the draft. `features` are what it has and the draft does not say; `blocked` why it is commented out.
 
     `left_out` are source columns that are not mapped, and why. An `existing` target table has no `create:`. Of one that
     is `unread` nothing is known: it is a comment.
@@ -64,13 +66,25 @@ class DraftTable:
     foreign_keys: list[DraftKey] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    untold: list[str] = field(default_factory=list)
+    features: list[Feature] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     blocked: str = ""
     unread: bool = False
 
     def column(self, name: str) -> DraftColumn | None:
         return next((column for column in self.columns if column.name == name), None)
+
+    def sources(self, names: Key) -> Key:
+        """Columns by their names in the source."""
+        known = {column.name: column.source for column in self.columns}
+        return tuple(known.get(name) or name for name in names)
+
+
+def untranslated(table: DraftTable) -> list[Untranslated]:
+    """What a table has and the draft does not say, and itself where it is left out."""
+    features = [*table.features, *(Feature("column", (name,), {"why": why}) for name, why in table.left_out)]
+    features += [Feature("table", (), {"why": table.blocked})] if table.blocked else []
+    return [Untranslated(table.name, each) for each in features]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +95,13 @@ class Side:
     schema: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The draft, and the table that each of its lines belongs to, None for the lines around them."""
-
-    text: str
-    tables: tuple[str | None, ...]
-
-    def table_of(self, line: int) -> str | None:
-        """The table of a line, counted from 1."""
-        return self.tables[line - 1] if 0 < line <= len(self.tables) else None
-
-
-def written(name: str, source: Side, target: Side, tables: Sequence[DraftTable], head: Sequence[str]) -> Text:
+def written(name: str, source: Side, target: Side, tables: Sequence[DraftTable], head: Sequence[str]) -> str:
     """The whole draft; `head` are comments before everything else."""
-    lines: list[tuple[str, str | None]] = [(line, None) for text in head for line in _comment(text, "")]
-    lines += [("version: 1", None), (f"name: {scalar(name)}", None)]
-    lines += [(f"{end}: {_side(side)}", None) for end, side in (("source", source), ("target", target))]
-    lines.append(("tables:", None))
+    lines = [line for text in head for line in _comment(text, "")]
+    lines += ["version: 1", f"name: {scalar(name)}", f"source: {_side(source)}", f"target: {_side(target)}", "tables:"]
     for table in tables:
-        lines.append(("", None))
-        lines += [(line, table.name) for line in _table(table)]
-    return Text("".join(f"{line}\n" for line, _ in lines), tuple(owner for _, owner in lines))
+        lines += ["", *_table(table)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _side(side: Side) -> str:
@@ -117,8 +116,9 @@ def _table(table: DraftTable) -> Iterator[str]:
     yield from _comment(f"{table.rows:,} row{'s' if table.rows > 1 else ''}." if table.rows else "Empty.", "  ")
     for text in table.notes:
         yield from _comment(text, "  ")
-    for text in table.untold:
-        yield from _comment(f"Not translated: {text}", "  ")
+    for each in in_order(untranslated(table)):
+        if each.feature.severity != "noise" and each.feature.kind not in ("table", "column"):  # they stand elsewhere
+            yield from _comment(f"{TITLES[each.feature.severity]}: {text_of(each.feature)}", "  ")
     if table.blocked:
         yield from _comment(f"Left out: {table.blocked}", "  ")
     mark = "  # " if table.blocked else "  "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import pyarrow as pa
 from sqlalchemy import literal
@@ -37,6 +37,7 @@ from transforms.vocabulary import (
     TableShape,
     TransientError,
 )
+from transforms.vocabulary.features import Feature
 
 INDEX_BYTES: Final = {"postgresql": 2600, "mysql": 3072}
 """What an index holds of a row. PostgreSQL's end is 2,704, with what it adds itself."""
@@ -183,7 +184,8 @@ def _make_new(
     _number(table, shape, target)
     unsigned = [column.name for column in shape.columns if "unsigned" in column.native.lower() and column.name in kept]
     if unsigned:
-        table.untold.append(f"unsigned ({', '.join(unsigned)}): numbers below zero are not refused here")
+        why = "numbers below zero are not refused here"
+        table.features.append(Feature("unsigned", tuple(unsigned), {"why": why}))
     labels = {name: chosen[read.name.name, name].labels for name in kept if name}
     table.checks = [_one_of(kept[name], listed, target) for name, listed in labels.items() if listed]
     types_ = {str(name): str(column.type) for name, column in kept.items()}
@@ -193,7 +195,9 @@ def _make_new(
     if source.engine != target.engine or source.engine in UNHELD:  # whose collations do not come along
         for check, count in offenders(snapshot, read.name, shape, design.checks, tongues).items():
             design = replace(design, checks=tuple(each for each in design.checks if each != check))
-            table.untold.append(f"check {check}: {count:,} rows stand against it")
+            table.features.append(
+                Feature("check", (), {"sql": check, "rows": count, "why": f"{count:,} rows stand against it"})
+            )
         unlike = differing(snapshot, read.name, shape, dict(design.generated), tongues)
     others = [
         index for index in design.indexes if set(index) <= kept.keys() and tuple(names[n] for n in index) != table.key
@@ -204,13 +208,17 @@ def _make_new(
 
 
 def _held(
-    groups: Iterable[Key], what: str, unindexed: Mapping[str, str], names: Mapping[str, str], table: DraftTable
+    groups: Iterable[Key],
+    what: Literal["unique", "index"],
+    unindexed: Mapping[str, str],
+    names: Mapping[str, str],
+    table: DraftTable,
 ) -> list[Key]:
     """The columns of indexes by their names in the target, without those that it cannot hold, which are listed."""
     found = []
     for group in groups:
         if why := next((unindexed[name] for name in group if name in unindexed), ""):
-            table.untold.append(f"{what} ({', '.join(group)}): {why}")
+            table.features.append(Feature(what, group, {"why": why}))
         else:
             found.append(tuple(names[name] for name in group))
     return found
@@ -242,7 +250,7 @@ def _number(table: DraftTable, shape: TableShape, target: Adapter) -> None:
         if target.engine == "sqlite" and table.key != (column.name,):
             why = "SQLite numbers only a column that is the primary key"
         if why:
-            table.untold.append(f"identity of {name}: {why}")
+            table.features.append(Feature("identity", (name,), {"why": why}))
         else:
             column.identity = True
 
@@ -332,29 +340,30 @@ def _refer(
     for foreign in read.shape.foreign_keys:
         parent = by_source.get(foreign.refers.name) if _beside(read.name, foreign.refers) else None
         there = {column.source: column.name for column in parent.columns} if parent else {}
-        what = f"foreign key ({', '.join(foreign.columns)}) to {foreign.refers.name}"
+        rows, why = 0, ""
         columns = tuple(own[name] for name in foreign.columns if name in own)
         refers = tuple(there[name] for name in foreign.refers_columns if name in there)
         if parent is None or len(refers) < len(foreign.columns) or len(columns) < len(foreign.columns):
-            table.untold.append(f"{what}: its other end is not in this draft")
+            why = "its other end is not in this draft"
         elif parent.blocked:
-            table.untold.append(f"{what}: {parent.name} is left out")
+            why = f"{parent.name} is left out"
         elif target.engine == "duckdb":
-            table.untold.append(f"{what}: DuckDB checks it before a statement ends, so that changes of parents fail")
-        elif count := read.orphans.get(foreign, 0):
-            told = "row refers to nothing" if count == 1 else "rows refer to nothing"
+            why = "DuckDB checks it before a statement ends, so that changes of parents fail"
+        elif rows := read.orphans.get(foreign, 0):
             texts = any(pa.types.is_string(each.type) for each in read.shape.columns if each.name in foreign.columns)
-            table.untold.append(f"{what}: {count:,} {told}{', or to what differs in case or blanks' if texts else ''}")
-        elif count := read.stranded.get(foreign, 0):
-            told = "row refers to one that is" if count == 1 else "rows refer to such as are"
-            table.untold.append(f"{what}: {count:,} {told} quarantined, for what is in other columns")
-        elif why := next(
-            (each.unindexed for name in foreign.columns if (each := chosen[read.name.name, name]).unindexed), ""
-        ):
-            table.untold.append(f"{what}: {why}")
+            what = "row refers to nothing" if rows == 1 else "rows refer to nothing"
+            why = f"{rows:,} {what}{', or to what differs in case or blanks' if texts else ''}"
+        elif rows := read.stranded.get(foreign, 0):
+            what = "row refers to one that is" if rows == 1 else "rows refer to such as are"
+            why = f"{rows:,} {what} quarantined, for what is in other columns"
+        elif unindexed := [each for name in foreign.columns if (each := chosen[read.name.name, name].unindexed)]:
+            why = unindexed[0]
         elif not parent.existing and set(refers) not in map(set, (parent.key, *parent.unique)):
-            table.untold.append(f"{what}: ({', '.join(refers)}) is not unique there")
-        else:
+            why = f"({', '.join(refers)}) is not unique there"
+        if why:
+            facts = {"refers": foreign.refers.name, "why": why} | ({"rows": rows} if rows else {})
+            table.features.append(Feature("foreign_key", foreign.columns, facts))
+        elif parent is not None:
             table.foreign_keys.append(_with_actions(DraftKey(columns, parent.name, refers), foreign, table, target))
 
 
@@ -363,9 +372,8 @@ def _with_actions(key: DraftKey, foreign: ForeignKey, table: DraftTable, target:
     lacking = WITHOUT_ACTIONS.get(target.engine, frozenset())
     for event, action in (("DELETE", foreign.on_delete), ("UPDATE", foreign.on_update)):
         if action and (action in lacking or action not in ACTIONS):
-            table.untold.append(
-                f"foreign key ({', '.join(foreign.columns)}) to {foreign.refers.name}: ON {event} {action}"
-            )
+            facts = {"refers": foreign.refers.name, "event": event, "sql": action}
+            table.features.append(Feature("foreign_key_action", foreign.columns, facts))
         elif event == "DELETE":
             key.on_delete = action
         else:

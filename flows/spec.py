@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -218,6 +219,10 @@ class Spec(Strict):
         """`file:line` of `("tables", "flight", "key")` and the like, or of the nearest thing around it."""
         return self._document.where(*path)
 
+    def line(self, *path: Any) -> int:
+        """The line of it."""
+        return self._document.line(*path)
+
     def hidden(self, text: str) -> str:
         """`text` with values of the environment put back as `${NAME}`, for messages that quote parts of the spec."""
         return self._document.hidden(text)
@@ -262,15 +267,18 @@ class Spec(Strict):
         return self.tables[name].on_invalid or self.defaults.on_invalid
 
 
-def load_spec(path: Path, environ: Mapping[str, str] | None = None) -> Spec:
-    """Read and validate a spec. SpecError lists every problem, a line each, as `file:line: what. Fix.`"""
-    document = read_document(path, os.environ if environ is None else environ)
+def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bool = True) -> Spec:
+    """Read and validate a spec. SpecError lists every problem, a line each, as `file:line: what. Fix.`
+
+    `lined` false: of a file that nobody will see, so that problems are told by the keys that they lie in.
+    """
+    document = replace(read_document(path, os.environ if environ is None else environ), lined=lined)
     folder = path.absolute().parent
     try:
         spec = Spec.model_validate(document.data, context={"folder": folder})
     except ValidationError as error:
         # the cause holds the input, and with it secrets: it must not travel along
-        raise SpecError(explain(error, document, Spec)) from None
+        raise explain(error, document, Spec) from None
     spec._document = document
     try:
         files = [*_python_files(spec, folder), *suite_files(document.data, folder)]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from flows.spec_file import Document, dotted
+from transforms.vocabulary import SpecError
 
 _KINDS = {
     "model_type": "must be a mapping",
@@ -25,6 +26,15 @@ _KINDS = {
     "float_parsing": "must be a number",
     "float_type": "must be a number",
 }
+
+
+class Misfits(SpecError):
+    """What is wrong with a spec, or does not fit the schemas: each problem with the table of the spec that it lies in, None where
+    it lies in none. As text, a line for each."""
+
+    def __init__(self, problems: Iterable[tuple[str | None, str]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(text for _, text in self.problems))
 
 
 class Problem(ValueError):
@@ -60,16 +70,17 @@ def meant(word: object, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
 
 
-def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> str:
+def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> Misfits:
     """All errors, one line each, in the order of the file's lines."""
-    lines: dict[str, int] = {}
+    found: dict[tuple[str | None, str], int] = {}
     for each in error.errors(include_input=False, include_url=False):
         base = tuple(part for part in each["loc"] if part != "[key]")
         for path, message in _messages(base, dict(each), document, model):
             name = dotted(path) or "the spec"
-            where = document.where(*path)
-            lines.setdefault(f"{where}: {name} {document.hidden(message)}", int(where.rpartition(":")[2]))
-    return "\n".join(sorted(lines, key=lambda line: lines[line]))
+            where = f"{document.where(*path)}: " if document.lined else ""
+            table = str(path[1]) if path[:1] == ("tables",) and len(path) > 1 else None
+            found.setdefault((table, f"{where}{name} {document.hidden(message)}"), document.line(*path))
+    return Misfits(sorted(found, key=lambda problem: found[problem]))
 
 
 def _messages(

@@ -48,7 +48,8 @@ class Document:
     """A spec file as plain data.
 
     `raw` is as written, `data` has the environment in it. Whatever is shown, kept or digested comes from `raw`:
-    what the environment says may be secret.
+    what the environment says may be secret. Places are told by their keys alone where `lined` is false: of a document that
+    nobody has as a file.
     """
 
     path: Path
@@ -56,12 +57,17 @@ class Document:
     data: dict[str, Any] = field(repr=False)
     lines: Mapping[Path_, int] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False, default_factory=dict)
+    lined: bool = True
 
-    def where(self, *path: Any) -> str:
-        """`file:line` of a value, or of the nearest thing around it that the file names."""
+    def line(self, *path: Any) -> int:
+        """The line of a value, or of the nearest thing around it that the file names."""
         while path and path not in self.lines:
             path = path[:-1]
-        return f"{self.path}:{self.lines.get(path, 1)}"
+        return self.lines.get(path, 1)
+
+    def where(self, *path: Any) -> str:
+        """`file:line` of a value, or its keys."""
+        return f"{self.path}:{self.line(*path)}" if self.lined else dotted(path) or "the spec"
 
     def written(self, path: Path_) -> Any:
         """The value at `path` as the file has it, passwords hidden; None where there is none."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from flows.scaffold import Draft
 from flows.terminal import show_rows
+from flows.untranslated import TITLES, Untranslated, summary, text_of
 from flows.visible import echo
 
 
@@ -31,14 +33,26 @@ def show_draft(draft: Draft, file: Path | None) -> None:
     for table in draft.tables:
         if table.blocked:
             echo(f"\n{table.name} is commented out: {table.blocked}", err=True)
-    if draft.untranslated:
-        echo("\nNot translated:", err=True)
-        for each in draft.untranslated:
-            about = f"{each['table']}: " if each["table"] else ""
-            echo(f"  {about}{' '.join(str(each['what']).split())}", err=True)
+    _show_untranslated(draft.untranslated)
     for name in draft.variables:
         echo(f"\nThe URL has a password, so the draft reads it from {name}. Fix: export {name}=… first.", err=True)
     if file is not None:
         echo(
             f"\nThe draft is in {file}, with {len(draft.decisions):,} comments. See what it does: syncline plan {file}"
         )
+
+
+def _show_untranslated(found: Sequence[Untranslated]) -> None:
+    """Worst first; noise in a line for all tables that have the same. Tables that are left out stand above."""
+    listed = [each for each in found if each.feature.kind != "table"]
+    for severity, lines in summary(listed):
+        echo(f"\n{TITLES[severity]}:", err=True)
+        if severity != "noise":
+            lines = [_line(each) for each in listed if each.feature.severity == severity]
+        for line in lines:
+            echo(f"  {line}", err=True)
+
+
+def _line(each: Untranslated) -> str:
+    about = f"{each.table}: " if each.table else ""
+    return f"{about}{' '.join(text_of(each.feature).split())}"

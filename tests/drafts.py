@@ -124,7 +124,7 @@ def shape(side: Side, table: str) -> TableShape:
     return found
 
 
-def untold(draft: dict[str, Any], table: str) -> list[str]:
+def untold(draft: dict[str, Any], table: str | None) -> list[str]:
     return [each["what"] for each in draft["untranslated"] if each["table"] == table]
 
 

@@ -10,6 +10,7 @@ from scenario import Scenario, counts
 
 from adapters.registry import open_adapter
 from flows.runs import Status
+from flows.untranslated import text_of
 from transforms.vocabulary import ForeignKey, Relation, TableName
 
 SHAPES = (
@@ -141,9 +142,8 @@ def test_a_schema_lists_families_whole_and_partitions_with_their_table(zoo: Scen
         assert listed == {"kind", "asset", *KEYS}
         assert [each.name for each in adapter.tables("attic")] == ["event_2"]  # whose table is not of that schema
         design = adapter.design(TableName("animal", "legacy"))
-        assert [line for line in design.untold if "is inherited" in line] == [
-            "is inherited by legacy.dog, whose rows are a table of their own here"
-        ]
-        assert not any("is inherited" in line for line in adapter.design(TableName("event", "legacy")).untold)
+        inherited = [each for each in design.features if each.kind == "inherited"]
+        assert list(map(text_of, inherited)) == ["is inherited by legacy.dog, whose rows are a table of their own here"]
+        assert "inherited" not in [each.kind for each in adapter.design(TableName("event", "legacy")).features]
     finally:
         adapter.close()

@@ -124,7 +124,7 @@ def test_what_does_not_translate_is_listed_in_the_draft_and_by_the_command(moved
         assert any("foreign key (country) to country: DuckDB checks it" in what for what in untold(draft, "store"))
     flat = " ".join(moved.scenario.path.read_text().replace("#", " ").split())
     for each in draft["untranslated"]:
-        assert "Not translated: " + " ".join(each["what"].split()) in flat
+        assert f"Not translated ({each['severity']}): " + " ".join(each["what"].split()) in flat
 
 
 def test_tables_come_after_those_that_they_refer_to_and_circles_are_named(moved: Moved) -> None:

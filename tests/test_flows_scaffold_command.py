@@ -67,7 +67,7 @@ def test_a_draft_writes_over_nothing_unless_forced(shop: Scenario) -> None:
 def test_a_draft_can_be_printed(shop: Scenario) -> None:
     done = syncline("scaffold", shop.source.url, shop.target.url, "-o", "-")
     assert "version: 1" in done.stdout
-    assert "Not translated:" in done.stderr
+    assert "Not translated (behaviour):\n  staff: index half" in done.stderr
     shop.path.write_text(done.stdout)
     assert "store" in shop.spec.tables
     assert not Path(shop.target.place).exists()
@@ -90,8 +90,8 @@ def test_a_draft_says_what_it_did_on_the_terminal(shop: Scenario) -> None:
 def test_what_is_there_beside_tables_is_listed_unless_tables_are_named(shop: Scenario) -> None:
     shop.source.execute("CREATE VIEW report AS SELECT * FROM staff")
     draft = scaffold(shop)
-    assert {"table": None, "what": "view report"} in draft["untranslated"]
-    assert "# Not translated: view report\n" in shop.path.read_text()
+    assert untold(draft, None) == ["view report"]
+    assert "# - view: report\n" in shop.path.read_text()
     done = syncline("scaffold", shop.source.url, shop.target.url, "-o", "-", "--table", "country")
     assert "report" not in done.output
     assert "\n  view report\n" in syncline("scaffold", shop.source.url, shop.target.url, "-o", "-").stderr

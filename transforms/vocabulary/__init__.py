@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
+from transforms.vocabulary.features import Feature
+
 Key = tuple[str, ...]
 """The columns by which rows are matched, in order."""
 
@@ -182,16 +184,16 @@ class Design:
     """What a table has beyond columns and keys, in its engine's own SQL: what `ddl` makes besides.
 
     `defaults` and `generated` are (column, expression), `indexes` the columns of each plain index that is not unique.
-    `untold` names, a line each, what the table has that no field here can say (triggers, partial indexes and so on).
-    `hooks` names, a line each, those of them that may refuse, swallow or change rows when they are written, and not before.
+    `features` are what the table has that no field here can say (triggers, partial indexes and so on).
+    `hooks` are those of them that may refuse, swallow or change rows when they are written, and not before.
     """
 
     defaults: tuple[tuple[str, str], ...] = ()
     generated: tuple[tuple[str, str], ...] = ()
     checks: tuple[str, ...] = ()
     indexes: tuple[Key, ...] = ()
-    untold: tuple[str, ...] = ()
-    hooks: tuple[str, ...] = ()
+    features: tuple[Feature, ...] = ()
+    hooks: tuple[Feature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
