@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.sql import Expression, Operand, column, marker_table, ordering, select
-from adapters.sql_changes import SWALLOWED, Staging, applied, by_others, conflict_rows, settled, staged_rows
+from adapters.sql_changes import SWALLOWED, Staging, applied, by_others, conflict_rows, settled, staged_rows, swallowed
 from transforms.vocabulary import (
     AccountingError,
     Applied,
@@ -159,6 +159,9 @@ class Session(Protocol):
     def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
         """Take rows out of a staging table."""
 
+    def astray(self, staging: Staging, op: Op) -> Sequence[int]:
+        """`sql_changes.astray`, of the rows that are in the staging table; none where the table has no triggers."""
+
 
 def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: TableShape) -> Applied:
     """Deletes, then updates, then inserts; what is not as planned is left alone and reported.
@@ -188,6 +191,8 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
                 f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back. "
                 f"Fix: look for a key {changes.key} that is not unique."
             )
+        if lost := session.astray(staging, op):
+            raise swallowed(changes, op, lost, "a trigger")
         conflicts = conflict_rows(changes, op, out.conflicts, out.found) if out.conflicts else None
         notes.append((by_others(changes, op, out.done), conflicts))
     return applied(changes.counts, notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import pymysql
 import sqlalchemy as sa
 
 from adapters.mysql_arrow import arrived
-from adapters.mysql_connect import UNFIT, Connection, code_of, refused, run
+from adapters.mysql_connect import UNFIT, Connection, code_of, refused, rows, run
 from adapters.mysql_load import first_warning, load, name_of
 from adapters.mysql_read import spelled
 from adapters.mysql_references import BROKEN, Reference, holds, known, referring, unchecked
@@ -28,6 +28,7 @@ from adapters.sql_changes import (
     LeftOut,
     Staging,
     applied,
+    astray,
     by_others,
     changed_columns,
     conflict_rows,
@@ -35,6 +36,7 @@ from adapters.sql_changes import (
     respelled,
     settled,
     staged_rows,
+    swallowed,
     untouched,
 )
 from transforms.vocabulary import (
@@ -58,6 +60,8 @@ Left = tuple[pa.Table | None, pa.Table | None]
 
 HASHING: Final = 4
 TAKEN: Final = 1062  # another row has that unique value
+TRIGGERED: Final = """SELECT 1 FROM information_schema.TRIGGERS
+WHERE EVENT_OBJECT_SCHEMA = COALESCE(%s, DATABASE()) AND EVENT_OBJECT_TABLE = %s LIMIT 1"""
 SHOWN: Final = 80  # characters of a value in a message
 
 _STAGED: Final = re.compile(r"['`]([ab])(\d+)['`]")
@@ -177,6 +181,7 @@ class Window:
         run(self._connection, "SAVEPOINT syncline_op")
         try:
             if self._run(op) == planned:
+                self._must_stand(op, ())
                 return None, None
         except pymysql.Error as error:
             if op == "delete" or code_of(error) != TAKEN:
@@ -198,10 +203,25 @@ class Window:
             )
         if done < expected:
             raise untouched(self._changes, op, self._left_out(op), "a trigger")
+        self._must_stand(op, [*left.done, *left.alike, *left.conflicts])
         if left.alike:
             self._again(op, left)
         conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None
         return by_others(self._changes, op, left.done), conflicts
+
+    def _must_stand(self, op: Op, left: Collection[int]) -> None:
+        """RowRefused where a trigger gave written rows another key. `left` were not written."""
+        if not self.triggered:
+            return
+        found = {int(number) for (number,) in rows(self._connection, spelled(astray(self._staging, op)))}
+        if lost := found.difference(left):
+            raise swallowed(self._changes, op, lost, "a trigger")
+
+    @cached_property
+    def triggered(self) -> bool:
+        """Whether the table has triggers that this user may see."""
+        name = self._changes.table
+        return bool(rows(self._connection, TRIGGERED, [name.schema, name.name]))
 
     def _again(self, op: Op, left: LeftOut) -> None:
         """Write the rows that are as planned in another spelling, where they are still as they were found."""

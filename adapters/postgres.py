@@ -299,7 +299,7 @@ class PostgresAdapter:
             only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
             unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
             plain = unique and not shape.hidden_by  # COPY does not go by policies
-            loaded = empty and only_inserts and plain and window.load()
+            loaded = empty and only_inserts and plain and not window.triggered and window.load()
             applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred is looked at now
             before_commit(applied)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from adapters.sql_changes import (
     LeftOut,
     Staging,
     applied,
+    astray,
     by_others,
     changed_columns,
     conflict_rows,
@@ -31,6 +32,7 @@ from adapters.sql_changes import (
     respelled,
     settled,
     staged_rows,
+    swallowed,
     untouched,
     update,
 )
@@ -48,6 +50,10 @@ from transforms.vocabulary import (
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 MOVED: Final = TableName("syncline_moved")
+TRIGGERED: Final = """
+WITH of_it (oid) AS (SELECT %s::regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree(%s::regclass))
+SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid IN (SELECT oid FROM of_it) AND NOT tgisinternal AND tgenabled <> 'D')
+    OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class IN (SELECT oid FROM of_it) AND ev_type <> '1')"""
 Left = tuple[pa.Table | None, pa.Table | None]
 """What a statement left out: rows that others had brought to what was planned, and conflicts, as in Applied."""
 
@@ -177,6 +183,7 @@ class Window:
         try:
             with self._connection.transaction() as attempt:
                 if self._run(op) == planned:
+                    self._must_stand(op, ())
                     return None, None
                 raise psycopg.Rollback(attempt)
         except errors.UniqueViolation:
@@ -205,10 +212,25 @@ class Window:
             )
         if done < planned - out:
             raise untouched(self._changes, op, self._left_out(op), "a trigger or rule")
+        self._must_stand(op, [*left.done, *left.alike, *left.conflicts])
         if left.alike:
             self._again(op, left)
         conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None
         return by_others(self._changes, op, left.done), conflicts
+
+    def _must_stand(self, op: Op, left: Collection[int]) -> None:
+        """RowRefused where a trigger took written rows away again, or put deleted ones back. `left` were not written."""
+        if not self.triggered:
+            return
+        found = {number for (number,) in self._connection.execute(spelled(astray(self._staging, op)))}
+        if lost := found.difference(left):
+            raise swallowed(self._changes, op, lost, "a trigger")
+
+    @cached_property
+    def triggered(self) -> bool:
+        """Whether triggers or rules of the table, or of one of its partitions, may do something else with a row."""
+        found = self._connection.execute(TRIGGERED, [spelled_name(self._changes.table)] * 2).fetchone()
+        return bool(found and found[0])
 
     def _again(self, op: Op, left: LeftOut) -> None:
         """Write the rows that are as planned in another spelling, where they are still as they were found."""

@@ -8,7 +8,7 @@ where it did not, `left_out` says which rows were done already and which are con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
@@ -179,6 +179,20 @@ def left_out(staging: Staging, op: Op, found: Sequence[Expression] = ()) -> sa.S
     )
 
 
+def astray(staging: Staging, op: Op) -> sa.Select[Any]:
+    """The numbers of the staged rows whose key is not there after an insert or update, or still there after a delete.
+
+    To be asked behind the statement: what it counts as written a trigger may have taken away again, or put elsewhere.
+    """
+    stage, target = staging.stage(op), staging.target
+    gone = target.c[staging.key[0]].is_(None)
+    return (
+        sa.select(stage.c[NO])
+        .select_from(stage.outerjoin(target, staging.same_key(op)))
+        .where(~gone if op == "delete" else gone)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """Staged rows that a statement leaves out, by number: done by others, as planned in another spelling, conflicts.
@@ -224,10 +238,15 @@ def untouched(changes: ChangeSet, op: Op, left_out: pa.Table, names: str) -> Exc
 
     Rows that are still as planned were kept out by the target itself: trying again does not help. Else others were faster.
     """
-    known = {"insert": changes.inserts, "update": changes.before, "delete": changes.deletes}[op]
-    numbers = set(range(known.num_rows)) - set(left_out[NO].to_pylist())
+    numbers = set(range(changes.counts[op])) - set(left_out[NO].to_pylist())
     if not numbers:
         return ChangedMeanwhile(f"Table {changes.table}: rows changed meanwhile. Nothing of the window was written.")
+    return swallowed(changes, op, numbers, names)
+
+
+def swallowed(changes: ChangeSet, op: Op, numbers: Collection[int], names: str) -> RowRefused:
+    """The target has not done what it was to do with these staged rows, and said nothing."""
+    known = {"insert": changes.inserts, "update": changes.before, "delete": changes.deletes}[op]
     some = known.select(list(changes.key)).take(pa.array(sorted(numbers)[:3], pa.int64())).to_pylist()
     shown = "; ".join(", ".join(f"{name} = {value!r}" for name, value in key.items()) for key in some)
     return RowRefused(

@@ -18,9 +18,9 @@ from adapters import sqlite_trial as trial
 from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, rendered
-from adapters.sql_changes import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
+from adapters.sql_changes import DONE, GONE, NO, Staging, Written, astray, changed_columns, insert, left_out, update
 from adapters.sql_design import adding_statements, index_statements, spelled_table
-from adapters.sqlite_files import Connection, open_to_read
+from adapters.sqlite_files import Connection, mark_of, open_to_read
 from adapters.sqlite_keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
 from adapters.sqlite_types import Style, column_shape, declared, kind_of, quoted, value_sql
@@ -111,7 +111,7 @@ class SqliteAdapter:
             connection.ask("BEGIN")
             connection.ask("SELECT count(*) FROM sqlite_schema")  # a transaction sees what its first read sees
             try:
-                yield SqliteSnapshot(connection, _mark(self._path), self._zone)
+                yield SqliteSnapshot(connection, mark_of(self._path), self._zone)
             finally:
                 connection.abandon()
 
@@ -229,16 +229,6 @@ class SqliteAdapter:
         self._open.clear()
 
 
-def _mark(path: Path) -> str:
-    """The file's change counter, and how far its write-ahead log has grown since."""
-    if not path.exists():
-        return "no file yet"
-    with path.open("rb") as file:
-        header = file.read(28)
-    log = path.with_name(path.name + "-wal")
-    return f"change {int.from_bytes(header[24:28], 'big')}, log {log.stat().st_size if log.exists() else 0}"
-
-
 def _marked(connection: Connection, marker: Marker) -> bool:
     """Whether the window is in; if not, say so from now on."""
     connection.ask(create_statement(marker_table(), DIALECT, if_not_exists=True))
@@ -350,6 +340,11 @@ class SqliteSession:
         columns = [*known, *self.columns]
         sql = rendered(left_out(staging, op, read), DIALECT)
         return pa.Table.from_batches(list(batches(self.connection, columns, sql)), travel(columns))
+
+    def astray(self, staging: Staging, op: Op) -> list[int]:
+        if loads_whole(self.connection, self.changes.table):
+            return []
+        return [int(row[NO]) for row in self.connection.rows(rendered(astray(staging, op), DIALECT))]
 
     def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
         if op == "delete":

@@ -129,6 +129,16 @@ def open_to_read(path: Path) -> Connection:
         return connection
 
 
+def mark_of(path: Path) -> str:
+    """The file's change counter, and how far its write-ahead log has grown since."""
+    if not path.exists():
+        return "no file yet"
+    with path.open("rb") as file:
+        header = file.read(28)
+    log = path.with_name(path.name + "-wal")
+    return f"change {int.from_bytes(header[24:28], 'big')}, log {log.stat().st_size if log.exists() else 0}"
+
+
 def message_of(error: BaseException) -> str:
     """SQLite's own words, without the driver's."""
     text = re.sub(r"^[A-Z_]+: |\[SQLite\] |Failed to step query: ", "", str(error).split("\nquery:")[0])

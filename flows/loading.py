@@ -18,7 +18,7 @@ from flows.conflicting import SHOWN
 from flows.drift import remember
 from flows.executing import Execute
 from flows.outcome import Outcome, Status
-from flows.reconciling import reconciled
+from flows.reconciling import Reconciled, reconciled
 from flows.report import Checkpoint, Report
 from flows.retrying import retried
 from flows.runbook import store_of
@@ -27,6 +27,7 @@ from flows.spec import Spec
 from flows.sweeping import sweep
 from flows.thresholds import over_limit
 from flows.unfinished import cut_off
+from flows.untranslated import text_of
 from flows.versions import written_changes
 from flows.writing import AppliedPlan, apply, constrain
 from transforms.vocabulary import SynclineError, TableName
@@ -246,7 +247,13 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     counts = report.counts
     planned = {table["name"]: table["counts"]["quarantined"] for table in plan.manifest["tables"]}
     refused = {name: each.quarantined - planned.get(name, 0) for name, each in counts.items()}
-    told = (each.told(counts[each.table].conflicts, refused[each.table]) for each in found if each.differences)
+
+    def why(each: Reconciled) -> str:
+        table = session.spec.target_table(each.table)
+        hooks = tuple(map(text_of, session.target.design(table).hooks))
+        return each.told(counts[each.table].conflicts, refused[each.table], hooks)
+
+    told = (why(each) for each in found if each.differences)
     warnings = (*report.warnings, *told)
     return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest["ranges"])
 

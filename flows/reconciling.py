@@ -66,16 +66,18 @@ class Reconciled:
     def differences(self) -> list[tuple[str, str]]:
         return differences(self.source + self.kept, self.target)
 
-    def told(self, conflicts: int = 0, refused: int = 0) -> str:
-        """What is not the same, in a line, and why: `conflicts` rows were left as somebody else had made them, and the target
-        did not take `refused` ones."""
+    def told(self, conflicts: int = 0, refused: int = 0, hooks: Sequence[str] = ()) -> str:
+        """What is not the same, in a line, and why: `conflicts` rows were left as somebody else had made them, the target
+        did not take `refused` ones, and `hooks` of the target may change what is written."""
         apart = [f"{what.replace('_', ' ')} of {column or 'all rows'}" for column, what in self.differences]
         kept_out = f"{refused:,} rows were refused by the target." if refused else ""
-        why = kept_out or (
-            f"{conflicts:,} rows are in conflict and were left as they are."
-            if conflicts
-            else "Somebody else may have written to the target; `syncline verify` names the rows."
-        )
+        others = "Somebody else may have written to the target; `syncline verify` names the rows."
+        if hooks:
+            others = (
+                f"The target has {', '.join(hooks)}, which may have changed what was written; `syncline verify` names the rows. "
+                f"Fix: map such columns to what the target makes of them, or list them under `ignore`."
+            )
+        why = kept_out or (f"{conflicts:,} rows are in conflict and were left as they are." if conflicts else others)
         return (
             f"{self.table} does not reconcile: {', '.join(apart[:5])} {'is' if len(apart) == 1 else 'are'} not the same on both "
             f"sides. {why}"

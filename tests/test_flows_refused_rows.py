@@ -179,6 +179,50 @@ def test_rows_that_a_trigger_swallows_or_turns_into_something_else_are_set_aside
     assert written(small) == {n: n for n in range(1, 41)}
 
 
+BEHIND = {  # what triggers do behind what is counted as written: rows above 1,000 get another key, or go; 3 comes back
+    "sqlite": [
+        "CREATE TRIGGER away AFTER INSERT ON t WHEN new.v > 1000 BEGIN UPDATE t SET k = k + 500 WHERE k = new.k; END",
+        "CREATE TRIGGER gone AFTER UPDATE ON t WHEN new.v > 1000 AND new.k < 500 BEGIN DELETE FROM t WHERE k = new.k; END",
+        "CREATE TRIGGER back AFTER DELETE ON t WHEN old.k = 3 BEGIN INSERT INTO t VALUES (3, 3); END",
+    ],
+    "postgresql": [
+        "CREATE FUNCTION behind() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN "
+        "IF tg_op = 'DELETE' THEN INSERT INTO t SELECT 3, 3 WHERE old.k = 3; ELSE DELETE FROM t WHERE k = new.k AND v > 1000; "
+        "END IF; RETURN NULL; END $$",
+        "CREATE TRIGGER behind AFTER INSERT OR UPDATE OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION behind()",
+    ],
+    "mysql": [
+        "CREATE TRIGGER away BEFORE INSERT ON t FOR EACH ROW SET new.k = IF(new.v > 1000, new.k + 500, new.k)",
+        "CREATE TRIGGER away_too BEFORE UPDATE ON t FOR EACH ROW SET new.k = IF(new.v > 1000, new.k + 500, new.k)",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", BEHIND)
+def test_rows_that_are_not_there_behind_a_statement_that_counted_them_are_set_aside(
+    engine: Engine, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    small = Scenario.make(tmp_path, ("sqlite", engine), request)
+    for side in (small.source, small.target):
+        side.execute(TABLE)
+    small.source.insert("t", [(n, n) for n in range(1, 11)])
+    small.target.execute(*BEHIND[engine])
+    small.source.insert("t", [(42, 1042)])
+    small.write(SPEC)
+    assert counts(small.run(), "t") == {"source_rows": 11, "insert": 10, "quarantined": 1}  # into an empty table
+    kept = [3] if engine != "mysql" else []
+    small.source.execute("DELETE FROM t WHERE k in (3, 4)", "UPDATE t SET v = 1000 + k WHERE k = 10")
+    small.source.insert("t", [(41, 41)])
+    done = small.run()
+    deleted = {"delete": 2 - len(kept)}
+    assert counts(done, "t") == {"source_rows": 10, "insert": 1, "unchanged": 7, "quarantined": 2} | deleted
+    assert {key for _, (key,), _ in quarantine(small)} == {10, 42, *kept}
+    assert all("trigger" in reason for _, _, reason in quarantine(small))
+    assert written(small) == {n: n for n in [1, 2, *kept, *range(5, 11), 41]}
+    again = small.run()
+    assert (again.report.version, again.report.total.quarantined) == (None, 2)
+
+
 def test_what_postgres_defers_excludes_or_forbids_by_a_policy_is_set_aside(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def test_a_column_that_a_trigger_rewrites_is_named_by_the_next_plan(small: Scena
     small.target.execute(*UPPER[small.target.engine])
     (told,) = small.run().report.warnings
     assert "t does not reconcile" in told and "of v" in told
+    assert "trigger loud" in told and "`ignore`" in told
     assert small.target.rows("t", "v") == [("ONE",), ("THREE",), ("TWO",)]
     again = small.plan()
     assert counts(again, "t") == {"source_rows": 3, "update": 2, "unchanged": 1}
