@@ -11,11 +11,21 @@ import pyarrow as pa
 
 from adapters import history, interrupts
 from adapters.planstore import FileEntry
+from flows.carried import Carrying, held_back
 from flows.planning import read_changes
 from flows.session import Job, session_of
-from flows.sifting import Sifted, refusal_of, sift
-from transforms import keys
-from transforms.vocabulary import AccountingError, Applied, ChangeSet, Marker, Phase, SynclineError, TableName
+from flows.sifting import Sifted, refusal_of, sift, withheld
+from transforms import expressions, keys
+from transforms.vocabulary import (
+    AccountingError,
+    Applied,
+    ChangeSet,
+    Marker,
+    Phase,
+    PlanError,
+    SynclineError,
+    TableName,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +39,13 @@ class ApplyWindow:
 
 @dataclass(frozen=True, slots=True)
 class ApplyWork:
-    """Windows of one table and phase, applied one after the other by one task."""
+    """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its deletes further."""
 
     job: Job
     table: str
     phase: Phase
     windows: tuple[ApplyWindow, ...]
+    carrying: tuple[Carrying, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +85,19 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
         marker = Marker(session.spec.name, work.job.run_id, str(table), window.number, work.phase)
     notes = Notes(Path(work.job.folder), table, window.number, work.phase)
 
+    tried = withheld(part, held_back(session.target, shape, part, work.carrying))
+    if tried.refused is not None and work.job.bare:
+        raise PlanError(
+            f"{table} row {_first_key(tried.refused)} is to be deleted, and {tried.refused['reason'][0].as_py()}. This window was not "
+            f"written. Fix: delete those rows, or let them refer to others."
+        )
+
     def write(sifted: Sifted) -> Applied:
         def known(applied: Applied) -> None:
             session.guard()
-            notes.take(_accounted(sifted.good, applied), sifted.refused, marked=marker is not None)
+            refused = [each for each in (tried.refused, sifted.refused) if each is not None]
+            told = pa.concat_tables(refused) if refused else None
+            notes.take(_accounted(sifted.good, applied), told, marked=marker is not None)
 
         with interrupts.window():
             return session.target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
@@ -89,12 +109,17 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     done: list[Applied] = []
     if work.job.bare:  # an undo is done whole or not at all
         done.append(write(Sifted(part)))
-    elif (why := refusal_of(lambda some: done.append(write(Sifted(some))), part)) is not None:
+    elif (why := refusal_of(lambda some: done.append(write(Sifted(some))), tried.good)) is not None:
         session.guard()
-        done.append(write(sift(part, shape, trial, why)))
+        done.append(write(sift(tried.good, shape, trial, why)))
     session.meter.advance(work.table, "apply", len(part))
     conflicts, by_others, refused = notes.known()
     return Done(work.table, window.number, work.phase, len(part), done[0].already, conflicts, by_others, refused)
+
+
+def _first_key(rows: pa.Table) -> str:
+    named = pa.Table.from_struct_array(rows["key"].slice(0, 1))
+    return str(expressions.as_json_keys(named, tuple(named.column_names))[0].as_py())
 
 
 class _Tried(SynclineError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -103,6 +103,11 @@ def tally(
     if proof:
         return Tally(made, kept, _totals(bound, found))
     return Tally(made, kept, None if changed else made + kept)
+
+
+def with_kept(bound: BoundTable, planned: Tally, rows: pa.Table) -> Tally:
+    """The totals of a window, with rows that stay after all; none where none were made."""
+    return replace(planned, kept=planned.kept + _totals(bound, rows)) if planned != Tally() else planned
 
 
 def together(tallies: Iterable[Tally]) -> Tally:

@@ -35,10 +35,11 @@ from flows.session import Job, Session, shared
 from flows.sides import PlanWork, keys_file
 from flows.spec import Spec, load_spec
 from flows.spec_errors import meant
+from flows.still_referred import without_referred
 from flows.thresholds import hold_deletes
 from flows.unproved import double_warning
 from flows.windows import gather_lookups, grouped, windows_of
-from transforms.vocabulary import Relation, SpecError, TableName
+from transforms.vocabulary import Counts, Relation, SpecError, TableName
 
 Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 
@@ -142,20 +143,28 @@ def _plan(
     reports: list[TableReport] = []
     warnings = list(session.bound.warnings)
     with begun(request, session, folder, again=again) as job:
+        planned: dict[str, list[Planned]] = {}
         for bound in tables:
-            planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, tables), execute)
-            if check_deletes:
-                planned = settled(session, job, bound, planned)
-            outcomes += planned
-            reports.append(table_report(bound, planned))
+            before = [outcome for some in planned.values() for outcome in some]
+            planned[bound.name] = plan_table(request, session, job, bound, before, looked_up(bound, tables), execute)
+        if check_deletes:
+            kept = without_referred(session, job, tables, planned)
+            planned, warnings = kept.planned, [*warnings, *kept.warnings]
+        for bound in tables:
+            windows = planned[bound.name]
             if check_deletes and request.keys is None and not request.allow_deletes:
-                hold_deletes(request.spec, bound, reports[-1].counts, part=bool(request.ranges))
+                total = sum((each.counts for each in windows), Counts())
+                hold_deletes(request.spec, bound, total, part=bool(request.ranges))
+            if check_deletes:
+                windows = settled(session, job, bound, windows)
+            outcomes += windows
+            reports.append(table_report(bound, windows))
             if not request.ranges and request.keys is None and (found := keyless(session, bound, reports[-1].counts)):
                 warnings.append(found.told(bound))
                 reports[-1] = with_keyless(reports[-1], found.rows)
-            if some := [key for outcome in planned for key in outcome.double][:KEYS]:
+            if some := [key for outcome in windows for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
-            warnings += [*mended(bound, planned), *rewritten(session, job, bound, planned)]
+            warnings += [*mended(bound, windows), *rewritten(session, job, bound, windows)]
             warnings += lost_columns(bound, reports[-1].counts) if check_deletes else []
         source, target = session.reading
         marks = {"source": source.mark, "target": target.mark}

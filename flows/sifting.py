@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -61,12 +61,23 @@ def sift(changes: ChangeSet, shape: TableShape, trial: Write, why: Refusal, most
     if _lean_on_each_other(changes, shape):
         found.together(sorted(found.refused))
     good = found.without(everything)
-    told = refusal_of(trial, found.chosen(good))
+    told = refusal_of(trial, _chosen(changes, good))
     if told is not None:  # each is well by itself, and some of them are not with each other
         found.accepted = np.array([], np.int64)
         found.together(good.tolist(), told)
         good = found.without(everything)
-    return Sifted(found.chosen(good), _told(changes, found.refused))
+    return Sifted(_chosen(changes, good), _told(changes, found.refused))
+
+
+def withheld(changes: ChangeSet, why: Mapping[int, str]) -> Sifted:
+    """Changes without some deletes, which are not tried at all: `why` has their reasons, by number."""
+    if not why:
+        return Sifted(changes)
+    numbers = np.array(sorted(why), np.int64)
+    rows = unwritten(changes, "delete", numbers.tolist())
+    reasons = pa.array([why[number] for number in numbers.tolist()], pa.string())
+    told = rows.append_column("reason", reasons).append_column("column", pa.nulls(len(numbers), pa.string()))
+    return Sifted(_chosen(changes, np.setdiff1d(np.arange(len(changes)), numbers)), told)
 
 
 @dataclass
@@ -123,22 +134,9 @@ class _Search:
         """These rows but for those that are refused."""
         return rows[~np.isin(rows, np.fromiter(self.refused, np.int64, len(self.refused)))]
 
-    def chosen(self, rows: Rows) -> ChangeSet:
-        """The changes of these rows, by number."""
-        updates = self.changes.deletes.num_rows
-        inserts = updates + self.changes.after.num_rows
-        taken = pa.array(rows[(rows >= updates) & (rows < inserts)] - updates)
-        return replace(
-            self.changes,
-            deletes=self.changes.deletes.take(pa.array(rows[rows < updates])),
-            before=self.changes.before.take(taken),
-            after=self.changes.after.take(taken),
-            inserts=self.changes.inserts.take(pa.array(rows[rows >= inserts] - inserts)),
-        )
-
     def _asked(self, rows: Rows) -> Refusal | None:
         interrupts.check()
-        return refusal_of(self.trial, self.chosen(rows))
+        return refusal_of(self.trial, _chosen(self.changes, rows))
 
     def _refuse(self, row: int, why: Refusal) -> None:
         self.refused[row] = why
@@ -147,6 +145,20 @@ class _Search:
                 f"Table {self.changes.table}: the target refuses more than {self.most:,} rows of a window, such as one for this: "
                 f"{why.reason}. Nothing of the window was written. Fix: mend the rows, or what the target demands of them."
             )
+
+
+def _chosen(changes: ChangeSet, rows: Rows) -> ChangeSet:
+    """The changes of these rows, by number: deletes first, then updates, then inserts."""
+    updates = changes.deletes.num_rows
+    inserts = updates + changes.after.num_rows
+    taken = pa.array(rows[(rows >= updates) & (rows < inserts)] - updates)
+    return replace(
+        changes,
+        deletes=changes.deletes.take(pa.array(rows[rows < updates])),
+        before=changes.before.take(taken),
+        after=changes.after.take(taken),
+        inserts=changes.inserts.take(pa.array(rows[rows >= inserts] - inserts)),
+    )
 
 
 def _lean_on_each_other(changes: ChangeSet, shape: TableShape) -> bool:

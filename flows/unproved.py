@@ -13,7 +13,7 @@ from transforms.aside import set_aside
 from transforms.mapping import Mapped
 from transforms.vocabulary import ChangeSet
 
-Why = Literal["quarantined", "ignored", "flagged", "null_key", "double_key"]
+Why = Literal["quarantined", "ignored", "flagged", "null_key", "double_key", "referred"]
 
 WORDS: Final[Mapping[Why, str]] = {
     "quarantined": "whose source row is in quarantine",
@@ -21,8 +21,9 @@ WORDS: Final[Mapping[Why, str]] = {
     "flagged": "that were flagged as deleted before",
     "null_key": "with a null in the key",
     "double_key": "whose key several rows of the target have",
+    "referred": "that the source does not have, and rows that stay refer to them",
 }
-UNEXPLAINED: Final[tuple[Why, ...]] = ("null_key", "double_key")
+UNEXPLAINED: Final[tuple[Why, ...]] = ("null_key", "double_key", "referred")
 """No source row can be theirs, whatever the spec says."""
 
 DOUBLE: Final = "several rows of the target have this key"

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from adapters import interrupts
 from adapters.planstore import FileEntry, Plan
 from flows.applying import ApplyWindow, ApplyWork, Done, apply_windows
+from flows.carried import carrying
 from flows.executing import Execute, here
 from flows.load_order import in_steps
 from flows.retrying import retried
@@ -126,13 +127,16 @@ def write_rows(
     work = [(each, phase, entries) for each, phase, entries in work if entries]
     interrupts.writing(sum(len(entries) for _, _, entries in work))
     clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
+    losing = {e.table for _, phase, entries in work if phase != "upsert" for e in entries if e.counts.get("delete", 0)}
+    further = retried(lambda: carrying(session.target, losing))
     with shared(job.run_id, session):
         done: list[Done] = []
         for each, phase, entries in work:
             windows = tuple(ApplyWindow(e.window, e, (each.name, e.window) in clear) for e in entries)
             if phase != "delete":
                 session.meter.expect(each.name, "apply", sum(sum(e.counts.values()) for e in entries))
-            works = grouped(ApplyWork(job, each.name, phase, ()), windows, 1 if each.table in in_turn else workers)
+            task = ApplyWork(job, each.name, phase, (), further.get(each.table, ()) if phase != "upsert" else ())
+            works = grouped(task, windows, 1 if each.table in in_turn else workers)
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for each in dict.fromkeys(table for table, _ in steps):
             for column in each.numbered:  # also where nothing was inserted: an earlier run may have ended before this

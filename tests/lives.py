@@ -93,7 +93,8 @@ def grown(scenario: Scenario, chance: random.Random) -> None:
     less = [no for (no,) in chance.sample(sales, min(len(sales), chance.randrange(8)))]
     new = chance.randrange(1000, 10**6)
     statements = [f"DELETE FROM people WHERE id = {no}" for no in gone]
-    statements += [f"DELETE FROM sales WHERE person = {no}" for no in gone]
+    # sales of nobody stay where their person may not go
+    statements += [f"DELETE FROM sales WHERE person = {no}" for no in gone if chance.random() < 0.7]
     statements += [f"DELETE FROM sales WHERE no = {no}" for no in less]
     statements += [f"UPDATE people SET name = 'n{new}', born = '{_birth(chance)}' WHERE id % 7 = {chance.randrange(7)}"]
     statements += [f"UPDATE sales SET cents = {new}, person = {new + 1} WHERE no % 9 = {chance.randrange(9)}"]
