@@ -18,6 +18,7 @@ from adapters.duckdb_types import DIALECT, as_travel_array, compared, operand, r
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.refused import FIX, Refused
 from adapters.sql import Operand, bound, column, select
+from adapters.sql_keys import unkeyed
 from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
     ColumnRange,
@@ -262,6 +263,11 @@ class DuckdbSnapshot:
         sides = [compared(*both) for both in zip(own, there, strict=True)]
         mine, theirs = ([both[side] for both in sides] for side in (0, 1))
         return orphaned(table, reference.columns, mine, reference.refers, theirs, DIALECT)
+
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        columns = self._shapes.columns(Relation(table), key)
+        nullable = [each.name for each in columns if each.nullable]
+        return unkeyed(table, key, [compared(each, each)[0] for each in columns], nullable, DIALECT, most)
 
     def scan(
         self,

@@ -18,6 +18,7 @@ from adapters.mysql_shapes import Described
 from adapters.mysql_types import Travel
 from adapters.mysql_wire import MARK, Answer, Block, cut
 from adapters.sql import Expression, Operand, along_index, dialect_of, quoted, rendered, select
+from adapters.sql_keys import unkeyed
 from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
     INVALID,
@@ -94,6 +95,12 @@ class MysqlSnapshot:
         sides = [_listed(*both) for both in zip(own, there, strict=True)]
         mine, theirs = ([both[side] for both in sides] for side in (0, 1))
         return orphaned(table, reference.columns, mine, reference.refers, theirs, dialect_of("mysql"), listed=True)
+
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        travels = [self._travel(Relation(table), name) for name in key]
+        own = [_listed(each)[0] for each in travels]
+        nullable = [each.name for each in travels if each.shape.nullable]
+        return unkeyed(table, key, own, nullable, dialect_of("mysql"), most)
 
     def split(
         self,

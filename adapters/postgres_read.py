@@ -30,6 +30,7 @@ from adapters.sql import (
     select,
     table,
 )
+from adapters.sql_keys import unkeyed
 from adapters.sql_orphans import is_declared, orphaned, pairs
 from transforms.vocabulary import (
     INVALID,
@@ -144,6 +145,13 @@ class PostgresSnapshot:
             names = [spell(table(each)) for each in (child, reference.refers)]
             found = self._coordinator.execute(HELD, names).fetchall()
         return any(frozenset(map(tuple, columns)) == pairs(reference) for (columns,) in found)
+
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        travels = [self._travel(Relation(table), name) for name in key]
+        own = [each.operand().expression for each in travels]
+        nullable = [each.name for each in travels if each.shape.nullable]
+        own_rows = self._describe(Relation(table)).own_rows
+        return unkeyed(table, key, own, nullable, dialect_of("postgresql"), most, own_rows=own_rows)
 
     def split(
         self,

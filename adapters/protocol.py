@@ -77,6 +77,14 @@ class Snapshot(Protocol):
         In: at both ends columns of one travel type and meaning, or integers.
         """
 
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        """The rows that `key` does not tell from all others, as a relation to be counted and scanned: those with a null in
+        it, and those whose values another row has too, of `most` such values where that is not None.
+
+        Values are compared as they travel. There are none exactly where the key is unique and never null.
+        In: columns that travel; none of JSON.
+        """
+
     def scan(
         self,
         relation: Relation,

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.sql import Expression, Operand, bound, dialect_of, quoted, select
 from adapters.sql import column as named
+from adapters.sql_keys import unkeyed
 from adapters.sql_orphans import is_declared, orphaned
 from adapters.sqlite_files import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite_shapes import describe, describe_query
@@ -134,6 +135,12 @@ class SqliteSnapshot:
                 own = [_compared(a, b) for a, b in zip(mine, theirs, strict=True)]
                 there = [_compared(b, a) for a, b in zip(mine, theirs, strict=True)]
             return orphaned(table, reference.columns, own, reference.refers, there, DIALECT)
+
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        with self._lock:
+            columns = self._shapes.columns(Relation(table), key)
+        nullable = [each.name for each in columns if each.nullable]
+        return unkeyed(table, key, [_compared(each, each) for each in columns], nullable, DIALECT, most)
 
     def scan(
         self,

@@ -23,15 +23,16 @@ from flows.binding import Binding, bind
 from flows.created import unlike_ends
 from flows.scaffold_design import indexed, parents_first, unique_key
 from flows.scaffold_draft import DraftKey, DraftTable, Side, spelled, untranslated, written
-from flows.scaffold_profile import likely_key, profile, telling
+from flows.scaffold_keys import NO_KEY, likely_key
+from flows.scaffold_profile import profile, telling
 from flows.scaffold_rows import orphans, stranded
-from flows.scaffold_tables import UNREACHED, Read, drafted, target_names
+from flows.scaffold_tables import UNREACHED, Read, drafted, of_one_name, target_names
 from flows.session import Meter
 from flows.spec import Url, load_spec, resolve_url
 from flows.spec_errors import Misfits, meant
 from flows.typenames import new_column
 from flows.untranslated import TITLES, Untranslated, in_order, summary
-from transforms.vocabulary import ForeignKey, Relation, SpecError, SynclineError, TableName
+from transforms.vocabulary import ForeignKey, Relation, SpecError, SynclineError, TableName, TableShape
 from transforms.vocabulary.features import Feature
 
 
@@ -130,6 +131,7 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
         stack.callback(target.close)
         names = _chosen(asked, source)
         with source.snapshot() as snapshot:
+            targets = target_names([name.name for name in names if name.name], target.engine)
             read: list[Read] = []
             unread: list[DraftTable] = []
             for name in names:
@@ -139,15 +141,13 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
                     )
                     continue
                 try:
-                    read.append(_looked_at(snapshot, source, name, target.engine, meter or Meter()))
+                    there = target.describe(TableName(targets[name.name], asked.target_schema))
+                    read.append(_looked_at(snapshot, source, name, target.engine, there, meter or Meter()))
                 except UNREACHED:
                     raise
                 except SynclineError as error:
                     unread.append(_unreadable(name, asked, str(error)))
             _look_for_orphans(snapshot, read, source, target)
-            targets = target_names([each.name.name for each in read], target.engine)
-            for each in read:
-                each.found = target.describe(TableName(targets[each.name.name], asked.target_schema))
             tables = drafted(asked.target_schema, read, targets, snapshot, source, target)
         return _proved(asked, parents_first([*tables, *unread], _cut), source, target)
 
@@ -170,17 +170,24 @@ def _chosen(asked: Asked, source: Adapter) -> list[TableName]:
     return [each for each in there if not asked.tables or each.name in asked.tables]
 
 
-def _looked_at(snapshot: Snapshot, source: Adapter, name: TableName, target: str, meter: Meter) -> Read:
+def _looked_at(
+    snapshot: Snapshot, source: Adapter, name: TableName, target: str, there: TableShape | None, meter: Meter
+) -> Read:
     shape = source.describe(name)
     if shape is None:
         raise SpecError(f"{name} was dropped from {source.url} just now. Fix: run it again.")
     design = source.design(name)
-    held = {column for group in indexed(shape, design) for column in group}
+    likely = NO_KEY
+    if not (shape.primary_key or unique_key(shape)):
+        pairs = of_one_name(shape, there) if there else {name: name for name in shape.names}
+        kept = [
+            {pairs[each] for each in unique} for unique in (there.uniques if there else ()) if unique <= pairs.keys()
+        ]
+        likely = likely_key(snapshot, shape, set(pairs.values()), kept)
+    held = {column for group in (*indexed(shape, design), likely.key) for column in group}
     facts = profile(snapshot, name, shape, telling(shape, source.engine, target, held), source.engine, meter)
     rows = max((each.rows for each in facts.values()), default=0) or snapshot.count(Relation(name))
-    keyed = shape.primary_key or unique_key(shape)
-    likely = () if keyed else likely_key(snapshot, name, shape)
-    return Read(name, shape, design, rows, facts, likely)
+    return Read(name, shape, design, rows, facts, likely, there)
 
 
 def _look_for_orphans(snapshot: Snapshot, read: Sequence[Read], source: Adapter, target: Adapter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar, cast
 
@@ -227,11 +227,16 @@ def indexed(shape: TableShape, design: Design) -> list[Key]:
     ]
 
 
+def in_shape_order(shape: TableShape, names: Collection[str]) -> Key:
+    """Columns in the order that the table has them in."""
+    return tuple(name for name in shape.names if name in names)
+
+
 def unique_key(shape: TableShape) -> Key:
     """The smallest set of columns without nulls that an index keeps unique; empty where there is none."""
     nullable = {column.name for column in shape.columns if column.nullable}
     whole = [unique for unique in shape.uniques if not unique & nullable]
-    ordered = [tuple(name for name in shape.names if name in unique) for unique in whole]
+    ordered = [in_shape_order(shape, unique) for unique in whole]
     return min(ordered, key=lambda key: (len(key), [shape.names.index(name) for name in key]), default=())
 
 

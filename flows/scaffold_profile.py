@@ -169,45 +169,6 @@ def _note_invalid(facts: dict[str, Facts], reasons: pa.Array) -> None:
             about.reason = about.reason or found["why"]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Keys
-
-MOST_ROWS: Final = 2_000_000  # in which a key is looked for: the columns are held in memory
-MOST_PAIRS: Final = 20
-
-
-def likely_key(snapshot: Snapshot, table: TableName, shape: TableShape) -> tuple[str, ...]:
-    """The first column, or the first pair, whose values are unique and never null; empty where there is none.
-
-    Memory: all columns. Empty for a table of more than MOST_ROWS rows, and for one without any.
-    """
-    names = [column.name for column in shape.columns if not column.refused and _may_be_key(column)]
-    relation = Relation(table)
-    if not names or not 0 < snapshot.estimate(relation) <= MOST_ROWS:
-        return ()
-    rows = pa.Table.from_batches(
-        [batch.select(names) for batch in snapshot.scan(relation, names)], shape.schema(tuple(names))
-    )
-    whole = [name for name in names if not rows[name].null_count]
-    distinct = {name: pc.count_distinct(rows[name]).as_py() for name in whole}
-    for name in whole:
-        if distinct[name] == rows.num_rows:
-            return (name,)
-    pairs = [(one, other) for place, one in enumerate(whole) for other in whole[place + 1 :]]
-    enough = [pair for pair in pairs if distinct[pair[0]] * distinct[pair[1]] >= rows.num_rows]
-    for pair in sorted(enough, key=lambda pair: -distinct[pair[0]] * distinct[pair[1]])[:MOST_PAIRS]:
-        if rows.group_by(list(pair)).aggregate([]).num_rows == rows.num_rows:
-            return pair
-    return ()
-
-
-def _may_be_key(column: ColumnShape) -> bool:
-    """Whether anybody would match rows by such a column."""
-    if pa.types.is_floating(column.type) or pa.types.is_boolean(column.type) or column.meaning == "json":
-        return False
-    return not pa.types.is_large_binary(column.type) and not pa.types.is_binary(column.type)
-
-
 def number_text(value: Any) -> str:
     """A number as comments show it."""
     return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"

@@ -18,6 +18,7 @@ from flows import scaffold_types as types
 from flows.created import WITHOUT_ACTIONS
 from flows.scaffold_design import fill_design, indexed, unique_key
 from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, Raw, flow, spelled
+from flows.scaffold_keys import NO_KEY, Likely
 from flows.scaffold_profile import Facts
 from flows.scaffold_rows import UNHELD, differing, offenders
 from flows.scaffold_sql import Tongues
@@ -57,10 +58,15 @@ class Read:
     design: Design
     rows: int
     facts: Mapping[str, Facts]
-    likely: Key = ()
+    likely: Likely = NO_KEY  # where no key is declared
     found: TableShape | None = None  # the target table, where there is one
     orphans: Mapping[ForeignKey, int] = field(default_factory=dict)
     stranded: Mapping[ForeignKey, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """The primary key, what else is declared as unique and never null, or the likely key."""
+        return self.shape.primary_key or unique_key(self.shape) or self.likely.key
 
 
 def target_names(names: Sequence[str], engine: str) -> dict[str, str]:
@@ -90,8 +96,7 @@ def drafted(
     tables = []
     for each in read:
         name = TableName(targets[each.name.name], schema)
-        key = each.shape.primary_key or unique_key(each.shape) or each.likely
-        table = DraftTable(spelled(name.name), each.name, name, each.rows, key, existing=each.found is not None)
+        table = DraftTable(spelled(name.name), each.name, name, each.rows, each.key, existing=each.found is not None)
         tables.append(table)
         if name.name != each.name.name:
             table.notes.append(
@@ -116,8 +121,7 @@ def drafted(
 def _types(read: Sequence[Read], source: str, target: Adapter) -> dict[Place, Chosen]:
     chosen: dict[Place, Chosen] = {}
     for each in read:
-        shape = each.shape
-        key = shape.primary_key or unique_key(shape)
+        shape, key = each.shape, each.key
         room = _rooms(shape, [key, *indexed(shape, each.design)], target.engine)
         for column in shape.columns:
             facts, in_key = each.facts.get(column.name, Facts()), column.name in key
@@ -171,7 +175,7 @@ def _make_new(
     kept = {column.source: column for column in table.columns}
     table.key = tuple(names[name] for name in table.key)
     table.primary_key = table.key
-    for name in shape.primary_key:
+    for name in shape.primary_key or read.likely.key:
         if name in kept:
             kept[name].nullable = False
     whole = [tuple(name for name in shape.names if name in unique) for unique in shape.uniques]
@@ -261,17 +265,24 @@ def _one_of(column: DraftColumn, labels: Sequence[str], target: Adapter) -> str:
     return rendered(listed, dialect_of(cast(Engine, target.engine)))
 
 
+def of_one_name(shape: TableShape, there: TableShape) -> dict[str, str]:
+    """The source's column for each column of the target that takes values: of the same name, or of the same in another case."""
+    by_lower = {name.lower(): name for name in shape.names} | {name: name for name in shape.names}
+    found = {column.name: by_lower.get(column.name, by_lower.get(column.name.lower())) for column in there.columns}
+    computed = {column.name for column in there.columns if column.generated}
+    return {name: own for name, own in found.items() if own is not None and name not in computed}
+
+
 def _map_to_existing(table: DraftTable, read: Read, target: Adapter) -> None:
     """A table that is there: columns by their names, with the casts that they need."""
     assert read.found is not None
     table.notes.append(f"{read.found.name} is there already and is loaded as it is.")
-    by_name = {name: name for name in read.shape.names}
-    by_lower = {name.lower(): name for name in read.shape.names}
+    pairs = of_one_name(read.shape, read.found)
     mapped: dict[str, str] = {}
     for column in read.found.columns:
-        name = by_name.get(column.name) or by_lower.get(column.name.lower())
+        name = pairs.get(column.name)
         own = read.shape.column(name) if name else None
-        if own is None or name is None or column.generated:
+        if own is None or name is None:
             continue
         why = own.refused or column.refused
         how = "" if casts.implicit(own.type, own.meaning, column) else suggested(column).strip('"')
@@ -294,7 +305,7 @@ def _map_to_existing(table: DraftTable, read: Read, target: Adapter) -> None:
     gone = [name for name in read.shape.names if name not in mapped and name not in dict(table.left_out)]
     table.left_out += [(name, "the target has no such column") for name in gone]
     uniques = {frozenset(unique) for unique in read.found.uniques}
-    candidates = [key for key in (read.shape.primary_key, unique_key(read.shape), read.likely) if key]
+    candidates = [key for key in (read.shape.primary_key, unique_key(read.shape), read.likely.key) if key]
     keys = [tuple(mapped[name] for name in key) for key in candidates if set(key) <= mapped.keys()]
     table.key = next((key for key in keys if frozenset(key) in uniques), keys[0] if keys else ())
 
@@ -309,15 +320,10 @@ def _key_notes(table: DraftTable, read: Read) -> None:
     if unique_key(read.shape) and table.key:
         table.notes.append(f"No primary key: rows are matched by ({listed}), which an index keeps unique.")
     elif table.key:
-        table.blocked = (
-            f"there is no primary key. ({listed}) is unique and never null in the rows of today. Take the table in by "
-            f"removing the # if that holds for all time."
-        )
+        table.notes.append(f"No key is declared: rows are matched by ({listed}): {read.likely.about}.")
     else:
-        table.blocked = (
-            "there is no primary key, and no column and no pair of columns tells the rows apart. "
-            "Name columns that do under key, and remove the #."
-        )
+        why = read.likely.about or "the target lacks columns of the source's key"
+        table.blocked = f"there is no key: {why}. Name columns under key, and remove the #."
         table.key = tuple(column.name for column in table.columns[:1])
 
 

@@ -1,4 +1,4 @@
-"""Types, keys and checks that `scaffold` chooses by what is in the rows."""
+"""Types, foreign keys and checks that `scaffold` chooses by what is in the rows."""
 
 from __future__ import annotations
 
@@ -80,33 +80,7 @@ def test_types_that_the_target_has_not_become_what_holds_their_values(legacy: Sc
     legacy.settled()
 
 
-# --- keys
-
-
-def test_a_table_without_a_key_is_commented_out_with_what_could_be_one(legacy: Scenario) -> None:
-    legacy.source.execute(
-        "CREATE TABLE kept (id INTEGER PRIMARY KEY)",
-        "CREATE TABLE one (n INT, code TEXT)",
-        "INSERT INTO one VALUES (1, 'a'), (1, 'b')",
-        "CREATE TABLE two (a INT, b TEXT, c REAL)",
-        "INSERT INTO two VALUES (1, 'a', 1), (1, 'b', 2), (2, 'a', 3)",
-        "CREATE TABLE none (a INT)",
-        "INSERT INTO none VALUES (1), (1)",
-        "CREATE TABLE uniq (x INT NOT NULL UNIQUE, y INT REFERENCES one (n))",
-    )
-    draft = scaffold(legacy)
-    assert set(legacy.spec.tables) == {"kept", "uniq"}
-    about = {table["name"]: table.get("left_out", "") for table in draft["tables"]}
-    assert "(code) is unique and never null" in about["one"]
-    assert "(a, b) is unique and never null" in about["two"]
-    assert "no column and no pair of columns" in about["none"]
-    assert any("one is left out" in what for what in untold(draft, "uniq"))
-    text = legacy.path.read_text()
-    block = text[text.index("  # two:") : text.index("\n\n", text.index("  # two:"))]
-    legacy.path.write_text(text.replace(block, block.replace("  # ", "  ")))
-    assert set(legacy.spec.tables) == {"kept", "uniq", "two"}
-    assert counts(legacy.run(), "two") == {"source_rows": 3, "insert": 3}
-    legacy.settled()
+# --- keys and checks
 
 
 def test_foreign_keys_that_the_rows_break_are_left_out_with_their_count(legacy: Scenario) -> None:
