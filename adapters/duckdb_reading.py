@@ -66,8 +66,15 @@ class Session:
             return pa.Table.from_batches(list(self.stream(sql, parameters).batches()), self._last_schema)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        answer: list[dict[str, Any]] = self.ask(sql, parameters).to_pylist()
-        return answer
+        """All rows of an answer that is for Python anyway, which costs half of what Arrow's costs."""
+        with self.lock:
+            self._set_aside()
+            try:
+                self._cursor.execute(sql, list(parameters) or None)
+                names = [each[0] for each in self._cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+            except duckdb.Error as error:
+                raise translated(error, self.where) from error
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Stream:
         """The rows of a query, to be read while other queries of the session come and go."""
@@ -214,15 +221,7 @@ class DuckdbSnapshot:
         self._shapes = KnownShapes(partial(describe, session), partial(describe_query, session), session.where)
 
     def estimate(self, relation: Relation) -> int:
-        if relation.table and not relation.where:
-            rows = self._session.rows(
-                "SELECT estimated_size AS n FROM duckdb_tables() WHERE table_name = $1 AND database_name = "
-                "current_database() AND schema_name = coalesce($2, current_schema())",
-                [relation.table.name, relation.table.schema],
-            )
-            if rows and rows[0]["n"]:
-                return int(rows[0]["n"])
-        return self.count(relation)
+        return self.count(relation)  # which DuckDB knows of each part of a table
 
     def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
         statement = select(relation, [sa.func.count().label("n")], ranges=self._ranges(relation, ranges))

@@ -11,6 +11,7 @@ from adapters.sql_names import folded
 from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
 
 HERE: Final = "database_name = current_database() AND table_name = $1 AND schema_name = coalesce($2, current_schema())"
+_COMPUTING: Final = re.compile(r"GENERATED ALWAYS AS", re.IGNORECASE)  # in a default's text it may stand, too
 _NAME: Final = r'(?:"((?:[^"]|"")*)"|([^\s".,()]+))'
 
 
@@ -39,11 +40,13 @@ def filled(session: Asking, here: Sequence[Any]) -> list[dict[str, Any]]:
 def describe(session: Asking, name: TableName) -> TableShape | None:
     """The shape of a table or a view."""
     here = [name.name, name.schema]
-    columns = session.rows(
-        "SELECT column_name, data_type, is_nullable, column_default, is_generated FROM duckdb_columns() "  # noqa: S608
-        f"WHERE {HERE} ORDER BY column_index",
+    made = session.rows(
+        f"SELECT database_name AS d, schema_name AS s, sql FROM duckdb_tables() WHERE {HERE}",  # noqa: S608
         here,
     )
+    columns = _columns(session, [made[0]["d"], made[0]["s"], name.name]) if made else _computed(session, here)
+    if made and any(row["column_default"] for row in columns) and _COMPUTING.search(made[0]["sql"]):
+        columns = _computed(session, here)
     if not columns:
         return None
     constraints = session.rows(
@@ -53,7 +56,7 @@ def describe(session: Asking, name: TableName) -> TableShape | None:
     )
     primary = next((tuple(row["columns"]) for row in constraints if row["kind"] == "PRIMARY KEY"), ())
     primary = spelled_as(primary, [row["column_name"] for row in columns])
-    collations = _collations(session, here)
+    collations = _collations(made[0]["sql"]) if made else {}
     shapes = tuple(_column(row, primary, collations) for row in columns)
     names = [each.name for each in shapes]
     indexes = [spelled_as(row["columns"], names) for row in constraints if row["kind"] in ("PRIMARY KEY", "UNIQUE")]
@@ -69,15 +72,36 @@ def describe(session: Asking, name: TableName) -> TableShape | None:
     return TableShape(name, shapes, primary, frozenset(map(frozenset, indexes)), foreign, frozenset(ordered))
 
 
+def _columns(session: Asking, parts: Sequence[str]) -> list[dict[str, Any]]:
+    """The columns of a table by its full name; for computed ones the expression stands where others have their default."""
+    return session.rows(
+        'SELECT name AS column_name, type AS data_type, NOT "notnull" AS is_nullable, dflt_value AS column_default, '
+        "false AS is_generated FROM pragma_table_info($1) ORDER BY cid",
+        [".".join('"' + part.replace('"', '""') + '"' for part in parts)],
+    )
+
+
+def _computed(session: Asking, here: Sequence[Any]) -> list[dict[str, Any]]:
+    """The columns of a table or view, and which of them are computed.
+
+    To answer, DuckDB prepares every view of its own catalogs: the first time this takes as long as to open a file.
+    """
+    return session.rows(
+        "SELECT column_name, data_type, is_nullable, column_default, is_generated FROM duckdb_columns() "  # noqa: S608
+        f"WHERE {HERE} ORDER BY column_index",
+        here,
+    )
+
+
 def _foreign_key(session: Asking, name: TableName, names: Sequence[str], row: dict[str, Any]) -> ForeignKey:
     """A foreign key, with every name as its table spells it: the catalog has them as the statement did."""
     there = session.rows(
-        "SELECT table_name AS t, column_name AS c FROM duckdb_columns() WHERE database_name = current_database() "
-        "AND lower(table_name) = lower($1) AND schema_name = coalesce($2, current_schema()) ORDER BY column_index",
+        "SELECT database_name AS d, schema_name AS s, table_name AS t FROM duckdb_tables() WHERE database_name = "
+        "current_database() AND lower(table_name) = lower($1) AND schema_name = coalesce($2, current_schema())",
         [row["refers"], name.schema],
     )
     refers = TableName(there[0]["t"] if there else row["refers"], name.schema)
-    known = [each["c"] for each in there]
+    known = [each["column_name"] for each in (_columns(session, list(there[0].values())) if there else ())]
     return ForeignKey(spelled_as(row["columns"], names), refers, spelled_as(row["refers_columns"], known))
 
 
@@ -112,10 +136,9 @@ def _column(row: dict[str, Any], primary: Key, collations: dict[str, str]) -> Co
     )
 
 
-def _collations(session: Asking, here: list[Any]) -> dict[str, str]:
+def _collations(create: str) -> dict[str, str]:
     """The columns whose collation is not binary: only the CREATE TABLE statement tells."""
-    rows = session.rows(f"SELECT sql FROM duckdb_tables() WHERE {HERE} AND sql ILIKE '%collate%'", here)  # noqa: S608
-    found = re.findall(rf"[(,]\s*{_NAME}\s+VARCHAR\s+COLLATE\s+\"?(\w+)\"?", rows[0]["sql"]) if rows else []
+    found = re.findall(rf"[(,]\s*{_NAME}\s+VARCHAR\s+COLLATE\s+\"?(\w+)\"?", create)
     return {quoted.replace('""', '"') or bare: collation for quoted, bare, collation in found}
 
 
