@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -37,17 +38,48 @@ def commands(block: str) -> list[str]:
     return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
 
 
-def run(command: str, folder: Path) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "160"}
-    done = subprocess.run(
-        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode in (0, 2), done.stderr
-    return done.stdout.replace(str(folder) + "/", "")
+# One process runs all commands of the transcripts, and starts one Prefect for them: modules are imported once.
+SHELL = """
+import json, shlex, sys
+from click.testing import CliRunner
+from flows.cli import main
+for line in sys.stdin:
+    done = CliRunner().invoke(main, shlex.split(line), prog_name="syncline")
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+"""
+
+
+class Shell:
+    """Runs commands in a folder, as the README shows them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        environment = {**os.environ, "COLUMNS": "160"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SHELL],
+            cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(self, command: str) -> str:
+        program, rest = command.split(" ", 1)
+        if program == "python":
+            done = subprocess.run(
+                [sys.executable, *rest.split()], cwd=self._folder, capture_output=True, text=True, check=True
+            )
+            return done.stdout
+        assert program == "syncline" and self._process.stdin and self._process.stdout
+        self._process.stdin.write(f"{rest}\n")
+        self._process.stdin.flush()
+        status, printed, said = json.loads(self._process.stdout.readline())
+        assert status in (0, 2), said
+        return str(printed).replace(f"{self._folder}/", "")
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
 
 
 @pytest.mark.timeout(400)
-def test_the_transcripts_print_what_the_readme_says(tmp_path: Path) -> None:
+def test_the_transcripts_print_what_the_readme_says(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     folder = tmp_path / "quickstart"
     shutil.copytree(
         ROOT / "examples" / "quickstart", folder, ignore=shutil.ignore_patterns(".syncline", "*.db*", "__pycache__")
@@ -55,8 +87,10 @@ def test_the_transcripts_print_what_the_readme_says(tmp_path: Path) -> None:
     text = README.read_text()
     blocks = [block for block in BLOCK.findall(text) if block.startswith("$ ")]
     assert blocks
+    shell = Shell(folder)
+    request.addfinalizer(shell.close)
     for block in blocks:
-        printed = "".join(f"$ {command}\n{run(command, folder)}" for command in commands(block))
+        printed = "".join(f"$ {command}\n{shell.run(command)}" for command in commands(block))
         if os.environ.get("UPDATE_README"):
             text = text.replace(block, printed)
             README.write_text(text)
