@@ -28,6 +28,7 @@ from flows.session import Meter, Session
 from flows.spec import Spec
 from flows.spec_columns import Column
 from flows.thresholds import hold_deletes, over_limit
+from flows.unmapped import unmapped_columns, unread_tables
 from transforms import expressions
 from transforms.aside import DUPLICATE
 from transforms.origins import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
@@ -65,15 +66,19 @@ def assess(
         validate(spec, session.bound)
         request = Request(spec, new_run_id(at), at, "plan", tuple(tables))
         chosen = runbook.selected(request, session)
-        if schema_only:
-            shown = tuple(_table(table) for table in chosen)
-            return Assessment(spec.name, shown, session.bound.warnings, drifted=session.drifted)
+        unmapped = {table.name: unmapped_columns(spec, table, session.bound.tables) for table in chosen}
+        unread = unread_tables(spec, session.source)
 
         def once() -> Assessment:
+            if schema_only:
+                bare = tuple(map(_table, chosen))
+                return Assessment(spec.name, bare, session.bound.warnings, drifted=session.drifted)
             with passing_folder("check") as folder:
                 return _assess(request, session, chosen, samples, folder)
 
-        return retried(once, renewed=True, before_again=session.begin_again)
+        found = retried(once, renewed=True, before_again=session.begin_again)
+        shown = tuple(replace(table, unmapped=unmapped[table.name]) for table in found.tables)
+        return replace(found, tables=shown, unread=unread)
 
 
 def _assess(request: Request, session: Session, tables: Sequence[BoundTable], samples: int, folder: Path) -> Assessment:

@@ -77,7 +77,8 @@ class ColumnLine:
 class TableAssessment:
     """A table of the spec. `counts` is what a run would do; None where only the schemas were looked at.
 
-    `hooks` names what the target's table has that may refuse or change rows only when they are written.
+    `hooks` are what the target's table has that may refuse or change rows only when they are written; `unmapped` the source's
+    columns that nothing is made of.
     """
 
     name: str
@@ -90,6 +91,7 @@ class TableAssessment:
     counts: Counts | None = None
     findings: tuple[Finding, ...] = ()
     hooks: tuple[Feature, ...] = ()
+    unmapped: tuple[str, ...] = ()
 
     @property
     def hooked(self) -> str:
@@ -119,6 +121,7 @@ class TableAssessment:
             "created": self.created,
             "path": self.path,
             "columns": columns,
+            "unmapped": list(self.unmapped),
         }
         if self.counts is None:
             return shapes
@@ -133,7 +136,8 @@ class TableAssessment:
 class Assessment:
     """What a run would meet. `limit` says why the quarantine would be too large, empty where it would not.
 
-    `drifted`: a run stops before it reads anything; the warnings say at what.
+    `drifted`: a run stops before it reads anything; the warnings say at what. `unread` are tables of the source's schema that
+    the spec does not read.
     """
 
     migration: str
@@ -141,6 +145,7 @@ class Assessment:
     warnings: tuple[str, ...] = ()
     limit: str = ""
     drifted: bool = False
+    unread: tuple[str, ...] = ()
 
     @property
     def total(self) -> Counts:
@@ -184,6 +189,7 @@ class Assessment:
             "verdict": self.verdict,
             "tables": {table.name: table.as_dict() for table in self.tables},
             "warnings": list(self.warnings),
+            "unread_tables": list(self.unread),
         }
 
 

@@ -21,19 +21,26 @@ _BECOMES = {
 }
 _ORIGIN = 44  # characters of an expression
 _VALUE = 60
+_NAMED = 12  # columns or tables of a list
 
 
 def show_assessment(found: Assessment, out: Console | None = None) -> None:
     """All tables in load order, and in the last line how a run would end."""
     out = out or console()
     for place, table in enumerate(found.tables):
-        if place and (table.findings or found.tables[place - 1].findings):
+        if place and (_long(table) or _long(found.tables[place - 1])):
             out.print()
         _show_table(out, table)
     for warning in found.warnings:
         out.print(Text(f"warning: {warning}", style="yellow"))
+    if found.unread:
+        out.print(Text(f"\nSource tables that the spec does not read: {_some(found.unread)}.", style="dim"))
     out.print()
     out.print(Text(found.verdict, style="bold red" if found.status else "bold green"))
+
+
+def _long(table: TableAssessment) -> bool:
+    return bool(table.findings or table.unmapped)
 
 
 def _show_table(out: Console, table: TableAssessment) -> None:
@@ -49,11 +56,18 @@ def _show_table(out: Console, table: TableAssessment) -> None:
     out.print(head)
     if table.findings:
         out.print(Padding(_columns(table), (0, 0, 0, 2)) if out.is_terminal else Text("\n".join(_lines(table))))
+    if table.unmapped:
+        _print(out, Text(f"Source columns that are not mapped: {_some(table.unmapped)}.", style="dim"), 2)
     if table.hooks:
         out.print(Text(f"  {table.hooked}.", style="yellow"))
     for finding in table.findings:
         out.print()
         _show_finding(out, finding)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_NAMED])} and {more:,} more"
 
 
 def _cells(table: TableAssessment, column: ColumnLine) -> tuple[str, str, str, str]:

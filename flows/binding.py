@@ -22,7 +22,7 @@ from flows.load_order import circle_warning, linked
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
-from flows.spec_errors import Misfits, meant
+from flows.spec_errors import meant, misfits
 from transforms import casts
 from transforms.diff import Comparison
 from transforms.origins import ColumnMapping, Rename, TableMapping
@@ -122,7 +122,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides. `asking`: the
     target is asked whether it takes keys and indexes that come after the rows.
 
-    Errors: SpecError with every problem, a line each; Misfits where they lie in tables.
+    Errors: SpecError with every problem, a line each.
     """
     if spec.direction == "two_way":
         raise SpecError(
@@ -134,7 +134,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
             f"{spec.where('tables', name)}: {target.engine} takes {twins[0]} and {twins[1]} for one table. Fix: give one of them "
             f"another name with `target:`."
         )
-        raise Misfits([(name, message)])
+        raise misfits([(name, message)])
     seen = shapes or look(spec, source, target)
     problems: list[tuple[str | None, str]] = []
     bound: dict[str, BoundTable] = {}
@@ -144,7 +144,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
         except SpecError as error:
             problems.append((name, str(error)))
     if problems:
-        raise Misfits(problems)
+        raise misfits(problems)
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
     warnings += [table.unwritable for table in bound.values() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))

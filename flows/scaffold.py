@@ -29,7 +29,7 @@ from flows.scaffold_rows import orphans, stranded
 from flows.scaffold_tables import UNREACHED, Read, drafted, of_one_name, target_names
 from flows.session import Meter
 from flows.spec import Url, load_spec, resolve_url
-from flows.spec_errors import Misfits, meant
+from flows.spec_errors import meant
 from flows.typenames import new_column
 from flows.untranslated import TITLES, Untranslated, in_order, summary
 from transforms.vocabulary import ForeignKey, Relation, SpecError, SynclineError, TableName, TableShape
@@ -234,8 +234,8 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
             private.write(path, written(_name(asked), *sides, tables, ()).encode())
             try:
                 binding = bind(load_spec(path, {}, lined=False), source, target, asking=False)
-            except Misfits as misfits:
-                _block(tables, misfits)
+            except SpecError as error:
+                _block(tables, error)
                 continue
         if not _refused(binding, live, target):
             break
@@ -247,16 +247,16 @@ def _absolute(url: str) -> str:
     return resolve_url(Url(url, Path.cwd()))
 
 
-def _block(tables: Sequence[DraftTable], misfits: Misfits) -> None:
+def _block(tables: Sequence[DraftTable], error: SpecError) -> None:
     """Comment out the tables that the problems lie in, and let go of the foreign keys that lead there."""
     by_name = {table.name: table for table in tables}
     blocked = False
-    for name, problem in misfits.problems:
+    for name, problem in error.problems:
         table = by_name.get(name or "")
         if table is not None and not table.blocked:
             table.blocked, blocked = problem, True
     if not blocked:
-        raise SpecError(f"No draft could be made that fits both schemas: {misfits}") from misfits
+        raise SpecError(f"No draft could be made that fits both schemas: {error}") from error
     for table in tables:
         for key in list(table.foreign_keys):
             if by_name[key.table].blocked:

@@ -28,13 +28,10 @@ _KINDS = {
 }
 
 
-class Misfits(SpecError):
-    """What is wrong with a spec, or does not fit the schemas: each problem with the table of the spec that it lies in, None where
-    it lies in none. As text, a line for each."""
-
-    def __init__(self, problems: Iterable[tuple[str | None, str]]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(text for _, text in self.problems))
+def misfits(problems: Iterable[tuple[str | None, str]]) -> SpecError:
+    """All problems of a spec, a line for each, each with the table of the spec that it lies in."""
+    found = tuple(problems)
+    return SpecError("\n".join(text for _, text in found), found)
 
 
 class Problem(ValueError):
@@ -70,7 +67,7 @@ def meant(word: object, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
 
 
-def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> Misfits:
+def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> SpecError:
     """All errors, one line each, in the order of the file's lines."""
     found: dict[tuple[str | None, str], int] = {}
     for each in error.errors(include_input=False, include_url=False):
@@ -80,7 +77,7 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
             where = f"{document.where(*path)}: " if document.lined else ""
             table = str(path[1]) if path[:1] == ("tables",) and len(path) > 1 else None
             found.setdefault((table, f"{where}{name} {document.hidden(message)}"), document.line(*path))
-    return Misfits(sorted(found, key=lambda problem: found[problem]))
+    return misfits(sorted(found, key=lambda problem: found[problem]))
 
 
 def _messages(

@@ -92,7 +92,7 @@ def test_the_json_object_says_everything_and_is_the_same_each_time(made: Any) ->
     first = command(small, "--json", status=1)
     assert first.stderr == ""
     answer = json.loads(first.stdout)
-    assert list(answer) == ["migration", "status", "verdict", "tables", "warnings"]
+    assert list(answer) == ["migration", "status", "verdict", "tables", "warnings", "unread_tables"]
     assert (answer["status"], answer["verdict"]) == (1, "A run would fail: 1 finding to mend first (c.p).")
     child = answer["tables"]["c"]
     assert child["columns"][1] == {"name": "p", "from": "p", "from_type": "INTEGER", "to_type": "bigint", "fits": False}
@@ -118,6 +118,51 @@ def test_a_table_that_fits_is_one_line(made: Any) -> None:
     assert command(small).stdout.splitlines() == [
         "t  1 row of t -> core.t; key k, ordered; all 2 columns fit", "", "A run would succeed: 1 of 1 source row fit.",
     ]  # fmt: skip
+
+
+def test_what_of_the_source_is_left_where_it_is_is_listed_and_fails_nothing(made: Any) -> None:
+    small = made()
+    small.source.execute(
+        "CREATE TABLE t (k integer PRIMARY KEY, a text, B text, c text, d text, e text)",
+        "CREATE TABLE named (k integer PRIMARY KEY)", "CREATE TABLE lost (k integer PRIMARY KEY)",
+        "CREATE TABLE queried (k integer PRIMARY KEY)", "INSERT INTO t (k, d) VALUES (1, 'x')",
+    )  # fmt: skip
+    for name in ("one", "other", "asked"):
+        small.target.execute(f"CREATE TABLE {name} (k bigint PRIMARY KEY, v text)")
+    small.write(
+        {
+            "one": {"from": "t", "key": ["k"], "columns": {"k": "k", "v": {"expr": "A || b"}}},
+            "other": {"from": "t", "key": ["k"], "columns": {"k": "k", "v": "d"}},
+            "asked": {
+                "from": {"query": "SELECT k, 'v' AS v, 1 AS w FROM Queried"},
+                "key": ["k"],
+                "columns": {"k": "k", "v": "v"},
+            },
+        }
+    )
+    for options in ((), ("--schema-only",)):
+        answer = json.loads(command(small, "--json", *options).stdout)
+        assert {name: each["unmapped"] for name, each in answer["tables"].items()} == {
+            "one": ["c", "e"], "other": ["c", "e"], "asked": ["w"],
+        }  # fmt: skip
+        assert answer["unread_tables"] == ["lost", "named"]
+        lines = command(small, *options).stdout.splitlines()
+        assert lines.count("  Source columns that are not mapped: c, e.") == 2
+        assert "Source tables that the spec does not read: lost, named." in lines
+
+
+def test_columns_that_the_spec_excepts_by_name_are_not_listed_and_long_lists_are_cut(made: Any) -> None:
+    small = made()
+    names = [f"c{number:02}" for number in range(20)]
+    small.source.execute(f"CREATE TABLE t (k integer PRIMARY KEY, secret text, {' text, '.join(names)} text)")
+    small.target.execute("CREATE TABLE t (k bigint PRIMARY KEY)")
+    left_out = {"*": {"except": ["secret", *names]}}
+    small.write({"t": {"from": "t", "key": ["k"], "columns": left_out}})
+    answer = checked(small)
+    assert (answer.tables[0].unmapped, answer.unread, answer.status) == ((), (), 0)
+    small.write({"t": {"from": "t", "key": ["k"], "columns": {"k": "k"}}})
+    assert checked(small).tables[0].unmapped == ("secret", *names)
+    assert f"not mapped: secret, {', '.join(names[:11])} and 9 more." in command(small).stdout
 
 
 def test_only_the_schemas_are_looked_at_when_told_so(made: Any) -> None:

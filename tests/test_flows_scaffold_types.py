@@ -116,7 +116,7 @@ def test_what_the_target_refuses_is_found_by_trying_it(legacy: Scenario) -> None
     draft = scaffold(legacy)
     found = untold(draft, "c")
     assert [what.split(":")[0] for what in found] == [
-        "default 'never' of day", "check flag < 2", "check length(name) > day",
+        "check flag < 2", "check length(name) > day", "default 'never' of day",
     ]  # fmt: skip
     legacy.run()
     assert shape(legacy.target, "c").names == ("id", "flag", "day", "name")

@@ -44,7 +44,14 @@ def message_of(error: BaseException) -> str:
 
 
 class SpecError(SynclineError):
-    """The spec is wrong in itself, or does not fit the schemas it names."""
+    """The spec is wrong in itself, or does not fit the schemas it names.
+
+    `problems` are those that lie in tables of the spec: (table, what is wrong), the table None for others.
+    """
+
+    def __init__(self, message: str, problems: tuple[tuple[str | None, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class DriftError(SpecError):
