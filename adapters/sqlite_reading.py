@@ -48,7 +48,7 @@ from transforms.vocabulary import (
 DIALECT: Final = dialect_of("sqlite")
 BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
 COUNTED_BYTES: Final = 256 * 2**20  # a file of that size is counted in some hundredths of a second
-TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "interval", "uuid", "json", "number")
+TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "interval", "uuid", "json", "number", "loose")
 
 
 class SqliteSnapshot:

@@ -16,8 +16,9 @@ from transforms.vocabulary import TIMESTAMP_INFINITY, ColumnShape, Meaning
 
 Kind = Literal[
     "integer", "boolean", "real", "text", "binary", "decimal", "fixed", "number", "date", "timestamp", "moment", "time",
-    "interval", "uuid", "json",
+    "interval", "uuid", "json", "loose",
 ]  # fmt: skip
+"""`loose` is text in a column of which SQLite makes numbers of texts that look like one: STRING, or any word that it does not know."""
 
 EXACT_DIGITS: Final = 15  # a decimal of so many digits survives SQLite's floating point; one more may not
 INFINITIES: Final = ("infinity", "-infinity")
@@ -25,6 +26,7 @@ _PLAIN: Final[dict[Kind, pa.DataType]] = {
     "integer": pa.int64(), "boolean": pa.bool_(), "real": pa.float64(), "text": pa.string(), "binary": pa.binary(),
     "number": pa.string(), "date": pa.date32(), "timestamp": pa.timestamp("us"), "moment": pa.timestamp("us", "UTC"),
     "time": pa.time64("us"), "interval": pa.string(), "uuid": pa.string(), "json": pa.string(),
+    "loose": pa.string(),
 }  # fmt: skip
 _MEANING: Final[dict[Kind, Meaning]] = {"number": "decimal", "interval": "interval", "uuid": "uuid", "json": "json"}
 # SQLite's own functions know the years 0000 to 9999; dates are stored as texts, in whose order others would be lost.
@@ -43,11 +45,12 @@ NOUN: Final[dict[Kind, str]] = {
     "timestamp": "a timestamp (YYYY-MM-DD HH:MM:SS, at most microseconds, without a zone)",
     "moment": "a timestamp with its offset from UTC", "time": "a time of day",
     "interval": "a span of time (1 mon -2 days +03:04:05)", "uuid": "a UUID", "json": "JSON",
+    "loose": "text",
 }  # fmt: skip
 _BEGINNINGS: Final[tuple[tuple[str, Kind], ...]] = (
     ("DECIMAL_TEXT", "decimal"), ("JSON", "json"), ("UUID", "uuid"), ("TIMESTAMPTZ", "moment"),
     ("TIMESTAMP WITH TIME ZONE", "moment"), ("TIMESTAMP", "timestamp"), ("DATETIME", "timestamp"), ("DATE", "date"),
-    ("TIME", "time"), ("INTERVAL", "interval"), ("POINT", "text"),
+    ("TIME", "time"), ("INTERVAL", "interval"), ("POINT", "loose"), ("ENUM", "loose"),
 )  # fmt: skip
 _PARTS: Final[tuple[tuple[str, Kind], ...]] = (
     ("INT", "integer"), ("BOOL", "boolean"), ("CHAR", "text"), ("CLOB", "text"), ("TEXT", "text"), ("BLOB", "binary"),
@@ -61,7 +64,8 @@ def kind_of(native: str) -> Kind:
     name = native.upper().strip()
     begins = [kind for start, kind in _BEGINNINGS if name.startswith(start)]
     contains = [kind for part, kind in _PARTS if part in name]
-    kind: Kind = [*begins, *contains, "text"][0]
+    unknown: Kind = "loose" if name else "text"
+    kind = [*begins, *contains, unknown][0]
     if kind != "decimal":
         return kind
     digits = _digits(native)
@@ -138,6 +142,7 @@ _FITS: Final[dict[Kind, str]] = {
     "fixed": "typeof({c}) IN ('integer', 'real')",
     "decimal": "typeof({c}) IN ('integer', 'real', 'text')",
     "number": "typeof({c}) IN ('integer', 'real', 'text')",
+    "loose": "typeof({c}) IN ('integer', 'real', 'text')",
     "json": "typeof({c}) IN ('integer', 'real') OR (typeof({c})='text' AND json_valid({c}))",
 }
 # A float's 15 digits are the decimal that was stored, where they lead back to the same float.
@@ -147,7 +152,9 @@ _EXACT: Final = (
     " ELSE {c} END"
 )
 _FLOAT: Final = "CAST({c} AS REAL)"
-_TAKE: Final[dict[Kind, str]] = {"real": _FLOAT, "fixed": _FLOAT, "decimal": _EXACT, "number": _EXACT, "json": _EXACT}
+_TAKE: Final[dict[Kind, str]] = {
+    "real": _FLOAT, "fixed": _FLOAT, "decimal": _EXACT, "number": _EXACT, "json": _EXACT, "loose": _EXACT,
+}  # fmt: skip
 _SAMPLE: Final[dict[Kind, str]] = {"integer": "0", "boolean": "0", "real": "0.0", "fixed": "0.0", "binary": "x''"}
 
 
@@ -188,7 +195,7 @@ def clean_sql(native: str, c: str, style: Style) -> str:
 
 def raw_order(native: str) -> bool:
     """The stored form orders as the travel form does, for clean values."""
-    return kind_of(native) not in ("decimal", "number", "json")
+    return kind_of(native) not in ("decimal", "number", "json", "loose")
 
 
 def sort_sql(native: str, c: str) -> str:

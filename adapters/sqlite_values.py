@@ -32,6 +32,10 @@ Texts = Any  # an Arrow array of strings
 _MICROSECONDS: Final = pa.timestamp("us")
 ARROW_DIGITS: Final = 38  # of a decimal128
 SAFE_LENGTH: Final = 300  # of a number in plain digits: a longer one may be too large or too small for a float
+NUMERIC: Final = r"^[\s\v]*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[\s\v]*$"
+"""A text of which a numeric column makes a number."""
+ROUND_TRIP: Final = r"^(?:0|-?[1-9]\d{0,17})$"
+"""A whole number in the one spelling in which SQLite gives it back."""
 INTERVAL: Final = r"^((-?\d+ years?)?( ?[+-]?\d+ mons?)?( ?[+-]?\d+ days?)?( ?[+-]?\d{2,10}:[0-5]\d:[0-5]\d(\.\d{1,6})?)?|-?infinity)$"
 """A span of time as PostgreSQL writes it; the empty text, which it takes too, is none."""
 
@@ -52,7 +56,9 @@ def decode(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[int, s
 
 def _reason(column: ColumnShape, kind: Kind, value: pa.Scalar) -> str:
     stored = value.cast(pa.binary()).as_py()
-    noun = "valid UTF-8" if kind == "text" else f"a {_number_name(column)}" if kind == "decimal" else NOUN[kind]
+    noun = (
+        "valid UTF-8" if kind in ("text", "loose") else f"a {_number_name(column)}" if kind == "decimal" else NOUN[kind]
+    )
     return f"column {column.name}: text {shown(stored[:40])} is not {noun}"
 
 
@@ -307,7 +313,7 @@ def _exact(column: ColumnShape, texts: pa.Array) -> pa.Array:
 def _numeric(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Where a numeric column would make a number of a text, the shortest of those, and where it would round one."""
     numbers = pc.replace_substring_regex(texts, r"^(-?\d+)(\.0*|(\.\d*[1-9])0*)$", r"\1\3")
-    numeric = pc.match_substring_regex(texts, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
+    numeric = pc.match_substring_regex(texts, NUMERIC)
     digits = pc.replace_substring_regex(pc.replace_substring(numbers, ".", ""), "^[-+]?0*", "")
     long = pc.or_(pc.greater(pc.binary_length(digits), EXACT_DIGITS), pc.greater(pc.binary_length(texts), SAFE_LENGTH))
     asked = pc.fill_null(pc.and_(numeric, pc.or_(long, pc.match_substring_regex(texts, "[eE]"))), False)
@@ -316,17 +322,21 @@ def _numeric(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
 
 def _rounded(asked: pa.Array) -> pa.Array:
     """Where SQLite itself, in memory, gives back another number."""
-    if not len(asked):
-        return pa.array([], pa.bool_())
+    return pc.not_equal(canonical(_given_back(asked)), canonical(pc.utf8_trim_whitespace(asked)))
+
+
+def _given_back(texts: pa.Array) -> pa.Array:
+    """What a numeric column of SQLite, in memory, makes of texts, read as a text."""
+    if not len(texts):
+        return texts
     connection = Connection(Path(), "memory")
     try:
-        connection.ingest("given", pa.table({"n": range(len(asked)), "v": asked}), temporary=True)
+        connection.ingest("given", pa.table({"n": range(len(texts)), "v": texts}), temporary=True)
         connection.ask("CREATE TEMP TABLE stored (n INTEGER, v NUMERIC)")
         connection.ask("INSERT INTO stored SELECT n, v FROM given")
-        back = connection.ask(f"SELECT {value_sql('NUMERIC', 'v')} AS v FROM stored ORDER BY n")["v"]  # noqa: S608
+        return connection.ask(f"SELECT {value_sql('NUMERIC', 'v')} AS v FROM stored ORDER BY n")["v"].combine_chunks()  # noqa: S608
     finally:
         connection.close()
-    return pc.not_equal(canonical(back.combine_chunks()), canonical(pc.utf8_trim_whitespace(asked)))
 
 
 def kept(column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
@@ -337,6 +347,11 @@ def kept(column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.
         good = pc.invert(_numeric(decimal_text(values) if kind == "decimal" else values)[2])
     if kind == "interval":
         good = pc.and_(pc.match_substring_regex(values, INTERVAL), pc.not_equal(values, ""))
+    if kind == "loose":
+        numeric, spelled = (pc.match_substring_regex(values, each) for each in (NUMERIC, ROUND_TRIP))
+        asked = pc.fill_null(pc.and_not(numeric, spelled), False)
+        few = values.filter(asked)
+        good = pc.replace_with_mask(pa.repeat(True, len(values)), asked, pc.equal(_given_back(few), few))
     if kind == "json":
         read = _valid_json(values, known)
         good = read if good is None else pc.and_(good, read)

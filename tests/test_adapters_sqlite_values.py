@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from scenario import Scenario, Side, quarantine
 from sqlite_tables import adapter as adapter
 from sqlite_tables import change, read, run, shape_of
 from sqlite_tables import path as path
@@ -268,3 +269,49 @@ def test_an_exact_decimal_is_declared_so_that_it_stays_text() -> None:
     assert "DECIMAL_TEXT(20, 4)" in statement
     assert "DECIMAL(15, 4)" in statement
     assert kind_of("DECIMAL_TEXT(20, 4)") == "decimal"
+
+
+KNOWN = [
+    "abc",
+    "",
+    "1",
+    "-5",
+    "0",
+    "1.5",
+    "123456789012345678",
+    "0x10",
+    "Infinity",
+    "nan",
+    "1_000",
+    "5 apples",
+    "é",
+    None,
+]
+ALTERED = ["007", "1.0", "1.50", "1e3", "+1", " 1", "1 ", "\v1", "-0", ".5", "5.", "9" * 30, "9e999", "0.1000000000000000055511151231257827"]  # fmt: skip
+
+
+@pytest.mark.parametrize("declared", ["STRING", "POINT", "ANYTHING", "ENUM"])
+def test_a_column_of_an_unknown_type_takes_the_texts_that_it_gives_back(
+    declared: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """SQLite makes numbers of texts there: 007 would be 7. What it has made of others is read as the text that it is."""
+    small = Scenario.make(tmp_path, ("duckdb", "sqlite"), request)
+    small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, v varchar)")
+    small.source.insert("t", list(enumerate([*KNOWN, *ALTERED])))
+    small.target.execute(f"CREATE TABLE t (k bigint PRIMARY KEY, v {declared})")
+    small.write({"t": {"from": "t"}})
+    small.run()
+    found = dict(small.target.ask("SELECT k, v FROM t"))
+    assert [None if found[number] is None else str(found[number]) for number in range(len(KNOWN))] == KNOWN
+    assert len(found) == len(KNOWN)
+    assert {key for _, (key,), _ in quarantine(small)} == set(range(len(KNOWN), len(KNOWN) + len(ALTERED)))
+    small.settled()
+    small.source.execute("UPDATE t SET v = '42' WHERE k = 2", "DELETE FROM t WHERE k = 3")
+    small.run()
+    small.settled()
+    small.undo(1)
+    assert small.target.count("t") == 1  # the row that the second run updated
+    back = Scenario(tmp_path, small.target, Side("duckdb", str(tmp_path / "back.db")))
+    back.write({"t": {"from": "t"}})
+    back.run()
+    assert back.target.rows("t") == [(2, "42")]
