@@ -161,6 +161,9 @@ class DuckdbAdapter:
         with self._session() as session:
             return designs.design(session, table)
 
+    def usual_zone(self) -> str | None:
+        return None  # that of the machine, whichever it is
+
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._session() as session:
             return designs.besides(session, schema)

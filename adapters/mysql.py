@@ -165,6 +165,11 @@ class MysqlAdapter:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
             return designs.design(connection, self._connections.server, self._alphabets, table)
 
+    def usual_zone(self) -> str | None:
+        with self._connections.begin("Asking for the time zone") as connection:
+            ((zone, of_system),) = rows(connection, "SELECT @@global.time_zone, @@system_time_zone")
+        return str(of_system if zone == "SYSTEM" else zone)
+
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connections.begin("Looking at what there is beside tables") as connection:
             return designs.besides(connection, schema)

@@ -22,6 +22,7 @@ from adapters.postgres_asking import kept
 from adapters.postgres_connect import Connections, driver_of
 from adapters.postgres_fit import new_type
 from adapters.postgres_read import Described, PostgresSnapshot, spelled
+from adapters.postgres_session import USUAL_ZONE
 from adapters.postgres_shapes import (
     INDEXES,
     TABLES,
@@ -211,6 +212,11 @@ class PostgresAdapter:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
             known = identified(connection, table)
             return designs.design(connection, known.oid if known else None)
+
+    def usual_zone(self) -> str | None:
+        with self._connections.begin("Asking for the time zone") as connection:
+            found = connection.execute(USUAL_ZONE).fetchone()
+        return found[0] if found else None
 
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connections.begin("Looking at what there is beside tables") as connection:

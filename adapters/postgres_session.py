@@ -44,6 +44,9 @@ FREE: Final = {
 }
 """Limits that are lifted as far as the server has them, unless the URL itself sets them (options=-c name=value)."""
 
+USUAL_ZONE: Final = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone'"
+"""What server, database and role say: a session's own setting is another."""
+
 PLAIN_PATH: Final = """
 SELECT CASE WHEN 'pg_catalog' OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false)) THEN
     pg_catalog.set_config('search_path', pg_catalog.array_to_string(ARRAY(

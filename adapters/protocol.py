@@ -129,6 +129,11 @@ class Adapter(Protocol):
     def design(self, table: TableName) -> Design:
         """What the table has beyond its shape, in the engine's own SQL. Slow: for scaffolding only."""
 
+    def usual_zone(self) -> str | None:
+        """The time zone that sessions are in which say nothing of it, as the engine names it: `Europe/Vienna`, `CEST`, `+02:00`.
+        None where an engine has none.
+        """
+
     def besides(self, schema: str | None = None) -> list[Feature]:
         """What a schema holds beside tables and what hangs on them, such as views and routines."""
 

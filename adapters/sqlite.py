@@ -102,6 +102,9 @@ class SqliteAdapter:
         with self._connection() as connection:
             return designs.design(connection, table)
 
+    def usual_zone(self) -> str | None:
+        return None
+
     @contextmanager
     def snapshot(self, token: str | None = None) -> Iterator[SqliteSnapshot]:
         """One read transaction. SQLite shares no snapshots between processes: a token is an error."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from flows.scaffold_keys import NO_KEY, likely_key
 from flows.scaffold_profile import profile, telling
 from flows.scaffold_rows import orphans, stranded
 from flows.scaffold_tables import UNREACHED, Read, drafted, of_one_name, target_names
+from flows.scaffold_zones import guessed_zone
 from flows.session import Meter
 from flows.spec import Url, load_spec, resolve_url
 from flows.spec_errors import meant
@@ -34,6 +35,9 @@ from flows.typenames import new_column
 from flows.untranslated import TITLES, Untranslated, in_order, summary
 from transforms.vocabulary import ForeignKey, Relation, SpecError, SynclineError, TableName, TableShape
 from transforms.vocabulary.features import Feature
+
+Zones = Mapping[str, tuple[str, str]]
+"""The time zone of a side that needs one, and how it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,9 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
                     unread.append(_unreadable(name, asked, str(error)))
             _look_for_orphans(snapshot, read, source, target)
             tables = drafted(asked.target_schema, read, targets, snapshot, source, target)
-        return _proved(asked, parents_first([*tables, *unread], _cut), source, target)
+        zoned = {side for table in tables for side in table.zoned}
+        zones = {side: guessed_zone(source if side == "source" else target) for side in sorted(zoned)}
+        return _proved(asked, parents_first([*tables, *unread], _cut), source, target, zones)
 
 
 def _unreadable(name: TableName, asked: Asked, why: str) -> DraftTable:
@@ -222,14 +228,14 @@ def _cut(child: DraftTable, parent: DraftTable) -> None:
     )
 
 
-def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Adapter) -> Draft:
+def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Adapter, zones: Zones) -> Draft:
     """The draft that binds: tables that do not are commented out, foreign keys that the target refuses are listed."""
     while True:
         live = [table for table in tables if not table.blocked]
         if not live:
             break
         with passing_folder("scaffold") as folder:
-            sides = (Side(_absolute(asked.source), asked.schema), Side(_absolute(asked.target), asked.target_schema))
+            sides = _sides(asked, zones, *map(_absolute, (asked.source, asked.target)))
             path = folder / "spec.yaml"
             private.write(path, written(_name(asked), *sides, tables, ()).encode())
             try:
@@ -240,7 +246,15 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Ada
         if not _refused(binding, live, target):
             break
     besides = () if asked.tables else tuple(source.besides(asked.schema))
-    return Draft(_final(asked, tables, besides), tuple(tables), tuple(_variables(asked)), besides)
+    return Draft(_final(asked, tables, besides, zones), tuple(tables), tuple(_variables(asked)), besides)
+
+
+def _sides(asked: Asked, zones: Zones, source: str, target: str) -> tuple[Side, Side]:
+    """Both ends, by their URLs as they are to be written."""
+    return (
+        Side(source, asked.schema, *zones.get("source", ())),
+        Side(target, asked.target_schema, *zones.get("target", ())),
+    )
 
 
 def _absolute(url: str) -> str:
@@ -335,7 +349,7 @@ def _shown(asked: Asked, url: str, variable: str) -> str:
     return f"{head}:///{Path(os.path.relpath(Path.cwd() / file, asked.folder.absolute())).as_posix()}"
 
 
-def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[Feature]) -> str:
+def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[Feature], zones: Zones) -> str:
     head = [
         f"A draft: {len(tables)} tables of {masked(asked.source)}. Comments say why something is as it is.",
         "Next: `syncline check` on this file says what of the rows does not fit, and `syncline plan` what would be written.",
@@ -344,8 +358,6 @@ def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[Feature
         head.append(f"{name} holds the URL with its password: export it before.")
     for severity, lines in summary(everything(tables, besides)):
         head += [f"{TITLES[severity]}:", *(f"- {line}" for line in lines)]
-    sides = (
-        Side(_shown(asked, asked.source, "SOURCE_URL"), asked.schema),
-        Side(_shown(asked, asked.target, "TARGET_URL"), asked.target_schema),
-    )
+    shown = [_shown(asked, *each) for each in ((asked.source, "SOURCE_URL"), (asked.target, "TARGET_URL"))]
+    sides = _sides(asked, zones, *shown)
     return written(_name(asked), *sides, tables, head)

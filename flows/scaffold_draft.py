@@ -49,7 +49,8 @@ class DraftKey:
 class DraftTable:
     """A table of the draft. `features` are what it has and the draft does not say; `blocked` why it is commented out.
 
-    `left_out` are source columns that are not mapped, and why. An `existing` target table has no `create:`. Of one that
+    `left_out` are source columns that are not mapped, and why. `zoned` are the sides whose naive timestamps it takes for
+    instants, or makes of such. An `existing` target table has no `create:`. Of one that
     is `unread` nothing is known: it is a comment.
     """
 
@@ -68,6 +69,7 @@ class DraftTable:
     notes: list[str] = field(default_factory=list)
     features: list[Feature] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    zoned: set[str] = field(default_factory=set)
     blocked: str = ""
     unread: bool = False
 
@@ -89,16 +91,25 @@ def untranslated(table: DraftTable) -> list[Untranslated]:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One end of the draft. `url` as it is written."""
+    """One end of the draft. `url` as it is written; `zone` is where its naive timestamps are, and `about_zone` how that is known."""
 
     url: str
     schema: str | None = None
+    zone: str = ""
+    about_zone: str = ""
 
 
 def written(name: str, source: Side, target: Side, tables: Sequence[DraftTable], head: Sequence[str]) -> str:
     """The whole draft; `head` are comments before everything else."""
     lines = [line for text in head for line in _comment(text, "")]
-    lines += ["version: 1", f"name: {scalar(name)}", f"source: {_side(source)}", f"target: {_side(target)}", "tables:"]
+    lines += ["version: 1", f"name: {scalar(name)}"]
+    for end, side in (("source", source), ("target", target)):
+        if side.zone:
+            lines += _comment(
+                f"{end}: time_zone {side.zone} is where its naive timestamps are taken to be: {side.about_zone}", ""
+            )
+        lines.append(f"{end}: {_side(side)}")
+    lines.append("tables:")
     for table in tables:
         lines += ["", *_table(table)]
     return "".join(f"{line}\n" for line in lines)
@@ -106,7 +117,8 @@ def written(name: str, source: Side, target: Side, tables: Sequence[DraftTable],
 
 def _side(side: Side) -> str:
     url = f'"{side.url}"' if side.url.startswith("${") else quoted(side.url)
-    return flow({"url": Raw(url)} | ({"schema": side.schema} if side.schema else {}))
+    more = {"schema": side.schema, "time_zone": side.zone}
+    return flow({"url": Raw(url)} | {name: value for name, value in more.items() if value})
 
 
 def _table(table: DraftTable) -> Iterator[str]:

@@ -167,7 +167,9 @@ class _Search:
         fix = "Fix: take out the rows that are there twice, or add a column to the source that numbers the rows"
         whole = [name for name in self._names if not self._nulls(name)]
         if not whole:
-            return f"every column holds nulls, and a key takes none. {fix}"
+            return (
+                "every column holds nulls, and a key takes none. Fix: add a column to the source that numbers the rows"
+            )
         alike = self._snapshot.count(self._snapshot.unkeyed(self._shape.name, tuple(whole)))
         if not alike:
             return (

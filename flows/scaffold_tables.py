@@ -24,7 +24,8 @@ from flows.scaffold_rows import UNHELD, differing, offenders
 from flows.scaffold_sql import Tongues
 from flows.scaffold_types import Chosen, Place
 from flows.scaffold_values import values_of
-from flows.typenames import new_column, suggested
+from flows.scaffold_zones import cast_to, zoned_side
+from flows.typenames import new_column
 from transforms import casts
 from transforms.vocabulary import (
     BusyError,
@@ -285,18 +286,19 @@ def _map_to_existing(table: DraftTable, read: Read, target: Adapter) -> None:
         if own is None or name is None:
             continue
         why = own.refused or column.refused
-        how = "" if casts.implicit(own.type, own.meaning, column) else suggested(column).strip('"')
-        if "…" in how:
-            why = f"{own.native} becomes {column.native} only with a time zone. Fix: add `cast: {how}`"
+        how = "" if casts.implicit(own.type, own.meaning, column) else cast_to(column)
         if why:
             table.left_out.append((name, why))
             continue
         mapped[name] = column.name
         drafted = DraftColumn(column.name, name, cast=how or None)
         if how:
+            zoned = zoned_side(own, column)
+            lost = f", in the time zone of the {zoned}" if zoned else ""
             drafted.notes.append(
-                f"{own.native} here, and {column.native} there: cast, and quarantined where that loses something"
+                f"{own.native} here, and {column.native} there: cast{lost}, and quarantined where that loses something"
             )
+            table.zoned |= {zoned} if zoned else set()
         facts = read.facts.get(name, Facts())
         if facts.zero_dates and column.nullable:
             drafted.zero_date = True
