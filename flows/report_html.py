@@ -45,11 +45,12 @@ MANY = 8  # tables or checkpoints, above which those that are fine are closed at
 
 ROW, BOX, WIDTH = 42, 34, 860  # of the drawing of a mapping, in pixels at its natural size
 LEFT, CHIP, RIGHT = 220, 520, 598  # where boxes of sources end, and labels and boxes of targets begin
-CONTROLS: Final[dict[int, int | str]] = {
-    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
-    127: 0x2421,
-    **{code: f"\\x{code:02x}" for code in range(0x80, 0xA0)},
+CONTROLS: Final = {
+    **{chr(code): chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"},
+    "\x7f": chr(0x2421),
+    **{chr(code): f"\\x{code:02x}" for code in range(0x80, 0xA0)},
 }
+_CONTROL: Final = re.compile(f"[{''.join(map(re.escape, CONTROLS))}]")  # finds none in most pages, and at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         known_hows=HOW,
         place={"box": BOX, "width": WIDTH, "left": LEFT, "chip": CHIP, "right": RIGHT},
     )
-    return page.translate(CONTROLS).encode("utf-8", "backslashreplace").decode()
+    shown = _CONTROL.sub(lambda found: str(CONTROLS[found[0]]), page)
+    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def was_written(evidence: Told) -> bool:

@@ -24,7 +24,7 @@ VALUES = "expect_column_values_to_"
 PAIR = "expect_column_pair_values_"
 
 few = settings(
-    max_examples=3,  # a single row of nulls and two of many rows: Great Expectations takes 30 ms a rule, whatever the rows
+    max_examples=2,  # a single row of nulls and one table of many rows: Great Expectations takes 30 ms a rule, whatever the rows
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # to shrink takes minutes
@@ -143,7 +143,7 @@ def column(kind: str, size: int) -> st.SearchStrategy[pa.Array]:
 @st.composite
 def tables(draw: st.DrawFn, kinds: Sequence[str] = ALL, doubled: bool = False) -> pa.Table:
     """A column of each kind, named by it; `doubled`: a second one with a 2 behind its name."""
-    size = draw(st.sampled_from([1, 30, 36, 42, 48]))
+    size = draw(st.sampled_from([1] + [54] * 19))  # the simplest comes first
     made = {kind: draw(column(kind, size)) for kind in kinds}
     if doubled:
         made |= {f"{kind}2": draw(column(kind, size)) for kind in kinds}
