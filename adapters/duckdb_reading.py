@@ -17,7 +17,7 @@ from adapters.duckdb_shapes import describe, describe_query
 from adapters.duckdb_types import DIALECT, as_travel_array, compared, operand, reading
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
 from adapters.refused import FIX, Refused
-from adapters.sql import Operand, bound, column, select
+from adapters.sql import Operand, bound, column, in_keys, select
 from adapters.sql_keys import unkeyed
 from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
@@ -276,6 +276,7 @@ class DuckdbSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
+        among: Sequence[KeyValue] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         shapes = self._shapes.columns(relation, columns)
         operands = self._operands(relation, key)
@@ -286,6 +287,8 @@ class DuckdbSnapshot:
             within=within,
             ranges=self._ranges(relation, ranges),
             row_values=False,
+            among=None if among is None else in_keys(operands, among),
+            ordered=among is None,
         )
         if len(key) > 1 and not (within.nulls and any(each.nullable for each in operands)):
             # Implied by the window, and what zone maps can use.

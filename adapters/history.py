@@ -50,19 +50,9 @@ def noted(folder: Path, kind: Noted, table: TableName, window: int, phase: Phase
     return _read(path) if path.exists() else None
 
 
-def left_alone(folder: Path, table: TableName) -> pa.Table | None:
-    """All rows of a table that a plan left alone, None where it left none."""
-    return _all_noted(folder, "applied", table)
-
-
-def refused(folder: Path, table: TableName) -> pa.Table | None:
-    """All rows of a table that the target refused, None where it took all."""
-    return _all_noted(folder, "refused", table)
-
-
-def _all_noted(folder: Path, kind: Noted, table: TableName) -> pa.Table | None:
-    files = sorted((folder / kind / folder_name(table)).glob("*.parquet"))
-    return pa.concat_tables([_read(path) for path in files]) if files else None
+def all_noted(folder: Path, kind: Noted, table: TableName) -> list[pa.Table]:
+    """What `note` wrote down of the windows of a table. Their images have the columns of each window's change set."""
+    return [_read(path) for path in sorted((folder / kind / folder_name(table)).glob("*.parquet"))]
 
 
 def keys_not_written(folder: Path, table: TableName) -> pa.Table | None:
@@ -70,8 +60,7 @@ def keys_not_written(folder: Path, table: TableName) -> pa.Table | None:
 
     None where there are none.
     """
-    files = [path for kind in NOTED for path in sorted((folder / kind / folder_name(table)).glob("*.parquet"))]
-    parts = [pa.Table.from_struct_array(_read(path)["key"]) for path in files]
+    parts = [pa.Table.from_struct_array(rows["key"]) for kind in NOTED for rows in all_noted(folder, kind, table)]
     return pa.concat_tables(parts) if parts else None
 
 

@@ -17,7 +17,7 @@ from adapters.mysql_connect import Connection, Connections, drop, rows, run
 from adapters.mysql_shapes import Described
 from adapters.mysql_types import Travel
 from adapters.mysql_wire import MARK, Answer, Block, cut
-from adapters.sql import Expression, Operand, along_index, dialect_of, quoted, rendered, select
+from adapters.sql import Expression, Operand, along_index, dialect_of, in_keys, quoted, rendered, select
 from adapters.sql_keys import unkeyed
 from adapters.sql_orphans import is_declared, orphaned
 from transforms.vocabulary import (
@@ -151,10 +151,13 @@ class MysqlSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
+        among: Sequence[KeyValue] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         travels = [self._travel(relation, name) for name in columns]
         ordered = [self._travel(relation, name) for name in key]
-        statement = self._selected(relation, travels, ordered, within, ranges)
+        statement = self._selected(relation, travels, () if among is not None else ordered, within, ranges)
+        if among is not None:
+            statement = statement.where(in_keys([each.equal_operand(self._zone) for each in ordered], among))
         for batch in self._batches(relation, statement, travels):
             for start in range(0, batch.num_rows, ROWS):
                 yield batch.slice(start, ROWS)

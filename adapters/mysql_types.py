@@ -144,6 +144,12 @@ class Travel:
             return Operand(column(self.name), self._bind(zone), self.shape.nullable)
         return self.operand(zone)
 
+    def equal_operand(self, zone: str | None = None) -> Operand:
+        """How it is compared with a value of its own that is there: as the engine does, so that its index serves."""
+        if self.is_text:
+            return Operand(column(self.name), self._bind(zone), self.shape.nullable)
+        return self.range_operand(zone)
+
     def _binary(self, value: Any) -> Expression:
         return sa.literal_column(f"x'{str(value).encode().hex()}'")
 

@@ -24,6 +24,7 @@ from adapters.sql import (
     along_index,
     column,
     dialect_of,
+    in_keys,
     ordering,
     quoted,
     rendered,
@@ -189,6 +190,7 @@ class PostgresSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
+        among: Sequence[KeyValue] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         travels = [self._travel(relation, name) for name in columns]
         # Labels, because ORDER BY takes an output column of the key's name before the key itself.
@@ -198,6 +200,8 @@ class PostgresSnapshot:
             key=[self._travel(relation, name).operand(self._zone) for name in key],
             within=within,
             ranges=self._range_operands(relation, ranges),
+            among=None if among is None else self._among(relation, key, among),
+            ordered=among is None,
         )
         schema = pa.schema([pa.field(each.name, each.shape.type) for each in travels])
         where = f"Reading {relation}"
@@ -214,6 +218,12 @@ class PostgresSnapshot:
                 found = found if reasons is None else found.append_column(INVALID, reasons)
                 for start in range(0, found.num_rows, ROWS):
                     yield found.slice(start, ROWS)
+
+    def _among(self, relation: Relation, key: Key, values: Sequence[KeyValue]) -> Expression:
+        operands = [self._travel(relation, name).equal_operand(self._zone) for name in key]
+        return in_keys(
+            operands, values, as_rows=True
+        )  # of many ORs the planner makes no use of an index without bitmaps
 
     def _selected(self, relation: Relation, columns: Sequence[Expression], **options: Any) -> sa.Select[Any]:
         return select(relation, columns, own_rows=self._describe(relation).own_rows, **options)

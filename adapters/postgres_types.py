@@ -165,6 +165,12 @@ class Travel:
             return Operand(column(self.name), self._bind(self.base, zone), self.shape.nullable)
         return self.operand(zone)
 
+    def equal_operand(self, zone: str | None = None) -> Operand:
+        """How it is compared with a value of its own that is there: as the engine does, so that its index serves."""
+        if pa.types.is_string(self.shape.type) and is_foreign(self.encoding):
+            return self.operand(zone)
+        return Operand(column(self.name), self._bind(self.base, zone), self.shape.nullable)
+
     def _bind(self, base: str, zone: str | None) -> Callable[[Any], Expression]:
         def bind(value: Any) -> Expression:
             text = sa.literal(literal_text(value, self.name), sa.String())

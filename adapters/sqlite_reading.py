@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.embedded import KnownShapes, as_travel, cuts, python_values
-from adapters.sql import Expression, Operand, bound, dialect_of, quoted, select
+from adapters.sql import Expression, Operand, bound, dialect_of, in_keys, quoted, select
 from adapters.sql import column as named
 from adapters.sql_keys import unkeyed
 from adapters.sql_orphans import is_declared, orphaned
@@ -150,6 +150,7 @@ class SqliteSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
+        among: Sequence[KeyValue] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         with self._lock:
             shapes = self._shapes.columns(relation, columns)
@@ -162,6 +163,8 @@ class SqliteSnapshot:
                 key=self._operands(relation, key),
                 within=within,
                 ranges=self._ranges(relation, ranges),
+                among=None if among is None else in_keys(self._operands(relation, key, equal=True), among),
+                ordered=among is None,
             )
             sql, parameters = bound(statement, DIALECT)
             size = self._bytes() // max(1, self.estimate(relation)) if relation.table else 256
@@ -171,11 +174,14 @@ class SqliteSnapshot:
     def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
         return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
 
-    def _operands(self, relation: Relation, names: Sequence[str]) -> list[Operand]:
-        """Columns as they stand where an index serves them in the right order, else an expression that has it."""
-        return [self._operand(relation, each) for each in self._shapes.columns(relation, names)]
+    def _operands(self, relation: Relation, names: Sequence[str], *, equal: bool = False) -> list[Operand]:
+        """Columns as they stand where an index serves them in the right order, else an expression that has it.
 
-    def _operand(self, relation: Relation, column: ColumnShape) -> Operand:
+        `equal`: they are only asked for values that are there, in the column's own collation, so that its index serves.
+        """
+        return [self._operand(relation, each, equal=equal) for each in self._shapes.columns(relation, names)]
+
+    def _operand(self, relation: Relation, column: ColumnShape, *, equal: bool) -> Operand:
         c, native = name_sql(column.name), column.native
         style = self.style(relation.table, column) if relation.table and raw_order(native) else None
 
@@ -186,7 +192,8 @@ class SqliteSnapshot:
             ordered = sort_sql(native, c)
             return Operand(sa.literal_column(ordered), lambda value: sa.literal(sort_value(native, known(value))))
         # Spelled out only where needed: an index serves `(a, b) >= (x, y)` only for columns without COLLATE.
-        raw: Expression = sa.literal_column(c if self.binary(relation.table, column) else f"{c} COLLATE BINARY")
+        plain = equal or self.binary(relation.table, column)
+        raw: Expression = sa.literal_column(c if plain else f"{c} COLLATE BINARY")
         return Operand(raw, lambda value: sa.literal(stored_value(native, known(value), style)), column.nullable)
 
     def binary(self, table: TableName, column: ColumnShape) -> bool:

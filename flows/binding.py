@@ -18,7 +18,8 @@ from flows.columns import ColumnBinder, Looked
 from flows.created import AfterLoad
 from flows.evolving import Added
 from flows.hidden_rows import hidden_rows
-from flows.load_order import circle_warning, linked
+from flows.load_order import circle_warning, linked, referred
+from flows.own_columns import own_columns
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
@@ -39,7 +40,7 @@ class BoundTable:
     columns that the target computes itself.
     `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
     in the order of both sides' indexes where key windows can be pushed down to both, else empty. `unwritable` says why rows
-    can be compared and not written, and how to mend it; empty where they can.
+    can be compared and not written, and how to mend it; empty where they can. `unmapped` are the other columns of a whole row.
     """
 
     name: str
@@ -67,6 +68,7 @@ class BoundTable:
     unwritable: str = ""
     owns: str | None = None
     design: Design | None = None
+    unmapped: Key = ()
 
     def proving(self) -> BoundTable:
         """The table with its computed columns too: they are compared, and never written."""
@@ -108,7 +110,7 @@ class BoundTable:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """All tables, parents before children, and the names of those that other tables of the target refer to."""
+    """All tables, parents before children, and the names of those whose deletes come behind inserts: rows may refer to them."""
 
     tables: tuple[BoundTable, ...]
     referred: frozenset[str]
@@ -153,14 +155,8 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     if asking and (refused := created.refused(spec, made, target)):
         raise SpecError("\n".join(refused))
     names = {spec.target_table(name): name for name in spec.tables}
-    referred = {
-        names[key.refers]
-        for name, shape in seen.targets.items()
-        if shape is not None
-        for key in shape.foreign_keys
-        if key.refers in names and names[key.refers] != name
-    }
-    return Binding(tuple(bound[name] for name in order), frozenset(referred), tuple(warnings))
+    apart = {name for name, table in bound.items() if table.unmapped}
+    return Binding(tuple(bound[name] for name in order), referred(names, seen.targets, apart), tuple(warnings))
 
 
 def validate(spec: Spec, binding: Binding, tables: Collection[str] = ()) -> None:
@@ -305,6 +301,7 @@ def _bind_table(
         unwritable=unwritable,
         owns=table.owns,
         design=design,
+        unmapped=own_columns(spec, name, shape, {*images, *(column.shape.name for column in computed)}),
     )
 
 

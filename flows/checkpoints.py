@@ -104,7 +104,8 @@ def noticed(checkpoints: Sequence[Checkpoint]) -> Iterator[str]:
 
 
 def _written(plan: Plan, bound: BoundTable) -> pa.Table:
-    parts = [written_rows(bound, plan.changes(entry)) for entry in plan.windows(bound.shape.name)]
+    entries = [e for e in plan.windows(bound.shape.name) if e.counts.get("insert") or e.counts.get("update")]
+    parts = [written_rows(bound, plan.changes(entry)) for entry in entries]
     return pa.concat_tables([bound.schema.empty_table(), *parts])
 
 

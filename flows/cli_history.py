@@ -124,6 +124,7 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
 @common
 def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_json: bool) -> int:
     """Show the net changes from one version to another, each row at most once."""
+    from collections import Counter
     from itertools import islice
 
     from flows.history import changes_of, difference
@@ -131,8 +132,14 @@ def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_
     from flows.terminal_history import show_changes, show_counts
 
     found = difference(load_spec(spec), first, second, table)
-    changes = [change for name, part in found for change in islice(changes_of(name, part), limit)]
-    counts = {name: {str(op): count for op, count in part.counts.items()} for name, part in found}
+    counts: dict[str, Counter[str]] = {}
+    for name, part in found:
+        counts.setdefault(name, Counter()).update({str(op): count for op, count in part.counts.items()})
+    changes = [
+        change
+        for name in counts
+        for change in islice((each for n, part in found if n == name for each in changes_of(n, part)), limit)
+    ]
     if as_json:
         print_json({"from": first, "to": second, "tables": counts, "changes": [asdict(change) for change in changes]})
     else:

@@ -11,7 +11,7 @@ from adapters.protocol import Snapshot
 from flows.reading import readable
 from transforms import keys
 from transforms.diff import Comparison, diff
-from transforms.history import filtered
+from transforms.history import IMAGES, filtered
 from transforms.vocabulary import ChangeSet, Relation, TableShape
 
 
@@ -36,44 +36,77 @@ class Foreseen:
         return self.there.filter(pa.array(keys.contained(self.there, gone, self.changes.key)))
 
 
-def foresee(snapshot: Snapshot, shape: TableShape, changes: ChangeSet, besides: Sequence[str]) -> Foreseen:
+def foresee(snapshot: Snapshot, shape: TableShape, parts: Sequence[ChangeSet], besides: Sequence[str]) -> Foreseen:
     """Hold changes to the rows that are there, by the rule of `Adapter.apply`.
 
-    In: each key at most once; `besides` are columns of the table that `there` is to have, mapped or not. Reads the table
-    once. Memory: the changes, and the rows that they are about.
+    In: change sets of one table, each key at most once in all of them; `besides` are columns of the table that `there` is to
+    have, mapped or not. Out: changes with the columns of all sets. What a set does not write of a row stays as it is there, or
+    is null in a row that comes. Reads the table once. Memory: the changes, and the rows that they are about.
     Errors: DataError where such a row cannot be read.
     """
-    key = changes.key
+    key = parts[0].key
     names = list(dict.fromkeys([*key, *besides]))
-    expected = pa.concat_tables([changes.deletes, changes.before])
-    found = _rows_of(snapshot, shape, list(dict.fromkeys([*changes.schema.names, *names])), changes)
-    whole = found.select(changes.schema.names).cast(changes.schema)
-    meanings = {column.name: column.meaning for column in shape.columns}
-    alike = Comparison(key, tuple(name for name in changes.compared if name not in key), meanings=meanings)
-    apart = diff(changes.table, expected, whole, alike, delete=False).changes
-    other = pa.concat_tables([apart.inserts.select(list(key)), apart.after.select(list(key))])
-    written = filtered(changes, lambda rows: ~keys.contained(rows, other, key)) if other.num_rows else changes
-    inserts = changes.inserts  # `filtered` knows rows that are expected; new ones must not be there
-    taken = keys.contained(inserts, whole, key) if inserts.num_rows and whole.num_rows else None
-    written = replace(written, inserts=inserts if taken is None else inserts.filter(pa.array(~taken)))
-    touched = pa.concat_tables([written.deletes.select(list(key)), written.before.select(list(key))])
+    written = {name: field for part in parts for name, field in zip(part.schema.names, part.schema, strict=True)}
+    schema = pa.schema([field for name in shape.names if (field := written.get(name)) is not None])
+    found = _rows_of(snapshot, shape, list(dict.fromkeys([*schema.names, *names])), parts)
+    whole = found.select(schema.names).cast(schema)
+    held = [_held(part, whole, shape) for part in parts]
+    changes = replace(
+        parts[0], **{image: pa.concat_tables([getattr(each, image) for each, _ in held]) for image in IMAGES}
+    )
+    left = pa.concat_tables([keys_left for _, keys_left in held])
+    touched = pa.concat_tables([changes.deletes.select(list(key)), changes.before.select(list(key))])
     there = found.select(names)
     if there.num_rows:
         there = there.filter(pa.array(keys.contained(there, touched, key)))
-    return Foreseen(written, there, apart.after.select(list(key)))
+    return Foreseen(changes, there, left)
 
 
-def _rows_of(snapshot: Snapshot, shape: TableShape, names: Sequence[str], changes: ChangeSet) -> pa.Table:
+def _held(changes: ChangeSet, whole: pa.Table, shape: TableShape) -> tuple[ChangeSet, pa.Table]:
+    """One change set held to the rows that are there: what of it will be written, in their columns, and the keys that stay."""
+    key = changes.key
+    expected = pa.concat_tables([changes.deletes, changes.before])
+    mine = whole.select(changes.schema.names)
+    if mine.num_rows:
+        asked = pa.concat_tables([expected.select(list(key)), changes.inserts.select(list(key))])
+        mine = mine.filter(pa.array(keys.contained(mine, asked, key)))
+    meanings = {column.name: column.meaning for column in shape.columns}
+    alike = Comparison(key, tuple(name for name in changes.compared if name not in key), meanings=meanings)
+    apart = diff(changes.table, expected, mine, alike, delete=False).changes
+    other = pa.concat_tables([apart.inserts.select(list(key)), apart.after.select(list(key))])
+    written = filtered(changes, lambda rows: ~keys.contained(rows, other, key)) if other.num_rows else changes
+    inserts = changes.inserts  # `filtered` knows rows that are expected; new ones must not be there
+    taken = keys.contained(inserts, mine, key) if inserts.num_rows and mine.num_rows else None
+    written = replace(written, inserts=inserts if taken is None else inserts.filter(pa.array(~taken)))
+    return _widened(written, whole), apart.after.select(list(key))
+
+
+def _widened(changes: ChangeSet, whole: pa.Table) -> ChangeSet:
+    """Changes that will be written, in all columns of the rows that are there: others than they write stay as they are."""
+    if changes.schema.equals(whole.schema):
+        return changes
+
+    def widened(rows: pa.Table) -> pa.Table:
+        place = keys.match(rows, whole, changes.key)
+        there = whole.take(pa.array(place, mask=place < 0))
+        columns = [(rows if name in rows.column_names else there).column(name) for name in whole.column_names]
+        return pa.Table.from_arrays(columns, schema=whole.schema)
+
+    return replace(changes, **{image: widened(getattr(changes, image)) for image in IMAGES})
+
+
+def _rows_of(snapshot: Snapshot, shape: TableShape, names: Sequence[str], parts: Sequence[ChangeSet]) -> pa.Table:
     """The rows of the table that the changes are about."""
-    parts = (changes.deletes, changes.before, changes.inserts)
-    wanted = pa.concat_tables([part.select(list(changes.key)) for part in parts])
+    key = list(parts[0].key)
+    images = [image for part in parts for image in (part.deletes, part.before, part.inserts)]
+    wanted = pa.concat_tables([image.select(key) for image in images])
     schema = shape.schema(tuple(names))
     found = [schema.empty_table()]
     if not wanted.num_rows:
         return found[0]
-    for batch in readable(snapshot.scan(Relation(shape.name), names), shape.name, "target", changes.key):
+    for batch in readable(snapshot.scan(Relation(shape.name), names), shape.name, "target", parts[0].key):
         rows = pa.Table.from_batches([batch])
-        inside = keys.contained(rows, wanted.cast(_like(rows, changes.key)), changes.key)
+        inside = keys.contained(rows, wanted.cast(_like(rows, key)), parts[0].key)
         if inside.any():
             found.append(rows.filter(pa.array(inside)).cast(schema))
     return pa.concat_tables(found)

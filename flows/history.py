@@ -87,8 +87,8 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
     lines = [line for applied in opened for line in _changed(spec, applied, name, key)]
     for run in refused:
         facts = {"version": run.version, "when": plain(run.finished_at), "run": run.run_id, "author": None}
-        alone = history.left_alone(store.folder(str(run.plan)), name)
-        lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **each} for each in _left_alone(alone, key)]
+        for alone in history.all_noted(store.folder(str(run.plan)), "applied", name):
+            lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **e} for e in _left_alone(alone, key)]
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
 
 
@@ -135,7 +135,7 @@ def asof(spec: Spec, number: int, table: str) -> pa.Table:
             f"on, and those before as far as they are kept, can be asked for."
         )
     inside = [v for n, v in known.items() if min(base.version, number) < n <= max(base.version, number)]
-    parts = [met for v in inside if (met := opened_version(store, v).met(name)) is not None]
+    parts = [part for v in inside for part in opened_version(store, v).met(name)]
     schema = _schema_at(spec, known, name, number)
     empty = (schema or (parts[0].schema if parts else pa.schema([]))).empty_table()
     rows = pa.concat_tables(history.read_base(store.folder(base.folder))) if base.folder else empty
@@ -145,7 +145,10 @@ def asof(spec: Spec, number: int, table: str) -> pa.Table:
 
 
 def difference(spec: Spec, first: int, second: int, table: str | None = None) -> list[tuple[str, ChangeSet]]:
-    """What leads from one version to another, table by table, each row at most once; backwards where `second` is earlier."""
+    """What leads from one version to another, table by table, each row at most once; backwards where `second` is earlier.
+
+    A table has one change set for each schema of rows that differ, as `net` makes them.
+    """
     with ledger_of(spec) as ledger:
         for number in (first, second):
             if number:
@@ -159,9 +162,8 @@ def difference(spec: Spec, first: int, second: int, table: str | None = None) ->
         tables = [name for name in tables if name == wanted]
     found = []
     for name in tables:
-        parts = [whole for each in inside if (whole := each.whole(name)) is not None]
-        if parts:
-            changes = net(parts)
+        parts = [part for each in inside for part in each.parts(name)]
+        for changes in (net(parts) or [parts[-1].phase("upsert").phase("delete")]) if parts else ():
             found.append((entry_name(spec, name), changes.inverse() if second < first else changes))
     return found
 
@@ -180,8 +182,10 @@ def changes_of(table: str, changes: ChangeSet) -> Iterator[Change]:
         new = texts_of(after) if after is not None else [None] * len(keys)
         for key, was, now in zip(keys, old, new, strict=True):
             if was is not None and now is not None:
-                names = [name for name in now if was[name] != now[name]]
-                yield Change(table, op, key, {n: was[n] for n in names}, {n: now[n] for n in names})
+                names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+                yield Change(
+                    table, op, key, {n: was[n] for n in names if n in was}, {n: now[n] for n in names if n in now}
+                )
             else:
                 yield Change(table, op, key, was, now)
 
@@ -239,9 +243,7 @@ def _of_keys_alone(
         yield Change(entry_name(spec, table), op, key, None, None)
 
 
-def _left_alone(rows: pa.Table | None, key: str) -> list[dict[str, Any]]:
-    if rows is None:
-        return []
+def _left_alone(rows: pa.Table, key: str) -> list[dict[str, Any]]:
     keys = pa.Table.from_struct_array(rows["key"])
     texts = expressions.as_json_keys(keys, tuple(keys.column_names))
     there = np.flatnonzero(pc.is_in(texts, value_set=_both_spellings([key])).to_numpy(zero_copy_only=False))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple, TypeVar
 
-from transforms.vocabulary import Phase, TableName
+from transforms.vocabulary import Phase, TableName, TableShape
 
 Node = TypeVar("Node")
 
@@ -29,6 +29,15 @@ def linked(graph: dict[Node, set[Node]], child: Node, parent: Node) -> bool:
         graph[child].discard(parent)
         return False
     return True
+
+
+def referred(
+    names: Mapping[TableName, str], shapes: Mapping[str, TableShape | None], apart: Collection[str]
+) -> frozenset[str]:
+    """The tables of a spec that others refer to, and of those in `apart`, whose deletes are windows of their own, also those that
+    refer to themselves: their deletes come last. In: what the spec calls each table, and their shapes by that name."""
+    found = [(name, names.get(key.refers)) for name, shape in shapes.items() if shape for key in shape.foreign_keys]
+    return frozenset(there for name, there in found if there and (there != name or name in apart))
 
 
 def in_steps(tables: Sequence[TableName], referred: Collection[TableName]) -> list[Step]:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.embedded import python_values
 from adapters.protocol import Snapshot
 from flows.binding import BoundTable
-from transforms import expressions
-from transforms.vocabulary import INVALID, ColumnRange, DataError, Key, KeyRange, TableName
+from transforms import expressions, keys
+from transforms.vocabulary import INVALID, ColumnRange, DataError, Key, KeyRange, Relation, TableName, TableShape
+
+AT_ONCE: Final = 500  # keys that are asked for in one statement
 
 
-def readable(batches: Iterable[pa.RecordBatch], table: TableName, side: str, key: Key) -> Iterator[pa.RecordBatch]:
-    """The same batches. DataError for a row that cannot travel: a change could not say what it was before."""
+def readable(
+    batches: Iterable[pa.RecordBatch], table: TableName, side: str, key: Key, fix: str = ""
+) -> Iterator[pa.RecordBatch]:
+    """The same batches. DataError for a row that cannot travel: a change could not say what it was before.
+
+    `fix` is what helps besides correcting such rows.
+    """
     for batch in batches:
         if INVALID not in batch.schema.names:
             yield batch
@@ -26,9 +35,41 @@ def readable(batches: Iterable[pa.RecordBatch], table: TableName, side: str, key
             where = f" key {expressions.as_json_keys(bad.slice(0, 1), known)[0].as_py()}" if known else ""
             raise DataError(
                 f"{table} in the {side}{where}: {bad[INVALID][0].as_py()}; {bad.num_rows} such rows here. Nothing can be "
-                f"planned for rows that cannot be read. Fix: correct them in the {side}."
+                f"planned for rows that cannot be read. {fix or 'Fix: correct them in the ' + side + '.'}"
             )
         yield batch.select([name for name in batch.schema.names if name != INVALID])
+
+
+def rows_by_key(
+    snapshot: Snapshot, shape: TableShape, names: Sequence[str], wanted: pa.Table, key: Key, fix: str = ""
+) -> pa.Table:
+    """The rows of the target with one of some keys, as far as they are there: the key and `names`, in no particular order.
+
+    In: `wanted` has unique whole keys, in the key's columns. Rows are asked for by the table's own index, some hundred keys a
+    statement. Keys that are not found so (some values are none of Python's, or come in several spellings) are looked for in a scan.
+    Errors: DataError as of `readable`.
+    """
+    columns = list(dict.fromkeys([*key, *names]))
+    schema = shape.schema(tuple(columns))
+    found = [schema.empty_table()]
+
+    def take(batches: Iterable[pa.RecordBatch], asked: pa.Table) -> None:
+        for batch in readable(batches, shape.name, "target", key, fix):
+            rows = pa.Table.from_batches([batch]).cast(schema)
+            mine = keys.contained(rows, asked, key)
+            if mine.any():
+                found.append(rows.filter(pa.array(mine)))
+
+    asked = wanted.cast(pa.schema([schema.field(name) for name in key])).select(list(key))
+    values = zip(*(python_values(asked.column(name)) for name in key), strict=True)
+    among = [value for value in values if None not in value]
+    for start in range(0, len(among), AT_ONCE):
+        take(snapshot.scan(Relation(shape.name), columns, key=key, among=among[start : start + AT_ONCE]), asked)
+    there = pa.concat_tables(found)
+    rest = asked.filter(pa.array(~keys.contained(asked, there, key))) if there.num_rows else asked
+    if rest.num_rows:
+        take(snapshot.scan(Relation(shape.name), columns), rest)
+    return pa.concat_tables(found)
 
 
 def scan_planned(

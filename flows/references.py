@@ -86,13 +86,14 @@ def referring(
 def look_at_references(
     snapshot: Snapshot,
     shapes: Mapping[TableName, TableShape],
-    changes: Mapping[TableName, ChangeSet],
+    changes: Mapping[TableName, Sequence[ChangeSet]],
     *,
     whole_trees: bool = True,
 ) -> Looked:
     """Hold changes to the foreign keys of the target, given the rows that it holds now.
 
-    In: `shapes` of all tables that may refer to each other; `whole_trees` as of the target's adapter. Rows that are not as
+    In: `shapes` of all tables that may refer to each other; `changes` in sets as `foresee` takes them; `whole_trees` as of the
+        target's adapter. Rows that are not as
         the changes expect stay as they are. A key that would carry a change further (CASCADE, SET NULL) is taken for one that
         forbids it: nothing is written that was not planned.
     Memory: the rows that the changes are about, and the keys of tables that refer to them.

@@ -194,19 +194,6 @@ def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
     ]
 
 
-def lost_columns(bound: BoundTable, counts: Counts) -> list[str]:
-    """A line where rows are to be deleted that hold more than the spec maps: history and undo know the mapped columns alone."""
-    known = {*bound.images, bound.identity, *(column.shape.name for column in bound.computed)}
-    lost = [each.name for each in bound.shape.columns if each.name not in known and not each.generated]
-    if not counts.delete or not lost or bound.delete != "hard":
-        return []
-    return [
-        f"{bound.name}: {counts.delete:,} {'row is' if counts.delete == 1 else 'rows are'} to be deleted with what {', '.join(lost)} "
-        f"{'holds' if len(lost) == 1 else 'hold'}, which the spec does not map: an undo does not bring that back. "
-        f"Fix: map these columns, or delete softly, where it matters."
-    ]
-
-
 def report_of(plan: Plan) -> Report:
     """The report of a plan that was made earlier, from its manifest."""
     manifest: Mapping[str, Any] = plan.manifest

@@ -24,11 +24,12 @@ from flows.binding import BoundTable
 from flows.executing import Execute, here
 from flows.keyless import keyless
 from flows.offenders import find_offenders
+from flows.own_columns import described
 from flows.planning import KEYS, Planned, plan_windows
 from flows.ranges import RangeText, parse_range, typed
 from flows.reborn import settled
 from flows.reconciling import Tally
-from flows.report import Report, TableReport, lost_columns, mended, table_report, with_keyless
+from flows.report import Report, TableReport, mended, table_report, with_keyless
 from flows.retrying import retried
 from flows.rewritten import rewritten
 from flows.session import Job, Session, shared
@@ -38,6 +39,7 @@ from flows.spec_errors import meant
 from flows.still_referred import without_referred
 from flows.thresholds import hold_deletes
 from flows.unproved import double_warning
+from flows.whole import with_whole_deletes
 from flows.windows import gather_lookups, grouped, windows_of
 from transforms.vocabulary import Counts, Relation, SpecError, TableName
 
@@ -156,7 +158,7 @@ def _plan(
                 total = sum((each.counts for each in windows), Counts())
                 hold_deletes(request.spec, bound, total, part=bool(request.ranges))
             if check_deletes:
-                windows = settled(session, job, bound, windows)
+                windows = settled(session, job, bound, with_whole_deletes(session, job, bound, windows))
             outcomes += windows
             reports.append(table_report(bound, windows))
             if not request.ranges and request.keys is None and (found := keyless(session, bound, reports[-1].counts)):
@@ -165,7 +167,6 @@ def _plan(
             if some := [key for outcome in windows for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, windows), *rewritten(session, job, bound, windows)]
-            warnings += lost_columns(bound, reports[-1].counts) if check_deletes else []
         source, target = session.reading
         marks = {"source": source.mark, "target": target.mark}
     report = Report(
@@ -283,6 +284,7 @@ def _finish(
         "tables": [
             {
                 **told_of(table, session.bound.table(table.name).shape.name, session.bound.table(table.name).schema),
+                "whole": described(session.bound.table(table.name).shape, session.bound.table(table.name).unmapped),
                 "base": table.name in request.bases,
                 "clear": sorted(window for name, window in clear if name == table.name),
                 "first": sorted(o.window for o in outcomes if o.first and o.table == table.name),

@@ -34,6 +34,12 @@ class DeletePolicy(Strict):
         description="Fewer deletes never stop a plan, unless nothing would be left. 10 if neither this nor max_ratio is given.",
     )
 
+    lose: list[str] = Field(
+        default_factory=list,
+        description="Columns of the target that are not mapped, and that nobody needs of a deleted row: they are not read, not "
+        "guarded, and an undo gives the row back without them.",
+    )
+
     @property
     def floor(self) -> int:
         """How many rows it takes to stop: a ratio that was written holds from the first one."""

@@ -17,6 +17,7 @@ SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 COLORS = {"insert": "green", "update": "yellow", "delete": "red"}
 OPS = ("insert", "update", "delete")
 LONGEST = 60  # characters of a value
+UNKNOWN = "not known"
 
 
 def show_unfinished(runs: Sequence[Unfinished]) -> None:
@@ -133,8 +134,9 @@ def _images(
     before: Mapping[str, str | None] | None, after: Mapping[str, str | None] | None, longest: int | None = LONGEST
 ) -> str:
     if before is not None and after is not None:
-        both = ((name, _value(before.get(name), longest), _value(after[name], longest)) for name in after)
-        return "; ".join(f"{name}: {old} -> {new}" for name, old, new in both)
+        sides = [{name: _value(value, longest) for name, value in side.items()} for side in (before, after)]
+        old, new = sides  # a row that went and came back is known in more columns before than after
+        return "; ".join(f"{n}: {old.get(n, UNKNOWN)} -> {new.get(n, UNKNOWN)}" for n in {**new, **old})
     row = after if after is not None else before
     return ", ".join(f"{name}={_value(value, longest)}" for name, value in (row or {}).items())
 

@@ -26,8 +26,9 @@ from flows.retrying import retried
 from flows.runbook import Request, store_of, told_of
 from flows.session import Job, Session
 from flows.versions import AppliedVersion, entry_name
+from flows.whole import WholeRows
 from flows.writing import Written, same_target, write_rows
-from transforms.history import net, together
+from transforms.history import IMAGES, net, together
 from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, TableName, TableShape
 
 WINDOW_ROWS = 100_000
@@ -69,27 +70,38 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     entries: list[FileEntry] = []
     reports: list[TableReport] = []
     tables: list[dict[str, Any]] = []
-    backwards: dict[TableName, ChangeSet] = {}
+    backwards: dict[TableName, list[ChangeSet]] = {}
     with session.target.snapshot() as snapshot:
         for table in order:
             windows = list(_windows(undone, table, shapes.get(table)))
             making = _making(undone, table)
             if not windows and not making["ddl"] and not making["drop"]:
                 continue
-            schema = windows[0].schema if windows else undone.versions[-1].schema(table)
+            schema = next(each for each in reversed(undone.versions) if each.told(table)).schema(table)
             if windows and not (making["ddl"] and table not in shapes):
                 _must_fit(undone, table, shapes.get(table), windows)
+            whole = WholeRows.of(request.spec, shapes[table], schema.names) if table in shapes else None
+            first: list[int] = []
+            if whole is not None:
+                windows = list(whole.filled(session.target, snapshot, windows))
+                first = [n for n, changes in enumerate(windows) if whole.names and changes.deletes.num_rows]
             if windows:
                 backwards[table] = together(windows)
-            first = (
-                _freed(session.target, snapshot, shapes[table], windows)
-                if table in shapes and table in referred
-                else []
-            )
+            if table in shapes and table in referred:
+                first = _freed(session.target, snapshot, shapes[table], windows)
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
             reports.append(_table_report(request, table, windows))
             told = told_of(reports[-1], table, schema)
-            tables.append({**told, "base": False, "clear": [], "first": first, **making})
+            tables.append(
+                {
+                    **told,
+                    "whole": whole.described if whole is not None else [],
+                    "base": False,
+                    "clear": [],
+                    "first": first,
+                    **making,
+                }
+            )
         steps = _ordered(undone.numbers, session.target, snapshot, shapes, backwards, in_steps(order, referred))
         mark = snapshot.mark
     report = Report(
@@ -120,6 +132,11 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
         if table["ddl"] and session.target.describe(names[table["target"]]) is None:
             session.target.execute_ddl(table["ddl"])
     shapes = described(session.target, list(names.values()))
+    for table in told:
+        if (shape := shapes.get(names[table["target"]])) and any(
+            e.counts.get("delete") for e in plan.windows(shape.name)
+        ):
+            WholeRows.of(loading.spec, shape, [name for name, _ in table["columns"]]).must_be(table.get("whole", []))
     tables = {
         names[table["target"]]: Written(
             table["name"], names[table["target"]], _numbered(shapes.get(names[table["target"]]), table)
@@ -163,7 +180,7 @@ def _ordered(
     target: Adapter,
     snapshot: Snapshot,
     shapes: Mapping[TableName, TableShape],
-    changes: Mapping[TableName, ChangeSet],
+    changes: Mapping[TableName, Sequence[ChangeSet]],
     steps: Sequence[Step],
 ) -> list[Step]:
     """The steps in an order that keeps every foreign key from window to window. PlanError where there is none."""
@@ -216,17 +233,15 @@ def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iter
         for _, changes in undone.versions[0].changes(table):
             yield changes.inverse()
         return
-    parts = [whole for each in undone.versions if (whole := each.whole(table)) is not None]
-    if not parts:
-        return
-    back = net(parts).inverse()
-    nothing = back.inserts.slice(0, 0)
-    bare = replace(back, inserts=nothing, before=nothing, after=nothing, deletes=nothing)
-    size = max(len(back), 1) if in_one else WINDOW_ROWS
-    deletes = [replace(bare, deletes=part) for part in _sliced(back.deletes, size)]
-    pairs = zip(_sliced(back.before, size), _sliced(back.after, size), strict=True)
-    updates = [replace(bare, before=before, after=after) for before, after in pairs]
-    inserts = [replace(bare, inserts=part) for part in _sliced(back.inserts, size)]
+    parts = [part for each in undone.versions for part in each.parts(table)]
+    deletes, updates, inserts = [], [], []
+    for back in [changes.inverse() for changes in net(parts)] if parts else ():
+        bare = replace(back, **{image: getattr(back, image).slice(0, 0) for image in IMAGES})
+        size = max(len(back), 1) if in_one else WINDOW_ROWS
+        deletes += [replace(bare, deletes=part) for part in _sliced(back.deletes, size)]
+        pairs = zip(_sliced(back.before, size), _sliced(back.after, size), strict=True)
+        updates += [replace(bare, before=before, after=after) for before, after in pairs]
+        inserts += [replace(bare, inserts=part) for part in _sliced(back.inserts, size)]
     # deletes first, so that unique values are free before they are given again
     yield from [*inserts, *updates, *deletes] if in_one else [*deletes, *updates, *inserts]
 
@@ -260,8 +275,7 @@ def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, window
     of = f"Version {_listed(undone.numbers)} cannot be undone"
     if shape is None:
         raise PlanError(f"{of}: {table} is no longer there. Nothing was written. Fix: bring the table back.")
-    schema = windows[0].schema
-    for field in schema:
+    for field in dict.fromkeys(field for window in windows for field in (*window.before.schema, *window.after.schema)):
         column = shape.column(field.name)
         if column is None or column.generated or column.type != field.type:
             now = f"is {column.type} now" if column else "is no longer there"
@@ -271,10 +285,11 @@ def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, window
             )
     needed = [
         c.name
+        for names in {tuple(window.schema.names) for window in windows if window.inserts.num_rows}
         for c in shape.columns
-        if c.name not in schema.names and not (c.nullable or c.default or c.identity or c.generated)
+        if c.name not in names and not (c.nullable or c.default or c.identity or c.generated)
     ]
-    if needed and any(window.inserts.num_rows for window in windows):
+    if needed:
         raise PlanError(
             f"{of}: {table}.{needed[0]} must have a value now, and deleted rows had none. Nothing was written. "
             f"Fix: give the column a default, or let it be null, for as long as it takes."
@@ -362,7 +377,7 @@ def _dropped(session: Session, tables: Sequence[Mapping[str, Any]], names: Mappi
 
 
 def _numbered(shape: TableShape | None, table: Mapping[str, Any]) -> tuple[str, ...]:
-    written = {name for name, _ in table["columns"]}
+    written = {name for name, _ in [*table["columns"], *table.get("whole", [])]}
     return tuple(c.name for c in shape.columns if c.identity and c.name in written) if shape else ()
 
 

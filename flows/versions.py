@@ -85,25 +85,23 @@ class AppliedVersion:
                 raise unusable(self.version, error) from error
             yield entry, self._inside(entry, changes)
 
-    def whole(self, table: TableName) -> ChangeSet | None:
-        """All changes of a table, None where there are none."""
-        found = [changes for _, changes in self.changes(table)]
-        return together(found) if found else None
+    def parts(self, table: TableName) -> list[ChangeSet]:
+        """All changes of a table, in one change set for each schema: no key is in two of them."""
+        return together([changes for _, changes in self.changes(table)])
 
-    def met(self, table: TableName) -> ChangeSet | None:
+    def met(self, table: TableName) -> list[ChangeSet]:
         """What led from the rows that the plan saw to those that it left: its own changes, and those of others that it met.
 
-        None where there are none. For tables as they stood; what the run itself did is in `changes`.
+        As of `parts`. For tables as they stood; what the run itself did is in `changes`.
         """
-        conflicts = history.left_alone(self.plan.folder, table)
-        refused = history.refused(self.plan.folder, table)
-        left = [pa.Table.from_struct_array(rows["key"]) for rows in (conflicts, refused) if rows is not None]
+        conflicts = history.all_noted(self.plan.folder, "applied", table)
+        refused = history.all_noted(self.plan.folder, "refused", table)
+        left = [pa.Table.from_struct_array(rows["key"]) for rows in (*conflicts, *refused)]
         keys = pa.concat_tables(left) if left else None
-        found = [changes if keys is None else without(changes, keys) for _, changes in self._planned(table)]
-        if conflicts is not None and found:
-            found.append(_edits(conflicts, found[0]))
-        whole = together(found) if found else None
-        return whole if whole is not None and len(whole) else None
+        planned = [changes for _, changes in self._planned(table)]
+        found = [changes if keys is None else without(changes, keys) for changes in planned]
+        found += [_edits(rows, planned) for rows in conflicts if planned]
+        return [changes for changes in together(found) if len(changes)]
 
     def _inside(self, entry: FileEntry, changes: ChangeSet) -> ChangeSet:
         if self.version.windows is None:
@@ -116,8 +114,10 @@ class AppliedVersion:
         return changes.phase(phases[0]) if phases else changes.phase("upsert").phase("delete")
 
 
-def _edits(conflicts: pa.Table, like: ChangeSet) -> ChangeSet:
-    """What others did to rows that were left alone: from what the plan saw to what was found."""
+def _edits(conflicts: pa.Table, planned: Sequence[ChangeSet]) -> ChangeSet:
+    """What others did to rows of a window that were left alone: from what the plan saw to what was found."""
+    names = [field.name for field in conflicts.schema.field("found").type]
+    like = next((changes for changes in planned if changes.schema.names == names), planned[0])
     was, is_ = pc.is_valid(conflicts["before"]), pc.is_valid(conflicts["found"])
 
     def images(name: str, chosen: pa.ChunkedArray) -> pa.Table:

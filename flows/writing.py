@@ -20,6 +20,7 @@ from flows.load_order import in_steps
 from flows.retrying import retried
 from flows.session import Job, Session, shared
 from flows.soft import Soft
+from flows.whole import WholeRows
 from flows.windows import grouped
 from transforms.vocabulary import Counts, Phase, PlanError, TableName
 
@@ -216,6 +217,8 @@ def _same_shapes(plan: Plan, session: Session) -> None:
                 f"{bound.shape.name} has no column {', '.join(sorted(lost))}, and {plan.folder} does not add it. Nothing was written. "
                 f"Fix: plan again."
             )
+        if any(entry.counts.get("delete") for entry in plan.windows(bound.shape.name)):
+            WholeRows(bound.shape, bound.unmapped).must_be(table.get("whole", []))
         now = [[field.name, str(field.type)] for field in bound.schema]
         if now != table["columns"]:
             raise PlanError(

@@ -262,8 +262,8 @@ def assert_law(scenario: Scenario, first: dict[str, Rows], chance: random.Random
 
 
 def _assert_sum(past: Past, table: str, now: Rows) -> None:
-    wholes = [whole for each in past.versions if (whole := each.whole(past.spec.target_table(table))) is not None]
-    came = sum(whole.counts["insert"] - whole.counts["delete"] for whole in wholes)
+    parts = [part for each in past.versions for part in each.parts(past.spec.target_table(table))]
+    came = sum(part.counts["insert"] - part.counts["delete"] for part in parts)
     assert len(past.pictures[past.oldest][table]) + came == len(now), f"(a) {table} since version {past.oldest}"
 
 

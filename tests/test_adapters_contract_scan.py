@@ -88,6 +88,23 @@ def test_rows_come_in_binary_key_order_with_nulls_first(roomy: Adapter, kind: st
         assert snapshot.count(Relation(shape.name), [ColumnRange("k")]) == len(expected)
 
 
+@pytest.mark.parametrize("kind", KEYS)
+def test_rows_are_found_by_their_keys(roomy: Adapter, kind: str) -> None:
+    travel, meaning, values = KEYS[kind]
+    shape = make(roomy, a_shape(f"asked {next(numbers)}", [ID, col("k", travel, meaning)]))
+    held = fitting(values, travel, shape.columns[1])
+    load(roomy, shape, numbered(shape, held))
+    rows = [row for row in read(roomy, shape).to_pylist() if row["k"] is not None]
+    for wanted in (rows, rows[::2], rows[:1]):
+        for key in (("k",), ("k", "id")):
+            among = [tuple(row[name] for name in key) for row in wanted]
+            found = read(roomy, shape, key, among=among).to_pylist()
+            assert all(row in found for row in wanted)
+            assert all(row in rows for row in found)
+            if travel not in (pa.string(),):
+                assert len(found) == len(wanted)
+
+
 PAIRS = st.tuples(
     st.one_of(st.none(), st.sampled_from(["", "a", "a|b", "A", "ä", "b"])), st.one_of(st.none(), st.integers(-12, 12))
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import PAIRS, RING, Scenario, Side, counts, pair_name
+from scenario import PAIRS, RING, Scenario, counts, pair_name
 
 from adapters.planstore import Plan
 from flows import runs
@@ -181,21 +181,6 @@ def test_a_column_that_came_since_is_left_and_one_that_is_gone_is_named(shop: Sc
     ):
         shop.undo(2)
     assert shop.target.content() == before
-
-
-def test_a_plan_names_the_columns_that_go_with_deleted_rows_and_do_not_come_back(tmp_path: Path) -> None:
-    made = Scenario(tmp_path, Side("sqlite", str(tmp_path / "a.db")), Side("sqlite", str(tmp_path / "b.db")))
-    made.source.execute("CREATE TABLE t (id integer PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
-    made.target.execute(
-        "CREATE TABLE t (id integer PRIMARY KEY, v text, note text, size integer AS (length(v)))",
-        "INSERT INTO t (id, v, note) VALUES (2, 'b', 'by hand'), (3, 'c', 'by hand')",
-    )
-    lost = "1 row is to be deleted with what note holds, which the spec does not map"
-    made.write({"t": {"from": "t"}}, defaults={"delete": {"max_ratio": 1.0}})
-    assert [lost in each for each in made.plan().report.warnings] == [True]
-    assert made.verify().report.warnings == ()
-    made.write({"t": {"from": "t", "delete": "ignore"}})
-    assert made.plan().report.warnings == ()
 
 
 def test_a_plan_of_an_undo_is_applied_like_any_other(shop: Scenario) -> None:
