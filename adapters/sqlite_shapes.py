@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import pyarrow as pa
+
 from adapters.sqlite_files import Connection
-from adapters.sqlite_types import column_shape, quoted, raw_order
-from transforms.vocabulary import ForeignKey, Key, SpecError, TableName, TableShape
+from adapters.sqlite_types import column_shape, kind_of, quoted, raw_order
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
 
 QUERY_VIEW: Final = "syncline_query"
+WIDE: Final = r"\x{0}-\x{FFFD}\x{10000}-\x{10FFFF}"
+"""What UTF-16 of SQLite holds, as a class of RE2."""
 # What PRAGMA table_xinfo calls the type of an expression, or nothing at all: its values must be looked at.
 _UNDECLARED: Final = ("", "NUM", "BLOB")
 
@@ -59,8 +63,10 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
         )
         for row in columns
     )
+    wide = _is_wide(connection)
+    shapes = tuple(_of_wide(each) for each in shapes) if wide else shapes
     uniques = {frozenset(index["columns"]) for index in indexes if index["unique"]}
-    ordered = {key for index in indexes for key in _binary_prefixes(index, natives)}
+    ordered = {key for index in indexes for key in _binary_prefixes(index, natives, wide=wide)}
     if primary:
         uniques.add(frozenset(primary))
     if rowid_key:
@@ -130,11 +136,20 @@ def _indexes(connection: Connection, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _binary_prefixes(index: dict[str, Any], natives: dict[str, str]) -> list[Key]:
-    """The leading columns of an index whose order is the binary order of the travel form."""
+def _is_wide(connection: Connection) -> bool:
+    """Whether texts are stored as UTF-16: compared by those bytes, and without U+FFFE and U+FFFF, which become U+FFFD."""
+    return str(connection.rows("PRAGMA encoding")[0]["encoding"]) != "UTF-8"
+
+
+def _of_wide(column: ColumnShape) -> ColumnShape:
+    return replace(column, characters=WIDE) if pa.types.is_string(column.type) else column
+
+
+def _binary_prefixes(index: dict[str, Any], natives: dict[str, str], *, wide: bool) -> list[Key]:
+    """The leading columns of an index whose order is the binary order of the travel form. `wide`: texts are UTF-16."""
     prefixes: list[Key] = []
     for position, (name, binary) in enumerate(zip(index["columns"], index["binary"], strict=True)):
-        if not binary or not raw_order(natives[name]):
+        if not binary or not raw_order(natives[name]) or (wide and kind_of(natives[name]) == "text"):
             break
         prefixes.append(index["columns"][: position + 1])
     return prefixes
