@@ -21,7 +21,6 @@ from adapters import trials
 from adapters.json_texts import doubtful, kept_where_doubtful
 from adapters.mysql_connect import Connection, Connections, code_of, drop, rows, run
 from adapters.mysql_fit import LEVELS, compared, is_asked, kept
-from adapters.mysql_load import name_of
 from adapters.mysql_new import added_type, create_table, new_declared, prefixes, sized, unlinked
 from adapters.mysql_read import MysqlSnapshot
 from adapters.mysql_shapes import TABLE, TABLES, Alphabets, Described, described, described_query
@@ -59,9 +58,6 @@ CREATE TABLE IF NOT EXISTS {MARKER} (
 LOCK: Final = "SELECT GET_LOCK(%s, 0)"
 HOLDER: Final = """
 SELECT p.ID, p.USER, p.HOST FROM information_schema.PROCESSLIST p WHERE p.ID = IS_USED_LOCK(%s)"""
-
-UNSAFE: Final = frozenset(("MyISAM", "Aria", "MEMORY", "ARCHIVE", "CSV", "MRG_MyISAM", "BLACKHOLE", "FEDERATED"))
-"""Storage engines without transactions."""
 
 
 class MysqlAdapter:
@@ -273,11 +269,8 @@ class MysqlAdapter:
             known = self._describe(relation)
         if known is None:
             raise SynclineError(f"There is no table {shape.name} on {self.url}. Fix: create it, or correct its name.")
-        if known.storage in UNSAFE:
-            raise SynclineError(
-                f"Table {shape.name} is stored by {known.storage}, which has no transactions, so that a window could be left "
-                f"half done. Fix: ALTER TABLE {name_of(shape.name)} ENGINE = InnoDB."
-            )
+        if known.shape.unwritable:
+            raise SynclineError(f"Table {shape.name} {known.shape.unwritable}")
         return known
 
     def _make_marker_table(self) -> None:

@@ -88,9 +88,13 @@ _PASSING: Final = frozenset(
 ) | frozenset((0, 2002, 2003, 2006, 2013, 2014, 2055, 4031))  # fmt: skip
 """Lost connections, deadlocks, waits that were given up, servers that are full or on their way down."""
 UNFIT: Final = frozenset(
-    (1048, 1062, 1136, 1216, 1217, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1411, 1416, 1441, 1451, 1452, 1525, 1526, 1557)
-) | frozenset((1586, 1644, 1690, 1761, 1762, 3140, 3141, 3144, 3156, 3157, 3819, 4025, 4038))  # fmt: skip
-"""A value that is null, double, too long, out of range, or refused by a constraint, a partition or a trigger."""
+    (139, 1048, 1062, 1118, 1136, 1139, 1172, 1216, 1217, 1242, 1263, 1264, 1265, 1292, 1364, 1365, 1366, 1369, 1406, 1411, 1416)
+) | frozenset(
+    (1441, 1451, 1452, 1525, 1526, 1557, 1586, 1644, 1690, 1713, 1761, 1762, 3140, 3141, 3144, 3156, 3157, 3819, 4025, 4038)
+)  # fmt: skip
+"""A value that is null, double, too long, out of range, or refused by a constraint, a partition or a trigger; a row that is too
+large."""
+_OF_TRIGGERS: Final = 5000  # numbers from here on are given by no server, and by SIGNAL … SET MYSQL_ERRNO alone
 _REFERENCES: Final = frozenset((1216, 1217, 1451, 1452, 1557, 1761, 1762))
 _DOUBLE: Final = frozenset((1062, 1586))
 _DENIED: Final = frozenset((1044, 1045, 1698, 1227))
@@ -313,7 +317,7 @@ class Connections:
         lost = isinstance(error, OSError) or broken or code in _PASSING
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
-        if code in UNFIT:
+        if code in UNFIT or (code or 0) >= _OF_TRIGGERS:
             return RowRefused(f"{where}: {text}. {FIX[refused(code)]}", text)
         if code == _STATEMENT_LOG:
             text += ". Fix: set binlog_format to ROW or MIXED on the server"

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pymysql.constants import FIELD_TYPE, FLAG
 
 from adapters.mysql_connect import UNSEEN, Connection, Server, code_of, rows
+from adapters.mysql_load import name_of
 from adapters.mysql_types import Declared, Travel, travel
 from adapters.sql import dialect_of, rendered, source
 from transforms.vocabulary import ForeignKey, Key, Relation, SpecError, TableName, TableShape
@@ -19,6 +20,9 @@ from transforms.vocabulary import ForeignKey, Key, Relation, SpecError, TableNam
 TABLES: Final = """
 SELECT TABLE_NAME FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = coalesce(%s, DATABASE()) AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"""
+
+UNSAFE: Final = frozenset(("MyISAM", "Aria", "MEMORY", "ARCHIVE", "CSV", "MRG_MyISAM", "BLACKHOLE", "FEDERATED"))
+"""Storage engines without transactions."""
 
 TABLE: Final = """
 SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE FROM information_schema.TABLES
@@ -67,12 +71,11 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A relation's shape, how each of its columns travels, and the indexes and the storage engine of a table."""
+    """A relation's shape, how each of its columns travels, and the indexes of a table."""
 
     shape: TableShape
     travels: Mapping[str, Travel]
     indexes: tuple[Index, ...] = ()
-    storage: str | None = None
 
 
 @dataclass(slots=True)
@@ -120,8 +123,19 @@ def described(connection: Connection, server: Server, alphabets: Alphabets, tabl
             table.schema,
         ),
         frozenset(_prefixes(indexes, travels)),
+        unwritable=_unsafe(name, storage),
     )
-    return Described(shape, travels, indexes, storage)
+    return Described(shape, travels, indexes)
+
+
+def _unsafe(name: str, storage: str | None) -> str | None:
+    """Why no window can be written into a table: rows that are in stay, whatever comes after them."""
+    if storage not in UNSAFE:
+        return None
+    return (
+        f"is stored by {storage}, which has no transactions, so that a window could be left half done. Fix: ALTER TABLE "
+        f"{name_of(name)} ENGINE = InnoDB."
+    )
 
 
 def _must_show_all(connection: Connection, table: TableName) -> None:

@@ -23,7 +23,7 @@ from adapters.sql import table
 from adapters.trials import ASKED, HELD, NUMBER, TRIED, Check, Demands, Given
 from transforms.vocabulary import ChangeSet, Refusal, TableName, TableShape
 
-REFUSED: Final = UNFIT | {139, 1118, 1365, 1526, 1591, 1901, 3146}
+REFUSED: Final = UNFIT | {1591, 1901, 3146}
 """Values that do not fit, and what else is said of a row: too large, a division by zero, no partition."""
 ROW_BYTES: Final = 8_000  # of a row that InnoDB keeps on one page, or a little more
 INLINE: Final = {"Dynamic": 40, "Compressed": 40}  # bytes of a long value that stay in the row
@@ -36,18 +36,26 @@ WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND PARTITION_NAME IS NOT NULL ORDER
 FORMAT: Final = "SELECT ROW_FORMAT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
 
 _HEAD: Final = re.compile(r"\ACREATE TABLE `(?:[^`]|``)+`")
+_LINE: Final = re.compile(r",?\n  (?=\S)")
+_END: Final = re.compile(r"\n(?=\))")
 _PARTITIONED: Final = re.compile(r"\n\s*(?:/\*!\d+ )?PARTITION BY ")
+_NAME: Final = r"`(?:[^`]|``)+`"
+_PERIOD: Final = re.compile(rf"PERIOD FOR ({_NAME}) \(({_NAME}), ({_NAME})\)")
+_FULLTEXT: Final = "FULLTEXT KEY"
+_NOT_TEMPORARY: Final = re.compile(rf"{_FULLTEXT} |CONSTRAINT {_NAME} FOREIGN KEY |.* WITHOUT OVERLAPS\)\Z", re.DOTALL)
+"""Lines of a CREATE TABLE that no temporary table takes; names stand in backticks, so that nothing else begins like this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a table demands; `partitioned`: there can be no temporary table like it. `inline`: bytes of each long value in a row.
+    """What a table demands; `unlike`: there can be no temporary table like it, as of one with partitions, with an index of whole
+    texts, or with a period of its own. `inline`: bytes of each long value in a row.
 
     `numbered` are columns whose default takes a number from a sequence.
     """
 
     demands: Demands
-    partitioned: bool = False
+    unlike: bool = False
     inline: int = INLINE_OTHERS
     numbered: tuple[str, ...] = ()
 
@@ -83,12 +91,34 @@ def known(connection: Connection, server: Server, found: Described) -> Known:
             tuple((column, _expression(made, server)) for column, _, _, _, made, _ in facts if made),
             _bounds([tuple(map(_text, row)) for row in bounds]),
         ),
-        partitioned=bool(bounds),
+        unlike=bool(bounds) or _is_unlike(_lines(_created(connection, name))),
         inline=next(
             (INLINE.get(_text(row[0]), INLINE_OTHERS) for row in rows(connection, FORMAT, where)), INLINE_OTHERS
         ),
         numbered=tuple(column for column, _, default, *_ in facts if "nextval(" in default.lower()),
     )
+
+
+def _created(connection: Connection, name: TableName) -> str:
+    ((_, created, *_),) = rows(connection, f"SHOW CREATE TABLE {name_of(name)}")
+    return _text(created)
+
+
+def _lines(created: str) -> list[str]:
+    """A CREATE TABLE as its head, its columns, keys and checks, and its end. The server puts each into a line of its own."""
+    body, end = _END.split(_PARTITIONED.split(created)[0], maxsplit=1)
+    return [*_LINE.split(body), end]
+
+
+def _is_unlike(lines: Sequence[str]) -> bool:
+    return any(line.startswith(_FULLTEXT) or _PERIOD.match(line) for line in lines)
+
+
+def _near(created: str) -> str:
+    """The statement of a table TRIED that refuses the same rows and may be temporary."""
+    head, *body, end = _lines(created)
+    kept = [_PERIOD.sub(r"CONSTRAINT \1 CHECK (\2 < \3)", line) for line in body if not _NOT_TEMPORARY.match(line)]
+    return _HEAD.sub(f"CREATE TABLE {TRIED}", head) + "\n  " + ",\n  ".join(kept) + "\n" + end
 
 
 def _text(value: object) -> str:
@@ -176,9 +206,8 @@ class _Trial:
 
     def prepare(self, made: str | None) -> None:
         """Make the tables, and stage the rows."""
-        if made is None and self.of_table.partitioned:
-            ((_, created, *_),) = rows(self.connection, f"SHOW CREATE TABLE {name_of(self.shape.name)}")
-            made = _HEAD.sub(f"CREATE TABLE {TRIED}", _PARTITIONED.split(_text(created))[0])
+        if made is None and self.of_table.unlike:
+            made = _near(_created(self.connection, self.shape.name))
         like = f"CREATE TEMPORARY TABLE {TRIED} LIKE {name_of(self.shape.name)}"
         run(self.connection, made.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1) if made else like)
         for name in self.of_table.numbered:

@@ -56,7 +56,8 @@ _NO_SNAPSHOT: Final = re.compile(r"invalid snapshot identifier|snapshot \"[^\"]*
 _NAN: Final = re.compile(r"cannot convert NaN to bigint|'NaN' is not a valid decimal")
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
 _PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
-_UNFIT: Final = ("22", "23", "09", "27", "2F", "38", "44", "P0")  # of values, constraints, triggers and WITH CHECK
+_UNFIT: Final = ("21", "22", "23", "09", "27", "2F", "38", "44", "54", "P0")
+"""Classes of errors about values, constraints, triggers, WITH CHECK, and what an index or a page has no room for."""
 _REFERENCES: Final = ("23001", "23503")  # restrict_violation, foreign_key_violation
 _DOUBLE: Final = "23505"
 _DENIED: Final = "42501"

@@ -21,7 +21,7 @@ from adapters.sql import MARKER, Named, create_statement, marker_table, new_tabl
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, astray, changed_columns, insert, left_out, update
 from adapters.sql_design import adding_statements, index_statements, spelled_table
 from adapters.sqlite_files import Connection, mark_of, open_to_read
-from adapters.sqlite_keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole
+from adapters.sqlite_keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole, sound
 from adapters.sqlite_reading import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
 from adapters.sqlite_types import Style, column_shape, declared, kind_of, quoted, value_sql
 from adapters.sqlite_values import compared, encode, kept
@@ -201,10 +201,11 @@ class SqliteAdapter:
                 connection.ask("PRAGMA defer_foreign_keys = ON")
                 if marker is not None and _marked(connection, marker):
                     return Applied(already=True)
-                before = broken(connection, changes.table, awaited) if trial else 0
+                checked = sound(connection) if trial else ()
+                before = broken(connection, checked, changes.table, awaited) if trial else 0
                 applied = _apply(connection, changes, shape, empty=empty)
                 if trial:
-                    hold_all(connection, changes.table, awaited, before)
+                    hold_all(connection, checked, changes.table, awaited, before)
                 else:
                     hold_foreign_keys(connection, changes.table, shape, awaited)
                 before_commit(applied)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
 from adapters.refused import FIX
 from adapters.sqlite_files import Connection
+from adapters.sqlite_shapes import references
 from adapters.sqlite_types import literal, quoted
 from transforms.vocabulary import RowRefused, TableName, TableShape
 
@@ -37,19 +39,31 @@ def hold_foreign_keys(connection: Connection, table: TableName, shape: TableShap
         )
 
 
-def broken(connection: Connection, table: TableName, awaited: set[str]) -> int:
-    """How many references of all tables find no row, but for those of `table` to tables that are awaited."""
+def sound(connection: Connection) -> tuple[str, ...]:
+    """The tables with foreign keys that SQLite can check; it gives up at the first one whose columns have no pairs."""
+    rows = connection.rows(
+        "SELECT DISTINCT t.name FROM sqlite_schema t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table' ORDER BY t.name"
+    )
+    names = (str(row["name"]) for row in rows)
+    return tuple(name for name in names if not any(each.broken for each in references(connection, name)))
+
+
+def broken(connection: Connection, checked: tuple[str, ...], table: TableName, awaited: set[str]) -> int:
+    """How many references of these tables find no row, but for those of `table` to tables that are awaited."""
     later = ", ".join(map(literal, awaited))
     found = connection.rows(
-        f"SELECT count(*) AS n FROM pragma_foreign_key_check "
-        f'WHERE NOT (lower("table") = lower({literal(table.name)}) AND lower(parent) IN ({later}))'
+        "SELECT count(*) AS n FROM json_each(?1) t, pragma_foreign_key_check(t.value) f "
+        f"WHERE NOT (lower(t.value) = lower({literal(table.name)}) AND lower(f.parent) IN ({later}))",
+        (json.dumps(checked),),
     )
     return int(found[0]["n"])
 
 
-def hold_all(connection: Connection, table: TableName, awaited: set[str], before: int) -> None:
+def hold_all(
+    connection: Connection, checked: tuple[str, ...], table: TableName, awaited: set[str], before: int
+) -> None:
     """What COMMIT would say, where more references find no row than did before."""
-    if broken(connection, table, awaited) > before:
+    if broken(connection, checked, table, awaited) > before:
         text = "FOREIGN KEY constraint failed"
         raise RowRefused(f"{table}: {text}. The window was rolled back. {FIX['reference']}", text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -71,7 +72,15 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
         uniques.add(frozenset(primary))
     if rowid_key:
         ordered.add(primary)
-    return TableShape(name, shapes, primary, frozenset(uniques), _foreign_keys(connection, name), frozenset(ordered))
+    return TableShape(
+        name,
+        shapes,
+        primary,
+        frozenset(uniques),
+        _foreign_keys(connection, name),
+        frozenset(ordered),
+        unwritable=_unheld(connection, name.name),
+    )
 
 
 def describe_query(connection: Connection, query: str) -> TableShape:
@@ -198,8 +207,35 @@ def references(connection: Connection, name: str) -> list[Reference]:
             continue
         there = tuple(spelled.get(folded(row["to"]), str(row["to"])) for row in rows)
         lost = [each for each in there if folded(each) not in spelled]
-        found.append(Reference(own, parent, there, *actions, f"it has no column {lost[0]}" if lost else ""))
+        why = f"it has no column {lost[0]}" if lost else ""
+        if not why and set(there) not in _unique_columns(connection, parent, columns):
+            why = f"it has no unique index over ({', '.join(there)})"
+        found.append(Reference(own, parent, there, *actions, why))
     return found
+
+
+def _unique_columns(connection: Connection, name: str, columns: Sequence[Mapping[str, Any]]) -> list[set[str]]:
+    """The column sets of a table that foreign keys can refer to."""
+    rows = connection.rows(
+        'SELECT l.seq AS number, x.name FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE l."unique" = 1 '
+        "AND l.partial = 0 AND x.key = 1",
+        (name,),
+    )
+    grouped: dict[int, set[str]] = {}
+    for row in rows:
+        grouped.setdefault(row["number"], set()).add(str(row["name"]))
+    return [{str(row["name"]) for row in columns if row["pk"]}, *grouped.values()]
+
+
+def _unheld(connection: Connection, name: str) -> str | None:
+    """Why SQLite refuses whatever is written into a table, once it heeds foreign keys."""
+    for each in references(connection, name):
+        if each.broken:
+            return (
+                f"has a foreign key ({', '.join(each.columns)}) to {each.parent}, of which SQLite says a mismatch with every row: "
+                f"{each.broken}. Fix: make that unique in {each.parent}, or take the foreign key away."
+            )
+    return None
 
 
 def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, ...]:

@@ -246,6 +246,8 @@ def _bind_table(
             f"stand for several rows: it can be compared, and not be written. Fix: add UNIQUE ({', '.join(key)}) to the target, "
             f"name the table where it is a view, or choose another key."
         )
+    elif shape.unwritable:
+        unwritable = f"{spec.where(*at)}: {shape.name} {shape.unwritable}"
     elif binder.added:
         shape, adds = evolving.extended(shape, wanted, binder.added, target)
         columns = created.fitted(columns, shape)

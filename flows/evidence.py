@@ -125,7 +125,10 @@ def _counts(told: TableReport) -> dict[str, Any]:
 
 
 def _origins(session: Session, told: TableReport) -> dict[str, Any]:
-    bound = session.bound.table(told.name)
+    """Where the rows of a table came from; nothing of one that the spec does not name any more, of which a cut-off plan knows."""
+    bound = next((table for table in session.bound.tables if table.name == told.name), None)
+    if bound is None:
+        return {}
     return {"from": str(bound.source), "key": list(bound.key), "mapping": list(_mapping(session, bound))}
 
 

@@ -39,7 +39,7 @@ from transforms.vocabulary import SpecError
 
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
-UNWRITABLE = "It cannot be applied: a table has no unique constraint on its key, as the warnings say."
+UNWRITABLE = "It cannot be applied: a table can be compared and not be written, as the warnings say."
 
 Clock = Callable[[], datetime]
 Name = TypeVar("Name", bound=str)

@@ -39,6 +39,9 @@ DEMANDS: dict[str, list[str]] = {  # what is made beside the columns, and how th
         "CHECK (w::jsonb IS NOT NULL)|",
     ],
     "mysql": [
+        "CHECK (v > 0), FULLTEXT KEY words (w), KEY v (v)|COMMENT 'FULLTEXT KEY `x` (`w`)'",
+        "a date DEFAULT '2020-01-01', b date DEFAULT '2020-01-02', PERIOD FOR valid (a, b), CHECK (v > 0), "
+        "UNIQUE (v, valid WITHOUT OVERLAPS)|",
         "CHECK (v > 0), CONSTRAINT small CHECK (v < id * 10)|",
         "CHECK (w <> 'x' OR v > 3), g tinyint AS (v * 100) STORED|",
         "extra integer DEFAULT 5 NOT NULL, CHECK (v > extra)|",

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from assessing import checked
 from click.testing import CliRunner, Result
-from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
+from scenario import PAIRS, RING, Engine, Scenario, counts, pair_name, quarantine
 
 from adapters.planstore import Plan
 from adapters.refused import FIX
@@ -124,6 +125,49 @@ def test_what_is_unique_in_fact_is_compared_and_not_written(small: Scenario, rel
     with pytest.raises(SpecError, match="Fix: "):
         small.apply(small.plan().report.plan)
     assert small.target.content() == before
+
+
+@pytest.mark.parametrize(
+    ("engine", "made", "said"),
+    [
+        ("mysql", ["CREATE TABLE t (k bigint PRIMARY KEY, v text) ENGINE = MyISAM"], "ENGINE = InnoDB"),
+        (
+            "sqlite",
+            ["CREATE TABLE p (v text)", "CREATE TABLE t (k bigint PRIMARY KEY, v text REFERENCES p (v))"],
+            r"no unique index over \(v\)",
+        ),
+    ],
+)
+def test_what_the_engine_would_not_write_is_compared_and_refused_before_a_run(
+    engine: Engine, made: list[str], said: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A table without transactions, and one of which SQLite refuses every row for how its foreign key was declared."""
+    small = Scenario.make(tmp_path, ("sqlite", engine), request)
+    small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a')")
+    small.target.execute(*made)
+    small.write({"t": {"from": "t"}})
+    done = small.verify()
+    assert done.status == Status.CHANGES
+    assert any("Fix: " in warning for warning in done.report.warnings)
+    for refused in (small.run, lambda: checked(small)):
+        with pytest.raises(SpecError, match=said):
+            refused()
+    assert small.target.count("t") == 0
+
+
+def test_a_foreign_key_that_sqlite_cannot_check_disturbs_no_other_table(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    small = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    small.target.execute(
+        "CREATE TABLE p (v text)",
+        "CREATE TABLE odd (k bigint PRIMARY KEY, v text REFERENCES p (v))",
+        "CREATE TABLE t (k bigint PRIMARY KEY, v text)",
+        "CREATE TRIGGER no BEFORE INSERT ON t WHEN new.v = 'b' BEGIN SELECT RAISE(ABORT, 'not b'); END",
+    )
+    small.write({"t": {"from": "t"}})
+    assert counts(small.run(), "t") == {"source_rows": 2, "insert": 1, "quarantined": 1}
 
 
 @everywhere

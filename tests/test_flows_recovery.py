@@ -161,6 +161,18 @@ def test_a_plan_that_cannot_go_on_is_put_down_as_far_as_it_went(shop: Scenario) 
     assert shop.target.count("item") == 6
 
 
+def test_a_plan_of_a_table_that_the_spec_does_not_name_any_more_is_put_down(shop: Scenario) -> None:
+    cut_off(shop)
+    shop.source.execute("CREATE TABLE other (no integer PRIMARY KEY)")
+    shop.write({"other": {"from": "other"}})
+    done = shop.run()
+    assert any("cannot go on: version 1 has the 2 windows that are in" in warning for warning in done.report.warnings)
+    with ledger_of(shop.spec) as ledger:
+        (partly,) = ledger.runs("shop", status="partly")
+    (told,) = evidence.kept(store_of(shop.spec), "shop", partly.run_id)["tables"]
+    assert (told["name"], told["counts"]["insert"], told["mapping"]) == ("item", 4, [])
+
+
 def test_a_plan_of_which_nothing_is_in_leaves_no_run_that_is_partly_done(shop: Scenario) -> None:
     cut_off(shop, windows=0)
     write(shop, on_invalid="fail")

@@ -274,3 +274,51 @@ def test_clauses_of_a_sqlite_table_neither_swallow_nor_replace_a_row(
     small.write({"t": {"from": "t"}})
     assert counts(small.run(), "t") == {"source_rows": 3, "insert": 2, "quarantined": 1}
     assert len(small.target.rows("t")) == 2
+
+
+ROOMS: tuple[tuple[Engine, tuple[str, ...]], ...] = (
+    ("postgresql", ("CREATE INDEX ON t (w)",)),  # which takes no text of more than a third of a page
+    (
+        "postgresql",
+        (
+            "CREATE FUNCTION one(text) RETURNS int LANGUAGE sql AS "
+            "$$ SELECT (SELECT n FROM generate_series(1, length($1) / 100) n) $$",
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "
+            "$$ BEGIN PERFORM one(new.w); RETURN new; END $$",
+            "CREATE TRIGGER no BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION no()",
+        ),
+    ),
+    (
+        "mysql",
+        (
+            "CREATE TRIGGER no BEFORE INSERT ON t FOR EACH ROW BEGIN IF length(new.w) > 100 THEN "
+            "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'too long'; END IF; END",
+        ),
+    ),
+    (
+        "mysql",
+        (
+            "CREATE TABLE numbers (n integer PRIMARY KEY)",
+            "INSERT INTO numbers VALUES (0), (500)",
+            "CREATE TRIGGER no BEFORE INSERT ON t FOR EACH ROW SET @n = (SELECT n FROM numbers WHERE n < length(new.w))",
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(("engine", "made"), ROOMS, ids=[f"{engine}-{len(made)}" for engine, made in ROOMS])
+def test_what_an_engine_says_of_a_row_in_words_of_its_own_sets_the_row_aside_and_stops_no_run(
+    engine: Engine, made: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Limits of an index, a subquery of a trigger that gives two rows, numbers that a trigger gives to its error."""
+    small = Scenario.make(tmp_path, ("sqlite", engine), request)
+    small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, w text)")
+    small.target.execute("CREATE TABLE t (k bigint PRIMARY KEY, w text)", *made)
+    small.source.insert("t", [(n, "short") for n in range(1, 41)])
+    small.source.execute("UPDATE t SET w = hex(randomblob(9000)) WHERE k = 7")
+    small.write({"t": {"from": "t"}})
+    done = small.run()
+    assert done.status == Status.DONE
+    assert counts(done, "t") == {"source_rows": 40, "insert": 39, "quarantined": 1}
+    assert keys_aside(small) == [7]
+    assert small.run().report.version is None

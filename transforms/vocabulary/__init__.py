@@ -210,7 +210,8 @@ class TableShape:
     `uniques` holds the column sets that an index keeps unique, the primary key included. `ordered` holds the
     column tuples by which key windows are cheap and come in binary order, as Arrow orders them. `design` is for
     tables that are yet to be made; `Adapter.design` reads it of one that is there. `hidden_by` says what keeps rows from
-    this user, where it is a part of the table that is seen and written; None where it is all.
+    this user, where it is a part of the table that is seen and written; None where it is all. `unwritable` says why its rows
+    can be compared and not be written, and the fix; None where they can.
     """
 
     name: TableName
@@ -221,6 +222,7 @@ class TableShape:
     ordered: frozenset[Key] = frozenset()
     design: Design | None = None
     hidden_by: str | None = None
+    unwritable: str | None = None
 
     def column(self, name: str) -> ColumnShape | None:
         return next((column for column in self.columns if column.name == name), None)
