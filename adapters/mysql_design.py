@@ -8,6 +8,8 @@ from typing import Any, Final, cast
 
 import pymysql
 
+from adapters.filling import assigned
+from adapters.filling import name_of as unquoted
 from adapters.mysql_connect import Connection, Server, rows, run
 from adapters.mysql_load import name_of
 from adapters.mysql_shapes import INDEXES, TABLE, Alphabets, Described, described
@@ -39,7 +41,7 @@ OTHERS: Final = """
 SELECT ENGINE, TABLE_TYPE, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
 
 TRIGGERS: Final = """
-SELECT TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION FROM information_schema.TRIGGERS
+SELECT TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT FROM information_schema.TRIGGERS
 WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s"""
 
 BESIDES: Final = """
@@ -71,10 +73,11 @@ def design(connection: Connection, server: Server, alphabets: Alphabets, table: 
     json = {f"json_valid({name_of(name)})" for name, each in found.travels.items() if each.kind == "json"}
     documents = {name for name, each in found.travels.items() if each.kind == "json"}
     whole = [each for each in found.indexes if each.plain or (each.begun and {*each.begun} <= documents)]
+    acting = [tuple(map(_text, row)) for row in rows(connection, TRIGGERS, where)]
     triggers = [
-        Feature("trigger", (), dict(zip(("name", "timing", "event"), map(_text, row), strict=True)))
-        for row in rows(connection, TRIGGERS, where)
+        Feature("trigger", (), {"name": name, "timing": timing, "event": event}) for name, timing, event, _ in acting
     ]
+    by_lower = {column.name.lower(): column.name for column in found.shape.columns}
     computed = {name for name, _, _, _, made, _ in facts if made}
     return Design(
         defaults=tuple(
@@ -98,6 +101,13 @@ def design(connection: Connection, server: Server, alphabets: Alphabets, table: 
             *triggers,
         ),
         hooks=in_order(*triggers),
+        filled=tuple(
+            (by_lower[column], name)
+            for name, timing, event, body in acting
+            if (timing, event) == ("BEFORE", "INSERT")
+            for token in assigned(body)
+            if (column := unquoted(token).lower()) in by_lower
+        ),
     )
 
 

@@ -85,6 +85,13 @@ class Window:
             )
         self._travels = [described.travels[name] for name in changes.schema.names]
         self._stored = tuple(name for name, each in described.travels.items() if not each.shape.generated)
+        # of these a trigger has to make something, and it is only let do so where null is given
+        self._filled = [
+            each.name
+            for each in self._shape.columns
+            if not (each.nullable or each.default or each.identity or each.generated)
+            and each.name not in changes.schema.names
+        ]
         for each in self._travels:
             self._must_fit(each)
 
@@ -111,6 +118,8 @@ class Window:
 
     def load(self) -> bool:
         """Load the inserts straight into the table. False, with nothing done, where a row does not go in."""
+        if self._filled:
+            return False
         run(self._connection, "SAVEPOINT syncline_load")
         rows_ = self._changes.inserts
         loaded = load(self._connection, self._changes.table, rows_.column_names, self._travels, rows_)
@@ -238,8 +247,10 @@ class Window:
         if op == "insert":
             gone = spelled(staging.target.c[self._changes.key[0]].is_(None))
             rows_ = f"FROM {stage} LEFT JOIN {target} ON {spelled(staging.same_key(op))} WHERE {gone}"
-            values = ", ".join(spelled(staging.staged(op, "a", name)) for name in self._changes.schema.names)
-            return self._referred(op, f"{self._inserting(self._changes.schema.names)} SELECT {values} {rows_}")
+            names = [*self._changes.schema.names, *self._filled]
+            given = [spelled(staging.staged(op, "a", name)) for name in self._changes.schema.names]
+            listed = ", ".join([*given, *["NULL" for _ in self._filled]])
+            return self._referred(op, f"{self._inserting(names)} SELECT {listed} {rows_}")
         # the order of the join is said, because the server knows nothing of the staged rows yet
         joined = f"{stage} STRAIGHT_JOIN {target} ON {spelled(staging.same_key(op))}"
         as_planned = spelled(staging.same_row(op, "b"))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
+from adapters.filling import assigned, name_of
 from adapters.postgres_write import spelled_name
 from transforms.vocabulary import Design, TableName
 from transforms.vocabulary.features import Feature, in_order
@@ -82,6 +83,13 @@ UNION ALL
 SELECT 'policy', p.polname FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
 WHERE p.polrelid = %(table)s AND c.relrowsecurity"""
 
+BEFORE_INSERT: Final = """
+SELECT t.tgname::text, p.prosrc FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'plpgsql'
+WHERE t.tgrelid = %s AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 7 = 7 ORDER BY t.tgname"""
+"""Those that are run for each row: bits 1, 2 and 4 of `tgtype` are ROW, BEFORE and INSERT."""
+
 SEQUENCE: Final = """
 SELECT coalesce(
     pg_catalog.pg_get_serial_sequence(%(table)s, %(column)s)::regclass,
@@ -113,6 +121,7 @@ def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
     """Out of the catalogs, with every name and cast as PostgreSQL writes them."""
     expressions = connection.execute(EXPRESSIONS, [oid]).fetchall()
     indexes = connection.execute(INDEXES, [oid]).fetchall()
+    before = connection.execute(BEFORE_INSERT, [oid]).fetchall()
     plain = [tuple(columns) for _, _, unique, usual, columns in indexes if usual and not unique]
     return Design(
         defaults=tuple((name, text) for name, computed, text in expressions if not computed),
@@ -134,6 +143,7 @@ def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
                 for kind, column, name, sql in connection.execute(FEATURES, {"table": oid})
             ),
         ),
+        filled=tuple((_folded(token), name) for name, body in before for token in assigned(body)),
         hooks=in_order(
             *(Feature(kind, (), {"name": name}) for kind, name in connection.execute(HOOKS, {"table": oid})),
             *(
@@ -143,6 +153,11 @@ def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:
             ),
         ),
     )
+
+
+def _folded(token: str) -> str:
+    """A name as PostgreSQL reads it: without quotes in small letters."""
+    return name_of(token) if token.startswith('"') else token.lower()
 
 
 def besides(connection: psycopg.Connection[Any], schema: str | None) -> list[Feature]:

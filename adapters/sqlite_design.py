@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
+from adapters.filling import inserted_instead, tokens
 from adapters.sqlite_files import Connection
 from adapters.sqlite_shapes import references
 from transforms.vocabulary import Design, Key, TableName
@@ -44,6 +46,7 @@ def design(connection: Connection, name: TableName) -> Design:
             *_broken(connection, name.name),
             *triggers,
         ),
+        filled=tuple(_filled(connection, name.name)),
         hooks=in_order(*triggers, *(each for each in odd if each.kind == "unique_index")),
     )
 
@@ -92,6 +95,38 @@ def _broken(connection: Connection, name: str) -> Iterator[Feature]:
 def _triggers(connection: Connection, name: str) -> Iterator[Feature]:
     triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1) ORDER BY name"
     return (Feature("trigger", (), {"name": row["name"]}) for row in connection.rows(triggers, (name,)))
+
+
+def _filled(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
+    """SQLite lets no trigger change the row that comes: one fills columns by inserting a row of its own, and ignoring that one."""
+    known = {
+        row["name"].lower(): row["name"] for row in connection.rows("SELECT name FROM pragma_table_info(?1)", (name,))
+    }
+    triggers = (
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1) ORDER BY name"
+    )
+    for row in connection.rows(triggers, (name,)):
+        head = [word.lower() for word in tokens(row["sql"])]
+        if "before" not in head[: head.index("begin")] or "insert" not in head[: head.index("begin")]:
+            continue
+        for column in inserted_instead(row["sql"], name):
+            if column.lower() in known:
+                yield known[column.lower()], row["name"]
+
+
+def eased(create: str, names: Collection[str]) -> str:
+    """CREATE TABLE with columns that may be null: `names` in small letters."""
+    cut: list[tuple[int, int]] = []
+    for part in _definitions(create):
+        if unquoted(part[0][0]).lower() in names:
+            depth = 0
+            for (word, start), (following, after) in pairwise(part):
+                depth += (word == "(") - (word == ")")
+                if depth == 0 and (word.upper(), following.upper()) == ("NOT", "NULL"):
+                    cut.append((start, after + len(following)))
+    for start, stop in reversed(cut):
+        create = create[:start] + create[stop:]
+    return create
 
 
 def tried(statements: Sequence[str]) -> str | None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from adapters import trials
-from adapters.sqlite_design import clauses
+from adapters.sqlite_design import clauses, eased
 from adapters.sqlite_files import Connection, message_of
 from adapters.sqlite_types import Style, literal, quoted
 from adapters.sqlite_values import encode
@@ -74,8 +74,10 @@ def refused(path: Path, shape: TableShape, changes: ChangeSet, of_table: Known) 
     connection = Connection(Path(), "memory")
     try:
         connection.ask("PRAGMA foreign_keys = OFF")
+        written = {name.lower() for name in changes.schema.names}
+        free = {each.name.lower() for each in shape.columns if not each.nullable} - written
         for statement in of_table.made:
-            connection.ask(statement)
+            connection.ask(eased(statement, free) if statement is of_table.made[0] else statement)
         beside = of_table.demands.beside(shape, changes.schema.names) if path.exists() else ()
         if beside:
             connection.ask(f"ATTACH {literal(f'file:{quote(str(path.absolute()))}?mode=ro')} AS target")

@@ -20,6 +20,7 @@ from flows.evolving import Added
 from flows.hidden_rows import hidden_rows
 from flows.load_order import circle_warning, linked, referred
 from flows.own_columns import own_columns
+from flows.required import check_required
 from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
@@ -252,7 +253,7 @@ def _bind_table(
         shape, adds = evolving.extended(shape, wanted, binder.added, target)
         columns = created.fitted(columns, shape)
     _check_key(spec, name, shape, key)
-    _check_required(spec, name, shape, columns, identity)
+    check_required(spec, name, shape, columns, identity)
     soft = soft_flag(spec, name, shape, columns)
 
     made = {column.shape.name for column in columns}
@@ -355,22 +356,6 @@ def _check_key(spec: Spec, name: str, shape: TableShape, key: Key) -> None:
                 f"{spec.where('tables', name, 'key')}: key column {column.name} is JSON ({column.native}), whose values have more than "
                 f"one text, so rows cannot be matched by it. Fix: choose another key, or make it a text with `cast: text`."
             )
-
-
-def _check_required(
-    spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapping], identity: str | None
-) -> None:
-    made = {column.shape.name for column in columns} | {identity}
-    needed = [
-        column.name
-        for column in shape.columns
-        if not (column.nullable or column.default or column.identity or column.generated or column.name in made)
-    ]
-    if needed:
-        raise SpecError(
-            f"{spec.where('tables', name, 'columns')}: {shape.name}.{needed[0]} takes no nulls, has no default and is not mapped. "
-            f"Fix: map it in tables.{name}.columns."
-        )
 
 
 def _keeps(source_shape: TableShape, column: ColumnMapping) -> bool:

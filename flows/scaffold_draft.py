@@ -49,9 +49,9 @@ class DraftKey:
 class DraftTable:
     """A table of the draft. `features` are what it has and the draft does not say; `blocked` why it is commented out.
 
-    `left_out` are source columns that are not mapped, and why. `zoned` are the sides whose naive timestamps it takes for
-    instants, or makes of such. An `existing` target table has no `create:`. Of one that
-    is `unread` nothing is known: it is a comment.
+    `left_out` are source columns that are not mapped, and why; `filled` target columns that a trigger fills, and its name.
+    `zoned` are the sides whose naive timestamps it takes for instants, or makes of such. An `existing` target table has no
+    `create:`. Of one that is `unread` nothing is known: it is a comment.
     """
 
     name: str
@@ -70,6 +70,7 @@ class DraftTable:
     features: list[Feature] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     zoned: set[str] = field(default_factory=set)
+    filled: list[tuple[str, str]] = field(default_factory=list)
     blocked: str = ""
     unread: bool = False
 
@@ -155,6 +156,12 @@ def _body(table: DraftTable) -> Iterator[str]:
             yield f"    {key(column.name)}: {_mapped(column)}"
     for name, why in table.left_out:
         yield from _comment(f"{name}: {why}", "    ")
+    for name, trigger in table.filled:
+        yield from _comment(
+            f"{name}: the trigger {trigger} fills it, as its text says. A guess: it was read, and not run.", "  "
+        )
+    if table.filled:
+        yield f"  filled: {flow([name for name, _ in table.filled])}"
     if not table.existing:
         yield "  create:"
         yield from (f"    {line}" for line in _create(table))

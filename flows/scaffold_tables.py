@@ -16,6 +16,7 @@ from adapters.sql import column as named
 from adapters.sql_names import cut, fitting, folded
 from flows import scaffold_types as types
 from flows.created import WITHOUT_ACTIONS
+from flows.required import unfilled
 from flows.scaffold_design import fill_design, indexed, unique_key
 from flows.scaffold_draft import DraftColumn, DraftKey, DraftTable, Raw, flow, spelled
 from flows.scaffold_keys import NO_KEY, Likely
@@ -304,6 +305,9 @@ def _map_to_existing(table: DraftTable, read: Read, target: Adapter) -> None:
             drafted.zero_date = True
             drafted.notes.append(f"{facts.zero_dates:,} rows hold a date that is none: they become null")
         table.columns.append(drafted)
+    needed = [column.name for column in unfilled(read.found) if column.name not in mapped.values()]
+    fillers = dict(reversed(target.design(read.found.name).filled)) if needed else {}
+    table.filled = [(name, fillers[name]) for name in needed if name in fillers]
     gone = [name for name in read.shape.names if name not in mapped and name not in dict(table.left_out)]
     table.left_out += [(name, "the target has no such column") for name in gone]
     uniques = {frozenset(unique) for unique in read.found.uniques}

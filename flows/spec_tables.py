@@ -207,6 +207,10 @@ class Table(Strict):
     )
     create: Create | None = Field(default=None, description="What the target table is made like, if it is not there.")
     ignore: Names = Field(default_factory=list, description="Columns that are written but never compared.")
+    filled: Names = Field(
+        default_factory=list,
+        description="Columns that are not mapped, take no nulls, and that a trigger of the target fills.",
+    )
     expect: Suite = Field(
         default_factory=list, description="Checks on the rows about to be written, or a file of them."
     )

@@ -193,6 +193,7 @@ class Design:
     `defaults` and `generated` are (column, expression), `indexes` the columns of each plain index that is not unique.
     `features` are what the table has that no field here can say (triggers, partial indexes and so on).
     `hooks` are those of them that may refuse, swallow or change rows when they are written, and not before.
+    `filled` are (column, trigger): what a trigger gives a value before a row is inserted, as far as its text says.
     """
 
     defaults: tuple[tuple[str, str], ...] = ()
@@ -201,6 +202,7 @@ class Design:
     indexes: tuple[Key, ...] = ()
     features: tuple[Feature, ...] = ()
     hooks: tuple[Feature, ...] = ()
+    filled: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
