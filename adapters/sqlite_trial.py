@@ -75,7 +75,7 @@ def refused(path: Path, shape: TableShape, changes: ChangeSet, of_table: Known) 
     try:
         connection.ask("PRAGMA foreign_keys = OFF")
         written = {name.lower() for name in changes.schema.names}
-        free = {each.name.lower() for each in shape.columns if not each.nullable} - written
+        free = {each.name.lower() for each in shape.columns if not (each.nullable or each.generated)} - written
         for statement in of_table.made:
             connection.ask(eased(statement, free) if statement is of_table.made[0] else statement)
         beside = of_table.demands.beside(shape, changes.schema.names) if path.exists() else ()

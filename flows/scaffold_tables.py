@@ -183,9 +183,8 @@ def _make_new(
     whole = [tuple(name for name in shape.names if name in unique) for unique in shape.uniques]
     ordered = sorted(whole, key=lambda unique: [shape.names.index(name) for name in unique])
     unindexed = {name: why for name in kept if name and (why := chosen[read.name.name, name].unindexed)}
-    groups = [
-        unique for unique in ordered if set(unique) <= kept.keys() and {names[n] for n in unique} != set(table.key)
-    ]
+    unindexed |= {name: f"{name} is left out" for name in shape.names if name not in kept}
+    groups = [unique for unique in ordered if {names[n] for n in unique} != set(table.key)]
     table.unique = _held(groups, "unique", unindexed, names, table)
     _number(table, shape, target)
     unsigned = [column.name for column in shape.columns if "unsigned" in column.native.lower() and column.name in kept]
@@ -205,9 +204,7 @@ def _make_new(
                 Feature("check", (), {"sql": check, "rows": count, "why": f"{count:,} rows stand against it"})
             )
         unlike = differing(snapshot, read.name, shape, dict(design.generated), tongues)
-    others = [
-        index for index in design.indexes if set(index) <= kept.keys() and tuple(names[n] for n in index) != table.key
-    ]
+    others = [index for index in design.indexes if tuple(names[n] for n in index) != table.key]
     table.indexes = _held(others, "index", unindexed, names, table)
     defaults = {name: sql for name, sql in design.defaults if name in kept and tongues.constant(sql)}
     fill_design(table, design, shape, tongues, target, unlike, values_of(source, shape, defaults))

@@ -14,10 +14,12 @@ from conftest import Database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.protocol import Adapter
 from adapters.registry import open_adapter
 from adapters.sql import dialect_of
 from adapters.sql_design import spelled_table
 from flows.scaffold import Asked, Draft, scaffold
+from flows.untranslated import in_order
 from transforms.vocabulary import SynclineError, TableName
 
 GOOD: Final = "CREATE TABLE good (id int PRIMARY KEY, name varchar(9))"
@@ -108,6 +110,62 @@ def test_an_odd_table_is_left_out_with_its_reason_and_all_others_are_drafted(
     assert blocked.keys() == {*LEFT_OUT[database.engine], *spans}
     assert all(blocked.values())
     assert "Left out:" in made.text
+    adapter = open_adapter(database.url)
+    try:
+        assert unsaid(adapter, made) == []
+        listed = any(each.feature.kind not in ("table", "column") for each in made.untranslated if each.table)
+        for table in made.tables:
+            table.features.clear()
+        assert bool(unsaid(adapter, made)) == listed
+    finally:
+        adapter.close()
+
+
+def unsaid(adapter: Adapter, made: Draft) -> list[str]:
+    """Properties of the source's catalogue that are neither in the draft nor in a record."""
+    found: list[str] = []
+    for table in made.tables:
+        if table.unread or table.blocked:  # which is a record itself
+            continue
+        shape, design = adapter.describe(table.source), adapter.design(table.source)
+        assert shape is not None
+        there = {column.source or column.name: column for column in table.columns}
+        left_out = {name for name, _ in table.left_out}
+        records = {(each.kind, frozenset(each.columns)) for each in table.features}
+        kinds = [each.kind for each in table.features]
+        found += [f"column {name}" for name in shape.names if (name in there) == ((name or "(no name)") in left_out)]
+        for name, sql in design.defaults:
+            said = name not in there or there[name].default or there[name].identity or "NULL" in sql.upper()
+            found += [] if said or ("default", frozenset({name})) in records else [f"default of {name}"]
+        for name, _ in design.generated:
+            said = name not in there or there[name].generated or ("generated", frozenset({name})) in records
+            found += [] if said else [f"generated {name}"]
+        for column in shape.columns:
+            strict = column.name in there and not column.nullable and there[column.name].nullable is not False
+            zero = column.name in there and there[column.name].zero_date
+            kept = strict and not zero and column.name not in shape.primary_key and not there[column.name].identity
+            found += [f"not null of {column.name}"] if kept else []
+        sources = {table.sources(group) for group in (table.key, table.primary_key)}
+        uniques = {frozenset(each) for each in (*sources, *map(table.sources, table.unique))}
+        for unique in shape.uniques:
+            found += [] if unique in uniques or ("unique", unique) in records else [f"unique {sorted(unique)}"]
+        indexes = {*sources, *map(table.sources, table.indexes)}
+        for index in design.indexes:
+            said = index in indexes or ("index", frozenset(index)) in records
+            found += [] if said else [f"index {index}"]
+        keys = {table.sources(key.columns): key for key in table.foreign_keys}
+        for key in shape.foreign_keys:
+            if key.columns in keys:
+                drafted = keys[key.columns]
+                acts = (key.on_delete, key.on_update) == (drafted.on_delete, drafted.on_update)
+                said = acts or ("foreign_key_action", frozenset(key.columns)) in records
+            else:
+                said = ("foreign_key", frozenset(key.columns)) in records
+            found += [] if said else [f"foreign key {key.columns}"]
+        if len(table.checks) + kinds.count("check") < len(design.checks):
+            found.append("check")
+        found += [f"{each.kind} {each.columns}" for each in design.features if each not in table.features]
+    return found
 
 
 NAMES: Final = st.sampled_from(
@@ -165,6 +223,12 @@ def test_readers_of_the_catalogue_take_whatever_schema_there_is(database: Databa
             assert TableName("good") in there
             assert not next(table for table in made.tables if table.name == "good").blocked
             assert len(made.tables) == len(there)
+            assert unsaid(adapter, made) == []
+            records = made.untranslated
+            assert records == in_order(reversed(records))
+            assert {each.table for each in records if each.feature.kind == "table"} == {
+                each.name for each in made.tables if each.blocked
+            }
         finally:
             adapter.close()
             run(database, *(f"DROP TABLE {spelled_table(each, dialect)}" for each in there if each.name != "good"))
