@@ -26,9 +26,9 @@ def conflicts(
     A later run of the whole table settles them: it takes what it finds for the target's state and plans anew.
     """
     from flows import conflicting
-    from flows.history import key_text
     from flows.spec import load_spec
-    from flows.terminal import conflict_lines, show_rows
+    from flows.terminal_rows import show_rows
+    from flows.version_list import key_text
 
     loaded = load_spec(spec)
     spelt = [each for text in keys for each in dict.fromkeys((text, key_text(text), spaced(text)))]
@@ -47,6 +47,8 @@ def conflicts(
         ]
         show_rows("Conflicts", columns, lines, empty="No conflict is open.")
     else:
+        from flows.terminal import conflict_lines
+
         for met in found:
             echo("\n".join(conflict_lines(met)))
             echo(f"    met by run {met.run_id} at {met.seen_at}" + (f", {met.resolution}" if met.resolution else ""))
@@ -61,6 +63,6 @@ def spaced(text: str) -> str:
     """A key as the ledger of conflicts writes it: `["a", 7]`."""
     import json
 
-    from flows.history import key_text
+    from flows.version_list import key_text
 
     return json.dumps(json.loads(key_text(text)), ensure_ascii=False)

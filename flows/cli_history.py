@@ -24,13 +24,16 @@ _number = click.IntRange(min=0)
 @common
 def history(spec: Path, as_json: bool) -> int:
     """List the versions: every run that changed something, and what runs that are not at their end have in the target."""
-    from flows.history import listed
     from flows.spec import load_spec
     from flows.terminal_history import show_unfinished, show_versions
-    from flows.unfinished import unfinished
+    from flows.version_list import cut_off, listed
 
     loaded = load_spec(spec)
-    versions, open_runs = listed(loaded), unfinished(loaded)
+    versions, open_runs = listed(loaded), []
+    if cut_off(loaded):
+        from flows.unfinished import unfinished  # asks the target
+
+        open_runs = unfinished(loaded)
     if as_json:
         print_json({"migration": loaded.name, "versions": versions, "unfinished": [r.as_dict() for r in open_runs]})
     else:
@@ -92,7 +95,7 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
     from adapters.history import write_parquet
     from flows.history import asof, texts_of
     from flows.spec import load_spec
-    from flows.terminal import show_rows
+    from flows.terminal_rows import show_rows
 
     rows = asof(load_spec(spec), version, table)
     facts = {"table": table, "version": version, "total": rows.num_rows}

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from adapters.ledger import Conflict
-from flows.session import ledger_of
 from flows.spec import Spec
 from flows.spec_errors import meant
+from flows.stores import ledger_of
 from transforms.vocabulary import SpecError
 
 SHOWN: Final = 10  # conflicts that a report shows

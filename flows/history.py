@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 from adapters import history
 from adapters.ledger import Version
 from adapters.planstore import plain
-from flows.runbook import store_of
-from flows.session import ledger_of
 from flows.spec import Spec
+from flows.stores import ledger_of, store_of
+from flows.version_list import key_text as key_text
+from flows.version_list import listed as listed
+from flows.version_list import told as told
 from flows.versions import AppliedVersion, entry_name, opened_version, table_of, version_of, versions_after
 from transforms import expressions
 from transforms.history import filtered, net, rolled
@@ -37,19 +39,6 @@ class Change:
     key: str
     before: dict[str, str | None] | None
     after: dict[str, str | None] | None
-
-
-def listed(spec: Spec) -> list[dict[str, Any]]:
-    """The versions of a migration, newest first, as JSON-ready objects."""
-    with ledger_of(spec) as ledger:
-        return [told(version) for version in ledger.versions(spec.name)]
-
-
-def told(version: Version) -> dict[str, Any]:
-    """A version as a JSON-ready object: what it is, and which state of the source the target was brought in line with."""
-    facts = plain(asdict(version))
-    facts["synchronized_with"] = {"source": version.source_mark, version.side or "target": version.made_mark}
-    return dict(facts)
 
 
 def shown(
@@ -188,15 +177,6 @@ def changes_of(table: str, changes: ChangeSet) -> Iterator[Change]:
                 )
             else:
                 yield Change(table, op, key, was, now)
-
-
-def key_text(text: str) -> str:
-    """A key as it is stored: `7` and `["a", 7]` are short for `[7]` and themselves."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    return json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False, separators=(",", ":"))
 
 
 def texts_of(rows: pa.Table) -> list[dict[str, str | None]]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
 from adapters.ledger import Choice, Quarantined
 from adapters.planstore import Plan, plain
-from flows.history import key_text
-from flows.runbook import Request, store_of
-from flows.session import ledger_of
 from flows.spec import Spec
 from flows.spec_errors import meant
+from flows.stores import ledger_of, store_of
+from flows.version_list import key_text
 from transforms.vocabulary import PlanError, SpecError
+
+if TYPE_CHECKING:
+    from flows.runbook import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from adapters import spill
 from adapters.planstore import PlanWriter
-from adapters.store import Store
 from flows.binding import BoundTable
 from flows.executing import Execute, here
 from flows.keyless import keyless
@@ -37,6 +36,7 @@ from flows.sides import PlanWork, keys_file
 from flows.spec import Spec, load_spec
 from flows.spec_errors import meant
 from flows.still_referred import without_referred
+from flows.stores import store_of as store_of
 from flows.thresholds import hold_deletes
 from flows.unproved import double_warning
 from flows.whole import with_whole_deletes
@@ -306,10 +306,6 @@ def told_of(report: TableReport, table: TableName, schema: pa.Schema) -> dict[st
         "schema": b64encode(schema.serialize()).decode(),
         "table": asdict(table),
     }
-
-
-def store_of(spec: Spec) -> Store:
-    return Store(spec.state.store)
 
 
 def author() -> str:

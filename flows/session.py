@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from adapters.ledger import Ledger
 from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from flows.binding import Binding, BoundTable, bind
 from flows.retrying import Policy, retried
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
+from flows.stores import ledger_of as ledger_of
 from transforms.mapping import Mapped, Noted
 from transforms.vocabulary import ChangeSet, PlanError, Refusal, SpecError, TableName, TableShape
 
@@ -207,16 +207,6 @@ def _apart(spec: Spec) -> None:
                 f"{spec.where('state', 'url')}: the ledger is the same file as the {side}. Fix: give it a file of its own, "
                 f"such as sqlite:///.syncline/ledger.db."
             )
-
-
-@contextmanager
-def ledger_of(spec: Spec) -> Iterator[Ledger]:
-    """The migration's ledger, closed at the end."""
-    ledger = Ledger(resolve_url(spec.state.url))
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 _sessions: dict[str, Session] = {}

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -20,7 +19,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +28,8 @@ from flows.planning import Sample
 from flows.report import Report, TableReport
 from flows.session import Meter
 from flows.shares import percent
+from flows.terminal_rows import console as console
+from flows.terminal_rows import show_rows as show_rows
 from flows.visible import visible
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
@@ -43,22 +43,6 @@ _COLORS = {
     "unproved": "yellow",
 }
 _WIDTH = 60  # characters of a value in a sample
-
-
-class _Console(Console):
-    """Shows what control characters there are in texts, and obeys its own alone."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)
-
-
-def console(*, error: bool = False) -> Console:
-    """Standard output, or standard error; without colours or boxes in a pipe."""
-    stream = sys.stderr if error else sys.stdout
-    return _Console(
-        file=stream, emoji=False, highlight=False, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty()
-    )
 
 
 def show_report(report: Report, *, samples: bool, rows: bool = False, out: Console | None = None) -> None:
@@ -196,31 +180,6 @@ def _value(value: str | None) -> str:
     text = value if len(value) <= _WIDTH else value[: _WIDTH - 1] + "…"
     plain = text and text == text.strip() and text.lower() != "null" and text.isprintable()
     return text if plain else repr(text)
-
-
-def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
-    """A listing, such as the history: a table on a terminal, tab-separated lines in a pipe."""
-    out = console()
-    if not rows:
-        out.print(empty, markup=False)
-        return
-    if not out.is_terminal:
-        out.print("\t".join(map(_cell, columns)), markup=False)
-        for row in rows:
-            out.print("\t".join(_cell(value) for value in row), markup=False)
-        return
-    shown = Table(title=Text(_cell(title)), title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        shown.add_column(Text(_cell(column)))
-    for row in rows:
-        shown.add_row(*(escape(_cell(value)) for value in row))
-    out.print(shown)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return "" if value is None else visible(" ".join(str(value).split()))
 
 
 class _Bars(Meter):

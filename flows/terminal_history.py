@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from flows.history import Change
-from flows.pruning import Pruned
-from flows.terminal import console, show_rows
-from flows.unfinished import Unfinished
+from flows.terminal_rows import console, show_rows
 from flows.visible import visible
+
+if TYPE_CHECKING:
+    from flows.history import Change
+    from flows.pruning import Pruned
+    from flows.unfinished import Unfinished
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 COLORS = {"insert": "green", "update": "yellow", "delete": "red"}

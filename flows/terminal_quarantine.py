@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from flows.terminal import console, show_rows
+from flows.terminal_rows import console, show_rows
 
 
 def show_list(rows: Sequence[Mapping[str, Any]], total: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from flows.scaffold import Draft
-from flows.terminal import show_rows
+from flows.terminal_rows import show_rows
 from flows.untranslated import TITLES, Untranslated, summary, text_of
 from flows.visible import echo
 
