@@ -47,10 +47,11 @@ def test_a_password_in_a_url_is_never_shown(
 ) -> None:
     shown: list[tuple[Any, ...]] = []
     file = tmp_path / "spec.yaml"
-    for place in PLACES.values():
+    for number, place in enumerate(PLACES.values()):
         url = url_of(form, scheme, place)
         monkeypatch.setenv("SHOP", url)
-        for broken in ({}, {"source": {"url": url, "nonsense": 1}}, {"name": "x y"}, {"state": {"url": url}}):
+        unread = ({"source": {"url": url, "nonsense": 1}}, {"name": "x y"})  # nobody goes there: one place is enough
+        for broken in ({}, {"state": {"url": url}}, *(unread if not number else ())):
             spec: dict[str, Any] = {
                 "version": 1, "name": "shop", "source": {"url": "${SHOP}"}, "target": {"url": url},
                 "tables": {"t": {"from": "t", "key": ["k"]}}, **broken,
