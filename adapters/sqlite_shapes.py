@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ WIDE: Final = r"\x{0}-\x{FFFD}\x{10000}-\x{10FFFF}"
 """What UTF-16 of SQLite holds, as a class of RE2."""
 # What PRAGMA table_xinfo calls the type of an expression, or nothing at all: its values must be looked at.
 _UNDECLARED: Final = ("", "NUM", "BLOB")
+COLUMNS_AT_ONCE: Final = 200  # a query of SQLite has 2,000 columns at most
+EXACT_FLOAT: Final = 2**53  # up to here, a float is every integer
 
 
 def tables(connection: Connection) -> list[str]:
@@ -42,13 +44,13 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
     indexes = _indexes(connection, name.name)
     collations = {name: collation for index in indexes if index["unique"] for name, collation in index["collations"]}
     natives = declared = {row["name"]: row["type"] or "" for row in columns}
-    if view:
-        natives = _inferred(connection, quoted(name.name), natives)
+    unknown = {each for each, native in declared.items() if native in (_UNDECLARED if view else ("",))}
+    natives = _inferred(connection, quoted(name.name), declared, unknown)
     # A rowid table whose single INTEGER key has no index of its own is keyed by the rowid itself.
     rowid_key = (
         len(primary) == 1
         and not without_rowid
-        and natives[primary[0]].upper() == "INTEGER"
+        and declared[primary[0]].upper() == "INTEGER"
         and not any(index["origin"] == "pk" for index in indexes)
     )
     shapes = tuple(
@@ -60,7 +62,7 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
             identity=bool(row["pk"]) and rowid_key,
             default=row["dflt_value"] is not None,
             collation=collations.get(row["name"]),
-            inferred=view and declared[row["name"]] in _UNDECLARED,
+            inferred=row["name"] in unknown,
         )
         for row in columns
     )
@@ -95,32 +97,36 @@ def describe_query(connection: Connection, query: str) -> TableShape:
                 f"A query answers with two columns named {twice.rpartition(':')[0]!r}. Fix: name them apart with AS."
             )
         declared = {row["name"]: row["type"] or "" for row in columns}
-        natives = _inferred(connection, QUERY_VIEW, declared)
+        unknown = {name for name, native in declared.items() if native in _UNDECLARED}
+        natives = _inferred(connection, QUERY_VIEW, declared, unknown)
     finally:
         connection.ask(f"DROP VIEW {QUERY_VIEW}")
-    shapes = (column_shape(each, natives[each], inferred=declared[each] in _UNDECLARED) for each in natives)
+    shapes = (column_shape(each, natives[each], inferred=each in unknown) for each in natives)
     return TableShape(TableName("(query)"), tuple(shapes))
 
 
-def _inferred(connection: Connection, source: str, natives: dict[str, str]) -> dict[str, str]:
-    """A declared type for each undeclared column of a view: that of its values, TEXT where they differ."""
-    unknown = [name for name, native in natives.items() if native in _UNDECLARED]
-    if not unknown:
-        return natives
-    classes = ("integer", "real", "text", "blob")
-    tests = [
-        f"max(typeof({quoted(name)}) = '{each}') AS t{len(classes) * i + j}"
-        for i, name in enumerate(unknown)
-        for j, each in enumerate(classes)
-    ]
-    answer = connection.ask(f"SELECT {', '.join(tests)} FROM {source}")  # noqa: S608 - quoted identifiers
-    row = list(answer.to_pylist()[0].values())
-    known = {("integer",): "INTEGER", ("real",): "REAL", ("integer", "real"): "REAL", ("blob",): "BLOB"}
-    found: dict[str, str] = {}
-    for position, name in enumerate(unknown):
-        there = tuple(each for each, seen in zip(classes, row[position * 4 : position * 4 + 4], strict=True) if seen)
-        found[name] = known.get(there, "TEXT")
-    return {name: found.get(name, native) for name, native in natives.items()}
+def _inferred(
+    connection: Connection, source: str, natives: Mapping[str, str], unknown: Collection[str]
+) -> dict[str, str]:
+    """A declared type for each of the columns that have none: that of most of its values. The others are read as broken claims.
+
+    Numbers are REAL where one of them is, but for integers that no float holds: then NUMERIC.
+    """
+    kinds = [f"typeof({{c}}) = '{each}'" for each in ("integer", "real", "text", "blob")]
+    kinds.append(f"typeof({{c}}) = 'integer' AND {{c}} NOT BETWEEN -{EXACT_FLOAT} AND {EXACT_FLOAT}")
+    names, found = [name for name in natives if name in unknown], dict(natives)
+    for some in (names[i : i + COLUMNS_AT_ONCE] for i in range(0, len(names), COLUMNS_AT_ONCE)):
+        tests = [f"coalesce(sum({test.format(c=quoted(name))}), 0)" for name in some for test in kinds]
+        listed = ", ".join(f"{test} AS t{i}" for i, test in enumerate(tests))
+        counts = iter(connection.ask(f"SELECT {listed} FROM {source}").to_pylist()[0].values())  # noqa: S608 - quoted
+        found |= {name: _most(*(int(next(counts)) for _ in kinds)) for name in some}
+    return found
+
+
+def _most(integers: int, reals: int, texts: int, blobs: int, beyond: int) -> str:
+    if integers + reals > max(texts, blobs):
+        return "INTEGER" if not reals else "NUMERIC" if beyond else "REAL"
+    return "BLOB" if blobs > texts else "TEXT"
 
 
 def _indexes(connection: Connection, name: str) -> list[dict[str, Any]]:

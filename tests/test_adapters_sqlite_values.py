@@ -67,7 +67,6 @@ OFFENDERS: list[tuple[str, Any, str]] = [
     ("BOOLEAN", "true", "column x: text 'true' is not a boolean (0 or 1)"),
     ("REAL", "n/a", "column x: text 'n/a' is not a number that a float can hold"),
     ("TEXT", b"\xff", "column x: a blob of 1 bytes is not text"),
-    ("", 5, "column x: integer 5 is not text"),
     ("BLOB", "text", "column x: text 'text' is not a blob"),
     ("DATE", "2024-02-30", "column x: text '2024-02-30' is not a date (YYYY-MM-DD)"),
     ("DATE", "0000-00-00", "column x: text '0000-00-00' is not a date (YYYY-MM-DD)"),

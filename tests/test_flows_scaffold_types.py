@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 from drafts import noted, scaffold, shape, typed, untold
@@ -35,6 +37,37 @@ def test_types_of_sqlite_are_what_its_rows_say(legacy: Scenario) -> None:
     assert noted(draft, "mixed").startswith("2 of 3 rows hold something else (text 'one' is not an integer)")
     assert counts(legacy.run(), "t") == {"source_rows": 3, "insert": 1, "quarantined": 2}
     legacy.settled()
+
+
+def test_columns_of_sqlite_without_a_type_have_that_of_most_of_their_values(legacy: Scenario) -> None:
+    """An integer that no double holds stays what it is, and what is not of the type is set aside."""
+    huge = 2**53 + 1
+    legacy.source.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, whole, floats, mixed, exact, odd, words, raw, none, doc JSON)",
+        f"INSERT INTO t VALUES (1, 7, 0.1, 1, {huge}, 1, 'a', x'00', NULL, '[1]')",
+        "INSERT INTO t VALUES (2, 9007199254740993, 1e300, 2.5, 0.5, 2, 'b', x'ff', NULL, '{}')",
+        "INSERT INTO t VALUES (3, -1, NULL, NULL, NULL, 3, 'c', NULL, NULL, NULL)",
+        "INSERT INTO t VALUES (4, NULL, NULL, -3, NULL, 'x', 'd', NULL, NULL, NULL)",
+        "INSERT INTO t VALUES (5, NULL, NULL, -3, NULL, 5, 6, NULL, NULL, NULL)",
+        "INSERT INTO t VALUES (6, NULL, NULL, -3, NULL, 5, 'e', NULL, NULL, '{oops')",
+        "CREATE VIEW seen AS SELECT id + 0 AS id, exact AS exact, mixed AS mixed FROM t",
+    )
+    draft = scaffold(legacy)
+    assert typed(legacy) == {
+        "id": "bigint", "whole": "bigint", "floats": "double", "mixed": "double", "exact": "numeric", "odd": "bigint",
+        "words": "text", "raw": "bytea", "none": "text", "doc": "json",
+    }  # fmt: skip
+    assert "1 of 6 rows hold something else (text 'x' is not an integer): they are quarantined" in noted(draft, "odd")
+    assert "(integer 6 is not text)" in noted(draft, "words")
+    assert "1 of 6 rows hold something else (text '{oops' is not JSON)" in noted(draft, "doc")
+    assert counts(legacy.run(), "t") == {"source_rows": 6, "insert": 3, "quarantined": 3}
+    legacy.settled()
+    assert legacy.target.ask("SELECT whole, exact, mixed FROM t ORDER BY id") == [
+        (7, huge, 1.0), (huge, Decimal("0.5"), 2.5), (-1, None, None),
+    ]  # fmt: skip
+    assert [shape(legacy.source, "seen").schema().field(name).type for name in ("id", "exact", "mixed")] == [
+        pa.int64(), pa.string(), pa.float64(),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("legacy", [("duckdb", "postgresql"), ("duckdb", "sqlite")], indirect=True, ids=pair_name)
