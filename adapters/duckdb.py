@@ -92,6 +92,10 @@ class DuckdbAdapter:
         with self._session() as session:
             return [TableName(name, schema) for name in shapes.tables(session, schema) if name != MARKER]
 
+    def named(self, table: TableName) -> TableName:
+        with self._session() as session:
+            return shapes.named(session, table)
+
     def describe(self, table: TableName) -> TableShape | None:
         with self._session() as session:
             return shapes.describe(session, table)
@@ -229,7 +233,7 @@ class DuckdbAdapter:
                 if session.rows(text_of(is_marked(marker))):
                     return Applied(already=True)
                 session.execute(text_of(mark(marker)))
-            window = Window(session, changes, shape, [_column(shape, each) for each in changes.schema.names])
+            window = Window(session, changes, shape, [shapes.column_of(shape, each) for each in changes.schema.names])
             loaded = Applied(inserted=window.load()) if straight else None
             applied = loaded or apply_staged(window, window.staging(), changes, shape)
             before_commit(applied)
@@ -276,15 +280,6 @@ class DuckdbAdapter:
 
     def close(self) -> None:
         self._files.close()
-
-
-def _column(shape: TableShape, name: str) -> ColumnShape:
-    found = shape.column(name)
-    if found is None:
-        raise SynclineError(
-            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}. Fix: plan anew."
-        )
-    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -342,7 +337,7 @@ class Window:
             return self.session.execute(text_of(delete(staging)))
         if op == "update":
             changed = changed_columns(changes)
-            spans = [name for name in changed if _column(self.shape, name).native == "INTERVAL"]
+            spans = [name for name in changed if shapes.column_of(self.shape, name).native == "INTERVAL"]
             if spans:  # 1 mon and 30 days are equal to DuckDB, which leaves such rows as they are
                 beside = tuple(map(nudged, self.columns, staging.columns))
                 self.session.execute(text_of(update(replace(staging, columns=beside), spans)))

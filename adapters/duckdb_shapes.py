@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from adapters.duckdb_types import COLLATED, column_shape, sortable
 from adapters.sql_names import folded
-from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, SynclineError, TableName, TableShape
 
 HERE: Final = "database_name = current_database() AND table_name = $1 AND schema_name = coalesce($2, current_schema())"
 _COMPUTING: Final = re.compile(r"GENERATED ALWAYS AS", re.IGNORECASE)  # in a default's text it may stand, too
@@ -26,6 +26,21 @@ def tables(session: Asking, schema: str | None) -> list[str]:
         [schema],
     )
     return [row["table_name"] for row in rows]
+
+
+def named(session: Asking, name: TableName) -> TableName:
+    """A table or view as the catalog spells it, whatever the case that is asked for."""
+    found = session.rows(
+        "SELECT schema_name AS s, NULL AS t FROM duckdb_schemas() WHERE database_name = current_database() "
+        "AND lower(schema_name) = lower($2) UNION ALL SELECT schema_name, name FROM "
+        "(SELECT database_name, schema_name, table_name AS name FROM duckdb_tables() "
+        "UNION ALL SELECT database_name, schema_name, view_name FROM duckdb_views()) "
+        "WHERE database_name = current_database() AND lower(name) = lower($1) "
+        "AND lower(schema_name) = lower(coalesce($2, current_schema()))",
+        [name.name, name.schema],
+    )
+    schema = spelled_as([name.schema or ""], (row["s"] for row in found))[0] if name.schema is not None else None
+    return TableName(spelled_as([name.name], (row["t"] for row in found if row["t"] is not None))[0], schema)
 
 
 def filled(session: Asking, here: Sequence[Any]) -> list[dict[str, Any]]:
@@ -109,6 +124,16 @@ def spelled_as(told: Iterable[str], names: Iterable[str]) -> Key:
     """Names in any case as those are spelled that DuckDB takes them for; others as they are."""
     known = {folded(each, "duckdb"): each for each in names}
     return tuple(known.get(folded(each, "duckdb"), each) for each in told)
+
+
+def column_of(shape: TableShape, name: str) -> ColumnShape:
+    """A column that a plan writes. SynclineError where it is gone."""
+    found = shape.column(name)
+    if found is None:
+        raise SynclineError(
+            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}. Fix: plan anew."
+        )
+    return found
 
 
 def describe_query(session: Asking, query: str) -> TableShape:

@@ -23,7 +23,7 @@ from adapters.mysql_connect import Connection, Connections, code_of, drop, rows,
 from adapters.mysql_fit import LEVELS, compared, is_asked, kept
 from adapters.mysql_new import added_type, create_table, new_declared, prefixes, sized, unlinked
 from adapters.mysql_read import MysqlSnapshot
-from adapters.mysql_shapes import TABLE, TABLES, Alphabets, Described, described, described_query
+from adapters.mysql_shapes import TABLE, TABLES, Alphabets, Described, described, described_query, named
 from adapters.mysql_types import travel
 from adapters.mysql_write import TAKEN, Window
 from adapters.protocol import BeforeCommit, committed
@@ -77,6 +77,7 @@ class MysqlAdapter:
         self._guard = Lock()
         self._marked = False  # whether the marker table is known to be there
         self._alphabets = Alphabets()
+        self._cases: int | None = None  # what the server says of names of tables in another case
         self._described: dict[Relation, Described] = {}
         self._demanded: dict[TableName, trial.Known] = {}
 
@@ -86,6 +87,14 @@ class MysqlAdapter:
         with self._connections.begin("Listing tables") as connection:
             names = [str(name) for (name,) in rows(connection, TABLES, [schema])]
         return sorted(TableName(name, schema) for name in names if name != MARKER)
+
+    def named(self, table: TableName) -> TableName:
+        if self._cases == 0:
+            return table
+        with self._connections.begin(f"Looking for {table}") as connection:
+            if self._cases is None:
+                ((self._cases,),) = rows(connection, "SELECT @@lower_case_table_names")
+            return named(connection, self._cases, table)
 
     def describe(self, table: TableName) -> TableShape | None:
         relation = Relation(table)

@@ -15,6 +15,7 @@ from adapters.mysql_connect import UNSEEN, Connection, Server, code_of, rows
 from adapters.mysql_load import name_of
 from adapters.mysql_types import Declared, Travel, travel
 from adapters.sql import dialect_of, rendered, source
+from adapters.sql_names import folded
 from transforms.vocabulary import ForeignKey, Key, Relation, SpecError, TableName, TableShape
 
 TABLES: Final = """
@@ -96,6 +97,18 @@ class Alphabets:
         if not self.numbers:
             self.numbers = _collations(connection, server)
         return self.numbers
+
+
+def named(connection: Connection, cases: int, table: TableName) -> TableName:
+    """A table as the catalog spells it. `cases` is the server's lower_case_table_names: 0 tells names apart by case, 1 keeps
+    them in small letters, 2 as they are written."""
+    if not cases:
+        return table
+    found = rows(connection, TABLE, [table.schema, table.name])
+    schema, name = found[0][:2] if found else (table.schema, table.name)
+    if cases == 1 and not found:
+        schema, name = (each and folded(each, "mysql") for each in (schema, name))
+    return TableName(name, None if table.schema is None else schema)
 
 
 def described(connection: Connection, server: Server, alphabets: Alphabets, table: TableName) -> Described | None:

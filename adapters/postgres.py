@@ -119,6 +119,9 @@ class PostgresAdapter:
             names = [name for (name,) in connection.execute(TABLES, [schema])]
         return sorted(TableName(name, schema) for name in names if name != MARKER)
 
+    def named(self, table: TableName) -> TableName:
+        return table
+
     def describe(self, table: TableName) -> TableShape | None:
         relation = Relation(table)
         with self._guard:

@@ -123,6 +123,9 @@ class Adapter(Protocol):
     def tables(self, schema: str | None = None) -> list[TableName]:
         """The base tables of a schema, sorted."""
 
+    def named(self, table: TableName) -> TableName:
+        """The table as the catalog spells it, or as it will once it is made: another name only where the engine takes both for one."""
+
     def describe(self, table: TableName) -> TableShape | None:
         """The table's shape, None where there is no such table."""
 

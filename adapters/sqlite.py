@@ -90,6 +90,10 @@ class SqliteAdapter:
         with self._connection() as connection:
             return [TableName(name, schema) for name in shapes.tables(connection) if name != MARKER]
 
+    def named(self, table: TableName) -> TableName:
+        with self._connection() as connection:
+            return shapes.named(connection, table)
+
     def describe(self, table: TableName) -> TableShape | None:
         with self._connection() as connection:
             return shapes.describe(connection, table)
@@ -331,7 +335,8 @@ class SqliteSession:
         return int(self.connection.ask(rendered(statement, DIALECT))["n"][0].as_py())
 
     def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
-        for some in _parts(numbers):
+        for start in range(0, len(numbers), MANY):
+            some = numbers[start : start + MANY]
             self._run(sa.delete(staging.stage(op)).where(staging.stage(op).c[NO].in_(some)))
 
     def left_out(self, staging: Staging, op: Op) -> pa.Table:
@@ -392,7 +397,3 @@ class SqliteSession:
             self._run(
                 sa.update(staging.target).values({staging.target.c[name]: parked}).where(staging.same_key("update"))
             )
-
-
-def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (numbers[start : start + MANY] for start in range(0, len(numbers), MANY))

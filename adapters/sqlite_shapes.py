@@ -31,6 +31,14 @@ def tables(connection: Connection) -> list[str]:
     return [row["name"] for row in rows]
 
 
+def named(connection: Connection, name: TableName) -> TableName:
+    """A table or view as it was made, whatever the case that is asked for: NOCASE is what SQLite itself goes by."""
+    there = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE"
+    found = connection.rows(there, (name.name,))
+    main = name.schema is not None and folded(name.schema) == "main"
+    return TableName(found[0]["name"] if found else name.name, "main" if main else name.schema)
+
+
 def describe(connection: Connection, name: TableName) -> TableShape | None:
     """The shape of a table or a view."""
     if name.schema not in (None, "main"):

@@ -23,7 +23,7 @@ from flows.reborn import settled
 from flows.remedies import Place, facts, remedy
 from flows.report import table_report
 from flows.retrying import retried
-from flows.runbook import Request, begun, looked_up, new_run_id, plan_table
+from flows.runbook import Request, begun, looked_up, new_run_id, plan_table, spelled
 from flows.session import Meter, Session
 from flows.spec import Spec
 from flows.spec_columns import Column
@@ -63,8 +63,8 @@ def assess(
     Errors: SpecError with every problem of the spec, as `bind` raises it.
     """
     with watched(spec, tables, meter, writes=False) as session:
-        validate(spec, session.bound)
-        request = Request(spec, new_run_id(at), at, "plan", tuple(tables))
+        validate(session.spec, session.bound)
+        request = spelled(Request(spec, new_run_id(at), at, "plan", tuple(tables)), session)
         chosen = runbook.selected(request, session)
         unmapped = {table.name: unmapped_columns(spec, table, session.bound.tables) for table in chosen}
         unread = unread_tables(spec, session.source)

@@ -25,6 +25,7 @@ from flows.shapes import Shapes, look
 from flows.soft import Soft, soft_flag
 from flows.spec import Spec
 from flows.spec_errors import meant, misfits
+from flows.spelling import namesakes
 from transforms import casts
 from transforms.diff import Comparison
 from transforms.origins import ColumnMapping, Rename, TableMapping
@@ -122,8 +123,8 @@ class Binding:
 
 
 def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = None, *, asking: bool = True) -> Binding:
-    """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides. `asking`: the
-    target is asked whether it takes keys and indexes that come after the rows.
+    """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides, and the spec
+    in their spelling. `asking`: the target is asked whether it takes keys and indexes that come after the rows.
 
     Errors: SpecError with every problem, a line each.
     """
@@ -139,7 +140,8 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
         )
         raise misfits([(name, message)])
     seen = shapes or look(spec, source, target)
-    problems: list[tuple[str | None, str]] = []
+    spec = seen.spec
+    problems = namesakes(spec, [name for name in spec.tables if seen.targets[name] is None], target)
     bound: dict[str, BoundTable] = {}
     for name in _lookup_order(spec):
         try:

@@ -13,6 +13,7 @@ from adapters.protocol import Adapter
 from flows.created import free_column, takes_nulls, wanted_column
 from flows.evolving import is_added, plain
 from flows.functions import load_function
+from flows.same_named import same_named
 from flows.spec import Spec
 from flows.spec_columns import Cast as CastSpec
 from flows.spec_columns import Column
@@ -110,8 +111,12 @@ class ColumnBinder:
                     f"{self.spec.where('tables', self.name, 'columns', REST, 'except')}: the source has no column {column}. "
                     f"{meant(column, self.source_shape.names)}"
                 )
-        rest = [name for name in self._same_named() if name not in named and name not in left_out]
-        return named | {name: Column.model_validate({"from": name}) for name in rest}
+        engine = self._adapters["target"].engine
+        try:
+            rest = same_named(self.source_shape, self.target_shape, engine, named, left_out)
+        except SpecError as error:
+            raise SpecError(f"{self.spec.where('tables', self.name)}: {error}") from error
+        return named | {own: Column.model_validate({"from": name}) for own, name in rest.items()}
 
     def _bound_column(self, name: str) -> ColumnMapping:
         """The column, bound once; a lookup that matches by another column of the table binds that one first."""
@@ -125,18 +130,6 @@ class ColumnBinder:
 
     def _at(self, column: str) -> str:
         return self.spec.where("tables", self.name, "columns", column)
-
-    def _same_named(self) -> list[str]:
-        """Every source column, except those that the target computes itself in a type that is not the source's."""
-        there = {column.name: column for column in self.target_shape.columns} if self.target_shape else {}
-
-        def meets(column: ColumnShape) -> bool:
-            own = there.get(column.name)
-            if own is None or not own.generated:
-                return True
-            return not (column.refused or own.refused) and casts.implicit(column.type, column.meaning, own)
-
-        return [column.name for column in self.source_shape.columns if meets(column)]
 
     def _identity(self, column: str) -> str:
         if self.target_shape is not None:

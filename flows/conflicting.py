@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from adapters.ledger import Conflict
+from flows.entries import kept_as
 from flows.spec import Spec
-from flows.spec_errors import meant
 from flows.stores import ledger_of
-from transforms.vocabulary import SpecError
 
 SHOWN: Final = 10  # conflicts that a report shows
 
@@ -74,13 +73,11 @@ def listed(
 
     SpecError for a table that is not there.
     """
-    for name in tables:
-        if name not in spec.tables:
-            raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
     with ledger_of(spec) as ledger:
+        named = kept_as(spec, tables, ledger.count_conflicts(spec.name) if tables else ())
         found = [
             each
-            for table in tables or (None,)
+            for table in named or (None,)
             for each in ledger.conflicts(spec.name, table, keys=keys, limit=limit, resolved=resolved)
         ]
         runs = {run_id: ledger.run(run_id) for run_id in {each.run_id for each in found[:limit]}}

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters.ledger import Ledger
-from flows.binding import bind
+from flows.entries import entry_of
 from flows.retrying import retried
 from flows.session import Meter, Session, connect, ledger_of
 from flows.shapes import Shapes, look
@@ -123,7 +123,8 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
     """
     with connect(spec, meter) as session:
         shapes = retried(lambda: look(spec, session.source, session.target))
-        noted: list[str] = []
+        spec, noted = shapes.spec, list[str]()
+        tables = [entry_of(spec, name) for name in tables]
         try:
             drift = drifted(spec, shapes, tables)
         except SynclineError as error:
@@ -132,15 +133,15 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
             drift = Drift(spec, None)
             noted = [f"Whether the schemas have drifted is not known: {error}"]
         try:
-            session.binding = bind(spec, session.source, session.target, shapes)
+            session.bind(shapes)
         except SpecError as error:
             if drift.stopping:  # which is why the spec does not fit any more
                 raise DriftError(drift.told(str(error))) from error
             raise
         if writes and drift.stopping:
             raise DriftError(drift.told())
-        warnings = (*session.binding.warnings, *noted, *drift.warnings())
-        session.binding = replace(session.binding, warnings=warnings)
+        warnings = (*session.bound.warnings, *noted, *drift.warnings())
+        session.binding = replace(session.bound, warnings=warnings)
         session.drifted = bool(drift.stopping)
         yield session
 
@@ -191,16 +192,16 @@ def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
         sides: tuple[tuple[Side, TableShape | None], ...] = (("source", source), ("target", target))
         return {side: fingerprint(shape) for side, shape in sides if shape is not None}
 
-    both = {name: taken(shapes.sources[name], shapes.targets[name]) for name in spec.tables}
+    both = {name: taken(shapes.sources[name], shapes.targets[name]) for name in shapes.spec.tables}
     with ledger_of(spec) as ledger:
-        _keep(ledger, spec, f"they were accepted at {at:%Y-%m-%d %H:%M:%S %Z}", both)
+        _keep(ledger, shapes.spec, f"they were accepted at {at:%Y-%m-%d %H:%M:%S %Z}", both)
 
 
 def looked(spec: Spec) -> tuple[Shapes, Drift]:
     """The shapes of both sides as they are now, and what has drifted; nothing is bound."""
     with connect(spec) as session:
         shapes = retried(lambda: look(spec, session.source, session.target))
-        return shapes, drifted(spec, shapes)
+        return shapes, drifted(shapes.spec, shapes)
 
 
 def _read(ledger: Ledger, spec: Spec) -> tuple[str | None, Known]:

@@ -19,7 +19,7 @@ from flows.stores import ledger_of, store_of
 from flows.version_list import key_text as key_text
 from flows.version_list import listed as listed
 from flows.version_list import told as told
-from flows.versions import AppliedVersion, entry_name, opened_version, table_of, version_of, versions_after
+from flows.versions import AppliedVersion, as_kept, entry_name, opened_version, table_of, version_of, versions_after
 from transforms import expressions
 from transforms.history import filtered, net, rolled
 from transforms.keys import as_mask, contiguous
@@ -116,7 +116,7 @@ def asof(spec: Spec, number: int, table: str) -> pa.Table:
         bases = ledger.bases(spec.name)
         known = {v.version: v for v in versions_after(ledger, spec, 0)}
     store = store_of(spec)
-    name = table_of(spec, table)
+    name = as_kept(table_of(spec, table), bases)
     base = bases.get(str(name))
     if base is None:
         raise PlanError(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from adapters.ledger import Choice, Quarantined
+from adapters.ledger import Choice, Ledger, Quarantined
 from adapters.planstore import Plan, plain
+from flows.entries import kept_as
 from flows.spec import Spec
-from flows.spec_errors import meant
 from flows.stores import ledger_of, store_of
 from flows.version_list import key_text
-from transforms.vocabulary import PlanError, SpecError
+from transforms.vocabulary import PlanError, TableName
 
 if TYPE_CHECKING:
     from flows.runbook import Request
@@ -32,15 +32,14 @@ class Filter:
 
 def chosen(spec: Spec, wanted: Filter, limit: int | None = None) -> list[Quarantined]:
     """The first lines that a filter lets through, by table and key. SpecError for a table that is not there."""
-    choice = _choice(spec, wanted)
     with ledger_of(spec) as ledger:
-        return ledger.chosen(spec.name, choice, limit)
+        return ledger.chosen(spec.name, _choice(spec, wanted, ledger), limit)
 
 
 def listed(spec: Spec, wanted: Filter, limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """What is in quarantine: the first lines as JSON-ready objects, and how many rows there are by table."""
-    choice = _choice(spec, wanted)
     with ledger_of(spec) as ledger:  # of many rows, only those that are shown are read
+        choice = _choice(spec, wanted, ledger)
         lines = ledger.chosen(spec.name, choice, limit)
         return [plain(asdict(each)) for each in lines], ledger.count_chosen(spec.name, choice)
 
@@ -57,9 +56,8 @@ def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
 def retry(request: Request, wanted: Filter) -> Request | None:
     """A request that maps the current source rows of those keys again; None where nothing is chosen."""
     keys: dict[str, set[str]] = {}
-    choice = _choice(request.spec, wanted)
     with ledger_of(request.spec) as ledger:
-        for table, key in ledger.chosen_keys(request.spec.name, choice):
+        for table, key in ledger.chosen_keys(request.spec.name, _choice(request.spec, wanted, ledger)):
             keys.setdefault(table, set()).add(key)
     if not keys:
         return None
@@ -69,17 +67,14 @@ def retry(request: Request, wanted: Filter) -> Request | None:
 
 def drop(spec: Spec, wanted: Filter) -> int:
     """Forget rows: how many. A run that sets one aside again has it again."""
-    choice = _choice(spec, wanted)
     with ledger_of(spec) as ledger:
-        return ledger.drop_quarantined(spec.name, choice)
+        return ledger.drop_quarantined(spec.name, _choice(spec, wanted, ledger))
 
 
-def _choice(spec: Spec, wanted: Filter) -> Choice:
+def _choice(spec: Spec, wanted: Filter, ledger: Ledger) -> Choice:
     """The filter in the ledger's terms. SpecError for a table that is not there."""
-    for name in wanted.tables:
-        if name not in spec.tables:
-            raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
-    return Choice(wanted.tables, tuple(each for text in wanted.keys for each in (text, key_text(text))), wanted.reason)
+    tables = kept_as(spec, wanted.tables, ledger.count_chosen(spec.name, Choice()) if wanted.tables else ())
+    return Choice(tables, tuple(each for text in wanted.keys for each in (text, key_text(text))), wanted.reason)
 
 
 def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
@@ -88,7 +83,9 @@ def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
     if line.file is None or not folder.exists():
         return
     try:
-        for rows in Plan.open(folder, only="quarantine").quarantined(spec.target_table(line.table_name)):
+        plan = Plan.open(folder, only="quarantine")
+        named = (told["table"] for told in plan.manifest["tables"] if told["name"] == line.table_name)
+        for rows in (rows for table in named for rows in plan.quarantined(TableName(**table))):
             same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
             for row in rows.filter(same).select(["source", "mapped"]).to_pylist():
                 yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}

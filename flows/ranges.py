@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from flows.binding import BoundTable
+from flows.entries import entry_of
 from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms import casts
@@ -39,9 +40,11 @@ def parse_range(text: str, spec: Spec) -> RangeText:
     match = re.match(PATTERN, text)
     if match is None:
         raise SpecError(f"{text!r} is not a range. {_FORM}")
-    parsed = RangeText(match["table"], match["column"], match["start"].strip(), match["stop"].strip())
-    if parsed.table not in spec.tables:
-        raise SpecError(f"{text!r}: the spec has no table {parsed.table}. {meant(parsed.table, spec.tables)}")
+    try:
+        table = entry_of(spec, match["table"])
+    except SpecError as error:
+        raise SpecError(f"{text!r}: {error}") from error
+    parsed = RangeText(table, match["column"], match["start"].strip(), match["stop"].strip())
     if not parsed.start and not parsed.stop:
         raise SpecError(f"{text!r} has neither a start nor a stop. {_FORM}")
     return parsed

@@ -20,6 +20,7 @@ import pyarrow as pa
 from adapters import spill
 from adapters.planstore import PlanWriter
 from flows.binding import BoundTable
+from flows.entries import entry_of
 from flows.executing import Execute, here
 from flows.keyless import keyless
 from flows.offenders import find_offenders
@@ -34,14 +35,14 @@ from flows.rewritten import rewritten
 from flows.session import Job, Session, shared
 from flows.sides import PlanWork, keys_file
 from flows.spec import Spec, load_spec
-from flows.spec_errors import meant
+from flows.spelling import speller
 from flows.still_referred import without_referred
 from flows.stores import store_of as store_of
 from flows.thresholds import hold_deletes
 from flows.unproved import double_warning
 from flows.whole import with_whole_deletes
 from flows.windows import gather_lookups, grouped, windows_of
-from transforms.vocabulary import Counts, Relation, SpecError, TableName
+from transforms.vocabulary import Counts, Relation, TableName
 
 Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 
@@ -110,12 +111,24 @@ def asked_for(
     )
 
 
+def spelled(request: Request, session: Session) -> Request:
+    """The request with the spec, the tables and the columns of ranges as the session's catalogs spell them."""
+    spec, engine = session.spec, session.target.engine
+
+    def in_catalog(text: RangeText) -> RangeText:
+        name = entry_of(spec, text.table)
+        return replace(
+            text, table=name, column=speller(session.bound.table(name).shape.names, engine, name)(text.column)
+        )
+
+    keys = None if request.keys is None else {entry_of(spec, name): some for name, some in request.keys.items()}
+    tables = tuple(entry_of(spec, name) for name in request.tables)
+    return replace(request, spec=spec, tables=tables, ranges=tuple(map(in_catalog, request.ranges)), keys=keys)
+
+
 def selected(request: Request, session: Session) -> tuple[BoundTable, ...]:
     """The tables that a plan covers, parents first: those named, else those with a range, else all."""
-    names = set(request.tables) or {r.table for r in request.ranges} or set(request.spec.tables)
-    for name in names:
-        if name not in request.spec.tables:
-            raise SpecError(f"The spec has no table {name}. {meant(name, request.spec.tables)}")
+    names = {entry_of(request.spec, name) for name in request.named or request.spec.tables}
     return tuple(table for table in session.bound.tables if table.name in names | {r.table for r in request.ranges})
 
 

@@ -29,7 +29,7 @@ from flows.reconciling import reconciled
 from flows.recovery import recover
 from flows.report import Report, TableReport, report_of
 from flows.retrying import retried
-from flows.runbook import Request, store_of
+from flows.runbook import Request, spelled, store_of
 from flows.session import Job, Meter, Session, connect, ledger_of
 from flows.spec import Spec, load_spec
 from flows.thresholds import over_limit, set_aside
@@ -52,6 +52,7 @@ def utc_now() -> datetime:
 def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with watched(request.spec, request.named, meter, writes=False) as session:
+        request = spelled(request, session)
         report, _ = runbook.plan(_listing(request), session, execute)
         unwritable = any(session.bound.table(table.name).unwritable for table in report.tables)
     return _planned(request, report, UNWRITABLE if unwritable else "")
@@ -73,6 +74,7 @@ def verify(
         passing_folder("verify") as folder,
         watched(request.spec, request.named, meter, writes=False) as session,
     ):
+        request = spelled(request, session)
         asked = replace(request, kind="verify", folder=folder / "plan")
         report, _ = runbook.plan(asked, session, execute, check_deletes=False)
         if seen is not None:
@@ -105,6 +107,7 @@ def run(
     """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
     watching = watched(request.spec, request.named, meter, writes=not dry_run)
     with watching as session, ledger_of(request.spec) as ledger:
+        request = spelled(request, session)
         if dry_run:
             report, _ = runbook.plan(request, session, execute)
             return _planned(request, report)
@@ -128,12 +131,13 @@ def backfill(
     if len(request.ranges) != 1:
         raise SpecError("A backfill takes exactly one range. Fix: give one --range.")
     began = perf_counter()
-    text = request.ranges[0]
-    parts = list(steps(text, every))
     outcomes: list[Outcome] = []
+    list(steps(request.ranges[0], every))  # a step that does not fit the range is told before anything is connected to
     watching = watched(request.spec, request.named, meter, writes=True)
     with watching as session, ledger_of(request.spec) as ledger:
-        spec = request.spec
+        request = spelled(request, session)
+        spec, text = request.spec, request.ranges[0]
+        parts = list(steps(text, every))
         with sole_writer(session, ledger, request.run_id, now, request.wait):
             ended = recover(Loading(session, ledger, execute, request.workers), now())
             done = set() if again else ledger.steps_done(spec.name, spec.digest, str(text))

@@ -16,6 +16,7 @@ from adapters.protocol import Adapter, Snapshot
 from adapters.registry import open_adapter
 from flows.binding import Binding, BoundTable, bind
 from flows.retrying import Policy, retried
+from flows.shapes import Shapes, look
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
 from flows.stores import ledger_of as ledger_of
@@ -106,8 +107,15 @@ class Session:
     @property
     def bound(self) -> Binding:
         if self.binding is None:
-            self.binding = retried(lambda: bind(self.spec, self.source, self.target))
+            shapes = retried(lambda: look(self.spec, self.source, self.target))
+            self.bind(shapes)
+        assert self.binding is not None
         return self.binding
+
+    def bind(self, shapes: Shapes) -> None:
+        """Bind the spec to what was seen of both sides; it has their spelling from here on."""
+        self.binding = retried(lambda: bind(shapes.spec, self.source, self.target, shapes))
+        self.spec = shapes.spec
 
     def table(self, job: Job, name: str) -> BoundTable:
         """A table as the job looks at it."""

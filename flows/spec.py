@@ -7,7 +7,7 @@ scheduled run finds what a run by hand found. Values from the environment are ne
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -226,6 +226,13 @@ class Spec(Strict):
     def hidden(self, text: str) -> str:
         """`text` with values of the environment put back as `${NAME}`, for messages that quote parts of the spec."""
         return self._document.hidden(text)
+
+    def respelled(self, tables: Mapping[str, Table], moved: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Spec:
+        """The spec with other names; `moved` is where what stood at a path is now. The file's lines are found under both."""
+        made = self.model_copy(update={"tables": dict(tables)})
+        lines = {moved(path): line for path, line in self._document.lines.items()}
+        made._document = replace(self._document, lines={**lines, **self._document.lines})
+        return made
 
     def target_table(self, name: str) -> TableName:
         """The target table that an entry of `tables` writes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -101,18 +101,19 @@ class Create(Strict):
             raise Problem("is the second identity, and a table has one", "columns", numbered[1], "identity")
         return self
 
-    def problems(self, mapped: Iterable[str] | None) -> Iterator[Problem]:
-        """What does not fit the columns of the mapping, where it names them."""
+    def problems(self, mapped: Iterable[str] | None, alike: Callable[[str], str] = str) -> Iterator[Problem]:
+        """What does not fit the columns of the mapping, where it names them. `alike`: what names have in common that may be one."""
         computed = {name for name, column in self.columns.items() if column.generated}
         if mapped is None:
             return
         known = {*mapped, *computed}
+        there = {*map(alike, known)}
         for name in self.columns:
-            if name not in known:
+            if alike(name) not in there:
                 yield Problem(f"is not among the mapped columns. {meant(name, known)}", "columns", name)
         for place, names in self._named():
             for position, name in enumerate(names):
-                if name not in known:
+                if alike(name) not in there:
                     yield Problem(f"is not among the columns. {meant(name, known)}", *place, position)
                 elif name in names[:position]:
                     yield Problem("names a column twice", *place, position)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -228,19 +228,26 @@ class Table(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Table:
-        if whole := Problem.of_all(self._problems()):
+        # which engine it is, and whether it takes names in any case, is not known yet: `misnamed` looks once more
+        if whole := Problem.of_all(self._problems(str.casefold)):
             raise whole
         return self
 
-    def _problems(self) -> Iterator[Problem]:
+    def misnamed(self) -> Iterator[Problem]:
+        """What does not fit, once names have the spelling of their catalogs."""
+        return self._problems(str)
+
+    def _problems(self, alike: Callable[[str], str]) -> Iterator[Problem]:
+        """`alike`: what two names have in common that may be one."""
         key = self.key or []
+        listed = {*map(alike, self.columns or {})}
         if self.key is not None and not key:
             yield Problem("is empty. Fix: name the columns by which rows are matched", "key")
         for place, names in (("key", key), ("ignore", self.ignore)):
             for position, name in enumerate(names):
                 if name in names[:position]:
                     yield Problem("names a column twice", place, position)
-                elif place == "key" and self.columns is not None and not {name, REST} & self.columns.keys():
+                elif place == "key" and self.columns is not None and not {alike(name), REST} & listed:
                     yield Problem(f"is not among the columns. {meant(name, self.columns)}", place, position)
         for name, each in (self.columns or {}).items():
             if name == REST and each.except_ is None and each != Column.model_validate(REST):
@@ -250,7 +257,7 @@ class Table(Strict):
             if each.tolerance is not None and name in key:
                 yield Problem("is for columns beside the key, which is compared exactly", "columns", name, "tolerance")
         named = None if self.columns and REST in self.columns else self.columns
-        for problem in self.create.problems(named) if self.create else ():
+        for problem in self.create.problems(named, alike) if self.create else ():
             yield Problem.under(problem, "create")
         for position, name in enumerate(self.ignore):
             if name in key:
@@ -266,6 +273,14 @@ def table_name(text: str, schema: str | None = None) -> TableName:
 
     ValueError where the text is no name.
     """
+    parts = [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in table_parts(text)]
+    if len(parts) > 2 or not all(parts):
+        raise ValueError(f"{text!r} is not table or schema.table")
+    return TableName(parts[-1], parts[0] if len(parts) == 2 else schema)
+
+
+def table_parts(text: str) -> list[str]:
+    """What stands between the dots of a name, with its quotes. ValueError where a quote does not end."""
     parts: list[str] = []
     rest = text.strip()
     while True:
@@ -275,7 +290,7 @@ def table_name(text: str, schema: str | None = None) -> TableName:
                 end += 2
             if end < 0:
                 raise ValueError(f"{text!r} has a quote that does not end")
-            part, rest = rest[1:end].replace('""', '"'), rest[end + 1 :]
+            part, rest = rest[: end + 1], rest[end + 1 :]
             if rest and not rest.startswith("."):
                 raise ValueError(f"{text!r} goes on after a closing quote")
         else:
@@ -283,11 +298,18 @@ def table_name(text: str, schema: str | None = None) -> TableName:
             rest = dot + tail
         parts.append(part)
         if not rest:
-            break
+            return parts
         rest = rest[1:]
-    if len(parts) > 2 or not all(parts):
-        raise ValueError(f"{text!r} is not table or schema.table")
-    return TableName(parts[-1], parts[0] if len(parts) == 2 else schema)
+
+
+def quoted_name(table: TableName) -> str:
+    """The text that `table_name` reads as this table; in quotes only where it has to be."""
+
+    def part(name: str) -> str:
+        plain = name == name.strip() and "." not in name and not name.startswith('"')
+        return name if plain else '"' + name.replace('"', '""') + '"'
+
+    return ".".join(part(each) for each in (table.schema, table.name) if each is not None)
 
 
 def relation(table: Table, schema: str | None = None) -> Relation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from adapters import history
 from adapters.ledger import Ledger, Version
 from adapters.planstore import ChangedPlan, FileEntry, Plan
 from adapters.store import Store
+from flows.entries import entry_of, nearest
 from flows.spec import Spec
 from flows.spec_errors import meant
 from transforms.history import together, without
@@ -187,16 +188,28 @@ def taken_back(ledger: Ledger, spec: Spec, number: int) -> Version | None:
 
 
 def table_of(spec: Spec, name: str, versions: Sequence[AppliedVersion] = ()) -> TableName:
-    """The target table that a person names: an entry of the spec, a target table of it, or one that a version wrote."""
-    if name in spec.tables:
-        return spec.target_table(name)
-    known = {str(spec.target_table(each)): spec.target_table(each) for each in spec.tables}
-    known |= {str(table): table for version in versions for table in version.tables}
-    if name not in known:
-        raise SpecError(f"{spec.name} has no table {name}. {meant(name, [*spec.tables, *known])}")
-    return known[name]
+    """The target table that a person names, in any case where only one has that name: an entry of the spec, a target table of
+    it, or one that a version wrote. What versions wrote is spelled as the target's catalog had it."""
+    written = {str(table): table for version in versions for table in version.tables}
+    known = {str(spec.target_table(each)): spec.target_table(each) for each in spec.tables} | written
+    try:
+        found = spec.target_table(entry_of(spec, name))
+    except SpecError as error:
+        text = nearest(name, known)
+        if text not in known:
+            raise SpecError(f"{spec.name} has no table {name}. {meant(name, [*spec.tables, *known])}") from error
+        found = known[text]
+    claimed = {str(spec.target_table(each)) for each in spec.tables} - {str(found)}
+    return written.get(nearest(str(found), written.keys() - claimed), found)
+
+
+def as_kept(table: TableName, known: Iterable[str]) -> TableName:
+    """The table in the spelling of the ledger's names, where one of them differs in case alone."""
+    text, cut = nearest(str(table), known), len(table.schema or "")
+    return TableName(text[cut + 1 :], text[:cut]) if cut else TableName(text)
 
 
 def entry_name(spec: Spec, table: TableName) -> str:
     """How the spec calls a target table; the table's own name where it does not know it any more."""
-    return next((name for name in spec.tables if spec.target_table(name) == table), str(table))
+    known = {str(spec.target_table(name)): name for name in spec.tables}
+    return known.get(nearest(str(table), known), str(table))

@@ -27,7 +27,7 @@ from transforms.vocabulary import Key, SpecError
 
 Test = Callable[[pa.Table], Mask]
 
-_COLUMNS: Final = ("column", "column_A", "column_B", "column_list")
+COLUMN_ARGUMENTS: Final = ("column", "column_A", "column_B", "column_list")
 _IDLE: Final = frozenset({"mostly", "row_condition", "condition_parser", "meta", "notes", "description", "id"})
 """Arguments that change nothing where `mostly` is 1 and there is no `row_condition`."""
 
@@ -57,14 +57,14 @@ class Rule:
     severity: str = "critical"
 
     def __str__(self) -> str:
-        rest = [f"{name}={value}" for name, value in self.arguments.items() if name not in _COLUMNS]
+        rest = [f"{name}={value}" for name, value in self.arguments.items() if name not in COLUMN_ARGUMENTS]
         return " ".join([f"{', '.join(columns_of(self))}:", self.type, *rest])
 
 
 def columns_of(rule: Rule) -> tuple[str, ...]:
     """The columns that a rule's arguments name, in order, each once."""
     names: list[Any] = []
-    for place in _COLUMNS:
+    for place in COLUMN_ARGUMENTS:
         given = rule.arguments.get(place, ())
         names += given if isinstance(given, list | tuple) else [given]
     return tuple(dict.fromkeys(str(name) for name in names))
