@@ -16,7 +16,7 @@ from flows.binding import BoundTable, validate
 from flows.collisions import COLLIDES
 from flows.drift import watched
 from flows.gathering import About, Gathered, Gathering, readers, told_apart
-from flows.integrity import Integrity
+from flows.integrity import Integrity, Refused
 from flows.keyless import keyless
 from flows.planning import Planned
 from flows.reborn import settled
@@ -25,9 +25,11 @@ from flows.report import table_report
 from flows.retrying import retried
 from flows.runbook import Request, begun, looked_up, new_run_id, plan_table, spelled
 from flows.session import Meter, Session
+from flows.sifting import MOST
 from flows.spec import Spec
 from flows.spec_columns import Column
-from flows.thresholds import hold_deletes, over_limit
+from flows.still_referred import without_referred
+from flows.thresholds import beyond, hold_deletes, over_limit
 from flows.unmapped import unmapped_columns, unread_tables
 from transforms import expressions
 from transforms.aside import DUPLICATE
@@ -63,7 +65,8 @@ def assess(
     Errors: SpecError with every problem of the spec, as `bind` raises it.
     """
     with watched(spec, tables, meter, writes=False) as session:
-        validate(session.spec, session.bound)
+        spec = session.spec
+        validate(spec, session.bound)
         request = spelled(Request(spec, new_run_id(at), at, "plan", tuple(tables)), session)
         chosen = runbook.selected(request, session)
         unmapped = {table.name: unmapped_columns(spec, table, session.bound.tables) for table in chosen}
@@ -91,26 +94,36 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
         rows = max(_rows(session, table) for table in chosen)
         integrity = Integrity(session, folder / "constraints", chosen, rows)
         session.watch = gathering = Gathering(chosen, samples, integrity)
-        outcomes: list[Planned] = []
-        counts: dict[str, Counts] = {}
+        plans: dict[str, list[Planned]] = {}
+        counts: dict[str, Counts] = {bound.name: Counts() for bound in chosen}
         others: list[tuple[str, Finding]] = []
         blocked: list[str] = []
         for bound in chosen:
-            counts[bound.name] = Counts()
             try:
                 _hold_parents(bound, blocked)
-                planned = plan_table(request, session, job, bound, outcomes, looked_up(bound, chosen))
-                planned = settled(session, job, bound, planned)
+                before = [outcome for some in plans.values() for outcome in some]
+                plans[bound.name] = plan_table(request, session, job, bound, before, looked_up(bound, chosen))
             except (DataError, PlanError, SpecError) as error:
                 blocked.append(bound.name)
                 others.append((bound.name, _as_finding(error, 0)))
+        whole = tuple(bound for bound in chosen if bound.name in plans)
+        kept = without_referred(session, job, whole, plans)
+        for bound in whole:
+            try:
+                planned = settled(session, job, bound, kept.planned[bound.name])
+            except PlanError as error:
+                blocked.append(bound.name)
+                others.append((bound.name, _as_finding(error, 0)))
                 continue
-            outcomes += planned
             counts[bound.name] = table_report(bound, planned).counts
             others += [(bound.name, each) for each in _held(request.spec, bound, counts[bound.name])]
             others += [(bound.name, each) for each in _keyless(session, bound, counts[bound.name])]
             others += [(bound.name, each) for each in _zero_dates(session, bound, told[bound.name], gathering, samples)]
         others += integrity.findings(samples, blocked)
+        refused = {bound.name: integrity.refused(bound.name) for bound in chosen}
+    limit = over_limit(request.spec, counts)
+    counts = {name: _without(each, refused[name]) for name, each in counts.items()}
+    others += [(name, finding) for name, each in refused.items() for finding in _too_many(each)]
     for bound in chosen:
         made = [
             _finding(request.spec, bound, policies[bound.name], about, gathered)
@@ -121,8 +134,25 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
         hooks = () if bound.ddl else session.target.design(bound.shape.name).hooks
         ordered = tuple(_ordered(bound, found))
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
-    limit = over_limit(request.spec, counts)
-    return Assessment(request.spec.name, tuple(shown), session.bound.warnings, limit, session.drifted)
+    late = "" if limit else beyond(request.spec, counts)
+    warnings = (*session.bound.warnings, *kept.warnings)
+    return Assessment(request.spec.name, tuple(shown), warnings, limit, session.drifted, late)
+
+
+def _without(counts: Counts, refused: Refused) -> Counts:
+    """What is left of a table's counts once the target has refused some of its changes: as a run counts them."""
+    return replace(
+        counts,
+        insert=counts.insert - refused.inserts,
+        update=counts.update - refused.updates,
+        quarantined=counts.quarantined + refused.inserts + refused.updates,
+    )
+
+
+def _too_many(refused: Refused) -> Iterator[Finding]:
+    if refused.most > MOST:
+        reason = f"the target refuses more than {MOST:,} rows of a window, and a run ends at the first such window"
+        yield Finding("error", (), reason, refused.most, "mend the rows, or what the target demands of them")
 
 
 def _rows(session: Session, bound: BoundTable) -> int:

@@ -12,7 +12,7 @@ from transforms.vocabulary import Counts
 from transforms.vocabulary.features import Feature
 
 Level = Literal["refused", "error", "quarantine", "note"]
-"""refused: the spec says `fail`; error: the target would refuse it; quarantine: rows that a run sets aside; note: as told."""
+"""refused: the spec says `fail`; error: a run would end at it; quarantine: rows that a run sets aside; note: as told."""
 
 LEVELS: tuple[Level, ...] = ("refused", "error", "quarantine", "note")
 STOPPING: tuple[Level, ...] = ("refused", "error")
@@ -134,7 +134,8 @@ class TableAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a run would meet. `limit` says why the quarantine would be too large, empty where it would not.
+    """What a run would meet. `limit` says why the quarantine would be too large, so that nothing is written; `late` why it would be
+    with what the target refuses while the others are written. Both are empty where it would not.
 
     `drifted`: a run stops before it reads anything; the warnings say at what. `unread` are tables of the source's schema that
     the spec does not read.
@@ -145,6 +146,7 @@ class Assessment:
     warnings: tuple[str, ...] = ()
     limit: str = ""
     drifted: bool = False
+    late: str = ""
     unread: tuple[str, ...] = ()
 
     @property
@@ -158,7 +160,7 @@ class Assessment:
     @property
     def status(self) -> int:
         """0 where a run would end with 0."""
-        return 1 if self.drifted or self.stopping or self.limit else 0
+        return 1 if self.drifted or self.stopping or self.limit or self.late else 0
 
     @property
     def verdict(self) -> str:
@@ -172,6 +174,8 @@ class Assessment:
             return f"A run would fail: {counted(len(found), 'finding')} to mend first ({where})."
         if self.limit:
             return f"A run would stop: {self.limit}"
+        if self.late:
+            return f"A run would write, and end with status 4: {self.late}"
         total = self.total
         aside = f", {total.quarantined:,} would go to quarantine" if total.quarantined else ""
         loaded = total.source_rows - total.quarantined

@@ -113,7 +113,7 @@ class Gathering(Watch):
 
     def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
         bound = self._tables[table]
-        self._integrity.add(bound, found, changes)
+        self._integrity.add(bound, window, found, changes)
         reasons = mapped.rejected.column("reason")
         for reason in pc.unique(reasons).to_pylist():
             if reason.startswith((DUPLICATE, COLLIDES)):

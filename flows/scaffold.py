@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,9 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
         stack.callback(target.close)
         names = _chosen(asked, source)
         with source.snapshot() as snapshot:
-            targets = target_names([name.name for name in names if name.name], target.engine)
+            asked = replace(asked, target_schema=target.named(TableName("", asked.target_schema)).schema)
+            made = target_names([name.name for name in names if name.name], target.engine)
+            targets = {own: target.named(TableName(name, asked.target_schema)).name for own, name in made.items()}
             read: list[Read] = []
             unread: list[DraftTable] = []
             for name in names:

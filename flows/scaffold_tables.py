@@ -100,7 +100,7 @@ def drafted(
         name = TableName(targets[each.name.name], schema)
         table = DraftTable(spelled(name.name), each.name, name, each.rows, each.key, existing=each.found is not None)
         tables.append(table)
-        if name.name != each.name.name:
+        if name.name.casefold() != each.name.name.casefold():
             table.notes.append(
                 f"{each.name.name} is called {name.name} here: {target.engine} would not keep its name apart."
             )

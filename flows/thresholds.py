@@ -37,7 +37,7 @@ def set_aside(spec: Spec, tables: Mapping[str, Counts]) -> str:
 def beyond(spec: Spec, tables: Mapping[str, Counts]) -> str:
     """Why more rows are set aside than the spec allows, with those that the target refused; empty where it allows them."""
     reasons = list(_above(spec, tables, step=False))
-    return f"{reasons[0]} What is not in quarantine was written." if reasons else ""
+    return f"{reasons[0]} What is not in quarantine is written." if reasons else ""
 
 
 def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[str]:
