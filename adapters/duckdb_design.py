@@ -40,6 +40,12 @@ def design(session: Asking, name: TableName) -> Design:
             features.append(Feature("unique_index" if row["u"] else "index", (), facts))
         elif not row["u"]:
             plain.append(listed)
+    remarks = (
+        f"SELECT NULL AS n, comment AS c FROM duckdb_tables() WHERE {HERE} AND comment IS NOT NULL "
+        f"UNION ALL SELECT column_name, comment FROM duckdb_columns() WHERE {HERE} AND comment IS NOT NULL"
+    )
+    for row in session.rows(remarks, here):
+        features.append(Feature("comment", (row["n"],) if row["n"] is not None else (), {"sql": row["c"]}))
     return Design(
         defaults=tuple((row["n"], row["d"]) for row in columns if not row["g"] and sequence_of(row["d"]) is None),
         generated=tuple((row["n"], row["d"]) for row in columns if row["g"]),

@@ -38,7 +38,8 @@ SELECT PARTITION_METHOD, PARTITION_EXPRESSION, PARTITION_NAME FROM information_s
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND PARTITION_NAME IS NOT NULL ORDER BY PARTITION_ORDINAL_POSITION"""
 
 OTHERS: Final = """
-SELECT ENGINE, TABLE_TYPE, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
+SELECT ENGINE, TABLE_TYPE, TABLE_COMMENT, CREATE_OPTIONS, TABLE_COLLATION FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
 
 TRIGGERS: Final = """
 SELECT TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT FROM information_schema.TRIGGERS
@@ -57,6 +58,7 @@ SELECT 'event', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = c
 
 _WRITTEN_OUT: Final = re.compile(r"^(?:current_timestamp|now|null\b|b'|x'|0x|[-+]?[\d.])", re.IGNORECASE)
 _ON_UPDATE: Final = re.compile(r"on update \w+(?:\(\d*\))?", re.IGNORECASE)
+_ROW_FORMAT: Final = re.compile(r"row_format=(\w+)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _CREATE: Final = re.compile(r"\ACREATE TABLE ((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)")
 
@@ -99,6 +101,7 @@ def design(connection: Connection, server: Server, alphabets: Alphabets, table: 
             *_partitions(rows(connection, PARTITIONS, where)),
             *(each for row in rows(connection, OTHERS, where) for each in _of_table(*map(_text, row))),
             *triggers,
+            *_counter(connection, TableName(where[1], where[0]), found),
         ),
         hooks=in_order(*triggers),
         filled=tuple(
@@ -147,14 +150,28 @@ def _of_column(name: str, extra: str, comment: str) -> Iterator[Feature]:
         yield Feature("comment", (name,), {"sql": comment})
 
 
-def _of_table(engine: str, kind: str, comment: str) -> Iterator[Feature]:
+def _of_table(engine: str, kind: str, comment: str, options: str, collation: str) -> Iterator[Feature]:
     """What a table is besides its columns."""
+    charset = collation.partition("_")[0]
+    if charset not in ("", "utf8mb4"):
+        yield Feature("charset", (), {"name": charset})
+    if stored := _ROW_FORMAT.search(options):
+        yield Feature("row_format", (), {"name": stored[1].upper()})
     if engine != "InnoDB":
         yield Feature("engine", (), {"name": engine})
     if kind == "SYSTEM VERSIONED":
         yield Feature("past")
     if comment:
         yield Feature("comment", (), {"sql": comment})
+
+
+def _counter(connection: Connection, table: TableName, found: Described) -> Iterator[Feature]:
+    """The next number, where the largest value does not tell it: a table that is made anew goes on behind that."""
+    for column in (each.name for each in found.shape.columns if each.identity):
+        counter = rows(connection, COUNTER, [table.schema, table.name, column])
+        ((largest,),) = rows(connection, f"SELECT MAX({name_of(column)}) FROM {name_of(table)}")  # noqa: S608
+        if counter and (counter[0][0] or 0) > max(largest or 0, 0) + 1:
+            yield Feature("counter", (column,), {"number": int(counter[0][0])})
 
 
 def _collations(found: Described) -> Iterator[Feature]:

@@ -6,11 +6,12 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from adapters.filling import inserted_instead, tokens
 from adapters.sqlite_files import Connection
 from adapters.sqlite_shapes import references
+from adapters.sqlite_types import quoted
 from transforms.vocabulary import Design, Key, TableName
 from transforms.vocabulary.features import Feature, in_order
 
@@ -45,6 +46,7 @@ def design(connection: Connection, name: TableName) -> Design:
             *_collations(connection, name.name),
             *_broken(connection, name.name),
             *triggers,
+            *_counter(connection, name.name, columns),
         ),
         filled=tuple(_filled(connection, name.name)),
         hooks=in_order(*triggers, *(each for each in odd if each.kind == "unique_index")),
@@ -95,6 +97,17 @@ def _broken(connection: Connection, name: str) -> Iterator[Feature]:
 def _triggers(connection: Connection, name: str) -> Iterator[Feature]:
     triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1) ORDER BY name"
     return (Feature("trigger", (), {"name": row["name"]}) for row in connection.rows(triggers, (name,)))
+
+
+def _counter(connection: Connection, name: str, columns: Sequence[dict[str, Any]]) -> Iterator[Feature]:
+    """The next number of AUTOINCREMENT, where the largest value does not tell it."""
+    if not connection.rows("SELECT 1 AS n FROM sqlite_schema WHERE name = 'sqlite_sequence'"):
+        return
+    last = connection.rows("SELECT seq AS n FROM sqlite_sequence WHERE lower(name) = lower(?1)", (name,))
+    for column in (row["name"] for row in columns if row["pk"]):
+        (largest,) = connection.rows(f"SELECT max({quoted(column)}) AS n FROM {quoted(name)}")  # noqa: S608
+        if last and (last[0]["n"] or 0) > max(largest["n"] or 0, 0):
+            yield Feature("counter", (column,), {"number": last[0]["n"] + 1})
 
 
 def _filled(connection: Connection, name: str) -> Iterator[tuple[str, str]]:

@@ -203,20 +203,22 @@ UNTOLD = {
             "CREATE SEQUENCE s",
             "CREATE TABLE t (id INTEGER, n INTEGER DEFAULT nextval('s'), a VARCHAR)",
             "CREATE INDEX lowered ON t (lower(a))",
+            "COMMENT ON TABLE t IS 'of all'",
+            "COMMENT ON COLUMN t.a IS 'its 100%'",
         ],
-        ["index lowered", "default nextval of n"],
+        ["index lowered", "default nextval of n", "comment of the table: of all", "comment of column a: its 100%"],
     ),
     "mysql": (
         [
             "CREATE TABLE parent (id INT PRIMARY KEY)",
             "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(9) NOT NULL COMMENT 'its 100%', b INT REFERENCES parent (id) ON DELETE CASCADE,"
-            " c VARCHAR(9) COLLATE utf8mb4_bin UNIQUE, d CHAR(2) COLLATE utf8mb4_bin UNIQUE, e VARCHAR(9) UNIQUE,"
+            " c VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin UNIQUE, d CHAR(2) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin UNIQUE, e VARCHAR(9) UNIQUE,"
             " at TIMESTAMP NULL DEFAULT NULL ON UPDATE current_timestamp(), hidden INT INVISIBLE, body TEXT,"
             " g POINT NOT NULL, INDEX begins (a(3), b), UNIQUE INDEX once (body(5)), INDEX down (b DESC), FULLTEXT words (body),"
-            " SPATIAL places (g)) COMMENT 'of all'",
+            " SPATIAL places (g)) COMMENT 'of all' CHARACTER SET latin1 ROW_FORMAT = COMPACT",
             "CREATE TRIGGER touched BEFORE INSERT ON t FOR EACH ROW SET NEW.b = NULL",
         ],
-        ["comment of the table: of all", "comment of column a: its 100%",
+        ["comment of the table: of all", "comment of column a: its 100%", "character set latin1", "row format COMPACT",
          "utf8mb4_bin of column c: in keys blanks", "of column e: in keys upper and lower case",
          "column at: ON UPDATE CURRENT_TIMESTAMP", "column hidden: INVISIBLE", "index begins: (a(3), b)",
          "index once: UNIQUE (body(5))", "index down: (b DESC)", "index words: FULLTEXT (body)", "index places: SPATIAL (g",
@@ -256,6 +258,22 @@ def test_what_no_field_can_say_is_a_record_of_its_kind(adapter: Adapter, databas
     shape = adapter.describe(TableName("t"))
     assert shape is not None
     assert [key.on_delete for key in shape.foreign_keys] == ([] if database.engine == "duckdb" else ["CASCADE"])
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "mysql"])
+def test_a_next_number_that_the_largest_value_does_not_tell_is_a_record(database: Database) -> None:
+    numbered = "INTEGER PRIMARY KEY AUTOINCREMENT" if database.engine == "sqlite" else "INT AUTO_INCREMENT PRIMARY KEY"
+    database.execute(
+        f"CREATE TABLE t (id {numbered}, a int)", f"CREATE TABLE u (id {numbered}, a int)", f"CREATE TABLE v (id {numbered})",
+        "INSERT INTO t VALUES (7, 1)", "INSERT INTO u VALUES (7, 1)", "DELETE FROM u", "INSERT INTO u VALUES (3, 1)",
+    )  # fmt: skip
+    adapter = open_adapter(database.url)
+    try:
+        assert [list(map(text_of, adapter.design(TableName(name)).features)) for name in "tuv"] == [
+            [], ["next number of id: 8"], [],
+        ]  # fmt: skip
+    finally:
+        adapter.close()
 
 
 BESIDES = {

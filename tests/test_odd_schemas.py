@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,11 @@ from adapters.protocol import Adapter
 from adapters.registry import open_adapter
 from adapters.sql import dialect_of
 from adapters.sql_design import spelled_table
+from flows import runs
+from flows.runbook import Request, new_run_id
+from flows.runs import Status
 from flows.scaffold import Asked, Draft, scaffold
+from flows.spec import load_spec
 from flows.untranslated import in_order
 from transforms.vocabulary import SynclineError, TableName
 
@@ -110,6 +115,10 @@ def test_an_odd_table_is_left_out_with_its_reason_and_all_others_are_drafted(
     assert blocked.keys() == {*LEFT_OUT[database.engine], *spans}
     assert all(blocked.values())
     assert "Left out:" in made.text
+    path = tmp_path / "draft.yaml"
+    path.write_text(made.text)
+    at = datetime.now(UTC)
+    assert runs.run(Request(load_spec(path), new_run_id(at), at, "run")).status == Status.DONE
     adapter = open_adapter(database.url)
     try:
         assert unsaid(adapter, made) == []
