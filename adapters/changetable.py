@@ -46,6 +46,7 @@ def change_table(changes: ChangeSet) -> pa.Table:
         "key": list(changes.key),
         "compared": list(changes.compared),
         "counts": dict(changes.counts),
+        "owns": changes.owns,
     }
     fields = [
         pa.field("op", _TEXT, nullable=False),
@@ -86,6 +87,7 @@ def change_set(
         before=images_of(before.slice(deletes, updates), schema),
         after=images_of(after.slice(deletes, updates), schema),
         deletes=images_of(before.slice(0, deletes), schema),
+        owns=facts.get("owns"),
     )
 
 

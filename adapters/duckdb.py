@@ -299,7 +299,9 @@ class Window:
         ops: tuple[Op, ...] = ("delete", "update", "insert")
         stages: dict[Op, TableName] = {op: TableName(f"syncline_{op}", "temp") for op in ops}
         written_columns = tuple(written(each) for each in self.columns)
-        return Staging(self.changes.table, written_columns, self.changes.key, self.changes.compared, stages)
+        return Staging(
+            self.changes.table, written_columns, self.changes.key, self.changes.compared, stages, owns=self.changes.owns
+        )
 
     def load(self) -> int:
         """Load straight into the table; DataError where a row is in the way."""

@@ -151,7 +151,14 @@ class Window:
     @cached_property
     def _staging(self) -> Staging:
         columns = tuple(each.written() for each in self._travels)
-        return Staging(self._changes.table, columns, self._changes.key, self._changes.compared, dict(STAGES))
+        return Staging(
+            self._changes.table,
+            columns,
+            self._changes.key,
+            self._changes.compared,
+            dict(STAGES),
+            owns=self._changes.owns,
+        )
 
     def _stage(self, op: Op) -> None:
         rows_, stage = staged_rows(self._changes, op), STAGES[op]

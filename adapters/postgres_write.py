@@ -165,6 +165,7 @@ class Window:
             self._changes.compared,
             {op: TableName(f"syncline_{op}") for op in ORDER},
             self._own_rows,
+            self._changes.owns,
         )
 
     def _stage(self, op: Op) -> None:

@@ -133,10 +133,10 @@ def source(relation: Relation, *, own_rows: bool = False) -> sa.FromClause:
     if relation.table is not None:
         return table(relation.table, own_rows=own_rows)
     query = (relation.query or "").strip().rstrip(";")
-    return _trusted(query + "\n").columns().subquery(quoted("relation"))
+    return trusted(query + "\n").columns().subquery(quoted("relation"))
 
 
-def _trusted(text: str) -> sa.TextClause:
+def trusted(text: str) -> sa.TextClause:
     """Trusted SQL as it stands, without parameters of its own.
 
     Callers end it with a line break, which keeps a trailing comment from swallowing the closing parenthesis.
@@ -162,7 +162,7 @@ def select(
     """
     statement = sa.select(*columns).select_from(source(relation, own_rows=own_rows))
     if relation.where:
-        statement = statement.where(_trusted(f"({relation.where}\n)"))
+        statement = statement.where(trusted(f"({relation.where}\n)"))
     chosen = () if among is None else (among,)
     for clause in (*in_window(key, within, row_values=row_values), *in_ranges(ranges), *chosen):
         statement = statement.where(clause)
@@ -301,7 +301,7 @@ def new_table(
         if each.name in identities and engine == "postgresql":
             extra.append(sa.Identity(always=False))
         if each.name in computed:
-            extra.append(sa.Computed(_trusted(computed[each.name]), persisted=True))
+            extra.append(sa.Computed(trusted(computed[each.name]), persisted=True))
         default = identity_default if each.name in identities else None
         if each.name in filled:
             default = f"({filled[each.name]})".replace(":", r"\:")
@@ -324,7 +324,7 @@ def new_table(
     for unique in sorted(sorted(each) for each in uniques):
         created.append_constraint(sa.UniqueConstraint(*(created.c[name] for name in shape.names if name in unique)))
     for check in design.checks:
-        created.append_constraint(sa.CheckConstraint(_trusted(check)))
+        created.append_constraint(sa.CheckConstraint(trusted(check)))
     for foreign in shape.foreign_keys:
         _refer(created, foreign)
     return created

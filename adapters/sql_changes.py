@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.sql import Expression, table
+from adapters.sql import Expression, table, trusted
 from transforms.vocabulary import Applied, ChangedMeanwhile, ChangeSet, ColumnShape, Key, Op, RowRefused, TableName
 from transforms.vocabulary.values import same_rows
 
@@ -53,7 +53,7 @@ class Staging:
 
     `columns` are the change set's columns in order. `stages` gives the staged table of each operation; stage
     columns that a statement does not use need not exist (see `staged_rows`). `own_rows`: those of tables that inherit
-    from this one are left alone.
+    from this one are left alone. `owns` as in ChangeSet.
     """
 
     table: TableName
@@ -62,6 +62,7 @@ class Staging:
     compared: tuple[str, ...]
     stages: dict[Op, TableName]
     own_rows: bool = False
+    owns: str | None = None
 
     @cached_property
     def target(self) -> sa.TableClause:
@@ -94,9 +95,19 @@ class Staging:
                 clauses.append(column.compare(mine) == column.compare(staged))
         return sa.and_(*clauses)
 
+    @property
+    def owned(self) -> Expression | sa.TextClause:
+        """The target row is one of those that the table owns; null is no yes."""
+        return trusted(f"(CASE WHEN ({self.owns}\n) THEN 1 ELSE 0 END = 1)") if self.owns else sa.true()
+
+    @property
+    def foreign(self) -> Expression | sa.TextClause:
+        """The target row is none of those that the table owns."""
+        return trusted(f"(CASE WHEN ({self.owns}\n) THEN 1 ELSE 0 END = 0)") if self.owns else sa.false()
+
     def same_row(self, op: Op, image: str) -> Expression:
-        """The target row's compared columns are those of an image; nulls are equal to nulls."""
-        clauses = []
+        """The target row is the table's own, and its compared columns are those of an image; nulls are equal to nulls."""
+        clauses: list[Expression | sa.TextClause] = [self.owned]
         for name in self.compared:
             if name not in self.key:
                 compare = self.compare(name)
@@ -159,7 +170,8 @@ def left_out(staging: Staging, op: Op, found: Sequence[Expression] = ()) -> sa.S
     """The staged rows that the statement of `op` would leave out: `no`, `done` (already as wanted), `gone`, `found`.
 
     Those not done are the conflicts, and `found` are expressions over `staging.target` that show what is there
-    instead. To be asked before the statement, in its transaction.
+    instead. A row that the table does not own is as good as gone, but its key is taken. To be asked before the
+    statement, in its transaction.
     """
     stage, target = staging.stage(op), staging.target
     gone = target.c[staging.key[0]].is_(None)
@@ -172,8 +184,9 @@ def left_out(staging: Staging, op: Op, found: Sequence[Expression] = ()) -> sa.S
         as_planned, done = sa.and_(~gone, staging.same_row(op, "b")), sa.and_(~gone, staging.same_row(op, "a"))
     else:
         as_planned, done = gone, sa.and_(~gone, staging.same_row(op, "a"))
+    missed = sa.or_(gone, staging.foreign) if staging.owns else gone
     return (
-        sa.select(stage.c[NO], sa.func.coalesce(done, none).label(DONE), gone.label(GONE), *found)
+        sa.select(stage.c[NO], sa.func.coalesce(done, none).label(DONE), missed.label(GONE), *found)
         .select_from(stage.outerjoin(target, staging.same_key(op)))
         .where(~sa.func.coalesce(as_planned, none))
     )

@@ -262,7 +262,8 @@ def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, emp
     written = tuple(Written(each.name, _binary) if _is_text(each) else Written(each.name) for each in columns)
     stages: dict[Op, TableName] = {op: session.stage_of(op) for op in ("delete", "update", "insert")}
     table = replace(changes.table, schema=changes.table.schema or "main")
-    return apply_staged(session, Staging(table, written, changes.key, changes.compared, stages), changes, shape)
+    staging = Staging(table, written, changes.key, changes.compared, stages, owns=changes.owns)
+    return apply_staged(session, staging, changes, shape)
 
 
 def _shape_of(shape: TableShape, name: str) -> ColumnShape:

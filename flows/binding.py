@@ -263,7 +263,8 @@ def _bind_table(
     images = tuple(c.name for c in shape.columns if c.name in made | extra | ({identity} if identity else set()))
     compared = tuple(name for name in images if name not in table.ignore and name != identity)
     comparison = _comparing(
-        Comparison(key, (), tolerances(spec, name, shape)), [c for c in shape.columns if c.name in compared]
+        Comparison(key, (), tolerances(spec, name, shape), owns=table.owns),
+        [c for c in shape.columns if c.name in compared],
     )
     renamed = {
         c.shape.name: c.origin.source

@@ -55,6 +55,36 @@ def test_rows_of_the_target_outside_owns_are_neither_compared_nor_deleted(pair: 
     assert pair.target.rows("customer") == sorted([(2, "EU", "old"), (7, "EU", "gone"), *theirs], key=str)
 
 
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_row_that_leaves_owns_after_planning_is_a_conflict_and_so_is_one_that_has_our_key(
+    pair: Scenario, mapped: bool
+) -> None:
+    """Whether or not the spec maps the column that `owns` names; and an undo leaves such a row alone, too."""
+    columns = "id integer PRIMARY KEY, region varchar(9) DEFAULT 'EU:%', name varchar(9)"
+    for side in (pair.source, pair.target):
+        side.execute(f"CREATE TABLE customer ({columns})")
+    pair.source.insert("customer", [(n, "EU:%", f"n{n}") for n in range(1, 6)])
+    ours = [(1, "n1"), (2, "old"), (3, "old"), (7, "gone"), (8, "gone")]
+    pair.target.insert("customer", [(key, "EU:%", name) for key, name in ours] + [(9, "US", "theirs")])
+    named = {"id": "id", "name": "name"} | ({"region": "region"} if mapped else {})
+    pair.write({"customer": {"from": "customer", "key": ["id"], "owns": "region = 'EU:%'", "columns": named}})
+    plan = pair.plan()
+    assert counts(plan, "customer") == {"source_rows": 5, "insert": 2, "update": 2, "delete": 2, "unchanged": 1}
+    pair.target.execute(
+        "UPDATE customer SET region = 'US' WHERE id IN (2, 7)", "UPDATE customer SET region = 'EU:%' WHERE id = 9",
+        "INSERT INTO customer VALUES (4, 'US', 'n4'), (5, NULL, 'n5')",
+    )  # fmt: skip
+    done = pair.apply(plan.report.plan)
+    assert counts(done, "customer") == {"source_rows": 5, "update": 1, "delete": 1, "unchanged": 1, "conflicts": 4}
+    theirs = [(2, "US", "old"), (4, "US", "n4"), (5, None, "n5"), (7, "US", "gone"), (9, "EU:%", "theirs")]
+    assert pair.target.rows("customer") == sorted([(1, "EU:%", "n1"), (3, "EU:%", "n3"), *theirs], key=str)
+    pair.target.execute("UPDATE customer SET region = 'US' WHERE id = 3")
+    undone = pair.undo(1)
+    assert counts(undone, "customer") == {"source_rows": 2, "insert": 1, "conflicts": 1}
+    theirs += [(3, "US", "n3")]
+    assert pair.target.rows("customer") == sorted([(1, "EU:%", "n1"), (8, "EU:%", "gone"), *theirs], key=str)
+
+
 def test_owns_of_no_row_never_loads_over_a_full_table(small: Scenario) -> None:
     for side in (small.source, small.target):
         side.execute("CREATE TABLE customer (id integer PRIMARY KEY, region varchar)")
@@ -160,6 +190,28 @@ def test_a_tolerance_is_for_comparing_only(pair: Scenario) -> None:
     }
     assert rows == {1: (10, 1001, "a"), 2: (10.01, 1000, "b"), 3: (10.0101, 1000, "c"), 4: (10.01, 1001.1, "d")}
     pair.settled()
+
+
+def test_an_edit_within_the_tolerance_after_planning_is_a_conflict_as_any_other(pair: Scenario) -> None:
+    """And an undo writes what was there, to the last digit."""
+    kinds = "id integer PRIMARY KEY, price decimal(12,4), name varchar(9)"
+    for side in (pair.source, pair.target):
+        side.execute(f"CREATE TABLE item ({kinds})")
+    pair.source.insert("item", [(n, "10.0100", "new") for n in (1, 2, 3)])
+    pair.target.insert("item", [(1, "10.0000", "old"), (2, "10.0000", "old"), (3, "10.0000", "new")])
+    pair.write({"item": {"from": "item", "columns": {"*": "*", "price": {"from": "price", "tolerance": 0.02}}}})
+    plan = pair.plan()
+    assert counts(plan, "item") == {"source_rows": 3, "update": 2, "unchanged": 1}
+    pair.target.execute("UPDATE item SET price = 10.0001 WHERE id = 2")
+    done = pair.apply(plan.report.plan)
+    assert counts(done, "item") == {"source_rows": 3, "update": 1, "unchanged": 1, "conflicts": 1}
+
+    def there() -> dict[int, tuple[float, str]]:
+        return {key: (float(price), name) for key, price, name in pair.target.ask("SELECT id, price, name FROM item")}
+
+    assert there() == {1: (10.01, "new"), 2: (10.0001, "old"), 3: (10, "new")}
+    pair.undo(1)
+    assert there() == {1: (10, "old"), 2: (10.0001, "old"), 3: (10, "new")}
 
 
 def test_only_numbers_have_a_tolerance(small: Scenario) -> None:

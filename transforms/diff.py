@@ -22,13 +22,14 @@ class Comparison:
 
     `compared` names the columns that decide; the others travel along. `tolerance` says for columns of numbers how far two
     may be apart and still count as equal. `meanings` says what texts stand for: numbers and JSON
-    compare by value.
+    compare by value. `owns` is the condition under which a row of the target may be changed, see ChangeSet.
     """
 
     key: Key
     compared: tuple[str, ...]
     tolerance: Mapping[str, Tolerance] = field(default_factory=dict)
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
+    owns: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def diff(
         else found.filter(pa.array(gone))
         if gone.any()
         else found.slice(0, 0),
+        owns=comparison.owns,
     )
     return Difference(changes, int(aligned_wanted.num_rows - len(rows)), differing)
 

@@ -169,7 +169,8 @@ class _Lives:
         names = {*before.column_names, *after.column_names}
         newest = {name: part for part in self.parts for name in part.schema.names}
         compared = tuple(name for name in self.fields if name in names and name in newest[name].compared)
-        return ChangeSet(self.parts[-1].table, self.parts[-1].key, compared, inserts, before, after, deletes)
+        last = self.parts[-1]
+        return ChangeSet(last.table, last.key, compared, inserts, before, after, deletes, last.owns)
 
     def _chosen(self, mask: Mask) -> keys.Indices:
         """Groups in the order in which their keys came first."""

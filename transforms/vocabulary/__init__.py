@@ -265,7 +265,8 @@ class ChangeSet:
     """The changes of one window of one table.
 
     The four tables have one schema: the written columns in the target's order and travel types. `before` and
-    `after` are pairwise the images of updated rows. `compared` names the columns that a precondition looks at.
+    `after` are pairwise the images of updated rows. `compared` names the columns that a precondition looks at. `owns` is a
+    trusted condition in the target's dialect: a row that it does not hold for is none of the table's, as if it were gone.
     """
 
     table: TableName
@@ -275,6 +276,7 @@ class ChangeSet:
     before: pa.Table
     after: pa.Table
     deletes: pa.Table
+    owns: str | None = None
 
     @property
     def schema(self) -> pa.Schema:
