@@ -13,12 +13,12 @@ else than the source, or does it slower; noise: nobody who reads and writes rows
 SEVERITIES: Final[tuple[Severity, ...]] = ("loss", "behaviour", "noise")
 
 Loss = Literal[
-    "table", "virtual_table", "past", "column", "check", "domain", "unique", "unique_index", "exclusion", "foreign_key",
+    "table", "past", "column", "check", "domain", "unique", "unique_index", "exclusion", "foreign_key",
     "foreign_key_match", "policy", "collation", "unsigned", "default", "generated", "identity",
 ]  # fmt: skip
 Behaviour = Literal[
     "trigger", "rule", "event", "on_update", "foreign_key_action", "foreign_key_timing", "counter", "partitions", "inherited",
-    "inherits", "index", "invisible", "view", "materialized_view", "foreign_table", "sequence", "procedure", "function",
+    "inherits", "index", "invisible", "view", "materialized_view", "foreign_table", "virtual_table", "sequence", "procedure", "function",
     "aggregate", "macro",
 ]  # fmt: skip
 Noise = Literal["engine", "row_format", "charset", "comment"]
