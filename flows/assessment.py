@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from flows.shares import counted
 from flows.untranslated import text_of
 from transforms.vocabulary import Counts
 from transforms.vocabulary.features import Feature
@@ -195,11 +196,6 @@ class Assessment:
             "warnings": list(self.warnings),
             "unread_tables": list(self.unread),
         }
-
-
-def counted(number: int, noun: str) -> str:
-    """1 row, 2 rows."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def shortened(text: str | None, most: int = _SHOWN) -> str | None:

@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.assessment import Assessment, ColumnLine, Finding, Sample, TableAssessment, counted, shortened
+from flows.assessment import Assessment, ColumnLine, Finding, Sample, TableAssessment, shortened
+from flows.shares import counted
 from flows.terminal import console
 
 _STYLES = {"refused": "bold red", "error": "red", "quarantine": "magenta", "note": "dim", "fits": "green"}

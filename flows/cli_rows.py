@@ -15,6 +15,7 @@ from typing import IO, Any
 import click
 
 from adapters import private
+from flows.shares import counted
 from flows.visible import in_json, visible
 from transforms.vocabulary import SpecError
 
@@ -98,7 +99,7 @@ class NamedRows:
             left = outcome.report.total.changes - self._count
             more = f", {left:,} more were left off by --limit" if left > 0 else ""
             where = f" in {self.output}" if self.output else ""
-            click.echo(f"{self._count:,} rows named{where}{more}.", err=self.alone)
+            click.echo(f"{counted(self._count, 'row')} named{where}{more}.", err=self.alone)
 
     def _show_json(self, outcome: Any) -> None:
         told = outcome.report.as_dict() | {"message": outcome.message}

@@ -28,7 +28,7 @@ from pydantic import Field
 from flows import runs
 from flows.artifacts import RunMeter, progress_shown, show_report
 from flows.executing import Execute
-from flows.proving import besides
+from flows.proving import besides, unequal
 from flows.report import Report
 from flows.runbook import Kind, Request, asked_for, new_run_id
 from flows.runs import Outcome, Status
@@ -207,7 +207,7 @@ def _unequal(outcome: Outcome) -> State[Any]:
     if not total.changes:
         return Failed(name="Drift", message=outcome.message)
     found = f"{total.insert:,} missing, {total.update:,} different, {total.delete:,} too many"
-    return Failed(name="Drift", message=f"Not equal: {total.changes:,} rows differ ({found}){besides(outcome.report)}")
+    return Failed(name="Drift", message=f"{unequal(total)} ({found}){besides(outcome.report)}")
 
 
 def _aside(report: Report) -> str:

@@ -23,6 +23,7 @@ from flows.report import Checkpoint, Report
 from flows.retrying import retried
 from flows.runbook import store_of
 from flows.session import Job, Session
+from flows.shares import counted
 from flows.spec import Spec
 from flows.sweeping import sweep
 from flows.thresholds import over_limit
@@ -159,11 +160,12 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     finish(plan, version, loading, report, clashes)
     if not clashes:
         return refused_rows.settled(Outcome(report, Status.DONE), applied.done, spec)
+    was = "was" if clashes == 1 else "were"
     again = "undo what came after first" if undoes else "run again: the source's values win then"
     conflicts = Outcome(
         report,
         Status.CONFLICTS,
-        f"{clashes:,} rows changed in the target after planning and were left as they are, such as "
+        f"{counted(clashes, 'row')} changed in the target after planning and {was} left as they are, such as "
         f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
     return refused_rows.settled(conflicts, applied.done, spec)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flows.outcome import Outcome, Status
 from flows.report import Report, TableReport
-from flows.shares import percent
+from flows.shares import counted, percent
 from flows.spec import Spec
 from flows.thresholds import over_limit
 from flows.unproved import UNEXPLAINED, Why, in_words
+from transforms.vocabulary import Counts
 
 
 def proved(spec: Spec, report: Report, *, apart: bool = False) -> Outcome:
@@ -21,7 +22,7 @@ def proved(spec: Spec, report: Report, *, apart: bool = False) -> Outcome:
     total = report.total
     open_ = [table.name for table in report.tables if _unproved(table)]
     if total.changes or apart or open_:
-        what = f"Not equal: {total.changes:,} rows differ" if total.changes or apart else "Not proved to be equal"
+        what = unequal(total) if total.changes or apart else "Not proved to be equal"
         where = f" ({', '.join(open_)})" if open_ and not total.changes else ""
         return Outcome(report, Status.CHANGES, f"{what}{where}{besides(report)}")
     if not total.unchanged:
@@ -31,8 +32,14 @@ def proved(spec: Spec, report: Report, *, apart: bool = False) -> Outcome:
             else "Nothing to compare: no side has a row"
         )
         return Outcome(report, Status.DONE, f"{what}{besides(report)}")
-    equal = f"Equal: {total.unchanged:,} rows are the same on both sides through the mapping"
+    are = "is" if total.unchanged == 1 else "are"
+    equal = f"Equal: {counted(total.unchanged, 'row')} {are} the same on both sides through the mapping"
     return Outcome(report, Status.DONE, f"{equal}{besides(report)}")
+
+
+def unequal(total: Counts) -> str:
+    """How many rows differ, as the beginning of a sentence."""
+    return f"Not equal: {counted(total.changes, 'row')} {'differs' if total.changes == 1 else 'differ'}"
 
 
 def _unproved(table: TableReport) -> bool:
@@ -47,11 +54,12 @@ def _unproved(table: TableReport) -> bool:
 def besides(report: Report) -> str:
     """What was set aside, and which target rows were compared with nothing; ends the sentence."""
     total = report.total
-    aside = f", {total.quarantined:,} source rows are in quarantine" if total.quarantined else ""
+    are = "is" if total.quarantined == 1 else "are"
+    aside = f", {counted(total.quarantined, 'source row')} {are} in quarantine" if total.quarantined else ""
     share = f" ({percent(total.quarantined, total.source_rows)})" if total.quarantined else ""
     every: dict[Why, int] = {}
     for table in report.tables:
         for why, rows in table.unproved.items():
             every[why] = every.get(why, 0) + rows
-    rest = f" Not proved: {total.unproved:,} target rows: {in_words(every)}." if every else ""
+    rest = f" Not proved: {counted(total.unproved, 'target row')}: {in_words(every)}." if every else ""
     return f"{aside}{share}.{rest}"

@@ -15,6 +15,7 @@ from flows.ranges import parse_range, typed
 from flows.reading import readable
 from flows.retrying import retried
 from flows.session import Session
+from flows.shares import counted
 from transforms import keys
 from transforms.reconciliation import Totals, differences, totals
 from transforms.vocabulary import ColumnRange
@@ -70,14 +71,17 @@ class Reconciled:
         """What is not the same, in a line, and why: `conflicts` rows were left as somebody else had made them, the target
         did not take `refused` ones, and `hooks` of the target may change what is written."""
         apart = [f"{what.replace('_', ' ')} of {column or 'all rows'}" for column, what in self.differences]
-        kept_out = f"{refused:,} rows were refused by the target." if refused else ""
+        kept_out = (
+            f"{counted(refused, 'row')} {'was' if refused == 1 else 'were'} refused by the target." if refused else ""
+        )
         others = "Somebody else may have written to the target; `syncline verify` names the rows."
         if hooks:
             others = (
                 f"The target has {', '.join(hooks)}, which may have changed what was written; `syncline verify` names the rows. "
                 f"Fix: map such columns to what the target makes of them, or list them under `ignore`."
             )
-        why = kept_out or (f"{conflicts:,} rows are in conflict and were left as they are." if conflicts else others)
+        clash = f"{counted(conflicts, 'row')} {'is' if conflicts == 1 else 'are'} in conflict and left as found."
+        why = kept_out or (clash if conflicts else others)
         return (
             f"{self.table} does not reconcile: {', '.join(apart[:5])} {'is' if len(apart) == 1 else 'are'} not the same on both "
             f"sides. {why}"

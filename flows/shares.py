@@ -1,6 +1,11 @@
-"""Shares of rows as people read them."""
+"""Numbers and shares of rows as people read them."""
 
 from __future__ import annotations
+
+
+def counted(number: int, noun: str) -> str:
+    """1 row, 2 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(part: int, whole: int) -> str:

@@ -72,7 +72,7 @@ def test_the_life_of_a_migration_in_exit_statuses(small: Scenario) -> None:
     small.target.execute("UPDATE t SET v = 'else' WHERE k = 3")
     shown = syncline("verify", small.path, status=2)
     assert "v: else -> v3" in shown.stdout
-    assert "1 rows differ" in shown.stdout
+    assert "1 row differs" in shown.stdout
 
 
 def test_plan_then_apply(small: Scenario, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_conflicts_are_status_5(small: Scenario, tmp_path: Path) -> None:
     syncline("plan", small.path, "-o", tmp_path / "plan", status=2)
     small.target.execute("INSERT INTO t VALUES (2, 'mine')")
     done = syncline("apply", "--direct", tmp_path / "plan", status=5)
-    assert "1 rows changed in the target after planning" in done.stderr
+    assert "1 row changed in the target after planning" in done.stderr
     assert small.target.ask("SELECT v FROM t WHERE k = 2") == [("mine",)]
 
 
