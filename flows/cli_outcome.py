@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from flows.cli_options import print_json
+from flows.shares import counted
 from flows.visible import echo
 
 
@@ -52,7 +53,7 @@ def changes_line(outcome: Any, *, done: bool = False) -> str:
     """All tables together in a line."""
     total = outcome.report.total
     aside = f", {outcome.report.aside}" if outcome.report.aside else ""
-    clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
+    clash = f", {counted(total.conflicts, 'conflict')}" if total.conflicts else ""
     if done:
         return f"{total.insert:,} inserted, {total.update:,} updated, {total.delete:,} deleted{clash}{aside}."
     return f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete{aside}."

@@ -33,7 +33,7 @@ from flows.report import Report
 from flows.runbook import Kind, Request, asked_for, new_run_id
 from flows.runs import Outcome, Status
 from flows.session import Meter
-from flows.shares import percent
+from flows.shares import counted, percent
 from flows.spec import Spec, load_spec
 from flows.tasks import executed_by, runner_of
 from transforms.vocabulary import SynclineError, message_of
@@ -191,7 +191,7 @@ def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:
     )
     version = f"Version {report.version}: " if report.version is not None else ""
     if outcome.status is Status.CONFLICTS:
-        return Failed(name="Conflicts", message=f"{total.conflicts:,} conflicts. {outcome.message}".strip())
+        return Failed(name="Conflicts", message=f"{counted(total.conflicts, 'conflict')}. {outcome.message}".strip())
     message = f"{version}{done}{_aside(report)}. {outcome.message}".strip()
     return Completed(message=message, data=report.as_dict())
 

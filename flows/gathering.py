@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.assessment import Sample, counted
+from flows.assessment import Sample
 from flows.binding import BoundTable
 from flows.collisions import COLLIDES
 from flows.integrity import Integrity
 from flows.remedies import lists
 from flows.retrying import ONCE
 from flows.session import Watch
+from flows.shares import counted
 from transforms import expressions
 from transforms.aside import DUPLICATE
 from transforms.evidence import Evidence

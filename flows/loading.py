@@ -165,7 +165,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     conflicts = Outcome(
         report,
         Status.CONFLICTS,
-        f"{counted(clashes, 'row')} changed in the target after planning and {was} left as they are, such as "
+        f"{counted(clashes, 'row')} changed in the target after planning and {was} left as found, such as "
         f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
     return refused_rows.settled(conflicts, applied.done, spec)

@@ -24,6 +24,7 @@ from flows.report import report_of
 from flows.retrying import GaveUp
 from flows.runbook import store_of
 from flows.session import Job
+from flows.shares import counted
 from flows.undoing import write_undo
 from flows.unfinished import in_part, inside, keep_evidence
 from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
@@ -84,7 +85,7 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
     outcome = write_undo(plan, report, job, loading) if job.bare else write(plan, report, job, loading)
     total = outcome.report.total
     made = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
-    clash = f", {total.conflicts:,} conflicts" if total.conflicts else ""
+    clash = f", {counted(total.conflicts, 'conflict')}" if total.conflicts else ""
     about = f"It was cut off while it wrote, and finished by a later run. {outcome.message}".strip()
     keep_evidence(plan, outcome.report, loading.session, outcome.status.name.lower(), about)
     return (

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.assessment import counted, shortened
+from flows.assessment import shortened
+from flows.shares import counted
 from flows.spec_columns import Column
 from flows.typenames import suggested
 from transforms.evidence import Evidence

@@ -242,7 +242,14 @@ def moment(text: str) -> str:
 def _template() -> Template:
     loader = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"number": number, "duration": duration, "moment": moment, "cut": cut, "shown": shown}
+    made.filters |= {
+        "number": number,
+        "duration": duration,
+        "moment": moment,
+        "cut": cut,
+        "shown": shown,
+        "percent": percent,
+    }
     return made.get_template("report.html.j2")
 
 
@@ -268,9 +275,11 @@ def _checkpoint(evidence: Told, told: Told) -> dict[str, Any]:
     return {**told, **found}
 
 
-def _reasons(evidence: Told) -> Iterator[tuple[str, str, int]]:
+def _reasons(evidence: Told) -> Iterator[tuple[str, str, int, int]]:
+    """Table, reason and how many rows, of how many rows of the table; 0 where only a few of them were looked at."""
     for table in evidence["tables"]:
-        yield from ((table["name"], reason, count) for reason, count in table["reasons"].items())
+        rows = 0 if evidence["kind"] == "retry" else table["counts"]["source_rows"]
+        yield from ((table["name"], reason, count, rows) for reason, count in table["reasons"].items())
 
 
 def _proof(told: Told) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from flows.conflicting import Met, values
 from flows.planning import Sample
 from flows.report import Report, TableReport
 from flows.session import Meter
-from flows.shares import percent
+from flows.shares import counted, percent
 from flows.terminal_rows import console as console
 from flows.terminal_rows import show_rows as show_rows
 from flows.visible import visible
@@ -92,7 +92,7 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
     if report.met:
         total = report.total.conflicts
         out.print(
-            f"\nConflicts: {total:,} rows were not as planned, and stay as they are", style="bold red", markup=False
+            f"\nConflicts: {counted(total, 'row')} not as planned, and left as found", style="bold red", markup=False
         )
         for met in report.met:
             for line in conflict_lines(met):

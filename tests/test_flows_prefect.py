@@ -225,7 +225,7 @@ def test_a_row_that_changed_since_planning_ends_the_run_in_conflicts(shop: Shop,
     monkeypatch.setattr(SqliteAdapter, "apply", late)
     state = migrate(shop.spec, return_state=True)
     assert (state.name, state.is_failed()) == ("Conflicts", True)
-    assert str(state.message).startswith("1 conflicts. ")
+    assert str(state.message).startswith("1 conflict. ")
     assert [shop.rows[7][1], shop.rows[8][1]] == ["theirs", "ours"]
 
 

@@ -207,7 +207,7 @@ def test_rows_that_a_cut_off_run_left_alone_are_told_by_the_one_that_finishes_it
         with pytest.raises(SynclineError):
             runs.apply_plan(planned)
     done = shop.run()
-    assert any("9 updated" in w or "10 updated, 0 deleted, 1 conflicts" in w for w in done.report.warnings)
+    assert any("9 updated" in w or "10 updated, 0 deleted, 1 conflict" in w for w in done.report.warnings)
     with ledger_of(shop.spec) as ledger:  # settled by the rest of the same run, which looked at the whole table
         assert [(c.key, c.resolved_at is not None) for c in ledger.conflicts("shop", resolved=True)] == [("[0]", True)]
     assert {change.key for change in shown(shop.spec, 2)[1]} == {f"[{no}]" for no in range(1, 10)}

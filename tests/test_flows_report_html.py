@@ -216,7 +216,7 @@ def test_counts_are_there_with_thousands_separators() -> None:
     assert "1,234,500 inserted" in text
     assert "67 quarantined" in text
     assert "1,234,577 source rows" in text
-    assert re.search(r"city: no such city ?67", text)
+    assert re.search(r"city: no such city ?67 ?less than 1 %", text)
 
 
 def test_a_failing_rule_is_told_first_and_is_not_folded_away() -> None:
