@@ -54,6 +54,8 @@ TRIGGERED: Final = """
 WITH of_it (oid) AS (SELECT %s::regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree(%s::regclass))
 SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid IN (SELECT oid FROM of_it) AND NOT tgisinternal AND tgenabled <> 'D')
     OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class IN (SELECT oid FROM of_it) AND ev_type <> '1')"""
+REPLACED: Final = (errors.UniqueViolation, errors.GeneratedAlways)
+"""What one UPDATE cannot do, and taking rows out and putting them back can."""
 Left = tuple[pa.Table | None, pa.Table | None]
 """What a statement left out: rows that others had brought to what was planned, and conflicts, as in Applied."""
 
@@ -187,7 +189,7 @@ class Window:
                     self._must_stand(op, ())
                     return None, None
                 raise psycopg.Rollback(attempt)
-        except errors.UniqueViolation:
+        except REPLACED:
             if op == "delete":
                 raise
         left = settled(self._changes, op, self._left_out(op), [each.shape for each in self._travels])
@@ -195,13 +197,14 @@ class Window:
         try:
             with self._connection.transaction():
                 done = self._run(op)
-        except errors.UniqueViolation as error:
+        except REPLACED as error:
             if op != "update":
                 raise
             if self._is_referred_to():
                 raise RowRefused(
                     f"Table {self._changes.table}: {error.diag.message_primary} ({error.diag.message_detail}). Rows that "
-                    "trade unique values cannot be replaced, because foreign keys refer to the table. "
+                    "trade unique values, or get back a number that is GENERATED ALWAYS, cannot be replaced, because foreign keys "
+                    "refer to the table. "
                     "Fix: make that constraint DEFERRABLE, or correct the rows.",
                     str(error.diag.message_primary),
                 ) from error

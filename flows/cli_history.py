@@ -94,10 +94,13 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
     """Give a table as it stood after a version (0: before the first), without touching the target."""
     from adapters.history import write_parquet
     from flows.history import asof, texts_of
+    from flows.remembered import SAID, known_in_part
     from flows.spec import load_spec
     from flows.terminal_rows import show_rows
 
     rows = asof(load_spec(spec), version, table)
+    if names := known_in_part(rows.schema):
+        echo(f"{', '.join(names)}: {SAID.decode()}.", err=True)
     facts = {"table": table, "version": version, "total": rows.num_rows}
     if output is not None:
         write_parquet(output, rows)

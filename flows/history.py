@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from adapters import history
 from adapters.ledger import Version
 from adapters.planstore import plain
+from flows.remembered import with_own_columns
 from flows.spec import Spec
 from flows.stores import ledger_of, store_of
 from flows.version_list import key_text as key_text
@@ -102,10 +103,11 @@ def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) ->
                 yield {**facts, "why": why, **asdict(each)}
 
 
-def asof(spec: Spec, number: int, table: str) -> pa.Table:
+def asof(spec: Spec, number: int, table: str, *, whole: bool = True) -> pa.Table:
     """A table as it stood after a version, 0 being before the first one; in no particular order.
 
-    Out: the columns that were written at that time. Only what runs saw and wrote is known: an edit by somebody else shows
+    Out: the columns that were written at that time; `whole`: and others, of rows that went or came back with them, as
+    `with_own_columns` has them. Only what runs saw and wrote is known: an edit by somebody else shows
     from the version on that met it, be it as a conflict or because it was what the run was about to write.
     Memory: the table and the changes between it and its base.
     Errors: PlanError where it is not known what the table was.
@@ -130,7 +132,8 @@ def asof(spec: Spec, number: int, table: str) -> pa.Table:
     rows = pa.concat_tables(history.read_base(store.folder(base.folder))) if base.folder else empty
     if number < base.version:
         parts = [part.inverse() for part in reversed(parts)]
-    return rolled(rows, parts, schema or rows.schema)
+    rows = rolled(rows, parts, schema or rows.schema)
+    return with_own_columns(store, rows, name, number, [known[n] for n in sorted(known)]) if whole else rows
 
 
 def difference(spec: Spec, first: int, second: int, table: str | None = None) -> list[tuple[str, ChangeSet]]:

@@ -76,7 +76,7 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
         if base is None or base.version >= last:
             continue
         try:
-            rows = asof(spec, last, name)
+            rows = asof(spec, last, name, whole=False)
         except PlanError:
             continue  # some of its changes were never kept, so that nothing of it can be asked for anyway
         place = history.base_folder(store, spec.name, table, last)

@@ -62,17 +62,18 @@ class AppliedVersion:
         )
         return found
 
-    def changes(self, table: TableName) -> Iterator[tuple[FileEntry, ChangeSet]]:
+    def changes(self, table: TableName, ops: Sequence[str] = OPS) -> Iterator[tuple[FileEntry, ChangeSet]]:
         """The changes of a table window by window, without rows that were left alone and windows that never came in.
 
+        Only of windows with one of `ops`.
         Errors: PlanError where they are not kept, missing, or not as they were written.
         """
         left = history.keys_not_written(self.plan.folder, table)
-        for entry, changes in self._planned(table):
+        for entry, changes in self._planned(table, ops):
             if len(written := changes if left is None else without(changes, left)):
                 yield entry, written
 
-    def _planned(self, table: TableName) -> Iterator[tuple[FileEntry, ChangeSet]]:
+    def _planned(self, table: TableName, ops: Sequence[str] = OPS) -> Iterator[tuple[FileEntry, ChangeSet]]:
         """The changes of the windows that came in, as they were planned."""
         kept = (self.version.kept or {}).get(str(table))
         if kept:
@@ -80,6 +81,8 @@ class AppliedVersion:
                 f"Version {self.version.version} changed {table}, {NOT_KEPT[kept]}. Fix: choose another version or table."
             )
         for entry in self.plan.windows(table):
+            if not any(entry.counts.get(op) for op in ops):
+                continue
             try:
                 changes = self.plan.changes(entry)
             except ChangedPlan as error:

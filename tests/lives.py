@@ -2,7 +2,7 @@
 
 The law: of whatever runs, kills and reruns, (a) inserts less deletes of all versions are the rows that came; (b) a table as of a
 version is what the target held right after it; (c) the life of a row agrees with that; (d) taking all versions back gives
-what was there before the first one.
+what was there before the first one, in columns that nobody maps, too.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ PEOPLE, SALES = 40, 60
 WINDOW = 10
 KEYS = {"customer": "customer_id", "sale": "no"}
 COLUMNS = {"customer": "customer_id, name, born", "sale": "no, customer_id, cents"}
+WHOLE = "whole.txt"  # the target before the first run, with all columns
 OPS = ("run", "run", "apply", "undo", "undo to", "backfill", "retry", "prune")
 
 
 def born(scenario: Scenario, chance: random.Random, *, there: bool) -> Scenario:
-    """People and their sales, some of whom cannot be mapped. The target is empty, or `there` with some rows of its own."""
+    """People and their sales, some of whom cannot be mapped. The target is empty, or `there` with rows and columns of its own."""
     scenario.source.execute(
         "CREATE TABLE people (id integer PRIMARY KEY, name varchar(40), born varchar(20))",
         "CREATE TABLE sales (no integer PRIMARY KEY, person integer, cents integer)",
@@ -50,12 +51,14 @@ def born(scenario: Scenario, chance: random.Random, *, there: bool) -> Scenario:
     scenario.source.insert("sales", [(i, chance.randrange(PEOPLE) if i else 1, i) for i in range(SALES)])
     if there:
         scenario.target.execute(
-            "CREATE TABLE customer (customer_id integer PRIMARY KEY, name varchar(40), born date)",
-            "CREATE TABLE sale (no integer PRIMARY KEY, customer_id integer, cents integer, "
+            "CREATE TABLE customer (customer_id integer PRIMARY KEY, name varchar(40), born date, note varchar(9))",
+            "CREATE TABLE sale (no integer PRIMARY KEY, customer_id integer, cents integer, remark varchar(9) DEFAULT 'new', "
             "FOREIGN KEY (customer_id) REFERENCES customer (customer_id))",
         )
-        scenario.target.insert("customer", [(i, f"Ünï {i}", None) for i in range(5, 15)] + [(700, "old", None)])
-        scenario.target.insert("sale", [(0, 6, 3), (800, 700, 8), (801, 7, 9)])
+        customers = [(i, f"Ünï {i}", None, f"note {i}") for i in range(5, 15)]
+        scenario.target.insert("customer", [*customers, (700, "old", None, None)])
+        scenario.target.insert("sale", [(0, 6, 3, "own"), (800, 700, 8, None), (801, 7, 9, "new")])
+        (scenario.folder / WHOLE).write_text(str(scenario.target.content()))
     tables = {
         "customer": {
             "from": "people",
@@ -259,6 +262,8 @@ def assert_law(scenario: Scenario, first: dict[str, Rows], chance: random.Random
     if past.oldest in past.pictures and past.versions:
         runs.undo(scenario.request("undo"), past.oldest, to=True)
         assert taken(scenario) == past.pictures[past.oldest], "(d)"
+        if not past.oldest and (scenario.folder / WHOLE).exists():
+            assert str(scenario.target.content()) == (scenario.folder / WHOLE).read_text(), "(d) whole"
 
 
 def _assert_sum(past: Past, table: str, now: Rows) -> None:
