@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -122,21 +121,20 @@ def own(target: Side) -> dict[str, list[str]]:
     """Make the target's table; the values that its own columns may be given."""
     wanted = OWN[target.engine]
     columns = ", ".join(f'"{name}" {kind}' for name, (kind, _) in wanted.items())
+    target.execute(*TYPES[target.engine], f"CREATE TABLE t (k bigint PRIMARY KEY, {columns}, v varchar(40))")
+    given = {name: (kind, values) for name, (kind, values) in wanted.items() if values and values != ["DEFAULT"]}
+    return {name: values if "NOT NULL" in kind else [*values, "NULL"] for name, (kind, values) in given.items()}
+
+
+def fill(target: Side, values: dict[str, list[str]], rows: list[int]) -> None:
+    """Rows of which each has other values: the first of each column, the second, and so on round."""
+    names = ", ".join(f'"{name}"' for name in values)
     target.execute(
-        *TYPES[target.engine],
-        f"CREATE TABLE t (k bigint PRIMARY KEY, {columns}, v varchar(40))".replace("v varchar(40))", "v varchar(40))"),
+        *(
+            f"INSERT INTO t (k, v, {names}) VALUES ({key}, 'row {key}', {', '.join(some[key % len(some)] for some in values.values())})"
+            for key in rows
+        )
     )
-    return {name: values for name, (_, values) in wanted.items() if values and values != ["DEFAULT"]}
-
-
-def fill(target: Side, values: dict[str, list[str]], rows: list[int], chance: random.Random) -> None:
-    for key in rows:
-        chosen = {
-            n: chance.choice(some if "NOT NULL" in OWN[target.engine][n][0] else [*some, "NULL"])
-            for n, some in values.items()
-        }
-        names = ", ".join(f'"{name}"' for name in chosen)
-        target.execute(f"INSERT INTO t (k, v, {names}) VALUES ({key}, 'row {key}', {', '.join(chosen.values())})")
 
 
 def taken(target: Side) -> dict[int, str]:
@@ -148,7 +146,7 @@ def taken(target: Side) -> dict[int, str]:
 @everywhere
 def test_deleted_rows_come_back_as_they_were(shop: Scenario) -> None:
     values = own(shop.target)
-    fill(shop.target, values, list(range(1, 13)), random.Random(10))
+    fill(shop.target, values, list(range(1, 13)))
     before = taken(shop.target)
     shop.source.insert("t", [(1, "row 1"), (2, "changed"), (13, "new"), (14, "new")])
     done = shop.run()
@@ -161,22 +159,17 @@ def test_deleted_rows_come_back_as_they_were(shop: Scenario) -> None:
     assert taken(shop.target).keys() == after.keys()
     assert shop.undo(3).status == Status.DONE
     assert taken(shop.target) == before
-    for number in (0, 1, 0):
-        assert shop.undo(number, to=True).status == Status.DONE
-        assert (taken(shop.target) == before) is (number == 0)
+    assert shop.undo(1, to=True).status == Status.DONE
+    assert taken(shop.target).keys() == after.keys()
 
 
 @everywhere
 def test_a_row_that_somebody_edits_in_any_column_after_planning_is_not_deleted(shop: Scenario) -> None:
     values = own(shop.target)
-    fill(shop.target, values, list(range(len(values) + 1)), random.Random(11))
+    fill(shop.target, values, list(range(len(values) + 1)))
     plan = shop.plan().report.plan
-    for key, (name, some) in enumerate(values.items()):
-        there = taken(shop.target)[key]
-        for value in [*some, "NULL"]:  # one of which is another one
-            shop.target.execute(f'UPDATE t SET "{name}" = {value} WHERE k = {key}')
-            if taken(shop.target)[key] != there:
-                break
+    edits = [(key, name, some[(key + 1) % len(some)]) for key, (name, some) in enumerate(values.items())]
+    shop.target.execute(*(f'UPDATE t SET "{name}" = {value} WHERE k = {key}' for key, name, value in edits))
     edited = taken(shop.target)
     done = shop.apply(plan)
     assert done.status == Status.CONFLICTS
@@ -192,11 +185,11 @@ def test_a_row_that_somebody_edits_in_any_column_after_planning_is_not_deleted(s
 @everywhere
 def test_an_inserted_row_that_somebody_fills_since_is_not_taken_back(shop: Scenario) -> None:
     values = own(shop.target)
-    empty = {name: some for name, some in values.items() if "NOT NULL" not in OWN[shop.target.engine][name][0]}
+    empty = {name: some for name, some in values.items() if "NULL" in some}
     shop.source.insert("t", [(key, "new") for key in range(len(empty) + 1)])
     assert shop.run().report.version == 1
-    for key, (name, some) in enumerate(empty.items()):
-        shop.target.execute(f'UPDATE t SET "{name}" = {some[0]} WHERE k = {key}')
+    edits = [(key, name, some[0]) for key, (name, some) in enumerate(empty.items())]
+    shop.target.execute(*(f'UPDATE t SET "{name}" = {value} WHERE k = {key}' for key, name, value in edits))
     filled = taken(shop.target)
     done = shop.undo(1)
     assert done.status == Status.CONFLICTS
@@ -222,7 +215,7 @@ def test_what_the_target_fills_itself_goes_and_comes_back_with_a_row(shop: Scena
 def test_rows_that_went_and_came_again_get_back_what_they_had(shop: Scenario) -> None:
     """Taken back in one step, they are in the target all the time: the row is made what it was."""
     values = own(shop.target)
-    fill(shop.target, values, [1, 2, 3], random.Random(12))
+    fill(shop.target, values, [1, 2, 3])
     before = taken(shop.target)
     shop.source.insert("t", [(2, "row 2")])
     shop.run()
@@ -307,3 +300,27 @@ def test_history_tells_of_whole_rows(shop: Scenario) -> None:
     assert life(shop.spec, "t", "2")[-1]["before"] == {"k": "2", "v": "b", "note": "edited"}
     gone = [row for _, changes in difference(shop.spec, 2, 3) for row in changes.deletes.to_pylist()]
     assert {row["k"]: row["note"] for row in gone} == {1: "x", 2: "edited", 3: "z"}
+
+
+@pytest.mark.parametrize("shop", [pair for pair in RING if pair[1] != "duckdb"], indirect=True, ids=pair_name)
+def test_rows_of_a_tree_go_and_come_back_whole(shop: Scenario) -> None:
+    """A row goes whose children go too, and one whose child moves; unique values pass on from a row that goes.
+
+    DuckDB counts rows as referring that the same transaction deletes, so that no row goes there together with its child.
+    """
+    shop.source.execute("CREATE TABLE node (id integer PRIMARY KEY, parent integer, label varchar(9))")
+    shop.target.execute(
+        "CREATE TABLE node (id integer PRIMARY KEY, parent integer REFERENCES node (id), label varchar(9) UNIQUE, note varchar(9))"
+        if shop.target.engine != "mysql"
+        else "CREATE TABLE node (id integer PRIMARY KEY, parent integer, label varchar(9) UNIQUE, note varchar(9), "
+        "FOREIGN KEY (parent) REFERENCES node (id))"
+    )
+    rows = [(1, None, "a"), (2, 1, "b"), (3, None, "c"), (4, None, "d"), (5, 4, "e"), (6, None, "f")]
+    shop.target.insert("node", [(*row, f"own {row[0]}") for row in rows])
+    shop.source.insert("node", [(2, 3, "b"), (3, None, "c"), (7, None, "f")])
+    shop.write({"node": {"from": "node"}})
+    before = shop.target.rows("node")
+    assert counts(shop.run(), "node") == {"source_rows": 3, "insert": 1, "update": 1, "unchanged": 1, "delete": 4}
+    shop.settled()
+    assert shop.undo(1).status == Status.DONE
+    assert shop.target.rows("node") == before
