@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from conftest import Database
 from mysql_tables import adapter as adapter
@@ -51,6 +53,33 @@ def test_a_latin1_column_tells_what_it_holds(adapter: MysqlAdapter, database: Da
     for empty in (True, False):
         with pytest.raises(DataError, match=r"(?s)Table t.*'v'.*id = '1'.*Ж"):
             adapter.apply(inserts(shape, rows), shape, None, empty=empty)
+
+
+WORDS = ["é", "€", "ł", "привет", "日本", "ソ表", "가", "😀", "?", "a?b é?", "", " a ", "a\\b", "\\N", "\u00a0", "\ufffd", "\0", "a\tb\nc",
+         "ﬀ", "~¥‾", "\x80\x9f", "ß", "ก", "ω", "א", "|", "[]{}", "e\u0301", "～−‖"]  # fmt: skip
+
+
+def test_texts_go_in_and_out_of_every_character_set_of_the_server_as_they_are(
+    adapter: MysqlAdapter, database: Database
+) -> None:
+    """What a character set does not hold is said not to be kept, and nothing else."""
+    sets = [name for name, *_ in database.execute("SHOW CHARACTER SET WHERE Charset NOT IN ('binary', 'filename')")]
+    columns = ", ".join(f"c_{name} varchar(20) CHARACTER SET {name}" for name in sets)
+    database.execute(f"CREATE TABLE t (id int primary key, {columns})")
+    shape, given = described(adapter), pa.array(WORDS)
+    held = {}
+    for column, charset in zip(shape.columns[1:], sets, strict=True):
+        kept = adapter.kept(column, given)
+        bad = np.logical_or.reduce([~pc.is_valid(kept).to_numpy(False), *(mask for mask, _ in misfits(given, column))])
+        asked = ", ".join(
+            f"CONVERT(CONVERT(_utf8mb4 x'{word.encode().hex()}' USING {charset}) USING utf8mb4)" for word in WORDS
+        )
+        (back,) = database.execute(f"SELECT {asked}")
+        assert [not each for each in bad] == [one == other for one, other in zip(back, WORDS, strict=True)], charset
+        held[column.name] = pa.array(WORDS, mask=bad)
+    rows = pa.table([pa.array(range(len(WORDS)), pa.int32()), *held.values()], schema=shape.schema())
+    adapter.apply(inserts(shape, rows), shape, None)
+    assert read(adapter).equals(rows)
 
 
 COLLATIONS = [

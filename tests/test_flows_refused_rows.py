@@ -223,6 +223,39 @@ def test_rows_that_are_not_there_behind_a_statement_that_counted_them_are_set_as
     assert (again.report.version, again.report.total.quarantined) == (None, 2)
 
 
+def test_rows_that_a_rule_or_the_trigger_of_a_partition_keeps_out_are_set_aside(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    small = Scenario.make(tmp_path, ("sqlite", "postgresql"), request)
+    small.source.execute(TABLE, TABLE.replace(" t ", " p "))
+    small.source.insert("t", [*((n, n) for n in range(1, 11)), (42, 1042), (43, 2043)])
+    small.source.insert("p", [(n, n) for n in range(1, 11)])
+    small.target.execute(
+        TABLE,
+        "CREATE TABLE kept_apart (k bigint, v integer)",
+        "CREATE RULE no_insert AS ON INSERT TO t WHERE new.v BETWEEN 1000 AND 2000 DO INSTEAD NOTHING",
+        "CREATE RULE elsewhere AS ON INSERT TO t WHERE new.v > 2000 DO INSTEAD INSERT INTO kept_apart VALUES (new.k, new.v)",
+        "CREATE RULE no_update AS ON UPDATE TO t WHERE new.v > 1000 DO INSTEAD NOTHING",
+        "CREATE RULE no_delete AS ON DELETE TO t WHERE old.k = 3 DO INSTEAD NOTHING",
+        "CREATE TABLE p (k bigint PRIMARY KEY, v integer) PARTITION BY RANGE (k)",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (6)",
+        "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (6) TO (10)",
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.k = 7 THEN RETURN NULL; END IF; RETURN new; END $$",
+        "CREATE TRIGGER no BEFORE INSERT ON p2 FOR EACH ROW EXECUTE FUNCTION no()",
+    )
+    small.write({**SPEC, "p": {"from": "p"}})
+    done = small.run()
+    assert counts(done, "t") == {"source_rows": 12, "insert": 10, "quarantined": 2}
+    assert counts(done, "p") == {"source_rows": 10, "insert": 8, "quarantined": 2}
+    assert {(table, key) for table, (key,), _ in quarantine(small)} == {("t", 42), ("t", 43), ("p", 7), ("p", 10)}
+    assert small.target.count("kept_apart") == 0
+    small.source.execute("DELETE FROM t WHERE k in (3, 4)", "UPDATE t SET v = 1000 + k WHERE k = 10")
+    again = small.run()
+    assert counts(again, "t") == {"source_rows": 10, "delete": 1, "unchanged": 7, "quarantined": 3}
+    assert {key for table, (key,), _ in quarantine(small) if table == "t"} == {3, 10, 42, 43}
+    assert small.run().report.version is None
+
+
 def test_what_postgres_defers_excludes_or_forbids_by_a_policy_is_set_aside(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
