@@ -141,6 +141,7 @@ def decide(
     accepted = without_refused(session, bound, number, mapped, result.changes)
     if accepted is not None:
         mapped = accepted
+        session.give_back(bound.name, result.changes.inserts.num_rows)  # the others are numbered anew
         wanted, keep, result = _difference(session, bound, mapped, found, kept)
     if work.base and found.num_rows:
         base = base_folder(work.job, bound.shape.name)

@@ -159,6 +159,15 @@ class Session:
             self.numbers[table] = first + count
             return first
 
+    def give_back(self, table: str, count: int) -> None:
+        """Take back the last `count` surrogate keys of a table whose keys are numbered here; nothing of another one.
+
+        In: nobody reserved any since, as where one window comes after the other.
+        """
+        with self._lock:
+            if table in self.numbers:
+                self.numbers[table] -= count
+
     def samples_wanted(self, table: str, most: int) -> bool:
         """Whether a table still has fewer than `most` windows with changes to show; counts this one."""
         with self._lock:

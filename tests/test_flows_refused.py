@@ -102,3 +102,16 @@ def test_all_rows_refused_is_no_error_of_ours(anywhere: Scenario) -> None:
     assert sum(reasons(small.plan(), "t").values()) == 40
     assert small.plan().status in (Status.DONE, Status.QUARANTINE)
     assert small.target.count("t") == 0
+
+
+def test_rows_that_are_set_aside_leave_no_gap_in_the_numbers_of_the_others(anywhere: Scenario) -> None:
+    small = anywhere
+    small.source.execute("CREATE TABLE t (k varchar(9) PRIMARY KEY, v integer)")
+    small.source.insert("t", [(f"k{n:02}", n if n % 10 else -n) for n in range(1, 41)])
+    small.target.execute(
+        "CREATE TABLE t (id bigint PRIMARY KEY, k varchar(9) NOT NULL UNIQUE, v integer, CONSTRAINT positive CHECK (v > 0))"
+    )
+    columns = {"id": {"generate": "identity"}, "k": "k", "v": "v"}
+    small.write({"t": {"from": "t", "key": ["k"], "columns": columns}}, defaults={"window": {"rows": 7}})
+    assert counts(small.run(), "t") == {"source_rows": 40, "insert": 36, "quarantined": 4}
+    assert [number for (number,) in small.target.ask("SELECT id FROM t ORDER BY id")] == list(range(1, 37))
