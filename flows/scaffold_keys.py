@@ -164,20 +164,16 @@ class _Search:
 
     def why(self) -> str:
         """Why there is no key, counted over all rows."""
-        fix = "Fix: take out the rows that are there twice, or add a column to the source that numbers the rows"
+        number = "add a column to the source that numbers the rows"
         whole = [name for name in self._names if not self._nulls(name)]
         if not whole:
-            return (
-                "every column holds nulls, and a key takes none. Fix: add a column to the source that numbers the rows"
-            )
+            return f"every column holds nulls, and a key takes none. Fix: {number}"
         alike = self._snapshot.count(self._snapshot.unkeyed(self._shape.name, tuple(whole)))
         if not alike:
-            return (
-                f"only values of more than {LONGEST} letters or bytes tell its rows apart, too long for an index. {fix}"
-            )
+            return f"only values of more than {LONGEST} letters or bytes tell its rows apart. Fix: {number}"
         holding = [name for name in self._names if name not in whole]
         but = f", and {', '.join(holding)} hold nulls, which a key does not take" if holding else ""
-        return f"{alike:,} rows are like another one in ({', '.join(whole)}){but}. {fix}"
+        return f"{alike:,} rows are like another one in ({', '.join(whole)}){but}. Fix: take out the rows that are there twice, or {number}"
 
     def _nulls(self, name: str) -> bool:
         column = self._shape.column(name)

@@ -121,8 +121,8 @@ def test_tables_without_a_key_come_along_by_the_key_that_suggests_itself(legacy:
 
 def test_what_refers_to_a_table_that_is_left_out_is_listed(legacy: Scenario) -> None:
     legacy.source.execute(
-        "CREATE TABLE none (a INT)",
-        "INSERT INTO none VALUES (1), (1)",
+        "CREATE TABLE none (a INT UNIQUE)",
+        "INSERT INTO none VALUES (1), (NULL)",
         "CREATE TABLE child (x INT NOT NULL UNIQUE, y INT REFERENCES none (a))",
     )
     draft = scaffold(legacy)

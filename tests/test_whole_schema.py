@@ -51,12 +51,6 @@ OTHERS: Final = [
 """Keys of two columns and to themselves, words that are reserved, tables without a key, dates that are none, columns that are computed."""
 
 PLAIN: Final = 42
-EDITS: Final = [
-    "UPDATE kinds SET doc = JSON_OBJECT('c', TRUE), tags = 'y', many = 1 WHERE code = 'a'", "DELETE FROM kinds WHERE code = 'B '",
-    "UPDATE moments SET due = '2025-06-07 08:09:10' WHERE id = 1", "UPDATE visits SET amount = -1 WHERE visitor = 3",
-    "DELETE FROM visits WHERE visitor = 4", "INSERT INTO links VALUES (2, 2, NULL)", "DELETE FROM `order` WHERE id = 5",
-    "UPDATE t_7 SET name = CONCAT(name, ' é'), parent = 1", "DELETE FROM t_34 WHERE id > 4",
-]  # fmt: skip
 
 
 def plain(number: int) -> list[str]:
@@ -140,9 +134,7 @@ def span(text: str) -> timedelta:
     return sign * timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds))
 
 
-def test_fifty_tables_of_mariadb_move_as_they_are_drafted_and_back(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_fifty_tables_of_mariadb_move_as_they_are_drafted(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     legacy = Scenario.make(tmp_path, ("mysql", "postgresql"), request)
     loose = ["SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'"]
     made = [statement for number in range(PLAIN) for statement in plain(number)]
@@ -153,14 +145,5 @@ def test_fifty_tables_of_mariadb_move_as_they_are_drafted_and_back(
     assert not [table for table in draft["tables"] if "left_out" in table]
     done = legacy.run()
     assert (done.status, done.report.total.quarantined) == (Status.DONE, 0)
-    first = content(legacy.source, tables)
-    assert content(legacy.target, tables) == first
+    assert content(legacy.target, tables) == content(legacy.source, tables)
     assert legacy.verify().status == Status.DONE
-    legacy.source.execute(*loose, *(each.replace("`", '"') for each in EDITS))
-    second = content(legacy.source, tables)
-    changed = [table for table in tables if first[table] != second[table]]
-    assert len(changed) == 7
-    assert all(table.counts.changes for table in legacy.run(tables=changed).report.tables)
-    assert content(legacy.target, tables) == second
-    assert legacy.undo(2).status == Status.DONE
-    assert content(legacy.target, tables) == first
