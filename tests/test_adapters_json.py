@@ -67,14 +67,14 @@ def test_json_of_another_engine_is_kept_exactly_where_the_column_takes_it(adapte
 
 @pytest.mark.parametrize(
     ("source", "kind", "target"),
-    [("duckdb", "JSON", "sqlite"), ("mysql", "json", "duckdb"), ("postgresql", "json", "mysql")],
+    [("duckdb", "JSON", "sqlite"), ("postgresql", "json", "mysql")],
 )
 def test_json_that_the_target_does_not_read_is_set_aside(
     source: Engine, kind: str, target: Engine, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     small = Scenario.make(tmp_path, (source, target), request)
     small.source.execute(f"CREATE TABLE t (k bigint PRIMARY KEY, j {kind})")
-    bad = {"duckdb": '{"a": [NaN]}', "mysql": '{"a": 1.}', "postgresql": '{"a": "\\ud800"}'}[source]
+    bad = {"duckdb": '{"a": [NaN]}', "postgresql": '{"a": "\\ud800"}'}[source]
     small.source.insert("t", [(1, '{"a": 1}'), (2, bad), (3, None)])
     small.write({"t": {"from": "t"}})
     small.run()

@@ -58,7 +58,6 @@ def test_json_without_nul_characters_is_the_same_document_without_them(document:
     ("source", "target", "kind"),
     [
         ("sqlite", "postgresql", "jsonb"),
-        ("mysql", "postgresql", "json"),
         ("duckdb", "mysql", "json"),
     ],
 )
