@@ -189,6 +189,9 @@ class DuckdbAdapter:
         with self._session() as session:
             return trial.refused_of(session, shape, changes, {} if new else self._demanded, new=new)
 
+    def untried(self, table: TableName) -> str | None:
+        return None  # in memory it always can
+
     def execute_ddl(self, statements: Sequence[str]) -> None:
         self._demanded.clear()
         with self._transaction() as session:

@@ -207,7 +207,16 @@ class MysqlAdapter:
             return {}
         where = f"Trying out rows of {shape.name}"
         with self._connections.translated(where), self._connections.connected() as connection:
-            return trial.refused(connection, shape, changes, described_, known, made)
+            return (
+                {} if trial.untried(connection) else trial.refused(connection, shape, changes, described_, known, made)
+            )
+
+    def untried(self, table: TableName) -> str | None:
+        if self._describe(Relation(table)) is None or not self._demands(table).demands.any:
+            return None
+        where = "Trying out a temporary table"
+        with self._connections.translated(where), self._connections.connected() as connection:
+            return trial.untried(connection)
 
     def _demands(self, table: TableName) -> trial.Known:
         """What a table demands of its rows, looked up once."""

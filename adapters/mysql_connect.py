@@ -98,7 +98,7 @@ _OF_TRIGGERS: Final = 5000  # numbers from here on are given by no server, and b
 _REFERENCES: Final = frozenset((1216, 1217, 1451, 1452, 1557, 1761, 1762))
 _DOUBLE: Final = frozenset((1062, 1586))
 _DENIED: Final = frozenset((1044, 1045, 1698, 1227))
-_FORBIDDEN: Final = frozenset((1044, 1142, 1143, 1227, 1370))
+FORBIDDEN: Final = frozenset((1044, 1142, 1143, 1227, 1370))
 _WANTED: Final = "a source wants SELECT, a target also INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES and CREATE TEMPORARY TABLES"
 UNSEEN: Final = (1142, 1143)
 _STATEMENT_LOG: Final = 1665
@@ -321,7 +321,7 @@ class Connections:
             return RowRefused(f"{where}: {text}. {FIX[refused(code)]}", text)
         if code == _STATEMENT_LOG:
             text += ". Fix: set binlog_format to ROW or MIXED on the server"
-        if code in _FORBIDDEN:
+        if code in FORBIDDEN:
             text += f". Fix: GRANT it to the user; {_WANTED}"
         return SynclineError(f"{where} on {self.url}: {text}")
 

@@ -14,7 +14,7 @@ import pymysql
 import sqlalchemy as sa
 
 from adapters import trials
-from adapters.mysql_connect import UNFIT, Connection, Server, code_of, rows, run
+from adapters.mysql_connect import FORBIDDEN, UNFIT, Connection, Server, code_of, rows, run
 from adapters.mysql_design import CHECKS, EXPRESSIONS, OF_CONSTRAINTS, OF_TABLE
 from adapters.mysql_load import first_warning, load, name_of
 from adapters.mysql_read import spelled
@@ -168,6 +168,18 @@ def _listed(text: str) -> list[str]:
         depth += 0 if quote else (letter == "(") - (letter == ")")
         part += letter
     return [*parts, part.strip()]
+
+
+def untried(connection: Connection) -> str | None:
+    """Why the user makes no temporary table, and how to change that; None where it does."""
+    try:
+        run(connection, f"CREATE TEMPORARY TABLE {ASKED} ({NUMBER} integer)")
+        run(connection, f"DROP TEMPORARY TABLE {ASKED}")
+    except pymysql.Error as error:
+        if code_of(error) not in FORBIDDEN:
+            raise
+        return f"{error.args[1]}. Fix: GRANT CREATE TEMPORARY TABLES on the database to the user"
+    return None
 
 
 def refused(

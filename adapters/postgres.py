@@ -265,6 +265,13 @@ class PostgresAdapter:
         with self._connections.begin(f"Trying out rows of {shape.name}") as connection:
             return trial.refused(connection, shape, changes, travels, known, made)
 
+    def untried(self, table: TableName) -> str | None:
+        known = self._demands(table)
+        if known is None or not known.demands.any:
+            return None
+        with self._connections.begin("Trying out a temporary table") as connection:
+            return trial.untried(connection)
+
     def _demands(self, table: TableName) -> trial.Known | None:
         """What a table demands of its rows, looked up once; None where it is not there."""
         with self._guard:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
+from psycopg import errors
 
 from adapters import trials
 from adapters.postgres_arrow import copy_data, wire
@@ -79,6 +80,16 @@ def known(connection: psycopg.Connection[Any], oid: int) -> Known:
         ]
     demands = Demands(tuple(checks), generated, bounds)
     return Known(demands, tuple(name for (name,) in connection.execute(NUMBERED, [oid])) if demands.any else ())
+
+
+def untried(connection: psycopg.Connection[Any]) -> str | None:
+    """Why the user makes no temporary table, and how to change that; None where it does."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(f"CREATE TEMPORARY TABLE {ASKED} ({NUMBER} integer) ON COMMIT DROP")
+    except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+        return f"{error.diag.message_primary}. Fix: GRANT TEMPORARY ON DATABASE to the user"
+    return None
 
 
 def refused(

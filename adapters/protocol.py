@@ -209,6 +209,12 @@ class Adapter(Protocol):
         `new`: the table is yet to be made as `ddl` makes it. Writes nothing that outlives the call.
         """
 
+    def untried(self, table: TableName) -> str | None:
+        """Why the rows of a table that demands something of them cannot be tried out (see `refused`), and how to change that.
+
+        None where they can be, where the table demands nothing, and where it is not there.
+        """
+
     def execute_ddl(self, statements: Sequence[str]) -> None:
         """Run them in one transaction where the engine can; what exists already is an error."""
 

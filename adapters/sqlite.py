@@ -171,6 +171,9 @@ class SqliteAdapter:
     def tried(self, statements: Sequence[str]) -> str | None:
         return designs.tried(statements)
 
+    def untried(self, table: TableName) -> str | None:
+        return None  # in memory it always can
+
     def execute_ddl(self, statements: Sequence[str]) -> None:
         self._demanded.clear()
         with self._writing() as connection, connection.transaction():
@@ -179,7 +182,7 @@ class SqliteAdapter:
                 if statement.startswith("PRAGMA foreign_key_check") and answer.num_rows:
                     raise DataError(
                         f"{answer.num_rows:,} rows of {answer['table'][0]} refer to no row of {answer['parent'][0]}, such as the "
-                        f"one with rowid {answer['rowid'][0]}. Fix: correct or quarantine such rows."
+                        f"one with rowid {answer['rowid'][0]}. Fix: add those, or take the column from a `lookup`."
                     )
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
@@ -222,9 +225,8 @@ class SqliteAdapter:
         if not self._path.exists():
             return set()
         with self._connection() as connection:
-            if not connection.rows("SELECT 1 AS n FROM sqlite_schema WHERE name = ?1", (MARKER,)):
-                return set()
-            return as_markers(connection.ask(rendered(markers_of(plan), DIALECT)))
+            there = connection.rows("SELECT 1 AS n FROM sqlite_schema WHERE name = ?1", (MARKER,))
+            return as_markers(connection.ask(rendered(markers_of(plan), DIALECT))) if there else set()
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -244,10 +246,6 @@ def _marked(connection: Connection, marker: Marker) -> bool:
         return True
     connection.ask(rendered(mark(marker), DIALECT))
     return False
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Applying
 
 
 def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, empty: bool) -> Applied:
@@ -332,24 +330,23 @@ class SqliteSession:
         return self.connection.run(rendered(statement, DIALECT))
 
     def _count(self, table: sa.TableClause) -> int:
-        statement = sa.select(sa.func.count().label("n")).select_from(table)
-        return int(self.connection.ask(rendered(statement, DIALECT))["n"][0].as_py())
+        counted = rendered(sa.select(sa.func.count().label("n")).select_from(table), DIALECT)
+        return int(self.connection.ask(counted)["n"][0].as_py())
 
     def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
-        for start in range(0, len(numbers), MANY):
-            some = numbers[start : start + MANY]
-            self._run(sa.delete(staging.stage(op)).where(staging.stage(op).c[NO].in_(some)))
+        stage = staging.stage(op)
+        for at in range(0, len(numbers), MANY):
+            self._run(sa.delete(stage).where(stage.c[NO].in_(numbers[at : at + MANY])))
 
     def left_out(self, staging: Staging, op: Op) -> pa.Table:
-        known = [ColumnShape(NO, pa.int64(), "INTEGER")]
-        known += [ColumnShape(name, pa.bool_(), "BOOLEAN") for name in (DONE, GONE)]
+        marks = (ColumnShape(name, pa.bool_(), "BOOLEAN") for name in (DONE, GONE))
         there = f"{quoted(staging.table.schema or 'main')}.{quoted(staging.table.name)}."
         read: list[sa.ColumnElement[Any]] = [
             sa.literal_column(value_sql(each.native, there + quoted(each.name))).label(None) for each in self.columns
         ]
-        columns = [*known, *self.columns]
-        sql = rendered(left_out(staging, op, read), DIALECT)
-        return pa.Table.from_batches(list(batches(self.connection, columns, sql)), travel(columns))
+        columns = [ColumnShape(NO, pa.int64(), "INTEGER"), *marks, *self.columns]
+        found = batches(self.connection, columns, rendered(left_out(staging, op, read), DIALECT))
+        return pa.Table.from_batches(list(found), travel(columns))
 
     def astray(self, staging: Staging, op: Op) -> list[int]:
         if loads_whole(self.connection, self.changes.table):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters.protocol import Adapter
 from adapters.sql_names import taken_for_one
-from flows import created, evolving
+from flows import created, evolving, untried
 from flows.checks import Checks, bound_checks, validate_checks
 from flows.closeness import tolerances
 from flows.columns import ColumnBinder, Looked
@@ -153,6 +153,7 @@ def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = N
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
     warnings += [table.unwritable for table in bound.values() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
+    warnings += untried.untried(seen.targets.values() if asking else (), target)
     order = _load_order(spec, seen.targets, warnings, target.engine)
     made = {name: (bound[name].shape, bound[name].ddl, bound[name].after_load) for name in order}
     if asking and (refused := created.refused(spec, made, target)):

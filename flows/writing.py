@@ -22,7 +22,7 @@ from flows.session import Job, Session, shared
 from flows.soft import Soft
 from flows.whole import WholeRows
 from flows.windows import grouped
-from transforms.vocabulary import Counts, Phase, PlanError, TableName
+from transforms.vocabulary import Counts, DataError, Phase, PlanError, RowRefused, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,13 @@ def _add(wanted: Mapping[str, Sequence[str]], session: Session) -> None:
     session.binding = None  # what a try that failed has added is there by now
     for name, statements in wanted.items():
         done = session.bound.table(name).after_load.done
-        session.target.execute_ddl([statement for statement in statements if statement not in done])
+        try:
+            session.target.execute_ddl([statement for statement in statements if statement not in done])
+        except RowRefused as error:
+            raise DataError(
+                f"{name}: its rows are in, and a key or index of `create:` that they stand against is not: {error.reason}. Fix: mend "
+                f"those rows in the source or the target, or take the columns of a foreign key from a `lookup`; the next run adds it."
+            ) from error
 
 
 def _entries(plan: Plan, written: Written, phase: Phase) -> list[FileEntry]:

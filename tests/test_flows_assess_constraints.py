@@ -12,6 +12,7 @@ from assessing import LOOKED, checked, columns, comes_true, fails, family, findi
 from scenario import Engine, Scenario, counts
 
 from flows.runs import Status
+from transforms.vocabulary import DataError
 
 TO: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql")
 
@@ -264,6 +265,11 @@ def test_tables_that_are_yet_to_be_made_are_held_to_what_they_will_be_made_with(
     assert (the(found, "v", "p").rows, the(found, "p", "c").rows) == (1, 1)
     assert the(found, "p", "c").level == ("error" if target == "postgresql" else "quarantine")
     assert comes_true(small, found) == (target != "postgresql")
+    if target == "postgresql":
+        with pytest.raises(
+            DataError, match=r"c: its rows are in, and a key or index of `create:` .* is not: .*Fix: mend"
+        ):
+            small.run()
 
 
 def test_a_tree_refers_to_itself(anywhere: Scenario) -> None:

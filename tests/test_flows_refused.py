@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import pytest
 from assessing import LOOKED, checked, the
 from scenario import Engine, Scenario, counts, quarantine, reasons
 
+from flows.assess import assess
 from flows.runs import Status
 from transforms.vocabulary import DataError
 
@@ -115,3 +118,38 @@ def test_rows_that_are_set_aside_leave_no_gap_in_the_numbers_of_the_others(anywh
     small.write({"t": {"from": "t", "key": ["k"], "columns": columns}}, defaults={"window": {"rows": 7}})
     assert counts(small.run(), "t") == {"source_rows": 40, "insert": 36, "quarantined": 4}
     assert [number for (number,) in small.target.ask("SELECT id FROM t ORDER BY id")] == list(range(1, 37))
+
+
+UNPRIVILEGED = {
+    "postgresql": ("CREATE ROLE {user} LOGIN PASSWORD 'x'", "GRANT USAGE ON SCHEMA core TO {user}",
+                   "GRANT ALL ON ALL TABLES IN SCHEMA core TO {user}", "REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"),
+    "mysql": ("CREATE USER {user} IDENTIFIED BY 'x'", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON {database}.* TO {user}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", UNPRIVILEGED)
+def test_a_user_who_may_make_no_temporary_table_is_told_that_rows_could_not_be_tried_out(
+    tmp_path: Path, engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    small = Scenario.make(tmp_path, ("sqlite", engine), request)
+    for side in (small.source, small.target):
+        side.execute(
+            f"CREATE TABLE t (k integer PRIMARY KEY, v integer{' CHECK (v < 5)' if side is small.target else ''})"
+        )
+    small.source.insert("t", [(1, 1), (2, 9)])
+    url = urlsplit(small.target.place)
+    user, database = f"u{uuid4().hex[:9]}", url.path[1:]
+    try:
+        small.target.execute(*(each.format(user=user, database=database) for each in UNPRIVILEGED[engine]))
+        host = url.netloc.rpartition("@")[2]
+        poor = urlunsplit(url._replace(netloc=f"{user}:x@{host}"))
+        small.write({"t": {"from": "t"}}, target={**small.target.endpoint, "url": poor})
+        assert reasons(small.plan(), "t") == {}
+        for warnings in (small.plan().report.warnings, assess(small.spec, small.request().at).warnings):
+            (warning,) = warnings
+            assert "not known before they are written" in warning
+            assert "Fix: GRANT" in warning
+    finally:
+        small.target.execute(*(["DROP OWNED BY " + user] if engine == "postgresql" else []), f"DROP USER {user}")
+    small.write({"t": {"from": "t"}})
+    assert (list(small.plan().report.warnings), counts(small.plan(), "t")["quarantined"]) == ([], 1)
