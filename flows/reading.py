@@ -15,6 +15,7 @@ from transforms import expressions, keys
 from transforms.vocabulary import INVALID, ColumnRange, DataError, Key, KeyRange, Relation, TableName, TableShape
 
 AT_ONCE: Final = 500  # keys that are asked for in one statement
+MANY: Final = 2_000  # of which each costs a tenth of a millisecond: a window is read in less
 
 
 def readable(
@@ -46,7 +47,8 @@ def rows_by_key(
     """The rows of the target with one of some keys, as far as they are there: the key and `names`, in no particular order.
 
     In: `wanted` has unique whole keys, in the key's columns. Rows are asked for by the table's own index, some hundred keys a
-    statement. Keys that are not found so (some values are none of Python's, or come in several spellings) are looked for in a scan.
+    statement; where they are many and lie in an order, they are read from the first to the last. Keys that are not found so
+    (some values are none of Python's, or come in several spellings) are looked for in a scan.
     Errors: DataError as of `readable`.
     """
     columns = list(dict.fromkeys([*key, *names]))
@@ -61,10 +63,20 @@ def rows_by_key(
                 found.append(rows.filter(pa.array(mine)))
 
     asked = wanted.cast(pa.schema([schema.field(name) for name in key])).select(list(key))
-    values = zip(*(python_values(asked.column(name)) for name in key), strict=True)
-    among = [value for value in values if None not in value]
-    for start in range(0, len(among), AT_ONCE):
-        take(snapshot.scan(Relation(shape.name), columns, key=key, among=among[start : start + AT_ONCE]), asked)
+    order = next((each for each in sorted(shape.ordered) if set(each) == set(key)), ())
+    if order and asked.num_rows > MANY:
+        first = asked.select(list(order)).sort_by([(name, "ascending") for name in order]).slice(0, 1)
+        (start,) = zip(*(python_values(first.column(name)) for name in order), strict=True)
+        within = KeyRange(None if None in start else start, nulls=False)
+        for batch in snapshot.scan(Relation(shape.name), columns, key=order, within=within):
+            take([batch], asked)
+            if sum(rows.num_rows for rows in found) >= asked.num_rows:
+                break
+    else:
+        values = zip(*(python_values(asked.column(name)) for name in key), strict=True)
+        among = [value for value in values if None not in value]
+        for at in range(0, len(among), AT_ONCE):
+            take(snapshot.scan(Relation(shape.name), columns, key=key, among=among[at : at + AT_ONCE]), asked)
     there = pa.concat_tables(found)
     rest = asked.filter(pa.array(~keys.contained(asked, there, key))) if there.num_rows else asked
     if rest.num_rows:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from contract import simple
 from scenario import Engine, Scenario, counts, quarantine
 
+from adapters.protocol import Adapter
+from flows import reading
 from transforms.vocabulary import DataError
 
 UNREADABLE: dict[Engine, tuple[str, str, str]] = {
@@ -47,3 +51,19 @@ def test_a_target_row_that_cannot_be_read_stops_the_plan_and_is_named(scenario: 
     with pytest.raises(DataError, match=r"t in the target key \[1\]: column v: .*Fix: correct them in the target"):
         scenario.plan()
     assert scenario.target.count("t") == 2
+
+
+@pytest.mark.parametrize("many", [0, 100], ids=["in their order", "by their keys"])
+def test_rows_are_read_by_their_keys_in_every_way_alike(
+    roomy: Adapter, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MANY", many)
+    monkeypatch.setattr(reading, "AT_ONCE", 3)
+    shape, rows = simple(roomy, f"asked {many}", 12)
+    with roomy.snapshot() as snapshot:
+        for wanted in ([], [1], [12, 3, 7, 8], [*range(1, 13)], [5, 99, -1], [99]):
+            asked = pa.table({"id": pa.array(wanted, pa.int64())})
+            found = reading.rows_by_key(snapshot, shape, ["name"], asked, ("id",)).sort_by("id")
+            assert found.to_pylist() == [
+                {"id": row["id"], "name": row["name"]} for row in rows.to_pylist() if row["id"] in wanted
+            ]
