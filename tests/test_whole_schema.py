@@ -1,6 +1,6 @@
-"""A schema of fifty tables as years of work on MariaDB leave it: drafted, run and proved without a word being changed.
+"""A schema of fifty tables as years of work on MariaDB leave it: drafted and run without a word being changed.
 
-What is compared here is asked of both databases by their own drivers, and no code of Syncline's has a part in it.
+What is in both databases afterwards is asked of both databases by their own drivers, and no code of Syncline's has a part in it.
 """
 
 from __future__ import annotations
@@ -146,4 +146,3 @@ def test_fifty_tables_of_mariadb_move_as_they_are_drafted(tmp_path: Path, reques
     done = legacy.run()
     assert (done.status, done.report.total.quarantined) == (Status.DONE, 0)
     assert content(legacy.target, tables) == content(legacy.source, tables)
-    assert legacy.verify().status == Status.DONE
