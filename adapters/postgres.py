@@ -164,12 +164,13 @@ class PostgresAdapter:
             travels = travels_of(connection, there, rows, known.denied)
             indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [known.oid])]
         name = relation.table or TableName(str(relation))
-        shape = TableShape(name, tuple(each.shape for each in travels.values()), hidden_by=hidden)
+        columns = tuple(each.shape for each in travels.values())
+        shape = TableShape(name, columns, hidden_by=hidden, unwritable=known.unwritable)
         if relation.table is not None:
             with self._connections.translated(f"Describing {name}"), self._connections.connected() as connection:
                 primary, uniques, foreign = reflect_keys(sa.inspect(connection), name)
                 ordered = frozenset(prefixes(indexes, travels))
-                shape = TableShape(name, shape.columns, primary, uniques, foreign, ordered, hidden_by=hidden)
+                shape = replace(shape, primary_key=primary, uniques=uniques, foreign_keys=foreign, ordered=ordered)
                 shape = with_folded(driver_of(connection), shape, known.oid)
         described = Described(shape, travels, known.own_rows)
         with self._guard:

@@ -26,10 +26,16 @@ FOUND: Final = """
 SELECT oid::bigint, relkind IN ('r', 'f'), pg_catalog.row_security_active(oid),
     ARRAY(SELECT attname::text FROM pg_catalog.pg_attribute
           WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-            AND NOT pg_catalog.has_column_privilege(c.oid, attnum, 'SELECT'))
+            AND NOT pg_catalog.has_column_privilege(c.oid, attnum, 'SELECT')),
+    relkind = 'm'
 FROM pg_catalog.pg_class c WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"""
 
 DENIED: Final = "the user may not read it. Fix: GRANT SELECT on the column, or leave it out"
+
+UNWRITABLE: Final = (
+    "is a materialized view, of which PostgreSQL takes no rows: it can be compared, and not be written. "
+    "Fix: name the table that it is made of."
+)
 
 POLICIES: Final = """
 SELECT polname::text FROM pg_catalog.pg_policy
@@ -62,6 +68,12 @@ class Identified:
     own_rows: bool = False
     secured: bool = False
     denied: Sequence[str] = ()
+    materialized: bool = False
+
+    @property
+    def unwritable(self) -> str | None:
+        """Why no row can be written, whatever it is."""
+        return UNWRITABLE if self.materialized else None
 
 
 def identified(connection: psycopg.Connection[Any], table: TableName) -> Identified | None:

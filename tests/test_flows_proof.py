@@ -136,12 +136,20 @@ def test_what_is_unique_in_fact_is_compared_and_not_written(small: Scenario, rel
             ["CREATE TABLE p (v text)", "CREATE TABLE t (k bigint PRIMARY KEY, v text REFERENCES p (v))"],
             r"no unique index over \(v\)",
         ),
+        (
+            "postgresql",
+            [
+                "CREATE MATERIALIZED VIEW t AS SELECT 1::bigint AS k, 'b' AS v WHERE false",
+                "CREATE UNIQUE INDEX u ON t (k)",
+            ],
+            "a materialized view",
+        ),
     ],
 )
 def test_what_the_engine_would_not_write_is_compared_and_refused_before_a_run(
     engine: Engine, made: list[str], said: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """A table without transactions, and one of which SQLite refuses every row for how its foreign key was declared."""
+    """A table without transactions, one of which SQLite refuses every row for how its foreign key was declared, a stored query."""
     small = Scenario.make(tmp_path, ("sqlite", engine), request)
     small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a')")
     small.target.execute(*made)
