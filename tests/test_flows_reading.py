@@ -59,7 +59,7 @@ def test_rows_are_read_by_their_keys_in_every_way_alike(
 ) -> None:
     monkeypatch.setattr(reading, "MANY", many)
     monkeypatch.setattr(reading, "AT_ONCE", 3)
-    shape, rows = simple(roomy, f"asked {many}", 12)
+    shape, rows = simple(roomy, f"looked up {many}", 12)
     with roomy.snapshot() as snapshot:
         for wanted in ([], [1], [12, 3, 7, 8], [*range(1, 13)], [5, 99, -1], [99]):
             asked = pa.table({"id": pa.array(wanted, pa.int64())})
