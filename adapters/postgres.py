@@ -30,6 +30,7 @@ from adapters.postgres_shapes import (
     as_shaped,
     hidden_by,
     identified,
+    keys_of,
     prefixes,
     query_rows,
     table_rows,
@@ -45,7 +46,6 @@ from adapters.sql import (
     dialect_of,
     marker_table,
     new_table,
-    reflect_keys,
     source,
 )
 from adapters.sql_design import adding_statements, foreign_key_statements, index_statements
@@ -162,16 +162,15 @@ class PostgresAdapter:
                     f"{relation} on {self.url}: the user may not read it. Fix: GRANT SELECT on it to the user."
                 )
             travels = travels_of(connection, there, rows, known.denied)
-            indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [known.oid])]
-        name = relation.table or TableName(str(relation))
-        columns = tuple(each.shape for each in travels.values())
-        shape = TableShape(name, columns, hidden_by=hidden, unwritable=known.unwritable)
-        if relation.table is not None:
-            with self._connections.translated(f"Describing {name}"), self._connections.connected() as connection:
-                primary, uniques, foreign = reflect_keys(sa.inspect(connection), name)
+            name = relation.table or TableName(str(relation))
+            columns = tuple(each.shape for each in travels.values())
+            shape = TableShape(name, columns, hidden_by=hidden, unwritable=known.unwritable)
+            if relation.table is not None:
+                indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [known.oid])]
+                primary, uniques, foreign = keys_of(connection, known.oid, name.schema)
                 ordered = frozenset(prefixes(indexes, travels))
                 shape = replace(shape, primary_key=primary, uniques=uniques, foreign_keys=foreign, ordered=ordered)
-                shape = with_folded(driver_of(connection), shape, known.oid)
+                shape = with_folded(connection, shape, known.oid)
         described = Described(shape, travels, known.own_rows)
         with self._guard:
             self._described[relation] = described

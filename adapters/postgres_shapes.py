@@ -14,7 +14,7 @@ from adapters.postgres_read import spelled
 from adapters.postgres_types import COLUMNS, QUERY_ROWS, TABLE_ROWS, Travel, bounded_numeric, travel
 from adapters.postgres_write import spelled_name
 from adapters.sql import column, source
-from transforms.vocabulary import Key, Relation, SpecError, TableName, TableShape
+from transforms.vocabulary import ForeignKey, Key, Relation, SpecError, TableName, TableShape
 
 TABLES: Final = """
 SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -54,6 +54,36 @@ LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.
 WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.place <= i.indnkeyatts
 GROUP BY i.indexrelid
 HAVING bool_and(k.attnum > 0 AND k.option = 0 AND k.coll IS NOT DISTINCT FROM a.attcollation)"""
+
+UNIQUES: Final = """
+SELECT indisprimary, ARRAY(
+    SELECT attname::text FROM unnest(indkey::int[]) WITH ORDINALITY k (number, place)
+    JOIN pg_catalog.pg_attribute ON attrelid = indrelid AND attnum = k.number
+    WHERE k.place <= indnkeyatts ORDER BY k.place)
+FROM pg_catalog.pg_index
+WHERE indrelid = %s AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL"""
+"""What is unique of all rows by plain columns: constraints and indexes, except those whose building failed."""
+
+FOREIGN_KEYS: Final = """
+SELECT
+    ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY k (number, place)
+          JOIN pg_catalog.pg_attribute ON attrelid = conrelid AND attnum = k.number ORDER BY k.place),
+    n.nspname::text, pg_catalog.pg_table_is_visible(confrelid), r.relname::text,
+    ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY k (number, place)
+          JOIN pg_catalog.pg_attribute ON attrelid = confrelid AND attnum = k.number ORDER BY k.place),
+    confdeltype::text, confupdtype::text,
+    ARRAY(SELECT quote_ident(attname) FROM jsonb_array_elements_text(
+              nullif(to_jsonb(c) -> 'confdelsetcols', 'null')) WITH ORDINALITY k (number, place)
+          JOIN pg_catalog.pg_attribute ON attrelid = conrelid AND attnum = k.number::int ORDER BY k.place)
+FROM pg_catalog.pg_constraint c
+JOIN pg_catalog.pg_class r ON r.oid = confrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+WHERE conrelid = %s AND contype = 'f' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_constraint whole WHERE whole.oid = c.conparentid AND whole.conrelid = c.conrelid)
+ORDER BY conname"""
+"""Foreign keys; to a partitioned table it is one, and not one more to each partition."""
+
+ACTIONS: Final = {"a": "", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +178,20 @@ def as_shaped(rows: Sequence[Sequence[Any]], shape: TableShape) -> Mapping[str, 
     """How the columns travel in a shape made earlier: a numeric(p,s) in which it saw NaN travels as text."""
     texts = {each.name for each in shape.columns if each.meaning == "decimal"}
     return {row[0]: travel(row, nan=row[0] in texts) for row in rows}
+
+
+def keys_of(
+    connection: psycopg.Connection[Any], oid: int | None, schema: str | None
+) -> tuple[Key, frozenset[frozenset[str]], tuple[ForeignKey, ...]]:
+    """Primary key, what is unique, and foreign keys of a table. Others' schemas are named as `schema` is, or where they must be."""
+    found = connection.execute(UNIQUES, [oid]).fetchall()
+    primary = next((tuple(names) for is_primary, names in found if is_primary), ())
+    foreign = []
+    for own, other_schema, visible, name, there, gone, changed, lost in connection.execute(FOREIGN_KEYS, [oid]):
+        refers = TableName(name, other_schema if not visible or other_schema == schema else None)
+        on_delete = f"{ACTIONS[gone]} ({', '.join(lost)})" if lost else ACTIONS[gone]
+        foreign.append(ForeignKey(tuple(own), refers, tuple(there), on_delete=on_delete, on_update=ACTIONS[changed]))
+    return primary, frozenset(frozenset(names) for _, names in found), tuple(foreign)
 
 
 def prefixes(indexes: Sequence[Key], travels: Mapping[str, Travel]) -> Iterator[Key]:

@@ -1,4 +1,4 @@
-"""What SQL engines share: statements from relations and windows, DDL from shapes, reflection, staged changes, masking.
+"""What SQL engines share: statements from relations and windows, DDL from shapes, staged changes, masking.
 
 Statements are SQLAlchemy Core; identifiers are always quoted and values are always bind parameters, which `bound`
 hands to a driver and `rendered` writes out as literals.
@@ -355,40 +355,6 @@ def _refer(created: sa.Table, foreign: ForeignKey) -> None:
 def create_statement(created: sa.Table, dialect: sa.Dialect, *, if_not_exists: bool = False) -> str:
     """CREATE TABLE, as one statement."""
     return str(CreateTable(created, if_not_exists=if_not_exists).compile(dialect=dialect)).strip()
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Reflection
-
-
-def reflect_keys(
-    inspector: sa.Inspector, name: TableName
-) -> tuple[Key, frozenset[frozenset[str]], tuple[ForeignKey, ...]]:
-    """Primary key, what is unique (constraints, and indexes over plain columns of all rows) and foreign keys."""
-    primary = tuple(inspector.get_pk_constraint(name.name, name.schema)["constrained_columns"])
-    uniques = {frozenset(primary)} if primary else set()
-    uniques.update(frozenset(each["column_names"]) for each in inspector.get_unique_constraints(name.name, name.schema))
-    for index in inspector.get_indexes(name.name, name.schema):
-        partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
-        if index["unique"] and not partial and None not in index["column_names"]:
-            uniques.add(frozenset(str(each) for each in index["column_names"]))
-    foreign = []
-    for each in inspector.get_foreign_keys(name.name, name.schema):
-        refers = TableName(each["referred_table"], each["referred_schema"])
-        there = (
-            each["referred_columns"] or inspector.get_pk_constraint(refers.name, refers.schema)["constrained_columns"]
-        )
-        actions = {name: each["options"].get(f"on{name}") or "" for name in ("delete", "update")}
-        foreign.append(
-            ForeignKey(
-                tuple(each["constrained_columns"]),
-                refers,
-                tuple(there),
-                on_delete=actions["delete"],
-                on_update=actions["update"],
-            )
-        )
-    return primary, frozenset(uniques), tuple(foreign)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -296,7 +296,9 @@ def _assert_life(past: Past, table: str, key: str) -> None:
             assert row is None, about
         else:
             assert row is not None, about
-            known = last["after"].keys() & row.keys()  # of a row that came back, columns that the spec does not map, too
+            known = (
+                last["after"].keys() & row.keys()
+            )  # of a row that came back, columns that the spec does not map, too
             assert {name: row[name] for name in known} == {name: last["after"][name] for name in known}, about
 
 
