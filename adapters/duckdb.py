@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from adapters import duckdb_design as designs
 from adapters import duckdb_shapes as shapes
 from adapters import duckdb_trial as trial
-from adapters.duckdb_design import literal, quoted, spelled
+from adapters.duckdb_design import literal, spelled
 from adapters.duckdb_files import Files
 from adapters.duckdb_reading import DuckdbSnapshot, Session, abandon
 from adapters.duckdb_types import (
@@ -25,11 +25,12 @@ from adapters.duckdb_types import (
     declared,
     is_asked,
     nudged,
+    quoted,
     reading,
     text_of,
     written,
 )
-from adapters.embedded import apply_staged, as_markers, file_of, is_marked, last_written, mark, markers_of
+from adapters.embedded import apply_staged, as_markers, column_of, file_of, is_marked, last_written, mark, markers_of
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, table
 from adapters.sql_changes import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
@@ -236,7 +237,7 @@ class DuckdbAdapter:
                 if session.rows(text_of(is_marked(marker))):
                     return Applied(already=True)
                 session.execute(text_of(mark(marker)))
-            window = Window(session, changes, shape, [shapes.column_of(shape, each) for each in changes.schema.names])
+            window = Window(session, changes, shape, [column_of(shape, each) for each in changes.schema.names])
             loaded = Applied(inserted=window.load()) if straight else None
             applied = loaded or apply_staged(window, window.staging(), changes, shape)
             before_commit(applied)
@@ -342,7 +343,7 @@ class Window:
             return self.session.execute(text_of(delete(staging)))
         if op == "update":
             changed = changed_columns(changes)
-            spans = [name for name in changed if shapes.column_of(self.shape, name).native == "INTERVAL"]
+            spans = [name for name in changed if column_of(self.shape, name).native == "INTERVAL"]
             if spans:  # 1 mon and 30 days are equal to DuckDB, which leaves such rows as they are
                 beside = tuple(map(nudged, self.columns, staging.columns))
                 self.session.execute(text_of(update(replace(staging, columns=beside), spans)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import duckdb
 
 from adapters.duckdb_shapes import HERE, Asking, filled, indexed, name_parts, sequence_of, spelled_as
-from adapters.duckdb_types import declared
+from adapters.duckdb_types import declared, quoted
 from transforms.vocabulary import Design, Key, SpecError, TableName, TableShape
 from transforms.vocabulary.features import Feature, in_order
 
@@ -98,10 +98,6 @@ def numbers_missing(session: Asking, table: TableName, column: str) -> tuple[str
     highest = session.rows(f"SELECT max({quoted(column)}) AS n FROM {spelled(table)}")[0]["n"]
     last = state["last"] if state["last"] is not None else state["first"] - 1
     return (sequence, last, int(highest)) if highest is not None and highest > last else None
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from adapters.duckdb_types import COLLATED, column_shape, sortable
+from adapters.duckdb_types import COLLATED, column_shape, quoted, sortable
 from adapters.sql_names import folded
-from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, SynclineError, TableName, TableShape
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
 
 HERE: Final = "database_name = current_database() AND table_name = $1 AND schema_name = coalesce($2, current_schema())"
 _COMPUTING: Final = re.compile(r"GENERATED ALWAYS AS", re.IGNORECASE)  # in a default's text it may stand, too
@@ -92,7 +92,7 @@ def _columns(session: Asking, parts: Sequence[str]) -> list[dict[str, Any]]:
     return session.rows(
         'SELECT name AS column_name, type AS data_type, NOT "notnull" AS is_nullable, dflt_value AS column_default, '
         "false AS is_generated FROM pragma_table_info($1) ORDER BY cid",
-        [".".join('"' + part.replace('"', '""') + '"' for part in parts)],
+        [".".join(map(quoted, parts))],
     )
 
 
@@ -124,16 +124,6 @@ def spelled_as(told: Iterable[str], names: Iterable[str]) -> Key:
     """Names in any case as those are spelled that DuckDB takes them for; others as they are."""
     known = {folded(each, "duckdb"): each for each in names}
     return tuple(known.get(folded(each, "duckdb"), each) for each in told)
-
-
-def column_of(shape: TableShape, name: str) -> ColumnShape:
-    """A column that a plan writes. SynclineError where it is gone."""
-    found = shape.column(name)
-    if found is None:
-        raise SynclineError(
-            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}. Fix: plan anew."
-        )
-    return found
 
 
 def describe_query(session: Asking, query: str) -> TableShape:

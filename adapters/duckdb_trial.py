@@ -12,10 +12,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters import trials
-from adapters.duckdb_design import quoted, spelled
+from adapters.duckdb_design import spelled
 from adapters.duckdb_reading import Session, abandon
 from adapters.duckdb_shapes import HERE, filled, sequence_of
-from adapters.duckdb_types import kept, sql_type, text_of, written
+from adapters.duckdb_types import kept, quoted, sql_type, text_of, written
 from adapters.json_texts import doubtful, kept_where_doubtful
 from adapters.sql import table
 from adapters.trials import ASKED, HELD, NUMBER, TRIED, Check, Demands, Given

@@ -66,6 +66,10 @@ COLLATED: Final = "VARCHAR COLLATE "
 """How the native name of a column begins whose collation is not binary; the catalog itself says only VARCHAR."""
 
 
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def column_shape(
     name: str,
     native: str,

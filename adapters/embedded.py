@@ -27,6 +27,7 @@ from transforms.vocabulary import (
     Relation,
     RowRefused,
     SpecError,
+    SynclineError,
     TableName,
     TableShape,
 )
@@ -142,6 +143,16 @@ class KnownShapes:
 
 
 # Applying
+
+
+def column_of(shape: TableShape, name: str) -> ColumnShape:
+    """A column that a plan writes. SynclineError where it is gone."""
+    found = shape.column(name)
+    if found is None:
+        raise SynclineError(
+            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}. Fix: plan anew."
+        )
+    return found
 
 
 class Session(Protocol):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock
 from typing import Final
 
@@ -205,15 +205,20 @@ class MysqlAdapter:
             known, described_ = self._demands(shape.name), self._relation(Relation(shape.name))
         if not known.demands.any and not known.may_be_too_large(changes):
             return {}
+        if self._untried:
+            return {}
         where = f"Trying out rows of {shape.name}"
         with self._connections.translated(where), self._connections.connected() as connection:
-            return (
-                {} if trial.untried(connection) else trial.refused(connection, shape, changes, described_, known, made)
-            )
+            return trial.refused(connection, shape, changes, described_, known, made)
 
     def untried(self, table: TableName) -> str | None:
         if self._describe(Relation(table)) is None or not self._demands(table).demands.any:
             return None
+        return self._untried
+
+    @cached_property
+    def _untried(self) -> str | None:
+        """See `untried`: it is the same for every table, and asked for once."""
         where = "Trying out a temporary table"
         with self._connections.translated(where), self._connections.connected() as connection:
             return trial.untried(connection)

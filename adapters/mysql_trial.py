@@ -227,7 +227,7 @@ class _Trial:
                 run(self.connection, f"ALTER TABLE {TRIED} ALTER COLUMN {name_of(name)} SET DEFAULT 0")
         travels = [self.described.travels[name] for name in self.asked.names]
         for each in self.shape.columns if not made else ():
-            if not (each.nullable or each.default or each.identity or each.generated or each.name in self.asked.names):
+            if each.required and each.name not in self.asked.names:
                 run(self.connection, f"ALTER TABLE {TRIED} MODIFY COLUMN {name_of(each.name)} {each.native} NULL")
         types = [f"a{i} {each.staged_type(key=False)}" for i, each in enumerate(travels)]
         listed = ", ".join([f"{NUMBER} INT NOT NULL PRIMARY KEY", *types])

@@ -87,10 +87,7 @@ class Window:
         self._stored = tuple(name for name, each in described.travels.items() if not each.shape.generated)
         # of these a trigger has to make something, and it is only let do so where null is given
         self._filled = [
-            each.name
-            for each in self._shape.columns
-            if not (each.nullable or each.default or each.identity or each.generated)
-            and each.name not in changes.schema.names
+            each.name for each in self._shape.columns if each.required and each.name not in changes.schema.names
         ]
         for each in self._travels:
             self._must_fit(each)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from adapters import sqlite_design as designs
 from adapters import sqlite_shapes as shapes
 from adapters import sqlite_trial as trial
-from adapters.embedded import apply_staged, as_markers, file_of, is_marked, mark, markers_of, must_exist
+from adapters.embedded import apply_staged, as_markers, column_of, file_of, is_marked, mark, markers_of, must_exist
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import MARKER, Named, create_statement, marker_table, new_table, rendered
 from adapters.sql_changes import DONE, GONE, NO, Staging, Written, astray, changed_columns, insert, left_out, update
@@ -249,8 +249,8 @@ def _marked(connection: Connection, marker: Marker) -> bool:
 
 
 def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, empty: bool) -> Applied:
-    columns = [_shape_of(shape, name) for name in changes.schema.names]
-    styles = {name: _key_style(connection, changes.table, _shape_of(shape, name)) for name in changes.key}
+    columns = [column_of(shape, name) for name in changes.schema.names]
+    styles = {name: _key_style(connection, changes.table, column_of(shape, name)) for name in changes.key}
     session = SqliteSession(connection, changes, shape, columns, styles)
     guarded = any(unique <= set(changes.key) for unique in shape.uniques)
     if empty and guarded and len(changes) == changes.inserts.num_rows and loads_whole(connection, changes.table):
@@ -262,15 +262,6 @@ def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, emp
     table = replace(changes.table, schema=changes.table.schema or "main")
     staging = Staging(table, written, changes.key, changes.compared, stages, owns=changes.owns)
     return apply_staged(session, staging, changes, shape)
-
-
-def _shape_of(shape: TableShape, name: str) -> ColumnShape:
-    found = shape.column(name)
-    if found is None:
-        raise SynclineError(
-            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}. Fix: plan anew."
-        )
-    return found
 
 
 def _key_style(connection: Connection, table: TableName, column: ColumnShape) -> Style:
@@ -379,7 +370,7 @@ class SqliteSession:
         """Delete by key: SQLite has no DELETE … USING, and IN compares as its left side does."""
         plain = [staging.target.c[name] for name in staging.key]
         doomed = sa.select(*plain).select_from(staging.target.join(staging.stage("delete"), staging.same_key("delete")))
-        shapes_of_key = [_shape_of(self.shape, name) for name in staging.key]
+        shapes_of_key = [column_of(self.shape, name) for name in staging.key]
         keys = [
             each if is_binary(self.connection, self.changes.table, shape) else _binary(each)
             for each, shape in zip(plain, shapes_of_key, strict=True)
@@ -390,7 +381,7 @@ class SqliteSession:
         """Give unique columns values that nobody has: SQLite checks row by row, and two rows may swap theirs."""
         number = staging.stage("update").c[NO]
         for name in names:
-            text = pa.types.is_string(_shape_of(self.shape, name).type)
+            text = pa.types.is_string(column_of(self.shape, name).type)
             parked = sa.literal("syncline:").op("||")(number) if text else sa.literal_column(str(-(2**63) + 1)) + number
             self._run(
                 sa.update(staging.target).values({staging.target.c[name]: parked}).where(staging.same_key("update"))

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from flows.assessment import Assessment, ColumnLine, Finding, Sample, TableAssessment, shortened
 from flows.shares import counted
-from flows.terminal import console
+from flows.terminal_rows import console
 
 _STYLES = {"refused": "bold red", "error": "red", "quarantine": "magenta", "note": "dim", "fits": "green"}
 _BECOMES = {

@@ -264,8 +264,8 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
     """Make the page of a run again from its evidence, of the latest run where none is named; say where it is."""
     from adapters.planstore import put, written
     from flows import evidence
-    from flows.runbook import store_of
     from flows.spec import load_spec
+    from flows.stores import store_of
 
     loaded = load_spec(spec)
     told = evidence.kept(store_of(loaded), loaded.name, run)

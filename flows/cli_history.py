@@ -71,9 +71,10 @@ def show(spec: Path, version: int, table: str | None, keys: tuple[str, ...], lim
 @common
 def log(spec: Path, table: str, key: str, as_json: bool) -> int:
     """Tell the life of one row: every change, when, by which run, and why."""
-    from flows.history import key_text, life
+    from flows.history import life
     from flows.spec import load_spec
     from flows.terminal_history import show_life
+    from flows.version_list import key_text
 
     lines = life(load_spec(spec), table, key)
     if as_json:
@@ -131,21 +132,21 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
 def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_json: bool) -> int:
     """Show the net changes from one version to another, each row at most once."""
     from collections import Counter
-    from itertools import islice
+    from itertools import chain, groupby, islice
 
-    from flows.history import changes_of, difference
+    from flows.history import Change, changes_of, difference
     from flows.spec import load_spec
     from flows.terminal_history import show_changes, show_counts
 
     found = difference(load_spec(spec), first, second, table)
     counts: dict[str, Counter[str]] = {}
-    for name, part in found:
-        counts.setdefault(name, Counter()).update({str(op): count for op, count in part.counts.items()})
-    changes = [
-        change
-        for name in counts
-        for change in islice((each for n, part in found if n == name for each in changes_of(n, part)), limit)
-    ]
+    changes: list[Change] = []
+    for name, group in groupby(found, key=lambda each: each[0]):
+        parts = [part for _, part in group]
+        counts[name] = Counter()
+        for part in parts:
+            counts[name].update({str(op): count for op, count in part.counts.items()})
+        changes += islice(chain.from_iterable(changes_of(name, part) for part in parts), limit)
     if as_json:
         print_json({"from": first, "to": second, "tables": counts, "changes": [asdict(change) for change in changes]})
     else:

@@ -16,11 +16,12 @@ from typing import Any, Final, Literal
 from adapters.ledger import Ledger
 from flows.entries import entry_of
 from flows.retrying import retried
-from flows.session import Meter, Session, connect, ledger_of
+from flows.session import Meter, Session, connect
 from flows.shapes import Shapes, look
 from flows.spec import Spec
 from flows.spec_columns import Column
 from flows.spec_tables import REST
+from flows.stores import ledger_of
 from transforms import expressions
 from transforms.drift import Change, TablePrint, changes, fingerprint
 from transforms.vocabulary import DriftError, SpecError, SynclineError, TableShape

@@ -17,9 +17,7 @@ from adapters.planstore import plain
 from flows.remembered import with_own_columns
 from flows.spec import Spec
 from flows.stores import ledger_of, store_of
-from flows.version_list import key_text as key_text
-from flows.version_list import listed as listed
-from flows.version_list import told as told
+from flows.version_list import key_text, told
 from flows.versions import AppliedVersion, as_kept, entry_name, opened_version, table_of, version_of, versions_after
 from transforms import expressions
 from transforms.history import filtered, net, rolled

@@ -21,10 +21,10 @@ from flows.outcome import Outcome, Status
 from flows.reconciling import Reconciled, reconciled
 from flows.report import Checkpoint, Report
 from flows.retrying import retried
-from flows.runbook import store_of
 from flows.session import Job, Session
 from flows.shares import counted
 from flows.spec import Spec
+from flows.stores import store_of
 from flows.sweeping import sweep
 from flows.thresholds import over_limit
 from flows.unfinished import cut_off

@@ -20,9 +20,9 @@ from flows.history import asof
 from flows.loading import Loading
 from flows.locking import sole_writer
 from flows.recovery import recover
-from flows.runbook import store_of
-from flows.session import connect, ledger_of
+from flows.session import connect
 from flows.spec import Spec
+from flows.stores import ledger_of, store_of
 from flows.versions import opened_version
 from transforms.vocabulary import PlanError, TableName
 

@@ -22,9 +22,9 @@ from flows.loading import Loading, finish, keep_bases, write
 from flows.refused_rows import quarantine_rows
 from flows.report import report_of
 from flows.retrying import GaveUp
-from flows.runbook import store_of
 from flows.session import Job
 from flows.shares import counted
+from flows.stores import store_of
 from flows.undoing import write_undo
 from flows.unfinished import in_part, inside, keep_evidence
 from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError

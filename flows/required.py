@@ -12,7 +12,7 @@ from transforms.vocabulary import ColumnShape, SpecError, TableShape
 
 def unfilled(shape: TableShape) -> list[ColumnShape]:
     """The columns that take no nulls, and that the engine says nothing of filling."""
-    return [each for each in shape.columns if not (each.nullable or each.default or each.identity or each.generated)]
+    return [each for each in shape.columns if each.required]
 
 
 def check_required(

@@ -37,7 +37,7 @@ from flows.sides import PlanWork, keys_file
 from flows.spec import Spec, load_spec
 from flows.spelling import speller
 from flows.still_referred import without_referred
-from flows.stores import store_of as store_of
+from flows.stores import store_of
 from flows.thresholds import hold_deletes
 from flows.unproved import double_warning
 from flows.whole import with_whole_deletes

@@ -29,9 +29,10 @@ from flows.reconciling import reconciled
 from flows.recovery import recover
 from flows.report import Report, TableReport, report_of
 from flows.retrying import retried
-from flows.runbook import Request, spelled, store_of
-from flows.session import Job, Meter, Session, connect, ledger_of
+from flows.runbook import Request, spelled
+from flows.session import Job, Meter, Session, connect
 from flows.spec import Spec, load_spec
+from flows.stores import ledger_of, store_of
 from flows.thresholds import over_limit, set_aside
 from flows.undoing import Undone, write_undo
 from flows.versions import opened_version, taken_back, version_of, versions_after

@@ -19,7 +19,6 @@ from flows.retrying import Policy, retried
 from flows.shapes import Shapes, look
 from flows.spec import Spec
 from flows.spec_urls import resolve_url
-from flows.stores import ledger_of as ledger_of
 from transforms.mapping import Mapped, Noted
 from transforms.vocabulary import ChangeSet, PlanError, Refusal, SpecError, TableName, TableShape
 

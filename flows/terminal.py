@@ -28,8 +28,7 @@ from flows.planning import Sample
 from flows.report import Report, TableReport
 from flows.session import Meter
 from flows.shares import counted, percent
-from flows.terminal_rows import console as console
-from flows.terminal_rows import show_rows as show_rows
+from flows.terminal_rows import console
 from flows.visible import visible
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")

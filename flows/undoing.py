@@ -23,8 +23,9 @@ from flows.reborn import freed
 from flows.references import described, look_at_references
 from flows.report import Report, TableReport
 from flows.retrying import retried
-from flows.runbook import Request, store_of, told_of
+from flows.runbook import Request, told_of
 from flows.session import Job, Session
+from flows.stores import store_of
 from flows.versions import AppliedVersion, entry_name
 from flows.whole import WholeRows
 from flows.writing import Written, same_target, write_rows
@@ -287,7 +288,7 @@ def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, window
         c.name
         for names in {tuple(window.schema.names) for window in windows if window.inserts.num_rows}
         for c in shape.columns
-        if c.name not in names and not (c.nullable or c.default or c.identity or c.generated)
+        if c.required and c.name not in names
     ]
     if needed:
         raise PlanError(

@@ -14,9 +14,9 @@ from adapters.ledger import Ledger, Run
 from adapters.planstore import FileEntry, Plan, plain
 from flows.evidence import evidence, evident
 from flows.report import Report, report_of
-from flows.runbook import store_of
-from flows.session import Session, connect, ledger_of
+from flows.session import Session, connect
 from flows.spec import Spec
+from flows.stores import ledger_of, store_of
 from transforms.vocabulary import Marker, Op, Phase, SynclineError, message_of
 
 WRITES: Final[dict[Phase, tuple[Op, ...]]] = {"all": OPS, "upsert": ("insert", "update"), "delete": ("delete",)}

@@ -132,11 +132,11 @@ def summary(found: Iterable[Untranslated]) -> list[tuple[Severity, list[str]]]:
         groups.setdefault((each.feature.severity, each.feature.kind, named), []).append(each)
     lines: dict[Severity, list[str]] = {}
     for (severity, _, _), group in groups.items():
-        lines.setdefault(severity, []).append(noise(group) if severity == "noise" else _line(group))
+        lines.setdefault(severity, []).append(_noise(group) if severity == "noise" else _line(group))
     return list(lines.items())
 
 
-def noise(group: Sequence[Untranslated]) -> str:
+def _noise(group: Sequence[Untranslated]) -> str:
     """One line for all tables that have the same: how many they are."""
     feature = group[0].feature
     tables = len({each.table for each in group})

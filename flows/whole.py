@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -113,21 +114,17 @@ class WholeRows:
         What is not known of such a row is read now. A column that nobody fills when a row is inserted was null when it was: where
         it is not, somebody has edited the row since, and it is a conflict. What the target may have filled itself is as it is there.
         """
-        empty: frozenset[str] | None = None
+        born_null = cache(lambda: self._born_null(target))  # asked where it is needed, and once
         for changes in windows:
             lacking = tuple(n for n in self.names if n not in changes.deletes.column_names)
             if changes.deletes.num_rows and lacking:
-                if empty is None:
-                    empty = self._born_null(target)
                 must_travel(self.shape, lacking, changes.deletes.num_rows)
                 gone = whole(snapshot, self.shape, changes.phase("delete"), lacking)
-                yield replace(gone, deletes=_without(gone.deletes, empty & set(lacking)))
+                yield replace(gone, deletes=_without(gone.deletes, born_null() & set(lacking)))
                 changes = changes.phase("upsert")
             lacking = tuple(n for n in changes.after.column_names if n not in changes.before.column_names)
             if changes.before.num_rows and lacking:
-                if empty is None:
-                    empty = self._born_null(target)
-                changes = self._replaced(snapshot, changes, lacking, empty)
+                changes = self._replaced(snapshot, changes, lacking, born_null())
             if len(changes):
                 yield changes
 

@@ -101,7 +101,8 @@ def edit(scenario: Scenario) -> None:
 
 def outcome_of(scenario: Scenario) -> dict[str, Any]:
     """All that a crash must not change: rows, versions with their counts, and what history says of them."""
-    from flows.history import listed, shown
+    from flows.history import shown
+    from flows.version_list import listed
 
     versions = []
     for version in listed(scenario.spec):
@@ -118,7 +119,7 @@ def left_behind(scenario: Scenario, *, but_plans: bool = False) -> list[str]:
 
     `but_plans`: plans were made that nobody applied.
     """
-    from flows.session import ledger_of
+    from flows.stores import ledger_of
 
     store = scenario.folder / "store"
     with ledger_of(scenario.spec) as ledger:

@@ -24,11 +24,12 @@ from scenario import Rows, Scenario
 
 from adapters.ledger import Ledger
 from flows import quarantining, runs
-from flows.history import LEFT, asof, life, listed
+from flows.history import LEFT, asof, life
 from flows.pruning import prune
-from flows.runbook import asked_for, store_of
-from flows.session import ledger_of
+from flows.runbook import asked_for
 from flows.spec import Spec
+from flows.stores import ledger_of, store_of
+from flows.version_list import listed
 from flows.versions import AppliedVersion, opened_version
 
 PEOPLE, SALES = 40, 60

@@ -29,8 +29,8 @@ from scenario import Scenario, counts, pair_name
 
 from adapters.ledger_engine import LedgerEngine
 from flows.cli import main
-from flows.history import listed
 from flows.runs import Status
+from flows.version_list import listed
 
 
 @everywhere

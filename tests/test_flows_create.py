@@ -10,8 +10,8 @@ from scenario import Engine, Scenario, counts, reasons
 
 from adapters.registry import open_adapter
 from flows import runs
-from flows.history import listed
 from flows.runs import Status
+from flows.version_list import listed
 from transforms.vocabulary import DataError, SpecError, TableName, TableShape
 
 TARGETS: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql")

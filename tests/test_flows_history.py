@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from scenario import PAIRS, RING, Scenario, pair_name
 
 from flows.cli import main
-from flows.history import asof, changes_of, difference, life, listed, shown
+from flows.history import asof, changes_of, difference, life, shown
 from flows.pruning import prune
 from flows.runs import Status
-from flows.session import ledger_of
+from flows.stores import ledger_of
+from flows.version_list import listed
 from transforms.vocabulary import PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

@@ -9,9 +9,9 @@ import pytest
 from scenario import PAIRS, Scenario, counts, pair_name, quarantine
 
 from flows import runs
-from flows.history import listed
 from flows.ranges import RangeText, parse_range, steps
 from flows.runs import Status
+from flows.version_list import listed
 from transforms.vocabulary import PlanError, SpecError, SynclineError
 
 two_engines = pytest.mark.parametrize("sales", [PAIRS[0], PAIRS[2]], indirect=True, ids=pair_name)

@@ -18,12 +18,13 @@ from scenario import RING, Scenario, Side, pair_name
 from adapters.lease import Lease
 from flows import applying, evidence, runs
 from flows.cli import main
-from flows.history import asof, listed, shown
+from flows.history import asof, shown
 from flows.locking import sole_writer
-from flows.runbook import store_of
 from flows.runs import Status
-from flows.session import connect, ledger_of
+from flows.session import connect
+from flows.stores import ledger_of, store_of
 from flows.unfinished import Inside, unfinished
+from flows.version_list import listed
 from transforms.vocabulary import BusyError, SynclineError, TransientError, message_of
 
 KEYED_LATER = ("postgresql", "mysql")  # the others cannot add a foreign key to a table that is there

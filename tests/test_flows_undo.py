@@ -11,9 +11,9 @@ from scenario import PAIRS, RING, Scenario, counts, pair_name
 
 from adapters.planstore import Plan
 from flows import runs
-from flows.history import listed
 from flows.runs import Status
-from flows.session import ledger_of
+from flows.stores import ledger_of
+from flows.version_list import listed
 from transforms.vocabulary import PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

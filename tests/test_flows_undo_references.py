@@ -9,8 +9,8 @@ import pytest
 from scenario import RING, Scenario, counts, pair_name
 
 from flows import runs
-from flows.history import listed
 from flows.runs import Status
+from flows.version_list import listed
 from transforms.vocabulary import PlanError
 
 ACTIONS = ("NO ACTION", "CASCADE", "SET NULL")

@@ -16,7 +16,7 @@ from rich.text import Text
 from scenario import Scenario
 
 from flows.cli import main
-from flows.terminal import console, show_rows
+from flows.terminal_rows import console, show_rows
 from flows.visible import as_code, in_json, in_markdown, visible
 
 HOSTILE = (

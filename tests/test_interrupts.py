@@ -71,7 +71,7 @@ def said(folder: Path) -> str:
 def test_a_signal_at_any_moment_ends_in_one_line_and_the_next_run_goes_on(
     pair: tuple[Engine, Engine], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    from flows.session import ledger_of
+    from flows.stores import ledger_of
 
     shop = crashing.migration(Scenario.make(tmp_path, pair, request))
     assert shop.run().status == Status.DONE

@@ -12,7 +12,7 @@ from scenario import RING, Scenario, counts, pair_name
 
 from flows.history import asof, shown
 from flows.runs import Status
-from flows.session import ledger_of
+from flows.stores import ledger_of
 
 Row = tuple[str | None] | None
 SAID: tuple[Row, ...] = (None, ("a",), ("b",))

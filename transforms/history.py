@@ -141,14 +141,7 @@ class _Lives:
 
     def changes(self) -> Iterator[ChangeSet]:
         """The net changes, in sets of one schema."""
-        knew = sum(
-            ((found >= 0).astype(np.int64) << i for i, found in enumerate(self.first)),
-            np.zeros(len(self.order), np.int64),
-        )
-        knows = sum(
-            ((found >= 0).astype(np.int64) << i for i, found in enumerate(self.last)),
-            np.zeros(len(self.order), np.int64),
-        )
+        knew, knows = self._ways(self.first), self._ways(self.last)
         both = self.existed & self.exists
         for way in np.unique(np.concatenate([knew[self.existed], knows[self.exists]])):
             deletes = self._images("before", self._chosen(self.existed & ~self.exists & (knew == way)), way)
@@ -164,6 +157,13 @@ class _Lives:
             chosen = self._chosen(both & (knew == knew_way) & (knows == knows_way))
             before, after = self._images("before", chosen, knew_way), self._images("after", chosen, knows_way)
             yield self._set(after.slice(0, 0), before, after, before.slice(0, 0))
+
+    def _ways(self, lines: Sequence[keys.Indices]) -> keys.Indices:
+        """In which ways the columns of each key are known: a bit for each."""
+        found = np.zeros(len(self.order), np.int64)
+        for place, line in enumerate(lines):
+            found |= (line >= 0).astype(np.int64) << place
+        return found
 
     def _set(self, inserts: pa.Table, before: pa.Table, after: pa.Table, deletes: pa.Table) -> ChangeSet:
         names = {*before.column_names, *after.column_names}

@@ -169,6 +169,11 @@ class ColumnShape:
     declared: bool = False  # a type of the database's own, such as a domain: one of the same name elsewhere may differ
     inferred: bool = False  # no type is declared: it is that of the values that are there
 
+    @property
+    def required(self) -> bool:
+        """It takes no nulls, and the engine says nothing of filling it."""
+        return not (self.nullable or self.default or self.identity or self.generated)
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
