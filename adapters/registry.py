@@ -13,14 +13,14 @@ RowSecurity = Literal["refuse", "accept"]
 """Whether rows that PostgreSQL's row-level security hides from the user are an error, or taken for not there."""
 
 _ADAPTERS: Final[dict[str, tuple[str, str]]] = {
-    "sqlite": ("adapters.sqlite", "SqliteAdapter"),
-    "duckdb": ("adapters.duckdb", "DuckdbAdapter"),
-    "postgresql": ("adapters.postgres", "PostgresAdapter"),
-    "postgres": ("adapters.postgres", "PostgresAdapter"),
-    "mysql": ("adapters.mysql", "MysqlAdapter"),
-    "mariadb": ("adapters.mysql", "MysqlAdapter"),
+    "sqlite": ("adapters.sqlite.adapter", "SqliteAdapter"),
+    "duckdb": ("adapters.duckdb.adapter", "DuckdbAdapter"),
+    "postgresql": ("adapters.postgres.adapter", "PostgresAdapter"),
+    "postgres": ("adapters.postgres.adapter", "PostgresAdapter"),
+    "mysql": ("adapters.mysql.adapter", "MysqlAdapter"),
+    "mariadb": ("adapters.mysql.adapter", "MysqlAdapter"),
 }
-_EXTRAS: Final = {"adapters.postgres": "postgres", "adapters.mysql": "mysql"}
+_EXTRAS: Final = {"adapters.postgres.adapter": "postgres", "adapters.mysql.adapter": "mysql"}
 
 
 def open_adapter(

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ALWAYS: Final = ("flows.cli", "flows.runs", "flows.terminal", "adapters.postgres", "pandas", "duckdb")
+ALWAYS: Final = (
+    "flows.cli.main",
+    "flows.commands",
+    "flows.cli.terminal.report",
+    "adapters.postgres.adapter",
+    "pandas",
+    "duckdb",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +77,11 @@ def spend(arguments: Sequence[str], environment: Mapping[str, str] | None = None
 
 def main() -> None:
     clock, arguments = Path(sys.argv[2]), sys.argv[3:]
-    for name in ALWAYS if "--direct" in arguments else (*ALWAYS, "flows.orchestrated"):
+    for name in ALWAYS if "--direct" in arguments else (*ALWAYS, "flows.cli.launch"):
         import_module(name)
     ready, cpu = time.monotonic(), time.process_time()
     try:
-        import_module("flows.cli").main(arguments)
+        import_module("flows.cli.main").main(arguments)
     finally:
         clock.write_text(json.dumps({"ready": ready, "done": time.monotonic(), "cpu": time.process_time() - cpu}))
 

@@ -27,7 +27,7 @@ class Prefect:
 
 def measure(server: Server, rows: int, rounds: int, told: Callable[[str], None]) -> Prefect | None:
     """None where this version of Syncline has no flows."""
-    if find_spec("flows.orchestrated") is None:
+    if find_spec("flows.cli.launch") is None:
         return None
     prepare(server)
     home = Path(tempfile.mkdtemp(prefix="syncline-bench-"))

@@ -46,7 +46,7 @@ class Terminal:
         print(f"\n$ {shlex.join(['syncline', *arguments])}", flush=True)
         environment = {**os.environ, **quiet_prefect(self.prefect), **self.environment}
         captured = subprocess.PIPE if "--json" in arguments else None
-        command = [sys.executable, "-m", "flows.cli", *arguments]
+        command = [sys.executable, "-m", "flows.cli.main", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=captured, text=True, check=False)
         output = done.stdout or ""
         print(output if shown else f"… {len(output.splitlines()):,} lines\n", end="", flush=True)

@@ -7,8 +7,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import runs
-from flows.flowrun import (
+from flows import commands
+from flows.commands import Status
+from flows.orchestration.run import (
     RangeParameter,
     SpecFile,
     Step,
@@ -20,7 +21,6 @@ from flows.flowrun import (
     staged,
     verified_after,
 )
-from flows.runs import Status
 
 
 @flow(name="backfill", flow_run_name=run_name, persist_result=False)
@@ -56,8 +56,8 @@ def backfill(
         request = requested("backfill", spec, [], [range], wait, data_docs, allow_deletes)
         with staged(request.spec) as (execute, meter):
             if dry_run:
-                return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)
-            outcome = runs.backfill(request, every or None, again=again, execute=execute, meter=meter)
+                return concluded(request.spec, commands.plan(request, execute=execute, meter=meter), dry_run=True)
+            outcome = commands.backfill(request, every or None, again=again, execute=execute, meter=meter)
             proof = verified_after(request, execute, meter) if verify and outcome.status is Status.DONE else None
         return concluded(request.spec, outcome, verified=proof)
 

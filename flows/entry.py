@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _command() -> None:
-    from flows.cli import main as commands
+    from flows.cli.main import main as commands
 
     for number, name in ((1, "stdout"), (2, "stderr")):
         _be_patient(number, name)

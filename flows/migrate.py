@@ -10,9 +10,10 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from adapters.planstore import Plan
-from flows import runs
-from flows.flowrun import (
+from adapters.store.plans import Plan
+from flows import commands
+from flows.commands import Status
+from flows.orchestration.run import (
     RangeParameter,
     SpecFile,
     TableNames,
@@ -24,8 +25,7 @@ from flows.flowrun import (
     staged,
     verified_after,
 )
-from flows.runs import Status
-from flows.spec import load_spec
+from flows.spec.model import load_spec
 from transforms.vocabulary import SynclineError
 
 
@@ -59,8 +59,8 @@ def migrate(
         request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes)
         with staged(request.spec) as (execute, meter):
             if dry_run:
-                return concluded(request.spec, runs.plan(request, execute=execute, meter=meter), dry_run=True)
-            outcome = runs.run(request, execute=execute, meter=meter)
+                return concluded(request.spec, commands.plan(request, execute=execute, meter=meter), dry_run=True)
+            outcome = commands.run(request, execute=execute, meter=meter)
             proof = verified_after(request, execute, meter) if verify and outcome.status is Status.DONE else None
         return concluded(request.spec, outcome, verified=proof)
 
@@ -89,7 +89,7 @@ def apply(plan: Annotated[str, Field(min_length=1)], wait: WaitSeconds = 0, data
     def work() -> State[Any]:
         spec = load_spec(Path(Plan.open(Path(plan)).manifest["spec"]["path"]))
         with staged(spec) as (execute, meter):
-            outcome = runs.apply_plan(Path(plan), execute=execute, meter=meter, wait=wait, data_docs=data_docs)
+            outcome = commands.apply_plan(Path(plan), execute=execute, meter=meter, wait=wait, data_docs=data_docs)
         return concluded(spec, outcome)
 
     return ended(work)

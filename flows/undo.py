@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows import runs
-from flows.flowrun import SpecFile, WaitSeconds, concluded, ended, migration_of, requested, staged
+from flows import commands
+from flows.orchestration.run import SpecFile, WaitSeconds, concluded, ended, migration_of, requested, staged
 
 
 def _name() -> str:
@@ -36,7 +36,7 @@ def undo(
     def work() -> State[Any]:
         request = requested("undo", spec, [], [], wait)
         with staged(request.spec) as (execute, meter):
-            outcome = runs.undo(request, version, to=to, drop=drop, execute=execute, meter=meter)
+            outcome = commands.undo(request, version, to=to, drop=drop, execute=execute, meter=meter)
         return concluded(request.spec, outcome)
 
     return ended(work)

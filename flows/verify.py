@@ -7,8 +7,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import runs
-from flows.flowrun import RangeParameter, SpecFile, TableNames, ended, requested, run_name, staged, verdict
+from flows import commands
+from flows.orchestration.run import RangeParameter, SpecFile, TableNames, ended, requested, run_name, staged, verdict
 
 
 @flow(name="verify", flow_run_name=run_name, persist_result=False)
@@ -32,7 +32,7 @@ def verify(
     def work() -> State[Any]:
         request = requested("verify", spec, tables, ranges)
         with staged(request.spec) as (execute, meter):
-            outcome = runs.verify(request, execute=execute, meter=meter)
+            outcome = commands.verify(request, execute=execute, meter=meter)
         return verdict(request.spec, outcome)
 
     return ended(work)

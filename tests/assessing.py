@@ -8,9 +8,9 @@ from typing import Any
 
 from scenario import Scenario
 
-from flows.assess import assess
-from flows.assessment import Assessment, Finding
-from flows.runs import Status
+from flows.check.assess import assess
+from flows.check.findings import Assessment, Finding
+from flows.commands import Status
 from transforms.vocabulary import SynclineError
 
 LOOKED: dict[str, Any] = {"lookup": {"table": "p", "match": {"id": "p"}, "take": "id"}}

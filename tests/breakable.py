@@ -17,16 +17,16 @@ from uuid import uuid4
 import pytest
 from scenario import Engine, Scenario, Side
 
-from adapters import mysql_connect
-from adapters.mysql import MysqlAdapter
-from adapters.mysql_read import MysqlSnapshot
-from adapters.mysql_write import Window as MysqlWindow
-from adapters.planstore import Plan
-from adapters.postgres import PostgresAdapter
-from adapters.postgres_read import PostgresSnapshot
-from adapters.postgres_write import Window as PostgresWindow
+from adapters.mysql import connection as mysql_connect
+from adapters.mysql.adapter import MysqlAdapter
+from adapters.mysql.snapshot import MysqlSnapshot
+from adapters.mysql.writer import Window as MysqlWindow
+from adapters.postgres.adapter import PostgresAdapter
+from adapters.postgres.snapshot import PostgresSnapshot
+from adapters.postgres.writer import Window as PostgresWindow
 from adapters.registry import open_adapter
-from flows.runs import Outcome, Status
+from adapters.store.plans import Plan
+from flows.commands import Outcome, Status
 from transforms.vocabulary import Marker
 
 PASSWORD = "hunter2"

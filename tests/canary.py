@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import yaml
 from click.testing import CliRunner
 
-from flows.cli import main
+from flows.cli.main import main
 
 CANARY = "c4n@ry/p:w%d é"
 PLAIN = "c4narypwd"

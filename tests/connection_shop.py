@@ -16,8 +16,8 @@ from breakable import PASSWORD, Mariadb, Server, between, engine_of
 from click.testing import CliRunner
 from scenario import Engine, Scenario, pair_name
 
-from flows import retrying
-from flows.cli import main
+from flows.cli.main import main
+from flows.session import retry
 
 Patch = pytest.MonkeyPatch
 Pair = tuple[Engine, Engine]
@@ -33,7 +33,7 @@ WANTED = [(n, f"v{n}", n % 7) for n in range(ROWS)]
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(retrying, "POLICY", replace(retrying.POLICY, pause=0.02))
+    monkeypatch.setattr(retry, "POLICY", replace(retry.POLICY, pause=0.02))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.protocol import Adapter
-from transforms.limits import misfits
+from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import Applied, ChangeSet, ColumnShape, Key, Meaning, Relation, TableName, TableShape
 
 MICROSECONDS = pa.timestamp("us")

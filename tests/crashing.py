@@ -21,42 +21,42 @@ WINDOW = 20
 
 # where a run dies, and on which of the three runs of `migration`: 1 makes the tables, 2 changes rows, 3 is an undo
 POINTS: dict[str, tuple[int, str]] = {
-    "reading the source": (1, "flows.sides.map_source"),
-    "spooling to local files": (1, "adapters.spill.Spill.add"),
-    "writing change sets": (1, "adapters.planstore.PlanWriter.add"),
-    "before the plan is whole": (1, "adapters.planstore.PlanWriter.finish"),
-    "after the plan is whole": (1, "flows.loading.write"),
+    "reading the source": (1, "flows.plan.window_reader.map_source"),
+    "spooling to local files": (1, "adapters.store.spill.Spill.add"),
+    "writing change sets": (1, "adapters.store.plans.PlanWriter.add"),
+    "before the plan is whole": (1, "adapters.store.plans.PlanWriter.finish"),
+    "after the plan is whole": (1, "flows.apply.load.write"),
     "between two CREATE TABLE": (1, "execute_ddl"),
-    "before the COMMIT of a first load": (1, "flows.applying.history.note"),
+    "before the COMMIT of a first load": (1, "flows.apply.windows.history.note"),
     "after staging": (2, "stage"),
-    "before the COMMIT of a window": (2, "flows.applying.history.note"),
+    "before the COMMIT of a window": (2, "flows.apply.windows.history.note"),
     "after the COMMIT of a window": (2, "apply"),
-    "all windows in, before the ledger": (2, "flows.loading.record"),
-    "before the version": (2, "adapters.ledger.Ledger.add_version"),
-    "after the version": (2, "flows.loading.finish"),
-    "before foreign keys and indexes": (1, "flows.loading.constrain"),
-    "reading for an undo": (3, "flows.undoing.look_at_references"),
-    "after an undo is planned": (3, "flows.runs.apply_plan"),
+    "all windows in, before the ledger": (2, "flows.apply.load.record"),
+    "before the version": (2, "adapters.ledger.ledger.Ledger.add_version"),
+    "after the version": (2, "flows.apply.load.finish"),
+    "before foreign keys and indexes": (1, "flows.apply.load.constrain"),
+    "reading for an undo": (3, "flows.history.undo.look_at_references"),
+    "after an undo is planned": (3, "flows.commands.apply_plan"),
     "after the COMMIT of an undone window": (3, "apply"),
-    "before the version of an undo": (3, "adapters.ledger.Ledger.add_version"),
+    "before the version of an undo": (3, "adapters.ledger.ledger.Ledger.add_version"),
 }
 # at the second call, so that something is done and something is not
-SECOND = {"adapters.planstore.PlanWriter.add", "flows.applying.history.note", "apply", "stage"}
+SECOND = {"adapters.store.plans.PlanWriter.add", "flows.apply.windows.history.note", "apply", "stage"}
 STAGING = {
-    "sqlite": "adapters.sqlite.SqliteSession.stage",
-    "duckdb": "adapters.duckdb.Window.stage",
-    "postgresql": "adapters.postgres_write.Window._stage",
-    "mysql": "adapters.mysql_write.Window._stage",
+    "sqlite": "adapters.sqlite.adapter.SqliteSession.stage",
+    "duckdb": "adapters.duckdb.adapter.Window.stage",
+    "postgresql": "adapters.postgres.writer.Window._stage",
+    "mysql": "adapters.mysql.writer.Window._stage",
 }
 ADAPTERS = {
-    "sqlite": "adapters.sqlite.SqliteAdapter",
-    "duckdb": "adapters.duckdb.DuckdbAdapter",
-    "postgresql": "adapters.postgres.PostgresAdapter",
-    "mysql": "adapters.mysql.MysqlAdapter",
+    "sqlite": "adapters.sqlite.adapter.SqliteAdapter",
+    "duckdb": "adapters.duckdb.adapter.DuckdbAdapter",
+    "postgresql": "adapters.postgres.adapter.PostgresAdapter",
+    "mysql": "adapters.mysql.adapter.MysqlAdapter",
 }
 BEFORE = {  # these are not even begun
-    "adapters.planstore.PlanWriter.finish", "flows.loading.write", "flows.loading.record", "flows.applying.history.note",
-    "adapters.ledger.Ledger.add_version", "flows.loading.finish", "flows.loading.constrain", "flows.runs.apply_plan",
+    "adapters.store.plans.PlanWriter.finish", "flows.apply.load.write", "flows.apply.load.record", "flows.apply.windows.history.note",
+    "adapters.ledger.ledger.Ledger.add_version", "flows.apply.load.finish", "flows.apply.load.constrain", "flows.commands.apply_plan",
 }  # fmt: skip
 
 SPEC: dict[str, Any] = {
@@ -101,8 +101,8 @@ def edit(scenario: Scenario) -> None:
 
 def outcome_of(scenario: Scenario) -> dict[str, Any]:
     """All that a crash must not change: rows, versions with their counts, and what history says of them."""
-    from flows.history import shown
-    from flows.version_list import listed
+    from flows.history.log import shown
+    from flows.history.version_list import listed
 
     versions = []
     for version in listed(scenario.spec):
@@ -119,7 +119,7 @@ def left_behind(scenario: Scenario, *, but_plans: bool = False) -> list[str]:
 
     `but_plans`: plans were made that nobody applied.
     """
-    from flows.stores import ledger_of
+    from flows.session.stores import ledger_of
 
     store = scenario.folder / "store"
     with ledger_of(scenario.spec) as ledger:
@@ -151,13 +151,13 @@ def _all_tables(scenario: Scenario) -> set[str]:
 
 def work(path: str, turn: int) -> None:
     """One run of the migration, as a process of its own; `turn` 3 undoes version 2."""
-    from flows import runs
+    from flows import commands
 
     request = _one_by_one(path, "undo" if turn == 3 else "run")
     if turn == 3:
-        runs.undo(request, 2)
+        commands.undo(request, 2)
     else:
-        runs.run(request)
+        commands.run(request)
 
 
 def _dying(path: str, turn: int, target: str, point: str) -> None:
@@ -167,31 +167,31 @@ def _dying(path: str, turn: int, target: str, point: str) -> None:
 
 def fill(path: str, text: str, every: str) -> None:
     """A backfill, as a process of its own."""
-    from flows import runs
+    from flows import commands
 
-    runs.backfill(_one_by_one(path, "backfill", [text]), every)
+    commands.backfill(_one_by_one(path, "backfill", [text]), every)
 
 
 def _one_by_one(path: str, kind: Any, ranges: Sequence[str] = ()) -> Any:
     """What is asked for: windows one after the other, so that a point is always the same."""
-    from flows.runbook import asked_for
+    from flows.plan.build import asked_for
 
     return replace(asked_for(Path(path), kind, ranges=ranges, wait=20), workers=1)
 
 
 def _dying_in_step(path: str, text: str, every: str, target: str, step: int) -> None:
-    from flows import runs
+    from flows import commands
 
-    original, calls = runs._run, 0
+    original, calls = commands._run, 0
 
     def counted(*given: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == step:
-            _die_at("flows.sides.map_source", target)
+            _die_at("flows.plan.window_reader.map_source", target)
         return original(*given)
 
-    runs._run = counted
+    commands._run = counted
     fill(path, text, every)
 
 
@@ -222,15 +222,15 @@ def _die_at(place: str, engine: str) -> None:
         if place in BEFORE:
             _die()
         answer = original(*args, **options)
-        if place == "flows.sides.map_source":
+        if place == "flows.plan.window_reader.map_source":
             return _first_of(answer)
         return _die()
 
     setattr(holder, parts[-1], dying)
-    if place == "flows.sides.map_source":
-        import flows.planning
+    if place == "flows.plan.window_reader.map_source":
+        import flows.plan.decide
 
-        flows.planning.map_source = dying  # type: ignore[attr-defined]
+        flows.plan.decide.map_source = dying  # type: ignore[attr-defined]
 
 
 def _first_of(batches: Iterator[Any]) -> Iterator[Any]:

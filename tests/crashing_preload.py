@@ -6,14 +6,14 @@ import crashing  # noqa: F401
 import jinja2  # noqa: F401
 import pandas  # noqa: F401
 
-import adapters.sqlite
-import flows.report_html
-import flows.runs
+import adapters.sqlite.adapter
+import flows.commands
+import flows.evidence.page
 
 with suppress(ImportError):  # extras
-    import adapters.duckdb
-    import adapters.mysql
-    import adapters.postgres
-    import adapters.postgres_write  # noqa: F401
+    import adapters.duckdb.adapter
+    import adapters.mysql.adapter
+    import adapters.postgres.adapter
+    import adapters.postgres.writer  # noqa: F401
 
-flows.report_html._template()
+flows.evidence.page._template()

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from scenario import Scenario, Side
 
 from adapters.registry import open_adapter
-from flows.cli import main
+from flows.cli.main import main
 from transforms.vocabulary import TableName, TableShape
 
 SHOP: dict[str, list[str]] = {

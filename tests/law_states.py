@@ -16,8 +16,8 @@ from law_oracle import DOUBLES, as_double, holds, is_carried, is_padded, is_text
 from scenario import Engine, Rows, Scenario
 from type_values import declared, quoted, texts, value
 
-from adapters.planstore import Plan
-from flows.runs import Outcome
+from adapters.store.plans import Plan
+from flows.commands import Outcome
 from transforms.vocabulary import TableName
 
 Key = tuple[Any, ...]

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adapters.ledger import Ledger
+from adapters.ledger.ledger import Ledger
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -22,15 +22,16 @@ from typing import Any
 from crashing import server
 from scenario import Rows, Scenario
 
-from adapters.ledger import Ledger
-from flows import quarantining, runs
-from flows.history import LEFT, asof, life
-from flows.pruning import prune
-from flows.runbook import asked_for
-from flows.spec import Spec
-from flows.stores import ledger_of, store_of
-from flows.version_list import listed
-from flows.versions import AppliedVersion, opened_version
+from adapters.ledger.ledger import Ledger
+from flows import commands
+from flows.history import quarantine
+from flows.history.log import LEFT, asof, life
+from flows.history.prune import prune
+from flows.history.version_list import listed
+from flows.history.versions import AppliedVersion, opened_version
+from flows.plan.build import asked_for
+from flows.session.stores import ledger_of, store_of
+from flows.spec.model import Spec
 
 PEOPLE, SALES = 40, 60
 WINDOW = 10
@@ -128,20 +129,20 @@ def _acted(scenario: Scenario, what: str, number: int) -> None:
 
     match what:
         case "run":
-            runs.run(asked("run"))
+            commands.run(asked("run"))
         case "apply":
-            planned = runs.plan(asked("plan"))
-            runs.apply_plan(Path(str(planned.report.plan)), wait=20)
+            planned = commands.plan(asked("plan"))
+            commands.apply_plan(Path(str(planned.report.plan)), wait=20)
         case "undo":
-            runs.undo(asked("undo"), number)
+            commands.undo(asked("undo"), number)
         case "undo to":
-            runs.undo(asked("undo"), number, to=True)
+            commands.undo(asked("undo"), number, to=True)
         case "backfill":
-            runs.backfill(asked("backfill", ranges=["customer.customer_id:0..40"]), "10")
+            commands.backfill(asked("backfill", ranges=["customer.customer_id:0..40"]), "10")
         case "retry":
-            request = quarantining.retry(asked("retry"), quarantining.Filter())
+            request = quarantine.retry(asked("retry"), quarantine.Filter())
             if request is not None:
-                runs.run(request)
+                commands.run(request)
         case "prune":
             prune(scenario.spec, datetime.now(UTC), wait=20)
 
@@ -261,7 +262,7 @@ def assert_law(scenario: Scenario, first: dict[str, Rows], chance: random.Random
         for key in chance.sample(known, min(len(known), 8)):
             _assert_life(past, table, key)
     if past.oldest in past.pictures and past.versions:
-        runs.undo(scenario.request("undo"), past.oldest, to=True)
+        commands.undo(scenario.request("undo"), past.oldest, to=True)
         assert taken(scenario) == past.pictures[past.oldest], "(d)"
         if not past.oldest and (scenario.folder / WHOLE).exists():
             assert str(scenario.target.content()) == (scenario.folder / WHOLE).read_text(), "(d) whole"

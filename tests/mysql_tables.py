@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from conftest import Database
 
-from adapters.mysql import MysqlAdapter
+from adapters.mysql.adapter import MysqlAdapter
 from transforms.vocabulary import ChangeSet, Key, Relation, TableName, TableShape
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from adapters.postgres import PostgresAdapter
+from adapters.postgres.adapter import PostgresAdapter
 from transforms.vocabulary import ChangeSet, Relation, TableName, TableShape
 
 psycopg = pytest.importorskip("psycopg")

@@ -20,11 +20,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.testing.utilities import prefect_test_harness
 
-from adapters.sqlite import SqliteAdapter
-from flows import runs
-from flows.ranges import parse_range
-from flows.runbook import Request, new_run_id
-from flows.spec import load_spec
+from adapters.sqlite.adapter import SqliteAdapter
+from flows import commands
+from flows.bind.ranges import parse_range
+from flows.plan.build import Request, new_run_id
+from flows.spec.model import load_spec
 
 Patch = pytest.MonkeyPatch
 ROOT = Path(__file__).parent.parent
@@ -154,7 +154,7 @@ def logs_of(api: Api, state: State[Any]) -> str:
 
 
 def request_of(shop: Shop, *ranges: str) -> Request:
-    spec, at = load_spec(Path(shop.spec)), runs.utc_now()
+    spec, at = load_spec(Path(shop.spec)), commands.utc_now()
     parsed = tuple(parse_range(text, spec) for text in ranges)
     return Request(spec, new_run_id(at), at, "run", ranges=parsed, workers=4)
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from scenario import PAIRS, Scenario, pair_name
 
-from flows.cli import main
+from flows.cli.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = {"k": "k", "name": "name", "n": "n"}

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from adapters.expectations_frames import frame as shown
-from transforms.rules import Rule, compiled
+from adapters.expectations.frames import frame as shown
+from transforms.rules.rules import Rule, compiled
 
 ROW = "__row__"
 VALUES = "expect_column_values_to_"

@@ -17,11 +17,12 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from flows import quarantining, runs
-from flows.ranges import parse_range
-from flows.runbook import Request, new_run_id
-from flows.runs import Outcome, Status
-from flows.spec import Spec, load_spec
+from flows import commands
+from flows.bind.ranges import parse_range
+from flows.commands import Outcome, Status
+from flows.history import quarantine as quarantining
+from flows.plan.build import Request, new_run_id
+from flows.spec.model import Spec, load_spec
 
 Engine = Literal["sqlite", "duckdb", "postgresql", "mysql"]
 Rows = list[Any]
@@ -222,22 +223,22 @@ class Scenario:
         return Request(spec, new_run_id(at), at, kind, tuple(tables), parsed, folder, **more)
 
     def plan(self, **asked: Any) -> Outcome:
-        return explained(balanced(runs.plan(self.request("plan", **asked))), asked)
+        return explained(balanced(commands.plan(self.request("plan", **asked))), asked)
 
     def run(self, **asked: Any) -> Outcome:
-        return balanced(runs.run(self.request("run", **asked)))
+        return balanced(commands.run(self.request("run", **asked)))
 
     def verify(self, **asked: Any) -> Outcome:
-        return explained(balanced(runs.verify(self.request("verify", **asked))), asked)
+        return explained(balanced(commands.verify(self.request("verify", **asked))), asked)
 
     def backfill(self, text: str, every: str | None = None) -> Outcome:
-        return balanced(runs.backfill(self.request("backfill", ranges=[text]), every))
+        return balanced(commands.backfill(self.request("backfill", ranges=[text]), every))
 
     def apply(self, folder: Path | str | None) -> Outcome:
-        return balanced(runs.apply_plan(Path(str(folder))))
+        return balanced(commands.apply_plan(Path(str(folder))))
 
     def undo(self, version: int, **asked: Any) -> Outcome:
-        return balanced(runs.undo(self.request("undo"), version, **asked))
+        return balanced(commands.undo(self.request("undo"), version, **asked))
 
     def settled(self, **asked: Any) -> None:
         """The law of every migration: what ran leaves nothing to do, and both sides are proved equal.
@@ -275,7 +276,7 @@ def counts(outcome: Outcome, table: str) -> dict[str, int]:
 
 def changes(plan: Outcome) -> dict[str, dict[str, Rows]]:
     """What a plan on disk holds, by table and operation, in no order: windows do not show."""
-    from adapters.planstore import Plan
+    from adapters.store.plans import Plan
 
     opened = Plan.open(Path(str(plan.report.plan)))
     found: dict[str, dict[str, Rows]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.spec import Spec, load_spec
+from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import SpecError
 
 DESIGN = """\

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from adapters.sqlite import SqliteAdapter
+from adapters.sqlite.adapter import SqliteAdapter
 from transforms.vocabulary import ChangeSet, Relation, TableName, TableShape
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.alive import passing_folder
+from adapters.processes import passing_folder
 
 HOLDING = """
-from adapters.alive import passing_folder
+from adapters.processes import passing_folder
 with passing_folder("trial") as folder:
     print(folder, flush=True)
     input()

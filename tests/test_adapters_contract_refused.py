@@ -150,7 +150,7 @@ def test_a_table_without_demands_is_not_asked(
 ) -> None:
     text = "varchar(20)" if database.engine == "mysql" else "text"
     database.execute(f"CREATE TABLE t ({COLUMNS.format(text=text)})")
-    from adapters import trials
+    from adapters.sql import trials
 
     monkeypatch.setattr(trials, "refused", lambda *_: pytest.fail("rows were tried"))
     assert refused(adapter) == {}

@@ -28,7 +28,7 @@ from contract import (
 )
 
 from adapters.protocol import Adapter
-from transforms.limits import misfits
+from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, Applied, Meaning, Relation, SynclineError
 
 VALUES: list[tuple[str, pa.DataType, Meaning, list[Any]]] = [

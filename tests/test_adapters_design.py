@@ -11,7 +11,7 @@ from conftest import Database
 
 from adapters.protocol import Adapter
 from adapters.registry import open_adapter
-from flows.untranslated import text_of
+from flows.results.untranslated import text_of
 from transforms.vocabulary import (
     ChangeSet,
     ColumnShape,

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from adapters.duckdb import DuckdbAdapter
-from adapters.duckdb_types import column_shape
+from adapters.duckdb.adapter import DuckdbAdapter
+from adapters.duckdb.types import column_shape
 from transforms.vocabulary import (
     Applied,
     ChangeSet,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from expecting import BETWEEN, COUNT, IN_SET, NOT_NULL, ORPHANS, REGEX, SUM, UNIQUE, expected
 
-from adapters.expectations import BrokenCheck, Checked, Expected, check_rows, is_row_rule, validated
+from adapters.expectations.run import BrokenCheck, Checked, Expected, check_rows, is_row_rule, validated
 from transforms.vocabulary import SpecError, SynclineError
 
 ROWS = pa.table(

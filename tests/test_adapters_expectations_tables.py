@@ -10,7 +10,7 @@ import pytest
 from conftest import Database
 from expecting import BETWEEN, COUNT, IN_SET, NOT_NULL, ORPHANS, REGEX, UNIQUE, expected
 
-from adapters.expectations import BrokenCheck, Checked, check_table
+from adapters.expectations.run import BrokenCheck, Checked, check_table
 from transforms.vocabulary import ConnectionFailed, TableName
 
 

@@ -23,8 +23,8 @@ from ledgers import ledger as ledger
 from ledgers import server as server
 from ledgers import url as url
 
-from adapters.ledger import Ledger, Version
-from adapters.ledger_tables import FORMAT, METADATA
+from adapters.ledger.ledger import Ledger, Version
+from adapters.ledger.tables import FORMAT, METADATA
 from transforms.vocabulary import BusyError, ConnectionFailed, SynclineError
 
 
@@ -69,7 +69,7 @@ def test_a_lease_is_renewed_in_the_background(ledger: Ledger, clock: Clock) -> N
 
 def test_the_lease_of_a_dead_process_on_this_machine_is_taken_over(url: str) -> None:
     program = (
-        "import os, sys; from adapters.ledger import Ledger; "
+        "import os, sys; from adapters.ledger.ledger import Ledger; "
         "lease = Ledger(sys.argv[1]).lease('m', 'killed'); lease.__enter__(); os._exit(9)"
     )
     root = Path(__file__).parent.parent

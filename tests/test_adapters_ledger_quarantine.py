@@ -12,8 +12,8 @@ from ledgers import ledger as ledger
 from ledgers import server as server
 from ledgers import url as url
 
-from adapters.ledger import Choice, Ledger
-from adapters.planstore import QUARANTINE
+from adapters.ledger.ledger import Choice, Ledger
+from adapters.store.plans import QUARANTINE
 
 
 def aside(*rows: tuple[str, str], table: str = "flight", value: str | None = None) -> pa.Table:

@@ -13,7 +13,7 @@ from ledgers import ledger as ledger
 from ledgers import server as server
 from ledgers import url as url
 
-from adapters.ledger import Ledger, Version
+from adapters.ledger.ledger import Ledger, Version
 from transforms.vocabulary import TIMESTAMP_INFINITY, SynclineError
 
 

@@ -11,7 +11,7 @@ from mysql_tables import adapter as adapter
 from mysql_tables import database as database
 from mysql_tables import described, inserts, read
 
-from adapters.mysql import MysqlAdapter
+from adapters.mysql.adapter import MysqlAdapter
 from transforms.vocabulary import (
     BusyError,
     DataError,

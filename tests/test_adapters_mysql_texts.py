@@ -11,9 +11,9 @@ from mysql_tables import adapter as adapter
 from mysql_tables import database as database
 from mysql_tables import described, inserts, read
 
-from adapters.mysql import MysqlAdapter
-from adapters.mysql_arrow import arrived
-from transforms.limits import misfits
+from adapters.mysql.adapter import MysqlAdapter
+from adapters.mysql.arrow import arrived
+from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import INVALID, ChangeSet, DataError, Relation, TableName
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from breakable import mariadb
 
-from adapters.mysql_connect import Connections, rows
+from adapters.mysql.connection import Connections, rows
 from transforms.vocabulary import ConnectionFailed
 
 

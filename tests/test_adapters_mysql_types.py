@@ -14,8 +14,8 @@ from mysql_tables import adapter as adapter
 from mysql_tables import database as database
 from mysql_tables import described, inserts, read
 
-from adapters.mysql import MysqlAdapter
-from transforms.limits import misfits
+from adapters.mysql.adapter import MysqlAdapter
+from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import INVALID, DataError, SynclineError, TableName
 
 EXTREMES: list[tuple[str, pa.DataType, list[tuple[str, Any]]]] = [

@@ -14,9 +14,9 @@ from mysql_tables import adapter as adapter
 from mysql_tables import database as database
 from mysql_tables import read
 
-from adapters import mysql_wire
-from adapters.mysql import MysqlAdapter
-from adapters.mysql_wire import LONGEST, cut, framed
+from adapters.mysql import wire as mysql_wire
+from adapters.mysql.adapter import MysqlAdapter
+from adapters.mysql.wire import LONGEST, cut, framed
 
 pymysql = pytest.importorskip("pymysql")
 

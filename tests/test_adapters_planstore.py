@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.planstore import (
+from adapters.store.layout import Store
+from adapters.store.plans import (
     BEGUN,
     QUARANTINE,
     FileEntry,
@@ -26,7 +27,6 @@ from adapters.planstore import (
     change_table,
     folder_name,
 )
-from adapters.store import Store
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
 TABLE = TableName("flight", "main")

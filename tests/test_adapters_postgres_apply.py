@@ -11,7 +11,7 @@ from postgres_tables import adapter as adapter
 from postgres_tables import changes, edited, read, shape_of
 from postgres_tables import db as db
 
-from adapters.postgres import PostgresAdapter
+from adapters.postgres.adapter import PostgresAdapter
 from transforms.vocabulary import DataError, Marker, SynclineError, TableName
 
 psycopg = pytest.importorskip("psycopg")

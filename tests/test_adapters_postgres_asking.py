@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from conftest import Database
 
-from adapters.postgres import PostgresAdapter
+from adapters.postgres.adapter import PostgresAdapter
 from transforms.vocabulary import TableName
 
 TYPES = (

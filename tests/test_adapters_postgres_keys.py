@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import Database
 
-from adapters.postgres import PostgresAdapter
+from adapters.postgres.adapter import PostgresAdapter
 from transforms.vocabulary import ForeignKey, TableName
 
 TABLES = (

@@ -12,9 +12,9 @@ from postgres_tables import adapter as adapter
 from postgres_tables import db as db
 from postgres_tables import read, shape_of
 
-from adapters.postgres import PostgresAdapter
-from adapters.postgres_read import spelled
-from adapters.sql import select
+from adapters.postgres.adapter import PostgresAdapter
+from adapters.postgres.snapshot import spelled
+from adapters.sql.statements import select
 from transforms.vocabulary import ColumnRange, KeyRange, Relation, SpecError, SynclineError, TableName
 
 psycopg = pytest.importorskip("psycopg")

@@ -10,7 +10,7 @@ from postgres_tables import adapter as adapter
 from postgres_tables import changes, edited, read, shape_of, written
 from postgres_tables import db as db
 
-from adapters.postgres import PostgresAdapter
+from adapters.postgres.adapter import PostgresAdapter
 from adapters.protocol import Adapter, Snapshot
 from transforms.vocabulary import (
     DATE_INFINITY,

@@ -12,8 +12,8 @@ from sqlite_tables import adapter as adapter
 from sqlite_tables import change, read, run, shape_of
 from sqlite_tables import path as path
 
-from adapters import sqlite_files
-from adapters.sqlite import SqliteAdapter
+from adapters.sqlite import connection
+from adapters.sqlite.adapter import SqliteAdapter
 from transforms.vocabulary import (
     Applied,
     ConnectionFailed,
@@ -26,12 +26,12 @@ from transforms.vocabulary import (
 
 
 def test_a_held_file_is_transient(adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_files, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 50)
     run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
     shape = shape_of(adapter, "t")
     rows = pa.table({"id": [1]})
     # Through the same library: two copies of SQLite in one process do not see each other's locks.
-    other = sqlite_files.Connection(path, "rw")
+    other = connection.Connection(path, "rw")
     other.run("BEGIN IMMEDIATE")
     with pytest.raises(TransientError, match=r"legacy\.db is held"):
         adapter.apply(change(shape, inserts=rows), shape, None)
@@ -70,13 +70,13 @@ def test_a_full_disk_is_told_as_such_and_nothing_is_kept(
     run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
     shape = shape_of(adapter, "t")
     rows = pa.table({"id": list(range(1000)), "x": ["x" * 100] * 1000})
-    plain = sqlite_files.Connection.__init__
+    plain = connection.Connection.__init__
 
-    def small(self: sqlite_files.Connection, there: Path, mode: str) -> None:
+    def small(self: connection.Connection, there: Path, mode: str) -> None:
         plain(self, there, mode)
         self.ask("PRAGMA max_page_count = 5")  # SQLite's own way to be out of space
 
-    monkeypatch.setattr(sqlite_files.Connection, "__init__", small)
+    monkeypatch.setattr(connection.Connection, "__init__", small)
     for empty in (True, False):
         with pytest.raises(SynclineError, match="is full"):
             adapter.apply(change(shape, inserts=rows), shape, None, empty=empty)
@@ -88,8 +88,8 @@ def test_a_read_only_file_cannot_be_written(
 ) -> None:
     run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
     shape = shape_of(adapter, "t")
-    plain = sqlite_files.Connection.__init__
-    monkeypatch.setattr(sqlite_files.Connection, "__init__", lambda self, there, mode: plain(self, there, "ro"))
+    plain = connection.Connection.__init__
+    monkeypatch.setattr(connection.Connection, "__init__", lambda self, there, mode: plain(self, there, "ro"))
     with pytest.raises(ConnectionFailed, match="readonly"):
         adapter.apply(change(shape, inserts=pa.table({"id": [1]})), shape, None)
 

@@ -14,7 +14,7 @@ from sqlite_tables import adapter as adapter
 from sqlite_tables import change, read, run, shape_of
 from sqlite_tables import path as path
 
-from adapters.sqlite import SqliteAdapter
+from adapters.sqlite.adapter import SqliteAdapter
 from transforms.vocabulary import Applied, DataError, KeyRange, Relation, TableName
 
 SPELLINGS = {
@@ -139,8 +139,8 @@ def test_indexes_tell_what_is_unique_and_what_is_ordered(adapter: SqliteAdapter,
 
 
 def test_an_ordered_window_uses_its_index(adapter: SqliteAdapter, path: Path) -> None:
-    from adapters.sql import bound, select
-    from adapters.sqlite_reading import DIALECT
+    from adapters.sql.statements import bound, select
+    from adapters.sqlite.snapshot import DIALECT
 
     run(
         path,

@@ -14,8 +14,8 @@ from sqlite_tables import adapter as adapter
 from sqlite_tables import change, read, run, shape_of
 from sqlite_tables import path as path
 
-from adapters.sqlite import SqliteAdapter
-from adapters.sqlite_types import kind_of, travel_of
+from adapters.sqlite.adapter import SqliteAdapter
+from adapters.sqlite.types import kind_of, travel_of
 from transforms.vocabulary import INVALID, Applied, ColumnShape, DataError, TableName, TableShape
 
 

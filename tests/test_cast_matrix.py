@@ -20,8 +20,9 @@ from type_samples import SAMPLES, Sample
 from type_values import told
 
 from adapters.registry import open_adapter
-from flows import quarantining, runs
-from flows.binding import bind
+from flows import commands
+from flows.bind.tables import bind
+from flows.history import quarantine
 from transforms.vocabulary import SpecError
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "casts.md"
@@ -80,7 +81,7 @@ def test_every_value_is_what_the_oracle_says_or_set_aside(
     for (name, cast), reason in refusals(scenario, chosen):
         cells[name, cast].refused = reason
     write(scenario, {cast: [each for each in chosen if not cells[each.name, cast].refused] for cast in CASTS})
-    runs.run(scenario.request())
+    commands.run(scenario.request())
     before = told(source, TABLE, [each.name for each in chosen])
     set_aside = quarantined(scenario)
     wrong = []
@@ -141,5 +142,5 @@ def refusals(scenario: Scenario, chosen: tuple[Sample, ...]) -> Iterator[tuple[t
 
 
 def quarantined(scenario: Scenario) -> dict[tuple[str, int], str]:
-    rows, _ = quarantining.listed(scenario.spec, quarantining.Filter(), 5000)
+    rows, _ = quarantine.listed(scenario.spec, quarantine.Filter(), 5000)
     return {(row["table_name"], json.loads(row["key"])[0]): row["reason"] for row in rows}

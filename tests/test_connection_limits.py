@@ -18,10 +18,11 @@ from connection_shop import shop as shop
 from connection_shop import short_pauses as short_pauses
 from scenario import Scenario, Side, pair_name
 
-from adapters import mysql_connect, sqlite_files
-from adapters.mysql import MysqlAdapter
-from flows import retrying
-from flows.runs import Status
+from adapters.mysql import connection as mysql_connect
+from adapters.mysql.adapter import MysqlAdapter
+from adapters.sqlite import connection as sqlite_files
+from flows.commands import Status
+from flows.session import retry
 from transforms.vocabulary import SynclineError, TransientError
 
 
@@ -138,7 +139,7 @@ def test_a_row_that_another_session_holds_for_a_while_is_waited_for(
             if len(pauses) == 1:
                 holder.let_go()
 
-        monkeypatch.setattr(retrying, "POLICY", replace(retrying.POLICY, sleep=pause))
+        monkeypatch.setattr(retry, "POLICY", replace(retry.POLICY, sleep=pause))
         outcome = shop.run()
     assert len(pauses) == 1
     done(shop, outcome, WANTED)
@@ -148,7 +149,7 @@ def test_a_row_that_another_session_holds_for_a_while_is_waited_for(
 def test_a_row_that_another_session_does_not_let_go_ends_the_run_after_some_tries(
     shop: Scenario, request: pytest.FixtureRequest, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(retrying, "POLICY", replace(retrying.POLICY, attempts=2))
+    monkeypatch.setattr(retry, "POLICY", replace(retry.POLICY, attempts=2))
     _, target = servers(shop, request)
     with limited(target, LOCKS[shop.target.engine], "1"):
         holder = Holder(shop.target)
@@ -228,7 +229,7 @@ def test_a_sqlite_file_that_another_process_holds(
     assert holding.stdout is not None
     assert holding.stdout.readline() == "held\n"
     if released:
-        monkeypatch.setattr(retrying, "POLICY", replace(retrying.POLICY, sleep=lambda _: holding.communicate()))
+        monkeypatch.setattr(retry, "POLICY", replace(retry.POLICY, sleep=lambda _: holding.communicate()))
         done(shop, shop.run(), WANTED)
         return
     said = refused(shop)

@@ -13,7 +13,7 @@ from connection_shop import shop as shop
 from connection_shop import short_pauses as short_pauses
 from scenario import Scenario
 
-from flows import retrying
+from flows.session import retry
 
 MOMENTS: dict[str, Callable[..., Trap]] = {
     "source-read": lambda patch, shop, trap: while_reading(patch, shop.source, "things", trap),
@@ -30,7 +30,7 @@ def test_a_server_that_restarts_in_the_middle(
     shop: Scenario, request: pytest.FixtureRequest, monkeypatch: Patch, moment: str
 ) -> None:
     # while one thread restarts the server, the others have to wait for as long as that takes
-    monkeypatch.setattr(retrying, "POLICY", replace(retrying.POLICY, pause=0.1))
+    monkeypatch.setattr(retry, "POLICY", replace(retry.POLICY, pause=0.1))
     server, _ = servers(shop, request)
     trap = MOMENTS[moment](monkeypatch, shop, Trap(server.restart, 3))
     outcome = shop.run()

@@ -27,10 +27,10 @@ from connection_shop import shop as shop
 from connection_shop import short_pauses as short_pauses
 from scenario import Scenario, counts, pair_name
 
-from adapters.ledger_engine import LedgerEngine
-from flows.cli import main
-from flows.runs import Status
-from flows.version_list import listed
+from adapters.ledger.engine import LedgerEngine
+from flows.cli.main import main
+from flows.commands import Status
+from flows.history.version_list import listed
 
 
 @everywhere

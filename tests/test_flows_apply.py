@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
 
-from flows.runs import Status
-from flows.session import connect
+from flows.commands import Status
+from flows.session.session import connect
 from transforms.vocabulary import DataError, PlanError, SpecError, SynclineError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)

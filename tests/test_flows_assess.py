@@ -14,8 +14,8 @@ import pytest
 from assessing import checked, columns, fails, findings, keys, table, the
 from scenario import PAIRS, Engine, Scenario, pair_name, reasons
 
-from flows.assess import assess
-from flows.runs import Status
+from flows.check.assess import assess
+from flows.commands import Status
 
 TO: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql")
 

@@ -13,9 +13,9 @@ from assessing import LOOKED, checked, columns, fails, family, findings, table
 from click.testing import CliRunner
 from scenario import Engine, Scenario
 
-from flows.assess import assess
-from flows.cli import main
-from flows.runs import Status
+from flows.check.assess import assess
+from flows.cli.main import main
+from flows.commands import Status
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_no_line_is_wider_than_the_terminal(made: Any, width: int) -> None:
 
     from rich.console import Console
 
-    from flows.assessment_view import show_assessment
+    from flows.cli.terminal.check import show_assessment
 
     small = family(made())
     out = StringIO()

@@ -11,7 +11,7 @@ import pytest
 from assessing import LOOKED, checked, columns, comes_true, fails, family, findings, keys, table, the
 from scenario import Engine, Scenario, counts
 
-from flows.runs import Status
+from flows.commands import Status
 from transforms.vocabulary import DataError
 
 TO: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql")

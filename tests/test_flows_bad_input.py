@@ -11,7 +11,7 @@ from refusing import everywhere as everywhere
 from refusing import small as small
 from scenario import Scenario
 
-from flows.cli import main
+from flows.cli.main import main
 
 
 def test_a_right_spec_passes(everywhere: Scenario) -> None:

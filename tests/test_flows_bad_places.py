@@ -14,7 +14,7 @@ from refusing import ROOT, T, refused
 from refusing import small as small
 from scenario import Engine, Scenario, Side
 
-from flows.cli import main
+from flows.cli.main import main
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
@@ -85,7 +85,7 @@ def _full_store(command: str, small: Scenario) -> tuple[int, str]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", command, str(small.path), *(["--direct"] if command == "run" else [])],
+        [sys.executable, "-m", "flows.cli.main", command, str(small.path), *(["--direct"] if command == "run" else [])],
         cwd=ROOT,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=limit,

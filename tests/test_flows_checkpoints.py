@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
 
-from flows.runs import Status
-from flows.spec import load_spec
-from flows.terminal import show_report
+from flows.cli.terminal.report import show_report
+from flows.commands import Status
+from flows.spec.model import load_spec
 from transforms.vocabulary import DataError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

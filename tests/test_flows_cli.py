@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from scenario import PAIRS, Scenario
 
-from flows.cli import main
+from flows.cli.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 T: dict[str, Any] = {
@@ -220,13 +220,13 @@ def test_samples_show_old_beside_new_and_every_kind(small: Scenario) -> None:
 
 
 def in_a_new_process(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code, *arguments] if code else [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-c", code, *arguments] if code else [sys.executable, "-m", "flows.cli.main", *arguments]
     return subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
 
 
 LOADED = """
 import sys
-from flows.cli import main
+from flows.cli.main import main
 try:
     main(sys.argv[1:])
 except SystemExit as left:
@@ -280,7 +280,7 @@ def test_every_command_is_in_the_help_with_a_sentence() -> None:
 def test_nothing_is_asked_without_a_terminal(small: Scenario, tmp_path: Path) -> None:
     syncline("plan", small.path, "-o", tmp_path / "plan", status=2)
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "apply", "--direct", str(tmp_path / "plan")],
+        [sys.executable, "-m", "flows.cli.main", "apply", "--direct", str(tmp_path / "plan")],
         cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -298,7 +298,7 @@ def test_apply_asks_on_a_terminal_and_takes_no_for_an_answer(
     syncline("plan", small.path, "-o", tmp_path / "plan", status=2)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "apply", "--direct", str(tmp_path / "plan")],
+        [sys.executable, "-m", "flows.cli.main", "apply", "--direct", str(tmp_path / "plan")],
         cwd=ROOT, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     os.close(theirs)
@@ -312,12 +312,12 @@ def test_apply_asks_on_a_terminal_and_takes_no_for_an_answer(
 
 
 def test_an_interrupt_is_said_in_one_line(small: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import runs
+    from flows import commands
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "plan", interrupted)
+    monkeypatch.setattr(commands, "plan", interrupted)
     done = syncline("plan", small.path, status=130)
     assert done.stderr == "error: interrupted. Nothing was written to the target; run it again.\n"
 

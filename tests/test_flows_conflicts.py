@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 from scenario import PAIRS, RING, Scenario, pair_name
 
-from flows import conflicting
-from flows.artifacts import conflict_rows
-from flows.cli import main
-from flows.runs import Outcome, Status
+from flows.cli.main import main
+from flows.commands import Outcome, Status
+from flows.orchestration.artifacts import conflict_rows
+from flows.results import conflicts
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
 
@@ -47,7 +47,7 @@ def syncline(*arguments: Any) -> Result:
 def test_conflicts_are_shown_with_what_was_planned_and_found(small: Scenario) -> None:
     done = met(small)
     assert done.status == Status.CONFLICTS
-    found = {json.loads(each.key)[0]: each for each in conflicting.listed(small.spec, (), ())}
+    found = {json.loads(each.key)[0]: each for each in conflicts.listed(small.spec, (), ())}
     assert set(found) >= {1, 3, 9}
     assert [(c.column, c.planned_before, c.planned_after, c.found) for c in found[1].columns if c.column == "v"] == [
         ("v", "old", "new", "mine")
@@ -73,9 +73,9 @@ def test_a_conflict_that_a_run_settles_is_open_no_more(small: Scenario) -> None:
     assert [each["key"] for each in one["conflicts"]] == [[1]]
     count = one["open"]["t"]
     small.run(ranges=["t.k:1..2"])  # looks at a part: what it has not seen stays open
-    assert conflicting.counted(small.spec) == {"t": count}
+    assert conflicts.counted(small.spec) == {"t": count}
     small.run()
-    assert conflicting.counted(small.spec) == {}
+    assert conflicts.counted(small.spec) == {}
     assert small.target.rows("t", "k, v") == [(1, "new"), (2, "new"), (3, "born")]  # as was said
     assert "No conflict is open." in syncline("conflicts", small.path, "list").stdout
     assert "settled by run" in syncline("conflicts", small.path, "list", "--all").stdout

@@ -9,9 +9,9 @@ import pytest
 from scenario import Engine, Scenario, counts, reasons
 
 from adapters.registry import open_adapter
-from flows import runs
-from flows.runs import Status
-from flows.version_list import listed
+from flows import commands
+from flows.commands import Status
+from flows.history.version_list import listed
 from transforms.vocabulary import DataError, SpecError, TableName, TableShape
 
 TARGETS: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql")
@@ -84,7 +84,7 @@ def shape(scenario: Scenario, table: str) -> TableShape:
     return found
 
 
-def statements(outcome: runs.Outcome) -> list[str]:
+def statements(outcome: commands.Outcome) -> list[str]:
     return [statement for table in outcome.report.tables for statement in (*table.ddl, *table.after_load)]
 
 

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 from scenario import PAIRS, Scenario, pair_name
 
-from adapters import data_docs
-from adapters.expectations import Checked
-from flows import runs
-from flows.cli import main
-from flows.runs import Status
+from adapters.expectations import data_docs
+from adapters.expectations.run import Checked
+from flows import commands
+from flows.cli.main import main
+from flows.commands import Status
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
 EXPECT = [
@@ -47,7 +47,7 @@ def pages(index: str | None) -> dict[str, str]:
 
 @everywhere
 def test_a_run_makes_the_pages_beside_its_evidence(shop: Scenario) -> None:
-    done = runs.run(replace(shop.request(), data_docs=True))
+    done = commands.run(replace(shop.request(), data_docs=True))
     index = Path(str(done.report.data_docs))
     assert index == Path(str(done.report.page)).parent / "data_docs" / "index.html"
     made = pages(str(index))
@@ -66,21 +66,21 @@ def test_nothing_is_made_unless_asked_for(shop: Scenario) -> None:
 
 def test_without_rules_there_is_nothing_to_show(shop: Scenario) -> None:
     write(shop, [], [])
-    done = runs.run(replace(shop.request(), data_docs=True))
+    done = commands.run(replace(shop.request(), data_docs=True))
     assert done.status == Status.DONE and done.report.data_docs is None
     assert any("nothing to show" in warning for warning in done.report.warnings)
 
 
 def test_a_run_that_a_checkpoint_stopped_has_pages_too(shop: Scenario) -> None:
     write(shop, [{**EXPECT[0], "severity": "critical"}])
-    done = runs.run(replace(shop.request(), data_docs=True))
+    done = commands.run(replace(shop.request(), data_docs=True))
     assert done.status == Status.CHECKPOINT
     assert any("sale_planned" in name for name in pages(done.report.data_docs))
 
 
 def test_compiled_rules_are_in_the_pages(shop: Scenario) -> None:
     shop.write({"sale": {"from": "sales", "expect": EXPECT, "checkpoint": {"max_rows": 1}}})
-    done = runs.run(replace(shop.request(), data_docs=True))
+    done = commands.run(replace(shop.request(), data_docs=True))
     made = pages(done.report.data_docs)
     assert "expectations/sale_planned_by_compiled_rules.html" in made
 
@@ -108,7 +108,7 @@ def test_a_folder_that_takes_no_pages_is_a_warning_since_the_rows_are_in(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(data_docs, "_build", full)
-    done = runs.run(replace(shop.request(), data_docs=True))
+    done = commands.run(replace(shop.request(), data_docs=True))
     assert done.status == Status.DONE and shop.target.count("sale") == 3
     assert any("Data Docs could not be written" in warning and "Fix: " in warning for warning in done.report.warnings)
 

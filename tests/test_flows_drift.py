@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from scenario import PAIRS, RING, Scenario, Side, pair_name
 
-from flows.cli import main
-from flows.runs import Status
+from flows.cli.main import main
+from flows.commands import Status
 from transforms.vocabulary import DriftError, SpecError
 
 everywhere = pytest.mark.parametrize("people", RING, indirect=True, ids=pair_name)

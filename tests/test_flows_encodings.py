@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from scenario import Scenario, Side, counts, quarantine
 
-from adapters.postgres_encodings import CODECS, held
-from flows.runs import Status
+from adapters.postgres.encodings import CODECS, held
+from flows.commands import Status
 
 TEXTS = ("a", "é", "日", "€", "z'\\", "ÿ", "ж")
 ENCODINGS = {"LATIN1": "aéÿ", "WIN1252": "aéÿ€", "EUC_JP": "aéÿ日ж"}

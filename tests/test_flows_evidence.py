@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from scenario import PAIRS, RING, Scenario, pair_name
 
-from flows.cli import main
-from flows.evidence import number_text
-from flows.runs import Status
+from flows.cli.main import main
+from flows.commands import Status
+from flows.evidence.record import number_text
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 RULES = [

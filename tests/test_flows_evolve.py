@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 from scenario import PAIRS, RING, Scenario, changes, counts, pair_name
 
-from adapters.planstore import Plan
 from adapters.registry import open_adapter
-from flows.cli import main
-from flows.runs import Outcome, Status
+from adapters.store.plans import Plan
+from flows.cli.main import main
+from flows.commands import Outcome, Status
 from transforms.vocabulary import DriftError, PlanError, SpecError, TableName, TableShape
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

@@ -9,8 +9,8 @@ import yaml
 from drafts import scaffold
 from scenario import Engine, Scenario
 
-from adapters.filling import assigned, inserted_instead
-from flows.runs import Status
+from adapters.sql.filling import assigned, inserted_instead
+from flows.commands import Status
 from transforms.vocabulary import SpecError
 
 TABLE = (

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scenario import PAIRS, RING, Scenario, pair_name
 
-from flows.cli import main
-from flows.history import asof, changes_of, difference, life, shown
-from flows.pruning import prune
-from flows.runs import Status
-from flows.stores import ledger_of
-from flows.version_list import listed
+from flows.cli.main import main
+from flows.commands import Status
+from flows.history.log import asof, changes_of, difference, life, shown
+from flows.history.prune import prune
+from flows.history.version_list import listed
+from flows.session.stores import ledger_of
 from transforms.vocabulary import PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

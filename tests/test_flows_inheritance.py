@@ -9,8 +9,8 @@ import pytest
 from scenario import Scenario, counts
 
 from adapters.registry import open_adapter
-from flows.runs import Status
-from flows.untranslated import text_of
+from flows.commands import Status
+from flows.results.untranslated import text_of
 from transforms.vocabulary import ForeignKey, Relation, TableName
 
 SHAPES = (

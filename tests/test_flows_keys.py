@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from scenario import PAIRS, RING, Scenario, changes, counts, pair_name, quarantine
 
-from flows.assess import assess
-from flows.runs import Status
-from flows.session import connect
+from flows.check.assess import assess
+from flows.commands import Status
+from flows.session.session import connect
 
 KEYS: dict[str, tuple[str, list[Any]]] = {
     "integers": ("bigint", [-3, 0, 1, 2, 10, 11, 2**53 + 1, 2**62]),

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from scenario import PAIRS, Scenario, pair_name
 
-from flows.cli import main
-from flows.orphans import Orphans
-from flows.report_html import verdict
-from flows.runs import Outcome, Status
+from flows.cli.main import main
+from flows.commands import Outcome, Status
+from flows.evidence.page import verdict
+from flows.proof.orphans import Orphans
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
 LOOKUP = {"lookup": {"table": "customer", "match": {"code": "customer"}, "take": "customer_id"}}

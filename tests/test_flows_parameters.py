@@ -11,10 +11,10 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 
 from flows.backfill import backfill
-from flows.flowrun import RANGE
+from flows.bind.ranges import PATTERN, parse_range
 from flows.migrate import apply, migrate
-from flows.ranges import PATTERN, parse_range
-from flows.spec import Spec, load_spec
+from flows.orchestration.run import RANGE
+from flows.spec.model import Spec, load_spec
 from flows.verify import verify
 from transforms.vocabulary import SpecError
 
@@ -30,7 +30,7 @@ def spec(tmp_path: Path) -> Spec:
 
 
 def test_read_only_commands_never_import_prefect() -> None:
-    modules = "flows.cli, flows.runs, flows.runbook, flows.terminal, flows.orchestrated"
+    modules = "flows.cli.main, flows.commands, flows.plan.build, flows.cli.terminal.report, flows.cli.launch"
     probe = f"import sys, {modules}; sys.exit('prefect' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT).returncode == 0
 

@@ -36,18 +36,21 @@ from prefect_shop import api as api
 from prefect_shop import deployed as deployed
 from prefect_shop import shop as shop
 
-from adapters.expectations import Checked
-from adapters.sqlite import SqliteAdapter
-from adapters.sqlite_reading import SqliteSnapshot
-from flows import orchestrated, retrying, runs, tasks
-from flows.applying import apply_windows
-from flows.artifacts import RunMeter, checked_rows, progress_shown
+from adapters.expectations.run import Checked
+from adapters.sqlite.adapter import SqliteAdapter
+from adapters.sqlite.snapshot import SqliteSnapshot
+from flows import commands as runs
+from flows.apply.windows import apply_windows
 from flows.backfill import backfill
+from flows.cli import launch
 from flows.migrate import migrate
-from flows.report import Checkpoint, Report
-from flows.retrying import POLICY, GaveUp
-from flows.runbook import Request
-from flows.session import Meter
+from flows.orchestration import tasks
+from flows.orchestration.artifacts import RunMeter, checked_rows, progress_shown
+from flows.plan.build import Request
+from flows.results.tables import Checkpoint, Report
+from flows.session import retry
+from flows.session.retry import POLICY, GaveUp
+from flows.session.session import Meter
 from flows.undo import undo
 from flows.verify import verify
 from transforms.vocabulary import DataError, PlanError, SnapshotLost, TransientError
@@ -166,7 +169,7 @@ def test_a_fault_that_does_not_pass_says_how_often_it_was_tried(shop: Shop, monk
     )
     assert len(shop.rows) == ROWS * 3 // 4
     with pytest.raises(GaveUp, match=r"^Tried"):
-        orchestrated.run_in_prefect(request_of(shop), Meter())
+        launch.run_in_prefect(request_of(shop), Meter())
 
 
 def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: Shop, monkeypatch: Patch) -> None:
@@ -180,7 +183,7 @@ def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: S
         return real(self, *given, **how)
 
     monkeypatch.setattr(SqliteSnapshot, "scan", losing)
-    monkeypatch.setattr(retrying, "POLICY", replace(retrying.POLICY, pause=0.01))
+    monkeypatch.setattr(retry, "POLICY", replace(retry.POLICY, pause=0.01))
     state = migrate(shop.spec, return_state=True)
     assert state.is_completed(), state.message
     assert len(set(tried)) > 1
@@ -209,7 +212,7 @@ def test_quarantined_rows_are_told_and_too_many_fail_the_run(shop: Shop) -> None
     many = migrate(shop.spec, return_state=True)
     assert (many.name, many.is_failed()) == ("Quarantine", True)
     assert "the limit is 0" in str(many.message)
-    assert orchestrated.run_in_prefect(request_of(shop), Meter()).status is runs.Status.QUARANTINE
+    assert launch.run_in_prefect(request_of(shop), Meter()).status is runs.Status.QUARANTINE
     assert shop.rows[7][1] == "n7"
 
 
@@ -289,7 +292,7 @@ def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(ap
 
 
 def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(shop: Shop, monkeypatch: Patch) -> None:
-    outcome = orchestrated.run_in_prefect(request_of(shop), Meter())
+    outcome = launch.run_in_prefect(request_of(shop), Meter())
     assert (outcome.status, outcome.report.version, outcome.report.total.insert) == (runs.Status.DONE, 1, ROWS)
     shop.at("source", "UPDATE things SET name = 'new'")
     planned = runs.plan(request_of(shop))
@@ -297,14 +300,14 @@ def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(sho
     with monkeypatch.context() as patch:
         fail(patch, refused, window=2, times=99)
         with pytest.raises(DataError, match=r"^row 23 is refused$"):
-            orchestrated.apply_in_prefect(Path(str(planned.report.plan)), Meter())
-    applied = orchestrated.apply_in_prefect(Path(str(planned.report.plan)), Meter())
+            launch.apply_in_prefect(Path(str(planned.report.plan)), Meter())
+    applied = launch.apply_in_prefect(Path(str(planned.report.plan)), Meter())
     assert (applied.status, applied.report.run_id) == (runs.Status.DONE, planned.report.run_id)
-    again = orchestrated.backfill_in_prefect(request_of(shop, "item.id:0..20"), "10", Meter())
+    again = launch.backfill_in_prefect(request_of(shop, "item.id:0..20"), "10", Meter())
     assert again.report.total.unchanged == 20
     nobody = settings.temporary_settings({settings.PREFECT_API_URL: "http://someone:hunter2@127.0.0.1:9/api"})
-    with nobody, pytest.raises(orchestrated.PrefectUnreachable, match="--direct") as caught:
-        orchestrated.run_in_prefect(request_of(shop), Meter())
+    with nobody, pytest.raises(launch.PrefectUnreachable, match="--direct") as caught:
+        launch.run_in_prefect(request_of(shop), Meter())
     assert "hunter2" not in str(caught.value)
 
 

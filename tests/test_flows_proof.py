@@ -13,11 +13,11 @@ from assessing import checked
 from click.testing import CliRunner, Result
 from scenario import PAIRS, RING, Engine, Scenario, counts, pair_name, quarantine
 
-from adapters.planstore import Plan
-from adapters.refused import FIX
-from flows.cli import main
-from flows.runs import Status
-from flows.session import connect
+from adapters.sql.refused import FIX
+from adapters.store.plans import Plan
+from flows.cli.main import main
+from flows.commands import Status
+from flows.session.session import connect
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)

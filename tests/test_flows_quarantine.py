@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
 
-from flows import quarantining, runs
-from flows.cli import main
-from flows.quarantining import Filter
-from flows.runs import Outcome, Status
+from flows import commands
+from flows.cli.main import main
+from flows.commands import Outcome, Status
+from flows.history import quarantine as quarantining
+from flows.history.quarantine import Filter
 from transforms.vocabulary import SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
@@ -34,7 +35,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
 
 def retried(shop: Scenario, wanted: Filter) -> Outcome | None:
     request = quarantining.retry(shop.request(), wanted)
-    return None if request is None else runs.run(request)
+    return None if request is None else commands.run(request)
 
 
 @everywhere

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from scenario import PAIRS, Scenario, quarantine
 
-from flows import planning
-from flows.runs import Status
+from flows.commands import Status
+from flows.plan import decide
 
 ROWS = 500_000
 PLAN = """
 import json, re, sys, threading
 from pathlib import Path
 from datetime import UTC, datetime
-from flows import runs
-from flows.runbook import Request, new_run_id
-from flows.spec import load_spec
+from flows import commands
+from flows.plan.build import Request, new_run_id
+from flows.spec.model import load_spec
 
 # its own memory alone: files that are mapped count as memory, too, and here they may lie in a file system in memory
 status, peak, done = Path("/proc/self/status"), 0, threading.Event()
@@ -70,8 +70,8 @@ def test_memory_does_not_grow_with_the_rows_that_are_set_aside(shop: Scenario) -
 def test_rows_set_aside_in_several_windows_are_all_there_and_take_their_children_along(
     shop: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "REJECTED_BYTES", 1)
-    monkeypatch.setattr("adapters.sqlite_reading.BATCH_ROWS", 64)
+    monkeypatch.setattr(decide, "REJECTED_BYTES", 1)
+    monkeypatch.setattr("adapters.sqlite.snapshot.BATCH_ROWS", 64)
     fill(shop, 200)
     shop.source.execute(
         "UPDATE sales SET amount = '7' WHERE id % 50 = 0",

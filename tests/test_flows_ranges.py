@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from scenario import PAIRS, Scenario, counts, pair_name, quarantine
 
-from flows import runs
-from flows.ranges import RangeText, parse_range, steps
-from flows.runs import Status
-from flows.version_list import listed
+from flows import commands
+from flows.bind.ranges import RangeText, parse_range, steps
+from flows.commands import Status
+from flows.history.version_list import listed
 from transforms.vocabulary import PlanError, SpecError, SynclineError
 
 two_engines = pytest.mark.parametrize("sales", [PAIRS[0], PAIRS[2]], indirect=True, ids=pair_name)
@@ -229,7 +229,7 @@ def test_conflicts_left_open_by_a_backfill_are_tried_again(sales: Scenario) -> N
     sales.source.execute("UPDATE sales SET code = 'new' || id")
     request, lock, edited = sales.request("backfill", ranges=["sale.id:1..31"]), Lock(), list[int]()
 
-    from flows.session import Meter
+    from flows.session.session import Meter
 
     class Editor(Meter):
         """Somebody edits the target when the plan is made and before it is applied."""
@@ -240,9 +240,9 @@ def test_conflicts_left_open_by_a_backfill_are_tried_again(sales: Scenario) -> N
                     edited.append(1)
                     sales.target.execute("UPDATE sale SET code = 'by hand' WHERE id = 3")
 
-    assert runs.backfill(request, None, meter=Editor()).status == Status.CONFLICTS
+    assert commands.backfill(request, None, meter=Editor()).status == Status.CONFLICTS
     assert dict(sales.target.ask("SELECT id, code FROM sale"))[3] == "by hand"
-    assert runs.backfill(replace(request, run_id="later"), None).report.total.update == 1
+    assert commands.backfill(replace(request, run_id="later"), None).report.total.update == 1
     sales.settled()
 
 

@@ -11,7 +11,7 @@ from contract import simple
 from scenario import Engine, Scenario, counts, quarantine
 
 from adapters.protocol import Adapter
-from flows import reading
+from flows.session import scan
 from transforms.vocabulary import DataError
 
 UNREADABLE: dict[Engine, tuple[str, str, str]] = {
@@ -57,13 +57,13 @@ def test_a_target_row_that_cannot_be_read_stops_the_plan_and_is_named(scenario: 
 def test_rows_are_read_by_their_keys_in_every_way_alike(
     roomy: Adapter, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MANY", many)
-    monkeypatch.setattr(reading, "AT_ONCE", 3)
+    monkeypatch.setattr(scan, "MANY", many)
+    monkeypatch.setattr(scan, "AT_ONCE", 3)
     shape, rows = simple(roomy, f"looked up {many}", 12)
     with roomy.snapshot() as snapshot:
         for wanted in ([], [1], [12, 3, 7, 8], [*range(1, 13)], [5, 99, -1], [99]):
             asked = pa.table({"id": pa.array(wanted, pa.int64())})
-            found = reading.rows_by_key(snapshot, shape, ["name"], asked, ("id",)).sort_by("id")
+            found = scan.rows_by_key(snapshot, shape, ["name"], asked, ("id",)).sort_by("id")
             assert found.to_pylist() == [
                 {"id": row["id"], "name": row["name"]} for row in rows.to_pylist() if row["id"] in wanted
             ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from scenario import RING, Scenario, pair_name
 
-from flows.runs import Status
+from flows.commands import Status
 from transforms.vocabulary import PlanError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

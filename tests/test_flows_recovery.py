@@ -15,16 +15,18 @@ import pytest
 from click.testing import CliRunner
 from scenario import RING, Scenario, Side, pair_name
 
-from adapters.lease import Lease
-from flows import applying, evidence, runs
-from flows.cli import main
-from flows.history import asof, shown
-from flows.locking import sole_writer
-from flows.runs import Status
-from flows.session import connect
-from flows.stores import ledger_of, store_of
-from flows.unfinished import Inside, unfinished
-from flows.version_list import listed
+from adapters.ledger.lease import Lease
+from flows import commands
+from flows.apply import windows as applying
+from flows.cli.main import main
+from flows.commands import Status
+from flows.evidence import record
+from flows.history.log import asof, shown
+from flows.history.unfinished import Inside, unfinished
+from flows.history.version_list import listed
+from flows.session.locking import sole_writer
+from flows.session.session import connect
+from flows.session.stores import ledger_of, store_of
 from transforms.vocabulary import BusyError, SynclineError, TransientError, message_of
 
 KEYED_LATER = ("postgresql", "mysql")  # the others cannot add a foreign key to a table that is there
@@ -64,7 +66,7 @@ def cut_off(shop: Scenario, windows: int = 2) -> None:
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, windows + 1, SynclineError("the disk is full"))
         with pytest.raises(SynclineError, match="the disk is full"):
-            runs.run(replaced(shop))
+            commands.run(replaced(shop))
     assert shop.target.count("item") == 2 * windows
 
 
@@ -90,7 +92,7 @@ def test_a_run_that_failed_while_it_wrote_says_at_once_what_is_in_the_target(sho
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, 3, SynclineError("the disk is full"))
         with pytest.raises(SynclineError, match="the disk is full") as caught:
-            runs.run(replaced(shop))
+            commands.run(replaced(shop))
     said = "In the target are: item 2 of 5 windows (4 inserted). They stay; the next run goes on from there."
     assert message_of(caught.value) == f"the disk is full. {said}"
 
@@ -107,13 +109,13 @@ def test_a_run_that_failed_while_it_wrote_says_at_once_what_is_in_the_target(sho
     told = json.loads(CliRunner().invoke(main, ["history", str(shop.path), "--json"]).output)
     assert (told["versions"], [each["run_id"] for each in told["unfinished"]]) == ([], [run.run_id])
 
-    kept = evidence.kept(store_of(shop.spec), "shop", run.run_id)
+    kept = record.kept(store_of(shop.spec), "shop", run.run_id)
     assert (kept["status"], kept["tables"][0]["counts"]["insert"]) == ("interrupted", 4)
     assert said in kept["message"]
 
     shop.run()
     assert unfinished(shop.spec) == []
-    kept = evidence.kept(store_of(shop.spec), "shop", run.run_id)
+    kept = record.kept(store_of(shop.spec), "shop", run.run_id)
     assert (kept["status"], kept["version"], kept["tables"][0]["counts"]["insert"]) == ("done", 1, 10)
     assert "finished by a later run" in kept["message"]
 
@@ -127,7 +129,7 @@ def test_a_run_that_is_at_work_is_no_interrupted_one(shop: Scenario, monkeypatch
         original(*args)
 
     monkeypatch.setattr(applying.history, "note", looking)
-    runs.run(replaced(shop))
+    commands.run(replaced(shop))
     assert set(seen) == {"running"}
 
 
@@ -155,7 +157,7 @@ def test_a_plan_that_cannot_go_on_is_put_down_as_far_as_it_went(shop: Scenario) 
     assert asof(shop.spec, 1, "item").column("no").to_pylist() == [0, 1, 2, 3]
     with ledger_of(shop.spec) as ledger:
         (partly,) = ledger.runs("shop", status="partly")
-    kept = evidence.kept(store_of(shop.spec), "shop", partly.run_id)
+    kept = record.kept(store_of(shop.spec), "shop", partly.run_id)
     assert (kept["status"], kept["version"], kept["tables"][0]["counts"]["insert"]) == ("partly", 1, 4)
     shop.settled()
     assert shop.undo(1).status == Status.DONE
@@ -170,7 +172,7 @@ def test_a_plan_of_a_table_that_the_spec_does_not_name_any_more_is_put_down(shop
     assert any("cannot go on: version 1 has the 2 windows that are in" in warning for warning in done.report.warnings)
     with ledger_of(shop.spec) as ledger:
         (partly,) = ledger.runs("shop", status="partly")
-    (told,) = evidence.kept(store_of(shop.spec), "shop", partly.run_id)["tables"]
+    (told,) = record.kept(store_of(shop.spec), "shop", partly.run_id)["tables"]
     assert (told["name"], told["counts"]["insert"], told["mapping"]) == ("item", 4, [])
 
 
@@ -206,7 +208,7 @@ def test_rows_that_a_cut_off_run_left_alone_are_told_by_the_one_that_finishes_it
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, 3, SynclineError("the disk is full"))
         with pytest.raises(SynclineError):
-            runs.apply_plan(planned)
+            commands.apply_plan(planned)
     done = shop.run()
     assert any("9 updated" in w or "10 updated, 0 deleted, 1 conflict" in w for w in done.report.warnings)
     with ledger_of(shop.spec) as ledger:  # settled by the rest of the same run, which looked at the whole table
@@ -230,12 +232,12 @@ def test_a_plan_whose_folder_is_gone_is_said_to_be_lost(shop: Scenario) -> None:
 def test_a_fault_that_may_pass_leaves_the_plan_as_good_as_it_was(
     shop: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.retrying.POLICY", type(runs.retried.__globals__["POLICY"])(attempts=1))
+    monkeypatch.setattr("flows.session.retry.POLICY", type(commands.retried.__globals__["POLICY"])(attempts=1))
     cut_off(shop)
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, 2, TransientError("the connection was lost"))
         with pytest.raises(TransientError):
-            runs.run(replaced(shop))
+            commands.run(replaced(shop))
     with ledger_of(shop.spec) as ledger:
         assert len(ledger.cut_off("shop")) == 1, "the first run; the second one never began"
     assert shop.run().status == Status.DONE
@@ -306,7 +308,7 @@ def test_a_run_whose_lease_was_taken_over_writes_no_further_window(
 
     monkeypatch.setattr(Lease, "check", check)
     with pytest.raises(BusyError, match="ran out and another run took it"):
-        runs.run(replaced(shop))
+        commands.run(replaced(shop))
     assert shop.target.count("item") == 4
     monkeypatch.undo()
     assert shop.run().status == Status.DONE

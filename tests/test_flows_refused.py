@@ -11,8 +11,8 @@ import pytest
 from assessing import LOOKED, checked, the
 from scenario import Engine, Scenario, counts, quarantine, reasons
 
-from flows.assess import assess
-from flows.runs import Status
+from flows.check.assess import assess
+from flows.commands import Status
 from transforms.vocabulary import DataError
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")

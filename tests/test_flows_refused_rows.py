@@ -8,9 +8,9 @@ import pytest
 from assessing import checked
 from scenario import Engine, Scenario, counts, quarantine
 
-from flows.applying import Notes
-from flows.runs import Status
-from flows.untranslated import text_of
+from flows.apply.windows import Notes
+from flows.commands import Status
+from flows.results.untranslated import text_of
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
 TABLE = "CREATE TABLE t (k bigint PRIMARY KEY, v integer)"

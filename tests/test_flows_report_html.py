@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flows.report_html import bar, cut, drawing, duration, html_report, moment, number
+from flows.evidence.page import bar, cut, drawing, duration, html_report, moment, number
 
 VOID = {"meta", "br"}
 NASTY = (

@@ -14,8 +14,8 @@ import pytest
 from crashing import killed_in_step
 from scenario import Engine, Scenario, pair_name
 
-from flows.runs import Status
-from flows.version_list import listed
+from flows.commands import Status
+from flows.history.version_list import listed
 
 STEPS = int(os.environ.get("RESUME_STEPS", "20"))
 PER_STEP = 10

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from flows.executing import here
-from flows.retrying import ONCE, GaveUp, Policy, by_window, retried
+from flows.session.execute import here
+from flows.session.retry import ONCE, GaveUp, Policy, by_window, retried
 from transforms.vocabulary import DataError, SnapshotLost, TransientError
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from scenario import Scenario, Side, counts, quarantine
 
-from flows.runs import Status
+from flows.commands import Status
 from transforms.vocabulary import SynclineError
 
 LIMITED = "limited"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from scenario import PAIRS, RING, Scenario, changes, counts, pair_name, quarantine, reasons
 
-from flows import runs
-from flows.runs import Status
+from flows import commands
+from flows.commands import Status
 from transforms.vocabulary import BusyError, PlanError
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
@@ -339,7 +339,7 @@ def test_two_rows_swap_unique_values(shop: Scenario) -> None:
 
 @two_engines
 def test_two_runs_at_once_are_one_run_and_a_clear_refusal(shop: Scenario) -> None:
-    with runs.ledger_of(shop.spec) as ledger, ledger.lease("shop", "the other run"):
+    with commands.ledger_of(shop.spec) as ledger, ledger.lease("shop", "the other run"):
         with pytest.raises(BusyError, match="the other run"):
             shop.run()
         with pytest.raises(BusyError):

@@ -12,7 +12,7 @@ import pytest
 from drafts import fill, scaffold, shape, untold
 from scenario import RING, Engine, Rows, Scenario, Side, empty_mariadb, pair_name
 
-from flows.runs import Outcome, Status
+from flows.commands import Outcome, Status
 from transforms.vocabulary import TableShape
 
 # Each engine is read for two or three others and written from as many; servers also both ways, and each to its own kind

@@ -9,7 +9,7 @@ import yaml
 from drafts import fill, noted, scaffold, shape, syncline, untold
 from scenario import Scenario, pair_name
 
-from flows.spec import load_spec
+from flows.spec.model import load_spec
 
 
 @pytest.fixture

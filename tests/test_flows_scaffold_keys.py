@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scenario import Scenario, Side, counts, pair_name
 
 from adapters.protocol import Adapter
-from flows import scaffold_keys
-from flows.scaffold_keys import likely_key
+from flows.scaffold import keys as scaffold_keys
+from flows.scaffold.keys import likely_key
 from transforms.vocabulary import TableName
 
 CELLS: tuple[st.SearchStrategy[Any], ...] = (

@@ -10,8 +10,8 @@ import yaml
 from drafts import noted, scaffold, shape, syncline, typed, untold
 from scenario import Scenario, counts, pair_name
 
-from flows.runs import Status
-from flows.scaffold_sql import Tongues
+from flows.commands import Status
+from flows.scaffold.translate import Tongues
 
 LEGACY = [
     "CREATE TABLE flags (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, yes TINYINT(1) NOT NULL DEFAULT 1, two TINYINT(1) DEFAULT 0,"

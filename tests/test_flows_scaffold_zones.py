@@ -9,7 +9,7 @@ from drafts import scaffold
 from scenario import Engine, Scenario, counts, pair_name
 
 from adapters.registry import open_adapter
-from flows.scaffold_zones import guessed_zone
+from flows.scaffold.zones import guessed_zone
 
 TYPES: dict[Engine, tuple[str, str]] = {
     "mysql": ("TIMESTAMP(6)", "DATETIME(6)"),

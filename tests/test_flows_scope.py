@@ -9,8 +9,8 @@ import pytest
 import yaml
 from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
 
-from flows.owned import FOREIGN, TAKEN
-from flows.runs import Status
+from flows.commands import Status
+from flows.plan.owns import FOREIGN, TAKEN
 from transforms import expressions
 from transforms.vocabulary import SpecError
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from specs import DESIGN, ROOT, SMALL, column, load, with_column, write
 
-from flows.spec import json_schema, table_name
+from flows.spec.model import json_schema, table_name
 from transforms.vocabulary import Relation, TableName
 
 
@@ -133,7 +133,7 @@ def test_the_digest_covers_the_python_that_the_spec_names(tmp_path: Path) -> Non
 def test_reading_a_spec_does_not_import_prefect_or_an_engine(tmp_path: Path) -> None:
     file = write(tmp_path, DESIGN)
     program = (
-        "import sys, pathlib; from flows.spec import load_spec; load_spec(pathlib.Path(sys.argv[1]), {}); "
+        "import sys, pathlib; from flows.spec.model import load_spec; load_spec(pathlib.Path(sys.argv[1]), {}); "
         "print(sorted({'prefect', 'sqlalchemy', 'duckdb', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program, str(file)], cwd=ROOT, capture_output=True, text=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from specs import ROOT, SMALL, load, problems
 
-from flows.spec import SecretRef, resolve_url
+from flows.spec.model import SecretRef, resolve_url
 
 
 def test_the_environment_is_read_whole_and_inside_and_can_be_escaped(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_url_may_be_a_secret_block(tmp_path: Path) -> None:
 
 def test_a_prefect_server_that_is_away_is_a_clear_error(tmp_path: Path) -> None:
     program = (
-        "from flows.spec import SecretRef, resolve_url\n"
+        "from flows.spec.model import SecretRef, resolve_url\n"
         "try: resolve_url(SecretRef('legacy-url'))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )

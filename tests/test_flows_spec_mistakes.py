@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from specs import DESIGN, SMALL, load, problems, with_column
 
-from flows.spec import load_spec
-from flows.spec_errors import meant
+from flows.spec.model import load_spec
+from flows.spec.problems import meant
 from transforms.vocabulary import SpecError
 
 

@@ -10,8 +10,10 @@ from uuid import uuid4
 import pytest
 from scenario import RING, Engine, Scenario, Side, counts, pair_name, quarantine
 
-from flows import history, quarantining, runs
-from flows.assess import assess
+from flows import commands
+from flows.check.assess import assess
+from flows.history import log
+from flows.history import quarantine as quarantining
 from transforms.vocabulary import SpecError
 
 ALL: tuple[Engine, ...] = ("sqlite", "duckdb", "mysql", "postgresql")
@@ -84,8 +86,8 @@ def test_names_in_any_case_are_one_table_and_one_history(
     assert counts(changed, "item") == {"source_rows": 2, "update": 1, "quarantined": 1}
     assert (quarantine(small), small.target.tables()) == (aside, {"item", "kind"})
     assert quarantining.listed(small.spec, quarantining.Filter(("ITEM",)), 9)[1] == {"item": 1}
-    assert [line["version"] for line in history.life(small.spec, "iTem", "1")] == [1, 2]
-    assert [row["name"] for row in history.asof(small.spec, 1, "ITEM").to_pylist()] == ["A"]
+    assert [line["version"] for line in log.life(small.spec, "iTem", "1")] == [1, 2]
+    assert [row["name"] for row in log.asof(small.spec, 1, "ITEM").to_pylist()] == ["A"]
     small.undo(2)
     assert small.target.rows("item", "name") == [("A",)]
 
@@ -96,7 +98,7 @@ def test_no_table_is_made_beside_one_that_differs_in_case_unless_its_name_is_in_
 ) -> None:
     small = filled(Scenario.make(tmp_path, ("sqlite", target), request))
     small.write({"Kind": {"from": "kinds"}})
-    for refused in (lambda: assess(small.spec, small.request().at), lambda: runs.run(small.request())):
+    for refused in (lambda: assess(small.spec, small.request().at), lambda: commands.run(small.request())):
         with pytest.raises(
             SpecError, match=r"spec\.yaml:\d+: the target has no table .*Kind.*Did you mean .*kind\?.*Fix:"
         ):
@@ -121,7 +123,7 @@ def test_columns_without_names_in_the_spec_go_to_those_that_the_target_takes_for
     small.write({"t": {"from": "t"}})
     if target == "postgresql":
         with pytest.raises(SpecError, match=r"has no column Id\. Did you mean id\?"):
-            runs.plan(small.request("plan"))
+            commands.plan(small.request("plan"))
         return
     assert counts(small.run(), "t") == {"source_rows": 1, "insert": 1}
     assert small.target.rows("t") == [(1, "e", "f")]
@@ -146,7 +148,7 @@ def test_two_columns_that_the_target_takes_for_one_are_refused_before_anything_i
         for table in ("there", "made"):
             small.write({table: {"from": "t", **said}})
             with pytest.raises(SpecError, match=r"takes columns name and Name .*for one.*Fix:"):
-                runs.run(small.request())
+                commands.run(small.request())
     assert small.target.tables() == {"there"}
 
 
@@ -164,7 +166,7 @@ def test_names_of_schemas_are_found_in_any_case(tmp_path: Path, engine: Engine, 
     small.settled()
     assert small.run().report.version is None
     assert small.target.tables() == {"kind", "item", "made"}
-    assert [line["version"] for line in history.life(small.spec, "main.MADE", "1")] == [1]
+    assert [line["version"] for line in log.life(small.spec, "main.MADE", "1")] == [1]
 
 
 def test_a_table_that_a_lookup_names_in_another_case_is_read_as_the_plan_will_leave_it(
@@ -185,7 +187,7 @@ def test_a_key_in_a_case_that_the_target_tells_apart_is_refused_with_the_right_o
     columns = {"id": "id", "name": "name"}
     small.write({"item": {"from": "items", "key": ["ID"], "columns": columns, "create": {"unique": ["NAME"]}}})
     with pytest.raises(SpecError) as refused:
-        runs.plan(small.request("plan"))
+        commands.plan(small.request("plan"))
     assert "tables.item.key[0] is not among the columns. Did you mean id?" in str(refused.value)
     assert "tables.item.create.unique[0][0] is not among the columns. Did you mean name?" in str(refused.value)
 
@@ -215,7 +217,7 @@ def test_a_server_that_keeps_names_in_small_letters_has_one_table_and_one_histor
     small.write({"ITEM": {"from": "t"}})
     small.run()
     assert small.target.tables() == {"item"}
-    assert [line["version"] for line in history.life(small.spec, "Item", "1")] == [1, 2]
+    assert [line["version"] for line in log.life(small.spec, "Item", "1")] == [1, 2]
     small.write({"ITEM": {"from": "t"}, "item": {"from": "t"}})
     with pytest.raises(SpecError, match=r"mysql takes ITEM and item for one table"):
-        runs.plan(small.request("plan"))
+        commands.plan(small.request("plan"))

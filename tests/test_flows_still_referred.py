@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scenario import Engine, Scenario, counts, quarantine
 
-from flows.runs import Status
+from flows.commands import Status
 from transforms.vocabulary import PlanError
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scenario import PAIRS, Scenario, quarantine
 
-from flows.runs import Status, backfill
+from flows.commands import Status, backfill
 
 ROWS = 12
 TABLES: dict[str, Any] = {

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from scenario import PAIRS, RING, Scenario, counts, pair_name
 
-from adapters.planstore import Plan
-from flows import runs
-from flows.runs import Status
-from flows.stores import ledger_of
-from flows.version_list import listed
+from adapters.store.plans import Plan
+from flows import commands
+from flows.commands import Status
+from flows.history.version_list import listed
+from flows.session.stores import ledger_of
 from transforms.vocabulary import PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
@@ -185,7 +185,7 @@ def test_a_column_that_came_since_is_left_and_one_that_is_gone_is_named(shop: Sc
 
 def test_a_plan_of_an_undo_is_applied_like_any_other(shop: Scenario) -> None:
     states = three_versions(shop)
-    planned = runs.plan_undo(shop.request("undo"), 3)
+    planned = commands.plan_undo(shop.request("undo"), 3)
     assert planned.status == Status.CHANGES
     assert shop.target.content() == states[3]
     shop.target.execute("UPDATE customer SET name = 'later' WHERE code = 4")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from scenario import RING, Scenario, counts, pair_name
 
-from flows import runs
-from flows.runs import Status
-from flows.version_list import listed
+from flows import commands
+from flows.commands import Status
+from flows.history.version_list import listed
 from transforms.vocabulary import PlanError
 
 ACTIONS = ("NO ACTION", "CASCADE", "SET NULL")
@@ -78,7 +78,7 @@ def test_a_row_that_came_since_keeps_its_parent_and_is_named(shop: Scenario) -> 
 @everywhere
 def test_a_child_that_somebody_edited_since_keeps_its_parent_and_is_named(shop: Scenario) -> None:
     second_version(shop)
-    planned = runs.plan_undo(shop.request("undo"), 2)
+    planned = commands.plan_undo(shop.request("undo"), 2)
     shop.target.execute("UPDATE child SET title = 'by hand'")
     why = r"such as \[1\] \(1 of them changed since, and would stay as they are\)\. Nothing was written\. Fix: take those edits"
     refused(shop, 2, why)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from scenario import PAIRS, RING, Engine, Scenario, Side, counts, pair_name
 
-from flows.history import asof, difference, life
-from flows.runs import Status
+from flows.commands import Status
+from flows.history.log import asof, difference, life
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from rich.text import Text
 from scenario import Scenario
 
-from flows.cli import main
-from flows.terminal_rows import console, show_rows
-from flows.visible import as_code, in_json, in_markdown, visible
+from flows.cli.main import main
+from flows.cli.terminal.rows import console, show_rows
+from flows.results.visible import as_code, in_json, in_markdown, visible
 
 HOSTILE = (
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[bold]b[/bold]", "[/]", ":smile:", "\x1b[2J\x1b]0;t\x07",

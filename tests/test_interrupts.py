@@ -17,7 +17,7 @@ import pytest
 from scenario import RING, Engine, Scenario, pair_name
 
 from adapters import interrupts
-from flows.runs import Status
+from flows.commands import Status
 
 NOTHING = "Nothing was written to the target; run it again."
 GOES_ON = "goes on"
@@ -25,7 +25,7 @@ GOES_ON = "goes on"
 # where the signal comes, whether something may be in the target by then, and which signal it is
 MOMENTS: dict[str, tuple[bool, signal.Signals]] = {
     "click.core.Command.parse_args": (False, signal.SIGTERM),
-    "flows.sides.map_source": (False, signal.SIGINT),
+    "flows.plan.window_reader.map_source": (False, signal.SIGINT),
     "stage": (True, signal.SIGTERM),
     "apply": (True, signal.SIGINT),
     "close": (True, signal.SIGTERM),
@@ -71,7 +71,7 @@ def said(folder: Path) -> str:
 def test_a_signal_at_any_moment_ends_in_one_line_and_the_next_run_goes_on(
     pair: tuple[Engine, Engine], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    from flows.stores import ledger_of
+    from flows.session.stores import ledger_of
 
     shop = crashing.migration(Scenario.make(tmp_path, pair, request))
     assert shop.run().status == Status.DONE
@@ -113,7 +113,7 @@ entry.main()
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("adapters.interrupts", "SIGINT"), ("click", "SIGTERM"), ("flows.cli_options", "SIGINT")]
+    ("module", "name"), [("adapters.interrupts", "SIGINT"), ("click", "SIGTERM"), ("flows.cli.options", "SIGINT")]
 )
 def test_a_signal_while_modules_are_imported_ends_in_one_line(module: str, name: str) -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTING, module, name], capture_output=True, text=True, check=False)
@@ -123,9 +123,9 @@ def test_a_signal_while_modules_are_imported_ends_in_one_line(module: str, name:
 
 
 def _instead_of_planning(replacement: Callable[..., Any]) -> None:
-    from flows import runs
+    from flows import commands
 
-    runs.plan = replacement
+    commands.plan = replacement
 
 
 def _lost_in_c(*_: Any, **__: Any) -> Any:

@@ -27,8 +27,8 @@ from law_types import SETUP
 from scenario import Engine, Scenario, Side, empty_mariadb, pair_name
 from type_values import quoted
 
-from flows import quarantining
-from flows.runs import Status
+from flows.commands import Status
+from flows.history import quarantine
 from transforms.vocabulary import SpecError
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
@@ -158,7 +158,7 @@ def at_rest(scenario: Scenario, states: dict[str, State]) -> None:
     for outcome in (again, verified):
         assert outcome.status is Status.DONE, [(table.name, table.samples) for table in outcome.report.tables]
         assert outcome.report.total.changes == 0
-    listed, totals = quarantining.listed(scenario.spec, quarantining.Filter(), 1000)
+    listed, totals = quarantine.listed(scenario.spec, quarantine.Filter(), 1000)
     counted = {table.name: table.counts.quarantined for table in again.report.tables if table.counts.quarantined}
     assert totals == counted
     assert all(row["reason"] for row in listed)

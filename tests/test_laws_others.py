@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from scenario import RING, Scenario, counts, pair_name
 
-from flows.history import asof, shown
-from flows.runs import Status
-from flows.stores import ledger_of
+from flows.commands import Status
+from flows.history.log import asof, shown
+from flows.session.stores import ledger_of
 
 Row = tuple[str | None] | None
 SAID: tuple[Row, ...] = (None, ("a",), ("b",))

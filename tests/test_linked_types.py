@@ -12,7 +12,7 @@ from drafts import scaffold, untold
 from scenario import Scenario, pair_name
 
 from adapters.registry import open_adapter
-from flows.runs import Status
+from flows.commands import Status
 from transforms.vocabulary import SpecError, TableName
 
 TYPES: Final = (

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scenario import Engine, Scenario, quarantine
 
-from transforms.mapping import MERGING, STRIPPED
-from transforms.nul_characters import without_nul
+from transforms.mapping.mapping import MERGING, STRIPPED
+from transforms.mapping.nul_characters import without_nul
 
 LETTERS = st.text(st.sampled_from('\0\\u0a"/é😀'), max_size=6)
 DOCUMENTS = st.recursive(

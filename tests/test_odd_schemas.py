@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from adapters.protocol import Adapter
 from adapters.registry import open_adapter
-from adapters.sql import dialect_of
-from adapters.sql_design import spelled_table
-from flows import runs
-from flows.runbook import Request, new_run_id
-from flows.runs import Status
-from flows.scaffold import Asked, Draft, scaffold
-from flows.spec import load_spec
-from flows.untranslated import in_order
+from adapters.sql.ddl import spelled_table
+from adapters.sql.statements import dialect_of
+from flows import commands
+from flows.commands import Status
+from flows.plan.build import Request, new_run_id
+from flows.results.untranslated import in_order
+from flows.scaffold.draft import Asked, Draft, scaffold
+from flows.spec.model import load_spec
 from transforms.vocabulary import SynclineError, TableName
 
 GOOD: Final = "CREATE TABLE good (id int PRIMARY KEY, name varchar(9))"
@@ -118,7 +118,7 @@ def test_an_odd_table_is_left_out_with_its_reason_and_all_others_are_drafted(
     path = tmp_path / "draft.yaml"
     path.write_text(made.text)
     at = datetime.now(UTC)
-    assert runs.run(Request(load_spec(path), new_run_id(at), at, "run")).status == Status.DONE
+    assert commands.run(Request(load_spec(path), new_run_id(at), at, "run")).status == Status.DONE
     adapter = open_adapter(database.url)
     try:
         assert unsaid(adapter, made) == []

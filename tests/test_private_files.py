@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from scenario import Scenario
 
 from adapters import private
-from flows.cli import main
+from flows.cli.main import main
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -40,7 +40,7 @@ def syncline(*arguments: Any, statuses: tuple[int, ...] = (0,)) -> None:
 def test_files_of_every_command_are_for_their_owner_alone(
     umask: int, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import runbook
+    from flows.plan import build
 
     shop = Scenario.make(tmp_path, ("sqlite", "duckdb"), request)
     shop.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, v text)")
@@ -54,7 +54,7 @@ def test_files_of_every_command_are_for_their_owner_alone(
         assert open_to_others(Path(folder)) == []
         shutil.rmtree(folder, **options)
 
-    monkeypatch.setattr(runbook, "shutil", type("Watched", (), {"rmtree": staticmethod(watched)}))
+    monkeypatch.setattr(build, "shutil", type("Watched", (), {"rmtree": staticmethod(watched)}))
     out = tmp_path / "out"
     out.mkdir(0o700)
     syncline("plan", shop.path, "-o", out / "new" / "plan", statuses=(2,))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("flows", "adapters", "transforms")
-DATA = "flows/report.html.j2"  # what the packages read beside their modules
+DATA = "flows/evidence/report.html.j2"  # what the packages read beside their modules
 
 
 def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:

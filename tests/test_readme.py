@@ -42,7 +42,7 @@ def commands(block: str) -> list[str]:
 SHELL = """
 import json, shlex, sys
 from click.testing import CliRunner
-from flows.cli import main
+from flows.cli.main import main
 for line in sys.stdin:
     done = CliRunner().invoke(main, shlex.split(line), prog_name="syncline")
     print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
@@ -106,7 +106,7 @@ def test_the_annotated_spec_is_the_example_that_is_run() -> None:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    from flows.cli import main
+    from flows.cli.main import main
 
     text = README.read_text()
     assert [name for name in main.commands if f"`{name}" not in text and f"syncline {name}" not in text] == []

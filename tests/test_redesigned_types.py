@@ -11,7 +11,7 @@ import pytest
 from scenario import Engine, Scenario, balanced, quarantine
 from type_values import told
 
-from flows import runs
+from flows import commands
 from transforms.vocabulary import SpecError
 
 
@@ -259,7 +259,7 @@ def spec(scenario: Scenario, cases: tuple[Case, ...], *, casts: bool) -> None:
 def refused(scenario: Scenario) -> dict[str, str]:
     """The columns that are refused, and the cast that each refusal suggests."""
     try:
-        runs.plan(scenario.request())
+        commands.plan(scenario.request())
     except SpecError as error:
         found = [re.search(r": (c\d+): .*`cast: (.*?)`", line) for line in str(error).splitlines()]
         return {each[1]: each[2] for each in found if each}
@@ -274,9 +274,9 @@ def check(scenario: Scenario, cases: tuple[Case, ...]) -> None:
     assert suggested.keys() == {name for name, case in named.items() if case.asked}
     assert {name for name, cast in suggested.items() if named[name].suggested not in cast} == set()
     spec(scenario, cases, casts=True)
-    balanced(runs.run(scenario.request()))
-    assert balanced(runs.plan(scenario.request("plan"))).report.total.changes == 0
-    assert balanced(runs.verify(scenario.request("verify"))).report.total.changes == 0
+    balanced(commands.run(scenario.request()))
+    assert balanced(commands.plan(scenario.request("plan"))).report.total.changes == 0
+    assert balanced(commands.verify(scenario.request("verify"))).report.total.changes == 0
     found = told(scenario.target, "t", list(named))
     reasons = {key[0]: reason for _, key, reason in quarantine(scenario)}
     wrong = []
@@ -312,7 +312,7 @@ def test_a_number_becomes_no_time_unless_it_is_said_what_it_counts(
     scenario.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, d DATE)")
     scenario.write({"t": {"from": "t", "columns": {"id": "id", "c": {"from": column, "cast": cast}}}})
     with pytest.raises(SpecError, match=r"unless it is said what is counted.*Fix: say it in an `expr`"):
-        runs.plan(scenario.request("plan"))
+        commands.plan(scenario.request("plan"))
 
 
 def test_a_type_whose_texts_do_not_tell_all_is_taken_apart_in_a_query(
@@ -325,11 +325,11 @@ def test_a_type_whose_texts_do_not_tell_all_is_taken_apart_in_a_query(
     )
     scenario.write({"t": {"from": "t"}})
     with pytest.raises(SpecError) as error:
-        runs.plan(scenario.request("plan"))
+        commands.plan(scenario.request("plan"))
     assert [re.search(r": (\w): the source column", line)[1] for line in str(error.value).splitlines()] == ["u", "l"]
     query = "SELECT id, union_extract(u, 'a') AS a, union_extract(u, 'b') AS b, \"UNION(\" AS n FROM t"
     scenario.write({"t": {"from": {"query": query}, "key": ["id"]}})
-    balanced(runs.run(scenario.request()))
+    balanced(commands.run(scenario.request()))
     assert scenario.target.rows("t") == [(1, 1, None, 7), (2, None, "1", 7)]
 
 
@@ -343,9 +343,9 @@ def test_json_is_no_key_unless_it_is_made_a_text(
     )
     scenario.write({"t": {"from": "t"}})
     with pytest.raises(SpecError, match=r"key column j is JSON .*Fix: .*`cast: text`"):
-        runs.plan(scenario.request("plan"))
+        commands.plan(scenario.request("plan"))
     scenario.write({"t": {"from": "t", "columns": {"j": {"from": "j", "cast": "text"}}, "key": ["j"]}})
-    balanced(runs.run(scenario.request()))
+    balanced(commands.run(scenario.request()))
     assert scenario.target.rows("t") == [('{"a":2,"b":1}',), ('{"b":1,"a":2}',)]
     scenario.settled()
 
@@ -359,8 +359,8 @@ def test_a_span_of_time_is_no_key_in_duckdb(tmp_path: Path, request: pytest.Fixt
     with pytest.raises(
         SpecError, match=r"c is an interval, of which DuckDB can make no key.*Fix: give it `cast: text`"
     ):
-        runs.plan(scenario.request("plan"))
+        commands.plan(scenario.request("plan"))
     scenario.write({"t": {"from": "t", "columns": {"c": {"from": "c", "cast": "text"}}, "key": ["c"]}})
-    balanced(runs.run(scenario.request()))
+    balanced(commands.run(scenario.request()))
     assert scenario.target.rows("t") == [("-00:00:00.5",), ("12:30:00",)]
     scenario.settled()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transforms.casts import Cast, cast, implicit
-from transforms.texts import as_text
+from transforms.mapping.casts import Cast, cast, implicit
+from transforms.mapping.texts import as_text
 from transforms.vocabulary import TIMESTAMP_INFINITY, ColumnShape
 
 NEW_YORK = "America/New_York"

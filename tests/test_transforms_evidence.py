@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.casts import Cast
-from transforms.evidence import DISTINCT, Evidence
-from transforms.faults import Faults
+from transforms.mapping.casts import Cast
+from transforms.mapping.rejections import Faults
+from transforms.mapping.samples import DISTINCT, Evidence
 
 
 def told(parts: Sequence[pa.Array], *, listed: bool = False) -> Evidence:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transforms import rule_masks
-from transforms.casts import Cast, cast
+from transforms.mapping.casts import Cast, cast
+from transforms.rules import masks
 
 FLOATS = [pa.float64(), pa.float32()]
 FORMS: dict[pa.DataType, cast_oracle.Form] = {pa.float64(): "double", pa.float32(): "real"}
@@ -191,5 +191,5 @@ def test_long_columns_are_cast_as_single_values_are() -> None:
 def test_a_decimal_is_within_the_bound_that_it_equals(cents: int) -> None:
     amount = Decimal(cents).scaleb(-2)
     rows = pa.table({"amount": pa.array([amount], pa.decimal128(13, 2))})
-    assert not rule_masks.outside(rows, "amount", float(amount), float(amount)).any()
-    assert not rule_masks.sum_differs(rows, ("amount",), float(amount), "none").any()
+    assert not masks.outside(rows, "amount", float(amount), float(amount)).any()
+    assert not masks.sum_differs(rows, ("amount",), float(amount), "none").any()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.history import net, rolled, shaped, together, without
+from transforms.net_changes import net, rolled, shaped, together, without
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
 SCHEMA = pa.schema([("a", pa.int64()), ("b", pa.string()), ("v", pa.string())])

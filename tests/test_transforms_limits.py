@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.limits import misfits
+from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
 
 STAMP = pa.timestamp("us")

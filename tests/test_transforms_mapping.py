@@ -12,10 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from transforms.aside import without_duplicates
-from transforms.casts import Cast
-from transforms.mapping import REJECTED, Mapped, map_rows
-from transforms.origins import (
+from transforms.mapping.aside import without_duplicates
+from transforms.mapping.casts import Cast
+from transforms.mapping.column_mapping import (
     ColumnMapping,
     Constant,
     Expression,
@@ -27,6 +26,7 @@ from transforms.origins import (
     TableMapping,
     Values,
 )
+from transforms.mapping.mapping import REJECTED, Mapped, map_rows
 from transforms.vocabulary import INVALID, ColumnShape, DataError, SpecError
 
 ROWS = pa.table({"id": pa.array([1, 2, 3, 4]), "s": ["a", "b", None, "d"], "n": pa.array([10, None, 30, 40])})

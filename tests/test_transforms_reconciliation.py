@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.reconciliation import Totals, differences, totals
+from transforms.totals import Totals, differences, totals
 
 COLUMNS = ("i", "u", "f", "d", "s", "b", "t")
 SCHEMA = pa.schema(

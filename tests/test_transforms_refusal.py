@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.refusal import apart, refused
+from transforms.mapping.failed_casts import apart, refused
 
 SHAPED = st.one_of(
     st.text("0123456789-+.: TZeExXnaif/", max_size=24),

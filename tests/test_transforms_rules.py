@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_tables import ALL, BIG, ORDERED, PAIR, VALUES, agree, failing, few, named, rule, tables, without_holes
 
-from transforms.rules import Rule
+from transforms.rules.rules import Rule
 
 NULLABLE = {
     kind: getattr(pd, f"{name}Dtype")()

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from rule_tables import KINDS, PAIR, VALUES, batches, failing, named, rule
 
-from transforms import rules
-from transforms.rules import ROW_RULES, Rule, compiled
+from transforms.rules import rules
+from transforms.rules.rules import ROW_RULES, Rule, compiled
 from transforms.vocabulary import SpecError
 
 SCHEMA = pa.schema(

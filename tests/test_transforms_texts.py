@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.casts import Cast, cast
-from transforms.limits import misfits
-from transforms.texts import as_text
+from transforms.mapping.casts import Cast, cast
+from transforms.mapping.column_limits import misfits
+from transforms.mapping.texts import as_text
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
 
 EPOCH = dt.date(1970, 1, 1).toordinal()

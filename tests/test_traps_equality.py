@@ -13,7 +13,7 @@ from scenario import Engine, Scenario, counts, pair_name
 from traps import RING, Migrated, Migrations, Trap, create, migrations, pick
 from type_values import told, value
 
-from flows import runs
+from flows import commands
 from transforms.vocabulary import SpecError
 
 WORDS = ["", None, "NULL", "None", "<null>", "null", "\\N", " ", "x", "x "]
@@ -216,7 +216,7 @@ def test_numbers_texts_and_truth_values_ask_for_a_cast(
     ):
         small.write({"t": {"from": "t", "columns": {"id": "id", target: source}}})
         with pytest.raises(SpecError, match=rf"spec.yaml:\d+: {target}: {source} is .*`cast: ({suggested})`"):
-            runs.plan(small.request("plan"))
+            commands.plan(small.request("plan"))
 
 
 # --- JSON
@@ -282,7 +282,7 @@ def test_naive_and_aware_times_ask_for_a_zone(
             {"t": {"from": "t", "columns": {"id": "id", target: {"from": source} | ({"cast": given} if given else {})}}}
         )
         with pytest.raises(SpecError, match=r"needs a zone|`cast: \{?(type: )?timestamp"):
-            runs.plan(small.request("plan"))
+            commands.plan(small.request("plan"))
 
 
 def test_fractions_of_a_second_are_refused_where_the_target_has_none(pair: Migrated) -> None:

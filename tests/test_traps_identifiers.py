@@ -10,9 +10,9 @@ from scenario import Engine, Scenario, counts, pair_name
 from traps import RING, create, pairs
 from type_values import declared, quoted
 
-from adapters.sql_names import POSTGRES_BYTES
-from flows import runs
-from flows.assess import assess
+from adapters.sql.names import POSTGRES_BYTES
+from flows import commands
+from flows.check.assess import assess
 from transforms.vocabulary import SpecError, SynclineError
 
 ALL: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
@@ -130,7 +130,7 @@ def test_a_name_that_the_target_would_cut_is_refused_before_anything_is_made(
     with pytest.raises(SynclineError, match=rf"{said}.*Fix:"):
         assess(small.spec, small.request().at)
     with pytest.raises(SynclineError, match=rf"{said}.*Fix:"):
-        runs.run(small.request())
+        commands.run(small.request())
     assert small.target.tables() == set()
 
 
@@ -169,7 +169,7 @@ def test_columns_that_the_target_takes_for_one_are_refused_and_no_others(
         except Exception:  # each driver has its own
             small.write({name: tables.pop(name)})
             with pytest.raises(SpecError, match=r"takes columns .* for one|has a name of 64 bytes.*Fix:"):
-                runs.plan(small.request("plan"))
+                commands.plan(small.request("plan"))
     small.write(tables)
     small.run()
     small.settled()
@@ -195,7 +195,7 @@ def test_tables_that_the_target_takes_for_one_are_refused(
     small.write({name: {"from": kept(name)} for name in ("Order", "order")})
     if target in ("sqlite", "duckdb"):
         with pytest.raises(SpecError, match=r"takes Order and order for one table. Fix: .*`target:`"):
-            runs.run(small.request())
+            commands.run(small.request())
         assert small.target.content() == before
         return
     small.run()
@@ -252,7 +252,7 @@ def keyless(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
 def test_a_table_without_a_key_is_refused_unless_the_spec_names_one(keyless: Scenario) -> None:
     keyless.target.execute("CREATE UNIQUE INDEX only_one ON t (a, b)")
     keyless.write({"t": {"from": "t"}})
-    for refused in (lambda: assess(keyless.spec, keyless.request().at), lambda: runs.run(keyless.request())):
+    for refused in (lambda: assess(keyless.spec, keyless.request().at), lambda: commands.run(keyless.request())):
         with pytest.raises(
             SpecError, match=r"spec\.yaml:\d+: .*t has no primary key.*Fix: name the columns .* in tables\.t\.key"
         ):
@@ -267,7 +267,7 @@ def test_a_table_without_a_key_is_refused_unless_the_spec_names_one(keyless: Sce
 def test_a_key_that_the_target_does_not_keep_unique_is_refused(keyless: Scenario) -> None:
     keyless.target.insert("t", [("x", 1, "old"), ("x", 1, "older")])
     keyless.write({"t": {"from": "t", "key": ["a", "b"]}})
-    for refused in (lambda: assess(keyless.spec, keyless.request().at), lambda: runs.run(keyless.request())):
+    for refused in (lambda: assess(keyless.spec, keyless.request().at), lambda: commands.run(keyless.request())):
         with pytest.raises(SpecError, match=r"no unique constraint on exactly \(a, b\).*Fix: add UNIQUE"):
             refused()
     assert keyless.target.rows("t") == [("x", 1, "old"), ("x", 1, "older")]

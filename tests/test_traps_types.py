@@ -11,8 +11,8 @@ from scenario import Engine, Scenario, counts, pair_name
 from traps import Migrated, Migrations, Trap, create, migrations, pairs
 from type_values import declared, told, value
 
-from flows import runs
-from flows.assess import assess
+from flows import commands
+from flows.check.assess import assess
 from transforms.vocabulary import DataError, SpecError
 
 ALL: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
@@ -189,7 +189,7 @@ def test_a_zero_date_stops_the_run_before_anything_is_written_where_the_spec_say
     (finding,) = assess(small.spec, small.request().at).tables[0].findings
     assert (finding.level, finding.rows) == ("refused", 2)
     with pytest.raises(DataError, match=r"(?s)'d': 0000-00-00 is no date.*Fix:"):
-        runs.run(small.request())
+        commands.run(small.request())
     assert small.target.tables() == set()
 
 
@@ -254,7 +254,7 @@ def test_a_tinyint_into_a_boolean_asks_for_a_cast(
     with pytest.raises(
         SpecError, match=r"flag: flag is tinyint and .*Fix: say how with `cast:`, such as `cast: boolean`"
     ):
-        runs.plan(small.request("plan"))
+        commands.plan(small.request("plan"))
 
 
 # --- enums, sets, bits and years

@@ -13,7 +13,7 @@ from traps import RING, Migrated, Migrations, Trap, create, migrations, pairs, p
 from type_samples import Family
 from type_values import declared, told, value
 
-from flows.runs import Status
+from flows.commands import Status
 
 ALL: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
 POSTGRESQL: tuple[Engine, ...] = ("postgresql",)

@@ -20,7 +20,8 @@ from type_samples import SAMPLES, Sample
 from type_table import Cell, document
 from type_values import declared, quoted, told, value
 
-from flows import quarantining, runs
+from flows import commands
+from flows.history import quarantine
 from transforms.vocabulary import SpecError
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "types.md"
@@ -113,7 +114,7 @@ def migrate(scenario: Scenario, samples: tuple[Sample, ...]) -> dict[str, tuple[
     """Run with the target's tables made by Syncline. What was refused, with the cast that was then taken, if any."""
     scenario.write({TABLE: {"from": TABLE}})
     try:
-        runs.run(scenario.request())
+        commands.run(scenario.request())
     except SpecError as error:
         refused = dict(refusals(str(error), samples))
     else:
@@ -121,7 +122,7 @@ def migrate(scenario: Scenario, samples: tuple[Sample, ...]) -> dict[str, tuple[
     columns: dict[str, Any] = {"id": "id"} | {each.name: each.name for each in samples if each.name not in refused}
     columns |= {name: {"from": name, "cast": cast} for name, (_, cast) in refused.items() if cast}
     scenario.write({TABLE: {"from": TABLE, "columns": columns}})
-    runs.run(scenario.request())
+    commands.run(scenario.request())
     return refused
 
 
@@ -143,7 +144,7 @@ def cells(scenario: Scenario, samples: tuple[Sample, ...]) -> dict[str, Cell]:
     natives = declared(scenario.target, TABLE)
     made = {each.name: Cell(natives.get(each.name, ""), *refused.get(each.name, ("", ""))) for each in samples}
     arrived = tuple(each for each in samples if each.name in natives)
-    rows, _ = quarantining.listed(scenario.spec, quarantining.Filter(), 1000)
+    rows, _ = quarantine.listed(scenario.spec, quarantine.Filter(), 1000)
     aside = {json.loads(row["key"])[0]: (row["column_name"], row["reason"]) for row in rows}
     for number, sample, literal in rows_of(samples):
         if number in aside:
@@ -155,7 +156,7 @@ def cells(scenario: Scenario, samples: tuple[Sample, ...]) -> dict[str, Cell]:
         f"DELETE FROM {TABLE} WHERE id % 2 = 0",
         f"UPDATE {TABLE} SET {', '.join(f'{quoted(each.name)} = NULL' for each in arrived)}",
     )
-    runs.run(scenario.request())
+    commands.run(scenario.request())
     assert differing(scenario, samples, arrived, aside.keys()) == []
     settled(scenario)
     return made
@@ -163,7 +164,7 @@ def cells(scenario: Scenario, samples: tuple[Sample, ...]) -> dict[str, Cell]:
 
 def settled(scenario: Scenario) -> None:
     """`verify`, which plans anew, finds nothing to do."""
-    report = balanced(runs.verify(scenario.request("verify"))).report
+    report = balanced(commands.verify(scenario.request("verify"))).report
     assert report.total.changes == 0
     assert not report.pending
 

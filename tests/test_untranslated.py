@@ -7,7 +7,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.untranslated import TITLES, Untranslated, in_order, summary, text_of
+from flows.results.untranslated import TITLES, Untranslated, in_order, summary, text_of
 from transforms.vocabulary.features import KINDS, SEVERITIES, Behaviour, Feature, Loss, Noise
 
 NAMES = st.sampled_from(["a", "b", "InnoDB", "x y"])

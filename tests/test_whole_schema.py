@@ -16,7 +16,7 @@ import pytest
 from drafts import scaffold
 from scenario import Rows, Scenario, Side
 
-from flows.runs import Status
+from flows.commands import Status
 
 ROWS: Final = 6
 OTHERS: Final = [

@@ -22,10 +22,10 @@ import pytest
 from scenario import RING as RING
 from scenario import Engine, Scenario, Side, counts, empty_mariadb, pair_name
 
-from flows import quarantining
-from flows.assess import assess
-from flows.assessment import Assessment, Finding
-from flows.runs import Outcome
+from flows.check.assess import assess
+from flows.check.findings import Assessment, Finding
+from flows.commands import Outcome
+from flows.history import quarantine
 
 Declared = str | Mapping[str, str]
 """The inside of a CREATE TABLE: one for all engines, or by engine."""
@@ -154,7 +154,7 @@ def migrated(scenario: Scenario, traps: Sequence[Trap], **rest: Any) -> Migrated
     scenario.write(entries, **rest)
     assessed = assess(scenario.spec, datetime.now(UTC))
     first = scenario.run()
-    aside, _ = quarantining.listed(scenario.spec, quarantining.Filter(), 10_000)
+    aside, _ = quarantine.listed(scenario.spec, quarantine.Filter(), 10_000)
     return Migrated(scenario, assessed, first, scenario.verify(), aside)
 
 

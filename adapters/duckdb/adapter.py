@@ -1,0 +1,391 @@
+"""DuckDB: one file, one process, Arrow without copies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters.duckdb import catalog as shapes
+from adapters.duckdb import design as designs
+from adapters.duckdb import probe as trial
+from adapters.duckdb.connection import Files
+from adapters.duckdb.design import literal, spelled
+from adapters.duckdb.snapshot import DuckdbSnapshot, Session, abandon
+from adapters.duckdb.types import (
+    DIALECT,
+    as_travel_array,
+    column_shape,
+    declared,
+    is_asked,
+    nudged,
+    quoted,
+    reading,
+    text_of,
+    written,
+)
+from adapters.protocol import BeforeCommit, committed
+from adapters.sql.ddl import adding_statements, index_statements
+from adapters.sql.staged_apply import (
+    apply_staged,
+    as_markers,
+    column_of,
+    file_of,
+    is_marked,
+    last_written,
+    mark,
+    markers_of,
+)
+from adapters.sql.staging import DONE, GONE, NO, Staging, changed_columns, delete, insert, left_out, update
+from adapters.sql.statements import MARKER, Named, create_statement, marker_table, new_table, table
+from transforms.vocabulary import (
+    Applied,
+    ChangeSet,
+    ColumnShape,
+    DataError,
+    Design,
+    ForeignKey,
+    Marker,
+    Meaning,
+    Op,
+    Refusal,
+    SynclineError,
+    TableName,
+    TableShape,
+)
+from transforms.vocabulary.features import Feature
+
+MANY: Final = 5_000  # numbers in one IN (…)
+
+
+class DuckdbAdapter:
+    """A DuckDB file, kept open until `close`: DuckDB lets in one process. `create`: the first write makes the file."""
+
+    engine = "duckdb"
+    whole_trees = False
+
+    def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
+        self.url = url
+        self._files = Files(file_of(url), create=create)
+        self._path: Path = self._files.path
+        self._zone = time_zone
+        self._marking = threading.Lock()
+        self._demanded: dict[TableName, trial.Known] = {}
+
+    @contextmanager
+    def _session(self, *, write: bool = False, table: TableName | None = None) -> Iterator[Session]:
+        where = f"{table} in {self._path}" if table else str(self._path)
+        session = Session(self._files.cursor(write=write), where)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    @contextmanager
+    def _transaction(self, table: TableName | None = None) -> Iterator[Session]:
+        with self._session(write=True, table=table) as session:
+            session.execute("BEGIN TRANSACTION")
+            try:
+                yield session
+                session.execute("COMMIT")
+            except BaseException:
+                abandon(session)
+                raise
+
+    def tables(self, schema: str | None = None) -> list[TableName]:
+        with self._session() as session:
+            return [TableName(name, schema) for name in shapes.tables(session, schema) if name != MARKER]
+
+    def named(self, table: TableName) -> TableName:
+        with self._session() as session:
+            return shapes.named(session, table)
+
+    def describe(self, table: TableName) -> TableShape | None:
+        with self._session() as session:
+            return shapes.describe(session, table)
+
+    def describe_query(self, query: str) -> TableShape:
+        with self._session() as session:
+            return shapes.describe_query(session, query)
+
+    @contextmanager
+    def snapshot(self, token: str | None = None) -> Iterator[DuckdbSnapshot]:
+        """One transaction. DuckDB shares no snapshots between processes: a token is an error."""
+        if token is not None:
+            raise SynclineError(f"{self.url}: DuckDB cannot join a snapshot. Fix: read in one process.")
+        with self._session() as session:
+            session.execute("BEGIN TRANSACTION")
+            number = session.rows("SELECT txid_current() AS n, count(*) AS t FROM duckdb_tables()")[0]["n"]
+            try:
+                yield DuckdbSnapshot(session, f"transaction {number}, {last_written(self._path)}", self._zone)
+            finally:
+                abandon(session)
+
+    def ddl(self, shape: TableShape) -> list[str]:
+        designs.check_indexed(shape)
+        identity = next((each.name for each in shape.columns if each.identity), None)
+        sequence = ".".join(
+            quoted(part) for part in (shape.name.schema, f"{shape.name.name}_{identity}_seq") if part is not None
+        )
+        computed = dict(shape.design.generated) if shape.design else {}
+
+        def type_of(each: ColumnShape, _: object) -> Named:
+            virtual = f" GENERATED ALWAYS AS ({computed[each.name]}) VIRTUAL" if each.name in computed else ""
+            return Named(declared(each) + virtual)
+
+        created = new_table(
+            shape,
+            "duckdb",
+            type_of=type_of,
+            identity_default=f"nextval({literal(sequence)})".replace(":", r"\:"),
+        )
+        statements = [f"CREATE SEQUENCE {sequence}"] if identity else []
+        return [*statements, create_statement(created, DIALECT)]
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return adding_statements(shape, names, "duckdb", lambda each, _: Named(declared(each)))
+
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return None
+
+    def sized(self, shape: TableShape) -> TableShape:
+        return shape
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        return column_shape(
+            column.name,
+            declared(column),
+            nullable=column.nullable,
+            generated=column.generated,
+            identity=column.identity,
+            default=column.default or column.identity,
+        )
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        """Indexes alone: foreign keys cannot be added."""
+        return index_statements(shape, DIALECT)
+
+    def design(self, table: TableName) -> Design:
+        with self._session() as session:
+            return designs.design(session, table)
+
+    def usual_zone(self) -> str | None:
+        return None  # that of the machine, whichever it is
+
+    def besides(self, schema: str | None = None) -> list[Feature]:
+        with self._session() as session:
+            return designs.besides(session, schema)
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        with self._session() as session:
+            rows = session.rows("SELECT schema_name AS n FROM duckdb_schemas() WHERE NOT internal")
+        schemas = [row["n"] for row in rows]
+        with self._files.trial() as cursor:
+            return designs.tried(cursor, statements, schemas)
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        if not is_asked(column):
+            return values
+        with self._session() as session:
+            return trial.kept_values(session, column, values, known)
+
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        with self._session() as session:
+            return trial.refused_of(session, shape, changes, {} if new else self._demanded, new=new)
+
+    def untried(self, table: TableName) -> str | None:
+        return None  # in memory it always can
+
+    def execute_ddl(self, statements: Sequence[str]) -> None:
+        self._demanded.clear()
+        with self._transaction() as session:
+            for statement in statements:
+                session.execute(statement)
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        """The values as they are: indexes look at the bytes, also in columns that a collation compares otherwise."""
+        return [values.combine_chunks() for values in rows.columns]
+
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+        trial: bool = False,
+    ) -> Applied:
+        guarded = any(unique <= set(changes.key) for unique in shape.uniques)
+        if empty and guarded and len(changes) == changes.inserts.num_rows:
+            try:
+                return self._apply(changes, shape, marker, before_commit, straight=True)
+            except DataError:
+                pass  # a row was in the way: the transaction is gone, and the careful way finds out which
+        return self._apply(changes, shape, marker, before_commit, straight=False)
+
+    def _apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        before_commit: BeforeCommit,
+        *,
+        straight: bool,
+    ) -> Applied:
+        if marker is not None:
+            self._make_marker_table()
+        with self._transaction(changes.table) as session:
+            if marker is not None:
+                if session.rows(text_of(is_marked(marker))):
+                    return Applied(already=True)
+                session.execute(text_of(mark(marker)))
+            window = Window(session, changes, shape, [column_of(shape, each) for each in changes.schema.names])
+            loaded = Applied(inserted=window.load()) if straight else None
+            applied = loaded or apply_staged(window, window.staging(), changes, shape)
+            before_commit(applied)
+            return applied
+
+    def _make_marker_table(self) -> None:
+        with self._marking, self._session(write=True) as session:
+            if MARKER not in shapes.tables(session, None):
+                session.execute(create_statement(marker_table(), DIALECT, if_not_exists=True))
+
+    def advance_identity(self, table: TableName, column: str) -> None:
+        with self._session() as session:
+            missing = designs.numbers_missing(session, table, column)
+            if missing is None:
+                return
+            sequence, last, highest = missing
+            if highest - last <= designs.NUMBERS_AT_ONCE:
+                session.execute(
+                    f"SELECT max(nextval({literal(sequence)})) AS n FROM range({highest - last})"  # noqa: S608
+                )
+                return
+        self._replace_sequence(table, column, sequence, highest + 1)
+
+    def _replace_sequence(self, table: TableName, column: str, sequence: str, start: int) -> None:
+        """DuckDB cannot restart a sequence; one that nothing depends on can be made anew."""
+        alter = f"ALTER TABLE {spelled(table)} ALTER {quoted(column)}"
+        with self._transaction() as session:
+            session.execute(f"{alter} DROP DEFAULT")
+            session.execute(f"CREATE OR REPLACE SEQUENCE {sequence} START {start}")
+            session.execute(f"{alter} SET DEFAULT nextval({literal(sequence)})")
+
+    def applied(self, plan: str) -> set[Marker]:
+        if not self._path.exists():
+            return set()
+        with self._session() as session:
+            if MARKER not in shapes.tables(session, None):
+                return set()
+            return as_markers(session.ask(text_of(markers_of(plan))))
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """DuckDB has no advisory locks: its file lets in one process, and the ledger's lease does the rest."""
+        yield
+
+    def close(self) -> None:
+        self._files.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Applying
+
+
+@dataclass(slots=True)
+class Window:
+    """One window's transaction: rows are staged in temporary tables of the change set's own types."""
+
+    session: Session
+    changes: ChangeSet
+    shape: TableShape
+    columns: list[ColumnShape]
+
+    def staging(self) -> Staging:
+        ops: tuple[Op, ...] = ("delete", "update", "insert")
+        stages: dict[Op, TableName] = {op: TableName(f"syncline_{op}", "temp") for op in ops}
+        written_columns = tuple(written(each) for each in self.columns)
+        return Staging(
+            self.changes.table, written_columns, self.changes.key, self.changes.compared, stages, owns=self.changes.owns
+        )
+
+    def load(self) -> int:
+        """Load straight into the table; DataError where a row is in the way."""
+        names = ", ".join(quoted(each.name) for each in self.columns)
+        incoming = table(TableName("syncline_rows"), [each.name for each in self.columns])
+        values = [cast.cast(incoming.c[cast.name]) for cast in map(written, self.columns)]
+        self.session.register("syncline_rows", self.changes.inserts)
+        rows = text_of(sa.select(*values))
+        loaded = self.session.execute(f"INSERT INTO {spelled(self.changes.table)} ({names}) {rows}")
+        self.session.unregister("syncline_rows")
+        return loaded
+
+    def stage(self, op: Op, rows: pa.Table) -> None:
+        self.session.register("syncline_rows", rows)
+        self.session.execute(f"CREATE TEMP TABLE syncline_{op} AS SELECT * FROM syncline_rows")  # noqa: S608
+        self.session.unregister("syncline_rows")
+
+    def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
+        stage = staging.stage(op)
+        for start in range(0, len(numbers), MANY):
+            some = numbers[start : start + MANY]
+            self.session.execute(text_of(sa.delete(stage).where(stage.c[NO].in_(some))))
+
+    def left_out(self, staging: Staging, op: Op) -> pa.Table:
+        read = [reading(each, staging.target.c[each.name]).label(f"c{i}") for i, each in enumerate(self.columns)]
+        found = self.session.ask(text_of(left_out(staging, op, read)))
+        arrays = [as_travel_array(found.column(3 + i), each) for i, each in enumerate(self.columns)]
+        return pa.table([*found.columns[:3], *arrays], names=[NO, DONE, GONE, *(each.name for each in self.columns)])
+
+    def astray(self, staging: Staging, op: Op) -> Sequence[int]:
+        return ()  # DuckDB has no triggers
+
+    def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
+        if op == "delete":
+            return self.session.execute(text_of(delete(staging)))
+        if op == "update":
+            changed = changed_columns(changes)
+            spans = [name for name in changed if column_of(self.shape, name).native == "INTERVAL"]
+            if spans:  # 1 mon and 30 days are equal to DuckDB, which leaves such rows as they are
+                beside = tuple(map(nudged, self.columns, staging.columns))
+                self.session.execute(text_of(update(replace(staging, columns=beside), spans)))
+            statement: Any = (
+                update(staging, changed) if changed else sa.select(sa.func.count()).select_from(staging.stage(op))
+            )
+            return self.session.execute(text_of(statement))
+        own = [each for each in self.shape.foreign_keys if each.refers.name == self.shape.name.name]
+        return self._by_generations(staging, own) if own else self.session.execute(text_of(insert(staging)))
+
+    def _by_generations(self, staging: Staging, own: Sequence[ForeignKey]) -> int:
+        """Insert the rows whose parents are in, turn by turn: DuckDB does not see the parents a statement brings itself."""
+        stage, turn = staging.stage("insert"), TableName("syncline_turn", "temp")
+        parent = stage.alias("parent")
+        position = {each.name: i for i, each in enumerate(self.columns)}
+
+        def waits(foreign: ForeignKey) -> sa.ColumnElement[bool]:
+            pairs = zip(foreign.columns, foreign.refers_columns, strict=True)
+            same = [stage.c[f"a{position[here]}"] == parent.c[f"a{position[there]}"] for here, there in pairs]
+            return sa.exists(sa.select(sa.literal_column("1")).select_from(parent).where(*same)).correlate(stage)
+
+        known = [each for each in own if {*each.columns, *each.refers_columns} <= position.keys()]
+        ready = sa.select(sa.text("*")).select_from(stage).where(*(~waits(each) for each in known))
+        taken = table(turn, [NO])
+        now = replace(staging, stages={**staging.stages, "insert": turn})
+        written = 0
+        while self._count(stage):
+            self.session.execute(f"CREATE OR REPLACE TEMP TABLE syncline_turn AS {text_of(ready)}")
+            if not self._count(taken):  # a circle: DuckDB will say where
+                self.session.execute("INSERT INTO syncline_turn SELECT * FROM syncline_insert")
+            written += self.session.execute(text_of(insert(now)))
+            self.session.execute(text_of(sa.delete(stage).where(stage.c[NO].in_(sa.select(taken.c[NO])))))
+        return written
+
+    def _count(self, stage: sa.TableClause) -> int:
+        return self.session.execute(text_of(sa.select(sa.func.count()).select_from(stage)))

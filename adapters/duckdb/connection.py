@@ -1,0 +1,68 @@
+"""A DuckDB file and its cursors, and an empty database in memory for what must not touch it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from adapters.duckdb.snapshot import set_up, translated
+from adapters.sql.staged_apply import must_exist
+from transforms.vocabulary import ConnectionFailed
+
+
+class Files:
+    """The file at `path`, opened when it is needed, until `close`. `create`: the first write makes it."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self.path = path
+        self._create = create
+        self._lock = threading.Lock()
+        self._trying = threading.Lock()
+        self._root: duckdb.DuckDBPyConnection | None = None
+        self._empty: duckdb.DuckDBPyConnection | None = None
+
+    def cursor(self, *, write: bool) -> duckdb.DuckDBPyConnection:
+        """A cursor of its own. Errors: ConnectionFailed where the file is another process's, or none of DuckDB's."""
+        with self._lock:
+            if self._root is None:
+                must_exist(self.path, create=self._create)
+                if not write and not self.path.exists():
+                    return set_up(self._nowhere())  # nothing is there yet, and reading does not make it
+                writable = not self.path.exists() or os.access(self.path, os.W_OK)
+                try:
+                    self._root = duckdb.connect(str(self.path), read_only=not writable)
+                except duckdb.Error as error:
+                    failure = translated(error, str(self.path))
+                    raise ConnectionFailed(str(failure)) from error
+            return set_up(self._root.cursor())
+
+    @contextmanager
+    def trial(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of an empty database, whose transaction is rolled back: one at a time."""
+        with self._lock:
+            cursor = self._nowhere()
+        with self._trying, cursor:
+            cursor.execute("BEGIN TRANSACTION")
+            try:
+                yield cursor
+            finally:
+                cursor.execute("ROLLBACK")
+
+    def _nowhere(self) -> duckdb.DuckDBPyConnection:
+        """The empty database is kept: each new one takes 40 ms."""
+        if self._empty is None:
+            self._empty = duckdb.connect()
+        return self._empty.cursor()
+
+    def close(self) -> None:
+        """Let go of both. Idempotent."""
+        with self._lock:
+            for each in (self._root, self._empty):
+                if each is not None:
+                    each.close()
+            self._root = self._empty = None

@@ -1,0 +1,328 @@
+"""Reading one state of a DuckDB database into Arrow."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters.duckdb.catalog import describe, describe_query
+from adapters.duckdb.types import DIALECT, as_travel_array, compared, operand, reading
+from adapters.sql.keys import unkeyed
+from adapters.sql.orphans import is_declared, orphaned
+from adapters.sql.refused import FIX, Refused
+from adapters.sql.staged_apply import KnownShapes, as_travel, cuts, python_values
+from adapters.sql.statements import Operand, bound, column, in_keys, select
+from transforms.vocabulary import (
+    ColumnRange,
+    ColumnShape,
+    ConnectionFailed,
+    ForeignKey,
+    Key,
+    KeyRange,
+    KeyValue,
+    Relation,
+    RowRefused,
+    SynclineError,
+    TableName,
+    TransientError,
+)
+
+BATCH_ROWS: Final = 65_536
+BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
+VECTOR_ROWS: Final = 2_048  # DuckDB's own step: what it hands over before it is known how wide the rows are
+
+
+class Session:
+    """A DuckDB cursor whose rows stream: it holds one open answer at a time, and sets an unfinished one aside."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, where: str) -> None:
+        self._cursor = cursor
+        self.where = where
+        self.lock = threading.RLock()
+        self._running: Stream | None = None
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows it changed."""
+        with self.lock:
+            self._set_aside()
+            try:
+                self._cursor.execute(sql, list(parameters) or None)
+                rows = self._cursor.fetchall() if self._cursor.description else []
+            except duckdb.Error as error:
+                raise translated(error, self.where) from error
+        return int(rows[0][0]) if len(rows) == 1 and len(rows[0]) == 1 and isinstance(rows[0][0], int) else 0
+
+    def ask(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """All rows of a small answer."""
+        with self.lock:
+            return pa.Table.from_batches(list(self.stream(sql, parameters).batches()), self._last_schema)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """All rows of an answer that is for Python anyway, which costs half of what Arrow's costs."""
+        with self.lock:
+            self._set_aside()
+            try:
+                self._cursor.execute(sql, list(parameters) or None)
+                names = [each[0] for each in self._cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+            except duckdb.Error as error:
+                raise translated(error, self.where) from error
+
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Stream:
+        """The rows of a query, to be read while other queries of the session come and go."""
+        with self.lock:
+            self._set_aside()
+            try:
+                relation = self._cursor.sql(sql, params=list(parameters) or None)
+                reader = relation.to_arrow_reader(VECTOR_ROWS)
+            except (duckdb.Error, pa.ArrowException) as error:
+                raise translated(error, self.where) from error
+            self._last_schema = reader.schema
+            self._running = Stream(self, reader)
+            return self._running
+
+    def register(self, name: str, rows: pa.Table) -> None:
+        with self.lock:
+            self._set_aside()
+            self._cursor.register(name, rows)
+
+    def unregister(self, name: str) -> None:
+        with self.lock:
+            self._set_aside()
+            self._cursor.unregister(name)
+
+    def finished(self, stream: Stream) -> None:
+        if self._running is stream:
+            self._running = None
+
+    def _set_aside(self) -> None:
+        if self._running is not None:
+            self._running.set_aside()
+            self._running = None
+
+    def close(self) -> None:
+        with self.lock:
+            if self._running is not None:
+                self._running.close()
+                self._running = None
+            self._cursor.close()
+
+
+class Stream:
+    """The batches of one answer. Set aside, the rest waits in a temporary file, because DuckDB keeps one answer open."""
+
+    def __init__(self, session: Session, reader: pa.RecordBatchReader) -> None:
+        self._session = session
+        self._reader: pa.RecordBatchReader | None = reader
+        self._file: Any = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            while True:
+                with self._session.lock:
+                    batch = self._next()
+                if batch is None:
+                    return
+                if batch.num_rows:
+                    yield batch
+        finally:
+            self.close()
+
+    def _next(self) -> pa.RecordBatch | None:
+        if self._reader is None:
+            return None
+        try:
+            return next(self._reader, None)
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise translated(error, self._session.where) from error
+
+    def set_aside(self) -> None:
+        if self._reader is None:
+            return
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
+        try:
+            with pa.ipc.new_stream(self._file, self._reader.schema) as writer:
+                while (batch := self._next()) is not None:
+                    writer.write_batch(batch)
+        except OSError as error:
+            raise SynclineError(f"Cannot set rows of {self._session.where} aside: {error}. Fix: free space.") from error
+        self._reader.close()
+        self._file.seek(0)
+        self._reader = pa.ipc.open_stream(self._file)
+
+    def close(self) -> None:
+        with self._session.lock:
+            if self._reader is not None:
+                with suppress(Exception):
+                    self._reader.close()
+                self._reader = None
+            if self._file is not None:
+                self._file.close()
+            self._session.finished(self)
+
+
+def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches, of bounded rows and bytes."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if waiting and (rows + batch.num_rows > BATCH_ROWS or size + batch.nbytes > BATCH_BYTES):
+            yield pa.concat_batches(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def translated(error: BaseException, where: str) -> SynclineError:
+    """DuckDB's fault in Syncline's words."""
+    text = " ".join(str(error).split())
+    if "Could not set lock" in text or "Conflicting lock" in text:
+        return ConnectionFailed(f"{where} is held by another process: {text}. Fix: end it; DuckDB lets in one process.")
+    if any(sign in text for sign in ("No space left", "Could not write file", "File too large", "isk is full")):
+        return SynclineError(
+            f"The disk that holds {where} is full; nothing was kept of the window. Fix: free space, rerun."
+        )
+    if "still referenced by a foreign key" in text:
+        return RowRefused(
+            f"{where}: DuckDB refused to change a row that others refer to: {text.split(' If this')[0]} The window was rolled "
+            f"back. Fix: DuckDB also counts rows that the same transaction deletes or rewrites; delete the referring "
+            f"rows in an earlier run, or drop the foreign key while loading.",
+            text.split(" If this")[0],
+        )
+    if isinstance(error, duckdb.ConstraintException | duckdb.ConversionException):
+        what: Refused = "reference" if "foreign key" in text else "double" if "uplicate key" in text else "row"
+        return RowRefused(f"{where}: DuckDB refused a row: {text}. The window was rolled back. {FIX[what]}", text)
+    if isinstance(error, duckdb.TransactionException) or "onflict" in text:
+        return TransientError(f"{where}: another transaction wrote the same rows: {text}")
+    if isinstance(error, duckdb.IOException):
+        return ConnectionFailed(f"Cannot open {where} as a DuckDB database: {text}")
+    return SynclineError(f"DuckDB answered for {where}: {text}")
+
+
+class DuckdbSnapshot:
+    """One read transaction of one cursor."""
+
+    token: str | None = None
+
+    def __init__(self, session: Session, mark: str, time_zone: str | None) -> None:
+        self.mark = mark
+        self._session = session
+        self._zone = time_zone
+        self._shapes = KnownShapes(partial(describe, session), partial(describe_query, session), session.where)
+
+    def estimate(self, relation: Relation) -> int:
+        return self.count(relation)  # which DuckDB knows of each part of a table
+
+    def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
+        statement = select(relation, [sa.func.count().label("n")], ranges=self._ranges(relation, ranges))
+        return int(self._session.ask(*bound(statement, DIALECT))["n"][0].as_py())
+
+    def split(
+        self,
+        relation: Relation,
+        key: Key,
+        rows: int,
+        within: KeyRange = KeyRange(),
+        *,
+        ranges: Sequence[ColumnRange] = (),
+    ) -> list[KeyValue]:
+        columns = self._shapes.columns(relation, key)
+        shown = [reading(each) for each in columns]
+        operands = list(zip(self._operands(relation, key), shown, strict=True))
+        statement = cuts(relation, operands, rows, within, self._ranges(relation, ranges))
+        found = self._session.ask(*bound(statement, DIALECT))
+        keys = zip(
+            *(python_values(as_travel_array(found.column(i), each)) for i, each in enumerate(columns)), strict=True
+        )
+        return [each for each in dict.fromkeys(each for each in keys if None not in each) if each != within.start]
+
+    def highest(self, relation: Relation, column_name: str) -> int | None:
+        statement = select(relation, [sa.func.max(column(column_name)).label("n")])
+        highest = self._session.ask(*bound(statement, DIALECT))["n"][0].as_py()
+        return None if highest is None else int(highest)
+
+    def orphans(self, table: TableName, reference: ForeignKey) -> Relation | None:
+        child, parent = Relation(table), Relation(reference.refers)
+        if is_declared(reference, self._shapes.of(child).foreign_keys):
+            return None  # DuckDB holds every foreign key
+        own, there = (
+            self._shapes.columns(child, reference.columns),
+            self._shapes.columns(parent, reference.refers_columns),
+        )
+        sides = [compared(*both) for both in zip(own, there, strict=True)]
+        mine, theirs = ([both[side] for both in sides] for side in (0, 1))
+        return orphaned(table, reference.columns, mine, reference.refers, theirs, DIALECT)
+
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        columns = self._shapes.columns(Relation(table), key)
+        nullable = [each.name for each in columns if each.nullable]
+        return unkeyed(table, key, [compared(each, each)[0] for each in columns], nullable, DIALECT, most)
+
+    def scan(
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        *,
+        key: Key = (),
+        within: KeyRange = KeyRange(),
+        ranges: Sequence[ColumnRange] = (),
+        among: Sequence[KeyValue] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        shapes = self._shapes.columns(relation, columns)
+        operands = self._operands(relation, key)
+        statement = select(
+            relation,
+            [reading(each).label(f"c{i}") for i, each in enumerate(shapes)],
+            key=operands,
+            within=within,
+            ranges=self._ranges(relation, ranges),
+            row_values=False,
+            among=None if among is None else in_keys(operands, among),
+            ordered=among is None,
+        )
+        if len(key) > 1 and not (within.nulls and any(each.nullable for each in operands)):
+            # Implied by the window, and what zone maps can use.
+            first = operands[0]
+            if within.start is not None:
+                statement = statement.where(first.expression >= first.bind(within.start[0]))
+            if within.stop is not None:
+                statement = statement.where(first.expression <= first.bind(within.stop[0]))
+        schema = pa.schema([pa.field(each.name, each.type) for each in shapes])
+        for batch in gathered(self._session.stream(*bound(statement, DIALECT)).batches()):
+            arrays = [as_travel_array(values, each) for values, each in zip(batch.columns, shapes, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _operands(self, relation: Relation, names: Sequence[str]) -> list[Operand]:
+        return [self._operand(each) for each in self._shapes.columns(relation, names)]
+
+    def _operand(self, shape: ColumnShape) -> Operand:
+        return operand(shape, lambda value: as_travel(value, shape.type, self._zone))
+
+    def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
+        return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
+
+
+def set_up(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A connection as every session here wants it."""
+    cursor.execute("SET TimeZone = 'UTC'")
+    cursor.execute("SET python_enable_replacements = false")  # a query names tables, never Python variables
+    return cursor
+
+
+def abandon(session: Session) -> None:
+    """Roll back, whatever became of the transaction."""
+    try:
+        session.execute("ROLLBACK")
+    except SynclineError as error:
+        if "no transaction" not in str(error):
+            raise

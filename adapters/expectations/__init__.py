@@ -1,0 +1,1 @@
+"""Great Expectations: suites run over tables in chunks."""

@@ -1,0 +1,1 @@
+"""The ledger: what Syncline remembers, in a database."""

@@ -1,0 +1,215 @@
+"""The ledger's database: opened and created on demand, safe from several threads and processes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from adapters import private
+from adapters.ledger.migrations import upgrade
+from adapters.ledger.tables import FORMAT, FORMATS, METADATA, SCHEMA
+from adapters.secrets import masked, scrubbed
+from transforms.vocabulary import ConnectionFailed, SynclineError, TransientError
+
+BUSY_SECONDS = 30
+_READING = "syncline_reading"
+_PASSING = ("database is locked", "deadlock", "could not serialize", "connection", "terminat")
+
+
+class LedgerEngine:
+    """Transactions over the ledger's tables. Writers wait for each other; errors never show a password."""
+
+    def __init__(self, url: str) -> None:
+        self.url = masked(url)
+        self._secret_url = url
+        self._lock = threading.Lock()
+        self._ready = False
+        try:
+            parsed = sa.make_url(url)
+        except (sa.exc.ArgumentError, ValueError):
+            raise SynclineError(f"{self.url} is no URL of a ledger. Fix: correct state.url.") from None
+        self._file: Path | None = None
+        if parsed.get_backend_name() == "sqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise SynclineError("The ledger must outlive the run, so it needs a file. Fix: correct state.url.")
+            self._file = None if parsed.database.startswith("file:") else Path(parsed.database)
+            self._engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+            sa.event.listen(self._engine, "connect", _without_implicit_begin)
+            sa.event.listen(self._engine, "begin", _begin)
+        elif parsed.get_backend_name() in ("postgresql", "postgres"):
+            plain = sa.create_engine(
+                parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+            )
+            sa.event.listen(plain, "connect", _set_up, insert=True)  # before SQLAlchemy asks anything
+            self._engine = plain.execution_options(schema_translate_map={None: SCHEMA})
+        else:
+            raise SynclineError(
+                f"A ledger is kept in SQLite or PostgreSQL, not in {parsed.get_backend_name()}. Fix: correct state.url."
+            )
+
+    @property
+    def sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
+
+    def there(self) -> bool:
+        """Whether a ledger was ever made here; nothing is made to find out."""
+        if self._file is not None and not self._file.exists():
+            return False
+        with self._told(), self._connected() as connection:
+            return self._known(connection) > 0
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction that writes: all of it, or nothing."""
+        with self._told():
+            self._prepare()
+            with self._engine.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """One transaction that only reads, and waits for no writer."""
+        with self._told():
+            self._prepare()
+            with self._connected() as connection:
+                yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        with self._engine.connect().execution_options(**{_READING: True}) as connection, connection.begin():
+            yield connection
+
+    def _prepare(self) -> None:
+        """Create or upgrade what is not there yet, once; refuse what a newer Syncline or somebody else made."""
+        if self._ready:
+            return
+        with self._lock:
+            if self._ready:
+                return
+            if self._file is not None:
+                try:
+                    private.make_folder(self._file.parent)
+                    private.make_file(self._file)  # SQLite gives its -wal, -shm and -journal the same mode
+                    private.narrow(*(self._file.with_name(f"{self._file.name}{end}") for end in ("-wal", "-shm")))
+                except OSError as error:
+                    raise ConnectionFailed(
+                        f"The ledger {self._file} cannot be made: {error.strerror}. Fix: correct state.url."
+                    ) from error
+            with self._connected() as connection:
+                known = self._known(connection)
+            if known < FORMAT:
+                self._create()
+            self._ready = True
+
+    def _known(self, connection: sa.Connection) -> int:
+        """The format that is there, 0 where there is nothing yet."""
+        names = sa.inspect(connection).get_table_names(None if self.sqlite else SCHEMA)
+        if FORMATS.name not in names:
+            if names:
+                raise SynclineError(
+                    f"{self.url} holds other tables ({', '.join(sorted(names)[:3])} …), so it is no ledger. "
+                    f"Fix: give the ledger a {'file' if self.sqlite else 'database'} of its own in state.url."
+                )
+            return 0
+        found = connection.scalar(sa.select(sa.func.max(FORMATS.c.version))) or 0
+        if found > FORMAT:
+            raise SynclineError(
+                f"The ledger at {self.url} has format {found}, made by a newer Syncline; this one knows {FORMAT}. "
+                f"Fix: update Syncline here."
+            )
+        return int(found)
+
+    def _create(self) -> None:
+        if self.sqlite:
+            self._use_wal()
+        with self._engine.begin() as connection:
+            if not self.sqlite:
+                locked(connection, "create")
+                connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+            known = self._known(connection)  # another process may have been first
+            if not known:
+                METADATA.create_all(connection, checkfirst=False)
+            elif known < FORMAT:
+                upgrade(connection, known, None if self.sqlite else SCHEMA)
+            if known < FORMAT:
+                connection.execute(FORMATS.insert().values(version=FORMAT))
+
+    def _use_wal(self) -> None:
+        """Readers and a writer side by side. The mode stays with the file; the switch itself does not wait."""
+        for attempt in range(100):
+            try:
+                with self._engine.connect() as connection:
+                    raw = connection.connection.dbapi_connection
+                    assert raw is not None
+                    raw.cursor().execute("PRAGMA journal_mode=WAL")
+            except Exception as error:
+                if "locked" not in str(error) or attempt == 99:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise self._said(error, error.connection_invalidated) from error
+        except sa.exc.SQLAlchemyError as error:
+            raise self._said(error, False) from error
+
+    def _said(self, error: sa.exc.SQLAlchemyError, lost: bool) -> SynclineError:
+        cause = getattr(error, "orig", None) or error
+        what = scrubbed(cause, self._secret_url)
+        if lost or "database is locked" in what or (self._ready and any(word in what for word in _PASSING)):
+            return TransientError(f"The ledger at {self.url} did not answer: {what}. Fix: run again.")
+        if isinstance(error, sa.exc.OperationalError):
+            return ConnectionFailed(f"The ledger at {self.url} cannot be reached: {what}. Fix: check state.url.")
+        return SynclineError(f"The ledger at {self.url} cannot be used: {what}. Fix: check state.url and its rights.")
+
+
+def upsert(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()
+) -> None:
+    """Insert rows; where the primary key is taken, update every other column but those to `keep`."""
+    if not rows:
+        return
+    new = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+    key = [column.name for column in table.primary_key]
+    changed = {name: new.excluded[name] for name in rows[0] if name not in key and name not in keep}
+    done = new.on_conflict_do_update(index_elements=key, set_=changed) if changed else new.on_conflict_do_nothing()
+    connection.execute(done, [dict(row) for row in rows])
+
+
+def locked(connection: sa.Connection, name: str) -> None:
+    """Wait until no other transaction works on `name`. SQLite's write transactions exclude each other anyway."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"syncline:{name}", 0))))
+
+
+def _set_up(connection: Any, _record: Any) -> None:
+    from adapters.postgres.connection import set_up  # which needs drivers that a ledger in SQLite does not
+    from adapters.postgres.session import settled
+
+    connection.autocommit = True
+    set_up(connection, settled(read_only=False, rls="refuse"))
+    connection.autocommit = False
+
+
+def _without_implicit_begin(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late to keep a transaction in one piece
+
+
+def _begin(connection: sa.Connection) -> None:
+    reading = connection.get_execution_options().get(_READING)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

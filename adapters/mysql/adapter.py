@@ -1,0 +1,370 @@
+"""MariaDB and MySQL: one connection reads a snapshot, LOAD DATA LOCAL stages what is written, named locks hold a migration."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property, partial
+from threading import Lock
+from typing import Final
+
+import pyarrow as pa
+import pymysql
+
+from adapters.mysql import design as designs
+from adapters.mysql import probe as trial
+from adapters.mysql.catalog import TABLE, TABLES, Alphabets, Described, described, described_query, named
+from adapters.mysql.connection import Connection, Connections, code_of, drop, rows, run
+from adapters.mysql.ddl import added_type, create_table, new_declared, prefixes, sized, unlinked
+from adapters.mysql.kept_values import LEVELS, compared, is_asked, kept
+from adapters.mysql.snapshot import MysqlSnapshot
+from adapters.mysql.types import travel
+from adapters.mysql.writer import TAKEN, Window
+from adapters.protocol import BeforeCommit, committed
+from adapters.sql import trials
+from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
+from adapters.sql.json_texts import doubtful, kept_where_doubtful
+from adapters.sql.statements import MARKER, dialect_of
+from adapters.sql.trials import of_design
+from transforms.vocabulary import (
+    Applied,
+    BusyError,
+    ChangeSet,
+    ColumnShape,
+    Design,
+    Marker,
+    Meaning,
+    Refusal,
+    Relation,
+    SynclineError,
+    TableName,
+    TableShape,
+)
+from transforms.vocabulary.features import Feature
+
+LOG: Final = logging.getLogger(__name__)
+
+MARKER_DDL: Final = f"""
+CREATE TABLE IF NOT EXISTS {MARKER} (
+    migration VARCHAR(255) NOT NULL, plan VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
+    window_no INT NOT NULL, phase VARCHAR(16) NOT NULL, applied_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    PRIMARY KEY (plan, table_name, window_no, phase)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={{collation}}"""
+
+LOCK: Final = "SELECT GET_LOCK(%s, 0)"
+HOLDER: Final = """
+SELECT p.ID, p.USER, p.HOST FROM information_schema.PROCESSLIST p WHERE p.ID = IS_USED_LOCK(%s)"""
+
+
+class MysqlAdapter:
+    """MariaDB and MySQL as an Adapter (see the protocol).
+
+    `time_zone` is the zone of naive times where a column range compares them with a TIMESTAMP. `read_only` makes
+    every transaction refuse writes.
+    """
+
+    engine = "mysql"
+    whole_trees = True
+
+    def __init__(self, url: str, time_zone: str | None = None, *, read_only: bool = False) -> None:
+        self._connections = Connections(url, read_only=read_only)
+        self.url = self._connections.url
+        self.time_zone = time_zone
+        self._guard = Lock()
+        self._marked = False  # whether the marker table is known to be there
+        self._alphabets = Alphabets()
+        self._cases: int | None = None  # what the server says of names of tables in another case
+        self._described: dict[Relation, Described] = {}
+        self._demanded: dict[TableName, trial.Known] = {}
+
+    # Shapes
+
+    def tables(self, schema: str | None = None) -> list[TableName]:
+        with self._connections.begin("Listing tables") as connection:
+            names = [str(name) for (name,) in rows(connection, TABLES, [schema])]
+        return sorted(TableName(name, schema) for name in names if name != MARKER)
+
+    def named(self, table: TableName) -> TableName:
+        if self._cases == 0:
+            return table
+        with self._connections.begin(f"Looking for {table}") as connection:
+            if self._cases is None:
+                ((self._cases,),) = rows(connection, "SELECT @@lower_case_table_names")
+            return named(connection, self._cases, table)
+
+    def describe(self, table: TableName) -> TableShape | None:
+        relation = Relation(table)
+        with self._guard:
+            self._described.pop(relation, None)
+        found = self._describe(relation)
+        return found.shape if found else None
+
+    def describe_query(self, query: str) -> TableShape:
+        found = self._describe(Relation(query=query))
+        assert found is not None
+        return found.shape
+
+    def _relation(self, relation: Relation) -> Described:
+        """What is known of a relation, looked up once. Neither `where` nor `zero_dates` changes its columns."""
+        plain = Relation(relation.table, relation.query)
+        with self._guard:
+            known = self._described.get(plain)
+        found = known or self._describe(plain)
+        if found is None:
+            raise SynclineError(f"There is no table {relation} on {self.url}. Fix: correct its name or schema.")
+        return found
+
+    def _describe(self, relation: Relation) -> Described | None:
+        server = self._connections.server
+        with self._connections.begin(f"Describing {relation}") as connection:
+            if relation.table is None:
+                found: Described | None = described_query(connection, server, self._alphabets, relation)
+            else:
+                found = described(connection, server, self._alphabets, relation.table)
+        if found is not None:
+            with self._guard:
+                self._described[relation] = found
+        return found
+
+    # Reading
+
+    @contextmanager
+    def snapshot(self, token: str | None = None) -> Iterator[MysqlSnapshot]:
+        if token is not None:
+            raise SynclineError("MariaDB and MySQL cannot share a snapshot. Fix: read each one where it was opened.")
+        with self._connections.translated("Opening a snapshot"):
+            snapshot = MysqlSnapshot(self._connections, self._relation, self.time_zone)
+        try:
+            yield snapshot
+        finally:
+            snapshot.close()
+
+    # Writing
+
+    def ddl(self, shape: TableShape) -> list[str]:
+        return [create_table(shape, self._connections.server)]
+
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return unlinked(own, there)
+
+    def sized(self, shape: TableShape) -> TableShape:
+        return sized(shape, self._connections.server)
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        server = self._connections.server
+        return travel(new_declared(column, server), server).shape
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return adding_statements(shape, names, "mysql", lambda each, _: added_type(each, self._connections.server))
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        dialect = dialect_of("mysql")
+        lengths = prefixes(shape, self._connections.server)
+        return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect, lengths=lengths)]
+
+    def design(self, table: TableName) -> Design:
+        with self._connections.begin(f"Looking at the design of {table}") as connection:
+            return designs.design(connection, self._connections.server, self._alphabets, table)
+
+    def usual_zone(self) -> str | None:
+        with self._connections.begin("Asking for the time zone") as connection:
+            ((zone, of_system),) = rows(connection, "SELECT @@global.time_zone, @@system_time_zone")
+        return str(of_system if zone == "SYSTEM" else zone)
+
+    def besides(self, schema: str | None = None) -> list[Feature]:
+        with self._connections.begin("Looking at what there is beside tables") as connection:
+            return designs.besides(connection, schema)
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        """With temporary tables, which know no foreign keys: those are not tried."""
+        with self._connections.translated("Trying out statements"), self._connections.connected() as connection:
+            return designs.tried(connection, statements)
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        if not len(values) or not is_asked(column):
+            return values
+        if known == column.meaning == "json":
+            return kept_where_doubtful(values, doubtful(values, LEVELS), partial(self.kept, column))
+        server = self._connections.server
+        with self._connections.begin(f"Asking for values of {column.native}") as connection:
+            return kept(connection, server, column, values)
+
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        server = self._connections.server
+        made: str | None = None
+        if new:
+            known = trial.Known(of_design(shape))
+            made = create_table(replace(shape, name=TableName(trials.TRIED), foreign_keys=()), server)
+            travels = {each.name: travel(new_declared(each, server), server) for each in shape.columns}
+            described_ = Described(shape, travels)
+        else:
+            known, described_ = self._demands(shape.name), self._relation(Relation(shape.name))
+        if not known.demands.any and not known.may_be_too_large(changes):
+            return {}
+        if self._untried:
+            return {}
+        where = f"Trying out rows of {shape.name}"
+        with self._connections.translated(where), self._connections.connected() as connection:
+            return trial.refused(connection, shape, changes, described_, known, made)
+
+    def untried(self, table: TableName) -> str | None:
+        if self._describe(Relation(table)) is None or not self._demands(table).demands.any:
+            return None
+        return self._untried
+
+    @cached_property
+    def _untried(self) -> str | None:
+        """See `untried`: it is the same for every table, and asked for once."""
+        where = "Trying out a temporary table"
+        with self._connections.translated(where), self._connections.connected() as connection:
+            return trial.untried(connection)
+
+    def _demands(self, table: TableName) -> trial.Known:
+        """What a table demands of its rows, looked up once."""
+        with self._guard:
+            if table in self._demanded:
+                return self._demanded[table]
+        found = self._relation(Relation(table))
+        with self._connections.begin(f"Asking what {table} demands") as connection:
+            known = trial.known(connection, self._connections.server, found)
+        with self._guard:
+            self._demanded[table] = known
+        return known
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        travels, server = self._relation(Relation(table)).travels, self._connections.server
+        with self._connections.begin(f"Asking what {table} takes for one") as connection:
+            return [compared(connection, server, travels.get(name), rows.column(name)) for name in rows.column_names]
+
+    def execute_ddl(self, statements: Sequence[str]) -> None:
+        """One by one: MySQL commits each. Where one fails, the tables that were made before it are dropped again."""
+        made: list[str] = []
+        with self._connections.translated("Changing the schema"), self._connections.connected() as connection:
+            try:
+                for statement in statements:
+                    run(connection, statement)
+                    made += _CREATED.findall(statement)
+            except BaseException:
+                for name in reversed(made):
+                    run(connection, f"DROP TABLE {name}")
+                raise
+            finally:
+                with self._guard:
+                    self._described.clear()
+                    self._demanded.clear()
+
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+        trial: bool = False,
+    ) -> Applied:
+        if marker is not None:
+            self._make_marker_table()
+        described = self._as_shaped(shape)
+        with self._connections.begin(f"Writing {changes.table}") as connection:
+            if marker is not None and not _mark(connection, marker):
+                return Applied(already=True)
+            window = Window(connection, changes, described)
+            only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
+            unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
+            loaded = empty and only_inserts and unique and not window.triggered and window.load()
+            applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
+            before_commit(applied)
+            return applied
+
+    def _as_shaped(self, shape: TableShape) -> Described:
+        """What is known of a table, looked up once as long as it has the types of `shape`."""
+        relation = Relation(shape.name)
+        with self._guard:
+            known = self._described.get(relation)
+        if known is None or {each.name: each.native for each in known.shape.columns} != {
+            each.name: each.native for each in shape.columns
+        }:
+            known = self._describe(relation)
+        if known is None:
+            raise SynclineError(f"There is no table {shape.name} on {self.url}. Fix: create it, or correct its name.")
+        if known.shape.unwritable:
+            raise SynclineError(f"Table {shape.name} {known.shape.unwritable}")
+        return known
+
+    def _make_marker_table(self) -> None:
+        if self._marked:
+            return
+        with self._connections.translated(f"Creating {MARKER}"), self._connections.connected() as connection:
+            if not rows(connection, TABLE, [None, MARKER]):
+                run(connection, MARKER_DDL.format(collation=self._connections.server.exact_collation))
+        self._marked = True
+
+    def advance_identity(self, table: TableName, column: str) -> None:
+        with self._connections.begin(f"Advancing the sequence of {table}.{column}") as connection:
+            designs.advance(connection, table, column)
+
+    def applied(self, plan: str) -> set[Marker]:
+        with self._connections.begin(f"Reading {MARKER}") as connection:
+            if not rows(connection, TABLE, [None, MARKER]):
+                return set()
+            query = f"SELECT migration, plan, table_name, window_no, phase FROM {MARKER} WHERE plan = %s"  # noqa: S608
+            return {Marker(*each) for each in rows(connection, query, [plan])}
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        with self._connections.translated(f"Locking {name}"):
+            connection = self._connections.take()
+            try:
+                ((got,),) = rows(connection, LOCK, [_lock_name(name)])
+                if not got:
+                    raise BusyError(self._busy(connection, name))  # noqa: TRY301
+            except BaseException:
+                drop(connection)
+                raise
+        try:
+            yield
+        finally:
+            try:
+                ((still,),) = rows(connection, "SELECT RELEASE_LOCK(%s)", [_lock_name(name)])
+            except (pymysql.Error, OSError):
+                still = None
+            if still:
+                self._connections.give_back(connection)
+            else:
+                LOG.warning("The lock of %s ended early: the connection that held it was lost.", name)
+                drop(connection)
+
+    def _busy(self, connection: Connection, name: str) -> str:
+        holder = rows(connection, HOLDER, [_lock_name(name)])
+        who = "a run that ended just now"
+        if holder:
+            who = "connection {}, user {} from {}".format(*holder[0])
+        return f"{name} is held on {self.url} by {who}. Fix: wait until that run ends, or end it."
+
+    def close(self) -> None:
+        self._connections.close()
+
+
+def _mark(connection: Connection, marker: Marker) -> bool:
+    """Record a window; False where it was recorded before. Waits for another transaction that is recording it."""
+    statement = f"INSERT INTO {MARKER} (migration, plan, table_name, window_no, phase) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
+    try:
+        rows(connection, statement, [marker.migration, marker.plan, marker.table, marker.window, marker.phase])
+    except pymysql.IntegrityError as error:
+        if code_of(error) != TAKEN:
+            raise
+        return False
+    return True
+
+
+def _lock_name(name: str) -> str:
+    """A named lock's name: the same in every process, and not longer than 64 characters."""
+    return "syncline:" + hashlib.blake2b(name.encode(), digest_size=20).hexdigest()
+
+
+_CREATED: Final = re.compile(r"\ACREATE TABLE ((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)")

@@ -1,0 +1,399 @@
+"""PostgreSQL: ADBC reads, binary COPY writes, transactions hold a window together, advisory locks hold a migration."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from adapters.postgres import design as designs
+from adapters.postgres import probe as trial
+from adapters.postgres.catalog import (
+    INDEXES,
+    TABLES,
+    Identified,
+    as_shaped,
+    hidden_by,
+    identified,
+    keys_of,
+    prefixes,
+    query_rows,
+    table_rows,
+    travels_of,
+)
+from adapters.postgres.collations import compared, with_folded
+from adapters.postgres.connection import Connections, driver_of
+from adapters.postgres.kept_values import kept
+from adapters.postgres.limits import new_type
+from adapters.postgres.session import USUAL_ZONE
+from adapters.postgres.snapshot import Described, PostgresSnapshot, spelled
+from adapters.postgres.types import Travel, new_travel
+from adapters.postgres.writer import Window, mark, spelled_name
+from adapters.protocol import BeforeCommit, committed
+from adapters.registry import RowSecurity
+from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
+from adapters.sql.statements import (
+    MARKER,
+    create_statement,
+    dialect_of,
+    marker_table,
+    new_table,
+    source,
+)
+from adapters.sql.trials import of_design
+from transforms.vocabulary import (
+    Applied,
+    BusyError,
+    ChangeSet,
+    ColumnShape,
+    Design,
+    Marker,
+    Meaning,
+    Refusal,
+    Relation,
+    SpecError,
+    SynclineError,
+    TableName,
+    TableShape,
+)
+from transforms.vocabulary.features import Feature
+
+LOG: Final = logging.getLogger(__name__)
+
+HOLDER: Final = """
+SELECT a.pid, a.application_name, a.query_start
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND (l.classid::bigint << 32) | l.objid::bigint = %s"""
+
+
+BYPASSED: Final = (
+    "Writing {table} on {url}: triggers and foreign keys are switched off for this user (session_replication_role is replica). "
+    "Fix: ALTER ROLE … RESET session_replication_role, or of the database."
+)
+
+
+HIDDEN: Final = (
+    "{relation} on {url}: row-level security may hide rows from this user ({hidden}), so that a part would pass for the whole. "
+    "Fix: connect as a user who sees all rows (an owner, or one with BYPASSRLS), or write `rls: accept` beside this "
+    "side's url to take what the user sees for all there is."
+)
+
+
+class PostgresAdapter:
+    """PostgreSQL as an Adapter (see the protocol).
+
+    `time_zone` is the zone of naive times where a column range compares them with a timestamptz. `read_only`
+    makes every session refuse writes.
+    """
+
+    engine = "postgresql"
+    whole_trees = True
+
+    def __init__(
+        self, url: str, time_zone: str | None = None, *, read_only: bool = False, rls: RowSecurity = "refuse"
+    ) -> None:
+        self._connections = Connections(url, read_only=read_only, rls=rls)
+        self.url = self._connections.url
+        self.time_zone = time_zone
+        self._guard = Lock()
+        self._marked = False  # whether the marker table is known to be there
+        self._described: dict[Relation, Described] = {}
+        self._demanded: dict[TableName, trial.Known | None] = {}
+        self._rows: dict[TableName, tuple[list[tuple[Any, ...]], bool]] = {}
+
+    # Shapes
+
+    def tables(self, schema: str | None = None) -> list[TableName]:
+        with self._connections.begin("Listing tables") as connection:
+            names = [name for (name,) in connection.execute(TABLES, [schema])]
+        return sorted(TableName(name, schema) for name in names if name != MARKER)
+
+    def named(self, table: TableName) -> TableName:
+        return table
+
+    def describe(self, table: TableName) -> TableShape | None:
+        relation = Relation(table)
+        with self._guard:
+            self._described.pop(relation, None)
+            self._rows.pop(table, None)
+        found = self._describe(relation)
+        return found.shape if found else None
+
+    def describe_query(self, query: str) -> TableShape:
+        found = self._describe(Relation(query=query))
+        assert found is not None
+        return found.shape
+
+    def _relation(self, relation: Relation) -> Described:
+        """What is known of a relation, looked up once. The `where` of a relation does not change its columns."""
+        plain = Relation(relation.table, relation.query)
+        with self._guard:
+            known = self._described.get(plain)
+        found = known or self._describe(plain)
+        if found is None:
+            raise SynclineError(f"There is no table {relation} on {self.url}. Fix: correct its name or schema.")
+        return found
+
+    def _describe(self, relation: Relation) -> Described | None:
+        with self._connections.begin(f"Describing {relation}") as connection:
+            known = identified(connection, relation.table) if relation.table else Identified()
+            if known is None:
+                return None
+            there = source(relation, own_rows=known.own_rows)
+            hidden = hidden_by(connection, there, known)
+            if hidden and self._connections.rls == "refuse":
+                raise SpecError(HIDDEN.format(relation=relation, url=self.url, hidden=hidden))
+            rows = table_rows(connection, known.oid) if relation.table else query_rows(connection, relation)
+            if not rows:  # PostgreSQL has tables without columns
+                return Described(TableShape(relation.table, ()), {}, known.own_rows) if relation.table else None
+            if len(rows) == len(known.denied):
+                raise SpecError(
+                    f"{relation} on {self.url}: the user may not read it. Fix: GRANT SELECT on it to the user."
+                )
+            travels = travels_of(connection, there, rows, known.denied)
+            name = relation.table or TableName(str(relation))
+            columns = tuple(each.shape for each in travels.values())
+            shape = TableShape(name, columns, hidden_by=hidden, unwritable=known.unwritable)
+            if relation.table is not None:
+                indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [known.oid])]
+                primary, uniques, foreign = keys_of(connection, known.oid, name.schema)
+                ordered = frozenset(prefixes(indexes, travels))
+                shape = replace(shape, primary_key=primary, uniques=uniques, foreign_keys=foreign, ordered=ordered)
+                shape = with_folded(connection, shape, known.oid)
+        described = Described(shape, travels, known.own_rows)
+        with self._guard:
+            self._described[relation] = described
+        return described
+
+    # Reading
+
+    @contextmanager
+    def snapshot(self, token: str | None = None) -> Iterator[PostgresSnapshot]:
+        with self._connections.connected() as pooled:
+            with self._connections.translated("Opening a snapshot"):
+                coordinator = driver_of(pooled)
+                coordinator.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                if token is None:
+                    row = coordinator.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+                    name = str(row[0]) if row else ""
+                else:
+                    name = token
+                    coordinator.execute(f"SET TRANSACTION SNAPSHOT {spelled(sa.literal(token))}")
+                snapshot = PostgresSnapshot(self._connections, coordinator, name, self._relation, self.time_zone)
+            try:
+                yield snapshot
+            except BaseException:
+                pooled.invalidate()  # its server may be gone
+                raise
+            finally:
+                snapshot.close()
+
+    # Writing
+
+    def ddl(self, shape: TableShape) -> list[str]:
+        return [create_statement(new_table(shape, "postgresql", type_of=new_type), dialect_of("postgresql"))]
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return adding_statements(shape, names, "postgresql", new_type)
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        dialect = dialect_of("postgresql")
+        return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect, named=False)]
+
+    def design(self, table: TableName) -> Design:
+        with self._connections.begin(f"Looking at the design of {table}") as connection:
+            known = identified(connection, table)
+            return designs.design(connection, known.oid if known else None)
+
+    def usual_zone(self) -> str | None:
+        with self._connections.begin("Asking for the time zone") as connection:
+            found = connection.execute(USUAL_ZONE).fetchone()
+        return found[0] if found else None
+
+    def besides(self, schema: str | None = None) -> list[Feature]:
+        with self._connections.begin("Looking at what there is beside tables") as connection:
+            return designs.besides(connection, schema)
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        with self._connections.begin("Trying out statements") as connection:
+            return designs.tried(connection, statements)
+
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return None
+
+    def sized(self, shape: TableShape) -> TableShape:
+        return shape
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        return new_travel(column, self._connections.encoding).shape
+
+    def execute_ddl(self, statements: Sequence[str]) -> None:
+        with self._connections.begin("Changing the schema") as connection:
+            for statement in statements:
+                connection.execute(statement)
+        with self._guard:
+            self._described.clear()
+            self._demanded.clear()
+            self._rows.clear()
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        if column.characters is not None and pa.types.is_string(values.type):  # such a text cannot even be asked about
+            foreign = pc.match_substring_regex(values, f"[^{column.characters}]")
+            values = pc.if_else(foreign, pa.scalar(None, values.type), values)
+        return kept(self._connections, column, values, known)
+
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+        known = trial.Known(of_design(shape)) if new else self._demands(shape.name)
+        if known is None or not known.demands.any:
+            return {}
+        if new:
+            made = self.ddl(replace(shape, name=trial.PLACE, foreign_keys=()))
+            travels: Mapping[str, Travel] = {each.name: new_travel(each) for each in shape.columns}
+        else:
+            made, travels = [], as_shaped(self._table_rows(shape)[0], shape)
+        with self._connections.begin(f"Trying out rows of {shape.name}") as connection:
+            return trial.refused(connection, shape, changes, travels, known, made)
+
+    def untried(self, table: TableName) -> str | None:
+        known = self._demands(table)
+        if known is None or not known.demands.any:
+            return None
+        with self._connections.begin("Trying out a temporary table") as connection:
+            return trial.untried(connection)
+
+    def _demands(self, table: TableName) -> trial.Known | None:
+        """What a table demands of its rows, looked up once; None where it is not there."""
+        with self._guard:
+            if table in self._demanded:
+                return self._demanded[table]
+        with self._connections.begin(f"Asking what {table} demands") as connection:
+            found = identified(connection, table)
+            known = trial.known(connection, found.oid) if found and found.oid else None
+        with self._guard:
+            self._demanded[table] = known
+        return known
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        shape = self._relation(Relation(table)).shape
+        with self._connections.begin(f"Asking what {table} takes for one") as connection:
+            return [compared(connection, shape.column(name), rows.column(name)) for name in rows.column_names]
+
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+        trial: bool = False,
+    ) -> Applied:
+        if marker is not None:
+            self._make_marker_table()
+        rows, own_rows = self._table_rows(shape)
+        travels = as_shaped(rows, shape)
+        with self._connections.begin(f"Writing {changes.table}") as connection:
+            if self._connections.bypasses_triggers:
+                raise SynclineError(BYPASSED.format(table=changes.table, url=self.url))
+            connection.execute(
+                "SELECT 1"
+            )  # begins: a savepoint that comes first would be a transaction, and be committed
+            if marker is not None and not mark(connection, marker):
+                return Applied(already=True)
+            window = Window(connection, changes, travels, own_rows=own_rows)
+            only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
+            unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
+            plain = unique and not shape.hidden_by  # COPY does not go by policies
+            loaded = empty and only_inserts and plain and not window.triggered and window.load()
+            applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred is looked at now
+            before_commit(applied)
+            return applied
+
+    def _table_rows(self, shape: TableShape) -> tuple[list[tuple[Any, ...]], bool]:
+        """The catalog's rows for a table, looked up once as long as they have the types of `shape`; whether others may
+        inherit from it."""
+        table = shape.name
+        with self._guard:
+            known = self._rows.get(table)
+        if known is None or {row[0]: row[1] for row in known[0]} != {each.name: each.native for each in shape.columns}:
+            with self._connections.begin(f"Describing {table}") as connection:
+                found = identified(connection, table)
+                known = (table_rows(connection, found.oid), found.own_rows) if found else None
+            if known is None:
+                raise SynclineError(f"There is no table {table} on {self.url}. Fix: create it, or correct its name.")
+            with self._guard:
+                self._rows[table] = known
+        return known
+
+    def _make_marker_table(self) -> None:
+        if self._marked:
+            return
+        with self._connections.begin(f"Creating {MARKER}") as connection:
+            row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
+            if row is None or row[0] is None:
+                # IF NOT EXISTS alone fails when two create the table at once.
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(MARKER)])
+                connection.execute(create_statement(marker_table(), dialect_of("postgresql"), if_not_exists=True))
+        self._marked = True
+
+    def advance_identity(self, table: TableName, column: str) -> None:
+        with self._connections.begin(f"Advancing the sequence of {table}.{column}") as connection:
+            designs.advance(connection, table, column)
+
+    def applied(self, plan: str) -> set[Marker]:
+        with self._connections.begin(f"Reading {MARKER}") as connection:
+            row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
+            if row is None or row[0] is None:
+                return set()
+            found = connection.execute(
+                f"SELECT migration, plan, table_name, window_no, phase FROM {spelled_name(MARKER)} WHERE plan = %s",  # noqa: S608
+                [plan],
+            )
+            return {Marker(*each) for each in found}
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        number = _lock_number(name)
+        with self._connections.connected() as pooled:
+            with self._connections.translated(f"Locking {name}"):
+                connection = driver_of(pooled)
+                got = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
+                if got is None or not got[0]:
+                    raise BusyError(self._busy(connection, name, number))
+                connection.commit()  # the lock is the session's: no transaction stays open meanwhile
+            try:
+                yield
+            finally:
+                try:
+                    connection.execute("SELECT pg_advisory_unlock(%s)", [number])
+                    connection.commit()
+                except psycopg.Error:
+                    LOG.warning("The lock of %s ended early: the connection that held it was lost.", name)
+                    pooled.invalidate()
+
+    def _busy(self, connection: psycopg.Connection[Any], name: str, number: int) -> str:
+        holder = connection.execute(HOLDER, [number]).fetchone()
+        who = "a run that ended just now"
+        if holder:
+            who = f"application {holder[1]!r}, process {holder[0]}, since {holder[2]:%Y-%m-%d %H:%M:%S %Z}"
+        return f"{name} is held on {self.url} by {who}. Fix: wait until that run ends, or end it."
+
+    def close(self) -> None:
+        self._connections.close()
+
+
+def _lock_number(name: str) -> int:
+    """A name as an advisory lock's number, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(f"syncline:{name}".encode(), digest_size=8).digest(), signed=True)

@@ -1,0 +1,165 @@
+"""Connections to SQLite files through ADBC, and SQLite's faults in Syncline's words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+import adbc_driver_manager as adbc
+import adbc_driver_sqlite.dbapi as driver
+import pyarrow as pa
+from adbc_driver_manager import dbapi
+
+from adapters import interrupts
+from adapters.sql.refused import FIX, Refused
+from transforms.vocabulary import ConnectionFailed, RowRefused, SynclineError, TransientError
+
+interrupts.heed(dbapi)
+
+BUSY_TIMEOUT_MS: Final = 30_000
+BATCH_ROWS: Final = 65_536
+FAULTS: Final = (adbc.Error, pa.ArrowException, OSError)
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One ADBC connection in autocommit mode: transactions are begun and ended in SQL.
+
+    `mode`: ro, rw, rwc to make a missing file, or memory for an empty database in its place.
+    """
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self.path = path
+        self._cursors: set[Any] = set()
+        uri = f"file:{quote(str(path.absolute()))}?mode={mode}" if mode != "memory" else ":memory:"
+        try:
+            self._raw = driver.connect(uri, autocommit=True)
+        except adbc.Error as error:
+            raise ConnectionFailed(f"Cannot open {path} as a SQLite database. Fix: check its permissions.") from error
+        try:
+            self.run(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            self.ask("SELECT count(*) FROM sqlite_schema")
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """All rows of a small answer. A type that the first rows do not tell is int64."""
+        try:
+            with self._raw.cursor() as cursor:
+                cursor.execute(sql, parameters or None)
+                return cursor.fetch_arrow_table()
+        except FAULTS as error:
+            raise translated(error, self.path) from error
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        answer: list[dict[str, Any]] = self.ask(sql, parameters).to_pylist()
+        return answer
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows an INSERT, UPDATE or DELETE changed."""
+        self.ask(sql, parameters)
+        return int(self.ask("SELECT changes()")[0][0].as_py())
+
+    def stream(self, sql: str, parameters: Sequence[Any], batch_rows: int) -> tuple[Any, pa.RecordBatchReader]:
+        """A cursor, to be closed, and its batches."""
+        cursor = self._raw.cursor()
+        self._cursors.add(cursor)
+        try:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": batch_rows})
+            cursor.execute(sql, parameters or None)
+            return cursor, cursor.fetch_record_batch()
+        except FAULTS as error:
+            self.end(cursor)
+            raise translated(error, self.path) from error
+
+    def end(self, cursor: Any) -> None:
+        """Close a cursor of `stream`. Idempotent."""
+        self._cursors.discard(cursor)
+        cursor.close()
+
+    def ingest(self, table: str, rows: pa.Table, *, temporary: bool) -> int:
+        """Load rows into a new temporary table, or into a table that is there."""
+        try:
+            with self._raw.cursor() as cursor:
+                mode: Literal["create", "append"] = "create" if temporary else "append"
+                return int(cursor.adbc_ingest(table, rows, mode=mode, temporary=temporary))
+        except FAULTS as error:
+            raise translated(error, self.path) from error
+
+    @contextmanager
+    def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        """All or nothing; the first error is the one that is told."""
+        self.ask(f"BEGIN {kind}")
+        try:
+            yield
+            self.ask("COMMIT")
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Roll back what is open. SQLite may have rolled back by itself."""
+        try:
+            self.ask("ROLLBACK")
+        except SynclineError as error:
+            log.debug("nothing to roll back: %s", error)
+
+    def close(self) -> None:
+        for cursor in list(self._cursors):  # a scan that nobody ended
+            self.end(cursor)
+        self._raw.close()
+
+
+def open_to_read(path: Path) -> Connection:
+    """Read only. What a killed writer left half done can only be undone by one who may write: then as such a one."""
+    try:
+        return Connection(path, "ro")
+    except ConnectionFailed:
+        if not os.access(path, os.W_OK):
+            raise
+        connection = Connection(path, "rw")
+        connection.ask("PRAGMA query_only = ON")
+        return connection
+
+
+def mark_of(path: Path) -> str:
+    """The file's change counter, and how far its write-ahead log has grown since."""
+    if not path.exists():
+        return "no file yet"
+    with path.open("rb") as file:
+        header = file.read(28)
+    log = path.with_name(path.name + "-wal")
+    return f"change {int.from_bytes(header[24:28], 'big')}, log {log.stat().st_size if log.exists() else 0}"
+
+
+def message_of(error: BaseException) -> str:
+    """SQLite's own words, without the driver's."""
+    text = re.sub(r"^[A-Z_]+: |\[SQLite\] |Failed to step query: ", "", str(error).split("\nquery:")[0])
+    return " ".join(text.split())
+
+
+def translated(error: BaseException, path: Path) -> SynclineError:
+    """SQLite's fault in Syncline's words."""
+    text = message_of(error)
+    if re.search(r"is locked|is busy|database schema has changed", text):
+        return TransientError(
+            f"{path} is held by another connection ({text}). Fix: try again, or end the other writer; in WAL mode"
+            f" (PRAGMA journal_mode=WAL) readers and a writer do not wait for each other."
+        )
+    if "disk is full" in text:
+        return SynclineError(f"The disk that holds {path} is full; the window was rolled back. Fix: free space, rerun.")
+    if "not a database" in text or "unable to open" in text or "failed to open" in text:
+        return ConnectionFailed(f"Cannot open {path} as a SQLite database: {text}. Fix: check the path in the URL.")
+    if "readonly" in text:
+        return ConnectionFailed(f"Cannot write to {path}: {text}. Fix: check its permissions and those of its folder.")
+    if "constraint failed" in text or isinstance(error, adbc.IntegrityError):
+        what: Refused = "reference" if "FOREIGN KEY" in text else "double" if "UNIQUE" in text else "row"
+        return RowRefused(f"SQLite refused a row: {text}. The window was rolled back. {FIX[what]}", text)
+    return SynclineError(f"SQLite answered for {path}: {text}")

@@ -1,0 +1,304 @@
+# ruff: noqa: S608 - SQL is made of quoted identifiers, quoted literals and compiled statements
+"""Reading one state of a SQLite database into Arrow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters.sql.keys import unkeyed
+from adapters.sql.orphans import is_declared, orphaned
+from adapters.sql.staged_apply import KnownShapes, as_travel, cuts, python_values
+from adapters.sql.statements import Expression, Operand, bound, dialect_of, in_keys, quoted, select
+from adapters.sql.statements import column as named
+from adapters.sqlite.arrow import decode, shown, sort_value, stored_value
+from adapters.sqlite.catalog import describe, describe_query
+from adapters.sqlite.connection import BATCH_ROWS, FAULTS, Connection, translated
+from adapters.sqlite.types import (
+    Style,
+    clean_sql,
+    kind_of,
+    offence_sql,
+    raw_order,
+    sample_sql,
+    sort_sql,
+    styles,
+    value_sql,
+)
+from adapters.sqlite.types import quoted as name_sql
+from transforms.vocabulary import (
+    INVALID,
+    ColumnRange,
+    ColumnShape,
+    ForeignKey,
+    Key,
+    KeyRange,
+    KeyValue,
+    Relation,
+    SynclineError,
+    TableName,
+)
+
+DIALECT: Final = dialect_of("sqlite")
+BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
+COUNTED_BYTES: Final = 256 * 2**20  # a file of that size is counted in some hundredths of a second
+TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "interval", "uuid", "json", "number", "loose")
+
+
+class SqliteSnapshot:
+    """One read transaction of one connection; its batches are fetched one at a time, under a lock."""
+
+    token: str | None = None
+
+    def __init__(self, connection: Connection, mark: str, time_zone: str | None) -> None:
+        self.mark = mark
+        self._connection = connection
+        self._zone = time_zone
+        self._lock = threading.RLock()
+        self._shapes = KnownShapes(partial(describe, connection), partial(describe_query, connection), connection.path)
+        self._styles: dict[tuple[TableName, str], Style | None] = {}
+        self._binary: dict[tuple[TableName, str], bool] = {}
+
+    def estimate(self, relation: Relation) -> int:
+        """Counted in a small file. In a large one from the range of rowids, and never more than the file can hold."""
+        with self._lock:
+            if relation.table and not relation.where:
+                table = name_sql(relation.table.name)
+                with suppress(Exception):  # a view, or a table without rowids
+                    row = self._connection.rows(f"SELECT min(rowid) AS a, max(rowid) AS z FROM {table}")[0]
+                    if row["a"] is None:
+                        return 0
+                    span = int(row["z"] - row["a"]) + 1
+                    if self._bytes() > COUNTED_BYTES:
+                        return max(1, min(span, self._bytes() // 8))
+        return self.count(relation)
+
+    def _bytes(self) -> int:
+        rows = self._connection.rows("SELECT page_count * page_size AS n FROM pragma_page_count, pragma_page_size")
+        return int(rows[0]["n"])
+
+    def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
+        with self._lock:
+            statement = select(relation, [sa.func.count().label("n")], ranges=self._ranges(relation, ranges))
+            return int(self._connection.ask(*bound(statement, DIALECT))["n"][0].as_py())
+
+    def split(
+        self,
+        relation: Relation,
+        key: Key,
+        rows: int,
+        within: KeyRange = KeyRange(),
+        *,
+        ranges: Sequence[ColumnRange] = (),
+    ) -> list[KeyValue]:
+        with self._lock:
+            columns = self._shapes.columns(relation, key)
+            shown_key: list[Expression] = [
+                sa.literal_column(value_sql(each.native, name_sql(each.name))) for each in columns
+            ]
+            operands = self._operands(relation, key)
+            compared = self._ranges(relation, ranges)
+            cut = cuts(relation, list(zip(operands, shown_key, strict=True)), rows, within, compared)
+            sql, parameters = bound(cut, DIALECT)
+            found = pa.Table.from_batches(list(batches(self._connection, columns, sql, parameters)), travel(columns))
+        keys = zip(*(python_values(values) for values in found.columns), strict=True)
+        distinct = dict.fromkeys(each for each in keys if None not in each)
+        return [each for each in distinct if each != within.start]
+
+    def highest(self, relation: Relation, column: str) -> int | None:
+        with self._lock:
+            c = name_sql(column)
+            value: Expression = sa.literal_column(f"CASE WHEN typeof({c})='integer' THEN {c} END")
+            found = self._connection.ask(*bound(select(relation, [sa.func.max(value).label("n")]), DIALECT))
+        highest: int | None = found["n"][0].as_py()
+        return highest
+
+    def orphans(self, table: TableName, reference: ForeignKey) -> Relation:
+        """Always looked for: whoever wrote the rows may have left foreign keys unchecked, which is SQLite's default."""
+        with self._lock:
+            child = self._shapes.of(Relation(table))
+            parent = describe(self._connection, reference.refers)
+            lacking = parent is None or not set(reference.refers_columns) <= set(parent.names)
+            if parent is None or lacking or len(reference.columns) != len(reference.refers_columns):
+                return orphaned(table, reference.columns, (), None, (), DIALECT)
+            own: list[Expression] = [named(name) for name in reference.columns]
+            there: list[Expression] = [named(name) for name in reference.refers_columns]
+            if not is_declared(reference, child.foreign_keys):
+                mine = self._shapes.columns(Relation(table), reference.columns)
+                theirs = self._shapes.columns(Relation(reference.refers), reference.refers_columns)
+                own = [_compared(a, b) for a, b in zip(mine, theirs, strict=True)]
+                there = [_compared(b, a) for a, b in zip(mine, theirs, strict=True)]
+            return orphaned(table, reference.columns, own, reference.refers, there, DIALECT)
+
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        with self._lock:
+            columns = self._shapes.columns(Relation(table), key)
+        nullable = [each.name for each in columns if each.nullable]
+        return unkeyed(table, key, [_compared(each, each) for each in columns], nullable, DIALECT, most)
+
+    def scan(
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        *,
+        key: Key = (),
+        within: KeyRange = KeyRange(),
+        ranges: Sequence[ColumnRange] = (),
+        among: Sequence[KeyValue] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        with self._lock:
+            shapes = self._shapes.columns(relation, columns)
+            values: list[Expression] = [
+                sa.literal_column(value_sql(each.native, name_sql(each.name))).label(None) for each in shapes
+            ]
+            statement = select(
+                relation,
+                [*values, sa.literal_column(offence_sql(shapes)).label(quoted(INVALID))],
+                key=self._operands(relation, key),
+                within=within,
+                ranges=self._ranges(relation, ranges),
+                among=None if among is None else in_keys(self._operands(relation, key, equal=True), among),
+                ordered=among is None,
+            )
+            sql, parameters = bound(statement, DIALECT)
+            size = self._bytes() // max(1, self.estimate(relation)) if relation.table else 256
+        most = max(64, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
+        yield from batches(self._connection, shapes, sql, parameters, size=most, reasons=True, lock=self._lock)
+
+    def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
+        return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
+
+    def _operands(self, relation: Relation, names: Sequence[str], *, equal: bool = False) -> list[Operand]:
+        """Columns as they stand where an index serves them in the right order, else an expression that has it.
+
+        `equal`: they are only asked for values that are there, in the column's own collation, so that its index serves.
+        """
+        return [self._operand(relation, each, equal=equal) for each in self._shapes.columns(relation, names)]
+
+    def _operand(self, relation: Relation, column: ColumnShape, *, equal: bool) -> Operand:
+        c, native = name_sql(column.name), column.native
+        style = self.style(relation.table, column) if relation.table and raw_order(native) else None
+
+        def known(value: Any) -> Any:
+            return as_travel(value, column.type, self._zone)
+
+        if style is None or relation.table is None:
+            ordered = sort_sql(native, c)
+            return Operand(sa.literal_column(ordered), lambda value: sa.literal(sort_value(native, known(value))))
+        # Spelled out only where needed: an index serves `(a, b) >= (x, y)` only for columns without COLLATE.
+        plain = equal or self.binary(relation.table, column)
+        raw: Expression = sa.literal_column(c if plain else f"{c} COLLATE BINARY")
+        return Operand(raw, lambda value: sa.literal(stored_value(native, known(value), style)), column.nullable)
+
+    def binary(self, table: TableName, column: ColumnShape) -> bool:
+        """The column compares its texts by their bytes."""
+        if (table, column.name) not in self._binary:
+            self._binary[table, column.name] = is_binary(self._connection, table, column)
+        return self._binary[table, column.name]
+
+    def style(self, table: TableName, column: ColumnShape) -> Style | None:
+        """The one way in which a column spells its values, None where it has several or breaks its type."""
+        if (table, column.name) not in self._styles:
+            self._styles[table, column.name] = style_of(self._connection, table, column)
+        return self._styles[table, column.name]
+
+
+def style_of(connection: Connection, table: TableName, column: ColumnShape) -> Style | None:
+    """Looked for over the whole table: the first style that every value keeps to."""
+    if column.identity:
+        return Style()
+    for style in styles(column.native):
+        clean = clean_sql(column.native, name_sql(column.name), style)
+        sql = f"SELECT EXISTS (SELECT 1 FROM {name_sql(table.name)} WHERE NOT ({clean})) AS n"
+        if not connection.ask(sql)["n"][0].as_py():
+            return style
+    return None
+
+
+def _compared(column: ColumnShape, other: ColumnShape) -> Expression:
+    """What is equal where the travel form is, in columns of one travel type: an index serves the plain kinds."""
+    c, native = name_sql(column.name), column.native
+    if kind_of(native) != kind_of(other.native):  # short decimals, here as texts and there as floats
+        return sa.literal_column(f"CAST({c} AS REAL)")
+    if kind_of(native) in ("integer", "boolean", "binary", "real"):
+        return sa.literal_column(c)
+    return sa.literal_column(f"{c} COLLATE BINARY" if kind_of(native) == "text" else sort_sql(native, c))
+
+
+def is_binary(connection: Connection, table: TableName, column: ColumnShape) -> bool:
+    """The catalog does not tell a column's collation, but a comparison with a value of the column does."""
+    if not pa.types.is_string(column.type) and kind_of(column.native) not in TEXT_KINDS:
+        return True
+    borrowed = f"SELECT {name_sql(column.name)} AS c FROM {name_sql(table.name)} WHERE 0 UNION ALL SELECT 'a'"
+    try:
+        same = connection.rows(f"SELECT c = 'A' OR c = 'a ' AS same FROM ({borrowed})")
+    except SynclineError:  # a collation that another program brings along
+        return False
+    return not same[0]["same"]
+
+
+def batches(
+    connection: Connection,
+    columns: Sequence[ColumnShape],
+    sql: str,
+    parameters: Sequence[Any] = (),
+    *,
+    size: int = BATCH_ROWS,
+    reasons: bool = False,
+    lock: AbstractContextManager[Any] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a query as they travel; the query's last column is the reason of a row that cannot, where `reasons`.
+
+    A first row of samples tells the driver every column's type, and is dropped. The limit keeps SQLite from dropping
+    the inner ORDER BY.
+    """
+    alone = lock or nullcontext()
+    samples = [sample_sql(each.native) for each in columns] + (["''"] if reasons else [])
+    sql = f"SELECT {', '.join(samples)} UNION ALL SELECT * FROM ({sql} LIMIT -1)"
+    with alone:
+        cursor, reader = connection.stream(sql, parameters, size)
+    first = True
+    try:
+        while True:
+            with alone:
+                try:
+                    batch = next(reader, None)
+                except FAULTS as error:
+                    raise translated(error, connection.path) from error
+            if batch is None:
+                return
+            rows = batch.slice(1) if first else batch
+            first = False
+            if rows.num_rows:
+                yield decoded(columns, rows, reasons=reasons)
+    finally:
+        with alone:
+            connection.end(cursor)
+
+
+def decoded(columns: Sequence[ColumnShape], batch: pa.RecordBatch, *, reasons: bool) -> pa.RecordBatch:
+    """The travel form of a batch; with `reasons`, INVALID beside it where a row cannot travel."""
+    invalid: dict[int, str] = {}
+    arrays = []
+    for position, column in enumerate(columns):
+        values, offenders = decode(column, batch.column(position))
+        arrays.append(values)
+        invalid = {**offenders, **invalid}
+    schema = travel(columns)
+    told = batch.column(len(columns)) if reasons else None
+    if told is not None and (told.null_count < len(told) or invalid):
+        texts = [None if each is None else shown(each)[1:-1] for each in told.cast(pa.binary()).to_pylist()]
+        spoken = [text if text is not None else invalid.get(row) for row, text in enumerate(texts)]
+        arrays.append(pa.array(spoken, pa.string()))
+        schema = schema.append(pa.field(INVALID, pa.string()))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def travel(columns: Sequence[ColumnShape]) -> pa.Schema:
+    return pa.schema([pa.field(each.name, each.type) for each in columns])

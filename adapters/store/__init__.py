@@ -1,0 +1,1 @@
+"""The store: plans, change sets and history, as files."""

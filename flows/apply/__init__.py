@@ -1,0 +1,1 @@
+"""Apply a plan: window by window, each in one transaction."""

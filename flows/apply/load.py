@@ -1,0 +1,270 @@
+"""Load a plan: between its two checkpoints, write its rows, and put down what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from adapters import interrupts
+from adapters.ledger.ledger import APPLYING, CUT_OFF, Ledger
+from adapters.store import archive
+from adapters.store.plans import Plan, folder_name
+from flows.apply import refused_rows
+from flows.apply.plan import AppliedPlan, apply, constrain
+from flows.history.sweep import sweep
+from flows.history.unfinished import cut_off
+from flows.history.versions import written_changes
+from flows.plan import build
+from flows.plan.thresholds import over_limit
+from flows.plan.totals import Reconciled, reconciled
+from flows.proof import checkpoints, orphans
+from flows.proof.drift import remember
+from flows.results import conflicts as conflicting
+from flows.results.conflicts import SHOWN
+from flows.results.outcome import Outcome, Status
+from flows.results.shares import counted
+from flows.results.tables import Checkpoint, Report
+from flows.results.untranslated import text_of
+from flows.session.execute import Execute
+from flows.session.retry import retried
+from flows.session.session import Job, Session
+from flows.session.stores import store_of
+from flows.spec.model import Spec
+from transforms.vocabulary import SynclineError, TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What plans are loaded with."""
+
+    session: Session
+    ledger: Ledger
+    execute: Execute[Any, Any] | None = None
+    workers: int = 2
+    message: str = ""
+
+    @property
+    def spec(self) -> Spec:
+        return self.session.spec
+
+
+@contextmanager
+def failures(session: Session, ledger: Ledger, run_id: str) -> Iterator[None]:
+    """A run that fails says so in the ledger. One that fails while it writes is finished by the next; until then the error
+    and its page say what is in the target."""
+    try:
+        yield
+    except BaseException as error:
+        text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
+        interrupted = isinstance(error, KeyboardInterrupt) or interrupts.received() is not None
+        if interrupted:
+            text = interrupts.last_words()
+        with suppress(Exception if interrupted else SynclineError):  # what went wrong first is what counts
+            put_down = partial(_note_failure, ledger, run_id, text)
+            if put_down() if interrupted else retried(put_down):  # nobody waits for a ledger after Ctrl-C
+                cut_off(session, ledger, run_id, error)
+                interrupts.known(" ".join(getattr(error, "__notes__", ())))
+        raise
+
+
+def _note_failure(ledger: Ledger, run_id: str, text: str) -> bool:
+    """Put down that a run failed; whether it had begun to write."""
+    known = ledger.run(run_id)
+    writing = known is not None and known.status == APPLYING
+    ledger.finish_run(run_id, CUT_OFF if writing else "failed", message=text)
+    return writing
+
+
+def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool = False) -> Outcome:
+    """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no.
+
+    `step`: it is one step of several, whose quarantine is looked at together in the end.
+    """
+    spec, session, ledger = loading.spec, loading.session, loading.ledger
+    # keys that were in quarantine say nothing of the table
+    over = over_limit(spec, report.counts, step=step) if plan.manifest.get("keys") is None else ""
+    if over:
+        ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
+        return Outcome(report, Status.QUARANTINE, over)
+    report = _with_checks(report, checkpoints.planned(plan, report, session))
+    if why := checkpoints.stopped(report.checkpoints):
+        why = f"The planned checkpoint failed: {why}. Nothing was written. Fix: mend the rows, or the rule in {spec.path}."
+        ledger.finish_run(report.run_id, "checkpoint", counts=report.as_dict(), message=why)
+        return Outcome(report, Status.CHECKPOINT, why)
+    outcome = write(plan, report, job, loading)
+    found = checkpoints.loaded(plan, outcome.report, session)
+    outcome = replace(outcome, report=_reconciled(_with_checks(outcome.report, found), plan, session))
+    if why := checkpoints.stopped(found):
+        why = f"The loaded checkpoint failed: {why}. The rows are in the target. Fix: look at them, mend the source and run again."
+        ledger.finish_run(report.run_id, "checkpoint", message=why)
+        return replace(outcome, status=Status.CHECKPOINT, message=why)
+    return outcome
+
+
+def write(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
+    """Write the rows of a plan that may be written, and what comes after the rows; put down what was done.
+
+    Safe to repeat after whatever end: windows that are in are passed over, and everything is put down once.
+    """
+    retried(lambda: loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder)))
+    interrupts.writing()
+    applied = apply(plan, job, loading.session, loading.execute, loading.workers)
+    outcome = retried(lambda: record(plan, report, applied, loading))
+    constrain(plan, loading.session)
+    retried(lambda: _remember(report, loading))
+    return outcome
+
+
+def _remember(report: Report, loading: Loading) -> None:
+    remember(loading.ledger, loading.session, [table.name for table in report.tables], report.run_id)
+
+
+def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, undoes: Sequence[int] = ()) -> Outcome:
+    """Put what was done into the ledger: conflicts, quarantine, a version where something changed, what is kept of it."""
+    spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
+    soft = {} if undoes else {table.name: table.soft for table in loading.session.bound.tables}
+    tables = tuple(
+        replace(table, counts=applied.counts(table.name, table.counts, soft.get(table.name))) for table in report.tables
+    )
+    report = refused_rows.told(replace(report, tables=tables), applied.done)
+    clashes = 0
+    for done in applied.done:
+        if done.conflicts is not None:
+            clashes += ledger.record_conflicts(spec.name, done.table, done.conflicts, report.run_id)
+    met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if clashes else []
+    undone = bool(undoes) or manifest["kind"] == "undo"
+    report = replace(report, met=tuple(conflicting.told(each, undone=undone) for each in met))
+    if not undoes:
+        refused_rows.record(applied.done, ledger, spec.name, report.run_id, store_of(spec).named(plan.folder))
+        _record_quarantine(plan, report, loading)
+        for table in report.tables if manifest.get("keys") is None and not manifest["ranges"] else ():
+            ledger.settle_conflicts(spec.name, table.name, report.run_id)
+    version = None
+    if report.total.changes:
+        version = ledger.add_version(
+            spec.name,
+            plan=store_of(spec).named(plan.folder),
+            run_id=report.run_id,
+            spec_digest=manifest["spec"]["digest"],
+            counts=report.total.as_dict(),
+            source_mark=manifest["source"]["mark"],
+            target_mark=manifest["target"]["mark"],
+            author=build.author(),
+            message=loading.message,
+            kind="run" if manifest["kind"] == "plan" else manifest["kind"],
+            undoes=list(undoes) or None,
+            made_mark=_mark(loading.session),
+        )
+    report = replace(report, version=version, applied=True)
+    finish(plan, version, loading, report, clashes)
+    if not clashes:
+        return refused_rows.settled(Outcome(report, Status.DONE), applied.done, spec)
+    was = "was" if clashes == 1 else "were"
+    again = "undo what came after first" if undoes else "run again: the source's values win then"
+    conflicts = Outcome(
+        report,
+        Status.CONFLICTS,
+        f"{counted(clashes, 'row')} changed in the target after planning and {was} left as found, such as "
+        f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
+    )
+    return refused_rows.settled(conflicts, applied.done, spec)
+
+
+def finish(plan: Plan, version: int | None, loading: Loading, report: Report | None = None, clashes: int = 0) -> None:
+    """The last of what a run puts down: of the history what the spec wants to keep, and that the run is done."""
+    spec, ledger, run_id = loading.spec, loading.ledger, str(plan.manifest["run_id"])
+    keep_bases(plan, version, loading)
+    if version is not None:
+        _thin(plan, version, loading)
+    store_of(spec).mark_latest(spec.name, run_id)
+    counts = report.as_dict() if report else None
+    ledger.finish_run(run_id, "conflicts" if clashes else "done", counts=counts, version=version)
+
+
+def _mark(session: Session) -> str:
+    """What names the state of the target that was made."""
+    with session.target.snapshot() as made:
+        return made.mark
+
+
+def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
+    spec, ledger = loading.spec, loading.ledger
+    for table in report.tables:
+        for rows in plan.quarantined(spec.target_table(table.name)):
+            # the ledger speaks of tables as the spec names them
+            named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
+            ledger.record_quarantine(spec.name, named, report.run_id, store_of(spec).named(plan.folder))
+        sweep(plan, table.name, loading.session, ledger)
+
+
+def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
+    """Where the history of a table begins: what it was before the first run that looked at all of it."""
+    spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
+    if manifest["ranges"] or manifest.get("keys") is not None or manifest["kind"] == "undo":
+        return
+    known = ledger.bases(spec.name)
+    wanted = [told for told in manifest["tables"] if told["target"] not in known]
+    if not wanted:
+        return
+    before = version - 1 if version is not None else max((v.version for v in ledger.versions(spec.name)), default=0)
+    for told in wanted:
+        table = TableName(**told["table"])
+        rows = told["counts"]["target_rows"] - told.get("unproved", {}).get("null_key", 0)
+        made = plan.folder / "base" / folder_name(table)
+        if not rows:
+            ledger.set_base(spec.name, told["target"], before, None, 0)
+        elif told.get("base"):
+            place = archive.base_folder(store_of(spec), spec.name, table, before)
+            if made.exists():
+                archive.move_base(made, place)
+            ledger.set_base(spec.name, told["target"], before, store_of(spec).named(place), rows)
+
+
+def _thin(plan: Plan, version: int, loading: Loading) -> None:
+    """Keep of each table's change sets what the spec says: all, the keys, or nothing."""
+    spec, ledger = loading.spec, loading.ledger
+    names = {spec.target_table(name): spec.history(name) for name in spec.tables}
+    for table in {entry.table for entry in plan.windows()}:
+        kept = names.get(table, "full")
+        if kept == "full":
+            continue
+        if kept == "keys":
+            archive.keep_keys(plan, table, written_changes(plan, table))
+        ledger.note_kept(spec.name, version, {str(table): kept})
+        archive.forget(plan.folder, table)
+
+
+def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
+    warnings = (*report.warnings, *checkpoints.noticed(found))
+    return replace(report, checkpoints=(*report.checkpoints, *found), warnings=warnings)
+
+
+def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
+    """The report with the totals of both sides."""
+    tallies = {told.name: told.tally for told in report.tables}
+    if plan.manifest.get("keys") is not None:
+        return report  # a handful of keys says nothing of the whole table
+    found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
+    counts = report.counts
+    planned = {table["name"]: table["counts"]["quarantined"] for table in plan.manifest["tables"]}
+    refused = {name: each.quarantined - planned.get(name, 0) for name, each in counts.items()}
+
+    def why(each: Reconciled) -> str:
+        table = session.spec.target_table(each.table)
+        hooks = tuple(map(text_of, session.target.design(table).hooks))
+        return each.told(counts[each.table].conflicts, refused[each.table], hooks)
+
+    told = (why(each) for each in found if each.differences)
+    warnings = (*report.warnings, *told)
+    return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest["ranges"])
+
+
+def with_orphans(report: Report, session: Session, ranges: Sequence[str]) -> Report:
+    """The report with the target's rows that refer to what is not there."""
+    found = orphans.orphans(session, [told.name for told in report.tables], ranges)
+    return replace(report, orphans=found, warnings=(*report.warnings, *(each.told for each in found if each.rows)))

@@ -1,0 +1,184 @@
+"""Apply windows of a finished plan, each in one transaction of the target."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from adapters import interrupts
+from adapters.store import archive
+from adapters.store.plans import FileEntry
+from flows.apply.cascades import Carrying, held_back
+from flows.apply.trials import Sifted, refusal_of, sift, withheld
+from flows.plan.decide import read_changes
+from flows.session.session import Job, session_of
+from transforms import expressions, keys
+from transforms.vocabulary import (
+    AccountingError,
+    Applied,
+    ChangeSet,
+    Marker,
+    Phase,
+    PlanError,
+    SynclineError,
+    TableName,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyWindow:
+    """One change set to apply. `clear`: the plan saw no target row in the window's range."""
+
+    number: int
+    changes: FileEntry
+    clear: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyWork:
+    """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its deletes further."""
+
+    job: Job
+    table: str
+    phase: Phase
+    windows: tuple[ApplyWindow, ...]
+    carrying: tuple[Carrying, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What applying a window came to. `rows` were planned; `conflicts` and `by_others` are as in Applied, `refused`
+    is as in Sifted.
+
+    `already`: its marker was there, so it did nothing, and the rest is what was written down when it went in.
+    """
+
+    table: str
+    window: int
+    phase: Phase
+    rows: int
+    already: bool
+    conflicts: pa.Table | None = None
+    by_others: pa.Table | None = None
+    refused: pa.Table | None = None
+
+
+def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
+    """Apply each window of the work. Safe to repeat: a marker says which windows are in."""
+    return tuple(_apply_window(work, window) for window in work.windows)
+
+
+def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
+    interrupts.check()
+    session = session_of(work.job)
+    table = window.changes.table
+    shape = session.shape(work.job, work.table, table)
+    changes = session.kept(work.table, window.number) if work.phase == "all" else None
+    if changes is None:
+        changes = read_changes(work.job, window.changes)
+    part = changes.phase(work.phase)
+    marker = None
+    if session.spec.state.marker:
+        marker = Marker(session.spec.name, work.job.run_id, str(table), window.number, work.phase)
+    notes = Notes(Path(work.job.folder), table, window.number, work.phase)
+
+    tried = withheld(part, held_back(session.target, shape, part, work.carrying))
+    if tried.refused is not None and work.job.bare:
+        raise PlanError(
+            f"{table} row {_first_key(tried.refused)} is to be deleted, and {tried.refused['reason'][0].as_py()}. This window was not "
+            f"written. Fix: delete those rows, or let them refer to others."
+        )
+
+    def write(sifted: Sifted) -> Applied:
+        def known(applied: Applied) -> None:
+            session.guard()
+            refused = [each for each in (tried.refused, sifted.refused) if each is not None]
+            told = pa.concat_tables(refused) if refused else None
+            notes.take(_accounted(sifted.good, applied), told, marked=marker is not None)
+
+        with interrupts.window():
+            return session.target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
+
+    def trial(some: ChangeSet) -> None:
+        with suppress(_Tried), interrupts.window():
+            session.target.apply(some, shape, None, empty=window.clear, before_commit=_call_off, trial=True)
+
+    done: list[Applied] = []
+    if work.job.bare:  # an undo is done whole or not at all
+        done.append(write(Sifted(part)))
+    elif (why := refusal_of(lambda some: done.append(write(Sifted(some))), tried.good)) is not None:
+        session.guard()
+        done.append(write(sift(tried.good, shape, trial, why)))
+    session.meter.advance(work.table, "apply", len(part))
+    conflicts, by_others, refused = notes.known()
+    return Done(work.table, window.number, work.phase, len(part), done[0].already, conflicts, by_others, refused)
+
+
+def _first_key(rows: pa.Table) -> str:
+    named = pa.Table.from_struct_array(rows["key"].slice(0, 1))
+    return str(expressions.as_json_keys(named, tuple(named.column_names))[0].as_py())
+
+
+class _Tried(SynclineError):
+    """A trial came to its end, and is rolled back."""
+
+
+def _call_off(_: Applied) -> None:
+    raise _Tried("Only tried.")
+
+
+def _accounted(part: ChangeSet, applied: Applied) -> Applied:
+    """AccountingError where rows of a window are neither written nor known to be left."""
+    left = [rows.num_rows for rows in (applied.conflicts, applied.by_others) if rows is not None]
+    if applied.inserted + applied.updated + applied.deleted + sum(left) != len(part):
+        raise AccountingError(
+            f"{part.table}: {len(part):,} changes were planned, and {applied} does not come to that. The window was rolled back. "
+            f"This is a defect: please report it."
+        )
+    return applied
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What the plan's folder knows of one window: the rows that it did not write."""
+
+    folder: Path
+    table: TableName
+    window: int
+    phase: Phase
+
+    def known(self) -> tuple[pa.Table | None, pa.Table | None, pa.Table | None]:
+        """Conflicts, rows that others had brought to what was planned, and refused ones; None for none."""
+        where = self.table, self.window, self.phase
+        found = [archive.noted(self.folder, kind, *where) for kind in archive.NOTED]
+        return found[0], found[1] if found[1] is not None and found[1].num_rows else None, found[2]
+
+    def take(self, applied: Applied, refused: pa.Table | None, *, marked: bool) -> None:
+        """Write down what a window is about to leave, before it commits.
+
+        Without a marker nobody knows whether an earlier try was committed after it had come this far. What is as planned
+        now, and was not then, is taken for its work: what is left of a transaction is all of it.
+        """
+        where = self.table, self.window, self.phase
+        others = applied.by_others
+        if not marked:
+            earlier = archive.noted(self.folder, "others", *where)
+            others = others if others is not None else _NOBODY
+            if earlier is not None:
+                others = _both(others, earlier) if earlier.num_rows else earlier
+        archive.note(self.folder, *where, {"applied": applied.conflicts, "others": others, "refused": refused})
+
+
+_NOBODY: Final = pa.Table.from_batches([], pa.schema([("op", pa.string())]))  # the one way that imports no pandas
+
+
+def _both(others: pa.Table, earlier: pa.Table) -> pa.Table:
+    """Those rows of `others` that are in `earlier`, too."""
+    if not others.num_rows:
+        return others
+    known, now = (pa.Table.from_struct_array(rows["key"]) for rows in (earlier, others))
+    return others.filter(pa.array(keys.contained(now, known, tuple(now.column_names))))

@@ -1,0 +1,42 @@
+"""What both sides' tables look like: everything that a spec is bound to, looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from adapters.protocol import Adapter
+from flows.bind.spelling import Columns, with_tables
+from flows.spec.model import Spec
+from transforms.vocabulary import TableShape
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The shapes of each entry of the spec's tables; None where there is no such table.
+
+    `spec` has its names in the spelling of both catalogs, and the entries are called so.
+    """
+
+    spec: Spec
+    sources: Mapping[str, TableShape | None]
+    targets: Mapping[str, TableShape | None]
+
+
+def look(spec: Spec, source: Adapter, target: Adapter) -> Shapes:
+    """Describe the tables and queries of both sides; no row is read. Errors: SpecError for names that may be those of two."""
+    spec = with_tables(spec, source, target)
+    with ThreadPoolExecutor(2) as pool:  # both servers look at their tables at the same time
+        origins = pool.submit(lambda: {name: _described(spec, name, source) for name in spec.tables})
+        targets = {name: target.describe(spec.target_table(name)) for name in spec.tables}
+        sources = origins.result()
+    return Shapes(Columns(spec, sources, targets, source, target).spelled(), sources, targets)
+
+
+def _described(spec: Spec, name: str, source: Adapter) -> TableShape | None:
+    relation = spec.source_relation(name)
+    if relation.query is not None:
+        return source.describe_query(relation.query)
+    assert relation.table is not None
+    return source.describe(relation.table)

@@ -1,0 +1,71 @@
+"""Soft deletes: rows that the source lost are flagged in a column of the target and stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.spec.model import Spec
+from flows.spec.problems import meant
+from transforms.keys import Mask, as_mask
+from transforms.mapping.casts import BOOLEAN_LIKE
+from transforms.mapping.column_mapping import ColumnMapping
+from transforms.vocabulary import ColumnShape, SpecError, TableShape
+
+
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """The column that flags deleted rows: a truth value, or the time of the plan that deleted them."""
+
+    shape: ColumnShape
+
+    @property
+    def column(self) -> str:
+        return self.shape.name
+
+    @property
+    def timed(self) -> bool:
+        return bool(pa.types.is_timestamp(self.shape.type))
+
+    def cleared(self, rows: int) -> pa.Array:
+        """The flags of rows that the source has: false, or no time."""
+        return pa.repeat(pa.scalar(None if self.timed else 0).cast(self.shape.type), rows)
+
+    def set(self, rows: int, at: datetime) -> pa.Array:
+        """The flags of rows that are deleted at `at` (in UTC), cut to the fraction of a second that the column keeps."""
+        if not self.timed:
+            return pa.repeat(pa.scalar(1).cast(self.shape.type), rows)
+        unit = 10 ** (6 - (6 if self.shape.digits is None else self.shape.digits))
+        cut = at.replace(microsecond=at.microsecond // unit * unit)
+        return pa.repeat(pa.scalar(cut, self.shape.type), rows)
+
+    def flagged(self, rows: pa.Table) -> Mask:
+        """Which rows of the target are flagged."""
+        flags = rows.column(self.column)
+        return as_mask(pc.is_valid(flags) if self.timed else pc.fill_null(flags.cast(pa.bool_()), False))
+
+
+def soft_flag(spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapping]) -> Soft | None:
+    """What flags deleted rows of a table; None where its policy is another. SpecError for a column that cannot."""
+    policy = spec.delete_policy(name)
+    if policy.policy != "soft":
+        return None
+    at = spec.where("tables", name, "delete")
+    flag = shape.column(policy.column or "")
+    if flag is None:
+        raise SpecError(
+            f"{at}: {shape.name} has no column {policy.column} to flag deleted rows. {meant(policy.column or '', shape.names)}"
+        )
+    if any(column.shape.name == flag.name for column in columns):
+        raise SpecError(
+            f"{at}: {flag.name} flags deleted rows and cannot be mapped too. Fix: remove it from the columns."
+        )
+    if not (pa.types.is_timestamp(flag.type) or pa.types.is_boolean(flag.type) or flag.native in BOOLEAN_LIKE):
+        raise SpecError(
+            f"{at}: {flag.name} is {flag.native}. Fix: flag deleted rows in a boolean or a timestamp column."
+        )
+    return Soft(flag)

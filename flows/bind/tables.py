@@ -1,0 +1,387 @@
+"""The spec bound to both live schemas: every name resolved, every type checked, the tables in load order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import NoReturn
+
+import pyarrow as pa
+
+from adapters.protocol import Adapter
+from adapters.sql.names import taken_for_one
+from flows.bind import create_table, evolve, untried
+from flows.bind.columns import ColumnBinder, Looked
+from flows.bind.create_table import AfterLoad
+from flows.bind.evolve import Added
+from flows.bind.hidden_rows import hidden_rows
+from flows.bind.inspect import Shapes, look
+from flows.bind.order import circle_warning, linked, referred
+from flows.bind.own_columns import own_columns
+from flows.bind.required import check_required
+from flows.bind.rules import Checks, bound_checks, validate_checks
+from flows.bind.soft_delete import Soft, soft_flag
+from flows.bind.spelling import namesakes
+from flows.bind.tolerance import tolerances
+from flows.spec.model import Spec
+from flows.spec.problems import meant, misfits
+from transforms.diff import Comparison
+from transforms.mapping import casts
+from transforms.mapping.column_mapping import ColumnMapping, Rename, TableMapping
+from transforms.vocabulary import ColumnShape, Design, Key, Relation, SpecError, TableShape
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTable:
+    """One entry of the spec's tables, ready to be planned.
+
+    `shape` is the target's, as it is or as `ddl` will create it, with the columns that `adds` will add at its end;
+    `after_load` is added to it once the rows are in.
+    `design` is what `ddl` makes beside the columns. `images` are the columns that change sets hold; `computed` are mapped
+    columns that the target computes itself.
+    `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
+    in the order of both sides' indexes where key windows can be pushed down to both, else empty. `unwritable` says why rows
+    can be compared and not written, and how to mend it; empty where they can. `unmapped` are the other columns of a whole row.
+    """
+
+    name: str
+    shape: TableShape
+    ddl: tuple[str, ...]
+    after_load: AfterLoad
+    source: Relation
+    source_shape: TableShape
+    reads: tuple[str, ...]
+    mapping: TableMapping
+    comparison: Comparison
+    images: tuple[str, ...]
+    identity: str | None
+    renamed: Mapping[str, str]
+    order: Key
+    window_rows: int
+    delete: str
+    max_ratio: float
+    at_least: int
+    soft: Soft | None
+    lookups: Mapping[str, Looked]
+    computed: tuple[ColumnMapping, ...] = ()
+    checks: Checks = field(default_factory=Checks)
+    adds: tuple[Added, ...] = ()
+    unwritable: str = ""
+    owns: str | None = None
+    design: Design | None = None
+    unmapped: Key = ()
+
+    def proving(self) -> BoundTable:
+        """The table with its computed columns too: they are compared, and never written."""
+        if not self.computed:
+            return self
+        names = {column.shape.name for column in self.computed}
+        return replace(
+            self,
+            mapping=replace(self.mapping, columns=(*self.mapping.columns, *self.computed)),
+            images=tuple(name for name in self.shape.names if name in names or name in self.images),
+            comparison=_comparing(self.comparison, [column.shape for column in self.computed]),
+        )
+
+    @property
+    def there(self) -> Relation:
+        """The rows of the target that are this table's."""
+        return Relation(self.shape.name, where=self.owns)
+
+    @property
+    def key(self) -> Key:
+        return self.mapping.key
+
+    @property
+    def patient_mapping(self) -> TableMapping:
+        """The mapping with rows set aside where the spec would have them fail."""
+        return replace(self.mapping, on_invalid="quarantine")
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.shape.schema(self.images)
+
+    @property
+    def numbered(self) -> tuple[str, ...]:
+        """The columns that the target numbers where no value is given, as here one is."""
+        return tuple(
+            c.name for c in self.shape.columns if c.name in self.images and (c.identity or c.name == self.identity)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """All tables, parents before children, and the names of those whose deletes come behind inserts: rows may refer to them."""
+
+    tables: tuple[BoundTable, ...]
+    referred: frozenset[str]
+    warnings: tuple[str, ...] = ()
+
+    def table(self, name: str) -> BoundTable:
+        return next(table for table in self.tables if table.name == name)
+
+
+def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = None, *, asking: bool = True) -> Binding:
+    """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides, and the spec
+    in their spelling. `asking`: the target is asked whether it takes keys and indexes that come after the rows.
+
+    Errors: SpecError with every problem, a line each.
+    """
+    if spec.direction == "two_way":
+        raise SpecError(
+            f"{spec.where('direction')}: direction two_way cannot be run yet. Fix: set `direction: one_way`."
+        )
+    if twins := taken_for_one(map(spec.target_table, spec.tables), target.engine):
+        name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
+        message = (
+            f"{spec.where('tables', name)}: {target.engine} takes {twins[0]} and {twins[1]} for one table. Fix: give one of them "
+            f"another name with `target:`."
+        )
+        raise misfits([(name, message)])
+    seen = shapes or look(spec, source, target)
+    spec = seen.spec
+    problems = namesakes(spec, [name for name in spec.tables if seen.targets[name] is None], target)
+    bound: dict[str, BoundTable] = {}
+    for name in _lookup_order(spec):
+        try:
+            bound[name] = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
+        except SpecError as error:
+            problems.append((name, str(error)))
+    if problems:
+        raise misfits(problems)
+    warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
+    warnings += [table.unwritable for table in bound.values() if table.unwritable]
+    warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
+    written = [seen.targets[name] for name, table in bound.items() if not table.unwritable]
+    warnings += untried.untried(written if asking else (), target)
+    order = _load_order(spec, seen.targets, warnings, target.engine)
+    made = {name: (bound[name].shape, bound[name].ddl, bound[name].after_load) for name in order}
+    if asking and (refused := create_table.refused(spec, made, target)):
+        raise SpecError("\n".join(refused))
+    names = {spec.target_table(name): name for name in spec.tables}
+    apart = {name for name, table in bound.items() if table.unmapped}
+    return Binding(tuple(bound[name] for name in order), referred(names, seen.targets, apart), tuple(warnings))
+
+
+def validate(spec: Spec, binding: Binding, tables: Collection[str] = ()) -> None:
+    """What a run needs beyond a comparison: tables that can be written, of those in `tables` or of all, and checks that Great
+    Expectations knows. Slow where there are checks; SpecError with every problem."""
+    problems = [
+        table.unwritable for table in binding.tables if table.unwritable and (not tables or table.name in tables)
+    ]
+    for table in binding.tables:
+        try:
+            validate_checks(spec, table.name, table.checks, table.images, table.shape.names)
+        except SpecError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise SpecError("\n".join(problems))
+
+
+def _lookup_parents(spec: Spec) -> dict[str, set[str]]:
+    """For each table the other tables of the spec that its lookups read."""
+    parents: dict[str, set[str]] = {name: set() for name in spec.tables}
+    for name, table in spec.tables.items():
+        for column in (table.columns or {}).values():
+            lookup = column.lookup
+            if lookup and lookup.side == "target" and lookup.table in spec.tables and lookup.table != name:
+                parents[name].add(lookup.table)
+    return parents
+
+
+def _lookup_order(spec: Spec) -> list[str]:
+    """Tables after the tables that their lookups read; SpecError for a circle."""
+    try:
+        return list(TopologicalSorter(_lookup_parents(spec)).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise SpecError(
+            f"{spec.where('tables', error.args[1][0])}: lookups go in a circle: {circle}. "
+            f"Fix: make one of them a lookup into the source (`side: source`)."
+        ) from error
+
+
+def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str], engine: str) -> list[str]:
+    """Parents first, by foreign keys and by lookups. A circle of foreign keys is cut, with a warning."""
+    names = {spec.target_table(name): name for name in spec.tables}
+    parents = _lookup_parents(spec)
+    graph = {name: parents[name] for name in _lookup_order(spec)}
+    for name, shape in shapes.items():
+        for key in shape.foreign_keys if shape else create_table.foreign_keys(spec, name):
+            parent = names.get(key.refers)
+            if parent is None or parent == name or linked(graph, name, parent):
+                continue
+            if shape is not None:  # of one that is made, keys hold once all rows are in
+                warnings.append(circle_warning(name, parent, engine))
+    return list(TopologicalSorter(graph).static_order())
+
+
+def _bind_table(
+    spec: Spec,
+    name: str,
+    found: TableShape | None,
+    shape: TableShape | None,
+    source: Adapter,
+    target: Adapter,
+    bound: Mapping[str, BoundTable],
+) -> BoundTable:
+    table, at = spec.tables[name], ("tables", name)
+    relation = spec.source_relation(name)
+    source_shape = found or _no_source(spec, name, relation, source)
+    planned = {other: (b.shape, b.images) for other, b in bound.items()}
+    binder = ColumnBinder(spec, name, source_shape, shape, source, target, planned)
+    columns, identity = binder.columns()
+    computed = tuple(column for column in columns if column.shape.generated)
+    columns = tuple(column for column in columns if not column.shape.generated)
+    key = _key(spec, name, source_shape, columns)
+
+    ddl: tuple[str, ...] = ()
+    adds: tuple[Added, ...] = ()
+    design, unwritable = None, ""
+    wanted = create_table.new_shape(spec, name, columns, identity, key)
+    after = create_table.after_load(wanted, shape, target)
+    if shape is None:
+        ddl, design = create_table.ddl_of(wanted, target), wanted.design
+        shape = create_table.as_made(wanted, target)
+        columns, computed = create_table.fitted(columns, shape), create_table.fitted(computed, shape)
+    elif not any(unique == frozenset(key) for unique in shape.uniques):
+        unwritable = (
+            f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
+            f"stand for several rows: it can be compared, and not be written. Fix: add UNIQUE ({', '.join(key)}) to the target, "
+            f"name the table where it is a view, or choose another key."
+        )
+    elif shape.unwritable:
+        unwritable = f"{spec.where(*at)}: {shape.name} {shape.unwritable}"
+    elif binder.added:
+        shape, adds = evolve.extended(shape, wanted, binder.added, target)
+        columns = create_table.fitted(columns, shape)
+    _check_key(spec, name, shape, key)
+    check_required(spec, name, shape, columns, identity)
+    soft = soft_flag(spec, name, shape, columns)
+
+    made = {column.shape.name for column in columns}
+    extra = {soft.column} if soft else set()
+    images = tuple(c.name for c in shape.columns if c.name in made | extra | ({identity} if identity else set()))
+    compared = tuple(name for name in images if name not in table.ignore and name != identity)
+    comparison = _comparing(
+        Comparison(key, (), tolerances(spec, name, shape), owns=table.owns),
+        [c for c in shape.columns if c.name in compared],
+    )
+    renamed = {
+        c.shape.name: c.origin.source
+        for c in columns
+        if isinstance(c.origin, Rename)
+        and c.values is None
+        and c.cast is None
+        and _keeps(source_shape, c)
+        # what stands for a date that is none, or is left of a text, lies elsewhere in the order
+        and not c.strip_nul
+        and dict(binder.zero_dates()).get(c.origin.source, "null") in ("null", "quarantine", "fail")
+    }
+    policy = spec.delete_policy(name)
+    mapping = TableMapping(name, key, columns, spec.on_invalid(name))
+    checks = bound_checks(spec, name, mapping.schema, key)
+    mapping = replace(mapping, checks=checks.aside)
+    return BoundTable(
+        name=name,
+        shape=shape,
+        ddl=ddl,
+        after_load=after,
+        source=replace(relation, zero_dates=binder.zero_dates()),
+        source_shape=source_shape,
+        reads=binder.reads(),
+        mapping=mapping,
+        comparison=comparison,
+        images=images,
+        identity=identity,
+        renamed=renamed,
+        order=_order(key, renamed, source_shape, shape, new=bool(ddl), query=relation.query is not None),
+        window_rows=spec.window_rows(name),
+        delete=policy.policy,
+        max_ratio=policy.max_ratio,
+        at_least=policy.floor,
+        soft=soft,
+        lookups=binder.lookups,
+        computed=tuple(column for column in computed if column.shape.name not in table.ignore),
+        checks=checks,
+        adds=adds,
+        unwritable=unwritable,
+        owns=table.owns,
+        design=design,
+        unmapped=own_columns(spec, name, shape, {*images, *(column.shape.name for column in computed)}),
+    )
+
+
+def _comparing(comparison: Comparison, columns: Sequence[ColumnShape]) -> Comparison:
+    """The comparison over more columns."""
+    told = {column.name: column.meaning for column in columns if column.meaning in ("json", "decimal")}
+    names = tuple(column.name for column in columns)
+    return replace(comparison, compared=(*comparison.compared, *names), meanings={**comparison.meanings, **told})
+
+
+def _no_source(spec: Spec, name: str, relation: Relation, source: Adapter) -> NoReturn:
+    assert relation.table is not None
+    there = {str(table.name) for table in source.tables(relation.table.schema)}
+    raise SpecError(
+        f"{spec.where('tables', name, 'from')}: the source has no table {relation.table}. {meant(relation.table.name, there)}"
+    )
+
+
+def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[ColumnMapping]) -> Key:
+    table = spec.tables[name]
+    made = {column.shape.name for column in columns}
+    if table.key is not None:
+        for column in table.key:
+            if column not in made:
+                raise SpecError(
+                    f"{spec.where('tables', name, 'key')}: key column {column} is not mapped. {meant(column, made)}"
+                )
+        return tuple(table.key)
+    if not source_shape.primary_key:
+        raise SpecError(
+            f"{spec.where('tables', name)}: {spec.source_relation(name)} has no primary key, so rows cannot be matched. "
+            f"Fix: name the columns that tell its rows apart in tables.{name}.key."
+        )
+    by_source = {c.origin.source: c.shape.name for c in columns if isinstance(c.origin, Rename)}
+    missing = [column for column in source_shape.primary_key if column not in by_source]
+    if missing:
+        raise SpecError(
+            f"{spec.where('tables', name)}: the primary key column {missing[0]} of the source is not mapped, so rows cannot be "
+            f"matched. Fix: map it, or name other columns in tables.{name}.key."
+        )
+    return tuple(by_source[column] for column in source_shape.primary_key)
+
+
+def _check_key(spec: Spec, name: str, shape: TableShape, key: Key) -> None:
+    """A value of JSON has many texts, and an engine may give back another one than it was given."""
+    for column in shape.columns:
+        if column.name in key and column.meaning == "json":
+            raise SpecError(
+                f"{spec.where('tables', name, 'key')}: key column {column.name} is JSON ({column.native}), whose values have more than "
+                f"one text, so rows cannot be matched by it. Fix: choose another key, or make it a text with `cast: text`."
+            )
+
+
+def _keeps(source_shape: TableShape, column: ColumnMapping) -> bool:
+    assert isinstance(column.origin, Rename)
+    source = source_shape.column(column.origin.source)
+    return source is not None and casts.keeps_order(source.type, source.meaning, column.shape)
+
+
+def _order(
+    key: Key, renamed: Mapping[str, str], source: TableShape, target: TableShape, *, new: bool, query: bool
+) -> Key:
+    """The key in an order in which both sides have an index, or () where windows cannot be pushed down."""
+    if query or any(column not in renamed for column in key):
+        return ()
+    if not new and any(shape.collation for shape in target.columns if shape.name in key):
+        return ()  # keys that collide must meet, and lie in different windows
+    back = {renamed[column]: column for column in key}
+    for candidate in sorted(source.ordered):
+        if set(candidate) != set(back):
+            continue
+        order = tuple(back[column] for column in candidate)
+        if new or order in target.ordered:
+            return order
+    return ()

@@ -1,0 +1,30 @@
+"""How far numbers may be apart and still count as equal."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from flows.spec.model import Spec
+from transforms.vocabulary import ColumnShape, SpecError, TableShape
+from transforms.vocabulary.values import Tolerance
+
+
+def tolerances(spec: Spec, name: str, shape: TableShape) -> dict[str, Tolerance]:
+    """The tolerance of each column that has one. SpecError for a column of what is no number."""
+    found = {}
+    for column, wanted in (spec.tables[name].columns or {}).items():
+        if wanted.tolerance is None:
+            continue
+        made = shape.column(column)
+        if made is not None and not _is_number(made):
+            raise SpecError(
+                f"{spec.where('tables', name, 'columns', column, 'tolerance')}: {column} is {made.native}, and only numbers have "
+                f"a tolerance. Fix: remove it."
+            )
+        found[column] = Tolerance(wanted.tolerance.absolute, wanted.tolerance.relative)
+    return found
+
+
+def _is_number(shape: ColumnShape) -> bool:
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return shape.meaning == "decimal" or any(kind(shape.type) for kind in kinds)

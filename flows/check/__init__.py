@@ -1,0 +1,1 @@
+"""`check`: what a run would meet, found without writing."""

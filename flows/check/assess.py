@@ -1,0 +1,317 @@
+"""Assess the data before a run: plan without keeping the plan, and count everything that does not fit, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from adapters.processes import passing_folder
+from flows.apply.trials import MOST
+from flows.bind.tables import BoundTable, validate
+from flows.check.constraint_checks import Integrity, Refused
+from flows.check.finding_collector import About, Gathered, Gathering, readers, told_apart
+from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
+from flows.check.fixes import Place, facts, remedy
+from flows.check.unmapped import unmapped_columns, unread_tables
+from flows.plan import build
+from flows.plan.build import Request, begun, looked_up, new_run_id, plan_table, spelled
+from flows.plan.collisions import COLLIDES
+from flows.plan.decide import Planned
+from flows.plan.kept_rows import without_referred
+from flows.plan.null_keys import keyless
+from flows.plan.reused_values import settled
+from flows.plan.thresholds import beyond, hold_deletes, over_limit
+from flows.proof.drift import watched
+from flows.results.tables import table_report
+from flows.session.retry import retried
+from flows.session.session import Meter, Session
+from flows.spec.columns import Column
+from flows.spec.model import Spec
+from transforms import expressions
+from transforms.mapping.aside import DUPLICATE
+from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
+from transforms.vocabulary import INVALID, Counts, DataError, PlanError, SpecError, SynclineError
+
+
+@dataclass(frozen=True, slots=True)
+class _Policies:
+    """Where the spec says `fail`: for the whole table, for lookups of columns, for dates that are none."""
+
+    everything: bool
+    lookups: frozenset[str]
+    dates: frozenset[str]
+
+    def level(self, about: About) -> Level:
+        missed = about.reason.startswith("no ") and bool(self.lookups & set(about.columns))
+        return "refused" if self.everything or missed or about.source in self.dates else "quarantine"
+
+
+def assess(
+    spec: Spec,
+    at: datetime,
+    tables: Sequence[str] = (),
+    *,
+    samples: int = 5,
+    schema_only: bool = False,
+    meter: Meter | None = None,
+) -> Assessment:
+    """Say how a run would end, and what of the data does not fit. Nothing is written but working files.
+
+    The rows of each table are read once, from one snapshot a side, through the mapping that a run uses.
+    Errors: SpecError with every problem of the spec, as `bind` raises it.
+    """
+    with watched(spec, tables, meter, writes=False) as session:
+        spec = session.spec
+        validate(spec, session.bound)
+        request = spelled(Request(spec, new_run_id(at), at, "plan", tuple(tables)), session)
+        chosen = build.selected(request, session)
+        unmapped = {table.name: unmapped_columns(spec, table, session.bound.tables) for table in chosen}
+        unread = unread_tables(spec, session.source)
+
+        def once() -> Assessment:
+            if schema_only:
+                bare = tuple(map(_table, chosen))
+                return Assessment(spec.name, bare, session.bound.warnings, drifted=session.drifted)
+            with passing_folder("check") as folder:
+                return _assess(request, session, chosen, samples, folder)
+
+        found = retried(once, renewed=True, before_again=session.begin_again)
+        shown = tuple(replace(table, unmapped=unmapped[table.name]) for table in found.tables)
+        return replace(found, tables=shown, unread=unread)
+
+
+def _assess(request: Request, session: Session, tables: Sequence[BoundTable], samples: int, folder: Path) -> Assessment:
+    policies = {table.name: _policies(table) for table in tables}
+    told = {table.name: table.source.zero_dates for table in tables}
+    session.binding = replace(session.bound, tables=tuple(_unhindered(table) for table in session.bound.tables))
+    chosen = tuple(session.bound.table(table.name) for table in tables)
+    shown: list[TableAssessment] = []
+    with begun(request, session, folder / "plan") as job:
+        rows = max(_rows(session, table) for table in chosen)
+        integrity = Integrity(session, folder / "constraints", chosen, rows)
+        session.watch = gathering = Gathering(chosen, samples, integrity)
+        plans: dict[str, list[Planned]] = {}
+        counts: dict[str, Counts] = {bound.name: Counts() for bound in chosen}
+        others: list[tuple[str, Finding]] = []
+        blocked: list[str] = []
+        for bound in chosen:
+            try:
+                _hold_parents(bound, blocked)
+                before = [outcome for some in plans.values() for outcome in some]
+                plans[bound.name] = plan_table(request, session, job, bound, before, looked_up(bound, chosen))
+            except (DataError, PlanError, SpecError) as error:
+                blocked.append(bound.name)
+                others.append((bound.name, _as_finding(error, 0)))
+        whole = tuple(bound for bound in chosen if bound.name in plans)
+        kept = without_referred(session, job, whole, plans)
+        for bound in whole:
+            try:
+                planned = settled(session, job, bound, kept.planned[bound.name])
+            except PlanError as error:
+                blocked.append(bound.name)
+                others.append((bound.name, _as_finding(error, 0)))
+                continue
+            counts[bound.name] = table_report(bound, planned).counts
+            others += [(bound.name, each) for each in _held(request.spec, bound, counts[bound.name])]
+            others += [(bound.name, each) for each in _keyless(session, bound, counts[bound.name])]
+            others += [(bound.name, each) for each in _zero_dates(session, bound, told[bound.name], gathering, samples)]
+        others += integrity.findings(samples, blocked)
+        refused = {bound.name: integrity.refused(bound.name) for bound in chosen}
+    limit = over_limit(request.spec, counts)
+    counts = {name: _without(each, refused[name]) for name, each in counts.items()}
+    others += [(name, finding) for name, each in refused.items() for finding in _too_many(each)]
+    for bound in chosen:
+        made = [
+            _finding(request.spec, bound, policies[bound.name], about, gathered)
+            for about, gathered in gathering.found.items()
+            if about.table == bound.name
+        ]
+        found = [*made, *(finding for name, finding in others if name == bound.name)]
+        hooks = () if bound.ddl else session.target.design(bound.shape.name).hooks
+        ordered = tuple(_ordered(bound, found))
+        shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
+    late = "" if limit else beyond(request.spec, counts)
+    warnings = (*session.bound.warnings, *kept.warnings)
+    return Assessment(request.spec.name, tuple(shown), warnings, limit, session.drifted, late)
+
+
+def _without(counts: Counts, refused: Refused) -> Counts:
+    """What is left of a table's counts once the target has refused some of its changes: as a run counts them."""
+    return replace(
+        counts,
+        insert=counts.insert - refused.inserts,
+        update=counts.update - refused.updates,
+        quarantined=counts.quarantined + refused.inserts + refused.updates,
+    )
+
+
+def _too_many(refused: Refused) -> Iterator[Finding]:
+    if refused.most > MOST:
+        reason = f"the target refuses more than {MOST:,} rows of a window, and a run ends at the first such window"
+        yield Finding("error", (), reason, refused.most, "mend the rows, or what the target demands of them")
+
+
+def _rows(session: Session, bound: BoundTable) -> int:
+    source, target = session.reading
+    there = 0 if bound.ddl else target.estimate(bound.there)
+    return max(source.estimate(bound.source), there)
+
+
+def _policies(table: BoundTable) -> _Policies:
+    fails = [c.shape.name for c in table.mapping.columns if isinstance(c.origin, LookUp) and c.origin.missing == "fail"]
+    dates = [column for column, read in table.source.zero_dates if read == "fail"]
+    return _Policies(table.mapping.on_invalid == "fail", frozenset(fails), frozenset(dates))
+
+
+def _unhindered(table: BoundTable) -> BoundTable:
+    """The table with every `fail` of its spec read as `quarantine`, so that all bad rows are seen."""
+
+    def patient(column: ColumnMapping) -> ColumnMapping:
+        if isinstance(column.origin, LookUp) and column.origin.missing == "fail":
+            return replace(column, origin=replace(column.origin, missing="quarantine"))
+        return column
+
+    columns = tuple(patient(column) for column in table.mapping.columns)
+    dates = tuple((column, read) for column, read in table.source.zero_dates if read != "fail")
+    return replace(
+        table,
+        mapping=replace(table.mapping, columns=columns, on_invalid="quarantine"),
+        source=replace(table.source, zero_dates=dates),
+    )
+
+
+def _hold_parents(bound: BoundTable, blocked: Sequence[str]) -> None:
+    parents = [looked.planned for looked in bound.lookups.values() if looked.planned in blocked]
+    if parents:
+        raise PlanError(f"{bound.name} looks into {parents[0]}, which cannot be read. Fix: mend {parents[0]} first.")
+
+
+def _held(spec: Spec, bound: BoundTable, counts: Counts) -> Iterator[Finding]:
+    try:
+        hold_deletes(spec, bound, counts)
+    except PlanError as error:
+        yield _as_finding(error, counts.delete)
+
+
+def _keyless(session: Session, bound: BoundTable, counts: Counts) -> Iterator[Finding]:
+    if found := keyless(session, bound, counts):
+        reason = "rows of the target with a null in the key are matched with nothing, and left as they are"
+        yield Finding("note", bound.key, reason, found.rows, "give them a key, or delete them", (Sample(found.sample),))
+
+
+def _as_finding(error: SynclineError, rows: int) -> Finding:
+    reason, _, fix = str(error).partition(" Fix: ")
+    return Finding("refused", (), reason, rows, fix or "look at the data")
+
+
+def _zero_dates(
+    session: Session, bound: BoundTable, told: Sequence[tuple[str, str]], gathering: Gathering, samples: int
+) -> Iterator[Finding]:
+    """How many dates that are none are read as the spec says: the scan that knows them keeps quiet about them."""
+    for source, read in told:
+        if read == "fail":
+            continue
+        key = [
+            c.origin.source for c in bound.mapping.columns if c.shape.name in bound.key and isinstance(c.origin, Rename)
+        ]
+        wanted = list(dict.fromkeys([*key, source]))
+        known = Gathered()
+        for number, batch in enumerate(session.reading[0].scan(replace(bound.source, zero_dates=()), wanted)):
+            if INVALID not in batch.schema.names:
+                continue
+            rows = pa.Table.from_batches([batch])
+            for (column, _), (bad, values) in told_apart(rows.column(INVALID).combine_chunks()).items():
+                if column == source:
+                    known.rows += int(bad.sum())
+                    picked = rows.filter(pa.array(bad)).slice(0, samples)
+                    keys = expressions.as_json_keys(picked, tuple(key) or (source,)).to_pylist()
+                    shown = zip(keys, values.filter(pa.array(bad)).to_pylist(), strict=False)
+                    known.keep((0, number), [Sample(each, value) for each, value in shown], samples)
+        refused = (
+            each for about, each in gathering.found.items() if (about.table, about.source) == (bound.name, source)
+        )
+        known.rows -= sum(each.rows for each in refused)
+        if known.rows > 0:
+            reader = readers(bound).get(source)
+            reason = f"dates that are none are read as {read}"
+            yield Finding("note", (reader,) if reader else (), reason, known.rows, "", known.samples)
+
+
+def _finding(spec: Spec, bound: BoundTable, policies: _Policies, about: About, gathered: Gathered) -> Finding:
+    level = "note" if about.noted else policies.level(about)
+    found = facts(about.reason, gathered.evidence)
+    return Finding(
+        level, about.columns, about.reason, gathered.rows, _fix(spec, bound, about, gathered), gathered.samples, found
+    )
+
+
+def _fix(spec: Spec, bound: BoundTable, about: About, gathered: Gathered) -> str:
+    if about.noted:
+        return ""
+    if about.reason.startswith(DUPLICATE):
+        return "mend the source rows, choose a longer key, or make one row of them with `from: {query: …}`"
+    if about.reason.startswith(COLLIDES):
+        return "make these keys differ in more than that in the source, or give the target's key an exact collation"
+    if about.refused:
+        return "mend the source rows, leave them out with `where:`, or change what the target demands"
+    column = next((each for each in bound.mapping.columns if each.shape.name in about.columns), None)
+    if column is None:
+        return "mend the source rows, or leave them out with `where:`"
+    wanted = (spec.tables[bound.name].columns or {}).get(column.shape.name) or Column.model_validate(column.shape.name)
+    return remedy(
+        about.reason, Place(column, wanted, gathered.evidence, bool(bound.ddl), column.shape.name in bound.key)
+    )
+
+
+def _ordered(bound: BoundTable, findings: Sequence[Finding]) -> list[Finding]:
+    """The worst first; those of one level in the order of the columns, the most frequent first."""
+    places = {name: place for place, name in enumerate(bound.shape.names)}
+    return sorted(
+        findings,
+        key=lambda f: (
+            LEVELS.index(f.level),
+            min((places.get(c, 0) for c in f.columns), default=-1),
+            -f.rows,
+            f.reason,
+        ),
+    )
+
+
+def _table(bound: BoundTable) -> TableAssessment:
+    by_name = {column.shape.name: column for column in bound.mapping.columns}
+    lines = tuple(
+        _line(bound, by_name.get(shape.name), shape.name, shape.native)
+        for shape in bound.shape.columns
+        if shape.name in by_name or shape.name == bound.identity
+    )
+    return TableAssessment(
+        bound.name,
+        str(bound.source),
+        str(bound.shape.name),
+        bound.key,
+        bool(bound.ddl),
+        "ordered" if bound.order else "spill",
+        lines,
+    )
+
+
+def _line(bound: BoundTable, column: ColumnMapping | None, name: str, native: str) -> ColumnLine:
+    match column.origin if column else None:
+        case Rename(source):
+            shape = bound.source_shape.column(source)
+            return ColumnLine(name, source, shape.native if shape else "", native)
+        case Expression(sql):
+            return ColumnLine(name, " ".join(sql.split()), "expr", native)
+        case Constant(value):
+            return ColumnLine(name, "null" if value is None else str(value), "const", native)
+        case LookUp() as lookup:
+            return ColumnLine(name, f"{lookup.name}.{lookup.take}", "lookup", native)
+        case Function() as function:
+            return ColumnLine(name, function.name, "python", native)
+        case KeyUuid():
+            return ColumnLine(name, ", ".join(bound.key), "uuid", native)
+    return ColumnLine(name, "the next number", "identity", native)

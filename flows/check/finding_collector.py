@@ -1,0 +1,209 @@
+"""What an assessment notes down while a plan is made: every fault of every row, counted, with a few samples."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.bind.tables import BoundTable
+from flows.check.constraint_checks import Integrity
+from flows.check.findings import Sample
+from flows.check.fixes import lists
+from flows.plan.collisions import COLLIDES
+from flows.results.shares import counted
+from flows.session.retry import ONCE
+from flows.session.session import Watch
+from transforms import expressions
+from transforms.keys import Mask
+from transforms.mapping.aside import DUPLICATE
+from transforms.mapping.column_mapping import Expression, LookUp, Rename
+from transforms.mapping.mapping import Mapped, Noted
+from transforms.mapping.rejections import Fault, Faults
+from transforms.mapping.samples import Evidence
+from transforms.mapping.texts import as_text
+from transforms.vocabulary import ChangeSet, Refusal
+
+NULL_KEY = "null in the key"
+LATE = 2**62  # samples of a whole window come after those of its batches
+
+# What a reader says of a row that it could not read: the column, mostly the value, and why.
+_UNREAD = r"(?s)^column (?P<column>.*?): (?P<value>.*) (?P<reason>(?:is|are) (?:not|no) .*)$"
+_UNREAD_WITHOUT_VALUE = r"(?s)^column (?P<column>.*?): (?P<reason>.*)$"
+
+At = tuple[int, int]
+"""Where a sample was seen: its window, and its place there. Earlier ones are kept, whatever thread is first."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What rows have in common. `source` is the column that could not be read, where that is why.
+
+    `noted`: the rows are mended as the spec says, and stay. `refused`: the target's engine would refuse them.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    reason: str
+    source: str | None = None
+    noted: bool = False
+    refused: bool = False
+
+
+@dataclass(slots=True)
+class Gathered:
+    """How many rows, what is known of their values, and the first samples."""
+
+    rows: int = 0
+    evidence: Evidence = field(default_factory=Evidence)
+    _samples: list[tuple[At, Sample]] = field(default_factory=list)
+
+    def wants(self, at: At, most: int) -> bool:
+        return len(self._samples) < most or (most > 0 and at < self._samples[-1][0])
+
+    def keep(self, at: At, samples: Sequence[Sample], most: int) -> None:
+        together = [*self._samples, *((at, sample) for sample in samples)]
+        self._samples = sorted(together, key=lambda each: each[0])[:most]
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        return tuple(sample for _, sample in self._samples)
+
+
+class Gathering(Watch):
+    """Counts the faults of the tables that it is told of: once each, so that no window is tried again alone."""
+
+    policy = ONCE
+
+    def __init__(self, tables: Sequence[BoundTable], samples: int, integrity: Integrity) -> None:
+        self.found: dict[About, Gathered] = {}
+        self._tables = {table.name: table for table in tables}
+        self._readers = {table.name: readers(table) for table in tables}
+        self._most = samples
+        self._integrity = integrity
+        self._batches: Counter[tuple[str, int]] = Counter()
+        self._lock = threading.Lock()
+
+    def noting(self, table: str, window: int) -> Noted | None:
+        with self._lock:
+            self._batches[table, window] += 1
+            return partial(self._noted, table, (window, self._batches[table, window]))
+
+    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Refusal]) -> None:
+        told = expressions.as_json_keys(rows, self._tables[table].key).to_pylist()
+        places: dict[Refusal, list[int]] = {}
+        for place, each in enumerate(why):
+            places.setdefault(each, []).append(place)
+        for each, at in places.items():
+            first = at[: self._most]
+            values: list[str | None] = [None] * len(first)
+            if len(each.columns) == 1 and each.columns[0] in rows.column_names:
+                chosen = rows.column(each.columns[0]).take(pa.array(first, pa.int64()))
+                values = as_text(chosen.combine_chunks()).to_pylist()
+            samples = [Sample(told[place], value) for place, value in zip(first, values, strict=True)]
+            with self._lock:
+                into = self.found.setdefault(About(table, each.columns, each.reason, refused=True), Gathered())
+                into.rows += len(at)
+                into.keep((window, LATE), samples, self._most)
+
+    def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
+        bound = self._tables[table]
+        self._integrity.add(bound, window, found, changes)
+        reasons = mapped.rejected.column("reason")
+        for reason in pc.unique(reasons).to_pylist():
+            if reason.startswith((DUPLICATE, COLLIDES)):
+                rows = mapped.rejected.filter(pc.equal(reasons, reason))
+                told = rows.column("key").to_pylist()
+                met = rows.column("value").to_pylist()
+                samples = _repeated(told) if reason.startswith(DUPLICATE) else _side_by_side(told, met)
+                with self._lock:
+                    into = self.found.setdefault(About(table, bound.key, reason), Gathered())
+                    into.rows += len(told)
+                    into.keep((window, LATE), samples[: self._most], self._most)
+
+    def _noted(self, table: str, at: At, rows: pa.Table, faults: Faults) -> None:
+        for fault in faults.found:
+            if fault.column:
+                columns = self._tables[table].key if fault.reason == NULL_KEY else (fault.column,)
+                self._take(About(table, columns, fault.reason), at, rows, fault)
+            else:
+                for about, part in self._unread(table, fault):
+                    self._take(about, at, rows, part)
+        for fault in faults.noted:
+            self._take(About(table, (fault.column,), fault.reason, noted=True), at, rows, fault)
+
+    def _take(self, about: About, at: At, rows: pa.Table, fault: Fault) -> None:
+        bad = fault.values.filter(pa.array(fault.rows)) if fault.values is not None else None
+        with self._lock:
+            into = self.found.setdefault(about, Gathered())
+            into.rows += int(fault.rows.sum())
+            if bad is not None and about.source is None:
+                into.evidence.add(bad, listed=lists(about.reason))
+            wants = into.wants(at, self._most)
+        if wants:
+            first = pa.array(np.flatnonzero(fault.rows)[: self._most])
+            told = expressions.as_json_keys(rows.take(first), self._tables[about.table].key).to_pylist()
+            values = [None] * len(told) if bad is None else as_text(bad.slice(0, self._most)).to_pylist()
+            samples = [Sample(key, value) for key, value in zip(told, values, strict=True)]
+            with self._lock:
+                into.keep(at, samples, self._most)
+
+    def _unread(self, table: str, fault: Fault) -> Iterator[tuple[About, Fault]]:
+        """Rows that could not be read, by the column and the reason that their texts name."""
+        assert fault.values is not None, "a reader says why"
+        for (source, reason), (rows, values) in told_apart(fault.values).items():
+            column = self._readers[table].get(source)
+            yield About(table, (column,) if column else (), reason, source), Fault(rows, column or "", reason, values)
+
+
+def told_apart(reasons: pa.Array) -> Mapping[tuple[str, str], tuple[Mask, pa.Array]]:
+    """What readers said, by source column and reason: in which rows, and of which values."""
+    parts = pc.extract_regex(reasons, _UNREAD)
+    bare = pc.extract_regex(reasons, _UNREAD_WITHOUT_VALUE)
+    column = pc.coalesce(pc.struct_field(parts, "column"), pc.struct_field(bare, "column"), "")
+    reason = pc.coalesce(pc.struct_field(parts, "reason"), pc.struct_field(bare, "reason"), reasons)
+    values = pc.replace_substring_regex(pc.struct_field(parts, "value"), r"(?s)^text '(.*)'$", r"\1")
+    both = pc.binary_join_element_wise(column, reason, "\0").dictionary_encode()
+    numbers = pc.fill_null(both.indices, -1).to_numpy(zero_copy_only=False)
+    found = {}
+    for number, text in enumerate(both.dictionary.to_pylist()):
+        source, _, why = text.partition("\0")
+        found[source, why] = (numbers == number, values)
+    return found
+
+
+def readers(table: BoundTable) -> dict[str, str]:
+    """The target column that each source column goes to: as it is, or through an expression or a lookup."""
+    found: dict[str, str] = {}
+    for column in table.mapping.columns:
+        match column.origin:
+            case Rename(source):
+                found[source] = column.shape.name
+    for column in table.mapping.columns:
+        match column.origin:
+            case Expression(sql):
+                named = {name.lower() for name in expressions.columns(sql)}
+                for source in table.reads:
+                    if source.lower() in named:
+                        found.setdefault(source, column.shape.name)
+            case LookUp(match=pairs):
+                for _, source in pairs:
+                    found.setdefault(source, column.shape.name)
+    return found
+
+
+def _repeated(told: Sequence[str]) -> list[Sample]:
+    """Keys that several rows have, with how many."""
+    return [Sample(key, counted(rows, "row")) for key, rows in sorted(Counter(told).items())]
+
+
+def _side_by_side(told: Sequence[str], met: Sequence[str]) -> list[Sample]:
+    """Keys that collide, each with one that it meets; two that meet each other are told once."""
+    pairs = {tuple(sorted(pair)): pair for pair in sorted(zip(told, met, strict=True), reverse=True)}
+    return [Sample(key, other=Sample(other)) for key, other in sorted(pairs.values())]

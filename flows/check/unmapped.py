@@ -1,0 +1,71 @@
+"""What of the source a spec leaves where it is: columns that no column of the target is made of, and tables that it does not read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from adapters.protocol import Adapter
+from flows.bind.columns import Origin
+from flows.bind.tables import BoundTable
+from flows.spec.model import Spec, table_name
+from flows.spec.tables import REST
+from transforms import expressions
+from transforms.mapping.column_mapping import Expression, Function, LookUp, Rename
+
+_WORD: Final = re.compile(r"\w+")
+
+
+def unmapped_columns(spec: Spec, bound: BoundTable, tables: Sequence[BoundTable]) -> tuple[str, ...]:
+    """The source's columns that nothing is made of, in the source's order, without those that the spec excepts by name.
+
+    `tables` are all of the spec: where several are made of one source table, a column of any of them counts.
+    """
+    read = bound.source.table
+    alike = [each for each in tables if each.name == bound.name or (read is not None and each.source.table == read)]
+    used = {
+        name.lower()
+        for each in alike
+        for column in (*each.mapping.columns, *each.computed)
+        for name in _used(column.origin)
+    }
+    for each in alike:
+        rest = (spec.tables[each.name].columns or {}).get(REST)
+        used |= {name.lower() for name in (rest.except_ or () if rest else ())}
+    return tuple(name for name in bound.source_shape.names if name.lower() not in used)
+
+
+def _used(origin: Origin) -> Iterator[str]:
+    match origin:
+        case Rename(source):
+            yield source
+        case Expression(sql):
+            yield from expressions.columns(sql)
+        case LookUp(match=pairs):
+            yield from (source for _, source in pairs)
+        case Function(columns=names):
+            yield from names
+
+
+def unread_tables(spec: Spec, source: Adapter) -> tuple[str, ...]:
+    """The tables of the schemas that the spec reads which it does not read, sorted.
+
+    A table whose name is in a query counts as read, and one whose name differs in case alone. Empty where the spec has nothing
+    but queries.
+    """
+    relations = [spec.source_relation(name) for name in spec.tables]
+    read = {each.table.name.lower() for each in relations if each.table}
+    for table in spec.tables.values():
+        for column in (table.columns or {}).values():
+            if column.lookup and column.lookup.side == "source":
+                read.add(table_name(column.lookup.table, None).name.lower())
+    queries = {word.lower() for each in relations for text in (each.query, each.where) for word in _words(text or "")}
+    schemas = dict.fromkeys(each.table.schema for each in relations if each.table)
+    there = [table for schema in schemas for table in source.tables(schema)]
+    unread = [each for each in there if each.name.lower() not in read and not {*_words(each.name.lower())} <= queries]
+    return tuple(sorted({each.name if len(schemas) == 1 else str(each) for each in unread}))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text) or [text]

@@ -1,0 +1,99 @@
+"""The rows that a plan would change, one by one and in any number: as text, JSON or CSV."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from itertools import islice
+from typing import IO, Final, Literal
+
+from adapters.store.plans import Plan
+from flows.history.log import Change, changes_of
+from transforms.vocabulary import ChangeSet, TableName
+
+Format = Literal["text", "json", "csv"]
+FORMATS: Final[tuple[Format, ...]] = ("text", "json", "csv")
+SOME: Final = 100  # rows that JSON names without being asked
+TOGETHER: Final = 2_000  # rows that are made into texts at once
+
+_COLUMNS: Final = ("table", "op", "key", "column", "before", "after")
+
+
+def rows_of(plan: Plan, limit: int | None = None) -> Iterator[Change]:
+    """The changes of a plan, the first `limit` of them or all: by table, window, and deletes, updates, inserts.
+
+    Memory: a window's change set, and TOGETHER rows as texts.
+    """
+    every = (
+        change
+        for table in plan.manifest["tables"]
+        for entry in plan.windows(TableName(**table["table"]))
+        for part in _parts(plan.changes(entry))
+        for change in changes_of(table["name"], part)
+    )
+    return islice(every, limit)
+
+
+def _parts(changes: ChangeSet) -> Iterator[ChangeSet]:
+    none = replace(
+        changes,
+        inserts=changes.inserts.slice(0, 0),
+        before=changes.before.slice(0, 0),
+        after=changes.after.slice(0, 0),
+        deletes=changes.deletes.slice(0, 0),
+    )
+    for start in range(0, changes.deletes.num_rows, TOGETHER):
+        yield replace(none, deletes=changes.deletes.slice(start, TOGETHER))
+    for start in range(0, changes.after.num_rows, TOGETHER):
+        before, after = changes.before.slice(start, TOGETHER), changes.after.slice(start, TOGETHER)
+        yield replace(none, before=before, after=after)
+    for start in range(0, changes.inserts.num_rows, TOGETHER):
+        yield replace(none, inserts=changes.inserts.slice(start, TOGETHER))
+
+
+def write_rows(rows: Iterable[Change], form: Format, out: IO[str]) -> int:
+    """Write the rows down as they come; how many there were.
+
+    JSON is one array with an object a line, whose key is an array. CSV has a line for each column: of an update those that
+    differ; null is nothing at all, and an empty text two quotes.
+    """
+    writing = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
+    return writing(rows, out)
+
+
+def _as_text(rows: Iterable[Change], out: IO[str]) -> int:
+    from flows.cli.terminal.history import change_lines
+
+    count = 0
+    for change in rows:
+        count += 1
+        out.writelines(f"{line}\n" for line in change_lines(change))
+    return count
+
+
+def _as_json(rows: Iterable[Change], out: IO[str]) -> int:
+    count = 0
+    out.write("[")
+    for change in rows:
+        line = json.dumps({**asdict(change), "key": json.loads(change.key)}, ensure_ascii=False)
+        out.write(f"{',' if count else ''}\n    {line}")
+        count += 1
+    out.write("\n  ]\n" if count else "]\n")
+    return count
+
+
+def _as_csv(rows: Iterable[Change], out: IO[str]) -> int:
+    count = 0
+    out.write(",".join(_COLUMNS) + "\n")
+    for change in rows:
+        count += 1
+        before, after = change.before or {}, change.after or {}
+        for column in dict.fromkeys([*before, *after]):
+            values = (change.table, change.op, change.key, column, before.get(column), after.get(column))
+            out.write(",".join(map(_field, values)) + "\n")
+    return count
+
+
+def _field(value: str | None) -> str:
+    return "" if value is None else '"' + value.replace('"', '""') + '"'

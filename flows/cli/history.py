@@ -1,0 +1,238 @@
+"""The commands of history: versions, their changes, a row's life, tables as they stood, and taking versions back."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import Duration, common, direct_option, print_json, spec_argument, wait_option, yes_option
+from flows.results.visible import echo
+
+_limit = click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many changes of a table are shown."
+)
+
+_number = click.IntRange(min=0)
+
+
+@click.command()
+@spec_argument
+@common
+def history(spec: Path, as_json: bool) -> int:
+    """List the versions: every run that changed something, and what runs that are not at their end have in the target."""
+    from flows.cli.terminal.history import show_unfinished, show_versions
+    from flows.history.version_list import cut_off, listed
+    from flows.spec.model import load_spec
+
+    loaded = load_spec(spec)
+    versions, open_runs = listed(loaded), []
+    if cut_off(loaded):
+        from flows.history.unfinished import unfinished  # asks the target
+
+        open_runs = unfinished(loaded)
+    if as_json:
+        print_json({"migration": loaded.name, "versions": versions, "unfinished": [r.as_dict() for r in open_runs]})
+    else:
+        show_unfinished(open_runs)
+        show_versions(versions, empty="" if open_runs else "No run has changed anything yet.")
+    return 0
+
+
+@click.command()
+@spec_argument
+@click.argument("version", type=click.IntRange(min=1))
+@click.argument("table", required=False)
+@click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
+@_limit
+@common
+def show(spec: Path, version: int, table: str | None, keys: tuple[str, ...], limit: int, as_json: bool) -> int:
+    """Show what a version changed, old beside new."""
+    from flows.cli.terminal.history import show_changes, show_version
+    from flows.history.log import shown
+    from flows.spec.model import load_spec
+
+    facts, changes = shown(load_spec(spec), version, table, keys, limit)
+    if as_json:
+        print_json({**facts, "changes": [asdict(change) for change in changes]})
+    else:
+        show_version(facts)
+        show_changes(changes)
+    return 0
+
+
+@click.command()
+@spec_argument
+@click.argument("table")
+@click.option("--key", required=True, metavar="KEY", help='The row\'s key, such as 7 or ["a", 7].')
+@common
+def log(spec: Path, table: str, key: str, as_json: bool) -> int:
+    """Tell the life of one row: every change, when, by which run, and why."""
+    from flows.cli.terminal.history import show_life
+    from flows.history.log import life
+    from flows.history.version_list import key_text
+    from flows.spec.model import load_spec
+
+    lines = life(load_spec(spec), table, key)
+    if as_json:
+        print_json({"table": table, "key": key_text(key), "changes": lines})
+    else:
+        show_life(lines, f"Nothing is known of {table} {key_text(key)}: no version changed it.")
+    return 0
+
+
+@click.command()
+@spec_argument
+@click.argument("version", type=_number)
+@click.argument("table")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a Parquet file.")
+@_limit
+@common
+def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, as_json: bool) -> int:
+    """Give a table as it stood after a version (0: before the first), without touching the target."""
+    from adapters.store.archive import write_parquet
+    from flows.cli.terminal.rows import show_rows
+    from flows.history.log import asof, texts_of
+    from flows.history.own_columns import SAID, known_in_part
+    from flows.spec.model import load_spec
+
+    rows = asof(load_spec(spec), version, table)
+    if names := known_in_part(rows.schema):
+        echo(f"{', '.join(names)}: {SAID.decode()}.", err=True)
+    facts = {"table": table, "version": version, "total": rows.num_rows}
+    if output is not None:
+        write_parquet(output, rows)
+        if as_json:
+            print_json({**facts, "file": str(output)})
+        else:
+            echo(f"{rows.num_rows:,} rows in {output}")
+        return 0
+    first = texts_of(rows.slice(0, limit))
+    if as_json:
+        print_json({**facts, "rows": first})
+        return 0
+    show_rows(
+        f"{table} at version {version}", rows.column_names, [tuple(row.values()) for row in first], empty="No rows."
+    )
+    if rows.num_rows > limit:
+        echo(f"{rows.num_rows - limit:,} more rows; -o FILE writes them all.", err=True)
+    return 0
+
+
+@click.command()
+@spec_argument
+@click.argument("first", type=_number)
+@click.argument("second", type=_number)
+@click.option("--table", metavar="T", help="Only this table.")
+@_limit
+@common
+def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_json: bool) -> int:
+    """Show the net changes from one version to another, each row at most once."""
+    from collections import Counter
+    from itertools import chain, groupby, islice
+
+    from flows.cli.terminal.history import show_changes, show_counts
+    from flows.history.log import Change, changes_of, difference
+    from flows.spec.model import load_spec
+
+    found = difference(load_spec(spec), first, second, table)
+    counts: dict[str, Counter[str]] = {}
+    changes: list[Change] = []
+    for name, group in groupby(found, key=lambda each: each[0]):
+        parts = [part for _, part in group]
+        counts[name] = Counter()
+        for part in parts:
+            counts[name].update({str(op): count for op, count in part.counts.items()})
+        changes += islice(chain.from_iterable(changes_of(name, part) for part in parts), limit)
+    if as_json:
+        print_json({"from": first, "to": second, "tables": counts, "changes": [asdict(change) for change in changes]})
+    else:
+        show_counts(counts)
+        show_changes(changes)
+    return 0
+
+
+@click.command()
+@spec_argument
+@click.argument("version", type=_number, required=False)
+@click.option(
+    "--to", type=_number, metavar="VERSION", help="Take back all that came after this version; 0: everything."
+)
+@click.option("--drop", is_flag=True, help="Drop tables that those versions created, where they hold nothing else.")
+@click.option("--dry-run", is_flag=True, help="Only show it; the plan can be applied with `syncline apply`.")
+@direct_option
+@wait_option
+@yes_option
+@common
+def undo(
+    spec: Path, version: int | None, to: int | None, drop: bool, dry_run: bool, direct: bool, wait: float, yes: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Take a version back, as a plan of its own: a row that changed since is a conflict and stays.
+
+    Undoing an undo brings the version back.
+    """
+    from flows import commands
+    from flows.cli.launch import apply_in_prefect
+    from flows.cli.outcome import applied, changes_line, show_outcome
+    from flows.cli.terminal.report import metered
+    from flows.plan.build import asked_for
+    from transforms.vocabulary import SpecError
+
+    last = version if to is None else to
+    if last is None or (version is not None and to is not None):
+        raise SpecError("Name one version to take back, or with --to the version to go back to. Fix: see --help.")
+    request = asked_for(spec, "undo", wait=wait)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        planned = commands.plan_undo(request, last, to=to is not None, drop=drop, passing=not dry_run, meter=meter)
+    folder = Path(str(planned.report.plan))
+    if dry_run or planned.status == 0:
+        show_outcome(planned, as_json=as_json, samples=True)
+        if not as_json:
+            what = f"{changes_line(planned)} Apply with: syncline apply {folder}"
+            nothing = planned.message or "Nothing to undo: the changes come to nothing."
+            echo(f"\n{what}" if planned.status else f"\n{nothing}")
+        return int(planned.status)
+    if not as_json:
+        show_outcome(planned, as_json=False, samples=True)
+        if not yes and sys.stdin.isatty():
+            click.confirm(f"\n{changes_line(planned)} Apply?", abort=True)
+        echo()
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        done: Any = (
+            commands.apply_plan(folder, meter=meter, wait=wait) if direct else apply_in_prefect(folder, meter, wait)
+        )
+    return applied(done, as_json)
+
+
+@click.command()
+@spec_argument
+@click.option(
+    "--keep", type=Duration(), required=True, metavar="TIME", help="Keep the versions of this last time, such as 30d."
+)
+@wait_option
+@yes_option
+@common
+def prune(spec: Path, keep: float, wait: float, yes: bool, as_json: bool) -> int:
+    """Forget the changes of old versions; what is kept can still be shown, undone and asked for as it stood."""
+    from datetime import UTC, datetime, timedelta
+
+    from flows.cli.terminal.history import show_pruned
+    from flows.history.prune import prune
+    from flows.spec.model import load_spec
+
+    loaded = load_spec(spec)
+    if not yes and not as_json and sys.stdin.isatty():
+        click.confirm("Forget the changes of older versions for good?", abort=True)
+    done = prune(loaded, datetime.now(UTC) - timedelta(seconds=keep), wait=wait)
+    if as_json:
+        print_json({"migration": loaded.name, **done.as_dict()})
+    else:
+        show_pruned(done)
+    return 0
+
+
+COMMANDS = (history, show, log, diff, asof, undo, prune)

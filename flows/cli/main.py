@@ -1,0 +1,363 @@
+"""The command line: `syncline`. Read-only commands never import Prefect."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli import history
+from flows.cli.conflicts import conflicts
+from flows.cli.drift import drift
+from flows.cli.options import (
+    EXIT_STATUSES,
+    Commands,
+    allow_deletes_option,
+    check_one_folder,
+    common,
+    data_docs_option,
+    direct_option,
+    print_json,
+    scope,
+    spec_argument,
+    wait_option,
+    yes_option,
+)
+from flows.cli.outcome import applied, planned_line
+from flows.cli.rows import NamedRows, rows_options
+from flows.results.visible import echo
+
+LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
+
+
+@click.group(cls=Commands, epilog=EXIT_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="syncline")
+def main() -> None:
+    """Plan, apply and verify, for rows: move data to a new schema and prove that it arrived."""
+    check_one_folder()
+
+
+@main.command()
+@spec_argument
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable.")
+@click.option("--schema-only", is_flag=True, help="Look at the schemas alone, and at no row.")
+@click.option(
+    "--samples", default=5, show_default=True, type=click.IntRange(min=0), help="How many rows a finding shows."
+)
+@common
+def check(spec: Path, tables: tuple[str, ...], schema_only: bool, samples: int, as_json: bool) -> int:
+    """Say what of the data does not fit, why, and how to mend it. Nothing is written."""
+    from flows.check.assess import assess
+    from flows.cli.terminal.report import metered
+    from flows.spec.model import load_spec
+
+    loaded = load_spec(spec)
+    with metered(quiet=as_json and not sys.stderr.isatty(), least=LONG_ROWS) as meter:
+        found = assess(loaded, datetime.now(UTC), tables, samples=samples, schema_only=schema_only, meter=meter)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        from flows.cli.terminal.check import show_assessment
+
+        show_assessment(found)
+    return found.status
+
+
+@main.command()
+@click.argument("source_url")
+@click.argument("target_url")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file of the draft; - prints it."
+)
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the source; repeatable.")
+@click.option("--schema", metavar="S", help="The schema of the source; its default one if not given.")
+@click.option("--target-schema", metavar="S", help="The schema of the target; its default one if not given.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@common
+def scaffold(
+    source_url: str,
+    target_url: str,
+    output: Path,
+    tables: tuple[str, ...],
+    schema: str | None,
+    target_schema: str | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Draft a spec for a whole schema: types that the rows fit in, keys, and all that translates. Nothing is loaded."""
+    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.scaffold import show_draft
+    from flows.scaffold.draft import Asked, free_file, scaffold
+
+    printed = str(output) == "-"
+    if not printed and not force:
+        free_file(output)
+    folder = Path() if printed else output.parent
+    asked = Asked(source_url, target_url, folder, "" if printed else output.stem, schema, target_schema, tables)
+    with metered(quiet=as_json and not sys.stderr.isatty(), least=LONG_ROWS) as meter:
+        draft = scaffold(asked, meter)
+    if not printed:
+        draft.write(output)
+    if as_json:
+        print_json(draft.as_dict(None if printed else output))
+    else:
+        show_draft(draft, None if printed else output)
+    return 0
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, hidden=True)
+def schema(as_json: bool) -> None:
+    """Print the JSON schema of spec files, for editors."""
+    from flows.spec.model import json_schema
+
+    print_json(json_schema())
+
+
+@main.command()
+@spec_argument
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The folder of the plan; the store's own if not given."
+)
+@scope
+@rows_options
+@allow_deletes_option
+@common
+def plan(
+    spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], rows: bool, limit: int | None,
+    form: str | None, allow_deletes: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Show which rows would change, and write the plan down. The target is not touched."""
+    from adapters.store.plans import Plan
+    from flows import commands
+    from flows.cli.terminal.report import metered
+    from flows.plan.build import asked_for
+    from flows.results.outcome import Status
+
+    request = asked_for(spec, "plan", tables, ranges, output, allow_deletes=allow_deletes)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        outcome = commands.plan(request, meter=meter)
+    named = NamedRows(rows, limit, form, as_json)
+    named.take(Plan.open(Path(str(outcome.report.plan))))
+    named.show(outcome)
+    if not as_json:
+        echo(f"\n{planned_line(outcome)}", err=named.alone or outcome.status == Status.QUARANTINE)
+    return int(outcome.status)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@direct_option
+@data_docs_option
+@wait_option
+@yes_option
+@common
+def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool) -> int:
+    """Apply exactly the plan in FOLDER. A row that changed since is a conflict and stays as it is."""
+    from flows import commands
+    from flows.cli.terminal.report import metered
+
+    if not yes and not as_json and sys.stdin.isatty():
+        _confirm_apply(folder)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        if direct:
+            outcome = commands.apply_plan(folder, meter=meter, wait=wait, data_docs=data_docs)
+        else:
+            from flows.cli.launch import apply_in_prefect
+
+            outcome = apply_in_prefect(folder, meter, wait, data_docs)
+    return applied(outcome, as_json)
+
+
+@main.command()
+@spec_argument
+@scope
+@allow_deletes_option
+@direct_option
+@data_docs_option
+@wait_option
+@yes_option
+@common
+def run(
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], allow_deletes: bool, direct: bool, data_docs: bool,
+    wait: float, yes: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Plan and apply in one go."""
+    from flows.plan.build import asked_for
+
+    request = asked_for(spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
+    return applied(_run(request, direct=direct, as_json=as_json), as_json)
+
+
+@main.command()
+@spec_argument
+@click.option("--range", "text", required=True, metavar="T.COL:FROM..TO", help="The half-open range to fill.")
+@click.option(
+    "--every",
+    metavar="STEP",
+    help="One step at a time, such as 1d, 6h, 1mo or 1000; steps that are done are passed over.",
+)
+@click.option("--again", is_flag=True, help="Run every step, whatever an earlier backfill has done.")
+@allow_deletes_option
+@direct_option
+@data_docs_option
+@wait_option
+@yes_option
+@common
+def backfill(
+    spec: Path, text: str, every: str | None, again: bool, allow_deletes: bool, direct: bool, data_docs: bool,
+    wait: float, yes: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
+    from flows import commands
+    from flows.cli.terminal.report import metered
+    from flows.plan.build import asked_for
+
+    request = asked_for(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        if direct:
+            outcome = commands.backfill(request, every, again=again, meter=meter)
+        else:
+            from flows.cli.launch import backfill_in_prefect
+
+            outcome = backfill_in_prefect(request, every, meter, again=again)
+    return applied(outcome, as_json)
+
+
+@main.command()
+@spec_argument
+@scope
+@rows_options
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows that differ to this file."
+)
+@common
+def verify(
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], rows: bool, limit: int | None, form: str | None,
+    output: Path | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
+    from flows import commands
+    from flows.cli.terminal.report import metered
+    from flows.plan.build import asked_for
+    from flows.results.outcome import Status
+
+    request = asked_for(spec, "verify", tables, ranges)
+    named = NamedRows(rows, limit, form, as_json, output)
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        outcome = commands.verify(request, meter=meter, seen=named.take)
+    named.show(outcome)
+    if not as_json:
+        echo(f"\n{outcome.message}", err=named.alone or outcome.status == Status.QUARANTINE)
+    return int(outcome.status)
+
+
+@main.command()
+@spec_argument
+@click.argument("run", required=False)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this file.")
+@common
+def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> int:
+    """Make the page of a run again from its evidence, of the latest run where none is named; say where it is."""
+    from adapters.store.plans import put, written
+    from flows.evidence import record
+    from flows.session.stores import store_of
+    from flows.spec.model import load_spec
+
+    loaded = load_spec(spec)
+    told = record.kept(store_of(loaded), loaded.name, run)
+    page = record.page(store_of(loaded), told)
+    if output is not None:
+        with written(output.parent):
+            put(output, page.read_bytes(), sync=False)
+        page = output
+    if as_json:
+        print_json({**told, "report": str(page)})
+    else:
+        echo(page)
+    return 0
+
+
+@main.command()
+@spec_argument
+@click.argument("action", type=click.Choice(["list", "show", "retry", "drop"]))
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
+@click.option("--reason", metavar="TEXT", help="Only rows whose reason has this text in it.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are shown.")
+@direct_option
+@wait_option
+@yes_option
+@common
+def quarantine(
+    spec: Path, action: str, tables: tuple[str, ...], keys: tuple[str, ...], reason: str | None, limit: int,
+    direct: bool, wait: float, yes: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """List the source rows that were set aside, show them whole, try them again, or forget them.
+
+    `retry` maps the current source rows of those keys again, plans and applies them; what passes leaves quarantine.
+    """
+    from flows.cli.terminal.quarantine import show_list, show_rows_whole
+    from flows.history import quarantine as quarantining
+    from flows.plan.build import asked_for
+    from flows.spec.model import load_spec
+
+    wanted = quarantining.Filter(tables, keys, reason)
+    if action == "retry":
+        request = quarantining.retry(asked_for(spec, "run", (), (), wait=wait), wanted)
+        if request is None:
+            echo("Nothing of that is in quarantine.", err=True)
+            return 0
+        return applied(_run(request, direct=direct, as_json=as_json), as_json)
+    loaded = load_spec(spec)
+    if action == "drop":
+        if not yes and not as_json and sys.stdin.isatty():
+            click.confirm("Forget these rows? A run that sets one aside again has it again.", abort=True)
+        dropped = quarantining.drop(loaded, wanted)
+        print_json({"migration": loaded.name, "dropped": dropped}) if as_json else echo(f"{dropped:,} forgotten.")
+        return 0
+    if action == "show":
+        whole = quarantining.shown(loaded, wanted, limit)
+        print_json({"migration": loaded.name, "rows": whole}) if as_json else show_rows_whole(whole)
+        return 0
+    rows, totals = quarantining.listed(loaded, wanted, limit)
+    if as_json:
+        print_json({"migration": loaded.name, "total": sum(totals.values()), "tables": totals, "rows": rows})
+    else:
+        show_list(rows, sum(totals.values()))
+    return 0
+
+
+def _run(request: Any, *, direct: bool, as_json: bool) -> Any:
+    from flows import commands
+    from flows.cli.terminal.report import metered
+
+    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+        if direct:
+            return commands.run(request, meter=meter)
+        from flows.cli.launch import run_in_prefect
+
+        return run_in_prefect(request, meter)
+
+
+def _confirm_apply(folder: Path) -> None:
+    from adapters.store.plans import Plan
+
+    tables = Plan.open(folder).manifest["tables"]
+    changes = {name: sum(table["counts"][name] for table in tables) for name in ("insert", "update", "delete")}
+    click.confirm(
+        f"Insert {changes['insert']:,}, update {changes['update']:,} and delete {changes['delete']:,} rows?", abort=True
+    )
+
+
+for command in (*history.COMMANDS, drift, conflicts):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    from flows import entry
+
+    entry.main()

@@ -1,0 +1,187 @@
+"""What all commands share: --json, --debug, errors in one line, exit statuses, and the options of scope."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapters import interrupts
+from flows.results.visible import echo, in_json
+
+EXIT_STATUSES = """\b
+Exit statuses:
+  0  done            3  a checkpoint failed, nothing of that window was written
+  1  error           4  quarantine above its limit
+  2  changes pending 5  conflicts left open
+  130, 143  interrupted or terminated; run it again and it goes on
+"""
+
+
+class Commands(click.Group):
+    """A wrong command line ends with 1: 2 says that rows differ, and a script must not mix them up."""
+
+    def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        if args is None:  # of this process, by another door than `flows.entry`
+            from flows import entry
+
+            entry.main()
+        try:
+            done = super().main(args, *rest, **{**options, "standalone_mode": False})
+            sys.exit(done if isinstance(done, int) else 0)
+        except click.ClickException as error:
+            echo(f"error: {error.format_message()} (--help shows how)", err=True)
+            sys.exit(1)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with _interrupts_ended():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _interrupts_ended():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _interrupts_ended() -> Iterator[None]:
+    """An interrupt ends the command here: click would print a blank line, and hide it behind an Abort."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(interrupts.farewell())
+    except click.Abort:
+        if interrupts.received() is None:
+            raise
+        sys.exit(interrupts.farewell())
+
+
+def common(command: Callable[..., int]) -> Callable[..., None]:
+    """--json, --debug, errors in one line, and the exit status."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @wraps(command)
+    def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:
+        try:
+            status = command(*args, as_json=as_json, **options)
+        except KeyboardInterrupt:
+            status = _interrupted(as_json)
+        except Exception as error:
+            status = 1
+            if interrupts.received() is not None:  # DuckDB makes an error of its own of Ctrl-C
+                status = _interrupted(as_json)
+            elif isinstance(error, click.Abort):
+                echo("error: not applied.", err=True)
+            elif debug:
+                raise
+            else:
+                text = _text_of(error)
+                if as_json:
+                    print_json({"error": text, "kind": type(error).__name__})
+                echo(f"error: {text}", err=True)
+        sys.exit(status)
+
+    return wrapped
+
+
+def _text_of(error: Exception) -> str:
+    """What an error says to people, in one line, with the way out."""
+    from transforms.vocabulary import SynclineError, TransientError, message_of
+
+    text = message_of(error)
+    if isinstance(error, TransientError) and "Fix:" not in text:
+        return f"{text} Fix: run it again when the server is there; windows that are in stay in."
+    if isinstance(error, SynclineError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}. Fix: see to what the operating system says, then run it again."
+    return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"
+
+
+def _interrupted(as_json: bool) -> int:
+    if as_json:
+        print_json({"error": interrupts.last_words(), "kind": "Interrupted"})
+    return interrupts.farewell()
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 60s, 5m, 12h, 30d or 2w, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d+)([smhdw])", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no time. Write 60s, 5m, 12h, 30d or 2w.", param, ctx)
+        return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[found[2]]
+
+
+spec_argument = click.argument("spec", type=click.Path(path_type=Path))
+direct_option = click.option(
+    "--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI."
+)
+allow_deletes_option = click.option(
+    "--allow-deletes", is_flag=True, help="Delete whatever share of a table the source does not have any more."
+)
+yes_option = click.option("--yes", is_flag=True, help="Ask nothing.")
+wait_option = click.option(
+    "--wait",
+    type=Duration(),
+    default=0,
+    metavar="TIME",
+    help="Wait so long for another run of the migration, such as 60s.",
+)
+
+
+def scope(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--table and --range."""
+    command = click.option(
+        "--range",
+        "ranges",
+        multiple=True,
+        metavar="T.COL:FROM..TO",
+        help="Only rows in this half-open range; repeatable.",
+    )(command)
+    return click.option(
+        "--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable."
+    )(command)
+
+
+data_docs_option = click.option(
+    "--data-docs",
+    is_flag=True,
+    help="Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a logo "
+    "from the web, and hold values that were observed, so that they are not made unless asked for.",
+)
+
+
+def print_json(value: Any) -> None:
+    """One object on standard output."""
+    click.echo(in_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+
+
+def check_one_folder() -> None:
+    """Another project's `adapters` in the same environment would shadow ours, and fail in odd ways later."""
+    import adapters
+    import flows
+    import transforms
+
+    folders = {Path(str(package.__file__)).parent.parent for package in (adapters, flows, transforms)}
+    if len(folders) > 1:
+        listed = ", ".join(sorted(map(str, folders)))
+        echo(
+            f"error: flows, adapters and transforms come from different places ({listed}). "
+            f"Fix: install syncline in an environment of its own.",
+            err=True,
+        )
+        sys.exit(1)

@@ -1,0 +1,125 @@
+"""Rows that differ, named by `plan` and `verify`: all of them, on standard output or in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import click
+
+from adapters import private
+from flows.results.shares import counted
+from flows.results.visible import in_json, visible
+from transforms.vocabulary import SpecError
+
+
+def rows_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--rows, --limit and --format."""
+    for option in (
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["text", "json", "csv"]),
+            help="How --rows names them: text, unless given.",
+        ),
+        click.option("--limit", type=click.IntRange(min=1), help="Name so many rows at most."),
+        click.option(
+            "--rows", is_flag=True, help="Name every row that differs: key, and the columns with both values."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass
+class NamedRows:
+    """What of a plan's rows is wanted. `take` writes them down while the plan is there, `show` shows them beside the report."""
+
+    rows: bool
+    limit: int | None
+    form: str | None
+    as_json: bool
+    output: Path | None = None
+    _spool: IO[str] | None = None
+    _count: int = 0
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.rows or self.limit or self.form or self.output)
+
+    @property
+    def alone(self) -> bool:
+        """Whether standard output has nothing but the rows, for a program."""
+        return self.wanted and not self.as_json and self.output is None and self.form in ("json", "csv")
+
+    def take(self, plan: Any) -> None:
+        """Write the rows of a plan into the file that was named, else into a temporary one."""
+        from flows.cli.differences import SOME, rows_of, write_rows
+
+        if not self.wanted and not self.as_json:
+            return
+        most = self.limit if self.wanted else SOME
+        form: Any = "json" if self.as_json and self.output is None else self.form or "text"
+        if self.output is None:
+            spool = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - `show` closes it
+            self._spool = self._stack.enter_context(spool)
+            self._count = write_rows(rows_of(plan, most), form, self._spool)
+            return
+        try:
+            private.make_file(self.output)  # rows are in it
+            with self.output.open("w", encoding="utf-8", newline="") as file:
+                self._count = write_rows(rows_of(plan, most), form, file)
+        except OSError as error:
+            raise SpecError(f"{self.output} cannot be written: {error.strerror}. Fix: name another file.") from error
+
+    def show(self, outcome: Any) -> None:
+        """The report with the rows: one JSON object, or text; or the rows alone."""
+        from flows.cli.terminal.report import show_report
+
+        with self._stack:
+            if self.as_json:
+                self._show_json(outcome)
+                return
+            if not self.alone:
+                show_report(outcome.report, samples=True, rows=self.wanted)
+            if not self.wanted:
+                return
+            if self.output is None:
+                if not self.alone:
+                    click.echo()
+                self._copy()
+            left = outcome.report.total.changes - self._count
+            more = f", {left:,} more were left off by --limit" if left > 0 else ""
+            where = f" in {self.output}" if self.output else ""
+            click.echo(f"{counted(self._count, 'row')} named{where}{more}.", err=self.alone)
+
+    def _show_json(self, outcome: Any) -> None:
+        told = outcome.report.as_dict() | {"message": outcome.message}
+        left = max(outcome.report.total.changes - self._count, 0)
+        told["rows_left_off"] = left
+        text = json.dumps(told, indent=2, ensure_ascii=False, default=str)
+        if self.output is not None or self._spool is None:
+            click.echo(in_json(text))
+            return
+        text = in_json(text)
+        click.echo(text[: text.rindex("\n}")] + ',\n  "rows": ', nl=False)
+        self._copy()
+        click.echo("}")
+
+    def _copy(self) -> None:
+        assert self._spool is not None
+        self._spool.seek(0)
+        if self.form == "csv" and not self.as_json and not sys.stdout.isatty():
+            copyfileobj(self._spool, sys.stdout)  # for a program, exactly
+            return
+        clean = in_json if self.as_json or self.form == "json" else visible
+        for line in self._spool:
+            sys.stdout.write(clean(line))

@@ -1,0 +1,150 @@
+"""Versions and changes as people see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from flows.cli.terminal.rows import console, show_rows
+from flows.results.visible import visible
+
+if TYPE_CHECKING:
+    from flows.history.log import Change
+    from flows.history.prune import Pruned
+    from flows.history.unfinished import Unfinished
+
+SIGNS = {"insert": "+", "update": "~", "delete": "-"}
+COLORS = {"insert": "green", "update": "yellow", "delete": "red"}
+OPS = ("insert", "update", "delete")
+LONGEST = 60  # characters of a value
+UNKNOWN = "not known"
+
+
+def show_unfinished(runs: Sequence[Unfinished]) -> None:
+    """Runs that are no versions yet: what of them is in the target, and how they go on."""
+    out = console()
+    for run in runs:
+        state = "is at work" if run.status == "running" else "was interrupted while it wrote"
+        out.print(
+            Text(
+                f"{run.kind.capitalize()} {run.run_id} of {run.started_at:%Y-%m-%d %H:%M:%S} UTC {state}.",
+                style="bold yellow",
+            )
+        )
+        for table in run.tables or ():
+            out.print(Text(f"  in the target: {table}"))
+        if run.message and run.status == "interrupted":
+            out.print(Text(f"  {run.message}"))
+        if run.status == "interrupted":
+            out.print(
+                Text("  The next run, apply, backfill or undo of the spec finishes it first; then it is a version.")
+            )
+        out.print()
+
+
+def show_versions(versions: Sequence[Mapping[str, Any]], empty: str) -> None:
+    columns = ("version", "when", "kind", "author", "run", *OPS, "message")
+    rows = [
+        (
+            v["version"],
+            v["created_at"],
+            v["kind"],
+            v["author"],
+            v["run_id"],
+            *(v["counts"].get(op, 0) for op in OPS),
+            _about(v),
+        )
+        for v in versions
+    ]
+    show_rows("Versions", columns, rows, empty=empty)
+
+
+def show_version(facts: Mapping[str, Any]) -> None:
+    out = console()
+    counts = ", ".join(f"{facts['counts'].get(op, 0):,} {op}" for op in OPS)
+    out.print(Text(f"Version {facts['version']}, {facts['kind']} {facts['run_id']}: {counts}", style="bold"))
+    out.print(Text(f"  {facts['created_at']} by {facts['author']}{': ' if _about(facts) else ''}{_about(facts)}"))
+    both = facts["synchronized_with"]
+    out.print(Text(f"  spec {facts['spec_digest'][:12]}, source at {both['source']}, made target {both['target']}"))
+    for table, kept in (facts["kept"] or {}).items():
+        out.print(Text(f"  {table}: {'the keys alone are kept' if kept == 'keys' else 'its changes are not kept'}"))
+
+
+def show_changes(changes: Sequence[Change]) -> None:
+    out = console()
+    for change in changes:
+        out.print(Text(f"{SIGNS[change.op]} {change.table} {change.key}", style=COLORS[change.op]))
+        if text := _images(change.before, change.after):
+            out.print(Text(f"    {text}"))
+    if not changes:
+        out.print("No changes.", markup=False)
+
+
+def change_lines(change: Change) -> Iterator[str]:
+    """A change as plain lines, with its values whole."""
+    yield f"{SIGNS[change.op]} {change.table} {change.key}"
+    if text := _images(change.before, change.after, longest=None):
+        yield f"    {text}"
+
+
+def show_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
+    rows = [(table, *(ops[op] for op in OPS)) for table, ops in counts.items()]
+    if rows:
+        show_rows("Net changes", ("table", *OPS), rows, empty="")
+
+
+def show_life(lines: Sequence[Mapping[str, Any]], empty: str) -> None:
+    out = console()
+    if not lines:
+        out.print(empty, markup=False)
+    for line in lines:
+        out.print(
+            Text(
+                f"version {line['version']}  {line['when']}  {line['op']}  ({line['why']}; run {line['run']})",
+                style="bold",
+            )
+        )
+        if text := _images(line["before"], line["after"]):
+            out.print(Text(f"    {text}"))
+        if "found" in line:
+            found = _images(None, line["found"]) if line["found"] else "nothing: the row was gone"
+            out.print(Text(f"    found instead: {found}"))
+
+
+def show_pruned(done: Pruned) -> None:
+    out = console()
+    if not done.versions and not done.plans:
+        out.print("Nothing is that old.", markup=False)
+        return
+    tables = ", ".join(f"{table} ({rows:,} rows)" for table, rows in done.bases.items()) or "none"
+    out.print(
+        f"Changes of {done.versions:,} versions and {done.plans:,} plans that were never applied are gone.",
+        markup=False,
+    )
+    out.print(f"Tables that were written down as they stood: {tables}.", markup=False)
+    out.print(f"{done.freed / 2**20:,.1f} MiB freed.", markup=False)
+
+
+def _about(version: Mapping[str, Any]) -> str:
+    undone = f"takes back {', '.join(map(str, version['undoes']))}" if version["undoes"] else ""
+    return ". ".join(part for part in (undone, version["message"] or "") if part)
+
+
+def _images(
+    before: Mapping[str, str | None] | None, after: Mapping[str, str | None] | None, longest: int | None = LONGEST
+) -> str:
+    if before is not None and after is not None:
+        sides = [{name: _value(value, longest) for name, value in side.items()} for side in (before, after)]
+        old, new = sides  # a row that went and came back is known in more columns before than after
+        return "; ".join(f"{n}: {old.get(n, UNKNOWN)} -> {new.get(n, UNKNOWN)}" for n in {**new, **old})
+    row = after if after is not None else before
+    return ", ".join(f"{name}={_value(value, longest)}" for name, value in (row or {}).items())
+
+
+def _value(value: str | None, longest: int | None = LONGEST) -> str:
+    if value is None:
+        return "null"
+    text = visible(" ".join(value.split()))
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"

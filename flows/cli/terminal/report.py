@@ -1,0 +1,248 @@
+"""What people see: tables and a progress bar on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from flows.cli.terminal.rows import console
+from flows.plan.decide import Sample
+from flows.results.conflicts import Met, values
+from flows.results.shares import counted, percent
+from flows.results.tables import Report, TableReport
+from flows.results.visible import visible
+from flows.session.session import Meter
+
+COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
+RARE = ("unproved",)  # counts that are shown where there are any
+_COLORS = {
+    "insert": "green",
+    "update": "yellow",
+    "delete": "red",
+    "quarantined": "magenta",
+    "conflicts": "bold red",
+    "unproved": "yellow",
+}
+_WIDTH = 60  # characters of a value in a sample
+
+
+def show_report(report: Report, *, samples: bool, rows: bool = False, out: Console | None = None) -> None:
+    """Counts of each table, what is to be created, why rows were set aside, and a few changes, old beside new.
+
+    `rows`: all changes are shown elsewhere.
+    """
+    out = out or console()
+    if out.is_terminal:
+        out.print(_counts_table(report))
+    else:
+        for line in counts_lines(report):
+            out.print(line, markup=False)
+    for warning in report.warnings:
+        out.print(f"warning: {warning}", style="yellow", markup=False)
+    for table in report.tables:
+        if table.ddl and not samples:
+            what = "was not there, and was created" if report.applied else "is not there, and was not created"
+            out.print(f"\n{table.name}: the table {what}.", markup=False)
+        for statement in table.ddl if samples else ():
+            out.print(f"\n{table.name} will be created:", markup=False)
+            sql = statement.expandtabs(4)
+            out.print(Syntax(sql, "sql", background_color="default") if out.is_terminal else Text(sql))
+        if table.adds and not samples:
+            out.print(f"\n{table.name}: added {', '.join(column for column, _ in table.adds)}.", markup=False)
+        elif table.adds:
+            out.print(f"\n{table.name} will get columns:", markup=False)
+            for _, statement in table.adds:
+                out.print(Text(statement))
+        if table.after_load and samples:
+            out.print(f"\n{table.name}, once its rows are in:", markup=False)
+            for statement in table.after_load:
+                out.print(Text(f"  {statement}"))
+        if table.reasons:
+            share = "" if report.chosen else f" ({percent(table.counts.quarantined, table.counts.source_rows)})"
+            out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined{share}", markup=False)
+            for reason, count in sorted(table.reasons.items(), key=lambda item: -item[1])[:8]:
+                out.print(f"  {count:>9,}  {reason}", markup=False)
+        if samples and table.differing:
+            out.print(f"\n{table.name}: {table.counts.update:,} to update, by what differs", markup=False)
+            for column, count in sorted(table.differing.items(), key=lambda item: -item[1])[:12]:
+                out.print(f"  {count:>9,}  {column}", markup=False)
+        if samples and table.samples and not rows:
+            out.print()
+            _show_samples(out, table.name, table.samples)
+            _say_more(out, table)
+    if report.met:
+        total = report.total.conflicts
+        out.print(
+            f"\nConflicts: {counted(total, 'row')} not as planned, and left as found", style="bold red", markup=False
+        )
+        for met in report.met:
+            for line in conflict_lines(met):
+                out.print(Text(f"  {line}"))
+        if total > len(report.met):
+            out.print(
+                f"  … and {total - len(report.met):,} more: `syncline conflicts SPEC list` has them all.", markup=False
+            )
+    if report.checkpoints:
+        out.print()
+    for checkpoint in report.checkpoints:
+        out.print(str(checkpoint), markup=False, style="red" if checkpoint.critical else "")
+    if report.page:
+        out.print(f"\nReport: {report.page}", markup=False)
+    if report.data_docs:
+        out.print(f"Data Docs: {report.data_docs}", markup=False)
+
+
+def conflict_lines(met: Met) -> Iterator[str]:
+    """A conflict as people read it: what was planned, what was found, and what a run would do next."""
+    yield f"! {met.table} {met.key}"
+    for each in met.columns:
+        before, after, found = (_value(text) for text in values(met, each))
+        yield f"    {each.column}: planned {before} -> {after}, found {found}"
+    yield f"    {met.next_run}"
+
+
+def counts_lines(report: Report) -> Iterator[str]:
+    """The counts as aligned plain text."""
+    width = max([5, *(len(table.name) for table in report.tables)])
+    names = _shown_counts(report)
+    yield f"{'table':<{width}}" + "".join(f"{name.replace('_', ' '):>13}" for name in names)
+    for table in report.tables:
+        counts = table.counts.as_dict()
+        yield f"{table.name:<{width}}" + "".join(f"{counts[name]:>13,}" for name in names)
+
+
+def _shown_counts(report: Report) -> tuple[str, ...]:
+    total = report.total.as_dict()
+    return (*COUNTS, *(name for name in RARE if total[name]))
+
+
+def _counts_table(report: Report) -> Table:
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    shown.add_column("table")
+    names = _shown_counts(report)
+    for name in names:
+        shown.add_column(name.replace("_", " "), justify="right")
+    for table in report.tables:
+        counts = table.counts.as_dict()
+        cells = [Text(f"{counts[n]:,}", style=_COLORS.get(n, "") if counts[n] else "dim") for n in names]
+        shown.add_row(Text(table.name, style="bold"), *cells)
+    return shown
+
+
+def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
+    for sample in samples:
+        sign = {"insert": "+", "update": "~", "delete": "-"}[sample.op]
+        head = f"{sign} {name} {sample.key}"
+        out.print(Text(head, style=_COLORS[sample.op]))
+        out.print(Text("    " + _changes_text(sample)))
+
+
+def _say_more(out: Console, table: TableReport) -> None:
+    """How many changes there are beside those that are shown."""
+    counts = {"insert": table.counts.insert, "update": table.counts.update, "delete": table.counts.delete}
+    shown = Counter(sample.op for sample in table.samples)
+    more = [f"{count - shown[op]:,} to {op}" for op, count in counts.items() if count > shown[op]]
+    if more:
+        out.print(f"… and {', '.join(more)}: --rows names them all.", markup=False, style="dim")
+
+
+def _changes_text(sample: Sample) -> str:
+    before, after = sample.before, sample.after
+    if before is not None and after is not None:
+        return "; ".join(f"{column}: {_value(before[column])} -> {_value(after[column])}" for column in after)
+    row: Mapping[str, str | None] = after or before or {}
+    listed = [f"{column}={_value(value)}" for column, value in row.items()]
+    return ", ".join(listed[:8]) + (f", … {len(listed) - 8} more" if len(listed) > 8 else "")
+
+
+def _value(value: str | None) -> str:
+    if value is None:
+        return "null"
+    text = value if len(value) <= _WIDTH else value[: _WIDTH - 1] + "…"
+    plain = text and text == text.strip() and text.lower() != "null" and text.isprintable()
+    return text if plain else repr(text)
+
+
+class _Bars(Meter):
+    """One bar for each table and kind of work, with rows, rate and the time that remains."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[tuple[str, str], TaskID] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, table: str, what: str, rows: int) -> None:
+        with self._lock:
+            self._bars[table, what] = self._progress.add_task(f"{what:<5} {escape(table)}", total=max(rows, 1), rate="")
+
+    def advance(self, table: str, what: str, rows: int) -> None:
+        with self._lock:
+            bar = self._bars.get((table, what))
+            if bar is None:
+                return
+            self._progress.advance(bar, rows)
+            task = next(task for task in self._progress.tasks if task.id == bar)
+            speed = task.finished_speed or task.speed
+            self._progress.update(bar, rate=f"{speed:,.0f} rows/s" if speed else "")
+
+    def notice(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
+    def again(self) -> None:
+        with self._lock:
+            for bar in self._bars.values():
+                self._progress.remove_task(bar)
+            self._bars.clear()
+
+
+class _Lines(Meter):
+    """A line when work on a table of `least` rows or more begins: enough for a log."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def notice(self, text: str) -> None:
+        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201
+
+    def expect(self, table: str, what: str, rows: int) -> None:
+        if rows >= self._least:
+            print(visible(f"{what} {table}: about {rows:,} rows"), file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def metered(*, quiet: bool, least: int = 1) -> Iterator[Meter]:
+    """The meter for standard error: bars on a terminal, lines in a pipe, nothing when quiet."""
+    if quiet:
+        yield Meter()
+        return
+    if not sys.stderr.isatty():
+        yield _Lines(least)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(error=True), transient=True) as progress:
+        yield _Bars(progress)

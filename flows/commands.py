@@ -1,0 +1,380 @@
+"""Whole commands: a plan, a run, a backfill, a verification, each with its record in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+from adapters.ledger.ledger import Choice, Ledger, Version
+from adapters.processes import passing_folder
+from adapters.store.plans import Plan, taken
+from flows.apply.load import Loading, failures, load, with_orphans
+from flows.bind.ranges import steps
+from flows.bind.tables import validate
+from flows.evidence.data_docs import with_data_docs
+from flows.evidence.record import evidence, evident
+from flows.history import undo as undoing
+from flows.history.recover import recover
+from flows.history.undo import Undone, write_undo
+from flows.history.versions import opened_version, taken_back, version_of, versions_after
+from flows.plan import build
+from flows.plan.build import Request, spelled
+from flows.plan.thresholds import over_limit, set_aside
+from flows.plan.totals import reconciled
+from flows.proof import orphans
+from flows.proof.drift import watched
+from flows.proof.outcome import proved
+from flows.results.conflicts import SHOWN
+from flows.results.outcome import Outcome, Status
+from flows.results.tables import Report, TableReport, report_of
+from flows.session.execute import Execute
+from flows.session.locking import sole_writer
+from flows.session.retry import retried
+from flows.session.session import Job, Meter, Session, connect
+from flows.session.stores import ledger_of, store_of
+from flows.spec.model import Spec, load_spec
+from transforms.vocabulary import SpecError
+
+__all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
+
+UNWRITABLE = "It cannot be applied: a table can be compared and not be written, as the warnings say."
+
+Clock = Callable[[], datetime]
+Name = TypeVar("Name", bound=str)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
+    """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
+    with watched(request.spec, request.named, meter, writes=False) as session:
+        request = spelled(request, session)
+        report, _ = build.plan(_listing(request), session, execute)
+        unwritable = any(session.bound.table(table.name).unwritable for table in report.tables)
+    return _planned(request, report, UNWRITABLE if unwritable else "")
+
+
+def verify(
+    request: Request,
+    *,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    seen: Callable[[Plan], object] | None = None,
+) -> Outcome:
+    """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty.
+
+    `seen` is given the plan while it is there, for whoever wants its rows.
+    A value that the target's own computed column could not even hold is a difference, too, and so is a missing column.
+    """
+    with (
+        passing_folder("verify") as folder,
+        watched(request.spec, request.named, meter, writes=False) as session,
+    ):
+        request = spelled(request, session)
+        asked = replace(request, kind="verify", folder=folder / "plan")
+        report, _ = build.plan(asked, session, execute, check_deletes=False)
+        if seen is not None:
+            seen(Plan.open(Path(str(report.plan))))
+        computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
+        held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
+        told_of = ((told.name, reason.split(": ")[0]) for told in report.tables for reason in told.reasons)
+        apart = any(f"{name}.{column}" in computed for name, column in told_of)
+        apart = apart or any(told.adds for told in report.tables)  # mapped columns that the target does not even have
+        report = with_orphans(replace(report, plan=None, reconciled=held), session, list(map(str, request.ranges)))
+        return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
+
+
+def _planned(request: Request, report: Report, message: str = "") -> Outcome:
+    """How a plan ends that is not applied now."""
+    if over := over_limit(request.spec, report.counts):
+        return Outcome(report, Status.QUARANTINE, over)
+    return Outcome(report, Status.CHANGES, message) if report.pending else Outcome(report, Status.DONE)
+
+
+def run(
+    request: Request,
+    *,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    dry_run: bool = False,
+    message: str = "",
+    now: Clock = utc_now,
+) -> Outcome:
+    """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
+    watching = watched(request.spec, request.named, meter, writes=not dry_run)
+    with watching as session, ledger_of(request.spec) as ledger:
+        request = spelled(request, session)
+        if dry_run:
+            report, _ = build.plan(request, session, execute)
+            return _planned(request, report)
+        with sole_writer(session, ledger, request.run_id, now, request.wait):
+            loading = Loading(session, ledger, execute, request.workers, message)
+            return _run(request, loading, recover(loading, now()))
+
+
+def backfill(
+    request: Request,
+    every: str | None = None,
+    *,
+    again: bool = False,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    now: Clock = utc_now,
+) -> Outcome:
+    """Run one range step by step. A step that an earlier backfill of the same spec and range finished is passed over, unless
+    all are to be run `again`. One whose rows wait for rows of other tables, or are in conflict, is not finished.
+    """
+    if len(request.ranges) != 1:
+        raise SpecError("A backfill takes exactly one range. Fix: give one --range.")
+    began = perf_counter()
+    outcomes: list[Outcome] = []
+    list(steps(request.ranges[0], every))  # a step that does not fit the range is told before anything is connected to
+    watching = watched(request.spec, request.named, meter, writes=True)
+    with watching as session, ledger_of(request.spec) as ledger:
+        request = spelled(request, session)
+        spec, text = request.spec, request.ranges[0]
+        parts = list(steps(text, every))
+        with sole_writer(session, ledger, request.run_id, now, request.wait):
+            ended = recover(Loading(session, ledger, execute, request.workers), now())
+            done = set() if again else ledger.steps_done(spec.name, spec.digest, str(text))
+            for number, part in enumerate(parts):
+                if (part.start, part.stop) in done:
+                    continue
+                step = replace(
+                    request,
+                    run_id=f"{request.run_id}-{number:04d}" if len(parts) > 1 else request.run_id,
+                    ranges=(part,),
+                    step=len(parts) > 1,
+                )
+                loading = Loading(session, ledger, execute, request.workers, f"backfill {part}")
+                outcome, ended = _run(step, loading, ended), []
+                outcomes.append(outcome)
+                waiting = any(table.waiting for table in outcome.report.tables)
+                if outcome.status is Status.DONE and not waiting:  # others are tried again
+                    ledger.add_step(spec.name, spec.digest, str(text), part.start, part.stop, step.run_id)
+                if outcome.status not in (Status.DONE, Status.CONFLICTS):
+                    break
+    return _together(request, outcomes, len(parts), perf_counter() - began)
+
+
+def apply_plan(
+    folder: Path,
+    *,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    message: str = "",
+    wait: float = 0,
+    now: Clock = utc_now,
+    data_docs: bool = False,
+) -> Outcome:
+    """Apply a plan that was made earlier, exactly: one of the spec's, or one of an undo."""
+    began = perf_counter()
+    plan = Plan.open(folder)
+    plan.verify()
+    spec = load_spec(Path(plan.manifest["spec"]["path"]))
+    report = report_of(plan)
+    undo = plan.manifest["kind"] == "undo"
+    names = [table.name for table in report.tables]
+    with ExitStack() as stack:
+        session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
+        ledger = stack.enter_context(ledger_of(spec))
+        stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
+        loading = Loading(session, ledger, execute, spec.workers, message)
+        ended = recover(loading, now(), report.run_id)
+        retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
+        taken(folder)
+        stack.enter_context(failures(session, ledger, report.run_id))
+        job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), bare=undo)
+        if undo:
+            outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
+            return _evident(outcome, session, "undo", now(), undoes=plan.manifest["undoes"])
+        validate(spec, session.bound, names)
+        outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
+        return _evident(outcome, session, "apply", now(), plan.manifest["ranges"], data_docs)
+
+
+def undo(
+    request: Request,
+    version: int,
+    *,
+    to: bool = False,
+    drop: bool = False,
+    execute: Execute[Any, Any] | None = None,
+    meter: Meter | None = None,
+    now: Clock = utc_now,
+) -> Outcome:
+    """Take back a version, or with `to` all that came after it; `drop` takes away tables that were created, too."""
+    began = perf_counter()
+    planned = plan_undo(request, version, to=to, drop=drop, passing=True, meter=meter, now=now)
+    if planned.status is Status.DONE:
+        return _timed(planned, began)
+    done = apply_plan(Path(str(planned.report.plan)), execute=execute, meter=meter, wait=request.wait, now=now)
+    return _timed(_noting(done, planned.report.warnings), began)
+
+
+def plan_undo(
+    request: Request,
+    version: int,
+    *,
+    to: bool = False,
+    drop: bool = False,
+    passing: bool = False,
+    meter: Meter | None = None,
+    now: Clock = utc_now,
+) -> Outcome:
+    """Write down what would take versions back: CHANGES where there is anything, and the plan's folder can be applied.
+
+    `passing`: the plan is thrown away when this process dies before it applies it.
+    Where a run was cut off, it is brought to its end first: it may be what is to be undone.
+    """
+    spec = request.spec
+    with connect(spec, meter) as session, ledger_of(spec) as ledger:
+        ended: list[str] = []
+        if ledger.cut_off(spec.name):
+            with sole_writer(session, ledger, request.run_id, now, request.wait):
+                ended = recover(Loading(session, ledger, workers=request.workers), now())
+            if ended and not to and (by := taken_back(ledger, spec, version)):
+                return _noting(
+                    Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
+                )
+        report = undoing.plan_undo(request, session, _undone(spec, ledger, version, to=to, drop=drop), passing=passing)
+    return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
+
+
+def _report_of(spec: Spec, version: Version) -> Report:
+    plan = opened_version(store_of(spec), version).plan
+    return replace(report_of(plan), version=version.version)
+
+
+def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -> Undone:
+    if not to and (by := taken_back(ledger, spec, version)):
+        raise SpecError(
+            f"Version {version} is taken back already, by version {by.version}. Fix: undo {by.version} to bring it back."
+        )
+    taken = versions_after(ledger, spec, version) if to else [version_of(ledger, spec, version)]
+    if not taken:
+        raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")
+    before = ledger.version(spec.name, taken[0].version - 1)
+    store = store_of(spec)
+    return Undone(tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None)
+
+
+def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outcome:
+    began = perf_counter()
+    spec, session, ledger = request.spec, loading.session, loading.ledger
+    retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
+    with failures(session, ledger, request.run_id):
+        validate(spec, session.bound, request.named)
+        report, job = build.plan(_listing(_with_bases(request, ledger)), session, loading.execute)
+        plan = Plan.open(Path(str(report.plan)))
+        outcome = _timed(_noting(load(plan, report, job, loading, step=request.step), ended), began)
+        return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs)
+
+
+def _listing(request: Request) -> Request:
+    """A plan of ranges notes which keys it maps well of tables that have some in quarantine: they leave when it is applied."""
+    if not request.ranges:
+        return request
+    with ledger_of(request.spec) as ledger:
+        if not ledger.there():
+            return request
+        return replace(request, listed=frozenset(ledger.count_chosen(request.spec.name, Choice())))
+
+
+def _with_bases(request: Request, ledger: Ledger) -> Request:
+    """Where a run looks at whole tables for the first time, it keeps what it finds: the beginning of their history."""
+    if request.ranges or request.keys is not None:
+        return request
+    spec, known = request.spec, ledger.bases(request.spec.name)
+    missing = [name for name in spec.tables if str(spec.target_table(name)) not in known]
+    return replace(request, bases=frozenset(name for name in missing if spec.history(name) == "full"))
+
+
+def _noting(outcome: Outcome, ended: Sequence[str]) -> Outcome:
+    """The outcome with what became of runs that had been cut off."""
+    return replace(outcome, report=replace(outcome.report, warnings=(*ended, *outcome.report.warnings)))
+
+
+def _timed(outcome: Outcome, began: float) -> Outcome:
+    return replace(outcome, report=replace(outcome.report, seconds=perf_counter() - began))
+
+
+def _evident(
+    outcome: Outcome,
+    session: Session,
+    kind: str,
+    at: datetime,
+    ranges: Sequence[Any] = (),
+    data_docs: bool = False,
+    undoes: Sequence[int] = (),
+) -> Outcome:
+    """The outcome with the page that its evidence made; a warning where the store cannot take it."""
+    status, report = outcome.status.name.lower(), outcome.report
+    told = evidence(session, report, kind, at, status, outcome.message, list(map(str, ranges)), undoes)
+    report = evident(report, store_of(session.spec), told)
+    if data_docs and report.page:
+        report = with_data_docs(report, Path(report.page).parent, at)
+    return replace(outcome, report=report)
+
+
+def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
+    """The steps of a backfill as one outcome: counts added up, the worst status, the newest version."""
+    tables: dict[str, TableReport] = {}
+    for outcome in outcomes:
+        for table in outcome.report.tables:
+            known = tables.get(table.name)
+            tables[table.name] = table if known is None else _added(known, table)
+    versions = [o.report.version for o in outcomes if o.report.version is not None]
+    report = Report(
+        request.spec.name,
+        request.run_id,
+        outcomes[-1].report.plan if outcomes else None,
+        versions[-1] if versions else None,
+        seconds,
+        tuple(tables.values()),
+        tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
+        tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
+        met=tuple(each for outcome in outcomes for each in outcome.report.met)[:SHOWN],
+        applied=any(outcome.report.applied for outcome in outcomes),
+        data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
+        orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
+    )
+    status = max((o.status for o in outcomes), default=Status.DONE)
+    passed = steps_in_all - len(outcomes)
+    notes = [outcome.message for outcome in outcomes if outcome.message]
+    if status in (Status.DONE, Status.CONFLICTS):
+        if waiting := [o for o in outcomes if any(table.waiting for table in o.report.tables)]:
+            rows = sum(table.waiting for table in report.tables)
+            notes.insert(
+                0,
+                f"{rows:,} rows were set aside for what other tables lack: {len(waiting):,} of {steps_in_all:,} steps are not done, "
+                f"and the same backfill tries them again.",
+            )
+        if passed:
+            notes.insert(0, f"{passed} of {steps_in_all} steps were done before.")
+        if status is Status.DONE and (over := set_aside(request.spec, report.counts)):
+            status, notes = Status.QUARANTINE, [over, *notes]
+    return Outcome(report, status, " ".join(notes))
+
+
+def _added(one: TableReport, other: TableReport) -> TableReport:
+    return replace(
+        one,
+        counts=one.counts + other.counts,
+        reasons=_sum(one.reasons, other.reasons),
+        differing=_sum(one.differing, other.differing),
+        unproved=_sum(one.unproved, other.unproved),
+        waiting=one.waiting + other.waiting,
+        windows=one.windows + other.windows,
+    )
+
+
+def _sum(one: Mapping[Name, int], other: Mapping[Name, int]) -> dict[Name, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in (*one, *other)}

@@ -1,0 +1,216 @@
+"""The evidence of a run: what was asked, what changed, what came of rules and reconciliation. JSON, and a page to read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from adapters.store.layout import EVIDENCE, Store
+from adapters.store.plans import plain
+from flows.bind.tables import BoundTable
+from flows.plan import build
+from flows.plan.totals import Reconciled
+from flows.plan.unproved import WORDS
+from flows.results.tables import Report, TableReport
+from flows.session.session import Session
+from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
+from transforms.mapping.texts import as_text
+from transforms.totals import ColumnTotals, Totals
+from transforms.vocabulary import PlanError, SpecError
+
+FORMAT = 1
+LONGEST = 200  # characters of a smallest or largest text
+PLACES = 12  # behind the point of a sum of floats, whose exact one can have a thousand
+
+
+def evidence(
+    session: Session,
+    report: Report,
+    kind: str,
+    at: datetime,
+    status: str,
+    message: str,
+    ranges: Sequence[str] = (),
+    undoes: Sequence[int] = (),
+) -> dict[str, Any]:
+    """All of it, JSON-ready. Keys, names and totals are in it; other values of rows are not, but for ends of columns and
+    what differs in conflicts.
+
+    A run that `undoes` versions knows the target and its history alone: it tells of no source and no mapping.
+    """
+    spec = session.spec
+    return {
+        "format": FORMAT,
+        "migration": report.migration,
+        "run_id": report.run_id,
+        "kind": kind,
+        "at": at.isoformat(),
+        "author": build.author(),
+        "seconds": round(report.seconds, 3),
+        "status": status,
+        "message": message,
+        "version": report.version,
+        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest},
+        "source": {"url": session.source.url, "engine": session.source.engine},
+        "target": {"url": session.target.url, "engine": session.target.engine},
+        "ranges": list(ranges),
+        "undoes": list(undoes),
+        "warnings": list(report.warnings),
+        "tables": [_counts(told) | ({} if undoes else _origins(session, told)) for told in report.tables],
+        "checkpoints": [each.as_dict() for each in report.checkpoints],
+        "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
+        "orphans": [each.as_dict() for each in report.orphans],
+        "conflicts": [asdict(each) for each in report.met],
+    }
+
+
+def evident(report: Report, store: Store, told: Mapping[str, Any]) -> Report:
+    """The report with the page that its evidence made; a warning where the store cannot take it."""
+    try:
+        return replace(report, page=str(keep(store, told)))
+    except PlanError as error:
+        return replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}"))
+
+
+def keep(store: Store, told: Mapping[str, Any]) -> Path:
+    """Write the evidence of a run into the store, and the page beside it; the page's path."""
+    ready = plain(told)
+    store.write_evidence(str(told["run_id"]), EVIDENCE, json.dumps(ready, ensure_ascii=False, indent=1).encode())
+    return page(store, ready)
+
+
+def page(store: Store, told: Mapping[str, Any]) -> Path:
+    """Make the page of evidence that is kept; its path."""
+    from flows.evidence.page import html_report
+
+    return store.write_evidence(str(told["run_id"]), "report.html", html_report(told).encode())
+
+
+def kept(store: Store, migration: str, run_id: str | None) -> dict[str, Any]:
+    """The evidence of a run of a migration, of the latest one where none is named. SpecError where there is none."""
+    found = store.evidence(migration, run_id)
+    if found is None:
+        known = ", ".join(islice(store.evidence_runs(migration), 5))
+        which = f"run {run_id}" if run_id else "any run"
+        hint = f"Known: {known}." if known else "Fix: run it first."
+        raise SpecError(f"{store.root} holds no evidence of {which} of {migration}. {hint}")
+    return found
+
+
+def _counts(told: TableReport) -> dict[str, Any]:
+    return {
+        "name": told.name,
+        "target": told.target,
+        "from": "",
+        "key": [],
+        "counts": told.counts.as_dict(),
+        "reasons": dict(told.reasons),
+        "differing": dict(told.differing),
+        "unproved": {WORDS[why]: rows for why, rows in told.unproved.items()},
+        "created": bool(told.ddl),
+        "added": [column for column, _ in told.adds],
+        "windows": told.windows,
+        "mapping": [],
+    }
+
+
+def _origins(session: Session, told: TableReport) -> dict[str, Any]:
+    """Where the rows of a table came from; nothing of one that the spec does not name any more, of which a cut-off plan knows."""
+    bound = next((table for table in session.bound.tables if table.name == told.name), None)
+    if bound is None:
+        return {}
+    return {"from": str(bound.source), "key": list(bound.key), "mapping": list(_mapping(session, bound))}
+
+
+def _mapping(session: Session, bound: BoundTable) -> Iterator[dict[str, Any]]:
+    if bound.identity:
+        yield {"column": bound.identity, "from": [], "how": "generate", "about": "identity"}
+    for column in (*bound.mapping.columns, *bound.computed):
+        sources, how, about = _origin(session, bound, column)
+        yield {"column": column.shape.name, "from": sources, "how": how, "about": about}
+
+
+def _origin(session: Session, bound: BoundTable, column: ColumnMapping) -> tuple[list[str], str, str]:
+    match column.origin:
+        case Rename(source):
+            how = "map" if column.values else "cast" if column.cast else "rename"
+            return [source], how, str(column.shape.native) if column.cast else ""
+        case Expression(sql):
+            return [name for name in bound.reads if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)], "expr", sql
+        case Constant(value):
+            return [], "const", str(plain(value))
+        case LookUp() as lookup:
+            asked = (session.spec.tables[bound.name].columns or {})[column.shape.name].lookup
+            there = f"{asked.table}.{lookup.take}" if asked else lookup.take
+            return [source for _, source in lookup.match], "lookup", there
+        case Function() as function:
+            return list(function.columns), "python", function.name
+        case KeyUuid():
+            return [], "generate", "uuid"
+
+
+def _reconciled(bound: BoundTable, found: Reconciled) -> dict[str, Any]:
+    apart = found.differences
+    sides = {"source": found.source, "kept": found.kept, "target": found.target}
+    names = list(dict.fromkeys(name for side in sides.values() for name in side.columns))
+    return {
+        "table": found.table,
+        "equal": not apart,
+        "afresh": found.afresh,
+        "differences": [f"{column or 'table'}: {what}" for column, what in apart],
+        "rows": {name: side.rows for name, side in sides.items()},
+        "keys": {name: side.distinct_keys for name, side in sides.items()},
+        "columns": [
+            {
+                "name": name,
+                "equal": not any(column == name for column, _ in apart),
+                **{side: _shown(bound, name, totals) for side, totals in sides.items()},
+            }
+            for name in names
+        ],
+    }
+
+
+def _shown(bound: BoundTable, name: str, side: Totals) -> dict[str, Any]:
+    totals = side.columns.get(name, ColumnTotals())
+    kind = bound.schema.field(name).type if name in bound.schema.names else pa.string()
+    return {
+        "values": totals.values,
+        "nulls": totals.nulls,
+        "total": None if totals.total is None else number_text(totals.total),
+        "least": _end(totals.least, kind),
+        "most": _end(totals.most, kind),
+        "odd": dict(totals.odd),
+    }
+
+
+def number_text(number: Fraction) -> str:
+    """A sum as people read it; what is not shown of it is marked."""
+    with localcontext(prec=2000):
+        exact = Decimal(number.numerator) / Decimal(number.denominator)
+    whole, _, behind = format(exact, "f").partition(".")
+    if len(whole) > LONGEST:
+        return f"{whole[:LONGEST]}… ({len(whole):,} digits)"
+    return f"{whole}.{behind[:PLACES]}{'…' if len(behind) > PLACES else ''}" if behind else whole
+
+
+def _end(value: Any, kind: pa.DataType) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        text = value.decode(errors="backslashreplace") if not pa.types.is_binary(kind) else value.hex()
+        return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    if pa.types.is_temporal(kind):
+        width = pa.int32() if kind.bit_width == 32 else pa.int64()
+        return str(as_text(pa.array([value], width).view(kind))[0].as_py())
+    return str(value)

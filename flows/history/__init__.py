@@ -1,0 +1,1 @@
+"""What was applied: versions, undo, quarantine, recovery."""

@@ -1,0 +1,265 @@
+"""What happened to rows, asked of the ledger and the store alone: versions, their changes, one row's life, tables as they stood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.ledger.ledger import Version
+from adapters.store import archive
+from adapters.store.plans import plain
+from flows.history.own_columns import with_own_columns
+from flows.history.version_list import key_text, told
+from flows.history.versions import (
+    AppliedVersion,
+    as_kept,
+    entry_name,
+    opened_version,
+    table_of,
+    version_of,
+    versions_after,
+)
+from flows.session.stores import ledger_of, store_of
+from flows.spec.model import Spec
+from transforms import expressions
+from transforms.keys import as_mask, contiguous
+from transforms.mapping.texts import as_text
+from transforms.net_changes import filtered, net, rolled
+from transforms.vocabulary import ChangeSet, PlanError, TableName
+
+LEFT = "conflict: left as it was"
+WHY = {"run": "mapping", "backfill": "mapping", "undo": "undo", "retry": "retry"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one row, as people read it: values are texts, an update has what differs."""
+
+    table: str
+    op: str
+    key: str
+    before: dict[str, str | None] | None
+    after: dict[str, str | None] | None
+
+
+def shown(
+    spec: Spec, number: int, table: str | None = None, keys: Sequence[str] = (), limit: int | None = None
+) -> tuple[dict[str, Any], list[Change]]:
+    """A version and its changes: of one table or all, of some keys or all, the first `limit` of each table."""
+    with ledger_of(spec) as ledger:
+        version = version_of(ledger, spec, number)
+    applied = opened_version(store_of(spec), version)
+    tables = applied.tables if table is None else [table_of(spec, table, [applied])]
+    found: list[Change] = []
+    for each in tables:
+        if (version.kept or {}).get(str(each)) == "keys":
+            found += _of_keys_alone(spec, applied, each, keys, limit)
+            continue
+        if table is None and str(each) in (version.kept or {}):
+            continue
+        count = 0
+        for _, changes in applied.changes(each):
+            for change in changes_of(entry_name(spec, each), _of_keys(changes, keys)):
+                if limit is not None and count >= limit:
+                    break
+                found.append(change)
+                count += 1
+    return told(version), found
+
+
+def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
+    """Every change of one row, oldest first: when, by which run, and why; and what runs left as it was."""
+    store = store_of(spec)
+    with ledger_of(spec) as ledger:
+        opened = [opened_version(store, v) for v in ledger.versions(spec.name)]
+        refused = [run for run in ledger.runs(spec.name, None, "conflicts") if run.plan]
+    name = table_of(spec, table, opened)
+    lines = [line for applied in opened for line in _changed(spec, applied, name, key)]
+    for run in refused:
+        facts = {"version": run.version, "when": plain(run.finished_at), "run": run.run_id, "author": None}
+        for alone in archive.all_noted(store.folder(str(run.plan)), "applied", name):
+            lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **e} for e in _left_alone(alone, key)]
+    return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
+
+
+def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) -> Iterator[dict[str, Any]]:
+    version = applied.version
+    why = WHY.get(version.kind or "run", str(version.kind))
+    if version.undoes:
+        why = f"undo of version {', '.join(map(str, version.undoes))}"
+    facts = {
+        "version": version.version,
+        "when": plain(version.created_at),
+        "run": version.run_id,
+        "author": version.author,
+    }
+    kept = (version.kept or {}).get(str(table))
+    if kept == "keys":
+        for each in _of_keys_alone(spec, applied, table, [key], None):
+            yield {**facts, "why": why, **asdict(each)}
+    elif kept is None:
+        for _, changes in applied.changes(table):
+            for each in changes_of(entry_name(spec, table), _of_keys(changes, [key])):
+                yield {**facts, "why": why, **asdict(each)}
+
+
+def asof(spec: Spec, number: int, table: str, *, whole: bool = True) -> pa.Table:
+    """A table as it stood after a version, 0 being before the first one; in no particular order.
+
+    Out: the columns that were written at that time; `whole`: and others, of rows that went or came back with them, as
+    `with_own_columns` has them. Only what runs saw and wrote is known: an edit by somebody else shows
+    from the version on that met it, be it as a conflict or because it was what the run was about to write.
+    Memory: the table and the changes between it and its base.
+    Errors: PlanError where it is not known what the table was.
+    """
+    with ledger_of(spec) as ledger:
+        if number:
+            version_of(ledger, spec, number)
+        bases = ledger.bases(spec.name)
+        known = {v.version: v for v in versions_after(ledger, spec, 0)}
+    store = store_of(spec)
+    name = as_kept(table_of(spec, table), bases)
+    base = bases.get(str(name))
+    if base is None:
+        raise PlanError(
+            f"Nobody knows all of {name}: no run has looked at the whole table yet. Fix: run it without --range, then versions from then "
+            f"on, and those before as far as they are kept, can be asked for."
+        )
+    inside = [v for n, v in known.items() if min(base.version, number) < n <= max(base.version, number)]
+    parts = [part for v in inside for part in opened_version(store, v).met(name)]
+    schema = _schema_at(spec, known, name, number)
+    empty = (schema or (parts[0].schema if parts else pa.schema([]))).empty_table()
+    rows = pa.concat_tables(archive.read_base(store.folder(base.folder))) if base.folder else empty
+    if number < base.version:
+        parts = [part.inverse() for part in reversed(parts)]
+    rows = rolled(rows, parts, schema or rows.schema)
+    return with_own_columns(store, rows, name, number, [known[n] for n in sorted(known)]) if whole else rows
+
+
+def difference(spec: Spec, first: int, second: int, table: str | None = None) -> list[tuple[str, ChangeSet]]:
+    """What leads from one version to another, table by table, each row at most once; backwards where `second` is earlier.
+
+    A table has one change set for each schema of rows that differ, as `net` makes them.
+    """
+    with ledger_of(spec) as ledger:
+        for number in (first, second):
+            if number:
+                version_of(ledger, spec, number)
+        versions = versions_after(ledger, spec, 0)
+    store = store_of(spec)
+    inside = [opened_version(store, v) for v in versions if min(first, second) < v.version <= max(first, second)]
+    tables = list(dict.fromkeys(name for each in inside for name in each.tables))
+    if table is not None:
+        wanted = table_of(spec, table, inside)
+        tables = [name for name in tables if name == wanted]
+    found = []
+    for name in tables:
+        parts = [part for each in inside for part in each.parts(name)]
+        for changes in (net(parts) or [parts[-1].phase("upsert").phase("delete")]) if parts else ():
+            found.append((entry_name(spec, name), changes.inverse() if second < first else changes))
+    return found
+
+
+def changes_of(table: str, changes: ChangeSet) -> Iterator[Change]:
+    """The changes of a set one by one: deletes, updates, inserts."""
+    for op, before, after in (
+        ("delete", changes.deletes, None), ("update", changes.before, changes.after), ("insert", None, changes.inserts),
+    ):  # fmt: skip
+        known = before if before is not None else after
+        assert known is not None
+        if not known.num_rows:
+            continue
+        keys = expressions.as_json_keys(known, changes.key).to_pylist()
+        old = texts_of(before) if before is not None else [None] * len(keys)
+        new = texts_of(after) if after is not None else [None] * len(keys)
+        for key, was, now in zip(keys, old, new, strict=True):
+            if was is not None and now is not None:
+                names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+                yield Change(
+                    table, op, key, {n: was[n] for n in names if n in was}, {n: now[n] for n in names if n in now}
+                )
+            else:
+                yield Change(table, op, key, was, now)
+
+
+def texts_of(rows: pa.Table) -> list[dict[str, str | None]]:
+    columns = {name: as_text(contiguous(rows.column(name))).to_pylist() for name in rows.column_names}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _of_keys(changes: ChangeSet, keys: Sequence[str]) -> ChangeSet:
+    """Only the changes of some keys, all where none is named."""
+    if not keys:
+        return changes
+    wanted = _both_spellings(keys)
+    return filtered(
+        changes, lambda rows: as_mask(pc.is_in(expressions.as_json_keys(rows, changes.key), value_set=wanted))
+    )
+
+
+def _both_spellings(keys: Sequence[str]) -> pa.Array:
+    """The keys as they may be stored: what was given as a number may be a text, and the other way round."""
+    spelled = {key_text(key) for key in keys}
+    for text in list(spelled):
+        values = json.loads(text)
+        spelled.add(
+            json.dumps(
+                [str(v) if isinstance(v, int | float) else v for v in values], ensure_ascii=False, separators=(",", ":")
+            )
+        )
+    return pa.array(sorted(spelled), pa.string())
+
+
+def _of_keys_alone(
+    spec: Spec, applied: AppliedVersion, table: TableName, keys: Sequence[str], limit: int | None
+) -> Iterator[Change]:
+    kept = archive.kept_keys(applied.plan.folder, table)
+    if kept is None:
+        return
+    names = tuple(name for name in kept.column_names if name != archive.OP)
+    texts = expressions.as_json_keys(kept, names)
+    if keys:
+        mask = pc.is_in(texts, value_set=_both_spellings(keys))
+        kept, texts = kept.filter(mask), texts.filter(mask)
+    pairs = zip(kept[archive.OP].to_pylist()[:limit], texts.to_pylist()[:limit], strict=True)
+    for op, key in pairs:
+        yield Change(entry_name(spec, table), op, key, None, None)
+
+
+def _left_alone(rows: pa.Table, key: str) -> list[dict[str, Any]]:
+    keys = pa.Table.from_struct_array(rows["key"])
+    texts = expressions.as_json_keys(keys, tuple(keys.column_names))
+    there = np.flatnonzero(pc.is_in(texts, value_set=_both_spellings([key])).to_numpy(zero_copy_only=False))
+    return [
+        {
+            "op": rows["op"][int(at)].as_py(),
+            "key": texts[int(at)].as_py(),
+            "before": _image(rows["before"][int(at)]),
+            "after": _image(rows["after"][int(at)]),
+            "found": _image(rows["found"][int(at)]),
+        }
+        for at in there
+    ]
+
+
+def _image(value: pa.StructScalar) -> dict[str, str | None] | None:
+    if not value.is_valid:
+        return None
+    return texts_of(pa.Table.from_struct_array(pa.array([value], value.type)))[0]
+
+
+def _schema_at(spec: Spec, known: dict[int, Version], table: TableName, number: int) -> pa.Schema | None:
+    """The columns of a table at a version: of the last plan up to it that knew the table, else of the first one after."""
+    store = store_of(spec)
+    before, after = sorted((n for n in known if n <= number), reverse=True), sorted(n for n in known if n > number)
+    for at in (*before, *after):
+        opened = opened_version(store, known[at])
+        if opened.told(table) is not None:
+            return opened.schema(table)
+    return None

@@ -1,0 +1,138 @@
+"""Keep history bounded: changes of old versions are added up into what tables were, and forgotten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+
+from adapters.ledger.ledger import Ledger, Version
+from adapters.store import archive
+from adapters.store.layout import Store
+from adapters.store.plans import Plan, folder_name
+from flows.apply.load import Loading
+from flows.history.log import asof
+from flows.history.recover import recover
+from flows.history.versions import opened_version
+from flows.session.locking import sole_writer
+from flows.session.session import connect
+from flows.session.stores import ledger_of, store_of
+from flows.spec.model import Spec
+from transforms.vocabulary import PlanError, TableName
+
+PART_ROWS = 250_000  # of a file
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What is gone: the changes of so many versions, plans that were never applied; `freed` bytes. `bases`: rows by table."""
+
+    versions: int = 0
+    plans: int = 0
+    freed: int = 0
+    bases: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
+    """Forget the changes of versions that were made before a moment, and plans older than it that were never applied.
+
+    Each table that they changed is written down as it stood after the last of them, so that versions that are kept can be
+    asked for, shown and undone as ever. Safe to repeat, and to be killed: what is still needed goes last.
+    """
+    run_id = f"prune-{uuid4().hex[:8]}"
+    with connect(spec) as session, ledger_of(spec) as ledger, sole_writer(session, ledger, run_id, _now, wait):
+        recover(Loading(session, ledger), _now())
+        versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
+        old = [v for v in versions if v.created_at < before]
+        done = Pruned()
+        if old:
+            _forget(spec, ledger, old, done)
+        _sweep(spec, ledger, before, done)
+    return done
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> None:
+    store, last = store_of(spec), old[-1].version
+    bases = ledger.bases(spec.name)
+    changed: dict[str, TableName] = {}
+    for version in old:
+        opened = opened_version(store, version)
+        changed |= {str(table): table for table in opened.tables}
+    for name, table in changed.items():
+        base = bases.get(name)
+        if base is None or base.version >= last:
+            continue
+        try:
+            rows = asof(spec, last, name, whole=False)
+        except PlanError:
+            continue  # some of its changes were never kept, so that nothing of it can be asked for anyway
+        place = archive.base_folder(store, spec.name, table, last)
+        _write_base(spec, place, rows)
+        ledger.set_base(spec.name, name, last, store.named(place) if rows.num_rows else None, rows.num_rows)
+        if base.folder:
+            done.freed += _removed(store.folder(base.folder))
+        done.bases[name] = rows.num_rows
+    for version in old:
+        kept = version.kept or {}
+        plan = Plan.open(store.folder(version.plan), kept)
+        tables = [table for table in {entry.table for entry in plan.windows()} if str(table) not in kept]
+        if tables:
+            ledger.note_kept(spec.name, version.version, {str(table): "pruned" for table in tables})
+            done.versions += 1
+        for table in tables:
+            done.freed += _removed(plan.folder / "changes" / folder_name(table))
+
+
+def _write_base(spec: Spec, place: Path, rows: pa.Table) -> None:
+    if not rows.num_rows:
+        return
+    made = store_of(spec).work(spec.name) / uuid4().hex
+    for number, start in enumerate(range(0, rows.num_rows, PART_ROWS)):
+        archive.write_base(made, number, rows.slice(start, PART_ROWS))
+    archive.move_base(made, place)
+
+
+def _sweep(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> None:
+    """Plans of this migration that no version and no quarantined row needs, and what a killed prune left behind."""
+    store = store_of(spec)
+    needed = {store.folder(v.plan) for v in ledger.versions(spec.name)} | {
+        store.folder(f) for f in ledger.quarantine_files(spec.name)
+    }
+    needed |= {store.folder(run.plan) for run in ledger.cut_off(spec.name) if run.plan}
+    for folder in _plans(store, spec.name, before):
+        if folder not in needed:
+            done.freed += _removed(folder)
+            done.plans += 1
+    known = {store.folder(base.folder) for base in ledger.bases(spec.name).values() if base.folder}
+    for folder in (store.root / "bases" / spec.name).glob("*"):
+        if folder not in known:
+            done.freed += _removed(folder)
+
+
+def _plans(store: Store, migration: str, before: datetime) -> Iterator[Path]:
+    for folder in store.plans():
+        try:
+            manifest = Plan.open(folder).manifest
+        except PlanError:
+            continue  # somebody changed it: not ours to throw away
+        if manifest["migration"] == migration and datetime.fromisoformat(manifest["created_at"]) < before:
+            yield folder
+
+
+def _removed(folder: Path) -> int:
+    size = archive.size(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return size

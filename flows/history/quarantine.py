@@ -1,0 +1,93 @@
+"""What was set aside: list it, show it whole, try it again, forget it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from adapters.ledger.ledger import Choice, Ledger, Quarantined
+from adapters.store.plans import Plan, plain
+from flows.history.version_list import key_text
+from flows.session.stores import ledger_of, store_of
+from flows.spec.entries import kept_as
+from flows.spec.model import Spec
+from transforms.vocabulary import PlanError, TableName
+
+if TYPE_CHECKING:
+    from flows.plan.build import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows: of some tables, with one of some keys (as JSON arrays), whose reason has a text in it."""
+
+    tables: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+def chosen(spec: Spec, wanted: Filter, limit: int | None = None) -> list[Quarantined]:
+    """The first lines that a filter lets through, by table and key. SpecError for a table that is not there."""
+    with ledger_of(spec) as ledger:
+        return ledger.chosen(spec.name, _choice(spec, wanted, ledger), limit)
+
+
+def listed(spec: Spec, wanted: Filter, limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """What is in quarantine: the first lines as JSON-ready objects, and how many rows there are by table."""
+    with ledger_of(spec) as ledger:  # of many rows, only those that are shown are read
+        choice = _choice(spec, wanted, ledger)
+        lines = ledger.chosen(spec.name, choice, limit)
+        return [plain(asdict(each)) for each in lines], ledger.count_chosen(spec.name, choice)
+
+
+def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
+    """The rows that a filter lets through, with the source row and what was mapped of it."""
+    found = []
+    for each in chosen(spec, wanted, limit):
+        rows = list(_stored(spec, each)) or [{"source": None, "mapped": None}]
+        found += [{**plain(asdict(each)), **row} for row in rows]
+    return found
+
+
+def retry(request: Request, wanted: Filter) -> Request | None:
+    """A request that maps the current source rows of those keys again; None where nothing is chosen."""
+    keys: dict[str, set[str]] = {}
+    with ledger_of(request.spec) as ledger:
+        for table, key in ledger.chosen_keys(request.spec.name, _choice(request.spec, wanted, ledger)):
+            keys.setdefault(table, set()).add(key)
+    if not keys:
+        return None
+    frozen = {name: frozenset(some) for name, some in keys.items()}
+    return replace(request, kind="retry", tables=tuple(sorted(frozen)), keys=frozen)
+
+
+def drop(spec: Spec, wanted: Filter) -> int:
+    """Forget rows: how many. A run that sets one aside again has it again."""
+    with ledger_of(spec) as ledger:
+        return ledger.drop_quarantined(spec.name, _choice(spec, wanted, ledger))
+
+
+def _choice(spec: Spec, wanted: Filter, ledger: Ledger) -> Choice:
+    """The filter in the ledger's terms. SpecError for a table that is not there."""
+    tables = kept_as(spec, wanted.tables, ledger.count_chosen(spec.name, Choice()) if wanted.tables else ())
+    return Choice(tables, tuple(each for text in wanted.keys for each in (text, key_text(text))), wanted.reason)
+
+
+def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
+    """The stored rows of a line; nothing where its plan is gone."""
+    folder = store_of(spec).folder(line.file or "")
+    if line.file is None or not folder.exists():
+        return
+    try:
+        plan = Plan.open(folder, only="quarantine")
+        named = (told["table"] for told in plan.manifest["tables"] if told["name"] == line.table_name)
+        for rows in (rows for table in named for rows in plan.quarantined(TableName(**table))):
+            same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
+            for row in rows.filter(same).select(["source", "mapped"]).to_pylist():
+                yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}
+    except PlanError:
+        return

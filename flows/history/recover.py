@@ -1,0 +1,151 @@
+"""Runs that were cut off: what they began is finished, or put down as far as it went, before anything new is written.
+
+A run that was killed before it wrote leaves nothing but files, and they go. One that was killed while it wrote has a
+whole plan in the store, and its markers in the target say which windows are in: the others are applied now, and the
+version is the one that an undisturbed run would have made. Where the plan cannot be applied any more, because the spec
+or the tables changed, the version holds the windows that are in.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from adapters import interrupts
+from adapters.ledger.ledger import Run, Version
+from adapters.store import archive
+from adapters.store.changesets import OPS
+from adapters.store.plans import MANIFEST, Plan
+from flows.apply.load import Loading, finish, keep_bases, write
+from flows.apply.refused_rows import quarantine_rows
+from flows.history.undo import write_undo
+from flows.history.unfinished import in_part, inside, keep_evidence
+from flows.plan import build
+from flows.results.shares import counted
+from flows.results.tables import report_of
+from flows.session.retry import GaveUp
+from flows.session.session import Job
+from flows.session.stores import store_of
+from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
+
+PASSING = (TransientError, GaveUp, ConnectionFailed)
+
+
+def recover(loading: Loading, at: datetime, but: str | None = None) -> list[str]:
+    """Bring every run of the migration to an end that was cut off; a line for each that had written. The caller holds the lock.
+
+    `but` is the run that is about to go on by itself.
+    """
+    told = []
+    for run in loading.ledger.cut_off(loading.spec.name):
+        if run.run_id != but:
+            told += list(_end(run, loading, at))
+    store = store_of(loading.spec)
+    for folder in (*store.abandoned(), store.work(loading.spec.name)):
+        shutil.rmtree(folder, ignore_errors=True)
+    return told
+
+
+def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
+    store, ledger = store_of(loading.spec), loading.ledger
+    if run.plan is None or run.status == "running":
+        if run.kind != "apply":  # that plan is somebody's, who may still want it
+            shutil.rmtree(store.plan_folder(run.run_id), ignore_errors=True)
+        ledger.finish_run(run.run_id, "abandoned", message="It ended before it wrote anything.")
+        return
+    folder = store.folder(run.plan)
+    if not (folder / MANIFEST).exists():
+        ledger.finish_run(run.run_id, "lost", message=f"{folder} is gone.")
+        yield (
+            f"Run {run.run_id} was cut off while it wrote, and its plan {folder} is gone: what it wrote is in the target, and in no "
+            f"version."
+        )
+        return
+    known = next((v for v in ledger.versions(loading.spec.name) if v.plan == run.plan), None)
+    try:
+        yield _finished(run, folder, known, loading, at)
+    except PASSING:
+        raise  # the plan is as good as it was
+    except SynclineError as error:
+        interrupts.check()  # whatever a library made of it: the plan is as good as it was
+        if isinstance(error.__cause__, PASSING):
+            raise
+        yield _put_down(run, folder, loading, str(error))
+
+
+def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, at: datetime) -> str:
+    plan = Plan.open(folder, (known.kept or {}) if known else ())
+    if known is not None:  # all rows are in: only what is kept of it was still to be settled
+        finish(plan, known.version, loading)
+        return f"Run {run.run_id} was cut off after its rows were in: they are version {known.version}."
+    plan.verify()
+    job = Job(str(loading.spec.path.absolute()), run.run_id, str(folder), at, bare=plan.manifest["kind"] == "undo")
+    report = report_of(plan)
+    outcome = write_undo(plan, report, job, loading) if job.bare else write(plan, report, job, loading)
+    total = outcome.report.total
+    made = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
+    clash = f", {counted(total.conflicts, 'conflict')}" if total.conflicts else ""
+    about = f"It was cut off while it wrote, and finished by a later run. {outcome.message}".strip()
+    keep_evidence(plan, outcome.report, loading.session, outcome.status.name.lower(), about)
+    return (
+        f"Run {run.run_id} was cut off while it wrote. The rest of it is in now, and it is {made}: {total.insert:,} inserted, "
+        f"{total.update:,} updated, {total.delete:,} deleted{clash}."
+    )
+
+
+def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
+    """Make a version of the windows that are in, where the plan cannot go on."""
+    plan = Plan.open(folder)
+    entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
+    marked = loading.session.target.applied(run.run_id)
+    windows = sorted((m.table, m.window, m.phase) for m in marked if (m.table, m.window) in entries)
+    there = inside(plan, marked)
+    counts: dict[str, int] = {op: sum(getattr(each, op) for each in there) for op in OPS}
+    ledger, spec = loading.ledger, loading.spec
+    if not windows and spec.state.marker:  # else nobody knows
+        ledger.finish_run(run.run_id, "abandoned", message=why)
+        return (
+            f"Run {run.run_id} was cut off before a window of it was in, and cannot go on: nothing of it is in. {why}"
+        )
+    clashes = _record_conflicts(plan, windows, loading)
+    version = None
+    if any(counts.values()):
+        version = ledger.add_version(
+            spec.name,
+            plan=str(run.plan),
+            run_id=run.run_id,
+            spec_digest=plan.manifest["spec"]["digest"],
+            counts={**counts, "conflicts": clashes},
+            source_mark=plan.manifest["source"]["mark"],
+            target_mark=plan.manifest["target"]["mark"],
+            author=build.author(),
+            message="cut off",
+            kind=plan.manifest["kind"],
+            undoes=plan.manifest.get("undoes"),
+            windows=windows,
+        )
+    keep_bases(plan, version, loading)
+    ledger.finish_run(run.run_id, "partly", version=version, message=why)
+    what = f"version {version} has the {len(windows)} windows that are in" if version else "it wrote nothing"
+    line = f"Run {run.run_id} was cut off while it wrote, and cannot go on: {what}. {why}"
+    keep_evidence(plan, in_part(plan, there, version), loading.session, "partly", line)
+    return line
+
+
+def _record_conflicts(plan: Plan, windows: Sequence[tuple[str, int, Phase]], loading: Loading) -> int:
+    """Put down the rows that the windows which are in left alone, and those that were refused; how many conflicts there are."""
+    names = {told["target"]: told["name"] for told in plan.manifest["tables"]}
+    tables = {str(entry.table): entry.table for entry in plan.windows()}
+    clashes, folder = 0, store_of(loading.spec).named(plan.folder)
+    for table, window, phase in windows:
+        refused = archive.noted(plan.folder, "refused", tables[table], window, phase)
+        if refused is not None:
+            rows = quarantine_rows(names.get(table, table), window, refused)
+            loading.ledger.record_quarantine(loading.spec.name, rows, str(plan.manifest["run_id"]), folder)
+        left = archive.noted(plan.folder, "applied", tables[table], window, phase)
+        if left is not None and left.num_rows:
+            run_id = str(plan.manifest["run_id"])
+            clashes += loading.ledger.record_conflicts(loading.spec.name, names.get(table, table), left, run_id)
+    return clashes

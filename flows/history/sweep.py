@@ -1,0 +1,70 @@
+"""What leaves quarantine after a run: every key that the run looked at and did not set aside again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.ledger.ledger import Choice, Ledger
+from adapters.store.plans import Plan
+from flows.bind.ranges import parse_range, typed
+from flows.bind.tables import BoundTable
+from flows.session.session import Session
+from transforms.keys import contiguous
+from transforms.mapping import casts
+from transforms.range_filter import all_inside
+from transforms.vocabulary import ColumnRange
+
+MANY = 10_000  # keys of the ledger that are looked at together
+
+
+def sweep(plan: Plan, table: str, session: Session, ledger: Ledger) -> None:
+    """Forget of a table what the plan's run looked at and did not set aside.
+
+    That is everything, or the keys that the plan was restricted to, or with ranges the rows that it maps, and the lines whose
+    key lies in a range over the key: those rows are gone from the source. Memory: a window's keys.
+    """
+    spec, run_id = session.spec, str(plan.manifest["run_id"])
+    if plan.manifest.get("keys") is not None:
+        ledger.sweep_quarantine(spec.name, table, run_id, plan.manifest["keys"].get(table, ()))
+        return
+    texts = [parse_range(text, spec) for text in plan.manifest["ranges"]]
+    mine = [text for text in texts if text.table == table]
+    if not mine:
+        ledger.sweep_quarantine(spec.name, table, run_id)
+        return
+    for keys in plan.mapped_keys(spec.target_table(table)):
+        ledger.sweep_quarantine(spec.name, table, run_id, keys.to_pylist())
+    bound = session.bound.table(table)
+    ranges = tuple(typed(text, bound, spec.source.time_zone) for text in mine)
+    if all(each.column in bound.key for each in ranges):
+        listed = (key for _, key in ledger.chosen_keys(spec.name, Choice((table,))))
+        inside = [key for some in _chunks(listed) for key in _inside(bound, ranges, some)]
+        ledger.sweep_quarantine(spec.name, table, run_id, inside)
+
+
+def _inside(bound: BoundTable, ranges: Sequence[ColumnRange], keys: Sequence[str]) -> Iterator[str]:
+    """The keys that lie in every range; one that is no value of the column's type lies in none."""
+    values = [json.loads(key) for key in keys]
+    fits = np.ones(len(keys), dtype=bool)
+    columns = {}
+    for wanted in ranges:
+        shape = bound.shape.column(wanted.column)
+        assert shape is not None, "a range is over a column of the key"
+        at = bound.key.index(wanted.column)
+        texts = [None if value[at] is None else str(value[at]) for value in values]
+        made = casts.cast(pa.array(texts, pa.string()), casts.Cast(shape.type))
+        fits &= ~made.bad
+        columns[wanted.column] = contiguous(made.values)
+    chosen = fits & all_inside(pa.table(columns), tuple(ranges))
+    return (key for key, hit in zip(keys, chosen, strict=True) if hit)
+
+
+def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(keys)
+    while some := list(islice(rest, MANY)):
+        yield some

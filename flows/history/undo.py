@@ -1,0 +1,392 @@
+"""Undo: the inverse of applied plans, as a plan of its own. It knows the target alone, whatever the spec maps today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from time import perf_counter
+from typing import Any
+
+import pyarrow as pa
+
+from adapters import interrupts
+from adapters.protocol import Adapter, Snapshot
+from adapters.sql.ddl import drop_statements
+from adapters.store.plans import FileEntry, Plan, PlanWriter
+from flows.apply.load import Loading, record
+from flows.apply.plan import Written, same_target, write_rows
+from flows.bind.order import Step, in_steps, linked, reordered
+from flows.history.versions import AppliedVersion, entry_name
+from flows.plan.build import Request, told_of
+from flows.plan.decide import SAMPLES, Sample, samples
+from flows.plan.references import described, look_at_references
+from flows.plan.reused_values import freed
+from flows.plan.whole_rows import WholeRows
+from flows.proof.drift import forget
+from flows.results.outcome import Outcome
+from flows.results.tables import Report, TableReport
+from flows.session.retry import retried
+from flows.session.session import Job, Session
+from flows.session.stores import store_of
+from transforms.net_changes import IMAGES, net, together
+from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, TableName, TableShape
+
+WINDOW_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo takes back: versions, oldest first. `drop`: tables that they created go too, where they are empty then.
+
+    `source_mark` names the state of the source that the target comes back to.
+    """
+
+    versions: tuple[AppliedVersion, ...]
+    drop: bool = False
+    source_mark: str | None = None
+
+    @property
+    def numbers(self) -> list[int]:
+        return [each.version.version for each in self.versions]
+
+    @property
+    def tables(self) -> list[TableName]:
+        """All that the versions wrote or created."""
+        return list(dict.fromkeys(table for each in self.versions for table in each.tables))
+
+
+def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bool = False) -> Report:
+    """Write down what takes the versions back. Nothing is written to the target.
+
+    A `passing` plan is abandoned when this process dies before it is applied.
+    A single version is taken back by its own windows; several are added up first. Memory: all changes that are taken back.
+    Errors: PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign keys would break.
+    """
+    began = perf_counter()
+    folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
+    writer = PlanWriter(folder)
+    shapes = described(session.target, undone.tables)
+    order, referred = parents_first(shapes, undone.tables)
+    entries: list[FileEntry] = []
+    reports: list[TableReport] = []
+    tables: list[dict[str, Any]] = []
+    backwards: dict[TableName, list[ChangeSet]] = {}
+    with session.target.snapshot() as snapshot:
+        for table in order:
+            windows = list(_windows(undone, table, shapes.get(table)))
+            making = _making(undone, table)
+            if not windows and not making["ddl"] and not making["drop"]:
+                continue
+            schema = next(each for each in reversed(undone.versions) if each.told(table)).schema(table)
+            if windows and not (making["ddl"] and table not in shapes):
+                _must_fit(undone, table, shapes.get(table), windows)
+            whole = WholeRows.of(request.spec, shapes[table], schema.names) if table in shapes else None
+            first: list[int] = []
+            if whole is not None:
+                windows = list(whole.filled(session.target, snapshot, windows))
+                first = [n for n, changes in enumerate(windows) if whole.names and changes.deletes.num_rows]
+            if windows:
+                backwards[table] = together(windows)
+            if table in shapes and table in referred:
+                first = _freed(session.target, snapshot, shapes[table], windows)
+            entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
+            reports.append(_table_report(request, table, windows))
+            told = told_of(reports[-1], table, schema)
+            tables.append(
+                {
+                    **told,
+                    "whole": whole.described if whole is not None else [],
+                    "base": False,
+                    "clear": [],
+                    "first": first,
+                    **making,
+                }
+            )
+        steps = _ordered(undone.numbers, session.target, snapshot, shapes, backwards, in_steps(order, referred))
+        mark = snapshot.mark
+    report = Report(
+        request.spec.name,
+        request.run_id,
+        str(folder),
+        None,
+        perf_counter() - began,
+        tuple(reports),
+        tuple(_warned(undone)),
+    )
+    manifest = _manifest(request, session, undone, report, tables, mark) | {
+        "steps": [[str(table), phase] for table, phase in steps]
+    }
+    PlanWriter(folder, begun=True).finish(manifest, entries, passing=passing)
+    return report
+
+
+def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
+    """Apply the plan of an undo, and drop what it says. Safe to repeat."""
+    session, manifest = loading.session, plan.manifest
+    same_target(plan, session)
+    loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
+    interrupts.writing()
+    told = manifest["tables"]
+    names = {table["target"]: TableName(**table["table"]) for table in told}
+    for table in told:
+        if table["ddl"] and session.target.describe(names[table["target"]]) is None:
+            session.target.execute_ddl(table["ddl"])
+    shapes = described(session.target, list(names.values()))
+    for table in told:
+        if (shape := shapes.get(names[table["target"]])) and any(
+            e.counts.get("delete") for e in plan.windows(shape.name)
+        ):
+            WholeRows.of(loading.spec, shape, [name for name, _ in table["columns"]]).must_be(table.get("whole", []))
+    tables = {
+        names[table["target"]]: Written(
+            table["name"], names[table["target"]], _numbered(shapes.get(names[table["target"]]), table)
+        )
+        for table in told
+        if names[table["target"]] in shapes or not table["drop"]  # an earlier attempt may have dropped it
+    }
+    steps = retried(lambda: _steps(plan, session, shapes, list(names.values())), renewed=True)
+    ordered = [(tables[step.table], step.phase) for step in steps if step.table in tables]
+    alone = {name for name, shape in shapes.items() if _refers_to_itself(shape)}
+    applied = write_rows(plan, job, session, ordered, loading.execute, loading.workers, alone)
+    warnings = [*report.warnings, *_dropped(session, [t for t in reversed(told) if t["drop"]], names)]
+    forget(loading.ledger, loading.spec, [table["name"] for table in told if table["drop"] or table["ddl"]])
+    whole = replace(report, warnings=tuple(warnings))
+    return retried(lambda: record(plan, whole, applied, loading, manifest["undoes"]))
+
+
+def _steps(
+    plan: Plan, session: Session, shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
+) -> list[Step]:
+    """The order of writing that the plan says, held once more to the rows that are there now.
+
+    Where a part of the plan is in, the rest of it is looked at. Errors: PlanError, before a row is written.
+    """
+    order, referred = parents_first(shapes, tables)
+    told = plan.manifest.get("steps") or ()
+    names = {str(table): table for table in tables}
+    planned = [Step(names[name], phase) for name, phase in told if name in names]
+    if {step.table for step in planned} != set(tables):
+        planned = in_steps(order, referred)
+    changes = {
+        table: together([plan.changes(e) for e in entries]) for table in tables if (entries := plan.windows(table))
+    }
+    there = {table: part for table, part in changes.items() if table in shapes}
+    with session.target.snapshot() as snapshot:
+        return _ordered(plan.manifest["undoes"], session.target, snapshot, shapes, there, planned)
+
+
+def _ordered(
+    numbers: Sequence[int],
+    target: Adapter,
+    snapshot: Snapshot,
+    shapes: Mapping[TableName, TableShape],
+    changes: Mapping[TableName, Sequence[ChangeSet]],
+    steps: Sequence[Step],
+) -> list[Step]:
+    """The steps in an order that keeps every foreign key from window to window. PlanError where there is none."""
+    looked = look_at_references(snapshot, shapes, changes, whole_trees=target.whole_trees)
+    if looked.broken:
+        edited = any(each.edited for each in looked.broken)
+        first = "take those edits back, or delete those rows, in the target" if edited else "change those rows"
+        raise PlanError(
+            f"Undoing version {_listed(numbers)} would leave {'; '.join(map(str, looked.broken))}. Nothing was written. Fix: "
+            f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})."
+        )
+    try:
+        return reordered(steps, [(need.earlier, need.later) for need in looked.needs])
+    except CycleError as error:
+        circle = set(error.args[1])
+        rows = [need for need in looked.needs if {need.earlier.table, need.later.table} <= {s.table for s in circle}]
+        raise PlanError(
+            f"Undoing version {_listed(numbers)} cannot be done in any order: rows need each other by foreign keys that go in a "
+            f"circle ({'; '.join(map(str, rows))}). Nothing was written. Fix: drop one of these foreign keys for as long as it takes."
+        ) from error
+
+
+def _refers_to_itself(shape: TableShape) -> bool:
+    return any(foreign.refers == shape.name for foreign in shape.foreign_keys)
+
+
+def parents_first(
+    shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
+) -> tuple[list[TableName], set[TableName]]:
+    """The tables, parents before children, and those that are referred to. A circle of foreign keys is cut somewhere."""
+    graph: dict[TableName, set[TableName]] = {table: set() for table in tables}
+    referred = set()
+    for name, shape in shapes.items():
+        for foreign in shape.foreign_keys:
+            if foreign.refers not in graph:
+                continue
+            referred.add(foreign.refers)
+            if name in graph and name != foreign.refers:
+                linked(graph, name, foreign.refers)
+    return list(TopologicalSorter(graph).static_order()), referred
+
+
+def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iterator[ChangeSet]:
+    """The inverse changes of a table, in parts that one transaction each can take.
+
+    Rows that may refer to each other go in whole: all inserts first, then all updates, and all deletes.
+    """
+    in_one = shape is not None and _refers_to_itself(shape)
+    if len(undone.versions) == 1 and not in_one:
+        for _, changes in undone.versions[0].changes(table):
+            yield changes.inverse()
+        return
+    parts = [part for each in undone.versions for part in each.parts(table)]
+    deletes, updates, inserts = [], [], []
+    for back in [changes.inverse() for changes in net(parts)] if parts else ():
+        bare = replace(back, **{image: getattr(back, image).slice(0, 0) for image in IMAGES})
+        size = max(len(back), 1) if in_one else WINDOW_ROWS
+        deletes += [replace(bare, deletes=part) for part in _sliced(back.deletes, size)]
+        pairs = zip(_sliced(back.before, size), _sliced(back.after, size), strict=True)
+        updates += [replace(bare, before=before, after=after) for before, after in pairs]
+        inserts += [replace(bare, inserts=part) for part in _sliced(back.inserts, size)]
+    # deletes first, so that unique values are free before they are given again
+    yield from [*inserts, *updates, *deletes] if in_one else [*deletes, *updates, *inserts]
+
+
+def _sliced(rows: pa.Table, size: int) -> Iterator[pa.Table]:
+    return (rows.slice(start, size) for start in range(0, rows.num_rows, size))
+
+
+def _freed(target: Adapter, snapshot: Snapshot, shape: TableShape, windows: list[ChangeSet]) -> list[int]:
+    """Put deletes that have to come first into a window of their own, behind the others; its number, where there are any."""
+    going = {number: changes for number, changes in enumerate(windows) if changes.deletes.num_rows}
+
+    def written(unique: Key) -> Iterator[pa.Table]:
+        for changes in windows:
+            yield from (changes.inserts.select(list(unique)), changes.after.select(list(unique)))
+
+    def compared(rows: pa.Table) -> pa.Table:
+        return pa.table(target.alike(shape.name, rows), names=rows.column_names)
+
+    rest, early = freed(target, snapshot, shape, going, written, compared)
+    for number, changes in rest.items():
+        windows[number] = changes
+    if early is None:
+        return []
+    windows.append(early)
+    return [len(windows) - 1]
+
+
+def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:
+    """The table still has the columns of that time, and no new one that would have to be filled."""
+    of = f"Version {_listed(undone.numbers)} cannot be undone"
+    if shape is None:
+        raise PlanError(f"{of}: {table} is no longer there. Nothing was written. Fix: bring the table back.")
+    for field in dict.fromkeys(field for window in windows for field in (*window.before.schema, *window.after.schema)):
+        column = shape.column(field.name)
+        if column is None or column.generated or column.type != field.type:
+            now = f"is {column.type} now" if column else "is no longer there"
+            was = f"was {field.type} then, and " if column else ""
+            raise PlanError(
+                f"{of}: {table}.{field.name} {was}{now}. Nothing was written. Fix: change the column back for as long as it takes."
+            )
+    needed = [
+        c.name
+        for names in {tuple(window.schema.names) for window in windows if window.inserts.num_rows}
+        for c in shape.columns
+        if c.required and c.name not in names
+    ]
+    if needed:
+        raise PlanError(
+            f"{of}: {table}.{needed[0]} must have a value now, and deleted rows had none. Nothing was written. "
+            f"Fix: give the column a default, or let it be null, for as long as it takes."
+        )
+
+
+def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSet]) -> TableReport:
+    insert, update, delete = (sum(window.counts[op] for window in windows) for op in ("insert", "update", "delete"))
+    counts = Counts(
+        source_rows=insert + update, target_rows=update + delete, insert=insert, update=update, delete=delete
+    )
+    differing: dict[str, int] = {}
+    shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
+    for window in windows:
+        for sample in samples(window):
+            if len(shown[sample.op]) < SAMPLES:
+                shown[sample.op].append(sample)
+    flat = tuple(sample for some in shown.values() for sample in some)
+    name = entry_name(request.spec, table)
+    return TableReport(name, str(table), counts, (), differing, {}, flat, len(windows))
+
+
+def _created(each: AppliedVersion, table: TableName) -> list[str]:
+    """The statements by which a version made a table, with its foreign keys and indexes; none where it was there."""
+    told = each.told(table) or {}
+    made = list(told.get("ddl") or [])
+    if not any(statement.lstrip().upper().startswith("CREATE TABLE") for statement in made):
+        return []
+    return made + [statement for statement in told.get("after_load") or [] if statement not in made]
+
+
+def _manifest(
+    request: Request,
+    session: Session,
+    undone: Undone,
+    report: Report,
+    tables: Sequence[Mapping[str, Any]],
+    mark: str,
+) -> dict[str, Any]:
+    spec, oldest = request.spec, undone.versions[0]
+    return {
+        "migration": spec.name,
+        "run_id": request.run_id,
+        "kind": "undo",
+        "undoes": undone.numbers,
+        "created_at": request.at,
+        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
+        # the target comes back to what it was made from the source's state before the oldest of the versions
+        "source": {**oldest.plan.manifest["source"], "mark": undone.source_mark},
+        "target": {"url": session.target.url, "engine": session.target.engine, "mark": mark},
+        "ranges": [],
+        "keys": None,
+        "seconds": report.seconds,
+        "warnings": report.warnings,
+        "tables": tables,
+    }
+
+
+def _making(undone: Undone, table: TableName) -> dict[str, list[str]]:
+    """What is to be made again before the rows, and what made the table that is to be dropped after them."""
+    ddl: list[str] = []
+    drop: list[str] = []
+    for each in undone.versions:
+        made, dropped = _created(each, table), list((each.told(table) or {}).get("drop") or [])
+        if dropped and not drop:
+            ddl = ddl or dropped
+        elif made and undone.drop and not ddl:
+            drop = drop or made
+    return {"ddl": ddl, "drop": drop, "after_load": []}
+
+
+def _dropped(session: Session, tables: Sequence[Mapping[str, Any]], names: Mapping[str, TableName]) -> Iterator[str]:
+    """Drop tables that the undone versions created, children first, where they hold nothing; a line for each that stays."""
+    for table in tables:
+        name = names[table["target"]]
+        shape = session.target.describe(name)
+        if shape is None:
+            continue
+        with session.target.snapshot() as snapshot:
+            rows = snapshot.count(Relation(name))
+        if rows:
+            yield f"{name} was not dropped: it holds {rows:,} rows that the undone versions did not bring."
+            continue
+        session.target.execute_ddl(drop_statements(name, table["drop"], session.target.engine))
+
+
+def _numbered(shape: TableShape | None, table: Mapping[str, Any]) -> tuple[str, ...]:
+    written = {name for name, _ in [*table["columns"], *table.get("whole", [])]}
+    return tuple(c.name for c in shape.columns if c.identity and c.name in written) if shape else ()
+
+
+def _warned(undone: Undone) -> Iterator[str]:
+    for each in undone.versions:
+        if each.version.windows is not None:
+            yield f"Version {each.version.version} was cut off: the {len(each.version.windows)} windows that are in are taken back."
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

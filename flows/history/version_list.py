@@ -1,0 +1,40 @@
+"""The versions of a migration as the ledger knows them, without their rows, and how keys are written there. Light to import."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from adapters.ledger.ledger import Version
+from adapters.store.plans import plain
+from flows.session.stores import ledger_of
+from flows.spec.model import Spec
+
+
+def listed(spec: Spec) -> list[dict[str, Any]]:
+    """The versions of a migration, newest first, as JSON-ready objects."""
+    with ledger_of(spec) as ledger:
+        return [told(version) for version in ledger.versions(spec.name)]
+
+
+def told(version: Version) -> dict[str, Any]:
+    """A version as a JSON-ready object: what it is, and which state of the source the target was brought in line with."""
+    facts = plain(asdict(version))
+    facts["synchronized_with"] = {"source": version.source_mark, version.side or "target": version.made_mark}
+    return dict(facts)
+
+
+def cut_off(spec: Spec) -> bool:
+    """Whether runs began to write and did not come to an end."""
+    with ledger_of(spec) as ledger:
+        return ledger.there() and any(run.plan is not None for run in ledger.cut_off(spec.name))
+
+
+def key_text(text: str) -> str:
+    """A key as it is stored: `7` and `["a", 7]` are short for `[7]` and themselves."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    return json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False, separators=(",", ":"))

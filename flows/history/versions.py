@@ -1,0 +1,218 @@
+"""Versions: the change sets of applied plans, as they really went into the target."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.ledger.ledger import Ledger, Version
+from adapters.store import archive
+from adapters.store.layout import Store
+from adapters.store.plans import ChangedPlan, FileEntry, Plan
+from flows.spec.entries import entry_of, nearest
+from flows.spec.model import Spec
+from flows.spec.problems import meant
+from transforms.net_changes import together, without
+from transforms.vocabulary import ChangeSet, Phase, PlanError, SpecError, TableName
+
+OPS = ("insert", "update", "delete")
+NOT_KEPT = {
+    "keys": "of which only keys are kept (history: keys)",
+    "off": "of which nothing is kept (history: off)",
+    "pruned": "whose changes were pruned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedVersion:
+    """A version with its plan."""
+
+    version: Version
+    plan: Plan
+
+    @property
+    def tables(self) -> list[TableName]:
+        """The tables that the plan writes or creates, in its order."""
+        named = {str(entry.table): entry.table for entry in self.plan.windows()}
+        named |= {
+            told["target"]: TableName(**told["table"]) for told in self.plan.manifest["tables"] if "table" in told
+        }
+        return [
+            named[told["target"]]
+            for told in self.plan.manifest["tables"]
+            if told["target"] in named and (any(told["counts"][op] for op in OPS) or told["ddl"] or told.get("drop"))
+        ]
+
+    def schema(self, table: TableName) -> pa.Schema:
+        """The columns that the plan wrote, in the types of that time."""
+        told = self.told(table)
+        if told and "schema" in told:
+            return pa.ipc.read_schema(pa.py_buffer(b64decode(told["schema"])))
+        return next(self.changes(table))[1].schema
+
+    def told(self, table: TableName) -> dict[str, Any] | None:
+        """What the manifest says of a table, None where the plan did not look at it."""
+        found: dict[str, Any] | None = next(
+            (t for t in self.plan.manifest["tables"] if t["target"] == str(table)), None
+        )
+        return found
+
+    def changes(self, table: TableName, ops: Sequence[str] = OPS) -> Iterator[tuple[FileEntry, ChangeSet]]:
+        """The changes of a table window by window, without rows that were left alone and windows that never came in.
+
+        Only of windows with one of `ops`.
+        Errors: PlanError where they are not kept, missing, or not as they were written.
+        """
+        left = archive.keys_not_written(self.plan.folder, table)
+        for entry, changes in self._planned(table, ops):
+            if len(written := changes if left is None else without(changes, left)):
+                yield entry, written
+
+    def _planned(self, table: TableName, ops: Sequence[str] = OPS) -> Iterator[tuple[FileEntry, ChangeSet]]:
+        """The changes of the windows that came in, as they were planned."""
+        kept = (self.version.kept or {}).get(str(table))
+        if kept:
+            raise PlanError(
+                f"Version {self.version.version} changed {table}, {NOT_KEPT[kept]}. Fix: choose another version or table."
+            )
+        for entry in self.plan.windows(table):
+            if not any(entry.counts.get(op) for op in ops):
+                continue
+            try:
+                changes = self.plan.changes(entry)
+            except ChangedPlan as error:
+                raise unusable(self.version, error) from error
+            yield entry, self._inside(entry, changes)
+
+    def parts(self, table: TableName) -> list[ChangeSet]:
+        """All changes of a table, in one change set for each schema: no key is in two of them."""
+        return together([changes for _, changes in self.changes(table)])
+
+    def met(self, table: TableName) -> list[ChangeSet]:
+        """What led from the rows that the plan saw to those that it left: its own changes, and those of others that it met.
+
+        As of `parts`. For tables as they stood; what the run itself did is in `changes`.
+        """
+        conflicts = archive.all_noted(self.plan.folder, "applied", table)
+        refused = archive.all_noted(self.plan.folder, "refused", table)
+        left = [pa.Table.from_struct_array(rows["key"]) for rows in (*conflicts, *refused)]
+        keys = pa.concat_tables(left) if left else None
+        planned = [changes for _, changes in self._planned(table)]
+        found = [changes if keys is None else without(changes, keys) for changes in planned]
+        found += [_edits(rows, planned) for rows in conflicts if planned]
+        return [changes for changes in together(found) if len(changes)]
+
+    def _inside(self, entry: FileEntry, changes: ChangeSet) -> ChangeSet:
+        if self.version.windows is None:
+            return changes
+        phases: list[Phase] = [
+            p for table, no, p in self.version.windows if (table, no) == (str(entry.table), entry.window)
+        ]
+        if "all" in phases or {"upsert", "delete"} <= set(phases):
+            return changes
+        return changes.phase(phases[0]) if phases else changes.phase("upsert").phase("delete")
+
+
+def _edits(conflicts: pa.Table, planned: Sequence[ChangeSet]) -> ChangeSet:
+    """What others did to rows of a window that were left alone: from what the plan saw to what was found."""
+    names = [field.name for field in conflicts.schema.field("found").type]
+    like = next((changes for changes in planned if changes.schema.names == names), planned[0])
+    was, is_ = pc.is_valid(conflicts["before"]), pc.is_valid(conflicts["found"])
+
+    def images(name: str, chosen: pa.ChunkedArray) -> pa.Table:
+        rows = conflicts.filter(chosen)[name]
+        return pa.Table.from_struct_array(rows).cast(like.schema) if len(rows) else like.schema.empty_table()
+
+    return replace(
+        like,
+        inserts=images("found", pc.and_(pc.invert(was), is_)),
+        before=images("before", pc.and_(was, is_)),
+        after=images("found", pc.and_(was, is_)),
+        deletes=images("before", pc.and_(was, pc.invert(is_))),
+    )
+
+
+def written_changes(plan: Plan, table: TableName) -> Iterator[ChangeSet]:
+    """The changes of a table that a plan whose windows are all in really wrote."""
+    left = archive.keys_not_written(plan.folder, table)
+    for entry in plan.windows(table):
+        changes = plan.changes(entry)
+        yield changes if left is None else without(changes, left)
+
+
+def unusable(version: Version, error: PlanError) -> PlanError:
+    what = str(error).partition(" was changed after planning")[0].partition(" holds no finished plan")[0]
+    return PlanError(
+        f"The changes of version {version.version} cannot be used: {what} was changed or is missing since it was written. "
+        f"Fix: bring it back from a backup of the store; other versions are as they were."
+    )
+
+
+def opened_version(store: Store, version: Version) -> AppliedVersion:
+    """A version with its plan. PlanError where that is missing or was edited."""
+    try:
+        return AppliedVersion(version, Plan.open(store.folder(version.plan), version.kept or ()))
+    except PlanError as error:
+        raise unusable(version, error) from error
+
+
+def version_of(ledger: Ledger, spec: Spec, number: int) -> Version:
+    """The version of that number. SpecError where there is none."""
+    found = ledger.version(spec.name, number)
+    if found is None:
+        known = [version.version for version in ledger.versions(spec.name)]
+        there = f"It has 1 to {max(known)}" if known else "It has none yet"
+        raise SpecError(f"{spec.name} has no version {number}. {there}; `syncline history` lists them.")
+    return found
+
+
+def versions_after(ledger: Ledger, spec: Spec, number: int) -> list[Version]:
+    """The versions after a number, oldest first; 0 is what was before the first one. SpecError where there is none such."""
+    if number:
+        version_of(ledger, spec, number)
+    return sorted((v for v in ledger.versions(spec.name) if v.version > number), key=lambda v: v.version)
+
+
+def taken_back(ledger: Ledger, spec: Spec, number: int) -> Version | None:
+    """The version that took one back and was not taken back itself; None where rows of it were left alone."""
+    void: set[int] = set()
+    for version in ledger.versions(spec.name):  # newest first
+        if version.undoes and version.version not in void:
+            void |= set(version.undoes)
+            if number in version.undoes:
+                run = ledger.run(version.run_id)
+                return None if run and run.status == "conflicts" else version
+    return None
+
+
+def table_of(spec: Spec, name: str, versions: Sequence[AppliedVersion] = ()) -> TableName:
+    """The target table that a person names, in any case where only one has that name: an entry of the spec, a target table of
+    it, or one that a version wrote. What versions wrote is spelled as the target's catalog had it."""
+    written = {str(table): table for version in versions for table in version.tables}
+    known = {str(spec.target_table(each)): spec.target_table(each) for each in spec.tables} | written
+    try:
+        found = spec.target_table(entry_of(spec, name))
+    except SpecError as error:
+        text = nearest(name, known)
+        if text not in known:
+            raise SpecError(f"{spec.name} has no table {name}. {meant(name, [*spec.tables, *known])}") from error
+        found = known[text]
+    claimed = {str(spec.target_table(each)) for each in spec.tables} - {str(found)}
+    return written.get(nearest(str(found), written.keys() - claimed), found)
+
+
+def as_kept(table: TableName, known: Iterable[str]) -> TableName:
+    """The table in the spelling of the ledger's names, where one of them differs in case alone."""
+    text, cut = nearest(str(table), known), len(table.schema or "")
+    return TableName(text[cut + 1 :], text[:cut]) if cut else TableName(text)
+
+
+def entry_name(spec: Spec, table: TableName) -> str:
+    """How the spec calls a target table; the table's own name where it does not know it any more."""
+    known = {str(spec.target_table(name)): name for name in spec.tables}
+    return known.get(nearest(str(table), known), str(table))

@@ -1,0 +1,1 @@
+"""Prefect: flow runs, tasks and artifacts."""

@@ -1,0 +1,188 @@
+"""Windows as Prefect tasks: a task for each group of windows, on threads or on a Dask cluster.
+
+What is submitted and what comes back are frozen descriptors: no rows, no connections, no secrets.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
+
+from adapters import interrupts
+from flows.apply.windows import ApplyWork, Done, apply_windows
+from flows.plan.decide import Planned, plan_windows
+from flows.plan.window_reader import PlanWork
+from flows.session.execute import Execute
+from flows.session.retry import POLICY, gave_up
+from flows.session.session import Job, Meter, connect, shared
+from flows.spec.model import Runner, load_spec
+from transforms.vocabulary import SnapshotLost, SpecError, SynclineError, TransientError
+
+Work = PlanWork | ApplyWork
+
+
+class WindowsFailed(SynclineError):
+    """Some windows of a table failed, the others are through. The cause is the first failure."""
+
+
+def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed try may be repeated: only for faults that may pass. A new snapshot is not the task's to open."""
+    return isinstance(state.data, TransientError) and not isinstance(state.data, SnapshotLost)
+
+
+def work_name() -> str:
+    """`plan/flight/windows-0..7`: from the first to the last window, both included."""
+    work: Work = task_run.parameters["work"]
+    phase = "plan" if isinstance(work, PlanWork) else "apply" if work.phase == "all" else work.phase
+    first, last = work.windows[0].number, work.windows[-1].number
+    return f"{phase}/{work.table}/" + (f"window-{first}" if first == last else f"windows-{first}..{last}")
+
+
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def _joined(job: Job, *, reading: bool) -> Iterator[None]:
+    """On a worker: a session of its own that joins the run's snapshots, for as long as the task lasts.
+
+    A task that lasts seconds can pay for its connections, and nothing stale stays behind on a cluster that lives on.
+    One task at a time in a process: the run's name finds its session there.
+    """
+    with _one_at_a_time, ExitStack() as stack:
+        session = stack.enter_context(connect(load_spec(Path(job.spec))))
+        if reading:
+            source = stack.enter_context(session.source.snapshot(job.source_token))
+            target = stack.enter_context(session.target.snapshot(job.target_token))
+            session.snapshots = (source, target)
+        stack.enter_context(shared(job.run_id, session))
+        yield
+
+
+def plan_elsewhere(work: PlanWork) -> tuple[Planned, ...]:
+    """Plan windows on a worker."""
+    with _joined(work.job, reading=True):
+        return plan_windows(work)
+
+
+def apply_elsewhere(work: ApplyWork) -> tuple[Done, ...]:
+    """Apply windows on a worker."""
+    with _joined(work.job, reading=False):
+        return apply_windows(work)
+
+
+def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Task[Any, Any]:
+    def windows(work: Work) -> Any:
+        return function(work)
+
+    made: Task[Any, Any] = task(
+        name=name,
+        description=description,
+        task_run_name=work_name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=POLICY.attempts - 1,
+        retry_delay_seconds=exponential_backoff(POLICY.pause),
+        retry_jitter_factor=POLICY.jitter,
+        retry_condition_fn=is_transient,
+    )(windows)
+    return made
+
+
+_PLAN = ("plan windows", "Read both sides, map, diff, and write the changes down.")
+_APPLY = ("apply windows", "Write planned changes, a transaction a window.")
+HERE: Final = {plan_windows: _as_task(plan_windows, *_PLAN), apply_windows: _as_task(apply_windows, *_APPLY)}
+ELSEWHERE: Final = {plan_windows: _as_task(plan_elsewhere, *_PLAN), apply_windows: _as_task(apply_elsewhere, *_APPLY)}
+
+
+def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:
+    """Threads of this process, or the Dask cluster that the spec asks for; not started yet."""
+    if settings.kind == "threads":
+        return ThreadPoolTaskRunner(max_workers=workers)
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError as error:
+        raise SpecError(
+            f"defaults.runner is dask, which cannot be imported ({error}). Fix: install syncline[dask], or use threads."
+        ) from error
+    if settings.address:
+        return DaskTaskRunner(address=settings.address)
+    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
+    return DaskTaskRunner(cluster_kwargs=local)
+
+
+def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute[Any, Any]:
+    """Run works as tasks of a started runner.
+
+    Every task is waited for, also where another one failed; then the first failure is raised, as the cause of
+    WindowsFailed, or SnapshotLost where nothing worse happened: then another snapshot helps. The meter is told of
+    results where tasks cannot tell it themselves, in other processes.
+    """
+    elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
+    tasks: dict[Any, Task[Any, Any]] = dict(ELSEWHERE if elsewhere else HERE)
+
+    def execute(function: Callable[[Any], Any], works: Sequence[Any]) -> Iterator[Any]:
+        futures: list[tuple[Work, PrefectFuture[Any]]] = []
+        results: list[Any] = []
+        failures: list[tuple[Work, Exception]] = []
+        lost: SnapshotLost | None = None
+        try:
+            for work in works:
+                futures.append((work, runner.submit(tasks[function], {"work": work})))
+            for work, future in futures:
+                try:
+                    results.append(_result(future))
+                except SnapshotLost as error:
+                    lost = lost or error
+                    continue
+                except TransientError as error:
+                    failures.append((work, gave_up(error, POLICY.attempts)))
+                    continue
+                except Exception as error:
+                    failures.append((work, error))
+                    continue
+                if elsewhere:
+                    _tell(meter, results[-1])
+        except KeyboardInterrupt:
+            if not elsewhere:
+                for _, future in futures:
+                    future.wait()  # it works with connections that are about to be closed
+            raise
+        interrupts.check()
+        if failures:
+            raise _failure(works, failures) from failures[0][1]
+        if lost:
+            raise lost
+        yield from results
+
+    return execute
+
+
+def _result(future: PrefectFuture[Any]) -> Any:
+    future.wait()
+    return future.result()
+
+
+def _failure(works: Sequence[Work], failures: Sequence[tuple[Work, Exception]]) -> WindowsFailed:
+    failed, first = failures[0]
+    count = sum(len(work.windows) for work, _ in failures)
+    text = str(first) if isinstance(first, SynclineError) else f"{type(first).__name__}: {first}"
+    return WindowsFailed(f"{count}/{sum(len(w.windows) for w in works)} windows failed: {failed.table}: {text}")
+
+
+def _tell(meter: Meter, results: Sequence[Planned | Done]) -> None:
+    for result in results:
+        if isinstance(result, Planned):
+            meter.advance(result.table, "plan", max(result.counts.source_rows, result.counts.target_rows))
+        else:
+            meter.advance(result.table, "apply", result.rows)

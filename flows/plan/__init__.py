@@ -1,0 +1,1 @@
+"""Make a plan: read both sides, map, diff, and write down what would change."""

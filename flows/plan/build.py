@@ -1,0 +1,329 @@
+"""Make plans: gather, decide and write down, as plain functions. `flows/apply/plan.py` applies them."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+from uuid import uuid4
+
+import pyarrow as pa
+
+from adapters.store import spill
+from adapters.store.plans import PlanWriter
+from flows.bind.own_columns import described
+from flows.bind.ranges import RangeText, parse_range, typed
+from flows.bind.spelling import speller
+from flows.bind.tables import BoundTable
+from flows.plan.cross_row_rules import find_offenders
+from flows.plan.decide import KEYS, Planned, plan_windows
+from flows.plan.kept_rows import without_referred
+from flows.plan.null_keys import keyless
+from flows.plan.reused_values import settled
+from flows.plan.thresholds import hold_deletes
+from flows.plan.totals import Tally
+from flows.plan.unproved import double_warning
+from flows.plan.unstable_columns import rewritten
+from flows.plan.whole_rows import with_whole_deletes
+from flows.plan.window_reader import PlanWork, keys_file
+from flows.plan.windows import gather_lookups, grouped, windows_of
+from flows.results.tables import Report, TableReport, mended, table_report, with_keyless
+from flows.session.execute import Execute, here
+from flows.session.retry import retried
+from flows.session.session import Job, Session, shared
+from flows.session.stores import store_of
+from flows.spec.entries import entry_of
+from flows.spec.model import Spec, load_spec
+from transforms.vocabulary import Counts, Relation, TableName
+
+Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON).
+
+    Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history; those in
+    `listed` have rows in quarantine that the plan may release. A writing command waits `wait` seconds for another one to end.
+    `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
+    delete any share of a table. `step`: it is one of several, whose quarantine is looked at together in the end.
+    """
+
+    spec: Spec
+    run_id: str
+    at: datetime
+    kind: Kind = "plan"
+    tables: tuple[str, ...] = ()
+    ranges: tuple[RangeText, ...] = ()
+    folder: Path | None = None
+    workers: int = 2
+    keys: Mapping[str, frozenset[str]] | None = None
+    bases: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
+    wait: float = 0
+    data_docs: bool = False
+    allow_deletes: bool = False
+    step: bool = False
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The tables that are asked for by name or range; none where all are."""
+        return frozenset({*self.tables, *(text.table for text in self.ranges)})
+
+
+def new_run_id(at: datetime) -> str:
+    """Sorts by time, and two at once differ."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+
+
+def asked_for(
+    path: Path,
+    kind: Kind,
+    tables: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+    folder: Path | None = None,
+    wait: float = 0,
+    data_docs: bool = False,
+    allow_deletes: bool = False,
+) -> Request:
+    """A request of now, with a run of its own. SpecError where the spec or a range is wrong."""
+    spec, at = load_spec(path), datetime.now(UTC)
+    return Request(
+        spec,
+        new_run_id(at),
+        at,
+        kind,
+        tuple(tables),
+        tuple(parse_range(text, spec) for text in ranges),
+        folder,
+        spec.workers,
+        wait=wait,
+        data_docs=data_docs,
+        allow_deletes=allow_deletes,
+    )
+
+
+def spelled(request: Request, session: Session) -> Request:
+    """The request with the spec, the tables and the columns of ranges as the session's catalogs spell them."""
+    spec, engine = session.spec, session.target.engine
+
+    def in_catalog(text: RangeText) -> RangeText:
+        name = entry_of(spec, text.table)
+        return replace(
+            text, table=name, column=speller(session.bound.table(name).shape.names, engine, name)(text.column)
+        )
+
+    keys = None if request.keys is None else {entry_of(spec, name): some for name, some in request.keys.items()}
+    tables = tuple(entry_of(spec, name) for name in request.tables)
+    return replace(request, spec=spec, tables=tables, ranges=tuple(map(in_catalog, request.ranges)), keys=keys)
+
+
+def selected(request: Request, session: Session) -> tuple[BoundTable, ...]:
+    """The tables that a plan covers, parents first: those named, else those with a range, else all."""
+    names = {entry_of(request.spec, name) for name in request.named or request.spec.tables}
+    return tuple(table for table in session.bound.tables if table.name in names | {r.table for r in request.ranges})
+
+
+def plan(
+    request: Request, session: Session, execute: Execute[Any, Any] | None = None, *, check_deletes: bool = True
+) -> tuple[Report, Job]:
+    """Read both sides from one snapshot each and write down what would change. The target is not touched.
+
+    Begun again, from new snapshots and in the same folder, where one was lost. Errors: SpecError, PlanError, DataError
+    and GaveUp; the folder then holds no plan.
+    """
+    tries = count(1)
+
+    def once() -> tuple[Report, Job]:
+        return _plan(request, session, execute, check_deletes=check_deletes, again=next(tries) > 1)
+
+    return retried(once, renewed=True, before_again=session.begin_again)
+
+
+def _plan(
+    request: Request, session: Session, execute: Execute[Any, Any] | None, *, check_deletes: bool, again: bool
+) -> tuple[Report, Job]:
+    began = perf_counter()
+    tables = selected(request, session)
+    folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
+    outcomes: list[Planned] = []
+    reports: list[TableReport] = []
+    warnings = list(session.bound.warnings)
+    with begun(request, session, folder, again=again) as job:
+        planned: dict[str, list[Planned]] = {}
+        for bound in tables:
+            before = [outcome for some in planned.values() for outcome in some]
+            planned[bound.name] = plan_table(request, session, job, bound, before, looked_up(bound, tables), execute)
+        if check_deletes:
+            kept = without_referred(session, job, tables, planned)
+            planned, warnings = kept.planned, [*warnings, *kept.warnings]
+        for bound in tables:
+            windows = planned[bound.name]
+            if check_deletes and request.keys is None and not request.allow_deletes:
+                total = sum((each.counts for each in windows), Counts())
+                hold_deletes(request.spec, bound, total, part=bool(request.ranges))
+            if check_deletes:
+                windows = settled(session, job, bound, with_whole_deletes(session, job, bound, windows))
+            outcomes += windows
+            reports.append(table_report(bound, windows))
+            if not request.ranges and request.keys is None and (found := keyless(session, bound, reports[-1].counts)):
+                warnings.append(found.told(bound))
+                reports[-1] = with_keyless(reports[-1], found.rows)
+            if some := [key for outcome in windows for key in outcome.double][:KEYS]:
+                warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
+            warnings += [*mended(bound, windows), *rewritten(session, job, bound, windows)]
+        source, target = session.reading
+        marks = {"source": source.mark, "target": target.mark}
+    report = Report(
+        request.spec.name,
+        request.run_id,
+        str(folder),
+        None,
+        perf_counter() - began,
+        tuple(replace(told, after_load=_after_load(request, session, told.name, tables)) for told in reports),
+        tuple(warnings),
+        chosen=request.keys is not None,
+    )
+    _finish(request, session, folder, report, outcomes, marks)
+    return report, job
+
+
+@contextmanager
+def begun(request: Request, session: Session, folder: Path, *, again: bool = False) -> Iterator[Job]:
+    """One snapshot a side is open, and the session can be found; working files go at the end.
+
+    `again`: what the folder holds is of an earlier try of this very plan.
+    """
+    PlanWriter(folder, begun=again)
+    with session.source.snapshot() as source, session.target.snapshot() as target:
+        session.snapshots = (source, target)
+        spec = str(request.spec.path.absolute())
+        job = Job(spec, request.run_id, str(folder), request.at, source.token, target.token, request.kind == "verify")
+        try:
+            with shared(request.run_id, session):
+                yield job
+        finally:
+            shutil.rmtree(job.work, ignore_errors=True)
+
+
+def looked_up(bound: BoundTable, tables: Sequence[BoundTable]) -> bool:
+    """Whether a lookup of some table reads this one as the plan will leave it."""
+    return any(looked.planned == bound.name for table in tables for looked in table.lookups.values())
+
+
+def plan_table(
+    request: Request,
+    session: Session,
+    job: Job,
+    bound: BoundTable,
+    before: Sequence[Planned],
+    looked_up: bool,
+    execute: Execute[Any, Any] | None = None,
+) -> list[Planned]:
+    """Plan one table, window by window; `before` are the windows of the tables that it may look into."""
+    zone = request.spec.source.time_zone
+    ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
+    there = Relation(bound.shape.name)
+    target = session.reading[1]
+    empty = bool(bound.ddl) or target.estimate(there) == 0
+    work = PlanWork(
+        job,
+        bound.name,
+        (),
+        ranges,
+        empty,
+        looked_up,
+        request.keys is not None,
+        bound.name in request.bases and not empty,
+        bound.name in request.listed and bool(ranges),
+    )
+    if request.keys is not None:
+        chosen = pa.table({"key": pa.array(sorted(request.keys.get(bound.name, ())), pa.string())})
+        spill.write_rows(keys_file(job, bound.name), [chosen], chosen.schema)
+    gather_lookups(session, bound, work, before)
+    if bound.identity:
+        highest = None if bound.ddl else target.highest(there, bound.identity)
+        session.numbers[bound.name] = (highest or 0) + 1
+    find_offenders(session, bound, work)
+    windows, aside = windows_of(session, bound, work)
+    # numbers are given out in order by this process; everything else may run anywhere
+    policy = session.watch.policy
+    run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
+    works = grouped(work, windows, request.workers)
+    planned = [outcome for group in run(plan_windows, works) for outcome in group]
+    return sorted([*planned, *aside], key=lambda outcome: outcome.window)
+
+
+def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:
+    """What comes after the rows of a table; nothing where a range leaves rows out, nor what refers to a missing table."""
+    if request.ranges or request.keys is not None:
+        return ()
+    planned = {table.name for table in tables}
+    missing = {table.shape.name for table in session.bound.tables if table.ddl and table.name not in planned}
+    lacking = session.bound.table(name).after_load.lacking
+    return tuple(later.statement for later in lacking if later.refers not in missing)
+
+
+def _finish(
+    request: Request,
+    session: Session,
+    folder: Path,
+    report: Report,
+    outcomes: Sequence[Planned],
+    marks: Mapping[str, str],
+) -> None:
+    spec = request.spec
+    clear = {(o.table, o.window) for o in outcomes if o.clear}
+    manifest = {
+        "migration": spec.name,
+        "run_id": request.run_id,
+        "kind": request.kind,
+        "created_at": request.at,
+        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
+        "source": {"url": session.source.url, "engine": session.source.engine, "mark": marks["source"]},
+        "target": {"url": session.target.url, "engine": session.target.engine, "mark": marks["target"]},
+        "ranges": [str(text) for text in request.ranges],
+        "keys": None if request.keys is None else {name: sorted(some) for name, some in request.keys.items()},
+        "seconds": report.seconds,
+        "warnings": report.warnings,
+        "tables": [
+            {
+                **told_of(table, session.bound.table(table.name).shape.name, session.bound.table(table.name).schema),
+                "whole": described(session.bound.table(table.name).shape, session.bound.table(table.name).unmapped),
+                "base": table.name in request.bases,
+                "clear": sorted(window for name, window in clear if name == table.name),
+                "first": sorted(o.window for o in outcomes if o.first and o.table == table.name),
+            }
+            for table in report.tables
+        ],
+    }
+    entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
+    PlanWriter(folder, begun=True).finish(manifest, entries)
+
+
+def told_of(report: TableReport, table: TableName, schema: pa.Schema) -> dict[str, Any]:
+    """What a manifest says of a table: its report, where it lies, and the columns that are written."""
+    return {
+        **{name: value for name, value in asdict(replace(report, tally=Tally())).items() if name != "counts"},
+        "counts": report.counts.as_dict(),
+        "tally": report.tally.as_dict(),
+        "columns": [[field.name, str(field.type)] for field in schema],
+        "schema": b64encode(schema.serialize()).decode(),
+        "table": asdict(table),
+    }
+
+
+def author() -> str:
+    """Who runs this, for the history."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

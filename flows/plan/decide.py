@@ -1,0 +1,401 @@
+"""Plan windows: read both sides, map, diff, and write the changes down. Nothing is written to the target."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters import interrupts
+from adapters.store import archive, plans, spill
+from adapters.store.plans import FileEntry
+from flows.bind.tables import BoundTable
+from flows.plan.collisions import parts_of, without_collisions
+from flows.plan.owns import keys_outside, scan_outside, without_foreign, without_taken
+from flows.plan.refusals import without_refused
+from flows.plan.totals import Tally, tally
+from flows.plan.unproved import Why, counted, first_keys, uncompared, without_doubles
+from flows.plan.window_reader import (
+    PlanWork,
+    Window,
+    base_folder,
+    map_source,
+    mended_values,
+    read_found,
+    read_wanted,
+    scan_target,
+    within_ranges,
+)
+from flows.session.session import Job, Session, session_of
+from transforms import expressions, keys
+from transforms.diff import Difference, diff
+from transforms.mapping.aside import without_duplicates
+from transforms.mapping.column_mapping import LookUp
+from transforms.mapping.mapping import REJECTED, Mapped
+from transforms.mapping.texts import as_text
+from transforms.range_filter import all_inside, touching
+from transforms.vocabulary import (
+    AccountingError,
+    ChangeSet,
+    ColumnRange,
+    Counts,
+    KeyRange,
+)
+
+SAMPLES = 10  # changes of each kind that a table shows
+KEYS = 3  # keys that a message names
+REJECTED_BYTES = 32 * 2**20  # rejected rows of a spilled table that wait to be written down
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One change as people read it; values are texts, `before` and `after` hold only what differs in an update."""
+
+    op: str
+    key: str
+    before: dict[str, str | None] | None
+    after: dict[str, str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Rows about to be written that break the row rule `number` of `expect`; `keys` are the first of them, as JSON."""
+
+    number: int
+    rows: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What planning a window found. `clear` says that no row of the target was in the window's range."""
+
+    table: str
+    window: int
+    counts: Counts
+    changes: FileEntry | None
+    quarantine: FileEntry | None
+    mapped: FileEntry | None
+    clear: bool
+    differing: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    mended: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    unproved: Mapping[Why, int] = field(default_factory=dict)
+    waiting: int = 0  # rows that were set aside for what other tables lack
+    first: bool = False  # deletes that come before all else
+    double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON
+
+
+def plan_windows(work: PlanWork) -> tuple[Planned, ...]:
+    """Plan each window of the work. Safe to repeat: files are written anew."""
+    session = session_of(work.job)
+    return tuple(_plan_window(session, work, window) for window in work.windows)
+
+
+def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
+    interrupts.check()
+    bound = session.table(work.job, work.table)
+    kept: pa.Table | None = None
+    if window.part is None:
+        mapped = read_wanted(session, bound, work, window)
+        found = read_found(session, bound, work, window)
+        outside = keys_outside(session, bound, work, window.found, bound.order)
+    else:
+        folder = spill_folder(work.job, work.table)
+        wanted = spill.read_part(folder / "wanted", window.part, bound.mapping.schema)
+        kept = spill.read_part(folder / "kept", window.part, bound.schema.empty_table().select(list(bound.key)).schema)
+        found = spill.read_part(folder / "found", window.part, bound.schema)
+        outside = spill.read_part(folder / "outside", window.part, kept.schema)
+        mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
+    source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
+    mapped = without_duplicates(mapped, bound.mapping, also=kept)
+    mapped = without_foreign(bound, without_taken(session, bound, mapped, outside))
+    mapped, found, double = without_doubles(bound, mapped, found)
+    mapped = without_collisions(session, bound, mapped, found, also=kept)
+    return decide(session, work, bound, window.number, mapped, found, source_rows, kept, double)
+
+
+def decide(
+    session: Session,
+    work: PlanWork,
+    bound: BoundTable,
+    number: int,
+    mapped: Mapped,
+    found: pa.Table,
+    source_rows: int,
+    kept: pa.Table | None = None,
+    double: pa.Table | None = None,
+) -> Planned:
+    """Diff one window and write its changes and its quarantine to the plan's folder.
+
+    `kept` holds keys of rows that were set aside earlier, `double` rows of the target whose key is not theirs alone.
+    """
+    wanted, keep, result = _difference(session, bound, mapped, found, kept)
+    accepted = without_refused(session, bound, number, mapped, result.changes)
+    if accepted is not None:
+        mapped = accepted
+        session.give_back(bound.name, result.changes.inserts.num_rows)  # the others are numbered anew
+        wanted, keep, result = _difference(session, bound, mapped, found, kept)
+    if work.base and found.num_rows:
+        base = base_folder(work.job, bound.shape.name)
+        archive.write_base(base, number, found)
+    told = result.changes.inserts.num_rows + result.changes.after.num_rows + result.unchanged
+    if source_rows != told + mapped.rejected.num_rows:
+        raise AccountingError(
+            f"{bound.name} window {number}: {source_rows} rows were read, and {told} + {mapped.rejected.num_rows} accounted "
+            f"for. Nothing was written. This is a defect: please report it."
+        )
+    changes, flagged = _softened(result.changes, bound, work)
+    double = found.slice(0, 0) if double is None else double
+    rest = uncompared(bound, wanted, found, result.changes, result.unchanged)
+    ranges = tuple(wanted for wanted in work.ranges if wanted.column not in bound.key)
+    if ranges:
+        changes = touching(ranges, changes)
+        mapped = _rejected_inside(mapped, ranges)
+    session.watch.decided(bound.name, number, mapped, found, changes)
+    seen = [each.filter(pa.array(all_inside(each, ranges))) if ranges else each for each in (rest, double, flagged)]
+    unproved = counted(bound, seen[0], double=seen[1], flagged=seen[2], held=keep)
+    counts = _counts(bound, ranges, mapped, changes, found, result.unchanged)
+    counts = replace(counts, target_rows=counts.target_rows + seen[1].num_rows, unproved=sum(unproved.values()))
+    writer = plans.PlanWriter(Path(work.job.folder), begun=True)
+    entry = writer.add(number, changes) if len(changes) else None
+    if entry is not None:
+        session.keep(bound.name, number, changes)
+    aside = writer.add_quarantine(number, bound.shape.name, mapped.rejected) if mapped.rejected.num_rows else None
+    released: FileEntry | None = None
+    if work.listed and mapped.rows.num_rows:
+        within = mapped.rows.filter(pa.array(all_inside(mapped.rows, ranges))) if ranges else mapped.rows
+        released = writer.add_mapped(number, bound.shape.name, expressions.as_json_keys(within, bound.key))
+    if work.looked_up and mapped.rejected_rows.num_rows:
+        path = rejected_file(work.job, bound.name, number)
+        spill.write_rows(path, [mapped.rejected_rows], mapped.rejected_rows.schema)
+    session.meter.advance(bound.name, "plan", max(source_rows, found.num_rows))
+    return Planned(
+        bound.name,
+        number,
+        counts,
+        entry,
+        aside,
+        released,
+        clear=found.num_rows == 0 and bound.owns is None,
+        differing=dict(result.differing),
+        reasons=_reasons(mapped.rejected),
+        mended=mapped.mended,
+        samples=samples(changes) if len(changes) and session.samples_wanted(bound.name, SAMPLES) else (),
+        broken=tuple(_broken(bound, changes)) if len(changes) else (),
+        tally=tally(
+            bound,
+            wanted,
+            pa.concat_tables([found, double]),
+            [rest, double, *([result.changes.deletes] if bound.soft else [])],
+            changed=len(changes) > 0,
+            proof=work.job.proof,
+        )
+        if session.spec.checkpoint(bound.name).reconcile
+        else Tally(),
+        unproved=unproved,
+        waiting=_waiting(bound, mapped.rejected),
+        double=first_keys(bound, double, KEYS),
+    )
+
+
+def _difference(
+    session: Session, bound: BoundTable, mapped: Mapped, found: pa.Table, kept: pa.Table | None
+) -> tuple[pa.Table, pa.Table, Difference]:
+    """The wanted rows, the keys of rejected ones, whose rows in the target stay as they are, and what turns those that
+    were found into those that are wanted."""
+    keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
+    if kept is not None and kept.num_rows:
+        keep = pa.concat_tables([keep, kept])
+    numbered = {bound.identity: lambda count: session.reserve(bound.name, count)} if bound.identity else {}
+    wanted = _with_flag(mapped.rows, bound)
+    delete = bound.delete != "ignore"
+    result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)
+    return wanted, keep, result
+
+
+def spill_table(session: Session, work: PlanWork, parts: int) -> tuple[Planned, ...]:
+    """Read both sides once into `parts` files by the key's hash; rejected rows are written down on the way.
+
+    Out: what was rejected or mended, as windows of the numbers `parts`, `parts + 1` and so on; none where nothing was.
+    Memory: REJECTED_BYTES of rejected rows, and a batch.
+    """
+    bound = session.table(work.job, work.table)
+    folder = spill_folder(work.job, work.table)
+    key_schema = bound.schema.empty_table().select(list(bound.key)).schema
+    rejected: list[Mapped] = []
+    aside: list[Planned] = []
+    with (
+        spill.Spill(folder / "wanted", bound.mapping.schema, parts) as wanted,
+        spill.Spill(folder / "kept", key_schema, parts) as kept,
+    ):
+        for mapped in map_source(session, bound, work, KeyRange(), order=()):
+            mapped = within_ranges(mapped, bound, work.ranges)
+            wanted.add(mapped.rows, parts_of(session, bound, mapped.rows, parts))
+            if mapped.rejected.num_rows or mapped.mended:
+                rejected.append(replace(mapped, rows=bound.mapping.schema.empty_table()))
+                whole = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
+                kept.add(whole, parts_of(session, bound, whole, parts))
+            if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
+                aside.append(_set_aside(session, work, bound, parts + len(aside), rejected))
+                rejected = []
+            session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
+    with spill.Spill(folder / "found", bound.schema, parts) as found:
+        if not work.target_empty:
+            for batch in scan_target(session, bound, work, KeyRange(nulls=False), order=()):
+                rows = pa.Table.from_batches([batch])
+                found.add(rows, parts_of(session, bound, rows, parts))
+    with spill.Spill(folder / "outside", key_schema, parts) as outside:
+        for rows in scan_outside(session, bound, work):
+            outside.add(rows, parts_of(session, bound, rows, parts))
+    if rejected:
+        aside.append(_set_aside(session, work, bound, parts + len(aside), rejected))
+    return tuple(aside)
+
+
+def _set_aside(session: Session, work: PlanWork, bound: BoundTable, number: int, rejected: Sequence[Mapped]) -> Planned:
+    """Rows that were rejected before anything was cut into windows, as a window of their own."""
+    whole = Mapped(
+        bound.mapping.schema.empty_table(),
+        pa.concat_tables([m.rejected for m in rejected]),
+        pa.concat_tables([m.rejected_rows for m in rejected]),
+        mended_values(rejected),
+    )
+    none = bound.schema.empty_table()
+    return decide(session, replace(work, ranges=()), bound, number, whole, none, whole.rejected.num_rows)
+
+
+def written_rows(bound: BoundTable, changes: ChangeSet) -> pa.Table:
+    """The rows of a change set as they will be in the target: inserted or updated, and not flagged as deleted."""
+    after = changes.after
+    if bound.soft is not None:
+        after = after.filter(pa.array(~bound.soft.flagged(after)))
+    return pa.concat_tables([changes.inserts, after])
+
+
+def _broken(bound: BoundTable, changes: ChangeSet) -> Iterator[Broken]:
+    if not bound.checks.watched:
+        return
+    rows = written_rows(bound, changes)
+    for check in bound.checks.watched:
+        bad = rows.filter(pa.array(check.failing(rows)))
+        if bad.num_rows:
+            first = expressions.as_json_keys(bad.slice(0, KEYS), bound.key)
+            yield Broken(check.rule.number, bad.num_rows, tuple(first.to_pylist()))
+
+
+def read_changes(job: Job, entry: FileEntry) -> ChangeSet:
+    """A change set of the job's plan, finished or not; PlanError where the file is not what was written."""
+    return plans.Plan(Path(job.folder), {}, (entry,), "").changes(entry)
+
+
+def spill_folder(job: Job, table: str) -> Path:
+    return job.work / "spill" / quote(table, safe="")
+
+
+def rejected_file(job: Job, table: str, window: int) -> Path:
+    return job.work / "rejected" / quote(table, safe="") / f"{window:06d}.arrow"
+
+
+def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:
+    """The first changes of each kind, old beside new."""
+
+    def text(table: pa.Table, row: int) -> dict[str, str | None]:
+        return {
+            name: as_text(table.column(name).slice(row, 1).combine_chunks())[0].as_py() for name in table.column_names
+        }
+
+    def key_of(values: Mapping[str, str | None]) -> str:
+        return ", ".join(str(values[name]) for name in changes.key)
+
+    shown: list[Sample] = []
+    for row in range(min(most, changes.deletes.num_rows)):
+        before = text(changes.deletes, row)
+        shown.append(Sample("delete", key_of(before), before, None))
+    for row in range(min(most, changes.after.num_rows)):
+        before, after = text(changes.before, row), text(changes.after, row)
+        names = [name for name in after if before[name] != after[name]]
+        shown.append(Sample("update", key_of(after), {n: before[n] for n in names}, {n: after[n] for n in names}))
+    for row in range(min(most, changes.inserts.num_rows)):
+        after = text(changes.inserts, row)
+        shown.append(Sample("insert", key_of(after), None, after))
+    return tuple(shown)
+
+
+def _counts(
+    bound: BoundTable,
+    ranges: tuple[ColumnRange, ...],
+    mapped: Mapped,
+    changes: ChangeSet,
+    found: pa.Table,
+    unchanged: int,
+) -> Counts:
+    """What became of each row; with ranges over other columns than the key, of the rows that are inside or touch them."""
+    updates = changes.after
+    if bound.soft is not None:
+        updates = updates.filter(pa.array(~bound.soft.flagged(updates)))
+    if ranges:
+        inside = int(all_inside(mapped.rows, ranges).sum())
+        unchanged = inside - changes.inserts.num_rows - int(all_inside(updates, ranges).sum())
+    insert, update, quarantined = changes.inserts.num_rows, updates.num_rows, mapped.rejected.num_rows
+    return Counts(
+        source_rows=insert + update + unchanged + quarantined,
+        target_rows=int(all_inside(found, ranges).sum()) if ranges else found.num_rows,
+        insert=insert,
+        update=update,
+        delete=changes.deletes.num_rows + changes.after.num_rows - update,
+        unchanged=unchanged,
+        quarantined=quarantined,
+    )
+
+
+def _rejected_inside(mapped: Mapped, ranges: tuple[ColumnRange, ...]) -> Mapped:
+    """Rejected rows count for ranges only where their values are known to be inside."""
+    inside = pa.array(all_inside(mapped.rejected_rows, ranges))
+    rejected, rows = mapped.rejected.filter(inside), mapped.rejected_rows.filter(inside)
+    return replace(mapped, rejected=rejected, rejected_rows=rows)
+
+
+def _with_flag(rows: pa.Table, bound: BoundTable) -> pa.Table:
+    """A row that the source has is not deleted: its flag is false, or no time."""
+    if bound.soft is None:
+        return rows
+    return rows.append_column(bound.soft.column, bound.soft.cleared(rows.num_rows))
+
+
+def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[ChangeSet, pa.Table]:
+    """Turn deletes into updates of the flag column; rows flagged earlier stay as they are, and stand apart."""
+    gone = changes.deletes
+    if bound.soft is None or not gone.num_rows:
+        return changes, gone.slice(0, 0)
+    flagged = bound.soft.flagged(gone)
+    before = gone.filter(pa.array(~flagged))
+    place = before.schema.get_field_index(bound.soft.column)
+    kind = before.schema.field(place)
+    flags = bound.soft.set(before.num_rows, work.job.at)
+    softened = replace(
+        changes,
+        before=pa.concat_tables([changes.before, before]),
+        after=pa.concat_tables([changes.after, before.set_column(place, kind, flags)]),
+        deletes=gone.slice(0, 0),
+    )
+    return softened, gone.filter(pa.array(flagged))
+
+
+def _waiting(bound: BoundTable, rejected: pa.Table) -> int:
+    """How many rows were set aside for a column that is looked up: they pass once the other table has its rows."""
+    looked_up = [c.shape.name for c in bound.mapping.columns if isinstance(c.origin, LookUp)]
+    return int(pc.sum(pc.is_in(rejected.column("column"), pa.array(looked_up, pa.string()))).as_py() or 0)
+
+
+def _reasons(rejected: pa.Table) -> dict[str, int]:
+    named = zip(rejected.column("column").to_pylist(), rejected.column("reason").to_pylist(), strict=True)
+    return dict(Counter(f"{column}: {reason}" if column else str(reason) for column, reason in named))

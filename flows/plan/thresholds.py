@@ -1,0 +1,79 @@
+"""How much a plan may set aside and how much it may delete, table by table, before it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from flows.bind.tables import BoundTable
+from flows.results.shares import percent
+from flows.spec.model import Spec
+from transforms.vocabulary import Counts, PlanError
+
+
+def over_limit(spec: Spec, tables: Mapping[str, Counts], *, step: bool = False) -> str:
+    """Why more rows would be set aside than the spec allows; empty where it allows them.
+
+    A table of which every row is set aside is above any ratio below 1, however small it is. `step`: the counts are of one
+    step of a backfill, whose whole is looked at in the end.
+    """
+    reasons = list(_above(spec, tables, step=step))
+    if not reasons:
+        return ""
+    more = f" So it is with {len(reasons) - 1} more." if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more} Nothing was written. Fix: mend the rows, or raise the limit."
+
+
+def set_aside(spec: Spec, tables: Mapping[str, Counts]) -> str:
+    """Why the steps of a backfill, each of them small enough, have set aside more than the spec allows together."""
+    reasons = list(_above(spec, tables, step=False))
+    if not reasons:
+        return ""
+    return (
+        f"{reasons[0]} No step was above the limit by itself: what is not in quarantine was written. "
+        f"Fix: mend the rows, or raise the limit."
+    )
+
+
+def beyond(spec: Spec, tables: Mapping[str, Counts]) -> str:
+    """Why more rows are set aside than the spec allows, with those that the target refused; empty where it allows them."""
+    reasons = list(_above(spec, tables, step=False))
+    return f"{reasons[0]} What is not in quarantine is written." if reasons else ""
+
+
+def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[str]:
+    total = sum(tables.values(), Counts())
+    most = spec.defaults.quarantine.max_rows
+    if most is not None and total.quarantined > most:
+        yield (
+            f"{total.quarantined:,} of {total.source_rows:,} source rows would go to quarantine, and the limit is {most:,} "
+            f"({spec.where('defaults', 'quarantine', 'max_rows')})."
+        )
+    for name, counts in tables.items():
+        limit, aside, rows = spec.quarantine_limit(name), counts.quarantined, counts.source_rows
+        at = spec.where("tables", name, "quarantine") if spec.tables[name].quarantine else spec.where("defaults")
+        told = f"{name}: {aside:,} of {rows:,} source rows ({percent(aside, rows)}) would go to quarantine"
+        if limit.max_rows is not None and aside > limit.max_rows:
+            yield f"{told}, and the limit is {limit.max_rows:,} (quarantine.max_rows, {at})."
+        elif limit.max_ratio is not None and _beyond(
+            aside, rows, limit.max_ratio, limit.floor, everything=aside == rows and not step
+        ):
+            yield f"{told}, and the limit is {100 * limit.max_ratio:g} % (quarantine.max_ratio, {at})."
+
+
+def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = False) -> None:
+    """A source that is suddenly empty, or half loaded, must not wipe the target. `part`: only a range was looked at."""
+    rows, left = counts.target_rows, counts.update + counts.unchanged
+    if not _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
+        return
+    why = "The source has no rows at all. " if counts.source_rows == 0 else ""
+    raise PlanError(
+        f"{bound.name}: {why}This plan would delete {counts.delete:,} of {rows:,} target rows "
+        f"({percent(counts.delete, rows)}), and max_ratio allows {100 * bound.max_ratio:g} %. Nothing was written. "
+        f"Fix: look at the source; if it is right, give --allow-deletes, or raise delete.max_ratio "
+        f"({spec.where('tables', bound.name, 'delete')})."
+    )
+
+
+def _beyond(rows: int, of: int, ratio: float, floor: int, *, everything: bool) -> bool:
+    """Whether so many rows are too many: above the ratio, and as many as the floor says, or everything that there is."""
+    return rows > 0 and rows > ratio * of and (rows >= floor or everything)

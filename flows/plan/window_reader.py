@@ -1,0 +1,200 @@
+"""What planning reads of both sides: source rows mapped, and target rows as they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.protocol import Snapshot
+from adapters.store import plans, spill
+from flows.bind.rules import KnownOffenders
+from flows.bind.tables import BoundTable
+from flows.session.scan import readable, scan_planned
+from flows.session.session import Job, Session
+from transforms import expressions, keys
+from transforms.mapping.column_mapping import LookupRows, TableMapping
+from transforms.mapping.mapping import REJECTED, Mapped, map_rows
+from transforms.range_filter import inside
+from transforms.vocabulary import ColumnRange, KeyRange, TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a table: key ranges over each side's own columns, or a part of a spill."""
+
+    number: int
+    wanted: KeyRange = field(default_factory=KeyRange)
+    found: KeyRange = field(default_factory=lambda: KeyRange(nulls=False))
+    part: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWork:
+    """Windows of one table, planned one after the other by one task."""
+
+    job: Job
+    table: str
+    windows: tuple[Window, ...]
+    ranges: tuple[ColumnRange, ...] = ()
+    target_empty: bool = False
+    looked_up: bool = False
+    some: bool = False  # only the rows whose keys are in `keys_file`
+    base: bool = False  # what is found in the target is kept in the `base_folder`
+    listed: bool = False  # the table has rows in quarantine: which keys are mapped well is kept with the plan
+
+
+def base_folder(job: Job, table: TableName) -> Path:
+    return Path(job.folder) / "base" / plans.folder_name(table)
+
+
+def lookup_file(job: Job, table: str, lookup: str, kind: str) -> Path:
+    return job.work / "lookups" / quote(table, safe="") / f"{quote(lookup, safe='')}.{kind}.arrow"
+
+
+def read_wanted(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> Mapped:
+    batches = map_source(session, bound, work, window.wanted, order=bound.order, number=window.number)
+    parts = [within_ranges(mapped, bound, work.ranges) for mapped in batches]
+    if not parts:
+        empty = bound.mapping.schema.empty_table()
+        return Mapped(empty, REJECTED.empty_table(), empty)
+    return Mapped(
+        pa.concat_tables([m.rows for m in parts]),
+        pa.concat_tables([m.rejected for m in parts]),
+        pa.concat_tables([m.rejected_rows for m in parts]),
+        mended_values(parts),
+    )
+
+
+def mended_values(parts: Iterable[Mapped]) -> dict[tuple[str, str], int]:
+    return dict(sum((Counter(part.mended) for part in parts), Counter()))
+
+
+def read_found(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> pa.Table:
+    if work.target_empty:
+        return bound.schema.empty_table()
+    batches = list(scan_target(session, bound, work, window.found, order=bound.order))
+    return pa.Table.from_batches(batches, schema=bound.schema) if batches else bound.schema.empty_table()
+
+
+def map_source(
+    session: Session,
+    bound: BoundTable,
+    work: PlanWork,
+    within: KeyRange,
+    order: tuple[str, ...],
+    number: int = 0,
+    *,
+    watched: bool = True,
+) -> Iterator[Mapped]:
+    source, ranges = session.reading[0], source_ranges(bound, work)
+    lookups, mapping = _lookups(bound, work.job), _with_offenders(bound, work.job)
+    key = tuple(bound.renamed[name] for name in order)
+    for batch in source.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
+        noted = session.watch.noting(bound.name, number) if watched else None
+        mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, noted)
+        yield _of_keys(mapped, bound, _chosen(work)) if work.some else mapped
+
+
+def source_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
+    """What the source can be asked for of the ranges; rows outside them are dropped when they are mapped."""
+    from flows.bind.ranges import pushed
+
+    return [found for each in target_ranges(bound, work) if (found := pushed(each, bound)) is not None]
+
+
+def target_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
+    return [each for each in work.ranges if each.column in bound.key]
+
+
+def scan_target(
+    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
+) -> Iterable[pa.RecordBatch]:
+    found = _found(session, bound, work, within, order)
+    if not work.some:
+        yield from found
+        return
+    chosen = _chosen(work)
+    for batch in found:
+        rows = pa.Table.from_batches([batch])
+        few = batch.filter(pc.is_in(expressions.as_json_keys(rows, bound.key).combine_chunks(), value_set=chosen))
+        if few.num_rows:
+            yield few
+
+
+def _chosen(work: PlanWork) -> pa.Array:
+    return spill.read_rows(keys_file(work.job, work.table)).column("key").combine_chunks()
+
+
+def _of_keys(mapped: Mapped, bound: BoundTable, chosen: pa.Array) -> Mapped:
+    """Only the rows whose keys were asked for."""
+    wanted = pc.is_in(expressions.as_json_keys(mapped.rows, bound.key).combine_chunks(), value_set=chosen)
+    rejected = pc.is_in(mapped.rejected.column("key"), value_set=chosen)
+    return replace(
+        mapped,
+        rows=mapped.rows.filter(wanted),
+        rejected=mapped.rejected.filter(rejected),
+        rejected_rows=mapped.rejected_rows.filter(rejected),
+    )
+
+
+def _found(
+    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
+) -> Iterable[pa.RecordBatch]:
+    target: Snapshot = session.reading[1]
+    ranges = target_ranges(bound, work)
+    key = order or bound.key
+    if not order:
+        # no order is needed, but a null key is no row that could be matched
+        found = scan_planned(target, bound, bound.images, ranges=ranges)
+        for batch in readable(found, bound.shape.name, "target", bound.key):
+            null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
+            yield batch.filter(pa.array(~null)) if null.any() else batch
+        return
+    found = scan_planned(target, bound, bound.images, key=key, within=within, ranges=ranges)
+    yield from readable(found, bound.shape.name, "target", bound.key)
+
+
+def within_ranges(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Mapped:
+    """Only rows inside the ranges over key columns; a rejected row counts where its value is known to be inside."""
+    for wanted in ranges:
+        if wanted.column not in bound.key:
+            continue
+        rows, rejected = inside(mapped.rows, wanted), inside(mapped.rejected_rows, wanted)
+        mapped = replace(
+            mapped,
+            rows=mapped.rows.filter(pa.array(rows)),
+            rejected=mapped.rejected.filter(pa.array(rejected)),
+            rejected_rows=mapped.rejected_rows.filter(pa.array(rejected)),
+        )
+    return mapped
+
+
+def _lookups(bound: BoundTable, job: Job) -> dict[str, LookupRows]:
+    found = {}
+    for name in bound.lookups:
+        away = lookup_file(job, bound.name, name, "quarantined")
+        rows = spill.read_rows(lookup_file(job, bound.name, name, "rows"))
+        found[name] = LookupRows(rows, spill.read_rows(away) if away.exists() else None)
+    return found
+
+
+def keys_file(job: Job, table: str) -> Path:
+    """The keys that a plan is restricted to, as JSON arrays."""
+    return job.work / "keys" / f"{quote(table, safe='')}.arrow"
+
+
+def offenders_file(job: Job, table: str, number: int) -> Path:
+    return job.work / "offenders" / quote(table, safe="") / f"{number:06d}.arrow"
+
+
+def _with_offenders(bound: BoundTable, job: Job) -> TableMapping:
+    """The mapping with its rules across rows, whose offenders were found in a pass of their own."""
+    found = [(check, offenders_file(job, bound.name, check.rule.number)) for check in bound.checks.aside_across]
+    known = tuple(KnownOffenders(check, spill.read_rows(path)) for check, path in found if path.exists())
+    return replace(bound.mapping, checks=(*bound.mapping.checks, *known)) if known else bound.mapping

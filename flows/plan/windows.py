@@ -1,0 +1,175 @@
+"""Which windows a table is planned in, and what its lookups may find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from adapters.store import spill
+from flows.apply.windows import ApplyWork
+from flows.bind.columns import Looked
+from flows.bind.tables import BoundTable
+from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
+from flows.plan.window_reader import PlanWork, Window, lookup_file, source_ranges, target_ranges
+from flows.session.scan import readable, scan_planned
+from flows.session.session import Session
+from transforms import keys
+from transforms.diff import patched
+from transforms.keys import contiguous
+from transforms.mapping import casts
+from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation
+
+Work = TypeVar("Work", PlanWork, ApplyWork)
+
+GROUPS = 64  # tasks of one table and phase at most: a run of many tables stays within some hundreds of tasks
+MOST_PARTS = 512  # open files of a spill; parts grow beyond the window's rows only above fifty million rows
+
+
+def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
+    """The windows of a table, ascending, and what spilling rejected on the way.
+
+    The ordered path cuts the larger side at its keys and asks both sides for the same ranges; a plan that is restricted
+    to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash.
+    """
+    source, target = session.reading
+    there = bound.there
+    source_rows = source.estimate(bound.source)
+    target_rows = 0 if work.target_empty else target.estimate(there)
+    if not bound.order:
+        session.meter.expect(bound.name, "plan", max(source_rows, target_rows))
+        parts = min(max(1, -(-max(source_rows, target_rows) // bound.window_rows)), MOST_PARTS)
+        session.meter.expect(bound.name, "read", source_rows)
+        aside = spill_table(session, work, parts)
+        return tuple(Window(part, part=part) for part in range(parts)), aside
+
+    source_key = tuple(bound.renamed[name] for name in bound.order)
+    source_types = [_type(bound.source_shape.column(name)) for name in source_key]
+    target_types = [_type(bound.shape.column(name)) for name in bound.order]
+    cuts, of_target = _cuts(session, bound, work, source_key, source_rows, target_rows)
+    inside = (len(cuts) + 1) * bound.window_rows
+    session.meter.expect(bound.name, "plan", min(inside, max(source_rows, target_rows)))
+    pairs: list[tuple[KeyValue | None, KeyValue | None]]
+    if of_target:
+        pairs = [(_converted(cut, target_types, source_types), cut) for cut in cuts]
+    else:
+        pairs = [(cut, _converted(cut, source_types, target_types)) for cut in cuts]
+    # a cut that is no value of the other side's type joins two windows; nothing is lost by it
+    whole: list[tuple[KeyValue | None, KeyValue | None]] = [
+        (None, None),
+        *((a, b) for a, b in pairs if a is not None and b is not None),
+        (None, None),
+    ]
+    windows = []
+    for number, ((wanted, found), (wanted_stop, found_stop)) in enumerate(pairwise(whole)):
+        windows.append(
+            Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
+        )
+    return tuple(windows), ()
+
+
+def _cuts(
+    session: Session, bound: BoundTable, work: PlanWork, source_key: Key, source_rows: int, target_rows: int
+) -> tuple[list[KeyValue], bool]:
+    """The keys between windows, ascending, and whether they are the target's. What is outside the work's ranges is not looked at."""
+    source, target = session.reading
+    ranges = target_ranges(bound, work)
+    cuts: list[KeyValue] = []
+    if target_rows > source_rows or (ranges and target_rows):
+        cuts = target.split(bound.there, bound.order, bound.window_rows, ranges=ranges)
+        if cuts and not ranges:
+            return cuts, True
+    # an estimate can be far off, since PostgreSQL takes a table that it never looked at for one of two thousand rows, and says
+    # nothing of ranges: the side with more cuts has more rows there
+    others = source.split(bound.source, source_key, bound.window_rows, ranges=source_ranges(bound, work))
+    return (cuts, True) if len(cuts) > len(others) else (others, False)
+
+
+def grouped(work: Work, windows: Sequence[Any], workers: int) -> list[Work]:
+    """Share the windows of a plan's or an apply's work out to tasks, each of consecutive windows; none for no windows."""
+    count = len(windows)
+    groups = min(count, GROUPS if count > 4 * workers else max(workers, 1))
+    cuts = [number * count // groups for number in range(groups + 1)] if groups else [0]
+    return [replace(work, windows=tuple(windows[start:stop])) for start, stop in pairwise(cuts)]
+
+
+def gather_lookups(session: Session, bound: BoundTable, work: PlanWork, planned: Iterable[Planned]) -> None:
+    """Write down the rows that the table's lookups may find: as they are, or as the plan will leave them."""
+    outcomes = list(planned)
+    for name, looked in bound.lookups.items():
+        mine = [outcome for outcome in outcomes if outcome.table == looked.planned]
+        rows, away = _looked_rows(session, looked, work, mine)
+        spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
+        if away is not None:
+            spill.write_rows(lookup_file(work.job, bound.name, name, "quarantined"), [away], away.schema)
+
+
+def _looked_rows(
+    session: Session, looked: Looked, work: PlanWork, planned: list[Planned]
+) -> tuple[pa.Table, pa.Table | None]:
+    columns = list(looked.columns)
+    if looked.planned is None:
+        snapshot = session.reading[0 if looked.side == "source" else 1]
+        batches = list(readable(snapshot.scan(Relation(looked.table), columns), looked.table, looked.side, ()))
+        adapter = session.source if looked.side == "source" else session.target
+        shape = adapter.describe(looked.table)
+        if shape is None:
+            raise PlanError(
+                f"{looked.table} has vanished from the {looked.side} while the plan was made. Fix: plan again."
+            )
+        schema = shape.schema(looked.columns)
+        return (pa.Table.from_batches(batches) if batches else schema.empty_table()), None
+
+    bound = session.bound.table(looked.planned)
+    needed = list(dict.fromkeys([*bound.key, *columns]))
+    schema = bound.shape.schema(tuple(needed))
+    found = schema.empty_table()
+    if not bound.ddl:
+        there = scan_planned(session.reading[1], bound, needed)
+        batches = list(readable(there, bound.shape.name, "target", bound.key))
+        found = pa.Table.from_batches(batches, schema=schema) if batches else found
+        found = found.filter(pa.array(~keys.null_keys(found, bound.key)))
+    parts = [read_changes(work.job, outcome.changes) for outcome in planned if outcome.changes is not None]
+    rows = patched(found, _narrowed(parts, bound, needed, schema)).select(columns)
+    files = [rejected_file(work.job, bound.name, outcome.window) for outcome in planned]
+    away = [_padded(spill.read_rows(file), columns, schema) for file in files if file.exists()]
+    return rows.combine_chunks(), (pa.concat_tables(away) if away else None)
+
+
+def _narrowed(parts: list[ChangeSet], bound: BoundTable, columns: list[str], schema: pa.Schema) -> ChangeSet:
+    """All change sets of a table as one, of only some columns."""
+    empty = schema.empty_table()
+
+    def joined(name: str) -> pa.Table:
+        return pa.concat_tables([empty, *(getattr(part, name).select(columns) for part in parts)])
+
+    return ChangeSet(
+        bound.shape.name, bound.key, bound.key, joined("inserts"), joined("before"), joined("after"), joined("deletes")
+    )
+
+
+def _padded(rows: pa.Table, columns: list[str], schema: pa.Schema) -> pa.Table:
+    """Rejected rows have no surrogate keys: those columns are null."""
+    return pa.table(
+        [rows.column(n) if n in rows.column_names else pa.nulls(rows.num_rows, schema.field(n).type) for n in columns],
+        names=columns,
+    )
+
+
+def _type(shape: ColumnShape | None) -> pa.DataType:
+    assert shape is not None, "binding has found the column"
+    return shape.type
+
+
+def _converted(cut: KeyValue, types: list[pa.DataType], others: list[pa.DataType]) -> KeyValue | None:
+    """A key in the other side's types, None where it is no value of theirs."""
+    values = []
+    for value, kind, other in zip(cut, types, others, strict=True):
+        result = casts.cast(contiguous(pa.array([value], kind)), casts.Cast(other))
+        if result.bad.any():
+            return None
+        values.append(result.values[0].as_py())
+    return tuple(values)

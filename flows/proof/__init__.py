@@ -1,0 +1,1 @@
+"""Prove it: checkpoints, totals, orphans, and schemas that drifted."""

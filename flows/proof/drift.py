@@ -1,0 +1,267 @@
+"""Schema drift: both sides' tables are held to the shapes in which the latest applied run of the same spec left them.
+
+The ledger keeps one fact a migration: the shapes, with the digest of the spec that they belong to. A spec that was
+changed since was changed by somebody who has looked, so its first run takes the shapes as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from adapters.ledger.ledger import Ledger
+from flows.bind.inspect import Shapes, look
+from flows.session.retry import retried
+from flows.session.session import Meter, Session, connect
+from flows.session.stores import ledger_of
+from flows.spec.columns import Column
+from flows.spec.entries import entry_of
+from flows.spec.model import Spec
+from flows.spec.tables import REST
+from transforms import expressions
+from transforms.drift import Change, TablePrint, changes, fingerprint
+from transforms.vocabulary import DriftError, SpecError, SynclineError, TableShape
+
+FACT: Final = ("shape", "tables")
+"""Kind and name of the ledger's fact."""
+
+Side = Literal["source", "target"]
+SIDES: Final[tuple[Side, Side]] = ("source", "target")
+Known = dict[str, dict[Side, TablePrint]]
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """One difference. `touches` names the columns of the spec's mapping that it is about, and where they stand."""
+
+    table: str
+    side: Side
+    relation: str
+    change: Change
+    touches: tuple[str, ...]
+
+    def __str__(self) -> str:
+        mapped = f" It touches {', '.join(self.touches)}." if self.touches else " It touches no column of the mapping."
+        return f"{self.table}: in the {self.side}'s {self.relation} {self.change.told}.{mapped}"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What has drifted since the shapes were taken down; `since` says when, and is None where they never were."""
+
+    spec: Spec
+    since: str | None
+    found: tuple[Drifted, ...] = ()
+
+    @property
+    def stopping(self) -> tuple[Drifted, ...]:
+        """What a run stops at: with `drift: evolve` all but columns that were added."""
+        evolves = self.spec.defaults.drift == "evolve"
+        return tuple(each for each in self.found if not (evolves and each.change.additive))
+
+    def told(self, problems: str = "") -> str:
+        """What a run stops at, why the spec does not fit the schemas where it does not, and how to go on, a line each."""
+        lines = [f"{self.spec.where('tables', each.table)}: {each}" for each in self.stopping]
+        head = f"{self.spec.path}: the schemas have changed since {self.since}, and the spec is as it was then."
+        end = ["No row was read, and nothing was written.", self.fix]
+        if problems:  # which accepting alone would not mend
+            end = [problems, "Fix: correct the spec. No row was read, and nothing was written."]
+        return "\n".join([head, *lines, *end])
+
+    @property
+    def fix(self) -> str:
+        return f"Fix: correct the spec, or take the schemas as they are now: syncline drift {self.spec.path} --accept"
+
+    def lines(self, *, accepted: bool = False) -> Iterator[str]:
+        """What a person is shown who asks."""
+        if self.since is None:
+            yield "Nothing to compare with: no run of the spec as it is now was applied yet."
+        elif not self.found:
+            yield f"No drift since {self.since}."
+        for each in self.found:
+            yield str(each) if each in self.stopping else f"{each} A run goes on (drift: evolve)."
+        if accepted:
+            yield "The schemas are taken as they are now."
+        elif self.stopping:
+            yield f"A run stops at this. {self.fix}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON."""
+        found = [
+            {
+                "table": each.table,
+                "side": each.side,
+                "relation": each.relation,
+                "kind": each.change.kind,
+                "column": each.change.column,
+                "told": each.change.told,
+                "touches": list(each.touches),
+                "stops": each in self.stopping,
+            }
+            for each in self.found
+        ]
+        return {"migration": self.spec.name, "since": self.since, "drift": found}
+
+    def warnings(self) -> Iterator[str]:
+        """What read-only commands say of it, and what a run that goes on says."""
+        stops = self.stopping
+        for each in self.found:
+            yield f"Schema drift since {self.since}: {each}"
+        if stops:
+            yield f"A run stops at this. {self.fix}"
+
+
+@contextmanager
+def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, writes: bool) -> Iterator[Session]:
+    """A session that is bound already, after a look at whether the schemas of `tables` (all where empty) have drifted.
+
+    Errors: DriftError before anything is read, where the command `writes`; SpecError where the spec does not fit the
+    schemas. What is only read is read all the same: the drift is then among the warnings.
+    """
+    with connect(spec, meter) as session:
+        shapes = retried(lambda: look(spec, session.source, session.target))
+        spec, noted = shapes.spec, list[str]()
+        tables = [entry_of(spec, name) for name in tables]
+        try:
+            drift = drifted(spec, shapes, tables)
+        except SynclineError as error:
+            if writes:
+                raise
+            drift = Drift(spec, None)
+            noted = [f"Whether the schemas have drifted is not known: {error}"]
+        try:
+            session.bind(shapes)
+        except SpecError as error:
+            if drift.stopping:  # which is why the spec does not fit any more
+                raise DriftError(drift.told(str(error))) from error
+            raise
+        if writes and drift.stopping:
+            raise DriftError(drift.told())
+        warnings = (*session.bound.warnings, *noted, *drift.warnings())
+        session.binding = replace(session.bound, warnings=warnings)
+        session.drifted = bool(drift.stopping)
+        yield session
+
+
+def drifted(spec: Spec, shapes: Shapes, tables: Collection[str] = ()) -> Drift:
+    """What is different from the shapes that the ledger knows, table by table, the source first."""
+    with ledger_of(spec) as ledger:
+        since, known = _read(ledger, spec) if ledger.there() else (None, {})
+    if since is None:
+        return Drift(spec, None)
+    now = {"source": shapes.sources, "target": shapes.targets}
+    found = []
+    for name in spec.tables:
+        for side in SIDES:
+            was = known.get(name, {}).get(side)
+            if was is None or (tables and name not in tables):
+                continue
+            seen = now[side][name]
+            relation = spec.source_relation(name) if side == "source" else spec.target_table(name)
+            for change in changes(was, fingerprint(seen) if seen else None):
+                touches = tuple(_touched(spec, name, side, change, was))
+                found.append(Drifted(name, side, str(relation), change, touches))
+    return Drift(spec, since, tuple(found))
+
+
+def remember(ledger: Ledger, session: Session, tables: Collection[str], run_id: str) -> None:
+    """Take down the shapes of the tables of a run that was applied: the source as it was bound, the target as it is."""
+    taken: Known = {}
+    for name in tables:
+        bound = session.bound.table(name)
+        taken[name] = {"source": fingerprint(bound.source_shape)}
+        if not bound.ddl:
+            taken[name]["target"] = fingerprint(bound.shape)
+    _keep(ledger, session.spec, f"run {run_id}", taken)
+
+
+def forget(ledger: Ledger, spec: Spec, tables: Collection[str]) -> None:
+    """Tables of the target that were dropped or made again by an undo have no shape that is known."""
+    since, known = _read(ledger, spec)
+    if since is not None and any("target" in known.get(name, {}) for name in tables):
+        _keep(ledger, spec, since, {name: {"source": known[name]["source"]} for name in tables if name in known})
+
+
+def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
+    """Take down the shapes of all tables as they are now."""
+
+    def taken(source: TableShape | None, target: TableShape | None) -> dict[Side, TablePrint]:
+        sides: tuple[tuple[Side, TableShape | None], ...] = (("source", source), ("target", target))
+        return {side: fingerprint(shape) for side, shape in sides if shape is not None}
+
+    both = {name: taken(shapes.sources[name], shapes.targets[name]) for name in shapes.spec.tables}
+    with ledger_of(spec) as ledger:
+        _keep(ledger, shapes.spec, f"they were accepted at {at:%Y-%m-%d %H:%M:%S %Z}", both)
+
+
+def looked(spec: Spec) -> tuple[Shapes, Drift]:
+    """The shapes of both sides as they are now, and what has drifted; nothing is bound."""
+    with connect(spec) as session:
+        shapes = retried(lambda: look(spec, session.source, session.target))
+        return shapes, drifted(shapes.spec, shapes)
+
+
+def _read(ledger: Ledger, spec: Spec) -> tuple[str | None, Known]:
+    """Since when the shapes are known, and the shapes; nothing where the spec is another one since."""
+    text = ledger.fact(spec.name, *FACT)
+    kept: Mapping[str, Any] = json.loads(text) if text else {}
+    if kept.get("spec") != spec.digest:
+        return None, {}
+    tables = kept["tables"].items()
+    return str(kept["since"]), {
+        name: {side: TablePrint.of_dict(sides[side]) for side in SIDES if side in sides} for name, sides in tables
+    }
+
+
+def _keep(ledger: Ledger, spec: Spec, since: str, taken: Known) -> None:
+    """Put shapes into the ledger, beside those of tables that the same spec had a run of before."""
+    _, known = _read(ledger, spec)
+    tables = {name: shapes for name, shapes in (known | taken).items() if name in spec.tables}
+    told = {name: {side: each.as_dict() for side, each in shapes.items()} for name, shapes in tables.items()}
+    ledger.set_fact(
+        spec.name, *FACT, json.dumps({"spec": spec.digest, "since": since, "tables": told}, ensure_ascii=False)
+    )
+
+
+def _touched(spec: Spec, name: str, side: Side, change: Change, was: TablePrint) -> Iterator[str]:
+    """The columns of the spec that a difference is about, as `tables.customer.columns.born (line 14)`."""
+    table, at = spec.tables[name], ("tables", name)
+    about = {change.column} if change.column else set(was.primary_key)
+    if table.columns is None:
+        if change.kind == "table" or (side == "target" and change.kind == "added"):
+            return
+        listed = ", ".join(sorted(about))
+        yield f"tables.{name} ({_line(spec, *at)}), which maps every column of the source{f', {listed}' if listed else ''}"
+        return
+    for column, wanted in table.columns.items():
+        if column == REST:
+            rest = about - table.columns.keys() - set(wanted.except_ or ())
+            if change.kind == "table" or (rest and (side, change.kind) != ("target", "added")):
+                yield f"tables.{name}.columns.* ({_line(spec, *at, 'columns', column)})"
+            continue
+        if change.kind == "table" or about & ({column} if side == "target" else _read_by(wanted, was)):
+            yield f"tables.{name}.columns.{column} ({_line(spec, *at, 'columns', column)})"
+    if change.column and side == "target" and spec.delete_policy(name).column == change.column:
+        yield f"the flag of soft deletes ({_line(spec, *at, 'delete')})"
+
+
+def _line(spec: Spec, *path: str) -> str:
+    return f"line {spec.line(*path)}"
+
+
+def _read_by(wanted: Column, source: TablePrint) -> set[str]:
+    """The source columns that a column of the spec reads, of those that were there."""
+    if wanted.from_ is not None:
+        return {wanted.from_}
+    if wanted.lookup is not None:
+        return set(wanted.lookup.match.values())
+    if wanted.python is not None:
+        return set(wanted.columns or (column.name for column in source.columns))
+    if wanted.expr is None:
+        return set()
+    named = {column.lower() for column in expressions.columns(wanted.expr)}
+    return {column.name for column in source.columns if column.name.lower() in named}

@@ -1,0 +1,228 @@
+"""What a command did, table by table, as it is printed, stored and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from adapters.expectations.run import Checked
+from adapters.store.plans import Plan
+from flows.bind.tables import BoundTable
+from flows.plan.decide import KEYS, SAMPLES, Broken, Planned, Sample
+from flows.plan.totals import Reconciled, Tally, together
+from flows.plan.unproved import Why
+from flows.proof.orphans import Orphans
+from flows.results.conflicts import Met
+from flows.results.shares import percent
+from transforms.vocabulary import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """What a plan holds for one table."""
+
+    name: str
+    target: str
+    counts: Counts
+    ddl: tuple[str, ...] = ()
+    differing: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    windows: int = 0
+    after_load: tuple[str, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    adds: tuple[tuple[str, str], ...] = ()  # columns that the table gets before the rows, each with its statement
+    unproved: Mapping[Why, int] = field(default_factory=dict)  # target rows that were compared with nothing, and why
+    waiting: int = 0  # rows that were set aside for what other tables lack
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, in how many rows each column differs, and why target rows are kept that were compared with nothing."""
+        return {**self.counts.as_dict(), "differing": dict(self.differing), "kept": dict(self.unproved)}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What came of one table's checks at one checkpoint; `rows` is how many were looked at, None where it was in SQL.
+
+    `notes` say what was not looked at, and why.
+    """
+
+    name: str  # planned or loaded
+    table: str
+    rows: int | None
+    results: tuple[Checked, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Checked, ...]:
+        return tuple(each for each in self.results if not each.passed)
+
+    def __str__(self) -> str:
+        passed = f"{len(self.results) - len(self.failed)} of {len(self.results)} checks passed"
+        over = "in SQL" if self.rows is None else f"over {self.rows:,} rows"
+        return f"{self.name} checkpoint, {self.table}: {passed} {over}"
+
+    @property
+    def critical(self) -> tuple[Checked, ...]:
+        return tuple(each for each in self.failed if each.severity == "critical")
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "results": [each.as_dict() for each in self.results]}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a command did, as it is printed and stored."""
+
+    migration: str
+    run_id: str
+    plan: str | None
+    version: int | None
+    seconds: float
+    tables: tuple[TableReport, ...]
+    warnings: tuple[str, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    reconciled: tuple[Reconciled, ...] = ()
+    orphans: tuple[Orphans, ...] = ()  # every reference that was looked at
+    met: tuple[Met, ...] = ()  # the first conflicts
+    page: str | None = None  # the report as a page to read
+    chosen: bool = False  # only keys that were in quarantine were looked at: shares say nothing of the table
+    applied: bool = False  # the plan was applied: its tables were made, even where it had no rows
+    data_docs: str | None = None  # Great Expectations' own pages, where they were asked for
+
+    @property
+    def total(self) -> Counts:
+        return sum((table.counts for table in self.tables), Counts())
+
+    @property
+    def aside(self) -> str:
+        """How many source rows are in quarantine, with their share of the tables; empty where none is."""
+        total = self.total
+        if not total.quarantined:
+            return ""
+        share = "" if self.chosen else f" ({percent(total.quarantined, total.source_rows)} of the source rows)"
+        return f"{total.quarantined:,} in quarantine{share}"
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        return {table.name: table.counts for table in self.tables}
+
+    @property
+    def pending(self) -> bool:
+        """Whether the plan would change anything, rows or tables."""
+        return self.total.changes > 0 or any(table.ddl or table.adds or table.after_load for table in self.tables)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contract's JSON object."""
+        return {
+            "migration": self.migration,
+            "run_id": self.run_id,
+            "plan": self.plan,
+            "version": self.version,
+            "seconds": round(self.seconds, 3),
+            "tables": {table.name: table.as_dict() for table in self.tables},
+            "total": self.total.as_dict(),
+            "checkpoints": [each.as_dict() for each in self.checkpoints],
+            "warnings": list(self.warnings),
+            "report": self.page,
+            "data_docs": self.data_docs,
+            "reconciled": {each.table: each.as_dict() for each in self.reconciled},
+            "orphans": [each.as_dict() for each in self.orphans],
+            "conflicts": [asdict(each) for each in self.met],
+        }
+
+
+def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
+    """The windows of one table, added up; the first samples of each kind stand for the rest."""
+    differing: dict[str, int] = {}
+    reasons: dict[str, int] = {}
+    unproved: dict[Why, int] = {}
+    shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
+    for outcome in planned:
+        for totals, part in ((differing, outcome.differing), (reasons, outcome.reasons)):
+            for name, count in part.items():
+                totals[name] = totals.get(name, 0) + count
+        for why, count in outcome.unproved.items():
+            unproved[why] = unproved.get(why, 0) + count
+        for sample in outcome.samples:
+            if len(shown[sample.op]) < SAMPLES:
+                shown[sample.op].append(sample)
+    return TableReport(
+        bound.name,
+        str(bound.shape.name),
+        sum((outcome.counts for outcome in planned), Counts()),
+        bound.ddl,
+        differing,
+        reasons,
+        tuple(sample for samples in shown.values() for sample in samples),
+        len(planned),
+        broken=tuple(_broken(planned)),
+        tally=together(outcome.tally for outcome in planned),
+        adds=tuple((added.column.name, added.statement) for added in bound.adds),
+        unproved=unproved,
+        waiting=sum(outcome.waiting for outcome in planned),
+    )
+
+
+def with_keyless(report: TableReport, rows: int) -> TableReport:
+    """The report with target rows that have a null in their key."""
+    counts = report.counts
+    counts = replace(counts, target_rows=counts.target_rows + rows, unproved=counts.unproved + rows)
+    return replace(report, counts=counts, unproved={**report.unproved, "null_key": rows})
+
+
+def _broken(planned: Sequence[Planned]) -> Iterator[Broken]:
+    """What breaks a rule, by rule, added up over the windows."""
+    every = [each for outcome in planned for each in outcome.broken]
+    for number in sorted({each.number for each in every}):
+        same = [each for each in every if each.number == number]
+        first = tuple(key for each in same for key in each.keys)[:KEYS]
+        yield Broken(number, sum(each.rows for each in same), first)
+
+
+def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
+    """A line for each column whose values differ from the source's because the spec says so, with their number."""
+    found: dict[tuple[str, str], int] = {}
+    for outcome in planned:
+        for told, count in outcome.mended.items():
+            found[told] = found.get(told, 0) + count
+    return [
+        f"{bound.name}.{column}: {reason} in {count:,} of the rows that were read, as the spec says."
+        for (column, reason), count in sorted(found.items())
+    ]
+
+
+def report_of(plan: Plan) -> Report:
+    """The report of a plan that was made earlier, from its manifest."""
+    manifest: Mapping[str, Any] = plan.manifest
+    tables = tuple(
+        TableReport(
+            table["name"],
+            table["target"],
+            Counts(**table["counts"]),
+            tuple(table["ddl"]),
+            table["differing"],
+            table["reasons"],
+            (),
+            table["windows"],
+            tuple(table.get("after_load", ())),
+            tuple(Broken(each["number"], each["rows"], tuple(each["keys"])) for each in table["broken"]),
+            Tally.of_dict(table["tally"]),
+            tuple((column, statement) for column, statement in table.get("adds", ())),
+            table.get("unproved", {}),
+            table.get("waiting", 0),
+        )
+        for table in manifest["tables"]
+    )
+    return Report(
+        manifest["migration"],
+        manifest["run_id"],
+        str(plan.folder),
+        None,
+        0.0,
+        tables,
+        tuple(manifest["warnings"]),
+        chosen=manifest.get("keys") is not None,
+    )

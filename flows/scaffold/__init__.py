@@ -1,0 +1,1 @@
+"""`scaffold`: a draft spec out of a live schema."""

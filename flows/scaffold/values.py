@@ -1,0 +1,147 @@
+"""Defaults that are values: worked out by the source, mapped as rows are, and written so that the target reads them exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final, cast
+
+import pyarrow as pa
+from sqlalchemy import literal
+
+from adapters.protocol import Adapter
+from adapters.sql.statements import Engine, dialect_of, rendered
+from adapters.sqlite.types import Style
+from transforms.mapping import casts
+from transforms.mapping.texts import as_text
+from transforms.vocabulary import ColumnShape, Relation, SynclineError, TableShape
+
+EXACT_DIGITS: Final = 15  # of a number that every engine reads as it stands
+CASTING: Final = ("postgresql", "duckdb")
+"""Engines in which a cast to a column's type gives what the column would hold."""
+
+
+def values_of(source: Adapter, shape: TableShape, defaults: Mapping[str, str]) -> dict[str, pa.Array]:
+    """What constant defaults are, each as one value of its column's travel type. Only those that are exactly known.
+
+    In: SQL of the source without names and functions. Rows are not read; an error of one says nothing of the others.
+    """
+    found: dict[str, pa.Array] = {}
+    for name, sql in defaults.items():
+        column = shape.column(name)
+        if column is None or column.refused or (source.engine == "mysql" and "?" in sql):
+            continue  # MariaDB tells a ? for every character of four bytes
+        casting = source.engine in CASTING and " COLLATE " not in column.native
+        query = f"SELECT {f'CAST(({sql}) AS {column.native})' if casting else f'({sql})'} AS v"
+        try:
+            told = source.describe_query(query)
+            with source.snapshot() as snapshot:  # of its own: an error may end it
+                rows = pa.Table.from_batches(list(snapshot.scan(Relation(query=query), ["v"])))
+        except SynclineError:
+            continue
+        if told.columns[0].refused or rows.num_columns > 1 or rows.num_rows != 1:
+            continue
+        value = _as_column(rows.column(0).combine_chunks(), column)
+        if value is not None and not (source.engine == "sqlite" and _rounded(value)):
+            found[name] = value
+    return found
+
+
+def _rounded(value: pa.Array) -> bool:
+    """Whether SQLite may have made a floating number of it."""
+    number = pa.types.is_decimal(value.type) and value[0].is_valid
+    return bool(number) and _number(as_text(value)[0].as_py().rstrip("0")) is None
+
+
+def _as_column(value: pa.Array, column: ColumnShape) -> pa.Array | None:
+    """A value in the travel type of its column; None where that is not exact."""
+    if pa.types.is_binary(value.type) and value[0].is_valid and not pa.types.is_binary(column.type):
+        raw = value[0].as_py()
+        if not pa.types.is_integer(column.type):
+            return None
+        value = pa.array([Decimal(int.from_bytes(raw, "big"))], pa.decimal128(38, 0)) if len(raw) <= 8 else value
+    if pa.types.is_binary(column.type) and pa.types.is_string(value.type):
+        return value.cast(column.type)
+    return _cast(value, casts.Cast(column.type, column.meaning))
+
+
+def _cast(value: pa.Array, wanted: casts.Cast) -> pa.Array | None:
+    try:
+        done = casts.cast(value, wanted)
+    except (pa.ArrowException, SynclineError):
+        return None
+    return None if done.bad.any() or not done.values.type.equals(wanted.type) else done.values
+
+
+def written_value(
+    value: pa.Array, made: ColumnShape, target: Adapter, zone: str | None, known: ColumnShape
+) -> str | None:
+    """The SQL of a value in a column of the target as it will be made; None where no SQL says exactly that.
+
+    In: one value in the travel type of the source's column `known`; `zone` is that of the cast between them.
+    """
+    timed = pa.types.is_timestamp(value.type) and not zone
+    if timed and (value.type.tz is None) != (getattr(made.type, "tz", None) is None):
+        return None
+    moved = _cast(value, casts.Cast(made.type, made.meaning, time_zone=zone))
+    if moved is None or moved[0].is_valid != value[0].is_valid:
+        return None
+    if not moved[0].is_valid:
+        return "NULL"
+    try:
+        kept = target.kept(made, moved, known.meaning)
+    except SynclineError:
+        return None
+    if not kept[0].is_valid:
+        return None
+    return _sqlite(made, kept) if target.engine == "sqlite" else _typed(made, kept, target.engine)
+
+
+def _sqlite(made: ColumnShape, value: pa.Array) -> str | None:
+    from adapters.sqlite.arrow import encode
+
+    try:
+        stored = encode(made, value, Style())[0].as_py()
+    except SynclineError:
+        return None
+    if isinstance(stored, bool | int):
+        return str(int(stored))
+    if isinstance(stored, float):
+        return _number(repr(stored)) if abs(stored) < float("inf") else None
+    return _bytes(stored, "sqlite") if isinstance(stored, bytes) else _text(str(stored), "sqlite")
+
+
+def _typed(made: ColumnShape, value: pa.Array, engine: str) -> str | None:
+    kind = made.type
+    if pa.types.is_boolean(kind):
+        return "TRUE" if value[0].as_py() else "FALSE"
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return _bytes(value[0].as_py(), engine)
+    if pa.types.is_timestamp(kind) and kind.tz is not None and engine == "mysql":
+        return None  # it would be read in the zone of whatever session inserts
+    text = as_text(value)[0].as_py()
+    if pa.types.is_integer(kind) or pa.types.is_decimal(kind) or made.meaning == "decimal":
+        return _number(text) or _text(text, engine)
+    if pa.types.is_floating(kind):
+        if engine == "mysql":
+            return text if abs(value[0].as_py()) < float("inf") else None
+        return _text(text, engine)
+    return _text(text, engine)
+
+
+def _number(text: str) -> str | None:
+    """A number that every engine reads as it stands, None where it has more digits."""
+    digits = [each for each in text.partition("e")[0] if each.isdigit()]
+    return text if len(digits) <= EXACT_DIGITS else None
+
+
+def _bytes(value: bytes, engine: str) -> str:
+    if engine == "postgresql":
+        return f"'\\x{value.hex()}'::bytea"
+    if engine == "duckdb":
+        return f"'{''.join(f'{chr(92)}x{each:02X}' for each in value)}'::BLOB"
+    return f"x'{value.hex()}'" if value else "''"
+
+
+def _text(value: str, engine: str) -> str | None:
+    return None if "\0" in value else rendered(literal(value), dialect_of(cast(Engine, engine)))

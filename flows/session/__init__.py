@@ -1,0 +1,1 @@
+"""What a process needs to work: open sides, snapshots, tries, locks."""

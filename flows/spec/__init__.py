@@ -1,0 +1,1 @@
+"""The spec: what the user wrote, validated once. It knows no database."""

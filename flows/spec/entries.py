@@ -1,0 +1,41 @@
+"""Entries of a spec by the names that people give: in any case, where only one has that name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flows.spec.model import Spec
+from flows.spec.problems import meant
+from transforms.vocabulary import SpecError
+
+
+def entry_of(spec: Spec, name: str) -> str:
+    """The entry of the spec's tables that a person names, in any case where only one has that name.
+
+    Errors: SpecError where there is none, or more than one.
+    """
+    if name in spec.tables:
+        return name
+    found = [each for each in spec.tables if each.casefold() == name.casefold()]
+    if len(found) > 1:
+        raise SpecError(f"The spec has {' and '.join(found)}, and {name} could be any. Fix: write one of them exactly.")
+    if not found:
+        raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
+    return found[0]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The one of `known` that differs from a name in case alone; the name itself where it is among them, or none or several do."""
+    there = set(known)
+    near = [each for each in there if each.casefold() == name.casefold()]
+    return near[0] if name not in there and len(near) == 1 else name
+
+
+def kept_as(spec: Spec, names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Entries of the spec that a person names, as the ledger calls them: `known` are its names, in the catalog's spelling.
+
+    Errors: SpecError for one that is not there.
+    """
+    entries = [entry_of(spec, name) for name in names]
+    there = set(known)
+    return tuple(nearest(each, there - (spec.tables.keys() - {each})) for each in entries)

@@ -1,0 +1,327 @@
+"""The spec: what the user wrote, validated once, before anything is read or written.
+
+Relative SQLite and DuckDB files, the store and Python modules are looked for in the spec file's folder, so that a
+scheduled run finds what a run by hand found. Values from the environment are never shown, kept or digested.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+
+from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
+from flows.spec.document import Document, digest_of, read_document
+from flows.spec.problems import Problem, explain
+from flows.spec.suites import Expectation, suite_files
+from flows.spec.tables import (
+    Checkpoint,
+    Dask,
+    DeletePolicy,
+    Origin,
+    QuarantineLimit,
+    Runner,
+    Table,
+    Threads,
+    Window,
+    relation,
+    table_name,
+)
+from flows.spec.urls import SecretRef, Url, UrlField, folder_of, resolve_url
+from transforms.vocabulary import Relation, SpecError, TableName
+
+__all__ = [
+    "Cast",
+    "Checkpoint",
+    "Column",
+    "Conflict",
+    "Dask",
+    "Defaults",
+    "DeletePolicy",
+    "Endpoint",
+    "Expectation",
+    "Lookup",
+    "Origin",
+    "QuarantineLimit",
+    "Runner",
+    "SecretRef",
+    "Spec",
+    "State",
+    "Table",
+    "Threads",
+    "Url",
+    "Window",
+    "json_schema",
+    "load_spec",
+    "resolve_url",
+    "table_name",
+]
+
+
+WORKERS = 2  # where the spec names no number
+
+
+def _store(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and "://" in value:
+        raise Problem("must be a folder of this machine, and no URL")
+    return folder_of(info).absolute() / value if isinstance(value, str | Path) else value
+
+
+class Endpoint(Strict):
+    """One side: a database and what is to be known about it."""
+
+    url: UrlField = Field(
+        description="sqlite:///file.db, duckdb:///file.db, postgresql://user@host/database, mysql://user@host/database."
+    )
+    schema_name: str | None = Field(
+        default=None, alias="schema", min_length=1, description="The schema of unqualified names."
+    )
+    time_zone: TimeZone | None = Field(default=None, description="Where this side's naive timestamps are.")
+    name: str | None = Field(default=None, description="What this side is called in reports.")
+    rls: Literal["refuse", "accept"] = Field(
+        default="refuse",
+        description="PostgreSQL's row-level security: accept takes the rows that the user sees for all.",
+    )
+
+
+class State(Strict):
+    """Where Syncline remembers."""
+
+    url: UrlField = Field(
+        default="sqlite:///.syncline/ledger.db", validate_default=True, description="The ledger: SQLite or PostgreSQL."
+    )
+    store: Annotated[Path, BeforeValidator(_store)] = Field(
+        default=Path(".syncline/store"), validate_default=True, description="The folder of plans and evidence."
+    )
+    marker: bool = Field(default=True, description="Whether the target holds a table of the windows that are in.")
+
+
+class Defaults(Strict):
+    """What holds for every table that does not say otherwise."""
+
+    delete: DeletePolicy = Field(default=DeletePolicy(), description="Target rows that the source does not have.")
+    window: Window = Field(default=Window(), description="The unit of memory, retry and transaction.")
+    on_invalid: Literal["quarantine", "fail"] = Field(default="quarantine", description="Rows that cannot be written.")
+    history: Literal["full", "keys", "off"] = Field(
+        default="full", description="What is kept of changes: both images of each row, its key alone, or nothing."
+    )
+    drift: Literal["fail", "evolve"] = Field(default="fail", description="evolve: add missing columns to the target.")
+    quarantine: QuarantineLimit = Field(default=QuarantineLimit(), description="How much may be set aside.")
+    checkpoint: Checkpoint = Field(default=Checkpoint(), description="How Great Expectations runs around a load.")
+    runner: Runner = Field(
+        default=Runner(threads=Threads()), description="threads, dask, or one of them with settings."
+    )
+
+
+class Conflict(Strict):
+    """Who wins where both sides changed a row."""
+
+    resolve: Literal["source_wins", "target_wins", "newer_wins", "merge", "manual"] = Field(
+        default="manual", description="manual leaves the row alone and lists it."
+    )
+    clock: str | None = Field(default=None, description="With newer_wins: the column that says when a row was changed.")
+
+    @model_validator(mode="after")
+    def _clock(self) -> Conflict:
+        if self.resolve == "newer_wins" and not self.clock:
+            raise Problem("is newer_wins, which needs a clock. Fix: add `clock:` and a timestamp column", "resolve")
+        return self
+
+
+class Spec(Strict):
+    """A migration: two sides, and how the tables of one become the tables of the other."""
+
+    version: Literal[1] = Field(description="The version of this format: 1.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$", description="The migration's name: letters, digits, _ . and -."
+    )
+    source: Endpoint = Field(description="Where rows come from.")
+    target: Endpoint = Field(description="Where rows go to.")
+    state: State = Field(default={}, validate_default=True, description="Where Syncline remembers.")
+    defaults: Defaults = Field(
+        default=Defaults(), description="What holds for every table that does not say otherwise."
+    )
+    tables: dict[str, Table] = Field(min_length=1, description="The target tables.")
+    direction: Literal["one_way", "two_way"] = Field(default="one_way", description="two_way: changes go both ways.")
+    conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
+
+    _document: Document = PrivateAttr()
+    _digest: str = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Spec:
+        if whole := Problem.of_all(self._problems()):
+            raise whole
+        return self
+
+    def _problems(self) -> Iterator[Problem]:
+        if self.defaults.delete.policy == "soft" and not self.defaults.delete.column:
+            yield Problem("is soft, which needs the flag column. Fix: add `column:`", "defaults", "delete", "policy")
+        names: dict[TableName, str] = {}
+        for name, table in self.tables.items():
+            at = ("tables", name)
+            wanted = self.delete_policy(name)
+            if table.delete and wanted.policy == "soft" and not wanted.column:
+                yield Problem("is soft, which needs the flag column. Fix: add `column:`", *at, "delete", "policy")
+            try:
+                target = self.target_table(name)
+                relation(table)
+            except ValueError as error:
+                yield Problem(f'{error}. Fix: write names with dots as "a.b", in quotes', *at)
+                continue
+            if target in names:
+                yield Problem(f"writes {target}, and so does tables.{names[target]}. Fix: keep one of them", *at)
+            names[target] = name
+            for column, made in (table.columns or {}).items():
+                itself = made.lookup is not None and made.lookup.side == "target" and made.lookup.table == name
+                if itself and made.lookup and column in (made.lookup.take, *made.lookup.match):
+                    yield Problem(
+                        "is looked up by way of itself. Fix: take and match other columns",
+                        *at,
+                        "columns",
+                        column,
+                        "lookup",
+                    )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "name", self.name
+        yield "tables", list(self.tables)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    @property
+    def path(self) -> Path:
+        """The spec's file."""
+        return self._document.path
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths start from: the folder of the spec's file."""
+        return self._document.path.absolute().parent
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was written, without environment values, comments and passwords, and of Python files."""
+        return self._digest
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What was written, fit to be shown: `${NAME}` as it stands, passwords hidden."""
+        shown: dict[str, Any] = self._document.written(())
+        return shown
+
+    def where(self, *path: Any) -> str:
+        """`file:line` of `("tables", "flight", "key")` and the like, or of the nearest thing around it."""
+        return self._document.where(*path)
+
+    def line(self, *path: Any) -> int:
+        """The line of it."""
+        return self._document.line(*path)
+
+    def hidden(self, text: str) -> str:
+        """`text` with values of the environment put back as `${NAME}`, for messages that quote parts of the spec."""
+        return self._document.hidden(text)
+
+    def respelled(self, tables: Mapping[str, Table], moved: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Spec:
+        """The spec with other names; `moved` is where what stood at a path is now. The file's lines are found under both."""
+        made = self.model_copy(update={"tables": dict(tables)})
+        lines = {moved(path): line for path, line in self._document.lines.items()}
+        made._document = replace(self._document, lines={**lines, **self._document.lines})
+        return made
+
+    def target_table(self, name: str) -> TableName:
+        """The target table that an entry of `tables` writes."""
+        return table_name(self.tables[name].target or name, self.target.schema_name)
+
+    def source_relation(self, name: str) -> Relation:
+        """What is read for an entry of `tables`."""
+        return relation(self.tables[name], self.source.schema_name)
+
+    @property
+    def workers(self) -> int:
+        """How many threads or workers windows run on."""
+        return self.defaults.runner.workers or WORKERS
+
+    def delete_policy(self, name: str) -> DeletePolicy:
+        """The defaults, overridden by what the table says."""
+        own = self.tables[name].delete
+        return self.defaults.delete.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
+    def quarantine_limit(self, name: str) -> QuarantineLimit:
+        """How much of a table may be set aside: what the defaults say of a table, overridden by its own."""
+        own = self.tables[name].quarantine
+        of_each = self.defaults.quarantine.model_copy(update={"max_rows": None})
+        return of_each.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
+    def window_rows(self, name: str) -> int:
+        return (self.tables[name].window or self.defaults.window).rows
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The defaults, overridden by what the table says."""
+        own = self.tables[name].checkpoint
+        return self.defaults.checkpoint.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
+
+    def history(self, name: str) -> Literal["full", "keys", "off"]:
+        """How much is kept of what runs changed in a table."""
+        return self.tables[name].history or self.defaults.history
+
+    def on_invalid(self, name: str) -> Literal["quarantine", "fail"]:
+        return self.tables[name].on_invalid or self.defaults.on_invalid
+
+
+def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bool = True) -> Spec:
+    """Read and validate a spec. SpecError lists every problem, a line each, as `file:line: what. Fix.`
+
+    `lined` false: of a file that nobody will see, so that problems are told by the keys that they lie in.
+    """
+    document = replace(read_document(path, os.environ if environ is None else environ), lined=lined)
+    folder = path.absolute().parent
+    try:
+        spec = Spec.model_validate(document.data, context={"folder": folder})
+    except ValidationError as error:
+        # the cause holds the input, and with it secrets: it must not travel along
+        raise explain(error, document, Spec) from None
+    spec._document = document
+    try:
+        files = [*_python_files(spec, folder), *suite_files(document.data, folder)]
+        spec._digest = digest_of(document, files)
+    except OSError as error:
+        raise SpecError(f"{path}: {error.filename} cannot be read: {error.strerror}.") from error
+    return spec
+
+
+def _python_files(spec: Spec, folder: Path) -> list[Path]:
+    """The files of `python:` columns that lie beside the spec; installed modules are not among them."""
+    found = set()
+    for table in spec.tables.values():
+        for column in (table.columns or {}).values():
+            if column.python:
+                base = folder.joinpath(*column.python.split(".")[:-1])
+                candidates = (base.with_suffix(".py"), base / "__init__.py")
+                found.update([file for file in candidates if file.is_file()][:1])
+    return sorted(found)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a spec, for editors; the short forms are in it."""
+    schema = Spec.model_json_schema(by_alias=True)
+    parts = schema["$defs"]
+    text = {"type": "string"}
+    for name, short in (
+        ("Column", {**text, "description": "The source column of this name."}),
+        ("Origin", {**text, "description": "A source table."}),
+        ("Cast", {**text, "description": "The type's name."}),
+        ("NewColumn", {**text, "description": "The type's name."}),
+        ("Closeness", {"type": "number", "minimum": 0, "description": "The largest difference."}),
+        ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
+        ("Runner", {"enum": ["threads", "dask"]}),
+        ("Window", {"type": "integer", "minimum": 1}),
+    ):
+        whole = parts[name]
+        parts[name] = {"title": name, "description": whole.get("description", ""), "anyOf": [short, whole]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Syncline spec"}

@@ -1,0 +1,102 @@
+"""Suites of a spec: checks in Great Expectations' names, written in place or in files beside the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from flows.spec.columns import Strict
+from flows.spec.problems import Problem
+from flows.spec.urls import folder_of
+
+
+class Expectation(Strict):
+    """A check, in the names and arguments of Great Expectations."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str = Field(pattern=r"^expect_\w+$|^unexpected_rows_expectation$", description="Such as expect_column_…")
+    severity: Literal["critical", "warning", "info"] = Field(
+        default="critical",
+        description="critical: nothing is written. warning: rows that fail are set aside. info: it is reported.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_exported(cls, value: Any) -> Any:
+        """Great Expectations' own files have the arguments under `kwargs`, and marks of its own beside them."""
+        if isinstance(value, dict) and isinstance(value.get("kwargs"), dict):
+            own = {name: value[name] for name in ("type", "severity") if name in value}
+            return {**value["kwargs"], **own}
+        return value
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What Great Expectations takes beside type and severity."""
+        return dict(self.model_extra or {})
+
+
+def suite_files(document: Mapping[str, Any], folder: Path) -> list[Path]:
+    """The suite files that a spec names, as it was written."""
+    found = set()
+    for table in (document.get("tables") or {}).values():
+        for name in ("expect", "loaded"):
+            found |= {folder / entry for entry in _entries((table or {}).get(name)) if isinstance(entry, str)}
+    return sorted(found)
+
+
+def _entries(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) else []
+
+
+def _read(value: Any, info: ValidationInfo) -> Any:
+    """A list of checks, or files of them: the checks of a file come where it stands, all but the first at the end."""
+    if not isinstance(value, str | list):
+        return value
+    made, more = [], []
+    for position, entry in enumerate(_entries(value)):
+        if not isinstance(entry, str):
+            made.append(entry)
+            continue
+        try:
+            first, *others = _of_file(folder_of(info) / entry, entry)
+        except Problem as problem:
+            raise Problem(str(problem), *([position] if isinstance(value, list) else [])) from None
+        made.append(first)
+        more += others
+    return made + more
+
+
+def _of_file(path: Path, name: str) -> list[Expectation]:
+    """The checks of a file: a list of them, or a suite as Great Expectations exports it. Problem where it is neither."""
+    try:
+        whole = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+    except OSError as error:
+        raise Problem(f"names the file {name}, which cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Problem(f"names the file {name}, which is neither YAML nor JSON: {error}") from error
+    listed = whole.get("expectations") if isinstance(whole, dict) else whole
+    if not isinstance(listed, list) or not listed:
+        raise Problem(
+            f"names the file {name}, which is no suite. Fix: let it be a list of checks, or have `expectations:`"
+        )
+    return list(_checked(listed, name))
+
+
+def _checked(listed: list[Any], name: str) -> Iterator[Expectation]:
+    for position, entry in enumerate(listed):
+        try:
+            yield Expectation.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            at = ".".join([f"{name} [{position}]", *map(str, first["loc"])])
+            raise Problem(f"names a file with a mistake: {at}: {first['msg']}") from None
+
+
+Suite = Annotated[list[Expectation], BeforeValidator(_read)]

@@ -1,0 +1,319 @@
+"""Tables of a spec, and the policies that they share or override."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from flows.spec.columns import Column, Strict
+from flows.spec.create import Create
+from flows.spec.problems import Problem, meant
+from flows.spec.suites import Suite
+from transforms.vocabulary import Relation, TableName
+
+FEW = 10  # rows of a table, below which shares say little
+
+
+class DeletePolicy(Strict):
+    """What happens to target rows that the source does not have."""
+
+    policy: Literal["hard", "soft", "ignore"] = Field(
+        default="hard", description="Delete them, flag them, or leave them."
+    )
+    column: str | None = Field(
+        default=None, description="With soft: the target's flag column, a boolean or a timestamp."
+    )
+    max_ratio: float = Field(
+        default=0.2, ge=0, le=1, description="A plan that deletes more of the target's rows stops."
+    )
+    at_least: int | None = Field(
+        default=None,
+        ge=1,
+        description="Fewer deletes never stop a plan, unless nothing would be left. 10 if neither this nor max_ratio is given.",
+    )
+
+    lose: list[str] = Field(
+        default_factory=list,
+        description="Columns of the target that are not mapped, and that nobody needs of a deleted row: they are not read, not "
+        "guarded, and an undo gives the row back without them.",
+    )
+
+    @property
+    def floor(self) -> int:
+        """How many rows it takes to stop: a ratio that was written holds from the first one."""
+        return _floor(self, self.at_least)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"policy": value} if isinstance(value, str) else value
+
+
+class Window(Strict):
+    """The unit of memory, retry and transaction."""
+
+    rows: int = Field(default=100_000, ge=1, description="About how many rows a window has.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"rows": value} if isinstance(value, int | str) else value
+
+
+class QuarantineLimit(Strict):
+    """How many rows may be set aside before a run ends with exit status 4."""
+
+    max_rows: int | None = Field(
+        default=None, ge=0, description="The most rows: in `defaults` of all tables together, in a table of its own."
+    )
+    max_ratio: float | None = Field(default=0.2, ge=0, le=1, description="The largest share of a table's source rows.")
+    at_least: int | None = Field(
+        default=None,
+        ge=1,
+        description="Fewer rows are never above max_ratio, unless they are all. 10 if neither this nor max_ratio is given.",
+    )
+
+    @property
+    def floor(self) -> int:
+        """How many rows it takes to stop: a ratio that was written holds from the first one."""
+        return _floor(self, self.at_least)
+
+
+def _floor(limit: Strict, at_least: int | None) -> int:
+    return at_least or (1 if "max_ratio" in limit.model_fields_set else FEW)
+
+
+class Checkpoint(Strict):
+    """How Great Expectations runs around a load."""
+
+    max_rows: int = Field(
+        default=200_000,
+        ge=0,
+        description="The most rows about to be written that it looks at; beyond, the compiled rules stand for it.",
+    )
+    loaded: Literal["whole", "touched"] = Field(
+        default="whole", description="What `loaded` looks at: the whole table, or the rows that the run wrote."
+    )
+    reconcile: bool = Field(
+        default=True,
+        description="Whether tables that a run changed are read again, and their totals held to the source's.",
+    )
+
+
+class Threads(Strict):
+    """Windows run in threads of one process."""
+
+    workers: int | None = Field(
+        default=None, ge=1, description="How many threads; about the number of cores when not given."
+    )
+
+
+class Dask(Strict):
+    """Windows run on a Dask cluster."""
+
+    address: str | None = Field(
+        default=None, description="A scheduler, such as tcp://host:8786; a local one when not given."
+    )
+    workers: int | None = Field(default=None, ge=1, description="How many workers a local cluster has.")
+
+
+class Runner(Strict):
+    """Where windows run: `threads`, `dask`, or one of them with its settings."""
+
+    threads: Threads | None = Field(default=None, description="Threads of this process.")
+    dask: Dask | None = Field(default=None, description="A Dask cluster.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in ("threads", "dask"):
+                raise Problem(f"must be threads or dask. {meant(value, ('threads', 'dask'))}")
+            return {value: {}}
+        if isinstance(value, dict):
+            return {name: {} if inner is None else inner for name, inner in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Runner:
+        if (self.threads is None) == (self.dask is None):
+            raise Problem("takes one of threads and dask")
+        return self
+
+    @property
+    def kind(self) -> Literal["threads", "dask"]:
+        return "dask" if self.dask else "threads"
+
+    @property
+    def workers(self) -> int | None:
+        chosen = self.dask or self.threads
+        return chosen.workers if chosen else None
+
+    @property
+    def address(self) -> str | None:
+        return self.dask.address if self.dask else None
+
+
+class Origin(Strict):
+    """Where a table's rows come from: a source table, or a query in the source's dialect."""
+
+    table: str | None = Field(default=None, min_length=1, description="A source table, such as orders or sales.orders.")
+    query: str | None = Field(default=None, min_length=1, description="A query in the source's dialect.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> Origin:
+        if (self.table is None) == (self.query is None):
+            raise Problem("takes a table's name, or {query: …}")
+        return self
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_one_or_more)]
+REST = "*"
+"""The column that stands for every source column beside those that are named."""
+
+
+class Table(Strict):
+    """A target table, and how its rows are made from the source's."""
+
+    from_: Origin = Field(alias="from", description="A source table, or {query: …}.")
+    target: str | None = Field(
+        default=None, min_length=1, description="The target table, where its name here is another one."
+    )
+    key: Names | None = Field(
+        default=None, description="The columns by which rows are matched; the primary key if not given."
+    )
+    where: str | None = Field(default=None, min_length=1, description="Which source rows, in the source's dialect.")
+    columns: dict[str, Column] | None = Field(
+        default=None,
+        min_length=1,
+        description="Target columns; every source column under its own name if not given. The column * stands for those "
+        'that are not named: `"*": "*"`, or `"*": {except: [internal_note]}`.',
+    )
+    owns: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Which target rows are this table's, in the target's dialect; the others are left alone.",
+    )
+    create: Create | None = Field(default=None, description="What the target table is made like, if it is not there.")
+    ignore: Names = Field(default_factory=list, description="Columns that are written but never compared.")
+    filled: Names = Field(
+        default_factory=list,
+        description="Columns that are not mapped, take no nulls, and that a trigger of the target fills.",
+    )
+    expect: Suite = Field(
+        default_factory=list, description="Checks on the rows about to be written, or a file of them."
+    )
+    loaded: Suite = Field(default_factory=list, description="Checks on the target after the load, or a file of them.")
+    checkpoint: Checkpoint | None = Field(
+        default=None, description="Overrides defaults.checkpoint, setting by setting."
+    )
+    delete: DeletePolicy | None = Field(default=None, description="Overrides defaults.delete, setting by setting.")
+    quarantine: QuarantineLimit | None = Field(
+        default=None, description="Overrides defaults.quarantine, setting by setting."
+    )
+    window: Window | None = Field(default=None, description="Overrides defaults.window.")
+    on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
+    history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Table:
+        # which engine it is, and whether it takes names in any case, is not known yet: `misnamed` looks once more
+        if whole := Problem.of_all(self._problems(str.casefold)):
+            raise whole
+        return self
+
+    def misnamed(self) -> Iterator[Problem]:
+        """What does not fit, once names have the spelling of their catalogs."""
+        return self._problems(str)
+
+    def _problems(self, alike: Callable[[str], str]) -> Iterator[Problem]:
+        """`alike`: what two names have in common that may be one."""
+        key = self.key or []
+        listed = {*map(alike, self.columns or {})}
+        if self.key is not None and not key:
+            yield Problem("is empty. Fix: name the columns by which rows are matched", "key")
+        for place, names in (("key", key), ("ignore", self.ignore)):
+            for position, name in enumerate(names):
+                if name in names[:position]:
+                    yield Problem("names a column twice", place, position)
+                elif place == "key" and self.columns is not None and not {alike(name), REST} & listed:
+                    yield Problem(f"is not among the columns. {meant(name, self.columns)}", place, position)
+        for name, each in (self.columns or {}).items():
+            if name == REST and each.except_ is None and each != Column.model_validate(REST):
+                yield Problem('takes "*" or {except: […]}: the rest goes under its own names', "columns", name)
+            elif name != REST and each.except_ is not None:
+                yield Problem(f'is for the column "{REST}" alone. Fix: remove it', "columns", name, "except")
+            if each.tolerance is not None and name in key:
+                yield Problem("is for columns beside the key, which is compared exactly", "columns", name, "tolerance")
+        named = None if self.columns and REST in self.columns else self.columns
+        for problem in self.create.problems(named, alike) if self.create else ():
+            yield Problem.under(problem, "create")
+        for position, name in enumerate(self.ignore):
+            if name in key:
+                yield Problem("is part of the key, which is always compared", "ignore", position)
+        for position, name in enumerate(key):
+            column = (self.columns or {}).get(name)
+            if column is not None and column.generate:
+                yield Problem("is generated, and rows are matched by what the source has", "key", position)
+
+
+def table_name(text: str, schema: str | None = None) -> TableName:
+    """`orders`, `sales.orders`, or `"odd.name"` with the quotes that keep a dot in a name.
+
+    ValueError where the text is no name.
+    """
+    parts = [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in table_parts(text)]
+    if len(parts) > 2 or not all(parts):
+        raise ValueError(f"{text!r} is not table or schema.table")
+    return TableName(parts[-1], parts[0] if len(parts) == 2 else schema)
+
+
+def table_parts(text: str) -> list[str]:
+    """What stands between the dots of a name, with its quotes. ValueError where a quote does not end."""
+    parts: list[str] = []
+    rest = text.strip()
+    while True:
+        if rest.startswith('"'):
+            end = 1
+            while (end := rest.find('"', end)) >= 0 and rest[end : end + 2] == '""':
+                end += 2
+            if end < 0:
+                raise ValueError(f"{text!r} has a quote that does not end")
+            part, rest = rest[: end + 1], rest[end + 1 :]
+            if rest and not rest.startswith("."):
+                raise ValueError(f"{text!r} goes on after a closing quote")
+        else:
+            part, dot, tail = rest.partition(".")
+            rest = dot + tail
+        parts.append(part)
+        if not rest:
+            return parts
+        rest = rest[1:]
+
+
+def quoted_name(table: TableName) -> str:
+    """The text that `table_name` reads as this table; in quotes only where it has to be."""
+
+    def part(name: str) -> str:
+        plain = name == name.strip() and "." not in name and not name.startswith('"')
+        return name if plain else '"' + name.replace('"', '""') + '"'
+
+    return ".".join(part(each) for each in (table.schema, table.name) if each is not None)
+
+
+def relation(table: Table, schema: str | None = None) -> Relation:
+    """What is read for a table; `schema` is the source's default."""
+    if table.from_.query is not None:
+        return Relation(query=table.from_.query, where=table.where)
+    return Relation(table=table_name(str(table.from_.table), schema), where=table.where)

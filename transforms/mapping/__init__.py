@@ -1,0 +1,1 @@
+"""From source rows to target rows: expressions, casts, lookups, limits."""

@@ -1,0 +1,131 @@
+"""What a column can hold beyond its type: length, range, precision, characters, labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.keys import Mask, as_mask
+from transforms.mapping.texts import as_text
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
+
+LISTED = 20  # labels in a message
+
+
+def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> list[tuple[Mask, str]]:
+    """Where values, already of the column's travel type, cannot be stored in it, each with its reason.
+
+    `written` false: the engine computes the column, so that a null says nothing.
+    """
+    where = f"{shape.name} ({shape.native})"
+    found: list[tuple[Mask, str]] = []
+
+    def note(mask: pa.Array, reason: str) -> None:
+        bad = as_mask(mask)
+        if bad.any():
+            found.append((bad, reason))
+
+    if written and not shape.nullable and values.null_count:
+        note(pc.is_null(values), f"null in {shape.name}, which takes no nulls")
+    if pa.types.is_floating(values.type) and not shape.nan:
+        note(pc.is_nan(values), f"NaN cannot be stored in {where}")
+    if shape.least is not None or shape.most is not None:
+        note(_outside(values, shape), f"outside the range of {where}: {_range(shape)}")
+    if shape.digits is not None and shape.digits < 6:
+        note(_too_fine(values, shape.digits), f"has more than the {shape.digits} digits of a second of {where}")
+    if shape.octets is not None:
+        note(pc.greater(pc.binary_length(values), shape.octets), f"longer than the {shape.octets} bytes of {where}")
+    if pa.types.is_string(values.type):
+        for mask, reason in _text_misfits(values, shape, where):
+            note(mask, reason)
+    return found
+
+
+def _text_misfits(values: pa.Array, shape: ColumnShape, where: str) -> list[tuple[pa.Array, str]]:
+    found = []
+    if shape.length is not None:
+        longer = pc.greater(pc.utf8_length(values), shape.length)
+        found.append((longer, f"longer than the {shape.length} characters of {where}"))
+    if not shape.nul:
+        found.append((pc.match_substring(values, "\x00"), f"NUL character cannot be stored in {where}"))
+    if shape.characters is not None:
+        foreign = pc.match_substring_regex(values, f"[^{shape.characters}]")
+        found.append((foreign, f"has characters that the character set of {where} does not hold"))
+    if shape.labels is not None:
+        known = pc.is_in(values, value_set=pa.array(shape.labels, values.type))
+        unknown = pc.and_(pc.is_valid(values), pc.invert(known))
+        found.append((unknown, f"not one of the values of {shape.name}: {', '.join(shape.labels[:LISTED])}"))
+    if shape.number is not None:
+        found.append((_unfit_number(values, *shape.number, nan=shape.nan), f"does not fit {where} without rounding"))
+    return found
+
+
+def _numbers(values: pa.Array) -> pa.Array:
+    """Dates, times and durations as the integers that they are."""
+    if pa.types.is_date32(values.type) or pa.types.is_time32(values.type):
+        return values.view(pa.int32())
+    return values.view(pa.int64()) if pa.types.is_temporal(values.type) else values
+
+
+def _infinite(values: pa.Array) -> pa.Array:
+    """Where a date or timestamp is infinite, by the vocabulary's convention."""
+    limit = DATE_INFINITY if pa.types.is_date32(values.type) else TIMESTAMP_INFINITY
+    numbers = _numbers(values)
+    return pc.or_(pc.equal(numbers, limit), pc.equal(numbers, -limit))
+
+
+def _outside(values: pa.Array, shape: ColumnShape) -> pa.Array:
+    numbers = _numbers(values)
+
+    def end(bound: Any) -> pa.Scalar:
+        return _numbers(_end(bound, values.type))[0]
+
+    low = pc.less(numbers, end(shape.least)) if shape.least is not None else pa.scalar(False)
+    high = pc.greater(numbers, end(shape.most)) if shape.most is not None else pa.scalar(False)
+    beyond = pc.or_(low, high)
+    if shape.nan and (pa.types.is_date32(values.type) or pa.types.is_timestamp(values.type)):
+        return pc.and_(beyond, pc.invert(_infinite(values)))
+    return beyond
+
+
+def _end(bound: Any, kind: pa.DataType) -> pa.Array:
+    """A bound in the column's type; one that Python has no value for is given as its number."""
+    if isinstance(bound, int) and pa.types.is_temporal(kind):
+        return pa.array([bound], pa.int32() if pa.types.is_date32(kind) else pa.int64()).view(kind)
+    return pa.array([bound], kind)
+
+
+def _range(shape: ColumnShape) -> str:
+    least, most = (
+        None if bound is None else as_text(_end(bound, shape.type))[0].as_py() for bound in (shape.least, shape.most)
+    )
+    if least is None or most is None:
+        return f"from {least} on" if most is None else f"up to {most}"
+    return f"{least} to {most}"
+
+
+def _too_fine(values: pa.Array, digits: int) -> pa.Array:
+    """Where a time has more fractional digits than that; infinity has none."""
+    numbers = _numbers(values)
+    step = 10 ** (6 - digits)
+    finer = pc.not_equal(pc.multiply(pc.divide(numbers, step), step), numbers)
+    return pc.and_(finer, pc.invert(_infinite(values))) if pa.types.is_timestamp(values.type) else finer
+
+
+def _unfit_number(values: pa.Array, precision: int, scale: int, *, nan: bool) -> pa.Array:
+    """Where a number in its canonical text has more digits before or behind the point than numeric(p,s) keeps."""
+    digits = pc.replace_substring_regex(values, r"^-?0*", "")
+    point = pc.find_substring(digits, ".")
+    length = pc.utf8_length(digits)
+    whole = pc.if_else(pc.less(point, 0), length, point)
+    behind = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(length, point), 1))
+    bad = pc.or_(pc.greater(whole, max(precision - scale, 0)), pc.greater(behind, max(scale, 0)))
+    if scale < 0:  # numeric(3,-2): the last two digits are zeros
+        bad = pc.or_(bad, pc.invert(pc.match_substring_regex(digits, f"^$|0{{{-scale}}}$")))
+    if scale > precision:  # numeric(2,4): so are the first two behind the point
+        bad = pc.or_(bad, pc.invert(pc.match_substring_regex(digits, rf"^$|^\.0{{{scale - precision}}}")))
+    named = pc.match_substring_regex(values, "^-?[NI]")
+    allowed = pc.equal(values, "NaN") if nan else pa.scalar(False)  # a precision holds no infinity
+    return pc.if_else(named, pc.invert(allowed), bad)

@@ -1,0 +1,96 @@
+"""Values looked up in other tables by matching columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from transforms import keys
+from transforms.keys import Mask, contiguous
+from transforms.mapping import casts
+from transforms.mapping.casts import Cast
+from transforms.mapping.column_mapping import LookUp, LookupRows, TableMapping
+from transforms.mapping.rejections import Faults
+from transforms.mapping.texts import as_text
+from transforms.vocabulary import DataError, Key, SpecError
+
+
+def look_up(
+    rows: pa.Table, lookup: LookUp, found: LookupRows, column: str, faults: Faults, mapping: TableMapping
+) -> pa.Array:
+    """The values of the looked-up column, null where nothing matches; what that means for a row goes to `faults`.
+
+    Errors: SpecError where a row matches twice; DataError where `missing` says `fail`.
+    """
+    names = [f"k{i}" for i in range(len(lookup.match))]
+    looked = found.rows.select([name for name, _ in lookup.match]).rename_columns(names)
+    asked = _as_asked(rows, lookup, looked.schema, names)
+    given = ~keys.null_keys(rows, tuple(source for _, source in lookup.match))
+    known = ~keys.null_keys(asked, tuple(names))  # a value that the looked-up column cannot hold matches nothing
+    usable = np.flatnonzero(~keys.null_keys(looked, tuple(names)))
+    place = np.full(rows.num_rows, -1, dtype=np.int64)
+    if known.any() and len(usable):
+        left, right = keys.codes([asked.filter(pa.array(known)), looked.take(pa.array(usable))], tuple(names))
+        size = int(max(left.max(), right.max())) + 1
+        times = np.bincount(right, minlength=size)
+        if (times[left] > 1).any():
+            row = int(np.flatnonzero(known)[np.flatnonzero(times[left] > 1)[0]])
+            value = ", ".join(repr(asked.column(name)[row].as_py()) for name in names)
+            raise SpecError(
+                f"{mapping.table}.{column}: the lookup into {lookup.name} matches more than one row for "
+                f"({', '.join(name for name, _ in lookup.match)}) = ({value}). Fix: match on columns that are unique there."
+            )
+        at = np.full(size, -1, dtype=np.int64)
+        at[right] = usable
+        place[known] = at[left]
+    missed = given & (place < 0)
+    if missed.any():
+        missed = _miss(rows, asked, lookup, found, tuple(names), missed, column, faults, mapping)
+    taken = contiguous(found.rows.column(lookup.take))
+    return taken.take(pa.array(place, mask=place < 0))
+
+
+def _as_asked(rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str]) -> pa.Table:
+    """The source's match columns in the types of the looked-up ones, null where they cannot be."""
+    columns = [
+        casts.cast(contiguous(rows.column(source)), Cast(looked.field(name).type)).values
+        for name, (_, source) in zip(names, lookup.match, strict=True)
+    ]
+    return pa.table(columns, names=names)
+
+
+def _miss(
+    rows: pa.Table,
+    asked: pa.Table,
+    lookup: LookUp,
+    found: LookupRows,
+    names: Key,
+    missed: Mask,
+    column: str,
+    faults: Faults,
+    mapping: TableMapping,
+) -> Mask:
+    """Set aside rows that a lookup found nothing for. A quarantined parent takes its children along, whatever
+    `missing` says: a null there would lose the reference for good."""
+    values = as_text(contiguous(rows.column(lookup.match[0][1])))
+    parents = found.quarantined
+    if parents is not None and parents.num_rows:
+        away = parents.select([name for name, _ in lookup.match]).rename_columns(list(names))
+        away = away.filter(pa.array(~keys.null_keys(away, names)))
+        sure = missed & ~keys.null_keys(asked, names)
+        orphaned = np.zeros(len(missed), dtype=bool)
+        orphaned[sure] = keys.contained(asked.filter(pa.array(sure)), away, names)
+        faults.add(orphaned, column, f"its {lookup.name} is in quarantine", values)
+        missed = missed & ~orphaned
+    reason = f"no {lookup.name} has this {', '.join(name for name, _ in lookup.match)}"
+    if lookup.missing == "quarantine":
+        faults.add(missed, column, reason, values)
+    elif lookup.missing == "null":
+        faults.note(missed, column, reason, values)
+    elif lookup.missing == "fail" and missed.any():
+        row = int(np.flatnonzero(missed)[0])
+        raise DataError(
+            f"{mapping.table}.{column}: {reason}: {values[row].as_py()!r}. "
+            f"Fix: add the row there, or set `missing: null` or `missing: quarantine`."
+        )
+    return missed

@@ -1,0 +1,1 @@
+"""Row rules, compiled to masks over Arrow columns."""

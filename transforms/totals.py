@@ -1,0 +1,241 @@
+"""Totals of tables that two systems can be held to: exact, whatever the order and the batches of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import keys
+from transforms.keys import contiguous
+from transforms.mapping.texts import as_text
+from transforms.vocabulary import Key
+
+_LOW: Final = 32  # bits that are added up apart from those above them: two sums that cannot overflow
+_MANTISSA: Final = 53  # bits of a double
+_LONGEST: Final = 1024  # bytes of an end: values can have megabytes, and totals are kept with every plan
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnTotals:
+    """What is known of a column: how many values and nulls, the ends, and the exact sum.
+
+    `least` and `most` compare as the column does: texts by their bytes, times as numbers. Of texts and bytes they are the
+    first 1,024 bytes, which stand in the same order, and the sum is that of all lengths in bytes. NaN and infinities are
+    counted apart, and are in neither ends nor sum.
+    """
+
+    values: int = 0
+    nulls: int = 0
+    least: Any = None
+    most: Any = None
+    total: Fraction | None = None
+    odd: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: ColumnTotals) -> ColumnTotals:
+        sums = [each for each in (self.total, other.total) if each is not None]
+        odd = {name: self.odd.get(name, 0) + other.odd.get(name, 0) for name in (*self.odd, *other.odd)}
+        return ColumnTotals(
+            self.values + other.values,
+            self.nulls + other.nulls,
+            _end(min, self.least, other.least),
+            _end(max, self.most, other.most),
+            sum(sums, Fraction(0)) if sums else None,
+            odd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is known of some rows: how many, how many distinct keys, and the totals of each column."""
+
+    rows: int = 0
+    distinct_keys: int = 0
+    columns: Mapping[str, ColumnTotals] = field(default_factory=dict)
+
+    def __add__(self, other: Totals) -> Totals:
+        """The totals of both. In: no key is in both."""
+        names = dict.fromkeys([*self.columns, *other.columns])
+        none = ColumnTotals()
+        columns = {name: self.columns.get(name, none) + other.columns.get(name, none) for name in names}
+        return Totals(self.rows + other.rows, self.distinct_keys + other.distinct_keys, columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, and nothing is lost: `of_dict` reads it back."""
+        named = {
+            name: {
+                "values": each.values,
+                "nulls": each.nulls,
+                "least": _tagged(each.least),
+                "most": _tagged(each.most),
+                "total": None if each.total is None else [hex(each.total.numerator), hex(each.total.denominator)],
+                "odd": dict(each.odd),
+            }
+            for name, each in self.columns.items()
+        }
+        return {"rows": self.rows, "distinct_keys": self.distinct_keys, "columns": named}
+
+    @classmethod
+    def of_dict(cls, told: Mapping[str, Any]) -> Totals:
+        columns = {
+            name: ColumnTotals(
+                each["values"],
+                each["nulls"],
+                _untagged(each["least"]),
+                _untagged(each["most"]),
+                None if each["total"] is None else Fraction(*(int(part, 16) for part in each["total"])),
+                each["odd"],
+            )
+            for name, each in told["columns"].items()
+        }
+        return cls(told["rows"], told["distinct_keys"], columns)
+
+
+_TAGS: Final[Mapping[str, tuple[Callable[[Any], str], Callable[[str], Any]]]] = {
+    "int": (hex, partial(int, base=16)),  # in hexadecimal digits, of which Python takes any number
+    "float": (float.hex, float.fromhex),
+    "Decimal": (str, Decimal),
+    "bytes": (bytes.hex, bytes.fromhex),
+}
+
+
+def _tagged(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    name = type(value).__name__
+    return [name, _TAGS[name][0](value)]
+
+
+def _untagged(told: Sequence[str] | None) -> Any:
+    return None if told is None else _TAGS[told[0]][1](told[1])
+
+
+def totals(
+    rows: pa.Table, key: Key, columns: Sequence[str], *, counted: Sequence[str] = (), numbers: Sequence[str] = ()
+) -> Totals:
+    """Add up some rows.
+
+    In: no null in the key. `numbers` are texts that stand for numbers. Of `counted` columns, whose equal values may look
+    different (JSON), only values and nulls are counted.
+    """
+    distinct = _distinct(rows, key)
+    made = {}
+    for name in columns:
+        values = contiguous(rows.column(name))
+        counts = ColumnTotals(len(values) - values.null_count, values.null_count)
+        if name in numbers:
+            made[name] = counts + _of_number_texts(values)
+        else:
+            made[name] = counts if name in counted else counts + _totals(values)
+    return Totals(rows.num_rows, distinct, made)
+
+
+def _distinct(rows: pa.Table, key: Key) -> int:
+    """How many different keys; an ascending integer is its own proof."""
+    if not rows.num_rows:
+        return 0
+    if len(key) == 1 and pa.types.is_integer(rows.schema.field(key[0]).type):
+        values = contiguous(rows.column(key[0])).to_numpy(zero_copy_only=False)
+        if bool(np.all(values[1:] > values[:-1])):
+            return len(values)
+    (codes,) = keys.codes([rows.select(list(key))], key)
+    return int(codes.max()) + 1
+
+
+def differences(one: Totals, other: Totals) -> list[tuple[str, str]]:
+    """What is not the same: the column (empty for the table itself) and what of it."""
+    found = [("", name) for name in ("rows", "distinct_keys") if getattr(one, name) != getattr(other, name)]
+    none = ColumnTotals()
+    for name in dict.fromkeys([*one.columns, *other.columns]):
+        left, right = one.columns.get(name, none), other.columns.get(name, none)
+        for each in ("values", "nulls", "least", "most", "total", "odd"):
+            if getattr(left, each) != getattr(right, each):
+                found.append((name, each))
+    return found
+
+
+def _end(choose: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return other if one is None else one
+    return choose(one, other)
+
+
+def _totals(values: pa.Array) -> ColumnTotals:
+    """Ends and sum of the values that are there; counts are left at 0."""
+    kind = values.type
+    values = values.drop_null()
+    if not len(values):
+        return ColumnTotals()
+    if pa.types.is_boolean(kind):
+        return _of_numbers(values.cast(pa.int8()).to_numpy())
+    if pa.types.is_integer(kind):
+        return _of_numbers(values.to_numpy())
+    if pa.types.is_floating(kind):
+        return _of_floats(values.to_numpy().astype(np.float64))
+    if pa.types.is_decimal(kind):
+        ends = pc.min_max(values)
+        wide = values.cast(pa.decimal256(76, kind.scale))
+        return ColumnTotals(least=ends["min"].as_py(), most=ends["max"].as_py(), total=Fraction(pc.sum(wide).as_py()))
+    if pa.types.is_temporal(kind):
+        width = pa.int32() if kind.bit_width == 32 else pa.int64()
+        numbers = values.view(width).to_numpy()
+        return ColumnTotals(least=int(numbers.min()), most=int(numbers.max()))
+    return _of_texts(values if _is_bytes(kind) else as_text(values))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _of_numbers(numbers: Any) -> ColumnTotals:
+    high = int((numbers.astype(np.int64) >> _LOW).sum()) if numbers.dtype != np.uint64 else int((numbers >> _LOW).sum())
+    low = int((numbers.astype(np.uint64) & np.uint64(2**_LOW - 1)).sum())
+    return ColumnTotals(least=int(numbers.min()), most=int(numbers.max()), total=Fraction(high * 2**_LOW + low))
+
+
+def _of_floats(numbers: Any) -> ColumnTotals:
+    """Sums of doubles without rounding: their mantissas are whole numbers, added up by exponent."""
+    finite = np.isfinite(numbers)
+    counts = {"NaN": np.isnan(numbers), "Infinity": np.isposinf(numbers), "-Infinity": np.isneginf(numbers)}
+    odd = {name: int(mask.sum()) for name, mask in counts.items() if mask.any()}
+    numbers = numbers[finite]
+    if not len(numbers):
+        return ColumnTotals(odd=odd)
+    mantissas, exponents = np.frexp(numbers)
+    whole = np.ldexp(mantissas, _MANTISSA).astype(np.int64)
+    order = np.argsort(exponents, kind="stable")
+    whole, exponents = whole[order], exponents[order]
+    starts = np.flatnonzero(np.diff(exponents, prepend=exponents[0] - 1))
+    high = np.add.reduceat(whole >> _LOW, starts)
+    low = np.add.reduceat(whole & (2**_LOW - 1), starts)
+    total = Fraction(0)
+    for exponent, above, below in zip(exponents[starts].tolist(), high.tolist(), low.tolist(), strict=True):
+        total += (above * 2**_LOW + below) * Fraction(2) ** (exponent - _MANTISSA)
+    return ColumnTotals(least=float(numbers.min()) + 0.0, most=float(numbers.max()) + 0.0, total=total, odd=odd)
+
+
+def _of_texts(values: pa.Array) -> ColumnTotals:
+    data = values if pa.types.is_binary(values.type) else values.cast(pa.binary())
+    ends = pc.min_max(data)
+    total = Fraction(int(pc.sum(pc.binary_length(data).cast(pa.int64())).as_py()))
+    return ColumnTotals(least=ends["min"].as_py()[:_LONGEST], most=ends["max"].as_py()[:_LONGEST], total=total)
+
+
+def _of_number_texts(values: pa.Array) -> ColumnTotals:
+    """Numbers of more digits than Arrow has: rare, and added up one by one."""
+    numbers = [Decimal(each) for each in values.drop_null().to_pylist()]
+    finite = [each for each in numbers if each.is_finite()]
+    odd: dict[str, int] = {}
+    for each in numbers:
+        if not each.is_finite():
+            odd[str(each)] = odd.get(str(each), 0) + 1
+    if not finite:
+        return ColumnTotals(odd=odd)
+    return ColumnTotals(least=min(finite), most=max(finite), total=sum(map(Fraction, finite), Fraction(0)), odd=odd)
