@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cast_oracle import CASTS
@@ -11,7 +12,6 @@ from type_table import NAMES, NOTES, _code, _sentence, _short
 
 if TYPE_CHECKING:
     from scenario import Engine
-    from test_cast_matrix import Cell
 
 MOST = 9  # values in a note
 
@@ -38,6 +38,14 @@ what must have arrived with whole numbers alone (`tests/cast_oracle.py`).
 
 
 PLAIN = ["none", "none", "all", "none"]  # of a type whose values are no numbers
+
+
+@dataclass
+class Cell:
+    """What became of one type under one cast: why it is refused, or which values have no equal there."""
+
+    refused: str = ""
+    aside: dict[str, list[str]] = field(default_factory=dict)  # by reason
 
 
 def document(found: Mapping[Engine, tuple[tuple[Sample, ...], Mapping[tuple[str, str], Cell]]]) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cast_oracle import ASIDE, CASTS, MORE, arrived, expected, is_scalar, same
-from cast_table import document
+from cast_table import Cell, document
+from sample_tables import TABLE, fill, rows_of
 from scenario import Engine, Scenario, Side, empty_mariadb
-from test_type_matrix import TABLE, fill, rows_of
 from type_samples import SAMPLES, Sample
 from type_values import told
 
@@ -28,14 +28,6 @@ from transforms.vocabulary import SpecError
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "casts.md"
 ENGINES: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
 LONG = 60  # characters of a literal: longer values say nothing about casts
-
-
-@dataclass
-class Cell:
-    """What became of one type under one cast: why it is refused, or which values have no equal there."""
-
-    refused: str = ""
-    aside: dict[str, list[str]] = field(default_factory=dict)  # by reason
 
 
 Cells = dict[tuple[str, str], Cell]  # by type and cast

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_tables import TABLE, fill, rows_of
 from scenario import Engine, Scenario, Side, balanced, empty_mariadb
 from type_samples import SAMPLES, Sample
 from type_table import Cell, document
@@ -27,7 +28,6 @@ from transforms.vocabulary import SpecError
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "types.md"
 ENGINES: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
 PAIRS = tuple(product(ENGINES, ENGINES))
-TABLE = "types"
 
 
 @dataclass
@@ -87,27 +87,6 @@ def test_the_documentation_tells_what_was_found(matrix: Matrix) -> None:
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(found)
     assert DOCUMENT.read_text() == found, "docs/types.md is out of date: run the tests once with UPDATE_DOCS=1"
-
-
-def rows_of(samples: tuple[Sample, ...]) -> list[tuple[int, Sample, str]]:
-    """A row for each value: its number, the type whose column has it, and the value."""
-    pairs = [(sample, each) for sample in samples for each in sample.values]
-    return [(number, sample, each) for number, (sample, each) in enumerate(pairs, 1)]
-
-
-def fill(side: Side, samples: tuple[Sample, ...]) -> None:
-    """One table of all types, and in each row one value; row 0 has none."""
-    columns = ", ".join(f"{quoted(each.name)} {each.native}" for each in samples)
-    inserts = [
-        f"INSERT {'IGNORE ' * sample.forced}INTO {TABLE} (id, {quoted(sample.name)}) VALUES ({number}, {each})"
-        for number, sample, each in rows_of(samples)
-    ]
-    side.execute(
-        *(each.setup for each in samples if each.setup),
-        f"CREATE TABLE {TABLE} (id integer PRIMARY KEY, {columns})",
-        f"INSERT INTO {TABLE} (id) VALUES (0)",
-        *inserts,
-    )
 
 
 def migrate(scenario: Scenario, samples: tuple[Sample, ...]) -> dict[str, tuple[str, str]]:

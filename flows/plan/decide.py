@@ -39,13 +39,7 @@ from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.texts import as_text
 from transforms.range_filter import all_inside, touching
-from transforms.vocabulary import (
-    AccountingError,
-    ChangeSet,
-    ColumnRange,
-    Counts,
-    KeyRange,
-)
+from transforms.vocabulary import AccountingError, ChangeSet, ColumnRange, Counts, KeyRange
 
 SAMPLES = 10  # changes of each kind that a table shows
 KEYS = 3  # keys that a message names
