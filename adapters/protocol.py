@@ -1,4 +1,4 @@
-"""What an engine promises. One contract suite (tests/test_adapters_contract_*.py) holds every adapter to it."""
+"""What an engine promises. One contract suite (tests/adapters/test_contract_*.py) holds every adapter to it."""
 
 from __future__ import annotations
 

@@ -10,12 +10,11 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import scratch
+from databases import Database
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: children would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,39 +47,40 @@ settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+TESTS = Path(__file__).parent
 # The files that take longest, in this order: workers that begin with them end at about the same time.
 LONG = (
-    "test_crashes.py",
-    "test_laws_between_engines.py",
-    "test_traps_keys.py",
-    "test_traps_types.py",
-    "test_flows_prefect.py",
-    "test_examples_nycflights.py",
+    "crash/test_crashes.py",
+    "laws/test_between_engines.py",
+    "traps/test_keys.py",
+    "traps/test_types.py",
+    "flows/test_prefect.py",
+    "examples/test_nycflights.py",
     "test_readme.py",
-    "test_traps_identifiers.py",
-    "test_type_matrix.py",
-    "test_traps_values.py",
-    "test_traps_equality.py",
-    "test_connection_sessions.py",
-    "test_connection_limits.py",
-    "test_connection_servers.py",
-    "test_flows_runbook.py",
-    "test_flows_undo.py",
-    "test_flows_keys.py",
-    "test_flows_apply.py",
-    "test_transforms_rules.py",
-    "test_flows_evolve.py",
-    "test_flows_scaffold.py",
-    "test_flows_assess_constraints.py",
-    "test_cast_matrix.py",
-    "test_odd_schemas.py",
-    "test_flows_recovery.py",
-    "test_flows_scaffold_mysql.py",
-    "test_flows_refused_rows.py",
-    "test_adapters_contract_scan.py",
-    "test_adapters_contract_values.py",
-    "test_examples_legacyshop.py",
-    "test_interrupts.py",
+    "traps/test_identifiers.py",
+    "laws/test_type_matrix.py",
+    "traps/test_values.py",
+    "traps/test_equality.py",
+    "adapters/test_connection_sessions.py",
+    "adapters/test_connection_limits.py",
+    "adapters/test_connection_servers.py",
+    "flows/test_runbook.py",
+    "flows/test_undo.py",
+    "flows/test_keys.py",
+    "flows/test_apply.py",
+    "transforms/test_rules.py",
+    "flows/test_evolve.py",
+    "flows/test_scaffold.py",
+    "flows/test_assess_constraints.py",
+    "laws/test_cast_matrix.py",
+    "flows/test_scaffold_odd_schemas.py",
+    "crash/test_recovery.py",
+    "flows/test_scaffold_mysql.py",
+    "flows/test_refused_rows.py",
+    "adapters/test_contract_scan.py",
+    "adapters/test_contract_values.py",
+    "examples/test_legacyshop.py",
+    "crash/test_interrupts.py",
 )
 
 
@@ -92,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; else the order stays."""
     place = {name: number for number, name in enumerate(LONG)}
-    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
+    items.sort(key=lambda item: place.get(str(item.path.relative_to(TESTS)), len(LONG)))
 
 
 def pytest_collection_finish() -> None:
@@ -202,64 +202,6 @@ def mariadb_to_break() -> Iterator[Mariadb]:
 
     with mariadb() as server:
         yield server
-
-
-@dataclass(frozen=True)
-class Database:
-    """An empty database of one engine, with a way in that is not Syncline's."""
-
-    engine: str
-    url: str
-
-    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
-        """Run statements, committed together; the rows of the last one."""
-        if self.engine == "postgresql":
-            import psycopg
-
-            with psycopg.connect(self.url) as connection:
-                for statement in statements:
-                    cursor = connection.execute(statement)
-                return cursor.fetchall() if cursor.description else []
-        if self.engine == "mysql":
-            import pymysql
-
-            url = urlsplit(self.url)
-            reached = {
-                "host": url.hostname,
-                "port": url.port or 3306,
-                "user": url.username,
-                "password": url.password or "",
-                "ssl_disabled": True,  # which takes longer than most statements
-            }
-            plain = "SET time_zone = '+00:00', sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')"  # "names" as elsewhere
-            settings = {"charset": "utf8mb4", "init_command": plain}
-            connection = pymysql.connect(**reached, **settings, database=url.path[1:])
-            with connection, connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-                connection.commit()
-                return list(cursor.fetchall())
-        if self.engine == "duckdb":
-            from duckdb_files import opened
-
-            with opened(self.path) as there:
-                for statement in statements:
-                    there.execute(statement)
-                return there.fetchall() if there.description else []
-        import sqlite3
-
-        lite = sqlite3.connect(self.path)
-        try:
-            with lite:
-                for statement in statements:
-                    rows = lite.execute(statement).fetchall()
-            return rows
-        finally:
-            lite.close()
-
-    @property
-    def path(self) -> Path:
-        return Path(self.url.partition("///")[2])
 
 
 @pytest.fixture(params=["sqlite", "duckdb", "postgresql", "mysql"])

@@ -1,0 +1,287 @@
+"""The adapter contract: rows come in the order of their key, each in one window, and a snapshot is of one state."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from contract import (
+    ID,
+    MICROSECONDS,
+    ZONED,
+    a_shape,
+    change,
+    col,
+    fitting,
+    in_dialect,
+    load,
+    make,
+    numbered,
+    numbers,
+    read,
+    rows_of,
+    simple,
+)
+from databases import Database
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.protocol import Adapter, Snapshot
+from adapters.registry import open_adapter
+from transforms.vocabulary import ColumnRange, KeyRange, Meaning, Relation, SynclineError
+
+KEYS: dict[str, tuple[pa.DataType, Meaning, list[Any]]] = {
+    "text": (pa.string(), "plain", ["a", "B", "ä", "Z", "", "🎉", "aa", "A", " a", "a ", "é", "e\u0301", "_"]),
+    "integer": (pa.int64(), "plain", [0, -1, 1, -(2**63), 2**63 - 1, 10, 9, -10, -9]),
+    "float": (pa.float64(), "plain", [0.5, -0.5, math.inf, -math.inf, 1e300, 5e-324, 10.0, 9.0]),
+    "decimal": (pa.decimal128(9, 2), "plain", [Decimal(each) for each in ("1.10", "-1.10", "10", "9.99", "-10", "-9.99")]),
+    "wide decimal": (
+        pa.decimal128(38, 10), "plain",
+        [Decimal(each) for each in ("1.10", "-1.10", "10", "9.99", "-10", "-9.99", "1E+27", "-1E+27", "1E-10", "0")],
+    ),
+    "date": (pa.date32(), "plain", [date(2024, 1, 1), date(1, 1, 1), date(9999, 12, 31), date(999, 1, 1), date(1969, 12, 31)]),
+    "timestamp": (
+        MICROSECONDS, "plain",
+        [*(datetime(2024, 1, 1, 0, 0, 0, tick) for tick in (0, 1, 100000)), datetime(1, 1, 1), datetime(9999, 1, 1)],
+    ),
+    "zoned": (ZONED, "plain", [datetime(2024, 1, 1, hour, 0, 0, tick, UTC) for hour in (0, 9, 10) for tick in (0, 5, 100000)]),
+    "time": (pa.time64("us"), "plain", [time(1), time(1, 0, 0, 1), time(23, 59), time(0)]),
+    "bytes": (pa.binary(), "plain", [b"", b"\x00", b"\xff", b"a", b"ab"]),
+    "bool": (pa.bool_(), "plain", [True, False]),
+    "uuid": (pa.string(), "uuid", [f"{first}-0000-4000-8000-000000000000" for first in ("ffffffff", "00000000", "80000000", "7fffffff")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_rows_come_in_binary_key_order_with_nulls_first(roomy: Adapter, kind: str) -> None:
+    travel, meaning, values = KEYS[kind]
+    shape = make(roomy, a_shape(f"keyed {next(numbers)}", [ID, col("k", travel, meaning)]))
+    expected = fitting(values, travel, shape.columns[1]).drop_null()
+    mixed = [*range(len(expected)), None, None]
+    random.Random(7).shuffle(mixed)
+    load(roomy, shape, numbered(shape, expected.take(pa.array(mixed, pa.int64()))))
+    expected = expected.take(pc.sort_indices(expected)).to_pylist()
+    assert read(roomy, shape, ("k",))["k"].to_pylist() == [None, None, *expected]
+    with roomy.snapshot() as snapshot:
+        for (low, high), nulls in itertools.product(
+            itertools.combinations_with_replacement(expected, 2), (True, False)
+        ):
+            window = KeyRange((low,), (high,), nulls)
+            scanned = snapshot.scan(Relation(shape.name), ["k"], key=("k",), within=window)
+            found = [value for batch in scanned for value in batch["k"].to_pylist()]
+            inside = [
+                value for value in expected if expected.index(low) <= expected.index(value) < expected.index(high)
+            ]
+            assert found == [None] * (2 * nulls) + inside
+    with roomy.snapshot() as snapshot:
+        assert snapshot.split(Relation(shape.name), ("k",), 1) == [(each,) for each in expected[1:]]
+        assert snapshot.count(Relation(shape.name), [ColumnRange("k", expected[1])]) == len(expected) - 1
+        assert snapshot.count(Relation(shape.name), [ColumnRange("k", None, expected[1])]) == 1
+        assert snapshot.count(Relation(shape.name), [ColumnRange("k")]) == len(expected)
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_rows_are_found_by_their_keys(roomy: Adapter, kind: str) -> None:
+    travel, meaning, values = KEYS[kind]
+    shape = make(roomy, a_shape(f"asked {next(numbers)}", [ID, col("k", travel, meaning)]))
+    held = fitting(values, travel, shape.columns[1])
+    load(roomy, shape, numbered(shape, held))
+    rows = [row for row in read(roomy, shape).to_pylist() if row["k"] is not None]
+    for wanted in (rows, rows[::2], rows[:1]):
+        for key in (("k",), ("k", "id")):
+            among = [tuple(row[name] for name in key) for row in wanted]
+            found = read(roomy, shape, key, among=among).to_pylist()
+            assert all(row in found for row in wanted)
+            assert all(row in rows for row in found)
+            if travel not in (pa.string(),):
+                assert len(found) == len(wanted)
+
+
+PAIRS = st.tuples(
+    st.one_of(st.none(), st.sampled_from(["", "a", "a|b", "A", "ä", "b"])), st.one_of(st.none(), st.integers(-12, 12))
+)
+
+
+@settings(max_examples=15)
+@given(
+    rows=st.lists(PAIRS, max_size=25),
+    cuts=st.lists(st.tuples(st.sampled_from(["", "a", "aa", "ä"]), st.integers(-12, 12)), max_size=4),
+    size=st.integers(1, 6),
+)
+def test_windows_hold_every_row_exactly_once(roomy: Adapter, rows: list[Any], cuts: list[Any], size: int) -> None:
+    key = ("a", "b")
+    shape = make(roomy, a_shape(f"pairs{next(numbers)}", [ID, col("a", pa.string()), col("b", pa.int64())]))
+    load(roomy, shape, rows_of(shape, *({"id": i, "a": a, "b": b} for i, (a, b) in enumerate(rows))))
+    relation = Relation(shape.name)
+    with roomy.snapshot() as snapshot:
+        for bounds in (
+            sorted(set(cuts), key=lambda pair: (pair[0].encode(), pair[1])),
+            snapshot.split(relation, key, size),
+        ):
+            ends = [None, *bounds, None]
+            windows = [KeyRange(ends[i], ends[i + 1], i == 0) for i in range(len(ends) - 1)]
+            found = [
+                [
+                    row["id"]
+                    for batch in snapshot.scan(relation, ["id"], key=key, within=window)
+                    for row in batch.to_pylist()
+                ]
+                for window in windows
+            ]
+            assert sorted(itertools.chain(*found)) == list(range(len(rows)))
+            whole = {i for i, pair in enumerate(rows) if None not in pair}
+            order = [rows[i] for i in itertools.chain(*found) if i in whole]
+            assert order == sorted(order, key=lambda pair: (pair[0].encode(), pair[1]))
+            assert {i for i in range(len(rows)) if i not in whole} <= set(found[0])
+
+
+def test_split_windows_have_the_size_asked_for(adapter: Adapter) -> None:
+    shape, _ = simple(adapter, count=1000)
+    relation = Relation(shape.name)
+    with adapter.snapshot() as snapshot:
+        cuts = snapshot.split(relation, ("id",), 100)
+        assert cuts == [(i,) for i in range(101, 1001, 100)]
+        assert snapshot.split(relation, ("id",), 400, KeyRange((201,), (901,))) == [(601,)]
+        assert snapshot.split(relation, ("id",), 5000) == []
+        assert snapshot.split(Relation(shape.name, where="id > 990"), ("id",), 4) == [(995,), (999,)]
+        assert all(isinstance(each, int) for cut in cuts for each in cut)
+
+
+def test_windows_are_cut_inside_column_ranges_only(adapter: Adapter) -> None:
+    shape, _ = simple(adapter, count=1000)
+    relation = Relation(shape.name)
+    with adapter.snapshot() as snapshot:
+        on_key, on_other = [ColumnRange("id", 101, 401)], [ColumnRange("n", 1010, 4010)]
+        for ranges in (on_key, on_other, [*on_key, *on_other]):
+            assert snapshot.split(relation, ("id",), 100, ranges=ranges) == [(201,), (301,)]
+            assert snapshot.split(relation, ("id",), 300, ranges=ranges) == []
+        assert snapshot.split(relation, ("id",), 100, KeyRange((251,), None), ranges=on_key) == [(351,)]
+        assert snapshot.split(relation, ("id",), 100, ranges=[ColumnRange("id", 801)]) == [(901,)]
+        assert snapshot.split(relation, ("id",), 1, ranges=[ColumnRange("id", 5000)]) == []
+
+
+def test_counts_estimates_and_the_highest_number(adapter: Adapter) -> None:
+    shape, _ = simple(adapter, count=500)
+    bare = make(adapter, a_shape("bare", [ID, col("n", pa.int64())]))
+    relation = Relation(shape.name)
+    with adapter.snapshot() as snapshot:
+        assert isinstance(snapshot, Snapshot)
+        assert snapshot.mark
+        assert snapshot.count(relation) == 500
+        assert snapshot.count(relation, [ColumnRange("id", 10, 20), ColumnRange("n", 150)]) == 5
+        assert snapshot.count(Relation(shape.name, where="n > 4990"), [ColumnRange("name", "row")]) == 1
+        assert snapshot.estimate(relation) > 0
+        assert snapshot.estimate(Relation(query=in_dialect(adapter, 'SELECT * FROM "simple"'))) > 0
+        assert snapshot.highest(relation, "n") == 5000
+        assert snapshot.highest(Relation(bare.name), "id") is None
+        assert snapshot.count(Relation(bare.name)) == 0
+        assert list(snapshot.scan(Relation(bare.name), ["id"])) == []
+
+
+def test_a_scan_streams_batches_of_bounded_size(adapter: Adapter) -> None:
+    shape = make(adapter, a_shape("many", [ID, col("n", pa.int64())]))
+    count = 200_000
+    rows = pa.table({"id": range(count), "n": [None] * count}, schema=shape.schema())
+    load(adapter, shape, rows)
+    with adapter.snapshot() as snapshot:
+        sizes = [batch.num_rows for batch in snapshot.scan(Relation(shape.name), ["n", "id"], key=("id",))]
+    assert sum(sizes) == count
+    assert 0 < min(sizes) <= max(sizes) <= 65_536
+
+
+# Snapshots
+
+
+def test_a_snapshot_sees_one_state_while_others_write(adapter: Adapter, database: Database) -> None:
+    shape, rows = simple(adapter)
+    if database.engine == "sqlite":  # without a write-ahead log SQLite lets the writer wait instead
+        database.execute("PRAGMA journal_mode=WAL")
+    other = open_adapter(database.url)
+    with adapter.snapshot() as snapshot:
+        more = rows_of(shape, {"id": 4, "name": "late", "n": None})
+        other.apply(change(shape, inserts=more, deletes=rows.slice(0, 1)), shape, None)
+        assert snapshot.count(Relation(shape.name)) == 3
+        assert pa.Table.from_batches(list(snapshot.scan(Relation(shape.name), shape.names, key=("id",)))).equals(rows)
+    other.close()
+    assert read(adapter, shape, ("id",))["id"].to_pylist() == [2, 3, 4]
+
+
+def test_the_mark_names_the_state_that_was_read(adapter: Adapter) -> None:
+    shape, rows = simple(adapter)
+    with adapter.snapshot() as snapshot:
+        before = snapshot.mark
+    adapter.apply(change(shape, deletes=rows.slice(0, 1)), shape, None)
+    with adapter.snapshot() as snapshot:
+        assert snapshot.mark != before
+
+
+def test_scans_of_one_snapshot_may_be_interleaved(adapter: Adapter) -> None:
+    shape = make(adapter, a_shape("many", [ID]))
+    count = 150_000
+    load(adapter, shape, pa.table({"id": range(count)}, schema=shape.schema()))
+    relation = Relation(shape.name)
+    with adapter.snapshot() as snapshot:
+        up = snapshot.scan(relation, ["id"], key=("id",))
+        first = next(up)
+        halves = [
+            snapshot.scan(relation, ["id"], key=("id",), within=each)
+            for each in (KeyRange(stop=(70_000,)), KeyRange((70_000,)))
+        ]
+        there = [next(each) for each in halves]
+        assert snapshot.count(relation) == count
+        rest = pa.Table.from_batches([first, *up])["id"].combine_chunks()
+        assert rest.equals(pa.array(range(count)))
+        sizes = [
+            each.num_rows + sum(batch.num_rows for batch in half) for each, half in zip(there, halves, strict=True)
+        ]
+        assert sizes == [70_000, 80_000]
+
+
+def test_a_snapshot_serves_several_threads(adapter: Adapter) -> None:
+    shape = make(adapter, a_shape("many", [ID, col("t", pa.string())]))
+    count = 40_000
+    load(adapter, shape, pa.table({"id": range(count), "t": [f"t{i}" for i in range(count)]}, schema=shape.schema()))
+    windows = [KeyRange((i,), (i + 5000,)) for i in range(0, count, 5000)]
+    with adapter.snapshot() as snapshot, ThreadPoolExecutor(4) as pool:
+
+        def total(window: KeyRange) -> int:
+            found = snapshot.scan(Relation(shape.name), ["id", "t"], key=("id",), within=window)
+            return sum(pc.sum(batch["id"]).as_py() for batch in found)
+
+        assert sum(pool.map(total, windows)) == count * (count - 1) // 2
+
+
+def test_a_scan_left_early_leaves_the_snapshot_usable(adapter: Adapter) -> None:
+    shape = make(adapter, a_shape("many", [ID]))
+    load(adapter, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
+    with adapter.snapshot() as snapshot:
+        for _ in range(3):
+            batches = snapshot.scan(Relation(shape.name), ["id"], key=("id",))
+            assert next(batches)["id"][0].as_py() == 0
+            batches.close()  # type: ignore[attr-defined]
+        assert snapshot.count(Relation(shape.name)) == 100_000
+
+
+def test_a_snapshot_ends_over_a_scan_that_is_still_open(adapter: Adapter) -> None:
+    shape = make(adapter, a_shape("many", [ID]))
+    load(adapter, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
+    with adapter.snapshot() as snapshot:
+        batches = snapshot.scan(Relation(shape.name), ["id"], key=("id",))
+        next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    adapter.apply(change(shape, inserts=rows_of(shape, {"id": -1})), shape, None)
+    assert read(adapter, shape).num_rows == 100_001
+
+
+def test_an_unknown_column_is_named(adapter: Adapter) -> None:
+    shape, _ = simple(adapter)
+    with adapter.snapshot() as snapshot, pytest.raises(SynclineError, match="nmae"):
+        list(snapshot.scan(Relation(shape.name), ["id", "nmae"]))

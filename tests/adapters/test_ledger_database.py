@@ -1,0 +1,228 @@
+"""A ledger's database: one writer at a time by its lease, made once, brought up to date, or refused."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from ledgers import START, Clock, version
+from ledgers import clock as clock
+from ledgers import ledger as ledger
+from ledgers import server as server
+from ledgers import url as url
+
+from adapters.ledger.ledger import Ledger, Version
+from adapters.ledger.tables import FORMAT, METADATA
+from transforms.vocabulary import BusyError, ConnectionFailed, SynclineError
+
+
+def test_one_writer_at_a_time_and_the_other_learns_who_and_since_when(ledger: Ledger, clock: Clock) -> None:
+    with ledger.lease("m", "ann") as lease:
+        clock.forward(seconds=5)
+        with pytest.raises(BusyError, match=r"in use by ann \(process \d+ on .*\) since 2026-01-31 12:00:00 UTC"):
+            ledger.lease("m", "bob").__enter__()
+        with ledger.lease("other", "bob"):
+            pass
+        lease.check()
+    with ledger.lease("m", "bob"):
+        pass
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_its_holder_learns_it(ledger: Ledger, clock: Clock) -> None:
+    with ledger.lease("m", "ann", seconds=60) as old:
+        clock.forward(seconds=59)
+        old.renew()
+        clock.forward(seconds=59)
+        with pytest.raises(BusyError):
+            ledger.lease("m", "bob").__enter__()
+        clock.forward(seconds=2)
+        with ledger.lease("m", "bob") as new:
+            for _ in range(2):
+                with pytest.raises(BusyError, match="ran out and another run took it"):
+                    old.renew()
+            with pytest.raises(BusyError):
+                old.check()
+            old.release()
+            new.renew()
+
+
+def test_a_lease_is_renewed_in_the_background(ledger: Ledger, clock: Clock) -> None:
+    with ledger.lease("m", "ann", seconds=0.3):
+        clock.forward(seconds=0.25)
+        time.sleep(0.4)
+        clock.forward(seconds=0.2)
+        with pytest.raises(BusyError):
+            ledger.lease("m", "bob").__enter__()
+
+
+def test_the_lease_of_a_dead_process_on_this_machine_is_taken_over(url: str) -> None:
+    program = (
+        "import os, sys; from adapters.ledger.ledger import Ledger; "
+        "lease = Ledger(sys.argv[1]).lease('m', 'killed'); lease.__enter__(); os._exit(9)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", program, url], check=False, cwd=root, env={**os.environ})
+    assert done.returncode == 9
+    with sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:")).connect() as connection:
+        schema = "" if url.startswith("sqlite") else "syncline."
+        assert connection.execute(sa.text(f"SELECT holder FROM {schema}leases")).scalar() == "killed"
+    with Ledger(url).lease("m", "next") as lease:
+        lease.check()
+
+
+def test_of_many_that_reach_for_the_lease_one_gets_it(url: str) -> None:
+    ledgers = [Ledger(url) for _ in range(4)]
+    won, lost, together = [], [], threading.Barrier(8)
+
+    def reach(at: int) -> None:
+        together.wait()
+        try:
+            lease = ledgers[at % 4].lease("m", f"h{at}")
+            lease.__enter__()
+            won.append(lease)
+        except BusyError as error:
+            lost.append(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(reach, range(8)))
+    assert (len(won), len(lost)) == (1, 7)
+    won[0].__exit__(None, None, None)
+    for each in ledgers:
+        each.close()
+
+
+# The database itself
+
+
+def test_a_ledger_is_made_once_by_whoever_comes_first(url: str) -> None:
+    ledgers = [Ledger(url) for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda at: ledgers[at].start_run(f"r{at}", "m", "run", "d"), range(8)))
+    assert len(ledgers[0].runs("m")) == 8
+    for each in ledgers:
+        each.close()
+        each.close()
+
+
+def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
+    ledger.start_run("r1", "m", "run", "d")
+    with ledger._engine.writing():
+        assert len(ledger.runs("m")) == 1
+
+
+def _sql(url: str, *statements: str) -> None:
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+        connection.close()
+    else:
+        with psycopg.connect(url, autocommit=True) as server:
+            server.execute("SET search_path = syncline")
+            for statement in statements:
+                server.execute(statement)
+
+
+def test_a_ledger_of_a_newer_syncline_is_left_alone(url: str) -> None:
+    Ledger(url).runs("m")
+    _sql(url, f"INSERT INTO syncline_format VALUES ({FORMAT + 1})")
+    newer = rf"has format {FORMAT + 1}, made by a newer Syncline; this one knows {FORMAT}\. Fix: update"
+    with pytest.raises(SynclineError, match=newer):
+        Ledger(url).start_run("r", "m", "run", "d")
+
+
+# what Syncline 0.1 made; kept as it was
+FORMAT_1 = (
+    "CREATE TABLE syncline_format (version integer NOT NULL PRIMARY KEY)",
+    "INSERT INTO syncline_format VALUES (1)",
+    "CREATE TABLE runs (run_id text NOT NULL PRIMARY KEY, migration text NOT NULL, kind text NOT NULL, "
+    "spec_digest text NOT NULL, status text NOT NULL, started_at {moment} NOT NULL, finished_at {moment}, plan text, "
+    "version integer, counts json, message text)",
+    'CREATE TABLE windows (plan text NOT NULL, table_name text NOT NULL, "window" integer NOT NULL, phase text NOT NULL, '
+    "run_id text NOT NULL, status text NOT NULL, counts json, finished_at {moment} NOT NULL, "
+    'PRIMARY KEY (plan, table_name, "window", phase))',
+    "CREATE TABLE versions (migration text NOT NULL, version integer NOT NULL, plan text NOT NULL, run_id text NOT NULL, "
+    "spec_digest text NOT NULL, created_at {moment} NOT NULL, counts json, source_mark text, target_mark text, "
+    "author text, message text, PRIMARY KEY (migration, version), UNIQUE (migration, plan))",
+    "INSERT INTO versions VALUES ('m', 1, 'a', 'a', 'd', '2026-01-31T12:00:00.123456+00:00', '{{\"flight\": "
+    "{{\"insert\": 1}}}}', '7', NULL, 'me', NULL)",
+)
+
+
+def test_a_ledger_of_an_older_syncline_is_brought_up_to_date_and_loses_nothing(url: str) -> None:
+    moment = "varchar(32)" if url.startswith("sqlite") else "timestamptz"
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+        _sql(url, *(each.format(moment=moment) for each in FORMAT_1))
+    else:
+        _sql(url, "CREATE SCHEMA syncline", *(each.format(moment=moment) for each in FORMAT_1))
+    ledger = Ledger(url)
+    (found,) = ledger.versions("m")
+    assert found == Version("m", 1, "a", "a", "d", START, {"flight": {"insert": 1}}, "7", None, "me")
+    assert ledger.bases("m") == {}
+    ledger.set_base("m", "flight", 1, None, 0)
+    assert version(ledger, "b") == 2
+    ledger.close()
+    again = Ledger(url)
+    assert [each.version for each in again.versions("m")] == [2, 1]
+    again.close()
+
+
+def test_somebody_elses_database_is_not_made_a_ledger(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/legacy.db"
+    _sql(url, "CREATE TABLE runs (distance)")
+    with pytest.raises(SynclineError, match=r"holds other tables \(runs …\), so it is no ledger"):
+        Ledger(url).runs("m")
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "says"),
+    [
+        ("postgresql://me:hunter2@127.0.0.1:1/d", ConnectionFailed, "cannot be reached"),
+        ("postgresql://me:hunter2@nowhere.invalid/d", ConnectionFailed, "cannot be reached"),
+        ("postgresql://me:hunter2@h:port/d", SynclineError, "is no URL of a ledger"),
+        ("hunter2", SynclineError, "is no URL of a ledger"),
+        ("mysql://me:hunter2@h/d", SynclineError, "kept in SQLite or PostgreSQL, not in mysql"),
+        ("sqlite://", SynclineError, "needs a file"),
+        ("sqlite:////dev/null/x/ledger.db", ConnectionFailed, "ledger .* cannot be made: Not a directory"),
+        ("sqlite:////etc/hostname", SynclineError, "file is not a database"),
+        ("sqlite:////etc", ConnectionFailed, "cannot be reached: unable to open database file"),
+    ],
+)
+def test_a_ledger_that_cannot_be_used_says_why_and_keeps_the_password(url: str, error: type, says: str) -> None:
+    with pytest.raises(error, match=says) as caught:
+        Ledger(url).runs("m")
+    chain: list[BaseException] = [caught.value]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    if "me:" in url:
+        assert "hunter2" not in "".join(map(repr, chain))
+
+
+def test_the_tables_in_postgresql_stay_in_their_own_schema(server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS syncline CASCADE")
+        Ledger(server).runs("m")
+        found = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'syncline')"
+        ).fetchall()
+    assert sorted(found) == sorted(("syncline", name) for name in METADATA.tables)
+
+
+def test_moments_need_a_time_zone(url: str) -> None:
+    naive: Callable[[], Any] = lambda: datetime(2026, 1, 1)  # noqa: E731
+    with pytest.raises(SynclineError, match="has no time zone"):
+        Ledger(url, naive).start_run("r", "m", "run", "d")
