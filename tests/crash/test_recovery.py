@@ -51,14 +51,14 @@ def write(shop: Scenario, **defaults: Any) -> None:
 def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
     """The window whose commit comes as the `number`-th fails, and no later one is tried."""
     commits = iter(range(1, 1000))
-    original = applying.history.note
+    original = applying.archive.note
 
     def failing(*args: Any) -> None:
         if next(commits) >= number:
             raise error
         original(*args)
 
-    monkeypatch.setattr(applying.history, "note", failing)
+    monkeypatch.setattr(applying.archive, "note", failing)
 
 
 def cut_off(shop: Scenario, windows: int = 2) -> None:
@@ -122,13 +122,13 @@ def test_a_run_that_failed_while_it_wrote_says_at_once_what_is_in_the_target(sho
 
 def test_a_run_that_is_at_work_is_no_interrupted_one(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    original = applying.history.note
+    original = applying.archive.note
 
     def looking(*args: Any) -> None:
         seen.extend(each.status for each in unfinished(shop.spec))
         original(*args)
 
-    monkeypatch.setattr(applying.history, "note", looking)
+    monkeypatch.setattr(applying.archive, "note", looking)
     commands.run(replaced(shop))
     assert set(seen) == {"running"}
 

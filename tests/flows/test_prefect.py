@@ -375,7 +375,7 @@ def test_a_backfill_that_prefect_tries_again_begins_with_the_step_that_failed(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned: list[str] = []
-    plan = runs.runbook.plan
+    plan = runs.build.plan
 
     def failing(request: Request, *args: Any, **options: Any) -> Any:
         planned.append(str(request.ranges[0]))
@@ -383,7 +383,7 @@ def test_a_backfill_that_prefect_tries_again_begins_with_the_step_that_failed(
             raise PlanError("the store is full")
         return plan(request, *args, **options)
 
-    monkeypatch.setattr(runs.runbook, "plan", failing)
+    monkeypatch.setattr(runs.build, "plan", failing)
     again = backfill.with_options(retries=1, retry_delay_seconds=0)
     state = again(shop.spec, f"item.id:0..{ROWS}", str(ROWS // 4), return_state=True)
     assert state.is_completed(), state.message

@@ -27,9 +27,9 @@ POINTS: dict[str, tuple[int, str]] = {
     "before the plan is whole": (1, "adapters.store.plans.PlanWriter.finish"),
     "after the plan is whole": (1, "flows.apply.load.write"),
     "between two CREATE TABLE": (1, "execute_ddl"),
-    "before the COMMIT of a first load": (1, "flows.apply.windows.history.note"),
+    "before the COMMIT of a first load": (1, "flows.apply.windows.archive.note"),
     "after staging": (2, "stage"),
-    "before the COMMIT of a window": (2, "flows.apply.windows.history.note"),
+    "before the COMMIT of a window": (2, "flows.apply.windows.archive.note"),
     "after the COMMIT of a window": (2, "apply"),
     "all windows in, before the ledger": (2, "flows.apply.load.record"),
     "before the version": (2, "adapters.ledger.ledger.Ledger.add_version"),
@@ -41,7 +41,7 @@ POINTS: dict[str, tuple[int, str]] = {
     "before the version of an undo": (3, "adapters.ledger.ledger.Ledger.add_version"),
 }
 # at the second call, so that something is done and something is not
-SECOND = {"adapters.store.plans.PlanWriter.add", "flows.apply.windows.history.note", "apply", "stage"}
+SECOND = {"adapters.store.plans.PlanWriter.add", "flows.apply.windows.archive.note", "apply", "stage"}
 STAGING = {
     "sqlite": "adapters.sqlite.adapter.SqliteSession.stage",
     "duckdb": "adapters.duckdb.adapter.Window.stage",
@@ -55,7 +55,7 @@ ADAPTERS = {
     "mysql": "adapters.mysql.adapter.MysqlAdapter",
 }
 BEFORE = {  # these are not even begun
-    "adapters.store.plans.PlanWriter.finish", "flows.apply.load.write", "flows.apply.load.record", "flows.apply.windows.history.note",
+    "adapters.store.plans.PlanWriter.finish", "flows.apply.load.write", "flows.apply.load.record", "flows.apply.windows.archive.note",
     "adapters.ledger.ledger.Ledger.add_version", "flows.apply.load.finish", "flows.apply.load.constrain", "flows.commands.apply_plan",
 }  # fmt: skip
 
