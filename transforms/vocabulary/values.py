@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.vocabulary import Key, Meaning
 from transforms.vocabulary.deep_json import one_text
+from transforms.vocabulary.names import Key, Meaning
 
 Mask = npt.NDArray[np.bool_]
 
