@@ -5,35 +5,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
 
 import pyarrow as pa
-import sqlalchemy as sa
 
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.ddl import adding_statements, index_statements, spelled_table
 from adapters.sql.staged_apply import (
-    apply_staged,
     as_markers,
-    column_of,
     file_of,
-    is_marked,
-    mark,
     markers_of,
     must_exist,
 )
-from adapters.sql.staging import DONE, GONE, NO, Staging, Written, astray, changed_columns, insert, left_out, update
-from adapters.sql.statements import MARKER, Named, create_statement, marker_table, new_table, rendered
+from adapters.sql.statements import MARKER, Named, create_statement, new_table, rendered
 from adapters.sqlite import catalog as shapes
 from adapters.sqlite import design as designs
 from adapters.sqlite import probe as trial
-from adapters.sqlite.arrow import compared, encode, kept
+from adapters.sqlite.arrow import compared, kept
 from adapters.sqlite.connection import Connection, mark_of, open_to_read
-from adapters.sqlite.keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole, sound
-from adapters.sqlite.snapshot import DIALECT, SqliteSnapshot, batches, is_binary, style_of, travel
-from adapters.sqlite.types import Style, column_shape, declared, kind_of, quoted, value_sql
+from adapters.sqlite.snapshot import DIALECT, SqliteSnapshot
+from adapters.sqlite.types import column_shape, declared
+from adapters.sqlite.writer import write
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -42,7 +35,6 @@ from transforms.vocabulary import (
     Design,
     Marker,
     Meaning,
-    Op,
     Refusal,
     SpecError,
     SynclineError,
@@ -50,8 +42,6 @@ from transforms.vocabulary import (
     TableShape,
 )
 from transforms.vocabulary.features import Feature
-
-MANY: Final = 5_000  # numbers in one IN (…)
 
 
 class SqliteAdapter:
@@ -210,22 +200,7 @@ class SqliteAdapter:
         trial: bool = False,
     ) -> Applied:
         with self._writing() as connection:
-            fresh = empty and len(changes) == changes.inserts.num_rows
-            awaited = awaited_of(connection, changes.table, shape) if fresh else set()
-            connection.ask(f"PRAGMA foreign_keys = {'OFF' if awaited else 'ON'}")
-            with connection.transaction():
-                connection.ask("PRAGMA defer_foreign_keys = ON")
-                if marker is not None and _marked(connection, marker):
-                    return Applied(already=True)
-                checked = sound(connection) if trial else ()
-                before = broken(connection, checked, changes.table, awaited) if trial else 0
-                applied = _apply(connection, changes, shape, empty=empty)
-                if trial:
-                    hold_all(connection, checked, changes.table, awaited, before)
-                else:
-                    hold_foreign_keys(connection, changes.table, shape, awaited)
-                before_commit(applied)
-                return applied
+            return write(connection, changes, shape, marker, empty=empty, before_commit=before_commit, trial=trial)
 
     def advance_identity(self, table: TableName, column: str) -> None:
         """Nothing to do: SQLite numbers from the largest value, and moves its own sequence with every insert."""
@@ -246,152 +221,3 @@ class SqliteAdapter:
             with suppress(Exception):
                 connection.close()
         self._open.clear()
-
-
-def _marked(connection: Connection, marker: Marker) -> bool:
-    """Whether the window is in; if not, say so from now on."""
-    connection.ask(create_statement(marker_table(), DIALECT, if_not_exists=True))
-    if len(connection.rows(rendered(is_marked(marker), DIALECT))) > 0:
-        return True
-    connection.ask(rendered(mark(marker), DIALECT))
-    return False
-
-
-def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, empty: bool) -> Applied:
-    columns = [column_of(shape, name) for name in changes.schema.names]
-    styles = {name: _key_style(connection, changes.table, column_of(shape, name)) for name in changes.key}
-    session = SqliteSession(connection, changes, shape, columns, styles)
-    guarded = any(unique <= set(changes.key) for unique in shape.uniques)
-    if empty and guarded and len(changes) == changes.inserts.num_rows and loads_whole(connection, changes.table):
-        loaded = session.load(changes.inserts)
-        if loaded is not None:
-            return Applied(inserted=loaded)
-    written = tuple(Written(each.name, _binary) if _is_text(each) else Written(each.name) for each in columns)
-    stages: dict[Op, TableName] = {op: session.stage_of(op) for op in ("delete", "update", "insert")}
-    table = replace(changes.table, schema=changes.table.schema or "main")
-    staging = Staging(table, written, changes.key, changes.compared, stages, owns=changes.owns)
-    return apply_staged(session, staging, changes, shape)
-
-
-def _key_style(connection: Connection, table: TableName, column: ColumnShape) -> Style:
-    style = style_of(connection, table, column)
-    if style is None and kind_of(column.native) in ("date", "timestamp", "moment", "time", "uuid"):
-        raise DataError(
-            f"{table}: the key column {column.name} spells its {column.native} values in several ways, so that rows "
-            f"cannot be found by it. Fix: bring the column to one spelling first."
-        )
-    return style or Style()
-
-
-def _is_text(column: ColumnShape) -> bool:
-    return bool(pa.types.is_string(column.type))
-
-
-def _binary(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    return value.collate("BINARY")
-
-
-@dataclass(slots=True)
-class SqliteSession:
-    """One window's transaction: rows are staged in temporary tables in the forms that SQLite stores."""
-
-    connection: Connection
-    changes: ChangeSet
-    shape: TableShape
-    columns: list[ColumnShape]
-    styles: dict[str, Style] = field(default_factory=dict)
-
-    def stage_of(self, op: Op) -> TableName:
-        return TableName(f"syncline_{op}", "temp")
-
-    def stage(self, op: Op, rows: pa.Table) -> None:
-        arrays = {NO: rows[NO]}
-        for name in rows.column_names[1:]:
-            arrays[name] = self._stored(self.columns[int(name[1:])], rows[name])
-        self.connection.ingest(self.stage_of(op).name, pa.table(arrays), temporary=True)
-
-    def _stored(self, column: ColumnShape, values: pa.ChunkedArray) -> pa.Array:
-        whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-        return encode(column, whole.cast(column.type), self.styles.get(column.name, Style()))
-
-    def load(self, rows: pa.Table) -> int | None:
-        """Load straight into the table; None where a row was in the way."""
-        arrays = {each.name: self._stored(each, rows[each.name]) for each in self.columns}
-        self.connection.ask("SAVEPOINT syncline_load")
-        try:
-            loaded = self.connection.ingest(self.changes.table.name, pa.table(arrays), temporary=False)
-        except DataError:
-            self.connection.ask("ROLLBACK TO syncline_load")
-            loaded = None
-        self.connection.ask("RELEASE syncline_load")
-        return loaded
-
-    def _run(self, statement: sa.ClauseElement) -> int:
-        return self.connection.run(rendered(statement, DIALECT))
-
-    def _count(self, table: sa.TableClause) -> int:
-        counted = rendered(sa.select(sa.func.count().label("n")).select_from(table), DIALECT)
-        return int(self.connection.ask(counted)["n"][0].as_py())
-
-    def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
-        stage = staging.stage(op)
-        for at in range(0, len(numbers), MANY):
-            self._run(sa.delete(stage).where(stage.c[NO].in_(numbers[at : at + MANY])))
-
-    def left_out(self, staging: Staging, op: Op) -> pa.Table:
-        marks = (ColumnShape(name, pa.bool_(), "BOOLEAN") for name in (DONE, GONE))
-        there = f"{quoted(staging.table.schema or 'main')}.{quoted(staging.table.name)}."
-        read: list[sa.ColumnElement[Any]] = [
-            sa.literal_column(value_sql(each.native, there + quoted(each.name))).label(None) for each in self.columns
-        ]
-        columns = [ColumnShape(NO, pa.int64(), "INTEGER"), *marks, *self.columns]
-        found = batches(self.connection, columns, rendered(left_out(staging, op, read), DIALECT))
-        return pa.Table.from_batches(list(found), travel(columns))
-
-    def astray(self, staging: Staging, op: Op) -> list[int]:
-        if loads_whole(self.connection, self.changes.table):
-            return []
-        return [int(row[NO]) for row in self.connection.rows(rendered(astray(staging, op), DIALECT))]
-
-    def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
-        if op == "delete":
-            return self._run(self._delete(staging))
-        if op == "insert":
-            return self._run(insert(staging).prefix_with("OR ABORT"))  # whatever clauses the table has
-        changed = changed_columns(changes)
-        if not changed:
-            return self._count(staging.stage(op))
-        self.connection.ask("SAVEPOINT syncline_update")
-        try:
-            return self._run(update(staging, changed).prefix_with("OR ABORT"))
-        except DataError as error:
-            unique = [name for name in changed if any(name in each for each in self.shape.uniques)]
-            if "UNIQUE" not in str(error) or not unique:
-                raise
-            self.connection.ask("ROLLBACK TO syncline_update")
-            self._park(staging, unique)
-            return self._run(update(staging, changed).prefix_with("OR ABORT"))
-        finally:
-            with suppress(SynclineError):
-                self.connection.ask("RELEASE syncline_update")
-
-    def _delete(self, staging: Staging) -> sa.Delete:
-        """Delete by key: SQLite has no DELETE … USING, and IN compares as its left side does."""
-        plain = [staging.target.c[name] for name in staging.key]
-        doomed = sa.select(*plain).select_from(staging.target.join(staging.stage("delete"), staging.same_key("delete")))
-        shapes_of_key = [column_of(self.shape, name) for name in staging.key]
-        keys = [
-            each if is_binary(self.connection, self.changes.table, shape) else _binary(each)
-            for each, shape in zip(plain, shapes_of_key, strict=True)
-        ]
-        return sa.delete(staging.target).where(sa.tuple_(*keys).in_(doomed) if len(keys) > 1 else keys[0].in_(doomed))
-
-    def _park(self, staging: Staging, names: Sequence[str]) -> None:
-        """Give unique columns values that nobody has: SQLite checks row by row, and two rows may swap theirs."""
-        number = staging.stage("update").c[NO]
-        for name in names:
-            text = pa.types.is_string(column_of(self.shape, name).type)
-            parked = sa.literal("syncline:").op("||")(number) if text else sa.literal_column(str(-(2**63) + 1)) + number
-            self._run(
-                sa.update(staging.target).values({staging.target.c[name]: parked}).where(staging.same_key("update"))
-            )

@@ -43,8 +43,8 @@ POINTS: dict[str, tuple[int, str]] = {
 # at the second call, so that something is done and something is not
 SECOND = {"adapters.store.plans.PlanWriter.add", "flows.apply.windows.archive.note", "apply", "stage"}
 STAGING = {
-    "sqlite": "adapters.sqlite.adapter.SqliteSession.stage",
-    "duckdb": "adapters.duckdb.adapter.Window.stage",
+    "sqlite": "adapters.sqlite.writer.Window.stage",
+    "duckdb": "adapters.duckdb.writer.Window.stage",
     "postgresql": "adapters.postgres.writer.Window._stage",
     "mysql": "adapters.mysql.writer.Window._stage",
 }
