@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from adapters.duckdb import catalog as shapes
+from adapters.duckdb import ddl
 from adapters.duckdb import design as designs
 from adapters.duckdb import probe as trial
 from adapters.duckdb.connection import Files
@@ -17,15 +18,12 @@ from adapters.duckdb.design import literal, spelled
 from adapters.duckdb.snapshot import DuckdbSnapshot, Session, abandon
 from adapters.duckdb.types import (
     DIALECT,
-    column_shape,
-    declared,
     is_asked,
     quoted,
     text_of,
 )
 from adapters.duckdb.writer import Window
 from adapters.protocol import BeforeCommit, committed
-from adapters.sql.ddl import adding_statements, index_statements
 from adapters.sql.staged_apply import (
     apply_staged,
     as_markers,
@@ -36,7 +34,7 @@ from adapters.sql.staged_apply import (
     mark,
     markers_of,
 )
-from adapters.sql.statements import MARKER, Named, create_statement, marker_table, new_table
+from adapters.sql.statements import MARKER, create_statement, marker_table
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -117,28 +115,13 @@ class DuckdbAdapter:
                 abandon(session)
 
     def ddl(self, shape: TableShape) -> list[str]:
-        designs.check_indexed(shape)
-        identity = next((each.name for each in shape.columns if each.identity), None)
-        sequence = ".".join(
-            quoted(part) for part in (shape.name.schema, f"{shape.name.name}_{identity}_seq") if part is not None
-        )
-        computed = dict(shape.design.generated) if shape.design else {}
-
-        def type_of(each: ColumnShape, _: object) -> Named:
-            virtual = f" GENERATED ALWAYS AS ({computed[each.name]}) VIRTUAL" if each.name in computed else ""
-            return Named(declared(each) + virtual)
-
-        created = new_table(
-            shape,
-            "duckdb",
-            type_of=type_of,
-            identity_default=f"nextval({literal(sequence)})".replace(":", r"\:"),
-        )
-        statements = [f"CREATE SEQUENCE {sequence}"] if identity else []
-        return [*statements, create_statement(created, DIALECT)]
+        return ddl.create_table(shape)
 
     def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
-        return adding_statements(shape, names, "duckdb", lambda each, _: Named(declared(each)))
+        return ddl.add_columns(shape, names)
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        return ddl.constraints(shape)
 
     def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
         return None
@@ -147,18 +130,7 @@ class DuckdbAdapter:
         return shape
 
     def made(self, column: ColumnShape) -> ColumnShape:
-        return column_shape(
-            column.name,
-            declared(column),
-            nullable=column.nullable,
-            generated=column.generated,
-            identity=column.identity,
-            default=column.default or column.identity,
-        )
-
-    def constraints(self, shape: TableShape) -> list[str]:
-        """Indexes alone: foreign keys cannot be added."""
-        return index_statements(shape, DIALECT)
+        return ddl.made(column)
 
     def design(self, table: TableName) -> Design:
         with self._session() as session:

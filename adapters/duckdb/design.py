@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import duckdb
 
 from adapters.duckdb.catalog import HERE, Asking, filled, indexed, name_parts, sequence_of, spelled_as
-from adapters.duckdb.types import declared, quoted
-from transforms.vocabulary import Design, Key, SpecError, TableName, TableShape
+from adapters.duckdb.types import quoted
+from transforms.vocabulary import Design, Key, TableName
 from transforms.vocabulary.features import Feature, in_order
 
 NUMBERS_AT_ONCE = 10_000_000  # taken from a sequence in a third of a second
@@ -106,15 +106,3 @@ def literal(text: str) -> str:
 
 def spelled(table: TableName) -> str:
     return ".".join(quoted(part) for part in (table.schema, table.name) if part)
-
-
-def check_indexed(shape: TableShape) -> None:
-    """DuckDB has no index over spans of time, and so no key of them."""
-    indexes = [shape.primary_key, *shape.uniques, *(shape.design.indexes if shape.design else ())]
-    indexed = {name for index in indexes for name in index}
-    for column in shape.columns:
-        if column.name in indexed and declared(column) == "INTERVAL":
-            raise SpecError(
-                f"{shape.name}: {column.name} is an interval, of which DuckDB can make no key or index. "
-                f"Fix: give it `cast: text`, or `cast: time` where it holds times of the day."
-            )

@@ -15,20 +15,19 @@ from typing import Final
 import pyarrow as pa
 import pymysql
 
+from adapters.mysql import ddl
 from adapters.mysql import design as designs
 from adapters.mysql import probe as trial
 from adapters.mysql.catalog import TABLE, TABLES, Alphabets, Described, described, described_query, named
 from adapters.mysql.connection import Connection, Connections, code_of, drop, rows, run
-from adapters.mysql.ddl import added_type, create_table, new_declared, prefixes, sized, unlinked
 from adapters.mysql.kept_values import LEVELS, compared, is_asked, kept
 from adapters.mysql.snapshot import MysqlSnapshot
 from adapters.mysql.types import travel
 from adapters.mysql.writer import TAKEN, Window
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import trials
-from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
 from adapters.sql.json_texts import doubtful, kept_where_doubtful
-from adapters.sql.statements import MARKER, dialect_of
+from adapters.sql.statements import MARKER
 from adapters.sql.trials import of_design
 from transforms.vocabulary import (
     Applied,
@@ -146,25 +145,22 @@ class MysqlAdapter:
     # Writing
 
     def ddl(self, shape: TableShape) -> list[str]:
-        return [create_table(shape, self._connections.server)]
-
-    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
-        return unlinked(own, there)
-
-    def sized(self, shape: TableShape) -> TableShape:
-        return sized(shape, self._connections.server)
-
-    def made(self, column: ColumnShape) -> ColumnShape:
-        server = self._connections.server
-        return travel(new_declared(column, server), server).shape
+        return [ddl.create_table(shape, self._connections.server)]
 
     def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
-        return adding_statements(shape, names, "mysql", lambda each, _: added_type(each, self._connections.server))
+        return ddl.add_columns(shape, names, self._connections.server)
 
     def constraints(self, shape: TableShape) -> list[str]:
-        dialect = dialect_of("mysql")
-        lengths = prefixes(shape, self._connections.server)
-        return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect, lengths=lengths)]
+        return ddl.constraints(shape, self._connections.server)
+
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return ddl.unlinked(own, there)
+
+    def sized(self, shape: TableShape) -> TableShape:
+        return ddl.sized(shape, self._connections.server)
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        return ddl.made(column, self._connections.server)
 
     def design(self, table: TableName) -> Design:
         with self._connections.begin(f"Looking at the design of {table}") as connection:
@@ -198,8 +194,8 @@ class MysqlAdapter:
         made: str | None = None
         if new:
             known = trial.Known(of_design(shape))
-            made = create_table(replace(shape, name=TableName(trials.TRIED), foreign_keys=()), server)
-            travels = {each.name: travel(new_declared(each, server), server) for each in shape.columns}
+            made = ddl.create_table(replace(shape, name=TableName(trials.TRIED), foreign_keys=()), server)
+            travels = {each.name: travel(ddl.new_declared(each, server), server) for each in shape.columns}
             described_ = Described(shape, travels)
         else:
             known, described_ = self._demands(shape.name), self._relation(Relation(shape.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from adapters.mysql.connection import Server
-from adapters.mysql.types import Declared
+from adapters.mysql.types import Declared, travel
+from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
 from adapters.sql.statements import Engine, Named, create_statement, dialect_of, new_table
 from transforms.vocabulary import ColumnShape, Key, SynclineError, TableShape
 
@@ -166,14 +167,6 @@ def create_table(shape: TableShape, server: Server) -> str:
     return create_statement(made, dialect_of("mysql"))
 
 
-def added_type(column: ColumnShape, server: Server) -> Named:
-    """The type of a column that is added to a table, whose own character set may be another one."""
-    declared = new_declared(column, server)
-    if declared.charset:
-        return Named(f"{declared.native} CHARACTER SET {declared.charset} COLLATE {declared.collation}")
-    return Named(declared.native + (" NULL" if declared.kind == "timestamp" else ""))
-
-
 def _check_names(names: Iterable[str]) -> None:
     for name in names:
         if len(name) > NAME_CHARACTERS:
@@ -182,7 +175,31 @@ def _check_names(names: Iterable[str]) -> None:
             )
 
 
-def prefixes(shape: TableShape, server: Server) -> dict[str, int]:
+def add_columns(shape: TableShape, names: Sequence[str], server: Server) -> list[str]:
+    """See `Target.adding`."""
+    return adding_statements(shape, names, "mysql", lambda each, _: _added_type(each, server))
+
+
+def _added_type(column: ColumnShape, server: Server) -> Named:
+    """The type of a column that is added to a table, whose own character set may be another one."""
+    declared = new_declared(column, server)
+    if declared.charset:
+        return Named(f"{declared.native} CHARACTER SET {declared.charset} COLLATE {declared.collation}")
+    return Named(declared.native + (" NULL" if declared.kind == "timestamp" else ""))
+
+
+def constraints(shape: TableShape, server: Server) -> list[str]:
+    """See `Target.constraints`."""
+    dialect, lengths = dialect_of("mysql"), _prefixes(shape, server)
+    return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect, lengths=lengths)]
+
+
+def made(column: ColumnShape, server: Server) -> ColumnShape:
+    """See `Target.made`."""
+    return travel(new_declared(column, server), server).shape
+
+
+def _prefixes(shape: TableShape, server: Server) -> dict[str, int]:
     """How many characters of which columns an index holds: of JSON, which is a long text in MariaDB."""
     made = {column.name: new_declared(column, server) for column in shape.columns} if server.mariadb else {}
     return {name: JSON_PREFIX for name, each in made.items() if each.kind == "json"}

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from adapters.postgres import ddl
 from adapters.postgres import design as designs
 from adapters.postgres import probe as trial
 from adapters.postgres.catalog import (
@@ -33,20 +34,17 @@ from adapters.postgres.catalog import (
 from adapters.postgres.collations import compared, with_folded
 from adapters.postgres.connection import Connections, driver_of
 from adapters.postgres.kept_values import kept
-from adapters.postgres.limits import new_type
 from adapters.postgres.session import USUAL_ZONE
 from adapters.postgres.snapshot import Described, PostgresSnapshot, spelled
 from adapters.postgres.types import Travel, new_travel
 from adapters.postgres.writer import Window, mark, spelled_name
 from adapters.protocol import BeforeCommit, committed
 from adapters.registry import RowSecurity
-from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
 from adapters.sql.statements import (
     MARKER,
     create_statement,
     dialect_of,
     marker_table,
-    new_table,
     source,
 )
 from adapters.sql.trials import of_design
@@ -202,14 +200,13 @@ class PostgresAdapter:
     # Writing
 
     def ddl(self, shape: TableShape) -> list[str]:
-        return [create_statement(new_table(shape, "postgresql", type_of=new_type), dialect_of("postgresql"))]
+        return ddl.create_table(shape)
 
     def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
-        return adding_statements(shape, names, "postgresql", new_type)
+        return ddl.add_columns(shape, names)
 
     def constraints(self, shape: TableShape) -> list[str]:
-        dialect = dialect_of("postgresql")
-        return [*foreign_key_statements(shape, dialect), *index_statements(shape, dialect, named=False)]
+        return ddl.constraints(shape)
 
     def design(self, table: TableName) -> Design:
         with self._connections.begin(f"Looking at the design of {table}") as connection:

@@ -6,9 +6,7 @@ import re
 from typing import Any, Final
 
 import pyarrow as pa
-import sqlalchemy as sa
 
-from adapters.sql.statements import Engine, Named
 from transforms.vocabulary import ColumnShape
 
 # The ends of the calendar, from 1970. Behind 294246 timestamps go on where Arrow's microseconds end.
@@ -72,14 +70,6 @@ def made_of(column: ColumnShape) -> tuple[str, str, int]:
         name, kind = ("character", "bpchar") if column.padded else ("character varying", "varchar")
         return f"{name}({column.length})", kind, column.length + 4
     return "text", "text", -1
-
-
-def new_type(column: ColumnShape, _: Engine) -> sa.types.TypeEngine[Any]:
-    """The type that is made for a column; SQLAlchemy numbers only columns of its own types."""
-    if not column.identity:
-        return Named(made_of(column)[0])
-    numbered: dict[str, sa.types.TypeEngine[Any]] = {"int2": sa.SmallInteger(), "int4": sa.Integer()}
-    return numbered.get(made_of(column)[1], sa.BigInteger())
 
 
 def unmodified(native: str) -> str:

@@ -11,21 +11,20 @@ from pathlib import Path
 import pyarrow as pa
 
 from adapters.protocol import BeforeCommit, committed
-from adapters.sql.ddl import adding_statements, index_statements, spelled_table
 from adapters.sql.staged_apply import (
     as_markers,
     file_of,
     markers_of,
     must_exist,
 )
-from adapters.sql.statements import MARKER, Named, create_statement, new_table, rendered
+from adapters.sql.statements import MARKER, rendered
 from adapters.sqlite import catalog as shapes
+from adapters.sqlite import ddl
 from adapters.sqlite import design as designs
 from adapters.sqlite import probe as trial
 from adapters.sqlite.arrow import compared, kept
 from adapters.sqlite.connection import Connection, mark_of, open_to_read
 from adapters.sqlite.snapshot import DIALECT, SqliteSnapshot
-from adapters.sqlite.types import column_shape, declared
 from adapters.sqlite.writer import write
 from transforms.vocabulary import (
     Applied,
@@ -36,7 +35,6 @@ from transforms.vocabulary import (
     Marker,
     Meaning,
     Refusal,
-    SpecError,
     SynclineError,
     TableName,
     TableShape,
@@ -122,16 +120,13 @@ class SqliteAdapter:
                 connection.abandon()
 
     def ddl(self, shape: TableShape) -> list[str]:
-        numbered = [each.name for each in shape.columns if each.identity]
-        if numbered and shape.design and shape.primary_key != (*numbered,):
-            raise SpecError(
-                f"{shape.name}: SQLite numbers a column only where it is the primary key, all of it, and {numbered[0]} is not. "
-                f"Fix: remove `identity`, or make it the primary key."
-            )
-        return [create_statement(new_table(shape, "sqlite", type_of=lambda each, _: Named(declared(each))), DIALECT)]
+        return ddl.create_table(shape)
 
     def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
-        return adding_statements(shape, names, "sqlite", lambda each, _: Named(declared(each)))
+        return ddl.add_columns(shape, names)
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        return ddl.constraints(shape)
 
     def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
         return None
@@ -140,14 +135,7 @@ class SqliteAdapter:
         return shape
 
     def made(self, column: ColumnShape) -> ColumnShape:
-        return column_shape(
-            column.name,
-            declared(column),
-            nullable=column.nullable,
-            generated=column.generated,
-            identity=column.identity,
-            default=column.default,
-        )
+        return ddl.made(column)
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         return kept(column, values, known)
@@ -156,12 +144,6 @@ class SqliteAdapter:
         made = self.ddl(replace(shape, foreign_keys=())) if new else ()
         known = trial.to_be_made(shape, made) if new else trial.known_once(self._connection, shape, self._demanded)
         return trial.refused(self._path, shape, changes, known) if known.demands.any else {}
-
-    def constraints(self, shape: TableShape) -> list[str]:
-        """Indexes, and for keys that were deferred a look at whether they hold now; foreign keys cannot be added."""
-        late = any(foreign.deferred for foreign in shape.foreign_keys)
-        look = f"PRAGMA foreign_key_check({spelled_table(replace(shape.name, schema=None), DIALECT)})"
-        return [*index_statements(shape, DIALECT), *([look] if late else [])]
 
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connection() as connection:
