@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -27,6 +27,9 @@ from transforms.vocabulary import (
 )
 from transforms.vocabulary.features import Feature
 
+RowSecurity = Literal["refuse", "accept"]
+"""Whether rows that PostgreSQL's row-level security hides from the user are an error, or taken for not there."""
+
 BeforeCommit = Callable[[Applied], None]
 
 
@@ -39,7 +42,7 @@ class Snapshot(Protocol):
     """A frozen view of a database. Safe to use from several threads at once."""
 
     token: str | None
-    """What another process gives to `Adapter.snapshot` to see the same rows; None where the engine cannot."""
+    """What another process gives to `Source.snapshot` to see the same rows; None where the engine cannot."""
 
     mark: str
     """A text that names the state that was read (a log position, a transaction number, a change counter)."""
@@ -62,27 +65,6 @@ class Snapshot(Protocol):
         """The keys that cut the rows of a window and of column ranges into parts of `rows` rows, ascending, without its own ends.
 
         Window 0 is before the first key, the last window starts at the last key. Null keys are not looked at.
-        """
-
-    def highest(self, relation: Relation, column: str) -> int | None:
-        """The largest value of an integer column, None where there is none."""
-
-    def orphans(self, table: TableName, reference: ForeignKey) -> Relation | None:
-        """The rows of `table` whose `reference` finds no row, as a relation to be counted and scanned.
-
-        A row with a null in the reference is none of them. Values are compared as they travel, or, where the table
-        declares this foreign key, as the engine itself compares them. None where there can be none, because the
-        engine holds a foreign key that the table declares. SQLite lets one lead to a table that is not there: no
-        row finds any then.
-        In: at both ends columns of one travel type and meaning, or integers.
-        """
-
-    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
-        """The rows that `key` does not tell from all others, as a relation to be counted and scanned: those with a null in
-        it, and those whose values another row has too, of `most` such values where that is not None.
-
-        Values are compared as they travel. There are none exactly where the key is unique and never null.
-        In: columns that travel; none of JSON.
         """
 
     def scan(
@@ -108,14 +90,37 @@ class Snapshot(Protocol):
 
 
 @runtime_checkable
-class Adapter(Protocol):
-    """An engine behind one URL. Opening it does not connect; every method raises ConnectionFailed if it cannot."""
+class Inspection(Snapshot, Protocol):
+    """A snapshot of a database that can be asked of its rows what keys and references come to."""
+
+    def highest(self, relation: Relation, column: str) -> int | None:
+        """The largest value of an integer column, None where there is none."""
+
+    def orphans(self, table: TableName, reference: ForeignKey) -> Relation | None:
+        """The rows of `table` whose `reference` finds no row, as a relation to be counted and scanned.
+
+        A row with a null in the reference is none of them. Values are compared as they travel, or, where the table
+        declares this foreign key, as the engine itself compares them. None where there can be none, because the
+        engine holds a foreign key that the table declares. SQLite lets one lead to a table that is not there: no
+        row finds any then.
+        In: at both ends columns of one travel type and meaning, or integers.
+        """
+
+    def unkeyed(self, table: TableName, key: Key, most: int | None = None) -> Relation:
+        """The rows that `key` does not tell from all others, as a relation to be counted and scanned: those with a null in
+        it, and those whose values another row has too, of `most` such values where that is not None.
+
+        Values are compared as they travel. There are none exactly where the key is unique and never null.
+        In: columns that travel; none of JSON.
+        """
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What rows are read from, behind one URL. Opening it does not connect; every method raises ConnectionFailed if it cannot."""
 
     engine: str
     """postgresql, mysql (MariaDB too), sqlite or duckdb."""
-
-    whole_trees: bool
-    """Whether rows of a table that refer to each other go in one window, and may be updated while others refer to them."""
 
     url: str
     """Without the password: fit for messages, manifests and reports."""
@@ -132,27 +137,37 @@ class Adapter(Protocol):
     def describe_query(self, query: str) -> TableShape:
         """The columns that a query answers with; nothing is known of its keys."""
 
+    def snapshot(self, token: str | None = None) -> AbstractContextManager[Snapshot]:
+        """All reads inside see one state of the database. A token joins another process's open snapshot."""
+
+    def close(self) -> None:
+        """Give back every connection. Idempotent."""
+
+
+@runtime_checkable
+class Catalog(Source, Protocol):
+    """A source that also knows how its tables were made: what `scaffold` drafts a spec from."""
+
+    def snapshot(self, token: str | None = None) -> AbstractContextManager[Inspection]: ...
+
     def design(self, table: TableName) -> Design:
         """What the table has beyond its shape, in the engine's own SQL. Slow: for scaffolding only."""
+
+    def besides(self, schema: str | None = None) -> list[Feature]:
+        """What a schema holds beside tables and what hangs on them, such as views and routines."""
 
     def usual_zone(self) -> str | None:
         """The time zone that sessions are in which say nothing of it, as the engine names it: `Europe/Vienna`, `CEST`, `+02:00`.
         None where an engine has none.
         """
 
-    def besides(self, schema: str | None = None) -> list[Feature]:
-        """What a schema holds beside tables and what hangs on them, such as views and routines."""
 
-    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
-        """What the table's unique indexes compare, in place of the values.
+@runtime_checkable
+class Definitions(Protocol):
+    """How tables are defined that are yet to be made. Nothing here writes."""
 
-        In: some columns of the table, in their travel types. Out: an array for each, in their order; two values are
-        one to a unique index exactly where these are equal. A column without a `collation` comes back as it is.
-        Reads nothing of the table's rows and writes nothing that outlives the call.
-        """
-
-    def snapshot(self, token: str | None = None) -> AbstractContextManager[Snapshot]:
-        """All reads inside see one state of the database. A token joins another process's open snapshot."""
+    engine: str
+    """postgresql, mysql (MariaDB too), sqlite or duckdb."""
 
     def ddl(self, shape: TableShape) -> list[str]:
         """The statements that create a table of that shape: travel types decide, `native` is not looked at.
@@ -174,6 +189,12 @@ class Adapter(Protocol):
         SQLite with a look at whether those hold that were deferred.
         """
 
+    def sized(self, shape: TableShape) -> TableShape:
+        """The shape as `ddl` makes it: with a length for texts and binaries of indexes, where an engine's are limited."""
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        """The column as `describe` will answer for one that `ddl` makes of `column`: SQLite has no int32, for one."""
+
     def tried(self, statements: Sequence[str]) -> str | None:
         """Why the engine refuses statements of `ddl` and `constraints`; None where it does not, or cannot be asked.
 
@@ -183,11 +204,13 @@ class Adapter(Protocol):
     def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
         """Why no foreign key leads from one column to another, where `tried` cannot tell; None where one may."""
 
-    def sized(self, shape: TableShape) -> TableShape:
-        """The shape as `ddl` makes it: with a length for texts and binaries of indexes, where an engine's are limited."""
 
-    def made(self, column: ColumnShape) -> ColumnShape:
-        """The column as `describe` will answer for one that `ddl` makes of `column`: SQLite has no int32, for one."""
+@runtime_checkable
+class Target(Catalog, Definitions, Protocol):
+    """What rows are written to: read as any source, asked what it would take, and changed a window at a time."""
+
+    whole_trees: bool
+    """Whether rows of a table that refer to each other go in one window, and may be updated while others refer to them."""
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         """What a column gives back for values, where a ColumnShape's limits do not say it all.
@@ -196,6 +219,14 @@ class Adapter(Protocol):
         Out: the same, except for those that the engine itself has to be asked about (texts of its own notation,
         JSON, domains): they come back as a scan would read them, null for what cannot be stored, or would be stored
         as another value. Writes nothing.
+        """
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        """What the table's unique indexes compare, in place of the values.
+
+        In: some columns of the table, in their travel types. Out: an array for each, in their order; two values are
+        one to a unique index exactly where these are equal. A column without a `collation` comes back as it is.
+        Reads nothing of the table's rows and writes nothing that outlives the call.
         """
 
     def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
@@ -255,5 +286,14 @@ class Adapter(Protocol):
         Engines without advisory locks do nothing: the ledger's lease stands in.
         """
 
-    def close(self) -> None:
-        """Give back every connection. Idempotent."""
+
+class ChangeFeed(Protocol):
+    """Which rows of a source may have changed. No engine has one yet.
+
+    It will promise: the keys of rows that may have changed since a position, and never their values. The source says
+    *which* rows, a plan of those keys says *what*, so that an event that is lost, doubled or out of order costs a read and
+    never a row. A position is a text that the source names and takes back, is taken before the rows are read, and is kept
+    only once their plan is applied. Changes that a plan wrote itself are marked by the engine and left out. Where
+    something happened that a feed cannot see (a TRUNCATE, a partition that came or went, a log that was cut off),
+    it says so, and the table is compared whole.
+    """

@@ -19,8 +19,8 @@ import pymysql
 from pymysql.constants import CLIENT
 from pymysql.cursors import SSCursor
 
-from adapters.protocol import Adapter
-from adapters.registry import open_adapter
+from adapters.protocol import Target
+from adapters.registry import open_target
 from benchmarks.copying import WrongResult
 from examples.legacyshop.server import daemon, mariadb
 from transforms.vocabulary import ChangeSet, Relation, TableName
@@ -67,7 +67,7 @@ def measure(rows: int, rounds: int, told: Callable[[str], None]) -> Mariadb | No
         reading: dict[str, list[float]] = {CLIENT_READS: [], DRIVER_READS: [], SYNCLINE_READS: []}
         writing: dict[str, list[float]] = {CLIENT_LOADS: [], SYNCLINE_LOADS: [], SYNCLINE_CHANGES: []}
         load = f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE copy"
-        with closing(open_adapter(url)) as adapter:
+        with closing(open_target(url)) as adapter:
             table = scanned(adapter)
             for number in range(rounds):
                 told(f"MariaDB, round {number + 1} of {rounds}")
@@ -118,21 +118,21 @@ def read_by_driver(url: str) -> None:
             pa.table(list(map(list, zip(*rows, strict=True))), names=[str(i) for i in range(len(rows[0]))])
 
 
-def scanned(adapter: Adapter) -> pa.Table:
+def scanned(adapter: Target) -> pa.Table:
     shape = adapter.describe(TableName("customer"))
     assert shape is not None
     with adapter.snapshot() as snapshot:
         return pa.Table.from_batches(snapshot.scan(Relation(shape.name), shape.names, key=("id",)))
 
 
-def load_window(adapter: Adapter, rows: pa.Table) -> None:
+def load_window(adapter: Target, rows: pa.Table) -> None:
     shape = adapter.describe(TableName("copy"))
     assert shape is not None
     none = rows.slice(0, 0)
     adapter.apply(ChangeSet(shape.name, ("id",), shape.names, rows, none, none, none), shape, None, empty=True)
 
 
-def change_all(adapter: Adapter, before: pa.Table) -> None:
+def change_all(adapter: Target, before: pa.Table) -> None:
     """Each row gets the name of the row before it."""
     shape = adapter.describe(TableName("copy"))
     assert shape is not None

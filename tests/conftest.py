@@ -34,8 +34,8 @@ os.environ.pop("PREFECT_API_URL", None)
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from adapters.protocol import Adapter  # noqa: E402
-from adapters.registry import open_adapter  # noqa: E402
+from adapters.protocol import Target  # noqa: E402
+from adapters.registry import open_target  # noqa: E402
 
 if TYPE_CHECKING:
     from breakable import Mariadb, Postgres
@@ -225,20 +225,20 @@ def target_url(database: Database) -> str:
 
 
 @pytest.fixture
-def adapter(database: Database) -> Iterator[Adapter]:
-    opened = open_adapter(database.url, create=True)
+def adapter(database: Database) -> Iterator[Target]:
+    opened = open_target(database.url, create=True)
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "duckdb", "postgresql", "mysql"])
-def roomy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adapter]:
+def roomy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """One database for the tests of a module that only need a table of their own."""
     url = f"{request.param}:///{tmp_path_factory.mktemp('roomy')}/target.db"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_server")
     elif request.param == "mysql":
         url = request.getfixturevalue("mariadb_server")
-    opened = open_adapter(url, create=True)
+    opened = open_target(url, create=True)
     yield opened
     opened.close()

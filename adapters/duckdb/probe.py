@@ -26,7 +26,7 @@ UNFIT: Final = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputExce
 
 
 def kept_values(session: Session, column: ColumnShape, values: pa.Array, known: Meaning) -> pa.Array:
-    """See `Adapter.kept`. In: a column that `is_asked`."""
+    """See `Target.kept`. In: a column that `is_asked`."""
     if known == column.meaning == "json":
         return kept_where_doubtful(values, doubtful(values), lambda some: kept_values(session, column, some, "plain"))
     texts = values.dictionary_encode()
@@ -48,7 +48,7 @@ class Known:
 def refused_of(
     session: Session, shape: TableShape, changes: ChangeSet, found: dict[TableName, Known], *, new: bool
 ) -> dict[int, Refusal]:
-    """See `Adapter.refused`. `found` is what is known already of tables."""
+    """See `Target.refused`. `found` is what is known already of tables."""
     if shape.name not in found:
         found[shape.name] = Known(trials.of_design(shape)) if new else known(session, shape.name)
     of_table = found[shape.name]

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.registry import RowSecurity, open_adapter
+from adapters.protocol import RowSecurity
+from adapters.registry import open_source
 from adapters.sql.staged_apply import as_travel, file_of, must_exist, python_values
 from adapters.sql.statements import quoted, select
 from transforms.vocabulary import Relation, SynclineError, TableName
@@ -220,7 +221,7 @@ def read(
     url: str, relation: Relation, key: Sequence[str], asked: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> pa.Table | None:
     """The columns of a table that expectations, as types and arguments, look at; None where there is no table."""
-    adapter = open_adapter(url)
+    adapter = open_source(url)
     try:
         shape = adapter.describe(relation.table) if relation.table else None
         if shape is None:
@@ -268,11 +269,11 @@ class Target:
 def opened(url: str, rls: RowSecurity = "refuse") -> Iterator[Target]:
     """A read-only way into the database of a URL, closed at the end. Decimals arrive as whole numbers or doubles,
     as bounds do: the decimal 0.10 is less than the double 0.1, and would fail at its own bound. `rls`: see
-    `open_adapter`.
+    `open_source`.
 
     Errors: SpecError for a URL or a driver that is not there, ConnectionFailed.
     """
-    engine = open_adapter(url).engine
+    engine = open_source(url).engine
     ways: dict[str, Callable[[str], AbstractContextManager[Target]]] = {
         "postgresql": partial(_postgres, rls=rls),
         "mysql": _mysql,

@@ -31,7 +31,8 @@ from adapters.expectations.frames import (
     told,
     told_rows,
 )
-from adapters.registry import RowSecurity, open_adapter
+from adapters.protocol import RowSecurity
+from adapters.registry import open_source
 from adapters.secrets import scrubbed
 from transforms.vocabulary import Relation, SpecError, SynclineError, TableName, TransientError
 
@@ -250,7 +251,7 @@ def check_table(
     """
     if not expected:
         return ()
-    if open_adapter(url).engine == "duckdb":
+    if open_source(url).engine == "duckdb":
         rows = read(url, Relation(table, where=where), key, [(each.type, each.arguments) for each in expected])
         if rows is None:
             raise BrokenCheck(f"{name}: there is no table {table}. Fix: load it first.")

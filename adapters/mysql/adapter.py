@@ -60,7 +60,7 @@ SELECT p.ID, p.USER, p.HOST FROM information_schema.PROCESSLIST p WHERE p.ID = I
 
 
 class MysqlAdapter:
-    """MariaDB and MySQL as an Adapter (see the protocol).
+    """MariaDB and MySQL as a Target (see the protocol).
 
     `time_zone` is the zone of naive times where a column range compares them with a TIMESTAMP. `read_only` makes
     every transaction refuse writes.

@@ -38,8 +38,7 @@ from adapters.postgres.session import USUAL_ZONE
 from adapters.postgres.snapshot import Described, PostgresSnapshot, spelled
 from adapters.postgres.types import Travel, new_travel
 from adapters.postgres.writer import Window, mark, spelled_name
-from adapters.protocol import BeforeCommit, committed
-from adapters.registry import RowSecurity
+from adapters.protocol import BeforeCommit, RowSecurity, committed
 from adapters.sql.statements import (
     MARKER,
     create_statement,
@@ -89,7 +88,7 @@ HIDDEN: Final = (
 
 
 class PostgresAdapter:
-    """PostgreSQL as an Adapter (see the protocol).
+    """PostgreSQL as a Target (see the protocol).
 
     `time_zone` is the zone of naive times where a column range compares them with a timestamptz. `read_only`
     makes every session refuse writes.

@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from adapters import interrupts
 from adapters.postgres.encodings import UNCHECKED
 from adapters.postgres.session import PLAIN_PATH, must_be_supported, settled
-from adapters.registry import RowSecurity
+from adapters.protocol import RowSecurity
 from adapters.secrets import masked, misread, scrubbed
 from adapters.sql.refused import FIX, Refused
 from transforms.vocabulary import (

@@ -77,7 +77,7 @@ def is_asked(column: ColumnShape) -> bool:
 
 
 def kept(connections: Connections, column: ColumnShape, values: pa.Array, known: Meaning) -> pa.Array:
-    """What the column gives back for values, see `Adapter.kept`."""
+    """What the column gives back for values, see `Target.kept`."""
     if not is_asked(column):
         return values
     if known == column.meaning == "json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapters.registry import RowSecurity
+from adapters.protocol import RowSecurity
 from transforms.vocabulary import ConnectionFailed
 
 SUPPORTED: Final = (15, 18)

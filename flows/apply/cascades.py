@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from flows.plan.references import described
 from flows.plan.referrers import compared, inside, looked_through, values_of
 from transforms import keys
@@ -32,7 +32,7 @@ class Carrying:
         )
 
 
-def carrying(target: Adapter, tables: Collection[TableName]) -> dict[TableName, tuple[Carrying, ...]]:
+def carrying(target: Target, tables: Collection[TableName]) -> dict[TableName, tuple[Carrying, ...]]:
     """The foreign keys to tables that would carry a delete of theirs further; nothing is asked where there are no tables."""
     found: dict[TableName, tuple[Carrying, ...]] = {}
     for shape in described(target, list(tables)).values() if tables else ():
@@ -42,7 +42,7 @@ def carrying(target: Adapter, tables: Collection[TableName]) -> dict[TableName, 
     return found
 
 
-def held_back(target: Adapter, shape: TableShape, changes: ChangeSet, links: Sequence[Carrying]) -> dict[int, str]:
+def held_back(target: Target, shape: TableShape, changes: ChangeSet, links: Sequence[Carrying]) -> dict[int, str]:
     """Why deletes of a window cannot go now, by number: rows refer to them that the engine would change with them.
 
     Rows that go with the same window do not count. In: `links` are those of the table. Reads the columns that refer, from a
@@ -54,7 +54,7 @@ def held_back(target: Adapter, shape: TableShape, changes: ChangeSet, links: Seq
     return found
 
 
-def _referred(target: Adapter, shape: TableShape, changes: ChangeSet, link: Carrying) -> keys.Mask:
+def _referred(target: Target, shape: TableShape, changes: ChangeSet, link: Carrying) -> keys.Mask:
     """Which deletes rows refer to by this key that stay; all of them where the rows cannot be read."""
     child, foreign, key = link.child, link.foreign, changes.key
     itself = child.name == shape.name

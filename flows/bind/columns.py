@@ -9,7 +9,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Source, Target
 from flows.bind.create_table import free_column, takes_nulls, wanted_column
 from flows.bind.evolve import is_added, plain
 from flows.bind.functions import load_function
@@ -64,13 +64,13 @@ class ColumnBinder:
         name: str,
         source_shape: TableShape,
         target_shape: TableShape | None,
-        source: Adapter,
-        target: Adapter,
+        source: Source,
+        target: Target,
         planned: Mapping[str, tuple[TableShape, tuple[str, ...]]],
     ) -> None:
         self.spec, self.name = spec, name
         self.source_shape, self.target_shape = source_shape, target_shape
-        self._adapters = {"source": source, "target": target}
+        self._source, self._target = source, target
         self._planned = planned
         self._reads: dict[str, None] = {}
         self._zero_dates: dict[str, str] = {}
@@ -121,7 +121,7 @@ class ColumnBinder:
                     f"{self.spec.where('tables', self.name, 'columns', REST, 'except')}: the source has no column {column}. "
                     f"{meant(column, self.source_shape.names)}"
                 )
-        engine = self._adapters["target"].engine
+        engine = self._target.engine
         try:
             rest = same_named(self.source_shape, self.target_shape, engine, named, left_out)
         except SpecError as error:
@@ -181,7 +181,7 @@ class ColumnBinder:
         self, shape: ColumnShape, origin: Origin, cast: casts.Cast | None, values: Values | None
     ) -> Callable[[ColumnShape, pa.Array], pa.Array] | None:
         """How the target is asked what it keeps; not at all for values that it, or one like it, has told itself."""
-        source, target = self._adapters["source"], self._adapters["target"]
+        source, target = self._source, self._target
         if not isinstance(origin, Rename) or cast is not None or values is not None:
             return target.kept
         read = self.source_shape.column(origin.source)
@@ -207,7 +207,7 @@ class ColumnBinder:
     def _created_column(self, name: str, origin: Origin, values: Values | None) -> ColumnShape | None:
         """The column as it will be made, where `create:` says its type."""
         shape = wanted_column(self.spec, self.name, name, self._nullable(origin, values))
-        return self._adapters["target"].made(shape) if shape else None
+        return self._target.made(shape) if shape else None
 
     def _new_column(
         self, name: str, origin: Origin, kind: pa.DataType | None, meaning: Meaning, values: Values | None
@@ -216,7 +216,7 @@ class ColumnBinder:
         if kind is None:
             raise SpecError("the target column is yet to be made and nothing tells its type. Fix: add `cast: <type>`.")
         nullable = takes_nulls(self.spec, self.name, name, self._nullable(origin, values))
-        return self._adapters["target"].made(free_column(name, kind, meaning, nullable))
+        return self._target.made(free_column(name, kind, meaning, nullable))
 
     def _nullable(self, origin: Origin, values: Values | None) -> bool:
         source = self.source_shape.column(origin.source) if isinstance(origin, Rename) and values is None else None
@@ -269,9 +269,10 @@ class ColumnBinder:
         else:
             schema = self.spec.source.schema_name if lookup.side == "source" else self.spec.target.schema_name
             table = table_name(lookup.table, schema)
-            found = self._adapters[lookup.side].describe(table)
+            side = self._source if lookup.side == "source" else self._target
+            found = side.describe(table)
             if found is None:
-                tables = {t.name for t in self._adapters[lookup.side].tables(table.schema)}
+                tables = {t.name for t in side.tables(table.schema)}
                 raise SpecError(f"the {lookup.side} has no table {table}. {meant(table.name, tables)}")
             known = {c.name: c for c in found.columns}
         for column in (*lookup.match, lookup.take):
@@ -343,7 +344,7 @@ class ColumnBinder:
             values = casts.cast(values, cast).values
         result = casts.cast(values, casts.Cast(shape.type, shape.meaning))
         reasons = [result.reason] if result.bad.any() else [reason for _, reason in misfits(result.values, shape)]
-        if not reasons and not self._adapters["target"].kept(shape, result.values)[0].is_valid:
+        if not reasons and not self._target.kept(shape, result.values)[0].is_valid:
             reasons = [f"is no value that {shape.name} keeps as it is"]
         if reasons or not result.values[0].is_valid:
             raise SpecError(

@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Catalog, Definitions, Target
 from flows.spec.create import Create, NewColumn
 from flows.spec.model import Spec
 from flows.spec.tables import table_name
@@ -130,14 +130,14 @@ def _place(create: Create, computed: str, names: Sequence[str]) -> int:
     return names.index(before[-1]) + 1 if before else len(names)
 
 
-def ddl_of(shape: TableShape, target: Adapter) -> tuple[str, ...]:
+def ddl_of(shape: TableShape, target: Definitions) -> tuple[str, ...]:
     """The statements that make the table before its rows go in."""
     if target.engine not in ADDS_KEYS:
         return tuple(target.ddl(shape))
     return tuple(target.ddl(replace(target.sized(shape), foreign_keys=())))
 
 
-def as_made(shape: TableShape, target: Adapter) -> TableShape:
+def as_made(shape: TableShape, target: Definitions) -> TableShape:
     """The shape as the target will describe it."""
     return replace(shape, columns=tuple(map(target.made, target.sized(shape).columns)), design=None)
 
@@ -148,7 +148,7 @@ def fitted(columns: Sequence[ColumnMapping], shape: TableShape) -> tuple[ColumnM
     return tuple(replace(column, shape=shapes[column.shape.name]) for column in columns)
 
 
-def after_load(shape: TableShape, found: TableShape | None, target: Adapter) -> AfterLoad:
+def after_load(shape: TableShape, found: TableShape | None, target: Target) -> AfterLoad:
     """What is added to the table once the rows are in. `shape` as `new_shape` gives it, `found` what is there."""
     if shape.design is None:
         return AfterLoad()
@@ -178,7 +178,7 @@ def after_load(shape: TableShape, found: TableShape | None, target: Adapter) -> 
     return AfterLoad(tuple(dict.fromkeys(lacking)), frozenset(done), tuple(warnings))
 
 
-def unlike_ends(foreign: ForeignKey, shape: TableShape, parent: TableShape | None, target: Adapter) -> str | None:
+def unlike_ends(foreign: ForeignKey, shape: TableShape, parent: TableShape | None, target: Definitions) -> str | None:
     """Why the target makes no foreign key between the columns of two tables as they are or will be made."""
     for own, there in zip(foreign.columns, foreign.refers_columns, strict=True):
         ends = shape.column(own), parent.column(there) if parent else None
@@ -187,7 +187,7 @@ def unlike_ends(foreign: ForeignKey, shape: TableShape, parent: TableShape | Non
     return None
 
 
-def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], AfterLoad]], target: Adapter) -> list[str]:
+def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], AfterLoad]], target: Target) -> list[str]:
     """What `create:` asks for and the target would refuse once the rows are in, a line each, before any is written.
 
     In: the shape of each table of the spec as it is or will be made, the statements that make it, and what comes after.
@@ -240,7 +240,7 @@ def _same(one: ForeignKey, other: ForeignKey) -> bool:
     return pairs[0] == pairs[1] and one.refers.name == other.refers.name and (len(schemas) == 1 or None in schemas)
 
 
-def _indexes(table: TableName, found: TableShape, target: Adapter) -> set[Key]:
+def _indexes(table: TableName, found: TableShape, target: Catalog) -> set[Key]:
     """The columns of the indexes that the table has, those of its keys too."""
     return {*target.design(table).indexes, *found.ordered}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from adapters.protocol import Adapter
+from adapters.protocol import Definitions
 from flows.spec.columns import Column
 from flows.spec.model import Spec
 from transforms.vocabulary import ColumnShape, SpecError, TableShape
@@ -48,7 +48,7 @@ def plain(column: ColumnShape) -> ColumnShape:
 
 
 def extended(
-    found: TableShape, wanted: TableShape, names: Sequence[str], target: Adapter
+    found: TableShape, wanted: TableShape, names: Sequence[str], target: Definitions
 ) -> tuple[TableShape, tuple[Added, ...]]:
     """The table as it will be with the columns at its end, and how they are added.
 

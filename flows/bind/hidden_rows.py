@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from adapters.protocol import Adapter
+from adapters.protocol import Source
 from flows.spec.model import Spec
 from transforms.vocabulary import TableShape
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flows.bind.tables import BoundTable
 
 
-def hidden_rows(spec: Spec, tables: Iterable[BoundTable], source: Adapter, target: Adapter) -> Iterator[str]:
+def hidden_rows(spec: Spec, tables: Iterable[BoundTable], source: Source, target: Source) -> Iterator[str]:
     """A warning for each relation of which a user may see only a part: tables on both sides, and what lookups read."""
     sides = {"source": (spec.source, source), "target": (spec.target, target)}
     for table in tables:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from adapters.protocol import Adapter
+from adapters.protocol import Source
 from flows.bind.spelling import Columns, with_tables
 from flows.spec.model import Spec
 from transforms.vocabulary import TableShape
@@ -24,7 +24,7 @@ class Shapes:
     targets: Mapping[str, TableShape | None]
 
 
-def look(spec: Spec, source: Adapter, target: Adapter) -> Shapes:
+def look(spec: Spec, source: Source, target: Source) -> Shapes:
     """Describe the tables and queries of both sides; no row is read. Errors: SpecError for names that may be those of two."""
     spec = with_tables(spec, source, target)
     with ThreadPoolExecutor(2) as pool:  # both servers look at their tables at the same time
@@ -34,7 +34,7 @@ def look(spec: Spec, source: Adapter, target: Adapter) -> Shapes:
     return Shapes(Columns(spec, sources, targets, source, target).spelled(), sources, targets)
 
 
-def _described(spec: Spec, name: str, source: Adapter) -> TableShape | None:
+def _described(spec: Spec, name: str, source: Source) -> TableShape | None:
     relation = spec.source_relation(name)
     if relation.query is not None:
         return source.describe_query(relation.query)

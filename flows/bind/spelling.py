@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.protocol import Adapter
+from adapters.protocol import Source
 from adapters.sql.names import folded
 from flows.spec.columns import Column, Lookup
 from flows.spec.create import Create
@@ -50,7 +50,7 @@ def speller(names: Iterable[str], engine: str, what: str) -> Spell:
     return spell
 
 
-def with_tables(spec: Spec, source: Adapter, target: Adapter) -> Spec:
+def with_tables(spec: Spec, source: Source, target: Source) -> Spec:
     """The spec with tables and schemas as both catalogs spell them. No column is looked at.
 
     Errors: SpecError for two entries that the target takes for one table.
@@ -98,7 +98,7 @@ class _Side:
     """The tables of a side; `schema` is that of names without one, as the catalog spells it once a name was looked up."""
 
     schema: str | None
-    adapter: Adapter
+    adapter: Source
 
     def named(self, table: TableName) -> TableName:
         return self.adapter.named(table)
@@ -120,7 +120,7 @@ class _References:
     spec: Spec
     renamed: Mapping[str, str]
     sides: Mapping[str, _Side]
-    target: Adapter
+    target: Source
 
     def of_table(self, table: Table) -> Table:
         changed: dict[str, Any] = {}
@@ -171,8 +171,8 @@ class Columns:
     spec: Spec
     sources: Mapping[str, TableShape | None]
     targets: Mapping[str, TableShape | None]
-    source: Adapter
-    target: Adapter
+    source: Source
+    target: Source
     _moves: dict[tuple[Any, ...], str] = field(default_factory=dict)
     _described: dict[tuple[str, str], TableShape | None] = field(default_factory=dict)
 
@@ -330,7 +330,7 @@ def _rule(rule: Expectation, own: Spell) -> Expectation:
     return Expectation.model_validate({**rule.model_dump(), **changed}) if changed else rule
 
 
-def namesakes(spec: Spec, new: Iterable[str], target: Adapter) -> list[tuple[str | None, str]]:
+def namesakes(spec: Spec, new: Iterable[str], target: Source) -> list[tuple[str | None, str]]:
     """Entries whose tables are not made, and why: each would stand beside one whose name differs from its own in case alone.
 
     A name in quotes is meant as it is written, and so is one beside that of another entry.

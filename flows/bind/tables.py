@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Source, Target
 from adapters.sql.names import taken_for_one
 from flows.bind import create_table, evolve, untried
 from flows.bind.columns import ColumnBinder, Looked
@@ -122,7 +122,7 @@ class Binding:
         return next(table for table in self.tables if table.name == name)
 
 
-def bind(spec: Spec, source: Adapter, target: Adapter, shapes: Shapes | None = None, *, asking: bool = True) -> Binding:
+def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = None, *, asking: bool = True) -> Binding:
     """Resolve and check everything that can be known without reading rows. `shapes`: what was seen of both sides, and the spec
     in their spelling. `asking`: the target is asked whether it takes keys and indexes that come after the rows.
 
@@ -222,8 +222,8 @@ def _bind_table(
     name: str,
     found: TableShape | None,
     shape: TableShape | None,
-    source: Adapter,
-    target: Adapter,
+    source: Source,
+    target: Target,
     bound: Mapping[str, BoundTable],
 ) -> BoundTable:
     table, at = spec.tables[name], ("tables", name)
@@ -320,7 +320,7 @@ def _comparing(comparison: Comparison, columns: Sequence[ColumnShape]) -> Compar
     return replace(comparison, compared=(*comparison.compared, *names), meanings={**comparison.meanings, **told})
 
 
-def _no_source(spec: Spec, name: str, relation: Relation, source: Adapter) -> NoReturn:
+def _no_source(spec: Spec, name: str, relation: Relation, source: Source) -> NoReturn:
     assert relation.table is not None
     there = {str(table.name) for table in source.tables(relation.table.schema)}
     raise SpecError(

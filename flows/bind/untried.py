@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.vocabulary import TableShape
 
 
-def untried(shapes: Iterable[TableShape | None], target: Adapter) -> Iterator[str]:
+def untried(shapes: Iterable[TableShape | None], target: Target) -> Iterator[str]:
     """A line for each table of the target that has checks or the like, and may not be asked what they would refuse."""
     for shape in shapes:
         if shape is not None and (why := target.untried(shape.name)):

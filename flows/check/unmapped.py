@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from adapters.protocol import Adapter
+from adapters.protocol import Source
 from flows.bind.columns import Origin
 from flows.bind.tables import BoundTable
 from flows.spec.model import Spec, table_name
@@ -48,7 +48,7 @@ def _used(origin: Origin) -> Iterator[str]:
             yield from names
 
 
-def unread_tables(spec: Spec, source: Adapter) -> tuple[str, ...]:
+def unread_tables(spec: Spec, source: Source) -> tuple[str, ...]:
     """The tables of the schemas that the spec reads which it does not read, sorted.
 
     A table whose name is in a query counts as read, and one whose name differs in case alone. Empty where the spec has nothing

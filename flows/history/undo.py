@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters import interrupts
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Snapshot, Target
 from adapters.sql.ddl import drop_statements
 from adapters.store.plans import FileEntry, Plan, PlanWriter
 from flows.apply.load import Loading, record
@@ -178,7 +178,7 @@ def _steps(
 
 def _ordered(
     numbers: Sequence[int],
-    target: Adapter,
+    target: Target,
     snapshot: Snapshot,
     shapes: Mapping[TableName, TableShape],
     changes: Mapping[TableName, Sequence[ChangeSet]],
@@ -251,7 +251,7 @@ def _sliced(rows: pa.Table, size: int) -> Iterator[pa.Table]:
     return (rows.slice(start, size) for start in range(0, rows.num_rows, size))
 
 
-def _freed(target: Adapter, snapshot: Snapshot, shape: TableShape, windows: list[ChangeSet]) -> list[int]:
+def _freed(target: Target, snapshot: Snapshot, shape: TableShape, windows: list[ChangeSet]) -> list[int]:
     """Put deletes that have to come first into a window of their own, behind the others; its number, where there are any."""
     going = {number: changes for number, changes in enumerate(windows) if changes.deletes.num_rows}
 

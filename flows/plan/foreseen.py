@@ -37,7 +37,7 @@ class Foreseen:
 
 
 def foresee(snapshot: Snapshot, shape: TableShape, parts: Sequence[ChangeSet], besides: Sequence[str]) -> Foreseen:
-    """Hold changes to the rows that are there, by the rule of `Adapter.apply`.
+    """Hold changes to the rows that are there, by the rule of `Target.apply`.
 
     In: change sets of one table, each key at most once in all of them; `besides` are columns of the table that `there` is to
     have, mapped or not. Out: changes with the columns of all sets. What a set does not write of a row stays as it is there, or

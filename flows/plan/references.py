@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Snapshot, Source
 from flows.bind.order import Step
 from flows.plan.foreseen import Foreseen, foresee
 from flows.session.scan import readable
@@ -56,7 +56,7 @@ class Looked:
     needs: tuple[Need, ...]
 
 
-def described(target: Adapter, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
+def described(target: Source, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
     """All tables of the target in the schemas of some, and those themselves; what is not there is left out."""
     names = dict.fromkeys(tables)
     for schema in dict.fromkeys(table.schema for table in tables):

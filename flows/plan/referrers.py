@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Snapshot, Target
 from flows.session.scan import readable
 from transforms import keys
 from transforms.keys import Mask
@@ -29,7 +29,7 @@ Columns = Callable[[Sequence[str]], pa.Table | None]
 """Some columns of rows, None where they are not known."""
 
 
-def values_of(target: Adapter, snapshot: Snapshot, shape: TableShape, key: Key, rows: Columns, names: Key) -> pa.Table:
+def values_of(target: Target, snapshot: Snapshot, shape: TableShape, key: Key, rows: Columns, names: Key) -> pa.Table:
     """What rows of a table hold in `names`, in their order, as the engine compares it.
 
     `rows` knows their key. Columns that it does not know are read; they are null where the row is not there.
@@ -47,7 +47,7 @@ def values_of(target: Adapter, snapshot: Snapshot, shape: TableShape, key: Key, 
     return compared(target, shape, known, names)
 
 
-def compared(target: Adapter, shape: TableShape, rows: pa.Table, names: Key, like: pa.Schema | None = None) -> pa.Table:
+def compared(target: Target, shape: TableShape, rows: pa.Table, names: Key, like: pa.Schema | None = None) -> pa.Table:
     """Columns as the engine compares them, in the order of `names`, called by their place."""
     chosen = rows.select(list(names))
     if chosen.num_rows and any(column.collation for column in shape.columns if column.name in names):
@@ -67,7 +67,7 @@ def inside(rows: pa.Table, others: pa.Table) -> Mask:
 
 
 def looked_through(
-    target: Adapter, shape: TableShape, names: Sequence[str], taken: Callable[[pa.Table], Taken]
+    target: Target, shape: TableShape, names: Sequence[str], taken: Callable[[pa.Table], Taken]
 ) -> list[Taken] | None:
     """What is taken of a table that no plan is about, batch by batch, of rows that can be read; None where this user may not
     read it.

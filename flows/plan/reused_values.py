@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Snapshot, Target
 from adapters.store.plans import Plan, PlanWriter
 from flows.bind.tables import BoundTable
 from flows.plan.collisions import alike
@@ -53,7 +53,7 @@ def settled(session: Session, job: Job, bound: BoundTable, planned: Sequence[Pla
 
 
 def freed(
-    target: Adapter,
+    target: Target,
     snapshot: Snapshot,
     shape: TableShape,
     going: Mapping[int, ChangeSet],
@@ -100,7 +100,7 @@ def _count(planned: Planned, op: str) -> int:
     return planned.changes.counts.get(op, 0) if planned.changes else 0
 
 
-def _must_be_free(target: Adapter, snapshot: Snapshot, changes: ChangeSet, rows: pa.Table) -> None:
+def _must_be_free(target: Target, snapshot: Snapshot, changes: ChangeSet, rows: pa.Table) -> None:
     table = changes.table
     for child, held in referring(snapshot, described(target, [table]), table, rows):
         if held.any():

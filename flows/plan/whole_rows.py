@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Catalog, Snapshot
 from adapters.store.plans import PlanWriter
 from flows.bind.own_columns import beside, described, how_to_lose, lost, must_travel
 from flows.bind.tables import BoundTable
@@ -108,7 +108,7 @@ class WholeRows:
                 f"has {now}, which rows would be deleted with. Nothing was written. Fix: plan again."
             )
 
-    def filled(self, target: Adapter, snapshot: Snapshot, windows: Iterable[ChangeSet]) -> Iterator[ChangeSet]:
+    def filled(self, target: Catalog, snapshot: Snapshot, windows: Iterable[ChangeSet]) -> Iterator[ChangeSet]:
         """Windows of an undo, with rows that go in windows of their own, whole.
 
         What is not known of such a row is read now. A column that nobody fills when a row is inserted was null when it was: where
@@ -141,7 +141,7 @@ class WholeRows:
         nothing = after.slice(0, 0)
         return replace(changes, compared=was.compared, inserts=nothing, before=before, after=after, deletes=nothing)
 
-    def _born_null(self, target: Adapter) -> frozenset[str]:
+    def _born_null(self, target: Catalog) -> frozenset[str]:
         """The columns that are null in a row that is inserted without them."""
         if target.design(self.shape.name).hooks:
             return frozenset()  # a trigger may have filled them

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from adapters.protocol import Snapshot
+from adapters.protocol import Inspection
 from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.tables import Binding, BoundTable
 from flows.session.session import Session
@@ -117,7 +117,7 @@ def _alike(own: ColumnShape, taken: ColumnShape) -> bool:
 
 
 def _looked_for(
-    session: Session, snapshot: Snapshot, bound: BoundTable, reference: Reference, ranges: Sequence[RangeText]
+    session: Session, snapshot: Inspection, bound: BoundTable, reference: Reference, ranges: Sequence[RangeText]
 ) -> Orphans:
     key = reference.key
     refers = next((each.name for each in session.bound.tables if each.shape.name == key.refers), str(key.refers))

@@ -9,7 +9,7 @@ from typing import Final, TypeVar, cast
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from adapters.sql.ddl import spelled_table
 from adapters.sql.statements import Engine, dialect_of
 from flows.bind.create_table import ddl_of
@@ -30,7 +30,7 @@ def fill_design(
     design: Design,
     shape: TableShape,
     tongues: Tongues,
-    target: Adapter,
+    target: Target,
     unlike: Mapping[str, str],
     values: Mapping[str, pa.Array],
 ) -> None:
@@ -65,7 +65,7 @@ def fill_design(
     _keep(table, table.indexes, [(each, Feature("index", each)) for each in indexes], target)
 
 
-def refusal(shape: TableShape, target: Adapter) -> str:
+def refusal(shape: TableShape, target: Target) -> str:
     """Why the target does not make the table with its indexes, empty where it does. Foreign keys are not asked about."""
     try:
         late = target.constraints(replace(shape, foreign_keys=())) if shape.design and shape.design.indexes else []
@@ -83,7 +83,7 @@ def _generate(
     generated: Mapping[str, str],
     shape: TableShape,
     tongues: Tongues,
-    target: Adapter,
+    target: Target,
     unlike: Mapping[str, str],
 ) -> None:
     """Columns that the source computes: computed by the target too, or else filled with what the source computed."""
@@ -114,7 +114,7 @@ def _default(
     known: ColumnShape,
     value: pa.Array | None,
     tongues: Tongues,
-    target: Adapter,
+    target: Target,
 ) -> None:
     """A default, tried out by a row that has nothing else. `value` is what it is, where it is a value."""
     assert column.source is not None
@@ -136,7 +136,7 @@ def _default(
 
 
 def _wanted_default(
-    column: DraftColumn, sql: str, known: ColumnShape, value: pa.Array | None, tongues: Tongues, target: Adapter
+    column: DraftColumn, sql: str, known: ColumnShape, value: pa.Array | None, tongues: Tongues, target: Target
 ) -> tuple[str | None, str]:
     """The target's SQL for a default of the source's, or why there is none."""
     made = target.made(new_column(column.name, str(column.type), nullable=True))
@@ -179,7 +179,7 @@ def _now(
     return spoken.sql, spoken.why
 
 
-def _keep(table: DraftTable, kept: list[Piece], pieces: Sequence[tuple[Piece, Feature]], target: Adapter) -> None:
+def _keep(table: DraftTable, kept: list[Piece], pieces: Sequence[tuple[Piece, Feature]], target: Target) -> None:
     """Add pieces to one of the table's lists: all that the target takes the table with. The others are listed."""
     if not pieces:
         return

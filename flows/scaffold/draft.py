@@ -16,8 +16,8 @@ from typing import Any
 
 from adapters import private
 from adapters.processes import passing_folder
-from adapters.protocol import Adapter, Snapshot
-from adapters.registry import open_adapter
+from adapters.protocol import Catalog, Inspection, Snapshot, Target
+from adapters.registry import open_source, open_target
 from adapters.secrets import masked
 from flows.bind.create_table import unlike_ends
 from flows.bind.tables import Binding, bind
@@ -129,9 +129,13 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
             f"with --schema and --target-schema."
         )
     with ExitStack() as stack:
-        source = open_adapter(asked.source)
+        source = open_source(asked.source)
         stack.callback(source.close)
-        target = open_adapter(asked.target, create=True)
+        if not isinstance(source, Catalog):
+            raise SpecError(
+                f"{source.url} does not say how its tables were made, so that no spec can be drafted from it. Fix: write the spec by hand."
+            )
+        target = open_target(asked.target, create=True)
         stack.callback(target.close)
         names = _chosen(asked, source)
         with source.snapshot() as snapshot:
@@ -166,7 +170,7 @@ def _unreadable(name: TableName, asked: Asked, why: str) -> DraftTable:
     return DraftTable(spelled(name.name), name, own, 0, (), unread=True, blocked=why)
 
 
-def _chosen(asked: Asked, source: Adapter) -> list[TableName]:
+def _chosen(asked: Asked, source: Catalog) -> list[TableName]:
     there = source.tables(asked.schema)
     where = f"the schema {asked.schema} of {source.url}" if asked.schema else source.url
     if not there:
@@ -179,7 +183,7 @@ def _chosen(asked: Asked, source: Adapter) -> list[TableName]:
 
 
 def _looked_at(
-    snapshot: Snapshot, source: Adapter, name: TableName, target: str, there: TableShape | None, meter: Meter
+    snapshot: Inspection, source: Catalog, name: TableName, target: str, there: TableShape | None, meter: Meter
 ) -> Read:
     shape = source.describe(name)
     if shape is None:
@@ -198,7 +202,7 @@ def _looked_at(
     return Read(name, shape, design, rows, facts, likely, there)
 
 
-def _look_for_orphans(snapshot: Snapshot, read: Sequence[Read], source: Adapter, target: Adapter) -> None:
+def _look_for_orphans(snapshot: Snapshot, read: Sequence[Read], source: Catalog, target: Target) -> None:
     """Note for each foreign key inside the draft how many rows refer to nothing, or to such as cannot come along."""
     by_name = {each.name: each for each in read}
     nul_free = not target.made(new_column("a", "text", nullable=True)).nul
@@ -230,7 +234,7 @@ def _cut(child: DraftTable, parent: DraftTable) -> None:
     )
 
 
-def _proved(asked: Asked, tables: list[DraftTable], source: Adapter, target: Adapter, zones: Zones) -> Draft:
+def _proved(asked: Asked, tables: list[DraftTable], source: Catalog, target: Target, zones: Zones) -> Draft:
     """The draft that binds: tables that do not are commented out, foreign keys that the target refuses are listed."""
     while True:
         live = [table for table in tables if not table.blocked]
@@ -280,7 +284,7 @@ def _block(tables: Sequence[DraftTable], error: SpecError) -> None:
                 table.features.append(_unkept(table, key, f"{key.table} is left out"))
 
 
-def _refused(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> bool:
+def _refused(binding: Binding, tables: Sequence[DraftTable], target: Target) -> bool:
     """Take out the foreign keys and indexes that the target refuses; True where there were any."""
     found = _unlike(binding, tables, target)
     if found:
@@ -311,7 +315,7 @@ def _unkept(table: DraftTable, key: DraftKey, why: str) -> Feature:
     return Feature("foreign_key", table.sources(key.columns), {"refers": key.table, "why": why})
 
 
-def _unlike(binding: Binding, tables: Sequence[DraftTable], target: Adapter) -> bool:
+def _unlike(binding: Binding, tables: Sequence[DraftTable], target: Target) -> bool:
     """Take out the foreign keys whose ends are of types that the target does not link; True where there were any."""
     shapes = {bound.shape.name: bound.shape for bound in binding.tables}
     by_name = {table.name: table for table in tables}

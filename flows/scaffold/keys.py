@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Snapshot
+from adapters.protocol import Inspection
 from flows.scaffold.design import in_shape_order
 from transforms.keys import as_mask
 from transforms.vocabulary import INVALID, ColumnRange, ColumnShape, Key, Relation, TableShape
@@ -50,7 +50,7 @@ NO_KEY: Final = Likely()
 
 
 def likely_key(
-    snapshot: Snapshot, shape: TableShape, among: Collection[str], preferred: Iterable[Collection[str]] = ()
+    snapshot: Inspection, shape: TableShape, among: Collection[str], preferred: Iterable[Collection[str]] = ()
 ) -> Likely:
     """The best key of the columns `among` for the rows that are there now.
 
@@ -134,7 +134,7 @@ def _weight(column: ColumnShape, shape: TableShape) -> float:
 class _Search:
     """Rows that candidates are found on, and more of them with every candidate that all rows show to be none."""
 
-    def __init__(self, snapshot: Snapshot, shape: TableShape, usable: Sequence[ColumnShape]) -> None:
+    def __init__(self, snapshot: Inspection, shape: TableShape, usable: Sequence[ColumnShape]) -> None:
         self._snapshot = snapshot
         self._shape = shape
         self._names = [column.name for column in usable]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Catalog, Snapshot
 from adapters.sql.ddl import orphans_query
 from adapters.sql.statements import Engine, dialect_of
 from flows.scaffold.translate import Tongues
@@ -26,7 +26,7 @@ _COMPARES: Final = re.compile(
 )
 
 
-def orphans(snapshot: Snapshot, source: Adapter, shape: TableShape, foreign: ForeignKey) -> int:
+def orphans(snapshot: Snapshot, source: Catalog, shape: TableShape, foreign: ForeignKey) -> int:
     """How many rows refer to nothing, or to a text that a collation alone takes for theirs, where the source lets them."""
     if source.engine not in UNHELD:
         return 0

@@ -10,7 +10,7 @@ from typing import Final, Literal, cast
 import pyarrow as pa
 from sqlalchemy import literal
 
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Catalog, Snapshot, Target
 from adapters.sql.names import cut, fitting, folded
 from adapters.sql.statements import Engine, dialect_of, rendered
 from adapters.sql.statements import column as named
@@ -90,8 +90,8 @@ def drafted(
     read: Sequence[Read],
     targets: Mapping[str, str],
     snapshot: Snapshot,
-    source: Adapter,
-    target: Adapter,
+    source: Catalog,
+    target: Target,
 ) -> list[DraftTable]:
     """A table of the draft for each that was read; `targets` are their names in the target's `schema`."""
     chosen = _types(read, source.engine, target)
@@ -120,7 +120,7 @@ def drafted(
     return tables
 
 
-def _types(read: Sequence[Read], source: str, target: Adapter) -> dict[Place, Chosen]:
+def _types(read: Sequence[Read], source: str, target: Target) -> dict[Place, Chosen]:
     chosen: dict[Place, Chosen] = {}
     for each in read:
         shape, key = each.shape, each.key
@@ -159,8 +159,8 @@ def _make_new(
     read: Read,
     chosen: Mapping[Place, Chosen],
     snapshot: Snapshot,
-    source: Adapter,
-    target: Adapter,
+    source: Catalog,
+    target: Target,
 ) -> None:
     """A table that the target does not have: its columns, types, keys and all that translates."""
     shape, names = read.shape, target_names(read.shape.names, target.engine)
@@ -227,7 +227,7 @@ def _held(
     return found
 
 
-def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, target: Adapter) -> DraftColumn:
+def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, target: Target) -> DraftColumn:
     made = target.made(new_column(name, chosen.type, nullable=chosen.nullable))
     reached = casts.implicit(column.type, column.meaning, made)
     how = None if reached else re.sub(r"^(var)?char\(.*", "text", chosen.type)
@@ -240,7 +240,7 @@ def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, targ
     return DraftColumn(name, column.name, chosen.type, nullable, how, chosen.zone, chosen.zero_date, notes=notes)
 
 
-def _number(table: DraftTable, shape: TableShape, target: Adapter) -> None:
+def _number(table: DraftTable, shape: TableShape, target: Target) -> None:
     """An identity, where the target has such: one column, and in SQLite the primary key."""
     numbered = [column.name for column in shape.columns if column.identity]
     for place, name in enumerate(numbered):
@@ -258,7 +258,7 @@ def _number(table: DraftTable, shape: TableShape, target: Adapter) -> None:
             column.identity = True
 
 
-def _one_of(column: DraftColumn, labels: Sequence[str], target: Adapter) -> str:
+def _one_of(column: DraftColumn, labels: Sequence[str], target: Target) -> str:
     """The check that stands for an enum."""
     listed = named(column.name).in_([literal(label) for label in labels])
     return rendered(listed, dialect_of(cast(Engine, target.engine)))
@@ -272,7 +272,7 @@ def of_one_name(shape: TableShape, there: TableShape) -> dict[str, str]:
     return {name: own for name, own in found.items() if own is not None and name not in computed}
 
 
-def _map_to_existing(table: DraftTable, read: Read, target: Adapter) -> None:
+def _map_to_existing(table: DraftTable, read: Read, target: Target) -> None:
     """A table that is there: columns by their names, with the casts that they need."""
     assert read.found is not None
     table.notes.append(f"{read.found.name} is there already and is loaded as it is.")
@@ -340,7 +340,7 @@ def _refer(
     read: Read,
     by_source: Mapping[str, DraftTable],
     chosen: Mapping[Place, Chosen],
-    target: Adapter,
+    target: Target,
 ) -> None:
     """The foreign keys whose other end is in the draft, and which the rows keep."""
     if table.existing:
@@ -376,7 +376,7 @@ def _refer(
             table.foreign_keys.append(_with_actions(DraftKey(columns, parent.name, refers), foreign, table, target))
 
 
-def _with_actions(key: DraftKey, foreign: ForeignKey, table: DraftTable, target: Adapter) -> DraftKey:
+def _with_actions(key: DraftKey, foreign: ForeignKey, table: DraftTable, target: Target) -> DraftKey:
     """The key with what it does when a row changes that it refers to, where the target has that; else it is listed."""
     lacking = WITHOUT_ACTIONS.get(target.engine, frozenset())
     for event, action in (("DELETE", foreign.on_delete), ("UPDATE", foreign.on_update)):

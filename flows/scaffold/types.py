@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Definitions
 from flows.scaffold.profile import Facts, number_text
 from flows.spec.types import new_column, storable
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
@@ -52,7 +52,7 @@ class Chosen:
         return replace(self, notes=(*self.notes, note))
 
 
-def choose(column: ColumnShape, facts: Facts, source: str, target: Adapter, *, in_key: bool, room: int) -> Chosen:
+def choose(column: ColumnShape, facts: Facts, source: str, target: Definitions, *, in_key: bool, room: int) -> Chosen:
     """The type of a new column. `in_key`: rows are matched by it. `room`: the bytes that the target's narrowest index
     of those that it is part of has for it, 0 where there is no end, or no index.
     """
@@ -93,7 +93,7 @@ def _indexed(chosen: Chosen, facts: Facts, target: str, room: int, *, in_key: bo
     return chosen
 
 
-def _limited(chosen: Chosen, column: ColumnShape, facts: Facts, target: Adapter) -> Chosen:
+def _limited(chosen: Chosen, column: ColumnShape, facts: Facts, target: Definitions) -> Chosen:
     """The choice with a note of what the rows hold and the target does not."""
     made = target.made(new_column(column.name, chosen.type, nullable=True))
     if facts.nul and not made.nul:
@@ -130,7 +130,7 @@ def _ends(made: ColumnShape, letters: int) -> str:
     return " to ".join("…" if end is None else end.isoformat()[:letters] for end in (made.least, made.most))
 
 
-def _by_kind(column: ColumnShape, facts: Facts, source: str, target: Adapter) -> Chosen:
+def _by_kind(column: ColumnShape, facts: Facts, source: str, target: Definitions) -> Chosen:
     native, kind = column.native.lower(), column.type
     plain = Chosen("text", column.nullable)
     if column.labels is not None and not native.startswith("set("):
@@ -206,7 +206,7 @@ def _bits(native: str, facts: Facts, plain: Chosen) -> Chosen:
     return replace(plain, type=type_).noting(f"{native} as the number of its bits")
 
 
-def _instant(facts: Facts, plain: Chosen, target: Adapter) -> Chosen:
+def _instant(facts: Facts, plain: Chosen, target: Definitions) -> Chosen:
     """A point in time; where the target's instants end too early for the rows, the time that it is in UTC."""
     made = target.made(new_column("at", "timestamptz", nullable=True))
     if _within(facts, made):

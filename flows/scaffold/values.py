@@ -9,7 +9,7 @@ from typing import Final, cast
 import pyarrow as pa
 from sqlalchemy import literal
 
-from adapters.protocol import Adapter
+from adapters.protocol import Catalog, Target
 from adapters.sql.statements import Engine, dialect_of, rendered
 from adapters.sqlite.types import Style
 from transforms.mapping import casts
@@ -21,7 +21,7 @@ CASTING: Final = ("postgresql", "duckdb")
 """Engines in which a cast to a column's type gives what the column would hold."""
 
 
-def values_of(source: Adapter, shape: TableShape, defaults: Mapping[str, str]) -> dict[str, pa.Array]:
+def values_of(source: Catalog, shape: TableShape, defaults: Mapping[str, str]) -> dict[str, pa.Array]:
     """What constant defaults are, each as one value of its column's travel type. Only those that are exactly known.
 
     In: SQL of the source without names and functions. Rows are not read; an error of one says nothing of the others.
@@ -74,7 +74,7 @@ def _cast(value: pa.Array, wanted: casts.Cast) -> pa.Array | None:
 
 
 def written_value(
-    value: pa.Array, made: ColumnShape, target: Adapter, zone: str | None, known: ColumnShape
+    value: pa.Array, made: ColumnShape, target: Target, zone: str | None, known: ColumnShape
 ) -> str | None:
     """The SQL of a value in a column of the target as it will be made; None where no SQL says exactly that.
 

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Catalog
 from flows.spec.types import suggested
 from transforms.vocabulary import ColumnShape
 
@@ -37,7 +37,7 @@ def cast_to(column: ColumnShape) -> str:
     return "timestamptz" if _is_instant(column.type) else suggested(column).strip('"')
 
 
-def guessed_zone(adapter: Adapter) -> tuple[str, str]:
+def guessed_zone(adapter: Catalog) -> tuple[str, str]:
     """A name that a spec takes, and how it was come by."""
     named = adapter.usual_zone()
     if named in available_timezones():

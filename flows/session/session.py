@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter, Snapshot
-from adapters.registry import open_adapter
+from adapters.protocol import Inspection, Snapshot, Source, Target
+from adapters.registry import open_source, open_target
 from flows.bind.inspect import Shapes, look
 from flows.bind.tables import Binding, BoundTable, bind
 from flows.session.retry import Policy, retried
@@ -88,12 +88,12 @@ class Session:
     """Open things of one run in one process. `numbers` are the next surrogate keys, by table."""
 
     spec: Spec
-    source: Adapter
-    target: Adapter
+    source: Source
+    target: Target
     meter: Meter = field(default_factory=Meter)
     watch: Watch = field(default_factory=Watch)
     binding: Binding | None = None
-    snapshots: tuple[Snapshot, Snapshot] | None = None
+    snapshots: tuple[Snapshot, Inspection] | None = None
     numbers: dict[str, int] = field(default_factory=dict)
     guard: Callable[[], None] = lambda: None  # raises where this run may not write any more
     drifted: bool = False  # so that a run of the spec stops before it reads
@@ -146,7 +146,7 @@ class Session:
         self.meter.again()
 
     @property
-    def reading(self) -> tuple[Snapshot, Snapshot]:
+    def reading(self) -> tuple[Snapshot, Inspection]:
         """The source's and the target's snapshot."""
         assert self.snapshots is not None, "no snapshot is open"
         return self.snapshots
@@ -205,9 +205,9 @@ def connect(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
     _apart(spec)
     _steady_memory()
     with ExitStack() as stack:
-        source = open_adapter(resolve_url(spec.source.url), time_zone=spec.source.time_zone, rls=spec.source.rls)
+        source = open_source(resolve_url(spec.source.url), time_zone=spec.source.time_zone, rls=spec.source.rls)
         stack.callback(source.close)
-        target = open_adapter(
+        target = open_target(
             resolve_url(spec.target.url), time_zone=spec.target.time_zone, create=True, rls=spec.target.rls
         )
         stack.callback(target.close)

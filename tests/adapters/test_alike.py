@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from databases import Database
 
-from adapters.protocol import Adapter
-from adapters.registry import open_adapter
+from adapters.protocol import Target
+from adapters.registry import open_target
 from transforms.vocabulary import TableName
 
 TEXTS = [
@@ -73,7 +73,7 @@ def case(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def asked(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Adapter, Database]]:
+def asked(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Target, Database]]:
     """A database of the case's engine with its table `t`."""
     engine, column, *_ = CASES[case]
     servers = {"postgresql": "postgres_url", "mysql": "mariadb_url"}
@@ -84,23 +84,23 @@ def asked(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
     database.execute(f"CREATE TABLE t ({column}, n int)")
     if case in INDEXED:
         database.execute(f"CREATE UNIQUE INDEX i ON t ({INDEXED[case]})")
-    with closing(open_adapter(url)) as adapter:
+    with closing(open_target(url)) as adapter:
         yield adapter, database
 
 
-def alike(adapter: Adapter, *texts: str | None) -> list[object]:
+def alike(adapter: Target, *texts: str | None) -> list[object]:
     (found,) = adapter.alike(T, pa.table({"k": pa.array(texts, pa.string())}))
     answer: list[object] = found.to_pylist()
     return answer
 
 
-def test_the_collation_is_described(case: str, asked: tuple[Adapter, Database]) -> None:
+def test_the_collation_is_described(case: str, asked: tuple[Target, Database]) -> None:
     shape = asked[0].describe(T)
     assert shape is not None
     assert [column.collation for column in shape.columns] == [CASES[case][2], None]
 
 
-def test_texts_are_alike_where_a_unique_index_refuses_the_second(case: str, asked: tuple[Adapter, Database]) -> None:
+def test_texts_are_alike_where_a_unique_index_refuses_the_second(case: str, asked: tuple[Target, Database]) -> None:
     """The law, held against the engine itself: the rows that it takes are the first of each class."""
     adapter, database = asked
     for n, text in enumerate(TEXTS):
@@ -118,13 +118,13 @@ def test_texts_are_alike_where_a_unique_index_refuses_the_second(case: str, aske
         assert classes[TEXTS.index(one)] != classes[TEXTS.index(other)], (one, other)
 
 
-def test_a_text_is_alike_whatever_is_asked_with_it(asked: tuple[Adapter, Database]) -> None:
+def test_a_text_is_alike_whatever_is_asked_with_it(asked: tuple[Target, Database]) -> None:
     adapter, _ = asked
     together = alike(adapter, *TEXTS)
     assert [alike(adapter, text)[0] for text in TEXTS] == together
 
 
-def test_nulls_and_nul_characters_and_nothing_at_all_are_answered(asked: tuple[Adapter, Database]) -> None:
+def test_nulls_and_nul_characters_and_nothing_at_all_are_answered(asked: tuple[Target, Database]) -> None:
     adapter, _ = asked
     assert alike(adapter, None, "a")[0] is None
     first, second = alike(adapter, "a\0b", "a\0c")
@@ -132,7 +132,7 @@ def test_nulls_and_nul_characters_and_nothing_at_all_are_answered(asked: tuple[A
     assert alike(adapter) == []
 
 
-def test_asking_writes_nothing_and_other_columns_come_back_as_they_are(asked: tuple[Adapter, Database]) -> None:
+def test_asking_writes_nothing_and_other_columns_come_back_as_they_are(asked: tuple[Target, Database]) -> None:
     adapter, database = asked
     rows = pa.table({"n": pa.array([1, None, 3], pa.int32()), "k": pa.array(["a", "B", None])})
     found = adapter.alike(T, rows)
@@ -142,7 +142,7 @@ def test_asking_writes_nothing_and_other_columns_come_back_as_they_are(asked: tu
     assert database.execute("SELECT count(*) FROM t") == [(0,)]
 
 
-def test_a_hundred_thousand_texts_are_asked_in_a_moment(asked: tuple[Adapter, Database]) -> None:
+def test_a_hundred_thousand_texts_are_asked_in_a_moment(asked: tuple[Target, Database]) -> None:
     adapter, _ = asked
     found = alike(adapter, *(f"Name {n}" for n in range(100_000)))
     assert len(set(found)) == 100_000

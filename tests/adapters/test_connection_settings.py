@@ -19,7 +19,7 @@ from type_samples import SAMPLES
 from adapters.mysql import connection
 from adapters.postgres import session
 from adapters.postgres.adapter import PostgresAdapter
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from flows.commands import Status
 from transforms.vocabulary import ChangeSet, ConnectionFailed, Relation, SynclineError, TableName
 
@@ -99,7 +99,7 @@ def shown(batch: pa.RecordBatch) -> str:
 
 def seen(side: Side) -> dict[str, Any]:
     """All that an adapter says of a database."""
-    adapter = open_adapter(side.url)
+    adapter = open_target(side.url)
     found: dict[str, Any] = {"tables": adapter.tables(side.schema), "besides": adapter.besides(side.schema)}
     try:
         for name in found["tables"]:

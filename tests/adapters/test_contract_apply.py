@@ -10,11 +10,11 @@ import pytest
 from contract import ID, a_shape, change, col, edited, load, make, read, rows_of, simple
 from databases import Database
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.vocabulary import Applied, ChangeSet, Marker, PlanError, TableShape
 
 
-def test_inserts_updates_and_deletes_go_in_together(adapter: Adapter) -> None:
+def test_inserts_updates_and_deletes_go_in_together(adapter: Target) -> None:
     shape, rows = simple(adapter)
     after = edited(rows.slice(0, 1), "name", ["new"])
     more = rows_of(shape, {"id": 9, "name": None, "n": 0})
@@ -29,7 +29,7 @@ def test_inserts_updates_and_deletes_go_in_together(adapter: Adapter) -> None:
     ]
 
 
-def test_only_compared_columns_are_a_precondition(adapter: Adapter, database: Database) -> None:
+def test_only_compared_columns_are_a_precondition(adapter: Target, database: Database) -> None:
     shape, rows = simple(adapter)
     database.execute("UPDATE simple SET n = -1")
     changes = change(shape, before=rows, after=edited(rows, "name", ["x", "y", "z"]), compared=("id", "name"))
@@ -46,7 +46,7 @@ CHANGED: dict[str, Callable[[TableShape, pa.Table], ChangeSet]] = {
 
 @pytest.mark.parametrize("op", CHANGED)
 def test_a_row_that_is_not_as_planned_becomes_a_conflict_and_is_left_alone(
-    adapter: Adapter, database: Database, op: str
+    adapter: Target, database: Database, op: str
 ) -> None:
     shape, rows = simple(adapter)
     if op == "insert":
@@ -67,9 +67,7 @@ def test_a_row_that_is_not_as_planned_becomes_a_conflict_and_is_left_alone(
     assert there == ({2: "edited"} if op == "delete" else {1: "a", 2: "edited", 3: "c"})
 
 
-def test_an_update_of_a_row_that_is_gone_is_a_conflict_without_a_found_row(
-    adapter: Adapter, database: Database
-) -> None:
+def test_an_update_of_a_row_that_is_gone_is_a_conflict_without_a_found_row(adapter: Target, database: Database) -> None:
     shape, rows = simple(adapter)
     database.execute("DELETE FROM simple WHERE id = 3")
     applied = adapter.apply(CHANGED["update"](shape, rows), shape, None)
@@ -89,7 +87,7 @@ OTHERS = {  # what somebody else does to row 3 just as it is planned
 @pytest.mark.parametrize("op", CHANGED)
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_somebody_else_did_just_as_planned_is_not_counted_as_written(
-    adapter: Adapter, database: Database, op: str, empty: bool
+    adapter: Target, database: Database, op: str, empty: bool
 ) -> None:
     shape, rows = simple(adapter)
     if op == "insert":
@@ -109,7 +107,7 @@ def test_what_somebody_else_did_just_as_planned_is_not_counted_as_written(
 
 
 @pytest.mark.parametrize("op", CHANGED)
-def test_applying_again_writes_nothing_and_is_no_conflict(adapter: Adapter, database: Database, op: str) -> None:
+def test_applying_again_writes_nothing_and_is_no_conflict(adapter: Target, database: Database, op: str) -> None:
     shape, rows = simple(adapter)
     if op == "insert":
         database.execute("DELETE FROM simple")
@@ -122,7 +120,7 @@ def test_applying_again_writes_nothing_and_is_no_conflict(adapter: Adapter, data
     assert read(adapter, shape, ("id",)).equals(there)
 
 
-def test_null_is_a_value_of_a_precondition(adapter: Adapter, database: Database) -> None:
+def test_null_is_a_value_of_a_precondition(adapter: Target, database: Database) -> None:
     shape, _ = simple(adapter)
     database.execute("UPDATE simple SET name = NULL WHERE id = 1", "UPDATE simple SET name = '' WHERE id = 2")
     rows = read(adapter, shape, ("id",))
@@ -133,7 +131,7 @@ def test_null_is_a_value_of_a_precondition(adapter: Adapter, database: Database)
     assert read(adapter, shape, ("id",)).equals(swapped)
 
 
-def test_a_marked_window_is_applied_once(adapter: Adapter) -> None:
+def test_a_marked_window_is_applied_once(adapter: Target) -> None:
     shape, rows = simple(adapter)
     markers = [
         Marker("m", "plan 1", "t", 0, "upsert"),
@@ -155,7 +153,7 @@ def test_a_marked_window_is_applied_once(adapter: Adapter) -> None:
 
 
 @pytest.mark.parametrize("taken", ["by the same row", "by another"])
-def test_a_straight_load_falls_back_where_a_key_is_taken(adapter: Adapter, taken: str) -> None:
+def test_a_straight_load_falls_back_where_a_key_is_taken(adapter: Target, taken: str) -> None:
     shape, rows = simple(adapter)
     more = rows_of(
         shape,
@@ -169,7 +167,7 @@ def test_a_straight_load_falls_back_where_a_key_is_taken(adapter: Adapter, taken
     assert adapter.applied("p") == {Marker("m", "p", "t", 0)}
 
 
-def test_composite_keys_are_tuples(adapter: Adapter) -> None:
+def test_composite_keys_are_tuples(adapter: Target) -> None:
     columns = [col("a", pa.string(), nullable=False), col("b", pa.string(), nullable=False), col("v", pa.int64())]
     shape = make(adapter, a_shape("tuples", columns, ("a", "b")))
     rows = rows_of(
@@ -189,13 +187,13 @@ def test_composite_keys_are_tuples(adapter: Adapter) -> None:
     ]  # fmt: skip
 
 
-def test_keys_without_an_index_work_too(adapter: Adapter) -> None:
+def test_keys_without_an_index_work_too(adapter: Target) -> None:
     shape, rows = simple(adapter, count=2000)
     changes = change(shape, ("name",), before=rows, after=edited(rows, "n", [0] * 2000))
     assert adapter.apply(changes, shape, None, empty=True) == Applied(updated=2000)
 
 
-def test_what_a_window_did_is_told_before_it_is_committed(adapter: Adapter) -> None:
+def test_what_a_window_did_is_told_before_it_is_committed(adapter: Target) -> None:
     shape = make(adapter, a_shape("told", [ID, col("name", pa.string())]))
     told: list[Applied] = []
     rows = rows_of(shape, {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
@@ -216,7 +214,7 @@ def test_what_a_window_did_is_told_before_it_is_committed(adapter: Adapter) -> N
     assert adapter.applied("p") == {marker}
 
 
-def test_windows_may_be_applied_from_several_threads(adapter: Adapter) -> None:
+def test_windows_may_be_applied_from_several_threads(adapter: Target) -> None:
     shape = make(adapter, a_shape("shared", [ID, col("t", pa.string())]))
 
     def apply(window: int) -> int:

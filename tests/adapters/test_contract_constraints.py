@@ -9,7 +9,7 @@ import pytest
 from contract import ID, a_shape, change, col, edited, load, make, read, rows_of, simple
 from databases import Database
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.vocabulary import Applied, ChangeSet, ForeignKey, Marker, SynclineError, TableName
 
 
@@ -26,7 +26,7 @@ def everything_there(database: Database) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("empty", [True, False], ids=["straight", "staged"])
-def test_an_error_rolls_back_and_leaves_nothing_behind(adapter: Adapter, database: Database, empty: bool) -> None:
+def test_an_error_rolls_back_and_leaves_nothing_behind(adapter: Target, database: Database, empty: bool) -> None:
     shape = make(adapter, a_shape("strict", [ID, col("must", pa.string(), nullable=False)]))
     rows = rows_of(shape, {"id": 1, "must": "a"})
     adapter.apply(change(shape, inserts=rows), shape, Marker("m", "p", "t", 0))
@@ -42,7 +42,7 @@ def test_an_error_rolls_back_and_leaves_nothing_behind(adapter: Adapter, databas
     assert adapter.apply(good, shape, Marker("m", "p", "t", 1), empty=empty) == Applied(inserted=2)
 
 
-def test_ddl_that_fails_leaves_nothing_behind(adapter: Adapter, database: Database) -> None:
+def test_ddl_that_fails_leaves_nothing_behind(adapter: Target, database: Database) -> None:
     shape, _ = simple(adapter)
     before = everything_there(database)
     with pytest.raises(SynclineError, match="simple"):
@@ -50,7 +50,7 @@ def test_ddl_that_fails_leaves_nothing_behind(adapter: Adapter, database: Databa
     assert everything_there(database) == before
 
 
-def test_two_rows_swap_a_unique_value(adapter: Adapter) -> None:
+def test_two_rows_swap_a_unique_value(adapter: Target) -> None:
     columns = [ID, col("code", pa.string(), nullable=False), col("n", pa.int64()), col("other", pa.string())]
     uniques = frozenset({frozenset({"code"}), frozenset({"n"})})
     shape = make(adapter, a_shape("swap", columns, uniques=uniques))
@@ -64,7 +64,7 @@ def test_two_rows_swap_a_unique_value(adapter: Adapter) -> None:
     assert read(adapter, shape, ("id",)).equals(after)
 
 
-def test_a_unique_value_passes_from_a_deleted_row_to_an_updated_and_on_to_a_new_one(adapter: Adapter) -> None:
+def test_a_unique_value_passes_from_a_deleted_row_to_an_updated_and_on_to_a_new_one(adapter: Target) -> None:
     columns = [ID, col("code", pa.string(), nullable=False)]
     shape = make(adapter, a_shape("pass", columns, uniques=frozenset({frozenset({"code"})})))
     rows = rows_of(shape, {"id": 1, "code": "a"}, {"id": 2, "code": "b"})
@@ -80,7 +80,7 @@ def test_a_unique_value_passes_from_a_deleted_row_to_an_updated_and_on_to_a_new_
     assert read(adapter, shape, ("id",)).to_pylist() == [{"id": 2, "code": "a"}, {"id": 3, "code": "b"}]
 
 
-def test_a_tree_loads_in_one_window_whatever_its_order(adapter: Adapter) -> None:
+def test_a_tree_loads_in_one_window_whatever_its_order(adapter: Target) -> None:
     foreign = (ForeignKey(("parent",), TableName("tree"), ("id",)),)
     shape = make(adapter, a_shape("tree", [ID, col("parent", pa.int64())], foreign_keys=foreign))
     rows = rows_of(
@@ -90,7 +90,7 @@ def test_a_tree_loads_in_one_window_whatever_its_order(adapter: Adapter) -> None
     assert read(adapter, shape, ("id",)).equals(rows)
 
 
-def test_a_missing_parent_is_an_error_and_nothing_stays(adapter: Adapter) -> None:
+def test_a_missing_parent_is_an_error_and_nothing_stays(adapter: Target) -> None:
     make(adapter, a_shape("parent", [ID]))
     foreign = (ForeignKey(("parent",), TableName("parent"), ("id",)),)
     shape = make(adapter, a_shape("child", [ID, col("parent", pa.int64())], foreign_keys=foreign))
@@ -100,7 +100,7 @@ def test_a_missing_parent_is_an_error_and_nothing_stays(adapter: Adapter) -> Non
     assert read(adapter, shape).num_rows == 0
 
 
-def test_identity_values_are_kept_and_the_sequence_moves_past_them(adapter: Adapter, database: Database) -> None:
+def test_identity_values_are_kept_and_the_sequence_moves_past_them(adapter: Target, database: Database) -> None:
     columns = [col("id", pa.int64(), nullable=False, identity=True), col("code", pa.string(), nullable=False)]
     shape = make(adapter, a_shape('Or"der', columns, ("code",)))
     identity = shape.column("id")

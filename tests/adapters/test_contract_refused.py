@@ -9,8 +9,8 @@ import pytest
 from contract import change, edited, rows_of
 from databases import Database
 
-from adapters.protocol import Adapter
-from adapters.registry import open_adapter
+from adapters.protocol import Target
+from adapters.registry import open_target
 from transforms.vocabulary import Design, TableName, TableShape
 
 VALUES = (-1, 0, 5, 7, 50, 1000, None)
@@ -76,7 +76,7 @@ def taken(database: Database, row: dict[str, Any]) -> bool:
     return True
 
 
-def refused(adapter: Adapter, *, updates: bool = False) -> dict[int, str]:
+def refused(adapter: Target, *, updates: bool = False) -> dict[int, str]:
     """By id, why the adapter says that the table would refuse the rows."""
     shape = adapter.describe(TableName("t"))
     assert shape is not None
@@ -105,7 +105,7 @@ def made(database: Database) -> list[tuple[str, ...]]:
 def test_what_is_said_to_be_refused_is_what_the_table_refuses(database: Database) -> None:
     for statements in made(database):
         database.execute(*statements)
-        opened = open_adapter(database.url)
+        opened = open_target(database.url)
         try:
             told = refused(opened)
         finally:
@@ -121,7 +121,7 @@ def test_columns_that_are_not_written_are_what_the_table_has(database: Database)
     database.execute(f"CREATE TABLE t ({extra})")
     values = ", ".join(f"({row['id']}, 100, 'w', {(row['id'] % 4) * 10})" for row in ROWS)
     database.execute(f"INSERT INTO t (id, v, w, extra) VALUES {values}")
-    opened = open_adapter(database.url)
+    opened = open_target(database.url)
     try:
         told = refused(opened, updates=True)
     finally:
@@ -131,7 +131,7 @@ def test_columns_that_are_not_written_are_what_the_table_has(database: Database)
     assert database.execute("SELECT count(*) FROM t WHERE v = 100") == [(len(ROWS),)]
 
 
-def test_a_table_that_is_yet_to_be_made_is_tried_by_its_design(database: Database, adapter: Adapter) -> None:
+def test_a_table_that_is_yet_to_be_made_is_tried_by_its_design(database: Database, adapter: Target) -> None:
     shape = adapter.made  # the types that the engine makes
     import pyarrow as pa
     from contract import a_shape, col
@@ -146,7 +146,7 @@ def test_a_table_that_is_yet_to_be_made_is_tried_by_its_design(database: Databas
 
 
 def test_a_table_without_demands_is_not_asked(
-    database: Database, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+    database: Database, adapter: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "varchar(20)" if database.engine == "mysql" else "text"
     database.execute(f"CREATE TABLE t ({COLUMNS.format(text=text)})")

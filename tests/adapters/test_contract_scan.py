@@ -34,8 +34,8 @@ from databases import Database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.protocol import Adapter, Snapshot
-from adapters.registry import open_adapter
+from adapters.protocol import Snapshot, Target
+from adapters.registry import open_target
 from transforms.vocabulary import ColumnRange, KeyRange, Meaning, Relation, SynclineError
 
 KEYS: dict[str, tuple[pa.DataType, Meaning, list[Any]]] = {
@@ -61,7 +61,7 @@ KEYS: dict[str, tuple[pa.DataType, Meaning, list[Any]]] = {
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_rows_come_in_binary_key_order_with_nulls_first(roomy: Adapter, kind: str) -> None:
+def test_rows_come_in_binary_key_order_with_nulls_first(roomy: Target, kind: str) -> None:
     travel, meaning, values = KEYS[kind]
     shape = make(roomy, a_shape(f"keyed {next(numbers)}", [ID, col("k", travel, meaning)]))
     expected = fitting(values, travel, shape.columns[1]).drop_null()
@@ -89,7 +89,7 @@ def test_rows_come_in_binary_key_order_with_nulls_first(roomy: Adapter, kind: st
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_rows_are_found_by_their_keys(roomy: Adapter, kind: str) -> None:
+def test_rows_are_found_by_their_keys(roomy: Target, kind: str) -> None:
     travel, meaning, values = KEYS[kind]
     shape = make(roomy, a_shape(f"asked {next(numbers)}", [ID, col("k", travel, meaning)]))
     held = fitting(values, travel, shape.columns[1])
@@ -116,7 +116,7 @@ PAIRS = st.tuples(
     cuts=st.lists(st.tuples(st.sampled_from(["", "a", "aa", "ä"]), st.integers(-12, 12)), max_size=4),
     size=st.integers(1, 6),
 )
-def test_windows_hold_every_row_exactly_once(roomy: Adapter, rows: list[Any], cuts: list[Any], size: int) -> None:
+def test_windows_hold_every_row_exactly_once(roomy: Target, rows: list[Any], cuts: list[Any], size: int) -> None:
     key = ("a", "b")
     shape = make(roomy, a_shape(f"pairs{next(numbers)}", [ID, col("a", pa.string()), col("b", pa.int64())]))
     load(roomy, shape, rows_of(shape, *({"id": i, "a": a, "b": b} for i, (a, b) in enumerate(rows))))
@@ -143,7 +143,7 @@ def test_windows_hold_every_row_exactly_once(roomy: Adapter, rows: list[Any], cu
             assert {i for i in range(len(rows)) if i not in whole} <= set(found[0])
 
 
-def test_split_windows_have_the_size_asked_for(adapter: Adapter) -> None:
+def test_split_windows_have_the_size_asked_for(adapter: Target) -> None:
     shape, _ = simple(adapter, count=1000)
     relation = Relation(shape.name)
     with adapter.snapshot() as snapshot:
@@ -155,7 +155,7 @@ def test_split_windows_have_the_size_asked_for(adapter: Adapter) -> None:
         assert all(isinstance(each, int) for cut in cuts for each in cut)
 
 
-def test_windows_are_cut_inside_column_ranges_only(adapter: Adapter) -> None:
+def test_windows_are_cut_inside_column_ranges_only(adapter: Target) -> None:
     shape, _ = simple(adapter, count=1000)
     relation = Relation(shape.name)
     with adapter.snapshot() as snapshot:
@@ -168,7 +168,7 @@ def test_windows_are_cut_inside_column_ranges_only(adapter: Adapter) -> None:
         assert snapshot.split(relation, ("id",), 1, ranges=[ColumnRange("id", 5000)]) == []
 
 
-def test_counts_estimates_and_the_highest_number(adapter: Adapter) -> None:
+def test_counts_estimates_and_the_highest_number(adapter: Target) -> None:
     shape, _ = simple(adapter, count=500)
     bare = make(adapter, a_shape("bare", [ID, col("n", pa.int64())]))
     relation = Relation(shape.name)
@@ -186,7 +186,7 @@ def test_counts_estimates_and_the_highest_number(adapter: Adapter) -> None:
         assert list(snapshot.scan(Relation(bare.name), ["id"])) == []
 
 
-def test_a_scan_streams_batches_of_bounded_size(adapter: Adapter) -> None:
+def test_a_scan_streams_batches_of_bounded_size(adapter: Target) -> None:
     shape = make(adapter, a_shape("many", [ID, col("n", pa.int64())]))
     count = 200_000
     rows = pa.table({"id": range(count), "n": [None] * count}, schema=shape.schema())
@@ -200,11 +200,11 @@ def test_a_scan_streams_batches_of_bounded_size(adapter: Adapter) -> None:
 # Snapshots
 
 
-def test_a_snapshot_sees_one_state_while_others_write(adapter: Adapter, database: Database) -> None:
+def test_a_snapshot_sees_one_state_while_others_write(adapter: Target, database: Database) -> None:
     shape, rows = simple(adapter)
     if database.engine == "sqlite":  # without a write-ahead log SQLite lets the writer wait instead
         database.execute("PRAGMA journal_mode=WAL")
-    other = open_adapter(database.url)
+    other = open_target(database.url)
     with adapter.snapshot() as snapshot:
         more = rows_of(shape, {"id": 4, "name": "late", "n": None})
         other.apply(change(shape, inserts=more, deletes=rows.slice(0, 1)), shape, None)
@@ -214,7 +214,7 @@ def test_a_snapshot_sees_one_state_while_others_write(adapter: Adapter, database
     assert read(adapter, shape, ("id",))["id"].to_pylist() == [2, 3, 4]
 
 
-def test_the_mark_names_the_state_that_was_read(adapter: Adapter) -> None:
+def test_the_mark_names_the_state_that_was_read(adapter: Target) -> None:
     shape, rows = simple(adapter)
     with adapter.snapshot() as snapshot:
         before = snapshot.mark
@@ -223,7 +223,7 @@ def test_the_mark_names_the_state_that_was_read(adapter: Adapter) -> None:
         assert snapshot.mark != before
 
 
-def test_scans_of_one_snapshot_may_be_interleaved(adapter: Adapter) -> None:
+def test_scans_of_one_snapshot_may_be_interleaved(adapter: Target) -> None:
     shape = make(adapter, a_shape("many", [ID]))
     count = 150_000
     load(adapter, shape, pa.table({"id": range(count)}, schema=shape.schema()))
@@ -245,7 +245,7 @@ def test_scans_of_one_snapshot_may_be_interleaved(adapter: Adapter) -> None:
         assert sizes == [70_000, 80_000]
 
 
-def test_a_snapshot_serves_several_threads(adapter: Adapter) -> None:
+def test_a_snapshot_serves_several_threads(adapter: Target) -> None:
     shape = make(adapter, a_shape("many", [ID, col("t", pa.string())]))
     count = 40_000
     load(adapter, shape, pa.table({"id": range(count), "t": [f"t{i}" for i in range(count)]}, schema=shape.schema()))
@@ -259,7 +259,7 @@ def test_a_snapshot_serves_several_threads(adapter: Adapter) -> None:
         assert sum(pool.map(total, windows)) == count * (count - 1) // 2
 
 
-def test_a_scan_left_early_leaves_the_snapshot_usable(adapter: Adapter) -> None:
+def test_a_scan_left_early_leaves_the_snapshot_usable(adapter: Target) -> None:
     shape = make(adapter, a_shape("many", [ID]))
     load(adapter, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
     with adapter.snapshot() as snapshot:
@@ -270,7 +270,7 @@ def test_a_scan_left_early_leaves_the_snapshot_usable(adapter: Adapter) -> None:
         assert snapshot.count(Relation(shape.name)) == 100_000
 
 
-def test_a_snapshot_ends_over_a_scan_that_is_still_open(adapter: Adapter) -> None:
+def test_a_snapshot_ends_over_a_scan_that_is_still_open(adapter: Target) -> None:
     shape = make(adapter, a_shape("many", [ID]))
     load(adapter, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
     with adapter.snapshot() as snapshot:
@@ -281,7 +281,7 @@ def test_a_snapshot_ends_over_a_scan_that_is_still_open(adapter: Adapter) -> Non
     assert read(adapter, shape).num_rows == 100_001
 
 
-def test_an_unknown_column_is_named(adapter: Adapter) -> None:
+def test_an_unknown_column_is_named(adapter: Target) -> None:
     shape, _ = simple(adapter)
     with adapter.snapshot() as snapshot, pytest.raises(SynclineError, match="nmae"):
         list(snapshot.scan(Relation(shape.name), ["id", "nmae"]))

@@ -9,8 +9,8 @@ import pytest
 from contract import ID, a_shape, change, col, edited, in_dialect, load, make, read, rows_of, simple
 from databases import Database
 
-from adapters.protocol import Adapter
-from adapters.registry import open_adapter
+from adapters.protocol import Target
+from adapters.registry import open_target
 from transforms.vocabulary import ConnectionFailed, ForeignKey, KeyRange, Marker, Relation, SpecError, TableName
 
 ODD_NAMES = [
@@ -27,12 +27,12 @@ ODD_NAMES = [
 ]
 
 
-def test_a_missing_table_is_none(adapter: Adapter) -> None:
+def test_a_missing_table_is_none(adapter: Target) -> None:
     assert adapter.describe(TableName("nothing")) is None
     assert adapter.tables() == []
 
 
-def test_foreign_keys_are_described(adapter: Adapter) -> None:
+def test_foreign_keys_are_described(adapter: Target) -> None:
     make(
         adapter,
         a_shape("parent", [ID, col("code", pa.string(), nullable=False)], uniques=frozenset({frozenset({"code"})})),
@@ -44,7 +44,7 @@ def test_foreign_keys_are_described(adapter: Adapter) -> None:
     ]
 
 
-def test_identifiers_are_kept_exactly(adapter: Adapter) -> None:
+def test_identifiers_are_kept_exactly(adapter: Target) -> None:
     names = ODD_NAMES
     columns = [ID, *(col(name, pa.string()) for name in names)]
     for name in names:
@@ -59,7 +59,7 @@ def test_identifiers_are_kept_exactly(adapter: Adapter) -> None:
     assert [each.name for each in adapter.tables()] == sorted(names)
 
 
-def test_a_query_is_described_and_read(adapter: Adapter) -> None:
+def test_a_query_is_described_and_read(adapter: Target) -> None:
     simple(adapter)
     query = in_dialect(adapter, "SELECT id AS a, name || ':%' AS \"two words\" FROM simple WHERE n > 10; -- the end")
     shape = adapter.describe_query(query.replace("; --", " --"))
@@ -73,7 +73,7 @@ def test_a_query_is_described_and_read(adapter: Adapter) -> None:
         assert snapshot.count(relation) == 1
 
 
-def test_a_primary_key_is_ordered_and_cheap(adapter: Adapter) -> None:
+def test_a_primary_key_is_ordered_and_cheap(adapter: Target) -> None:
     columns = [col("a", pa.string(), nullable=False), col("b", pa.int64(), nullable=False), col("c", pa.float64())]
     shape = make(adapter, a_shape("composite", columns, ("a", "b")))
     if adapter.engine != "postgresql":  # there the database's collation decides
@@ -87,13 +87,13 @@ def test_a_primary_key_is_ordered_and_cheap(adapter: Adapter) -> None:
 @pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
 def test_a_source_is_never_made_by_reading_it(engine: str, tmp_path: Path) -> None:
     for folder, create in ((tmp_path, False), (tmp_path / "missing", False), (tmp_path / "missing", True)):
-        opened = open_adapter(f"{engine}:///{folder}/none.db", create=create)
+        opened = open_target(f"{engine}:///{folder}/none.db", create=create)
         with pytest.raises(ConnectionFailed, match=r"none\.db"):
             opened.tables()
         with pytest.raises(ConnectionFailed, match=r"none\.db"), opened.snapshot():
             pass
         opened.close()
-    target = open_adapter(f"{engine}:///{tmp_path}/new.db", create=True)
+    target = open_target(f"{engine}:///{tmp_path}/new.db", create=True)
     assert target.describe(TableName("t")) is None
     with target.snapshot() as snapshot:
         assert snapshot.count(Relation(query="SELECT 1 AS a")) == 1
@@ -106,7 +106,7 @@ def test_a_source_is_never_made_by_reading_it(engine: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
 def test_what_is_no_database_is_refused(engine: str, tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"this is a text and no database at all" * 200)
-    opened = open_adapter(f"{engine}:///{tmp_path}/x.db")
+    opened = open_target(f"{engine}:///{tmp_path}/x.db")
     with pytest.raises(ConnectionFailed, match=r"x\.db"):
         opened.tables()
 
@@ -116,7 +116,7 @@ def test_what_is_no_database_is_refused(engine: str, tmp_path: Path) -> None:
 )
 def test_an_unreachable_server_is_named_without_its_password(scheme: str, driver: str) -> None:
     pytest.importorskip(driver)
-    opened = open_adapter(f"{scheme}://me:hunter2@127.0.0.1:1/db?connect_timeout=2")
+    opened = open_target(f"{scheme}://me:hunter2@127.0.0.1:1/db?connect_timeout=2")
     assert "hunter2" not in opened.url
     with pytest.raises(ConnectionFailed) as caught:
         opened.tables()
@@ -126,7 +126,7 @@ def test_an_unreachable_server_is_named_without_its_password(scheme: str, driver
 
 def test_an_unknown_scheme_is_told_the_known_ones() -> None:
     with pytest.raises(SpecError, match=r"sqlite://.*duckdb://.*postgresql://.*mysql://.*mariadb://") as caught:
-        open_adapter("mongodb://me:hunter2@host/db")
+        open_target("mongodb://me:hunter2@host/db")
     assert "hunter2" not in str(caught.value)
 
 
@@ -142,18 +142,18 @@ def test_a_missing_driver_says_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, driver, None)
     with pytest.raises(SpecError, match=rf"pip install 'syncline\[{extra}\]'"):
-        open_adapter(f"{scheme}://host/db")
+        open_target(f"{scheme}://host/db")
 
 
 def test_opening_connects_to_nothing_and_closing_twice_is_harmless(database: Database) -> None:
-    opened = open_adapter(database.url, create=True)
-    assert isinstance(opened, Adapter)
+    opened = open_target(database.url, create=True)
+    assert isinstance(opened, Target)
     assert opened.engine == database.engine
     opened.close()
     opened.close()
 
 
-def test_a_lock_is_given_back(adapter: Adapter) -> None:
+def test_a_lock_is_given_back(adapter: Target) -> None:
     for _ in range(2):
         with adapter.lock("migration"):
             pass

@@ -27,7 +27,7 @@ from contract import (
     rows_of,
 )
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, Applied, Meaning, Relation, SynclineError
 
@@ -66,7 +66,7 @@ VALUES: list[tuple[str, pa.DataType, Meaning, list[Any]]] = [
 @pytest.mark.parametrize(("name", "travel", "meaning", "values"), VALUES, ids=[each[0] for each in VALUES])
 @pytest.mark.parametrize("empty", [True, False], ids=["straight", "staged"])
 def test_values_of_every_type_arrive_as_they_left(
-    roomy: Adapter, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any], empty: bool
+    roomy: Target, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any], empty: bool
 ) -> None:
     shape = make(roomy, a_shape(f"{name} {next(numbers)}", [ID, col("value", travel, meaning)]))
     rows = numbered(shape, fitting(values, travel, shape.columns[1]))
@@ -78,7 +78,7 @@ def test_values_of_every_type_arrive_as_they_left(
 
 @pytest.mark.parametrize(("name", "travel", "meaning", "values"), VALUES, ids=[each[0] for each in VALUES])
 def test_values_of_every_type_are_updated_and_deleted_under_their_precondition(
-    roomy: Adapter, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any]
+    roomy: Target, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any]
 ) -> None:
     shape = make(roomy, a_shape(f"{name} {next(numbers)}", [ID, col("value", travel, meaning)]))
     rows = numbered(shape, fitting(values, travel, shape.columns[1]))
@@ -90,7 +90,7 @@ def test_values_of_every_type_are_updated_and_deleted_under_their_precondition(
     assert read(roomy, shape).num_rows == 0
 
 
-def test_a_described_table_is_made_again_as_it_is(adapter: Adapter) -> None:
+def test_a_described_table_is_made_again_as_it_is(adapter: Target) -> None:
     columns = [col(name, travel, meaning) for name, travel, meaning, _ in VALUES]
     columns += [col("json", pa.string(), "json"), col("must", pa.string(), nullable=False)]
     first = make(adapter, a_shape("first", [ID, *columns], uniques=frozenset({frozenset({"id"}), frozenset({"must"})})))
@@ -108,14 +108,14 @@ def test_a_described_table_is_made_again_as_it_is(adapter: Adapter) -> None:
             assert pa.array(values, travel).cast(found.type).cast(travel).equals(pa.array(values, travel))
 
 
-def test_zero_and_minus_zero_are_equal(adapter: Adapter) -> None:
+def test_zero_and_minus_zero_are_equal(adapter: Target) -> None:
     shape = make(adapter, a_shape("zero", [ID, col("f", pa.float64())]))
     load(adapter, shape, rows_of(shape, {"id": 1, "f": -0.0}))
     assert read(adapter, shape)["f"].to_pylist() == [0.0]
     assert adapter.apply(change(shape, deletes=rows_of(shape, {"id": 1, "f": 0.0})), shape, None) == Applied(deleted=1)
 
 
-def test_nan_is_kept_or_refused_but_never_lost(adapter: Adapter) -> None:
+def test_nan_is_kept_or_refused_but_never_lost(adapter: Target) -> None:
     shape = make(adapter, a_shape("nan", [ID, col("f", pa.float64())]))
     rows = rows_of(shape, {"id": 1, "f": math.nan})
     column = shape.column("f")
@@ -131,7 +131,7 @@ def test_nan_is_kept_or_refused_but_never_lost(adapter: Adapter) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_infinite_dates_and_times_travel_by_the_shared_convention(roomy: Adapter, sign: int) -> None:
+def test_infinite_dates_and_times_travel_by_the_shared_convention(roomy: Target, sign: int) -> None:
     shape = make(
         roomy, a_shape(f"ends {next(numbers)}", [ID, col("d", pa.date32()), col("t", MICROSECONDS), col("z", ZONED)])
     )
@@ -157,7 +157,7 @@ def test_infinite_dates_and_times_travel_by_the_shared_convention(roomy: Adapter
     assert roomy.apply(change(shape, deletes=rows), shape, None) == Applied(deleted=2)
 
 
-def test_json_compares_by_value_or_by_its_text_but_finds_its_row(adapter: Adapter) -> None:
+def test_json_compares_by_value_or_by_its_text_but_finds_its_row(adapter: Target) -> None:
     shape = make(adapter, a_shape("doc", [ID, col("j", pa.string(), "json")]))
     load(adapter, shape, rows_of(shape, {"id": 1, "j": '{"b": 1, "a": [1.5, null, "ä"]}'}))
     rows = read(adapter, shape)

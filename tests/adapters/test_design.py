@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from databases import Database
 
-from adapters.protocol import Adapter
-from adapters.registry import open_adapter
+from adapters.protocol import Target
+from adapters.registry import open_target
 from flows.results.untranslated import text_of
 from transforms.vocabulary import (
     ChangeSet,
@@ -65,7 +65,7 @@ def squeezed(text: str) -> str:
     return text.replace("!=", "<>").lower()
 
 
-def test_a_design_is_made_and_read_back(adapter: Adapter, database: Database, shape: TableShape) -> None:
+def test_a_design_is_made_and_read_back(adapter: Target, database: Database, shape: TableShape) -> None:
     adapter.execute_ddl([*adapter.ddl(shape), *adapter.constraints(shape)])
     found, made = adapter.design(shape.name), adapter.describe(shape.name)
     assert made is not None
@@ -86,14 +86,14 @@ def test_a_design_is_made_and_read_back(adapter: Adapter, database: Database, sh
     assert database.execute("SELECT * FROM designed") == [(7, "it's: 100%", 2, 4)]
 
 
-def database_rows(adapter: Adapter, database: Database, *statements: str) -> None:
+def database_rows(adapter: Target, database: Database, *statements: str) -> None:
     """Statements from outside; DuckDB lets in one process only."""
     adapter.close()
     database.execute(*statements)
 
 
 @pytest.mark.parametrize("row", ["(1, 1000, 'a')", "(1, 1, 'x:y')"])
-def test_a_check_holds_rows_back(adapter: Adapter, database: Database, shape: TableShape, row: str) -> None:
+def test_a_check_holds_rows_back(adapter: Target, database: Database, shape: TableShape, row: str) -> None:
     adapter.execute_ddl(adapter.ddl(shape))
     adapter.close()
     insert = """INSERT INTO designed (id, n, "Odd: ""name'") VALUES """
@@ -102,7 +102,7 @@ def test_a_check_holds_rows_back(adapter: Adapter, database: Database, shape: Ta
     database.execute(insert + "(1, 999, 'y')")
 
 
-def test_statements_are_tried_out_and_nothing_is_left(adapter: Adapter, shape: TableShape) -> None:
+def test_statements_are_tried_out_and_nothing_is_left(adapter: Target, shape: TableShape) -> None:
     good = [*adapter.ddl(shape), *adapter.constraints(shape)]
     assert adapter.tried(good) is None
     assert adapter.tried(good) is None
@@ -116,7 +116,7 @@ in_circles = pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"]
 
 
 @in_circles
-def test_foreign_keys_of_a_circle_hold_once_both_tables_are_loaded(adapter: Adapter, database: Database) -> None:
+def test_foreign_keys_of_a_circle_hold_once_both_tables_are_loaded(adapter: Target, database: Database) -> None:
     store, staff = (
         TableShape(
             TableName(here),
@@ -142,7 +142,7 @@ def test_foreign_keys_of_a_circle_hold_once_both_tables_are_loaded(adapter: Adap
 
 
 @in_circles
-def test_a_circle_that_does_not_close_is_found_after_the_rows(adapter: Adapter, database: Database) -> None:
+def test_a_circle_that_does_not_close_is_found_after_the_rows(adapter: Target, database: Database) -> None:
     foreign = [ForeignKey(("other",), TableName(each), ("id",), deferred=True) for each in ("b", "a")]
     shapes = [
         TableShape(TableName(name), (ID, col("other", pa.int64())), ("id",), frozenset({frozenset({"id"})}), (key,))
@@ -157,13 +157,13 @@ def test_a_circle_that_does_not_close_is_found_after_the_rows(adapter: Adapter, 
             adapter.execute_ddl(adapter.constraints(each))
 
 
-def described(adapter: Adapter, shape: TableShape) -> TableShape:
+def described(adapter: Target, shape: TableShape) -> TableShape:
     found = adapter.describe(shape.name)
     assert found is not None
     return found
 
 
-def load(adapter: Adapter, shape: TableShape, *rows: tuple[int, int]) -> None:
+def load(adapter: Target, shape: TableShape, *rows: tuple[int, int]) -> None:
     there = described(adapter, shape)
     names = there.names
     whole = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=there.schema())
@@ -171,7 +171,7 @@ def load(adapter: Adapter, shape: TableShape, *rows: tuple[int, int]) -> None:
     adapter.apply(ChangeSet(there.name, ("id",), names, whole, none, none, none), there, None, empty=True)
 
 
-def test_an_identity_keeps_the_primary_key_that_the_design_says(adapter: Adapter, database: Database) -> None:
+def test_an_identity_keeps_the_primary_key_that_the_design_says(adapter: Target, database: Database) -> None:
     columns = (col("id", pa.int64(), nullable=False, identity=True), col("year", pa.int64(), nullable=False))
     shape = TableShape(TableName("numbered"), columns, ("id", "year"), design=Design())
     if database.engine == "sqlite":
@@ -246,7 +246,7 @@ UNTOLD = {
 }  # fmt: skip
 
 
-def test_what_no_field_can_say_is_a_record_of_its_kind(adapter: Adapter, database: Database) -> None:
+def test_what_no_field_can_say_is_a_record_of_its_kind(adapter: Target, database: Database) -> None:
     statements, words = UNTOLD[database.engine]
     database.execute(*statements)
     found = adapter.design(TableName("t"))
@@ -267,7 +267,7 @@ def test_a_next_number_that_the_largest_value_does_not_tell_is_a_record(database
         f"CREATE TABLE t (id {numbered}, a int)", f"CREATE TABLE u (id {numbered}, a int)", f"CREATE TABLE v (id {numbered})",
         "INSERT INTO t VALUES (7, 1)", "INSERT INTO u VALUES (7, 1)", "DELETE FROM u", "INSERT INTO u VALUES (3, 1)",
     )  # fmt: skip
-    adapter = open_adapter(database.url)
+    adapter = open_target(database.url)
     try:
         assert [list(map(text_of, adapter.design(TableName(name)).features)) for name in "tuv"] == [
             [], ["next number of id: 8"], [],
@@ -304,7 +304,7 @@ BESIDES = {
 }
 
 
-def test_what_a_schema_holds_beside_tables_is_listed(adapter: Adapter, database: Database) -> None:
+def test_what_a_schema_holds_beside_tables_is_listed(adapter: Target, database: Database) -> None:
     statements, lines = BESIDES[database.engine]
     database.execute("CREATE TABLE plain (id INTEGER PRIMARY KEY)", *statements)
     assert sorted(map(text_of, adapter.besides())) == lines
@@ -324,7 +324,7 @@ def test_checks_and_generated_columns_are_read_out_of_any_create_table(database:
             CHECK (length("check") < 10)
         )"""
     )
-    opened = open_adapter(database.url)
+    opened = open_target(database.url)
     found = opened.design(TableName("t, (x)"))
     opened.close()
     assert [" ".join(each.split()) for each in found.checks] == [

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenario import Engine, Scenario, quarantine
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.vocabulary import DataError
 from transforms.vocabulary.deep_json import one_text
 from transforms.vocabulary.values import same_json
@@ -37,7 +37,7 @@ ALIKE = [  # what all of them take
 ]  # fmt: skip
 
 
-def test_json_of_another_engine_is_kept_exactly_where_the_column_takes_it(adapter: Adapter) -> None:
+def test_json_of_another_engine_is_kept_exactly_where_the_column_takes_it(adapter: Target) -> None:
     shape = make(adapter, a_shape("doc", [ID, col("j", pa.string(), meaning="json")]))
     column = shape.column("j")
     assert column is not None

@@ -9,7 +9,7 @@ import pytest
 from databases import Database
 from scenario import Side
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.vocabulary import ColumnRange, ForeignKey, Relation, TableName
 
 PARENT, CHILD = TableName("parent"), TableName("child")
@@ -21,7 +21,7 @@ def side(database: Database) -> Side:
     return Side(database.engine, place, "public" if database.engine == "postgresql" else None)  # type: ignore[arg-type]
 
 
-def looked_for(adapter: Adapter, reference: ForeignKey, *key: str, **more: Any) -> tuple[int, list[Any]] | None:
+def looked_for(adapter: Target, reference: ForeignKey, *key: str, **more: Any) -> tuple[int, list[Any]] | None:
     """How many orphans there are and their keys; None where the engine allows none."""
     with adapter.snapshot() as snapshot:
         relation = snapshot.orphans(CHILD, reference)
@@ -31,7 +31,7 @@ def looked_for(adapter: Adapter, reference: ForeignKey, *key: str, **more: Any) 
         return snapshot.count(relation, **more), sorted((tuple(row.values()) for row in found), key=str)
 
 
-def test_rows_whose_parent_is_missing_are_counted_and_scanned(adapter: Adapter, side: Side) -> None:
+def test_rows_whose_parent_is_missing_are_counted_and_scanned(adapter: Target, side: Side) -> None:
     side.execute("CREATE TABLE parent (id bigint)", "CREATE TABLE child (id bigint PRIMARY KEY, of bigint)")
     side.insert("parent", [(1,), (2,), (None,)])
     side.insert("child", [(10, 1), (11, 3), (12, None), (13, 2), (14, 4), (15, 3)])
@@ -40,7 +40,7 @@ def test_rows_whose_parent_is_missing_are_counted_and_scanned(adapter: Adapter, 
     assert looked_for(adapter, reference, "id", ranges=[ColumnRange("of", 4)]) == (1, [(14,)])
 
 
-def test_a_column_of_the_parent_may_have_the_name_of_the_childs(adapter: Adapter, side: Side) -> None:
+def test_a_column_of_the_parent_may_have_the_name_of_the_childs(adapter: Target, side: Side) -> None:
     side.execute(
         "CREATE TABLE parent (code varchar(9), region integer)",
         "CREATE TABLE child (code varchar(9), region integer)",
@@ -53,14 +53,14 @@ def test_a_column_of_the_parent_may_have_the_name_of_the_childs(adapter: Adapter
     assert looked_for(adapter, itself, "region") == (0, [])
 
 
-def test_texts_are_one_only_where_every_letter_is(adapter: Adapter, side: Side) -> None:
+def test_texts_are_one_only_where_every_letter_is(adapter: Target, side: Side) -> None:
     side.execute("CREATE TABLE parent (code varchar(9))", "CREATE TABLE child (id integer, code varchar(9))")
     side.insert("parent", [("Straße",), ("é",)])
     side.insert("child", [(1, "Straße"), (2, "STRASSE"), (3, "é"), (4, "e\u0301"), (5, "é ")])
     assert looked_for(adapter, ForeignKey(("code",), PARENT, ("code",)), "id") == (3, [(2,), (4,), (5,)])
 
 
-def test_other_types_are_compared_by_what_they_mean(adapter: Adapter, side: Side) -> None:
+def test_other_types_are_compared_by_what_they_mean(adapter: Target, side: Side) -> None:
     kind = {"mysql": "datetime"}.get(side.engine, "timestamp")
     side.execute(
         f"CREATE TABLE parent (day date, price numeric(9,2), moment {kind})",
@@ -73,7 +73,7 @@ def test_other_types_are_compared_by_what_they_mean(adapter: Adapter, side: Side
         assert looked_for(adapter, ForeignKey((name,), PARENT, (name,)), "id") == (1, [(2,)])
 
 
-def test_the_two_ends_may_keep_their_values_in_different_ways(adapter: Adapter, side: Side) -> None:
+def test_the_two_ends_may_keep_their_values_in_different_ways(adapter: Target, side: Side) -> None:
     texts, numbers = {
         "sqlite": (("CHAR(9) COLLATE NOCASE", "TEXT"), ("DECIMAL_TEXT(9,2)", "DECIMAL(9,2)")),
         "duckdb": (("VARCHAR COLLATE NOCASE", "VARCHAR"), ("decimal(9,2)", "decimal(9,2)")),
@@ -90,7 +90,7 @@ def test_the_two_ends_may_keep_their_values_in_different_ways(adapter: Adapter, 
         assert looked_for(adapter, ForeignKey((name,), PARENT, (name,)), "id") == (1, [(2,)])
 
 
-def test_a_declared_key_that_the_engine_holds_is_not_looked_at(adapter: Adapter, side: Side) -> None:
+def test_a_declared_key_that_the_engine_holds_is_not_looked_at(adapter: Target, side: Side) -> None:
     side.execute(
         "CREATE TABLE parent (id integer PRIMARY KEY)",
         "CREATE TABLE child (id integer PRIMARY KEY, of integer, FOREIGN KEY (of) REFERENCES parent (id))",
@@ -104,7 +104,7 @@ def test_a_declared_key_that_the_engine_holds_is_not_looked_at(adapter: Adapter,
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("change", ["NOT VALID", "DISABLE TRIGGER"])
-def test_postgres_is_asked_where_its_key_does_not_hold_for_all_rows(adapter: Adapter, side: Side, change: str) -> None:
+def test_postgres_is_asked_where_its_key_does_not_hold_for_all_rows(adapter: Target, side: Side, change: str) -> None:
     side.execute("CREATE TABLE parent (a integer, b integer, UNIQUE (b, a))")
     side.execute("CREATE TABLE child (id integer PRIMARY KEY, x integer, y integer)")
     key = "ALTER TABLE child ADD FOREIGN KEY (x, y) REFERENCES parent (a, b)"
@@ -121,7 +121,7 @@ def test_postgres_is_asked_where_its_key_does_not_hold_for_all_rows(adapter: Ada
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_sqlite_compares_a_declared_key_by_the_parents_collation(adapter: Adapter, database: Database) -> None:
+def test_sqlite_compares_a_declared_key_by_the_parents_collation(adapter: Target, database: Database) -> None:
     database.execute(
         "CREATE TABLE parent (code TEXT COLLATE NOCASE PRIMARY KEY)",
         "CREATE TABLE child (id INTEGER PRIMARY KEY, code TEXT REFERENCES parent)",
@@ -134,7 +134,7 @@ def test_sqlite_compares_a_declared_key_by_the_parents_collation(adapter: Adapte
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_in_sqlite_no_row_finds_a_parent_in_a_table_that_is_not_there(adapter: Adapter, database: Database) -> None:
+def test_in_sqlite_no_row_finds_a_parent_in_a_table_that_is_not_there(adapter: Target, database: Database) -> None:
     database.execute(
         "CREATE TABLE child (id INTEGER PRIMARY KEY, of INTEGER REFERENCES parent (id))",
         "INSERT INTO child VALUES (1, 7), (2, NULL)",
@@ -142,7 +142,7 @@ def test_in_sqlite_no_row_finds_a_parent_in_a_table_that_is_not_there(adapter: A
     assert looked_for(adapter, ForeignKey(("of",), PARENT, ("id",)), "id") == (1, [(1,)])
 
 
-def test_names_with_quotes_and_colons_are_kept(adapter: Adapter, side: Side) -> None:
+def test_names_with_quotes_and_colons_are_kept(adapter: Target, side: Side) -> None:
     name = 'Or"der'.replace('"', '""')
     side.execute(
         f'CREATE TABLE "{name}" (id integer, "co:lon" integer, "select" integer)',

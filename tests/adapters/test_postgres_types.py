@@ -11,7 +11,7 @@ from postgres_tables import changes, edited, read, shape_of, written
 from postgres_tables import db as db
 
 from adapters.postgres.adapter import PostgresAdapter
-from adapters.protocol import Adapter, Snapshot
+from adapters.protocol import Snapshot, Target
 from transforms.vocabulary import (
     DATE_INFINITY,
     INVALID,
@@ -115,7 +115,7 @@ def texts(db: psycopg.Connection, name: str) -> list[str]:
 
 
 def test_the_adapter_and_its_snapshot_keep_the_protocol(adapter: PostgresAdapter) -> None:
-    assert isinstance(adapter, Adapter)
+    assert isinstance(adapter, Target)
     with adapter.snapshot() as snapshot:
         assert isinstance(snapshot, Snapshot)
 

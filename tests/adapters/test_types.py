@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from databases import Database
 
-from adapters.protocol import Adapter
-from adapters.registry import open_adapter
+from adapters.protocol import Target
+from adapters.registry import open_target
 from transforms.vocabulary import ChangeSet, ColumnShape, KeyRange, Meaning, Relation, SpecError, TableName, TableShape
 
 TYPES: tuple[tuple[pa.DataType, Meaning], ...] = (
@@ -25,17 +25,17 @@ TYPES: tuple[tuple[pa.DataType, Meaning], ...] = (
 
 
 @pytest.fixture
-def adapter(database: Database) -> Iterator[Adapter]:
-    opened = open_adapter(database.url, create=True)
+def adapter(database: Database) -> Iterator[Target]:
+    opened = open_target(database.url, create=True)
     yield opened
     opened.close()
 
 
-def made(adapter: Adapter, travel: pa.DataType, meaning: Meaning = "plain") -> ColumnShape:
+def made(adapter: Target, travel: pa.DataType, meaning: Meaning = "plain") -> ColumnShape:
     return adapter.made(ColumnShape("c", travel, "", meaning=meaning))
 
 
-def test_a_made_column_is_described_as_made_with_all_its_limits(adapter: Adapter) -> None:
+def test_a_made_column_is_described_as_made_with_all_its_limits(adapter: Target) -> None:
     columns = [ColumnShape(f"c{i}", travel, "", meaning=meaning) for i, (travel, meaning) in enumerate(TYPES)]
     key = ColumnShape("id", pa.int64(), "", nullable=False)
     shape = TableShape(TableName("t"), (key, *columns), ("id",))
@@ -46,7 +46,7 @@ def test_a_made_column_is_described_as_made_with_all_its_limits(adapter: Adapter
         assert replace(each, collation=None) == adapter.made(asked), asked
 
 
-def test_an_added_column_is_described_as_one_of_a_new_table_and_takes_nulls(adapter: Adapter) -> None:
+def test_an_added_column_is_described_as_one_of_a_new_table_and_takes_nulls(adapter: Target) -> None:
     columns = [ColumnShape(f'c"{i}', travel, "", meaning=meaning) for i, (travel, meaning) in enumerate(TYPES)]
     key = ColumnShape("id", pa.int64(), "", nullable=False)
     shape = TableShape(TableName("t"), (key, *columns), ("id",))
@@ -79,7 +79,7 @@ KEPT: tuple[tuple[Meaning, list[str | None], list[bool]], ...] = (
 
 @pytest.mark.parametrize(("meaning", "values", "fits"), KEPT, ids=[each[0] for each in KEPT])
 def test_texts_that_only_the_engine_can_judge_are_asked_about(
-    adapter: Adapter, meaning: Meaning, values: list[Any], fits: list[bool]
+    adapter: Target, meaning: Meaning, values: list[Any], fits: list[bool]
 ) -> None:
     shape = made(adapter, pa.string(), meaning)
     kept = adapter.kept(shape, pa.array(values, pa.string()))
@@ -90,13 +90,13 @@ def test_texts_that_only_the_engine_can_judge_are_asked_about(
     assert adapter.kept(shape, pa.nulls(3, pa.string())).null_count == 3
 
 
-def test_what_is_no_text_is_not_asked_about(adapter: Adapter) -> None:
+def test_what_is_no_text_is_not_asked_about(adapter: Target) -> None:
     for travel in (pa.int64(), pa.float64(), pa.timestamp("us"), pa.binary(), pa.decimal128(38, 10)):
         values = pa.nulls(2, travel)
         assert adapter.kept(made(adapter, travel), values) is values
 
 
-def test_intervals_that_an_engine_calls_equal_stay_apart(adapter: Adapter) -> None:
+def test_intervals_that_an_engine_calls_equal_stay_apart(adapter: Target) -> None:
     """1 mon and 30 days are equal to PostgreSQL and DuckDB: an update is none the less one, and so is a conflict."""
     key = ColumnShape("id", pa.int64(), "", nullable=False)
     shape = TableShape(TableName("t"), (key, ColumnShape("c", pa.string(), "", meaning="interval")), ("id",))
@@ -123,7 +123,7 @@ def test_intervals_that_an_engine_calls_equal_stay_apart(adapter: Adapter) -> No
     assert refused.conflicts.num_rows == 2
 
 
-def test_a_name_as_long_as_any_engine_takes_names_a_key(adapter: Adapter) -> None:
+def test_a_name_as_long_as_any_engine_takes_names_a_key(adapter: Target) -> None:
     name = "é" + "x" * 61  # 63 bytes
     shape = TableShape(TableName(name), (ColumnShape(name, pa.int64(), "", nullable=False),), (name,))
     adapter.execute_ddl(adapter.ddl(shape))

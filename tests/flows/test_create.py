@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scenario import Engine, Scenario, counts, reasons
 
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from flows import commands
 from flows.commands import Status
 from flows.history.version_list import listed
@@ -75,7 +75,7 @@ SPEC = {"film": FILM, "language": LANGUAGE}
 
 
 def shape(scenario: Scenario, table: str) -> TableShape:
-    adapter = open_adapter(scenario.target.url)
+    adapter = open_target(scenario.target.url)
     try:
         found = adapter.describe(TableName(table, scenario.target.schema))
     finally:
@@ -109,7 +109,7 @@ def test_a_new_table_has_all_that_create_says(films: Scenario) -> None:
         assert [(each.columns, each.refers.name, each.refers_columns) for each in made.foreign_keys] == [
             (("language_id",), "language", ("id",))
         ]
-    adapter = open_adapter(films.target.url)
+    adapter = open_target(films.target.url)
     design = adapter.design(made.name)
     adapter.close()
     assert set(design.indexes) == {("language_id",), ("year", "title")}

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from scenario import PAIRS, RING, Scenario, changes, counts, pair_name
 
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from adapters.store.plans import Plan
 from flows.cli.main import main
 from flows.commands import Outcome, Status
@@ -40,7 +40,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
 
 
 def shape(scenario: Scenario, table: str) -> TableShape:
-    adapter = open_adapter(scenario.target.url)
+    adapter = open_target(scenario.target.url)
     try:
         found = adapter.describe(TableName(table, scenario.target.schema))
     finally:
@@ -153,7 +153,7 @@ def test_names_are_kept_as_they_are(shop: Scenario) -> None:
 def test_a_run_that_was_killed_between_the_columns_and_the_rows_is_simply_run_again(shop: Scenario) -> None:
     plan = shop.plan()
     first, *rest = [statement for _, statement in added(plan)]
-    adapter = open_adapter(shop.target.url)
+    adapter = open_target(shop.target.url)
     adapter.execute_ddl([first])
     assert [column for column, _ in added(shop.plan())] == ["note", "seen"]
     adapter.execute_ddl(rest)
@@ -164,7 +164,7 @@ def test_a_run_that_was_killed_between_the_columns_and_the_rows_is_simply_run_ag
 
 def test_a_plan_that_was_cut_off_behind_its_columns_is_applied_again(shop: Scenario) -> None:
     plan = shop.plan()
-    adapter = open_adapter(shop.target.url)
+    adapter = open_target(shop.target.url)
     adapter.execute_ddl([added(plan)[0][1]])
     adapter.close()
     assert shop.apply(plan.report.plan).status == Status.DONE

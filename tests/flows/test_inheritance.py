@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scenario import Scenario, counts
 
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from flows.commands import Status
 from flows.results.untranslated import text_of
 from transforms.vocabulary import ForeignKey, Relation, TableName
@@ -114,7 +114,7 @@ def test_what_is_counted_estimated_and_cut_is_the_table_s_own(zoo: Scenario) -> 
     zoo.source.execute("ANALYZE", "INSERT INTO dog (id, kind) VALUES (999, 'cow')")
     zoo.source.execute("INSERT INTO kind VALUES ('ox')", "CREATE TABLE old_kind () INHERITS (kind)")
     zoo.source.execute("INSERT INTO old_kind VALUES ('yak')", "INSERT INTO animal VALUES (-1, 'y', 'yak')")
-    adapter = open_adapter(zoo.source.url)
+    adapter = open_target(zoo.source.url)
     animal, kind = TableName("animal", "legacy"), TableName("kind", "legacy")
     try:
         with adapter.snapshot() as snapshot:
@@ -136,7 +136,7 @@ def test_a_schema_lists_families_whole_and_partitions_with_their_table(zoo: Scen
     zoo.source.execute(
         "CREATE SCHEMA attic", "CREATE TABLE attic.event_2 PARTITION OF event_new FOR VALUES IN (-1, -2)"
     )
-    adapter = open_adapter(zoo.source.url)
+    adapter = open_target(zoo.source.url)
     try:
         listed = {each.name for each in adapter.tables("legacy")}
         assert listed == {"kind", "asset", *KEYS}

@@ -10,7 +10,7 @@ import pytest
 from contract import simple
 from scenario import Engine, Scenario, counts, quarantine
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from flows.session import scan
 from transforms.vocabulary import DataError
 
@@ -55,7 +55,7 @@ def test_a_target_row_that_cannot_be_read_stops_the_plan_and_is_named(scenario: 
 
 @pytest.mark.parametrize("many", [0, 100], ids=["in their order", "by their keys"])
 def test_rows_are_read_by_their_keys_in_every_way_alike(
-    roomy: Adapter, many: int, monkeypatch: pytest.MonkeyPatch
+    roomy: Target, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scan, "MANY", many)
     monkeypatch.setattr(scan, "AT_ONCE", 3)

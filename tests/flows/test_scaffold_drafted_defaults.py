@@ -55,10 +55,10 @@ def drafting(request: pytest.FixtureRequest, tmp_path: Any) -> Scenario:
 
 def as_read(side: Any, columns: list[str]) -> dict[str, Any]:
     """The second row less the first, as Syncline reads it: what the default gave."""
-    from adapters.registry import open_adapter
+    from adapters.registry import open_target
     from transforms.vocabulary import Relation, TableName
 
-    opened = open_adapter(side.url)
+    opened = open_target(side.url)
     try:
         with opened.snapshot() as snapshot:
             name = TableName("t", side.schema)

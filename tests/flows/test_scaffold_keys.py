@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenario import Scenario, Side, counts, pair_name
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from flows.scaffold import keys as scaffold_keys
 from flows.scaffold.keys import likely_key
 from transforms.vocabulary import TableName
@@ -33,7 +33,7 @@ def side(database: Database) -> Side:
 
 
 def test_a_key_tells_all_rows_apart_and_where_there_is_none_nothing_does(
-    adapter: Adapter, side: Side, monkeypatch: pytest.MonkeyPatch
+    adapter: Target, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few rows are held in memory, so that candidates are refuted by the database, round by round."""
     for name, number in (("FEW_ROWS", 2), ("MORE_ROWS", 3), ("MORE_VALUES", 1)):

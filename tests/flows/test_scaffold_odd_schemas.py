@@ -15,8 +15,8 @@ from databases import Database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.protocol import Adapter
-from adapters.registry import open_adapter
+from adapters.protocol import Target
+from adapters.registry import open_target
 from adapters.sql.ddl import spelled_table
 from adapters.sql.statements import dialect_of
 from flows import commands
@@ -119,7 +119,7 @@ def test_an_odd_table_is_left_out_with_its_reason_and_all_others_are_drafted(
     path.write_text(made.text)
     at = datetime.now(UTC)
     assert commands.run(Request(load_spec(path), new_run_id(at), at, "run")).status == Status.DONE
-    adapter = open_adapter(database.url)
+    adapter = open_target(database.url)
     try:
         assert unsaid(adapter, made) == []
         listed = any(each.feature.kind not in ("table", "column") for each in made.untranslated if each.table)
@@ -130,7 +130,7 @@ def test_an_odd_table_is_left_out_with_its_reason_and_all_others_are_drafted(
         adapter.close()
 
 
-def unsaid(adapter: Adapter, made: Draft) -> list[str]:
+def unsaid(adapter: Target, made: Draft) -> list[str]:
     """Properties of the source's catalogue that are neither in the draft nor in a record."""
     found: list[str] = []
     for table in made.tables:
@@ -218,7 +218,7 @@ def test_readers_of_the_catalogue_take_whatever_schema_there_is(database: Databa
     @given(st.lists(tables(database.engine), min_size=1, max_size=3), st.sampled_from(["sqlite", "duckdb"]))
     def holds(statements: list[str], target: str) -> None:
         run(database, *statements)
-        adapter = open_adapter(database.url)
+        adapter = open_target(database.url)
         try:
             there = adapter.tables()
             adapter.besides()

@@ -8,7 +8,7 @@ import pytest
 from drafts import scaffold
 from scenario import Engine, Scenario, counts, pair_name
 
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from flows.scaffold.zones import guessed_zone
 
 TYPES: dict[Engine, tuple[str, str]] = {
@@ -53,7 +53,7 @@ def test_instants_and_local_times_cross_over_in_the_zones_that_the_draft_guesses
     spec = crossed.spec
     zones = {}
     for end, side in (("source", crossed.source), ("target", crossed.target)):
-        adapter = open_adapter(side.url)
+        adapter = open_target(side.url)
         zones[end], about = guessed_zone(adapter)
         adapter.close()
         assert f"{end}: time_zone {zones[end]} is where" in " ".join(crossed.path.read_text().replace("#", "").split())
@@ -92,7 +92,7 @@ def test_the_zone_is_what_the_server_says_and_not_the_session(
     else:
         name = side.ask("SELECT current_database()")[0][0]
         side.execute(f"ALTER DATABASE {name} {setting}")
-    adapter = open_adapter(side.url)
+    adapter = open_target(side.url)
     try:
         found, about = guessed_zone(adapter)
         named = adapter.usual_zone()

@@ -19,7 +19,7 @@ from scenario import Engine, Scenario, Side, empty_mariadb
 from type_samples import SAMPLES, Sample
 from type_values import told
 
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from flows import commands
 from flows.bind.tables import bind
 from flows.history import quarantine
@@ -118,7 +118,7 @@ def write(scenario: Scenario, chosen: dict[str, list[Sample]]) -> None:
 
 def refusals(scenario: Scenario, chosen: tuple[Sample, ...]) -> Iterator[tuple[tuple[str, str], str]]:
     """What `check` says of columns that cannot be cast at all, found without a row."""
-    source, target = open_adapter(scenario.source.url), open_adapter(scenario.target.url, create=True)
+    source, target = open_target(scenario.source.url), open_target(scenario.target.url, create=True)
     try:
         for cast in CASTS:
             write(scenario, {cast: list(chosen)})

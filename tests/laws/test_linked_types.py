@@ -11,7 +11,7 @@ from databases import Database
 from drafts import scaffold, untold
 from scenario import Scenario, pair_name
 
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from flows.commands import Status
 from transforms.vocabulary import SpecError, TableName
 
@@ -26,7 +26,7 @@ def test_what_mariadb_does_not_link_is_known_without_asking_it(mariadb_url: str)
     database = Database("mysql", mariadb_url)
     for number, kind in enumerate(TYPES):
         database.execute(f"CREATE TABLE p{number} (id {kind} NOT NULL PRIMARY KEY)")
-    adapter = open_adapter(mariadb_url)
+    adapter = open_target(mariadb_url)
     columns = []
     for number in range(len(TYPES)):
         shape = adapter.describe(TableName(f"p{number}"))

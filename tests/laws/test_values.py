@@ -11,7 +11,7 @@ from contract import ID, a_shape, change, col, make, read, rows_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.vocabulary import TableShape
 from transforms.vocabulary.values import same_json, unequal
 
@@ -70,14 +70,14 @@ def test_json_texts_are_one_where_an_exact_reader_says_so(two: tuple[str, str]) 
 
 
 @pytest.fixture
-def documents_there(adapter: Adapter) -> TableShape:
+def documents_there(adapter: Target) -> TableShape:
     return make(adapter, a_shape("doc", [ID, col("j", pa.string(), meaning="json"), col("n", pa.int64())]))
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases=st.lists(pairs, min_size=40, max_size=60))
 def test_json_is_as_planned_exactly_where_the_diff_says_equal(
-    adapter: Adapter, documents_there: TableShape, cases: list[tuple[str, str]]
+    adapter: Target, documents_there: TableShape, cases: list[tuple[str, str]]
 ) -> None:
     """Every row is planned as one text, and is another one by the time it is written: once for updates, once for deletes."""
     shape, cases = documents_there, [("1", "2"), *cases]

@@ -24,7 +24,7 @@ from adapters.mysql.writer import Window as MysqlWindow
 from adapters.postgres.adapter import PostgresAdapter
 from adapters.postgres.snapshot import PostgresSnapshot
 from adapters.postgres.writer import Window as PostgresWindow
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from adapters.store.plans import Plan
 from flows.commands import Outcome, Status
 from transforms.vocabulary import Marker
@@ -326,7 +326,7 @@ def plan_of(scenario: Scenario) -> Plan:
 
 
 def markers(scenario: Scenario, run_id: str) -> set[Marker]:
-    adapter = open_adapter(scenario.target.url, create=True)
+    adapter = open_target(scenario.target.url, create=True)
     try:
         return adapter.applied(run_id)
     finally:

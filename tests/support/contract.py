@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from adapters.protocol import Adapter
+from adapters.protocol import Target
 from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import Applied, ChangeSet, ColumnShape, Key, Meaning, Relation, TableName, TableShape
 
@@ -30,7 +30,7 @@ def col(name: str, travel: pa.DataType, meaning: Meaning = "plain", **more: Any)
 ID = col("id", pa.int64(), nullable=False)
 
 
-def make(adapter: Adapter, shape: TableShape) -> TableShape:
+def make(adapter: Target, shape: TableShape) -> TableShape:
     """Create a table, and describe it as the engine has it."""
     adapter.execute_ddl(adapter.ddl(shape))
     found = adapter.describe(shape.name)
@@ -57,11 +57,11 @@ def change(
     return ChangeSet(shape.name, key, compared or shape.names, *given_tables)
 
 
-def load(adapter: Adapter, shape: TableShape, rows: pa.Table, key: Key = ("id",)) -> Applied:
+def load(adapter: Target, shape: TableShape, rows: pa.Table, key: Key = ("id",)) -> Applied:
     return adapter.apply(change(shape, key, inserts=rows), shape, None, empty=True)
 
 
-def read(adapter: Adapter, shape: TableShape, key: Key = (), **more: Any) -> pa.Table:
+def read(adapter: Target, shape: TableShape, key: Key = (), **more: Any) -> pa.Table:
     with adapter.snapshot() as snapshot:
         batches = list(snapshot.scan(Relation(shape.name), shape.names, key=key, **more))
     return pa.Table.from_batches(batches, shape.schema())
@@ -88,14 +88,14 @@ def numbered(shape: TableShape, values: pa.Array) -> pa.Table:
     return pa.table([pa.array(range(len(values))), values], schema=shape.schema())
 
 
-def in_dialect(adapter: Adapter, query: str) -> str:
+def in_dialect(adapter: Target, query: str) -> str:
     """A query as the engine spells it."""
     if adapter.engine != "mysql":
         return query
     return re.sub(r"(\w+) \|\| ('[^']*')", r"concat(\1, \2)", query).replace('"', "`")
 
 
-def simple(adapter: Adapter, name: str = "simple", count: int = 3) -> tuple[TableShape, pa.Table]:
+def simple(adapter: Target, name: str = "simple", count: int = 3) -> tuple[TableShape, pa.Table]:
     """A table of `id` and `name` with rows 1, 2, … in it."""
     shape = make(adapter, a_shape(name, [ID, col("name", pa.string()), col("n", pa.int64())]))
     rows = rows_of(shape, *({"id": i, "name": f"row {i}", "n": i * 10} for i in range(1, count + 1)))

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 from scenario import Scenario, Side
 
-from adapters.registry import open_adapter
+from adapters.registry import open_target
 from flows.cli.main import main
 from transforms.vocabulary import TableName, TableShape
 
@@ -115,7 +115,7 @@ def scaffold(scenario: Scenario, *more: Any, status: int = 0) -> dict[str, Any]:
 
 
 def shape(side: Side, table: str) -> TableShape:
-    adapter = open_adapter(side.url)
+    adapter = open_target(side.url)
     try:
         found = adapter.describe(TableName(table, side.schema))
     finally:

@@ -40,7 +40,7 @@ class ColumnShape:
     holds, `labels` the values of an enum. `least` and `most` are the ends of the range, inclusive, as Python values
     of the travel type; `digits` is how many of a second's fraction are kept, `number` the precision and scale of a
     decimal text. `nan` and `nul` say whether NaN (and infinities) and NUL characters can be stored. `collation` names
-    what makes the column's unique indexes take different texts for one, see `Adapter.alike`.
+    what makes the column's unique indexes take different texts for one, see `Target.alike`.
     """
 
     name: str
@@ -114,7 +114,7 @@ class TableShape:
 
     `uniques` holds the column sets that an index keeps unique, the primary key included. `ordered` holds the
     column tuples by which key windows are cheap and come in binary order, as Arrow orders them. `design` is for
-    tables that are yet to be made; `Adapter.design` reads it of one that is there. `hidden_by` says what keeps rows from
+    tables that are yet to be made; `Catalog.design` reads it of one that is there. `hidden_by` says what keeps rows from
     this user, where it is a part of the table that is seen and written; None where it is all. `unwritable` says why its rows
     can be compared and not be written, and the fix; None where they can.
     """
