@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import pyarrow as pa
 
@@ -35,7 +34,7 @@ from transforms.mapping.column_mapping import (
     Rename,
     Values,
 )
-from transforms.vocabulary import ColumnShape, Meaning, SpecError, TableName, TableShape
+from transforms.vocabulary import ColumnShape, Meaning, SideName, SpecError, TableName, TableShape
 
 Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function
 Typed = tuple[Origin, pa.DataType | None, Meaning]
@@ -45,7 +44,7 @@ Typed = tuple[Origin, pa.DataType | None, Meaning]
 class Looked:
     """What a lookup reads: a planned table of the migration (`planned`), or a table of one side as it is."""
 
-    side: Literal["source", "target"]
+    side: SideName
     table: TableName
     planned: str | None
     columns: tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from adapters.protocol import Source
 from flows.spec.model import Spec
-from transforms.vocabulary import TableShape
+from transforms.vocabulary import SideName, TableShape
 
 if TYPE_CHECKING:
     from flows.bind.tables import BoundTable
@@ -25,7 +25,7 @@ def hidden_rows(spec: Spec, tables: Iterable[BoundTable], source: Source, target
                 yield from _warning(looked.side, adapter.describe(looked.table))
 
 
-def _warning(side: str, shape: TableShape | None) -> Iterator[str]:
+def _warning(side: SideName, shape: TableShape | None) -> Iterator[str]:
     if shape is not None and shape.hidden_by:
         yield (
             f"{shape.name}: row-level security may hide rows of the {side} from its user ({shape.hidden_by}); what is hidden is "

@@ -16,12 +16,12 @@ from flows.spec.columns import Column, Lookup
 from flows.spec.create import Create
 from flows.spec.document import dotted
 from flows.spec.entries import entry_of
-from flows.spec.model import Spec
+from flows.spec.model import Endpoint, Spec
 from flows.spec.problems import misfits
 from flows.spec.suites import Expectation
 from flows.spec.tables import REST, Table, quoted_name, table_name, table_parts
 from transforms.rules.rules import COLUMN_ARGUMENTS
-from transforms.vocabulary import SpecError, TableName, TableShape
+from transforms.vocabulary import SideName, SpecError, TableName, TableShape
 
 Spell = Callable[[str], str]
 """A name in the spelling of whoever has it; others as they are."""
@@ -55,7 +55,10 @@ def with_tables(spec: Spec, source: Source, target: Source) -> Spec:
 
     Errors: SpecError for two entries that the target takes for one table.
     """
-    sides = {"source": _Side(spec.source.schema_name, source), "target": _Side(spec.target.schema_name, target)}
+    sides: dict[SideName, _Side] = {
+        "source": _Side(spec.source.schema_name, source),
+        "target": _Side(spec.target.schema_name, target),
+    }
     tables: dict[str, Table] = {}
     renamed: dict[str, str] = {}
     known: dict[TableName, str] = {}
@@ -76,9 +79,10 @@ def with_tables(spec: Spec, source: Source, target: Source) -> Spec:
             changed["target"] = spelled
         renamed[name] = name if "target" in changed else spelled
         tables[renamed[name]] = table.model_copy(update=changed) if changed else table
-    ends = {
+    endpoints: dict[SideName, Endpoint] = {"source": spec.source, "target": spec.target}
+    ends: dict[str, Any] = {
         name: end.model_copy(update={"schema_name": sides[name].schema})
-        for name, end in (("source", spec.source), ("target", spec.target))
+        for name, end in endpoints.items()
         if sides[name].schema != end.schema_name
     }
     named = spec.model_copy(update={"tables": tables, **ends})
@@ -119,7 +123,7 @@ class _References:
 
     spec: Spec
     renamed: Mapping[str, str]
-    sides: Mapping[str, _Side]
+    sides: Mapping[SideName, _Side]
     target: Source
 
     def of_table(self, table: Table) -> Table:
@@ -152,7 +156,7 @@ class _References:
             return entry
         return self._table("target", text)
 
-    def _table(self, side: str, text: str) -> str:
+    def _table(self, side: SideName, text: str) -> str:
         try:
             return self.sides[side].spelled(text)
         except ValueError:
@@ -293,7 +297,7 @@ class Columns:
             keys.append(key.model_copy(update=ends))
         return create.model_copy(update={**changed, "foreign_keys": keys})
 
-    def _of(self, text: str, side: str) -> Spell:
+    def _of(self, text: str, side: SideName) -> Spell:
         """Spells the columns of a table that is named: an entry of the spec, or one of a side as it is."""
         if side == "target" and text in self.spec.tables:
             return self._own(text)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pyarrow as pa
 
 from flows.spec.model import Spec
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import SideName, SpecError
 
 
-def local_zone(
-    kind: pa.DataType | None, target: pa.DataType, read: Literal["source", "target"], spec: Spec
-) -> str | None:
+def local_zone(kind: pa.DataType | None, target: pa.DataType, read: SideName, spec: Spec) -> str | None:
     """The zone that a cast from `kind` to `target` needs and does not name itself; None where it needs none.
 
     What is read lies on the side `read`; what is written is always the target's. SpecError where that side has no zone.

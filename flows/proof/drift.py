@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from adapters.ledger.ledger import Ledger
 from flows.bind.inspect import Shapes, look
@@ -24,14 +24,12 @@ from flows.spec.model import Spec
 from flows.spec.tables import REST
 from transforms import expressions
 from transforms.drift import Change, TablePrint, changes, fingerprint
-from transforms.vocabulary import DriftError, SpecError, SynclineError, TableShape
+from transforms.vocabulary import SIDES, DriftError, SideName, SpecError, SynclineError, TableShape
 
 FACT: Final = ("shape", "tables")
 """Kind and name of the ledger's fact."""
 
-Side = Literal["source", "target"]
-SIDES: Final[tuple[Side, Side]] = ("source", "target")
-Known = dict[str, dict[Side, TablePrint]]
+Known = dict[str, dict[SideName, TablePrint]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Drifted:
     """One difference. `touches` names the columns of the spec's mapping that it is about, and where they stand."""
 
     table: str
-    side: Side
+    side: SideName
     relation: str
     change: Change
     touches: tuple[str, ...]
@@ -189,8 +187,8 @@ def forget(ledger: Ledger, spec: Spec, tables: Collection[str]) -> None:
 def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
     """Take down the shapes of all tables as they are now."""
 
-    def taken(source: TableShape | None, target: TableShape | None) -> dict[Side, TablePrint]:
-        sides: tuple[tuple[Side, TableShape | None], ...] = (("source", source), ("target", target))
+    def taken(source: TableShape | None, target: TableShape | None) -> dict[SideName, TablePrint]:
+        sides: tuple[tuple[SideName, TableShape | None], ...] = (("source", source), ("target", target))
         return {side: fingerprint(shape) for side, shape in sides if shape is not None}
 
     both = {name: taken(shapes.sources[name], shapes.targets[name]) for name in shapes.spec.tables}
@@ -227,7 +225,7 @@ def _keep(ledger: Ledger, spec: Spec, since: str, taken: Known) -> None:
     )
 
 
-def _touched(spec: Spec, name: str, side: Side, change: Change, was: TablePrint) -> Iterator[str]:
+def _touched(spec: Spec, name: str, side: SideName, change: Change, was: TablePrint) -> Iterator[str]:
     """The columns of the spec that a difference is about, as `tables.customer.columns.born (line 14)`."""
     table, at = spec.tables[name], ("tables", name)
     about = {change.column} if change.column else set(was.primary_key)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from zoneinfo import available_timezones
 
 import pyarrow as pa
 
 from adapters.protocol import Catalog
 from flows.spec.types import suggested
-from transforms.vocabulary import ColumnShape
+from transforms.vocabulary import ColumnShape, SideName
 
 
-def zoned_side(own: ColumnShape, there: ColumnShape) -> Literal["source", "target"] | None:
+def zoned_side(own: ColumnShape, there: ColumnShape) -> SideName | None:
     """The side whose time zone a cast between two columns needs; None where it needs none.
 
     What becomes an instant is read in the source's zone; what an instant becomes is written in the target's.

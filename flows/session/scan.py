@@ -12,14 +12,24 @@ from adapters.protocol import Snapshot
 from adapters.sql.staged_apply import python_values
 from flows.bind.tables import BoundTable
 from transforms import expressions, keys
-from transforms.vocabulary import INVALID, ColumnRange, DataError, Key, KeyRange, Relation, TableName, TableShape
+from transforms.vocabulary import (
+    INVALID,
+    ColumnRange,
+    DataError,
+    Key,
+    KeyRange,
+    Relation,
+    SideName,
+    TableName,
+    TableShape,
+)
 
 AT_ONCE: Final = 500  # keys that are asked for in one statement
 MANY: Final = 2_000  # of which each costs a tenth of a millisecond: a window is read in less
 
 
 def readable(
-    batches: Iterable[pa.RecordBatch], table: TableName, side: str, key: Key, fix: str = ""
+    batches: Iterable[pa.RecordBatch], table: TableName, side: SideName, key: Key, fix: str = ""
 ) -> Iterator[pa.RecordBatch]:
     """The same batches. DataError for a row that cannot travel: a change could not say what it was before.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from flows.spec.problems import Problem, meant
+from transforms.vocabulary import SideName
 
 CAST_TYPES = (
     "text", "smallint", "integer", "bigint", "real", "double", "boolean", "date", "time", "timestamp", "timestamptz",
@@ -125,7 +126,7 @@ class Lookup(Strict):
     table: str = Field(description="A table of this spec, or any table of the side that is looked at.")
     match: dict[str, str] = Field(min_length=1, description="Columns of the looked-up table: columns of the source.")
     take: str = Field(description="The column of the looked-up table that gives the value.")
-    side: Literal["target", "source"] = Field(default="target", description="Where the looked-up table is.")
+    side: SideName = Field(default="target", description="Where the looked-up table is.")
 
 
 def _missing(value: Any) -> Any:

@@ -26,6 +26,7 @@ from transforms.vocabulary.errors import (
 from transforms.vocabulary.names import (
     DATE_INFINITY,
     INVALID,
+    SIDES,
     STANDS_IN,
     TIMESTAMP_INFINITY,
     Key,
@@ -33,7 +34,9 @@ from transforms.vocabulary.names import (
     Meaning,
     Op,
     Phase,
+    SideName,
     TableName,
+    of_side,
 )
 from transforms.vocabulary.ranges import (
     ColumnRange,
@@ -53,6 +56,7 @@ from transforms.vocabulary.shapes import (
 __all__ = [
     "DATE_INFINITY",
     "INVALID",
+    "SIDES",
     "STANDS_IN",
     "TIMESTAMP_INFINITY",
     "AccountingError",
@@ -79,6 +83,7 @@ __all__ = [
     "Refusal",
     "Relation",
     "RowRefused",
+    "SideName",
     "SnapshotLost",
     "SpecError",
     "SynclineError",
@@ -86,4 +91,5 @@ __all__ = [
     "TableShape",
     "TransientError",
     "message_of",
+    "of_side",
 ]

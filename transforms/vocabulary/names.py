@@ -11,6 +11,11 @@ Key = tuple[str, ...]
 KeyValue = tuple[Any, ...]
 """One value for each column of a Key, as Python objects of the column's Arrow type."""
 
+SideName = Literal["source", "target"]
+"""One of the two databases of a migration, by what it is to the spec, whichever way rows go."""
+
+SIDES: Final[tuple[SideName, SideName]] = ("source", "target")
+
 Op = Literal["insert", "update", "delete"]
 Phase = Literal["all", "upsert", "delete"]
 Meaning = Literal["plain", "decimal", "json", "uuid", "interval", "opaque"]
@@ -37,3 +42,13 @@ class TableName:
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+def of_side(name: str, side: SideName) -> str:
+    """The name of a run or of a migration as the name of one of its sides, where a name alone tells things apart: plans,
+    locks, folders. The target's is the plain one. No name that a user gives has a ~.
+    """
+    return f"{name}{_OF_SIDE[side]}"
+
+
+_OF_SIDE: Final[dict[SideName, str]] = {"source": "~source", "target": ""}
