@@ -34,8 +34,9 @@ from flows.results.outcome import Outcome, Status
 from flows.results.tables import Report, TableReport, report_of
 from flows.session.execute import Execute
 from flows.session.locking import sole_writer
+from flows.session.meter import Meter
 from flows.session.retry import retried
-from flows.session.session import Job, Meter, Session, connect
+from flows.session.session import Job, Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import SpecError
@@ -114,9 +115,9 @@ def run(
         if dry_run:
             report, _ = build.plan(request, session, execute)
             return _planned(request, report)
-        with sole_writer(session, ledger, request.run_id, now, request.wait):
-            loading = Loading(session, ledger, execute, request.workers, message)
-            return _run(request, loading, recover(loading, now()))
+        with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:
+            ended, loading = recover(Loading(writing, ledger, execute, request.workers, message), now())
+            return _run(request, loading, ended)[0]
 
 
 def backfill(
@@ -141,8 +142,8 @@ def backfill(
         request = spelled(request, session)
         spec, text = request.spec, request.ranges[0]
         parts = list(steps(text, every))
-        with sole_writer(session, ledger, request.run_id, now, request.wait):
-            ended = recover(Loading(session, ledger, execute, request.workers), now())
+        with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:
+            ended, loading = recover(Loading(writing, ledger, execute, request.workers), now())
             done = set() if again else ledger.steps_done(spec.name, spec.digest, str(text))
             for number, part in enumerate(parts):
                 if (part.start, part.stop) in done:
@@ -153,8 +154,8 @@ def backfill(
                     ranges=(part,),
                     step=len(parts) > 1,
                 )
-                loading = Loading(session, ledger, execute, request.workers, f"backfill {part}")
-                outcome, ended = _run(step, loading, ended), []
+                outcome, session = _run(step, replace(loading, message=f"backfill {part}"), ended)
+                loading, ended = replace(loading, session=session), []
                 outcomes.append(outcome)
                 waiting = any(table.waiting for table in outcome.report.tables)
                 if outcome.status is Status.DONE and not waiting:  # others are tried again
@@ -185,9 +186,9 @@ def apply_plan(
     with ExitStack() as stack:
         session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
         ledger = stack.enter_context(ledger_of(spec))
-        stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
-        loading = Loading(session, ledger, execute, spec.workers, message)
-        ended = recover(loading, now(), report.run_id)
+        writing = stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
+        ended, loading = recover(Loading(writing, ledger, execute, spec.workers, message), now(), report.run_id)
+        session = loading.session
         retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
         taken(folder)
         stack.enter_context(failures(session, ledger, report.run_id))
@@ -196,7 +197,8 @@ def apply_plan(
             outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
             return _evident(outcome, session, "undo", now(), undoes=plan.manifest["undoes"])
         validate(spec, session.bound, names)
-        outcome = _timed(_noting(load(plan, report, job, loading), ended), began)
+        outcome, session = load(plan, report, job, loading)
+        outcome = _timed(_noting(outcome, ended), began)
         return _evident(outcome, session, "apply", now(), plan.manifest["ranges"], data_docs)
 
 
@@ -238,8 +240,8 @@ def plan_undo(
     with connect(spec, meter) as session, ledger_of(spec) as ledger:
         ended: list[str] = []
         if ledger.cut_off(spec.name):
-            with sole_writer(session, ledger, request.run_id, now, request.wait):
-                ended = recover(Loading(session, ledger, workers=request.workers), now())
+            with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:
+                ended, _ = recover(Loading(writing, ledger, workers=request.workers), now())
             if ended and not to and (by := taken_back(ledger, spec, version)):
                 return _noting(
                     Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
@@ -266,7 +268,8 @@ def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -
     return Undone(tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None)
 
 
-def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outcome:
+def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> tuple[Outcome, Session]:
+    """Plan and apply; the session is bound to the tables as they are then."""
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
@@ -274,8 +277,9 @@ def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> Outco
         validate(spec, session.bound, request.named)
         report, job = build.plan(_listing(_with_bases(request, ledger)), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
-        outcome = _timed(_noting(load(plan, report, job, loading, step=request.step), ended), began)
-        return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs)
+        outcome, session = load(plan, report, job, loading, step=request.step)
+        outcome = _timed(_noting(outcome, ended), began)
+        return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs), session
 
 
 def _listing(request: Request) -> Request:

@@ -15,7 +15,7 @@ from adapters.ledger.ledger import APPLYING, CUT_OFF, Ledger
 from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
 from flows.apply import refused_rows
-from flows.apply.plan import AppliedPlan, apply, constrain
+from flows.apply.plan import AppliedPlan, apply, constrained, with_tables
 from flows.history.sweep import sweep
 from flows.history.unfinished import cut_off
 from flows.history.versions import written_changes
@@ -80,9 +80,10 @@ def _note_failure(ledger: Ledger, run_id: str, text: str) -> bool:
     return writing
 
 
-def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool = False) -> Outcome:
+def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool = False) -> tuple[Outcome, Session]:
     """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no.
 
+    Out: how it ended, and the session, bound to the tables as they are then.
     `step`: it is one step of several, whose quarantine is looked at together in the end.
     """
     spec, session, ledger = loading.spec, loading.session, loading.ledger
@@ -90,38 +91,37 @@ def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool =
     over = over_limit(spec, report.counts, step=step) if plan.manifest.get("keys") is None else ""
     if over:
         ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
-        return Outcome(report, Status.QUARANTINE, over)
+        return Outcome(report, Status.QUARANTINE, over), session
     report = _with_checks(report, checkpoints.planned(plan, report, session))
     if why := checkpoints.stopped(report.checkpoints):
         why = f"The planned checkpoint failed: {why}. Nothing was written. Fix: mend the rows, or the rule in {spec.path}."
         ledger.finish_run(report.run_id, "checkpoint", counts=report.as_dict(), message=why)
-        return Outcome(report, Status.CHECKPOINT, why)
-    outcome = write(plan, report, job, loading)
+        return Outcome(report, Status.CHECKPOINT, why), session
+    outcome, session = write(plan, report, job, loading)
     found = checkpoints.loaded(plan, outcome.report, session)
     outcome = replace(outcome, report=_reconciled(_with_checks(outcome.report, found), plan, session))
     if why := checkpoints.stopped(found):
         why = f"The loaded checkpoint failed: {why}. The rows are in the target. Fix: look at them, mend the source and run again."
         ledger.finish_run(report.run_id, "checkpoint", message=why)
-        return replace(outcome, status=Status.CHECKPOINT, message=why)
-    return outcome
+        return replace(outcome, status=Status.CHECKPOINT, message=why), session
+    return outcome, session
 
 
-def write(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
+def write(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outcome, Session]:
     """Write the rows of a plan that may be written, and what comes after the rows; put down what was done.
+
+    Out: how it ended, and the session, bound to the tables as they are then.
 
     Safe to repeat after whatever end: windows that are in are passed over, and everything is put down once.
     """
     retried(lambda: loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder)))
     interrupts.writing()
-    applied = apply(plan, job, loading.session, loading.execute, loading.workers)
-    outcome = retried(lambda: record(plan, report, applied, loading))
-    constrain(plan, loading.session)
-    retried(lambda: _remember(report, loading))
-    return outcome
-
-
-def _remember(report: Report, loading: Loading) -> None:
-    remember(loading.ledger, loading.session, [table.name for table in report.tables], report.run_id)
+    made = replace(loading, session=with_tables(plan, loading.session))
+    applied = apply(plan, job, made.session, loading.execute, loading.workers)
+    outcome = retried(lambda: record(plan, report, applied, made))
+    session = constrained(plan, made.session)
+    retried(lambda: remember(loading.ledger, session, [table.name for table in report.tables], report.run_id))
+    return outcome, session
 
 
 def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, undoes: Sequence[int] = ()) -> Outcome:
@@ -188,7 +188,7 @@ def finish(plan: Plan, version: int | None, loading: Loading, report: Report | N
 
 def _mark(session: Session) -> str:
     """What names the state of the target that was made."""
-    with session.target.snapshot() as made:
+    with session.sides.target.adapter.snapshot() as made:
         return made.mark
 
 
@@ -256,7 +256,7 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
 
     def why(each: Reconciled) -> str:
         table = session.spec.target_table(each.table)
-        hooks = tuple(map(text_of, session.target.design(table).hooks))
+        hooks = tuple(map(text_of, session.sides.target.adapter.design(table).hooks))
         return each.told(counts[each.table].conflicts, refused[each.table], hooks)
 
     told = (why(each) for each in found if each.differences)

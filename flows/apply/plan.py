@@ -20,8 +20,9 @@ from flows.bind.soft_delete import Soft
 from flows.plan.whole_rows import WholeRows
 from flows.plan.windows import grouped
 from flows.session.execute import Execute, here
+from flows.session.memory import Shapes
 from flows.session.retry import retried
-from flows.session.session import Job, Session, shared
+from flows.session.session import Job, Session, shared, with_binding
 from transforms.vocabulary import Counts, DataError, Phase, PlanError, RowRefused, TableName
 
 
@@ -75,15 +76,23 @@ class Written:
     numbered: tuple[str, ...]
 
 
+def with_tables(plan: Plan, session: Session) -> Session:
+    """Create the tables and columns that a plan of the spec needs and are not there; the session, bound to what the engine made
+    of them. PlanError, before anything is created, where the plan was made for another spec or for other tables.
+    """
+    _same_spec(plan, session)
+    _same_shapes(plan, session)
+    if not retried(lambda: _create_tables(plan, session)):
+        return session
+    made = with_binding(session)
+    _same_shapes(plan, made)
+    return made
+
+
 def apply(
     plan: Plan, job: Job, session: Session, execute: Execute[Any, Any] | None = None, workers: int = 2
 ) -> AppliedPlan:
-    """Apply a finished plan of the spec: create missing tables, then write rows. The caller holds the migration's lock."""
-    _same_spec(plan, session)
-    _same_shapes(plan, session)
-    if retried(lambda: _create_tables(plan, session)):
-        session.binding = None  # from here on the tables are what the engine made of them
-        _same_shapes(plan, session)
+    """Write the rows of a plan of the spec, whose tables are all there. The caller holds the migration's lock."""
     names = [table["name"] for table in plan.manifest["tables"]]
     bound = [table for table in session.bound.tables if table.name in names]
     tables = {table.shape.name: Written(table.name, table.shape.name, table.numbered) for table in bound}
@@ -97,7 +106,7 @@ def _as_begun(job: Job, session: Session, referred: set[TableName]) -> set[Table
 
     A window that is in would not be known again in other steps.
     """
-    marked = session.target.applied(job.run_id) if session.spec.state.marker else set()
+    marked = session.sides.target.adapter.applied(job.run_id) if session.spec.state.marker else set()
     whole = {marker.table for marker in marked if marker.phase == "all"}
     apart = {marker.table for marker in marked} - whole
     tables = {table.shape.name for table in session.bound.tables}
@@ -129,8 +138,8 @@ def write_rows(
     interrupts.writing(sum(len(entries) for _, _, entries in work))
     clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
     losing = {e.table for _, phase, entries in work if phase != "upsert" for e in entries if e.counts.get("delete", 0)}
-    further = retried(lambda: carrying(session.target, losing))
-    with shared(job.run_id, session):
+    further = retried(lambda: carrying(session.sides.target.adapter, losing))
+    with shared(job.run_id, replace(session, shapes=Shapes())):
         done: list[Done] = []
         for each, phase, entries in work:
             windows = tuple(ApplyWindow(e.window, e, (each.name, e.window) in clear) for e in entries)
@@ -141,28 +150,29 @@ def write_rows(
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for each in dict.fromkeys(table for table, _ in steps):
             for column in each.numbered:  # also where nothing was inserted: an earlier run may have ended before this
-                retried(partial(session.target.advance_identity, each.table, column))
+                retried(partial(session.sides.target.adapter.advance_identity, each.table, column))
     return AppliedPlan(tuple(done))
 
 
-def constrain(plan: Plan, session: Session) -> None:
-    """Run what the plan adds after the rows: foreign keys and indexes, except for those that are there by now.
+def constrained(plan: Plan, session: Session) -> Session:
+    """Run what the plan adds after the rows: foreign keys and indexes, except for those that are there by now; the session, bound
+    to the tables that have them.
 
     Errors: DataError where a row stands against one; the next plan has it again.
     """
     wanted = {table["name"]: table.get("after_load", ()) for table in plan.manifest["tables"]}
     if not any(wanted.values()):
-        return
+        return session
     retried(lambda: _add(wanted, session))
-    session.binding = None
+    return with_binding(session)
 
 
 def _add(wanted: Mapping[str, Sequence[str]], session: Session) -> None:
-    session.binding = None  # what a try that failed has added is there by now
+    now = with_binding(session).bound  # what a try that failed has added is there by now
     for name, statements in wanted.items():
-        done = session.bound.table(name).after_load.done
+        done = now.table(name).after_load.done
         try:
-            session.target.execute_ddl([statement for statement in statements if statement not in done])
+            session.sides.target.adapter.execute_ddl([statement for statement in statements if statement not in done])
         except RowRefused as error:
             raise DataError(
                 f"{name}: its rows are in, and a key or index of `create:` that they stand against is not: {error.reason}. Fix: mend "
@@ -186,20 +196,20 @@ def _create_tables(plan: Plan, session: Session) -> bool:
     """Run the plan's DDL for tables and columns that are not there; True where the plan has any. Safe to repeat."""
     planned = [table for table in plan.manifest["tables"] if table["ddl"] or table.get("adds")]
     for table in planned:
-        there = session.target.describe(session.spec.target_table(table["name"]))
+        there = session.sides.target.adapter.describe(session.spec.target_table(table["name"]))
         known = there.names if there else ()
         lacking = [statement for column, statement in table.get("adds", ()) if column not in known]
         statements = table["ddl"] if there is None else lacking
-        session.target.execute_ddl(statements)
+        session.sides.target.adapter.execute_ddl(statements)
     return bool(planned)
 
 
 def same_target(plan: Plan, session: Session) -> None:
     """PlanError where a plan is for another database than the session's target."""
     planned = plan.manifest["target"]["url"]
-    if planned != session.target.url:
+    if planned != session.sides.target.url:
         raise PlanError(
-            f"{plan.folder} was planned for {planned}, and the spec names {session.target.url} now. Nothing was written. "
+            f"{plan.folder} was planned for {planned}, and the spec names {session.sides.target.url} now. Nothing was written. "
             f"Fix: plan again, or set the environment as it was."
         )
 

@@ -27,8 +27,9 @@ from flows.plan.reused_values import settled
 from flows.plan.thresholds import beyond, hold_deletes, over_limit
 from flows.proof.drift import watched
 from flows.results.tables import table_report
+from flows.session.meter import Meter
 from flows.session.retry import retried
-from flows.session.session import Meter, Session
+from flows.session.session import Session
 from flows.spec.columns import Column
 from flows.spec.model import Spec
 from transforms import expressions
@@ -70,7 +71,7 @@ def assess(
         request = spelled(Request(spec, new_run_id(at), at, "plan", tuple(tables)), session)
         chosen = build.selected(request, session)
         unmapped = {table.name: unmapped_columns(spec, table, session.bound.tables) for table in chosen}
-        unread = unread_tables(spec, session.source)
+        unread = unread_tables(spec, session.sides.source.adapter)
 
         def once() -> Assessment:
             if schema_only:
@@ -79,7 +80,7 @@ def assess(
             with passing_folder("check") as folder:
                 return _assess(request, session, chosen, samples, folder)
 
-        found = retried(once, renewed=True, before_again=session.begin_again)
+        found = retried(once, renewed=True, before_again=session.meter.again)
         shown = tuple(replace(table, unmapped=unmapped[table.name]) for table in found.tables)
         return replace(found, tables=shown, unread=unread)
 
@@ -87,13 +88,14 @@ def assess(
 def _assess(request: Request, session: Session, tables: Sequence[BoundTable], samples: int, folder: Path) -> Assessment:
     policies = {table.name: _policies(table) for table in tables}
     told = {table.name: table.source.zero_dates for table in tables}
-    session.binding = replace(session.bound, tables=tuple(_unhindered(table) for table in session.bound.tables))
-    chosen = tuple(session.bound.table(table.name) for table in tables)
+    binding = replace(session.bound, tables=tuple(_unhindered(table) for table in session.bound.tables))
+    chosen = tuple(binding.table(table.name) for table in tables)
     shown: list[TableAssessment] = []
-    with begun(request, session, folder / "plan") as job:
+    with begun(request, replace(session, binding=binding), folder / "plan") as (session, job):
         rows = max(_rows(session, table) for table in chosen)
         integrity = Integrity(session, folder / "constraints", chosen, rows)
-        session.watch = gathering = Gathering(chosen, samples, integrity)
+        gathering = Gathering(chosen, samples, integrity)
+        session = replace(session, watch=gathering)
         plans: dict[str, list[Planned]] = {}
         counts: dict[str, Counts] = {bound.name: Counts() for bound in chosen}
         others: list[tuple[str, Finding]] = []
@@ -131,7 +133,7 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
             if about.table == bound.name
         ]
         found = [*made, *(finding for name, finding in others if name == bound.name)]
-        hooks = () if bound.ddl else session.target.design(bound.shape.name).hooks
+        hooks = () if bound.ddl else session.sides.target.adapter.design(bound.shape.name).hooks
         ordered = tuple(_ordered(bound, found))
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
     late = "" if limit else beyond(request.spec, counts)
@@ -156,9 +158,8 @@ def _too_many(refused: Refused) -> Iterator[Finding]:
 
 
 def _rows(session: Session, bound: BoundTable) -> int:
-    source, target = session.reading
-    there = 0 if bound.ddl else target.estimate(bound.there)
-    return max(source.estimate(bound.source), there)
+    there = 0 if bound.ddl else session.sides.target.snapshot.estimate(bound.there)
+    return max(session.sides.source.snapshot.estimate(bound.source), there)
 
 
 def _policies(table: BoundTable) -> _Policies:
@@ -220,7 +221,9 @@ def _zero_dates(
         ]
         wanted = list(dict.fromkeys([*key, source]))
         known = Gathered()
-        for number, batch in enumerate(session.reading[0].scan(replace(bound.source, zero_dates=()), wanted)):
+        for number, batch in enumerate(
+            session.sides.source.snapshot.scan(replace(bound.source, zero_dates=()), wanted)
+        ):
             if INVALID not in batch.schema.names:
                 continue
             rows = pa.Table.from_batches([batch])

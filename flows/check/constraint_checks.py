@@ -112,7 +112,11 @@ class Integrity:
 
     def _compared(self, reference: _Reference, rows: pa.Table) -> pa.Table:
         """Values of either end of a reference in one type, and as the index of the parent compares them: c0, c1, …"""
-        shape = reference.parent.shape if reference.parent else self._session.target.describe(reference.key.refers)
+        shape = (
+            reference.parent.shape
+            if reference.parent
+            else self._session.sides.target.adapter.describe(reference.key.refers)
+        )
         arrays, collated = [], False
         for own, there, column in zip(reference.key.columns, reference.key.refers_columns, rows.columns, strict=True):
             child, parent = reference.table.shape.column(own), shape.column(there) if shape else None
@@ -216,9 +220,9 @@ class Integrity:
         if reference.parent is not None:
             return
         names = list(reference.key.refers_columns)
-        if self._session.target.describe(reference.key.refers) is None:
+        if self._session.sides.target.adapter.describe(reference.key.refers) is None:
             return
-        for batch in self._session.reading[1].scan(Relation(reference.key.refers), names):
+        for batch in self._session.sides.target.snapshot.scan(Relation(reference.key.refers), names):
             reference.parents.add(self._compared(reference, pa.Table.from_batches([batch]).select(names)))
 
 
@@ -254,7 +258,7 @@ def _uniques(table: BoundTable) -> list[tuple[str, ...]]:
 
 def _foreign_keys(session: Session, table: BoundTable) -> list[tuple[ForeignKey, bool]]:
     """Those that the table has, and those of `create:`; whether a run adds them once the rows are in."""
-    adds = session.target.engine in create_table.ADDS_KEYS
+    adds = session.sides.target.engine in create_table.ADDS_KEYS
     there = [(key, adds and bool(table.ddl)) for key in table.shape.foreign_keys]
     if adds:
         known = {(frozenset(zip(key.columns, key.refers_columns, strict=True)), key.refers.name) for key, _ in there}

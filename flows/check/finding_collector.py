@@ -19,7 +19,7 @@ from flows.check.fixes import lists
 from flows.plan.collisions import COLLIDES
 from flows.results.shares import counted
 from flows.session.retry import ONCE
-from flows.session.session import Watch
+from flows.session.watch import Watch
 from transforms import expressions
 from transforms.keys import Mask
 from transforms.mapping.aside import DUPLICATE

@@ -17,7 +17,7 @@ from adapters import interrupts
 from adapters.store.plans import Plan
 from flows.commands import Outcome
 from flows.plan.build import Request
-from flows.session.session import Meter
+from flows.session.meter import Meter
 from transforms.vocabulary import SynclineError
 
 QUIET: Final = {

@@ -61,8 +61,8 @@ def evidence(
         "message": message,
         "version": report.version,
         "spec": {"path": str(spec.path.absolute()), "digest": spec.digest},
-        "source": {"url": session.source.url, "engine": session.source.engine},
-        "target": {"url": session.target.url, "engine": session.target.engine},
+        "source": {"url": session.sides.source.url, "engine": session.sides.source.engine},
+        "target": {"url": session.sides.target.url, "engine": session.sides.target.engine},
         "ranges": list(ranges),
         "undoes": list(undoes),
         "warnings": list(report.warnings),
@@ -126,7 +126,8 @@ def _counts(told: TableReport) -> dict[str, Any]:
 
 def _origins(session: Session, told: TableReport) -> dict[str, Any]:
     """Where the rows of a table came from; nothing of one that the spec does not name any more, of which a cut-off plan knows."""
-    bound = next((table for table in session.bound.tables if table.name == told.name), None)
+    tables = session.binding.tables if session.binding else ()
+    bound = next((table for table in tables if table.name == told.name), None)
     if bound is None:
         return {}
     return {"from": str(bound.source), "key": list(bound.key), "mapping": list(_mapping(session, bound))}

@@ -49,8 +49,12 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
     asked for, shown and undone as ever. Safe to repeat, and to be killed: what is still needed goes last.
     """
     run_id = f"prune-{uuid4().hex[:8]}"
-    with connect(spec) as session, ledger_of(spec) as ledger, sole_writer(session, ledger, run_id, _now, wait):
-        recover(Loading(session, ledger), _now())
+    with (
+        connect(spec) as session,
+        ledger_of(spec) as ledger,
+        sole_writer(session, ledger, run_id, _now, wait) as writing,
+    ):
+        recover(Loading(writing, ledger), _now())
         versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
         old = [v for v in versions if v.created_at < before]
         done = Pruned()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -26,26 +27,29 @@ from flows.plan import build
 from flows.results.shares import counted
 from flows.results.tables import report_of
 from flows.session.retry import GaveUp
-from flows.session.session import Job
+from flows.session.session import Job, with_binding
 from flows.session.stores import store_of
 from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
 
 PASSING = (TransientError, GaveUp, ConnectionFailed)
 
 
-def recover(loading: Loading, at: datetime, but: str | None = None) -> list[str]:
+def recover(loading: Loading, at: datetime, but: str | None = None) -> tuple[list[str], Loading]:
     """Bring every run of the migration to an end that was cut off; a line for each that had written. The caller holds the lock.
 
-    `but` is the run that is about to go on by itself.
+    What is loaded with after that is bound to the tables as they are then, if it was bound before. `but` is the run that is
+    about to go on by itself.
     """
-    told = []
+    lines: list[str] = []
     for run in loading.ledger.cut_off(loading.spec.name):
         if run.run_id != but:
-            told += list(_end(run, loading, at))
+            lines += _end(run, loading, at)
     store = store_of(loading.spec)
     for folder in (*store.abandoned(), store.work(loading.spec.name)):
         shutil.rmtree(folder, ignore_errors=True)
-    return told
+    if lines and loading.session.binding is not None:
+        loading = replace(loading, session=with_binding(loading.session))
+    return lines, loading
 
 
 def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
@@ -83,7 +87,11 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
     plan.verify()
     job = Job(str(loading.spec.path.absolute()), run.run_id, str(folder), at, bare=plan.manifest["kind"] == "undo")
     report = report_of(plan)
-    outcome = write_undo(plan, report, job, loading) if job.bare else write(plan, report, job, loading)
+    if job.bare:
+        outcome = write_undo(plan, report, job, loading)
+    else:
+        outcome, session = write(plan, report, job, replace(loading, session=with_binding(loading.session)))
+        loading = replace(loading, session=session)
     total = outcome.report.total
     made = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
     clash = f", {counted(total.conflicts, 'conflict')}" if total.conflicts else ""
@@ -99,7 +107,7 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
     """Make a version of the windows that are in, where the plan cannot go on."""
     plan = Plan.open(folder)
     entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
-    marked = loading.session.target.applied(run.run_id)
+    marked = loading.session.sides.target.adapter.applied(run.run_id)
     windows = sorted((m.table, m.window, m.phase) for m in marked if (m.table, m.window) in entries)
     there = inside(plan, marked)
     counts: dict[str, int] = {op: sum(getattr(each, op) for each in there) for op in OPS}

@@ -66,13 +66,13 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     began = perf_counter()
     folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
     writer = PlanWriter(folder)
-    shapes = described(session.target, undone.tables)
+    shapes = described(session.sides.target.adapter, undone.tables)
     order, referred = parents_first(shapes, undone.tables)
     entries: list[FileEntry] = []
     reports: list[TableReport] = []
     tables: list[dict[str, Any]] = []
     backwards: dict[TableName, list[ChangeSet]] = {}
-    with session.target.snapshot() as snapshot:
+    with session.sides.target.adapter.snapshot() as snapshot:
         for table in order:
             windows = list(_windows(undone, table, shapes.get(table)))
             making = _making(undone, table)
@@ -84,12 +84,12 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
             whole = WholeRows.of(request.spec, shapes[table], schema.names) if table in shapes else None
             first: list[int] = []
             if whole is not None:
-                windows = list(whole.filled(session.target, snapshot, windows))
+                windows = list(whole.filled(session.sides.target.adapter, snapshot, windows))
                 first = [n for n, changes in enumerate(windows) if whole.names and changes.deletes.num_rows]
             if windows:
                 backwards[table] = together(windows)
             if table in shapes and table in referred:
-                first = _freed(session.target, snapshot, shapes[table], windows)
+                first = _freed(session.sides.target.adapter, snapshot, shapes[table], windows)
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
             reports.append(_table_report(request, table, windows))
             told = told_of(reports[-1], table, schema)
@@ -103,7 +103,9 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
                     **making,
                 }
             )
-        steps = _ordered(undone.numbers, session.target, snapshot, shapes, backwards, in_steps(order, referred))
+        steps = _ordered(
+            undone.numbers, session.sides.target.adapter, snapshot, shapes, backwards, in_steps(order, referred)
+        )
         mark = snapshot.mark
     report = Report(
         request.spec.name,
@@ -130,9 +132,9 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     told = manifest["tables"]
     names = {table["target"]: TableName(**table["table"]) for table in told}
     for table in told:
-        if table["ddl"] and session.target.describe(names[table["target"]]) is None:
-            session.target.execute_ddl(table["ddl"])
-    shapes = described(session.target, list(names.values()))
+        if table["ddl"] and session.sides.target.adapter.describe(names[table["target"]]) is None:
+            session.sides.target.adapter.execute_ddl(table["ddl"])
+    shapes = described(session.sides.target.adapter, list(names.values()))
     for table in told:
         if (shape := shapes.get(names[table["target"]])) and any(
             e.counts.get("delete") for e in plan.windows(shape.name)
@@ -172,8 +174,8 @@ def _steps(
         table: together([plan.changes(e) for e in entries]) for table in tables if (entries := plan.windows(table))
     }
     there = {table: part for table, part in changes.items() if table in shapes}
-    with session.target.snapshot() as snapshot:
-        return _ordered(plan.manifest["undoes"], session.target, snapshot, shapes, there, planned)
+    with session.sides.target.adapter.snapshot() as snapshot:
+        return _ordered(plan.manifest["undoes"], session.sides.target.adapter, snapshot, shapes, there, planned)
 
 
 def _ordered(
@@ -340,7 +342,7 @@ def _manifest(
         "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
         # the target comes back to what it was made from the source's state before the oldest of the versions
         "source": {**oldest.plan.manifest["source"], "mark": undone.source_mark},
-        "target": {"url": session.target.url, "engine": session.target.engine, "mark": mark},
+        "target": {"url": session.sides.target.url, "engine": session.sides.target.engine, "mark": mark},
         "ranges": [],
         "keys": None,
         "seconds": report.seconds,
@@ -366,15 +368,15 @@ def _dropped(session: Session, tables: Sequence[Mapping[str, Any]], names: Mappi
     """Drop tables that the undone versions created, children first, where they hold nothing; a line for each that stays."""
     for table in tables:
         name = names[table["target"]]
-        shape = session.target.describe(name)
+        shape = session.sides.target.adapter.describe(name)
         if shape is None:
             continue
-        with session.target.snapshot() as snapshot:
+        with session.sides.target.adapter.snapshot() as snapshot:
             rows = snapshot.count(Relation(name))
         if rows:
             yield f"{name} was not dropped: it holds {rows:,} rows that the undone versions did not bring."
             continue
-        session.target.execute_ddl(drop_statements(name, table["drop"], session.target.engine))
+        session.sides.target.adapter.execute_ddl(drop_statements(name, table["drop"], session.sides.target.engine))
 
 
 def _numbered(shape: TableShape | None, table: Mapping[str, Any]) -> tuple[str, ...]:

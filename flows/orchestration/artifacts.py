@@ -24,7 +24,7 @@ from flows.proof.checkpoints import some_keys
 from flows.results.conflicts import values
 from flows.results.tables import Report
 from flows.results.visible import as_code, in_markdown, visible
-from flows.session.session import Meter
+from flows.session.meter import Meter
 
 EVERY_SECONDS: Final = 2.0
 SHOWN_KEYS: Final = 3  # of each kind of change

@@ -34,7 +34,7 @@ from flows.proof.outcome import besides, unequal
 from flows.results.shares import counted, percent
 from flows.results.tables import Report
 from flows.session.execute import Execute
-from flows.session.session import Meter
+from flows.session.meter import Meter
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import SynclineError, message_of
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +25,10 @@ from flows.apply.windows import ApplyWork, Done, apply_windows
 from flows.plan.decide import Planned, plan_windows
 from flows.plan.window_reader import PlanWork
 from flows.session.execute import Execute
+from flows.session.meter import Meter
 from flows.session.retry import POLICY, gave_up
-from flows.session.session import Job, Meter, connect, shared
+from flows.session.session import Job, connect, shared, with_binding
+from flows.session.side import both_read
 from flows.spec.model import Runner, load_spec
 from transforms.vocabulary import SnapshotLost, SpecError, SynclineError, TransientError
 
@@ -62,9 +65,10 @@ def _joined(job: Job, *, reading: bool) -> Iterator[None]:
     with _one_at_a_time, ExitStack() as stack:
         session = stack.enter_context(connect(load_spec(Path(job.spec))))
         if reading:
-            source = stack.enter_context(session.source.snapshot(job.source_token))
-            target = stack.enter_context(session.target.snapshot(job.target_token))
-            session.snapshots = (source, target)
+            sides = stack.enter_context(both_read(session.sides, job.tokens))
+            session = replace(session, sides=sides)
+        if not job.bare:
+            session = with_binding(session)
         stack.enter_context(shared(job.run_id, session))
         yield
 

@@ -37,12 +37,14 @@ from flows.plan.window_reader import PlanWork, keys_file
 from flows.plan.windows import gather_lookups, grouped, windows_of
 from flows.results.tables import Report, TableReport, mended, table_report, with_keyless
 from flows.session.execute import Execute, here
+from flows.session.memory import Numbers, Samples
 from flows.session.retry import retried
 from flows.session.session import Job, Session, shared
+from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import Counts, Relation, TableName
+from transforms.vocabulary import SIDES, Counts, Relation, SideName, TableName
 
 Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
 
@@ -113,7 +115,7 @@ def asked_for(
 
 def spelled(request: Request, session: Session) -> Request:
     """The request with the spec, the tables and the columns of ranges as the session's catalogs spell them."""
-    spec, engine = session.spec, session.target.engine
+    spec, engine = session.spec, session.sides.target.engine
 
     def in_catalog(text: RangeText) -> RangeText:
         name = entry_of(spec, text.table)
@@ -145,7 +147,7 @@ def plan(
     def once() -> tuple[Report, Job]:
         return _plan(request, session, execute, check_deletes=check_deletes, again=next(tries) > 1)
 
-    return retried(once, renewed=True, before_again=session.begin_again)
+    return retried(once, renewed=True, before_again=session.meter.again)
 
 
 def _plan(
@@ -157,7 +159,7 @@ def _plan(
     outcomes: list[Planned] = []
     reports: list[TableReport] = []
     warnings = list(session.bound.warnings)
-    with begun(request, session, folder, again=again) as job:
+    with begun(request, session, folder, again=again) as (session, job):
         planned: dict[str, list[Planned]] = {}
         for bound in tables:
             before = [outcome for some in planned.values() for outcome in some]
@@ -180,8 +182,7 @@ def _plan(
             if some := [key for outcome in windows for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, windows), *rewritten(session, job, bound, windows)]
-        source, target = session.reading
-        marks = {"source": source.mark, "target": target.mark}
+        marks = {name: session.sides[name].snapshot.mark for name in SIDES}
     report = Report(
         request.spec.name,
         request.run_id,
@@ -197,19 +198,19 @@ def _plan(
 
 
 @contextmanager
-def begun(request: Request, session: Session, folder: Path, *, again: bool = False) -> Iterator[Job]:
-    """One snapshot a side is open, and the session can be found; working files go at the end.
+def begun(request: Request, session: Session, folder: Path, *, again: bool = False) -> Iterator[tuple[Session, Job]]:
+    """The session of a plan: with a snapshot of each side and nothing numbered yet. Working files go at the end.
 
     `again`: what the folder holds is of an earlier try of this very plan.
     """
     PlanWriter(folder, begun=again)
-    with session.source.snapshot() as source, session.target.snapshot() as target:
-        session.snapshots = (source, target)
+    session.changes.clear()
+    with both_read(session.sides) as sides:
+        planning = replace(session, sides=sides, numbers=Numbers(), samples=Samples())
         spec = str(request.spec.path.absolute())
-        job = Job(spec, request.run_id, str(folder), request.at, source.token, target.token, request.kind == "verify")
+        job = Job(spec, request.run_id, str(folder), request.at, sides.tokens, request.kind == "verify")
         try:
-            with shared(request.run_id, session):
-                yield job
+            yield planning, job
         finally:
             shutil.rmtree(job.work, ignore_errors=True)
 
@@ -232,7 +233,7 @@ def plan_table(
     zone = request.spec.source.time_zone
     ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
     there = Relation(bound.shape.name)
-    target = session.reading[1]
+    target = session.sides.target.snapshot
     empty = bool(bound.ddl) or target.estimate(there) == 0
     work = PlanWork(
         job,
@@ -251,14 +252,15 @@ def plan_table(
     gather_lookups(session, bound, work, before)
     if bound.identity:
         highest = None if bound.ddl else target.highest(there, bound.identity)
-        session.numbers[bound.name] = (highest or 0) + 1
+        session.numbers.start(bound.name, (highest or 0) + 1)
     find_offenders(session, bound, work)
     windows, aside = windows_of(session, bound, work)
     # numbers are given out in order by this process; everything else may run anywhere
     policy = session.watch.policy
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
     works = grouped(work, windows, request.workers)
-    planned = [outcome for group in run(plan_windows, works) for outcome in group]
+    with shared(job.run_id, session):
+        planned = [outcome for group in run(plan_windows, works) for outcome in group]
     return sorted([*planned, *aside], key=lambda outcome: outcome.window)
 
 
@@ -278,7 +280,7 @@ def _finish(
     folder: Path,
     report: Report,
     outcomes: Sequence[Planned],
-    marks: Mapping[str, str],
+    marks: Mapping[SideName, str],
 ) -> None:
     spec = request.spec
     clear = {(o.table, o.window) for o in outcomes if o.clear}
@@ -288,8 +290,8 @@ def _finish(
         "kind": request.kind,
         "created_at": request.at,
         "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
-        "source": {"url": session.source.url, "engine": session.source.engine, "mark": marks["source"]},
-        "target": {"url": session.target.url, "engine": session.target.engine, "mark": marks["target"]},
+        "source": {"url": session.sides.source.url, "engine": session.sides.source.engine, "mark": marks["source"]},
+        "target": {"url": session.sides.target.url, "engine": session.sides.target.engine, "mark": marks["target"]},
         "ranges": [str(text) for text in request.ranges],
         "keys": None if request.keys is None else {name: sorted(some) for name, some in request.keys.items()},
         "seconds": report.seconds,

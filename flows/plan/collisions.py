@@ -38,7 +38,7 @@ def alike(session: Session, bound: BoundTable, rows: pa.Table, columns: tuple[st
 def as_indexed(session: Session, shape: TableShape, rows: pa.Table, *, new: bool) -> list[pa.Array]:
     """Some columns of a target table as its unique indexes compare them; `new` where it is yet to be made."""
     if not new:
-        return session.target.alike(shape.name, rows)
+        return session.sides.target.adapter.alike(shape.name, rows)
     padded = {column.name for column in shape.columns if column.padded}
     columns = (rows.column(name).combine_chunks() for name in rows.column_names)
     return [

@@ -136,7 +136,7 @@ def decide(
     accepted = without_refused(session, bound, number, mapped, result.changes)
     if accepted is not None:
         mapped = accepted
-        session.give_back(bound.name, result.changes.inserts.num_rows)  # the others are numbered anew
+        session.numbers.give_back(bound.name, result.changes.inserts.num_rows)  # the others are numbered anew
         wanted, keep, result = _difference(session, bound, mapped, found, kept)
     if work.base and found.num_rows:
         base = base_folder(work.job, bound.shape.name)
@@ -162,7 +162,7 @@ def decide(
     writer = plans.PlanWriter(Path(work.job.folder), begun=True)
     entry = writer.add(number, changes) if len(changes) else None
     if entry is not None:
-        session.keep(bound.name, number, changes)
+        session.changes.keep(bound.name, number, changes)
     aside = writer.add_quarantine(number, bound.shape.name, mapped.rejected) if mapped.rejected.num_rows else None
     released: FileEntry | None = None
     if work.listed and mapped.rows.num_rows:
@@ -183,7 +183,7 @@ def decide(
         differing=dict(result.differing),
         reasons=_reasons(mapped.rejected),
         mended=mapped.mended,
-        samples=samples(changes) if len(changes) and session.samples_wanted(bound.name, SAMPLES) else (),
+        samples=samples(changes) if len(changes) and session.samples.wanted(bound.name, SAMPLES) else (),
         broken=tuple(_broken(bound, changes)) if len(changes) else (),
         tally=tally(
             bound,
@@ -209,7 +209,7 @@ def _difference(
     keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
     if kept is not None and kept.num_rows:
         keep = pa.concat_tables([keep, kept])
-    numbered = {bound.identity: lambda count: session.reserve(bound.name, count)} if bound.identity else {}
+    numbered = {bound.identity: lambda count: session.numbers.reserve(bound.name, count)} if bound.identity else {}
     wanted = _with_flag(mapped.rows, bound)
     delete = bound.delete != "ignore"
     result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)

@@ -104,7 +104,7 @@ def without_referred(
         return Kept(dict(planned))
     bound_of = {bound.shape.name: bound for bound in tables}
     links: list[_Link] = []
-    for shape in described(session.target, list(going)).values():
+    for shape in described(session.sides.target.adapter, list(going)).values():
         own = bound_of.get(shape.name)
         windows = planned[own.name] if own is not None else []
         for foreign in shape.foreign_keys:
@@ -141,23 +141,28 @@ def _linked(
 
     All of it is taken for referred to where only the engine may look, and would carry the delete further.
     """
-    parent, reading = going[foreign.refers], session.reading[1]
+    parent, reading = going[foreign.refers], session.sides.target.snapshot
     values = values_of(
-        session.target, reading, parent.bound.shape, parent.bound.key, parent.columns, foreign.refers_columns
+        session.sides.target.adapter,
+        reading,
+        parent.bound.shape,
+        parent.bound.key,
+        parent.columns,
+        foreign.refers_columns,
     )
     key: Key = own.key if own is not None else foreign.columns
     names = list(dict.fromkeys([*key, *foreign.columns]))
 
     def referring(rows: pa.Table) -> _Referring:
         whole = keys.without_null_keys(rows, foreign.columns)
-        named = compared(session.target, child, whole, foreign.columns, values.schema)
+        named = compared(session.sides.target.adapter, child, whole, foreign.columns, values.schema)
         return _Referring(whole.select(list(key)), named).filter(inside(named, values))
 
     if own is not None:
         batches = readable(reading.scan(Relation(child.name), names), child.name, "target", key)
         found = [referring(pa.Table.from_batches([batch])) for batch in batches]
         found = list(_as_planned(job, windows, found, names, key, referring))
-    elif (seen := looked_through(session.target, child, names, referring)) is not None:
+    elif (seen := looked_through(session.sides.target.adapter, child, names, referring)) is not None:
         found = seen
     else:
         found = [_Referring(values, values)] if foreign.on_delete else []
@@ -212,7 +217,7 @@ def _without(
     kept = changes.deletes.filter(pa.array(stays))
     left = replace(changes, deletes=changes.deletes.filter(pa.array(~stays)))
     rows = kept.num_rows
-    session.keep(bound.name, planned.window, left)
+    session.changes.keep(bound.name, planned.window, left)
     return replace(
         planned,
         counts=replace(planned.counts, delete=planned.counts.delete - rows, unproved=planned.counts.unproved + rows),

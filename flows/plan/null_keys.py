@@ -32,7 +32,7 @@ def keyless(session: Session, bound: BoundTable, counts: Counts) -> Keyless | No
     shapes = [column for column in bound.shape.columns if column.name in bound.key]
     if bound.ddl or not any(column.nullable for column in shapes):
         return None
-    there, target = bound.there, session.reading[1]
+    there, target = bound.there, session.sides.target.snapshot
     rows = target.count(there) - counts.target_rows
     if rows <= 0:
         return None

@@ -59,7 +59,7 @@ def scan_outside(
     if bound.owns is None or work.target_empty:
         return
     others = Relation(bound.shape.name, where=f"CASE WHEN ({bound.owns}\n) THEN 0 ELSE 1 END = 1")  # null: not owned
-    found = session.reading[1].scan(
+    found = session.sides.target.snapshot.scan(
         others, list(bound.key), key=order, within=within, ranges=target_ranges(bound, work)
     )
     for batch in readable(found, bound.shape.name, "target", bound.key):

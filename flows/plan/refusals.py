@@ -24,7 +24,7 @@ def without_refused(
     if bound.unwritable or not (changes.inserts.num_rows or changes.after.num_rows):
         return None
     shape = replace(bound.shape, design=bound.design)
-    refusals = session.target.refused(shape, _written(bound, changes), new=bool(bound.ddl))
+    refusals = session.sides.target.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl))
     if not refusals:
         return None
     places = sorted(refusals)

@@ -42,7 +42,9 @@ def settled(session: Session, job: Job, bound: BoundTable, planned: Sequence[Pla
     going = {
         each.window: read_changes(job, each.changes) for each in planned if each.changes and _count(each, "delete")
     }
-    rest, early = freed(session.target, session.reading[1], bound.shape, going, written, compared)
+    rest, early = freed(
+        session.sides.target.adapter, session.sides.target.snapshot, bound.shape, going, written, compared
+    )
     if early is None:
         return list(planned)
     writer = PlanWriter(Path(job.folder), begun=True)

@@ -140,7 +140,7 @@ def reconcile(session: Session, bound: BoundTable, planned: Tally, ranges: tuple
 def _read_again(session: Session, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Totals:
     there = Totals()
     names = list(dict.fromkeys([*bound.key, *_columns(bound)]))
-    with session.target.snapshot() as snapshot:
+    with session.sides.target.adapter.snapshot() as snapshot:
         found = snapshot.scan(bound.there, names, ranges=ranges)
         with ThreadPoolExecutor(1) as pool:  # the next batches are read while one is added up
             waiting: deque[Future[Totals]] = deque()

@@ -42,13 +42,13 @@ def with_whole_deletes(session: Session, job: Job, bound: BoundTable, planned: S
     found = {each.window: each for each in planned}
     for number, each in enumerate(going, max(found) + 1):
         assert each.changes is not None
-        changes = session.kept(bound.name, each.window) or read_changes(job, each.changes)
-        gone = whole(session.reading[1], bound.shape, changes.phase("delete"), bound.unmapped)
+        changes = session.changes.take(bound.name, each.window) or read_changes(job, each.changes)
+        gone = whole(session.sides.target.snapshot, bound.shape, changes.phase("delete"), bound.unmapped)
         rest = changes.phase("upsert")
         entry = writer.add(each.window, rest) if len(rest) else None
         for window, part in ((each.window, rest), (number, gone)):
             if len(part):
-                session.keep(bound.name, window, part)
+                session.changes.keep(bound.name, window, part)
         shown = tuple(sample for sample in each.samples if sample.op != "delete")
         found[each.window] = replace(each, changes=entry, samples=shown)
         deletes = writer.add(number, gone)

@@ -92,7 +92,7 @@ def map_source(
     *,
     watched: bool = True,
 ) -> Iterator[Mapped]:
-    source, ranges = session.reading[0], source_ranges(bound, work)
+    source, ranges = session.sides.source.snapshot, source_ranges(bound, work)
     lookups, mapping = _lookups(bound, work.job), _with_offenders(bound, work.job)
     key = tuple(bound.renamed[name] for name in order)
     for batch in source.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
@@ -146,7 +146,7 @@ def _of_keys(mapped: Mapped, bound: BoundTable, chosen: pa.Array) -> Mapped:
 def _found(
     session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
 ) -> Iterable[pa.RecordBatch]:
-    target: Snapshot = session.reading[1]
+    target: Snapshot = session.sides.target.snapshot
     ranges = target_ranges(bound, work)
     key = order or bound.key
     if not order:

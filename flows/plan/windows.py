@@ -35,7 +35,7 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
     The ordered path cuts the larger side at its keys and asks both sides for the same ranges; a plan that is restricted
     to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash.
     """
-    source, target = session.reading
+    source, target = session.sides.source.snapshot, session.sides.target.snapshot
     there = bound.there
     source_rows = source.estimate(bound.source)
     target_rows = 0 if work.target_empty else target.estimate(there)
@@ -75,7 +75,7 @@ def _cuts(
     session: Session, bound: BoundTable, work: PlanWork, source_key: Key, source_rows: int, target_rows: int
 ) -> tuple[list[KeyValue], bool]:
     """The keys between windows, ascending, and whether they are the target's. What is outside the work's ranges is not looked at."""
-    source, target = session.reading
+    source, target = session.sides.source.snapshot, session.sides.target.snapshot
     ranges = target_ranges(bound, work)
     cuts: list[KeyValue] = []
     if target_rows > source_rows or (ranges and target_rows):
@@ -112,10 +112,9 @@ def _looked_rows(
 ) -> tuple[pa.Table, pa.Table | None]:
     columns = list(looked.columns)
     if looked.planned is None:
-        snapshot = session.reading[0 if looked.side == "source" else 1]
-        batches = list(readable(snapshot.scan(Relation(looked.table), columns), looked.table, looked.side, ()))
-        adapter = session.source if looked.side == "source" else session.target
-        shape = adapter.describe(looked.table)
+        side = session.sides[looked.side]
+        batches = list(readable(side.snapshot.scan(Relation(looked.table), columns), looked.table, looked.side, ()))
+        shape = side.adapter.describe(looked.table)
         if shape is None:
             raise PlanError(
                 f"{looked.table} has vanished from the {looked.side} while the plan was made. Fix: plan again."
@@ -128,7 +127,7 @@ def _looked_rows(
     schema = bound.shape.schema(tuple(needed))
     found = schema.empty_table()
     if not bound.ddl:
-        there = scan_planned(session.reading[1], bound, needed)
+        there = scan_planned(session.sides.target.snapshot, bound, needed)
         batches = list(readable(there, bound.shape.name, "target", bound.key))
         found = pa.Table.from_batches(batches, schema=schema) if batches else found
         found = found.filter(pa.array(~keys.null_keys(found, bound.key)))

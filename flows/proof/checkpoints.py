@@ -156,7 +156,7 @@ def _touched(plan: Plan, bound: BoundTable, session: Session) -> pa.Table:
     if not bound.order and parts:
         parts = [pa.concat_tables(parts)]  # without an order, the target is read whole, and once
     found = [bound.shape.schema().empty_table()]
-    with session.target.snapshot() as snapshot:
+    with session.sides.target.adapter.snapshot() as snapshot:
         for rows in parts:
             if rows.num_rows:
                 found += _of_keys(snapshot, bound, keys.ascending(rows, key))

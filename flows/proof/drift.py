@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from adapters.ledger.ledger import Ledger
 from flows.bind.inspect import Shapes, look
+from flows.session.meter import Meter
 from flows.session.retry import retried
-from flows.session.session import Meter, Session, connect
+from flows.session.session import Session, connect, with_binding
 from flows.session.stores import ledger_of
 from flows.spec.columns import Column
 from flows.spec.entries import entry_of
@@ -121,7 +122,7 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
     schemas. What is only read is read all the same: the drift is then among the warnings.
     """
     with connect(spec, meter) as session:
-        shapes = retried(lambda: look(spec, session.source, session.target))
+        shapes = retried(lambda: look(spec, session.sides.source.adapter, session.sides.target.adapter))
         spec, noted = shapes.spec, list[str]()
         tables = [entry_of(spec, name) for name in tables]
         try:
@@ -132,7 +133,7 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
             drift = Drift(spec, None)
             noted = [f"Whether the schemas have drifted is not known: {error}"]
         try:
-            session.bind(shapes)
+            session = with_binding(session, shapes)
         except SpecError as error:
             if drift.stopping:  # which is why the spec does not fit any more
                 raise DriftError(drift.told(str(error))) from error
@@ -140,9 +141,7 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
         if writes and drift.stopping:
             raise DriftError(drift.told())
         warnings = (*session.bound.warnings, *noted, *drift.warnings())
-        session.binding = replace(session.bound, warnings=warnings)
-        session.drifted = bool(drift.stopping)
-        yield session
+        yield replace(session, binding=replace(session.bound, warnings=warnings), drifted=bool(drift.stopping))
 
 
 def drifted(spec: Spec, shapes: Shapes, tables: Collection[str] = ()) -> Drift:
@@ -199,7 +198,7 @@ def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
 def looked(spec: Spec) -> tuple[Shapes, Drift]:
     """The shapes of both sides as they are now, and what has drifted; nothing is bound."""
     with connect(spec) as session:
-        shapes = retried(lambda: look(spec, session.source, session.target))
+        shapes = retried(lambda: look(spec, session.sides.source.adapter, session.sides.target.adapter))
         return shapes, drifted(shapes.spec, shapes)
 
 

@@ -79,7 +79,7 @@ def orphans(session: Session, tables: Sequence[str], ranges: Sequence[str] = ())
             wanted.append(reference)
     if not wanted:
         return ()
-    with session.target.snapshot() as snapshot:
+    with session.sides.target.adapter.snapshot() as snapshot:
         return tuple(_looked_for(session, snapshot, binding.table(each.table), each, texts) for each in wanted)
 
 

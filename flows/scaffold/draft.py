@@ -29,7 +29,7 @@ from flows.scaffold.rows import orphans, stranded
 from flows.scaffold.tables import UNREACHED, Read, drafted, of_one_name, target_names
 from flows.scaffold.yaml import DraftKey, DraftTable, Side, spelled, untranslated, written
 from flows.scaffold.zones import guessed_zone
-from flows.session.session import Meter
+from flows.session.meter import Meter
 from flows.spec.model import Url, load_spec, resolve_url
 from flows.spec.problems import meant
 from flows.spec.types import new_column

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.protocol import Snapshot
-from flows.session.session import Meter
+from flows.session.meter import Meter
 from transforms.keys import contiguous
 from transforms.mapping import casts
 from transforms.vocabulary import INVALID, ColumnShape, Relation, TableName, TableShape

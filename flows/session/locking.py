@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -22,10 +23,10 @@ GRACE_SECONDS: Final = 5.0  # in which a server notices that the process that he
 @contextmanager
 def sole_writer(
     session: Session, ledger: Ledger, run_id: str, now: Callable[[], datetime], wait: float
-) -> Iterator[None]:
+) -> Iterator[Session]:
     """Be the only one who writes the migration inside. BusyError says who else does, and since when, after `wait` seconds.
 
-    Windows ask before each commit whether the lease still holds.
+    The session inside has the lease's guard: windows ask it before each commit whether the lease still holds.
     """
     with ExitStack() as stack:
         lease = _patient(
@@ -35,13 +36,9 @@ def sole_writer(
         _patient(
             session,
             max(wait, GRACE_SECONDS),
-            lambda: retried(lambda: stack.enter_context(session.target.lock(session.spec.name))),
+            lambda: retried(lambda: stack.enter_context(session.sides.target.adapter.lock(session.spec.name))),
         )
-        session.guard = lease.check
-        try:
-            yield
-        finally:
-            session.guard = lambda: None
+        yield replace(session, guard=lease.check)
 
 
 def _patient(session: Session, wait: float, enter: Callable[[], Held]) -> Held:

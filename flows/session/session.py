@@ -1,28 +1,26 @@
-"""What a process needs to work on a run: open adapters, one snapshot a side, the bound spec, and where files go."""
+"""What a process needs to work on a run: both sides, the bound spec, and where files go."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
-from adapters.protocol import Inspection, Snapshot, Source, Target
-from adapters.registry import open_source, open_target
-from flows.bind.inspect import Shapes, look
+from flows.bind.inspect import Shapes as Seen
+from flows.bind.inspect import look
 from flows.bind.tables import Binding, BoundTable, bind
-from flows.session.retry import Policy, retried
+from flows.session.memory import Numbers, PlannedChanges, Samples, Shapes
+from flows.session.meter import Meter
+from flows.session.retry import retried
+from flows.session.side import Sides, Tokens, both_open
+from flows.session.watch import Watch
 from flows.spec.model import Spec
-from flows.spec.urls import resolve_url
-from transforms.mapping.mapping import Mapped, Noted
-from transforms.vocabulary import ChangeSet, PlanError, Refusal, SpecError, TableName, TableShape
-
-CACHE_BYTES = 32 * 2**20  # change sets kept from planning to applying in one process, so that they are not read back
+from transforms.vocabulary import TableName, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,7 @@ class Job:
     run_id: str
     folder: str
     at: datetime
-    source_token: str | None = None
-    target_token: str | None = None
+    tokens: Tokens = field(default_factory=dict)
     proof: bool = False
     bare: bool = False
 
@@ -48,73 +45,31 @@ class Job:
         return Path(self.folder) / "work"
 
 
-class Meter:
-    """Told how far a run is. This one keeps silent; a terminal and a Prefect run have their own."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a run works with in one process. Nobody changes one: whoever comes to know more hands on another, by `replace`.
 
-    def expect(self, table: str, what: str, rows: int) -> None:
-        """About `rows` rows of the table will be worked on; `what` is read, plan or apply."""
-
-    def advance(self, table: str, what: str, rows: int) -> None:
-        """So many more rows are through. Called from several threads."""
-
-    def notice(self, text: str) -> None:
-        """Something a person may want to know while a run goes on."""
-
-    def again(self) -> None:
-        """Work begins anew: what was told so far does not count."""
-
-
-class Watch:
-    """Told what a plan sees, by threads at once. This one looks away; an assessment has its own.
-
-    `policy` is how windows are tried again whose fault may pass, None for as ever.
+    `binding` is None until the spec is bound, and in a run that knows the target alone. `guard` raises where this run may not
+    write any more. `drifted`: a run of the spec would stop before it reads.
     """
 
-    policy: Policy | None = None
-
-    def noting(self, table: str, window: int) -> Noted | None:
-        """What is told of the batches of a window, None where nobody listens."""
-        return None
-
-    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Refusal]) -> None:
-        """Rows of a window, as they would be written, that the target would not take."""
-
-    def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
-        """What became of a window: `mapped` has all rows set aside, `found` the target's rows as they are."""
-
-
-@dataclass(slots=True)
-class Session:
-    """Open things of one run in one process. `numbers` are the next surrogate keys, by table."""
-
     spec: Spec
-    source: Source
-    target: Target
-    meter: Meter = field(default_factory=Meter)
+    sides: Sides
+    meter: Meter
     watch: Watch = field(default_factory=Watch)
     binding: Binding | None = None
-    snapshots: tuple[Snapshot, Inspection] | None = None
-    numbers: dict[str, int] = field(default_factory=dict)
-    guard: Callable[[], None] = lambda: None  # raises where this run may not write any more
-    drifted: bool = False  # so that a run of the spec stops before it reads
-    _shapes: dict[TableName, TableShape] = field(default_factory=dict)
-    _cached: dict[tuple[str, int], ChangeSet] = field(default_factory=dict)
-    _cached_bytes: int = 0
-    _shown: dict[str, int] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    drifted: bool = False
+    guard: Callable[[], None] = lambda: None
+    changes: PlannedChanges = field(default_factory=PlannedChanges)
+    numbers: Numbers = field(default_factory=Numbers)
+    samples: Samples = field(default_factory=Samples)
+    shapes: Shapes = field(default_factory=Shapes)
 
     @property
     def bound(self) -> Binding:
-        if self.binding is None:
-            shapes = retried(lambda: look(self.spec, self.source, self.target))
-            self.bind(shapes)
-        assert self.binding is not None
+        """What the spec is bound to."""
+        assert self.binding is not None, "the spec of this run is not bound"
         return self.binding
-
-    def bind(self, shapes: Shapes) -> None:
-        """Bind the spec to what was seen of both sides; it has their spelling from here on."""
-        self.binding = retried(lambda: bind(shapes.spec, self.source, self.target, shapes))
-        self.spec = shapes.spec
 
     def table(self, job: Job, name: str) -> BoundTable:
         """A table as the job looks at it."""
@@ -123,69 +78,18 @@ class Session:
 
     def shape(self, job: Job, name: str, table: TableName) -> TableShape:
         """The target's table that windows of the job are written to. PlanError where it is not there."""
-        if not job.bare:
-            return self.bound.table(name).shape
-        with self._lock:
-            if table not in self._shapes:
-                found = self.target.describe(table)
-                if found is None:
-                    raise PlanError(
-                        f"{table} is no longer there. Nothing of it was written. Fix: bring the table back."
-                    )
-                self._shapes[table] = found
-            return self._shapes[table]
+        return self.shapes.of(self.sides.target.adapter, table) if job.bare else self.bound.table(name).shape
 
-    def begin_again(self) -> None:
-        """Forget what a plan that was not finished left here: its tables are planned anew."""
-        with self._lock:
-            self.snapshots = None
-            self.numbers.clear()
-            self._cached.clear()
-            self._shown.clear()
-            self._cached_bytes = 0
-        self.meter.again()
 
-    @property
-    def reading(self) -> tuple[Snapshot, Inspection]:
-        """The source's and the target's snapshot."""
-        assert self.snapshots is not None, "no snapshot is open"
-        return self.snapshots
+def with_binding(session: Session, seen: Seen | None = None) -> Session:
+    """The session with its spec bound to what both sides' tables look like now, or looked like when they were `seen`.
 
-    def reserve(self, table: str, count: int) -> int:
-        """The first of `count` consecutive surrogate keys that nobody else gets."""
-        with self._lock:
-            first = self.numbers[table]
-            self.numbers[table] = first + count
-            return first
-
-    def give_back(self, table: str, count: int) -> None:
-        """Take back the last `count` surrogate keys of a table whose keys are numbered here; nothing of another one.
-
-        In: nobody reserved any since, as where one window comes after the other.
-        """
-        with self._lock:
-            if table in self.numbers:
-                self.numbers[table] -= count
-
-    def samples_wanted(self, table: str, most: int) -> bool:
-        """Whether a table still has fewer than `most` windows with changes to show; counts this one."""
-        with self._lock:
-            self._shown[table] = self._shown.get(table, 0) + 1
-            return self._shown[table] <= most
-
-    def keep(self, table: str, window: int, changes: ChangeSet) -> None:
-        self.kept(table, window)  # of an earlier try
-        with self._lock:
-            if self._cached_bytes + changes.nbytes <= CACHE_BYTES:
-                self._cached[table, window] = changes
-                self._cached_bytes += changes.nbytes
-
-    def kept(self, table: str, window: int) -> ChangeSet | None:
-        """The change set as it was planned, once: it is given away to be applied."""
-        with self._lock:
-            changes = self._cached.pop((table, window), None)
-            self._cached_bytes -= changes.nbytes if changes is not None else 0
-            return changes
+    Its spec has the catalogs' spelling. Errors: SpecError with every problem.
+    """
+    source, target = session.sides.source.adapter, session.sides.target.adapter
+    shapes = seen or retried(lambda: look(session.spec, source, target))
+    binding = retried(lambda: bind(shapes.spec, source, target, shapes))
+    return replace(session, spec=shapes.spec, binding=binding)
 
 
 def _steady_memory() -> None:
@@ -202,27 +106,9 @@ def _steady_memory() -> None:
 @contextmanager
 def connect(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
     """Open both sides of a migration; close them at the end."""
-    _apart(spec)
     _steady_memory()
-    with ExitStack() as stack:
-        source = open_source(resolve_url(spec.source.url), time_zone=spec.source.time_zone, rls=spec.source.rls)
-        stack.callback(source.close)
-        target = open_target(
-            resolve_url(spec.target.url), time_zone=spec.target.time_zone, create=True, rls=spec.target.rls
-        )
-        stack.callback(target.close)
-        yield Session(spec, source, target, meter or Meter())
-
-
-def _apart(spec: Spec) -> None:
-    """The ledger has a file of its own: two SQLite libraries in one process do not see each other's locks."""
-    state = resolve_url(spec.state.url)
-    for side, endpoint in (("source", spec.source), ("target", spec.target)):
-        if state.startswith("sqlite") and resolve_url(endpoint.url) == state:
-            raise SpecError(
-                f"{spec.where('state', 'url')}: the ledger is the same file as the {side}. Fix: give it a file of its own, "
-                f"such as sqlite:///.syncline/ledger.db."
-            )
+    with both_open(spec) as sides:
+        yield Session(spec, sides, meter or Meter())
 
 
 _sessions: dict[str, Session] = {}

@@ -32,7 +32,7 @@ from flows.spec.tables import (
     table_name,
 )
 from flows.spec.urls import SecretRef, Url, UrlField, folder_of, resolve_url
-from transforms.vocabulary import Relation, SpecError, TableName
+from transforms.vocabulary import Relation, SideName, SpecError, TableName
 
 __all__ = [
     "Cast",
@@ -233,6 +233,10 @@ class Spec(Strict):
         lines = {moved(path): line for path, line in self._document.lines.items()}
         made._document = replace(self._document, lines={**lines, **self._document.lines})
         return made
+
+    def endpoint(self, side: SideName) -> Endpoint:
+        """What the spec says of a side."""
+        return self.source if side == "source" else self.target
 
     def target_table(self, name: str) -> TableName:
         """The target table that an entry of `tables` writes."""

@@ -164,7 +164,7 @@ def test_a_plan_that_creates_a_table_is_applied_after_a_half_done_first_try(smal
     small.write({"fresh": {"from": "wide"}})
     planned = small.plan()
     with connect(small.spec) as session:
-        session.target.execute_ddl(planned.report.tables[0].ddl)  # then it was killed
+        session.sides.target.adapter.execute_ddl(planned.report.tables[0].ddl)  # then it was killed
     assert small.apply(planned.report.plan).status == Status.DONE
     assert small.target.rows("fresh") == [(1, 2)]
 

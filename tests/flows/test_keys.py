@@ -12,7 +12,7 @@ from scenario import PAIRS, RING, Scenario, changes, counts, pair_name, quaranti
 
 from flows.check.assess import assess
 from flows.commands import Status
-from flows.session.session import connect
+from flows.session.session import connect, with_binding
 
 KEYS: dict[str, tuple[str, list[Any]]] = {
     "integers": ("bigint", [-3, 0, 1, 2, 10, 11, 2**53 + 1, 2**62]),
@@ -46,7 +46,7 @@ def _qualified(scenario: Scenario) -> str:
 
 def path_of(scenario: Scenario) -> str:
     with connect(scenario.spec) as session:
-        return "ordered" if session.bound.tables[0].order else "spill"
+        return "ordered" if with_binding(session).bound.tables[0].order else "spill"
 
 
 @everywhere

@@ -49,8 +49,8 @@ from flows.orchestration.artifacts import RunMeter, checked_rows, progress_shown
 from flows.plan.build import Request
 from flows.results.tables import Checkpoint, Report
 from flows.session import retry
+from flows.session.meter import Meter
 from flows.session.retry import POLICY, GaveUp
-from flows.session.session import Meter
 from flows.undo import undo
 from flows.verify import verify
 from transforms.vocabulary import DataError, PlanError, SnapshotLost, TransientError

@@ -17,7 +17,7 @@ from adapters.sql.refused import FIX
 from adapters.store.plans import Plan
 from flows.cli.main import main
 from flows.commands import Status
-from flows.session.session import connect
+from flows.session.session import connect, with_binding
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
@@ -333,7 +333,7 @@ def test_an_error_of_order_does_not_ask_to_correct_the_row(small: Scenario) -> N
     plan = Plan.open(Path(str(small.plan(tables=["t"]).report.plan)))
     (window,) = plan.windows()
     with connect(small.spec) as session, pytest.raises(DataError) as caught:
-        session.target.apply(plan.changes(window), session.bound.table("t").shape, None)
+        session.sides.target.adapter.apply(plan.changes(window), with_binding(session).bound.table("t").shape, None)
     assert FIX["reference"] in str(caught.value)
     assert "quarantine the row" not in str(caught.value)
     done = small.run(tables=["t"])

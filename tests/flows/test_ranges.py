@@ -229,7 +229,7 @@ def test_conflicts_left_open_by_a_backfill_are_tried_again(sales: Scenario) -> N
     sales.source.execute("UPDATE sales SET code = 'new' || id")
     request, lock, edited = sales.request("backfill", ranges=["sale.id:1..31"]), Lock(), list[int]()
 
-    from flows.session.session import Meter
+    from flows.session.meter import Meter
 
     class Editor(Meter):
         """Somebody edits the target when the plan is made and before it is applied."""

@@ -29,7 +29,7 @@ from flows.results.conflicts import Met, values
 from flows.results.shares import counted, percent
 from flows.results.tables import Report, TableReport
 from flows.results.visible import visible
-from flows.session.session import Meter
+from flows.session.meter import Meter
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
 RARE = ("unproved",)  # counts that are shown where there are any

@@ -1,0 +1,117 @@
+"""The two sides of a migration: what is open of each, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+
+from adapters.protocol import Inspection, RowSecurity, Snapshot, Source, Target
+from adapters.registry import open_source, open_target
+from flows.spec.model import Spec
+from flows.spec.urls import resolve_url
+from transforms.vocabulary import SIDES, SideName, SpecError
+
+Tokens = Mapping[SideName, str | None]
+"""By side, what another process needs to join its snapshot; None where snapshots of the engine cannot be shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A database of the migration that is read, and what is known of it from the start.
+
+    `time_zone` is where its times are that have no zone, `address` the URL to connect to, with its password. `opened` is the
+    snapshot that a plan reads, None outside of one.
+    """
+
+    name: SideName
+    adapter: Source
+    time_zone: str | None
+    rls: RowSecurity
+    address: str = field(repr=False)
+    opened: Snapshot | None = None
+
+    @property
+    def url(self) -> str:
+        """Without the password: fit for messages, manifests and reports."""
+        return self.adapter.url
+
+    @property
+    def engine(self) -> str:
+        return self.adapter.engine
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The one state of the database that a plan reads."""
+        assert self.opened is not None, f"no snapshot of the {self.name} is open"
+        return self.opened
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSide(Side):
+    """A database of the migration that is written, too."""
+
+    adapter: Target
+    opened: Inspection | None = None
+
+    @property
+    def snapshot(self) -> Inspection:
+        """The one state of the database that a plan reads before it is written."""
+        assert self.opened is not None, f"no snapshot of the {self.name} is open"
+        return self.opened
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides: by name where the name is a value, as in `sides[lookup.side]`."""
+
+    source: Side
+    target: WrittenSide
+
+    def __getitem__(self, name: SideName) -> Side:
+        return self.source if name == "source" else self.target
+
+    @property
+    def tokens(self) -> Tokens:
+        """What joins the open snapshots."""
+        return {name: self[name].snapshot.token for name in SIDES}
+
+
+@contextmanager
+def both_open(spec: Spec) -> Iterator[Sides]:
+    """The adapters of both sides, closed at the end. Nothing is connected to yet.
+
+    Errors: SpecError for a URL that no adapter knows, and for a ledger that is the same file as a side.
+    """
+    _apart(spec)
+    with ExitStack() as stack:
+        address, zone, rls = resolve_url(spec.source.url), spec.source.time_zone, spec.source.rls
+        source = Side("source", open_source(address, time_zone=zone, rls=rls), zone, rls, address)
+        stack.callback(source.adapter.close)
+        address, zone, rls = resolve_url(spec.target.url), spec.target.time_zone, spec.target.rls
+        made = open_target(address, time_zone=zone, create=True, rls=rls)
+        target = WrittenSide("target", made, zone, rls, address)
+        stack.callback(target.adapter.close)
+        yield Sides(source, target)
+
+
+@contextmanager
+def both_read(sides: Sides, tokens: Tokens | None = None) -> Iterator[Sides]:
+    """The sides with a snapshot of each, for as long as it is read. Tokens join the snapshots of another process."""
+    joined = tokens or {}
+    with (
+        sides.source.adapter.snapshot(joined.get("source")) as source,
+        sides.target.adapter.snapshot(joined.get("target")) as target,
+    ):
+        yield Sides(replace(sides.source, opened=source), replace(sides.target, opened=target))
+
+
+def _apart(spec: Spec) -> None:
+    """The ledger has a file of its own: two SQLite libraries in one process do not see each other's locks."""
+    state = resolve_url(spec.state.url)
+    for name in SIDES:
+        if state.startswith("sqlite") and resolve_url(spec.endpoint(name).url) == state:
+            raise SpecError(
+                f"{spec.where('state', 'url')}: the ledger is the same file as the {name}. Fix: give it a file of its own, "
+                f"such as sqlite:///.syncline/ledger.db."
+            )
