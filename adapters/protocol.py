@@ -75,14 +75,15 @@ class Snapshot(Protocol):
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
-        among: Sequence[KeyValue] | None = None,
+        keys: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Yield non-empty batches of `columns` in their travel types, plus INVALID where a row cannot travel,
         and STANDS_IN for columns with stand-ins.
 
-        In: `within` is over `key`; `ranges` are and-ed to it; values are bound, never pasted. `among`: only rows with one of
-            these keys, some hundreds at most, found by the table's own index of the key; rows whose keys the engine takes
-            for equal to one of them may come along.
+        In: `within` is over `key`; `ranges` are and-ed to it; values are bound, never pasted. `keys`: only rows whose columns of
+            those names have the values of one of its rows, of which there may be any number, in the columns' travel types, none
+            twice, and each a value that its column can hold. They are found by an index of these columns, each once; a null is
+            equal to nothing. Rows whose keys the engine takes for equal to one of them may come along.
         Order: ascending by `key` in binary order, nulls first; any order where `key` is empty.
         Memory: one batch (at most some 64k rows), whatever the size of the table.
         Errors: TransientError for a lost connection, SynclineError naming table and column otherwise.

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 import duckdb
@@ -14,12 +15,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.duckdb.catalog import describe, describe_query
-from adapters.duckdb.types import DIALECT, as_travel_array, compared, operand, reading
-from adapters.sql.keys import unkeyed
+from adapters.duckdb.types import DIALECT, as_travel_array, compared, keyed, operand, reading
+from adapters.sql.keys import among, unkeyed
 from adapters.sql.orphans import is_declared, orphaned
 from adapters.sql.refused import FIX, Refused
 from adapters.sql.staged_apply import KnownShapes, as_travel, cuts, python_values
-from adapters.sql.statements import Operand, bound, column, in_keys, select
+from adapters.sql.statements import Expression, Operand, bound, column, quoted, select
 from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
@@ -218,6 +219,7 @@ class DuckdbSnapshot:
         self.mark = mark
         self._session = session
         self._zone = time_zone
+        self._numbers = count(1)
         self._shapes = KnownShapes(partial(describe, session), partial(describe_query, session), session.where)
 
     def estimate(self, relation: Relation) -> int:
@@ -276,10 +278,11 @@ class DuckdbSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
-        among: Sequence[KeyValue] | None = None,
+        keys: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
         shapes = self._shapes.columns(relation, columns)
         operands = self._operands(relation, key)
+        view = f"syncline keys {next(self._numbers)}"
         statement = select(
             relation,
             [reading(each).label(f"c{i}") for i, each in enumerate(shapes)],
@@ -287,8 +290,7 @@ class DuckdbSnapshot:
             within=within,
             ranges=self._ranges(relation, ranges),
             row_values=False,
-            among=None if among is None else in_keys(operands, among),
-            ordered=among is None,
+            chosen=None if keys is None else self._with_keys(relation, keys, view),
         )
         if len(key) > 1 and not (within.nulls and any(each.nullable for each in operands)):
             # Implied by the window, and what zone maps can use.
@@ -298,9 +300,28 @@ class DuckdbSnapshot:
             if within.stop is not None:
                 statement = statement.where(first.expression <= first.bind(within.stop[0]))
         schema = pa.schema([pa.field(each.name, each.type) for each in shapes])
-        for batch in gathered(self._session.stream(*bound(statement, DIALECT)).batches()):
-            arrays = [as_travel_array(values, each) for values, each in zip(batch.columns, shapes, strict=True)]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        if keys is not None:
+            self._session.register(view, keys.rename_columns([f"k{i}" for i in range(keys.num_columns)]))
+        try:
+            for batch in gathered(self._session.stream(*bound(statement, DIALECT)).batches()):
+                arrays = [as_travel_array(values, each) for values, each in zip(batch.columns, shapes, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        finally:
+            if keys is not None:
+                self._session.unregister(view)
+
+    def _with_keys(self, relation: Relation, keys: pa.Table, view: str) -> Expression:
+        """The clause that keeps the rows with some keys, which the session reads from Arrow under the name of `view`.
+
+        DuckDB looks for few keys of one column in its index, as it does in no other case; else it reads what the least and the
+        most of them leave of each column.
+        """
+        there = sa.table(quoted(view), *(column(f"k{i}") for i in range(keys.num_columns)))
+        sides = [
+            keyed(each, key)
+            for each, key in zip(self._shapes.columns(relation, keys.column_names), there.c, strict=True)
+        ]
+        return among([own for own, _ in sides], sa.select(*(key for _, key in sides)))
 
     def _operands(self, relation: Relation, names: Sequence[str]) -> list[Operand]:
         return [self._operand(each) for each in self._shapes.columns(relation, names)]

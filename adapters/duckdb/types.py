@@ -188,6 +188,13 @@ def operand(shape: ColumnShape, known: Any) -> Operand:
     return Operand(text, lambda value: sa.func.encode(sa.literal(spelled(known(value)), sa.String())), shape.nullable)
 
 
+def keyed(shape: ColumnShape, key: Expression) -> tuple[Expression, Expression]:
+    """A column and a key of its own, in its travel type, as they are equal where their travel forms are."""
+    if sortable(shape):
+        return column(shape.name), sa.cast(key, Named(sql_type(shape.native)))
+    return sa.func.encode(reading(shape)), sa.func.encode(sa.cast(key, Named("VARCHAR")))
+
+
 def compared(one: ColumnShape, other: ColumnShape) -> tuple[Expression, Expression]:
     """Two columns of one travel type as they are equal where their travel forms are."""
     if sortable(one) and sortable(other):

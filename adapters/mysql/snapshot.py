@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from adapters.mysql.arrow import arrived, stands_in
 from adapters.mysql.catalog import Described
 from adapters.mysql.connection import Connection, Connections, drop, rows, run
+from adapters.mysql.keys import with_keys
 from adapters.mysql.types import Travel
 from adapters.mysql.wire import MARK, Answer, Block, cut
 from adapters.sql.keys import unkeyed
 from adapters.sql.orphans import is_declared, orphaned
-from adapters.sql.statements import Expression, Operand, along_index, dialect_of, in_keys, quoted, rendered, select
+from adapters.sql.statements import Expression, Operand, along_index, dialect_of, quoted, rendered, select
 from transforms.vocabulary import (
     INVALID,
     STANDS_IN,
@@ -151,16 +152,21 @@ class MysqlSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
-        among: Sequence[KeyValue] | None = None,
+        keys: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
         travels = [self._travel(relation, name) for name in columns]
         ordered = [self._travel(relation, name) for name in key]
-        statement = self._selected(relation, travels, () if among is not None else ordered, within, ranges)
-        if among is not None:
-            statement = statement.where(in_keys([each.equal_operand(self._zone) for each in ordered], among))
-        for batch in self._batches(relation, statement, travels):
-            for start in range(0, batch.num_rows, ROWS):
-                yield batch.slice(start, ROWS)
+        statement = self._selected(relation, travels, ordered, within, ranges)
+        parts = [statement]
+        if keys is not None:
+            parts = [
+                statement.where(each)
+                for each in with_keys([self._travel(relation, n) for n in keys.column_names], keys)
+            ]
+        for part in parts:
+            for batch in self._batches(relation, part, travels):
+                for start in range(0, batch.num_rows, ROWS):
+                    yield batch.slice(start, ROWS)
 
     def _selected(
         self,

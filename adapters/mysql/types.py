@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -89,6 +90,9 @@ class Declared:
         return "unsigned" in self.native
 
 
+Keyed = tuple[Expression, Callable[[Any], str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Travel:
     """A column and how its values go in and out."""
@@ -144,14 +148,16 @@ class Travel:
             return Operand(column(self.name), self._bind(zone), self.shape.nullable)
         return self.operand(zone)
 
-    def equal_operand(self, zone: str | None = None) -> Operand:
-        """How it is compared with a value of its own that is there: as the engine does, so that its index serves."""
-        if self.is_text:
-            return Operand(column(self.name), self._bind(zone), self.shape.nullable)
-        return self.range_operand(zone)
+    def keyed(self) -> tuple[Keyed, ...]:
+        """What a key of its own is compared with, and how it is written: as the column's index compares, and where that takes
+        different texts for one, exactly, too."""
+        if not self.is_text:
+            return ((self.range_operand().expression, literal),)
+        found: Keyed = (column(self.name), literal)
+        return (found, (self.operand().expression, _in_bytes)) if self.folded else (found,)
 
     def _binary(self, value: Any) -> Expression:
-        return sa.literal_column(f"x'{str(value).encode().hex()}'")
+        return sa.literal_column(_in_bytes(value))
 
     def _bind(self, zone: str | None) -> Any:
         def bind(value: Any) -> Expression:
@@ -248,6 +254,11 @@ def literal(value: Any) -> str:
         case dt.timedelta():
             return f"TIME'{time_text(value)}'"
     return f"_utf8mb4 x'{str(value).encode().hex()}'"
+
+
+def _in_bytes(value: Any) -> str:
+    """A text as the bytes that it has in UTF-8."""
+    return f"x'{str(value).encode().hex()}'"
 
 
 def _double(value: float) -> str:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from adapters.postgres.arrow import ROWS, arrived, lost
 from adapters.postgres.connection import DRIVER_ERRORS, Connections, answer, close_quietly, run, stream
+from adapters.postgres.keys import with_keys
 from adapters.postgres.types import Travel
 from adapters.sql.keys import unkeyed
 from adapters.sql.orphans import is_declared, orphaned, pairs
@@ -26,7 +27,6 @@ from adapters.sql.statements import (
     along_index,
     column,
     dialect_of,
-    in_keys,
     ordering,
     quoted,
     rendered,
@@ -190,7 +190,7 @@ class PostgresSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
-        among: Sequence[KeyValue] | None = None,
+        keys: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
         travels = [self._travel(relation, name) for name in columns]
         # Labels, because ORDER BY takes an output column of the key's name before the key itself.
@@ -200,8 +200,9 @@ class PostgresSnapshot:
             key=[self._travel(relation, name).operand(self._zone) for name in key],
             within=within,
             ranges=self._range_operands(relation, ranges),
-            among=None if among is None else self._among(relation, key, among),
-            ordered=among is None,
+            chosen=None
+            if keys is None
+            else with_keys([self._travel(relation, name) for name in keys.column_names], keys),
         )
         schema = pa.schema([pa.field(each.name, each.shape.type) for each in travels])
         where = f"Reading {relation}"
@@ -218,12 +219,6 @@ class PostgresSnapshot:
                 found = found if reasons is None else found.append_column(INVALID, reasons)
                 for start in range(0, found.num_rows, ROWS):
                     yield found.slice(start, ROWS)
-
-    def _among(self, relation: Relation, key: Key, values: Sequence[KeyValue]) -> Expression:
-        operands = [self._travel(relation, name).equal_operand(self._zone) for name in key]
-        return in_keys(
-            operands, values, as_rows=True
-        )  # of many ORs the planner makes no use of an index without bitmaps
 
     def _selected(self, relation: Relation, columns: Sequence[Expression], **options: Any) -> sa.Select[Any]:
         return select(relation, columns, own_rows=self._describe(relation).own_rows, **options)

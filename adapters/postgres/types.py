@@ -147,7 +147,7 @@ class Travel:
     def operand(self, zone: str | None = None) -> Operand:
         """How key windows compare and order the column: in the order of its travel type."""
         own: Expression = column(self.name)
-        if pa.types.is_string(self.shape.type) and is_foreign(self.encoding) and self.kind not in ("uuid", "numeric"):
+        if self.carried_as_bytes:
             # neither the order of its bytes is ours, nor can it be given every text to compare with
             text = sa.cast(own, Named("text"))
             return Operand(sa.func.pg_catalog.convert_to(text, sa.literal("UTF8")), _bytes, self.shape.nullable)
@@ -165,11 +165,18 @@ class Travel:
             return Operand(column(self.name), self._bind(self.base, zone), self.shape.nullable)
         return self.operand(zone)
 
-    def equal_operand(self, zone: str | None = None) -> Operand:
-        """How it is compared with a value of its own that is there: as the engine does, so that its index serves."""
-        if pa.types.is_string(self.shape.type) and is_foreign(self.encoding):
-            return self.operand(zone)
-        return Operand(column(self.name), self._bind(self.base, zone), self.shape.nullable)
+    @property
+    def carried_as_bytes(self) -> bool:
+        """Whether texts of it are compared by what they are in UTF-8: not every text can be told to a database of another encoding."""
+        return (
+            pa.types.is_string(self.shape.type) and is_foreign(self.encoding) and self.kind not in ("uuid", "numeric")
+        )
+
+    def keyed(self, text: Expression) -> tuple[Expression, Expression]:
+        """The column, and a key of its own that comes as text: as the engine compares them, so that its index serves."""
+        if self.carried_as_bytes:
+            return self.operand().expression, sa.cast(text, Named("bytea"))
+        return column(self.name), sa.cast(text, Named(self.base))
 
     def _bind(self, base: str, zone: str | None) -> Callable[[Any], Expression]:
         def bind(value: Any) -> Expression:

@@ -1,13 +1,22 @@
-"""Rows that a key does not tell apart: as a relation that is counted and scanned like any other."""
+"""Rows with some keys, and rows that a key does not tell apart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from adapters.sql.statements import Expression, column, quoted, rendered, table
 from transforms.vocabulary import Key, Relation, TableName
+
+
+def among(own: Sequence[Expression], listed: sa.Select[Any]) -> Expression:
+    """The clause that keeps the rows with one of the keys that a select lists: once, however many of them the engine takes for theirs.
+
+    In: the columns as the keys are compared with them: plain ones, as far as they can be, which an index serves.
+    """
+    return (own[0] if len(own) == 1 else sa.tuple_(*own)).in_(listed)
 
 
 def unkeyed(

@@ -26,7 +26,6 @@ from transforms.vocabulary import (
     ForeignKey,
     Key,
     KeyRange,
-    KeyValue,
     Relation,
     TableName,
     TableShape,
@@ -151,21 +150,22 @@ def select(
     key: Sequence[Operand] = (),
     within: KeyRange = KeyRange(),
     ranges: Sequence[tuple[Operand, ColumnRange]] = (),
+    chosen: Expression | None = None,
     ordered: bool = True,
     row_values: bool = True,
     own_rows: bool = False,
-    among: Expression | None = None,
 ) -> sa.Select[Any]:
     """SELECT `columns` of a relation inside a key window and column ranges, ascending by `key` with nulls first.
 
-    `among` is a clause of `in_keys`.
+    `chosen` is a clause that keeps the rows with some keys.
     """
     statement = sa.select(*columns).select_from(source(relation, own_rows=own_rows))
     if relation.where:
         statement = statement.where(trusted(f"({relation.where}\n)"))
-    chosen = () if among is None else (among,)
-    for clause in (*in_window(key, within, row_values=row_values), *in_ranges(ranges), *chosen):
+    for clause in (*in_window(key, within, row_values=row_values), *in_ranges(ranges)):
         statement = statement.where(clause)
+    if chosen is not None:
+        statement = statement.where(chosen)
     if ordered and key:
         statement = statement.order_by(*ordering(key, within))
     return statement
@@ -231,20 +231,6 @@ def in_ranges(ranges: Sequence[tuple[Operand, ColumnRange]]) -> list[Expression]
         if each.start is None and each.stop is None:
             clauses.append(operand.expression.is_not(None))
     return clauses
-
-
-def in_keys(key: Sequence[Operand], values: Sequence[KeyValue], *, as_rows: bool = False) -> Expression:
-    """The clause that keeps the rows with one of some keys, in a form that an index serves.
-
-    In: operands that are the plain columns, as far as they can be. `as_rows`: name several columns together, as rows of VALUES.
-    """
-    if len(key) == 1:
-        return key[0].expression.in_([key[0].bind(value) for (value,) in values])
-    rows = [tuple(each.bind(value) for each, value in zip(key, row, strict=True)) for row in values]
-    if as_rows:
-        listed = sa.values(*(column(f"k{i}") for i in range(len(key))), name="syncline keys").data(rows)
-        return sa.tuple_(*(each.expression for each in key)).in_(sa.select(listed))
-    return sa.or_(*(sa.and_(*(a.expression == b for a, b in zip(key, row, strict=True))) for row in rows))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class Connection:
     def __init__(self, path: Path, mode: str) -> None:
         self.path = path
         self._cursors: set[Any] = set()
+        self.query_only = False
         uri = f"file:{quote(str(path.absolute()))}?mode={mode}" if mode != "memory" else ":memory:"
         try:
             self._raw = driver.connect(uri, autocommit=True)
@@ -86,12 +87,17 @@ class Connection:
 
     def ingest(self, table: str, rows: pa.Table, *, temporary: bool) -> int:
         """Load rows into a new temporary table, or into a table that is there."""
+        if temporary and self.query_only:  # which means temporary tables, too
+            self.ask("PRAGMA query_only = OFF")
         try:
             with self._raw.cursor() as cursor:
                 mode: Literal["create", "append"] = "create" if temporary else "append"
                 return int(cursor.adbc_ingest(table, rows, mode=mode, temporary=temporary))
         except FAULTS as error:
             raise translated(error, self.path) from error
+        finally:
+            if temporary and self.query_only:
+                self.ask("PRAGMA query_only = ON")
 
     @contextmanager
     def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
@@ -126,6 +132,7 @@ def open_to_read(path: Path) -> Connection:
             raise
         connection = Connection(path, "rw")
         connection.ask("PRAGMA query_only = ON")
+        connection.query_only = True
         return connection
 
 

@@ -7,17 +7,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.sql.keys import unkeyed
+from adapters.sql.keys import among, unkeyed
 from adapters.sql.orphans import is_declared, orphaned
 from adapters.sql.staged_apply import KnownShapes, as_travel, cuts, python_values
-from adapters.sql.statements import Expression, Operand, bound, dialect_of, in_keys, quoted, select
+from adapters.sql.statements import Expression, Operand, bound, dialect_of, quoted, select
 from adapters.sql.statements import column as named
-from adapters.sqlite.arrow import decode, shown, sort_value, stored_value
+from adapters.sqlite.arrow import decode, encode, shown, sort_value, stored_value
 from adapters.sqlite.catalog import describe, describe_query
 from adapters.sqlite.connection import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite.types import (
@@ -28,6 +29,7 @@ from adapters.sqlite.types import (
     raw_order,
     sample_sql,
     sort_sql,
+    spelled_in_styles,
     styles,
     value_sql,
 )
@@ -47,6 +49,7 @@ from transforms.vocabulary import (
 
 DIALECT: Final = dialect_of("sqlite")
 BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
+USUAL_BYTES: Final = 256  # of a row of which nothing is known
 COUNTED_BYTES: Final = 256 * 2**20  # a file of that size is counted in some hundredths of a second
 TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "interval", "uuid", "json", "number", "loose")
 
@@ -64,6 +67,7 @@ class SqliteSnapshot:
         self._shapes = KnownShapes(partial(describe, connection), partial(describe_query, connection), connection.path)
         self._styles: dict[tuple[TableName, str], Style | None] = {}
         self._binary: dict[tuple[TableName, str], bool] = {}
+        self._numbers = count(1)
 
     def estimate(self, relation: Relation) -> int:
         """Counted in a small file. In a large one from the range of rowids, and never more than the file can hold."""
@@ -150,7 +154,7 @@ class SqliteSnapshot:
         key: Key = (),
         within: KeyRange = KeyRange(),
         ranges: Sequence[ColumnRange] = (),
-        among: Sequence[KeyValue] | None = None,
+        keys: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
         with self._lock:
             shapes = self._shapes.columns(relation, columns)
@@ -163,25 +167,47 @@ class SqliteSnapshot:
                 key=self._operands(relation, key),
                 within=within,
                 ranges=self._ranges(relation, ranges),
-                among=None if among is None else in_keys(self._operands(relation, key, equal=True), among),
-                ordered=among is None,
+                chosen=None if keys is None else self._with_keys(relation, keys),
             )
             sql, parameters = bound(statement, DIALECT)
-            size = self._bytes() // max(1, self.estimate(relation)) if relation.table else 256
+            counted = relation.table and keys is None  # of some keys, rows are not counted first
+            size = self._bytes() // max(1, self.estimate(relation)) if counted else USUAL_BYTES
         most = max(64, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
         yield from batches(self._connection, shapes, sql, parameters, size=most, reasons=True, lock=self._lock)
+
+    def _with_keys(self, relation: Relation, keys: pa.Table) -> Expression:
+        """The clause that keeps the rows with some keys, which go into a temporary table: it ends with the transaction."""
+        own: list[Expression] = []
+        listed: dict[str, pa.Array] = {}
+        for i, column in enumerate(self._shapes.columns(relation, keys.column_names)):
+            style = self._style_of_keys(relation, column)
+            values = keys.column(i).combine_chunks()
+            if style is None:
+                own.append(sa.literal_column(sort_sql(column.native, name_sql(column.name))))
+                known = ((None if v is None else sort_value(column.native, v)) for v in python_values(keys.column(i)))
+                listed[f"k{i}"] = pa.array(list(known))
+            else:
+                own.append(named(column.name))
+                listed[f"k{i}"] = encode(column, values, style)
+        name = f"syncline keys {next(self._numbers)}"
+        self._connection.ingest(name, pa.table(listed), temporary=True)
+        there = sa.table(quoted(name), *(named(each) for each in listed), schema="temp")
+        return among(own, sa.select(*there.c))
+
+    def _style_of_keys(self, relation: Relation, column: ColumnShape) -> Style | None:
+        """How keys are spelled to be compared with a column, None where it has several ways."""
+        if relation.table is None or not raw_order(column.native):
+            return None
+        return self.style(relation.table, column) if spelled_in_styles(column.native) else Style()
 
     def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
         return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
 
-    def _operands(self, relation: Relation, names: Sequence[str], *, equal: bool = False) -> list[Operand]:
-        """Columns as they stand where an index serves them in the right order, else an expression that has it.
+    def _operands(self, relation: Relation, names: Sequence[str]) -> list[Operand]:
+        """Columns as they stand where an index serves them in the right order, else an expression that has it."""
+        return [self._operand(relation, each) for each in self._shapes.columns(relation, names)]
 
-        `equal`: they are only asked for values that are there, in the column's own collation, so that its index serves.
-        """
-        return [self._operand(relation, each, equal=equal) for each in self._shapes.columns(relation, names)]
-
-    def _operand(self, relation: Relation, column: ColumnShape, *, equal: bool) -> Operand:
+    def _operand(self, relation: Relation, column: ColumnShape) -> Operand:
         c, native = name_sql(column.name), column.native
         style = self.style(relation.table, column) if relation.table and raw_order(native) else None
 
@@ -192,7 +218,7 @@ class SqliteSnapshot:
             ordered = sort_sql(native, c)
             return Operand(sa.literal_column(ordered), lambda value: sa.literal(sort_value(native, known(value))))
         # Spelled out only where needed: an index serves `(a, b) >= (x, y)` only for columns without COLLATE.
-        plain = equal or self.binary(relation.table, column)
+        plain = self.binary(relation.table, column)
         raw: Expression = sa.literal_column(c if plain else f"{c} COLLATE BINARY")
         return Operand(raw, lambda value: sa.literal(stored_value(native, known(value), style)), column.nullable)
 

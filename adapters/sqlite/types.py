@@ -198,6 +198,11 @@ def raw_order(native: str) -> bool:
     return kind_of(native) not in ("decimal", "number", "json", "loose")
 
 
+def spelled_in_styles(native: str) -> bool:
+    """Whether one value may be stored in several ways, of which a `Style` is one."""
+    return kind_of(native) in ("date", "timestamp", "moment", "time", "uuid")
+
+
 def sort_sql(native: str, c: str) -> str:
     """An expression that orders any stored forms as their travel form does; `sort_value` is its Python side."""
     kind = kind_of(native)

@@ -53,13 +53,8 @@ def test_a_target_row_that_cannot_be_read_stops_the_plan_and_is_named(scenario: 
     assert scenario.target.count("t") == 2
 
 
-@pytest.mark.parametrize("many", [0, 100], ids=["in their order", "by their keys"])
-def test_rows_are_read_by_their_keys_in_every_way_alike(
-    roomy: Target, many: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scan, "MANY", many)
-    monkeypatch.setattr(scan, "AT_ONCE", 3)
-    shape, rows = simple(roomy, f"looked up {many}", 12)
+def test_rows_are_read_by_their_keys(roomy: Target) -> None:
+    shape, rows = simple(roomy, "looked up", 12)
     with roomy.snapshot() as snapshot:
         for wanted in ([], [1], [12, 3, 7, 8], [*range(1, 13)], [5, 99, -1], [99]):
             asked = pa.table({"id": pa.array(wanted, pa.int64())})
