@@ -179,9 +179,9 @@ def apply_plan(
     began = perf_counter()
     plan = Plan.open(folder)
     plan.verify()
-    spec = load_spec(Path(plan.manifest["spec"]["path"]))
+    spec = load_spec(Path(plan.manifest.spec.path))
     report = report_of(plan)
-    undo = plan.manifest["kind"] == "undo"
+    undo = plan.manifest.kind == "undo"
     names = [table.name for table in report.tables]
     with ExitStack() as stack:
         session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
@@ -195,11 +195,11 @@ def apply_plan(
         job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), bare=undo)
         if undo:
             outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
-            return _evident(outcome, session, "undo", now(), undoes=plan.manifest["undoes"])
+            return _evident(outcome, session, "undo", now(), undoes=plan.manifest.undoes)
         validate(spec, session.bound, names)
         outcome, session = load(plan, report, job, loading)
         outcome = _timed(_noting(outcome, ended), began)
-        return _evident(outcome, session, "apply", now(), plan.manifest["ranges"], data_docs)
+        return _evident(outcome, session, "apply", now(), plan.manifest.ranges, data_docs)
 
 
 def undo(

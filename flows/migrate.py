@@ -70,7 +70,7 @@ def migrate(
 def _apply_name() -> str:
     folder = Path(flow_run.parameters["plan"])
     try:
-        return f"apply/{Plan.open(folder).manifest['migration']}/{folder.name}"
+        return f"apply/{Plan.open(folder).manifest.migration}/{folder.name}"
     except SynclineError:
         return f"apply/{folder.name}"
 
@@ -87,7 +87,7 @@ def apply(plan: Annotated[str, Field(min_length=1)], wait: WaitSeconds = 0, data
     """
 
     def work() -> State[Any]:
-        spec = load_spec(Path(Plan.open(Path(plan)).manifest["spec"]["path"]))
+        spec = load_spec(Path(Plan.open(Path(plan)).manifest.spec.path))
         with staged(spec) as (execute, meter):
             outcome = commands.apply_plan(Path(plan), execute=execute, meter=meter, wait=wait, data_docs=data_docs)
         return concluded(spec, outcome)

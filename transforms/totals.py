@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,105 +14,11 @@ import pyarrow.compute as pc
 from transforms import keys
 from transforms.keys import contiguous
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import Key
+from transforms.vocabulary import ColumnTotals, Key, Totals
 
 _LOW: Final = 32  # bits that are added up apart from those above them: two sums that cannot overflow
 _MANTISSA: Final = 53  # bits of a double
 _LONGEST: Final = 1024  # bytes of an end: values can have megabytes, and totals are kept with every plan
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnTotals:
-    """What is known of a column: how many values and nulls, the ends, and the exact sum.
-
-    `least` and `most` compare as the column does: texts by their bytes, times as numbers. Of texts and bytes they are the
-    first 1,024 bytes, which stand in the same order, and the sum is that of all lengths in bytes. NaN and infinities are
-    counted apart, and are in neither ends nor sum.
-    """
-
-    values: int = 0
-    nulls: int = 0
-    least: Any = None
-    most: Any = None
-    total: Fraction | None = None
-    odd: Mapping[str, int] = field(default_factory=dict)
-
-    def __add__(self, other: ColumnTotals) -> ColumnTotals:
-        sums = [each for each in (self.total, other.total) if each is not None]
-        odd = {name: self.odd.get(name, 0) + other.odd.get(name, 0) for name in (*self.odd, *other.odd)}
-        return ColumnTotals(
-            self.values + other.values,
-            self.nulls + other.nulls,
-            _end(min, self.least, other.least),
-            _end(max, self.most, other.most),
-            sum(sums, Fraction(0)) if sums else None,
-            odd,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What is known of some rows: how many, how many distinct keys, and the totals of each column."""
-
-    rows: int = 0
-    distinct_keys: int = 0
-    columns: Mapping[str, ColumnTotals] = field(default_factory=dict)
-
-    def __add__(self, other: Totals) -> Totals:
-        """The totals of both. In: no key is in both."""
-        names = dict.fromkeys([*self.columns, *other.columns])
-        none = ColumnTotals()
-        columns = {name: self.columns.get(name, none) + other.columns.get(name, none) for name in names}
-        return Totals(self.rows + other.rows, self.distinct_keys + other.distinct_keys, columns)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, and nothing is lost: `of_dict` reads it back."""
-        named = {
-            name: {
-                "values": each.values,
-                "nulls": each.nulls,
-                "least": _tagged(each.least),
-                "most": _tagged(each.most),
-                "total": None if each.total is None else [hex(each.total.numerator), hex(each.total.denominator)],
-                "odd": dict(each.odd),
-            }
-            for name, each in self.columns.items()
-        }
-        return {"rows": self.rows, "distinct_keys": self.distinct_keys, "columns": named}
-
-    @classmethod
-    def of_dict(cls, told: Mapping[str, Any]) -> Totals:
-        columns = {
-            name: ColumnTotals(
-                each["values"],
-                each["nulls"],
-                _untagged(each["least"]),
-                _untagged(each["most"]),
-                None if each["total"] is None else Fraction(*(int(part, 16) for part in each["total"])),
-                each["odd"],
-            )
-            for name, each in told["columns"].items()
-        }
-        return cls(told["rows"], told["distinct_keys"], columns)
-
-
-_TAGS: Final[Mapping[str, tuple[Callable[[Any], str], Callable[[str], Any]]]] = {
-    "int": (hex, partial(int, base=16)),  # in hexadecimal digits, of which Python takes any number
-    "float": (float.hex, float.fromhex),
-    "Decimal": (str, Decimal),
-    "bytes": (bytes.hex, bytes.fromhex),
-}
-
-
-def _tagged(value: Any) -> list[str] | None:
-    if value is None:
-        return None
-    name = type(value).__name__
-    return [name, _TAGS[name][0](value)]
-
-
-def _untagged(told: Sequence[str] | None) -> Any:
-    return None if told is None else _TAGS[told[0]][1](told[1])
 
 
 def totals(
@@ -159,12 +63,6 @@ def differences(one: Totals, other: Totals) -> list[tuple[str, str]]:
             if getattr(left, each) != getattr(right, each):
                 found.append((name, each))
     return found
-
-
-def _end(choose: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
-    if one is None or other is None:
-        return other if one is None else one
-    return choose(one, other)
 
 
 def _totals(values: pa.Array) -> ColumnTotals:

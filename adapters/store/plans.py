@@ -17,7 +17,7 @@ import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
@@ -30,11 +30,12 @@ import pyarrow.parquet as pq
 from adapters import private
 from adapters.processes import stamp
 from adapters.store.changesets import change_schema, change_set, change_table, images_of
+from adapters.store.manifest import FORMAT, Manifest, manifest_json, read_manifest
+from adapters.store.record_json import Unreadable, from_json, to_json
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
 __all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_set", "change_table"]
 
-FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
 Kind = Literal["changes", "quarantine", "mapped"]
@@ -119,11 +120,10 @@ class PlanWriter:
         """Write the keys of a window's rows that were mapped well, as JSON arrays."""
         return self._add("mapped", table, window, pa.table({"key": keys}), {"mapped": len(keys)})
 
-    def finish(self, manifest: Mapping[str, Any], entries: Iterable[FileEntry] = (), *, passing: bool = False) -> Path:
+    def finish(self, manifest: Manifest, entries: Iterable[FileEntry] = (), *, passing: bool = False) -> Path:
         """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
 
-        `entries` are those that other processes wrote. Decimals, dates and bytes in `manifest` become text. A `passing`
-        plan is abandoned when this process dies, until it is `taken`.
+        `entries` are those that other processes wrote. A `passing` plan is abandoned when this process dies, until it is `taken`.
         """
         files = {entry.path: entry for entry in entries} | self._entries
         with written(self.folder):
@@ -132,8 +132,8 @@ class PlanWriter:
                     (self.folder / leftover).unlink()
             body = {
                 "format": FORMAT,
-                "manifest": plain(manifest),
-                "files": [asdict(files[path]) for path in sorted(files)],
+                "manifest": manifest_json(manifest),
+                "files": [to_json(FileEntry, files[path]) for path in sorted(files)],
             }
             text = json.dumps({"digest": _digest_of(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
             path = self.folder / MANIFEST
@@ -172,7 +172,7 @@ class Plan:
     """A finished plan. Reading a window checks it against the manifest first."""
 
     folder: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     files: tuple[FileEntry, ...]
     digest: str
 
@@ -191,18 +191,24 @@ class Plan:
             raise PlanError(f"{folder} holds no finished plan. Fix: name the folder that `plan` printed.") from error
         except OSError as error:
             raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
+        except json.JSONDecodeError as error:
+            raise _changed(path, f"line {error.lineno}, column {error.colno}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _changed(path) from error
         if isinstance(form, int) and form > FORMAT:
             raise PlanError(f"{folder} was planned by a newer Syncline (format {form}). Fix: update Syncline here.")
-        if form != FORMAT or digest != _digest_of(body):
+        if form not in range(1, FORMAT + 1) or digest != _digest_of(body):
             raise _changed(path)
-        files = tuple(FileEntry(**{**each, "table": TableName(**each["table"])}) for each in body["files"])
+        try:
+            manifest = read_manifest(body.get("manifest"), form)
+            files = from_json(tuple[FileEntry, ...], body.get("files"), "files")
+        except Unreadable as error:
+            raise _changed(path, str(error)) from error
         gone = {entry.path for entry in files if entry.kind == "changes" and str(entry.table) in thinned}
         gone |= {entry.path for entry in files if only not in (None, entry.kind)}
         for odd in sorted((_listing(folder, only) ^ {entry.path for entry in files}) - gone):
             raise _changed(folder / odd)
-        return cls(folder, body["manifest"], tuple(entry for entry in files if entry.path not in gone), digest)
+        return cls(folder, manifest, tuple(entry for entry in files if entry.path not in gone), digest)
 
     def windows(self, table: TableName | None = None) -> list[FileEntry]:
         """The change sets, of one table or of all, by table and window."""
@@ -210,30 +216,17 @@ class Plan:
 
     def changes(self, entry: FileEntry) -> ChangeSet:
         """The changes of one window, exactly as planned."""
-        return change_set(self._read(entry), entry.table)
+        return read_changes(self.folder, entry)
 
     def written(self, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
-        """Some columns of the rows that a window inserts and updates, in its order; None where it has not all of them.
-
-        Only these are read, so the file is not checked against the manifest.
-        """
-        path = self.folder / entry.path
-        try:
-            schema = change_schema(pq.read_schema(path))
-            if not set(columns) <= set(schema.names):
-                return None
-            with pq.ParquetFile(path) as file:  # pq.read_table takes a column's name for a path, and flattens
-                images = file.read(columns=[f"after.{name}" for name in columns]).column("after")
-        except (OSError, pa.ArrowException) as error:
-            raise _changed(path) from error
-        wanted = pa.schema([schema.field(name) for name in columns])
-        return images_of(images.slice(entry.counts.get("delete", 0)), wanted)
+        """See `read_written`."""
+        return read_written(self.folder, entry, columns)
 
     def quarantined(self, table: TableName | None = None) -> Iterator[pa.Table]:
         """The rows that were set aside, in the QUARANTINE schema, a window at a time."""
         for entry in self.files:
             if entry.kind == "quarantine" and table in (None, entry.table):
-                rows = self._read(entry)
+                rows = _read(self.folder, entry)
                 for name in QUARANTINE.names[rows.num_columns :]:
                     rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
                 yield rows.cast(QUARANTINE)
@@ -242,31 +235,56 @@ class Plan:
         """The keys of rows that were mapped well, a window at a time; nothing where they were not noted."""
         for entry in self.files:
             if entry.kind == "mapped" and entry.table == table:
-                yield self._read(entry).column("key")
+                yield _read(self.folder, entry).column("key")
 
     def verify(self) -> None:
         """Check every file against the manifest."""
         for entry in self.files:
-            self._bytes(entry)
+            _bytes(self.folder, entry)
 
-    def _read(self, entry: FileEntry) -> pa.Table:
-        try:
-            # pq.read_table has a scanner whose threads may free the last of it while Python ends, which aborts
-            with pq.ParquetFile(pa.BufferReader(self._bytes(entry))) as file:
-                return file.read()
-        except pa.ArrowException as error:
-            raise _changed(self.folder / entry.path) from error
 
-    def _bytes(self, entry: FileEntry) -> pa.Buffer:
-        path = self.folder / entry.path
-        try:
-            with pa.OSFile(str(path)) as file:
-                data = file.read_buffer()
-        except OSError as error:
-            raise _changed(path) from error
-        if hashlib.sha256(data).hexdigest() != entry.digest:
-            raise _changed(path)
-        return data
+def read_changes(folder: Path, entry: FileEntry) -> ChangeSet:
+    """The changes of one window of a plan, finished or not. ChangedPlan where the file is not what was written."""
+    return change_set(_read(folder, entry), entry.table)
+
+
+def read_written(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
+    """Some columns of the rows that a window inserts and updates, in its order; None where it has not all of them.
+
+    Only these are read, so the file is not checked against its digest.
+    """
+    path = folder / entry.path
+    try:
+        schema = change_schema(pq.read_schema(path))
+        if not set(columns) <= set(schema.names):
+            return None
+        with pq.ParquetFile(path) as file:  # pq.read_table takes a column's name for a path, and flattens
+            images = file.read(columns=[f"after.{name}" for name in columns]).column("after")
+    except (OSError, pa.ArrowException) as error:
+        raise _changed(path) from error
+    wanted = pa.schema([schema.field(name) for name in columns])
+    return images_of(images.slice(entry.counts.get("delete", 0)), wanted)
+
+
+def _read(folder: Path, entry: FileEntry) -> pa.Table:
+    try:
+        # pq.read_table has a scanner whose threads may free the last of it while Python ends, which aborts
+        with pq.ParquetFile(pa.BufferReader(_bytes(folder, entry))) as file:
+            return file.read()
+    except pa.ArrowException as error:
+        raise _changed(folder / entry.path) from error
+
+
+def _bytes(folder: Path, entry: FileEntry) -> pa.Buffer:
+    path = folder / entry.path
+    try:
+        with pa.OSFile(str(path)) as file:
+            data = file.read_buffer()
+    except OSError as error:
+        raise _changed(path) from error
+    if hashlib.sha256(data).hexdigest() != entry.digest:
+        raise _changed(path)
+    return data
 
 
 def folder_name(table: TableName) -> str:
@@ -342,5 +360,6 @@ class ChangedPlan(PlanError):
     """A file of a plan is missing, or is not as it was written."""
 
 
-def _changed(path: Path) -> PlanError:
-    return ChangedPlan(f"{path} was changed after planning, so this plan is not applied. Fix: plan again.")
+def _changed(path: Path, where: str = "") -> PlanError:
+    at = f" ({where})" if where else ""
+    return ChangedPlan(f"{path}{at} was changed after planning, so this plan is not applied. Fix: plan again.")

@@ -35,7 +35,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import SynclineError, TableName
+from transforms.vocabulary import SynclineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool =
     """
     spec, session, ledger = loading.spec, loading.session, loading.ledger
     # keys that were in quarantine say nothing of the table
-    over = over_limit(spec, report.counts, step=step) if plan.manifest.get("keys") is None else ""
+    over = over_limit(spec, report.counts, step=step) if plan.manifest.keys is None else ""
     if over:
         ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
         return Outcome(report, Status.QUARANTINE, over), session
@@ -137,12 +137,12 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         if done.conflicts is not None:
             clashes += ledger.record_conflicts(spec.name, done.table, done.conflicts, report.run_id)
     met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if clashes else []
-    undone = bool(undoes) or manifest["kind"] == "undo"
+    undone = bool(undoes) or manifest.kind == "undo"
     report = replace(report, met=tuple(conflicting.told(each, undone=undone) for each in met))
     if not undoes:
         refused_rows.record(applied.done, ledger, spec.name, report.run_id, store_of(spec).named(plan.folder))
         _record_quarantine(plan, report, loading)
-        for table in report.tables if manifest.get("keys") is None and not manifest["ranges"] else ():
+        for table in report.tables if manifest.unrestricted else ():
             ledger.settle_conflicts(spec.name, table.name, report.run_id)
     version = None
     if report.total.changes:
@@ -150,13 +150,13 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
             spec.name,
             plan=store_of(spec).named(plan.folder),
             run_id=report.run_id,
-            spec_digest=manifest["spec"]["digest"],
+            spec_digest=manifest.spec.digest,
             counts=report.total.as_dict(),
-            source_mark=manifest["source"]["mark"],
-            target_mark=manifest["target"]["mark"],
+            source_mark=manifest.source.mark,
+            target_mark=manifest.target.mark,
             author=build.author(),
             message=loading.message,
-            kind="run" if manifest["kind"] == "plan" else manifest["kind"],
+            kind="run" if manifest.kind == "plan" else manifest.kind,
             undoes=list(undoes) or None,
             made_mark=_mark(loading.session),
         )
@@ -177,7 +177,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
 
 def finish(plan: Plan, version: int | None, loading: Loading, report: Report | None = None, clashes: int = 0) -> None:
     """The last of what a run puts down: of the history what the spec wants to keep, and that the run is done."""
-    spec, ledger, run_id = loading.spec, loading.ledger, str(plan.manifest["run_id"])
+    spec, ledger, run_id = loading.spec, loading.ledger, plan.manifest.run_id
     keep_bases(plan, version, loading)
     if version is not None:
         _thin(plan, version, loading)
@@ -205,24 +205,24 @@ def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
 def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
     """Where the history of a table begins: what it was before the first run that looked at all of it."""
     spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
-    if manifest["ranges"] or manifest.get("keys") is not None or manifest["kind"] == "undo":
+    if not manifest.unrestricted or manifest.kind == "undo":
         return
     known = ledger.bases(spec.name)
-    wanted = [told for told in manifest["tables"] if told["target"] not in known]
+    wanted = [planned for planned in manifest.tables if str(planned.table) not in known]
     if not wanted:
         return
     before = version - 1 if version is not None else max((v.version for v in ledger.versions(spec.name)), default=0)
-    for told in wanted:
-        table = TableName(**told["table"])
-        rows = told["counts"]["target_rows"] - told.get("unproved", {}).get("null_key", 0)
+    for planned in wanted:
+        table = planned.table
+        rows = planned.counts.target_rows - planned.unproved.get("null_key", 0)
         made = plan.folder / "base" / folder_name(table)
         if not rows:
-            ledger.set_base(spec.name, told["target"], before, None, 0)
-        elif told.get("base"):
+            ledger.set_base(spec.name, str(table), before, None, 0)
+        elif planned.base:
             place = archive.base_folder(store_of(spec), spec.name, table, before)
             if made.exists():
                 archive.move_base(made, place)
-            ledger.set_base(spec.name, told["target"], before, store_of(spec).named(place), rows)
+            ledger.set_base(spec.name, str(table), before, store_of(spec).named(place), rows)
 
 
 def _thin(plan: Plan, version: int, loading: Loading) -> None:
@@ -247,11 +247,11 @@ def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
 def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     """The report with the totals of both sides."""
     tallies = {told.name: told.tally for told in report.tables}
-    if plan.manifest.get("keys") is not None:
+    if plan.manifest.keys is not None:
         return report  # a handful of keys says nothing of the whole table
-    found = tuple(reconciled(session, tallies, plan.manifest["ranges"]))
+    found = tuple(reconciled(session, tallies, plan.manifest.ranges))
     counts = report.counts
-    planned = {table["name"]: table["counts"]["quarantined"] for table in plan.manifest["tables"]}
+    planned = {table.name: table.counts.quarantined for table in plan.manifest.tables}
     refused = {name: each.quarantined - planned.get(name, 0) for name, each in counts.items()}
 
     def why(each: Reconciled) -> str:
@@ -261,7 +261,7 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
 
     told = (why(each) for each in found if each.differences)
     warnings = (*report.warnings, *told)
-    return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest["ranges"])
+    return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest.ranges)
 
 
 def with_orphans(report: Report, session: Session, ranges: Sequence[str]) -> Report:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters import interrupts
+from adapters.store.manifest import columns_of
 from adapters.store.plans import FileEntry, Plan
 from flows.apply.cascades import carrying
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
@@ -93,7 +94,7 @@ def apply(
     plan: Plan, job: Job, session: Session, execute: Execute[Any, Any] | None = None, workers: int = 2
 ) -> AppliedPlan:
     """Write the rows of a plan of the spec, whose tables are all there. The caller holds the migration's lock."""
-    names = [table["name"] for table in plan.manifest["tables"]]
+    names = [planned.name for planned in plan.manifest.tables]
     bound = [table for table in session.bound.tables if table.name in names]
     tables = {table.shape.name: Written(table.name, table.shape.name, table.numbered) for table in bound}
     referred = _as_begun(job, session, {table.shape.name for table in bound if table.name in session.bound.referred})
@@ -128,7 +129,7 @@ def write_rows(
     once, of tables `in_turn` one after the other. Windows that the plan calls `first` come before all others.
     """
     run = execute or here(workers)
-    first = {(table["name"], window) for table in plan.manifest["tables"] for window in table.get("first", ())}
+    first = {(planned.name, window) for planned in plan.manifest.tables for window in planned.first}
     work = [(each, phase, _entries(plan, each, phase)) for each, phase in steps]
     early = [(each, phase, [e for e in entries if (each.name, e.window) in first]) for each, phase, entries in work]
     work = early + [
@@ -136,7 +137,7 @@ def write_rows(
     ]
     work = [(each, phase, entries) for each, phase, entries in work if entries]
     interrupts.writing(sum(len(entries) for _, _, entries in work))
-    clear = {(table["name"], window) for table in plan.manifest["tables"] for window in table["clear"]}
+    clear = {(planned.name, window) for planned in plan.manifest.tables for window in planned.clear}
     losing = {e.table for _, phase, entries in work if phase != "upsert" for e in entries if e.counts.get("delete", 0)}
     further = retried(lambda: carrying(session.sides.target.adapter, losing))
     with shared(job.run_id, replace(session, shapes=Shapes())):
@@ -160,7 +161,7 @@ def constrained(plan: Plan, session: Session) -> Session:
 
     Errors: DataError where a row stands against one; the next plan has it again.
     """
-    wanted = {table["name"]: table.get("after_load", ()) for table in plan.manifest["tables"]}
+    wanted = {planned.name: planned.after_load for planned in plan.manifest.tables}
     if not any(wanted.values()):
         return session
     retried(lambda: _add(wanted, session))
@@ -194,19 +195,18 @@ def _touches(entry: FileEntry, phase: Phase) -> bool:
 
 def _create_tables(plan: Plan, session: Session) -> bool:
     """Run the plan's DDL for tables and columns that are not there; True where the plan has any. Safe to repeat."""
-    planned = [table for table in plan.manifest["tables"] if table["ddl"] or table.get("adds")]
-    for table in planned:
-        there = session.sides.target.adapter.describe(session.spec.target_table(table["name"]))
+    making = [planned for planned in plan.manifest.tables if planned.ddl or planned.adds]
+    for planned in making:
+        there = session.sides.target.adapter.describe(session.spec.target_table(planned.name))
         known = there.names if there else ()
-        lacking = [statement for column, statement in table.get("adds", ()) if column not in known]
-        statements = table["ddl"] if there is None else lacking
-        session.sides.target.adapter.execute_ddl(statements)
-    return bool(planned)
+        lacking = [statement for column, statement in planned.adds if column not in known]
+        session.sides.target.adapter.execute_ddl(planned.ddl if there is None else lacking)
+    return bool(making)
 
 
 def same_target(plan: Plan, session: Session) -> None:
     """PlanError where a plan is for another database than the session's target."""
-    planned = plan.manifest["target"]["url"]
+    planned = plan.manifest.target.url
     if planned != session.sides.target.url:
         raise PlanError(
             f"{plan.folder} was planned for {planned}, and the spec names {session.sides.target.url} now. Nothing was written. "
@@ -216,7 +216,7 @@ def same_target(plan: Plan, session: Session) -> None:
 
 def _same_spec(plan: Plan, session: Session) -> None:
     same_target(plan, session)
-    if plan.manifest["spec"]["digest"] != session.spec.digest:
+    if plan.manifest.spec.digest != session.spec.digest:
         raise PlanError(
             f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."
         )
@@ -224,24 +224,24 @@ def _same_spec(plan: Plan, session: Session) -> None:
 
 def _same_shapes(plan: Plan, session: Session) -> None:
     """The target's tables are still as they were when the plan was made."""
-    for table in plan.manifest["tables"]:
-        bound = session.bound.table(table["name"])
-        if bound.ddl and not table["ddl"]:
+    for planned in plan.manifest.tables:
+        bound = session.bound.table(planned.name)
+        if bound.ddl and not planned.ddl:
             raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written. Fix: plan again.")
-        if lost := {added.column.name for added in bound.adds} - {column for column, _ in table.get("adds", ())}:
+        if lost := {added.column.name for added in bound.adds} - {column for column, _ in planned.adds}:
             raise PlanError(
                 f"{bound.shape.name} has no column {', '.join(sorted(lost))}, and {plan.folder} does not add it. Nothing was written. "
                 f"Fix: plan again."
             )
         if any(entry.counts.get("delete") for entry in plan.windows(bound.shape.name)):
-            WholeRows(bound.shape, bound.unmapped).must_be(table.get("whole", []))
-        now = [[field.name, str(field.type)] for field in bound.schema]
-        if now != table["columns"]:
+            WholeRows(bound.shape, bound.unmapped).must_be(planned.whole)
+        now = columns_of(bound.schema)
+        if now != planned.columns:
             raise PlanError(
-                f"{bound.shape.name} has changed since {plan.folder} was planned: it had {_columns(table['columns'])}, and now has "
+                f"{bound.shape.name} has changed since {plan.folder} was planned: it had {_columns(planned.columns)}, and now has "
                 f"{_columns(now)}. Nothing was written. Fix: plan again."
             )
 
 
-def _columns(columns: Iterable[Sequence[str]]) -> str:
+def _columns(columns: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in columns)

@@ -33,10 +33,10 @@ def beside(shape: TableShape, images: Collection[str]) -> Key:
     return tuple(column.name for column in shape.columns if column.name not in images and not column.generated)
 
 
-def described(shape: TableShape, names: Iterable[str]) -> list[list[str]]:
+def described(shape: TableShape, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Columns of a table as a plan names them: each with its type."""
     columns = ((name, shape.column(name)) for name in names)
-    return [[name, str(column.type)] for name, column in columns if column is not None]
+    return tuple((name, str(column.type)) for name, column in columns if column is not None)
 
 
 def lost(spec: Spec, table: TableName) -> Collection[str]:

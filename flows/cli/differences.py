@@ -10,7 +10,7 @@ from typing import IO, Final, Literal
 
 from adapters.store.plans import Plan
 from flows.history.log import Change, changes_of
-from transforms.vocabulary import ChangeSet, TableName
+from transforms.vocabulary import ChangeSet
 
 Format = Literal["text", "json", "csv"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "csv")
@@ -27,10 +27,10 @@ def rows_of(plan: Plan, limit: int | None = None) -> Iterator[Change]:
     """
     every = (
         change
-        for table in plan.manifest["tables"]
-        for entry in plan.windows(TableName(**table["table"]))
+        for planned in plan.manifest.tables
+        for entry in plan.windows(planned.table)
         for part in _parts(plan.changes(entry))
-        for change in changes_of(table["name"], part)
+        for change in changes_of(planned.name, part)
     )
     return islice(every, limit)
 

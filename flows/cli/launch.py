@@ -80,7 +80,7 @@ def apply_in_prefect(folder: Path, meter: Meter, wait: float = 0, data_docs: boo
 
         return apply(str(folder), wait, data_docs)
 
-    return _in_prefect(start, str(Plan.open(folder).manifest["migration"]), None, meter)
+    return _in_prefect(start, Plan.open(folder).manifest.migration, None, meter)
 
 
 def _in_prefect(start: Callable[[], Any], migration: str, request: Request | None, meter: Meter) -> Outcome:

@@ -346,11 +346,8 @@ def _run(request: Any, *, direct: bool, as_json: bool) -> Any:
 def _confirm_apply(folder: Path) -> None:
     from adapters.store.plans import Plan
 
-    tables = Plan.open(folder).manifest["tables"]
-    changes = {name: sum(table["counts"][name] for table in tables) for name in ("insert", "update", "delete")}
-    click.confirm(
-        f"Insert {changes['insert']:,}, update {changes['update']:,} and delete {changes['delete']:,} rows?", abort=True
-    )
+    total = Plan.open(folder).manifest.total
+    click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
 
 
 for command in (*history.COMMANDS, drift, conflicts):

@@ -25,8 +25,7 @@ from flows.results.tables import Report, TableReport
 from flows.session.session import Session
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
 from transforms.mapping.texts import as_text
-from transforms.totals import ColumnTotals, Totals
-from transforms.vocabulary import PlanError, SpecError
+from transforms.vocabulary import ColumnTotals, PlanError, SpecError, Totals
 
 FORMAT = 1
 LONGEST = 200  # characters of a smallest or largest text

@@ -260,6 +260,6 @@ def _schema_at(spec: Spec, known: dict[int, Version], table: TableName, number: 
     before, after = sorted((n for n in known if n <= number), reverse=True), sorted(n for n in known if n > number)
     for at in (*before, *after):
         opened = opened_version(store, known[at])
-        if opened.told(table) is not None:
-            return opened.schema(table)
+        if (planned := opened.planned_table(table)) is not None:
+            return planned.schema
     return None

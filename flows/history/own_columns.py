@@ -30,7 +30,8 @@ def with_own_columns(
     Reads the inserts and deletes of the versions where one of them knows such columns, and nothing else.
     """
     opened = [opened_version(store, version) for version in versions]
-    named = {name: None for each in opened for name, _ in (each.told(table) or {}).get("whole", [])}
+    planned = [known for each in opened if (known := each.planned_table(table)) is not None]
+    named = {name: None for known in planned for name, _ in known.whole}
     own = [name for name in named if name not in rows.column_names]
     if not own:
         return rows

@@ -132,7 +132,7 @@ def _plans(store: Store, migration: str, before: datetime) -> Iterator[Path]:
             manifest = Plan.open(folder).manifest
         except PlanError:
             continue  # somebody changed it: not ours to throw away
-        if manifest["migration"] == migration and datetime.fromisoformat(manifest["created_at"]) < before:
+        if manifest.migration == migration and manifest.created_at < before:
             yield folder
 
 

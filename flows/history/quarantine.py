@@ -15,7 +15,7 @@ from flows.history.version_list import key_text
 from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import kept_as
 from flows.spec.model import Spec
-from transforms.vocabulary import PlanError, TableName
+from transforms.vocabulary import PlanError
 
 if TYPE_CHECKING:
     from flows.plan.build import Request
@@ -84,8 +84,8 @@ def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
         return
     try:
         plan = Plan.open(folder, only="quarantine")
-        named = (told["table"] for told in plan.manifest["tables"] if told["name"] == line.table_name)
-        for rows in (rows for table in named for rows in plan.quarantined(TableName(**table))):
+        tables = (planned.table for planned in plan.manifest.tables if planned.name == line.table_name)
+        for rows in (rows for table in tables for rows in plan.quarantined(table)):
             same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
             for row in rows.filter(same).select(["source", "mapped"]).to_pylist():
                 yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}

@@ -85,7 +85,7 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
         finish(plan, known.version, loading)
         return f"Run {run.run_id} was cut off after its rows were in: they are version {known.version}."
     plan.verify()
-    job = Job(str(loading.spec.path.absolute()), run.run_id, str(folder), at, bare=plan.manifest["kind"] == "undo")
+    job = Job(str(loading.spec.path.absolute()), run.run_id, str(folder), at, bare=plan.manifest.kind == "undo")
     report = report_of(plan)
     if job.bare:
         outcome = write_undo(plan, report, job, loading)
@@ -124,14 +124,14 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
             spec.name,
             plan=str(run.plan),
             run_id=run.run_id,
-            spec_digest=plan.manifest["spec"]["digest"],
+            spec_digest=plan.manifest.spec.digest,
             counts={**counts, "conflicts": clashes},
-            source_mark=plan.manifest["source"]["mark"],
-            target_mark=plan.manifest["target"]["mark"],
+            source_mark=plan.manifest.source.mark,
+            target_mark=plan.manifest.target.mark,
             author=build.author(),
             message="cut off",
-            kind=plan.manifest["kind"],
-            undoes=plan.manifest.get("undoes"),
+            kind=plan.manifest.kind,
+            undoes=list(plan.manifest.undoes) or None,
             windows=windows,
         )
     keep_bases(plan, version, loading)
@@ -144,16 +144,16 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
 
 def _record_conflicts(plan: Plan, windows: Sequence[tuple[str, int, Phase]], loading: Loading) -> int:
     """Put down the rows that the windows which are in left alone, and those that were refused; how many conflicts there are."""
-    names = {told["target"]: told["name"] for told in plan.manifest["tables"]}
+    names = {str(planned.table): planned.name for planned in plan.manifest.tables}
     tables = {str(entry.table): entry.table for entry in plan.windows()}
     clashes, folder = 0, store_of(loading.spec).named(plan.folder)
     for table, window, phase in windows:
         refused = archive.noted(plan.folder, "refused", tables[table], window, phase)
         if refused is not None:
             rows = quarantine_rows(names.get(table, table), window, refused)
-            loading.ledger.record_quarantine(loading.spec.name, rows, str(plan.manifest["run_id"]), folder)
+            loading.ledger.record_quarantine(loading.spec.name, rows, plan.manifest.run_id, folder)
         left = archive.noted(plan.folder, "applied", tables[table], window, phase)
         if left is not None and left.num_rows:
-            run_id = str(plan.manifest["run_id"])
+            run_id = plan.manifest.run_id
             clashes += loading.ledger.record_conflicts(loading.spec.name, names.get(table, table), left, run_id)
     return clashes

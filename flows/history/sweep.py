@@ -28,11 +28,11 @@ def sweep(plan: Plan, table: str, session: Session, ledger: Ledger) -> None:
     That is everything, or the keys that the plan was restricted to, or with ranges the rows that it maps, and the lines whose
     key lies in a range over the key: those rows are gone from the source. Memory: a window's keys.
     """
-    spec, run_id = session.spec, str(plan.manifest["run_id"])
-    if plan.manifest.get("keys") is not None:
-        ledger.sweep_quarantine(spec.name, table, run_id, plan.manifest["keys"].get(table, ()))
+    spec, manifest, run_id = session.spec, plan.manifest, plan.manifest.run_id
+    if manifest.keys is not None:
+        ledger.sweep_quarantine(spec.name, table, run_id, manifest.keys.get(table, ()))
         return
-    texts = [parse_range(text, spec) for text in plan.manifest["ranges"]]
+    texts = [parse_range(text, spec) for text in manifest.ranges]
     mine = [text for text in texts if text.table == table]
     if not mine:
         ledger.sweep_quarantine(spec.name, table, run_id)

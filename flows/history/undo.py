@@ -6,31 +6,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from time import perf_counter
-from typing import Any
 
 import pyarrow as pa
 
 from adapters import interrupts
 from adapters.protocol import Snapshot, Target
 from adapters.sql.ddl import drop_statements
+from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
 from flows.apply.load import Loading, record
 from flows.apply.plan import Written, same_target, write_rows
 from flows.bind.order import Step, in_steps, linked, reordered
 from flows.history.versions import AppliedVersion, entry_name
-from flows.plan.build import Request, told_of
-from flows.plan.decide import SAMPLES, Sample, samples
+from flows.plan.build import Request, manifest_of
+from flows.plan.decide import SAMPLES, samples
 from flows.plan.references import described, look_at_references
 from flows.plan.reused_values import freed
 from flows.plan.whole_rows import WholeRows
 from flows.proof.drift import forget
 from flows.results.outcome import Outcome
-from flows.results.tables import Report, TableReport
+from flows.results.tables import Report, TableReport, planned_table
 from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from transforms.net_changes import IMAGES, net, together
-from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, TableName, TableShape
+from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, Sample, TableName, TableShape
 
 WINDOW_ROWS = 100_000
 
@@ -70,16 +70,17 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     order, referred = parents_first(shapes, undone.tables)
     entries: list[FileEntry] = []
     reports: list[TableReport] = []
-    tables: list[dict[str, Any]] = []
+    tables: list[PlannedTable] = []
     backwards: dict[TableName, list[ChangeSet]] = {}
     with session.sides.target.adapter.snapshot() as snapshot:
         for table in order:
             windows = list(_windows(undone, table, shapes.get(table)))
-            making = _making(undone, table)
-            if not windows and not making["ddl"] and not making["drop"]:
+            ddl, drop = _making(undone, table)
+            if not windows and not ddl and not drop:
                 continue
-            schema = next(each for each in reversed(undone.versions) if each.told(table)).schema(table)
-            if windows and not (making["ddl"] and table not in shapes):
+            latest = [known for each in undone.versions if (known := each.planned_table(table)) is not None][-1]
+            schema = latest.schema
+            if windows and not (ddl and table not in shapes):
                 _must_fit(undone, table, shapes.get(table), windows)
             whole = WholeRows.of(request.spec, shapes[table], schema.names) if table in shapes else None
             first: list[int] = []
@@ -92,17 +93,9 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
                 first = _freed(session.sides.target.adapter, snapshot, shapes[table], windows)
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
             reports.append(_table_report(request, table, windows))
-            told = told_of(reports[-1], table, schema)
-            tables.append(
-                {
-                    **told,
-                    "whole": whole.described if whole is not None else [],
-                    "base": False,
-                    "clear": [],
-                    "first": first,
-                    **making,
-                }
-            )
+            planned = planned_table(reports[-1], table, latest.route, schema)
+            own = whole.described if whole is not None else ()
+            tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first)))
         steps = _ordered(
             undone.numbers, session.sides.target.adapter, snapshot, shapes, backwards, in_steps(order, referred)
         )
@@ -116,9 +109,13 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
         tuple(reports),
         tuple(_warned(undone)),
     )
-    manifest = _manifest(request, session, undone, report, tables, mark) | {
-        "steps": [[str(table), phase] for table, phase in steps]
-    }
+    manifest = replace(
+        manifest_of(replace(request, kind="undo", ranges=(), keys=None), session, report, tables, None, mark),
+        # the target comes back to what it was made from the source's state before the oldest of the versions
+        source=replace(undone.versions[0].plan.manifest.source, mark=undone.source_mark),
+        undoes=tuple(undone.numbers),
+        steps=tuple((str(step.table), step.phase) for step in steps),
+    )
     PlanWriter(folder, begun=True).finish(manifest, entries, passing=passing)
     return report
 
@@ -129,32 +126,27 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     same_target(plan, session)
     loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
     interrupts.writing()
-    told = manifest["tables"]
-    names = {table["target"]: TableName(**table["table"]) for table in told}
-    for table in told:
-        if table["ddl"] and session.sides.target.adapter.describe(names[table["target"]]) is None:
-            session.sides.target.adapter.execute_ddl(table["ddl"])
-    shapes = described(session.sides.target.adapter, list(names.values()))
-    for table in told:
-        if (shape := shapes.get(names[table["target"]])) and any(
-            e.counts.get("delete") for e in plan.windows(shape.name)
-        ):
-            WholeRows.of(loading.spec, shape, [name for name, _ in table["columns"]]).must_be(table.get("whole", []))
+    names = [planned.table for planned in manifest.tables]
+    for planned in manifest.tables:
+        if planned.ddl and session.sides.target.adapter.describe(planned.table) is None:
+            session.sides.target.adapter.execute_ddl(planned.ddl)
+    shapes = described(session.sides.target.adapter, names)
+    for planned in manifest.tables:
+        if (shape := shapes.get(planned.table)) and any(e.counts.get("delete") for e in plan.windows(shape.name)):
+            WholeRows.of(loading.spec, shape, planned.schema.names).must_be(planned.whole)
     tables = {
-        names[table["target"]]: Written(
-            table["name"], names[table["target"]], _numbered(shapes.get(names[table["target"]]), table)
-        )
-        for table in told
-        if names[table["target"]] in shapes or not table["drop"]  # an earlier attempt may have dropped it
+        planned.table: Written(planned.name, planned.table, _numbered(shapes.get(planned.table), planned))
+        for planned in manifest.tables
+        if planned.table in shapes or not planned.drop  # an earlier attempt may have dropped it
     }
-    steps = retried(lambda: _steps(plan, session, shapes, list(names.values())), renewed=True)
+    steps = retried(lambda: _steps(plan, session, shapes, names), renewed=True)
     ordered = [(tables[step.table], step.phase) for step in steps if step.table in tables]
     alone = {name for name, shape in shapes.items() if _refers_to_itself(shape)}
     applied = write_rows(plan, job, session, ordered, loading.execute, loading.workers, alone)
-    warnings = [*report.warnings, *_dropped(session, [t for t in reversed(told) if t["drop"]], names)]
-    forget(loading.ledger, loading.spec, [table["name"] for table in told if table["drop"] or table["ddl"]])
+    warnings = [*report.warnings, *_dropped(session, [each for each in reversed(manifest.tables) if each.drop])]
+    forget(loading.ledger, loading.spec, [each.name for each in manifest.tables if each.drop or each.ddl])
     whole = replace(report, warnings=tuple(warnings))
-    return retried(lambda: record(plan, whole, applied, loading, manifest["undoes"]))
+    return retried(lambda: record(plan, whole, applied, loading, manifest.undoes))
 
 
 def _steps(
@@ -165,9 +157,8 @@ def _steps(
     Where a part of the plan is in, the rest of it is looked at. Errors: PlanError, before a row is written.
     """
     order, referred = parents_first(shapes, tables)
-    told = plan.manifest.get("steps") or ()
     names = {str(table): table for table in tables}
-    planned = [Step(names[name], phase) for name, phase in told if name in names]
+    planned = [Step(names[name], phase) for name, phase in plan.manifest.steps if name in names]
     if {step.table for step in planned} != set(tables):
         planned = in_steps(order, referred)
     changes = {
@@ -175,7 +166,7 @@ def _steps(
     }
     there = {table: part for table, part in changes.items() if table in shapes}
     with session.sides.target.adapter.snapshot() as snapshot:
-        return _ordered(plan.manifest["undoes"], session.sides.target.adapter, snapshot, shapes, there, planned)
+        return _ordered(plan.manifest.undoes, session.sides.target.adapter, snapshot, shapes, there, planned)
 
 
 def _ordered(
@@ -315,59 +306,31 @@ def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSe
     return TableReport(name, str(table), counts, (), differing, {}, flat, len(windows))
 
 
-def _created(each: AppliedVersion, table: TableName) -> list[str]:
-    """The statements by which a version made a table, with its foreign keys and indexes; none where it was there."""
-    told = each.told(table) or {}
-    made = list(told.get("ddl") or [])
-    if not any(statement.lstrip().upper().startswith("CREATE TABLE") for statement in made):
-        return []
-    return made + [statement for statement in told.get("after_load") or [] if statement not in made]
+def _created(planned: PlannedTable) -> tuple[str, ...]:
+    """The statements by which a plan made a table, with its foreign keys and indexes; none where it was there."""
+    if not any(statement.lstrip().upper().startswith("CREATE TABLE") for statement in planned.ddl):
+        return ()
+    return (*planned.ddl, *(statement for statement in planned.after_load if statement not in planned.ddl))
 
 
-def _manifest(
-    request: Request,
-    session: Session,
-    undone: Undone,
-    report: Report,
-    tables: Sequence[Mapping[str, Any]],
-    mark: str,
-) -> dict[str, Any]:
-    spec, oldest = request.spec, undone.versions[0]
-    return {
-        "migration": spec.name,
-        "run_id": request.run_id,
-        "kind": "undo",
-        "undoes": undone.numbers,
-        "created_at": request.at,
-        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
-        # the target comes back to what it was made from the source's state before the oldest of the versions
-        "source": {**oldest.plan.manifest["source"], "mark": undone.source_mark},
-        "target": {"url": session.sides.target.url, "engine": session.sides.target.engine, "mark": mark},
-        "ranges": [],
-        "keys": None,
-        "seconds": report.seconds,
-        "warnings": report.warnings,
-        "tables": tables,
-    }
-
-
-def _making(undone: Undone, table: TableName) -> dict[str, list[str]]:
+def _making(undone: Undone, table: TableName) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is to be made again before the rows, and what made the table that is to be dropped after them."""
-    ddl: list[str] = []
-    drop: list[str] = []
+    ddl: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
     for each in undone.versions:
-        made, dropped = _created(each, table), list((each.told(table) or {}).get("drop") or [])
-        if dropped and not drop:
-            ddl = ddl or dropped
-        elif made and undone.drop and not ddl:
-            drop = drop or made
-    return {"ddl": ddl, "drop": drop, "after_load": []}
+        if (planned := each.planned_table(table)) is None:
+            continue
+        if planned.drop and not drop:
+            ddl = ddl or planned.drop
+        elif undone.drop and not ddl:
+            drop = drop or _created(planned)
+    return ddl, drop
 
 
-def _dropped(session: Session, tables: Sequence[Mapping[str, Any]], names: Mapping[str, TableName]) -> Iterator[str]:
+def _dropped(session: Session, tables: Sequence[PlannedTable]) -> Iterator[str]:
     """Drop tables that the undone versions created, children first, where they hold nothing; a line for each that stays."""
-    for table in tables:
-        name = names[table["target"]]
+    for planned in tables:
+        name = planned.table
         shape = session.sides.target.adapter.describe(name)
         if shape is None:
             continue
@@ -376,11 +339,11 @@ def _dropped(session: Session, tables: Sequence[Mapping[str, Any]], names: Mappi
         if rows:
             yield f"{name} was not dropped: it holds {rows:,} rows that the undone versions did not bring."
             continue
-        session.sides.target.adapter.execute_ddl(drop_statements(name, table["drop"], session.sides.target.engine))
+        session.sides.target.adapter.execute_ddl(drop_statements(name, planned.drop, session.sides.target.engine))
 
 
-def _numbered(shape: TableShape | None, table: Mapping[str, Any]) -> tuple[str, ...]:
-    written = {name for name, _ in [*table["columns"], *table.get("whole", [])]}
+def _numbered(shape: TableShape | None, planned: PlannedTable) -> tuple[str, ...]:
+    written = {*planned.schema.names, *(name for name, _ in planned.whole)}
     return tuple(c.name for c in shape.columns if c.identity and c.name in written) if shape else ()
 
 

@@ -98,7 +98,8 @@ def inside(plan: Plan, markers: Iterable[Marker]) -> tuple[Inside, ...]:
         entries = {entry.window: entry for entry in plan.windows(table)}
         mine = [each for each in marked if each.table == str(table) and each.window in entries]
         counts = sum((written(plan, entries[each.window], each.phase) for each in mine), Counter[str]())
-        name = next((t["name"] for t in plan.manifest["tables"] if t["target"] == str(table)), str(table))
+        planned = plan.manifest.of(table)
+        name = planned.name if planned else str(table)
         found.append(
             Inside(name, len({each.window for each in mine}), len(entries), *(counts.get(op, 0) for op in OPS))
         )
@@ -146,7 +147,14 @@ def in_part(plan: Plan, there: Sequence[Inside], version: int | None = None) -> 
 def keep_evidence(plan: Plan, report: Report, session: Session, status: str, message: str) -> None:
     """Leave the evidence and the page of a run that did not come to its own end."""
     manifest = plan.manifest
-    at = datetime.fromisoformat(manifest["created_at"])
-    undoes = manifest.get("undoes") or ()
-    told = evidence(session, report, manifest["kind"], at, status, message, manifest["ranges"], undoes)
+    told = evidence(
+        session,
+        report,
+        manifest.kind,
+        manifest.created_at,
+        status,
+        message,
+        manifest.ranges,
+        manifest.undoes,
+    )
     evident(report, store_of(session.spec), told)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +11,7 @@ import pyarrow.compute as pc
 from adapters.ledger.ledger import Ledger, Version
 from adapters.store import archive
 from adapters.store.layout import Store
+from adapters.store.manifest import PlannedTable
 from adapters.store.plans import ChangedPlan, FileEntry, Plan
 from flows.spec.entries import entry_of, nearest
 from flows.spec.model import Spec
@@ -38,29 +37,12 @@ class AppliedVersion:
     @property
     def tables(self) -> list[TableName]:
         """The tables that the plan writes or creates, in its order."""
-        named = {str(entry.table): entry.table for entry in self.plan.windows()}
-        named |= {
-            told["target"]: TableName(**told["table"]) for told in self.plan.manifest["tables"] if "table" in told
-        }
-        return [
-            named[told["target"]]
-            for told in self.plan.manifest["tables"]
-            if told["target"] in named and (any(told["counts"][op] for op in OPS) or told["ddl"] or told.get("drop"))
-        ]
+        planned = self.plan.manifest.tables
+        return [each.table for each in planned if each.counts.changes or each.ddl or each.drop]
 
-    def schema(self, table: TableName) -> pa.Schema:
-        """The columns that the plan wrote, in the types of that time."""
-        told = self.told(table)
-        if told and "schema" in told:
-            return pa.ipc.read_schema(pa.py_buffer(b64decode(told["schema"])))
-        return next(self.changes(table))[1].schema
-
-    def told(self, table: TableName) -> dict[str, Any] | None:
-        """What the manifest says of a table, None where the plan did not look at it."""
-        found: dict[str, Any] | None = next(
-            (t for t in self.plan.manifest["tables"] if t["target"] == str(table)), None
-        )
-        return found
+    def planned_table(self, table: TableName) -> PlannedTable | None:
+        """What the plan held for a table, None where it did not look at it."""
+        return self.plan.manifest.of(table)
 
     def changes(self, table: TableName, ops: Sequence[str] = OPS) -> Iterator[tuple[FileEntry, ChangeSet]]:
         """The changes of a table window by window, without rows that were left alone and windows that never came in.

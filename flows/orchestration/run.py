@@ -25,11 +25,12 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+from adapters.store.manifest import PlanKind
 from flows import commands
 from flows.commands import Outcome, Status
 from flows.orchestration.artifacts import RunMeter, progress_shown, show_report
 from flows.orchestration.tasks import executed_by, runner_of
-from flows.plan.build import Kind, Request, asked_for, new_run_id
+from flows.plan.build import Request, asked_for, new_run_id
 from flows.proof.outcome import besides, unequal
 from flows.results.shares import counted, percent
 from flows.results.tables import Report
@@ -85,7 +86,7 @@ def run_name() -> str:
 
 
 def requested(
-    kind: Kind,
+    kind: PlanKind,
     spec: str,
     tables: Sequence[str],
     ranges: Sequence[str],

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import getpass
 import shutil
-from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Final
 from uuid import uuid4
 
 import pyarrow as pa
 
 from adapters.store import spill
-from adapters.store.plans import PlanWriter
+from adapters.store.manifest import Manifest, PlanKind, PlannedSide, PlannedSpec, PlannedTable, Route, plan_id
+from adapters.store.plans import PlanWriter, plain
 from flows.bind.own_columns import described
 from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.spelling import speller
@@ -29,13 +29,12 @@ from flows.plan.kept_rows import without_referred
 from flows.plan.null_keys import keyless
 from flows.plan.reused_values import settled
 from flows.plan.thresholds import hold_deletes
-from flows.plan.totals import Tally
 from flows.plan.unproved import double_warning
 from flows.plan.unstable_columns import rewritten
 from flows.plan.whole_rows import with_whole_deletes
 from flows.plan.window_reader import PlanWork, keys_file
 from flows.plan.windows import gather_lookups, grouped, windows_of
-from flows.results.tables import Report, TableReport, mended, table_report, with_keyless
+from flows.results.tables import Report, TableReport, mended, planned_table, table_report, with_keyless
 from flows.session.execute import Execute, here
 from flows.session.memory import Numbers, Samples
 from flows.session.retry import retried
@@ -44,9 +43,9 @@ from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import SIDES, Counts, Relation, SideName, TableName
+from transforms.vocabulary import SIDES, Counts, Relation, SideName
 
-Kind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
+FORTH: Final = Route(reads="source", writes="target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Request:
     spec: Spec
     run_id: str
     at: datetime
-    kind: Kind = "plan"
+    kind: PlanKind = "plan"
     tables: tuple[str, ...] = ()
     ranges: tuple[RangeText, ...] = ()
     folder: Path | None = None
@@ -88,7 +87,7 @@ def new_run_id(at: datetime) -> str:
 
 def asked_for(
     path: Path,
-    kind: Kind,
+    kind: PlanKind,
     tables: Sequence[str] = (),
     ranges: Sequence[str] = (),
     folder: Path | None = None,
@@ -282,45 +281,47 @@ def _finish(
     outcomes: Sequence[Planned],
     marks: Mapping[SideName, str],
 ) -> None:
-    spec = request.spec
-    clear = {(o.table, o.window) for o in outcomes if o.clear}
-    manifest = {
-        "migration": spec.name,
-        "run_id": request.run_id,
-        "kind": request.kind,
-        "created_at": request.at,
-        "spec": {"path": str(spec.path.absolute()), "digest": spec.digest, "document": spec.document},
-        "source": {"url": session.sides.source.url, "engine": session.sides.source.engine, "mark": marks["source"]},
-        "target": {"url": session.sides.target.url, "engine": session.sides.target.engine, "mark": marks["target"]},
-        "ranges": [str(text) for text in request.ranges],
-        "keys": None if request.keys is None else {name: sorted(some) for name, some in request.keys.items()},
-        "seconds": report.seconds,
-        "warnings": report.warnings,
-        "tables": [
-            {
-                **told_of(table, session.bound.table(table.name).shape.name, session.bound.table(table.name).schema),
-                "whole": described(session.bound.table(table.name).shape, session.bound.table(table.name).unmapped),
-                "base": table.name in request.bases,
-                "clear": sorted(window for name, window in clear if name == table.name),
-                "first": sorted(o.window for o in outcomes if o.first and o.table == table.name),
-            }
-            for table in report.tables
-        ],
-    }
+    tables = (_planned_table(request, session, each, outcomes) for each in report.tables)
+    manifest = manifest_of(request, session, report, tables, marks["source"], marks["target"])
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
     PlanWriter(folder, begun=True).finish(manifest, entries)
 
 
-def told_of(report: TableReport, table: TableName, schema: pa.Schema) -> dict[str, Any]:
-    """What a manifest says of a table: its report, where it lies, and the columns that are written."""
-    return {
-        **{name: value for name, value in asdict(replace(report, tally=Tally())).items() if name != "counts"},
-        "counts": report.counts.as_dict(),
-        "tally": report.tally.as_dict(),
-        "columns": [[field.name, str(field.type)] for field in schema],
-        "schema": b64encode(schema.serialize()).decode(),
-        "table": asdict(table),
-    }
+def _planned_table(
+    request: Request, session: Session, report: TableReport, outcomes: Sequence[Planned]
+) -> PlannedTable:
+    bound = session.bound.table(report.name)
+    windows = [each for each in outcomes if each.table == report.name]
+    return replace(
+        planned_table(report, bound.shape.name, FORTH, bound.schema),
+        whole=described(bound.shape, bound.unmapped),
+        base=report.name in request.bases,
+        clear=tuple(sorted(each.window for each in windows if each.clear)),
+        first=tuple(sorted(each.window for each in windows if each.first)),
+    )
+
+
+def manifest_of(
+    request: Request, session: Session, report: Report, tables: Iterable[PlannedTable], source: str | None, target: str
+) -> Manifest:
+    """What a plan of the target says of itself. `source` and `target` are the marks of the states that it is about."""
+    spec = request.spec
+    return Manifest(
+        id=plan_id(request.run_id, "target"),
+        run_id=request.run_id,
+        migration=spec.name,
+        kind=request.kind,
+        side="target",
+        created_at=request.at,
+        spec=PlannedSpec(str(spec.path.absolute()), spec.digest, plain(spec.document)),
+        source=PlannedSide(session.sides.source.url, session.sides.source.engine, source),
+        target=PlannedSide(session.sides.target.url, session.sides.target.engine, target),
+        tables=tuple(tables),
+        ranges=tuple(map(str, request.ranges)),
+        keys=None if request.keys is None else {name: tuple(sorted(some)) for name, some in request.keys.items()},
+        seconds=report.seconds,
+        warnings=report.warnings,
+    )
 
 
 def author() -> str:

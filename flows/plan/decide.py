@@ -18,8 +18,8 @@ from flows.bind.tables import BoundTable
 from flows.plan.collisions import parts_of, without_collisions
 from flows.plan.owns import keys_outside, scan_outside, without_foreign, without_taken
 from flows.plan.refusals import without_refused
-from flows.plan.totals import Tally, tally
-from flows.plan.unproved import Why, counted, first_keys, uncompared, without_doubles
+from flows.plan.totals import tally
+from flows.plan.unproved import counted, first_keys, uncompared, without_doubles
 from flows.plan.window_reader import (
     PlanWork,
     Window,
@@ -39,30 +39,11 @@ from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.texts import as_text
 from transforms.range_filter import all_inside, touching
-from transforms.vocabulary import AccountingError, ChangeSet, ColumnRange, Counts, KeyRange
+from transforms.vocabulary import AccountingError, Broken, ChangeSet, ColumnRange, Counts, KeyRange, Sample, Tally, Why
 
 SAMPLES = 10  # changes of each kind that a table shows
 KEYS = 3  # keys that a message names
 REJECTED_BYTES = 32 * 2**20  # rejected rows of a spilled table that wait to be written down
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One change as people read it; values are texts, `before` and `after` hold only what differs in an update."""
-
-    op: str
-    key: str
-    before: dict[str, str | None] | None
-    after: dict[str, str | None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Rows about to be written that break the row rule `number` of `expect`; `keys` are the first of them, as JSON."""
-
-    number: int
-    rows: int
-    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +269,7 @@ def _broken(bound: BoundTable, changes: ChangeSet) -> Iterator[Broken]:
 
 def read_changes(job: Job, entry: FileEntry) -> ChangeSet:
     """A change set of the job's plan, finished or not; PlanError where the file is not what was written."""
-    return plans.Plan(Path(job.folder), {}, (entry,), "").changes(entry)
+    return plans.read_changes(Path(job.folder), entry)
 
 
 def spill_folder(job: Job, table: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from adapters.store.plans import Plan, PlanWriter
+from adapters.store.plans import PlanWriter, read_written
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, samples
 from flows.plan.references import described
@@ -191,7 +191,7 @@ def _as_planned(
     for each in windows:
         if each.changes is None or not (each.changes.counts.get("insert", 0) or each.changes.counts.get("update", 0)):
             continue
-        written = Plan(Path(job.folder), {}, (each.changes,), "").written(each.changes, names)
+        written = read_written(Path(job.folder), each.changes, names)
         if written is None:  # they keep the references that they have
             continue
         left = [old.filter(~inside(old.keys, written.select(list(key)))) for old in left]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.protocol import Snapshot, Target
-from adapters.store.plans import Plan, PlanWriter
+from adapters.store.plans import PlanWriter, read_written
 from flows.bind.tables import BoundTable
 from flows.plan.collisions import alike
 from flows.plan.decide import Planned, read_changes
@@ -35,7 +35,7 @@ def settled(session: Session, job: Job, bound: BoundTable, planned: Sequence[Pla
     def written(unique: Key) -> Iterator[pa.Table]:
         for each in planned:
             if each.changes and (_count(each, "insert") or _count(each, "update")):
-                rows = Plan(Path(job.folder), {}, (each.changes,), "").written(each.changes, unique)
+                rows = read_written(Path(job.folder), each.changes, unique)
                 if rows is not None:
                     yield rows
 

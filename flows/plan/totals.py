@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,40 +17,10 @@ from flows.session.retry import retried
 from flows.session.scan import readable
 from flows.session.session import Session
 from transforms import keys
-from transforms.totals import Totals, differences, totals
-from transforms.vocabulary import ColumnRange
+from transforms.totals import differences, totals
+from transforms.vocabulary import ColumnRange, Tally, Totals
 
 READ_AHEAD = 4  # batches
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Totals of a window or a table: of the rows that the mapping wants, of those that stay in the target besides
-    (set aside, or never deleted), and of the target as it was, None where that is about to change."""
-
-    wanted: Totals = field(default_factory=Totals)
-    kept: Totals = field(default_factory=Totals)
-    found: Totals | None = field(default_factory=Totals)
-
-    def __add__(self, other: Tally) -> Tally:
-        both = None if self.found is None or other.found is None else self.found + other.found
-        return Tally(self.wanted + other.wanted, self.kept + other.kept, both)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "wanted": self.wanted.as_dict(),
-            "kept": self.kept.as_dict(),
-            "found": None if self.found is None else self.found.as_dict(),
-        }
-
-    @classmethod
-    def of_dict(cls, told: Mapping[str, Any]) -> Tally:
-        found = told["found"]
-        return cls(
-            Totals.of_dict(told["wanted"]),
-            Totals.of_dict(told["kept"]),
-            None if found is None else Totals.of_dict(found),
-        )
 
 
 @dataclass(frozen=True, slots=True)

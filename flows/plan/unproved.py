@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import pyarrow as pa
 
@@ -11,9 +11,7 @@ from flows.bind.tables import BoundTable
 from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
-from transforms.vocabulary import ChangeSet
-
-Why = Literal["quarantined", "ignored", "flagged", "null_key", "double_key", "referred"]
+from transforms.vocabulary import ChangeSet, Why
 
 WORDS: Final[Mapping[Why, str]] = {
     "quarantined": "whose source row is in quarantine",

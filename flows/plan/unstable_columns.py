@@ -54,7 +54,7 @@ def _latest(session: Session) -> Plan | None:
         plan = Plan.open(folder) if folder else None
     except PlanError:
         return None
-    return plan if plan and plan.manifest["target"]["url"] == session.sides.target.url else None
+    return plan if plan and plan.manifest.target.url == session.sides.target.url else None
 
 
 def _updates(job: Job, planned: Sequence[Planned], columns: Sequence[str]) -> tuple[pa.Table, pa.Table]:

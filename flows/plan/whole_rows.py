@@ -94,12 +94,12 @@ class WholeRows:
         return cls(shape, tuple(name for name in beside(shape, list(written)) if name not in gone))
 
     @property
-    def described(self) -> list[list[str]]:
+    def described(self) -> tuple[tuple[str, str], ...]:
         return described(self.shape, self.names)
 
-    def must_be(self, planned: Sequence[Sequence[str]]) -> None:
+    def must_be(self, planned: tuple[tuple[str, str], ...]) -> None:
         """PlanError where a plan that deletes rows knew the table with other columns."""
-        if [list(each) for each in planned] != self.described:
+        if planned != self.described:
             was, now = (
                 ", ".join(f"{name} {kind}" for name, kind in each) or "none" for each in (planned, self.described)
             )

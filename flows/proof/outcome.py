@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from flows.plan.thresholds import over_limit
-from flows.plan.unproved import UNEXPLAINED, Why, in_words
+from flows.plan.unproved import UNEXPLAINED, in_words
 from flows.results.outcome import Outcome, Status
 from flows.results.shares import counted, percent
 from flows.results.tables import Report, TableReport
 from flows.spec.model import Spec
-from transforms.vocabulary import Counts
+from transforms.vocabulary import Counts, Why
 
 
 def proved(spec: Spec, report: Report, *, apart: bool = False) -> Outcome:

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
 from adapters.expectations.run import Checked
+from adapters.store.manifest import PlannedTable, Route
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
-from flows.plan.decide import KEYS, SAMPLES, Broken, Planned, Sample
-from flows.plan.totals import Reconciled, Tally, together
-from flows.plan.unproved import Why
+from flows.plan.decide import KEYS, SAMPLES, Planned
+from flows.plan.totals import Reconciled, together
 from flows.proof.orphans import Orphans
 from flows.results.conflicts import Met
 from flows.results.shares import percent
-from transforms.vocabulary import Counts
+from transforms.vocabulary import Broken, Counts, Sample, TableName, Tally, Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,35 +196,56 @@ def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
     ]
 
 
+def planned_table(report: TableReport, table: TableName, route: Route, schema: pa.Schema) -> PlannedTable:
+    """What a manifest says of a table that is reported: where it lies, and which columns are written."""
+    return PlannedTable(
+        name=report.name,
+        table=table,
+        route=route,
+        schema=schema,
+        counts=report.counts,
+        ddl=report.ddl,
+        adds=report.adds,
+        after_load=report.after_load,
+        windows=report.windows,
+        differing=report.differing,
+        reasons=report.reasons,
+        unproved=report.unproved,
+        waiting=report.waiting,
+        broken=report.broken,
+        samples=report.samples,
+        tally=report.tally,
+    )
+
+
 def report_of(plan: Plan) -> Report:
-    """The report of a plan that was made earlier, from its manifest."""
-    manifest: Mapping[str, Any] = plan.manifest
+    """The report of a plan that was made earlier, from its manifest. It shows no samples: rows may have changed since."""
+    manifest = plan.manifest
     tables = tuple(
         TableReport(
-            table["name"],
-            table["target"],
-            Counts(**table["counts"]),
-            tuple(table["ddl"]),
-            table["differing"],
-            table["reasons"],
-            (),
-            table["windows"],
-            tuple(table.get("after_load", ())),
-            tuple(Broken(each["number"], each["rows"], tuple(each["keys"])) for each in table["broken"]),
-            Tally.of_dict(table["tally"]),
-            tuple((column, statement) for column, statement in table.get("adds", ())),
-            table.get("unproved", {}),
-            table.get("waiting", 0),
+            name=planned.name,
+            target=str(planned.table),
+            counts=planned.counts,
+            ddl=planned.ddl,
+            differing=planned.differing,
+            reasons=planned.reasons,
+            windows=planned.windows,
+            after_load=planned.after_load,
+            broken=planned.broken,
+            tally=planned.tally,
+            adds=planned.adds,
+            unproved=planned.unproved,
+            waiting=planned.waiting,
         )
-        for table in manifest["tables"]
+        for planned in manifest.tables
     )
     return Report(
-        manifest["migration"],
-        manifest["run_id"],
+        manifest.migration,
+        manifest.run_id,
         str(plan.folder),
         None,
         0.0,
         tables,
-        tuple(manifest["warnings"]),
-        chosen=manifest.get("keys") is not None,
+        manifest.warnings,
+        chosen=manifest.keys is not None,
     )

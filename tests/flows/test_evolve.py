@@ -52,8 +52,8 @@ def shape(scenario: Scenario, table: str) -> TableShape:
 def added(outcome: Outcome, table: str = "item") -> list[tuple[str, str]]:
     """Columns and statements of a plan, as its manifest has them."""
     manifest = Plan.open(Path(str(outcome.report.plan))).manifest
-    (found,) = [each["adds"] for each in manifest["tables"] if each["name"] == table]
-    return [tuple(each) for each in found]
+    (found,) = [each.adds for each in manifest.tables if each.name == table]
+    return list(found)
 
 
 @everywhere

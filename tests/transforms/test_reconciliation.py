@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.totals import Totals, differences, totals
+from adapters.store.record_json import from_json, to_json
+from transforms.totals import differences, totals
+from transforms.vocabulary import ColumnTotals, Totals
 
 COLUMNS = ("i", "u", "f", "d", "s", "b", "t")
 SCHEMA = pa.schema(
@@ -76,7 +78,7 @@ def test_neither_batches_nor_order_matter(rows: list[dict[str, object]], cut: in
 @given(st.lists(ROW, max_size=10))
 def test_totals_survive_json(rows: list[dict[str, object]]) -> None:
     found = totals(table(rows), ("k",), COLUMNS)
-    assert Totals.of_dict(json.loads(json.dumps(found.as_dict()))) == found
+    assert from_json(Totals, json.loads(json.dumps(to_json(Totals, found)))) == found
 
 
 @pytest.mark.parametrize(
@@ -108,4 +110,4 @@ def test_numbers_of_any_length_are_added_up() -> None:
     found = totals(long, ("k",), ("n",), numbers=("n",)).columns["n"]
     assert found.total == 10**100_000 - Fraction(1, 2)
     assert found.odd == {"NaN": 1}
-    assert Totals.of_dict(Totals(columns={"n": found}).as_dict()).columns["n"] == found
+    assert from_json(ColumnTotals, to_json(ColumnTotals, found)) == found

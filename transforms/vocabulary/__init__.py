@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from transforms.vocabulary.changes import (
     Applied,
+    Broken,
     ChangeSet,
     Counts,
     Marker,
+    Sample,
+    Why,
 )
 from transforms.vocabulary.errors import (
     AccountingError,
@@ -52,6 +55,12 @@ from transforms.vocabulary.shapes import (
     Relation,
     TableShape,
 )
+from transforms.vocabulary.totals import (
+    ColumnTotals,
+    End,
+    Tally,
+    Totals,
+)
 
 __all__ = [
     "DATE_INFINITY",
@@ -61,16 +70,19 @@ __all__ = [
     "TIMESTAMP_INFINITY",
     "AccountingError",
     "Applied",
+    "Broken",
     "BusyError",
     "ChangeSet",
     "ChangedMeanwhile",
     "ColumnRange",
     "ColumnShape",
+    "ColumnTotals",
     "ConnectionFailed",
     "Counts",
     "DataError",
     "Design",
     "DriftError",
+    "End",
     "ForeignKey",
     "Key",
     "KeyRange",
@@ -83,13 +95,17 @@ __all__ = [
     "Refusal",
     "Relation",
     "RowRefused",
+    "Sample",
     "SideName",
     "SnapshotLost",
     "SpecError",
     "SynclineError",
     "TableName",
     "TableShape",
+    "Tally",
+    "Totals",
     "TransientError",
+    "Why",
     "message_of",
     "of_side",
 ]

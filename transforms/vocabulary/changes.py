@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import pyarrow as pa
 
@@ -119,3 +121,26 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+Why = Literal["quarantined", "ignored", "flagged", "null_key", "double_key", "referred"]
+"""Why target rows stay that a plan compares with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One change as people read it; values are texts, `before` and `after` hold only what differs in an update."""
+
+    op: Op
+    key: str
+    before: Mapping[str, str | None] | None
+    after: Mapping[str, str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Rows about to be written that break the row rule `number` of `expect`; `keys` are the first of them, as JSON."""
+
+    number: int
+    rows: int
+    keys: tuple[str, ...]

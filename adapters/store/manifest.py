@@ -1,0 +1,205 @@
+"""What a plan says of itself: a record, written to and read from `manifest.json`.
+
+The newest format is written, and every format is read: an older one goes step by step (`_STEPS`) to the newest. Types are
+checked while a manifest is read, so that nobody who has one looks for what may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+
+from adapters.store.record_json import from_json, to_json
+from transforms.vocabulary import Broken, Counts, Phase, Sample, SideName, TableName, Tally, Why
+
+FORMAT: Final = 2
+
+PlanKind = Literal["plan", "verify", "run", "backfill", "retry", "undo"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSide:
+    """A side as the plan saw it: its URL without the password, its engine, and what names the state that was read.
+
+    An undo reads no source: the mark is that of the state which the target comes back to, None where nobody knows.
+    """
+
+    url: str
+    engine: str
+    mark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSpec:
+    """The spec as it was then. `document` is the text's own, with references to secrets and no secret."""
+
+    path: str
+    digest: str
+    document: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The side that a table's rows are read from, and the one that they go to; of an undo those of what it takes back."""
+
+    reads: SideName
+    writes: SideName
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """What a plan holds for one table, which the spec calls `name`.
+
+    Before the rows: `ddl` makes the table, `adds` are columns that it gets, each with its statement. After them: `after_load` are
+    foreign keys and indexes, and `drop` the statements that had made a table which is dropped. `schema` has the columns that
+    are written; `whole` are those that a deleted row has beside them, with their types. Of the `windows`, no target row was in
+    the range of those in `clear`, and those in `first` come before all others. `base`: what was in the target is kept as the
+    beginning of the table's history. The others say how its rows are accounted for, as reports show it.
+    """
+
+    name: str
+    table: TableName
+    route: Route
+    schema: pa.Schema
+    counts: Counts
+    ddl: tuple[str, ...] = ()
+    adds: tuple[tuple[str, str], ...] = ()
+    after_load: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    whole: tuple[tuple[str, str], ...] = ()
+    base: bool = False
+    windows: int = 0
+    clear: tuple[int, ...] = ()
+    first: tuple[int, ...] = ()
+    differing: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    unproved: Mapping[Why, int] = field(default_factory=dict)
+    waiting: int = 0
+    broken: tuple[Broken, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """The columns that are written, each with the name of its type."""
+        return columns_of(self.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A plan but for its rows. `id` is the plan's own, `run_id` that of the run which made it. It writes one `side`.
+
+    `ranges` (as texts) and `keys` (as JSON, by table) restrict it to some rows; without them it looks at all rows of its tables.
+    `undoes` are the versions that it takes back, and `steps` the order in which an undo writes: tables and phases.
+    """
+
+    id: str
+    run_id: str
+    migration: str
+    kind: PlanKind
+    side: SideName
+    created_at: datetime
+    spec: PlannedSpec
+    source: PlannedSide
+    target: PlannedSide
+    tables: tuple[PlannedTable, ...]
+    ranges: tuple[str, ...] = ()
+    keys: Mapping[str, tuple[str, ...]] | None = None
+    undoes: tuple[int, ...] = ()
+    steps: tuple[tuple[str, Phase], ...] = ()
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether it looked at all rows of its tables."""
+        return not self.ranges and self.keys is None
+
+    @property
+    def total(self) -> Counts:
+        return sum((each.counts for each in self.tables), Counts())
+
+    def of(self, table: TableName) -> PlannedTable | None:
+        """What it says of a table, None where it did not look at it."""
+        return next((each for each in self.tables if each.table == table), None)
+
+
+def columns_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
+    """The columns of a schema, each with the name of its type: what tells whether a table is as it was."""
+    return tuple((each.name, str(each.type)) for each in schema)
+
+
+def plan_id(run_id: str, side: SideName) -> str:
+    """The id of the plan that a run makes for a side."""
+    return f"{run_id}-{side}"
+
+
+def manifest_json(manifest: Manifest) -> dict[str, Any]:
+    """The manifest as it is written, in the newest format."""
+    return dict(to_json(Manifest, manifest))
+
+
+def read_manifest(written: Any, form: int) -> Manifest:
+    """The manifest that was written in a format up to the newest. Errors: Unreadable, which says where."""
+    for older in range(form, FORMAT):
+        written = _STEPS[older].taken(written)
+    return from_json(Manifest, written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """What becomes of the fields of an object from one format to the next.
+
+    `new` are those that it may lack, with what they were when nobody wrote them, `copied` new ones that have the value of
+    another; `gone` are not written any more.
+    """
+
+    new: Mapping[str, Any]
+    copied: Mapping[str, str] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+
+    def taken(self, written: Any) -> Any:
+        if not isinstance(written, dict):
+            return written  # whoever reads it says so, and where it is
+        kept = {name: value for name, value in written.items() if name not in self.gone}
+        copied = {name: written[other] for name, other in self.copied.items() if other in written}
+        return {**self.new, **copied, **kept}
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From one format to the next."""
+
+    plan: _Fields
+    table: _Fields
+
+    def taken(self, written: Any) -> Any:
+        made = self.plan.taken(written)
+        if isinstance(made, dict) and isinstance(made.get("tables"), list):
+            made["tables"] = [self.table.taken(each) for each in made["tables"]]
+        return made
+
+
+_STEPS: Final[Mapping[int, _Step]] = {
+    1: _Step(
+        # one plan a run, always of the target; markers had the run's id
+        plan=_Fields(new={"side": "target", "undoes": [], "steps": []}, copied={"id": "run_id"}),
+        table=_Fields(
+            new={
+                "route": {"reads": "source", "writes": "target"},
+                "adds": [],
+                "drop": [],
+                "whole": [],
+                "base": False,
+                "first": [],
+                "unproved": {},
+                "waiting": 0,
+            },
+            gone=frozenset({"target", "columns"}),  # both are in others: `table` and `schema`
+        ),
+    )
+}
