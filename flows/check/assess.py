@@ -29,6 +29,7 @@ from flows.proof.drift import watched
 from flows.results.tables import table_report
 from flows.session.meter import Meter
 from flows.session.retry import retried
+from flows.session.route import Route
 from flows.session.session import Session
 from flows.spec.columns import Column
 from flows.spec.model import Spec
@@ -104,7 +105,7 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
             try:
                 _hold_parents(bound, blocked)
                 before = [outcome for some in plans.values() for outcome in some]
-                plans[bound.name] = plan_table(request, session, job, bound, before, looked_up(bound, chosen))
+                plans[bound.name] = plan_table(request, session, job, bound.name, before, looked_up(bound, chosen))
             except (DataError, PlanError, SpecError) as error:
                 blocked.append(bound.name)
                 others.append((bound.name, _as_finding(error, 0)))
@@ -112,14 +113,14 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
         kept = without_referred(session, job, whole, plans)
         for bound in whole:
             try:
-                planned = settled(session, job, bound, kept.planned[bound.name])
+                planned = settled(session, job, session.route(job, bound.name), kept.planned[bound.name])
             except PlanError as error:
                 blocked.append(bound.name)
                 others.append((bound.name, _as_finding(error, 0)))
                 continue
             counts[bound.name] = table_report(bound, planned).counts
             others += [(bound.name, each) for each in _held(request.spec, bound, counts[bound.name])]
-            others += [(bound.name, each) for each in _keyless(session, bound, counts[bound.name])]
+            others += [(bound.name, each) for each in _keyless(session.route(job, bound.name), counts[bound.name])]
             others += [(bound.name, each) for each in _zero_dates(session, bound, told[bound.name], gathering, samples)]
         others += integrity.findings(samples, blocked)
         refused = {bound.name: integrity.refused(bound.name) for bound in chosen}
@@ -198,10 +199,12 @@ def _held(spec: Spec, bound: BoundTable, counts: Counts) -> Iterator[Finding]:
         yield _as_finding(error, counts.delete)
 
 
-def _keyless(session: Session, bound: BoundTable, counts: Counts) -> Iterator[Finding]:
-    if found := keyless(session, bound, counts):
+def _keyless(route: Route, counts: Counts) -> Iterator[Finding]:
+    if found := keyless(route, counts):
         reason = "rows of the target with a null in the key are matched with nothing, and left as they are"
-        yield Finding("note", bound.key, reason, found.rows, "give them a key, or delete them", (Sample(found.sample),))
+        yield Finding(
+            "note", route.table.key, reason, found.rows, "give them a key, or delete them", (Sample(found.sample),)
+        )
 
 
 def _as_finding(error: SynclineError, rows: int) -> Finding:

@@ -21,6 +21,7 @@ from flows.bind.tables import BoundTable
 from flows.check.findings import Finding, Level, Sample
 from flows.plan.collisions import alike, as_indexed, collation_of
 from flows.plan.piles import Pile
+from flows.session.route import Route
 from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.keys import Mask, as_mask, contiguous
@@ -74,7 +75,7 @@ class Integrity:
     """
 
     def __init__(self, session: Session, folder: Path, tables: Sequence[BoundTable], rows: int) -> None:
-        self._session = session
+        self._sides = session.sides
         parts = min(max(1, -(-rows // PART_ROWS)), MOST_PARTS)
         numbers = iter(range(1_000_000))
 
@@ -101,7 +102,7 @@ class Integrity:
             return
         rows = _after(bound, window, found, changes)
         for unique in uniques:
-            compared = alike(self._session, bound, rows, unique.columns)
+            compared = alike(Route(self._sides.source, self._sides.target, bound), rows, unique.columns)
             unique.pile.add(_noted(bound, rows, unique.columns, compared))
         for each in references:
             compared = self._compared(each, rows.select(list(each.key.columns)))
@@ -113,9 +114,7 @@ class Integrity:
     def _compared(self, reference: _Reference, rows: pa.Table) -> pa.Table:
         """Values of either end of a reference in one type, and as the index of the parent compares them: c0, c1, …"""
         shape = (
-            reference.parent.shape
-            if reference.parent
-            else self._session.sides.target.adapter.describe(reference.key.refers)
+            reference.parent.shape if reference.parent else self._sides.target.adapter.describe(reference.key.refers)
         )
         arrays, collated = [], False
         for own, there, column in zip(reference.key.columns, reference.key.refers_columns, rows.columns, strict=True):
@@ -125,7 +124,7 @@ class Integrity:
         if shape is not None and collated and rows.num_rows:
             moved = pa.table(arrays, names=list(reference.key.refers_columns))
             new = reference.parent is not None and bool(reference.parent.ddl)
-            arrays = as_indexed(self._session, shape, moved, new=new)
+            arrays = as_indexed(self._sides.target.adapter, shape, moved, new=new)
         return pa.table(arrays, names=[f"c{i}" for i in range(len(arrays))])
 
     def findings(self, samples: int, blocked: Sequence[str]) -> Iterator[tuple[str, Finding]]:
@@ -220,9 +219,9 @@ class Integrity:
         if reference.parent is not None:
             return
         names = list(reference.key.refers_columns)
-        if self._session.sides.target.adapter.describe(reference.key.refers) is None:
+        if self._sides.target.adapter.describe(reference.key.refers) is None:
             return
-        for batch in self._session.sides.target.snapshot.scan(Relation(reference.key.refers), names):
+        for batch in self._sides.target.snapshot.scan(Relation(reference.key.refers), names):
             reference.parents.add(self._compared(reference, pa.Table.from_batches([batch]).select(names)))
 
 

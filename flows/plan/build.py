@@ -162,7 +162,9 @@ def _plan(
         planned: dict[str, list[Planned]] = {}
         for bound in tables:
             before = [outcome for some in planned.values() for outcome in some]
-            planned[bound.name] = plan_table(request, session, job, bound, before, looked_up(bound, tables), execute)
+            planned[bound.name] = plan_table(
+                request, session, job, bound.name, before, looked_up(bound, tables), execute
+            )
         if check_deletes:
             kept = without_referred(session, job, tables, planned)
             planned, warnings = kept.planned, [*warnings, *kept.warnings]
@@ -171,16 +173,17 @@ def _plan(
             if check_deletes and request.keys is None and not request.allow_deletes:
                 total = sum((each.counts for each in windows), Counts())
                 hold_deletes(request.spec, bound, total, part=bool(request.ranges))
+            route = session.route(job, bound.name)
             if check_deletes:
-                windows = settled(session, job, bound, with_whole_deletes(session, job, bound, windows))
+                windows = settled(session, job, route, with_whole_deletes(session, job, route, windows))
             outcomes += windows
             reports.append(table_report(bound, windows))
-            if not request.ranges and request.keys is None and (found := keyless(session, bound, reports[-1].counts)):
+            if not request.ranges and request.keys is None and (found := keyless(route, reports[-1].counts)):
                 warnings.append(found.told(bound))
                 reports[-1] = with_keyless(reports[-1], found.rows)
             if some := [key for outcome in windows for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
-            warnings += [*mended(bound, windows), *rewritten(session, job, bound, windows)]
+            warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
     report = Report(
         request.spec.name,
@@ -223,16 +226,17 @@ def plan_table(
     request: Request,
     session: Session,
     job: Job,
-    bound: BoundTable,
+    table: str,
     before: Sequence[Planned],
     looked_up: bool,
     execute: Execute[Any, Any] | None = None,
 ) -> list[Planned]:
     """Plan one table, window by window; `before` are the windows of the tables that it may look into."""
-    zone = request.spec.source.time_zone
+    route = session.route(job, table)
+    bound, zone = route.table, request.spec.source.time_zone
     ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
     there = Relation(bound.shape.name)
-    target = session.sides.target.snapshot
+    target = route.writes.snapshot
     empty = bool(bound.ddl) or target.estimate(there) == 0
     work = PlanWork(
         job,
@@ -248,12 +252,12 @@ def plan_table(
     if request.keys is not None:
         chosen = pa.table({"key": pa.array(sorted(request.keys.get(bound.name, ())), pa.string())})
         spill.write_rows(keys_file(job, bound.name), [chosen], chosen.schema)
-    gather_lookups(session, bound, work, before)
+    gather_lookups(session, route, work, before)
     if bound.identity:
         highest = None if bound.ddl else target.highest(there, bound.identity)
         session.numbers.start(bound.name, (highest or 0) + 1)
-    find_offenders(session, bound, work)
-    windows, aside = windows_of(session, bound, work)
+    find_offenders(session, route, work)
+    windows, aside = windows_of(session, route, work)
     # numbers are given out in order by this process; everything else may run anywhere
     policy = session.watch.policy
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)

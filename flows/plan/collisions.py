@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.protocol import Target
 from flows.bind.tables import BoundTable
+from flows.session.route import Route
 from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
@@ -27,18 +29,19 @@ def collation_of(bound: BoundTable, columns: tuple[str, ...]) -> str | None:
     return ", ".join(dict.fromkeys(names)) or None
 
 
-def alike(session: Session, bound: BoundTable, rows: pa.Table, columns: tuple[str, ...]) -> pa.Table:
-    """The columns as the target's unique indexes compare them."""
+def alike(route: Route, rows: pa.Table, columns: tuple[str, ...]) -> pa.Table:
+    """The columns as the unique indexes of the side that is written compare them."""
+    bound = route.table
     chosen = rows.select(list(columns))
     if not chosen.num_rows or collation_of(bound, columns) is None:
         return chosen
-    return pa.table(as_indexed(session, bound.shape, chosen, new=bool(bound.ddl)), names=list(columns))
+    return pa.table(as_indexed(route.writes.adapter, bound.shape, chosen, new=bool(bound.ddl)), names=list(columns))
 
 
-def as_indexed(session: Session, shape: TableShape, rows: pa.Table, *, new: bool) -> list[pa.Array]:
+def as_indexed(target: Target, shape: TableShape, rows: pa.Table, *, new: bool) -> list[pa.Array]:
     """Some columns of a target table as its unique indexes compare them; `new` where it is yet to be made."""
     if not new:
-        return session.sides.target.adapter.alike(shape.name, rows)
+        return target.alike(shape.name, rows)
     padded = {column.name for column in shape.columns if column.padded}
     columns = (rows.column(name).combine_chunks() for name in rows.column_names)
     return [
@@ -47,17 +50,18 @@ def as_indexed(session: Session, shape: TableShape, rows: pa.Table, *, new: bool
     ]
 
 
-def parts_of(session: Session, bound: BoundTable, rows: pa.Table, parts: int) -> keys.Indices:
+def parts_of(route: Route, rows: pa.Table, parts: int) -> keys.Indices:
     """A part for each row: keys that could collide share one."""
-    return keys.partition(alike(session, bound, rows, bound.key), bound.key, parts)
+    return keys.partition(alike(route, rows, route.table.key), route.table.key, parts)
 
 
 def without_collisions(
-    session: Session, bound: BoundTable, mapped: Mapped, found: pa.Table, also: pa.Table | None = None
+    session: Session, route: Route, mapped: Mapped, found: pa.Table, also: pa.Table | None = None
 ) -> Mapped:
     """Reject every row whose key is another row's under the collation: another wanted row, one that was rejected
     (`also` holds earlier ones), or one in the target that is not wanted and still there when this one comes. In: no
     duplicates."""
+    bound = route.table
     collation = collation_of(bound, bound.key)
     if collation is None or not mapped.rows.num_rows:
         return mapped
@@ -67,8 +71,8 @@ def without_collisions(
     if (bound.delete != "hard" or deleted_last) and found.num_rows:
         others.append(found.select(key).filter(pa.array(~keys.contained(found, mapped.rows, bound.key))))
     other = keys.without_null_keys(pa.concat_tables(others), bound.key)
-    wanted = alike(session, bound, mapped.rows, bound.key)
-    left, right = keys.codes([wanted, alike(session, bound, other, bound.key).cast(wanted.schema)], bound.key)
+    wanted = alike(route, mapped.rows, bound.key)
+    left, right = keys.codes([wanted, alike(route, other, bound.key).cast(wanted.schema)], bound.key)
     both = np.concatenate([left, right])
     bad = np.bincount(both)[left] > 1
     if not bad.any():

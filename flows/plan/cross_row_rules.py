@@ -11,25 +11,26 @@ from dataclasses import replace
 import pyarrow as pa
 
 from adapters.store import spill
-from flows.bind.tables import BoundTable
 from flows.plan.window_reader import PlanWork, map_source, offenders_file, within_ranges
+from flows.session.route import Route
 from flows.session.session import Session
 from transforms import keys
 from transforms.vocabulary import KeyRange
 
 
-def find_offenders(session: Session, bound: BoundTable, work: PlanWork) -> None:
+def find_offenders(session: Session, route: Route, work: PlanWork) -> None:
     """Write down, for each rule across rows that sets rows aside, the keys of the rows that break it.
 
     Memory: the key and the columns of the rules, of all rows.
     """
+    bound = route.table
     checks = bound.checks.aside_across
     if not checks:
         return
     names = list(dict.fromkeys([*bound.key, *(column for check in checks for column in check.columns)]))
     parts = [bound.mapping.schema.empty_table().select(names)]
     every = replace(work, some=False)  # a row that is tried again may break a rule together with one that is not
-    for mapped in map_source(session, bound, every, KeyRange(), order=(), watched=False):
+    for mapped in map_source(route, every, KeyRange(), order=()):
         parts.append(within_ranges(mapped, bound, work.ranges).rows.select(names))
         session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
     rows = keys.ascending(pa.concat_tables(parts), bound.key)

@@ -31,6 +31,7 @@ from flows.plan.window_reader import (
     scan_target,
     within_ranges,
 )
+from flows.session.route import Route
 from flows.session.session import Job, Session, session_of
 from transforms import expressions, keys
 from transforms.diff import Difference, diff
@@ -77,12 +78,13 @@ def plan_windows(work: PlanWork) -> tuple[Planned, ...]:
 
 def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
     interrupts.check()
-    bound = session.table(work.job, work.table)
+    route = session.route(work.job, work.table)
+    bound = route.table
     kept: pa.Table | None = None
     if window.part is None:
-        mapped = read_wanted(session, bound, work, window)
-        found = read_found(session, bound, work, window)
-        outside = keys_outside(session, bound, work, window.found, bound.order)
+        mapped = read_wanted(route, work, window, session.watch)
+        found = read_found(route, work, window)
+        outside = keys_outside(route, work, window.found, bound.order)
     else:
         folder = spill_folder(work.job, work.table)
         wanted = spill.read_part(folder / "wanted", window.part, bound.mapping.schema)
@@ -92,29 +94,32 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped = without_duplicates(mapped, bound.mapping, also=kept)
-    mapped = without_foreign(bound, without_taken(session, bound, mapped, outside))
+    mapped = without_foreign(bound, without_taken(route, mapped, outside))
     mapped, found, double = without_doubles(bound, mapped, found)
-    mapped = without_collisions(session, bound, mapped, found, also=kept)
-    return decide(session, work, bound, window.number, mapped, found, source_rows, kept, double)
+    mapped = without_collisions(session, route, mapped, found, also=kept)
+    return decide(session, route, work, WindowRows(window.number, mapped, found, source_rows, kept, double))
 
 
-def decide(
-    session: Session,
-    work: PlanWork,
-    bound: BoundTable,
-    number: int,
-    mapped: Mapped,
-    found: pa.Table,
-    source_rows: int,
-    kept: pa.Table | None = None,
-    double: pa.Table | None = None,
-) -> Planned:
-    """Diff one window and write its changes and its quarantine to the plan's folder.
+@dataclass(frozen=True, slots=True)
+class WindowRows:
+    """A window as both sides are read: `source_rows` rows came to those that are `mapped`, and `found` are the target's.
 
     `kept` holds keys of rows that were set aside earlier, `double` rows of the target whose key is not theirs alone.
     """
+
+    number: int
+    mapped: Mapped
+    found: pa.Table
+    source_rows: int
+    kept: pa.Table | None = None
+    double: pa.Table | None = None
+
+
+def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> Planned:
+    """Diff one window and write its changes and its quarantine to the plan's folder."""
+    bound, number, mapped, found, kept = route.table, read.number, read.mapped, read.found, read.kept
     wanted, keep, result = _difference(session, bound, mapped, found, kept)
-    accepted = without_refused(session, bound, number, mapped, result.changes)
+    accepted = without_refused(route, session.watch, number, mapped, result.changes)
     if accepted is not None:
         mapped = accepted
         session.numbers.give_back(bound.name, result.changes.inserts.num_rows)  # the others are numbered anew
@@ -123,13 +128,13 @@ def decide(
         base = base_folder(work.job, bound.shape.name)
         archive.write_base(base, number, found)
     told = result.changes.inserts.num_rows + result.changes.after.num_rows + result.unchanged
-    if source_rows != told + mapped.rejected.num_rows:
+    if read.source_rows != told + mapped.rejected.num_rows:
         raise AccountingError(
-            f"{bound.name} window {number}: {source_rows} rows were read, and {told} + {mapped.rejected.num_rows} accounted "
+            f"{bound.name} window {number}: {read.source_rows} rows were read, and {told} + {mapped.rejected.num_rows} accounted "
             f"for. Nothing was written. This is a defect: please report it."
         )
     changes, flagged = _softened(result.changes, bound, work)
-    double = found.slice(0, 0) if double is None else double
+    double = found.slice(0, 0) if read.double is None else read.double
     rest = uncompared(bound, wanted, found, result.changes, result.unchanged)
     ranges = tuple(wanted for wanted in work.ranges if wanted.column not in bound.key)
     if ranges:
@@ -152,7 +157,7 @@ def decide(
     if work.looked_up and mapped.rejected_rows.num_rows:
         path = rejected_file(work.job, bound.name, number)
         spill.write_rows(path, [mapped.rejected_rows], mapped.rejected_rows.schema)
-    session.meter.advance(bound.name, "plan", max(source_rows, found.num_rows))
+    session.meter.advance(bound.name, "plan", max(read.source_rows, found.num_rows))
     return Planned(
         bound.name,
         number,
@@ -197,13 +202,13 @@ def _difference(
     return wanted, keep, result
 
 
-def spill_table(session: Session, work: PlanWork, parts: int) -> tuple[Planned, ...]:
+def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> tuple[Planned, ...]:
     """Read both sides once into `parts` files by the key's hash; rejected rows are written down on the way.
 
     Out: what was rejected or mended, as windows of the numbers `parts`, `parts + 1` and so on; none where nothing was.
     Memory: REJECTED_BYTES of rejected rows, and a batch.
     """
-    bound = session.table(work.job, work.table)
+    bound = route.table
     folder = spill_folder(work.job, work.table)
     key_schema = bound.schema.empty_table().select(list(bound.key)).schema
     rejected: list[Mapped] = []
@@ -212,32 +217,33 @@ def spill_table(session: Session, work: PlanWork, parts: int) -> tuple[Planned, 
         spill.Spill(folder / "wanted", bound.mapping.schema, parts) as wanted,
         spill.Spill(folder / "kept", key_schema, parts) as kept,
     ):
-        for mapped in map_source(session, bound, work, KeyRange(), order=()):
+        for mapped in map_source(route, work, KeyRange(), (), session.watch):
             mapped = within_ranges(mapped, bound, work.ranges)
-            wanted.add(mapped.rows, parts_of(session, bound, mapped.rows, parts))
+            wanted.add(mapped.rows, parts_of(route, mapped.rows, parts))
             if mapped.rejected.num_rows or mapped.mended:
                 rejected.append(replace(mapped, rows=bound.mapping.schema.empty_table()))
                 whole = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
-                kept.add(whole, parts_of(session, bound, whole, parts))
+                kept.add(whole, parts_of(route, whole, parts))
             if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
-                aside.append(_set_aside(session, work, bound, parts + len(aside), rejected))
+                aside.append(_set_aside(session, route, work, parts + len(aside), rejected))
                 rejected = []
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
     with spill.Spill(folder / "found", bound.schema, parts) as found:
         if not work.target_empty:
-            for batch in scan_target(session, bound, work, KeyRange(nulls=False), order=()):
+            for batch in scan_target(route, work, KeyRange(nulls=False), order=()):
                 rows = pa.Table.from_batches([batch])
-                found.add(rows, parts_of(session, bound, rows, parts))
+                found.add(rows, parts_of(route, rows, parts))
     with spill.Spill(folder / "outside", key_schema, parts) as outside:
-        for rows in scan_outside(session, bound, work):
-            outside.add(rows, parts_of(session, bound, rows, parts))
+        for rows in scan_outside(route, work):
+            outside.add(rows, parts_of(route, rows, parts))
     if rejected:
-        aside.append(_set_aside(session, work, bound, parts + len(aside), rejected))
+        aside.append(_set_aside(session, route, work, parts + len(aside), rejected))
     return tuple(aside)
 
 
-def _set_aside(session: Session, work: PlanWork, bound: BoundTable, number: int, rejected: Sequence[Mapped]) -> Planned:
+def _set_aside(session: Session, route: Route, work: PlanWork, number: int, rejected: Sequence[Mapped]) -> Planned:
     """Rows that were rejected before anything was cut into windows, as a window of their own."""
+    bound = route.table
     whole = Mapped(
         bound.mapping.schema.empty_table(),
         pa.concat_tables([m.rejected for m in rejected]),
@@ -245,7 +251,7 @@ def _set_aside(session: Session, work: PlanWork, bound: BoundTable, number: int,
         mended_values(rejected),
     )
     none = bound.schema.empty_table()
-    return decide(session, replace(work, ranges=()), bound, number, whole, none, whole.rejected.num_rows)
+    return decide(session, route, replace(work, ranges=()), WindowRows(number, whole, none, whole.rejected.num_rows))
 
 
 def written_rows(bound: BoundTable, changes: ChangeSet) -> pa.Table:

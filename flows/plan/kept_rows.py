@@ -23,6 +23,7 @@ from flows.plan.referrers import compared, inside, looked_through, values_of
 from flows.plan.totals import with_kept
 from flows.session.scan import readable
 from flows.session.session import Job, Session
+from flows.session.side import WrittenSide
 from transforms import expressions, keys
 from transforms.keys import Mask
 from transforms.vocabulary import (
@@ -109,7 +110,7 @@ def without_referred(
         windows = planned[own.name] if own is not None else []
         for foreign in shape.foreign_keys:
             if foreign.refers in going:
-                links += _linked(session, job, shape, foreign, going, own, windows)
+                links += _linked(session.sides.target, job, shape, foreign, going, own, windows)
     known = -1
     while known != (known := sum(int(each.stays.sum()) for each in going.values())):
         for link in links:
@@ -129,7 +130,7 @@ def _going(job: Job, bound: BoundTable, planned: Sequence[Planned]) -> _Going | 
 
 
 def _linked(
-    session: Session,
+    side: WrittenSide,
     job: Job,
     child: TableShape,
     foreign: ForeignKey,
@@ -141,9 +142,9 @@ def _linked(
 
     All of it is taken for referred to where only the engine may look, and would carry the delete further.
     """
-    parent, reading = going[foreign.refers], session.sides.target.snapshot
+    parent, reading = going[foreign.refers], side.snapshot
     values = values_of(
-        session.sides.target.adapter,
+        side.adapter,
         reading,
         parent.bound.shape,
         parent.bound.key,
@@ -155,14 +156,14 @@ def _linked(
 
     def referring(rows: pa.Table) -> _Referring:
         whole = keys.without_null_keys(rows, foreign.columns)
-        named = compared(session.sides.target.adapter, child, whole, foreign.columns, values.schema)
+        named = compared(side.adapter, child, whole, foreign.columns, values.schema)
         return _Referring(whole.select(list(key)), named).filter(inside(named, values))
 
     if own is not None:
-        batches = readable(reading.scan(Relation(child.name), names), child.name, "target", key)
+        batches = readable(reading.scan(Relation(child.name), names), child.name, side.name, key)
         found = [referring(pa.Table.from_batches([batch])) for batch in batches]
         found = list(_as_planned(job, windows, found, names, key, referring))
-    elif (seen := looked_through(session.sides.target.adapter, child, names, referring)) is not None:
+    elif (seen := looked_through(side.adapter, child, names, referring)) is not None:
         found = seen
     else:
         found = [_Referring(values, values)] if foreign.on_delete else []

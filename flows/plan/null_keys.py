@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from flows.bind.tables import BoundTable
+from flows.session.route import Route
 from flows.session.scan import readable
-from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.vocabulary import Counts
 
@@ -27,18 +27,19 @@ class Keyless:
         )
 
 
-def keyless(session: Session, bound: BoundTable, counts: Counts) -> Keyless | None:
+def keyless(route: Route, counts: Counts) -> Keyless | None:
     """What the plan of a whole table has not seen of the target: `counts.target_rows` are the rows that have a key."""
+    bound = route.table
     shapes = [column for column in bound.shape.columns if column.name in bound.key]
     if bound.ddl or not any(column.nullable for column in shapes):
         return None
-    there, target = bound.there, session.sides.target.snapshot
+    there, target = bound.there, route.writes.snapshot
     rows = target.count(there) - counts.target_rows
     if rows <= 0:
         return None
     for column in (column.name for column in shapes if column.nullable):
         batches = target.scan(there, list(bound.key), key=(column,))  # nulls come first
-        first = next(iter(readable(batches, bound.shape.name, "target", bound.key)), None)
+        first = next(iter(readable(batches, bound.shape.name, route.writes.name, bound.key)), None)
         if first is not None and first.column(column).null_count:
             found = pa.Table.from_batches([first])
             found = found.filter(pa.array(keys.null_keys(found, bound.key)))

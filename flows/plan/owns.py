@@ -11,8 +11,8 @@ import pyarrow as pa
 from flows.bind.tables import BoundTable
 from flows.plan.collisions import alike
 from flows.plan.window_reader import PlanWork, target_ranges
+from flows.session.route import Route
 from flows.session.scan import readable
-from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
@@ -44,32 +44,33 @@ def without_foreign(bound: BoundTable, mapped: Mapped) -> Mapped:
     return set_aside(mapped, ~keys.as_mask(ours), FOREIGN, bound.mapping)
 
 
-def keys_outside(
-    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
-) -> pa.Table:
+def keys_outside(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> pa.Table:
     """The keys of the rows that are not this table's, in a key range."""
-    batches = list(scan_outside(session, bound, work, within, order))
+    bound = route.table
+    batches = list(scan_outside(route, work, within, order))
     return pa.concat_tables([bound.schema.empty_table().select(list(bound.key)), *batches])
 
 
 def scan_outside(
-    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange = KeyRange(), order: tuple[str, ...] = ()
+    route: Route, work: PlanWork, within: KeyRange = KeyRange(), order: tuple[str, ...] = ()
 ) -> Iterator[pa.Table]:
     """The same, batch by batch. No rows where the table owns all of them."""
+    bound = route.table
     if bound.owns is None or work.target_empty:
         return
     others = Relation(bound.shape.name, where=f"CASE WHEN ({bound.owns}\n) THEN 0 ELSE 1 END = 1")  # null: not owned
-    found = session.sides.target.snapshot.scan(
+    found = route.writes.snapshot.scan(
         others, list(bound.key), key=order, within=within, ranges=target_ranges(bound, work)
     )
-    for batch in readable(found, bound.shape.name, "target", bound.key):
+    for batch in readable(found, bound.shape.name, route.writes.name, bound.key):
         yield keys.without_null_keys(pa.Table.from_batches([batch]), bound.key)
 
 
-def without_taken(session: Session, bound: BoundTable, mapped: Mapped, outside: pa.Table) -> Mapped:
+def without_taken(route: Route, mapped: Mapped, outside: pa.Table) -> Mapped:
     """Set aside every row whose key a row outside has, as the target's unique indexes compare them."""
+    bound = route.table
     if not outside.num_rows or not mapped.rows.num_rows:
         return mapped
-    wanted = alike(session, bound, mapped.rows, bound.key)
-    others = alike(session, bound, outside, bound.key).cast(wanted.schema)
+    wanted = alike(route, mapped.rows, bound.key)
+    others = alike(route, outside, bound.key).cast(wanted.schema)
     return set_aside(mapped, keys.contained(wanted, others, bound.key), TAKEN, bound.mapping)

@@ -7,30 +7,30 @@ from dataclasses import replace
 import pyarrow as pa
 
 from flows.bind.tables import BoundTable
-from flows.session.session import Session
+from flows.session.route import Route
+from flows.session.watch import Watch
 from transforms import keys
 from transforms.mapping.aside import set_refused_aside
 from transforms.mapping.mapping import Mapped
 from transforms.vocabulary import ChangeSet
 
 
-def without_refused(
-    session: Session, bound: BoundTable, number: int, mapped: Mapped, changes: ChangeSet
-) -> Mapped | None:
+def without_refused(route: Route, watch: Watch, number: int, mapped: Mapped, changes: ChangeSet) -> Mapped | None:
     """The mapped rows without those that the target would not take of what is about to be written; None where it takes all.
 
     In: `changes` as they follow from `mapped`. Columns that the target computes itself are not written, and not asked for.
     """
+    bound = route.table
     if bound.unwritable or not (changes.inserts.num_rows or changes.after.num_rows):
         return None
     shape = replace(bound.shape, design=bound.design)
-    refusals = session.sides.target.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl))
+    refusals = route.writes.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl))
     if not refusals:
         return None
     places = sorted(refusals)
     rows = pa.concat_tables([changes.inserts, changes.after]).take(pa.array(places))
     why = [refusals[place] for place in places]
-    session.watch.refused(bound.name, number, rows, why)
+    watch.refused(bound.name, number, rows, why)
     at = keys.match(rows, mapped.rows, bound.key)
     return set_refused_aside(mapped, dict(zip(at.tolist(), why, strict=True)), bound.mapping)
 

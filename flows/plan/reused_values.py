@@ -11,26 +11,27 @@ import pyarrow as pa
 
 from adapters.protocol import Snapshot, Target
 from adapters.store.plans import PlanWriter, read_written
-from flows.bind.tables import BoundTable
 from flows.plan.collisions import alike
 from flows.plan.decide import Planned, read_changes
 from flows.plan.references import described, referring
+from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms import expressions, keys
 from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, TableShape
 
 
-def settled(session: Session, job: Job, bound: BoundTable, planned: Sequence[Planned]) -> list[Planned]:
+def settled(session: Session, job: Job, route: Route, planned: Sequence[Planned]) -> list[Planned]:
     """The windows of a table, with deletes that have to come before its inserts and updates in a window of their own, `first`.
 
     Of a table that others refer to, deletes come last, so that a unique value would still be taken. Memory: the unique
     columns of what the plan writes, where it deletes rows, too. Errors: PlanError where rows still refer to such a row.
     """
+    bound = route.table
     if bound.name not in session.bound.referred or not any(_count(each, "delete") for each in planned):
         return list(planned)
 
     def compared(rows: pa.Table) -> pa.Table:
-        return alike(session, bound, rows, tuple(rows.column_names))
+        return alike(route, rows, tuple(rows.column_names))
 
     def written(unique: Key) -> Iterator[pa.Table]:
         for each in planned:
@@ -42,9 +43,7 @@ def settled(session: Session, job: Job, bound: BoundTable, planned: Sequence[Pla
     going = {
         each.window: read_changes(job, each.changes) for each in planned if each.changes and _count(each, "delete")
     }
-    rest, early = freed(
-        session.sides.target.adapter, session.sides.target.snapshot, bound.shape, going, written, compared
-    )
+    rest, early = freed(route.writes.adapter, route.writes.snapshot, bound.shape, going, written, compared)
     if early is None:
         return list(planned)
     writer = PlanWriter(Path(job.folder), begun=True)

@@ -12,7 +12,9 @@ from adapters.store.layout import Store
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes
-from flows.session.session import Job, Session
+from flows.session.route import Route
+from flows.session.session import Job
+from flows.spec.model import Spec
 from transforms import expressions, keys
 from transforms.keys import Mask, contiguous
 from transforms.mapping.texts import as_text
@@ -22,15 +24,16 @@ from transforms.vocabulary.values import unequal
 LOOKED_AT = 10_000  # updated rows of a table: enough to tell, and few enough to hold
 
 
-def rewritten(session: Session, job: Job, bound: BoundTable, planned: Sequence[Planned]) -> Iterator[str]:
+def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) -> Iterator[str]:
     """A line for each column that is to be updated to what the latest plan wrote already.
 
     The source says the same as it did then, so it is the target that has changed: by a trigger, a default, by
     rounding, or because somebody edited it.
     """
+    bound = route.table
     names = [name for name in bound.comparison.compared if any(name in outcome.differing for outcome in planned)]
     changed = [outcome for outcome in planned if outcome.changes is not None and outcome.changes.counts.get("update")]
-    latest = _latest(session) if names and changed else None
+    latest = _latest(spec, route.writes.url) if names and changed else None
     if latest is None:
         return
     columns = [*bound.key, *names]
@@ -47,14 +50,14 @@ def rewritten(session: Session, job: Job, bound: BoundTable, planned: Sequence[P
             yield _told(bound, name, before.filter(pa.array(again)), written.filter(pa.array(again)))
 
 
-def _latest(session: Session) -> Plan | None:
-    """The plan that was applied last, where it was for this target and can still be read."""
-    folder = Store(session.spec.state.store).latest(session.spec.name)
+def _latest(spec: Spec, url: str) -> Plan | None:
+    """The plan that was applied last, where it was for this database and can still be read."""
+    folder = Store(spec.state.store).latest(spec.name)
     try:
         plan = Plan.open(folder) if folder else None
     except PlanError:
         return None
-    return plan if plan and plan.manifest.target.url == session.sides.target.url else None
+    return plan if plan and plan.manifest.target.url == url else None
 
 
 def _updates(job: Job, planned: Sequence[Planned], columns: Sequence[str]) -> tuple[pa.Table, pa.Table]:

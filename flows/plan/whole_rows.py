@@ -19,8 +19,8 @@ import pyarrow as pa
 from adapters.protocol import Catalog, Snapshot
 from adapters.store.plans import PlanWriter
 from flows.bind.own_columns import beside, described, how_to_lose, lost, must_travel
-from flows.bind.tables import BoundTable
 from flows.plan.decide import SAMPLES, Planned, read_changes, samples
+from flows.session.route import Route
 from flows.session.scan import rows_by_key
 from flows.session.session import Job, Session
 from flows.spec.model import Spec
@@ -28,11 +28,12 @@ from transforms import keys
 from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, TableShape
 
 
-def with_whole_deletes(session: Session, job: Job, bound: BoundTable, planned: Sequence[Planned]) -> list[Planned]:
+def with_whole_deletes(session: Session, job: Job, route: Route, planned: Sequence[Planned]) -> list[Planned]:
     """The windows of a table, with its deletes in windows of their own, whole.
 
     Memory: one window. Errors: DataError where a column of such a row cannot be read.
     """
+    bound = route.table
     going = [each for each in planned if each.changes is not None and each.changes.counts.get("delete")]
     if not going or not bound.unmapped:
         return list(planned)
@@ -43,7 +44,7 @@ def with_whole_deletes(session: Session, job: Job, bound: BoundTable, planned: S
     for number, each in enumerate(going, max(found) + 1):
         assert each.changes is not None
         changes = session.changes.take(bound.name, each.window) or read_changes(job, each.changes)
-        gone = whole(session.sides.target.snapshot, bound.shape, changes.phase("delete"), bound.unmapped)
+        gone = whole(route.writes.snapshot, bound.shape, changes.phase("delete"), bound.unmapped)
         rest = changes.phase("upsert")
         entry = writer.add(each.window, rest) if len(rest) else None
         for window, part in ((each.window, rest), (number, gone)):

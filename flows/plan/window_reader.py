@@ -11,12 +11,13 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Snapshot
 from adapters.store import plans, spill
 from flows.bind.rules import KnownOffenders
 from flows.bind.tables import BoundTable
+from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
-from flows.session.session import Job, Session
+from flows.session.session import Job
+from flows.session.watch import UNWATCHED, Watch
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
 from transforms.mapping.mapping import REJECTED, Mapped, map_rows
@@ -57,8 +58,10 @@ def lookup_file(job: Job, table: str, lookup: str, kind: str) -> Path:
     return job.work / "lookups" / quote(table, safe="") / f"{quote(lookup, safe='')}.{kind}.arrow"
 
 
-def read_wanted(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> Mapped:
-    batches = map_source(session, bound, work, window.wanted, order=bound.order, number=window.number)
+def read_wanted(route: Route, work: PlanWork, window: Window, watch: Watch) -> Mapped:
+    """The rows that a window wants: those that the route reads, mapped, and those of them that are set aside."""
+    bound = route.table
+    batches = map_source(route, work, window.wanted, bound.order, watch, window.number)
     parts = [within_ranges(mapped, bound, work.ranges) for mapped in batches]
     if not parts:
         empty = bound.mapping.schema.empty_table()
@@ -75,29 +78,30 @@ def mended_values(parts: Iterable[Mapped]) -> dict[tuple[str, str], int]:
     return dict(sum((Counter(part.mended) for part in parts), Counter()))
 
 
-def read_found(session: Session, bound: BoundTable, work: PlanWork, window: Window) -> pa.Table:
+def read_found(route: Route, work: PlanWork, window: Window) -> pa.Table:
+    """The rows of a window that are on the side which the route writes."""
+    bound = route.table
     if work.target_empty:
         return bound.schema.empty_table()
-    batches = list(scan_target(session, bound, work, window.found, order=bound.order))
+    batches = list(scan_target(route, work, window.found, order=bound.order))
     return pa.Table.from_batches(batches, schema=bound.schema) if batches else bound.schema.empty_table()
 
 
 def map_source(
-    session: Session,
-    bound: BoundTable,
+    route: Route,
     work: PlanWork,
     within: KeyRange,
     order: tuple[str, ...],
+    watch: Watch = UNWATCHED,
     number: int = 0,
-    *,
-    watched: bool = True,
 ) -> Iterator[Mapped]:
-    source, ranges = session.sides.source.snapshot, source_ranges(bound, work)
+    """What a route reads, mapped batch by batch; in the table's `order`, if one is given."""
+    bound = route.table
+    ranges = source_ranges(bound, work)
     lookups, mapping = _lookups(bound, work.job), _with_offenders(bound, work.job)
     key = tuple(bound.renamed[name] for name in order)
-    for batch in source.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
-        noted = session.watch.noting(bound.name, number) if watched else None
-        mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, noted)
+    for batch in route.reads.snapshot.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
+        mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, watch.noting(bound.name, number))
         yield _of_keys(mapped, bound, _chosen(work)) if work.some else mapped
 
 
@@ -112,10 +116,10 @@ def target_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
     return [each for each in work.ranges if each.column in bound.key]
 
 
-def scan_target(
-    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
-) -> Iterable[pa.RecordBatch]:
-    found = _found(session, bound, work, within, order)
+def scan_target(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> Iterable[pa.RecordBatch]:
+    """What is on the side that a route writes, batch by batch; in the table's `order`, if one is given."""
+    bound = route.table
+    found = _found(route, work, within, order)
     if not work.some:
         yield from found
         return
@@ -143,21 +147,19 @@ def _of_keys(mapped: Mapped, bound: BoundTable, chosen: pa.Array) -> Mapped:
     )
 
 
-def _found(
-    session: Session, bound: BoundTable, work: PlanWork, within: KeyRange, order: tuple[str, ...]
-) -> Iterable[pa.RecordBatch]:
-    target: Snapshot = session.sides.target.snapshot
+def _found(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> Iterable[pa.RecordBatch]:
+    bound, there = route.table, route.writes.snapshot
     ranges = target_ranges(bound, work)
     key = order or bound.key
     if not order:
         # no order is needed, but a null key is no row that could be matched
-        found = scan_planned(target, bound, bound.images, ranges=ranges)
-        for batch in readable(found, bound.shape.name, "target", bound.key):
+        found = scan_planned(there, bound, bound.images, ranges=ranges)
+        for batch in readable(found, bound.shape.name, route.writes.name, bound.key):
             null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
             yield batch.filter(pa.array(~null)) if null.any() else batch
         return
-    found = scan_planned(target, bound, bound.images, key=key, within=within, ranges=ranges)
-    yield from readable(found, bound.shape.name, "target", bound.key)
+    found = scan_planned(there, bound, bound.images, key=key, within=within, ranges=ranges)
+    yield from readable(found, bound.shape.name, route.writes.name, bound.key)
 
 
 def within_ranges(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Mapped:

@@ -15,6 +15,7 @@ from flows.bind.columns import Looked
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
 from flows.plan.window_reader import PlanWork, Window, lookup_file, source_ranges, target_ranges
+from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Session
 from transforms import keys
@@ -29,13 +30,13 @@ GROUPS = 64  # tasks of one table and phase at most: a run of many tables stays 
 MOST_PARTS = 512  # open files of a spill; parts grow beyond the window's rows only above fifty million rows
 
 
-def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
+def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
     """The windows of a table, ascending, and what spilling rejected on the way.
 
     The ordered path cuts the larger side at its keys and asks both sides for the same ranges; a plan that is restricted
     to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash.
     """
-    source, target = session.sides.source.snapshot, session.sides.target.snapshot
+    bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot
     there = bound.there
     source_rows = source.estimate(bound.source)
     target_rows = 0 if work.target_empty else target.estimate(there)
@@ -43,13 +44,13 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
         session.meter.expect(bound.name, "plan", max(source_rows, target_rows))
         parts = min(max(1, -(-max(source_rows, target_rows) // bound.window_rows)), MOST_PARTS)
         session.meter.expect(bound.name, "read", source_rows)
-        aside = spill_table(session, work, parts)
+        aside = spill_table(session, route, work, parts)
         return tuple(Window(part, part=part) for part in range(parts)), aside
 
     source_key = tuple(bound.renamed[name] for name in bound.order)
     source_types = [_type(bound.source_shape.column(name)) for name in source_key]
     target_types = [_type(bound.shape.column(name)) for name in bound.order]
-    cuts, of_target = _cuts(session, bound, work, source_key, source_rows, target_rows)
+    cuts, of_target = _cuts(route, work, source_key, source_rows, target_rows)
     inside = (len(cuts) + 1) * bound.window_rows
     session.meter.expect(bound.name, "plan", min(inside, max(source_rows, target_rows)))
     pairs: list[tuple[KeyValue | None, KeyValue | None]]
@@ -72,10 +73,10 @@ def windows_of(session: Session, bound: BoundTable, work: PlanWork) -> tuple[tup
 
 
 def _cuts(
-    session: Session, bound: BoundTable, work: PlanWork, source_key: Key, source_rows: int, target_rows: int
+    route: Route, work: PlanWork, source_key: Key, source_rows: int, target_rows: int
 ) -> tuple[list[KeyValue], bool]:
     """The keys between windows, ascending, and whether they are the target's. What is outside the work's ranges is not looked at."""
-    source, target = session.sides.source.snapshot, session.sides.target.snapshot
+    bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot
     ranges = target_ranges(bound, work)
     cuts: list[KeyValue] = []
     if target_rows > source_rows or (ranges and target_rows):
@@ -96,19 +97,19 @@ def grouped(work: Work, windows: Sequence[Any], workers: int) -> list[Work]:
     return [replace(work, windows=tuple(windows[start:stop])) for start, stop in pairwise(cuts)]
 
 
-def gather_lookups(session: Session, bound: BoundTable, work: PlanWork, planned: Iterable[Planned]) -> None:
+def gather_lookups(session: Session, route: Route, work: PlanWork, planned: Iterable[Planned]) -> None:
     """Write down the rows that the table's lookups may find: as they are, or as the plan will leave them."""
-    outcomes = list(planned)
+    bound, outcomes = route.table, list(planned)
     for name, looked in bound.lookups.items():
         mine = [outcome for outcome in outcomes if outcome.table == looked.planned]
-        rows, away = _looked_rows(session, looked, work, mine)
+        rows, away = _looked_rows(session, route, looked, work, mine)
         spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
         if away is not None:
             spill.write_rows(lookup_file(work.job, bound.name, name, "quarantined"), [away], away.schema)
 
 
 def _looked_rows(
-    session: Session, looked: Looked, work: PlanWork, planned: list[Planned]
+    session: Session, route: Route, looked: Looked, work: PlanWork, planned: list[Planned]
 ) -> tuple[pa.Table, pa.Table | None]:
     columns = list(looked.columns)
     if looked.planned is None:
@@ -127,8 +128,8 @@ def _looked_rows(
     schema = bound.shape.schema(tuple(needed))
     found = schema.empty_table()
     if not bound.ddl:
-        there = scan_planned(session.sides.target.snapshot, bound, needed)
-        batches = list(readable(there, bound.shape.name, "target", bound.key))
+        there = scan_planned(route.writes.snapshot, bound, needed)
+        batches = list(readable(there, bound.shape.name, route.writes.name, bound.key))
         found = pa.Table.from_batches(batches, schema=schema) if batches else found
         found = found.filter(pa.array(~keys.null_keys(found, bound.key)))
     parts = [read_changes(work.job, outcome.changes) for outcome in planned if outcome.changes is not None]

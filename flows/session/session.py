@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from flows.bind.inspect import Shapes as Seen
 from flows.bind.inspect import look
-from flows.bind.tables import Binding, BoundTable, bind
+from flows.bind.tables import Binding, bind
 from flows.session.memory import Numbers, PlannedChanges, Samples, Shapes
 from flows.session.meter import Meter
 from flows.session.retry import retried
+from flows.session.route import Route
 from flows.session.side import Sides, Tokens, both_open
 from flows.session.watch import Watch
 from flows.spec.model import Spec
@@ -71,10 +72,10 @@ class Session:
         assert self.binding is not None, "the spec of this run is not bound"
         return self.binding
 
-    def table(self, job: Job, name: str) -> BoundTable:
-        """A table as the job looks at it."""
-        bound = self.bound.table(name)
-        return bound.proving() if job.proof else bound
+    def route(self, job: Job, name: str) -> Route:
+        """The way that rows of a table take, as the job looks at it."""
+        table = self.bound.table(name)
+        return Route(self.sides.source, self.sides.target, table.proving() if job.proof else table)
 
     def shape(self, job: Job, name: str, table: TableName) -> TableShape:
         """The target's table that windows of the job are written to. PlanError where it is not there."""

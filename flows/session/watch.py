@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
 
@@ -28,3 +29,6 @@ class Watch:
 
     def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
         """What became of a window: `mapped` has all rows set aside, `found` the target's rows as they are."""
+
+
+UNWATCHED: Final = Watch()
