@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from adapters.capabilities import Capabilities
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -121,7 +122,9 @@ class Source(Protocol):
     """What rows are read from, behind one URL. Opening it does not connect; every method raises ConnectionFailed if it cannot."""
 
     engine: str
-    """postgresql, mysql (MariaDB too), sqlite or duckdb."""
+    """postgresql, mysql (MariaDB too), sqlite or duckdb: a name to show, and that of its SQL. What an engine does is in `capabilities`."""
+
+    capabilities: Capabilities
 
     url: str
     """Without the password: fit for messages, manifests and reports."""
@@ -168,7 +171,9 @@ class Definitions(Protocol):
     """How tables are defined that are yet to be made. Nothing here writes."""
 
     engine: str
-    """postgresql, mysql (MariaDB too), sqlite or duckdb."""
+    """postgresql, mysql (MariaDB too), sqlite or duckdb: a name to show, and that of its SQL. What an engine does is in `capabilities`."""
+
+    capabilities: Capabilities
 
     def ddl(self, shape: TableShape) -> list[str]:
         """The statements that create a table of that shape: travel types decide, `native` is not looked at.
@@ -209,9 +214,6 @@ class Definitions(Protocol):
 @runtime_checkable
 class Target(Catalog, Definitions, Protocol):
     """What rows are written to: read as any source, asked what it would take, and changed a window at a time."""
-
-    whole_trees: bool
-    """Whether rows of a table that refer to each other go in one window, and may be updated while others refer to them."""
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         """What a column gives back for values, where a ColumnShape's limits do not say it all.

@@ -13,6 +13,7 @@ from adapters.duckdb import catalog as shapes
 from adapters.duckdb import ddl
 from adapters.duckdb import design as designs
 from adapters.duckdb import probe as trial
+from adapters.duckdb.capabilities import CAPABILITIES
 from adapters.duckdb.connection import Files
 from adapters.duckdb.design import literal, spelled
 from adapters.duckdb.snapshot import DuckdbSnapshot, Session, abandon
@@ -54,8 +55,8 @@ from transforms.vocabulary.features import Feature
 class DuckdbAdapter:
     """A DuckDB file, kept open until `close`: DuckDB lets in one process. `create`: the first write makes the file."""
 
-    engine = "duckdb"
-    whole_trees = False
+    engine = CAPABILITIES.names.engine
+    capabilities = CAPABILITIES
 
     def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
         self.url = url

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from adapters.duckdb.capabilities import CAPABILITIES
 from adapters.duckdb.types import COLLATED, column_shape, quoted, sortable
 from adapters.sql.names import folded
 from transforms.vocabulary import ColumnShape, ForeignKey, Key, SpecError, TableName, TableShape
@@ -122,8 +123,8 @@ def _foreign_key(session: Asking, name: TableName, names: Sequence[str], row: di
 
 def spelled_as(told: Iterable[str], names: Iterable[str]) -> Key:
     """Names in any case as those are spelled that DuckDB takes them for; others as they are."""
-    known = {folded(each, "duckdb"): each for each in names}
-    return tuple(known.get(folded(each, "duckdb"), each) for each in told)
+    known = {folded(each, CAPABILITIES.names.columns): each for each in names}
+    return tuple(known.get(folded(each, CAPABILITIES.names.columns), each) for each in told)
 
 
 def describe_query(session: Asking, query: str) -> TableShape:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adapters.duckdb.capabilities import CAPABILITIES
 from adapters.duckdb.design import literal
 from adapters.duckdb.types import DIALECT, column_shape, declared, quoted
 from adapters.sql.ddl import adding_statements, index_statements
+from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, new_table
 from transforms.vocabulary import ColumnShape, SpecError, TableShape
 
@@ -14,6 +16,7 @@ from transforms.vocabulary import ColumnShape, SpecError, TableShape
 def create_table(shape: TableShape) -> list[str]:
     """See `Target.ddl`: the sequence of an identity column, and the table."""
     _check_indexed(shape)
+    check_names(shape, CAPABILITIES.names)
     identity = next((each.name for each in shape.columns if each.identity), None)
     sequence = ".".join(
         quoted(part) for part in (shape.name.schema, f"{shape.name.name}_{identity}_seq") if part is not None
@@ -36,6 +39,7 @@ def create_table(shape: TableShape) -> list[str]:
 
 def add_columns(shape: TableShape, names: Sequence[str]) -> list[str]:
     """See `Target.adding`."""
+    check_names(shape, CAPABILITIES.names)
     return adding_statements(shape, names, "duckdb", lambda each, _: Named(declared(each)))
 
 

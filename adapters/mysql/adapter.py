@@ -18,6 +18,7 @@ import pymysql
 from adapters.mysql import ddl
 from adapters.mysql import design as designs
 from adapters.mysql import probe as trial
+from adapters.mysql.capabilities import CAPABILITIES
 from adapters.mysql.catalog import TABLE, TABLES, Alphabets, Described, described, described_query, named
 from adapters.mysql.connection import Connection, Connections, code_of, drop, rows, run
 from adapters.mysql.kept_values import LEVELS, compared, is_asked, kept
@@ -66,8 +67,8 @@ class MysqlAdapter:
     every transaction refuse writes.
     """
 
-    engine = "mysql"
-    whole_trees = True
+    engine = CAPABILITIES.names.engine
+    capabilities = CAPABILITIES
 
     def __init__(self, url: str, time_zone: str | None = None, *, read_only: bool = False) -> None:
         self._connections = Connections(url, read_only=read_only)

@@ -11,6 +11,7 @@ import pymysql
 import sqlalchemy as sa
 from pymysql.constants import FIELD_TYPE, FLAG
 
+from adapters.mysql.capabilities import CAPABILITIES
 from adapters.mysql.connection import UNSEEN, Connection, Server, code_of, rows
 from adapters.mysql.load_data import name_of
 from adapters.mysql.types import Declared, Travel, travel
@@ -107,7 +108,7 @@ def named(connection: Connection, cases: int, table: TableName) -> TableName:
     found = rows(connection, TABLE, [table.schema, table.name])
     schema, name = found[0][:2] if found else (table.schema, table.name)
     if cases == 1 and not found:
-        schema, name = (each and folded(each, "mysql") for each in (schema, name))
+        schema, name = (each and folded(each, CAPABILITIES.names.columns) for each in (schema, name))
     return TableName(name, None if table.schema is None else schema)
 
 

@@ -10,9 +10,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
+from adapters.mysql.capabilities import CAPABILITIES
 from adapters.mysql.connection import Server
 from adapters.mysql.types import Declared, travel
 from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
+from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, dialect_of, new_table
 from transforms.vocabulary import ColumnShape, Key, SynclineError, TableShape
 
@@ -145,6 +147,7 @@ def _indexed(shape: TableShape) -> Iterator[Key]:
 def create_table(shape: TableShape, server: Server) -> str:
     """CREATE TABLE for a shape."""
     _check_names([shape.name.name, *shape.names])
+    check_names(shape, CAPABILITIES.names)
 
     def type_of(column: ColumnShape, _: Engine) -> sa.types.TypeEngine[Any]:
         declared = new_declared(column, server)
@@ -177,6 +180,7 @@ def _check_names(names: Iterable[str]) -> None:
 
 def add_columns(shape: TableShape, names: Sequence[str], server: Server) -> list[str]:
     """See `Target.adding`."""
+    check_names(shape, CAPABILITIES.names)
     return adding_statements(shape, names, "mysql", lambda each, _: _added_type(each, server))
 
 

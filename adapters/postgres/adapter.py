@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from adapters.postgres import ddl
 from adapters.postgres import design as designs
 from adapters.postgres import probe as trial
+from adapters.postgres.capabilities import CAPABILITIES
 from adapters.postgres.catalog import (
     INDEXES,
     TABLES,
@@ -94,8 +95,8 @@ class PostgresAdapter:
     makes every session refuse writes.
     """
 
-    engine = "postgresql"
-    whole_trees = True
+    engine = CAPABILITIES.names.engine
+    capabilities = CAPABILITIES
 
     def __init__(
         self, url: str, time_zone: str | None = None, *, read_only: bool = False, rls: RowSecurity = "refuse"

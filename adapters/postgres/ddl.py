@@ -7,19 +7,23 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from adapters.postgres.capabilities import CAPABILITIES
 from adapters.postgres.limits import made_of
 from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
+from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, dialect_of, new_table
 from transforms.vocabulary import ColumnShape, TableShape
 
 
 def create_table(shape: TableShape) -> list[str]:
     """See `Target.ddl`."""
+    check_names(shape, CAPABILITIES.names)
     return [create_statement(new_table(shape, "postgresql", type_of=_type_of), dialect_of("postgresql"))]
 
 
 def add_columns(shape: TableShape, names: Sequence[str]) -> list[str]:
     """See `Target.adding`."""
+    check_names(shape, CAPABILITIES.names)
     return adding_statements(shape, names, "postgresql", _type_of)
 
 

@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
-from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, dialect_of, quoted
 from transforms.vocabulary import ColumnShape, ForeignKey, Key, TableName, TableShape
 
@@ -44,10 +43,9 @@ def foreign_key_statements(shape: TableShape, dialect: sa.Dialect) -> list[str]:
 def adding_statements(
     shape: TableShape, names: Sequence[str], engine: Engine, type_of: Callable[[ColumnShape, Engine], Any]
 ) -> list[str]:
-    """A statement for each of the columns that adds it to the table, nullable. SpecError for names as in `new_table`."""
+    """A statement for each of the columns that adds it to the table, nullable."""
     from alembic.ddl.base import AddColumn  # a quarter of a second that only this needs
 
-    check_names(shape, engine)
     schema = quoted(shape.name.schema) if shape.name.schema else None
     columns = [sa.Column(quoted(c.name), type_of(c, engine), nullable=True) for c in shape.columns if c.name in names]
     # compiled here: alembic's own operations would write a tab in a name as blanks

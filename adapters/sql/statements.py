@@ -18,7 +18,6 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from adapters.sql.names import check_names
 from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
@@ -274,9 +273,8 @@ def new_table(
     """The table to create for a shape: an identity column is its primary key, and its own key is unique.
 
     A shape with a design has the primary key that it says. `identity_default` is the SQL default of an identity
-    column, where the engine has no identity columns (DuckDB). SpecError for names that the engine would not keep.
+    column, where the engine has no identity columns (DuckDB).
     """
-    check_names(shape, engine)
     identities = tuple(each.name for each in shape.columns if each.identity)
     primary = shape.primary_key if shape.design else identities[:1] or shape.primary_key
     design = shape.design or Design()

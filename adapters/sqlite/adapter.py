@@ -23,6 +23,7 @@ from adapters.sqlite import ddl
 from adapters.sqlite import design as designs
 from adapters.sqlite import probe as trial
 from adapters.sqlite.arrow import compared, kept
+from adapters.sqlite.capabilities import CAPABILITIES
 from adapters.sqlite.connection import Connection, mark_of, open_to_read
 from adapters.sqlite.snapshot import DIALECT, SqliteSnapshot
 from adapters.sqlite.writer import write
@@ -49,8 +50,8 @@ class SqliteAdapter:
     DECIMAL_TEXT(p,s), JSON_TEXT, TIMESTAMPTZ, UUID, which are read back as such.
     """
 
-    engine = "sqlite"
-    whole_trees = True
+    engine = CAPABILITIES.names.engine
+    capabilities = CAPABILITIES
 
     def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
         self.url = url

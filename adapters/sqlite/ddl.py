@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adapters.sql.ddl import adding_statements, index_statements, spelled_table
+from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, new_table
+from adapters.sqlite.capabilities import CAPABILITIES
 from adapters.sqlite.snapshot import DIALECT
 from adapters.sqlite.types import column_shape, declared
 from transforms.vocabulary import ColumnShape, SpecError, TableShape
@@ -20,11 +22,13 @@ def create_table(shape: TableShape) -> list[str]:
             f"{shape.name}: SQLite numbers a column only where it is the primary key, all of it, and {numbered[0]} is not. "
             f"Fix: remove `identity`, or make it the primary key."
         )
+    check_names(shape, CAPABILITIES.names)
     return [create_statement(new_table(shape, "sqlite", type_of=_type_of), DIALECT)]
 
 
 def add_columns(shape: TableShape, names: Sequence[str]) -> list[str]:
     """See `Target.adding`."""
+    check_names(shape, CAPABILITIES.names)
     return adding_statements(shape, names, "sqlite", _type_of)
 
 

@@ -120,9 +120,9 @@ class ColumnBinder:
                     f"{self.spec.where('tables', self.name, 'columns', REST, 'except')}: the source has no column {column}. "
                     f"{meant(column, self.source_shape.names)}"
                 )
-        engine = self._target.engine
+        names = self._target.capabilities.names
         try:
-            rest = same_named(self.source_shape, self.target_shape, engine, named, left_out)
+            rest = same_named(self.source_shape, self.target_shape, names, named, left_out)
         except SpecError as error:
             raise SpecError(f"{self.spec.where('tables', self.name)}: {error}") from error
         return named | {own: Column.model_validate({"from": name}) for own, name in rest.items()}

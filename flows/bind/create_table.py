@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import pyarrow as pa
 
@@ -15,16 +14,6 @@ from flows.spec.tables import table_name
 from flows.spec.types import new_column, storable, type_name
 from transforms.mapping.column_mapping import ColumnMapping
 from transforms.vocabulary import ColumnShape, Design, ForeignKey, Key, Meaning, SpecError, TableName, TableShape
-
-ADDS_KEYS: Final = ("postgresql", "mysql")
-"""The engines that add foreign keys to a table that is there; the others have them from the start, or never."""
-
-
-WITHOUT_ACTIONS: Final = {
-    "duckdb": frozenset({"CASCADE", "SET NULL", "SET DEFAULT"}),
-    "mysql": frozenset({"SET DEFAULT"}),
-}
-"""What foreign keys of an engine cannot do when a row changes that they refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +121,7 @@ def _place(create: Create, computed: str, names: Sequence[str]) -> int:
 
 def ddl_of(shape: TableShape, target: Definitions) -> tuple[str, ...]:
     """The statements that make the table before its rows go in."""
-    if target.engine not in ADDS_KEYS:
+    if not target.capabilities.adds_foreign_keys:
         return tuple(target.ddl(shape))
     return tuple(target.ddl(replace(target.sized(shape), foreign_keys=())))
 
@@ -159,9 +148,9 @@ def after_load(shape: TableShape, found: TableShape | None, target: Target) -> A
     for foreign in shape.foreign_keys:
         there = found is not None and any(_same(foreign, each) for each in found.foreign_keys)
         statements = target.constraints(replace(bare, foreign_keys=(foreign,)))
-        if target.engine in ADDS_KEYS and there:
+        if target.capabilities.adds_foreign_keys and there:
             done.update(statements)
-        elif target.engine in ADDS_KEYS or found is None:
+        elif target.capabilities.adds_foreign_keys or found is None:
             lacking += [Later(statement, foreign.refers) for statement in statements]
         elif not there:
             warnings.append(
@@ -197,7 +186,7 @@ def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], Afte
     for name, (shape, _, after) in made.items():
         waiting = {later.refers for later in after.lacking}
         for number, foreign in enumerate(_direct(spec, name)):
-            if lacking := {foreign.on_delete, foreign.on_update} & WITHOUT_ACTIONS.get(target.engine, frozenset()):
+            if lacking := {foreign.on_delete, foreign.on_update} & target.capabilities.lacks_actions:
                 where = spec.where("tables", name, "create", "foreign_keys", number)
                 problems.append(f"{where}: {target.engine} has no {min(lacking)} of foreign keys. Fix: leave it out.")
             if foreign.refers not in waiting:
@@ -211,7 +200,7 @@ def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], Afte
     ddl = [statement for _, statements, _ in made.values() for statement in statements]
     new = {shape.name for shape, statements, _ in made.values() if statements}
     parents = {key.refers for shape, statements, _ in made.values() if statements for key in shape.foreign_keys}
-    if target.engine not in ADDS_KEYS and not parents <= new:
+    if not target.capabilities.adds_foreign_keys and not parents <= new:
         return problems  # in memory there are no tables but the new ones
     late = {
         name: [each.statement for each in after.lacking if each.refers is None or each.refers in new]

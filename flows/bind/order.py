@@ -70,11 +70,11 @@ def reordered(steps: Sequence[Step], needs: Iterable[tuple[Step, Step]]) -> list
     return ordered
 
 
-def circle_warning(first: str, then: str, engine: str) -> str:
+def circle_warning(first: str, then: str, *, loads_circles: bool) -> str:
     """What becomes of rows that need each other, in two tables that are there. A window is a transaction of its own
-    everywhere, and SQLite's adapter alone waits with the keys of a first load."""
+    everywhere; `loads_circles`: a first load waits with the keys."""
     met = f"Foreign keys between {first} and {then} go in a circle: {first} is loaded first."
-    if engine == "sqlite":
+    if loads_circles:
         return f"{met} Rows that need each other load only into empty tables."
     return (
         f"{met} Rows that need each other do not load, deferrable keys or not: each window is a transaction of its own."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from adapters.capabilities import Names
 from adapters.sql.names import folded
 from flows.bind.spelling import speller
 from transforms.mapping import casts
@@ -11,25 +12,25 @@ from transforms.vocabulary import ColumnShape, SpecError, TableShape
 
 
 def same_named(
-    source: TableShape, target: TableShape | None, engine: str, named: Collection[str], left_out: Collection[str]
+    source: TableShape, target: TableShape | None, names: Names, named: Collection[str], left_out: Collection[str]
 ) -> dict[str, str]:
     """Target columns and the source columns that go to them, each under its own name; in any case where the target's engine takes
     them for one. Not those that the spec names or leaves out, nor those that the target computes in a type that is not the source's.
 
     Errors: SpecError for two source columns that are one for the target.
     """
-    there = {folded(each.name, engine): each for each in target.columns} if target is not None else {}
-    spell = speller(target.names if target is not None else (), engine, "the target")
-    taken = {folded(each, engine) for each in named}
+    there = {folded(each.name, names.columns): each for each in target.columns} if target is not None else {}
+    spell = speller(target.names if target is not None else (), names.columns, "the target")
+    taken = {folded(each, names.columns) for each in named}
     met: dict[str, str] = {}
     found: dict[str, str] = {}
     for column in source.columns:
-        one = folded(column.name, engine)
+        one = folded(column.name, names.columns)
         if column.name in left_out or not _meets(column, there.get(one)):
             continue
         if one in met:
             raise SpecError(
-                f"{engine} takes columns {met[one]} and {column.name} of the source for one. Fix: give one of them another name "
+                f"{names.engine} takes columns {met[one]} and {column.name} of the source for one. Fix: give one of them another name "
                 f'under `columns:`, beside `"*": {{except: [{column.name}]}}`.'
             )
         met[one] = column.name

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.capabilities import Fold
 from adapters.protocol import Source
 from adapters.sql.names import folded
 from flows.spec.columns import Column, Lookup
@@ -27,7 +28,7 @@ Spell = Callable[[str], str]
 """A name in the spelling of whoever has it; others as they are."""
 
 
-def speller(names: Iterable[str], engine: str, what: str) -> Spell:
+def speller(names: Iterable[str], fold: Fold, what: str) -> Spell:
     """Spells names of columns as they are among `names`, in any case where the engine takes them so.
 
     It raises SpecError for a name that may be that of two columns: `what` is where those are.
@@ -35,12 +36,12 @@ def speller(names: Iterable[str], engine: str, what: str) -> Spell:
     there = tuple(dict.fromkeys(names))
     known: dict[str, list[str]] = {}
     for name in there:
-        known.setdefault(folded(name, engine), []).append(name)
+        known.setdefault(folded(name, fold), []).append(name)
 
     def spell(name: str) -> str:
         if name in there:
             return name
-        found = known.get(folded(name, engine), [name])
+        found = known.get(folded(name, fold), [name])
         if len(found) > 1:
             raise SpecError(
                 f"{what} has columns {' and '.join(found)}, and {name} could be any. Fix: write one exactly."
@@ -224,20 +225,20 @@ class Columns:
     def _own(self, name: str) -> Spell:
         """Spells the target's columns: those that are there, or those that the spec makes."""
         shape, table = self.targets[name], self.spec.tables[name]
-        engine, read = self.target.engine, self.sources[name]
+        fold, read = self.target.capabilities.names.columns, self.sources[name]
         written = [each for each in table.columns or {} if each != REST]
         if read is not None and (table.columns is None or REST in table.columns):
             written += read.names
-        names = {each: folded(each, engine) for each in (shape.names if shape is not None else ())}
+        names = {each: folded(each, fold) for each in (shape.names if shape is not None else ())}
         for more in (written, table.create.columns if table.create else ()):
             known = set(names.values())
-            names |= {each: folded(each, engine) for each in more if folded(each, engine) not in known}
-        return speller(names, engine, f"{self.spec.where('tables', name)}: {self.spec.target_table(name)}")
+            names |= {each: folded(each, fold) for each in more if folded(each, fold) not in known}
+        return speller(names, fold, f"{self.spec.where('tables', name)}: {self.spec.target_table(name)}")
 
     def _read(self, name: str) -> Spell:
         found = self.sources[name]
         what = f"{self.spec.where('tables', name)}: the source's {self.spec.source_relation(name)}"
-        return speller(found.names if found else (), self.source.engine, what)
+        return speller(found.names if found else (), self.source.capabilities.names.columns, what)
 
     def _renamed(
         self, at: tuple[Any, ...], columns: Mapping[str, Any], spell: Spell, made: Callable[[Any], Any]
@@ -302,8 +303,9 @@ class Columns:
         if side == "target" and text in self.spec.tables:
             return self._own(text)
         adapter = self.source if side == "source" else self.target
-        if folded("A", adapter.engine) == "A":
-            return str  # exact is all there is
+        fold = (self.source if side == "source" else self.target).capabilities.names.columns
+        if fold == "exact":
+            return str
         if (side, text) not in self._described:
             schema = (self.spec.source if side == "source" else self.spec.target).schema_name
             try:
@@ -311,7 +313,7 @@ class Columns:
             except ValueError:
                 self._described[side, text] = None
         found = self._described[side, text]
-        return speller(found.names if found else (), adapter.engine, text)
+        return speller(found.names if found else (), fold, text)
 
 
 def _as_moved(path: tuple[Any, ...], moved: Mapping[tuple[Any, ...], tuple[Any, ...]]) -> tuple[Any, ...]:

@@ -132,7 +132,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
         raise SpecError(
             f"{spec.where('direction')}: direction two_way cannot be run yet. Fix: set `direction: one_way`."
         )
-    if twins := taken_for_one(map(spec.target_table, spec.tables), target.engine):
+    if twins := taken_for_one(map(spec.target_table, spec.tables), target.capabilities.names):
         name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
         message = (
             f"{spec.where('tables', name)}: {target.engine} takes {twins[0]} and {twins[1]} for one table. Fix: give one of them "
@@ -155,7 +155,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     written = [seen.targets[name] for name, table in bound.items() if not table.unwritable]
     warnings += untried.untried(written if asking else (), target)
-    order = _load_order(spec, seen.targets, warnings, target.engine)
+    order = _load_order(spec, seen.targets, warnings, target)
     made = {name: (bound[name].shape, bound[name].ddl, bound[name].after_load) for name in order}
     if asking and (refused := create_table.refused(spec, made, target)):
         raise SpecError("\n".join(refused))
@@ -202,7 +202,7 @@ def _lookup_order(spec: Spec) -> list[str]:
         ) from error
 
 
-def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str], engine: str) -> list[str]:
+def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str], target: Target) -> list[str]:
     """Parents first, by foreign keys and by lookups. A circle of foreign keys is cut, with a warning."""
     names = {spec.target_table(name): name for name in spec.tables}
     parents = _lookup_parents(spec)
@@ -213,7 +213,7 @@ def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: l
             if parent is None or parent == name or linked(graph, name, parent):
                 continue
             if shape is not None:  # of one that is made, keys hold once all rows are in
-                warnings.append(circle_warning(name, parent, engine))
+                warnings.append(circle_warning(name, parent, loads_circles=target.capabilities.loads_circles))
     return list(TopologicalSorter(graph).static_order())
 
 

@@ -257,7 +257,7 @@ def _uniques(table: BoundTable) -> list[tuple[str, ...]]:
 
 def _foreign_keys(session: Session, table: BoundTable) -> list[tuple[ForeignKey, bool]]:
     """Those that the table has, and those of `create:`; whether a run adds them once the rows are in."""
-    adds = session.sides.target.engine in create_table.ADDS_KEYS
+    adds = session.sides.target.adapter.capabilities.adds_foreign_keys
     there = [(key, adds and bool(table.ddl)) for key in table.shape.foreign_keys]
     if adds:
         known = {(frozenset(zip(key.columns, key.refers_columns, strict=True)), key.refers.name) for key, _ in there}

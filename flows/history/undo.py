@@ -178,7 +178,7 @@ def _ordered(
     steps: Sequence[Step],
 ) -> list[Step]:
     """The steps in an order that keeps every foreign key from window to window. PlanError where there is none."""
-    looked = look_at_references(snapshot, shapes, changes, whole_trees=target.whole_trees)
+    looked = look_at_references(snapshot, shapes, changes, whole_trees=target.capabilities.whole_trees)
     if looked.broken:
         edited = any(each.edited for each in looked.broken)
         first = "take those edits back, or delete those rows, in the target" if edited else "change those rows"

@@ -114,13 +114,11 @@ def asked_for(
 
 def spelled(request: Request, session: Session) -> Request:
     """The request with the spec, the tables and the columns of ranges as the session's catalogs spell them."""
-    spec, engine = session.spec, session.sides.target.engine
+    spec, fold = session.spec, session.sides.target.adapter.capabilities.names.columns
 
     def in_catalog(text: RangeText) -> RangeText:
         name = entry_of(spec, text.table)
-        return replace(
-            text, table=name, column=speller(session.bound.table(name).shape.names, engine, name)(text.column)
-        )
+        return replace(text, table=name, column=speller(session.bound.table(name).shape.names, fold, name)(text.column))
 
     keys = None if request.keys is None else {entry_of(spec, name): some for name, some in request.keys.items()}
     tables = tuple(entry_of(spec, name) for name in request.tables)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import private
+from adapters.capabilities import Capabilities
 from adapters.processes import passing_folder
 from adapters.protocol import Catalog, Inspection, Snapshot, Target
 from adapters.registry import open_source, open_target
@@ -140,7 +141,7 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
         names = _chosen(asked, source)
         with source.snapshot() as snapshot:
             asked = replace(asked, target_schema=target.named(TableName("", asked.target_schema)).schema)
-            made = target_names([name.name for name in names if name.name], target.engine)
+            made = target_names([name.name for name in names if name.name], target.capabilities.names)
             targets = {own: target.named(TableName(name, asked.target_schema)).name for own, name in made.items()}
             read: list[Read] = []
             unread: list[DraftTable] = []
@@ -152,7 +153,7 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
                     continue
                 try:
                     there = target.describe(TableName(targets[name.name], asked.target_schema))
-                    read.append(_looked_at(snapshot, source, name, target.engine, there, meter or Meter()))
+                    read.append(_looked_at(snapshot, source, name, target.capabilities, there, meter or Meter()))
                 except UNREACHED:
                     raise
                 except SynclineError as error:
@@ -183,7 +184,7 @@ def _chosen(asked: Asked, source: Catalog) -> list[TableName]:
 
 
 def _looked_at(
-    snapshot: Inspection, source: Catalog, name: TableName, target: str, there: TableShape | None, meter: Meter
+    snapshot: Inspection, source: Catalog, name: TableName, target: Capabilities, there: TableShape | None, meter: Meter
 ) -> Read:
     shape = source.describe(name)
     if shape is None:
@@ -197,7 +198,9 @@ def _looked_at(
         ]
         likely = likely_key(snapshot, shape, set(pairs.values()), kept)
     held = {column for group in (*indexed(shape, design), likely.key) for column in group}
-    facts = profile(snapshot, name, shape, telling(shape, source.engine, target, held), source.engine, meter)
+    facts = profile(
+        snapshot, name, shape, telling(shape, source.capabilities, target, held), source.capabilities, meter
+    )
     rows = max((each.rows for each in facts.values()), default=0) or snapshot.count(Relation(name))
     return Read(name, shape, design, rows, facts, likely, there)
 

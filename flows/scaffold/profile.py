@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.capabilities import Capabilities
 from adapters.protocol import Snapshot
 from flows.session.meter import Meter
 from transforms.keys import contiguous
@@ -104,37 +105,37 @@ def _as_decimals(texts: pa.Array, whole: int, decimals: int) -> pa.Array:
     return texts.cast(pa.decimal128(max(whole + decimals, 1), decimals))
 
 
-def telling(shape: TableShape, engine: str, target: str, indexed: Collection[str]) -> tuple[str, ...]:
-    """The columns whose type depends on what is in them. SQLite's declared types are claims: all of them."""
+def telling(shape: TableShape, source: Capabilities, target: Capabilities, indexed: Collection[str]) -> tuple[str, ...]:
+    """The columns whose type depends on what is in them. All of them where declared types are claims."""
     return tuple(
         column.name
         for column in shape.columns
         if not column.refused
-        and (engine == "sqlite" or _depends(column, engine) or _limits(column, target, column.name in indexed))
+        and (not source.typed or _depends(column, source) or _limits(column, target, column.name in indexed))
     )
 
 
-def _limits(column: ColumnShape, target: str, indexed: bool) -> bool:
+def _limits(column: ColumnShape, target: Capabilities, indexed: bool) -> bool:
     """Whether the target may not take all that such a column holds, in an index if `indexed`."""
     kind = column.type
     if pa.types.is_string(kind):
-        return target == "postgresql" or (target == "mysql" and indexed)
+        return not target.stores_nul or bool(target.index_bytes and indexed)
     if pa.types.is_binary(kind):
-        return target in ("postgresql", "mysql") and indexed
-    return target == "mysql" and (pa.types.is_floating(kind) or _is_day(column))
+        return bool(target.index_bytes and indexed)
+    return not target.stores_odd_values and (pa.types.is_floating(kind) or _is_day(column))
 
 
-def _depends(column: ColumnShape, engine: str) -> bool:
+def _depends(column: ColumnShape, source: Capabilities) -> bool:
     kind, native = column.type, column.native.lower()
     if column.labels is not None or column.meaning == "decimal" or pa.types.is_duration(kind):
         return True
-    if engine == "mysql" and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+    if source.has_zero_dates and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         return True
     return native.startswith(("tinyint(1)", "bit(")) or pa.types.is_uint64(kind) or native == "ubigint"
 
 
 def profile(
-    snapshot: Snapshot, table: TableName, shape: TableShape, names: Sequence[str], engine: str, meter: Meter
+    snapshot: Snapshot, table: TableName, shape: TableShape, names: Sequence[str], source: Capabilities, meter: Meter
 ) -> dict[str, Facts]:
     """Facts of the named columns, in one scan.
 
@@ -143,7 +144,7 @@ def profile(
     if not names:
         return {}
     columns = {column.name: column for column in shape.columns if column.name in names}
-    dated = {name for name, column in columns.items() if engine == "mysql" and _is_day(column)}
+    dated = {name for name, column in columns.items() if source.has_zero_dates and _is_day(column)}
     relation = Relation(table, zero_dates=tuple((name, STAND_IN) for name in sorted(dated)))
     facts = {name: Facts() for name in names}
     meter.expect(str(table), "look", snapshot.estimate(relation))

@@ -19,8 +19,6 @@ from transforms import expressions, keys
 from transforms.keys import as_mask
 from transforms.vocabulary import INVALID, ForeignKey, Key, Relation, SynclineError, TableName, TableShape
 
-UNHELD: tuple[str, ...] = ("sqlite", "mysql")
-"""Engines in which rows may refer to nothing in spite of a foreign key: the check can be turned off."""
 _COMPARES: Final = re.compile(
     r"[=<>]|\b(?:like|in|regexp|rlike|if|case|between|strcmp|locate|instr|replace)\b", re.IGNORECASE
 )
@@ -28,7 +26,7 @@ _COMPARES: Final = re.compile(
 
 def orphans(snapshot: Snapshot, source: Catalog, shape: TableShape, foreign: ForeignKey) -> int:
     """How many rows refer to nothing, or to a text that a collation alone takes for theirs, where the source lets them."""
-    if source.engine not in UNHELD:
+    if source.capabilities.holds_foreign_keys:
         return 0
     texts = {column.name for column in shape.columns if pa.types.is_string(column.type)}
     query = orphans_query(shape.name, foreign, dialect_of(cast(Engine, source.engine)), texts)

@@ -10,17 +10,17 @@ from typing import Final, Literal, cast
 import pyarrow as pa
 from sqlalchemy import literal
 
+from adapters.capabilities import Names
 from adapters.protocol import Catalog, Snapshot, Target
 from adapters.sql.names import cut, fitting, folded
 from adapters.sql.statements import Engine, dialect_of, rendered
 from adapters.sql.statements import column as named
-from flows.bind.create_table import WITHOUT_ACTIONS
 from flows.bind.required import unfilled
 from flows.scaffold import types
 from flows.scaffold.design import fill_design, indexed, unique_key
 from flows.scaffold.keys import NO_KEY, Likely
 from flows.scaffold.profile import Facts
-from flows.scaffold.rows import UNHELD, differing, offenders
+from flows.scaffold.rows import differing, offenders
 from flows.scaffold.translate import Tongues
 from flows.scaffold.types import Chosen, Place
 from flows.scaffold.values import values_of
@@ -42,8 +42,6 @@ from transforms.vocabulary import (
 )
 from transforms.vocabulary.features import Feature
 
-INDEX_BYTES: Final = {"postgresql": 2600, "mysql": 3072}
-"""What an index holds of a row. PostgreSQL's end is 2,704, with what it adds itself."""
 OTHER_BYTES: Final = 20  # of an index, for a column that has no length
 UNREACHED: Final = (BusyError, ConnectionFailed, TransientError)
 """Errors that say nothing of a table: they end the whole draft."""
@@ -71,16 +69,16 @@ class Read:
         return self.shape.primary_key or unique_key(self.shape) or self.likely.key
 
 
-def target_names(names: Sequence[str], engine: str) -> dict[str, str]:
+def target_names(names: Sequence[str], engine: Names) -> dict[str, str]:
     """A name in the target for each: the same, unless the target takes it for another one, refuses it, or would cut it."""
     taken: set[str] = set()
     found = {}
     for name in names:
         new, number = fitting(name, engine), 1
-        while folded(new, engine) in taken:
+        while folded(new, engine.columns) in taken:
             number += 1
             new = f"{cut(fitting(name, engine), engine, 1 + len(str(number)))}_{number}"
-        taken.add(folded(new, engine))
+        taken.add(folded(new, engine.columns))
         found[name] = new
     return found
 
@@ -124,7 +122,7 @@ def _types(read: Sequence[Read], source: str, target: Target) -> dict[Place, Cho
     chosen: dict[Place, Chosen] = {}
     for each in read:
         shape, key = each.shape, each.key
-        room = _rooms(shape, [key, *indexed(shape, each.design)], target.engine)
+        room = _rooms(shape, [key, *indexed(shape, each.design)], target.capabilities.index_bytes)
         for column in shape.columns:
             facts, in_key = each.facts.get(column.name, Facts()), column.name in key
             what = types.choose(column, facts, source, target, in_key=in_key, room=room.get(column.name, 0))
@@ -139,13 +137,15 @@ def _types(read: Sequence[Read], source: str, target: Target) -> dict[Place, Cho
     return types.alike(chosen, linked)
 
 
-def _rooms(shape: TableShape, groups: Iterable[Key], engine: str) -> dict[str, int]:
-    """The bytes that the narrowest of a column's indexes has for it, where those of the engine have an end."""
+def _rooms(shape: TableShape, groups: Iterable[Key], index_bytes: int | None) -> dict[str, int]:
+    """The bytes that the narrowest of a column's indexes has for it, where `index_bytes` are their end."""
     found: dict[str, int] = {}
+    if index_bytes is None:
+        return found
     for group in groups:
         long = [column.name for column in shape.columns if column.name in group and _has_length(column)]
-        for name in long if engine in INDEX_BYTES else ():
-            most = (INDEX_BYTES[engine] - OTHER_BYTES * (len(set(group)) - len(long))) // len(long)
+        for name in long:
+            most = (index_bytes - OTHER_BYTES * (len(set(group)) - len(long))) // len(long)
             found[name] = min(most, found.get(name, most))
     return found
 
@@ -163,7 +163,7 @@ def _make_new(
     target: Target,
 ) -> None:
     """A table that the target does not have: its columns, types, keys and all that translates."""
-    shape, names = read.shape, target_names(read.shape.names, target.engine)
+    shape, names = read.shape, target_names(read.shape.names, target.capabilities.names)
     for column in shape.columns:
         if not column.name:
             table.left_out.append(("(no name)", "a column without a name, which a spec cannot write"))
@@ -197,7 +197,9 @@ def _make_new(
     folded = frozenset(names[column.name] for column in shape.columns if column.collation and column.name in kept)
     tongues = Tongues(source.engine, target.engine, names, types_, folded)
     design, unlike = read.design, {}
-    if source.engine != target.engine or source.engine in UNHELD:  # whose collations do not come along
+    if (
+        source.engine != target.engine or not source.capabilities.holds_foreign_keys
+    ):  # whose collations do not come along
         for check, count in offenders(snapshot, read.name, shape, design.checks, tongues).items():
             design = replace(design, checks=tuple(each for each in design.checks if each != check))
             table.features.append(
@@ -241,7 +243,7 @@ def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, targ
 
 
 def _number(table: DraftTable, shape: TableShape, target: Target) -> None:
-    """An identity, where the target has such: one column, and in SQLite the primary key."""
+    """An identity, where the target has such: one column, and in some the primary key."""
     numbered = [column.name for column in shape.columns if column.identity]
     for place, name in enumerate(numbered):
         column = next((each for each in table.columns if each.source == name), None)
@@ -250,8 +252,8 @@ def _number(table: DraftTable, shape: TableShape, target: Target) -> None:
         why = (
             "a table has one" if place else "" if column.type in WHOLE_NUMBERS else f"{column.type} cannot be numbered"
         )
-        if target.engine == "sqlite" and table.key != (column.name,):
-            why = "SQLite numbers only a column that is the primary key"
+        if not target.capabilities.numbers_any_column and table.key != (column.name,):
+            why = f"{target.capabilities.names.title} numbers only a column that is the primary key"
         if why:
             table.features.append(Feature("identity", (name,), {"why": why}))
         else:
@@ -356,8 +358,10 @@ def _refer(
             why = "its other end is not in this draft"
         elif parent.blocked:
             why = f"{parent.name} is left out"
-        elif target.engine == "duckdb":
-            why = "DuckDB checks it before a statement ends, so that changes of parents fail"
+        elif not target.capabilities.changes_parents:
+            why = (
+                f"{target.capabilities.names.title} checks it before a statement ends, so that changes of parents fail"
+            )
         elif rows := read.orphans.get(foreign, 0):
             texts = any(pa.types.is_string(each.type) for each in read.shape.columns if each.name in foreign.columns)
             what = "row refers to nothing" if rows == 1 else "rows refer to nothing"
@@ -378,7 +382,7 @@ def _refer(
 
 def _with_actions(key: DraftKey, foreign: ForeignKey, table: DraftTable, target: Target) -> DraftKey:
     """The key with what it does when a row changes that it refers to, where the target has that; else it is listed."""
-    lacking = WITHOUT_ACTIONS.get(target.engine, frozenset())
+    lacking = target.capabilities.lacks_actions
     for event, action in (("DELETE", foreign.on_delete), ("UPDATE", foreign.on_update)):
         if action and (action in lacking or action not in ACTIONS):
             facts = {"refers": foreign.refers.name, "event": event, "sql": action}

@@ -9,6 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from adapters.capabilities import Capabilities
 from adapters.protocol import Definitions
 from flows.scaffold.profile import Facts, number_text
 from flows.spec.types import new_column, storable
@@ -16,11 +17,8 @@ from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
 
 DAY: Final = 86_400_000_000  # in microseconds
 BIGGEST: Final = 2**63 - 1
-KEY_CHARACTERS: Final = 255  # of a text in an index of MySQL, which takes no TEXT there
+KEY_CHARACTERS: Final = 255  # of a text in an index, where that takes none without a length
 CHARACTER_BYTES: Final = 4
-MYSQL_DIGITS: Final = (65, 30)  # of its widest decimal, in all and behind the point
-BOUNDED: Final = ("duckdb", "mysql")
-"""Engines whose numeric has an end."""
 
 _PLAIN: Final[dict[pa.DataType, str]] = {
     pa.int8(): "smallint", pa.int16(): "smallint", pa.int32(): "integer", pa.int64(): "bigint", pa.float32(): "real",
@@ -60,7 +58,7 @@ def choose(column: ColumnShape, facts: Facts, source: str, target: Definitions, 
     if chosen.type == "boolean" and not pa.types.is_boolean(column.type) and (in_key or column.identity):
         chosen = Chosen("smallint", column.nullable)
     if room:
-        chosen = _indexed(chosen, facts, target.engine, room, in_key=in_key)
+        chosen = _indexed(chosen, facts, target.capabilities, room, in_key=in_key)
     if facts.zero_dates:
         found = f"{facts.zero_dates:,} of {facts.rows:,} rows hold a date that is none (0000-00-00 and the like)"
         if in_key:
@@ -74,21 +72,25 @@ def choose(column: ColumnShape, facts: Facts, source: str, target: Definitions, 
     return _limited(chosen, column, facts, target)
 
 
-def _indexed(chosen: Chosen, facts: Facts, target: str, room: int, *, in_key: bool) -> Chosen:
+def _indexed(chosen: Chosen, facts: Facts, target: Capabilities, room: int, *, in_key: bool) -> Chosen:
     """The choice for a column of an index: as long as the index takes it, or else without one."""
     sized = re.fullmatch(r"(?:var)?char\((\d+)\)", chosen.type)
-    most = room // CHARACTER_BYTES
-    if target == "mysql" and (chosen.type == "text" or (sized and int(sized[1]) > most)):
+    most, title = room // CHARACTER_BYTES, target.names.title
+    if not target.indexes_any_text and (chosen.type == "text" or (sized and int(sized[1]) > most)):
         if facts.longest <= most or in_key:
-            told = "MySQL takes no TEXT in an index" if not sized else f"an index of MySQL has {room:,} bytes for it"
+            told = (
+                f"{title} takes no TEXT in an index" if not sized else f"an index of {title} has {room:,} bytes for it"
+            )
             if facts.longest > most:
                 told += f": longer texts are quarantined, and the longest has {facts.longest:,} characters"
             length = most if sized else min(max(KEY_CHARACTERS, facts.longest), most)
             return replace(chosen, type=f"varchar({length})").noting(told)
-        why = f"its texts go to {facts.longest:,} characters, and an index of MySQL has {room:,} bytes for them"
+        why = f"its texts go to {facts.longest:,} characters, and an index of {title} has {room:,} bytes for them"
         return replace(chosen, unindexed=why)
     if facts.octets > room:
-        why = f"its values go to {facts.octets:,} bytes, and an index of {target} has some {room:,} for them"
+        why = (
+            f"its values go to {facts.octets:,} bytes, and an index of {target.names.engine} has some {room:,} for them"
+        )
         return chosen.noting(why) if in_key else replace(chosen, unindexed=why)
     return chosen
 
@@ -148,9 +150,9 @@ def _by_kind(column: ColumnShape, facts: Facts, source: str, target: Definitions
     if pa.types.is_uint64(kind) or native == "ubigint":
         return _unsigned(facts, plain)
     if pa.types.is_duration(kind):
-        return _time(facts, plain, target.engine)
+        return _time(facts, plain, target.capabilities)
     if column.meaning == "decimal":
-        return _number(column, facts, plain, target.engine)
+        return _number(column, facts, plain, target.capabilities)
     if pa.types.is_decimal(kind):
         chosen = replace(plain, type=f"numeric({kind.precision},{kind.scale})")
         if pa.types.is_string(target.made(new_column(column.name, chosen.type, nullable=True)).type):
@@ -226,8 +228,8 @@ def _unsigned(facts: Facts, plain: Chosen, what: str = "an unsigned bigint") -> 
     )
 
 
-def _time(facts: Facts, plain: Chosen, target: str) -> Chosen:
-    if target == "mysql" or facts.least is None or (facts.least >= 0 and facts.most < DAY):
+def _time(facts: Facts, plain: Chosen, target: Capabilities) -> Chosen:
+    if not target.has_spans or facts.least is None or (facts.least >= 0 and facts.most < DAY):
         return replace(plain, type="time")
     ends = " to ".join(map(_span_text, (facts.least, facts.most)))
     return replace(plain, type="interval").noting(f"TIME that holds {ends}: a span, and no time of day")
@@ -241,23 +243,23 @@ def _span_text(microseconds: int) -> str:
     return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
 
 
-def _number(column: ColumnShape, facts: Facts, plain: Chosen, target: str) -> Chosen:
+def _number(column: ColumnShape, facts: Facts, plain: Chosen, target: Capabilities) -> Chosen:
     """A number without an end, or with a far one; where the target has none such, as wide as it gets."""
-    most, finest = MYSQL_DIGITS if target == "mysql" else (38, 38)
-    if target == "mysql" and column.number and column.number[0] <= most and column.number[1] <= finest:
+    (most, finest), engine = target.decimal_digits or (38, 38), target.names.engine
+    if most > 38 and column.number and column.number[0] <= most and column.number[1] <= finest:
         return replace(plain, type=f"numeric({column.number[0]},{column.number[1]})")
-    if target not in BOUNDED or facts.odd:
+    if target.decimal_digits is None or facts.odd:
         chosen = replace(plain, type="numeric")
         return chosen.noting(f"{facts.odd:,} of {facts.rows:,} rows hold NaN or infinity") if facts.odd else chosen
     if facts.least is None and not facts.whole + facts.decimals:
-        return replace(plain, type="numeric(38,10)").noting(f"{target} asks for an end, and no value says where")
+        return replace(plain, type="numeric(38,10)").noting(f"{engine} asks for an end, and no value says where")
     digits = facts.whole + facts.decimals
     if digits > most or facts.decimals > finest:
-        return plain.noting(f"numbers of {digits} digits, which no numeric of {target} holds")
+        return plain.noting(f"numbers of {digits} digits, which no numeric of {engine} holds")
     digits = 38 if digits <= 38 else most
     scale = min(max(facts.decimals, 10 if facts.decimals else 0), digits - facts.whole)
     return replace(plain, type=f"numeric({digits},{scale})").noting(
-        f"{target} asks for an end: the values have {facts.whole} digits before the point and {facts.decimals} behind it"
+        f"{engine} asks for an end: the values have {facts.whole} digits before the point and {facts.decimals} behind it"
     )
 
 

@@ -17,8 +17,6 @@ from transforms.mapping.texts import as_text
 from transforms.vocabulary import ColumnShape, Relation, SynclineError, TableShape
 
 EXACT_DIGITS: Final = 15  # of a number that every engine reads as it stands
-CASTING: Final = ("postgresql", "duckdb")
-"""Engines in which a cast to a column's type gives what the column would hold."""
 
 
 def values_of(source: Catalog, shape: TableShape, defaults: Mapping[str, str]) -> dict[str, pa.Array]:
@@ -29,9 +27,9 @@ def values_of(source: Catalog, shape: TableShape, defaults: Mapping[str, str]) -
     found: dict[str, pa.Array] = {}
     for name, sql in defaults.items():
         column = shape.column(name)
-        if column is None or column.refused or (source.engine == "mysql" and "?" in sql):
-            continue  # MariaDB tells a ? for every character of four bytes
-        casting = source.engine in CASTING and " COLLATE " not in column.native
+        if column is None or column.refused or (not source.capabilities.exact_catalog and "?" in sql):
+            continue
+        casting = source.capabilities.casts_as_stored and " COLLATE " not in column.native
         query = f"SELECT {f'CAST(({sql}) AS {column.native})' if casting else f'({sql})'} AS v"
         try:
             told = source.describe_query(query)
@@ -42,13 +40,13 @@ def values_of(source: Catalog, shape: TableShape, defaults: Mapping[str, str]) -
         if told.columns[0].refused or rows.num_columns > 1 or rows.num_rows != 1:
             continue
         value = _as_column(rows.column(0).combine_chunks(), column)
-        if value is not None and not (source.engine == "sqlite" and _rounded(value)):
+        if value is not None and (source.capabilities.exact_literals or not _rounded(value)):
             found[name] = value
     return found
 
 
 def _rounded(value: pa.Array) -> bool:
-    """Whether SQLite may have made a floating number of it."""
+    """Whether an engine may have made a floating number of it."""
     number = pa.types.is_decimal(value.type) and value[0].is_valid
     return bool(number) and _number(as_text(value)[0].as_py().rstrip("0")) is None
 
