@@ -43,7 +43,7 @@ class PlannedSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class PlannedRoute:
     """The side that a table's rows are read from, and the one that they go to; of an undo those of what it takes back."""
 
     reads: SideName
@@ -63,7 +63,7 @@ class PlannedTable:
 
     name: str
     table: TableName
-    route: Route
+    route: PlannedRoute
     schema: pa.Schema
     counts: Counts
     ddl: tuple[str, ...] = ()

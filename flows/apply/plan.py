@@ -24,7 +24,7 @@ from flows.session.execute import Execute, here
 from flows.session.memory import Shapes
 from flows.session.retry import retried
 from flows.session.session import Job, Session, shared, with_binding
-from transforms.vocabulary import Counts, DataError, Phase, PlanError, RowRefused, TableName
+from transforms.vocabulary import Counts, DataError, Phase, PlanError, RowRefused, SideName, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _as_begun(job: Job, session: Session, referred: set[TableName]) -> set[Table
 
     A window that is in would not be known again in other steps.
     """
-    marked = session.sides.target.adapter.applied(job.run_id) if session.spec.state.marker else set()
+    marked = session.sides.written(job.side).adapter.applied(job.run_id) if session.spec.state.marker else set()
     whole = {marker.table for marker in marked if marker.phase == "all"}
     apart = {marker.table for marker in marked} - whole
     tables = {table.shape.name for table in session.bound.tables}
@@ -139,7 +139,8 @@ def write_rows(
     interrupts.writing(sum(len(entries) for _, _, entries in work))
     clear = {(planned.name, window) for planned in plan.manifest.tables for window in planned.clear}
     losing = {e.table for _, phase, entries in work if phase != "upsert" for e in entries if e.counts.get("delete", 0)}
-    further = retried(lambda: carrying(session.sides.target.adapter, losing))
+    target = session.sides.written(job.side).adapter
+    further = retried(lambda: carrying(target, losing))
     with shared(job.run_id, replace(session, shapes=Shapes())):
         done: list[Done] = []
         for each, phase, entries in work:
@@ -151,7 +152,7 @@ def write_rows(
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for each in dict.fromkeys(table for table, _ in steps):
             for column in each.numbered:  # also where nothing was inserted: an earlier run may have ended before this
-                retried(partial(session.sides.target.adapter.advance_identity, each.table, column))
+                retried(partial(target.advance_identity, each.table, column))
     return AppliedPlan(tuple(done))
 
 
@@ -164,16 +165,19 @@ def constrained(plan: Plan, session: Session) -> Session:
     wanted = {planned.name: planned.after_load for planned in plan.manifest.tables}
     if not any(wanted.values()):
         return session
-    retried(lambda: _add(wanted, session))
+    retried(lambda: _add(wanted, plan.manifest.side, session))
     return with_binding(session)
 
 
-def _add(wanted: Mapping[str, Sequence[str]], session: Session) -> None:
-    now = with_binding(session).bound  # what a try that failed has added is there by now
+def _add(wanted: Mapping[str, Sequence[str]], side: SideName, session: Session) -> None:
+    target, now = (
+        session.sides.written(side).adapter,
+        with_binding(session).bound,
+    )  # what a try that failed has added is there by now
     for name, statements in wanted.items():
         done = now.table(name).after_load.done
         try:
-            session.sides.target.adapter.execute_ddl([statement for statement in statements if statement not in done])
+            target.execute_ddl([statement for statement in statements if statement not in done])
         except RowRefused as error:
             raise DataError(
                 f"{name}: its rows are in, and a key or index of `create:` that they stand against is not: {error.reason}. Fix: mend "
@@ -196,11 +200,12 @@ def _touches(entry: FileEntry, phase: Phase) -> bool:
 def _create_tables(plan: Plan, session: Session) -> bool:
     """Run the plan's DDL for tables and columns that are not there; True where the plan has any. Safe to repeat."""
     making = [planned for planned in plan.manifest.tables if planned.ddl or planned.adds]
+    target = session.sides.written(plan.manifest.side).adapter
     for planned in making:
-        there = session.sides.target.adapter.describe(session.spec.target_table(planned.name))
+        there = target.describe(session.spec.target_table(planned.name))
         known = there.names if there else ()
         lacking = [statement for column, statement in planned.adds if column not in known]
-        session.sides.target.adapter.execute_ddl(planned.ddl if there is None else lacking)
+        target.execute_ddl(planned.ddl if there is None else lacking)
     return bool(making)
 
 

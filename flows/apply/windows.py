@@ -75,7 +75,7 @@ def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
 def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     interrupts.check()
     session = session_of(work.job)
-    table = window.changes.table
+    table, target = window.changes.table, session.sides.written(work.job.side).adapter
     shape = session.shape(work.job, work.table, table)
     changes = session.changes.take(work.table, window.number) if work.phase == "all" else None
     if changes is None:
@@ -86,7 +86,7 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
         marker = Marker(session.spec.name, work.job.run_id, str(table), window.number, work.phase)
     notes = Notes(Path(work.job.folder), table, window.number, work.phase)
 
-    tried = withheld(part, held_back(session.sides.target.adapter, shape, part, work.carrying))
+    tried = withheld(part, held_back(target, shape, part, work.carrying))
     if tried.refused is not None and work.job.bare:
         raise PlanError(
             f"{table} row {_first_key(tried.refused)} is to be deleted, and {tried.refused['reason'][0].as_py()}. This window was not "
@@ -101,15 +101,11 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
             notes.take(_accounted(sifted.good, applied), told, marked=marker is not None)
 
         with interrupts.window():
-            return session.sides.target.adapter.apply(
-                sifted.good, shape, marker, empty=window.clear, before_commit=known
-            )
+            return target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
 
     def trial(some: ChangeSet) -> None:
         with suppress(_Tried), interrupts.window():
-            session.sides.target.adapter.apply(
-                some, shape, None, empty=window.clear, before_commit=_call_off, trial=True
-            )
+            target.apply(some, shape, None, empty=window.clear, before_commit=_call_off, trial=True)
 
     done: list[Applied] = []
     if work.job.bare:  # an undo is done whole or not at all

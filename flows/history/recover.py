@@ -85,7 +85,14 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
         finish(plan, known.version, loading)
         return f"Run {run.run_id} was cut off after its rows were in: they are version {known.version}."
     plan.verify()
-    job = Job(str(loading.spec.path.absolute()), run.run_id, str(folder), at, bare=plan.manifest.kind == "undo")
+    job = Job(
+        str(loading.spec.path.absolute()),
+        run.run_id,
+        str(folder),
+        at,
+        plan.manifest.side,
+        bare=plan.manifest.kind == "undo",
+    )
     report = report_of(plan)
     if job.bare:
         outcome = write_undo(plan, report, job, loading)
@@ -107,7 +114,7 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
     """Make a version of the windows that are in, where the plan cannot go on."""
     plan = Plan.open(folder)
     entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
-    marked = loading.session.sides.target.adapter.applied(run.run_id)
+    marked = loading.session.sides.written(plan.manifest.side).adapter.applied(run.run_id)
     windows = sorted((m.table, m.window, m.phase) for m in marked if (m.table, m.window) in entries)
     there = inside(plan, marked)
     counts: dict[str, int] = {op: sum(getattr(each, op) for each in there) for op in OPS}

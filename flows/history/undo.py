@@ -66,13 +66,15 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     began = perf_counter()
     folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
     writer = PlanWriter(folder)
-    shapes = described(session.sides.target.adapter, undone.tables)
+    side = undone.versions[0].plan.manifest.side
+    target = session.sides.written(side).adapter
+    shapes = described(target, undone.tables)
     order, referred = parents_first(shapes, undone.tables)
     entries: list[FileEntry] = []
     reports: list[TableReport] = []
     tables: list[PlannedTable] = []
     backwards: dict[TableName, list[ChangeSet]] = {}
-    with session.sides.target.adapter.snapshot() as snapshot:
+    with target.snapshot() as snapshot:
         for table in order:
             windows = list(_windows(undone, table, shapes.get(table)))
             ddl, drop = _making(undone, table)
@@ -85,20 +87,18 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
             whole = WholeRows.of(request.spec, shapes[table], schema.names) if table in shapes else None
             first: list[int] = []
             if whole is not None:
-                windows = list(whole.filled(session.sides.target.adapter, snapshot, windows))
+                windows = list(whole.filled(target, snapshot, windows))
                 first = [n for n, changes in enumerate(windows) if whole.names and changes.deletes.num_rows]
             if windows:
                 backwards[table] = together(windows)
             if table in shapes and table in referred:
-                first = _freed(session.sides.target.adapter, snapshot, shapes[table], windows)
+                first = _freed(target, snapshot, shapes[table], windows)
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
             reports.append(_table_report(request, table, windows))
             planned = planned_table(reports[-1], table, latest.route, schema)
             own = whole.described if whole is not None else ()
             tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first)))
-        steps = _ordered(
-            undone.numbers, session.sides.target.adapter, snapshot, shapes, backwards, in_steps(order, referred)
-        )
+        steps = _ordered(undone.numbers, target, snapshot, shapes, backwards, in_steps(order, referred))
         mark = snapshot.mark
     report = Report(
         request.spec.name,
@@ -110,7 +110,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
         tuple(_warned(undone)),
     )
     manifest = replace(
-        manifest_of(replace(request, kind="undo", ranges=(), keys=None), session, report, tables, None, mark),
+        manifest_of(replace(request, kind="undo", ranges=(), keys=None), session, report, tables, side, {side: mark}),
         # the target comes back to what it was made from the source's state before the oldest of the versions
         source=replace(undone.versions[0].plan.manifest.source, mark=undone.source_mark),
         undoes=tuple(undone.numbers),
@@ -123,14 +123,15 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
 def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:
     """Apply the plan of an undo, and drop what it says. Safe to repeat."""
     session, manifest = loading.session, plan.manifest
+    target = session.sides.written(manifest.side).adapter
     same_target(plan, session)
     loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
     interrupts.writing()
     names = [planned.table for planned in manifest.tables]
     for planned in manifest.tables:
-        if planned.ddl and session.sides.target.adapter.describe(planned.table) is None:
-            session.sides.target.adapter.execute_ddl(planned.ddl)
-    shapes = described(session.sides.target.adapter, names)
+        if planned.ddl and target.describe(planned.table) is None:
+            target.execute_ddl(planned.ddl)
+    shapes = described(target, names)
     for planned in manifest.tables:
         if (shape := shapes.get(planned.table)) and any(e.counts.get("delete") for e in plan.windows(shape.name)):
             WholeRows.of(loading.spec, shape, planned.schema.names).must_be(planned.whole)
@@ -139,18 +140,18 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
         for planned in manifest.tables
         if planned.table in shapes or not planned.drop  # an earlier attempt may have dropped it
     }
-    steps = retried(lambda: _steps(plan, session, shapes, names), renewed=True)
+    steps = retried(lambda: _steps(plan, target, shapes, names), renewed=True)
     ordered = [(tables[step.table], step.phase) for step in steps if step.table in tables]
     alone = {name for name, shape in shapes.items() if _refers_to_itself(shape)}
     applied = write_rows(plan, job, session, ordered, loading.execute, loading.workers, alone)
-    warnings = [*report.warnings, *_dropped(session, [each for each in reversed(manifest.tables) if each.drop])]
+    warnings = [*report.warnings, *_dropped(target, [each for each in reversed(manifest.tables) if each.drop])]
     forget(loading.ledger, loading.spec, [each.name for each in manifest.tables if each.drop or each.ddl])
     whole = replace(report, warnings=tuple(warnings))
     return retried(lambda: record(plan, whole, applied, loading, manifest.undoes))
 
 
 def _steps(
-    plan: Plan, session: Session, shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
+    plan: Plan, target: Target, shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
 ) -> list[Step]:
     """The order of writing that the plan says, held once more to the rows that are there now.
 
@@ -165,8 +166,8 @@ def _steps(
         table: together([plan.changes(e) for e in entries]) for table in tables if (entries := plan.windows(table))
     }
     there = {table: part for table, part in changes.items() if table in shapes}
-    with session.sides.target.adapter.snapshot() as snapshot:
-        return _ordered(plan.manifest.undoes, session.sides.target.adapter, snapshot, shapes, there, planned)
+    with target.snapshot() as snapshot:
+        return _ordered(plan.manifest.undoes, target, snapshot, shapes, there, planned)
 
 
 def _ordered(
@@ -327,19 +328,19 @@ def _making(undone: Undone, table: TableName) -> tuple[tuple[str, ...], tuple[st
     return ddl, drop
 
 
-def _dropped(session: Session, tables: Sequence[PlannedTable]) -> Iterator[str]:
+def _dropped(target: Target, tables: Sequence[PlannedTable]) -> Iterator[str]:
     """Drop tables that the undone versions created, children first, where they hold nothing; a line for each that stays."""
     for planned in tables:
         name = planned.table
-        shape = session.sides.target.adapter.describe(name)
+        shape = target.describe(name)
         if shape is None:
             continue
-        with session.sides.target.adapter.snapshot() as snapshot:
+        with target.snapshot() as snapshot:
             rows = snapshot.count(Relation(name))
         if rows:
             yield f"{name} was not dropped: it holds {rows:,} rows that the undone versions did not bring."
             continue
-        session.sides.target.adapter.execute_ddl(drop_statements(name, planned.drop, session.sides.target.engine))
+        target.execute_ddl(drop_statements(name, planned.drop, target.engine))
 
 
 def _numbered(shape: TableShape | None, planned: PlannedTable) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def _looked_at(run: Run, session: Session, *, live: bool) -> Unfinished:
     message, tables = run.message, None
     try:
         plan = Plan.open(store_of(session.spec).folder(str(run.plan)))
-        tables = inside(plan, session.sides.target.adapter.applied(run.run_id))
+        tables = inside(plan, session.sides.written(plan.manifest.side).adapter.applied(run.run_id))
     except SynclineError as error:
         message = f"{message} " if message else ""
         message += f"Which of its windows are in the target is not known now: {error}"
@@ -123,7 +123,7 @@ def cut_off(session: Session, ledger: Ledger, run_id: str, error: BaseException)
         return
     try:
         plan = Plan.open(store_of(session.spec).folder(run.plan))
-        tables = inside(plan, session.sides.target.adapter.applied(run_id))
+        tables = inside(plan, session.sides.written(plan.manifest.side).adapter.applied(run_id))
     except SynclineError:
         error.add_note(
             "Which of its windows are in the target could not be asked; `syncline history` says so once it can be reached."

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 
 from adapters.store import spill
-from adapters.store.manifest import Manifest, PlanKind, PlannedSide, PlannedSpec, PlannedTable, Route, plan_id
+from adapters.store.manifest import Manifest, PlanKind, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable, plan_id
 from adapters.store.plans import PlanWriter, plain
 from flows.bind.own_columns import described
 from flows.bind.ranges import RangeText, parse_range, typed
@@ -44,8 +44,6 @@ from flows.session.stores import store_of
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import SIDES, Counts, Relation, SideName
-
-FORTH: Final = Route(reads="source", writes="target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +191,7 @@ def _plan(
         tuple(warnings),
         chosen=request.keys is not None,
     )
-    _finish(request, session, folder, report, outcomes, marks)
+    _finish(request, session, job, report, outcomes, marks)
     return report, job
 
 
@@ -208,7 +206,7 @@ def begun(request: Request, session: Session, folder: Path, *, again: bool = Fal
     with both_read(session.sides) as sides:
         planning = replace(session, sides=sides, numbers=Numbers(), samples=Samples())
         spec = str(request.spec.path.absolute())
-        job = Job(spec, request.run_id, str(folder), request.at, sides.tokens, request.kind == "verify")
+        job = Job(spec, request.run_id, str(folder), request.at, tokens=sides.tokens, proof=request.kind == "verify")
         try:
             yield planning, job
         finally:
@@ -278,24 +276,24 @@ def _after_load(request: Request, session: Session, name: str, tables: Sequence[
 def _finish(
     request: Request,
     session: Session,
-    folder: Path,
+    job: Job,
     report: Report,
     outcomes: Sequence[Planned],
     marks: Mapping[SideName, str],
 ) -> None:
-    tables = (_planned_table(request, session, each, outcomes) for each in report.tables)
-    manifest = manifest_of(request, session, report, tables, marks["source"], marks["target"])
+    tables = (_planned_table(request, session, job, each, outcomes) for each in report.tables)
+    manifest = manifest_of(request, session, report, tables, job.side, marks)
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
-    PlanWriter(folder, begun=True).finish(manifest, entries)
+    PlanWriter(Path(job.folder), begun=True).finish(manifest, entries)
 
 
 def _planned_table(
-    request: Request, session: Session, report: TableReport, outcomes: Sequence[Planned]
+    request: Request, session: Session, job: Job, report: TableReport, outcomes: Sequence[Planned]
 ) -> PlannedTable:
-    bound = session.bound.table(report.name)
+    bound, route = session.bound.table(report.name), session.route(job, report.name)
     windows = [each for each in outcomes if each.table == report.name]
     return replace(
-        planned_table(report, bound.shape.name, FORTH, bound.schema),
+        planned_table(report, bound.shape.name, PlannedRoute(route.reads.name, route.writes.name), bound.schema),
         whole=described(bound.shape, bound.unmapped),
         base=report.name in request.bases,
         clear=tuple(sorted(each.window for each in windows if each.clear)),
@@ -304,20 +302,26 @@ def _planned_table(
 
 
 def manifest_of(
-    request: Request, session: Session, report: Report, tables: Iterable[PlannedTable], source: str | None, target: str
+    request: Request,
+    session: Session,
+    report: Report,
+    tables: Iterable[PlannedTable],
+    side: SideName,
+    marks: Mapping[SideName, str],
 ) -> Manifest:
-    """What a plan of the target says of itself. `source` and `target` are the marks of the states that it is about."""
-    spec = request.spec
+    """What a plan that writes a side says of itself. `marks` name the states of the sides that it is about."""
+    spec, sides = request.spec, session.sides
+    source, target = (PlannedSide(sides[name].url, sides[name].engine, marks.get(name)) for name in SIDES)
     return Manifest(
-        id=plan_id(request.run_id, "target"),
+        id=plan_id(request.run_id, side),
         run_id=request.run_id,
         migration=spec.name,
         kind=request.kind,
-        side="target",
+        side=side,
         created_at=request.at,
         spec=PlannedSpec(str(spec.path.absolute()), spec.digest, plain(spec.document)),
-        source=PlannedSide(session.sides.source.url, session.sides.source.engine, source),
-        target=PlannedSide(session.sides.target.url, session.sides.target.engine, target),
+        source=source,
+        target=target,
         tables=tuple(tables),
         ranges=tuple(map(str, request.ranges)),
         keys=None if request.keys is None else {name: tuple(sorted(some)) for name, some in request.keys.items()},

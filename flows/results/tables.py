@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.expectations.run import Checked
-from adapters.store.manifest import PlannedTable, Route
+from adapters.store.manifest import PlannedRoute, PlannedTable
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import KEYS, SAMPLES, Planned
@@ -196,7 +196,7 @@ def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
     ]
 
 
-def planned_table(report: TableReport, table: TableName, route: Route, schema: pa.Schema) -> PlannedTable:
+def planned_table(report: TableReport, table: TableName, route: PlannedRoute, schema: pa.Schema) -> PlannedTable:
     """What a manifest says of a table that is reported: where it lies, and which columns are written."""
     return PlannedTable(
         name=report.name,

@@ -21,21 +21,23 @@ from flows.session.route import Route
 from flows.session.side import Sides, Tokens, both_open
 from flows.session.watch import Watch
 from flows.spec.model import Spec
-from transforms.vocabulary import TableName, TableShape
+from transforms.vocabulary import SideName, TableName, TableShape
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What travels to a task, perhaps in another process: names and texts only, nothing secret, nothing open.
 
-    `proof` says that both sides are only compared, with the columns that the target computes itself too. `bare`: the plan
-    goes to the target as it is, whatever the spec maps today.
+    `side` is the one that the plan writes, and `tokens` join the snapshots that it is made from. `proof` says that both sides are
+    only compared, with the columns that the engine computes itself too. `bare`: the plan goes to the side as it is, whatever the
+    spec maps today.
     """
 
     spec: str
     run_id: str
     folder: str
     at: datetime
+    side: SideName = "target"
     tokens: Tokens = field(default_factory=dict)
     proof: bool = False
     bare: bool = False
@@ -75,11 +77,13 @@ class Session:
     def route(self, job: Job, name: str) -> Route:
         """The way that rows of a table take, as the job looks at it."""
         table = self.bound.table(name)
-        return Route(self.sides.source, self.sides.target, table.proving() if job.proof else table)
+        reads: SideName = "source" if job.side == "target" else "target"
+        return Route(self.sides[reads], self.sides.written(job.side), table.proving() if job.proof else table)
 
     def shape(self, job: Job, name: str, table: TableName) -> TableShape:
-        """The target's table that windows of the job are written to. PlanError where it is not there."""
-        return self.shapes.of(self.sides.target.adapter, table) if job.bare else self.bound.table(name).shape
+        """The table that windows of the job are written to. PlanError where it is not there."""
+        written = self.sides.written(job.side)
+        return self.shapes.of(written.adapter, table) if job.bare else self.bound.table(name).shape
 
 
 def with_binding(session: Session, seen: Seen | None = None) -> Session:

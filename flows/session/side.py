@@ -71,6 +71,12 @@ class Sides:
     def __getitem__(self, name: SideName) -> Side:
         return self.source if name == "source" else self.target
 
+    def written(self, name: SideName) -> WrittenSide:
+        """The side that a plan writes."""
+        side = self[name]
+        assert isinstance(side, WrittenSide), f"the {name} is only read"
+        return side
+
     @property
     def tokens(self) -> Tokens:
         """What joins the open snapshots."""

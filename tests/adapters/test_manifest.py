@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from manifests import manifest, planned, records
 
-from adapters.store.manifest import FORMAT, Manifest, Route, manifest_json, read_manifest
+from adapters.store.manifest import FORMAT, Manifest, PlannedRoute, manifest_json, read_manifest
 from adapters.store.plans import Plan, PlanWriter
 from transforms.vocabulary import PlanError, Sample, TableName, Tally
 
@@ -96,7 +96,7 @@ def test_a_manifest_of_format_1_is_read_as_one_of_today() -> None:
     told = first_format(adds=[["n", "ALTER"]], whole=[["o", "int32"]], first=[1], base=True, unproved={"referred": 2})
     (table,) = read_manifest({**told, "undoes": [3], "steps": [["t", "upsert"]]}, 1).tables
     assert (table.adds, table.whole, table.first, table.base) == ((("n", "ALTER"),), (("o", "int32"),), (1,), True)
-    assert (table.route, table.unproved) == (Route("source", "target"), {"referred": 2})
+    assert (table.route, table.unproved) == (PlannedRoute("source", "target"), {"referred": 2})
 
 
 def sealed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:

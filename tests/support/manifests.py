@@ -13,10 +13,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from adapters.store.manifest import Manifest, PlannedSide, PlannedSpec, PlannedTable, Route
+from adapters.store.manifest import Manifest, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
 from transforms.vocabulary import Counts, TableName
 
-FORTH = Route("source", "target")
+FORTH = PlannedRoute("source", "target")
 
 
 def planned(table: TableName = TableName("t"), **more: Any) -> PlannedTable:
