@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
 from adapters.protocol import RowSecurity, Source, Target
 from adapters.secrets import masked
+from adapters.sql.access import Access
 from transforms.vocabulary import SpecError
 
 
 class Engine(NamedTuple):
-    """Where an engine's adapter is, what it takes beside a URL and a time zone, and the extra that brings its driver."""
+    """An engine's package, its adapter there, what that takes beside a URL and a time zone, and the extra that brings its
+    driver. `accessible`: SQLAlchemy has a way into it, which its `access` module opens.
+    """
 
-    module: str
+    package: str
     adapter: str
     takes: tuple[str, ...] = ()
     extra: str | None = None
+    accessible: bool = True
 
 
-_POSTGRES: Final = Engine("adapters.postgres.adapter", "PostgresAdapter", ("rls",), "postgres")
-_MYSQL: Final = Engine("adapters.mysql.adapter", "MysqlAdapter", (), "mysql")
+_POSTGRES: Final = Engine("adapters.postgres", "PostgresAdapter", ("rls",), "postgres")
+_MYSQL: Final = Engine("adapters.mysql", "MysqlAdapter", (), "mysql")
 
 TARGETS: Final[dict[str, Engine]] = {
-    "sqlite": Engine("adapters.sqlite.adapter", "SqliteAdapter", ("create",)),
-    "duckdb": Engine("adapters.duckdb.adapter", "DuckdbAdapter", ("create",)),
+    "sqlite": Engine("adapters.sqlite", "SqliteAdapter", ("create",)),
+    "duckdb": Engine("adapters.duckdb", "DuckdbAdapter", ("create",), accessible=False),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
     "mysql": _MYSQL,
@@ -51,19 +58,42 @@ def open_target(url: str, *, time_zone: str | None = None, create: bool = False,
     return cast(Target, _opened(url, TARGETS, time_zone=time_zone, create=create, rls=rls))
 
 
-def _opened(url: str, engines: dict[str, Engine], *, time_zone: str | None, **options: Any) -> Any:
+def open_access(url: str, *, rls: RowSecurity = "refuse") -> AbstractContextManager[Access] | None:
+    """A read-only way into a database by SQLAlchemy, with a connection of its own; None where the engine has none."""
+    engine = TARGETS[_scheme(url, TARGETS)]
+    if not engine.accessible:
+        return None
+    opened = _imported(url, engine, "access").access(url, **_taken(engine, {"rls": rls}))
+    return cast(AbstractContextManager[Access], opened)
+
+
+def _opened(url: str, engines: Mapping[str, Engine], *, time_zone: str | None, **options: Any) -> Any:
+    engine = engines[_scheme(url, engines)]
+    adapter = getattr(_imported(url, engine, "adapter"), engine.adapter)
+    return adapter(url, time_zone=time_zone, **_taken(engine, options))
+
+
+def _taken(engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in engine.takes}
+
+
+def _scheme(url: str, known: Collection[str]) -> str:
     scheme, found, _ = url.partition("://")
     name = scheme.partition("+")[0].lower()
-    if not found or name not in engines:
-        known = ", ".join(f"{each}://" for each in engines)
-        raise SpecError(f"No adapter knows the URL {masked(url)!r}. Fix: begin it with one of {known}.")
-    engine = engines[name]
+    if not found or name not in known:
+        schemes = ", ".join(f"{each}://" for each in known)
+        raise SpecError(f"No adapter knows the URL {masked(url)!r}. Fix: begin it with one of {schemes}.")
+    return name
+
+
+def _imported(url: str, engine: Engine, module: str) -> ModuleType:
+    """A module of the engine's package. SpecError where its driver is not installed."""
     try:
-        adapter = getattr(import_module(engine.module), engine.adapter)
+        return import_module(f"{engine.package}.{module}")
     except ModuleNotFoundError as error:
         if engine.extra is None or (error.name or "").split(".")[0] in ("adapters", "transforms"):
             raise
         raise SpecError(
-            f"{name} needs the package {error.name}, which is not installed. Fix: pip install 'syncline[{engine.extra}]'."
+            f"{_scheme(url, TARGETS)} needs the package {error.name}, which is not installed. "
+            f"Fix: pip install 'syncline[{engine.extra}]'."
         ) from error
-    return adapter(url, time_zone=time_zone, **{each: options[each] for each in engine.takes if each in options})

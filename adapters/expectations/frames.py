@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.protocol import RowSecurity
 from adapters.registry import open_source
-from adapters.sql.staged_apply import as_travel, file_of, must_exist, python_values
+from adapters.sql.access import Access
+from adapters.sql.staged_apply import as_travel, python_values
 from adapters.sql.statements import quoted, select
-from transforms.vocabulary import Relation, SynclineError, TableName
+from transforms.vocabulary import Relation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -234,142 +229,19 @@ def read(
         adapter.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A way into a database that is not the adapter's: `faults` collects what its driver raised.
+def seen(access: Access, execution_engine: Any, relation: Relation) -> Any:
+    """The relation as Great Expectations takes it.
 
-    `own_rows` says of a table whether others may inherit from it, whose rows are not its own.
+    Not as one of its assets: those lower the letters of schemas, and compile a query twice, so that % and : in
+    it become something else.
     """
+    from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
 
-    url: str
-    engine: sa.Engine
-    meaning: Callable[[Exception, str], SynclineError]
-    own_rows: Callable[[TableName], bool] = lambda _: False
-    faults: list[Exception] = field(default_factory=list)
-
-    def seen(self, execution_engine: Any, relation: Relation) -> Any:
-        """The relation as Great Expectations takes it.
-
-        Not as one of its assets: those lower the letters of schemas, and compile a query twice, so that % and : in
-        it become something else.
-        """
-        from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
-
-        assert relation.table is not None
-        return SqlAlchemyBatchData(
-            execution_engine,
-            selectable=select(relation, [sa.literal_column("*")], own_rows=self.own_rows(relation.table)),
-            create_temp_table=False,
-            source_table_name=quoted(relation.table.name),
-            source_schema_name=quoted(relation.table.schema) if relation.table.schema else None,
-        )
-
-
-@contextmanager
-def opened(url: str, rls: RowSecurity = "refuse") -> Iterator[Target]:
-    """A read-only way into the database of a URL, closed at the end. Decimals arrive as whole numbers or doubles,
-    as bounds do: the decimal 0.10 is less than the double 0.1, and would fail at its own bound. `rls`: see
-    `open_source`.
-
-    Errors: SpecError for a URL or a driver that is not there, ConnectionFailed.
-    """
-    engine = open_source(url).engine
-    ways: dict[str, Callable[[str], AbstractContextManager[Target]]] = {
-        "postgresql": partial(_postgres, rls=rls),
-        "mysql": _mysql,
-        "sqlite": _sqlite,
-    }
-    with ways[engine](url) as target:
-        sa.event.listen(target.engine, "handle_error", lambda fault: target.faults.append(fault.original_exception))
-        yield target
-
-
-def _number(text: str) -> int | float:
-    return int(text) if text.removeprefix("-").isdigit() else float(text)
-
-
-@contextmanager
-def _postgres(url: str, *, rls: RowSecurity) -> Iterator[Target]:
-    from psycopg.adapt import Buffer, Loader
-
-    from adapters.postgres.catalog import identified
-    from adapters.postgres.connection import Connections
-
-    class NumberLoader(Loader):
-        def load(self, data: Buffer) -> int | float:
-            return _number(bytes(data).decode())
-
-    connections = Connections(url, read_only=True, rls=rls)
-    sa.event.listen(
-        connections.engine, "connect", lambda driver, _: driver.adapters.register_loader("numeric", NumberLoader)
+    assert relation.table is not None
+    return SqlAlchemyBatchData(
+        execution_engine,
+        selectable=select(relation, [sa.literal_column("*")], own_rows=access.own_rows(relation.table)),
+        create_temp_table=False,
+        source_table_name=quoted(relation.table.name),
+        source_schema_name=quoted(relation.table.schema) if relation.table.schema else None,
     )
-
-    def own_rows(table: TableName) -> bool:
-        with connections.begin(f"Looking at {table}") as connection:
-            known = identified(connection, table)
-            return known is not None and known.own_rows
-
-    try:
-        with connections.connected():
-            pass
-        yield Target(url, connections.engine, _meanings(connections.translated), own_rows)
-    finally:
-        connections.close()
-
-
-@contextmanager
-def _mysql(url: str) -> Iterator[Target]:
-    from pymysql.constants import FIELD_TYPE
-
-    from adapters.mysql.connection import Connections, run
-
-    connections = Connections(url, read_only=True)
-
-    def connect() -> Any:
-        connection = connections.take()
-        run(connection, "SET SESSION character_set_results = utf8mb4")  # texts are read here, not copied
-        run(connection, "SET SESSION TRANSACTION READ ONLY")
-        connection.decoders |= {FIELD_TYPE.DECIMAL: _number, FIELD_TYPE.NEWDECIMAL: _number}
-        return connection
-
-    engine = sa.create_engine("mysql+pymysql://", creator=connect)
-    try:
-        with connections.connected():
-            pass
-        yield Target(url, engine, _meanings(connections.translated))
-    finally:
-        engine.dispose()
-        connections.close()
-
-
-@contextmanager
-def _sqlite(url: str) -> Iterator[Target]:
-    from adapters.sqlite.connection import BUSY_TIMEOUT_MS, translated  # which brings pandas in
-
-    path = file_of(url)
-    must_exist(path, create=False)
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_MS / 1000)
-
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.StaticPool)
-    try:
-        yield Target(url, engine, lambda fault, _: translated(fault, path))
-    finally:
-        engine.dispose()
-
-
-def _meanings(translating: Callable[[str], AbstractContextManager[None]]) -> Callable[[Exception, str], SynclineError]:
-    """What a driver's error means, where a connection tells by raising it."""
-
-    def meaning(fault: Exception, where: str) -> SynclineError:
-        try:
-            with translating(where):
-                raise fault  # noqa: TRY301
-        except SynclineError as error:
-            return error
-        except Exception as error:  # one of ours, or of a library between
-            return SynclineError(f"{where}: {type(error).__name__}")
-
-    return meaning

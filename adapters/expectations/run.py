@@ -20,20 +20,20 @@ import pyarrow as pa
 from adapters.expectations.frames import (
     EXACT_FLOAT,
     SAMPLE,
-    Target,
     fitted,
     frames,
     named_columns,
-    opened,
     plain,
     read,
+    seen,
     short_text,
     told,
     told_rows,
 )
 from adapters.protocol import RowSecurity
-from adapters.registry import open_source
+from adapters.registry import open_access
 from adapters.secrets import scrubbed
+from adapters.sql.access import Access
 from transforms.vocabulary import Relation, SpecError, SynclineError, TableName, TransientError
 
 GREAT_EXPECTATIONS: Final = "Great Expectations"
@@ -225,9 +225,9 @@ def check_rows(
 
     given = {each.number: fitted(_bound(each, totals, _place(name, each)), rows.schema) for each in expected}
     options, found = {"exclude_unexpected_values": True, "partial_unexpected_count": 0}, dict[int, Any]()
-    for numbers, seen in frames(rows, {each.number: (each.type, given[each.number]) for each in expected}):
+    for numbers, shown in frames(rows, {each.number: (each.type, given[each.number]) for each in expected}):
         some = [each for each in expected if each.number in numbers]
-        found |= _evaluated(PandasExecutionEngine(), seen, some, given, options, name)
+        found |= _evaluated(PandasExecutionEngine(), shown, some, given, options, name)
     return tuple(_of_rows(each, found[each.number], rows, key) for each in expected)
 
 
@@ -251,7 +251,8 @@ def check_table(
     """
     if not expected:
         return ()
-    if open_source(url).engine == "duckdb":
+    way = open_access(url, rls=rls)
+    if way is None:
         rows = read(url, Relation(table, where=where), key, [(each.type, each.arguments) for each in expected])
         if rows is None:
             raise BrokenCheck(f"{name}: there is no table {table}. Fix: load it first.")
@@ -259,13 +260,13 @@ def check_table(
     loaded_quietly()
     given = {each.number: _bound(each, totals, _place(name, each)) for each in expected}
     options = {"partial_unexpected_count": SAMPLE, **({"unexpected_index_column_names": list(key)} if key else {})}
-    with opened(url, rls) as target:
-        found = _in_sql(target, Relation(table, where=where), expected, given, options, name)
+    with way as access:
+        found = _in_sql(access, Relation(table, where=where), expected, given, options, name)
     return tuple(_of_sql(each, found[each.number], key) for each in expected)
 
 
 def _in_sql(
-    target: Target,
+    access: Access,
     relation: Relation,
     expected: Sequence[Expected],
     given: Mapping[int, Mapping[str, Any]],
@@ -274,15 +275,14 @@ def _in_sql(
 ) -> dict[int, Any]:
     from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
 
-    engine = SqlAlchemyExecutionEngine(engine=target.engine, create_temp_table=False)
+    engine = SqlAlchemyExecutionEngine(engine=access.engine, create_temp_table=False)
     try:
-        return _evaluated(engine, target.seen(engine, relation), expected, given, options, name)
+        return _evaluated(engine, seen(access, engine, relation), expected, given, options, name)
     except BrokenCheck as error:
-        for fault in target.faults:
-            meaning = target.meaning(fault, name)
+        for meaning in (access.meaning(each, name) for each in access.errors):
             if isinstance(meaning, TransientError):
                 raise meaning from None
-        raise BrokenCheck(scrubbed(error, target.url)) from None
+        raise BrokenCheck(scrubbed(error, access.url)) from None
     finally:
         engine.close()
 
@@ -316,13 +316,12 @@ def _evaluated(
     """
     ask = _asked(engine, data, given, options)
     found = ask(expected)
-    broken = [each for each in expected if _reason(found[each.number]) is not None]
-    for each in broken:
+    for each in [each for each in expected if _reason(found[each.number]) is not None]:
         found |= ask([each])
         reason = _reason(found[each.number])
         if reason is not None:
-            fix = "Fix: correct the expectation, or the table."
-            raise BrokenCheck(f"{_place(name, each)} could not be evaluated: {reason}. {fix}")
+            where = _place(name, each)
+            raise BrokenCheck(f"{where} could not be evaluated: {reason}. Fix: correct the expectation, or the table.")
     return found
 
 
