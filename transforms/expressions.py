@@ -232,6 +232,21 @@ def as_json_keys(rows: pa.Table, key: tuple[str, ...]) -> pa.ChunkedArray:
     return select(rows, {"key": f"json_array({values})::VARCHAR"}).column(0)
 
 
+def from_json_keys(texts: pa.Array, schema: pa.Schema) -> pa.Table:
+    """The keys that `as_json_keys` wrote of rows of that schema; null for a value that is none of its type."""
+    connection = _connection()
+    connection.register(_SOURCE, schema.empty_table())
+    try:
+        kinds = list(map(str, connection.sql(f"SELECT * FROM {_SOURCE}").types))  # noqa: S608
+    finally:
+        connection.unregister(_SOURCE)
+    values = {
+        name: f"TRY_CAST(json_extract_string(key, '$[{at}]') AS {kind})"
+        for at, (name, kind) in enumerate(zip(schema.names, kinds, strict=True))
+    }
+    return select(pa.table({"key": texts}), values).cast(schema)
+
+
 def _json_value(field: pa.Field) -> str:
     numbers = pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)
     return quoted(field.name) if numbers else f"{quoted(field.name)}::VARCHAR"

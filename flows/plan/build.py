@@ -23,6 +23,7 @@ from flows.bind.own_columns import described
 from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.spelling import speller
 from flows.bind.tables import BoundTable
+from flows.plan.chosen_keys import read_whole
 from flows.plan.cross_row_rules import find_offenders
 from flows.plan.decide import KEYS, Planned, plan_windows
 from flows.plan.kept_rows import without_referred
@@ -180,6 +181,8 @@ def _plan(
             if some := [key for outcome in windows for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
+            if request.keys is not None:
+                warnings += read_whole(bound, request.keys.get(bound.name, frozenset()))
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
     report = Report(
         request.spec.name,
@@ -233,7 +236,8 @@ def plan_table(
     ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
     there = Relation(bound.shape.name)
     target = route.writes.snapshot
-    empty = bool(bound.ddl) or target.estimate(there) == 0
+    # where some keys are looked at, rows are not counted first
+    empty = bool(bound.ddl) or (request.keys is None and target.estimate(there) == 0)
     work = PlanWork(
         job,
         bound.name,

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from adapters.store import plans, spill
 from flows.bind.rules import KnownOffenders
 from flows.bind.tables import BoundTable
+from flows.plan.chosen_keys import of_source, of_target
 from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Job
@@ -100,9 +101,11 @@ def map_source(
     ranges = source_ranges(bound, work)
     lookups, mapping = _lookups(bound, work.job), _with_offenders(bound, work.job)
     key = tuple(bound.renamed[name] for name in order)
-    for batch in route.reads.snapshot.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges):
+    asked = of_source(bound, chosen(work)).keys if work.some else None
+    read = route.reads.snapshot.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
+    for batch in read:
         mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, watch.noting(bound.name, number))
-        yield _of_keys(mapped, bound, _chosen(work)) if work.some else mapped
+        yield _of_keys(mapped, bound, chosen(work)) if work.some else mapped
 
 
 def source_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
@@ -123,22 +126,23 @@ def scan_target(route: Route, work: PlanWork, within: KeyRange, order: tuple[str
     if not work.some:
         yield from found
         return
-    chosen = _chosen(work)
+    texts = chosen(work)
     for batch in found:
         rows = pa.Table.from_batches([batch])
-        few = batch.filter(pc.is_in(expressions.as_json_keys(rows, bound.key).combine_chunks(), value_set=chosen))
+        few = batch.filter(pc.is_in(expressions.as_json_keys(rows, bound.key).combine_chunks(), value_set=texts))
         if few.num_rows:
             yield few
 
 
-def _chosen(work: PlanWork) -> pa.Array:
+def chosen(work: PlanWork) -> pa.Array:
+    """The keys that a plan is restricted to, as JSON."""
     return spill.read_rows(keys_file(work.job, work.table)).column("key").combine_chunks()
 
 
-def _of_keys(mapped: Mapped, bound: BoundTable, chosen: pa.Array) -> Mapped:
+def _of_keys(mapped: Mapped, bound: BoundTable, texts: pa.Array) -> Mapped:
     """Only the rows whose keys were asked for."""
-    wanted = pc.is_in(expressions.as_json_keys(mapped.rows, bound.key).combine_chunks(), value_set=chosen)
-    rejected = pc.is_in(mapped.rejected.column("key"), value_set=chosen)
+    wanted = pc.is_in(expressions.as_json_keys(mapped.rows, bound.key).combine_chunks(), value_set=texts)
+    rejected = pc.is_in(mapped.rejected.column("key"), value_set=texts)
     return replace(
         mapped,
         rows=mapped.rows.filter(wanted),
@@ -153,7 +157,8 @@ def _found(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...
     key = order or bound.key
     if not order:
         # no order is needed, but a null key is no row that could be matched
-        found = scan_planned(there, bound, bound.images, ranges=ranges)
+        asked = of_target(route, chosen(work)).keys if work.some else None
+        found = scan_planned(there, bound, bound.images, ranges=ranges, keys=asked)
         for batch in readable(found, bound.shape.name, route.writes.name, bound.key):
             null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
             yield batch.filter(pa.array(~null)) if null.any() else batch

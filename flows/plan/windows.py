@@ -14,7 +14,7 @@ from flows.apply.windows import ApplyWork
 from flows.bind.columns import Looked
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
-from flows.plan.window_reader import PlanWork, Window, lookup_file, source_ranges, target_ranges
+from flows.plan.window_reader import PlanWork, Window, chosen, lookup_file, source_ranges, target_ranges
 from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Session
@@ -34,18 +34,20 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
     """The windows of a table, ascending, and what spilling rejected on the way.
 
     The ordered path cuts the larger side at its keys and asks both sides for the same ranges; a plan that is restricted
-    to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash.
+    to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash; so does a plan
+    of some keys, of which nothing but those rows is read.
     """
+    if work.some:
+        rows = len(chosen(work))
+        session.meter.expect(route.table.name, "read", rows)
+        return _spilled(session, route, work, rows)
     bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot
     there = bound.there
     source_rows = source.estimate(bound.source)
     target_rows = 0 if work.target_empty else target.estimate(there)
     if not bound.order:
-        session.meter.expect(bound.name, "plan", max(source_rows, target_rows))
-        parts = min(max(1, -(-max(source_rows, target_rows) // bound.window_rows)), MOST_PARTS)
         session.meter.expect(bound.name, "read", source_rows)
-        aside = spill_table(session, route, work, parts)
-        return tuple(Window(part, part=part) for part in range(parts)), aside
+        return _spilled(session, route, work, max(source_rows, target_rows))
 
     source_key = tuple(bound.renamed[name] for name in bound.order)
     source_types = [_type(bound.source_shape.column(name)) for name in source_key]
@@ -70,6 +72,16 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
             Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
         )
     return tuple(windows), ()
+
+
+def _spilled(
+    session: Session, route: Route, work: PlanWork, rows: int
+) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
+    """About `rows` rows, read once and cut by the key's hash."""
+    session.meter.expect(route.table.name, "plan", rows)
+    parts = min(max(1, -(-rows // route.table.window_rows)), MOST_PARTS)
+    aside = spill_table(session, route, work, parts)
+    return tuple(Window(part, part=part) for part in range(parts)), aside
 
 
 def _cuts(

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from adapters.protocol import Snapshot
 from flows.bind.tables import BoundTable
-from transforms import expressions, keys
+from transforms import expressions
+from transforms.keys import contained
 from transforms.vocabulary import (
     INVALID,
     ColumnRange,
@@ -59,7 +60,7 @@ def rows_by_key(
     found = [schema.empty_table()]
     for batch in readable(snapshot.scan(Relation(shape.name), columns, keys=asked), shape.name, "target", key, fix):
         rows = pa.Table.from_batches([batch]).cast(schema)
-        found.append(rows.filter(pa.array(keys.contained(rows, asked, key))))
+        found.append(rows.filter(pa.array(contained(rows, asked, key))))
     return pa.concat_tables(found)
 
 
@@ -71,11 +72,12 @@ def scan_planned(
     key: Key = (),
     within: KeyRange = KeyRange(),
     ranges: Sequence[ColumnRange] = (),
+    keys: pa.Table | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """`Snapshot.scan` of a target table as the plan looks at it: a column that is yet to be added is null in every row."""
     absent = {added.column.name: added.column.type for added in bound.adds}
     there = [name for name in columns if name not in absent]
-    for batch in snapshot.scan(bound.there, there, key=key, within=within, ranges=ranges):
+    for batch in snapshot.scan(bound.there, there, key=key, within=within, ranges=ranges, keys=keys):
         if not absent:
             yield batch
             continue
