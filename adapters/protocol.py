@@ -21,7 +21,7 @@ from transforms.vocabulary import (
     KeyValue,
     Marker,
     Meaning,
-    Refusal,
+    Reason,
     Relation,
     TableName,
     TableShape,
@@ -232,7 +232,7 @@ class Target(Catalog, Definitions, Protocol):
         Reads nothing of the table's rows and writes nothing that outlives the call.
         """
 
-    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
         """The rows of a change set that the table would not take, each by itself: by their place in its inserts, and
         behind those in its after images.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo",
 UNWRITABLE = "It cannot be applied: a table can be compared and not be written, as the warnings say."
 
 Clock = Callable[[], datetime]
-Name = TypeVar("Name", bound=str)
+Name = TypeVar("Name", bound=Hashable)
 
 
 def utc_now() -> datetime:
@@ -85,8 +85,7 @@ def verify(
             seen(Plan.open(Path(str(report.plan))))
         computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
         held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
-        told_of = ((told.name, reason.split(": ")[0]) for told in report.tables for reason in told.reasons)
-        apart = any(f"{name}.{column}" in computed for name, column in told_of)
+        apart = any(f"{told.name}.{reason.column}" in computed for told in report.tables for reason in told.reasons)
         apart = apart or any(told.adds for told in report.tables)  # mapped columns that the target does not even have
         report = with_orphans(replace(report, plan=None, reconciled=held), session, list(map(str, request.ranges)))
         return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)

@@ -44,7 +44,7 @@ from transforms.vocabulary import (
     Design,
     Marker,
     Meaning,
-    Refusal,
+    Reason,
     SynclineError,
     TableName,
     TableShape,
@@ -157,7 +157,7 @@ class DuckdbAdapter:
         with self._session() as session:
             return trial.kept_values(session, column, values, known)
 
-    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
         with self._session() as session:
             return trial.refused_of(session, shape, changes, {} if new else self._demanded, new=new)
 

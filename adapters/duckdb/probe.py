@@ -19,7 +19,7 @@ from adapters.sql import trials
 from adapters.sql.json_texts import doubtful, kept_where_doubtful
 from adapters.sql.statements import table
 from adapters.sql.trials import ASKED, HELD, NUMBER, TRIED, Check, Demands, Given
-from transforms.vocabulary import ChangeSet, ColumnShape, Meaning, Refusal, SynclineError, TableName, TableShape
+from transforms.vocabulary import ChangeSet, ColumnShape, Meaning, Reason, SynclineError, TableName, TableShape
 
 UNFIT: Final = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
 """What DuckDB raises about a value."""
@@ -47,7 +47,7 @@ class Known:
 
 def refused_of(
     session: Session, shape: TableShape, changes: ChangeSet, found: dict[TableName, Known], *, new: bool
-) -> dict[int, Refusal]:
+) -> dict[int, Reason]:
     """See `Target.refused`. `found` is what is known already of tables."""
     if shape.name not in found:
         found[shape.name] = Known(trials.of_design(shape)) if new else known(session, shape.name)
@@ -73,7 +73,7 @@ def known(session: Session, name: TableName) -> Known:
     )
 
 
-def refused(session: Session, shape: TableShape, changes: ChangeSet, of_table: Known) -> dict[int, Refusal]:
+def refused(session: Session, shape: TableShape, changes: ChangeSet, of_table: Known) -> dict[int, Reason]:
     """The rows that a table of that shape and with such demands refuses."""
     beside = of_table.demands.beside(shape, changes.schema.names)
     trial = _Trial(session, shape, changes, trials.given(changes), of_table, beside)
@@ -141,14 +141,14 @@ class _Trial:
             updates = f"{where} AND n.{NUMBER} >= {self.asked.inserts}"
             self.session.execute(insert.format(", ".join(listed), ", ".join(more), joined, updates))
 
-    def failing(self) -> dict[int, Refusal]:
-        found: dict[int, Refusal] = {}
+    def failing(self) -> dict[int, Reason]:
+        found: dict[int, Reason] = {}
         try:
             self.make(HELD, checks=False)
             self._insert(HELD, "true", number=True)
             for each in reversed(self.of_table.demands.checks):
                 broken = self.session.rows(f"SELECT {NUMBER} AS n FROM temp.{HELD} WHERE NOT ({each.expression})")
-                found.update((row["n"], Refusal(each.reason, each.columns)) for row in broken)
+                found.update(dict.fromkeys((row["n"] for row in broken), each.reason))
         except SynclineError as error:
             if not isinstance(error.__cause__, UNFIT):
                 raise

@@ -38,7 +38,7 @@ from transforms.vocabulary import (
     Design,
     Marker,
     Meaning,
-    Refusal,
+    Reason,
     Relation,
     SynclineError,
     TableName,
@@ -190,7 +190,7 @@ class MysqlAdapter:
         with self._connections.begin(f"Asking for values of {column.native}") as connection:
             return kept(connection, server, column, values)
 
-    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
         server = self._connections.server
         made: str | None = None
         if new:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.mysql.types import Travel
-from transforms.vocabulary import DataError, Relation, SpecError
+from transforms.vocabulary import DataError, Relation, SpecError, unread
 
 SHOWN_BYTES: Final = 32  # of a text that is not valid, in the reason
 FIRST_DAY: Final = -719_162  # 0001-01-01, from 1970
@@ -58,15 +58,15 @@ def _text(array: pa.Array, travel: Travel) -> tuple[pa.Array, pa.Array | None]:
             return text, None
         bad = ~pc.fill_null(pc.string_is_ascii(text), True).to_numpy(zero_copy_only=False)
     places = np.flatnonzero(bad)
-    told = [_told(value, travel) for value in array.take(pa.array(places)).to_pylist()]
+    told = [_undecodable_text(value, travel) for value in array.take(pa.array(places)).to_pylist()]
     return _without(array, bad).cast(pa.string()), _reasons(len(array), places, told)
 
 
-def _told(value: bytes, travel: Travel) -> str:
+def _undecodable_text(value: bytes, travel: Travel) -> str:
     if travel.reading == "converted":
         value = value[1:]  # without the byte that says that they are none of UTF-8
     shown = value[:SHOWN_BYTES].hex() + ("…" if len(value) > SHOWN_BYTES else "")
-    return f"column {travel.name}: the bytes {shown} are no text in {travel.declared.charset}"
+    return unread("undecodable", travel.name, f"the bytes {shown}", charset=travel.declared.charset)
 
 
 def _undecodable(array: pa.Array) -> Mask:
@@ -123,7 +123,7 @@ def _dates(text: pa.Array, travel: Travel, relation: Relation) -> tuple[pa.Array
         return found, None
     if policy is not None:
         return pc.if_else(pa.array(bad), _stand_in(policy, travel), found), None
-    told = [f"column {travel.name}: {value} is no date" for value in values]
+    told = [unread("no_date", travel.name, value) for value in values]
     return found, _reasons(len(text), places, told)
 
 

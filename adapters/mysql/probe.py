@@ -21,7 +21,7 @@ from adapters.mysql.snapshot import spelled
 from adapters.sql import trials
 from adapters.sql.statements import table
 from adapters.sql.trials import ASKED, HELD, NUMBER, TRIED, Check, Demands, Given
-from transforms.vocabulary import ChangeSet, Refusal, TableName, TableShape
+from transforms.vocabulary import ChangeSet, Reason, TableName, TableShape
 
 REFUSED: Final = UNFIT | {1591, 1901, 3146}
 """Values that do not fit, and what else is said of a row: too large, a division by zero, no partition."""
@@ -189,7 +189,7 @@ def refused(
     described: Described,
     of_table: Known,
     made: str | None,
-) -> dict[int, Refusal]:
+) -> dict[int, Reason]:
     """The rows that the table refuses. In: a connection outside of any transaction.
 
     `made` is the statement that makes a table TRIED where there is none yet.
@@ -282,8 +282,8 @@ class _Trial:
             if code in REFUSED:
                 raise _Warned(text)
 
-    def failing(self) -> dict[int, Refusal]:
-        found: dict[int, Refusal] = {}
+    def failing(self) -> dict[int, Reason]:
+        found: dict[int, Reason] = {}
         if not any(each.server.mariadb for each in self.described.travels.values()):
             return found
         run(self.connection, "SET SESSION check_constraint_checks = OFF")
@@ -294,9 +294,8 @@ class _Trial:
             demands = self.of_table.demands
             for each in reversed([*demands.checks, *([demands.bounds] if demands.bounds else [])]):
                 broken = rows(self.connection, f"SELECT {NUMBER} FROM {HELD} WHERE NOT ({each.expression})")
-                told = Refusal(each.reason, each.columns)
-                refusal = Refusal("fits no partition of the target") if each is demands.bounds else told
-                found.update((int(number), refusal) for (number,) in broken)
+                reason = Reason("no_partition") if each is demands.bounds else each.reason
+                found.update((int(number), reason) for (number,) in broken)
         except pymysql.Error as error:
             if code_of(error) not in REFUSED:
                 raise

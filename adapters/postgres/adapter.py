@@ -56,7 +56,7 @@ from transforms.vocabulary import (
     Design,
     Marker,
     Meaning,
-    Refusal,
+    Reason,
     Relation,
     SpecError,
     SynclineError,
@@ -250,7 +250,7 @@ class PostgresAdapter:
             values = pc.if_else(foreign, pa.scalar(None, values.type), values)
         return kept(self._connections, column, values, known)
 
-    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
         known = trial.Known(of_design(shape)) if new else self._demands(shape.name)
         if known is None or not known.demands.any:
             return {}

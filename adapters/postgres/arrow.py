@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from adapters.postgres.encodings import UNCHECKED, decoded, undecoded
 from adapters.postgres.limits import FIRST_DATE, FIRST_TIMESTAMP
 from adapters.postgres.types import Travel
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, unread
 
 # Days and microseconds from Arrow's epoch (1970) to PostgreSQL's (2000).
 EPOCH_DAYS: Final = 10_957
@@ -23,6 +23,8 @@ EPOCH_MICROSECONDS: Final = EPOCH_DAYS * 86_400_000_000
 # with timestamps behind Arrow's last one: they arrive before PostgreSQL's first.
 WRAPPED_TIMESTAMPS: Final = (-9_222_425_352_054_775_809, -9_222_425_352_054_775_808)  # +infinity, -infinity
 WRAPPED_DATES: Final = (-2_147_472_692, -2_147_472_691)
+
+LAST_TIMESTAMP: Final = "294247-01-10 04:00:54.775806"  # that Arrow's microseconds hold
 
 ROWS: Final = 65_536  # in one batch: large enough for Arrow's kernels, small enough for a cache
 BUFFER_BYTES: Final = 32 * 2**20  # of one piece of a COPY
@@ -68,7 +70,7 @@ def lost(read: Sequence[pa.Array], arrays: Sequence[pa.Array], travels: Sequence
         if pa.types.is_string(each.shape.type):
             told = undecoded(before, each.name)
         else:
-            reason = f"column {each.name}: the timestamp is beyond 294247-01-10 04:00:54.775806, where Arrow's microseconds end"
+            reason = unread("beyond_timestamps", each.name, most=LAST_TIMESTAMP)
             told = pc.if_else(gone, reason, pa.scalar(None, pa.string()))
         reasons = told if reasons is None else pc.coalesce(reasons, told)
     return reasons

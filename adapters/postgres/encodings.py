@@ -9,6 +9,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from transforms.vocabulary import unread
+
 UNCHECKED: Final = "SQL_ASCII"
 """A database that keeps whatever bytes it is given."""
 
@@ -91,5 +93,5 @@ def undecoded(texts: pa.Array, name: str) -> pa.Array:
             reasons.append(None)
         except UnicodeDecodeError:
             shown = value[:SHOWN].decode("utf-8", "backslashreplace")
-            reasons.append(f"column {name}: text '{shown}' is not valid UTF-8")
+            reasons.append(unread("undecodable", name, shown, stored="text", charset="UTF-8"))
     return pa.array(reasons, pa.string())

@@ -21,7 +21,7 @@ from adapters.postgres.writer import spelled_name
 from adapters.sql import trials
 from adapters.sql.statements import table
 from adapters.sql.trials import ASKED, HELD, NUMBER, TRIED, Check, Demands, Given
-from transforms.vocabulary import ChangeSet, Refusal, TableName, TableShape
+from transforms.vocabulary import ChangeSet, Reason, TableName, TableShape
 
 CHECKS: Final = """
 SELECT conname::text, pg_catalog.pg_get_expr(conbin, conrelid),
@@ -99,7 +99,7 @@ def refused(
     travels: Mapping[str, Travel],
     of_table: Known,
     made: Sequence[str],
-) -> dict[int, Refusal]:
+) -> dict[int, Reason]:
     """The rows that the table refuses. `made` are the statements that make a table TRIED where there is none yet.
 
     Everything is made in a transaction of its own inside the one that is open, and rolled back. Where it cannot be made,
@@ -219,9 +219,9 @@ class _Trial:
         written = self.travels[self.asked.names[place]].written(wired=self.wired[place])
         return spelled(written.cast(stage.c[f"a{place}"]))
 
-    def failing(self) -> dict[int, Refusal]:
+    def failing(self) -> dict[int, Reason]:
         checks = [*self.demands.checks, *([self.demands.bounds] if self.demands.bounds else [])]
-        found: dict[int, Refusal] = {}
+        found: dict[int, Reason] = {}
         try:
             with self.connection.transaction():
                 self.connection.execute(
@@ -231,10 +231,8 @@ class _Trial:
                 self._insert(HELD, "true", number=True)
                 for each in reversed(checks):
                     broken = self.connection.execute(f"SELECT {NUMBER} FROM {HELD} WHERE NOT ({each.expression})")
-                    refusal = Refusal(each.reason, each.columns)
-                    if each is self.demands.bounds:
-                        refusal = Refusal("fits no partition of the target")
-                    found.update((number, refusal) for (number,) in broken)
+                    reason = Reason("no_partition") if each is self.demands.bounds else each.reason
+                    found.update((number, reason) for (number,) in broken)
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in UNREAD:
                 raise

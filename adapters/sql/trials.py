@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import numpy as np
 import pyarrow as pa
 
-from transforms.vocabulary import ChangeSet, Refusal, TableShape
+from transforms.vocabulary import ChangeSet, Reason, TableShape
 
 ASKED: Final = "syncline_asked"  # the rows in question, numbered by NUMBER
 TRIED: Final = "syncline_tried"  # a table like the target's, with all that it demands
@@ -29,11 +29,9 @@ class Check:
     columns: tuple[str, ...] = ()
 
     @property
-    def reason(self) -> str:
-        text = " ".join(self.expression.split())
-        text = text if text.startswith("(") and text.endswith(")") else f"({text})"
-        named = f" {self.name}" if self.name else ""
-        return f"breaks the target's check{named} {text if len(text) <= 200 else text[:197] + '...'}"
+    def reason(self) -> Reason:
+        named = {"name": self.name} if self.name else {}
+        return Reason("breaks_check", None, {"check": self.expression, **named}).of(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +80,14 @@ class Trial(Protocol):
     def take(self, first: int, stop: int) -> str | None:
         """Why the engine refuses one or another of the rows `first` to `stop` (exclusive), None where it takes them all."""
 
-    def failing(self) -> Mapping[int, Refusal]:
+    def failing(self) -> Mapping[int, Reason]:
         """The rows that break checks, found at once; none where they cannot be evaluated for all rows together."""
 
     def discard(self, numbers: Sequence[int]) -> None:
         """Take rows out of those that are tried."""
 
 
-def refused(trial: Trial, rows: int) -> dict[int, Refusal]:
+def refused(trial: Trial, rows: int) -> dict[int, Reason]:
     """The rows that the engine refuses: those that break checks in one query, others by halving."""
     if not rows or trial.take(0, rows) is None:
         return {}
@@ -103,7 +101,7 @@ def refused(trial: Trial, rows: int) -> dict[int, Refusal]:
         if why is None:
             continue
         if stop - first == 1:
-            found[first] = Refusal(f"is refused by the target: {why}")
+            found[first] = Reason("refused", None, {"message": why})
             continue
         middle = (first + stop) // 2
         waiting += [(middle, stop), (first, middle)]

@@ -35,7 +35,7 @@ from transforms.vocabulary import (
     Design,
     Marker,
     Meaning,
-    Refusal,
+    Reason,
     SynclineError,
     TableName,
     TableShape,
@@ -141,7 +141,7 @@ class SqliteAdapter:
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         return kept(column, values, known)
 
-    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Refusal]:
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
         made = self.ddl(replace(shape, foreign_keys=())) if new else ()
         known = trial.to_be_made(shape, made) if new else trial.known_once(self._connection, shape, self._demanded)
         return trial.refused(self._path, shape, changes, known) if known.demands.any else {}

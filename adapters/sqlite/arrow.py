@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from adapters.sqlite.types import (
     travel_of,
     value_sql,
 )
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError, Meaning
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError, Meaning, unread
 
 Texts = Any  # an Arrow array of strings
 _MICROSECONDS: Final = pa.timestamp("us")
@@ -55,11 +55,22 @@ def decode(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[int, s
 
 
 def _reason(column: ColumnShape, kind: Kind, value: pa.Scalar) -> str:
-    stored = value.cast(pa.binary()).as_py()
-    noun = (
-        "valid UTF-8" if kind in ("text", "loose") else f"a {_number_name(column)}" if kind == "decimal" else NOUN[kind]
-    )
-    return f"column {column.name}: text {shown(stored[:40])} is not {noun}"
+    text = shown(value.cast(pa.binary()).as_py()[:40])
+    if kind in ("text", "loose"):
+        return unread("undecodable", column.name, text, stored="text", charset="UTF-8")
+    wanted = f"a {_number_name(column)}" if kind == "decimal" else NOUN[kind]
+    return unread("wrong_type", column.name, text, stored="text", type=wanted)
+
+
+def offence(columns: Sequence[ColumnShape], found: bytes) -> str:
+    """Why a row cannot travel, of what `offence_sql` gave: the column's place, the storage class, and what is stored."""
+    place, stored, value = found.split(b":", 2)
+    column, kind, text = columns[int(place)], stored.decode(), shown(value)
+    wanted = NOUN[kind_of(column.native)]
+    if kind == "text":
+        return unread("wrong_type", column.name, text, stored=kind, type=wanted)
+    text = f"a blob of {text} bytes" if kind == "blob" else f"{kind} {text}"
+    return unread("wrong_type", column.name, text, type=wanted)
 
 
 def compared(collation: str | None, values: pa.ChunkedArray) -> pa.Array:
@@ -79,7 +90,7 @@ def _number_name(column: ColumnShape) -> str:
 
 def shown(stored: bytes) -> str:
     """Bytes for a message; what is not UTF-8 is written as escapes."""
-    return "'" + stored.decode("utf-8", "backslashreplace") + "'"
+    return stored.decode("utf-8", "backslashreplace")
 
 
 def _from_floats(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
@@ -92,8 +103,8 @@ def _from_floats(column: ColumnShape, values: pa.Array) -> tuple[pa.Array, dict[
         fits = (np.abs(whole) < 10.0**travel.precision) & (whole / power == floats)
     places = pa.array(np.where(fits, whole, 0).astype(np.int64)).cast(pa.decimal128(19, 0))
     decimals = pa.Array.from_buffers(travel, len(places), places.buffers())
-    noun = _number_name(column)
-    offenders = {int(row): f"column {column.name}: {floats[row]} is not a {noun}" for row in np.flatnonzero(~fits)}
+    wanted, bad = f"a {_number_name(column)}", np.flatnonzero(~fits).tolist()
+    offenders = {row: unread("wrong_type", column.name, str(floats[row]), type=wanted) for row in bad}
     if offenders or values.null_count:
         decimals = pc.if_else(pc.and_(pa.array(fits), values.is_valid()), decimals, None)
     return decimals, offenders

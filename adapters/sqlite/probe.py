@@ -21,7 +21,7 @@ from adapters.sqlite.types import Style, literal, quoted
 from transforms.vocabulary import (
     ChangeSet,
     ConnectionFailed,
-    Refusal,
+    Reason,
     SynclineError,
     TableName,
     TableShape,
@@ -69,7 +69,7 @@ def known(connection: Connection, shape: TableShape) -> Known:
     return Known(Demands(told, tuple(generated.items()), always=bool(indexes)), (create, *indexes))
 
 
-def refused(path: Path, shape: TableShape, changes: ChangeSet, of_table: Known) -> dict[int, Refusal]:
+def refused(path: Path, shape: TableShape, changes: ChangeSet, of_table: Known) -> dict[int, Reason]:
     """The rows that the table refuses; `path` is the target's file, where it is there."""
     connection = Connection(Path(), "memory")
     try:
@@ -136,8 +136,8 @@ class _Trial:
             updates = f"{where} AND n.{NUMBER} >= {self.asked.inserts}"
             self.connection.ask(insert.format(", ".join(listed), ", ".join(more), joined, updates))
 
-    def failing(self) -> dict[int, Refusal]:
-        found: dict[int, Refusal] = {}
+    def failing(self) -> dict[int, Reason]:
+        found: dict[int, Reason] = {}
         self.connection.ask("SAVEPOINT syncline_hold")
         try:
             self.connection.ask("PRAGMA ignore_check_constraints = ON")
@@ -145,7 +145,7 @@ class _Trial:
             self._insert("INSERT OR IGNORE", "true", number=True)
             for each in reversed(self.demands.checks):
                 broken = self.connection.rows(f"SELECT {NUMBER} AS n FROM {self._place} WHERE NOT ({each.expression})")
-                found.update((row["n"], Refusal(each.reason, each.columns)) for row in broken)
+                found.update(dict.fromkeys((row["n"] for row in broken), each.reason))
         except SynclineError as error:
             if isinstance(error, TransientError | ConnectionFailed):
                 raise

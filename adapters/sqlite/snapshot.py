@@ -18,7 +18,7 @@ from adapters.sql.orphans import is_declared, orphaned
 from adapters.sql.staged_apply import KnownShapes, as_travel, cuts, python_values
 from adapters.sql.statements import Expression, Operand, bound, dialect_of, quoted, select
 from adapters.sql.statements import column as named
-from adapters.sqlite.arrow import decode, encode, shown, sort_value, stored_value
+from adapters.sqlite.arrow import decode, encode, offence, sort_value, stored_value
 from adapters.sqlite.catalog import describe, describe_query
 from adapters.sqlite.connection import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite.types import (
@@ -319,8 +319,8 @@ def decoded(columns: Sequence[ColumnShape], batch: pa.RecordBatch, *, reasons: b
     schema = travel(columns)
     told = batch.column(len(columns)) if reasons else None
     if told is not None and (told.null_count < len(told) or invalid):
-        texts = [None if each is None else shown(each)[1:-1] for each in told.cast(pa.binary()).to_pylist()]
-        spoken = [text if text is not None else invalid.get(row) for row, text in enumerate(texts)]
+        offences = told.cast(pa.binary()).to_pylist()
+        spoken = [invalid.get(row) if each is None else offence(columns, each) for row, each in enumerate(offences)]
         arrays.append(pa.array(spoken, pa.string()))
         schema = schema.append(pa.field(INVALID, pa.string()))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -174,16 +174,13 @@ def sample_sql(native: str) -> str:
 
 
 def offence_sql(columns: list[ColumnShape]) -> str:
-    """Why a row cannot travel, NULL where it can; the first offending column speaks."""
+    """Why a row cannot travel, as `offence` reads it, NULL where it can; the first offending column speaks."""
     cases = []
-    for column in columns:
+    for place, column in enumerate(columns):
         kind, c = kind_of(column.native), quoted(column.name)
-        shown = (
-            f"CASE typeof({c}) WHEN 'text' THEN 'text ''' || substr({c}, 1, 40) || ''''"
-            f" WHEN 'blob' THEN 'a blob of ' || length({c}) || ' bytes' ELSE typeof({c}) || ' ' || {c} END"
-        )
-        reason = f"{literal(f'column {column.name}: ')} || {shown} || {literal(f' is not {NOUN[kind]}')}"
-        cases.append(f"WHEN {c} IS NOT NULL AND NOT ({_fits(kind, c)}) THEN {reason}")
+        shown = f"CASE typeof({c}) WHEN 'text' THEN substr({c}, 1, 40) WHEN 'blob' THEN length({c}) ELSE {c} END"
+        offence = f"'{place}:' || typeof({c}) || ':' || {shown}"
+        cases.append(f"WHEN {c} IS NOT NULL AND NOT ({_fits(kind, c)}) THEN {offence}")
     return f"CASE {' '.join(cases)} END" if cases else "NULL"
 
 

@@ -6,7 +6,7 @@ checked while a manifest is read, so that nobody who has one looks for what may 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from adapters.store.record_json import from_json, to_json
-from transforms.vocabulary import Broken, Counts, Phase, Sample, SideName, TableName, Tally, Why
+from transforms.vocabulary import Broken, Counts, Phase, Reason, Sample, SideName, TableName, Tally, Why
 
 FORMAT: Final = 2
 
@@ -76,7 +76,7 @@ class PlannedTable:
     clear: tuple[int, ...] = ()
     first: tuple[int, ...] = ()
     differing: Mapping[str, int] = field(default_factory=dict)
-    reasons: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[Reason, int] = field(default_factory=dict)
     unproved: Mapping[Why, int] = field(default_factory=dict)
     waiting: int = 0
     broken: tuple[Broken, ...] = ()
@@ -155,19 +155,28 @@ class _Fields:
     """What becomes of the fields of an object from one format to the next.
 
     `new` are those that it may lack, with what they were when nobody wrote them, `copied` new ones that have the value of
-    another; `gone` are not written any more.
+    another, and `made` those that are written otherwise; `gone` are not written any more.
     """
 
     new: Mapping[str, Any]
     copied: Mapping[str, str] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
+    made: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def taken(self, written: Any) -> Any:
         if not isinstance(written, dict):
             return written  # whoever reads it says so, and where it is
         kept = {name: value for name, value in written.items() if name not in self.gone}
         copied = {name: written[other] for name, other in self.copied.items() if other in written}
-        return {**self.new, **copied, **kept}
+        made = {name: make(written[name]) for name, make in self.made.items() if name in written}
+        return {**self.new, **copied, **kept, **made}
+
+
+def _untyped(written: Any) -> Any:
+    """Reasons that were texts alone."""
+    if not isinstance(written, dict):
+        return written  # whoever reads it says so
+    return {Reason("untyped", None, {"text": text}).as_json(): rows for text, rows in written.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +208,7 @@ _STEPS: Final[Mapping[int, _Step]] = {
                 "unproved": {},
                 "waiting": 0,
             },
+            made={"reasons": _untyped},
             gone=frozenset({"target", "columns"}),  # both are in others: `table` and `schema`
         ),
     )

@@ -51,10 +51,12 @@ QUARANTINE: Final = pa.schema(
         ("value", pa.string()),
         ("source", pa.string()),
         ("mapped", pa.string()),
+        ("code", pa.string()),
+        ("facts", pa.string()),
     ]
 )
 """Rows set aside: why, by which target column, the key as a JSON array, the value, and as JSON the source row and what
-could be mapped of it (null in plans of earlier versions)."""
+could be mapped of it; and why as data, the facts as JSON. From `mapped` on null in plans of earlier versions."""
 
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 _OURS: Final = re.compile(r"\d{6,}\.parquet|\.\d{6,}\.parquet\.[0-9a-f]{32}")
@@ -103,7 +105,7 @@ class PlanWriter:
         return self._add("changes", changes.table, window, change_table(changes), counts)
 
     def add_quarantine(self, window: int, table: TableName, rows: pa.Table) -> FileEntry:
-        """Write the rows of a window that were set aside: the columns of QUARANTINE from `reason` on."""
+        """Write the rows of a window that were set aside: the columns of QUARANTINE but for table and window."""
         count = rows.num_rows
         told: dict[str, Any] = {"table": str(table), "window": window}
 
@@ -145,7 +147,9 @@ class PlanWriter:
     def _add(self, kind: Kind, table: TableName, window: int, rows: pa.Table, counts: dict[str, int]) -> FileEntry:
         sink = pa.BufferOutputStream()
         # without dictionaries and statistics, which nobody reads: 1M rows in 0.15 s and not 0.7 s
-        dictionaries = {"changes": ["op"], "quarantine": ["reason", "column", "table"]}.get(kind, False)
+        dictionaries = {"changes": ["op"], "quarantine": ["reason", "column", "table", "code", "facts"]}.get(
+            kind, False
+        )
         try:
             pq.write_table(rows, sink, compression="lz4", use_dictionary=dictionaries, write_statistics=False)
         except pa.ArrowException as error:

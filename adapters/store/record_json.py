@@ -1,6 +1,6 @@
 """Frozen records as JSON and back, by the types of their fields.
 
-Law: `from_json(kind, to_json(kind, record)) == record`, for records of texts, numbers, times, Arrow schemas, tuples, mappings
+Law: `from_json(kind, to_json(kind, record)) == record`, for records of texts, numbers, times, Arrow schemas, reasons, tuples, mappings
 and other records. What is no such record is Unreadable, which says where in the JSON.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, cast, get_args, get
 
 import pyarrow as pa
 
-from transforms.vocabulary import End
+from transforms.vocabulary import End, Reason, reason_of
 
 Record = TypeVar("Record")
 
@@ -130,7 +130,7 @@ def _mapping(name: _Form, inner: _Form) -> _Form:
         found = _plain(dict, value, at)
         return {name.read(key, f"a name in {at}"): inner.read(each, f"{at}.{key}") for key, each in found.items()}
 
-    return _Form(lambda value: {key: inner.write(each) for key, each in value.items()}, read)
+    return _Form(lambda value: {name.write(key): inner.write(each) for key, each in value.items()}, read)
 
 
 def _optional(inner: _Form) -> _Form:
@@ -186,6 +186,7 @@ _SPECIAL: Final[Mapping[Any, _Form]] = {
         lambda number: [hex(number.numerator), hex(number.denominator)],
         lambda parts: Fraction(*(int(part, 16) for part in parts)),
     ),
+    Reason: _special("a reason", Reason.as_json, reason_of),
     End: _special("a number or bytes, with its type", _end_to_json, _end),
 }
 

@@ -15,7 +15,7 @@ from adapters.protocol import Target
 from flows.plan.references import described
 from flows.plan.referrers import compared, inside, looked_through, values_of
 from transforms import keys
-from transforms.vocabulary import ChangeSet, ForeignKey, TableName, TableShape
+from transforms.vocabulary import ChangeSet, ForeignKey, Reason, TableName, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Carrying:
     child: TableShape
     foreign: ForeignKey
 
-    def __str__(self) -> str:
-        return (
-            f"rows of {self.child.name} refer to it by ({', '.join(self.foreign.columns)}), and would be changed with it "
-            f"(ON DELETE {self.foreign.on_delete})"
-        )
+    @property
+    def reason(self) -> Reason:
+        """Why a row of the table that is referred to cannot be deleted."""
+        by, further = list(self.foreign.columns), self.foreign.on_delete
+        return Reason("referred", None, {"table": str(self.child.name), "by": by, "on_delete": further})
 
 
 def carrying(target: Target, tables: Collection[TableName]) -> dict[TableName, tuple[Carrying, ...]]:
@@ -42,15 +42,15 @@ def carrying(target: Target, tables: Collection[TableName]) -> dict[TableName, t
     return found
 
 
-def held_back(target: Target, shape: TableShape, changes: ChangeSet, links: Sequence[Carrying]) -> dict[int, str]:
+def held_back(target: Target, shape: TableShape, changes: ChangeSet, links: Sequence[Carrying]) -> dict[int, Reason]:
     """Why deletes of a window cannot go now, by number: rows refer to them that the engine would change with them.
 
     Rows that go with the same window do not count. In: `links` are those of the table. Reads the columns that refer, from a
     new snapshot.
     """
-    found: dict[int, str] = {}
+    found: dict[int, Reason] = {}
     for link in links if changes.deletes.num_rows else ():
-        found |= {int(row): str(link) for row in np.flatnonzero(_referred(target, shape, changes, link))}
+        found |= dict.fromkeys(np.flatnonzero(_referred(target, shape, changes, link)).tolist(), link.reason)
     return found
 
 

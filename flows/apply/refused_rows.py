@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +18,8 @@ from flows.results.outcome import Outcome, Status
 from flows.results.tables import Report, TableReport
 from flows.spec.model import Spec
 from transforms import expressions
+from transforms.mapping.rejections import encoded, listed
+from transforms.vocabulary import Reason, text_of
 
 SAID = 3  # reasons of a table that are told in a line
 
@@ -33,13 +36,22 @@ def quarantine_rows(name: str, window: int, refused: pa.Table) -> pa.Table:
     columns = {
         "table": pa.array([name] * count, pa.string()),
         "window": pa.array([window] * count, pa.int32()),
-        "reason": refused["reason"],
-        "column": refused["column"],
+        "why": whys(refused),
         "key": expressions.as_json_keys(keys, tuple(keys.column_names)).cast(pa.string()),
         "mapped": mapped,
     }
-    arrays = [columns.get(each.name, pa.nulls(count, each.type)) for each in QUARANTINE]
+    told = listed(pa.table(columns))
+    arrays = [told[each.name] if each.name in told.column_names else pa.nulls(count, each.type) for each in QUARANTINE]
     return pa.table(arrays, schema=QUARANTINE)
+
+
+def whys(refused: pa.Table) -> pa.ChunkedArray:
+    """Why rows were refused, as JSON. A window that an earlier version left half done has the texts alone."""
+    if "why" in refused.column_names:
+        return refused["why"]
+    named = zip(refused["reason"].to_pylist(), refused["column"].to_pylist(), strict=True)
+    texts = [Reason("untyped", column, {"text": text}).as_json() for text, column in named]
+    return pa.chunked_array([pa.array(texts, pa.string())])
 
 
 def record(done: Iterable[Done], ledger: Ledger, migration: str, run_id: str, plan: str) -> None:
@@ -52,10 +64,12 @@ def record(done: Iterable[Done], ledger: Ledger, migration: str, run_id: str, pl
 
 def told(report: Report, done: Iterable[Done]) -> Report:
     """The report with the reasons of refused rows, and a line for each table that has some."""
-    found: dict[str, Counter[str]] = {}
+    found: dict[str, Counter[Reason]] = {}
     for each in done:
         if each.refused is not None:
-            found.setdefault(each.table, Counter()).update(each.refused["reason"].to_pylist())
+            reasons, numbers = encoded(whys(each.refused))
+            counted = dict(zip(reasons, np.bincount(numbers).tolist(), strict=True))
+            found.setdefault(each.table, Counter()).update(counted)
     tables = tuple(_with_reasons(table, found.get(table.name, Counter())) for table in report.tables)
     lines = [_line(name, reasons) for name, reasons in found.items()]
     return replace(report, tables=tables, warnings=(*report.warnings, *lines))
@@ -75,13 +89,13 @@ def settled(outcome: Outcome, done: Iterable[Done], spec: Spec) -> Outcome:
     return replace(outcome, status=status, message=f"{above} {message}")
 
 
-def _with_reasons(table: TableReport, reasons: Counter[str]) -> TableReport:
+def _with_reasons(table: TableReport, reasons: Counter[Reason]) -> TableReport:
     both = Counter(table.reasons) + reasons
     return replace(table, reasons=dict(both)) if reasons else table
 
 
-def _line(name: str, reasons: Counter[str]) -> str:
-    shown = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(SAID))
+def _line(name: str, reasons: Counter[Reason]) -> str:
+    shown = "; ".join(f"{text_of(reason)} ({count:,})" for reason, count in reasons.most_common(SAID))
     more = f"; and {len(reasons) - SAID} other reasons" if len(reasons) > SAID else ""
     total = sum(reasons.values())
     return f"{name}: {total:,} {'row is' if total == 1 else 'rows are'} not in the target. {shown}{more}."

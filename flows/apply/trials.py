@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from adapters import interrupts
 from adapters.sql.staging import unwritten
-from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Op, Refusal, RowRefused, TableShape
+from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Op, Reason, RowRefused, TableShape
 
 MOST: Final = 1000  # rows of a window that are looked for one by one
 Rows = npt.NDArray[np.int64]
@@ -24,14 +24,14 @@ Write = Callable[[ChangeSet], object]
 class Sifted:
     """A window's changes in two parts: `good` go in together, `refused` do not, each for its reason.
 
-    `refused` has the columns op, key, before, after, reason and column; None for none.
+    `refused` has the columns op, key, before, after and why (a Reason as JSON); None for none.
     """
 
     good: ChangeSet
     refused: pa.Table | None = None
 
 
-def refusal_of(write: Write, changes: ChangeSet) -> Refusal | None:
+def refusal_of(write: Write, changes: ChangeSet) -> Reason | None:
     """Why the target does not take these changes, None where it does.
 
     Rows that change under the statement twice in a row are changed by the target itself, and by nobody else.
@@ -42,15 +42,19 @@ def refusal_of(write: Write, changes: ChangeSet) -> Refusal | None:
         try:
             write(changes)
         except ChangedMeanwhile as error:
-            return Refusal(f"the target did something else with it (a trigger or rule?): {error}")
+            return Reason("changed_by_target", None, {"message": str(error)})
         except RowRefused as error:
-            return Refusal(error.reason, error.columns)
+            return _refused(error)
     except RowRefused as error:
-        return Refusal(error.reason, error.columns)
+        return _refused(error)
     return None
 
 
-def sift(changes: ChangeSet, shape: TableShape, trial: Write, why: Refusal, most: int = MOST) -> Sifted:
+def _refused(error: RowRefused) -> Reason:
+    return Reason("refused_on_write", None, {"message": error.reason}).of(error.columns)
+
+
+def sift(changes: ChangeSet, shape: TableShape, trial: Write, why: Reason, most: int = MOST) -> Sifted:
     """Take the rows apart that the target refuses. In: `why` it does not take all of them; `trial` leaves nothing behind.
 
     Errors: DataError where more than `most` rows are refused; nothing of the window is written then.
@@ -69,15 +73,14 @@ def sift(changes: ChangeSet, shape: TableShape, trial: Write, why: Refusal, most
     return Sifted(_chosen(changes, good), _told(changes, found.refused))
 
 
-def withheld(changes: ChangeSet, why: Mapping[int, str]) -> Sifted:
+def withheld(changes: ChangeSet, why: Mapping[int, Reason]) -> Sifted:
     """Changes without some deletes, which are not tried at all: `why` has their reasons, by number."""
     if not why:
         return Sifted(changes)
     numbers = np.array(sorted(why), np.int64)
     rows = unwritten(changes, "delete", numbers.tolist())
-    reasons = pa.array([why[number] for number in numbers.tolist()], pa.string())
-    told = rows.append_column("reason", reasons).append_column("column", pa.nulls(len(numbers), pa.string()))
-    return Sifted(_chosen(changes, np.setdiff1d(np.arange(len(changes)), numbers)), told)
+    refused = rows.append_column("why", pa.array([why[number].as_json() for number in numbers.tolist()], pa.string()))
+    return Sifted(_chosen(changes, np.setdiff1d(np.arange(len(changes)), numbers)), refused)
 
 
 @dataclass
@@ -88,10 +91,10 @@ class _Search:
     changes: ChangeSet
     trial: Write
     most: int
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    refused: dict[int, Reason] = field(default_factory=dict)
     accepted: Rows = field(default_factory=lambda: np.array([], np.int64))
 
-    def apart(self, rows: Rows, why: Refusal | None = None) -> None:
+    def apart(self, rows: Rows, why: Reason | None = None) -> None:
         """Halve rows that are refused until each of those stands alone. `why`: they are known to be."""
         waiting = [(rows, why)]
         while waiting:
@@ -104,7 +107,7 @@ class _Search:
             else:
                 waiting += [(half, None) for half in reversed(np.array_split(some, 2))]
 
-    def together(self, rows: Sequence[int], why: Refusal | None = None) -> None:
+    def together(self, rows: Sequence[int], why: Reason | None = None) -> None:
         """Add to what goes in together as many of these rows as there are; until no more of them do.
 
         Rows need others of their window: a child its parent, one of two that trade unique values the other.
@@ -113,7 +116,7 @@ class _Search:
         left = list(rows)
         while left:
             before = len(self.accepted)
-            waiting: list[tuple[Rows, Refusal | None]] = [(np.array(left, np.int64), why)]
+            waiting: list[tuple[Rows, Reason | None]] = [(np.array(left, np.int64), why)]
             while waiting:
                 some, known = waiting.pop()
                 told = known or self._asked(np.sort(np.concatenate([self.accepted, some])))
@@ -134,16 +137,16 @@ class _Search:
         """These rows but for those that are refused."""
         return rows[~np.isin(rows, np.fromiter(self.refused, np.int64, len(self.refused)))]
 
-    def _asked(self, rows: Rows) -> Refusal | None:
+    def _asked(self, rows: Rows) -> Reason | None:
         interrupts.check()
         return refusal_of(self.trial, _chosen(self.changes, rows))
 
-    def _refuse(self, row: int, why: Refusal) -> None:
+    def _refuse(self, row: int, why: Reason) -> None:
         self.refused[row] = why
         if len(self.refused) > self.most:
             raise DataError(
                 f"Table {self.changes.table}: the target refuses more than {self.most:,} rows of a window, such as one for this: "
-                f"{why.reason}. Nothing of the window was written. Fix: mend the rows, or what the target demands of them."
+                f"{why.facts['message']}. Nothing of the window was written. Fix: mend the rows, or what the target demands of them."
             )
 
 
@@ -167,7 +170,7 @@ def _lean_on_each_other(changes: ChangeSet, shape: TableShape) -> bool:
     return itself or (len(changes) > 1 and changes.inserts.num_rows < len(changes))
 
 
-def _told(changes: ChangeSet, refused: dict[int, Refusal]) -> pa.Table | None:
+def _told(changes: ChangeSet, refused: dict[int, Reason]) -> pa.Table | None:
     if not refused:
         return None
     numbers = np.array(sorted(refused), np.int64)
@@ -182,7 +185,5 @@ def _told(changes: ChangeSet, refused: dict[int, Refusal]) -> pa.Table | None:
         unwritten(changes, op, (numbers[(numbers >= first) & (numbers < stop)] - first).tolist())
         for op, first, stop in bounds
     ]
-    why = [refused[int(number)] for number in numbers]
-    reasons = pa.array([f"refused by the target: {each.reason}" for each in why], pa.string())
-    columns = pa.array([", ".join(each.columns) or None for each in why], pa.string())
-    return pa.concat_tables(rows).append_column("reason", reasons).append_column("column", columns)
+    why = pa.array([refused[int(number)].as_json() for number in numbers], pa.string())
+    return pa.concat_tables(rows).append_column("why", why)

@@ -26,6 +26,8 @@ from transforms.vocabulary import (
     PlanError,
     SynclineError,
     TableName,
+    reason_of,
+    text_of,
 )
 
 
@@ -89,8 +91,9 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     tried = withheld(part, held_back(target, shape, part, work.carrying))
     if tried.refused is not None and work.job.bare:
         raise PlanError(
-            f"{table} row {_first_key(tried.refused)} is to be deleted, and {tried.refused['reason'][0].as_py()}. This window was not "
-            f"written. Fix: delete those rows, or let them refer to others."
+            f"{table} row {_first_key(tried.refused)} is to be deleted, and "
+            f"{text_of(reason_of(tried.refused['why'][0].as_py()))}. This window was not written. "
+            f"Fix: delete those rows, or let them refer to others."
         )
 
     def write(sifted: Sifted) -> Applied:

@@ -34,7 +34,7 @@ from transforms.mapping.column_mapping import (
     Rename,
     Values,
 )
-from transforms.vocabulary import ColumnShape, Meaning, SideName, SpecError, TableName, TableShape
+from transforms.vocabulary import ColumnShape, Meaning, Reason, SideName, SpecError, TableName, TableShape, text_of
 
 Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function
 Typed = tuple[Origin, pa.DataType | None, Meaning]
@@ -342,12 +342,14 @@ class ColumnBinder:
         if cast is not None:
             values = casts.cast(values, cast).values
         result = casts.cast(values, casts.Cast(shape.type, shape.meaning))
-        reasons = [result.reason] if result.bad.any() else [reason for _, reason in misfits(result.values, shape)]
+        faults = [*(fault for fault in result.faults if fault[0].any()), *misfits(result.values, shape)]
+        reasons = [reason for _, reason in faults]
         if not reasons and not self._target.kept(shape, result.values)[0].is_valid:
-            reasons = [f"is no value that {shape.name} keeps as it is"]
+            reasons = [Reason("not_kept", shape.name)]
         if reasons or not result.values[0].is_valid:
             raise SpecError(
-                f"const {origin.value!r} {(reasons or ['cannot be cast'])[0]}. Fix: give a value of type {shape.native}."
+                f"const {origin.value!r} {text_of(reasons[0]) if reasons else 'cannot be cast'}. "
+                f"Fix: give a value of type {shape.native}."
             )
 
     def _source_column(self, name: str) -> ColumnShape:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from transforms.keys import Mask
 from transforms.mapping.column_mapping import RowCheck
 from transforms.rules import rules
 from transforms.rules.rules import Rule
-from transforms.vocabulary import Counts, Key, SpecError
+from transforms.vocabulary import Counts, Key, Reason, SpecError
 
 
 def totals(counts: Counts) -> dict[str, int]:
@@ -43,8 +44,10 @@ class BoundCheck:
         return rules.columns_of(self.rule)
 
     @property
-    def reason(self) -> str:
-        return f"breaks {self.rule.type}{_told(self.rule)}"
+    def reason(self) -> Reason:
+        given = {name: _plain(value) for name, value in self.rule.arguments.items() if not name.startswith("column")}
+        given.pop("notes", None)
+        return Reason("breaks_rule", None, {"rule": self.rule.type, "arguments": given}).of(self.columns)
 
     @property
     def across(self) -> bool:
@@ -70,7 +73,7 @@ class KnownOffenders:
     offenders: pa.Table
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason:
         return self.of.reason
 
     @property
@@ -166,8 +169,10 @@ def _listed(suite: Sequence[Expectation]) -> Iterator[Expected]:
         yield Expected(number, each.type, each.arguments, each.severity)
 
 
-def _told(rule: Rule) -> str:
-    """The arguments that are no columns, shortened."""
-    named = {name: value for name, value in rule.arguments.items() if not name.startswith("column") and name != "notes"}
-    text = ", ".join(f"{name} {value}" for name, value in named.items())
-    return f" ({text if len(text) <= 120 else text[:117] + '...'})" if text else ""
+def _plain(value: Any) -> Any:
+    """An argument of a rule as a fact: dates and such as text."""
+    if isinstance(value, str | int | float | None):
+        return value
+    return (
+        list(value) if isinstance(value, list | tuple) and all(_plain(each) == each for each in value) else str(value)
+    )

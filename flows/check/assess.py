@@ -13,13 +13,12 @@ from adapters.processes import passing_folder
 from flows.apply.trials import MOST
 from flows.bind.tables import BoundTable, validate
 from flows.check.constraint_checks import Integrity, Refused
-from flows.check.finding_collector import About, Gathered, Gathering, readers, told_apart
+from flows.check.finding_collector import About, Gathered, Gathering, readers
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.check.fixes import Place, facts, remedy
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
 from flows.plan.build import Request, begun, looked_up, new_run_id, plan_table, spelled
-from flows.plan.collisions import COLLIDES
 from flows.plan.decide import Planned
 from flows.plan.kept_rows import without_referred
 from flows.plan.null_keys import keyless
@@ -34,9 +33,9 @@ from flows.session.session import Session
 from flows.spec.columns import Column
 from flows.spec.model import Spec
 from transforms import expressions
-from transforms.mapping.aside import DUPLICATE
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
-from transforms.vocabulary import INVALID, Counts, DataError, PlanError, SpecError, SynclineError
+from transforms.mapping.rejections import unread_faults
+from transforms.vocabulary import INVALID, Counts, DataError, PlanError, SpecError, SynclineError, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class _Policies:
     dates: frozenset[str]
 
     def level(self, about: About) -> Level:
-        missed = about.reason.startswith("no ") and bool(self.lookups & set(about.columns))
+        missed = about.reason.code == "no_match" and bool(self.lookups & set(about.columns))
         return "refused" if self.everything or missed or about.source in self.dates else "quarantine"
 
 
@@ -230,12 +229,13 @@ def _zero_dates(
             if INVALID not in batch.schema.names:
                 continue
             rows = pa.Table.from_batches([batch])
-            for (column, _), (bad, values) in told_apart(rows.column(INVALID).combine_chunks()).items():
-                if column == source:
-                    known.rows += int(bad.sum())
-                    picked = rows.filter(pa.array(bad)).slice(0, samples)
+            for fault in unread_faults(rows.column(INVALID).combine_chunks()):
+                if fault.reason.facts["source"] == source and fault.values is not None:
+                    known.rows += int(fault.rows.sum())
+                    bad = pa.array(fault.rows)
+                    picked = rows.filter(bad).slice(0, samples)
                     keys = expressions.as_json_keys(picked, tuple(key) or (source,)).to_pylist()
-                    shown = zip(keys, values.filter(pa.array(bad)).to_pylist(), strict=False)
+                    shown = zip(keys, fault.values.filter(bad).to_pylist(), strict=False)
                     known.keep((0, number), [Sample(each, value) for each, value in shown], samples)
         refused = (
             each for about, each in gathering.found.items() if (about.table, about.source) == (bound.name, source)
@@ -250,22 +250,22 @@ def _zero_dates(
 def _finding(spec: Spec, bound: BoundTable, policies: _Policies, about: About, gathered: Gathered) -> Finding:
     level = "note" if about.noted else policies.level(about)
     found = facts(about.reason, gathered.evidence)
-    return Finding(
-        level, about.columns, about.reason, gathered.rows, _fix(spec, bound, about, gathered), gathered.samples, found
-    )
+    fix = _fix(spec, bound, about, gathered)
+    text, code = text_of(about.reason), about.reason.code
+    return Finding(level, about.columns, text, gathered.rows, fix, gathered.samples, found, code)
 
 
 def _fix(spec: Spec, bound: BoundTable, about: About, gathered: Gathered) -> str:
     if about.noted:
         return ""
-    if about.reason.startswith(DUPLICATE):
+    if about.reason.code == "duplicate_key":
         return "mend the source rows, choose a longer key, or make one row of them with `from: {query: …}`"
-    if about.reason.startswith(COLLIDES):
+    if about.reason.code == "colliding_key":
         return "make these keys differ in more than that in the source, or give the target's key an exact collation"
     if about.refused:
         return "mend the source rows, leave them out with `where:`, or change what the target demands"
     column = next((each for each in bound.mapping.columns if each.shape.name in about.columns), None)
-    if column is None:
+    if column is None or (len(about.columns) > 1 and about.reason.code != "null_key"):
         return "mend the source rows, or leave them out with `where:`"
     wanted = (spec.tables[bound.name].columns or {}).get(column.shape.name) or Column.model_validate(column.shape.name)
     return remedy(

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flows.bind.tables import BoundTable
 from flows.check.constraint_checks import Integrity
 from flows.check.findings import Sample
 from flows.check.fixes import lists
-from flows.plan.collisions import COLLIDES
 from flows.results.shares import counted
 from flows.session.retry import ONCE
 from flows.session.watch import Watch
 from transforms import expressions
-from transforms.keys import Mask
-from transforms.mapping.aside import DUPLICATE
 from transforms.mapping.column_mapping import Expression, LookUp, Rename
 from transforms.mapping.mapping import Mapped, Noted
-from transforms.mapping.rejections import Fault, Faults
+from transforms.mapping.rejections import Fault, Faults, encoded
 from transforms.mapping.samples import Evidence
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import ChangeSet, Refusal
+from transforms.vocabulary import ChangeSet, Reason
 
-NULL_KEY = "null in the key"
 LATE = 2**62  # samples of a whole window come after those of its batches
-
-# What a reader says of a row that it could not read: the column, mostly the value, and why.
-_UNREAD = r"(?s)^column (?P<column>.*?): (?P<value>.*) (?P<reason>(?:is|are) (?:not|no) .*)$"
-_UNREAD_WITHOUT_VALUE = r"(?s)^column (?P<column>.*?): (?P<reason>.*)$"
 
 At = tuple[int, int]
 """Where a sample was seen: its window, and its place there. Earlier ones are kept, whatever thread is first."""
@@ -50,7 +41,7 @@ class About:
 
     table: str
     columns: tuple[str, ...]
-    reason: str
+    reason: Reason
     source: str | None = None
     noted: bool = False
     refused: bool = False
@@ -95,33 +86,33 @@ class Gathering(Watch):
             self._batches[table, window] += 1
             return partial(self._noted, table, (window, self._batches[table, window]))
 
-    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Refusal]) -> None:
+    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Reason]) -> None:
         told = expressions.as_json_keys(rows, self._tables[table].key).to_pylist()
-        places: dict[Refusal, list[int]] = {}
+        places: dict[Reason, list[int]] = {}
         for place, each in enumerate(why):
             places.setdefault(each, []).append(place)
         for each, at in places.items():
             first = at[: self._most]
             values: list[str | None] = [None] * len(first)
-            if len(each.columns) == 1 and each.columns[0] in rows.column_names:
-                chosen = rows.column(each.columns[0]).take(pa.array(first, pa.int64()))
+            if each.column is not None and each.column in rows.column_names:
+                chosen = rows.column(each.column).take(pa.array(first, pa.int64()))
                 values = as_text(chosen.combine_chunks()).to_pylist()
             samples = [Sample(told[place], value) for place, value in zip(first, values, strict=True)]
             with self._lock:
-                into = self.found.setdefault(About(table, each.columns, each.reason, refused=True), Gathered())
+                into = self.found.setdefault(About(table, each.columns, each, refused=True), Gathered())
                 into.rows += len(at)
                 into.keep((window, LATE), samples, self._most)
 
     def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:
         bound = self._tables[table]
         self._integrity.add(bound, window, found, changes)
-        reasons = mapped.rejected.column("reason")
-        for reason in pc.unique(reasons).to_pylist():
-            if reason.startswith((DUPLICATE, COLLIDES)):
-                rows = mapped.rejected.filter(pc.equal(reasons, reason))
+        reasons, numbers = encoded(mapped.rejected.column("why"))
+        for place, reason in enumerate(reasons):
+            if reason.code in ("duplicate_key", "colliding_key"):
+                rows = mapped.rejected.filter(pa.array(numbers == place))
                 told = rows.column("key").to_pylist()
                 met = rows.column("value").to_pylist()
-                samples = _repeated(told) if reason.startswith(DUPLICATE) else _side_by_side(told, met)
+                samples = _repeated(told) if reason.code == "duplicate_key" else _side_by_side(told, met)
                 with self._lock:
                     into = self.found.setdefault(About(table, bound.key, reason), Gathered())
                     into.rows += len(told)
@@ -129,14 +120,12 @@ class Gathering(Watch):
 
     def _noted(self, table: str, at: At, rows: pa.Table, faults: Faults) -> None:
         for fault in faults.found:
-            if fault.column:
-                columns = self._tables[table].key if fault.reason == NULL_KEY else (fault.column,)
-                self._take(About(table, columns, fault.reason), at, rows, fault)
-            else:
-                for about, part in self._unread(table, fault):
-                    self._take(about, at, rows, part)
+            columns, source = fault.reason.columns, fault.reason.facts.get("source")
+            if source is not None:
+                columns = (self._readers[table][source],) if source in self._readers[table] else ()
+            self._take(About(table, columns, fault.reason.without("source"), source), at, rows, fault)
         for fault in faults.noted:
-            self._take(About(table, (fault.column,), fault.reason, noted=True), at, rows, fault)
+            self._take(About(table, fault.reason.columns, fault.reason, noted=True), at, rows, fault)
 
     def _take(self, about: About, at: At, rows: pa.Table, fault: Fault) -> None:
         bad = fault.values.filter(pa.array(fault.rows)) if fault.values is not None else None
@@ -153,29 +142,6 @@ class Gathering(Watch):
             samples = [Sample(key, value) for key, value in zip(told, values, strict=True)]
             with self._lock:
                 into.keep(at, samples, self._most)
-
-    def _unread(self, table: str, fault: Fault) -> Iterator[tuple[About, Fault]]:
-        """Rows that could not be read, by the column and the reason that their texts name."""
-        assert fault.values is not None, "a reader says why"
-        for (source, reason), (rows, values) in told_apart(fault.values).items():
-            column = self._readers[table].get(source)
-            yield About(table, (column,) if column else (), reason, source), Fault(rows, column or "", reason, values)
-
-
-def told_apart(reasons: pa.Array) -> Mapping[tuple[str, str], tuple[Mask, pa.Array]]:
-    """What readers said, by source column and reason: in which rows, and of which values."""
-    parts = pc.extract_regex(reasons, _UNREAD)
-    bare = pc.extract_regex(reasons, _UNREAD_WITHOUT_VALUE)
-    column = pc.coalesce(pc.struct_field(parts, "column"), pc.struct_field(bare, "column"), "")
-    reason = pc.coalesce(pc.struct_field(parts, "reason"), pc.struct_field(bare, "reason"), reasons)
-    values = pc.replace_substring_regex(pc.struct_field(parts, "value"), r"(?s)^text '(.*)'$", r"\1")
-    both = pc.binary_join_element_wise(column, reason, "\0").dictionary_encode()
-    numbers = pc.fill_null(both.indices, -1).to_numpy(zero_copy_only=False)
-    found = {}
-    for number, text in enumerate(both.dictionary.to_pylist()):
-        source, _, why = text.partition("\0")
-        found[source, why] = (numbers == number, values)
-    return found
 
 
 def readers(table: BoundTable) -> dict[str, str]:

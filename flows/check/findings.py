@@ -11,6 +11,7 @@ from flows.results.shares import counted
 from flows.results.untranslated import text_of
 from transforms.vocabulary import Counts
 from transforms.vocabulary.features import Feature
+from transforms.vocabulary.reasons import Code
 
 Level = Literal["refused", "error", "quarantine", "note"]
 """refused: the spec says `fail`; error: a run would end at it; quarantine: rows that a run sets aside; note: as told."""
@@ -37,7 +38,8 @@ class Sample:
 class Finding:
     """Rows of a table that share a reason. `columns` are the target's; none where the whole table is meant.
 
-    `facts` are what a machine may want of the fix: the longest text, the ends of a range, each value with its count.
+    `code` is the reason's as data, None for what no row is set aside for. `facts` are what a machine may want of the fix: the
+    longest text, the ends of a range, each value with its count.
     """
 
     level: Level
@@ -47,6 +49,7 @@ class Finding:
     fix: str
     samples: tuple[Sample, ...] = ()
     facts: Mapping[str, Any] | None = None
+    code: Code | None = None
 
     @property
     def stops(self) -> bool:
@@ -56,6 +59,7 @@ class Finding:
         return {
             "level": self.level,
             "columns": list(self.columns),
+            "code": self.code,
             "reason": self.reason,
             "rows": self.rows,
             "samples": [sample.as_dict() for sample in self.samples],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -17,7 +17,8 @@ from flows.spec.types import suggested
 from transforms.expressions import quoted
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, LookUp, Rename
 from transforms.mapping.samples import Evidence
-from transforms.vocabulary import ColumnShape
+from transforms.vocabulary import ColumnShape, Reason
+from transforms.vocabulary.reasons import Code
 
 _LISTED = 8  # values in a fix
 _FORMS = (
@@ -76,38 +77,52 @@ class Place:
         return f"cast to {wanted} in the spec" if self.made else f"widen {self.shape.name} to {wanted}"
 
 
-def remedy(reason: str, place: Place) -> str:
+def remedy(reason: Reason, place: Place) -> str:
     """What to change, in the spec, in the target or in the source."""
-    for pattern, worded in _REMEDIES:
-        if re.search(pattern, reason):
-            return worded(place)
-    return f"mend {place.source}, or leave these rows out with `where:`"
+    if reason.code == "inexact":
+        return _inexact(reason.facts["families"], place)
+    if reason.code == "not_interval" and reason.facts["given"] == "text":
+        return _text(place)
+    worded = _REMEDIES.get(reason.code)
+    return worded(place) if worded else f"mend {place.source}, or leave these rows out with `where:`"
 
 
-def facts(reason: str, evidence: Evidence) -> dict[str, Any]:
+def facts(reason: Reason, evidence: Evidence) -> dict[str, Any]:
     """The numbers behind a fix."""
     found: dict[str, Any] = {}
-    if reason.startswith("longer than"):
-        found = {"longest": evidence.octets if " bytes " in reason else evidence.characters}
-    elif re.search(_DIGITS, reason) and evidence.whole is not None and not evidence.worded:
+    if reason.code in ("too_long", "too_many_bytes"):
+        found = {"longest": evidence.octets if reason.code == "too_many_bytes" else evidence.characters}
+    elif _has_digits(reason) and evidence.whole is not None and not evidence.worded:
         found = {"digits": evidence.whole, "decimals": evidence.behind}
-    if evidence.smallest is not None and not reason.startswith("null"):
+    if evidence.smallest is not None and reason.code not in ("null", "null_key"):
         found |= {"smallest": evidence.smallest, "largest": evidence.largest}
     if lists(reason) and evidence.counted is not None:
         found |= {"values": dict(evidence.counted.most_common())}
     return found
 
 
-def lists(reason: str) -> bool:
+def lists(reason: Reason) -> bool:
     """Whether the values themselves are what is to be known: those of an enum, and the like."""
-    return re.search(_COUNTED, reason) is not None
+    return reason.code in _COUNTED or reason.facts.get("given") == "text"
 
 
-_COUNTED = (
-    r"^not one of the values|^is not listed in the value map|^is neither 0 nor 1|^text that is no|^is not a number"
-    r"|^no .* has this "
+def _has_digits(reason: Reason) -> bool:
+    """Whether a decimal's digits are what is too many of."""
+    return reason.code == "too_many_digits" or "decimal" in reason.facts.get("families", ())
+
+
+_COUNTED: Final[frozenset[Code]] = frozenset(
+    {"unknown_label", "unlisted_value", "not_boolean", "not_number", "no_match"}
 )
-_DIGITS = r"^does not fit|numeric.* without|decimal.* without"
+
+
+def _inexact(families: Sequence[str], place: Place) -> str:
+    given, wanted = families
+    if given == "text":
+        return _text(place)
+    if "decimal" in families:
+        return _digits(place)
+    return _whole(place) if wanted == "integer" else _rounded(place)
 
 
 def _longer(place: Place) -> str:
@@ -296,32 +311,33 @@ def _whole_type(evidence: Evidence) -> str | None:
     return f"numeric({max(len(str(abs(low))), len(str(high)))})"
 
 
-_REMEDIES: tuple[tuple[str, Callable[[Place], str]], ...] = (
-    (r"^longer than the .* characters", _longer),
-    (r"^longer than the .* bytes", _more_bytes),
-    (r"^null in the key", _key),
-    (r"^null in ", _null),
-    (r"^NaN cannot", _nan),
-    (r"^outside the range", _range),
-    (r"^has more than the .* digits of a second", _finer),
-    (r"^NUL character", _nul),
-    (r"^has characters that", _characters),
-    (r"^not one of the values", _unknown_label),
-    (r"^is not listed in the value map", _unlisted),
-    (r"^does not look like", _format),
-    (r"^is neither 0 nor 1", _boolean),
-    (r"^is not a UUID", _uuid),
-    (r"^is no time of day", _day),
-    (r"^local time occurs twice", _change("ambiguous")),
-    (r"^local time does not exist", _change("nonexistent")),
-    (r"^is no value that .* keeps as it is", _kept),
-    (r"^its .* is in quarantine", _away),
-    (r"^no .* has this", _lookup),
-    (r"^(Conversion|Out of Range|Invalid Input) Error", _evaluated),
-    (r"^is no date$", _zero_date),
-    (r"^text that is no|^is not a number", _text),
-    (_DIGITS, _digits),
-    (r"that is no (unsigned )?(tinyint|smallint|integer|bigint) without", _whole),
-    (r"without rounding$|without loss$", _rounded),
-    (r"^(is|are) (not|no) |^the timestamp is beyond", _unread),
-)  # fmt: skip
+_REMEDIES: Final[Mapping[Code, Callable[[Place], str]]] = {
+    "too_long": _longer,
+    "too_many_bytes": _more_bytes,
+    "null_key": _key,
+    "null": _null,
+    "nan": _nan,
+    "out_of_range": _range,
+    "too_fine": _finer,
+    "nul_character": _nul,
+    "foreign_characters": _characters,
+    "unknown_label": _unknown_label,
+    "unlisted_value": _unlisted,
+    "wrong_format": _format,
+    "not_boolean": _boolean,
+    "not_uuid": _uuid,
+    "not_number": _text,
+    "not_time_of_day": _day,
+    "repeated_time": _change("ambiguous"),
+    "skipped_time": _change("nonexistent"),
+    "not_kept": _kept,
+    "parent_quarantined": _away,
+    "no_match": _lookup,
+    "expression_failed": _evaluated,
+    "no_date": _zero_date,
+    "too_many_digits": _digits,
+    "wrong_type": _unread,
+    "undecodable": _unread,
+    "beyond_timestamps": _unread,
+}
+"""Of every code what helps, where something more does than to mend the rows or to leave them out."""

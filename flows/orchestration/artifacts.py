@@ -225,7 +225,7 @@ def report_markdown(outcome: Outcome, said: str) -> str:
     for table in report.tables:
         some = [
             f"{count:,} quarantined: {in_markdown(why)}"
-            for why, count in sorted(table.reasons.items(), key=_by_count)[:8]
+            for why, count in sorted(table.reason_texts.items(), key=_by_count)[:8]
         ]
         if table.differing:
             named = [

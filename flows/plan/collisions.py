@@ -13,10 +13,7 @@ from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
-from transforms.vocabulary import TableShape
-
-COLLIDES = "key collides with another one under the collation"
-"""How the reason of a row begins whose key differs from another one in ways that the target does not see."""
+from transforms.vocabulary import Reason, TableShape
 
 
 def collation_of(bound: BoundTable, columns: tuple[str, ...]) -> str | None:
@@ -79,7 +76,7 @@ def without_collisions(
         return mapped
     every = pa.concat_tables([mapped.rows.select(key), other])
     met = expressions.as_json_keys(every.take(pa.array(_partners(both)[: len(left)][bad])), bound.key)
-    return set_aside(mapped, bad, f"{COLLIDES} {collation} of the target", bound.mapping, met)
+    return set_aside(mapped, bad, Reason("colliding_key", None, {"collation": collation}), bound.mapping, met)
 
 
 def _partners(numbers: keys.Indices) -> keys.Indices:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapters import interrupts
 from adapters.store import archive, plans, spill
@@ -38,9 +37,21 @@ from transforms.diff import Difference, diff
 from transforms.mapping.aside import without_duplicates
 from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import REJECTED, Mapped
+from transforms.mapping.rejections import encoded, listed
 from transforms.mapping.texts import as_text
 from transforms.range_filter import all_inside, touching
-from transforms.vocabulary import AccountingError, Broken, ChangeSet, ColumnRange, Counts, KeyRange, Sample, Tally, Why
+from transforms.vocabulary import (
+    AccountingError,
+    Broken,
+    ChangeSet,
+    ColumnRange,
+    Counts,
+    KeyRange,
+    Reason,
+    Sample,
+    Tally,
+    Why,
+)
 
 SAMPLES = 10  # changes of each kind that a table shows
 KEYS = 3  # keys that a message names
@@ -59,8 +70,8 @@ class Planned:
     mapped: FileEntry | None
     clear: bool
     differing: Mapping[str, int] = field(default_factory=dict)
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    mended: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    reasons: Mapping[Reason, int] = field(default_factory=dict)
+    mended: Mapping[Reason, int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     broken: tuple[Broken, ...] = ()
     tally: Tally = field(default_factory=Tally)
@@ -149,7 +160,8 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
     entry = writer.add(number, changes) if len(changes) else None
     if entry is not None:
         session.changes.keep(bound.name, number, changes)
-    aside = writer.add_quarantine(number, bound.shape.name, mapped.rejected) if mapped.rejected.num_rows else None
+    reasons, numbers = encoded(mapped.rejected.column("why"))
+    aside = writer.add_quarantine(number, bound.shape.name, listed(mapped.rejected)) if reasons else None
     released: FileEntry | None = None
     if work.listed and mapped.rows.num_rows:
         within = mapped.rows.filter(pa.array(all_inside(mapped.rows, ranges))) if ranges else mapped.rows
@@ -167,7 +179,7 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
         released,
         clear=found.num_rows == 0 and bound.owns is None,
         differing=dict(result.differing),
-        reasons=_reasons(mapped.rejected),
+        reasons=dict(zip(reasons, np.bincount(numbers).tolist(), strict=True)) if reasons else {},
         mended=mapped.mended,
         samples=samples(changes) if len(changes) and session.samples.wanted(bound.name, SAMPLES) else (),
         broken=tuple(_broken(bound, changes)) if len(changes) else (),
@@ -182,7 +194,7 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
         if session.spec.checkpoint(bound.name).reconcile
         else Tally(),
         unproved=unproved,
-        waiting=_waiting(bound, mapped.rejected),
+        waiting=_waiting(bound, reasons, numbers),
         double=first_keys(bound, double, KEYS),
     )
 
@@ -371,12 +383,7 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[Ch
     return softened, gone.filter(pa.array(flagged))
 
 
-def _waiting(bound: BoundTable, rejected: pa.Table) -> int:
+def _waiting(bound: BoundTable, reasons: Sequence[Reason], numbers: keys.Indices) -> int:
     """How many rows were set aside for a column that is looked up: they pass once the other table has its rows."""
-    looked_up = [c.shape.name for c in bound.mapping.columns if isinstance(c.origin, LookUp)]
-    return int(pc.sum(pc.is_in(rejected.column("column"), pa.array(looked_up, pa.string()))).as_py() or 0)
-
-
-def _reasons(rejected: pa.Table) -> dict[str, int]:
-    named = zip(rejected.column("column").to_pylist(), rejected.column("reason").to_pylist(), strict=True)
-    return dict(Counter(f"{column}: {reason}" if column else str(reason) for column, reason in named))
+    looked_up = {c.shape.name for c in bound.mapping.columns if isinstance(c.origin, LookUp)}
+    return int(np.isin(numbers, [place for place, each in enumerate(reasons) if each.column in looked_up]).sum())

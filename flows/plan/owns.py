@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -17,12 +16,7 @@ from flows.session.scan import readable
 from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
-from transforms.vocabulary import KeyRange, Relation
-
-TAKEN: Final = "a row of the target that is not among those that this table owns has this key"
-
-
-FOREIGN: Final = "would not be among the rows of the target that this table owns"
+from transforms.vocabulary import KeyRange, Reason, Relation
 
 
 def without_foreign(bound: BoundTable, mapped: Mapped) -> Mapped:
@@ -42,7 +36,7 @@ def without_foreign(bound: BoundTable, mapped: Mapped) -> Mapped:
         ours = expressions.select(few, {"ours": f"coalesce(({bound.owns}\n), false)"}).column(0)
     except duckdb.Error:  # the target's engine reads it, and another one need not
         return mapped
-    return set_aside(mapped, ~keys.as_mask(ours), FOREIGN, bound.mapping)
+    return set_aside(mapped, ~keys.as_mask(ours), Reason("not_owned"), bound.mapping)
 
 
 def keys_outside(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> pa.Table:
@@ -75,4 +69,4 @@ def without_taken(route: Route, mapped: Mapped, outside: pa.Table) -> Mapped:
         return mapped
     wanted = alike(route, mapped.rows, bound.key)
     others = alike(route, outside, bound.key).cast(wanted.schema)
-    return set_aside(mapped, keys.contained(wanted, others, bound.key), TAKEN, bound.mapping)
+    return set_aside(mapped, keys.contained(wanted, others, bound.key), Reason("taken_key"), bound.mapping)

@@ -11,7 +11,7 @@ from flows.bind.tables import BoundTable
 from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
-from transforms.vocabulary import ChangeSet, Why
+from transforms.vocabulary import ChangeSet, Reason, Why
 
 WORDS: Final[Mapping[Why, str]] = {
     "quarantined": "whose source row is in quarantine",
@@ -23,8 +23,6 @@ WORDS: Final[Mapping[Why, str]] = {
 }
 UNEXPLAINED: Final[tuple[Why, ...]] = ("null_key", "double_key", "referred")
 """No source row can be theirs, whatever the spec says."""
-
-DOUBLE: Final = "several rows of the target have this key"
 
 
 def without_doubles(bound: BoundTable, mapped: Mapped, found: pa.Table) -> tuple[Mapped, pa.Table, pa.Table]:
@@ -42,7 +40,7 @@ def without_doubles(bound: BoundTable, mapped: Mapped, found: pa.Table) -> tuple
     met = keys.contained(mapped.rows, double, bound.key)
     # a row that cannot be compared is no fault of the source: it never fails the plan
     patient = bound.patient_mapping
-    return set_aside(mapped, met, DOUBLE, patient), found.filter(pa.array(~twice)), double
+    return set_aside(mapped, met, Reason("double_key"), patient), found.filter(pa.array(~twice)), double
 
 
 def first_keys(bound: BoundTable, double: pa.Table, most: int) -> tuple[str, ...]:

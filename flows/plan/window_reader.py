@@ -23,7 +23,7 @@ from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
 from transforms.mapping.mapping import REJECTED, Mapped, map_rows
 from transforms.range_filter import inside
-from transforms.vocabulary import ColumnRange, KeyRange, TableName
+from transforms.vocabulary import ColumnRange, KeyRange, Reason, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def read_wanted(route: Route, work: PlanWork, window: Window, watch: Watch) -> M
     )
 
 
-def mended_values(parts: Iterable[Mapped]) -> dict[tuple[str, str], int]:
+def mended_values(parts: Iterable[Mapped]) -> dict[Reason, int]:
     return dict(sum((Counter(part.mended) for part in parts), Counter()))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -17,7 +18,12 @@ from flows.plan.totals import Reconciled, together
 from flows.proof.orphans import Orphans
 from flows.results.conflicts import Met
 from flows.results.shares import percent
-from transforms.vocabulary import Broken, Counts, Sample, TableName, Tally, Why
+from transforms.vocabulary import Broken, Counts, Reason, Sample, TableName, Tally, Why, named_text, text_of
+from transforms.vocabulary.reasons import UNREAD
+
+LISTED: Final = (
+    200  # reasons of a table that JSON and evidence hold as data: messages of engines may be as many as rows
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class TableReport:
     counts: Counts
     ddl: tuple[str, ...] = ()
     differing: Mapping[str, int] = field(default_factory=dict)
-    reasons: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[Reason, int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     windows: int = 0
     after_load: tuple[str, ...] = ()
@@ -39,9 +45,42 @@ class TableReport:
     unproved: Mapping[Why, int] = field(default_factory=dict)  # target rows that were compared with nothing, and why
     waiting: int = 0  # rows that were set aside for what other tables lack
 
+    @property
+    def reason_texts(self) -> dict[str, int]:
+        """Why rows were set aside, as people read it, and how many."""
+        texts: dict[str, int] = {}
+        for reason, rows in self.reasons.items():
+            text = named_text(reason)
+            texts[text] = texts.get(text, 0) + rows
+        return texts
+
+    @property
+    def set_aside(self) -> list[dict[str, Any]]:
+        """Why rows were set aside, as data: the first LISTED, most rows first, those that could not be read whatever value they
+        hold."""
+        found: Counter[Reason] = Counter()
+        for reason, rows in self.reasons.items():
+            found[reason.without("value", "stored") if reason.code in UNREAD else reason] += rows
+        return [
+            {
+                "code": reason.code,
+                "columns": list(reason.columns),
+                "facts": dict(reason.facts),
+                "reason": text_of(reason),
+                "rows": rows,
+            }
+            for reason, rows in found.most_common(LISTED)
+        ]
+
     def as_dict(self) -> dict[str, Any]:
-        """The counts, in how many rows each column differs, and why target rows are kept that were compared with nothing."""
-        return {**self.counts.as_dict(), "differing": dict(self.differing), "kept": dict(self.unproved)}
+        """The counts, in how many rows each column differs, why target rows are kept that were compared with nothing, and why
+        source rows are set aside."""
+        return {
+            **self.counts.as_dict(),
+            "differing": dict(self.differing),
+            "kept": dict(self.unproved),
+            "set_aside": self.set_aside,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +177,14 @@ class Report:
 
 def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
     """The windows of one table, added up; the first samples of each kind stand for the rest."""
-    differing: dict[str, int] = {}
-    reasons: dict[str, int] = {}
-    unproved: dict[Why, int] = {}
+    differing: Counter[str] = Counter()
+    reasons: Counter[Reason] = Counter()
+    unproved: Counter[Why] = Counter()
     shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
     for outcome in planned:
-        for totals, part in ((differing, outcome.differing), (reasons, outcome.reasons)):
-            for name, count in part.items():
-                totals[name] = totals.get(name, 0) + count
-        for why, count in outcome.unproved.items():
-            unproved[why] = unproved.get(why, 0) + count
+        differing.update(outcome.differing)
+        reasons.update(outcome.reasons)
+        unproved.update(outcome.unproved)
         for sample in outcome.samples:
             if len(shown[sample.op]) < SAMPLES:
                 shown[sample.op].append(sample)
@@ -156,14 +193,14 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         str(bound.shape.name),
         sum((outcome.counts for outcome in planned), Counts()),
         bound.ddl,
-        differing,
-        reasons,
+        dict(differing),
+        dict(reasons),
         tuple(sample for samples in shown.values() for sample in samples),
         len(planned),
         broken=tuple(_broken(planned)),
         tally=together(outcome.tally for outcome in planned),
         adds=tuple((added.column.name, added.statement) for added in bound.adds),
-        unproved=unproved,
+        unproved=dict(unproved),
         waiting=sum(outcome.waiting for outcome in planned),
     )
 
@@ -186,14 +223,13 @@ def _broken(planned: Sequence[Planned]) -> Iterator[Broken]:
 
 def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
     """A line for each column whose values differ from the source's because the spec says so, with their number."""
-    found: dict[tuple[str, str], int] = {}
+    found: Counter[Reason] = Counter()
     for outcome in planned:
-        for told, count in outcome.mended.items():
-            found[told] = found.get(told, 0) + count
-    return [
-        f"{bound.name}.{column}: {reason} in {count:,} of the rows that were read, as the spec says."
-        for (column, reason), count in sorted(found.items())
-    ]
+        found.update(outcome.mended)
+    return sorted(
+        f"{bound.name}.{reason.column}: {text_of(reason)} in {count:,} of the rows that were read, as the spec says."
+        for reason, count in found.items()
+    )
 
 
 def planned_table(report: TableReport, table: TableName, route: PlannedRoute, schema: pa.Schema) -> PlannedTable:

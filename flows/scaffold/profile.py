@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,12 +15,12 @@ from adapters.protocol import Snapshot
 from flows.session.meter import Meter
 from transforms.keys import contiguous
 from transforms.mapping import casts
-from transforms.vocabulary import INVALID, ColumnShape, Relation, TableName, TableShape
+from transforms.vocabulary import INVALID, ColumnShape, Relation, TableName, TableShape, reason_of
+from transforms.vocabulary.reason_texts import value_text
 
 STAND_IN: Final = "0001-01-01"
 """What dates that are none are read as, to be counted: a day on which no business was done."""
 MOST_LABELS: Final = 1000  # different values of an enum that are kept apart
-_WHERE: Final = re.compile(r"column (?P<name>.+?): (?P<why>.+)", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -162,12 +161,12 @@ def _is_day(column: ColumnShape) -> bool:
 
 
 def _note_invalid(facts: dict[str, Facts], reasons: pa.Array) -> None:
-    for told in pc.value_counts(reasons.drop_null()).to_pylist():
-        found = _WHERE.fullmatch(told["values"])
-        about = facts.get(found["name"]) if found else None
-        if found and about is not None:
-            about.invalid += told["counts"]
-            about.reason = about.reason or found["why"]
+    for each in pc.value_counts(reasons.drop_null()).to_pylist():
+        reason = reason_of(each["values"])
+        about = facts.get(reason.facts["source"])
+        if about is not None:
+            about.invalid += each["counts"]
+            about.reason = about.reason or value_text(reason)
 
 
 def number_text(value: Any) -> str:

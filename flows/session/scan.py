@@ -21,6 +21,8 @@ from transforms.vocabulary import (
     SideName,
     TableName,
     TableShape,
+    reason_of,
+    text_of,
 )
 
 
@@ -40,8 +42,9 @@ def readable(
         if bad.num_rows:
             known = tuple(name for name in key if name in bad.column_names)
             where = f" key {expressions.as_json_keys(bad.slice(0, 1), known)[0].as_py()}" if known else ""
+            why = text_of(reason_of(bad[INVALID][0].as_py()))
             raise DataError(
-                f"{table} in the {side}{where}: {bad[INVALID][0].as_py()}; {bad.num_rows} such rows here. Nothing can be "
+                f"{table} in the {side}{where}: {why}; {bad.num_rows} such rows here. Nothing can be "
                 f"planned for rows that cannot be read. {fix or 'Fix: correct them in the ' + side + '.'}"
             )
         yield batch.select([name for name in batch.schema.names if name != INVALID])

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from flows.session.retry import Policy
 from transforms.mapping.mapping import Mapped, Noted
-from transforms.vocabulary import ChangeSet, Refusal
+from transforms.vocabulary import ChangeSet, Reason
 
 
 class Watch:
@@ -24,7 +24,7 @@ class Watch:
         """What takes notes of the batches of a window, None where nobody listens."""
         return None
 
-    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Refusal]) -> None:
+    def refused(self, table: str, window: int, rows: pa.Table, why: Sequence[Reason]) -> None:
         """Rows of a window, as they would be written, that the target would not take."""
 
     def decided(self, table: str, window: int, mapped: Mapped, found: pa.Table, changes: ChangeSet) -> None:

@@ -13,6 +13,7 @@ from databases import Database
 from mysql_tables import adapter as adapter
 from mysql_tables import database as database
 from mysql_tables import described, inserts, read
+from whys import why_texts
 
 from adapters.mysql.adapter import MysqlAdapter
 from transforms.mapping.column_limits import misfits
@@ -126,7 +127,7 @@ def zeros(database: Database) -> None:
 @pytest.mark.usefixtures("zeros")
 def test_zero_and_partial_dates_are_invalid_and_name_column_and_value(adapter: MysqlAdapter) -> None:
     found = read(adapter)
-    reasons = found[INVALID].to_pylist()
+    reasons = why_texts(found[INVALID])
     assert reasons[0] is None
     assert reasons[1:] == [
         "column d: 0000-00-00 is no date",

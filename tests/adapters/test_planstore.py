@@ -288,7 +288,7 @@ def test_rows_set_aside_come_back_with_their_reasons(tmp_path: Path) -> None:
     assert rows.schema.equals(QUARANTINE)
     assert rows.to_pylist()[1] == {
         "table": "main.flight", "window": 2, "reason": "no parent", "column": None, "key": "[null]", "value": None,
-        "source": "{}", "mapped": None,
+        "source": "{}", "mapped": None, "code": None, "facts": None,
     }  # fmt: skip
     assert [rows.num_rows for rows in plan.quarantined()] == [2, 1]
 

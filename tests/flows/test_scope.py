@@ -10,9 +10,11 @@ import yaml
 from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
 
 from flows.commands import Status
-from flows.plan.owns import FOREIGN, TAKEN
 from transforms import expressions
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import Reason, SpecError, text_of
+
+TAKEN = text_of(Reason("taken_key"))
+FOREIGN = text_of(Reason("not_owned"))
 
 
 @pytest.fixture(params=RING, ids=pair_name)

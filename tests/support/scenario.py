@@ -291,7 +291,7 @@ def changes(plan: Outcome) -> dict[str, dict[str, Rows]]:
 
 
 def reasons(outcome: Outcome, table: str) -> dict[str, int]:
-    return dict(next(each for each in outcome.report.tables if each.name == table).reasons)
+    return dict(next(each for each in outcome.report.tables if each.name == table).reason_texts)
 
 
 def quarantine(scenario: Scenario) -> list[tuple[str, Any, str]]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from transforms.mapping.casts import Cast
 from transforms.mapping.rejections import Faults
 from transforms.mapping.samples import DISTINCT, Evidence
+from transforms.vocabulary import Reason, text_of, unread
 
 
 def told(parts: Sequence[pa.Array], *, listed: bool = False) -> Evidence:
@@ -76,9 +77,9 @@ def mask(*bad: int, of: int = 4) -> Any:
 
 def test_every_fault_is_kept_and_the_first_of_a_row_decides() -> None:
     faults = Faults(4, every=True)
-    faults.add(mask(1, 2), "a", "first", pa.array(["x"] * 4))
-    faults.add(mask(2, 3), "b", "second", pa.array(["x"] * 4))
-    assert [(each.column, each.rows.tolist()) for each in faults.found] == [
+    faults.add(mask(1, 2), Reason("not_number", "a"), pa.array(["x"] * 4))
+    faults.add(mask(2, 3), Reason("not_uuid", "b"), pa.array(["x"] * 4))
+    assert [(each.reason.column, each.rows.tolist()) for each in faults.found] == [
         ("a", mask(1, 2).tolist()), ("b", mask(2, 3).tolist()),
     ]  # fmt: skip
     assert faults.which.tolist() == [-1, 0, 0, 1]
@@ -86,22 +87,26 @@ def test_every_fault_is_kept_and_the_first_of_a_row_decides() -> None:
 
 def test_a_null_left_behind_by_a_fault_is_counted_once() -> None:
     faults = Faults(4, every=True)
-    faults.add(mask(0, 1), "a", "is no date", pa.array(["x", "y", None, None]))
-    faults.add(mask(0, 1, 2), "a", "null", pa.array([None, None, None, "z"]))
-    faults.add(mask(0, 1, 2), "a, b", "null in the key", of=("a", "b"))
-    assert [(each.reason, int(each.rows.sum())) for each in faults.found] == [("is no date", 2), ("null", 1)]
+    faults.add(mask(0, 1), Reason("not_number", "a"), pa.array(["x", "y", None, None]))
+    faults.add(mask(0, 1, 2), Reason("null", "a"), pa.array([None, None, None, "z"]))
+    faults.add(mask(0, 1, 2), Reason("null_key").of(("a", "b")))
+    assert [(each.reason.code, int(each.rows.sum())) for each in faults.found] == [("not_number", 2), ("null", 1)]
 
 
 def test_a_row_that_could_not_be_read_has_nulls_for_no_other_reason() -> None:
     faults = Faults(4, every=True)
-    faults.unread(pa.array([None, "column a: x is no date", None, "column a: y is no date"]))
-    faults.add(mask(1, 2, 3), "a", "null", pa.array(["v", None, None, None]))
-    faults.add(mask(1), "b", "too long", pa.array(["v"] * 4))
+    faults.unread(pa.array([None, unread("no_date", "a", "x"), None, unread("no_date", "a", "y")]))
+    faults.add(mask(1, 2, 3), Reason("null", "a"), pa.array(["v", None, None, None]))
+    faults.add(mask(1), Reason("too_long", "b"), pa.array(["v"] * 4))
     assert [(each.reason, each.rows.tolist()) for each in faults.found] == [
-        ("", mask(1, 3).tolist()), ("null", mask(2).tolist()), ("too long", mask(1).tolist()),
-    ]  # fmt: skip
-    assert [faults.reasons[number][1] for number in faults.which[[1, 2, 3]]] == [
-        "column a: x is no date", "null", "column a: y is no date",
+        (Reason("no_date", None, {"source": "a"}), mask(1, 3).tolist()),
+        (Reason("null", "a"), mask(2).tolist()),
+        (Reason("too_long", "b"), mask(1).tolist()),
+    ]
+    assert faults.found[0].values is not None
+    assert faults.found[0].values.to_pylist() == [None, "x", None, "y"]
+    assert [text_of(faults.reasons[number][0]) for number in faults.which[[1, 2, 3]]] == [
+        "column a: x is no date", "null in a, which takes no nulls", "column a: y is no date",
     ]  # fmt: skip
 
 
@@ -110,7 +115,7 @@ def test_reasons_of_one_cast_are_told_apart(every: bool) -> None:
     faults = Faults(3, every=every)
     values = pa.array([dt.datetime(2013, 11, 3, 1, 30), dt.datetime(2013, 3, 10, 2, 30), dt.datetime(2013, 7, 1)])
     faults.checked(values, Cast(pa.timestamp("us", "UTC"), time_zone="America/New_York"), "a")
-    assert [(reason, faults.which.tolist()[row]) for row, (_, reason, _) in enumerate(faults.reasons)] == [
+    assert [(text_of(reason), faults.which.tolist()[row]) for row, (reason, _) in enumerate(faults.reasons)] == [
         ("local time occurs twice in America/New_York", 0), ("local time does not exist in America/New_York", 1),
     ]  # fmt: skip
     assert len(faults.found) == (2 if every else 0)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 import pytest
+from whys import why_texts
 
 from transforms.mapping.aside import without_duplicates
 from transforms.mapping.casts import Cast
@@ -27,7 +28,7 @@ from transforms.mapping.column_mapping import (
     Values,
 )
 from transforms.mapping.mapping import REJECTED, Mapped, map_rows
-from transforms.vocabulary import INVALID, ColumnShape, DataError, SpecError
+from transforms.vocabulary import INVALID, ColumnShape, DataError, SpecError, reason_of, text_of, unread
 
 ROWS = pa.table({"id": pa.array([1, 2, 3, 4]), "s": ["a", "b", None, "d"], "n": pa.array([10, None, 30, 40])})
 ID = ColumnMapping(ColumnShape("id", pa.int64(), "bigint"), Rename("id"))
@@ -61,7 +62,7 @@ def xs(found: Mapped) -> dict[int, Any]:
 def aside(found: Mapped) -> dict[int, tuple[str, str | None]]:
     """The reason and the value of each rejected row, by id."""
     listed = found.rejected.to_pylist()
-    return {json.loads(row["key"])[0]: (row["reason"], row["value"]) for row in listed}
+    return {json.loads(row["key"])[0]: (text_of(reason_of(row["why"])), row["value"]) for row in listed}
 
 
 def test_a_rename_copies_values_and_nulls() -> None:
@@ -301,10 +302,10 @@ def test_expressions_fault_row_by_row_and_each_row_keeps_its_first_fault() -> No
 
 
 def test_rows_that_could_not_travel_are_set_aside_with_the_engines_reason() -> None:
-    rows = ROWS.append_column(INVALID, pa.array([None, "n: not an integer", None, None]))
+    rows = ROWS.append_column(INVALID, pa.array([None, unread("wrong_type", "n", "x", type="an integer"), None, None]))
     found = mapped(column(Rename("s")), rows)
     assert sorted(xs(found)) == [1, 3, 4]
-    assert aside(found) == {2: ("n: not an integer", None)}
+    assert aside(found) == {2: ("column n: x is not an integer", None)}
     assert json.loads(found.rejected.column("source")[0].as_py()) == {"id": 2, "s": "b", "n": None}
 
 
@@ -338,7 +339,7 @@ def test_every_row_of_a_repeated_key_is_set_aside() -> None:
     mapping = TableMapping("t", ("id",), (ID, column(Rename("s"))))
     found = without_duplicates(map_rows(rows, mapping, {}), mapping)
     assert xs(found) == {1: "a", 3: "c"}
-    assert found.rejected.column("reason").to_pylist() == ["duplicate key: several source rows map to one t"] * 2
+    assert why_texts(found.rejected.column("why")) == ["duplicate key: several source rows map to one t"] * 2
     again = without_duplicates(found, mapping, also=pa.table({"id": pa.array([3, None], pa.int64())}))
     assert xs(again) == {1: "a"}
     strict = TableMapping("t", ("id",), (ID, column(Rename("s"))), "fail")

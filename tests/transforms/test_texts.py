@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transforms.mapping.casts import Cast, cast
 from transforms.mapping.column_limits import misfits
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, text_of
 
 EPOCH = dt.date(1970, 1, 1).toordinal()
 FOUR_CENTURIES = 146_097  # days, after which the calendar repeats
@@ -85,10 +85,10 @@ def test_a_precision_holds_no_infinity_and_the_range_is_told_in_dates() -> None:
         shape = ColumnShape("c", pa.string(), "numeric(50,5)", meaning="decimal", number=(50, 5), nan=nan)
         assert [mask.tolist() for mask, _ in misfits(texts, shape)] == [wanted]
     shape = ColumnShape("d", pa.date32(), "date", least=-719_528, most=2_145_042_905)
-    assert [why for _, why in misfits(days(-719_529), shape)] == [
+    assert [text_of(why) for _, why in misfits(days(-719_529), shape)] == [
         "outside the range of d (date): 0000-01-01 to 5874897-12-31"
     ]
     shape = ColumnShape("d", STAMP, "timestamp", least=0)
-    assert [why for _, why in misfits(stamps(-1), shape)] == [
+    assert [text_of(why) for _, why in misfits(stamps(-1), shape)] == [
         "outside the range of d (timestamp): from 1970-01-01 00:00:00 on"
     ]

@@ -14,10 +14,7 @@ from transforms.mapping.column_mapping import TableMapping
 from transforms.mapping.mapping import Mapped
 from transforms.mapping.rejections import REJECTED
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import DataError, Refusal
-
-DUPLICATE = "duplicate key: several source rows map to one"
-"""How the reason of a row begins that shares its key with another one."""
+from transforms.vocabulary import DataError, Reason, text_of
 
 
 def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table | None = None) -> Mapped:
@@ -32,11 +29,11 @@ def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table 
     whole = keys.without_null_keys(pa.concat_tables(rejected), mapping.key)
     if whole.num_rows and rows.num_rows:
         twice = twice | keys.contained(rows, whole, mapping.key)
-    return set_aside(mapped, twice, f"{DUPLICATE} {mapping.table}", mapping)
+    return set_aside(mapped, twice, Reason("duplicate_key", None, {"table": mapping.table}), mapping)
 
 
 def set_aside(
-    mapped: Mapped, bad: keys.Mask, reason: str, mapping: TableMapping, values: pa.ChunkedArray | None = None
+    mapped: Mapped, bad: keys.Mask, reason: Reason, mapping: TableMapping, values: pa.ChunkedArray | None = None
 ) -> Mapped:
     """Reject mapped rows for a reason that lies in their keys, with a value of each. DataError where the mapping says `fail`."""
     if not bad.any():
@@ -44,14 +41,13 @@ def set_aside(
     rows = mapped.rows.filter(pa.array(bad))
     if mapping.on_invalid == "fail":
         raise DataError(
-            f"{mapping.table} key {expressions.as_json_keys(rows.slice(0, 1), mapping.key)[0].as_py()}: {reason}. "
+            f"{mapping.table} key {expressions.as_json_keys(rows.slice(0, 1), mapping.key)[0].as_py()}: {text_of(reason)}. "
             f"Fix: mend the source rows, choose a longer key, or set `on_invalid: quarantine`."
         )
     count = rows.num_rows
     info = pa.table(
         [
-            pa.array([reason] * count, pa.string()),
-            pa.array([", ".join(mapping.key)] * count, pa.string()),
+            pa.repeat(pa.scalar(reason.of(mapping.key).as_json()), count),
             expressions.as_json_keys(rows, mapping.key).cast(pa.string()),
             pa.nulls(count, pa.string()) if values is None else values.cast(pa.string()),
             *[expressions.as_json(rows).cast(pa.string())] * 2,
@@ -66,32 +62,29 @@ def set_aside(
     )
 
 
-def set_refused_aside(mapped: Mapped, refusals: Mapping[int, Refusal], mapping: TableMapping) -> Mapped:
+def set_refused_aside(mapped: Mapped, refusals: Mapping[int, Reason], mapping: TableMapping) -> Mapped:
     """Reject mapped rows, by their places, that the target would refuse. DataError where the mapping says `fail`."""
     places = pa.array(sorted(refusals), pa.int64())
     rows = mapped.rows.take(places)
     why = [refusals[place] for place in places.to_pylist()]
     told = expressions.as_json_keys(rows, mapping.key).cast(pa.string())
-    columns = [", ".join(each.columns) for each in why]
     if mapping.on_invalid == "fail":
-        named = ".".join(part for part in (mapping.table, columns[0]) if part)
+        named = ".".join(part for part in (mapping.table, ", ".join(why[0].columns)) if part)
         raise DataError(
-            f"{named} key {told[0].as_py()}: {why[0].reason}; {len(why)} such rows here. "
+            f"{named} key {told[0].as_py()}: {text_of(why[0])}; {len(why)} such rows here. "
             f"Fix: mend the source rows, or set `on_invalid: quarantine`."
         )
     values: list[str | None] = [None] * len(why)
     texts: dict[str, list[str | None]] = {}
     for row, each in enumerate(why):
-        name = each.columns[0] if len(each.columns) == 1 else ""
-        if name in rows.column_names:
+        name = each.column
+        if name is not None and name in rows.column_names:
             if name not in texts:
                 texts[name] = as_text(contiguous(rows.column(name))).to_pylist()
             values[row] = texts[name][row]
     image = expressions.as_json(rows).cast(pa.string())
-    reasons = pa.array([each.reason for each in why], pa.string())
-    info = pa.table(
-        [reasons, pa.array(columns, pa.string()), told, pa.array(values, pa.string()), image, image], schema=REJECTED
-    )
+    whys = pa.array([each.as_json() for each in why], pa.string())
+    info = pa.table([whys, told, pa.array(values, pa.string()), image, image], schema=REJECTED)
     bad = np.zeros(mapped.rows.num_rows, dtype=bool)
     bad[places.to_numpy()] = True
     return replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ from transforms.mapping.decimals import NUMBER, decimals
 from transforms.mapping.failed_casts import apart, refused
 from transforms.mapping.floats import exact_decimals, floats
 from transforms.mapping.texts import as_text, decimal_text, durations, one_number_one_text
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning, Reason
+from transforms.vocabulary.reasons import Code
 
 BOOLEAN_LIKE = ("tinyint(1)", "bit(1)")
 """What stands for a boolean where an engine (MySQL) has none: true and false go in as 1 and 0."""
@@ -42,12 +44,11 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The values, null where `bad` is true, and the reason that all bad rows share; `apart` where they have several."""
+    """The values, null where `bad` is true, and which of those are bad for which reason, without the column."""
 
     values: pa.Array
     bad: Mask
-    reason: str = ""
-    apart: tuple[tuple[Mask, str], ...] = ()
+    faults: tuple[tuple[Mask, Reason], ...] = ()
 
 
 def implicit(source: pa.DataType, source_meaning: Meaning, target: ColumnShape) -> bool:
@@ -129,6 +130,11 @@ def _good(values: pa.Array) -> Result:
     return Result(values, np.zeros(len(values), dtype=bool))
 
 
+def _all_for(values: pa.Array, bad: Mask, code: Code, **facts: Any) -> Result:
+    """What a step made of values, all bad ones for one reason."""
+    return Result(values, bad, ((bad, Reason(code, None, facts)),))
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
@@ -155,34 +161,51 @@ def name_of(kind: pa.DataType) -> str:
     return names.get(str(kind), str(kind))
 
 
+def family(kind: pa.DataType) -> str:
+    """What a type holds: integer, decimal, float, text, time, or other."""
+    families = {
+        "integer": pa.types.is_integer,
+        "decimal": pa.types.is_decimal,
+        "float": pa.types.is_floating,
+        "text": _is_text,
+        "time": pa.types.is_temporal,
+    }
+    return next((name for name, holds in families.items() if holds(kind)), "other")
+
+
+def _inexact(made: pa.Array, bad: Mask, given: pa.DataType, wanted: pa.DataType, without: str = "loss") -> Result:
+    families = [family(given), family(wanted)]
+    return _all_for(
+        made, bad, "inexact", given=name_of(given), wanted=name_of(wanted), families=families, without=without
+    )
+
+
 def _by_halving(values: pa.Array, target: pa.DataType, strict: Callable[[pa.Array], pa.Array]) -> Result:
     """Apply a cast that refuses a whole array for one bad value, and find the bad values."""
     whole, bad = apart(values, target, strict)
-    return Result(whole, bad, f"{name_of(values.type)} that is no {name_of(target)} without loss")
+    return _inexact(whole, bad, values.type, target)
 
 
 def _to_number(values: pa.Array, target: pa.DataType) -> Result:
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
-    reason = f"{name_of(values.type)} that is no {name_of(target)} without rounding"
+    given = values.type
     if pa.types.is_floating(values.type):
         if pa.types.is_decimal(target):
-            return Result(*exact_decimals(values, target), reason)
+            return _inexact(*exact_decimals(values, target), given, target, "rounding")
         narrowed = values.cast(target)  # which rounds in silence: what does not come back as it was is refused
         differs = pc.and_not(pc.not_equal(narrowed.cast(values.type), values), pc.is_nan(values))
         bad = as_mask(differs)
-        return Result(_nulled(narrowed, bad), bad, reason)
+        return _inexact(_nulled(narrowed, bad), bad, given, target, "rounding")
     if pa.types.is_decimal(target):
         if _is_text(values.type):
             return _by_halving(values, target, lambda part: decimals(part, target))
         if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
             return _exact_to_decimal(values, target)
-    if _is_text(values.type):
-        return Result(*floats(values, target), f"text that is no {name_of(target)} without loss")
+    if _is_text(values.type) or pa.types.is_integer(values.type):
+        return _inexact(*floats(values, target), given, target)
     if pa.types.is_decimal(values.type):
-        return Result(*floats(values, target), reason)
-    if pa.types.is_integer(values.type):
-        return Result(*floats(values, target), f"{name_of(values.type)} that is no {name_of(target)} without loss")
+        return _inexact(*floats(values, target), given, target, "rounding")
     return _by_halving(values, target, lambda part: part.cast(target))
 
 
@@ -192,12 +215,12 @@ def _exact_to_decimal(values: pa.Array, target: pa.DataType) -> Result:
     values = _nulled(values, bad)
     if pa.types.is_integer(values.type):
         values = values.cast(pa.decimal128(20 if pa.types.is_unsigned_integer(values.type) else 19, 0))
-    after = _by_halving(values, target, lambda part: part.cast(target))
-    return Result(after.values, bad | after.bad, after.reason)
+    given = values.type
+    made, late = apart(values, target, lambda part: part.cast(target))
+    return _inexact(made, bad | late, given, target)
 
 
 def _to_boolean(values: pa.Array) -> Result:
-    reason = "is neither 0 nor 1, true nor false"
     if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
         whole = _by_halving(values, pa.int64(), lambda part: part.cast(pa.int64()))
         good = pc.is_in(whole.values, value_set=pa.array([0, 1], pa.int64()))
@@ -211,7 +234,7 @@ def _to_boolean(values: pa.Array) -> Result:
     else:
         return _by_halving(values, pa.bool_(), lambda part: part.cast(pa.bool_()))
     bad = as_mask(pc.and_(pc.is_valid(values), pc.invert(good)))
-    return Result(truth, bad, reason)
+    return _all_for(truth, bad, "not_boolean")
 
 
 def _to_time(values: pa.Array, wanted: Cast) -> Result:
@@ -220,10 +243,10 @@ def _to_time(values: pa.Array, wanted: Cast) -> Result:
         read = pc.strptime(values, format=wanted.format, unit="us", error_is_null=True)
         bad = as_mask(pc.and_(pc.is_valid(values), pc.is_null(read)))
         after = _to_time(read, Cast(target, "plain", wanted.time_zone, wanted.ambiguous, wanted.nonexistent))
-        return _either(bad, f"does not look like {wanted.format}", after)
+        return _then(((bad, Reason("wrong_format", None, {"format": wanted.format})),), after)
     if _is_text(values.type) and pa.types.is_timestamp(target) and wanted.time_zone:
         naive = _by_halving(values, pa.timestamp("us"), lambda part: part.cast(pa.timestamp("us")))
-        return _either(naive.bad, naive.reason, _to_time(naive.values, wanted))
+        return _then(naive.faults, _to_time(naive.values, wanted))
     if pa.types.is_date32(values.type) or pa.types.is_timestamp(values.type):
         return _between_times(values, wanted)
     return _by_halving(values, target, lambda part: part.cast(target))
@@ -240,7 +263,7 @@ def _between_times(values: pa.Array, wanted: Cast) -> Result:
     numbers, limit = _as_numbers(made.values)
     for sign, mask in ends.items():
         numbers = pc.if_else(pa.array(mask), pa.scalar(sign * limit, numbers.type), numbers)
-    return Result(numbers.view(wanted.type), made.bad, made.reason, made.apart)
+    return Result(numbers.view(wanted.type), made.bad, made.faults)
 
 
 def _as_numbers(values: pa.Array) -> tuple[pa.Array, int]:
@@ -256,7 +279,7 @@ def _finite_time(values: pa.Array, wanted: Cast) -> Result:
         if pa.types.is_date(target):
             return _by_halving(values, target, lambda part: part.cast(target))
         days = _by_halving(values, pa.timestamp("us"), lambda part: part.cast(pa.timestamp("us")))
-        return days if target.tz is None else _either(days.bad, days.reason, _localize(days.values, wanted))
+        return days if target.tz is None else _then(days.faults, _localize(days.values, wanted))
     if pa.types.is_timestamp(target) and (source.tz is None) == (target.tz is None):
         return _by_halving(values, target, lambda part: part.cast(target))
     if source.tz is None and pa.types.is_timestamp(target):
@@ -266,10 +289,10 @@ def _finite_time(values: pa.Array, wanted: Cast) -> Result:
         local = pc.local_timestamp(values.cast(pa.timestamp("us", wanted.time_zone or "UTC")))
     wrapped = _wrapped(values, local)
     if pa.types.is_timestamp(target):
-        return Result(_nulled(local, wrapped).cast(target), wrapped, "is beyond the last or the first local time")
+        return _all_for(_nulled(local, wrapped).cast(target), wrapped, "beyond_local_times")
     micros = local.view(pa.int64())
     bad = wrapped | as_mask(pc.not_equal(pc.multiply(pc.divide(micros, DAY), DAY), micros))
-    return Result(_nulled(local.cast(target), bad), bad, f"{name_of(source)} that is no date without loss")
+    return _inexact(_nulled(local.cast(target), bad), bad, source, target)
 
 
 def _wrapped(before: pa.Array, after: pa.Array) -> Mask:
@@ -285,10 +308,10 @@ def _to_clock(values: pa.Array, wanted: Cast) -> Result:
         micros = values.cast(pa.timestamp("us")).view(pa.int64())
         dated = as_mask(pc.or_(pc.less(micros, 0), pc.greater_equal(micros, DAY)))
         clock = _nulled(values, dated).cast(wanted.type)
-        return Result(clock, dated, f"{name_of(values.type)} that is no time: it has a date")
+        return _all_for(clock, dated, "has_date", given=name_of(values.type))
     if wanted.format:
         moments = _to_time(values, Cast(pa.timestamp("us"), format=wanted.format))
-        return Result(moments.values.cast(wanted.type), moments.bad, moments.reason)
+        return Result(moments.values.cast(wanted.type), moments.bad, moments.faults)
     first = "1970-01-01"
     return _by_halving(
         values,
@@ -298,12 +321,12 @@ def _to_clock(values: pa.Array, wanted: Cast) -> Result:
 
 
 def _to_duration(values: pa.Array, target: pa.DataType) -> Result:
-    reason = f"{name_of(values.type)} that is no span of hours, minutes and seconds"
     if pa.types.is_time(values.type):
         return _good(values.cast(pa.time64("us")).view(pa.int64()).view(pa.duration("us")).cast(target))
     if _is_text(values.type):
         spans = durations(values).cast(target)
-        return Result(spans, as_mask(pc.and_(pc.is_valid(values), pc.is_null(spans))), reason)
+        bad = as_mask(pc.and_(pc.is_valid(values), pc.is_null(spans)))
+        return _all_for(spans, bad, "not_interval", given=name_of(values.type))
     return _by_halving(values, target, lambda part: part.cast(target))
 
 
@@ -314,11 +337,7 @@ def _from_duration(values: pa.Array, target: pa.DataType) -> Result:
         return _by_halving(values, target, lambda part: part.cast(target))
     micros = values.cast(pa.duration("us")).view(pa.int64())
     bad = as_mask(pc.or_(pc.less(micros, 0), pc.greater_equal(micros, DAY)))
-    return Result(
-        _nulled(micros, bad).view(pa.time64("us")).cast(target),
-        bad,
-        "is no time of day: it is below 0 or beyond 24 hours",
-    )
+    return _all_for(_nulled(micros, bad).view(pa.time64("us")).cast(target), bad, "not_time_of_day")
 
 
 def _localize(values: pa.Array, wanted: Cast) -> Result:
@@ -342,17 +361,16 @@ def _localize(values: pa.Array, wanted: Cast) -> Result:
             chosen = pc.if_else(pa.array(mask), late, chosen)
     twice = repeated & (wanted.ambiguous == "fault")
     never = (skipped & (wanted.nonexistent == "fault")) | _wrapped(micros, chosen)
-    bad = twice | never
-    after = Result(_nulled(chosen, bad), never, f"local time does not exist in {zone}")
-    return _either(twice, f"local time occurs twice in {zone}", after)
+    after = _all_for(_nulled(chosen, twice | never), never, "skipped_time", zone=zone)
+    return _then(((twice, Reason("repeated_time", None, {"zone": zone})),), after)
 
 
-def _either(bad: Mask, reason: str, after: Result) -> Result:
+def _then(before: tuple[tuple[Mask, Reason], ...], after: Result) -> Result:
     """What a second step made of the values, where the first one refused some already."""
-    if not bad.any() or not after.bad.any():
-        return Result(after.values, bad | after.bad, reason if bad.any() else after.reason, after.apart)
-    apart = after.apart or ((after.bad, after.reason),)
-    return Result(after.values, bad | after.bad, f"{reason} or {after.reason}", ((bad, reason), *apart))
+    bad = after.bad
+    for mask, _ in before:
+        bad = bad | mask
+    return Result(after.values, bad, (*before, *after.faults))
 
 
 def _to_decimal_text(values: pa.Array) -> Result:
@@ -362,14 +380,14 @@ def _to_decimal_text(values: pa.Array) -> Result:
     number = pc.match_substring_regex(text, rf"{NUMBER}|^([Nn]a[Nn]|-?[Ii]nf(inity)?)$")
     bad = as_mask(pc.and_(pc.is_valid(text), pc.invert(number)))
     text = _nulled(text, bad)
-    return Result(one_number_one_text(text), bad, "is not a number")
+    return _all_for(one_number_one_text(text), bad, "not_number")
 
 
 def _to_uuid(values: pa.Array) -> Result:
     lower = pc.utf8_lower(values.cast(pa.string()))
     good = pc.match_substring_regex(lower, _UUID)
     bad = as_mask(pc.and_(pc.is_valid(lower), pc.invert(good)))
-    return Result(_nulled(lower, bad), bad, "is not a UUID")
+    return _all_for(_nulled(lower, bad), bad, "not_uuid")
 
 
 def _nulled(values: pa.Array, bad: Mask) -> pa.Array:

@@ -9,56 +9,49 @@ import pyarrow.compute as pc
 
 from transforms.keys import Mask, as_mask
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
+from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Reason
+from transforms.vocabulary.reason_texts import LISTED
+from transforms.vocabulary.reasons import Code
 
-LISTED = 20  # labels in a message
 
-
-def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> list[tuple[Mask, str]]:
+def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> list[tuple[Mask, Reason]]:
     """Where values, already of the column's travel type, cannot be stored in it, each with its reason.
 
     `written` false: the engine computes the column, so that a null says nothing.
     """
-    where = f"{shape.name} ({shape.native})"
-    found: list[tuple[Mask, str]] = []
+    found: list[tuple[Mask, Reason]] = []
 
-    def note(mask: pa.Array, reason: str) -> None:
+    def note(mask: pa.Array, code: Code, **facts: Any) -> None:
         bad = as_mask(mask)
         if bad.any():
-            found.append((bad, reason))
+            found.append((bad, Reason(code, shape.name, {"type": shape.native, **facts})))
 
     if written and not shape.nullable and values.null_count:
-        note(pc.is_null(values), f"null in {shape.name}, which takes no nulls")
+        note(pc.is_null(values), "null")
     if pa.types.is_floating(values.type) and not shape.nan:
-        note(pc.is_nan(values), f"NaN cannot be stored in {where}")
+        note(pc.is_nan(values), "nan")
     if shape.least is not None or shape.most is not None:
-        note(_outside(values, shape), f"outside the range of {where}: {_range(shape)}")
+        note(_outside(values, shape), "out_of_range", **_range(shape))
     if shape.digits is not None and shape.digits < 6:
-        note(_too_fine(values, shape.digits), f"has more than the {shape.digits} digits of a second of {where}")
+        note(_too_fine(values, shape.digits), "too_fine", limit=shape.digits)
     if shape.octets is not None:
-        note(pc.greater(pc.binary_length(values), shape.octets), f"longer than the {shape.octets} bytes of {where}")
-    if pa.types.is_string(values.type):
-        for mask, reason in _text_misfits(values, shape, where):
-            note(mask, reason)
-    return found
-
-
-def _text_misfits(values: pa.Array, shape: ColumnShape, where: str) -> list[tuple[pa.Array, str]]:
-    found = []
+        note(pc.greater(pc.binary_length(values), shape.octets), "too_many_bytes", limit=shape.octets)
+    if not pa.types.is_string(values.type):
+        return found
     if shape.length is not None:
-        longer = pc.greater(pc.utf8_length(values), shape.length)
-        found.append((longer, f"longer than the {shape.length} characters of {where}"))
+        note(pc.greater(pc.utf8_length(values), shape.length), "too_long", limit=shape.length)
     if not shape.nul:
-        found.append((pc.match_substring(values, "\x00"), f"NUL character cannot be stored in {where}"))
+        note(pc.match_substring(values, "\x00"), "nul_character")
     if shape.characters is not None:
-        foreign = pc.match_substring_regex(values, f"[^{shape.characters}]")
-        found.append((foreign, f"has characters that the character set of {where} does not hold"))
+        note(pc.match_substring_regex(values, f"[^{shape.characters}]"), "foreign_characters")
     if shape.labels is not None:
         known = pc.is_in(values, value_set=pa.array(shape.labels, values.type))
         unknown = pc.and_(pc.is_valid(values), pc.invert(known))
-        found.append((unknown, f"not one of the values of {shape.name}: {', '.join(shape.labels[:LISTED])}"))
+        note(unknown, "unknown_label", labels=list(shape.labels[:LISTED]))
     if shape.number is not None:
-        found.append((_unfit_number(values, *shape.number, nan=shape.nan), f"does not fit {where} without rounding"))
+        precision, scale = shape.number
+        unfit = _unfit_number(values, precision, scale, nan=shape.nan)
+        note(unfit, "too_many_digits", precision=precision, scale=scale)
     return found
 
 
@@ -97,13 +90,9 @@ def _end(bound: Any, kind: pa.DataType) -> pa.Array:
     return pa.array([bound], kind)
 
 
-def _range(shape: ColumnShape) -> str:
-    least, most = (
-        None if bound is None else as_text(_end(bound, shape.type))[0].as_py() for bound in (shape.least, shape.most)
-    )
-    if least is None or most is None:
-        return f"from {least} on" if most is None else f"up to {most}"
-    return f"{least} to {most}"
+def _range(shape: ColumnShape) -> dict[str, str]:
+    ends = {"least": shape.least, "most": shape.most}
+    return {name: as_text(_end(bound, shape.type))[0].as_py() for name, bound in ends.items() if bound is not None}
 
 
 def _too_fine(values: pa.Array, digits: int) -> pa.Array:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from transforms.keys import Mask
 from transforms.mapping.casts import Cast
-from transforms.vocabulary import ColumnShape, Key
+from transforms.vocabulary import ColumnShape, Key, Reason
 
 if TYPE_CHECKING:
     import pandas as pd  # half a second that only `python:` columns need
@@ -87,10 +87,10 @@ class ColumnMapping:
 
 
 class RowCheck(Protocol):
-    """A rule that every mapped row has to keep. `reason` is what is said of a row that does not."""
+    """A rule that every mapped row has to keep. `reason` is why a row is set aside that does not."""
 
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> Reason: ...
 
     @property
     def columns(self) -> tuple[str, ...]: ...

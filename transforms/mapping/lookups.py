@@ -12,7 +12,7 @@ from transforms.mapping.casts import Cast
 from transforms.mapping.column_mapping import LookUp, LookupRows, TableMapping
 from transforms.mapping.rejections import Faults
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import DataError, Key, SpecError
+from transforms.vocabulary import DataError, Key, Reason, SpecError, text_of
 
 
 def look_up(
@@ -80,17 +80,17 @@ def _miss(
         sure = missed & ~keys.null_keys(asked, names)
         orphaned = np.zeros(len(missed), dtype=bool)
         orphaned[sure] = keys.contained(asked.filter(pa.array(sure)), away, names)
-        faults.add(orphaned, column, f"its {lookup.name} is in quarantine", values)
+        faults.add(orphaned, Reason("parent_quarantined", column, {"table": lookup.name}), values)
         missed = missed & ~orphaned
-    reason = f"no {lookup.name} has this {', '.join(name for name, _ in lookup.match)}"
+    reason = Reason("no_match", column, {"table": lookup.name, "match": [name for name, _ in lookup.match]})
     if lookup.missing == "quarantine":
-        faults.add(missed, column, reason, values)
+        faults.add(missed, reason, values)
     elif lookup.missing == "null":
-        faults.note(missed, column, reason, values)
+        faults.note(missed, reason, values)
     elif lookup.missing == "fail" and missed.any():
         row = int(np.flatnonzero(missed)[0])
         raise DataError(
-            f"{mapping.table}.{column}: {reason}: {values[row].as_py()!r}. "
+            f"{mapping.table}.{column}: {text_of(reason)}: {values[row].as_py()!r}. "
             f"Fix: add the row there, or set `missing: null` or `missing: quarantine`."
         )
     return missed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -33,17 +33,9 @@ from transforms.mapping.lookups import look_up
 from transforms.mapping.nul_characters import without_nul
 from transforms.mapping.rejections import REJECTED, Faults
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import INVALID, STANDS_IN, ColumnShape, DataError, Key
+from transforms.vocabulary import INVALID, STANDS_IN, ColumnShape, DataError, Key, Reason, reason_of, text_of
 
 __all__ = ["REJECTED", "Mapped", "Noted", "map_rows"]
-
-REPLACED = "dates that are none are replaced by what zero_date says"
-"""What is noted of dates that a scan read as something else."""
-
-STRIPPED = "NUL characters are left out"
-"""What is noted of texts where the spec says `nul: strip`."""
-
-MERGING: Final = "two keys of a JSON object are one without their NUL characters"
 
 Noted = Callable[[pa.Table, Faults], None]
 """Told what became of a batch: all its rows as mapped, in their order, and every fault of each."""
@@ -52,12 +44,12 @@ Noted = Callable[[pa.Table, Faults], None]
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """Rows ready to be compared, and the rejected ones: `rejected` says why (REJECTED), `rejected_rows` holds what
-    could be mapped of them, row by row alongside. `mended` counts values by column and what the spec says of such."""
+    could be mapped of them, row by row alongside. `mended` counts values that are other ones because the spec says so."""
 
     rows: pa.Table
     rejected: pa.Table
     rejected_rows: pa.Table
-    mended: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    mended: Mapping[Reason, int] = field(default_factory=dict)
 
 
 def map_rows(
@@ -87,36 +79,37 @@ def map_rows(
             made[column.shape.name] = _key_uuid(made, mapping.key)
     result = pa.table([made[name] for name in mapping.schema.names], schema=mapping.schema)
 
-    faults.add(keys.null_keys(result, mapping.key), ", ".join(mapping.key), "null in the key", of=mapping.key)
+    faults.add(keys.null_keys(result, mapping.key), Reason("null_key").of(mapping.key))
     for check in mapping.checks:
         values = contiguous(result.column(check.columns[0])) if len(check.columns) == 1 else None
-        faults.add(check.failing(result), ", ".join(check.columns), check.reason, values, of=check.columns)
+        faults.add(check.failing(result), check.reason, values)
     if noted is not None:
         noted(result, faults)
-    mended = {(fault.column, fault.reason): int(fault.rows.sum()) for fault in faults.noted} | replaced
+    mended = {fault.reason: int(fault.rows.sum()) for fault in faults.noted} | replaced
     if not faults.reasons:
         return Mapped(result, REJECTED.empty_table(), result.slice(0, 0), mended)
     bad = faults.which >= 0
     rejected = _rejected(rows.filter(pa.array(bad)), result.filter(pa.array(bad)), faults, mapping)
     if mapping.on_invalid == "fail":
         first = rejected.slice(0, 1).to_pylist()[0]
+        why = reason_of(first["why"])
         value = "" if first["value"] is None else f" value {first['value']!r}"
         raise DataError(
-            f"{mapping.table}.{first['column']} key {first['key']}:{value} {first['reason']}; {rejected.num_rows} such rows here. "
+            f"{mapping.table}.{', '.join(why.columns)} key {first['key']}:{value} {text_of(why)}; {rejected.num_rows} such rows here. "
             f"Fix: mend the source rows, or set `on_invalid: quarantine`."
         )
     return Mapped(result.filter(pa.array(~bad)), rejected, result.filter(pa.array(bad)), mended)
 
 
-def _without_stand_ins(rows: pa.Table, mapping: TableMapping) -> tuple[pa.Table, dict[tuple[str, str], int]]:
+def _without_stand_ins(rows: pa.Table, mapping: TableMapping) -> tuple[pa.Table, dict[Reason, int]]:
     """The rows without what the scan says of stand-ins, and how many there are, by target column."""
     said = [name for name in rows.column_names if name.startswith(STANDS_IN)]
-    replaced: dict[tuple[str, str], int] = {}
+    replaced: dict[Reason, int] = {}
     for name in said:
         source = name.removeprefix(STANDS_IN)
         count = int(as_mask(rows.column(name)).sum())
         targets = [c.shape.name for c in mapping.columns if isinstance(c.origin, Rename) and c.origin.source == source]
-        replaced |= {(target, REPLACED): count for target in targets or [source] if count}
+        replaced |= {Reason("dates_replaced", target): count for target in targets or [source] if count}
     return (rows.drop_columns(said) if said else rows), replaced
 
 
@@ -151,10 +144,10 @@ def _one_by_one(rows: pa.Table, wanted: Mapping[str, str], faults: Faults) -> di
     for name, sql in wanted.items():
         values, bad = expressions.evaluate(rows, name, sql)
         evaluated[name] = contiguous(values)
-        for reason in sorted(set(bad.values())):
+        for message in sorted(set(bad.values())):
             mask = np.zeros(rows.num_rows, dtype=bool)
-            mask[[row for row, why in bad.items() if why == reason]] = True
-            faults.add(mask, name, reason)
+            mask[[row for row, why in bad.items() if why == message]] = True
+            faults.add(mask, Reason("expression_failed", name, {"message": message}))
     return evaluated
 
 
@@ -182,8 +175,8 @@ def _column(
             raise AssertionError("UUIDs are made from the finished key")
     if column.strip_nul and pa.types.is_string(values.type):
         stripped = without_nul(values, as_json=shape.meaning == "json")
-        faults.note(stripped.had, name, STRIPPED, values)
-        faults.add(stripped.merging, name, MERGING, values)
+        faults.note(stripped.had, Reason("nul_stripped", name), values)
+        faults.add(stripped.merging, Reason("merged_keys", name), values)
         values = stripped.values
     if column.values is not None:
         values = _replace(values, column.values, shape, faults)
@@ -194,13 +187,13 @@ def _column(
         values = pc.utf8_rtrim(values, " ")  # blanks at the end are padding there, and would be gone when read back
     unfit = np.zeros(len(values), dtype=bool)
     for bad, reason in misfits(values, shape, written=column.written):
-        faults.add(bad, name, reason, values)
+        faults.add(bad, reason, values)
         unfit |= bad
     if column.kept is None:
         return values
     kept = column.kept(column.shape, values)
     lost = as_mask(pc.and_(pc.is_valid(values), pc.is_null(kept))) & ~unfit
-    faults.add(lost, name, f"is no value that {name} ({shape.native}) keeps as it is", values)
+    faults.add(lost, Reason("not_kept", name, {"type": shape.native}), values)
     return pc.coalesce(kept, values)  # the rejected rows are known by their values
 
 
@@ -226,7 +219,7 @@ def _replace(values: pa.Array, replacing: Values, shape: ColumnShape, faults: Fa
         replaced = pc.if_else(there, replaced, pa.scalar(for_null[0], wanted))
     unlisted = pc.and_(pc.invert(listed), there)
     if replacing.otherwise == "error":
-        faults.add(as_mask(unlisted), shape.name, "is not listed in the value map, which has no default", values)
+        faults.add(as_mask(unlisted), Reason("unlisted_value", shape.name), values)
     elif replacing.otherwise == "literal":
         replaced = pc.if_else(unlisted, pa.scalar(replacing.literal, wanted), replaced)
     else:
@@ -306,17 +299,14 @@ def _rejected(source: pa.Table, mapped: pa.Table, faults: Faults, mapping: Table
     which = faults.which[rows]
     values = np.full(len(rows), None, dtype=object)
     for number in np.unique(which):
-        given = faults.reasons[number][2]
+        given = faults.reasons[number][1]
         if given is not None:
             at = which == number
             values[at] = as_text(given.take(pa.array(rows[at]))).to_numpy(zero_copy_only=False)
-    reasons = pa.array([reason for _, reason, _ in faults.reasons], pa.string())
-    columns = pa.array([column for column, _, _ in faults.reasons], pa.string())
-    at = pa.array(which)
+    whys = pa.array([reason.as_json() for reason, _ in faults.reasons], pa.string())
     return pa.table(
         [
-            reasons.take(at),
-            columns.take(at),
+            whys.take(pa.array(which)),
             expressions.as_json_keys(mapped, mapping.key).cast(pa.string()),
             pa.array(values, pa.string()),
             expressions.as_json(source).cast(pa.string()),

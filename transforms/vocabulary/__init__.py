@@ -45,8 +45,14 @@ from transforms.vocabulary.ranges import (
     ColumnRange,
     KeyRange,
 )
+from transforms.vocabulary.reason_texts import (
+    named_text,
+    text_of,
+)
 from transforms.vocabulary.reasons import (
-    Refusal,
+    Reason,
+    reason_of,
+    unread,
 )
 from transforms.vocabulary.shapes import (
     ColumnShape,
@@ -92,7 +98,7 @@ __all__ = [
     "Op",
     "Phase",
     "PlanError",
-    "Refusal",
+    "Reason",
     "Relation",
     "RowRefused",
     "Sample",
@@ -107,5 +113,9 @@ __all__ = [
     "TransientError",
     "Why",
     "message_of",
+    "named_text",
     "of_side",
+    "reason_of",
+    "text_of",
+    "unread",
 ]

@@ -22,7 +22,7 @@ Meaning = Literal["plain", "decimal", "json", "uuid", "interval", "opaque"]
 """What a text stands for: itself, an exact number, JSON, a UUID, a span of time, or an engine's own notation."""
 
 INVALID: Final = "syncline:invalid"
-"""A string column that a scan may append: why the row cannot travel, null where it can."""
+"""A string column that a scan may append: why the row cannot travel, as `unread` writes it; null where it can."""
 
 STANDS_IN: Final = "syncline:stands in for a date:"
 """How the name of a truth column begins that a scan may append, behind which comes the column that it is about: whether the

@@ -1,13 +1,127 @@
-"""Why a row is set aside or refused."""
+"""Why a row is set aside, refused or warned of, as data: what decides goes by code and facts, and people read the text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, cast, get_args
+
+Unread = Literal["wrong_type", "undecodable", "no_date", "beyond_timestamps"]
+Cast = Literal[
+    "inexact", "not_boolean", "not_number", "not_uuid", "not_interval", "not_time_of_day", "has_date", "wrong_format",
+    "repeated_time", "skipped_time", "beyond_local_times",
+]  # fmt: skip
+Limit = Literal[
+    "null", "nan", "out_of_range", "too_fine", "too_long", "too_many_bytes", "nul_character", "foreign_characters",
+    "unknown_label", "too_many_digits", "not_kept",
+]  # fmt: skip
+Mapped = Literal[
+    "null_key", "unlisted_value", "merged_keys", "expression_failed", "no_match", "parent_quarantined", "breaks_rule",
+    "dates_replaced", "nul_stripped",
+]  # fmt: skip
+OtherRows = Literal["duplicate_key", "colliding_key", "double_key", "taken_key", "not_owned"]
+Engine = Literal["breaks_check", "no_partition", "refused", "refused_on_write", "changed_by_target", "referred"]
+Code = Unread | Cast | Limit | Mapped | OtherRows | Engine | Literal["untyped"]
+
+UNREAD: Final[frozenset[Code]] = frozenset(get_args(Unread))
+"""The source's row could not be read: `source` is the column there, `value` what it holds, as people read it."""
+
+MEANINGS: Final[Mapping[Code, str]] = {
+    "wrong_type": "a column of the source holds something else than its type says",
+    "undecodable": "a text of the source is none in its character set",
+    "no_date": "a date of the source is no day of the calendar, such as 0000-00-00",
+    "beyond_timestamps": "a timestamp of the source is beyond the last one that can travel",
+    "inexact": "a cast would lose something of the value, or round it",
+    "not_boolean": "a cast to boolean of something that is neither true nor false",
+    "not_number": "a cast to a number of a text that is none",
+    "not_uuid": "a cast to UUID of a text that is none",
+    "not_interval": "a cast to a span of time of what is none",
+    "not_time_of_day": "a cast of a span of time that is no time of day",
+    "has_date": "a cast of a timestamp with a date to a time of day",
+    "wrong_format": "a text does not look like the cast's `format`",
+    "repeated_time": "a local time that a change of clocks repeats",
+    "skipped_time": "a local time that a change of clocks skips",
+    "beyond_local_times": "a timestamp for which the zone has no local time",
+    "null": "null in a column that takes none",
+    "nan": "NaN in a column that takes none",
+    "out_of_range": "a value outside the range of the column",
+    "too_fine": "a time with more digits of a second than the column keeps",
+    "too_long": "a text with more characters than the column takes",
+    "too_many_bytes": "a value with more bytes than the column takes",
+    "nul_character": "a text with a NUL character, which the column does not take",
+    "foreign_characters": "a text with characters that the column's character set does not hold",
+    "unknown_label": "a value that is not among those of an enum",
+    "too_many_digits": "a number with more digits than the column keeps",
+    "not_kept": "a value that the column would give back as another one",
+    "null_key": "null in a column of the key",
+    "unlisted_value": "a value that `map` does not list, without a `default`",
+    "merged_keys": "two keys of a JSON object would be one under `nul: strip`",
+    "expression_failed": "an `expr` cannot be evaluated for the row",
+    "no_match": "a lookup matches no row",
+    "parent_quarantined": "the row that a lookup matches is in quarantine itself",
+    "breaks_rule": "the row breaks a rule of `expect`",
+    "dates_replaced": "noted, not set aside: a date that is none became what `zero_date` says",
+    "nul_stripped": "noted, not set aside: NUL characters were left out, as `nul: strip` says",
+    "duplicate_key": "several rows of the source have one key",
+    "colliding_key": "the key is another row's under the target's collation",
+    "double_key": "several rows of the target have this key",
+    "taken_key": "a row of the target that the table does not own (`owns`) has this key",
+    "not_owned": "the row would not be among those that the table owns (`owns`)",
+    "breaks_check": "the row breaks a check of the target",
+    "no_partition": "no partition of the target takes the row",
+    "refused": "the target's engine refused the row when it was tried out, before anything was written",
+    "refused_on_write": "the target refused the row while it was written",
+    "changed_by_target": "the target did something else with the row than it was asked to",
+    "referred": "a row that is to be deleted is referred to by others that the engine would change with it",
+    "untyped": "from a plan of an earlier version, which kept the text alone",
+}
+"""Every code and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an engine would not take a row, whatever the other rows are, and the columns that it looks at, where they are known."""
+class Reason:
+    """`column` is the target's, None where several are meant (`columns` among the facts) or none is known.
 
-    reason: str
-    columns: tuple[str, ...] = ()
+    `facts` are few, small, and of JSON's own types.
+    """
+
+    code: Code
+    column: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.column, json.dumps(self.facts, sort_keys=True)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,) if self.column is not None else tuple(self.facts.get("columns", ()))
+
+    def of(self, columns: Sequence[str]) -> Reason:
+        """The same, about these columns of the target."""
+        if len(columns) == 1:
+            return replace(self, column=columns[0])
+        return replace(self, column=None, facts={**self.facts, "columns": list(columns)} if columns else self.facts)
+
+    def without(self, *names: str) -> Reason:
+        """The same without some facts: what it has in common with others."""
+        return replace(self, facts={name: fact for name, fact in self.facts.items() if name not in names})
+
+    def as_json(self) -> str:
+        """Itself as text; `reason_of` reads it."""
+        return json.dumps([self.code, self.column, self.facts], ensure_ascii=False)
+
+
+def reason_of(text: str) -> Reason:
+    """The reason that `as_json` wrote."""
+    code, column, facts = json.loads(text)
+    return Reason(cast(Code, code), column, facts)
+
+
+def unread(code: Unread, source: str, value: str | None = None, **facts: Any) -> str:
+    """Why a row of a scan cannot travel, as its INVALID column says it.
+
+    `source` is the column that was read, and `value` what it holds, as people read it: `stored="text"` puts it in quotes.
+    """
+    told = {"value": value} if value is not None else {}
+    return Reason(code, None, {"source": source, **told, **facts}).as_json()

@@ -78,7 +78,7 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
         if table.reasons:
             share = "" if report.chosen else f" ({percent(table.counts.quarantined, table.counts.source_rows)})"
             out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined{share}", markup=False)
-            for reason, count in sorted(table.reasons.items(), key=lambda item: -item[1])[:8]:
+            for reason, count in sorted(table.reason_texts.items(), key=lambda item: -item[1])[:8]:
                 out.print(f"  {count:>9,}  {reason}", markup=False)
         if samples and table.differing:
             out.print(f"\n{table.name}: {table.counts.update:,} to update, by what differs", markup=False)
