@@ -1,0 +1,1 @@
+"""An engine that is only read, for tests."""
