@@ -288,14 +288,14 @@ def _listing(request: Request) -> Request:
     with ledger_of(request.spec) as ledger:
         if not ledger.there():
             return request
-        return replace(request, listed=frozenset(ledger.count_chosen(request.spec.name, Choice())))
+        return replace(request, listed=frozenset(ledger.count_chosen(request.spec.name, Choice(side="target"))))
 
 
 def _with_bases(request: Request, ledger: Ledger) -> Request:
     """Where a run looks at whole tables for the first time, it keeps what it finds: the beginning of their history."""
     if request.ranges or request.keys is not None:
         return request
-    spec, known = request.spec, ledger.bases(request.spec.name)
+    spec, known = request.spec, ledger.bases(request.spec.name, "target")
     missing = [name for name in spec.tables if str(spec.target_table(name)) not in known]
     return replace(request, bases=frozenset(name for name in missing if spec.history(name) == "full"))
 

@@ -1,13 +1,15 @@
 """What Syncline remembers: runs, versions, what was set aside, conflicts, steps, leases.
 
-Every method is one transaction and may be called from several threads. Texts of keys are JSON arrays.
+Every method is one transaction and may be called from several threads. Texts of keys are JSON arrays. `side` is the side that
+is spoken of: of a plan, and of what became of its rows, the one that it writes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -18,19 +20,31 @@ import sqlalchemy as sa
 from adapters.ledger.engine import LedgerEngine, locked, upsert
 from adapters.ledger.lease import Clock, Lease, held, holder_since, utc_now
 from adapters.ledger.quarantine import Choice, chosen_keys, count_chosen, drop_chosen
-from adapters.ledger.records import Base, Conflict, Quarantined, Run, Version
-from adapters.ledger.tables import BASES, CONFLICTS, FACTS, QUARANTINE, RUNS, STEPS, VERSIONS
+from adapters.ledger.records import Base, Conflict, NewVersion, Quarantined, Run, RunPlan, Version
+from adapters.ledger.tables import BASES, CONFLICTS, FACTS, PLANS, QUARANTINE, RUNS, STEPS, VERSIONS
 from adapters.ledger.tables import digest as _digest
 from adapters.store.plans import plain
-from transforms.vocabulary import TIMESTAMP_INFINITY, SynclineError
+from transforms.vocabulary import SIDES, TIMESTAMP_INFINITY, SideName, SynclineError
 
 APPLYING, CUT_OFF = "applying", "cut off"  # its rows are being written; it failed while they were
 CHUNK = 5_000  # bind parameters in one statement; SQLite allows 32,766
 
 
-__all__ = ["Base", "Choice", "Conflict", "Lease", "Ledger", "Quarantined", "Run", "Version", "utc_now"]
+__all__ = [
+    "Base",
+    "Choice",
+    "Conflict",
+    "Lease",
+    "Ledger",
+    "NewVersion",
+    "Quarantined",
+    "Run",
+    "RunPlan",
+    "Version",
+    "utc_now",
+]
 
-Record = TypeVar("Record", Run, Version, Base, Quarantined, Conflict)
+Record = TypeVar("Record", Version, Base, Quarantined, Conflict)
 
 
 class Ledger:
@@ -51,19 +65,23 @@ class Ledger:
 
     # Runs
 
-    def start_run(self, run_id: str, migration: str, kind: str, spec_digest: str, *, plan: str | None = None) -> Run:
-        """Note that a run began. A second call for the same run, as after a retry, begins it again."""
-        run = Run(run_id, migration, kind, spec_digest, "running", self._now(), plan=plan)
+    def start_run(
+        self, run_id: str, migration: str, kind: str, spec_digest: str, sides: Sequence[SideName] = ("target",)
+    ) -> Run:
+        """Note that a run began which may write `sides`. A second call for the same run, as after a retry, begins it again."""
+        run = Run(run_id, migration, kind, spec_digest, "running", self._now(), sides=tuple(sides))
+        row = {name: value for name, value in asdict(run).items() if name != "plans"}
         with self._engine.writing() as connection:
-            upsert(connection, RUNS, [_as_row(run)], keep=("started_at",))
+            connection.execute(PLANS.delete().where(PLANS.c.run_id == run_id))
+            upsert(connection, RUNS, [{**row, "sides": list(sides)}], keep=("started_at",))
         return run
 
     def finish_run(
         self, run_id: str, status: str, *, counts: Mapping[str, Any] | None = None, version: int | None = None,
-        plan: str | None = None, message: str | None = None,
+        message: str | None = None,
     ) -> None:  # fmt: skip
         """Note how a run ended."""
-        said = {"status": status, "counts": plain(counts), "version": version, "plan": plan, "message": message}
+        said = {"status": status, "counts": plain(counts), "version": version, "message": message}
         values = {name: value for name, value in said.items() if value is not None}
         with self._engine.writing() as connection:
             done = connection.execute(
@@ -72,51 +90,61 @@ class Ledger:
             if done.rowcount != 1:
                 raise SynclineError(f"Run {run_id} is not in the ledger at {self.url}. Fix: start_run comes first.")
 
-    def begin_applying(self, run_id: str, plan: str) -> None:
-        """Note that a run's plan is whole, and that its rows are being written from now on."""
+    def begin_applying(self, plan: RunPlan) -> None:
+        """Note that a plan of a run is whole, and that its rows are being written from now on."""
         with self._engine.writing() as connection:
-            connection.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(status=APPLYING, plan=plan))
+            upsert(connection, PLANS, [_as_row(plan)])
+            connection.execute(RUNS.update().where(RUNS.c.run_id == plan.run_id).values(status=APPLYING))
 
-    def cut_off(self, migration: str) -> list[Run]:
-        """The runs that never came to an end, oldest first. Whoever asks holds the migration, so none of them is alive."""
+    def cut_off(self, migration: str, held: Collection[SideName] = SIDES) -> list[Run]:
+        """The runs that never came to an end and write none but the sides `held`, oldest first.
+
+        Whoever holds these sides of the migration knows that none of them is alive.
+        """
         open_ = sa.select(RUNS).where(RUNS.c.migration == migration, RUNS.c.status.in_(("running", APPLYING, CUT_OFF)))
-        return self._all(Run, open_.order_by(RUNS.c.started_at, RUNS.c.run_id))
+        runs = self._runs(open_.order_by(RUNS.c.started_at, RUNS.c.run_id))
+        return [run for run in runs if set(run.sides) <= set(held)]
 
-    def writing_since(self, migration: str) -> datetime | None:
-        """Since when a live process holds the migration; None where none does."""
-        return holder_since(self._engine, migration, self._now())
+    def writing_since(self, migration: str, side: SideName) -> datetime | None:
+        """Since when a live process holds a side of the migration; None where none does."""
+        return holder_since(self._engine, migration, side, self._now())
 
     def runs(self, migration: str, limit: int | None = 50, status: str | None = None) -> list[Run]:
         """The runs of a migration, newest first; those of a status, or all."""
         newest = sa.select(RUNS).where(RUNS.c.migration == migration)
         if status is not None:
             newest = newest.where(RUNS.c.status == status)
-        return self._all(Run, newest.order_by(RUNS.c.started_at.desc(), RUNS.c.run_id).limit(limit))
+        return self._runs(newest.order_by(RUNS.c.started_at.desc(), RUNS.c.run_id).limit(limit))
 
     def run(self, run_id: str) -> Run | None:
-        return next(iter(self._all(Run, sa.select(RUNS).where(RUNS.c.run_id == run_id))), None)
+        return next(iter(self._runs(sa.select(RUNS).where(RUNS.c.run_id == run_id))), None)
+
+    def _runs(self, statement: sa.Select[Any]) -> list[Run]:
+        with self._engine.reading() as connection:
+            rows = connection.execute(statement).mappings().all()
+            plans: dict[str, list[RunPlan]] = {}
+            for some in _chunks(row["run_id"] for row in rows):
+                wanted = sa.select(PLANS).where(PLANS.c.run_id.in_(some)).order_by(PLANS.c.side)
+                for plan in connection.execute(wanted).mappings():
+                    plans.setdefault(plan["run_id"], []).append(RunPlan(**plan))
+        return [
+            Run(**{**row, "sides": tuple(row["sides"]), "plans": tuple(plans.get(row["run_id"], ()))}) for row in rows
+        ]
 
     # Versions
 
-    def add_version(
-        self, migration: str, *, plan: str, run_id: str, spec_digest: str, counts: Mapping[str, Any],
-        source_mark: str | None = None, target_mark: str | None = None, author: str | None = None,
-        message: str | None = None, kind: str = "run", undoes: Sequence[int] | None = None, made_mark: str | None = None,
-        windows: Sequence[Sequence[Any]] | None = None,
-    ) -> int:  # fmt: skip
+    def add_version(self, new: NewVersion) -> int:
         """Number an applied plan: 1, 2, 3 without gaps. The same plan keeps the number that it has."""
         with self._engine.writing() as connection:
-            locked(connection, f"versions:{migration}")
-            ours = VERSIONS.c.migration == migration
-            known = connection.scalar(sa.select(VERSIONS.c.version).where(ours, VERSIONS.c.plan == plan))
+            locked(connection, f"versions:{new.migration}")
+            ours = VERSIONS.c.migration == new.migration
+            known = connection.scalar(sa.select(VERSIONS.c.version).where(ours, VERSIONS.c.plan == new.plan))
             if known is not None:
                 return int(known)
             number = int(connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).where(ours)) or 0) + 1
-            version = Version(
-                migration, number, plan, run_id, spec_digest, self._now(), plain(counts), source_mark, target_mark,
-                author, message, "target", kind, plain(undoes), made_mark, plain(windows),
-            )  # fmt: skip
-            connection.execute(VERSIONS.insert().values(_as_row(version)))
+            row = {**_as_row(new), "version": number, "created_at": self._now()}
+            row |= {name: plain(row[name]) for name in ("counts", "undoes", "windows")}
+            connection.execute(VERSIONS.insert().values(row))
         return number
 
     def note_kept(self, migration: str, number: int, kept: Mapping[str, str]) -> None:
@@ -135,21 +163,21 @@ class Ledger:
         one = VERSIONS.c.migration == migration, VERSIONS.c.version == number
         return next(iter(self._all(Version, sa.select(VERSIONS).where(*one))), None)
 
-    def set_base(self, migration: str, table: str, version: int, folder: str | None, rows: int) -> None:
-        """Note what a table was at a version, instead of what was noted before."""
-        base = Base(migration, table, version, folder, rows, self._now())
+    def set_base(self, base: Base) -> None:
+        """Note what a table was at a version, instead of what was noted before; it was made now."""
         with self._engine.writing() as connection:
-            upsert(connection, BASES, [_as_row(base)])
+            upsert(connection, BASES, [_as_row(replace(base, made_at=self._now()))])
 
-    def bases(self, migration: str) -> dict[str, Base]:
-        """What is known of tables as they were, by table."""
-        return {
-            each.table_name: each for each in self._all(Base, sa.select(BASES).where(BASES.c.migration == migration))
-        }
+    def bases(self, migration: str, side: SideName) -> dict[str, Base]:
+        """What is known of a side's tables as they were, by table."""
+        ours = sa.select(BASES).where(BASES.c.migration == migration, BASES.c.side == side)
+        return {each.table_name: each for each in self._all(Base, ours)}
 
     # Quarantine
 
-    def record_quarantine(self, migration: str, rows: pa.Table, run_id: str, file: str | None = None) -> int:
+    def record_quarantine(
+        self, migration: str, side: SideName, rows: pa.Table, run_id: str, file: str | None = None
+    ) -> int:
         """Note rows that were set aside, in the plan store's QUARANTINE schema. Returns how many are listed.
 
         One line for each key and reason, however often a run meets them; `first_seen` stays.
@@ -161,7 +189,7 @@ class Ledger:
         moment = self._now()
         lines = [
             {
-                "migration": migration, "table_name": line["table"], "key_digest": _digest(line["key"]),
+                "migration": migration, "side": side, "table_name": line["table"], "key_digest": _digest(line["key"]),
                 "reason_digest": _digest(line["reason"]), "key": line["key"], "reason": line["reason"],
                 "column_name": line["column_first"], "value": line["value_first"], "rows": line["reason_count"],
                 "run_id": run_id, "first_seen": moment, "last_seen": moment, "file": file,
@@ -173,13 +201,16 @@ class Ledger:
                 upsert(connection, QUARANTINE, chunk, keep=("first_seen",))
         return len(lines)
 
-    def sweep_quarantine(self, migration: str, table: str, run_id: str, keys: Iterable[str] | None = None) -> int:
+    def sweep_quarantine(
+        self, migration: str, side: SideName, table: str, run_id: str, keys: Iterable[str] | None = None
+    ) -> int:
         """Forget what a run looked at and did not set aside again: the whole table, or the given keys.
 
         Returns how many lines went.
         """
         stale = (
-            QUARANTINE.c.migration == migration, QUARANTINE.c.table_name == table, QUARANTINE.c.run_id != run_id
+            QUARANTINE.c.migration == migration, QUARANTINE.c.side == side, QUARANTINE.c.table_name == table,
+            QUARANTINE.c.run_id != run_id,
         )  # fmt: skip
         with self._engine.writing() as connection:
             if keys is None:
@@ -195,9 +226,9 @@ class Ledger:
         return drop_chosen(self._engine, migration, choice)
 
     def chosen(self, migration: str, choice: Choice, limit: int | None = None) -> list[Quarantined]:
-        """The lines of a choice, by table and key."""
+        """The lines of a choice, by table, key and side."""
         wanted = sa.select(*_columns(Quarantined, QUARANTINE)).where(*choice.clauses(migration))
-        order = QUARANTINE.c.table_name, QUARANTINE.c.key, QUARANTINE.c.reason
+        order = QUARANTINE.c.table_name, QUARANTINE.c.key, QUARANTINE.c.side, QUARANTINE.c.reason
         return self._all(Quarantined, wanted.order_by(*order).limit(limit))
 
     def chosen_keys(self, migration: str, choice: Choice) -> Iterator[tuple[str, str]]:
@@ -208,33 +239,28 @@ class Ledger:
         """How many rows a choice stands for, by table."""
         return count_chosen(self._engine, migration, choice)
 
-    def quarantined(self, migration: str, table: str | None = None, limit: int | None = None) -> list[Quarantined]:
-        """What is set aside now, by table and key."""
-        return self.chosen(migration, Choice((table,) if table is not None else ()), limit)
-
     def quarantine_files(self, migration: str) -> set[str]:
         """Where the rows that are set aside now are written down."""
         wanted = sa.select(QUARANTINE.c.file).where(QUARANTINE.c.migration == migration).distinct()
         with self._engine.reading() as connection:
             return {file for (file,) in connection.execute(wanted) if file}
 
-    def count_quarantined(self, migration: str) -> dict[tuple[str, str], int]:
-        """How many rows are set aside now, by table and reason."""
-        by = QUARANTINE.c.table_name, QUARANTINE.c.reason
-        wanted = sa.select(*by, sa.func.sum(QUARANTINE.c.rows)).where(QUARANTINE.c.migration == migration)
-        with self._engine.reading() as connection:
-            return {(table, reason): int(rows) for table, reason, rows in connection.execute(wanted.group_by(*by))}
-
     # Conflicts
 
-    def record_conflicts(self, migration: str, table: str, rows: pa.Table, run_id: str) -> int:
+    def record_conflicts(self, migration: str, side: SideName, table: str, rows: pa.Table, run_id: str) -> int:
         """Note the rows of `Applied.conflicts`. One line for each key: the last meeting counts, and is open."""
         moment = self._now()
         lines = {}
         for at in range(rows.num_rows):
             key = _json(list((_image(rows["key"][at]) or {}).values()))
             images = {name: _json(_image(rows[name][at])) for name in ("before", "after", "found")}
-            line = {"migration": migration, "table_name": table, "key_digest": _digest(str(key)), "key": key}
+            line = {
+                "migration": migration,
+                "side": side,
+                "table_name": table,
+                "key_digest": _digest(str(key)),
+                "key": key,
+            }
             told = {"op": rows["op"][at].as_py(), "run_id": run_id, "seen_at": moment}
             lines[key] = {**line, **told, **images, "resolved_at": None, "resolution": None}
         with self._engine.writing() as connection:
@@ -256,7 +282,9 @@ class Ledger:
             wanted = wanted.where(CONFLICTS.c.key_digest.in_([_digest(key) for key in keys]))
         if not resolved:
             wanted = wanted.where(CONFLICTS.c.resolved_at.is_(None))
-        return self._all(Conflict, wanted.order_by(CONFLICTS.c.table_name, CONFLICTS.c.key).limit(limit))
+        return self._all(
+            Conflict, wanted.order_by(CONFLICTS.c.table_name, CONFLICTS.c.key, CONFLICTS.c.side).limit(limit)
+        )
 
     def count_conflicts(self, migration: str) -> dict[str, int]:
         """How many are open, by table."""
@@ -266,29 +294,15 @@ class Ledger:
             found = connection.execute(open_.where(CONFLICTS.c.resolved_at.is_(None)).group_by(name).order_by(name))
             return {table: int(rows) for table, rows in found}
 
-    def settle_conflicts(self, migration: str, table: str, run_id: str) -> int:
-        """Close what earlier runs met in a table that a run has looked at whole; how many were closed."""
+    def settle_conflicts(self, migration: str, side: SideName, table: str, run_id: str) -> int:
+        """Close what earlier runs met in a side's table that a run has looked at whole; how many were closed."""
         older = (
-            CONFLICTS.c.migration == migration, CONFLICTS.c.table_name == table, CONFLICTS.c.resolved_at.is_(None),
-            CONFLICTS.c.run_id != run_id,
+            CONFLICTS.c.migration == migration, CONFLICTS.c.side == side, CONFLICTS.c.table_name == table,
+            CONFLICTS.c.resolved_at.is_(None), CONFLICTS.c.run_id != run_id,
         )  # fmt: skip
         closed = {"resolved_at": self._now(), "resolution": f"settled by run {run_id}"}
         with self._engine.writing() as connection:
             return int(connection.execute(CONFLICTS.update().where(*older).values(**closed)).rowcount)
-
-    def resolve_conflicts(self, migration: str, table: str, resolution: str, keys: Sequence[str] | None = None) -> int:
-        """Close open conflicts of a table, all or those of some keys. Returns how many were closed."""
-        still = (
-            CONFLICTS.c.migration == migration, CONFLICTS.c.table_name == table, CONFLICTS.c.resolved_at.is_(None)
-        )  # fmt: skip
-        closed = CONFLICTS.update().where(*still).values(resolved_at=self._now(), resolution=resolution)
-        with self._engine.writing() as connection:
-            if keys is None:
-                return int(connection.execute(closed).rowcount)
-            digests = _chunks(_digest(key) for key in keys)
-            return sum(
-                int(connection.execute(closed.where(CONFLICTS.c.key_digest.in_(chunk))).rowcount) for chunk in digests
-            )
 
     # Backfill steps, facts and leases
 
@@ -309,33 +323,35 @@ class Ledger:
                 (start, stop) for start, stop in connection.execute(sa.select(STEPS.c.start, STEPS.c.stop).where(*same))
             }
 
-    def set_fact(self, migration: str, kind: str, name: str, value: str) -> None:
-        """Keep a text, such as a table's watermark or a schema's fingerprint; the last one counts."""
-        row = {"migration": migration, "kind": kind, "name": name, "value": value, "seen_at": self._now()}
+    def set_fact(self, migration: str, kind: str, name: str, values: Mapping[SideName, str]) -> None:
+        """Keep a text of each side, such as the shapes of its tables; the last one counts."""
+        of_all = {"migration": migration, "kind": kind, "name": name, "seen_at": self._now()}
         with self._engine.writing() as connection:
-            upsert(connection, FACTS, [row])
+            upsert(connection, FACTS, [{**of_all, "side": side, "value": value} for side, value in values.items()])
 
-    def fact(self, migration: str, kind: str, name: str) -> str | None:
-        one = FACTS.c.migration == migration, FACTS.c.kind == kind, FACTS.c.name == name
+    def fact(self, migration: str, kind: str, name: str) -> dict[SideName, str]:
+        """The texts of the sides that have one."""
+        same = FACTS.c.migration == migration, FACTS.c.kind == kind, FACTS.c.name == name
         with self._engine.reading() as connection:
-            return connection.scalar(sa.select(FACTS.c.value).where(*one))
+            known = connection.execute(sa.select(FACTS.c.side, FACTS.c.value).where(*same)).all()
+        return {row.side: row.value for row in known}
 
     def lease(
-        self, migration: str, holder: str, now: Clock | None = None, *, seconds: float = 120
+        self, migration: str, side: SideName, holder: str, now: Clock | None = None, *, seconds: float = 120
     ) -> AbstractContextManager[Lease]:
-        """Be the migration's only writer inside. BusyError, at once, names who else is, and since when.
+        """Be the only writer of a side of the migration inside. BusyError, at once, names who else is, and since when.
 
         Renewed in the background every third of `seconds`; `Lease.check()` says whether it still holds.
         """
-        return held(self._engine, migration, holder, now or self._now, seconds)
+        return held(Lease(migration, side, holder, seconds, now or self._now, self._engine))
 
     def _all(self, record: type[Record], statement: sa.Select[Any]) -> list[Record]:
         with self._engine.reading() as connection:
             return [record(**row) for row in connection.execute(statement).mappings()]
 
 
-def _as_row(record: Run | Version | Base) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}
+def _as_row(record: RunPlan | NewVersion | Base) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _columns(record: type[Quarantined] | type[Conflict], table: sa.Table) -> list[sa.Column[Any]]:

@@ -10,22 +10,26 @@ import sqlalchemy as sa
 
 from adapters.ledger.engine import LedgerEngine
 from adapters.ledger.tables import QUARANTINE, digest
+from transforms.vocabulary import SideName
 
 Clause = sa.ColumnElement[bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Lines of some tables, with one of some keys (as they are stored), whose reason has a text in it."""
+    """Lines of a side, or of both, of some tables, with one of some keys (as they are stored), whose reason has a text in it."""
 
     tables: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     reason: str | None = None
+    side: SideName | None = None
 
     def clauses(self, migration: str) -> list[Clause]:
         """All of them hold. Of a reason, letters from A to Z are one with small ones, and others where the ledger's
         database takes them for one."""
         made: list[Clause] = [QUARANTINE.c.migration == migration]
+        if self.side is not None:
+            made.append(QUARANTINE.c.side == self.side)
         if self.tables:
             made.append(QUARANTINE.c.table_name.in_(self.tables))
         if self.keys:

@@ -1,4 +1,7 @@
-"""What the ledger answers with."""
+"""What the ledger is given, and answers with.
+
+`side` is the side that is spoken of: of a plan, and of what became of its rows, the one that it writes.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from transforms.vocabulary import SideName
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A plan that a run applies. It writes one side; `folder` is its place in the store."""
+
+    plan_id: str
+    migration: str
+    side: SideName
+    run_id: str
+    folder: str
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
+    """A run, which may write `sides`; `plans` are those that it began to apply, by the order of their sides."""
+
     run_id: str
     migration: str
     kind: str
@@ -16,50 +34,59 @@ class Run:
     status: str
     started_at: datetime
     finished_at: datetime | None = None
-    plan: str | None = None
     version: int | None = None
     counts: Any = None
     message: str | None = None
+    sides: tuple[SideName, ...] = ("target",)
+    plans: tuple[RunPlan, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """An applied plan that changed something on one side.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """An applied plan that changed something on one side, before it has a number.
 
-    `source_mark` and `target_mark` are the states that were read, `made_mark` the state of the target that was made
-    of them. `undoes` are the versions that it takes back, oldest first. `windows` are those of a plan that was never finished, as
-    [table, window, phase]; None: all. `kept` says of tables that the change sets are not whole: keys, off or pruned.
+    `plan` is its folder's place in the store. `source_mark` and `target_mark` are the states that were read, `made_mark` the
+    state of `side` that was made of them. `undoes` are the versions that it takes back, oldest first. `windows` are those of a
+    plan that was never finished, as [table, window, phase]; None: all.
     """
 
     migration: str
-    version: int
+    side: SideName
+    plan_id: str
     plan: str
     run_id: str
     spec_digest: str
-    created_at: datetime
     counts: Any = None
     source_mark: str | None = None
     target_mark: str | None = None
     author: str | None = None
     message: str | None = None
-    side: str | None = "target"
-    kind: str | None = "run"
+    kind: str = "run"
     undoes: Any = None
     made_mark: str | None = None
     windows: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version(NewVersion):
+    """A version: numbered, from when it was. `kept` says of tables that the change sets are not whole: keys, off or pruned."""
+
+    version: int
+    created_at: datetime
     kept: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a table of the target was at a version, in the Parquet files of a folder; None where it had no rows."""
+    """What a table of a side was at a version, in the Parquet files of a folder; None where it had no rows."""
 
     migration: str
+    side: SideName
     table_name: str
     version: int
     folder: str | None
     rows: int
-    made_at: datetime
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +94,7 @@ class Quarantined:
     """Rows with one key, set aside for one reason. `rows` are several where keys are null or double."""
 
     migration: str
+    side: SideName
     table_name: str
     key: str
     reason: str
@@ -84,6 +112,7 @@ class Conflict:
     """A row that was not as the plan saw it. The images are JSON, null where there is no row."""
 
     migration: str
+    side: SideName
     table_name: str
     key: str
     op: str

@@ -1,4 +1,8 @@
-"""The ledger's tables. In SQLite they have a file of their own, in PostgreSQL the schema `syncline`."""
+"""The ledger's tables. In SQLite they have a file of their own, in PostgreSQL the schema `syncline`.
+
+`side` is the side that is spoken of, source or target: of a plan, and of what became of its rows, the one that it writes. A
+change of these tables is a format of its own, with a step in `migrations`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 SCHEMA: Final = "syncline"
 METADATA: Final = sa.MetaData()
 
@@ -36,45 +40,55 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
 
 
-def _json() -> sa.JSON:
-    return sa.JSON(none_as_null=True)
-
-
-def _text(name: str, *, key: bool = False, required: bool = True) -> sa.Column[Any]:
+def text(name: str, *, key: bool = False, required: bool = True) -> sa.Column[Any]:
     return sa.Column(name, sa.Text, primary_key=key, nullable=not (required or key))
 
 
-def _moment(name: str, *, required: bool = True) -> sa.Column[Any]:
+def moment(name: str, *, required: bool = True) -> sa.Column[Any]:
     return sa.Column(name, Moment, nullable=not required)
 
 
-FORMATS = sa.Table("syncline_format", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
+def json(name: str, *, required: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.JSON(none_as_null=True), nullable=not required)
 
+
+def number(name: str, kind: type[sa.types.TypeEngine[int]] = sa.Integer, *, key: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, kind, primary_key=key, autoincrement=False, nullable=False)
+
+
+FORMATS = sa.Table("syncline_format", METADATA, number("version", key=True))
+
+# `sides` are those that a run may write: it holds their leases as long as it lives
 RUNS = sa.Table(
     "runs", METADATA,
-    _text("run_id", key=True), _text("migration"), _text("kind"), _text("spec_digest"), _text("status"),
-    _moment("started_at"), _moment("finished_at", required=False),
-    _text("plan", required=False), sa.Column("version", sa.Integer), sa.Column("counts", _json()),
-    _text("message", required=False),
+    text("run_id", key=True), text("migration"), text("kind"), text("spec_digest"), text("status"),
+    moment("started_at"), moment("finished_at", required=False),
+    sa.Column("version", sa.Integer), json("counts"), text("message", required=False), json("sides", required=True),
     sa.Index("runs_by_time", "migration", "started_at"),
+)  # fmt: skip
+
+# the plans that runs apply; `folder` is a plan's place in the store
+PLANS = sa.Table(
+    "plans", METADATA,
+    text("plan_id", key=True), text("migration"), text("side"), text("run_id"), text("folder"),
+    sa.Index("plans_by_run", "run_id"),
 )  # fmt: skip
 
 VERSIONS = sa.Table(
     "versions", METADATA,
-    _text("migration", key=True), sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    _text("plan"), _text("run_id"), _text("spec_digest"), _moment("created_at"), sa.Column("counts", _json()),
-    _text("source_mark", required=False), _text("target_mark", required=False), _text("author", required=False),
-    _text("message", required=False),
-    _text("side", required=False), _text("kind", required=False), sa.Column("undoes", _json()),
-    _text("made_mark", required=False), sa.Column("windows", _json()), sa.Column("kept", _json()),
+    text("migration", key=True), number("version", key=True),
+    text("side"), text("plan_id"), text("plan"), text("run_id"), text("spec_digest"), moment("created_at"), json("counts"),
+    text("source_mark", required=False), text("target_mark", required=False), text("author", required=False),
+    text("message", required=False), text("kind"), json("undoes"), text("made_mark", required=False), json("windows"),
+    json("kept"),
     sa.UniqueConstraint("migration", "plan"),
 )  # fmt: skip
 
 # what tables were when history began to be kept, or as far back as it is still kept
 BASES = sa.Table(
     "bases", METADATA,
-    _text("migration", key=True), _text("table_name", key=True), sa.Column("version", sa.Integer, nullable=False),
-    _text("folder", required=False), sa.Column("rows", sa.BigInteger, nullable=False), _moment("made_at"),
+    text("migration", key=True), text("side", key=True), text("table_name", key=True), number("version"),
+    text("folder", required=False), number("rows", sa.BigInteger), moment("made_at"),
 )  # fmt: skip
 
 
@@ -86,35 +100,35 @@ def digest(text: str) -> str:
 # keys and reasons have any length, and an index does not: digests stand for them
 QUARANTINE = sa.Table(
     "quarantine", METADATA,
-    _text("migration", key=True), _text("table_name", key=True), _text("key_digest", key=True),
-    _text("reason_digest", key=True),
-    _text("key"), _text("reason"), _text("column_name", required=False), _text("value", required=False),
-    sa.Column("rows", sa.Integer, nullable=False), _text("run_id"), _moment("first_seen"), _moment("last_seen"),
-    _text("file", required=False),
+    text("migration", key=True), text("side", key=True), text("table_name", key=True), text("key_digest", key=True),
+    text("reason_digest", key=True),
+    text("key"), text("reason"), text("column_name", required=False), text("value", required=False),
+    number("rows"), text("run_id"), moment("first_seen"), moment("last_seen"), text("file", required=False),
 )  # fmt: skip
 
 CONFLICTS = sa.Table(
     "conflicts", METADATA,
-    _text("migration", key=True), _text("table_name", key=True), _text("key_digest", key=True),
-    _text("key"), _text("op"), _text("before", required=False), _text("after", required=False),
-    _text("found", required=False), _text("run_id"), _moment("seen_at"), _moment("resolved_at", required=False),
-    _text("resolution", required=False),
+    text("migration", key=True), text("side", key=True), text("table_name", key=True), text("key_digest", key=True),
+    text("key"), text("op"), text("before", required=False), text("after", required=False),
+    text("found", required=False), text("run_id"), moment("seen_at"), moment("resolved_at", required=False),
+    text("resolution", required=False),
 )  # fmt: skip
 
+# a step of a backfill is done when it is on every side that it writes
 STEPS = sa.Table(
     "steps", METADATA,
-    _text("migration", key=True), _text("spec_digest", key=True), _text("range_text", key=True),
-    _text("start", key=True), _text("stop", key=True), _text("run_id"), _moment("finished_at"),
+    text("migration", key=True), text("spec_digest", key=True), text("range_text", key=True),
+    text("start", key=True), text("stop", key=True), text("run_id"), moment("finished_at"),
 )  # fmt: skip
 
 FACTS = sa.Table(
     "facts", METADATA,
-    _text("migration", key=True), _text("kind", key=True), _text("name", key=True), _text("value"),
-    _moment("seen_at"),
+    text("migration", key=True), text("side", key=True), text("kind", key=True), text("name", key=True), text("value"),
+    moment("seen_at"),
 )  # fmt: skip
 
 LEASES = sa.Table(
     "leases", METADATA,
-    _text("migration", key=True), _text("token"), _text("holder"), _text("host"),
-    sa.Column("pid", sa.Integer, nullable=False), _moment("acquired_at"), _moment("expires_at"),
+    text("migration", key=True), text("side", key=True), text("token"), text("holder"), text("host"),
+    number("pid"), moment("acquired_at"), moment("expires_at"),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters import interrupts
-from adapters.ledger.ledger import APPLYING, CUT_OFF, Ledger
+from adapters.ledger.ledger import APPLYING, CUT_OFF, Base, Ledger, NewVersion, RunPlan
 from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
 from flows.apply import refused_rows
@@ -114,7 +114,7 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outco
 
     Safe to repeat after whatever end: windows that are in are passed over, and everything is put down once.
     """
-    retried(lambda: loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder)))
+    retried(lambda: loading.ledger.begin_applying(run_plan(plan, loading.spec)))
     interrupts.writing()
     made = replace(loading, session=with_tables(plan, loading.session))
     applied = apply(plan, job, made.session, loading.execute, loading.workers)
@@ -135,31 +135,25 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     clashes = 0
     for done in applied.done:
         if done.conflicts is not None:
-            clashes += ledger.record_conflicts(spec.name, done.table, done.conflicts, report.run_id)
+            clashes += ledger.record_conflicts(spec.name, manifest.side, done.table, done.conflicts, report.run_id)
     met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if clashes else []
     undone = bool(undoes) or manifest.kind == "undo"
     report = replace(report, met=tuple(conflicting.told(each, undone=undone) for each in met))
     if not undoes:
-        refused_rows.record(applied.done, ledger, spec.name, report.run_id, store_of(spec).named(plan.folder))
+        refused_rows.record(applied.done, ledger, run_plan(plan, spec))
         _record_quarantine(plan, report, loading)
         for table in report.tables if manifest.unrestricted else ():
-            ledger.settle_conflicts(spec.name, table.name, report.run_id)
+            ledger.settle_conflicts(spec.name, manifest.side, table.name, report.run_id)
     version = None
     if report.total.changes:
-        version = ledger.add_version(
-            spec.name,
-            plan=store_of(spec).named(plan.folder),
-            run_id=report.run_id,
-            spec_digest=manifest.spec.digest,
-            counts=report.total.as_dict(),
-            source_mark=manifest.source.mark,
-            target_mark=manifest.target.mark,
-            author=build.author(),
+        new = replace(
+            new_version(plan, spec, report.total.as_dict()),
             message=loading.message,
             kind="run" if manifest.kind == "plan" else manifest.kind,
             undoes=list(undoes) or None,
             made_mark=_mark(loading.session),
         )
+        version = ledger.add_version(new)
     report = replace(report, version=version, applied=True)
     finish(plan, version, loading, report, clashes)
     if not clashes:
@@ -173,6 +167,31 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
     return refused_rows.settled(conflicts, applied.done, spec)
+
+
+def run_plan(plan: Plan, spec: Spec) -> RunPlan:
+    """A plan as the ledger knows it."""
+    manifest = plan.manifest
+    return RunPlan(manifest.id, spec.name, manifest.side, manifest.run_id, store_of(spec).named(plan.folder))
+
+
+def new_version(plan: Plan, spec: Spec, counts: Mapping[str, int]) -> NewVersion:
+    """A version of the rows that a plan wrote, made by whoever runs this."""
+    known, manifest = run_plan(plan, spec), plan.manifest
+    return NewVersion(
+        migration=spec.name,
+        side=known.side,
+        plan_id=known.plan_id,
+        plan=known.folder,
+        run_id=known.run_id,
+        spec_digest=manifest.spec.digest,
+        counts=dict(counts),
+        source_mark=manifest.source.mark,
+        target_mark=manifest.target.mark,
+        author=build.author(),
+        kind=manifest.kind,
+        undoes=list(manifest.undoes) or None,
+    )
 
 
 def finish(plan: Plan, version: int | None, loading: Loading, report: Report | None = None, clashes: int = 0) -> None:
@@ -198,7 +217,9 @@ def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
         for rows in plan.quarantined(spec.target_table(table.name)):
             # the ledger speaks of tables as the spec names them
             named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
-            ledger.record_quarantine(spec.name, named, report.run_id, store_of(spec).named(plan.folder))
+            ledger.record_quarantine(
+                spec.name, plan.manifest.side, named, report.run_id, store_of(spec).named(plan.folder)
+            )
         sweep(plan, table.name, loading.session, ledger)
 
 
@@ -207,7 +228,7 @@ def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
     spec, ledger, manifest = loading.spec, loading.ledger, plan.manifest
     if not manifest.unrestricted or manifest.kind == "undo":
         return
-    known = ledger.bases(spec.name)
+    known = ledger.bases(spec.name, manifest.side)
     wanted = [planned for planned in manifest.tables if str(planned.table) not in known]
     if not wanted:
         return
@@ -217,12 +238,12 @@ def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
         rows = planned.counts.target_rows - planned.unproved.get("null_key", 0)
         made = plan.folder / "base" / folder_name(table)
         if not rows:
-            ledger.set_base(spec.name, str(table), before, None, 0)
+            ledger.set_base(Base(spec.name, manifest.side, str(table), before, None, 0))
         elif planned.base:
             place = archive.base_folder(store_of(spec), spec.name, table, before)
             if made.exists():
                 archive.move_base(made, place)
-            ledger.set_base(spec.name, str(table), before, store_of(spec).named(place), rows)
+            ledger.set_base(Base(spec.name, manifest.side, str(table), before, store_of(spec).named(place), rows))
 
 
 def _thin(plan: Plan, version: int, loading: Loading) -> None:

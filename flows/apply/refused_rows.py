@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.ledger.ledger import Ledger
+from adapters.ledger.ledger import Ledger, RunPlan
 from adapters.store.plans import QUARANTINE
 from flows.apply.windows import Done
 from flows.plan.thresholds import beyond
@@ -54,12 +54,12 @@ def whys(refused: pa.Table) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def record(done: Iterable[Done], ledger: Ledger, migration: str, run_id: str, plan: str) -> None:
+def record(done: Iterable[Done], ledger: Ledger, plan: RunPlan) -> None:
     """Put the rows that windows did not get in into the quarantine."""
     for each in done:
         if each.refused is not None:
             rows = quarantine_rows(each.table, each.window, each.refused)
-            ledger.record_quarantine(migration, rows, run_id, plan)
+            ledger.record_quarantine(plan.migration, plan.side, rows, plan.run_id, plan.folder)
 
 
 def told(report: Report, done: Iterable[Done]) -> Report:

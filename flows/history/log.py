@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -78,12 +79,13 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
     store = store_of(spec)
     with ledger_of(spec) as ledger:
         opened = [opened_version(store, v) for v in ledger.versions(spec.name)]
-        refused = [run for run in ledger.runs(spec.name, None, "conflicts") if run.plan]
+        runs = ledger.runs(spec.name, None, "conflicts")
     name = table_of(spec, table, opened)
     lines = [line for applied in opened for line in _changed(spec, applied, name, key)]
-    for run in refused:
+    for run in runs:
         facts = {"version": run.version, "when": plain(run.finished_at), "run": run.run_id, "author": None}
-        for alone in archive.all_noted(store.folder(str(run.plan)), "applied", name):
+        noted = (archive.all_noted(store.folder(plan.folder), "applied", name) for plan in run.plans)
+        for alone in chain.from_iterable(noted):
             lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **e} for e in _left_alone(alone, key)]
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
 
@@ -121,7 +123,7 @@ def asof(spec: Spec, number: int, table: str, *, whole: bool = True) -> pa.Table
     with ledger_of(spec) as ledger:
         if number:
             version_of(ledger, spec, number)
-        bases = ledger.bases(spec.name)
+        bases = ledger.bases(spec.name, "target")
         known = {v.version: v for v in versions_after(ledger, spec, 0)}
     store = store_of(spec)
     name = as_kept(table_of(spec, table), bases)

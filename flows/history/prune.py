@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from adapters.ledger.ledger import Ledger, Version
+from adapters.ledger.ledger import Base, Ledger, Version
 from adapters.store import archive
 from adapters.store.layout import Store
 from adapters.store.plans import Plan, folder_name
@@ -70,7 +70,7 @@ def _now() -> datetime:
 
 def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> None:
     store, last = store_of(spec), old[-1].version
-    bases = ledger.bases(spec.name)
+    bases = ledger.bases(spec.name, "target")
     changed: dict[str, TableName] = {}
     for version in old:
         opened = opened_version(store, version)
@@ -85,7 +85,8 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
             continue  # some of its changes were never kept, so that nothing of it can be asked for anyway
         place = archive.base_folder(store, spec.name, table, last)
         _write_base(spec, place, rows)
-        ledger.set_base(spec.name, name, last, store.named(place) if rows.num_rows else None, rows.num_rows)
+        folder = store.named(place) if rows.num_rows else None
+        ledger.set_base(Base(spec.name, "target", name, last, folder, rows.num_rows))
         if base.folder:
             done.freed += _removed(store.folder(base.folder))
         done.bases[name] = rows.num_rows
@@ -115,12 +116,12 @@ def _sweep(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> None:
     needed = {store.folder(v.plan) for v in ledger.versions(spec.name)} | {
         store.folder(f) for f in ledger.quarantine_files(spec.name)
     }
-    needed |= {store.folder(run.plan) for run in ledger.cut_off(spec.name) if run.plan}
+    needed |= {store.folder(plan.folder) for run in ledger.cut_off(spec.name) for plan in run.plans}
     for folder in _plans(store, spec.name, before):
         if folder not in needed:
             done.freed += _removed(folder)
             done.plans += 1
-    known = {store.folder(base.folder) for base in ledger.bases(spec.name).values() if base.folder}
+    known = {store.folder(base.folder) for base in ledger.bases(spec.name, "target").values() if base.folder}
     for folder in (store.root / "bases" / spec.name).glob("*"):
         if folder not in known:
             done.freed += _removed(folder)

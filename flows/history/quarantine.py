@@ -57,7 +57,8 @@ def retry(request: Request, wanted: Filter) -> Request | None:
     """A request that maps the current source rows of those keys again; None where nothing is chosen."""
     keys: dict[str, set[str]] = {}
     with ledger_of(request.spec) as ledger:
-        for table, key in ledger.chosen_keys(request.spec.name, _choice(request.spec, wanted, ledger)):
+        choice = replace(_choice(request.spec, wanted, ledger), side="target")
+        for table, key in ledger.chosen_keys(request.spec.name, choice):
             keys.setdefault(table, set()).add(key)
     if not keys:
         return None

@@ -15,21 +15,20 @@ from datetime import datetime
 from pathlib import Path
 
 from adapters import interrupts
-from adapters.ledger.ledger import Run, Version
+from adapters.ledger.ledger import Run, RunPlan, Version
 from adapters.store import archive
 from adapters.store.changesets import OPS
 from adapters.store.plans import MANIFEST, Plan
-from flows.apply.load import Loading, finish, keep_bases, write
+from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.refused_rows import quarantine_rows
 from flows.history.undo import write_undo
 from flows.history.unfinished import in_part, inside, keep_evidence
-from flows.plan import build
 from flows.results.shares import counted
 from flows.results.tables import report_of
 from flows.session.retry import GaveUp
 from flows.session.session import Job, with_binding
 from flows.session.stores import store_of
-from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError
+from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError, of_side
 
 PASSING = (TransientError, GaveUp, ConnectionFailed)
 
@@ -53,13 +52,18 @@ def recover(loading: Loading, at: datetime, but: str | None = None) -> tuple[lis
 
 
 def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
+    """Bring a run to its end, plan by plan."""
     store, ledger = store_of(loading.spec), loading.ledger
-    if run.plan is None or run.status == "running":
-        if run.kind != "apply":  # that plan is somebody's, who may still want it
-            shutil.rmtree(store.plan_folder(run.run_id), ignore_errors=True)
+    if not run.plans:
+        for side in run.sides if run.kind != "apply" else ():  # such a plan is somebody's, who may still want it
+            shutil.rmtree(store.plan_folder(of_side(run.run_id, side)), ignore_errors=True)
         ledger.finish_run(run.run_id, "abandoned", message="It ended before it wrote anything.")
-        return
-    folder = store.folder(run.plan)
+    for plan in run.plans:
+        yield from _end_plan(run, plan, loading, at)
+
+
+def _end_plan(run: Run, begun: RunPlan, loading: Loading, at: datetime) -> Iterator[str]:
+    ledger, folder = loading.ledger, store_of(loading.spec).folder(begun.folder)
     if not (folder / MANIFEST).exists():
         ledger.finish_run(run.run_id, "lost", message=f"{folder} is gone.")
         yield (
@@ -67,7 +71,7 @@ def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
             f"version."
         )
         return
-    known = next((v for v in ledger.versions(loading.spec.name) if v.plan == run.plan), None)
+    known = next((v for v in ledger.versions(loading.spec.name) if v.plan == begun.folder), None)
     try:
         yield _finished(run, folder, known, loading, at)
     except PASSING:
@@ -76,7 +80,7 @@ def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
         interrupts.check()  # whatever a library made of it: the plan is as good as it was
         if isinstance(error.__cause__, PASSING):
             raise
-        yield _put_down(run, folder, loading, str(error))
+        yield _put_down(run, begun, loading, str(error))
 
 
 def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, at: datetime) -> str:
@@ -110,11 +114,11 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
     )
 
 
-def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
+def _put_down(run: Run, begun: RunPlan, loading: Loading, why: str) -> str:
     """Make a version of the windows that are in, where the plan cannot go on."""
-    plan = Plan.open(folder)
+    plan = Plan.open(store_of(loading.spec).folder(begun.folder))
     entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
-    marked = loading.session.sides.written(plan.manifest.side).adapter.applied(run.run_id)
+    marked = loading.session.sides.written(begun.side).adapter.applied(begun.plan_id)
     windows = sorted((m.table, m.window, m.phase) for m in marked if (m.table, m.window) in entries)
     there = inside(plan, marked)
     counts: dict[str, int] = {op: sum(getattr(each, op) for each in there) for op in OPS}
@@ -124,23 +128,11 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
         return (
             f"Run {run.run_id} was cut off before a window of it was in, and cannot go on: nothing of it is in. {why}"
         )
-    clashes = _record_conflicts(plan, windows, loading)
+    clashes = _record_conflicts(plan, begun, windows, loading)
     version = None
     if any(counts.values()):
-        version = ledger.add_version(
-            spec.name,
-            plan=str(run.plan),
-            run_id=run.run_id,
-            spec_digest=plan.manifest.spec.digest,
-            counts={**counts, "conflicts": clashes},
-            source_mark=plan.manifest.source.mark,
-            target_mark=plan.manifest.target.mark,
-            author=build.author(),
-            message="cut off",
-            kind=plan.manifest.kind,
-            undoes=list(plan.manifest.undoes) or None,
-            windows=windows,
-        )
+        new = new_version(plan, spec, {**counts, "conflicts": clashes})
+        version = ledger.add_version(replace(new, message="cut off", windows=windows))
     keep_bases(plan, version, loading)
     ledger.finish_run(run.run_id, "partly", version=version, message=why)
     what = f"version {version} has the {len(windows)} windows that are in" if version else "it wrote nothing"
@@ -149,18 +141,19 @@ def _put_down(run: Run, folder: Path, loading: Loading, why: str) -> str:
     return line
 
 
-def _record_conflicts(plan: Plan, windows: Sequence[tuple[str, int, Phase]], loading: Loading) -> int:
+def _record_conflicts(plan: Plan, begun: RunPlan, windows: Sequence[tuple[str, int, Phase]], loading: Loading) -> int:
     """Put down the rows that the windows which are in left alone, and those that were refused; how many conflicts there are."""
     names = {str(planned.table): planned.name for planned in plan.manifest.tables}
     tables = {str(entry.table): entry.table for entry in plan.windows()}
-    clashes, folder = 0, store_of(loading.spec).named(plan.folder)
+    clashes = 0
     for table, window, phase in windows:
         refused = archive.noted(plan.folder, "refused", tables[table], window, phase)
         if refused is not None:
             rows = quarantine_rows(names.get(table, table), window, refused)
-            loading.ledger.record_quarantine(loading.spec.name, rows, plan.manifest.run_id, folder)
+            loading.ledger.record_quarantine(loading.spec.name, begun.side, rows, begun.run_id, begun.folder)
         left = archive.noted(plan.folder, "applied", tables[table], window, phase)
         if left is not None and left.num_rows:
-            run_id = plan.manifest.run_id
-            clashes += loading.ledger.record_conflicts(loading.spec.name, names.get(table, table), left, run_id)
+            clashes += loading.ledger.record_conflicts(
+                loading.spec.name, begun.side, names.get(table, table), left, begun.run_id
+            )
     return clashes

@@ -28,23 +28,24 @@ def sweep(plan: Plan, table: str, session: Session, ledger: Ledger) -> None:
     That is everything, or the keys that the plan was restricted to, or with ranges the rows that it maps, and the lines whose
     key lies in a range over the key: those rows are gone from the source. Memory: a window's keys.
     """
-    spec, manifest, run_id = session.spec, plan.manifest, plan.manifest.run_id
+    spec, manifest = session.spec, plan.manifest
+    run_id, side = manifest.run_id, manifest.side
     if manifest.keys is not None:
-        ledger.sweep_quarantine(spec.name, table, run_id, manifest.keys.get(table, ()))
+        ledger.sweep_quarantine(spec.name, side, table, run_id, manifest.keys.get(table, ()))
         return
     texts = [parse_range(text, spec) for text in manifest.ranges]
     mine = [text for text in texts if text.table == table]
     if not mine:
-        ledger.sweep_quarantine(spec.name, table, run_id)
+        ledger.sweep_quarantine(spec.name, side, table, run_id)
         return
     for keys in plan.mapped_keys(spec.target_table(table)):
-        ledger.sweep_quarantine(spec.name, table, run_id, keys.to_pylist())
+        ledger.sweep_quarantine(spec.name, side, table, run_id, keys.to_pylist())
     bound = session.bound.table(table)
     ranges = tuple(typed(text, bound, spec.source.time_zone) for text in mine)
     if all(each.column in bound.key for each in ranges):
-        listed = (key for _, key in ledger.chosen_keys(spec.name, Choice((table,))))
+        listed = (key for _, key in ledger.chosen_keys(spec.name, Choice((table,), side=side)))
         inside = [key for some in _chunks(listed) for key in _inside(bound, ranges, some)]
-        ledger.sweep_quarantine(spec.name, table, run_id, inside)
+        ledger.sweep_quarantine(spec.name, side, table, run_id, inside)
 
 
 def _inside(bound: BoundTable, ranges: Sequence[ColumnRange], keys: Sequence[str]) -> Iterator[str]:

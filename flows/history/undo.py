@@ -14,7 +14,7 @@ from adapters.protocol import Snapshot, Target
 from adapters.sql.ddl import drop_statements
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
-from flows.apply.load import Loading, record
+from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import Written, same_target, write_rows
 from flows.bind.order import Step, in_steps, linked, reordered
 from flows.history.versions import AppliedVersion, entry_name
@@ -125,7 +125,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     session, manifest = loading.session, plan.manifest
     target = session.sides.written(manifest.side).adapter
     same_target(plan, session)
-    loading.ledger.begin_applying(report.run_id, store_of(loading.spec).named(plan.folder))
+    loading.ledger.begin_applying(run_plan(plan, loading.spec))
     interrupts.writing()
     names = [planned.table for planned in manifest.tables]
     for planned in manifest.tables:

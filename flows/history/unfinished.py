@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from adapters.ledger.ledger import Ledger, Run
+from adapters.ledger.ledger import Ledger, Run, RunPlan
 from adapters.store import archive
 from adapters.store.changesets import OPS
 from adapters.store.plans import FileEntry, Plan, plain
@@ -17,7 +17,7 @@ from flows.results.tables import Report, report_of
 from flows.session.session import Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import Marker, Op, Phase, SynclineError, message_of
+from transforms.vocabulary import SIDES, Marker, Op, Phase, SynclineError, message_of
 
 WRITES: Final[dict[Phase, tuple[Op, ...]]] = {"all": OPS, "upsert": ("insert", "update"), "delete": ("delete",)}
 
@@ -70,24 +70,25 @@ def unfinished(spec: Spec) -> list[Unfinished]:
     with ledger_of(spec) as ledger:
         if not ledger.there():
             return []
-        runs = [run for run in ledger.cut_off(spec.name) if run.plan is not None]
-        if not runs:
+        plans = [(run, plan) for run in ledger.cut_off(spec.name) for plan in run.plans]
+        if not plans:
             return []
-        since = ledger.writing_since(spec.name)
+        since = {side: ledger.writing_since(spec.name, side) for side in SIDES}
         with connect(spec) as session:
-            return [_looked_at(run, session, live=since is not None and run.started_at >= since) for run in runs]
+            return [_looked_at(run, plan, session, since[plan.side]) for run, plan in plans]
 
 
-def _looked_at(run: Run, session: Session, *, live: bool) -> Unfinished:
+def _looked_at(run: Run, known: RunPlan, session: Session, held_since: datetime | None) -> Unfinished:
     message, tables = run.message, None
     try:
-        plan = Plan.open(store_of(session.spec).folder(str(run.plan)))
-        tables = inside(plan, session.sides.written(plan.manifest.side).adapter.applied(run.run_id))
+        plan = Plan.open(store_of(session.spec).folder(known.folder))
+        tables = inside(plan, session.sides.written(known.side).adapter.applied(known.plan_id))
     except SynclineError as error:
         message = f"{message} " if message else ""
         message += f"Which of its windows are in the target is not known now: {error}"
+    live = held_since is not None and run.started_at >= held_since
     status: Literal["running", "interrupted"] = "running" if live else "interrupted"
-    return Unfinished(run.run_id, run.kind, status, run.started_at, message, str(run.plan), tables)
+    return Unfinished(run.run_id, run.kind, status, run.started_at, message, known.folder, tables)
 
 
 def inside(plan: Plan, markers: Iterable[Marker]) -> tuple[Inside, ...]:
@@ -119,11 +120,14 @@ def written(plan: Plan, entry: FileEntry, phase: Phase) -> Counter[str]:
 def cut_off(session: Session, ledger: Ledger, run_id: str, error: BaseException) -> None:
     """Let the error of a run that fails while it writes say, in a note of its own, what is in the target; so does a page."""
     run = ledger.run(run_id)
-    if run is None or run.plan is None:
-        return
+    for known in run.plans if run is not None else ():
+        _say_what_is_in(known, session, error)
+
+
+def _say_what_is_in(known: RunPlan, session: Session, error: BaseException) -> None:
     try:
-        plan = Plan.open(store_of(session.spec).folder(run.plan))
-        tables = inside(plan, session.sides.written(plan.manifest.side).adapter.applied(run_id))
+        plan = Plan.open(store_of(session.spec).folder(known.folder))
+        tables = inside(plan, session.sides.written(known.side).adapter.applied(known.plan_id))
     except SynclineError:
         error.add_note(
             "Which of its windows are in the target could not be asked; `syncline history` says so once it can be reached."

@@ -19,16 +19,17 @@ def listed(spec: Spec) -> list[dict[str, Any]]:
 
 
 def told(version: Version) -> dict[str, Any]:
-    """A version as a JSON-ready object: what it is, and which state of the source the target was brought in line with."""
+    """A version as a JSON-ready object: what it is, and which states of both sides it brought in line."""
     facts = plain(asdict(version))
-    facts["synchronized_with"] = {"source": version.source_mark, version.side or "target": version.made_mark}
+    read = {"source": version.source_mark, "target": version.target_mark}
+    facts["synchronized_with"] = {**read, version.side: version.made_mark}
     return dict(facts)
 
 
 def cut_off(spec: Spec) -> bool:
     """Whether runs began to write and did not come to an end."""
     with ledger_of(spec) as ledger:
-        return ledger.there() and any(run.plan is not None for run in ledger.cut_off(spec.name))
+        return ledger.there() and any(run.plans for run in ledger.cut_off(spec.name))
 
 
 def key_text(text: str) -> str:

@@ -1,13 +1,13 @@
 """Schema drift: both sides' tables are held to the shapes in which the latest applied run of the same spec left them.
 
-The ledger keeps one fact a migration: the shapes, with the digest of the spec that they belong to. A spec that was
+The ledger keeps one fact a side: the shapes of its tables, with the digest of the spec that they belong to. A spec that was
 changed since was changed by somebody who has looked, so its first run takes the shapes as they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -204,24 +204,28 @@ def looked(spec: Spec) -> tuple[Shapes, Drift]:
 
 def _read(ledger: Ledger, spec: Spec) -> tuple[str | None, Known]:
     """Since when the shapes are known, and the shapes; nothing where the spec is another one since."""
-    text = ledger.fact(spec.name, *FACT)
-    kept: Mapping[str, Any] = json.loads(text) if text else {}
-    if kept.get("spec") != spec.digest:
-        return None, {}
-    tables = kept["tables"].items()
-    return str(kept["since"]), {
-        name: {side: TablePrint.of_dict(sides[side]) for side in SIDES if side in sides} for name, sides in tables
-    }
+    since: str | None = None
+    known: Known = {}
+    for side, text in ledger.fact(spec.name, *FACT).items():
+        kept = json.loads(text)
+        if kept["spec"] != spec.digest:
+            continue
+        since = str(kept["since"])
+        for name, shape in kept["tables"].items():
+            known.setdefault(name, {})[side] = TablePrint.of_dict(shape)
+    return since, known
 
 
 def _keep(ledger: Ledger, spec: Spec, since: str, taken: Known) -> None:
     """Put shapes into the ledger, beside those of tables that the same spec had a run of before."""
     _, known = _read(ledger, spec)
     tables = {name: shapes for name, shapes in (known | taken).items() if name in spec.tables}
-    told = {name: {side: each.as_dict() for side, each in shapes.items()} for name, shapes in tables.items()}
-    ledger.set_fact(
-        spec.name, *FACT, json.dumps({"spec": spec.digest, "since": since, "tables": told}, ensure_ascii=False)
-    )
+
+    def of_side(side: SideName) -> str:
+        prints = {name: shapes[side].as_dict() for name, shapes in tables.items() if side in shapes}
+        return json.dumps({"spec": spec.digest, "since": since, "tables": prints}, ensure_ascii=False)
+
+    ledger.set_fact(spec.name, *FACT, {side: of_side(side) for side in SIDES})
 
 
 def _touched(spec: Spec, name: str, side: SideName, change: Change, was: TablePrint) -> Iterator[str]:

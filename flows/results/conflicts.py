@@ -11,6 +11,7 @@ from adapters.ledger.ledger import Conflict
 from flows.session.stores import ledger_of
 from flows.spec.entries import kept_as
 from flows.spec.model import Spec
+from transforms.vocabulary import SideName
 
 SHOWN: Final = 10  # conflicts that a report shows
 
@@ -29,9 +30,10 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A conflict as people read it: the columns in which what was found is neither of what was planned."""
+    """A conflict on a side as people read it: the columns in which what was found is neither of what was planned."""
 
     table: str
+    side: SideName
     key: str
     op: str
     columns: tuple[Clash, ...]
@@ -53,6 +55,7 @@ def told(conflict: Conflict, *, undone: bool = False) -> Met:
     ]
     return Met(
         conflict.table_name,
+        conflict.side,
         conflict.key,
         conflict.op,
         tuple(columns),

@@ -30,7 +30,9 @@ def sole_writer(
     """
     with ExitStack() as stack:
         lease = _patient(
-            session, wait, lambda: retried(lambda: stack.enter_context(ledger.lease(session.spec.name, run_id, now)))
+            session,
+            wait,
+            lambda: retried(lambda: stack.enter_context(ledger.lease(session.spec.name, "target", run_id, now))),
         )
         # with the lease in hand, whoever holds the lock is about to end, or knows another ledger
         _patient(

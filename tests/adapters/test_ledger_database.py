@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -22,33 +22,34 @@ from ledgers import clock as clock
 from ledgers import ledger as ledger
 from ledgers import server as server
 from ledgers import url as url
+from old_ledgers import FORMAT_1, FORMAT_2, made, statements_of
 
-from adapters.ledger.ledger import Ledger, Version
+from adapters.ledger.ledger import Base, Choice, Ledger, RunPlan, Version
 from adapters.ledger.tables import FORMAT, METADATA
 from transforms.vocabulary import BusyError, ConnectionFailed, SynclineError
 
 
 def test_one_writer_at_a_time_and_the_other_learns_who_and_since_when(ledger: Ledger, clock: Clock) -> None:
-    with ledger.lease("m", "ann") as lease:
+    with ledger.lease("m", "target", "ann") as lease:
         clock.forward(seconds=5)
         with pytest.raises(BusyError, match=r"in use by ann \(process \d+ on .*\) since 2026-01-31 12:00:00 UTC"):
-            ledger.lease("m", "bob").__enter__()
-        with ledger.lease("other", "bob"):
+            ledger.lease("m", "target", "bob").__enter__()
+        with ledger.lease("other", "target", "bob"):
             pass
         lease.check()
-    with ledger.lease("m", "bob"):
+    with ledger.lease("m", "target", "bob"):
         pass
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_holder_learns_it(ledger: Ledger, clock: Clock) -> None:
-    with ledger.lease("m", "ann", seconds=60) as old:
+    with ledger.lease("m", "target", "ann", seconds=60) as old:
         clock.forward(seconds=59)
         old.renew()
         clock.forward(seconds=59)
         with pytest.raises(BusyError):
-            ledger.lease("m", "bob").__enter__()
+            ledger.lease("m", "target", "bob").__enter__()
         clock.forward(seconds=2)
-        with ledger.lease("m", "bob") as new:
+        with ledger.lease("m", "target", "bob") as new:
             for _ in range(2):
                 with pytest.raises(BusyError, match="ran out and another run took it"):
                     old.renew()
@@ -59,18 +60,18 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_holder_learns_it(ledger: Led
 
 
 def test_a_lease_is_renewed_in_the_background(ledger: Ledger, clock: Clock) -> None:
-    with ledger.lease("m", "ann", seconds=0.3):
+    with ledger.lease("m", "target", "ann", seconds=0.3):
         clock.forward(seconds=0.25)
         time.sleep(0.4)
         clock.forward(seconds=0.2)
         with pytest.raises(BusyError):
-            ledger.lease("m", "bob").__enter__()
+            ledger.lease("m", "target", "bob").__enter__()
 
 
 def test_the_lease_of_a_dead_process_on_this_machine_is_taken_over(url: str) -> None:
     program = (
         "import os, sys; from adapters.ledger.ledger import Ledger; "
-        "lease = Ledger(sys.argv[1]).lease('m', 'killed'); lease.__enter__(); os._exit(9)"
+        "lease = Ledger(sys.argv[1]).lease('m', 'target', 'killed'); lease.__enter__(); os._exit(9)"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program, url], check=False, cwd=root, env={**os.environ})
@@ -78,7 +79,7 @@ def test_the_lease_of_a_dead_process_on_this_machine_is_taken_over(url: str) -> 
     with sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:")).connect() as connection:
         schema = "" if url.startswith("sqlite") else "syncline."
         assert connection.execute(sa.text(f"SELECT holder FROM {schema}leases")).scalar() == "killed"
-    with Ledger(url).lease("m", "next") as lease:
+    with Ledger(url).lease("m", "target", "next") as lease:
         lease.check()
 
 
@@ -89,7 +90,7 @@ def test_of_many_that_reach_for_the_lease_one_gets_it(url: str) -> None:
     def reach(at: int) -> None:
         together.wait()
         try:
-            lease = ledgers[at % 4].lease("m", f"h{at}")
+            lease = ledgers[at % 4].lease("m", "target", f"h{at}")
             lease.__enter__()
             won.append(lease)
         except BusyError as error:
@@ -122,58 +123,24 @@ def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
         assert len(ledger.runs("m")) == 1
 
 
-def _sql(url: str, *statements: str) -> None:
-    if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-        connection.close()
-    else:
-        with psycopg.connect(url, autocommit=True) as server:
-            server.execute("SET search_path = syncline")
-            for statement in statements:
-                server.execute(statement)
-
-
 def test_a_ledger_of_a_newer_syncline_is_left_alone(url: str) -> None:
     Ledger(url).runs("m")
-    _sql(url, f"INSERT INTO syncline_format VALUES ({FORMAT + 1})")
+    statements_of(url, f"INSERT INTO syncline_format VALUES ({FORMAT + 1})")
     newer = rf"has format {FORMAT + 1}, made by a newer Syncline; this one knows {FORMAT}\. Fix: update"
     with pytest.raises(SynclineError, match=newer):
         Ledger(url).start_run("r", "m", "run", "d")
 
 
-# what Syncline 0.1 made; kept as it was
-FORMAT_1 = (
-    "CREATE TABLE syncline_format (version integer NOT NULL PRIMARY KEY)",
-    "INSERT INTO syncline_format VALUES (1)",
-    "CREATE TABLE runs (run_id text NOT NULL PRIMARY KEY, migration text NOT NULL, kind text NOT NULL, "
-    "spec_digest text NOT NULL, status text NOT NULL, started_at {moment} NOT NULL, finished_at {moment}, plan text, "
-    "version integer, counts json, message text)",
-    'CREATE TABLE windows (plan text NOT NULL, table_name text NOT NULL, "window" integer NOT NULL, phase text NOT NULL, '
-    "run_id text NOT NULL, status text NOT NULL, counts json, finished_at {moment} NOT NULL, "
-    'PRIMARY KEY (plan, table_name, "window", phase))',
-    "CREATE TABLE versions (migration text NOT NULL, version integer NOT NULL, plan text NOT NULL, run_id text NOT NULL, "
-    "spec_digest text NOT NULL, created_at {moment} NOT NULL, counts json, source_mark text, target_mark text, "
-    "author text, message text, PRIMARY KEY (migration, version), UNIQUE (migration, plan))",
-    "INSERT INTO versions VALUES ('m', 1, 'a', 'a', 'd', '2026-01-31T12:00:00.123456+00:00', '{{\"flight\": "
-    "{{\"insert\": 1}}}}', '7', NULL, 'me', NULL)",
-)
-
-
 def test_a_ledger_of_an_older_syncline_is_brought_up_to_date_and_loses_nothing(url: str) -> None:
-    moment = "varchar(32)" if url.startswith("sqlite") else "timestamptz"
-    if url.startswith("sqlite"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir()
-        _sql(url, *(each.format(moment=moment) for each in FORMAT_1))
-    else:
-        _sql(url, "CREATE SCHEMA syncline", *(each.format(moment=moment) for each in FORMAT_1))
+    made(url, FORMAT_1)
     ledger = Ledger(url)
     (found,) = ledger.versions("m")
-    assert found == Version("m", 1, "a", "a", "d", START, {"flight": {"insert": 1}}, "7", None, "me")
-    assert ledger.bases("m") == {}
-    ledger.set_base("m", "flight", 1, None, 0)
+    assert found == Version(
+        migration="m", side="target", plan_id="a", plan="a", run_id="a", spec_digest="d", created_at=START, version=1,
+        counts={"flight": {"insert": 1}}, source_mark="7", author="me",
+    )  # fmt: skip
+    assert ledger.bases("m", "target") == {}
+    ledger.set_base(Base("m", "target", "flight", 1, None, 0))
     assert version(ledger, "b") == 2
     ledger.close()
     again = Ledger(url)
@@ -181,9 +148,75 @@ def test_a_ledger_of_an_older_syncline_is_brought_up_to_date_and_loses_nothing(u
     again.close()
 
 
+def test_a_ledger_of_one_way_says_that_all_of_it_was_about_the_target(url: str) -> None:
+    made(url, FORMAT_2)
+    ledger = Ledger(url)
+    runs = {run.run_id: (run.status, run.sides, run.plans, run.counts) for run in ledger.runs("m")}
+    assert runs == {
+        "a": ("done", ("target",), (RunPlan("a", "m", "target", "a", "plans/a"),), {"total": 1}),
+        "b": ("applying", ("target",), (RunPlan("b", "m", "target", "b", "plans/b"),), None),
+        "c": ("running", ("target",), (), None),
+    }
+    assert ledger.versions("m") == [
+        Version(
+            migration="m", side="target", plan_id="a", plan="plans/a", run_id="a", spec_digest="d", created_at=START, version=1,
+            counts={"total": 1}, source_mark="7", author="me", kind="undo", undoes=[3, 4], made_mark="8",
+            kept={"flight": "keys"},
+        )
+    ]  # fmt: skip
+    assert ledger.bases("m", "target") == {"flight": Base("m", "target", "flight", 1, "bases/m/flight@1", 5, START)}
+    (aside,) = ledger.chosen("m", Choice(side="target"))
+    assert (aside.key, aside.reason, aside.rows, aside.first_seen) == ("[1]", "late", 2, START)
+    (conflict,) = ledger.conflicts("m")
+    assert (conflict.side, conflict.key, conflict.before, conflict.seen_at) == ("target", "[2]", "{}", START)
+    assert ledger.steps_done("m", "d", "flight.day:1..3") == {("1", "2")}
+    of_side = {side: json.loads(text) for side, text in ledger.fact("m", "shape", "tables").items()}
+    assert of_side == {
+        "source": {"spec": "d", "since": "run a", "tables": {"flight": {"at": 1}, "plane": {"at": 3}}},
+        "target": {"spec": "d", "since": "run a", "tables": {"flight": {"at": 2}}},
+    }
+    with pytest.raises(BusyError, match="in use by ann"):
+        ledger.lease("m", "target", "bob").__enter__()
+    ledger.close()
+
+
+@pytest.mark.parametrize("statements", [FORMAT_1, FORMAT_2])
+def test_a_ledger_that_was_brought_up_to_date_has_the_tables_of_a_new_one(
+    url: str, statements: tuple[str, ...]
+) -> None:
+    made(url, statements)
+    Ledger(url).runs("m")
+    schema = None if url.startswith("sqlite") else "syncline"
+    there = sa.inspect(sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:")))
+    assert sorted(there.get_table_names(schema)) == sorted(METADATA.tables)
+    for name, table in METADATA.tables.items():
+        columns = {each["name"]: each["nullable"] for each in there.get_columns(name, schema)}
+        assert columns == {each.name: each.nullable for each in table.columns}, name
+        assert there.get_pk_constraint(name, schema)["constrained_columns"] == [each.name for each in table.primary_key]
+        assert {each["name"] for each in there.get_indexes(name, schema) if "duplicates_constraint" not in each} == {
+            each.name for each in table.indexes
+        }, name
+
+
+def test_of_two_that_open_an_old_ledger_at_once_one_brings_it_up_to_date_and_the_other_waits(url: str) -> None:
+    made(url, FORMAT_2)
+    ledgers = [Ledger(url) for _ in range(6)]
+    together = threading.Barrier(6)
+
+    def look(ledger: Ledger) -> int:
+        together.wait()
+        return len(ledger.runs("m"))
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(look, ledgers)) == [3] * 6
+    assert [len(ledgers[0].conflicts("m")), len(ledgers[0].versions("m"))] == [1, 1], "nothing came twice"
+    for each in ledgers:
+        each.close()
+
+
 def test_somebody_elses_database_is_not_made_a_ledger(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/legacy.db"
-    _sql(url, "CREATE TABLE runs (distance)")
+    statements_of(url, "CREATE TABLE runs (distance)")
     with pytest.raises(SynclineError, match=r"holds other tables \(runs …\), so it is no ledger"):
         Ledger(url).runs("m")
 

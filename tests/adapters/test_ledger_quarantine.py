@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-import pyarrow as pa
 import pytest
-from ledgers import START, Clock
+from ledgers import START, Clock, aside
 from ledgers import clock as clock
 from ledgers import ledger as ledger
 from ledgers import server as server
@@ -16,48 +15,47 @@ from adapters.ledger.ledger import Choice, Ledger
 from adapters.store.plans import QUARANTINE
 
 
-def aside(*rows: tuple[str, str], table: str = "flight", value: str | None = None) -> pa.Table:
-    lines = [
-        {"table": table, "window": 0, "key": key, "reason": reason, "column": "c", "value": value, "source": "{}"}
-        for key, reason in rows
-    ]
-    return pa.Table.from_pylist(lines, schema=QUARANTINE)
-
-
 def test_a_row_is_set_aside_once_for_each_reason_and_remembers_when_first(ledger: Ledger, clock: Clock) -> None:
-    ledger.record_quarantine("m", aside(("[1]", "late"), ("[1]", "no parent"), ("[2]", "late")), "r1", "file1")
+    ledger.record_quarantine(
+        "m", "target", aside(("[1]", "late"), ("[1]", "no parent"), ("[2]", "late")), "r1", "file1"
+    )
     clock.forward(days=1)
-    assert ledger.record_quarantine("m", aside(("[1]", "late"), value="v"), "r2", "file2") == 1
-    ledger.record_quarantine("other", aside(("[1]", "late")), "r2")
-    found = ledger.quarantined("m", "flight")
+    assert ledger.record_quarantine("m", "target", aside(("[1]", "late"), value="v"), "r2", "file2") == 1
+    ledger.record_quarantine("other", "target", aside(("[1]", "late")), "r2")
+    found = ledger.chosen("m", Choice(("flight",)))
     assert [(each.key, each.reason, each.run_id) for each in found] == [
         ("[1]", "late", "r2"), ("[1]", "no parent", "r1"), ("[2]", "late", "r1"),
     ]  # fmt: skip
     assert (found[0].first_seen, found[0].last_seen) == (START, clock.moment)
     assert (found[0].value, found[0].file, found[0].column_name) == ("v", "file2", "c")
-    assert len(ledger.quarantined("m", limit=2)) == 2
-    assert ledger.quarantined("m", "airport") == []
+    assert len(ledger.chosen("m", Choice(), 2)) == 2
+    assert ledger.chosen("m", Choice(("airport",))) == []
 
 
 def test_rows_that_share_a_key_are_counted(ledger: Ledger) -> None:
-    ledger.record_quarantine("m", aside(("[null]", "null key"), ("[null]", "null key"), ("[1]", "late")), "r1")
-    assert [(each.key, each.rows) for each in ledger.quarantined("m")] == [("[1]", 1), ("[null]", 2)]
-    assert ledger.count_quarantined("m") == {("flight", "null key"): 2, ("flight", "late"): 1}
+    ledger.record_quarantine(
+        "m", "target", aside(("[null]", "null key"), ("[null]", "null key"), ("[1]", "late")), "r1"
+    )
+    assert [(each.key, each.rows) for each in ledger.chosen("m", Choice())] == [("[1]", 1), ("[null]", 2)]
+    assert ledger.count_chosen("m", Choice()) == {"flight": 3}
 
 
 def test_a_run_over_the_whole_table_forgets_what_it_did_not_set_aside_again(ledger: Ledger) -> None:
-    ledger.record_quarantine("m", aside(("[1]", "late"), ("[2]", "late")), "r1")
-    ledger.record_quarantine("m", aside(("[1]", "late"), table="airport"), "r1")
-    ledger.record_quarantine("m", aside(("[2]", "late")), "r2")
-    assert ledger.sweep_quarantine("m", "flight", "r2") == 1
-    assert [(each.table_name, each.key) for each in ledger.quarantined("m")] == [("airport", "[1]"), ("flight", "[2]")]
+    ledger.record_quarantine("m", "target", aside(("[1]", "late"), ("[2]", "late")), "r1")
+    ledger.record_quarantine("m", "target", aside(("[1]", "late"), table="airport"), "r1")
+    ledger.record_quarantine("m", "target", aside(("[2]", "late")), "r2")
+    assert ledger.sweep_quarantine("m", "target", "flight", "r2") == 1
+    assert [(each.table_name, each.key) for each in ledger.chosen("m", Choice())] == [
+        ("airport", "[1]"),
+        ("flight", "[2]"),
+    ]
 
 
 def test_a_run_over_some_keys_forgets_only_those(ledger: Ledger) -> None:
-    ledger.record_quarantine("m", aside(*((f"[{key}]", "late") for key in range(4))), "r1")
-    ledger.record_quarantine("m", aside(("[1]", "late")), "r2")
-    assert ledger.sweep_quarantine("m", "flight", "r2", ["[1]", "[2]", "[9]"]) == 1
-    assert [each.key for each in ledger.quarantined("m")] == ["[0]", "[1]", "[3]"]
+    ledger.record_quarantine("m", "target", aside(*((f"[{key}]", "late") for key in range(4))), "r1")
+    ledger.record_quarantine("m", "target", aside(("[1]", "late")), "r2")
+    assert ledger.sweep_quarantine("m", "target", "flight", "r2", ["[1]", "[2]", "[9]"]) == 1
+    assert [each.key for each in ledger.chosen("m", Choice())] == ["[0]", "[1]", "[3]"]
 
 
 @pytest.mark.parametrize(
@@ -76,9 +74,11 @@ def test_a_run_over_some_keys_forgets_only_those(ledger: Ledger) -> None:
 def test_a_choice_is_told_counted_and_forgotten_in_the_database(
     ledger: Ledger, choice: Choice, keys: list[str]
 ) -> None:
-    ledger.record_quarantine("m", aside(("[1]", "late 100% of it"), ("[2]", "no Größe"), ("[2]", "no Größe")), "r1")
-    ledger.record_quarantine("m", aside(("[3]", "late"), table="airport"), "r1")
-    ledger.record_quarantine("other", aside(("[1]", "late 100% of it")), "r1")
+    ledger.record_quarantine(
+        "m", "target", aside(("[1]", "late 100% of it"), ("[2]", "no Größe"), ("[2]", "no Größe")), "r1"
+    )
+    ledger.record_quarantine("m", "target", aside(("[3]", "late"), table="airport"), "r1")
+    ledger.record_quarantine("other", "target", aside(("[1]", "late 100% of it")), "r1")
     assert sorted(each.key for each in ledger.chosen("m", choice)) == keys
     assert [each.key for each in ledger.chosen("m", choice, 1)] in ([], keys[:1], keys[-1:])
     assert sorted(key for _, key in ledger.chosen_keys("m", choice)) == keys
@@ -86,25 +86,25 @@ def test_a_choice_is_told_counted_and_forgotten_in_the_database(
     assert sum(ledger.count_chosen("m", choice).values()) == rows
     assert ledger.drop_quarantined("m", choice) == rows
     assert ledger.chosen("m", choice) == []
-    assert len(ledger.quarantined("m")) == 3 - len(keys) and len(ledger.quarantined("other")) == 1
+    assert len(ledger.chosen("m", Choice())) == 3 - len(keys) and len(ledger.chosen("other", Choice())) == 1
 
 
 def test_keys_and_reasons_of_any_length_and_with_any_quote_are_kept(ledger: Ledger) -> None:
     keys = ["[" + "x" * 20_000 + "]", '["\'; DROP TABLE runs; --"]', '["\u00fc\U0001f600"]']
-    ledger.record_quarantine("m", aside(*((key, "r" * 5000) for key in keys)), "r1")
-    assert sorted(each.key for each in ledger.quarantined("m")) == sorted(keys)
-    assert ledger.sweep_quarantine("m", "flight", "r2", keys) == 3
+    ledger.record_quarantine("m", "target", aside(*((key, "r" * 5000) for key in keys)), "r1")
+    assert sorted(each.key for each in ledger.chosen("m", Choice())) == sorted(keys)
+    assert ledger.sweep_quarantine("m", "target", "flight", "r2", keys) == 3
 
 
 def test_nothing_set_aside_is_nothing_to_write(ledger: Ledger) -> None:
-    assert ledger.record_quarantine("m", QUARANTINE.empty_table(), "r1") == 0
-    assert ledger.quarantined("m") == []
+    assert ledger.record_quarantine("m", "target", QUARANTINE.empty_table(), "r1") == 0
+    assert ledger.chosen("m", Choice()) == []
 
 
 def test_tens_of_thousands_of_rows_take_a_moment(ledger: Ledger) -> None:
     rows = aside(*((f'["{key:08d}", "flight"]', "late") for key in range(30_000)))
     for run in ("r1", "r2"):
         began = time.monotonic()
-        ledger.record_quarantine("m", rows, run)
+        ledger.record_quarantine("m", "target", rows, run)
         assert time.monotonic() - began < 15, "some 0.6 s on an idle machine"
-    assert ledger.sweep_quarantine("m", "flight", "r3", rows["key"].to_pylist()) == 30_000
+    assert ledger.sweep_quarantine("m", "target", "flight", "r3", rows["key"].to_pylist()) == 30_000

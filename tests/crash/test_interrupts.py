@@ -86,7 +86,7 @@ def test_a_signal_at_any_moment_ends_in_one_line_and_the_next_run_goes_on(
         assert line.count("\n") == 1, (moment, line)
         assert line.startswith(f"error: {interrupts.WORDS[ends]}. "), (moment, line)
         assert (GOES_ON if written else NOTHING) in line, (moment, line)
-        with ledger_of(shop.spec) as ledger, ledger.lease("shop", "somebody else"):
+        with ledger_of(shop.spec) as ledger, ledger.lease("shop", "target", "somebody else"):
             pass
     assert shop.run().status == Status.DONE
     assert crashing.left_behind(shop) == []

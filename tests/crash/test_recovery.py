@@ -221,7 +221,7 @@ def test_a_plan_whose_folder_is_gone_is_said_to_be_lost(shop: Scenario) -> None:
     cut_off(shop)
     with ledger_of(shop.spec) as ledger:
         (run,) = ledger.cut_off("shop")
-    shutil.rmtree(shop.folder / "store" / str(run.plan))
+    shutil.rmtree(shop.folder / "store" / run.plans[0].folder)
     done = shop.run()
     assert any("its plan" in warning and "is gone" in warning for warning in done.report.warnings)
     assert shop.target.count("item") == 10

@@ -70,7 +70,7 @@ def test_conflicts_are_shown_with_what_was_planned_and_found(small: Scenario) ->
 def test_a_conflict_that_a_run_settles_is_open_no_more(small: Scenario) -> None:
     met(small)
     one = json.loads(syncline("conflicts", small.path, "list", "--table", "t", "--key", "1", "--json").stdout)
-    assert [each["key"] for each in one["conflicts"]] == [[1]]
+    assert [(each["key"], each["side"]) for each in one["conflicts"]] == [([1], "target")]
     count = one["open"]["t"]
     small.run(ranges=["t.k:1..2"])  # looks at a part: what it has not seen stays open
     assert conflicts.counted(small.spec) == {"t": count}

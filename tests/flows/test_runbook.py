@@ -339,7 +339,7 @@ def test_two_rows_swap_unique_values(shop: Scenario) -> None:
 
 @two_engines
 def test_two_runs_at_once_are_one_run_and_a_clear_refusal(shop: Scenario) -> None:
-    with commands.ledger_of(shop.spec) as ledger, ledger.lease("shop", "the other run"):
+    with commands.ledger_of(shop.spec) as ledger, ledger.lease("shop", "target", "the other run"):
         with pytest.raises(BusyError, match="the other run"):
             shop.run()
         with pytest.raises(BusyError):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
-from adapters.ledger.ledger import Ledger
+from adapters.ledger.ledger import Ledger, NewVersion
+from adapters.store.plans import QUARANTINE
+from transforms.vocabulary import TIMESTAMP_INFINITY, SideName
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -58,7 +63,41 @@ def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
 
 
 def version(ledger: Ledger, plan: str, migration: str = "m") -> int:
-    return ledger.add_version(
-        migration, plan=plan, run_id=plan, spec_digest="d", counts={"flight": {"insert": 1}}, source_mark="7",
-        author="me", message="\u00fc",
-    )  # fmt: skip
+    return ledger.add_version(new_version(plan, migration))
+
+
+def new_version(plan: str, migration: str = "m", side: SideName = "target", **more: Any) -> NewVersion:
+    """A plan that changed something, not numbered yet."""
+    given: dict[str, Any] = {
+        "counts": {"flight": {"insert": 1}},
+        "source_mark": "7",
+        "author": "me",
+        "message": "\u00fc",
+    }
+    return NewVersion(
+        migration=migration, side=side, plan_id=plan, plan=f"plans/{plan}", run_id="r", spec_digest="d", **given | more
+    )
+
+
+def aside(*rows: tuple[str, str], table: str = "flight", value: str | None = None) -> pa.Table:
+    """Rows that were set aside, by key and reason."""
+    lines = [
+        {"table": table, "window": 0, "key": key, "reason": reason, "column": "c", "value": value, "source": "{}"}
+        for key, reason in rows
+    ]
+    return pa.Table.from_pylist(lines, schema=QUARANTINE)
+
+
+def conflicts(*keys: int, op: str = "update") -> pa.Table:
+    """Rows with some keys that were not as a plan saw them."""
+    row = pa.struct([("id", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("price", pa.decimal128(9, 2))])
+    images = [{"id": key, "at": TIMESTAMP_INFINITY, "price": Decimal("1.10")} for key in keys]
+    return pa.table(
+        {
+            "op": pa.array([op] * len(keys)),
+            "key": pa.array([{"id": key} for key in keys], pa.struct([("id", pa.int64())])),
+            "before": pa.array(images, row),
+            "after": pa.array(images, row),
+            "found": pa.nulls(len(keys), row),
+        }
+    )

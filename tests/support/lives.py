@@ -237,7 +237,7 @@ class Past:
         spec, pictures = scenario.spec, {0: first}
         with ledger_of(spec) as ledger:
             known = sorted(ledger.versions(spec.name), key=lambda version: version.version)
-            bases = set(ledger.bases(spec.name))
+            bases = set(ledger.bases(spec.name, "target"))
         for version in known:
             place = scenario.folder / "pictures" / f"{version.version}.json"
             if place.exists():  # else it was killed just before it was taken
