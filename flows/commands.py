@@ -191,7 +191,7 @@ def apply_plan(
         retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
         taken(folder)
         stack.enter_context(failures(session, ledger, report.run_id))
-        job = Job(str(spec.path.absolute()), report.run_id, str(folder), now(), plan.manifest.side, bare=undo)
+        job = Job(str(spec.path.absolute()), plan.manifest.id, str(folder), now(), plan.manifest.side, bare=undo)
         if undo:
             outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
             return _evident(outcome, session, "undo", now(), undoes=plan.manifest.undoes)

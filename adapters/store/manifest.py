@@ -133,11 +133,6 @@ def columns_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
     return tuple((each.name, str(each.type)) for each in schema)
 
 
-def plan_id(run_id: str, side: SideName) -> str:
-    """The id of the plan that a run makes for a side."""
-    return f"{run_id}-{side}"
-
-
 def manifest_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest as it is written, in the newest format."""
     return dict(to_json(Manifest, manifest))

@@ -107,7 +107,7 @@ def _as_begun(job: Job, session: Session, referred: set[TableName]) -> set[Table
 
     A window that is in would not be known again in other steps.
     """
-    marked = session.sides.written(job.side).adapter.applied(job.run_id) if session.spec.state.marker else set()
+    marked = session.sides.written(job.side).adapter.applied(job.plan_id) if session.spec.state.marker else set()
     whole = {marker.table for marker in marked if marker.phase == "all"}
     apart = {marker.table for marker in marked} - whole
     tables = {table.shape.name for table in session.bound.tables}
@@ -141,7 +141,7 @@ def write_rows(
     losing = {e.table for _, phase, entries in work if phase != "upsert" for e in entries if e.counts.get("delete", 0)}
     target = session.sides.written(job.side).adapter
     further = retried(lambda: carrying(target, losing))
-    with shared(job.run_id, replace(session, shapes=Shapes())):
+    with shared(job.plan_id, replace(session, shapes=Shapes())):
         done: list[Done] = []
         for each, phase, entries in work:
             windows = tuple(ApplyWindow(e.window, e, (each.name, e.window) in clear) for e in entries)

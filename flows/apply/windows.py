@@ -85,7 +85,7 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     part = changes.phase(work.phase)
     marker = None
     if session.spec.state.marker:
-        marker = Marker(session.spec.name, work.job.run_id, str(table), window.number, work.phase)
+        marker = Marker(session.spec.name, work.job.plan_id, str(table), window.number, work.phase)
     notes = Notes(Path(work.job.folder), table, window.number, work.phase)
 
     tried = withheld(part, held_back(target, shape, part, work.carrying))

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from adapters import interrupts
 from adapters.ledger.ledger import Run, RunPlan, Version
@@ -73,7 +72,7 @@ def _end_plan(run: Run, begun: RunPlan, loading: Loading, at: datetime) -> Itera
         return
     known = next((v for v in ledger.versions(loading.spec.name) if v.plan == begun.folder), None)
     try:
-        yield _finished(run, folder, known, loading, at)
+        yield _finished(run, begun, known, loading, at)
     except PASSING:
         raise  # the plan is as good as it was
     except SynclineError as error:
@@ -83,7 +82,8 @@ def _end_plan(run: Run, begun: RunPlan, loading: Loading, at: datetime) -> Itera
         yield _put_down(run, begun, loading, str(error))
 
 
-def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, at: datetime) -> str:
+def _finished(run: Run, begun: RunPlan, known: Version | None, loading: Loading, at: datetime) -> str:
+    folder = store_of(loading.spec).folder(begun.folder)
     plan = Plan.open(folder, (known.kept or {}) if known else ())
     if known is not None:  # all rows are in: only what is kept of it was still to be settled
         finish(plan, known.version, loading)
@@ -91,10 +91,10 @@ def _finished(run: Run, folder: Path, known: Version | None, loading: Loading, a
     plan.verify()
     job = Job(
         str(loading.spec.path.absolute()),
-        run.run_id,
+        begun.plan_id,
         str(folder),
         at,
-        plan.manifest.side,
+        begun.side,
         bare=plan.manifest.kind == "undo",
     )
     report = report_of(plan)

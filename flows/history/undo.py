@@ -64,7 +64,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     Errors: PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign keys would break.
     """
     began = perf_counter()
-    folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
+    folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
     writer = PlanWriter(folder)
     side = undone.versions[0].plan.manifest.side
     target = session.sides.written(side).adapter

@@ -69,7 +69,7 @@ def _joined(job: Job, *, reading: bool) -> Iterator[None]:
             session = replace(session, sides=sides)
         if not job.bare:
             session = with_binding(session)
-        stack.enter_context(shared(job.run_id, session))
+        stack.enter_context(shared(job.plan_id, session))
         yield
 
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from adapters.store import spill
-from adapters.store.manifest import Manifest, PlanKind, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable, plan_id
+from adapters.store.manifest import Manifest, PlanKind, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
 from adapters.store.plans import PlanWriter, plain
 from flows.bind.own_columns import described
 from flows.bind.ranges import RangeText, parse_range, typed
@@ -44,7 +44,7 @@ from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import SIDES, Counts, Relation, SideName
+from transforms.vocabulary import SIDES, Counts, Relation, SideName, of_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class Request:
     data_docs: bool = False
     allow_deletes: bool = False
     step: bool = False
+
+    @property
+    def plan_id(self) -> str:
+        """The id of the plan that is made: the one that writes the target."""
+        return of_side(self.run_id, "target")
 
     @property
     def named(self) -> frozenset[str]:
@@ -151,7 +156,7 @@ def _plan(
 ) -> tuple[Report, Job]:
     began = perf_counter()
     tables = selected(request, session)
-    folder = request.folder or store_of(request.spec).plan_folder(request.run_id)
+    folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
     outcomes: list[Planned] = []
     reports: list[TableReport] = []
     warnings = list(session.bound.warnings)
@@ -209,7 +214,7 @@ def begun(request: Request, session: Session, folder: Path, *, again: bool = Fal
     with both_read(session.sides) as sides:
         planning = replace(session, sides=sides, numbers=Numbers(), samples=Samples())
         spec = str(request.spec.path.absolute())
-        job = Job(spec, request.run_id, str(folder), request.at, tokens=sides.tokens, proof=request.kind == "verify")
+        job = Job(spec, request.plan_id, str(folder), request.at, tokens=sides.tokens, proof=request.kind == "verify")
         try:
             yield planning, job
         finally:
@@ -262,7 +267,7 @@ def plan_table(
     policy = session.watch.policy
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
     works = grouped(work, windows, request.workers)
-    with shared(job.run_id, session):
+    with shared(job.plan_id, session):
         planned = [outcome for group in run(plan_windows, works) for outcome in group]
     return sorted([*planned, *aside], key=lambda outcome: outcome.window)
 
@@ -317,7 +322,7 @@ def manifest_of(
     spec, sides = request.spec, session.sides
     source, target = (PlannedSide(sides[name].url, sides[name].engine, marks.get(name)) for name in SIDES)
     return Manifest(
-        id=plan_id(request.run_id, side),
+        id=of_side(request.run_id, side),
         run_id=request.run_id,
         migration=spec.name,
         kind=request.kind,

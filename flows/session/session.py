@@ -34,7 +34,7 @@ class Job:
     """
 
     spec: str
-    run_id: str
+    plan_id: str
     folder: str
     at: datetime
     side: SideName = "target"
@@ -120,15 +120,15 @@ _sessions: dict[str, Session] = {}
 
 
 @contextmanager
-def shared(run_id: str, session: Session) -> Iterator[None]:
-    """Let tasks of this process that work on the run find its session."""
-    _sessions[run_id] = session
+def shared(plan_id: str, session: Session) -> Iterator[None]:
+    """Let tasks of this process that work on the plan find its session."""
+    _sessions[plan_id] = session
     try:
         yield
     finally:
-        _sessions.pop(run_id, None)
+        _sessions.pop(plan_id, None)
 
 
 def session_of(job: Job) -> Session:
-    """The session of a run in this process; tasks of other processes share one of their own first (`flows.orchestration.tasks`)."""
-    return _sessions[job.run_id]
+    """The session of a plan in this process; tasks of other processes share one of their own first (`flows.orchestration.tasks`)."""
+    return _sessions[job.plan_id]

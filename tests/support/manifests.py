@@ -27,7 +27,7 @@ def planned(table: TableName = TableName("t"), **more: Any) -> PlannedTable:
 def manifest(*tables: PlannedTable, **more: Any) -> Manifest:
     """A plan of some tables."""
     said: dict[str, Any] = {
-        "id": "run-1-target",
+        "id": "run-1",
         "run_id": "run-1",
         "migration": "m",
         "kind": "run",
