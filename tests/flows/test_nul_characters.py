@@ -12,8 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scenario import Engine, Scenario, quarantine
 
-from transforms.mapping.mapping import MERGING, STRIPPED
 from transforms.mapping.nul_characters import without_nul
+from transforms.vocabulary import Reason, text_of
+
+MERGING = text_of(Reason("merged_keys"))
+STRIPPED = text_of(Reason("nul_stripped"))
 
 LETTERS = st.text(st.sampled_from('\0\\u0a"/é😀'), max_size=6)
 DOCUMENTS = st.recursive(
