@@ -53,7 +53,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: Meter | None = None) -> Outcome:
+def plan(request: Request, *, execute: Execute | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with watched(request.spec, request.named, meter, writes=False) as session:
         request = spelled(request, session)
@@ -65,7 +65,7 @@ def plan(request: Request, *, execute: Execute[Any, Any] | None = None, meter: M
 def verify(
     request: Request,
     *,
-    execute: Execute[Any, Any] | None = None,
+    execute: Execute | None = None,
     meter: Meter | None = None,
     seen: Callable[[Plan], object] | None = None,
 ) -> Outcome:
@@ -101,7 +101,7 @@ def _planned(request: Request, report: Report, message: str = "") -> Outcome:
 def run(
     request: Request,
     *,
-    execute: Execute[Any, Any] | None = None,
+    execute: Execute | None = None,
     meter: Meter | None = None,
     dry_run: bool = False,
     message: str = "",
@@ -124,7 +124,7 @@ def backfill(
     every: str | None = None,
     *,
     again: bool = False,
-    execute: Execute[Any, Any] | None = None,
+    execute: Execute | None = None,
     meter: Meter | None = None,
     now: Clock = utc_now,
 ) -> Outcome:
@@ -167,7 +167,7 @@ def backfill(
 def apply_plan(
     folder: Path,
     *,
-    execute: Execute[Any, Any] | None = None,
+    execute: Execute | None = None,
     meter: Meter | None = None,
     message: str = "",
     wait: float = 0,
@@ -207,7 +207,7 @@ def undo(
     *,
     to: bool = False,
     drop: bool = False,
-    execute: Execute[Any, Any] | None = None,
+    execute: Execute | None = None,
     meter: Meter | None = None,
     now: Clock = utc_now,
 ) -> Outcome:

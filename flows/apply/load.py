@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
@@ -44,7 +43,7 @@ class Loading:
 
     session: Session
     ledger: Ledger
-    execute: Execute[Any, Any] | None = None
+    execute: Execute | None = None
     workers: int = 2
     message: str = ""
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -90,9 +89,7 @@ def with_tables(plan: Plan, session: Session) -> Session:
     return made
 
 
-def apply(
-    plan: Plan, job: Job, session: Session, execute: Execute[Any, Any] | None = None, workers: int = 2
-) -> AppliedPlan:
+def apply(plan: Plan, job: Job, session: Session, execute: Execute | None = None, workers: int = 2) -> AppliedPlan:
     """Write the rows of a plan of the spec, whose tables are all there. The caller holds the migration's lock."""
     names = [planned.name for planned in plan.manifest.tables]
     bound = [table for table in session.bound.tables if table.name in names]
@@ -119,7 +116,7 @@ def write_rows(
     job: Job,
     session: Session,
     steps: Sequence[tuple[Written, Phase]],
-    execute: Execute[Any, Any] | None = None,
+    execute: Execute | None = None,
     workers: int = 2,
     in_turn: Collection[TableName] = (),
 ) -> AppliedPlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,6 +29,10 @@ from flows.cli.options import (
 from flows.cli.outcome import applied, planned_line
 from flows.cli.rows import NamedRows, rows_options
 from flows.results.visible import echo
+
+if TYPE_CHECKING:
+    from flows.plan.build import Request
+    from flows.results.outcome import Outcome
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
@@ -331,7 +335,7 @@ def quarantine(
     return 0
 
 
-def _run(request: Any, *, direct: bool, as_json: bool) -> Any:
+def _run(request: Request, *, direct: bool, as_json: bool) -> Outcome:
     from flows import commands
     from flows.cli.terminal.report import metered
 

@@ -102,7 +102,7 @@ def requested(
 
 
 @contextmanager
-def staged(spec: Spec) -> Iterator[tuple[Execute[Any, Any], Meter]]:
+def staged(spec: Spec) -> Iterator[tuple[Execute, Meter]]:
     """What work runs on and reports to: a started task runner, and a meter that the Prefect UI shows."""
     handed = _handed.get()
     meter = RunMeter(handed.meter if handed else None)
@@ -160,7 +160,7 @@ def verdict(spec: Spec, outcome: Outcome) -> State[Any]:
     return state
 
 
-def verified_after(request: Request, execute: Execute[Any, Any], meter: Meter) -> Outcome:
+def verified_after(request: Request, execute: Execute, meter: Meter) -> Outcome:
     """Read both sides afresh, over what the run was restricted to."""
     at = datetime.now(UTC)
     return commands.verify(replace(request, run_id=new_run_id(at), at=at, kind="verify"), execute=execute, meter=meter)

@@ -24,15 +24,13 @@ from adapters import interrupts
 from flows.apply.windows import ApplyWork, Done, apply_windows
 from flows.plan.decide import Planned, plan_windows
 from flows.plan.window_reader import PlanWork
-from flows.session.execute import Execute
+from flows.session.execute import Execute, Result, Windows, Work
 from flows.session.meter import Meter
 from flows.session.retry import POLICY, gave_up
 from flows.session.session import Job, connect, shared, with_binding
 from flows.session.side import both_read
 from flows.spec.model import Runner, load_spec
 from transforms.vocabulary import SnapshotLost, SpecError, SynclineError, TransientError
-
-Work = PlanWork | ApplyWork
 
 
 class WindowsFailed(SynclineError):
@@ -46,7 +44,7 @@ def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> boo
 
 def work_name() -> str:
     """`plan/flight/windows-0..7`: from the first to the last window, both included."""
-    work: Work = task_run.parameters["work"]
+    work: PlanWork | ApplyWork = task_run.parameters["work"]
     phase = "plan" if isinstance(work, PlanWork) else "apply" if work.phase == "all" else work.phase
     first, last = work.windows[0].number, work.windows[-1].number
     return f"{phase}/{work.table}/" + (f"window-{first}" if first == last else f"windows-{first}..{last}")
@@ -86,7 +84,7 @@ def apply_elsewhere(work: ApplyWork) -> tuple[Done, ...]:
 
 
 def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Task[Any, Any]:
-    def windows(work: Work) -> Any:
+    def windows(work: Windows) -> Any:
         return function(work)
 
     made: Task[Any, Any] = task(
@@ -125,7 +123,7 @@ def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:
     return DaskTaskRunner(cluster_kwargs=local)
 
 
-def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute[Any, Any]:
+def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute:
     """Run works as tasks of a started runner.
 
     Every task is waited for, also where another one failed; then the first failure is raised, as the cause of
@@ -135,10 +133,10 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute[Any, Any]:
     elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
     tasks: dict[Any, Task[Any, Any]] = dict(ELSEWHERE if elsewhere else HERE)
 
-    def execute(function: Callable[[Any], Any], works: Sequence[Any]) -> Iterator[Any]:
+    def execute(function: Callable[[Work], Sequence[Result]], works: Sequence[Work]) -> Iterator[Sequence[Result]]:
         futures: list[tuple[Work, PrefectFuture[Any]]] = []
         results: list[Any] = []
-        failures: list[tuple[Work, Exception]] = []
+        failures: list[tuple[Windows, Exception]] = []
         lost: SnapshotLost | None = None
         try:
             for work in works:
@@ -177,7 +175,7 @@ def _result(future: PrefectFuture[Any]) -> Any:
     return future.result()
 
 
-def _failure(works: Sequence[Work], failures: Sequence[tuple[Work, Exception]]) -> WindowsFailed:
+def _failure(works: Sequence[Windows], failures: Sequence[tuple[Windows, Exception]]) -> WindowsFailed:
     failed, first = failures[0]
     count = sum(len(work.windows) for work, _ in failures)
     text = str(first) if isinstance(first, SynclineError) else f"{type(first).__name__}: {first}"

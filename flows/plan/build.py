@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -136,7 +135,7 @@ def selected(request: Request, session: Session) -> tuple[BoundTable, ...]:
 
 
 def plan(
-    request: Request, session: Session, execute: Execute[Any, Any] | None = None, *, check_deletes: bool = True
+    request: Request, session: Session, execute: Execute | None = None, *, check_deletes: bool = True
 ) -> tuple[Report, Job]:
     """Read both sides from one snapshot each and write down what would change. The target is not touched.
 
@@ -152,7 +151,7 @@ def plan(
 
 
 def _plan(
-    request: Request, session: Session, execute: Execute[Any, Any] | None, *, check_deletes: bool, again: bool
+    request: Request, session: Session, execute: Execute | None, *, check_deletes: bool, again: bool
 ) -> tuple[Report, Job]:
     began = perf_counter()
     tables = selected(request, session)
@@ -233,7 +232,7 @@ def plan_table(
     table: str,
     before: Sequence[Planned],
     looked_up: bool,
-    execute: Execute[Any, Any] | None = None,
+    execute: Execute | None = None,
 ) -> list[Planned]:
     """Plan one table, window by window; `before` are the windows of the tables that it may look into."""
     route = session.route(job, table)

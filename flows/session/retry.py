@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from adapters import interrupts
 from transforms.vocabulary import SnapshotLost, SynclineError, TransientError
@@ -87,16 +86,3 @@ def gave_up(error: TransientError, attempts: int) -> GaveUp:
     if "Fix:" not in told:
         told = f"{told.rstrip('.')}. Fix: see to the server, then run again; no window is half done."
     return GaveUp(told)
-
-
-def by_window(function: Callable[[Any], Sequence[Result]], policy: Policy | None = None) -> Callable[[Any], Any]:
-    """`function` of a work of several windows, called for each of them alone: what is through is not done again."""
-
-    def every(work: Any) -> tuple[Result, ...]:
-        results: list[Result] = []
-        for window in work.windows:
-            interrupts.check()
-            results += retried(partial(function, replace(work, windows=(window,))), policy)
-        return tuple(results)
-
-    return every

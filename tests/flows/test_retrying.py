@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from flows.session.execute import here
-from flows.session.retry import ONCE, GaveUp, Policy, by_window, retried
+from flows.session.execute import by_window, here
+from flows.session.retry import ONCE, GaveUp, Policy, retried
 from transforms.vocabulary import DataError, SnapshotLost, TransientError
 
 
