@@ -18,7 +18,7 @@ from adapters.sqlite.arrow import encode
 from adapters.sqlite.connection import Connection
 from adapters.sqlite.keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole, sound
 from adapters.sqlite.snapshot import DIALECT, batches, is_binary, style_of, travel
-from adapters.sqlite.types import Style, kind_of, quoted, value_sql
+from adapters.sqlite.types import Style, quoted, spelled_in_styles, value_sql
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -89,13 +89,15 @@ def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, emp
 
 
 def _key_style(connection: Connection, table: TableName, column: ColumnShape) -> Style:
+    if not spelled_in_styles(column.native):
+        return Style()
     style = style_of(connection, table, column)
-    if style is None and kind_of(column.native) in ("date", "timestamp", "moment", "time", "uuid"):
+    if style is None:
         raise DataError(
             f"{table}: the key column {column.name} spells its {column.native} values in several ways, so that rows "
             f"cannot be found by it. Fix: bring the column to one spelling first."
         )
-    return style or Style()
+    return style
 
 
 def _is_text(column: ColumnShape) -> bool:
