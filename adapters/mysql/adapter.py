@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from threading import Lock
 from typing import Final
 
 import pyarrow as pa
-import pymysql
 
 from adapters.mysql import ddl
 from adapters.mysql import design as designs
 from adapters.mysql import probe as trial
 from adapters.mysql.capabilities import CAPABILITIES
-from adapters.mysql.catalog import TABLE, TABLES, Alphabets, Described, described, described_query, named
-from adapters.mysql.connection import Connection, Connections, code_of, drop, rows, run
+from adapters.mysql.catalog import TABLES, Alphabets, Described, described, described_query, named
+from adapters.mysql.connection import Connections, rows, run
 from adapters.mysql.kept_values import LEVELS, compared, is_asked, kept
+from adapters.mysql.locks import held
+from adapters.mysql.markers import Markers, mark
 from adapters.mysql.snapshot import MysqlSnapshot
 from adapters.mysql.types import travel
-from adapters.mysql.writer import TAKEN, Window
+from adapters.mysql.writer import Window
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import trials
 from adapters.sql.json_texts import doubtful, kept_where_doubtful
@@ -32,7 +32,6 @@ from adapters.sql.statements import MARKER
 from adapters.sql.trials import of_design
 from transforms.vocabulary import (
     Applied,
-    BusyError,
     ChangeSet,
     ColumnShape,
     Design,
@@ -47,17 +46,6 @@ from transforms.vocabulary import (
 from transforms.vocabulary.features import Feature
 
 LOG: Final = logging.getLogger(__name__)
-
-MARKER_DDL: Final = f"""
-CREATE TABLE IF NOT EXISTS {MARKER} (
-    migration VARCHAR(255) NOT NULL, plan VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
-    window_no INT NOT NULL, phase VARCHAR(16) NOT NULL, applied_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
-    PRIMARY KEY (plan, table_name, window_no, phase)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={{collation}}"""
-
-LOCK: Final = "SELECT GET_LOCK(%s, 0)"
-HOLDER: Final = """
-SELECT p.ID, p.USER, p.HOST FROM information_schema.PROCESSLIST p WHERE p.ID = IS_USED_LOCK(%s)"""
 
 
 class MysqlAdapter:
@@ -75,7 +63,7 @@ class MysqlAdapter:
         self.url = self._connections.url
         self.time_zone = time_zone
         self._guard = Lock()
-        self._marked = False  # whether the marker table is known to be there
+        self._markers = Markers(self._connections)
         self._alphabets = Alphabets()
         self._cases: int | None = None  # what the server says of names of tables in another case
         self._described: dict[Relation, Described] = {}
@@ -265,10 +253,10 @@ class MysqlAdapter:
         trial: bool = False,
     ) -> Applied:
         if marker is not None:
-            self._make_marker_table()
+            self._markers.make_table()
         described = self._as_shaped(shape)
         with self._connections.begin(f"Writing {changes.table}") as connection:
-            if marker is not None and not _mark(connection, marker):
+            if marker is not None and not mark(connection, marker):
                 return Applied(already=True)
             window = Window(connection, changes, described)
             only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
@@ -293,75 +281,18 @@ class MysqlAdapter:
             raise SynclineError(f"Table {shape.name} {known.shape.unwritable}")
         return known
 
-    def _make_marker_table(self) -> None:
-        if self._marked:
-            return
-        with self._connections.translated(f"Creating {MARKER}"), self._connections.connected() as connection:
-            if not rows(connection, TABLE, [None, MARKER]):
-                run(connection, MARKER_DDL.format(collation=self._connections.server.exact_collation))
-        self._marked = True
-
     def advance_identity(self, table: TableName, column: str) -> None:
         with self._connections.begin(f"Advancing the sequence of {table}.{column}") as connection:
             designs.advance(connection, table, column)
 
     def applied(self, plan: str) -> set[Marker]:
-        with self._connections.begin(f"Reading {MARKER}") as connection:
-            if not rows(connection, TABLE, [None, MARKER]):
-                return set()
-            query = f"SELECT migration, plan, table_name, window_no, phase FROM {MARKER} WHERE plan = %s"  # noqa: S608
-            return {Marker(*each) for each in rows(connection, query, [plan])}
+        return self._markers.of_plan(plan)
 
-    @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        with self._connections.translated(f"Locking {name}"):
-            connection = self._connections.take()
-            try:
-                ((got,),) = rows(connection, LOCK, [_lock_name(name)])
-                if not got:
-                    raise BusyError(self._busy(connection, name))  # noqa: TRY301
-            except BaseException:
-                drop(connection)
-                raise
-        try:
-            yield
-        finally:
-            try:
-                ((still,),) = rows(connection, "SELECT RELEASE_LOCK(%s)", [_lock_name(name)])
-            except (pymysql.Error, OSError):
-                still = None
-            if still:
-                self._connections.give_back(connection)
-            else:
-                LOG.warning("The lock of %s ended early: the connection that held it was lost.", name)
-                drop(connection)
-
-    def _busy(self, connection: Connection, name: str) -> str:
-        holder = rows(connection, HOLDER, [_lock_name(name)])
-        who = "a run that ended just now"
-        if holder:
-            who = "connection {}, user {} from {}".format(*holder[0])
-        return f"{name} is held on {self.url} by {who}. Fix: wait until that run ends, or end it."
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        return held(self._connections, name)
 
     def close(self) -> None:
         self._connections.close()
-
-
-def _mark(connection: Connection, marker: Marker) -> bool:
-    """Record a window; False where it was recorded before. Waits for another transaction that is recording it."""
-    statement = f"INSERT INTO {MARKER} (migration, plan, table_name, window_no, phase) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
-    try:
-        rows(connection, statement, [marker.migration, marker.plan, marker.table, marker.window, marker.phase])
-    except pymysql.IntegrityError as error:
-        if code_of(error) != TAKEN:
-            raise
-        return False
-    return True
-
-
-def _lock_name(name: str) -> str:
-    """A named lock's name: the same in every process, and not longer than 64 characters."""
-    return "syncline:" + hashlib.blake2b(name.encode(), digest_size=20).hexdigest()
 
 
 _CREATED: Final = re.compile(r"\ACREATE TABLE ((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -35,22 +33,20 @@ from adapters.postgres.catalog import (
 from adapters.postgres.collations import compared, with_folded
 from adapters.postgres.connection import Connections, driver_of
 from adapters.postgres.kept_values import kept
+from adapters.postgres.locks import held
+from adapters.postgres.markers import Markers, mark
 from adapters.postgres.session import USUAL_ZONE
 from adapters.postgres.snapshot import Described, PostgresSnapshot, spelled
 from adapters.postgres.types import Travel, new_travel
-from adapters.postgres.writer import Window, mark, spelled_name
+from adapters.postgres.writer import Window
 from adapters.protocol import BeforeCommit, RowSecurity, committed
 from adapters.sql.statements import (
     MARKER,
-    create_statement,
-    dialect_of,
-    marker_table,
     source,
 )
 from adapters.sql.trials import of_design
 from transforms.vocabulary import (
     Applied,
-    BusyError,
     ChangeSet,
     ColumnShape,
     Design,
@@ -66,14 +62,6 @@ from transforms.vocabulary import (
 from transforms.vocabulary.features import Feature
 
 LOG: Final = logging.getLogger(__name__)
-
-HOLDER: Final = """
-SELECT a.pid, a.application_name, a.query_start
-FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND (l.classid::bigint << 32) | l.objid::bigint = %s"""
-
 
 BYPASSED: Final = (
     "Writing {table} on {url}: triggers and foreign keys are switched off for this user (session_replication_role is replica). "
@@ -105,7 +93,7 @@ class PostgresAdapter:
         self.url = self._connections.url
         self.time_zone = time_zone
         self._guard = Lock()
-        self._marked = False  # whether the marker table is known to be there
+        self._markers = Markers(self._connections)
         self._described: dict[Relation, Described] = {}
         self._demanded: dict[TableName, trial.Known | None] = {}
         self._rows: dict[TableName, tuple[list[tuple[Any, ...]], bool]] = {}
@@ -297,7 +285,7 @@ class PostgresAdapter:
         trial: bool = False,
     ) -> Applied:
         if marker is not None:
-            self._make_marker_table()
+            self._markers.make_table()
         rows, own_rows = self._table_rows(shape)
         travels = as_shaped(rows, shape)
         with self._connections.begin(f"Writing {changes.table}") as connection:
@@ -334,63 +322,15 @@ class PostgresAdapter:
                 self._rows[table] = known
         return known
 
-    def _make_marker_table(self) -> None:
-        if self._marked:
-            return
-        with self._connections.begin(f"Creating {MARKER}") as connection:
-            row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
-            if row is None or row[0] is None:
-                # IF NOT EXISTS alone fails when two create the table at once.
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(MARKER)])
-                connection.execute(create_statement(marker_table(), dialect_of("postgresql"), if_not_exists=True))
-        self._marked = True
-
     def advance_identity(self, table: TableName, column: str) -> None:
         with self._connections.begin(f"Advancing the sequence of {table}.{column}") as connection:
             designs.advance(connection, table, column)
 
     def applied(self, plan: str) -> set[Marker]:
-        with self._connections.begin(f"Reading {MARKER}") as connection:
-            row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
-            if row is None or row[0] is None:
-                return set()
-            found = connection.execute(
-                f"SELECT migration, plan, table_name, window_no, phase FROM {spelled_name(MARKER)} WHERE plan = %s",  # noqa: S608
-                [plan],
-            )
-            return {Marker(*each) for each in found}
+        return self._markers.of_plan(plan)
 
-    @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        number = _lock_number(name)
-        with self._connections.connected() as pooled:
-            with self._connections.translated(f"Locking {name}"):
-                connection = driver_of(pooled)
-                got = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
-                if got is None or not got[0]:
-                    raise BusyError(self._busy(connection, name, number))
-                connection.commit()  # the lock is the session's: no transaction stays open meanwhile
-            try:
-                yield
-            finally:
-                try:
-                    connection.execute("SELECT pg_advisory_unlock(%s)", [number])
-                    connection.commit()
-                except psycopg.Error:
-                    LOG.warning("The lock of %s ended early: the connection that held it was lost.", name)
-                    pooled.invalidate()
-
-    def _busy(self, connection: psycopg.Connection[Any], name: str, number: int) -> str:
-        holder = connection.execute(HOLDER, [number]).fetchone()
-        who = "a run that ended just now"
-        if holder:
-            who = f"application {holder[1]!r}, process {holder[0]}, since {holder[2]:%Y-%m-%d %H:%M:%S %Z}"
-        return f"{name} is held on {self.url} by {who}. Fix: wait until that run ends, or end it."
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        return held(self._connections, name)
 
     def close(self) -> None:
         self._connections.close()
-
-
-def _lock_number(name: str) -> int:
-    """A name as an advisory lock's number, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(f"syncline:{name}".encode(), digest_size=8).digest(), signed=True)

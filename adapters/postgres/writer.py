@@ -35,12 +35,11 @@ from adapters.sql.staging import (
     untouched,
     update,
 )
-from adapters.sql.statements import MARKER, Expression, dialect_of, quoted, table
+from adapters.sql.statements import Expression, dialect_of, quoted, table
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
     DataError,
-    Marker,
     Op,
     RowRefused,
     SynclineError,
@@ -302,13 +301,3 @@ class Window:
         values = [staging.staged("update", "a", name) if name in changed else kept.c[name] for name in names]
         back = sa.select(*values).select_from(kept.join(stage, kept.c["syncline no"] == stage.c[NO]))
         return self._count(self._insert(names, spelled(back)))
-
-
-def mark(connection: psycopg.Connection[Any], marker: Marker) -> bool:
-    """Record a window; False where it was recorded before. Waits for another transaction that is recording it."""
-    made = connection.execute(
-        f"INSERT INTO {spelled_name(MARKER)} (migration, plan, table_name, window_no, phase) "  # noqa: S608
-        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [marker.migration, marker.plan, marker.table, marker.window, marker.phase],
-    )
-    return made.rowcount == 1
