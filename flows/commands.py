@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,10 +53,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@contextmanager
+def _bound(request: Request, meter: Meter | None, *, writes: bool) -> Iterator[tuple[Request, Session]]:
+    """The session that a request asks for, bound, and the request in the spelling of its catalogs. Errors: as of `watched`."""
+    with watched(request.spec, request.named, meter, writes=writes) as session:
+        yield spelled(request, session), session
+
+
 def plan(request: Request, *, execute: Execute | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
-    with watched(request.spec, request.named, meter, writes=False) as session:
-        request = spelled(request, session)
+    with _bound(request, meter, writes=False) as (request, session):
         report, _ = build.plan(_listing(request), session, execute)
         unwritable = any(session.bound.table(table.name).unwritable for table in report.tables)
     return _planned(request, report, UNWRITABLE if unwritable else "")
@@ -74,11 +80,7 @@ def verify(
     `seen` is given the plan while it is there, for whoever wants its rows.
     A value that the target's own computed column could not even hold is a difference, too, and so is a missing column.
     """
-    with (
-        passing_folder("verify") as folder,
-        watched(request.spec, request.named, meter, writes=False) as session,
-    ):
-        request = spelled(request, session)
+    with passing_folder("verify") as folder, _bound(request, meter, writes=False) as (request, session):
         asked = replace(request, kind="verify", folder=folder / "plan")
         report, _ = build.plan(asked, session, execute, check_deletes=False)
         if seen is not None:
@@ -108,9 +110,7 @@ def run(
     now: Clock = utc_now,
 ) -> Outcome:
     """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
-    watching = watched(request.spec, request.named, meter, writes=not dry_run)
-    with watching as session, ledger_of(request.spec) as ledger:
-        request = spelled(request, session)
+    with _bound(request, meter, writes=not dry_run) as (request, session), ledger_of(request.spec) as ledger:
         if dry_run:
             report, _ = build.plan(request, session, execute)
             return _planned(request, report)
@@ -136,9 +136,7 @@ def backfill(
     began = perf_counter()
     outcomes: list[Outcome] = []
     list(steps(request.ranges[0], every))  # a step that does not fit the range is told before anything is connected to
-    watching = watched(request.spec, request.named, meter, writes=True)
-    with watching as session, ledger_of(request.spec) as ledger:
-        request = spelled(request, session)
+    with _bound(request, meter, writes=True) as (request, session), ledger_of(request.spec) as ledger:
         spec, text = request.spec, request.ranges[0]
         parts = list(steps(text, every))
         with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:

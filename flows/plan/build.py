@@ -247,11 +247,11 @@ def plan_table(
         bound.name,
         (),
         ranges,
-        empty,
-        looked_up,
-        request.keys is not None,
-        bound.name in request.bases and not empty,
-        bound.name in request.listed and bool(ranges),
+        target_empty=empty,
+        looked_up=looked_up,
+        some=request.keys is not None,
+        base=bound.name in request.bases and not empty,
+        listed=bound.name in request.listed and bool(ranges),
     )
     if request.keys is not None:
         chosen = pa.table({"key": pa.array(sorted(request.keys.get(bound.name, ())), pa.string())})

@@ -19,7 +19,6 @@ from flows.results.tables import Checkpoint, Report, TableReport
 from flows.session.retry import retried
 from flows.session.scan import readable
 from flows.session.session import Session
-from flows.spec.urls import resolve_url
 from transforms import keys
 from transforms.vocabulary import KeyRange, Relation
 
@@ -63,9 +62,9 @@ def loaded(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ..
             results = run.check_rows(rows, bound.key, bound.checks.loaded, totals(told.counts), named)
             made.append(Checkpoint("loaded", told.name, rows.num_rows, results))
             continue
-        url = resolve_url(session.spec.target.url)
-        check = partial(run.check_table, url, bound.shape.name, bound.key, bound.checks.loaded)
-        results = retried(partial(check, totals(told.counts), None, named, session.spec.target.rls))
+        target = session.sides.target
+        check = partial(run.check_table, target.address, bound.shape.name, bound.key, bound.checks.loaded)
+        results = retried(partial(check, totals(told.counts), None, named, target.rls))
         made.append(Checkpoint("loaded", told.name, None, results))
     return tuple(made)
 
