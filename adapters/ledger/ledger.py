@@ -184,7 +184,7 @@ class Ledger:
         50,000 rows take about a second.
         """
         once = rows.group_by(["table", "key", "reason"], use_threads=False).aggregate(
-            [("column", "first"), ("value", "first"), ("reason", "count")]
+            [("column", "first"), ("value", "first"), ("code", "first"), ("facts", "first"), ("reason", "count")]
         )
         moment = self._now()
         lines = [
@@ -193,6 +193,7 @@ class Ledger:
                 "reason_digest": _digest(line["reason"]), "key": line["key"], "reason": line["reason"],
                 "column_name": line["column_first"], "value": line["value_first"], "rows": line["reason_count"],
                 "run_id": run_id, "first_seen": moment, "last_seen": moment, "file": file,
+                "code": line["code_first"], "facts": json.loads(line["facts_first"] or "null"),
             }
             for line in once.to_pylist()
         ]  # fmt: skip

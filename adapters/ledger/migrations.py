@@ -102,7 +102,9 @@ def _with_sides(operations: Operations, schema: str | None) -> None:
             text("key_digest", key=True), text("reason_digest", key=True),
             text("key"), text("reason"), text("column_name", required=False), text("value", required=False),
             number("rows"), text("run_id"), moment("first_seen"), moment("last_seen"), text("file", required=False),
+            text("code", required=False), json("facts"),
         ],
+        {"code": sa.null(), "facts": sa.null()},  # of what was set aside so far only the text is known
     )  # fmt: skip
     _rebuilt(
         operations, schema, "conflicts",

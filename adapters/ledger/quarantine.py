@@ -17,12 +17,14 @@ Clause = sa.ColumnElement[bool]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Lines of a side, or of both, of some tables, with one of some keys (as they are stored), whose reason has a text in it."""
+    """Lines of a side, or of both, of some tables, with one of some keys (as they are stored) and one of some codes, whose reason
+    has a text in it."""
 
     tables: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     reason: str | None = None
     side: SideName | None = None
+    codes: tuple[str, ...] = ()
 
     def clauses(self, migration: str) -> list[Clause]:
         """All of them hold. Of a reason, letters from A to Z are one with small ones, and others where the ledger's
@@ -34,6 +36,8 @@ class Choice:
             made.append(QUARANTINE.c.table_name.in_(self.tables))
         if self.keys:
             made.append(QUARANTINE.c.key_digest.in_([digest(key) for key in self.keys]))
+        if self.codes:
+            made.append(QUARANTINE.c.code.in_(self.codes))
         if self.reason is not None:
             own = QUARANTINE.c.reason
             folded = sa.func.lower(own).contains(self.reason.lower(), autoescape=True)

@@ -91,7 +91,10 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Rows with one key, set aside for one reason. `rows` are several where keys are null or double."""
+    """Rows with one key, set aside for one reason. `rows` are several where keys are null or double.
+
+    `code` and `facts` are the reason as data, None where an earlier version set the rows aside.
+    """
 
     migration: str
     side: SideName
@@ -105,6 +108,8 @@ class Quarantined:
     first_seen: datetime
     last_seen: datetime
     file: str | None
+    code: str | None
+    facts: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ QUARANTINE = sa.Table(
     text("reason_digest", key=True),
     text("key"), text("reason"), text("column_name", required=False), text("value", required=False),
     number("rows"), text("run_id"), moment("first_seen"), moment("last_seen"), text("file", required=False),
+    text("code", required=False), json("facts"),
 )  # fmt: skip
 
 CONFLICTS = sa.Table(

@@ -290,6 +290,9 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
 @click.argument("action", type=click.Choice(["list", "show", "retry", "drop"]))
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
+@click.option(
+    "--code", "codes", multiple=True, metavar="CODE", help="Only rows with this reason, such as too_long; repeatable."
+)
 @click.option("--reason", metavar="TEXT", help="Only rows whose reason has this text in it.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are shown.")
 @direct_option
@@ -297,8 +300,8 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
 @yes_option
 @common
 def quarantine(
-    spec: Path, action: str, tables: tuple[str, ...], keys: tuple[str, ...], reason: str | None, limit: int,
-    direct: bool, wait: float, yes: bool, as_json: bool,
+    spec: Path, action: str, tables: tuple[str, ...], keys: tuple[str, ...], codes: tuple[str, ...], reason: str | None,
+    limit: int, direct: bool, wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """List the source rows that were set aside, show them whole, try them again, or forget them.
 
@@ -309,7 +312,7 @@ def quarantine(
     from flows.plan.build import asked_for
     from flows.spec.model import load_spec
 
-    wanted = quarantining.Filter(tables, keys, reason)
+    wanted = quarantining.Filter(tables, keys, reason, codes)
     if action == "retry":
         request = quarantining.retry(asked_for(spec, "run", (), (), wait=wait), wanted)
         if request is None:

@@ -15,7 +15,9 @@ from flows.history.version_list import key_text
 from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import kept_as
 from flows.spec.model import Spec
-from transforms.vocabulary import PlanError
+from flows.spec.problems import meant
+from transforms.vocabulary import PlanError, SpecError
+from transforms.vocabulary.reasons import MEANINGS
 
 if TYPE_CHECKING:
     from flows.plan.build import Request
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows: of some tables, with one of some keys (as JSON arrays), whose reason has a text in it."""
+    """Which rows: of some tables, with one of some keys (as JSON arrays), whose reason has one of some codes, and a text in it."""
 
     tables: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     reason: str | None = None
+    codes: tuple[str, ...] = ()
 
 
 def chosen(spec: Spec, wanted: Filter, limit: int | None = None) -> list[Quarantined]:
@@ -73,9 +76,13 @@ def drop(spec: Spec, wanted: Filter) -> int:
 
 
 def _choice(spec: Spec, wanted: Filter, ledger: Ledger) -> Choice:
-    """The filter in the ledger's terms. SpecError for a table that is not there."""
+    """The filter in the ledger's terms. SpecError for a table or a code that is not there."""
+    for code in wanted.codes:
+        if code not in MEANINGS:
+            raise SpecError(f"No reason has the code {code!r}. {meant(code, MEANINGS)}")
     tables = kept_as(spec, wanted.tables, ledger.count_chosen(spec.name, Choice()) if wanted.tables else ())
-    return Choice(tables, tuple(each for text in wanted.keys for each in (text, key_text(text))), wanted.reason)
+    named = tuple(each for text in wanted.keys for each in (text, key_text(text)))
+    return Choice(tables, named, wanted.reason, codes=wanted.codes)
 
 
 def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:

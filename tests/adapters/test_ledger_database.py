@@ -167,6 +167,7 @@ def test_a_ledger_of_one_way_says_that_all_of_it_was_about_the_target(url: str) 
     assert ledger.bases("m", "target") == {"flight": Base("m", "target", "flight", 1, "bases/m/flight@1", 5, START)}
     (aside,) = ledger.chosen("m", Choice(side="target"))
     assert (aside.key, aside.reason, aside.rows, aside.first_seen) == ("[1]", "late", 2, START)
+    assert (aside.code, aside.facts) == (None, None)
     (conflict,) = ledger.conflicts("m")
     assert (conflict.side, conflict.key, conflict.before, conflict.seen_at) == ("target", "[2]", "{}", START)
     assert ledger.steps_done("m", "d", "flight.day:1..3") == {("1", "2")}

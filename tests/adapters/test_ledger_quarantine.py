@@ -69,6 +69,9 @@ def test_a_run_over_some_keys_forgets_only_those(ledger: Ledger) -> None:
         (Choice(reason="Größe"), ["[2]"]),
         (Choice(("flight",), ("[2]", "[3]"), "late"), []),
         (Choice(("flight",), ("[2]", "[3]"), "no Größe"), ["[2]"]),
+        (Choice(codes=("too_long", "nan")), ["[3]"]),
+        (Choice(codes=("nan",)), []),
+        (Choice(reason="late", codes=("too_long",)), ["[3]"]),
     ],
 )
 def test_a_choice_is_told_counted_and_forgotten_in_the_database(
@@ -77,7 +80,7 @@ def test_a_choice_is_told_counted_and_forgotten_in_the_database(
     ledger.record_quarantine(
         "m", "target", aside(("[1]", "late 100% of it"), ("[2]", "no Größe"), ("[2]", "no Größe")), "r1"
     )
-    ledger.record_quarantine("m", "target", aside(("[3]", "late"), table="airport"), "r1")
+    ledger.record_quarantine("m", "target", aside(("[3]", "late"), table="airport", code="too_long"), "r1")
     ledger.record_quarantine("other", "target", aside(("[1]", "late 100% of it")), "r1")
     assert sorted(each.key for each in ledger.chosen("m", choice)) == keys
     assert [each.key for each in ledger.chosen("m", choice, 1)] in ([], keys[:1], keys[-1:])
@@ -87,6 +90,15 @@ def test_a_choice_is_told_counted_and_forgotten_in_the_database(
     assert ledger.drop_quarantined("m", choice) == rows
     assert ledger.chosen("m", choice) == []
     assert len(ledger.chosen("m", Choice())) == 3 - len(keys) and len(ledger.chosen("other", Choice())) == 1
+
+
+def test_a_line_without_a_code_has_one_once_its_row_is_set_aside_again(ledger: Ledger) -> None:
+    ledger.record_quarantine("m", "target", aside(("[1]", "late")), "r1")
+    (line,) = ledger.chosen("m", Choice())
+    assert (line.code, line.facts) == (None, None)
+    ledger.record_quarantine("m", "target", aside(("[1]", "late"), code="too_long"), "r2")
+    (line,) = ledger.chosen("m", Choice())
+    assert (line.code, line.facts, line.run_id) == ("too_long", {"limit": 40}, "r2")
 
 
 def test_keys_and_reasons_of_any_length_and_with_any_quote_are_kept(ledger: Ledger) -> None:

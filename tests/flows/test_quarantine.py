@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from click.testing import CliRunner
 from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
 
 from flows import commands
+from flows.check.assess import assess
 from flows.cli.main import main
 from flows.commands import Outcome, Status
 from flows.history import quarantine as quarantining
 from flows.history.quarantine import Filter
 from transforms.vocabulary import SpecError
 
+AT = datetime(2026, 11, 28, tzinfo=UTC)
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 POSITIVE = {"type": "expect_column_values_to_be_between", "column": "pieces", "min_value": 0, "severity": "warning"}
 
@@ -157,3 +160,30 @@ def test_rows_that_share_a_key_are_one_line_with_their_number(shop: Scenario) ->
     shop.run()
     listed = command(shop, "list", "--table", "visit").stdout
     assert "(2 rows)" in listed and "--limit" not in listed
+
+
+def test_rows_are_chosen_by_the_code_of_their_reason(shop: Scenario) -> None:
+    listed = json.loads(command(shop, "list", "--code", "breaks_rule", "--json").stdout)
+    facts = {"rule": POSITIVE["type"], "arguments": {"min_value": 0}}
+    assert [(row["code"], row["facts"]) for row in listed["rows"]] == [("breaks_rule", facts)] * 2
+    assert json.loads(command(shop, "list", "--code", "too_long", "--json").stdout)["rows"] == []
+    assert retried(shop, Filter(codes=("too_long",))) is None
+    done = retried(shop, Filter(codes=("breaks_rule", "too_long")))
+    assert done is not None and counts(done, "sale") == {"source_rows": 2, "quarantined": 2}
+    assert json.loads(command(shop, "drop", "--code", "breaks_rule", "--key", "3", "--json").stdout)["dropped"] == 1
+    assert [key for _, key, _ in quarantine(shop)] == [[1]]
+    with pytest.raises(SpecError, match=r"'breaks_rul'.*Did you mean breaks_rule\?"):
+        quarantining.listed(shop.spec, Filter(codes=("breaks_rul",)), 9)
+
+
+def test_json_of_a_plan_and_the_evidence_of_a_run_have_the_reasons_as_data(shop: Scenario) -> None:
+    facts = {"rule": POSITIVE["type"], "arguments": {"min_value": 0}}
+    text = "breaks expect_column_values_to_be_between (min_value 0)"
+    said = [{"code": "breaks_rule", "columns": ["pieces"], "facts": facts, "reason": text, "rows": 2}]
+    assert shop.plan().report.as_dict()["tables"]["sale"]["set_aside"] == said
+    again = shop.run().report
+    kept = json.loads((Path(str(again.page)).parent / "evidence.json").read_text())
+    (table,) = kept["tables"]
+    assert (table["set_aside"], table["reasons"]) == (said, {f"pieces: {text}": 2})
+    (finding,) = (each for table in assess(shop.spec, AT).tables for each in table.findings)
+    assert (finding.code, finding.as_dict()["code"]) == ("breaks_rule", "breaks_rule")

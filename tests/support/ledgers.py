@@ -79,12 +79,16 @@ def new_version(plan: str, migration: str = "m", side: SideName = "target", **mo
     )
 
 
-def aside(*rows: tuple[str, str], table: str = "flight", value: str | None = None) -> pa.Table:
+def aside(*rows: tuple[str, str], table: str = "flight", value: str | None = None, code: str | None = None) -> pa.Table:
     """Rows that were set aside, by key and reason."""
+    facts = None if code is None else '{"limit": 40}'
     lines = [
-        {"table": table, "window": 0, "key": key, "reason": reason, "column": "c", "value": value, "source": "{}"}
+        {
+            "table": table, "window": 0, "key": key, "reason": reason, "column": "c", "value": value, "source": "{}",
+            "code": code, "facts": facts,
+        }
         for key, reason in rows
-    ]
+    ]  # fmt: skip
     return pa.Table.from_pylist(lines, schema=QUARANTINE)
 
 

@@ -120,7 +120,7 @@ def listed(rejected: pa.Table) -> pa.Table:
     told = {
         "reason": [text_of(reason) for reason in reasons],
         "column": [", ".join(reason.columns) for reason in reasons],
-        "code": [reason.code for reason in reasons],
+        "code": [None if reason.code == "untyped" else reason.code for reason in reasons],
         "facts": [json.dumps(reason.facts, ensure_ascii=False) for reason in reasons],
     }
     rows = rejected.drop_columns(["why"])
