@@ -82,7 +82,7 @@ def _scheme(url: str, known: Collection[str]) -> str:
     name = scheme.partition("+")[0].lower()
     if not found or name not in known:
         schemes = ", ".join(f"{each}://" for each in known)
-        raise SpecError(f"No adapter knows the URL {masked(url)!r}. Fix: begin it with one of {schemes}.")
+        raise SpecError(f"No adapter knows the URL {masked(url)!r}.", fix=f"begin it with one of {schemes}.")
     return name
 
 
@@ -94,6 +94,6 @@ def _imported(url: str, engine: Engine, module: str) -> ModuleType:
         if engine.extra is None or (error.name or "").split(".")[0] in ("adapters", "transforms"):
             raise
         raise SpecError(
-            f"{_scheme(url, TARGETS)} needs the package {error.name}, which is not installed. "
-            f"Fix: pip install 'syncline[{engine.extra}]'."
+            f"{_scheme(url, TARGETS)} needs the package {error.name}, which is not installed.",
+            fix=f"pip install 'syncline[{engine.extra}]'.",
         ) from error

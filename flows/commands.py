@@ -132,7 +132,7 @@ def backfill(
     all are to be run `again`. One whose rows wait for rows of other tables, or are in conflict, is not finished.
     """
     if len(request.ranges) != 1:
-        raise SpecError("A backfill takes exactly one range. Fix: give one --range.")
+        raise SpecError("A backfill takes exactly one range.", fix="give one --range.")
     began = perf_counter()
     outcomes: list[Outcome] = []
     list(steps(request.ranges[0], every))  # a step that does not fit the range is told before anything is connected to
@@ -255,7 +255,8 @@ def _report_of(spec: Spec, version: Version) -> Report:
 def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -> Undone:
     if not to and (by := taken_back(ledger, spec, version)):
         raise SpecError(
-            f"Version {version} is taken back already, by version {by.version}. Fix: undo {by.version} to bring it back."
+            f"Version {version} is taken back already, by version {by.version}.",
+            fix=f"undo {by.version} to bring it back.",
         )
     taken = versions_after(ledger, spec, version) if to else [version_of(ledger, spec, version)]
     if not taken:

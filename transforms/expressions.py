@@ -104,19 +104,20 @@ def typed(rows: pa.Schema, name: str, sql: str) -> tuple[pa.DataType, Meaning]:
         raise SpecError(_first_line(error)) from error
     if result.num_columns != 1:
         raise SpecError(
-            f"Expression {sql!r} gives {result.num_columns} columns. Fix: write one column a target column."
+            f"Expression {sql!r} gives {result.num_columns} columns.", fix="write one column a target column."
         )
     if result.num_rows < 2:
-        raise SpecError(f"Expression {sql!r} aggregates over rows. Fix: use an expression of a single row.")
+        raise SpecError(f"Expression {sql!r} aggregates over rows.", fix="use an expression of a single row.")
     if result.num_rows > 2 or '"function_name":"unnest"' in str(kinds[0][0]).lower():
-        raise SpecError(f"Expression {sql!r} makes several rows of one. Fix: use an expression of a single row.")
+        raise SpecError(f"Expression {sql!r} makes several rows of one.", fix="use an expression of a single row.")
     if '"class":"WINDOW"' in str(kinds[0][0]) or '"class":"SUBQUERY"' in str(kinds[0][0]):
-        raise SpecError(f"Expression {sql!r} looks at other rows. Fix: use an expression of a single row.")
+        raise SpecError(f"Expression {sql!r} looks at other rows.", fix="use an expression of a single row.")
     kind: pa.DataType = result.schema.field(0).type
     native = _native(two, sql)
     if not _travels(kind):
         raise SpecError(
-            f"Expression {sql!r} gives a {native}, which no column takes. Fix: make a text of it there, such as to_json(…)::VARCHAR."
+            f"Expression {sql!r} gives a {native}, which no column takes.",
+            fix="make a text of it there, such as to_json(…)::VARCHAR.",
         )
     return kind, _AS_TEXT.get(native, ("plain", ""))[0]
 

@@ -77,7 +77,8 @@ def net(parts: Sequence[ChangeSet], schema: pa.Schema | None = None) -> list[Cha
         if part.key != key:
             raise PlanError(
                 f"{table}: rows were matched by {_named(part.key)} and later by {_named(key)}, so that changes of both times "
-                f"cannot be added up. Fix: choose versions on one side of that change."
+                f"cannot be added up.",
+                fix="choose versions on one side of that change.",
             )
     if len(parts) == 1 and (schema is None or newest.schema.equals(schema)):
         return [newest] if len(newest) else []
@@ -247,8 +248,8 @@ def _carried(values: pa.Array, field: pa.Field, table: TableName) -> pa.Array:
     if cast.bad.any():
         bad = values[int(np.flatnonzero(cast.bad)[0])]
         raise PlanError(
-            f"{table}.{field.name} was {values.type} and became {field.type}, and {bad} cannot be carried over. "
-            f"Fix: choose versions on one side of that change."
+            f"{table}.{field.name} was {values.type} and became {field.type}, and {bad} cannot be carried over.",
+            fix="choose versions on one side of that change.",
         )
     return cast.values
 

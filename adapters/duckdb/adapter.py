@@ -106,7 +106,7 @@ class DuckdbAdapter:
     def snapshot(self, token: str | None = None) -> Iterator[DuckdbSnapshot]:
         """One transaction. DuckDB shares no snapshots between processes: a token is an error."""
         if token is not None:
-            raise SynclineError(f"{self.url}: DuckDB cannot join a snapshot. Fix: read in one process.")
+            raise SynclineError(f"{self.url}: DuckDB cannot join a snapshot.", fix="read in one process.")
         with self._session() as session:
             session.execute("BEGIN TRANSACTION")
             number = session.rows("SELECT txid_current() AS n, count(*) AS t FROM duckdb_tables()")[0]["n"]

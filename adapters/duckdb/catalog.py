@@ -132,7 +132,7 @@ def describe_query(session: Asking, query: str) -> TableShape:
     names = [row["column_name"] for row in rows]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
+        raise SpecError(f"A query answers with two columns named {twice!r}.", fix="name them apart with AS.")
     return TableShape(TableName("(query)"), tuple(column_shape(row["column_name"], row["column_type"]) for row in rows))
 
 

@@ -67,6 +67,6 @@ def _check_indexed(shape: TableShape) -> None:
     for column in shape.columns:
         if column.name in indexed and declared(column) == "INTERVAL":
             raise SpecError(
-                f"{shape.name}: {column.name} is an interval, of which DuckDB can make no key or index. "
-                f"Fix: give it `cast: text`, or `cast: time` where it holds times of the day."
+                f"{shape.name}: {column.name} is an interval, of which DuckDB can make no key or index.",
+                fix="give it `cast: text`, or `cast: time` where it holds times of the day.",
             )

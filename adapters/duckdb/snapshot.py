@@ -154,7 +154,9 @@ class Stream:
                 while (batch := self._next()) is not None:
                     writer.write_batch(batch)
         except OSError as error:
-            raise SynclineError(f"Cannot set rows of {self._session.where} aside: {error}. Fix: free space.") from error
+            raise SynclineError(
+                f"Cannot set rows of {self._session.where} aside: {error}.", fix="free space."
+            ) from error
         self._reader.close()
         self._file.seek(0)
         self._reader = pa.ipc.open_stream(self._file)
@@ -188,21 +190,26 @@ def translated(error: BaseException, where: str) -> SynclineError:
     """DuckDB's fault in Syncline's words."""
     text = " ".join(str(error).split())
     if "Could not set lock" in text or "Conflicting lock" in text:
-        return ConnectionFailed(f"{where} is held by another process: {text}. Fix: end it; DuckDB lets in one process.")
+        return ConnectionFailed(
+            f"{where} is held by another process: {text}.", fix="end it; DuckDB lets in one process."
+        )
     if any(sign in text for sign in ("No space left", "Could not write file", "File too large", "isk is full")):
         return SynclineError(
-            f"The disk that holds {where} is full; nothing was kept of the window. Fix: free space, rerun."
+            f"The disk that holds {where} is full; nothing was kept of the window.", fix="free space, rerun."
         )
     if "still referenced by a foreign key" in text:
         return RowRefused(
             f"{where}: DuckDB refused to change a row that others refer to: {text.split(' If this')[0]} The window was rolled "
-            f"back. Fix: DuckDB also counts rows that the same transaction deletes or rewrites; delete the referring "
-            f"rows in an earlier run, or drop the foreign key while loading.",
+            f"back.",
             text.split(" If this")[0],
+            fix=(
+                "DuckDB also counts rows that the same transaction deletes or rewrites; delete the referring "
+                "rows in an earlier run, or drop the foreign key while loading."
+            ),
         )
     if isinstance(error, duckdb.ConstraintException | duckdb.ConversionException):
         what: Refused = "reference" if "foreign key" in text else "double" if "uplicate key" in text else "row"
-        return RowRefused(f"{where}: DuckDB refused a row: {text}. The window was rolled back. {FIX[what]}", text)
+        return RowRefused(f"{where}: DuckDB refused a row: {text}. The window was rolled back.", text, fix=FIX[what])
     if isinstance(error, duckdb.TransactionException) or "onflict" in text:
         return TransientError(f"{where}: another transaction wrote the same rows: {text}")
     if isinstance(error, duckdb.IOException):

@@ -42,8 +42,8 @@ def write(folder: Path, pages: Sequence[Page], run: str, at: datetime) -> Path:
         private.narrow_all(folder)
     except Exception as error:  # a library's, with any of its own errors
         raise SynclineError(
-            f"Data Docs could not be written to {folder}: {' '.join(str(error).split()) or type(error).__name__}. "
-            f"Fix: free space, or run without --data-docs; report.html has the same results."
+            f"Data Docs could not be written to {folder}: {' '.join(str(error).split()) or type(error).__name__}.",
+            fix="free space, or run without --data-docs; report.html has the same results.",
         ) from error
     return folder / INDEX
 

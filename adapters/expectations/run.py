@@ -58,6 +58,8 @@ _LOADING: Final = threading.Lock()
 class BrokenCheck(SynclineError):
     """A check could not be evaluated. It did not fail: nobody knows."""
 
+    code = "broken-check"
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -131,15 +133,15 @@ def validated(
         for name in each.arguments:
             if name not in fields:
                 told_of = "is set by Syncline" if name in OURS else f"is no argument of {each.type}"
-                raise SpecError(f"{place}: {name} {told_of}. Fix: {_guess(name, fields)}.")
+                raise SpecError(f"{name} {told_of}.", fix=f"{_guess(name, fields)}.", where=place)
         _built(each, _bound(each, totals, place), place)
         query = each.arguments.get("unexpected_rows_query")
         if isinstance(query, str) and "{batch}" not in query:
-            raise SpecError(f"{place}: the query does not say {{batch}}. Fix: write {{batch}} in place of the table.")
+            raise SpecError("the query does not say {batch}.", fix="write {batch} in place of the table.", where=place)
         if columns is not None and each.type != "expect_column_to_exist":
             for name in named_columns(each.arguments):
                 if name not in columns:
-                    raise SpecError(f"{place}: there is no column {name!r}. Fix: {_guess(name, columns)}.")
+                    raise SpecError(f"there is no column {name!r}.", fix=f"{_guess(name, columns)}.", where=place)
 
 
 def _fields(kind: str, place: str, *, planned: bool) -> list[str]:
@@ -149,11 +151,11 @@ def _fields(kind: str, place: str, *, planned: bool) -> list[str]:
 
     known = registry.list_registered_expectation_implementations()
     if kind not in known:
-        raise SpecError(f"{place}: Great Expectations has no {kind}. Fix: {_guess(kind, known)}.")
+        raise SpecError(f"Great Expectations has no {kind}.", fix=f"{_guess(kind, known)}.", where=place)
     if kind == "expect_query_results_to_match_comparison":  # it compares 200 rows, maybe of another database
-        raise SpecError(f"{place}: {kind} compares only some rows. Fix: compare counts with $source_rows.")
+        raise SpecError(f"{kind} compares only some rows.", fix="compare counts with $source_rows.", where=place)
     if planned and kind in IN_SQL_ONLY:
-        raise SpecError(f"{place}: {kind} is for SQL, and these rows are in memory. Fix: move it to `loaded`.")
+        raise SpecError(f"{kind} is for SQL, and these rows are in memory.", fix="move it to `loaded`.", where=place)
     return sorted(set(registry.get_expectation_impl(kind).__fields__) - OURS)
 
 
@@ -163,13 +165,14 @@ def _built(each: Expected, arguments: Mapping[str, Any], place: str) -> None:
     try:
         made = get_expectation_impl(each.type)(**arguments)
     except (ValueError, TypeError) as error:  # pydantic's own error is a ValueError
-        raise SpecError(f"{place}: {each.type}: {_told_errors(error)}. Fix: correct the argument.") from error
+        raise SpecError(f"{each.type}: {_told_errors(error)}.", fix="correct the argument.", where=place) from error
     for name in NUMBERS:
         given, taken = arguments.get(name), getattr(made, name, None)
         if isinstance(given, int) and isinstance(taken, float) and given != taken:
             raise SpecError(
-                f"{place}: Great Expectations takes {name} as a double, which cannot hold {given}. "
-                f"Fix: choose a number up to {EXACT_FLOAT}."
+                f"Great Expectations takes {name} as a double, which cannot hold {given}.",
+                fix=f"choose a number up to {EXACT_FLOAT}.",
+                where=place,
             )
 
 
@@ -192,7 +195,7 @@ def _bound(each: Expected, totals: Mapping[str, int], place: str) -> dict[str, A
             continue
         if wanted not in totals:
             names = [f"${total}" for total in totals]
-            raise SpecError(f"{place}: {name}: nothing is called ${wanted}. Fix: {_guess(f'${wanted}', names)}.")
+            raise SpecError(f"{name}: nothing is called ${wanted}.", fix=f"{_guess(f'${wanted}', names)}.", where=place)
         made[name] = totals[str(wanted)]
     return made
 
@@ -255,7 +258,7 @@ def check_table(
     if way is None:
         rows = read(url, Relation(table, where=where), key, [(each.type, each.arguments) for each in expected])
         if rows is None:
-            raise BrokenCheck(f"{name}: there is no table {table}. Fix: load it first.")
+            raise BrokenCheck(f"{name}: there is no table {table}.", fix="load it first.")
         return tuple(replace(each, rows=()) for each in check_rows(rows, key, expected, totals, name))
     loaded_quietly()
     given = {each.number: _bound(each, totals, _place(name, each)) for each in expected}
@@ -321,7 +324,9 @@ def _evaluated(
         reason = _reason(found[each.number])
         if reason is not None:
             where = _place(name, each)
-            raise BrokenCheck(f"{where} could not be evaluated: {reason}. Fix: correct the expectation, or the table.")
+            raise BrokenCheck(
+                f"{where} could not be evaluated: {reason}.", fix="correct the expectation, or the table."
+            )
     return found
 
 

@@ -34,11 +34,11 @@ class LedgerEngine:
         try:
             parsed = sa.make_url(url)
         except (sa.exc.ArgumentError, ValueError):
-            raise SynclineError(f"{self.url} is no URL of a ledger. Fix: correct state.url.") from None
+            raise SynclineError(f"{self.url} is no URL of a ledger.", fix="correct state.url.") from None
         self._file: Path | None = None
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database or parsed.database == ":memory:":
-                raise SynclineError("The ledger must outlive the run, so it needs a file. Fix: correct state.url.")
+                raise SynclineError("The ledger must outlive the run, so it needs a file.", fix="correct state.url.")
             self._file = None if parsed.database.startswith("file:") else Path(parsed.database)
             self._engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
             sa.event.listen(self._engine, "connect", _without_implicit_begin)
@@ -51,7 +51,8 @@ class LedgerEngine:
             self._engine = plain.execution_options(schema_translate_map={None: SCHEMA})
         else:
             raise SynclineError(
-                f"A ledger is kept in SQLite or PostgreSQL, not in {parsed.get_backend_name()}. Fix: correct state.url."
+                f"A ledger is kept in SQLite or PostgreSQL, not in {parsed.get_backend_name()}.",
+                fix="correct state.url.",
             )
 
     @property
@@ -103,7 +104,7 @@ class LedgerEngine:
                     private.narrow(*(self._file.with_name(f"{self._file.name}{end}") for end in ("-wal", "-shm")))
                 except OSError as error:
                     raise ConnectionFailed(
-                        f"The ledger {self._file} cannot be made: {error.strerror}. Fix: correct state.url."
+                        f"The ledger {self._file} cannot be made: {error.strerror}.", fix="correct state.url."
                     ) from error
             with self._connected() as connection:
                 known = self._known(connection)
@@ -117,15 +118,15 @@ class LedgerEngine:
         if FORMATS.name not in names:
             if names:
                 raise SynclineError(
-                    f"{self.url} holds other tables ({', '.join(sorted(names)[:3])} …), so it is no ledger. "
-                    f"Fix: give the ledger a {'file' if self.sqlite else 'database'} of its own in state.url."
+                    f"{self.url} holds other tables ({', '.join(sorted(names)[:3])} …), so it is no ledger.",
+                    fix=f"give the ledger a {'file' if self.sqlite else 'database'} of its own in state.url.",
                 )
             return 0
         found = connection.scalar(sa.select(sa.func.max(FORMATS.c.version))) or 0
         if found > FORMAT:
             raise SynclineError(
-                f"The ledger at {self.url} has format {found}, made by a newer Syncline; this one knows {FORMAT}. "
-                f"Fix: update Syncline here."
+                f"The ledger at {self.url} has format {found}, made by a newer Syncline; this one knows {FORMAT}.",
+                fix="update Syncline here.",
             )
         return int(found)
 
@@ -172,10 +173,10 @@ class LedgerEngine:
         cause = getattr(error, "orig", None) or error
         what = scrubbed(cause, self._secret_url)
         if lost or "database is locked" in what or (self._ready and any(word in what for word in _PASSING)):
-            return TransientError(f"The ledger at {self.url} did not answer: {what}. Fix: run again.")
+            return TransientError(f"The ledger at {self.url} did not answer: {what}.", fix="run again.")
         if isinstance(error, sa.exc.OperationalError):
-            return ConnectionFailed(f"The ledger at {self.url} cannot be reached: {what}. Fix: check state.url.")
-        return SynclineError(f"The ledger at {self.url} cannot be used: {what}. Fix: check state.url and its rights.")
+            return ConnectionFailed(f"The ledger at {self.url} cannot be reached: {what}.", fix="check state.url.")
+        return SynclineError(f"The ledger at {self.url} cannot be used: {what}.", fix="check state.url and its rights.")
 
 
 def upsert(

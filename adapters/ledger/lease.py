@@ -48,7 +48,7 @@ class Lease:
         """BusyError where the lease is not ours any more: then nothing may be written."""
         if self.lost:
             raise BusyError(
-                f"The lease on {self.name} ran out and another run took it. Fix: run again when that has ended."
+                f"The lease on {self.name} ran out and another run took it.", fix="run again when that has ended."
             )
 
     def renew(self) -> None:
@@ -139,6 +139,6 @@ def _busy(found: Any) -> BusyError:
     host = found["host"].partition("/")[0]
     return BusyError(
         f"Migration {of_side(found['migration'], found['side'])} is in use by {found['holder']} "
-        f"(process {found['pid']} on {host}) since {since}. "
-        f"Fix: wait for it, or end that process; an abandoned lease ends at {until}."
+        f"(process {found['pid']} on {host}) since {since}.",
+        fix=f"wait for it, or end that process; an abandoned lease ends at {until}.",
     )

@@ -88,7 +88,7 @@ class Ledger:
                 RUNS.update().where(RUNS.c.run_id == run_id).values(finished_at=self._now(), **values)
             )
             if done.rowcount != 1:
-                raise SynclineError(f"Run {run_id} is not in the ledger at {self.url}. Fix: start_run comes first.")
+                raise SynclineError(f"Run {run_id} is not in the ledger at {self.url}.", fix="start_run comes first.")
 
     def begin_applying(self, plan: RunPlan) -> None:
         """Note that a plan of a run is whole, and that its rows are being written from now on."""

@@ -103,7 +103,7 @@ class MysqlAdapter:
             known = self._described.get(plain)
         found = known or self._describe(plain)
         if found is None:
-            raise SynclineError(f"There is no table {relation} on {self.url}. Fix: correct its name or schema.")
+            raise SynclineError(f"There is no table {relation} on {self.url}.", fix="correct its name or schema.")
         return found
 
     def _describe(self, relation: Relation) -> Described | None:
@@ -123,7 +123,7 @@ class MysqlAdapter:
     @contextmanager
     def snapshot(self, token: str | None = None) -> Iterator[MysqlSnapshot]:
         if token is not None:
-            raise SynclineError("MariaDB and MySQL cannot share a snapshot. Fix: read each one where it was opened.")
+            raise SynclineError("MariaDB and MySQL cannot share a snapshot.", fix="read each one where it was opened.")
         with self._connections.translated("Opening a snapshot"):
             snapshot = MysqlSnapshot(self._connections, self._relation, self.time_zone)
         try:
@@ -276,7 +276,7 @@ class MysqlAdapter:
         }:
             known = self._describe(relation)
         if known is None:
-            raise SynclineError(f"There is no table {shape.name} on {self.url}. Fix: create it, or correct its name.")
+            raise SynclineError(f"There is no table {shape.name} on {self.url}.", fix="create it, or correct its name.")
         if known.shape.unwritable:
             raise SynclineError(f"Table {shape.name} {known.shape.unwritable}")
         return known

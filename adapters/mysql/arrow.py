@@ -115,8 +115,8 @@ def _dates(text: pa.Array, travel: Travel, relation: Relation) -> tuple[pa.Array
     values = text.take(pa.array(places)).to_pylist()
     if policy == "fail" and values:
         raise DataError(
-            f"{relation}, column {travel.name!r}: {values[0]} is no date. "
-            "Fix: correct it, or say with zero_date what it is read as."
+            f"{relation}, column {travel.name!r}: {values[0]} is no date.",
+            fix="correct it, or say with zero_date what it is read as.",
         )
     found = _plain_dates(_without(text, bad), travel.shape.type)
     if policy == "null":
@@ -171,7 +171,8 @@ def _stand_in(iso: str, travel: Travel) -> pa.Scalar:
         return _plain_dates(pa.array([iso.replace("T", " ").removesuffix("Z")]), travel.shape.type)[0]
     except pa.ArrowInvalid as error:
         raise SpecError(
-            f"Column {travel.name!r}: zero_date {iso!r} is no {travel.shape.native}. Fix: write null, fail or such as 1970-01-01."
+            f"Column {travel.name!r}: zero_date {iso!r} is no {travel.shape.native}.",
+            fix="write null, fail or such as 1970-01-01.",
         ) from error
 
 

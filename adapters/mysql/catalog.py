@@ -161,8 +161,10 @@ def _must_show_all(connection: Connection, table: TableName) -> None:
         if code_of(error) not in UNSEEN:
             raise
         raise SpecError(
-            f"{table}: the user may not read all of it ({error.args[1]}). Fix: GRANT SELECT on the table, or read the columns "
-            "that are wanted by a query (`from: {query: SELECT …}`)."
+            f"{table}: the user may not read all of it ({error.args[1]}).",
+            fix=(
+                "GRANT SELECT on the table, or read the columns that are wanted by a query (`from: {query: SELECT …}`)."
+            ),
         ) from error
 
 
@@ -299,7 +301,7 @@ def described_query(connection: Connection, server: Server, alphabets: Alphabets
     names = [field.name for field in fields]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
+        raise SpecError(f"A query answers with two columns named {twice!r}.", fix="name them apart with AS.")
     texts = any(field.charsetnr != _NO_CHARSET for field in fields)
     collations = alphabets.collations(connection, server) if texts else {}
     travels = _travels(connection, server, alphabets, [_answered(field, collations) for field in fields])

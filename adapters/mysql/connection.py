@@ -147,29 +147,32 @@ def must_be_supported(url: str, server: Server) -> None:
     if server.version and server.version < oldest:
         known, wanted = (".".join(map(str, version)) for version in (server.version, oldest))
         raise ConnectionFailed(
-            f"{url} is {name} {known}, which is too old: Syncline takes {name} from {wanted} on. Fix: upgrade the server."
+            f"{url} is {name} {known}, which is too old: Syncline takes {name} from {wanted} on.",
+            fix="upgrade the server.",
         )
 
 
 def options_of(url: str) -> dict[str, Any]:
     """What PyMySQL connects with for a URL. SpecError where the URL says something else."""
-    fix = "Fix: write mysql://user:password@host:3306/database."
     if wrong := misread(url):
-        raise SpecError(f"{masked(url)} is no MySQL URL. Fix: {wrong}.")
+        raise SpecError(f"{masked(url)} is no MySQL URL.", fix=f"{wrong}.")
     try:
         parsed = sa.make_url(url)
         port = parsed.port or 3306
     except (sa.exc.ArgumentError, ValueError) as error:
-        raise SpecError(f"{masked(url)} is no MySQL URL: {scrubbed(error, url)}. {fix}") from None
+        raise SpecError(
+            f"{masked(url)} is no MySQL URL: {scrubbed(error, url)}.",
+            fix="write mysql://user:password@host:3306/database.",
+        ) from None
     given = {name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()}
     unknown = sorted(set(given) - set(_OPTIONS))
     if unknown:
-        raise SpecError(f"{masked(url)}: {unknown[0]} is no option. Fix: it may be one of {', '.join(_OPTIONS)}.")
+        raise SpecError(f"{masked(url)}: {unknown[0]} is no option.", fix=f"it may be one of {', '.join(_OPTIONS)}.")
     if given.get("charset", "utf8mb4").lower() != "utf8mb4":
-        raise SpecError(f"{masked(url)}: texts travel in utf8mb4 whatever their columns hold. Fix: remove charset.")
+        raise SpecError(f"{masked(url)}: texts travel in utf8mb4 whatever their columns hold.", fix="remove charset.")
     seconds = given.get("connect_timeout", str(CONNECT_SECONDS))
     if not seconds.isdigit() or not int(seconds):
-        raise SpecError(f"{masked(url)}: connect_timeout takes whole seconds. Fix: write connect_timeout=10.")
+        raise SpecError(f"{masked(url)}: connect_timeout takes whole seconds.", fix="write connect_timeout=10.")
     options: dict[str, Any] = {
         "host": parsed.host or "localhost",
         "port": port,
@@ -187,14 +190,14 @@ def options_of(url: str) -> dict[str, Any]:
         try:
             options["ssl"] = context_of(verified, given.get("ssl_ca"), given.get("ssl_cert"), given.get("ssl_key"))
         except OSError as error:
-            raise SpecError(f"{masked(url)}: {error}. Fix: correct ssl_ca, ssl_cert or ssl_key.") from error
+            raise SpecError(f"{masked(url)}: {error}.", fix="correct ssl_ca, ssl_cert or ssl_key.") from error
     return options
 
 
 def _flag(url: str, name: str, value: str) -> bool:
     flags = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if value.lower() not in flags:
-        raise SpecError(f"{masked(url)}: {name} takes true or false, not {value!r}. Fix: write {name}=true.")
+        raise SpecError(f"{masked(url)}: {name} takes true or false, not {value!r}.", fix=f"write {name}=true.")
     return flags[value.lower()]
 
 
@@ -288,7 +291,7 @@ class Connections:
         fix = "check host, port, database and user in the URL, and that the server runs and lets this machine in"
         if code in _DENIED:
             fix = "correct the user name or password in the URL, or what the user may do"
-        return ConnectionFailed(f"Cannot connect to {self.url}: {reason}. Fix: {fix}.")
+        return ConnectionFailed(f"Cannot connect to {self.url}: {reason}.", fix=f"{fix}.")
 
     @contextmanager
     def translated(self, where: str) -> Iterator[None]:
@@ -306,24 +309,28 @@ class Connections:
         text = scrubbed(reason, self._secret_url)
         if code in _FULL or (code is not None and _NO_SPACE.search(text)):
             return SynclineError(
-                f"{where} on {self.url}: {text}. Nothing of it was kept. Fix: free space there, then run again."
+                f"{where} on {self.url}: {text}. Nothing of it was kept.", fix="free space there, then run again."
             )
         if code in _STOPPED:
             return SynclineError(
-                f"{where} on {self.url}: {text}. Fix: raise the server's limit on the time of statements for this user, or make "
-                f"windows smaller (defaults.window), then run again."
+                f"{where} on {self.url}: {text}.",
+                fix=(
+                    "raise the server's limit on the time of statements for this user, or make "
+                    "windows smaller (defaults.window), then run again."
+                ),
             )
         broken = isinstance(error, pymysql.InternalError) and (code is None or code >= _CLIENT)
         lost = isinstance(error, OSError) or broken or code in _PASSING
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
         if code in UNFIT or (code or 0) >= _OF_TRIGGERS:
-            return RowRefused(f"{where}: {text}. {FIX[refused(code)]}", text)
+            return RowRefused(f"{where}: {text}.", text, fix=FIX[refused(code)])
+        fix = ""
         if code == _STATEMENT_LOG:
-            text += ". Fix: set binlog_format to ROW or MIXED on the server"
+            fix = "set binlog_format to ROW or MIXED on the server"
         if code in FORBIDDEN:
-            text += f". Fix: GRANT it to the user; {_WANTED}"
-        return SynclineError(f"{where} on {self.url}: {text}")
+            fix = f"GRANT it to the user; {_WANTED}"
+        return SynclineError(f"{where} on {self.url}: {text}{'.' if fix else ''}", fix=fix)
 
     def close(self) -> None:
         """Give back every connection. Idempotent."""

@@ -174,7 +174,8 @@ def _check_names(names: Iterable[str]) -> None:
     for name in names:
         if len(name) > NAME_CHARACTERS:
             raise SynclineError(
-                f"{name!r} has {len(name)} characters; names in MySQL have at most {NAME_CHARACTERS}. Fix: choose a shorter one."
+                f"{name!r} has {len(name)} characters; names in MySQL have at most {NAME_CHARACTERS}.",
+                fix="choose a shorter one.",
             )
 
 

@@ -135,7 +135,9 @@ def _answers(connection: Connection, values: pa.Array, expression: str) -> pa.Ar
     text = travel(Declared("v", "longtext", "longtext", charset=charset, collation=collation), Server(False, (8,)))
     loaded = load(connection, VALUES, ["n", "v"], [None, text], pa.table({"n": range(len(texts)), "v": texts}))
     if loaded.warning or loaded.count != len(texts):
-        raise DataError(f"The server was asked for values that it cannot hold: {loaded.warning}. Fix: quarantine them.")
+        raise DataError(
+            f"The server was asked for values that it cannot hold: {loaded.warning}.", fix="quarantine them."
+        )
     answer = Answer(connection, f"SELECT {MARK}, {expression} FROM {table} ORDER BY n")  # noqa: S608
     found = []
     while (block := answer.block()) is not None:

@@ -70,12 +70,13 @@ def load(
     except pymysql.Error as error:
         if error.args[0] in _FORBIDDEN:
             raise SynclineError(
-                f"Writing {table}: the server takes no LOAD DATA LOCAL ({error.args[1]}). Fix: SET GLOBAL local_infile = 1."
+                f"Writing {table}: the server takes no LOAD DATA LOCAL ({error.args[1]}).",
+                fix="SET GLOBAL local_infile = 1.",
             ) from error
         raise
     if not asked.is_load_local_packet() or LoadLocalPacketWrapper(asked).filename != whose.encode():
         raise SynclineError(
-            f"Writing {table}: the server asked for a file that is not ours. Fix: do not trust this server."
+            f"Writing {table}: the server asked for a file that is not ours.", fix="do not trust this server."
         )
     for part in _parts(columns):
         data = memoryview(_lines([_field(part.column(i), each) for i, each in enumerate(travels)]))

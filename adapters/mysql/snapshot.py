@@ -211,7 +211,8 @@ class MysqlSnapshot:
         travels = self._describe(relation).travels
         if name not in travels:
             raise SynclineError(
-                f"Column {name!r} is not in {relation}; it has {', '.join(travels)}. Fix: correct the name in the spec."
+                f"Column {name!r} is not in {relation}; it has {', '.join(travels)}.",
+                fix="correct the name in the spec.",
             )
         refused = travels[name].shape.refused
         if refused:
@@ -240,7 +241,7 @@ class MysqlSnapshot:
         """The connection, with nothing of another answer on it."""
         with self._guard:
             if not self._open:
-                raise SynclineError("The snapshot is closed. Fix: open another one.")
+                raise SynclineError("The snapshot is closed.", fix="open another one.")
             if self._reading is not None:
                 self._reading.set_aside()
             self._reading = None

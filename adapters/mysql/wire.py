@@ -116,7 +116,7 @@ def cut(block: Block, columns: int) -> list[pa.Array]:
     """The columns behind the mark as they came, binary and null where they are NULL."""
     wire, at = block.data, block.rows + BEGINNING
     if len(wire) >= 2**31:
-        raise DataError("A row has more than 2 GiB, which is more than travels. Fix: leave it out with `where`.")
+        raise DataError("A row has more than 2 GiB, which is more than travels.", fix="leave it out with `where`.")
     # Columns and the lengths between them alternate: together they are one array over the wire's own bytes.
     bounds = np.empty((len(at), 2 * columns), np.int32)
     nulls: list[npt.NDArray[np.bool_] | None] = []
@@ -193,7 +193,8 @@ class Answer:
             self.on_wire = False
             drop(self._connection)
             raise SynclineError(
-                f"Rows could not be set aside in {tempfile.gettempdir()}: {error}. Fix: make room there, or set TMPDIR."
+                f"Rows could not be set aside in {tempfile.gettempdir()}: {error}.",
+                fix="make room there, or set TMPDIR.",
             ) from error
         file.write(bytes(8))
         file.seek(0)

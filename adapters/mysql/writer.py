@@ -80,8 +80,8 @@ class Window:
         missing = [name for name in changes.schema.names if name not in described.travels]
         if missing:
             raise SynclineError(
-                f"Table {changes.table} has no column {missing[0]!r}, which the plan writes. "
-                "Fix: plan again; the table was changed since."
+                f"Table {changes.table} has no column {missing[0]!r}, which the plan writes.",
+                fix="plan again; the table was changed since.",
             )
         self._travels = [described.travels[name] for name in changes.schema.names]
         self._stored = tuple(name for name, each in described.travels.items() if not each.shape.generated)
@@ -98,19 +98,19 @@ class Window:
         where = f"Table {self._changes.table}, column {travel.name!r}"
         if arrives != travel.shape.type:
             raise SynclineError(
-                f"{where}: the plan writes {arrives}, but the column takes {travel.shape.type}. "
-                "Fix: plan again; the table was changed since."
+                f"{where}: the plan writes {arrives}, but the column takes {travel.shape.type}.",
+                fix="plan again; the table was changed since.",
             )
         for rows_ in (self._changes.inserts, self._changes.after):
             values, digits = rows_[travel.name], travel.shape.digits
             if pa.types.is_floating(arrives) and not pc.all(pc.is_finite(values), min_count=0).as_py():
                 raise DataError(
-                    f"{where}: NaN and infinities cannot be stored. Fix: quarantine or replace them in the mapping."
+                    f"{where}: NaN and infinities cannot be stored.", fix="quarantine or replace them in the mapping."
                 )
             if digits is not None and _too_precise(values, digits):
                 raise DataError(
-                    f"{where}: a time has more than {digits} fractional digits, and {travel.shape.native} would round it. "
-                    "Fix: round it in the mapping."
+                    f"{where}: a time has more than {digits} fractional digits, and {travel.shape.native} would round it.",
+                    fix="round it in the mapping.",
                 )
 
     def load(self) -> bool:
@@ -184,7 +184,7 @@ class Window:
                 f"{name} = {_shown(staged[f'{image}{names.index(name)}'], at)}" for name in self._changes.key
             )
             text += f"; {key}, value {_shown(staged[column[1] + column[2]], at)}"
-        return RowRefused(f"Table {self._changes.table}: {text}. {FIX[refused(warning[0])]}", warning[1])
+        return RowRefused(f"Table {self._changes.table}: {text}.", warning[1], fix=FIX[refused(warning[0])])
 
     # Applying
 
@@ -211,8 +211,8 @@ class Window:
         expected = planned - len(left.done) - len(left.alike) - len(left.conflicts)
         if done > expected:
             raise DataError(
-                f"Table {self._changes.table}: several rows have one key ({', '.join(self._changes.key)}). "
-                "Fix: choose a key that is unique in the target."
+                f"Table {self._changes.table}: several rows have one key ({', '.join(self._changes.key)}).",
+                fix="choose a key that is unique in the target.",
             )
         if done < expected:
             raise untouched(self._changes, op, self._left_out(op), "a trigger")
@@ -289,7 +289,7 @@ class Window:
         if self._connection._result.warning_count:
             code, text = first_warning(self._connection)
             if code in UNFIT:
-                raise RowRefused(f"Table {self._changes.table}: {text}. {FIX[refused(code)]}", text)
+                raise RowRefused(f"Table {self._changes.table}: {text}.", text, fix=FIX[refused(code)])
         return count
 
     @cached_property
@@ -325,8 +325,9 @@ class Window:
         if any(set(changed) & set(each.refers) for each in self._referring):
             raise RowRefused(
                 f"Table {self._changes.table}: {error.args[1]}. Rows that trade unique values cannot be replaced, because "
-                "foreign keys refer to these values. Fix: correct the rows, or remove the foreign keys meanwhile.",
+                "foreign keys refer to these values.",
                 str(error.args[1]),
+                fix="correct the rows, or remove the foreign keys meanwhile.",
             ) from error
         staging, stage, target, moved = (
             self._staging,

@@ -64,14 +64,18 @@ from transforms.vocabulary.features import Feature
 LOG: Final = logging.getLogger(__name__)
 
 BYPASSED: Final = (
-    "Writing {table} on {url}: triggers and foreign keys are switched off for this user (session_replication_role is replica). "
-    "Fix: ALTER ROLE … RESET session_replication_role, or of the database."
+    "Writing {table} on {url}: triggers and foreign keys are switched off for this user "
+    "(session_replication_role is replica)."
 )
+BYPASSED_FIX: Final = "ALTER ROLE … RESET session_replication_role, or of the database."
 
 
 HIDDEN: Final = (
-    "{relation} on {url}: row-level security may hide rows from this user ({hidden}), so that a part would pass for the whole. "
-    "Fix: connect as a user who sees all rows (an owner, or one with BYPASSRLS), or write `rls: accept` beside this "
+    "{relation} on {url}: row-level security may hide rows from this user ({hidden}), so that a part would pass for the "
+    "whole."
+)
+HIDDEN_FIX: Final = (
+    "connect as a user who sees all rows (an owner, or one with BYPASSRLS), or write `rls: accept` beside this "
     "side's url to take what the user sees for all there is."
 )
 
@@ -128,7 +132,7 @@ class PostgresAdapter:
             known = self._described.get(plain)
         found = known or self._describe(plain)
         if found is None:
-            raise SynclineError(f"There is no table {relation} on {self.url}. Fix: correct its name or schema.")
+            raise SynclineError(f"There is no table {relation} on {self.url}.", fix="correct its name or schema.")
         return found
 
     def _describe(self, relation: Relation) -> Described | None:
@@ -139,13 +143,13 @@ class PostgresAdapter:
             there = source(relation, own_rows=known.own_rows)
             hidden = hidden_by(connection, there, known)
             if hidden and self._connections.rls == "refuse":
-                raise SpecError(HIDDEN.format(relation=relation, url=self.url, hidden=hidden))
+                raise SpecError(HIDDEN.format(relation=relation, url=self.url, hidden=hidden), fix=HIDDEN_FIX)
             rows = table_rows(connection, known.oid) if relation.table else query_rows(connection, relation)
             if not rows:  # PostgreSQL has tables without columns
                 return Described(TableShape(relation.table, ()), {}, known.own_rows) if relation.table else None
             if len(rows) == len(known.denied):
                 raise SpecError(
-                    f"{relation} on {self.url}: the user may not read it. Fix: GRANT SELECT on it to the user."
+                    f"{relation} on {self.url}: the user may not read it.", fix="GRANT SELECT on it to the user."
                 )
             travels = travels_of(connection, there, rows, known.denied)
             name = relation.table or TableName(str(relation))
@@ -290,7 +294,7 @@ class PostgresAdapter:
         travels = as_shaped(rows, shape)
         with self._connections.begin(f"Writing {changes.table}") as connection:
             if self._connections.bypasses_triggers:
-                raise SynclineError(BYPASSED.format(table=changes.table, url=self.url))
+                raise SynclineError(BYPASSED.format(table=changes.table, url=self.url), fix=BYPASSED_FIX)
             connection.execute(
                 "SELECT 1"
             )  # begins: a savepoint that comes first would be a transaction, and be committed
@@ -317,7 +321,7 @@ class PostgresAdapter:
                 found = identified(connection, table)
                 known = (table_rows(connection, found.oid), found.own_rows) if found else None
             if known is None:
-                raise SynclineError(f"There is no table {table} on {self.url}. Fix: create it, or correct its name.")
+                raise SynclineError(f"There is no table {table} on {self.url}.", fix="create it, or correct its name.")
             with self._guard:
                 self._rows[table] = known
         return known

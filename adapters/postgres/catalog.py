@@ -147,7 +147,7 @@ def query_rows(connection: psycopg.Connection[Any], relation: Relation) -> list[
     names = [each.name for each in columns]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SpecError(f"A query answers with two columns named {twice!r}. Fix: name them apart with AS.")
+        raise SpecError(f"A query answers with two columns named {twice!r}.", fix="name them apart with AS.")
     modifiers = [each._fmod for each in columns]
     return connection.execute(
         COLUMNS.format(rows=QUERY_ROWS), [names, [each.type_code for each in columns], modifiers]

@@ -76,14 +76,14 @@ _SAID: Final = {  # by Arrow's streams, which keep the text alone
 def dsn_of(url: str) -> str:
     """The connection string of a URL, as libpq reads it. SpecError where it cannot."""
     if wrong := misread(url, strict=True):
-        raise SpecError(f"{masked(url)} is no PostgreSQL URL. Fix: {wrong}.")
+        raise SpecError(f"{masked(url)} is no PostgreSQL URL.", fix=f"{wrong}.")
     libpq = re.sub(r"^postgres(?:ql)?(?:\+\w+)?://", "postgresql://", url)
     try:
         given = psycopg.conninfo.conninfo_to_dict(libpq)
     except psycopg.ProgrammingError as error:
         raise SpecError(
-            f"{masked(url)} is no PostgreSQL URL: {scrubbed(error, url)}. "
-            "Fix: write postgresql://user:password@host:5432/database."
+            f"{masked(url)} is no PostgreSQL URL: {scrubbed(error, url)}.",
+            fix="write postgresql://user:password@host:5432/database.",
         ) from None  # it quotes the URL, password and all, and tracebacks and Prefect's log would show it
     extra: dict[str, str | int] = {"connect_timeout": CONNECT_SECONDS, "application_name": APPLICATION}
     return make_conninfo(libpq, **{name: value for name, value in extra.items() if name not in given})
@@ -207,7 +207,7 @@ class Connections:
             fix = "free space there, then run again"
         if "password authentication failed" in reason or "no password supplied" in reason:
             fix = "correct the user name or password in the URL"
-        return ConnectionFailed(f"Cannot connect to {self.url}: {reason}. Fix: {fix}.")
+        return ConnectionFailed(f"Cannot connect to {self.url}: {reason}.", fix=f"{fix}.")
 
     @contextmanager
     def translated(self, where: str) -> Iterator[None]:
@@ -231,24 +231,27 @@ class Connections:
             return SnapshotLost(f"{where} on {self.url}: {text}")
         if state == _FULL:
             return SynclineError(
-                f"{where} on {self.url}: {text}. Nothing of it was kept. Fix: free space there, then run again."
+                f"{where} on {self.url}: {text}. Nothing of it was kept.", fix="free space there, then run again."
             )
         if state == _STOPPED:
             return SynclineError(
-                f"{where} on {self.url}: {text}. Fix: raise statement_timeout in the URL (options=-c statement_timeout=0) or in "
-                f"PGOPTIONS, where that is set, or make windows smaller (defaults.window), then run again."
+                f"{where} on {self.url}: {text}.",
+                fix=(
+                    "raise statement_timeout in the URL (options=-c statement_timeout=0) or in "
+                    "PGOPTIONS, where that is set, or make windows smaller (defaults.window), then run again."
+                ),
             )
         if _is_of_rows(cause, state):
             what: Refused = "reference" if state in _REFERENCES else "double" if state == _DOUBLE else "row"
-            return RowRefused(f"{where}: {text}. {FIX[what]}", *_words(cause, text))
+            return RowRefused(f"{where}: {text}.", *_words(cause, text), fix=FIX[what])
         if state == _DENIED:
-            return SynclineError(f"{where} on {self.url}: {text}. Fix: GRANT it to the user; {_WANTED}.")
+            return SynclineError(f"{where} on {self.url}: {text}.", fix=f"GRANT it to the user; {_WANTED}.")
         if _NAN.search(text):
             return DataError(
-                f"{where}: a numeric column holds NaN, which it did not when it was described. Fix: run again."
+                f"{where}: a numeric column holds NaN, which it did not when it was described.", fix="run again."
             )
         if "invalid byte sequence" in text and not state:  # found by the server while it sends rows
-            return DataError(f"{where}: {text}. Fix: correct these texts, or leave the rows out with `where`.")
+            return DataError(f"{where}: {text}.", fix="correct these texts, or leave the rows out with `where`.")
         return SynclineError(f"{where} on {self.url}: {text}")
 
     def close(self) -> None:

@@ -87,6 +87,6 @@ def must_be_supported(url: str, version: int) -> None:
     major, minor = divmod(version, 10_000)
     if major < SUPPORTED[0]:
         raise ConnectionFailed(
-            f"{url} is PostgreSQL {major}.{minor}, which is too old: Syncline takes {SUPPORTED[0]} to {SUPPORTED[1]}. "
-            "Fix: upgrade the server."
+            f"{url} is PostgreSQL {major}.{minor}, which is too old: Syncline takes {SUPPORTED[0]} to {SUPPORTED[1]}.",
+            fix="upgrade the server.",
         )

@@ -227,7 +227,8 @@ class PostgresSnapshot:
         travels = self._describe(relation).travels
         if name not in travels:
             raise SynclineError(
-                f"Column {name!r} is not in {relation}; it has {', '.join(travels)}. Fix: correct the name in the spec."
+                f"Column {name!r} is not in {relation}; it has {', '.join(travels)}.",
+                fix="correct the name in the spec.",
             )
         return travels[name]
 

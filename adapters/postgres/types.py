@@ -322,7 +322,7 @@ def literal_text(value: Any, name: str) -> str:
     text = str(value)
     if "\0" in text:
         raise SynclineError(
-            f"Column {name!r} is compared with a text that holds a NUL character, which PostgreSQL cannot store. "
-            "Fix: quarantine or strip such keys in the mapping."
+            f"Column {name!r} is compared with a text that holds a NUL character, which PostgreSQL cannot store.",
+            fix="quarantine or strip such keys in the mapping.",
         )
     return text

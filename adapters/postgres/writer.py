@@ -78,8 +78,8 @@ class Window:
         missing = [name for name in changes.schema.names if name not in travels]
         if missing:
             raise SynclineError(
-                f"Table {changes.table} has no column {missing[0]!r}, which the plan writes. "
-                "Fix: plan again; the table was changed since."
+                f"Table {changes.table} has no column {missing[0]!r}, which the plan writes.",
+                fix="plan again; the table was changed since.",
             )
         self._travels = [travels[name] for name in changes.schema.names]
         for each in self._travels:
@@ -91,14 +91,16 @@ class Window:
         if arrives != travel.shape.type:
             raise SynclineError(
                 f"Table {self._changes.table}, column {travel.name!r}: the plan writes {arrives}, but the column takes "
-                f"{travel.shape.type}. Fix: plan again; the table was changed since."
+                f"{travel.shape.type}.",
+                fix="plan again; the table was changed since.",
             )
         for rows in (self._changes.inserts, self._changes.after):
             digits = travel.shape.digits
             if digits is not None and too_precise(rows[travel.name], digits):
                 raise DataError(
                     f"Table {self._changes.table}, column {travel.name!r}: a time has more than {digits} "
-                    f"fractional digits, and {travel.shape.native} would round it. Fix: round it in the mapping."
+                    f"fractional digits, and {travel.shape.native} would round it.",
+                    fix="round it in the mapping.",
                 )
 
     def load(self) -> bool:
@@ -203,15 +205,15 @@ class Window:
                 raise RowRefused(
                     f"Table {self._changes.table}: {error.diag.message_primary} ({error.diag.message_detail}). Rows that "
                     "trade unique values, or get back a number that is GENERATED ALWAYS, cannot be replaced, because foreign keys "
-                    "refer to the table. "
-                    "Fix: make that constraint DEFERRABLE, or correct the rows.",
+                    "refer to the table.",
                     str(error.diag.message_primary),
+                    fix="make that constraint DEFERRABLE, or correct the rows.",
                 ) from error
             done = self._replace()
         if done > planned - out:
             raise DataError(
-                f"Table {self._changes.table}: several rows have one key ({', '.join(self._changes.key)}). "
-                "Fix: choose a key that is unique in the target."
+                f"Table {self._changes.table}: several rows have one key ({', '.join(self._changes.key)}).",
+                fix="choose a key that is unique in the target.",
             )
         if done < planned - out:
             raise untouched(self._changes, op, self._left_out(op), "a trigger or rule")

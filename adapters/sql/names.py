@@ -16,14 +16,14 @@ def check_names(shape: TableShape, names: Names) -> None:
     for what, name in ((f"table {shape.name}", shape.name.name), *((f"column {each}", each) for each in shape.names)):
         if why := _unfit(name, names):
             own = "with `target:`" if what.startswith("table") else "under `columns:`"
-            raise SpecError(f"{shape.name}: {what} {why}. Fix: give it another name {own}.")
+            raise SpecError(f"{shape.name}: {what} {why}.", fix=f"give it another name {own}.")
     known: dict[str, str] = {}
     for name in shape.names:
         other = known.setdefault(folded(name, names.columns), name)
         if other != name:
             raise SpecError(
-                f"{shape.name}: {names.engine} takes columns {other} and {name} for one. Fix: give one of them "
-                "another name under `columns:`."
+                f"{shape.name}: {names.engine} takes columns {other} and {name} for one.",
+                fix=("give one of them another name under `columns:`."),
             )
 
 

@@ -40,8 +40,11 @@ def file_of(url: str) -> Path:
     parsed = sa.make_url(url)
     if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
         raise SpecError(
-            f"{url} does not name a file. Fix: write {parsed.drivername}:///relative/path or "
-            f"{parsed.drivername}:////absolute/path, without options; memory is not shared between connections."
+            f"{url} does not name a file.",
+            fix=(
+                f"write {parsed.drivername}:///relative/path or "
+                f"{parsed.drivername}:////absolute/path, without options; memory is not shared between connections."
+            ),
         )
     return Path(str(parsed.database))
 
@@ -56,9 +59,11 @@ def last_written(path: Path) -> str:
 def must_exist(path: Path, *, create: bool) -> None:
     """Reading never creates a database, and nothing creates a folder."""
     if not path.parent.is_dir():
-        raise ConnectionFailed(f"There is no folder {path.parent} for {path.name}. Fix: create it or correct the URL.")
+        raise ConnectionFailed(
+            f"There is no folder {path.parent} for {path.name}.", fix="create it or correct the URL."
+        )
     if not create and not path.is_file():
-        raise ConnectionFailed(f"There is no file {path}. Fix: correct the path in the URL.")
+        raise ConnectionFailed(f"There is no file {path}.", fix="correct the path in the URL.")
 
 
 def as_travel(value: Any, travel: pa.DataType, zone: str | None = None) -> Any:
@@ -128,7 +133,7 @@ class KnownShapes:
         if relation not in self._known:
             found = self._describe(relation.table) if relation.table else self._describe_query(relation.query or "")
             if found is None:
-                raise SpecError(f"There is no table {relation} in {self._where}. Fix: correct its name.")
+                raise SpecError(f"There is no table {relation} in {self._where}.", fix="correct its name.")
             self._known[relation] = found
         return self._known[relation]
 
@@ -150,7 +155,7 @@ def column_of(shape: TableShape, name: str) -> ColumnShape:
     found = shape.column(name)
     if found is None:
         raise SynclineError(
-            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}. Fix: plan anew."
+            f"{shape.name} has no column {name!r} any more; it has {', '.join(shape.names)}.", fix="plan anew."
         )
     return found
 
@@ -196,14 +201,14 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
             touched = left if len(done) == left else touched
         if touched < left:
             raise RowRefused(
-                f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back. "
-                f"Fix: correct or leave out the rows that a trigger takes away, or the trigger.",
+                f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back.",
                 SWALLOWED,
+                fix="correct or leave out the rows that a trigger takes away, or the trigger.",
             )
         if touched > left:
             raise AccountingError(
-                f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back. "
-                f"Fix: look for a key {changes.key} that is not unique."
+                f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back.",
+                fix=f"look for a key {changes.key} that is not unique.",
             )
         if lost := session.astray(staging, op):
             raise swallowed(changes, op, lost, "a trigger")

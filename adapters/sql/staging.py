@@ -264,8 +264,9 @@ def swallowed(changes: ChangeSet, op: Op, numbers: Collection[int], names: str) 
     shown = "; ".join(", ".join(f"{name} = {value!r}" for name, value in key.items()) for key in some)
     return RowRefused(
         f"Table {changes.table}: the target does not carry out the {op} of {len(numbers):,} rows, such as {shown}: {names} "
-        f"takes them away without an error. Nothing of the window was written. Fix: correct or leave out these rows, or the trigger.",
+        f"takes them away without an error. Nothing of the window was written.",
         SWALLOWED,
+        fix="correct or leave out these rows, or the trigger.",
     )
 
 

@@ -111,7 +111,7 @@ class SqliteAdapter:
     def snapshot(self, token: str | None = None) -> Iterator[SqliteSnapshot]:
         """One read transaction. SQLite shares no snapshots between processes: a token is an error."""
         if token is not None:
-            raise SynclineError(f"{self.url}: SQLite cannot join a snapshot. Fix: read in one process.")
+            raise SynclineError(f"{self.url}: SQLite cannot join a snapshot.", fix="read in one process.")
         with self._connection() as connection:
             connection.ask("BEGIN")
             connection.ask("SELECT count(*) FROM sqlite_schema")  # a transaction sees what its first read sees
@@ -164,7 +164,8 @@ class SqliteAdapter:
                 if statement.startswith("PRAGMA foreign_key_check") and answer.num_rows:
                     raise DataError(
                         f"{answer.num_rows:,} rows of {answer['table'][0]} refer to no row of {answer['parent'][0]}, such as the "
-                        f"one with rowid {answer['rowid'][0]}. Fix: add those, or take the column from a `lookup`."
+                        f"one with rowid {answer['rowid'][0]}.",
+                        fix="add those, or take the column from a `lookup`.",
                     )
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:

@@ -248,7 +248,7 @@ def encode(column: ColumnShape, values: pa.Array, style: Style) -> pa.Array:
     if kind == "real":
         if pc.any(pc.is_nan(values)).as_py():
             raise DataError(
-                f"Column {column.name}: SQLite would store NaN as NULL. Fix: map NaN to a value or to null."
+                f"Column {column.name}: SQLite would store NaN as NULL.", fix="map NaN to a value or to null."
             )
         return values
     if kind == "date":
@@ -287,7 +287,8 @@ def _endless(column: ColumnShape, values: pa.Array, infinity: int, spell: Callab
     years = pc.year(pc.if_else(endless, None, values))
     if pc.any(pc.or_(pc.less(years, 0), pc.greater(years, 9999))).as_py():
         raise DataError(
-            f"Column {column.name}: SQLite's dates end with the years 0000 and 9999. Fix: map or quarantine the others."
+            f"Column {column.name}: SQLite's dates end with the years 0000 and 9999.",
+            fix="map or quarantine the others.",
         )
     texts = spell(pc.if_else(endless, None, values))
     return pc.if_else(most, INFINITIES[0], pc.if_else(least, INFINITIES[1], texts))
@@ -316,7 +317,8 @@ def _exact(column: ColumnShape, texts: pa.Array) -> pa.Array:
         value = texts.filter(lost)[0].as_py()
         raise DataError(
             f"Column {column.name}: SQLite's {column.native} would round {value}, which has more than {EXACT_DIGITS}"
-            f" digits. Fix: declare the column as DECIMAL_TEXT(precision, scale), which keeps it exactly."
+            f" digits.",
+            fix="declare the column as DECIMAL_TEXT(precision, scale), which keeps it exactly.",
         )
     return pc.if_else(numeric, numbers, texts)
 

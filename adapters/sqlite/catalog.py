@@ -102,7 +102,7 @@ def describe_query(connection: Connection, query: str) -> TableShape:
         twice = next((name for name in sorted(names) if re.sub(r":\d+$", "", name) in names - {name}), None)
         if twice is not None:  # SQLite calls the second of two columns `a` `a:1`
             raise SpecError(
-                f"A query answers with two columns named {twice.rpartition(':')[0]!r}. Fix: name them apart with AS."
+                f"A query answers with two columns named {twice.rpartition(':')[0]!r}.", fix="name them apart with AS."
             )
         declared = {row["name"]: row["type"] or "" for row in columns}
         unknown = {name for name, native in declared.items() if native in _UNDECLARED}

@@ -42,7 +42,7 @@ class Connection:
         try:
             self._raw = driver.connect(uri, autocommit=True)
         except adbc.Error as error:
-            raise ConnectionFailed(f"Cannot open {path} as a SQLite database. Fix: check its permissions.") from error
+            raise ConnectionFailed(f"Cannot open {path} as a SQLite database.", fix="check its permissions.") from error
         try:
             self.run(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             self.ask("SELECT count(*) FROM sqlite_schema")
@@ -157,16 +157,23 @@ def translated(error: BaseException, path: Path) -> SynclineError:
     text = message_of(error)
     if re.search(r"is locked|is busy|database schema has changed", text):
         return TransientError(
-            f"{path} is held by another connection ({text}). Fix: try again, or end the other writer; in WAL mode"
-            f" (PRAGMA journal_mode=WAL) readers and a writer do not wait for each other."
+            f"{path} is held by another connection ({text}).",
+            fix=(
+                "try again, or end the other writer; in WAL mode"
+                " (PRAGMA journal_mode=WAL) readers and a writer do not wait for each other."
+            ),
         )
     if "disk is full" in text:
-        return SynclineError(f"The disk that holds {path} is full; the window was rolled back. Fix: free space, rerun.")
+        return SynclineError(
+            f"The disk that holds {path} is full; the window was rolled back.", fix="free space, rerun."
+        )
     if "not a database" in text or "unable to open" in text or "failed to open" in text:
-        return ConnectionFailed(f"Cannot open {path} as a SQLite database: {text}. Fix: check the path in the URL.")
+        return ConnectionFailed(f"Cannot open {path} as a SQLite database: {text}.", fix="check the path in the URL.")
     if "readonly" in text:
-        return ConnectionFailed(f"Cannot write to {path}: {text}. Fix: check its permissions and those of its folder.")
+        return ConnectionFailed(
+            f"Cannot write to {path}: {text}.", fix="check its permissions and those of its folder."
+        )
     if "constraint failed" in text or isinstance(error, adbc.IntegrityError):
         what: Refused = "reference" if "FOREIGN KEY" in text else "double" if "UNIQUE" in text else "row"
-        return RowRefused(f"SQLite refused a row: {text}. The window was rolled back. {FIX[what]}", text)
+        return RowRefused(f"SQLite refused a row: {text}. The window was rolled back.", text, fix=FIX[what])
     return SynclineError(f"SQLite answered for {path}: {text}")

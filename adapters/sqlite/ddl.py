@@ -19,8 +19,8 @@ def create_table(shape: TableShape) -> list[str]:
     numbered = [each.name for each in shape.columns if each.identity]
     if numbered and shape.design and shape.primary_key != (*numbered,):
         raise SpecError(
-            f"{shape.name}: SQLite numbers a column only where it is the primary key, all of it, and {numbered[0]} is not. "
-            f"Fix: remove `identity`, or make it the primary key."
+            f"{shape.name}: SQLite numbers a column only where it is the primary key, all of it, and {numbered[0]} is not.",
+            fix="remove `identity`, or make it the primary key.",
         )
     check_names(shape, CAPABILITIES.names)
     return [create_statement(new_table(shape, "sqlite", type_of=_type_of), DIALECT)]

@@ -33,9 +33,9 @@ def hold_foreign_keys(connection: Connection, table: TableName, shape: TableShap
     )
     if row:
         raise RowRefused(
-            f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back. "
-            f"{FIX['reference']}",
+            f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back.",
             f"FOREIGN KEY constraint failed: it refers to no row of {row[0]['p']}",
+            fix=FIX["reference"],
         )
 
 
@@ -65,7 +65,7 @@ def hold_all(
     """What COMMIT would say, where more references find no row than did before."""
     if broken(connection, checked, table, awaited) > before:
         text = "FOREIGN KEY constraint failed"
-        raise RowRefused(f"{table}: {text}. The window was rolled back. {FIX['reference']}", text)
+        raise RowRefused(f"{table}: {text}. The window was rolled back.", text, fix=FIX["reference"])
 
 
 def loads_whole(connection: Connection, table: TableName) -> bool:

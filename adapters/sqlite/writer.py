@@ -95,7 +95,8 @@ def _key_style(connection: Connection, table: TableName, column: ColumnShape) ->
     if style is None:
         raise DataError(
             f"{table}: the key column {column.name} spells its {column.native} values in several ways, so that rows "
-            f"cannot be found by it. Fix: bring the column to one spelling first."
+            f"cannot be found by it.",
+            fix="bring the column to one spelling first.",
         )
     return style
 

@@ -92,7 +92,7 @@ def read_base(folder: Path) -> Iterator[pa.Table]:
     """The parts of a table as it was."""
     files = sorted(folder.glob("*.parquet"))
     if not files:
-        raise PlanError(f"{folder} is missing, and with it what its table was. Fix: bring it back from a backup.")
+        raise PlanError(f"{folder} is missing, and with it what its table was.", fix="bring it back from a backup.")
     return map(_read, files)
 
 
@@ -138,7 +138,7 @@ def _read(path: Path) -> pa.Table:
     try:
         return pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
-        raise ChangedPlan(f"{path} cannot be read: {error}. Fix: bring it back from a backup.") from error
+        raise ChangedPlan(f"{path} cannot be read: {error}.", fix="bring it back from a backup.") from error
 
 
 def size(folder: Path) -> int:

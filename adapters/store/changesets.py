@@ -69,16 +69,16 @@ def change_set(
     """
     metadata = table.schema.metadata or {}
     if _FACTS not in metadata or _SCHEMA not in metadata:
-        raise PlanError("This is no change set of Syncline's: it does not say of which table. Fix: plan again.")
+        raise PlanError("This is no change set of Syncline's: it does not say of which table.", fix="plan again.")
     facts = json.loads(metadata[_FACTS])
     schema = change_schema(table.schema)
     said = TableName(facts["table"], facts["schema"]), tuple(facts["key"]), tuple(facts["compared"])
     for wanted, found in zip((name, key, compared), said, strict=True):
         if wanted is not None and wanted != found:
-            raise PlanError(f"The change set is for {said[0]} with {found}, not {wanted}. Fix: plan again.")
+            raise PlanError(f"The change set is for {said[0]} with {found}, not {wanted}.", fix="plan again.")
     counts = facts["counts"]
     if sum(counts.values()) != table.num_rows:
-        raise PlanError(f"The change set of {said[0]} has {table.num_rows} rows, not {counts}. Fix: plan again.")
+        raise PlanError(f"The change set of {said[0]} has {table.num_rows} rows, not {counts}.", fix="plan again.")
     deletes, updates = counts["delete"], counts["update"]
     before, after = table.column("before"), table.column("after")
     return ChangeSet(

@@ -90,10 +90,10 @@ class PlanWriter:
             private.make_folder(folder)
             private.narrow(folder)
             if (folder / MANIFEST).exists():
-                raise PlanError(f"{folder} holds a finished plan. Fix: choose another folder.")
+                raise PlanError(f"{folder} holds a finished plan.", fix="choose another folder.")
             if not begun:
                 if any(folder.iterdir()):
-                    raise PlanError(f"{folder} is not empty. Fix: choose a new folder for the plan.")
+                    raise PlanError(f"{folder} is not empty.", fix="choose a new folder for the plan.")
                 private.write(folder / BEGUN, stamp().encode())
 
     def add(self, window: int, changes: ChangeSet) -> FileEntry:
@@ -153,7 +153,9 @@ class PlanWriter:
         try:
             pq.write_table(rows, sink, compression="lz4", use_dictionary=dictionaries, write_statistics=False)
         except pa.ArrowException as error:
-            raise PlanError(f"Changes of {table} cannot be kept as Parquet: {error}. Fix: cast that column.") from error
+            raise PlanError(
+                f"Changes of {table} cannot be kept as Parquet: {error}.", fix="cast that column."
+            ) from error
         data = sink.getvalue()
         path = f"{kind}/{folder_name(table)}/{window:06d}.parquet"
         with written(self.folder):
@@ -192,7 +194,7 @@ class Plan:
             body = json.loads(path.read_bytes())
             digest, form = body.pop("digest"), body["format"]
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise PlanError(f"{folder} holds no finished plan. Fix: name the folder that `plan` printed.") from error
+            raise PlanError(f"{folder} holds no finished plan.", fix="name the folder that `plan` printed.") from error
         except OSError as error:
             raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
         except json.JSONDecodeError as error:
@@ -200,7 +202,7 @@ class Plan:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _changed(path) from error
         if isinstance(form, int) and form > FORMAT:
-            raise PlanError(f"{folder} was planned by a newer Syncline (format {form}). Fix: update Syncline here.")
+            raise PlanError(f"{folder} was planned by a newer Syncline (format {form}).", fix="update Syncline here.")
         if form not in range(1, FORMAT + 1) or digest != _digest_of(body):
             raise _changed(path)
         try:
@@ -356,14 +358,16 @@ def written(folder: Path) -> Iterator[None]:
     except OSError as error:
         what = error.strerror or str(error)
         raise PlanError(
-            f"Nothing can be written to {folder}: {what}. Fix: free space or choose another folder."
+            f"Nothing can be written to {folder}: {what}.", fix="free space or choose another folder."
         ) from error
 
 
 class ChangedPlan(PlanError):
     """A file of a plan is missing, or is not as it was written."""
 
+    code = "changed-plan"
+
 
 def _changed(path: Path, where: str = "") -> PlanError:
     at = f" ({where})" if where else ""
-    return ChangedPlan(f"{path}{at} was changed after planning, so this plan is not applied. Fix: plan again.")
+    return ChangedPlan(f"{path}{at} was changed after planning, so this plan is not applied.", fix="plan again.")

@@ -114,6 +114,6 @@ def read_rows(path: Path) -> pa.Table:
 
 def _full(folder: Path, error: OSError) -> PlanError:
     return PlanError(
-        f"Cannot write working files to {folder}: {error.strerror or error}. Nothing was written to the target. "
-        f"Fix: free space or set `state.store` to another folder."
+        f"Cannot write working files to {folder}: {error.strerror or error}. Nothing was written to the target.",
+        fix="free space or set `state.store` to another folder.",
     )

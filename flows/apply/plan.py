@@ -177,8 +177,11 @@ def _add(wanted: Mapping[str, Sequence[str]], side: SideName, session: Session) 
             target.execute_ddl([statement for statement in statements if statement not in done])
         except RowRefused as error:
             raise DataError(
-                f"{name}: its rows are in, and a key or index of `create:` that they stand against is not: {error.reason}. Fix: mend "
-                f"those rows in the source or the target, or take the columns of a foreign key from a `lookup`; the next run adds it."
+                f"{name}: its rows are in, and a key or index of `create:` that they stand against is not: {error.reason}.",
+                fix=(
+                    "mend "
+                    "those rows in the source or the target, or take the columns of a foreign key from a `lookup`; the next run adds it."
+                ),
             ) from error
 
 
@@ -211,8 +214,8 @@ def same_target(plan: Plan, session: Session) -> None:
     planned = plan.manifest.target.url
     if planned != session.sides.target.url:
         raise PlanError(
-            f"{plan.folder} was planned for {planned}, and the spec names {session.sides.target.url} now. Nothing was written. "
-            f"Fix: plan again, or set the environment as it was."
+            f"{plan.folder} was planned for {planned}, and the spec names {session.sides.target.url} now. Nothing was written.",
+            fix="plan again, or set the environment as it was.",
         )
 
 
@@ -220,7 +223,7 @@ def _same_spec(plan: Plan, session: Session) -> None:
     same_target(plan, session)
     if plan.manifest.spec.digest != session.spec.digest:
         raise PlanError(
-            f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written. Fix: plan again."
+            f"{session.spec.path} was changed since {plan.folder} was planned. Nothing was written.", fix="plan again."
         )
 
 
@@ -229,11 +232,11 @@ def _same_shapes(plan: Plan, session: Session) -> None:
     for planned in plan.manifest.tables:
         bound = session.bound.table(planned.name)
         if bound.ddl and not planned.ddl:
-            raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written. Fix: plan again.")
+            raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written.", fix="plan again.")
         if lost := {added.column.name for added in bound.adds} - {column for column, _ in planned.adds}:
             raise PlanError(
-                f"{bound.shape.name} has no column {', '.join(sorted(lost))}, and {plan.folder} does not add it. Nothing was written. "
-                f"Fix: plan again."
+                f"{bound.shape.name} has no column {', '.join(sorted(lost))}, and {plan.folder} does not add it. Nothing was written.",
+                fix="plan again.",
             )
         if any(entry.counts.get("delete") for entry in plan.windows(bound.shape.name)):
             WholeRows(bound.shape, bound.unmapped).must_be(planned.whole)
@@ -241,7 +244,8 @@ def _same_shapes(plan: Plan, session: Session) -> None:
         if now != planned.columns:
             raise PlanError(
                 f"{bound.shape.name} has changed since {plan.folder} was planned: it had {_columns(planned.columns)}, and now has "
-                f"{_columns(now)}. Nothing was written. Fix: plan again."
+                f"{_columns(now)}. Nothing was written.",
+                fix="plan again.",
             )
 
 

@@ -146,7 +146,8 @@ class _Search:
         if len(self.refused) > self.most:
             raise DataError(
                 f"Table {self.changes.table}: the target refuses more than {self.most:,} rows of a window, such as one for this: "
-                f"{why.facts['message']}. Nothing of the window was written. Fix: mend the rows, or what the target demands of them."
+                f"{why.facts['message']}. Nothing of the window was written.",
+                fix="mend the rows, or what the target demands of them.",
             )
 
 

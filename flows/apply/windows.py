@@ -92,8 +92,8 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     if tried.refused is not None and work.job.bare:
         raise PlanError(
             f"{table} row {_first_key(tried.refused)} is to be deleted, and "
-            f"{text_of(reason_of(tried.refused['why'][0].as_py()))}. This window was not written. "
-            f"Fix: delete those rows, or let them refer to others."
+            f"{text_of(reason_of(tried.refused['why'][0].as_py()))}. This window was not written.",
+            fix="delete those rows, or let them refer to others.",
         )
 
     def write(sifted: Sifted) -> Applied:

@@ -34,7 +34,17 @@ from transforms.mapping.column_mapping import (
     Rename,
     Values,
 )
-from transforms.vocabulary import ColumnShape, Meaning, Reason, SideName, SpecError, TableName, TableShape, text_of
+from transforms.vocabulary import (
+    ColumnShape,
+    Meaning,
+    Problem,
+    Reason,
+    SideName,
+    SpecError,
+    TableName,
+    TableShape,
+    text_of,
+)
 
 Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function
 Typed = tuple[Origin, pa.DataType | None, Meaning]
@@ -90,7 +100,7 @@ class ColumnBinder:
     def columns(self) -> tuple[tuple[ColumnMapping, ...], str | None]:
         """The mapped columns, and the name of the generated identity column if there is one."""
         given = self._given = self._listed(self.spec.tables[self.name].columns)
-        problems: list[str] = []
+        problems: list[Problem] = []
         mapped: list[ColumnMapping] = []
         identity: str | None = None
         for column, wanted in given.items():
@@ -100,9 +110,9 @@ class ColumnBinder:
                     continue
                 mapped.append(self._bound_column(column))
             except SpecError as error:
-                problems += [f"{self._at(column)}: {column}: {line}" for line in str(error).splitlines()]
+                problems += [each.within(self._at(column), f"{column}: ") for each in error.problems]
         if problems:
-            raise SpecError("\n".join(problems))
+            raise SpecError.of(problems)
         if self.target_shape is not None:
             order = {name: place for place, name in enumerate(self.target_shape.names)}
             mapped.sort(key=lambda column: order.get(column.shape.name, len(order)))
@@ -117,14 +127,15 @@ class ColumnBinder:
         for column in left_out:
             if column not in self.source_shape.names:
                 raise SpecError(
-                    f"{self.spec.where('tables', self.name, 'columns', REST, 'except')}: the source has no column {column}. "
-                    f"{meant(column, self.source_shape.names)}"
+                    f"the source has no column {column}. {meant(column, self.source_shape.names)}",
+                    where=self.spec.where("tables", self.name, "columns", REST, "except"),
                 )
         names = self._target.capabilities.names
         try:
             rest = same_named(self.source_shape, self.target_shape, names, named, left_out)
         except SpecError as error:
-            raise SpecError(f"{self.spec.where('tables', self.name)}: {error}") from error
+            where = self.spec.where("tables", self.name)
+            raise SpecError.of(each.within(where) for each in error.problems) from error
         return named | {own: Column.model_validate({"from": name}) for own, name in rest.items()}
 
     def _bound_column(self, name: str) -> ColumnMapping:
@@ -145,7 +156,8 @@ class ColumnBinder:
             shape = self._target_column(column)
             if not pa.types.is_integer(shape.type):
                 raise SpecError(
-                    f"generate: identity makes whole numbers and the column is {shape.native}. Fix: use uuid, or another column."
+                    f"generate: identity makes whole numbers and the column is {shape.native}.",
+                    fix="use uuid, or another column.",
                 )
         return column
 
@@ -170,8 +182,8 @@ class ColumnBinder:
             self._constant_fits(origin, cast, shape)
         elif kind is not None and not casts.implicit(kind if fixed else storable(kind), meaning, shape):
             raise SpecError(
-                f"{_described(origin)} is {type_name(kind, meaning)} and the target column is {shape.native}. "
-                f"Fix: say how with `cast:`, such as `cast: {suggested(shape)}`, or convert it in an `expr`."
+                f"{_described(origin)} is {type_name(kind, meaning)} and the target column is {shape.native}.",
+                fix=f"say how with `cast:`, such as `cast: {suggested(shape)}`, or convert it in an `expr`.",
             )
         kept = self._kept(shape, origin, cast, values)
         return ColumnMapping(shape, origin, cast, values, strip_nul=wanted.nul == "strip", kept=kept)
@@ -199,8 +211,8 @@ class ColumnBinder:
             if source is None or self._zero_dates.setdefault(source, wanted.zero_date) == wanted.zero_date:
                 continue
             raise SpecError(
-                f"zero_date is {wanted.zero_date} here and {self._zero_dates[source]} in another column that reads {source}. "
-                f"Fix: say the same in both."
+                f"zero_date is {wanted.zero_date} here and {self._zero_dates[source]} in another column that reads {source}.",
+                fix="say the same in both.",
             )
 
     def _created_column(self, name: str, origin: Origin, values: Values | None) -> ColumnShape | None:
@@ -213,7 +225,9 @@ class ColumnBinder:
     ) -> ColumnShape:
         """The column as it will be made for the values that the mapping gives it."""
         if kind is None:
-            raise SpecError("the target column is yet to be made and nothing tells its type. Fix: add `cast: <type>`.")
+            raise SpecError(
+                "the target column is yet to be made and nothing tells its type.", fix="add `cast: <type>`."
+            )
         nullable = takes_nulls(self.spec, self.name, name, self._nullable(origin, values))
         return self._target.made(free_column(name, kind, meaning, nullable))
 
@@ -257,7 +271,8 @@ class ColumnBinder:
         taken_meaning: Meaning = "plain"
         if planned == self.name:
             raise SpecError(
-                "a lookup into the table itself cannot be run yet. Fix: look the value up in the source (`side: source`)."
+                "a lookup into the table itself cannot be run yet.",
+                fix="look the value up in the source (`side: source`).",
             )
         if planned is not None:
             if planned not in self._planned:
@@ -287,8 +302,8 @@ class ColumnBinder:
                 mine = self._source_column(source)
             if not casts.implicit(mine.type, mine.meaning, replace(known[looked], nullable=True)):
                 raise SpecError(
-                    f"lookup: {source} is {mine.native} and {lookup.table}.{looked} is {known[looked].native}, so they never match. "
-                    f"Fix: match columns of like types; `from: {{query: …}}` can convert one."
+                    f"lookup: {source} is {mine.native} and {lookup.table}.{looked} is {known[looked].native}, so they never match.",
+                    fix="match columns of like types; `from: {query: …}` can convert one.",
                 )
             pairs.append((looked, mine.name))
         name = lookup.table if lookup.side == "target" else f"source.{lookup.table}"
@@ -304,9 +319,9 @@ class ColumnBinder:
         """A column of this table that a lookup matches by: the source has none of that name."""
         if name in self._under_way:
             circle = " -> ".join([*self._under_way[self._under_way.index(name) :], name])
-            raise _Circle(f"lookups match by each other in a circle: {circle}. Fix: match by columns of the source.")
+            raise _Circle(f"lookups match by each other in a circle: {circle}.", fix="match by columns of the source.")
         if self._given[name].generate:
-            raise SpecError(f"lookup: {name} is generated, and not known yet. Fix: match by a column of the source.")
+            raise SpecError(f"lookup: {name} is generated, and not known yet.", fix="match by a column of the source.")
         try:
             return self._bound_column(name).shape
         except _Circle:
@@ -318,8 +333,8 @@ class ColumnBinder:
         target, meaning = parse_type(wanted.type)
         if kind is not None and _counts(kind) != _counts(target) and _is_time(kind) != _is_time(target):
             raise SpecError(
-                f"{type_name(kind, 'plain')} is no {wanted.type} unless it is said what is counted. "
-                f"Fix: say it in an `expr`, such as epoch_ms(…), make_timestamp(…) or epoch_us(…)."
+                f"{type_name(kind, 'plain')} is no {wanted.type} unless it is said what is counted.",
+                fix="say it in an `expr`, such as epoch_ms(…), make_timestamp(…) or epoch_us(…).",
             )
         read = self.lookups[origin.name].side if isinstance(origin, LookUp) else "source"
         zone = wanted.time_zone or local_zone(kind, target, read, self.spec)
@@ -336,7 +351,7 @@ class ColumnBinder:
     def _constant_fits(self, origin: Constant, cast: casts.Cast | None, shape: ColumnShape) -> None:
         if origin.value is None:
             if not shape.nullable:
-                raise SpecError(f"const null, and {shape.name} takes no nulls. Fix: give another value.")
+                raise SpecError(f"const null, and {shape.name} takes no nulls.", fix="give another value.")
             return
         values = pa.array([origin.value])
         if cast is not None:
@@ -348,8 +363,8 @@ class ColumnBinder:
             reasons = [Reason("not_kept", shape.name)]
         if reasons or not result.values[0].is_valid:
             raise SpecError(
-                f"const {origin.value!r} {text_of(reasons[0]) if reasons else 'cannot be cast'}. "
-                f"Fix: give a value of type {shape.native}."
+                f"const {origin.value!r} {text_of(reasons[0]) if reasons else 'cannot be cast'}.",
+                fix=f"give a value of type {shape.native}.",
             )
 
     def _source_column(self, name: str) -> ColumnShape:

@@ -13,7 +13,17 @@ from flows.spec.model import Spec
 from flows.spec.tables import table_name
 from flows.spec.types import new_column, storable, type_name
 from transforms.mapping.column_mapping import ColumnMapping
-from transforms.vocabulary import ColumnShape, Design, ForeignKey, Key, Meaning, SpecError, TableName, TableShape
+from transforms.vocabulary import (
+    ColumnShape,
+    Design,
+    ForeignKey,
+    Key,
+    Meaning,
+    Problem,
+    SpecError,
+    TableName,
+    TableShape,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ def free_column(name: str, kind: pa.DataType, meaning: Meaning, nullable: bool) 
     kind = storable(kind)
     known = (pa.types.is_primitive, pa.types.is_string, pa.types.is_binary, pa.types.is_decimal128)
     if not any(is_one(kind) for is_one in known):
-        raise SpecError(f"no column type is known for {kind}. Fix: add `cast: text` or another type.")
+        raise SpecError(f"no column type is known for {kind}.", fix="add `cast: text` or another type.")
     plain: Meaning = "plain" if meaning == "opaque" else meaning
     return ColumnShape(name, kind, type_name(kind, meaning), nullable, plain)
 
@@ -176,27 +186,29 @@ def unlike_ends(foreign: ForeignKey, shape: TableShape, parent: TableShape | Non
     return None
 
 
-def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], AfterLoad]], target: Target) -> list[str]:
-    """What `create:` asks for and the target would refuse once the rows are in, a line each, before any is written.
+def refused(
+    spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], AfterLoad]], target: Target
+) -> list[Problem]:
+    """What `create:` asks for and the target would refuse once the rows are in, before any is written.
 
     In: the shape of each table of the spec as it is or will be made, the statements that make it, and what comes after.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     shapes = {shape.name: shape for shape, _, _ in made.values()}
     for name, (shape, _, after) in made.items():
         waiting = {later.refers for later in after.lacking}
         for number, foreign in enumerate(_direct(spec, name)):
             if lacking := {foreign.on_delete, foreign.on_update} & target.capabilities.lacks_actions:
                 where = spec.where("tables", name, "create", "foreign_keys", number)
-                problems.append(f"{where}: {target.engine} has no {min(lacking)} of foreign keys. Fix: leave it out.")
+                what = f"{target.engine} has no {min(lacking)} of foreign keys."
+                problems.append(Problem(what, "leave it out.", where))
             if foreign.refers not in waiting:
                 continue
             parent = shapes.get(foreign.refers) or target.describe(foreign.refers)
             if why := unlike_ends(foreign, shape, parent, target):
                 where = spec.where("tables", name, "create", "foreign_keys", number)
-                problems.append(
-                    f"{where}: {shape.name}: {why}. Fix: give both ends one type under `create.columns`, or leave the key out."
-                )
+                fix = "give both ends one type under `create.columns`, or leave the key out."
+                problems.append(Problem(f"{shape.name}: {why}.", fix, where))
     ddl = [statement for _, statements, _ in made.values() for statement in statements]
     new = {shape.name for shape, statements, _ in made.values() if statements}
     parents = {key.refers for shape, statements, _ in made.values() if statements for key in shape.foreign_keys}
@@ -216,9 +228,9 @@ def refused(spec: Spec, made: Mapping[str, tuple[TableShape, Sequence[str], Afte
     for name, statements in late.items():
         for statement in statements:
             if why := target.tried([*ddl, statement]):
-                where = spec.where("tables", name, "create")
+                what = f"{target.engine} refuses {statement}: {why}."
                 problems.append(
-                    f"{where}: {target.engine} refuses {statement}: {why}. Fix: leave it out, or change the types."
+                    Problem(what, "leave it out, or change the types.", spec.where("tables", name, "create"))
                 )
     return problems
 
@@ -258,7 +270,7 @@ def refers(spec: Spec, text: str) -> TableName:
     try:
         return table_name(text, spec.target.schema_name)
     except ValueError as error:
-        raise SpecError(f'{error}. Fix: write names with dots as "a.b", in quotes.') from error
+        raise SpecError(f"{error}.", fix='write names with dots as "a.b", in quotes.') from error
 
 
 def _reached(parents: dict[TableName, set[TableName]], start: TableName) -> set[TableName]:

@@ -31,8 +31,8 @@ def is_added(spec: Spec, table: str, name: str, wanted: Column, source: TableSha
     read = source.column(wanted.from_) if wanted.from_ and not _is_named(spec, table, name) else None
     if (asked and (asked.identity or asked.generated)) or (read and read.identity):
         raise SpecError(
-            f"{target.name} has no column {name}, and columns that number or compute themselves are never added. Fix: add it to "
-            f"{target.name}, or list what is to be moved under `columns`."
+            f"{target.name} has no column {name}, and columns that number or compute themselves are never added.",
+            fix=(f"add it to {target.name}, or list what is to be moved under `columns`."),
         )
     return True
 

@@ -26,7 +26,8 @@ def load_function(dotted: str, folder: Path) -> Callable[..., Any]:
         module = _from_file(file) if file.is_file() else importlib.import_module(module_name)
     except Exception as error:
         raise SpecError(
-            f"python: {module_name} cannot be imported: {type(error).__name__}: {error}. Fix: put {file.name} beside the spec."
+            f"python: {module_name} cannot be imported: {type(error).__name__}: {error}.",
+            fix=f"put {file.name} beside the spec.",
         ) from error
     function = getattr(module, name, None)
     if not callable(function):

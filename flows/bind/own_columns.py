@@ -23,7 +23,7 @@ def own_columns(spec: Spec, name: str, shape: TableShape, images: Collection[str
                 at = spec.where("tables", name, "delete", "lose", position)
                 why = "is mapped, or computed" if column in shape.names else "is not there"
                 raise SpecError(
-                    f"{at}: {shape.name}.{column} {why}, so there is nothing of it to lose. {meant(column, known)}"
+                    f"{shape.name}.{column} {why}, so there is nothing of it to lose. {meant(column, known)}", where=at
                 )
     return tuple(column for column in known if column not in policy.lose)
 
@@ -51,11 +51,12 @@ def must_travel(shape: TableShape, names: Iterable[str], rows: int) -> None:
         if column is not None and column.refused:
             raise DataError(
                 f"{shape.name}: {rows:,} {'row is' if rows == 1 else 'rows are'} to be deleted, and {name} ({column.native}) goes with "
-                f"them and could not be given back: {column.refused} Nothing was written. {how_to_lose(shape.name, [name])}"
+                f"them and could not be given back: {column.refused} Nothing was written.",
+                fix=how_to_lose(shape.name, [name]),
             )
 
 
 def how_to_lose(table: TableName, names: Sequence[str]) -> str:
     """How a person says that rows may be deleted without some of their columns being kept."""
     listed = ", ".join(names)
-    return f"Fix: let it go with `delete: {{lose: [{listed}]}}` of {table.name}, or keep such rows with `delete: soft` or `ignore`."
+    return f"let it go with `delete: {{lose: [{listed}]}}` of {table.name}, or keep such rows with `delete: soft` or `ignore`."

@@ -19,7 +19,9 @@ from transforms.vocabulary import ColumnRange, SpecError
 
 PATTERN = r"^(?P<table>[^.:]+)\.(?P<column>[^:]+):(?P<start>.*)\.\.(?P<stop>.*)$"
 STEP = r"^(?P<number>[1-9]\d*)(?P<unit>[smhdw]|mo|y)?$"
-_FORM = "Fix: write TABLE.COLUMN:FROM..TO, such as flight.departed_on:2013-01-01..2013-02-01; FROM belongs to it, TO does not."
+_FORM = (
+    "write TABLE.COLUMN:FROM..TO, such as flight.departed_on:2013-01-01..2013-02-01; FROM belongs to it, TO does not."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ def parse_range(text: str, spec: Spec) -> RangeText:
     """Read `T.col:FROM..TO`; SpecError where the form or the table is wrong."""
     match = re.match(PATTERN, text)
     if match is None:
-        raise SpecError(f"{text!r} is not a range. {_FORM}")
+        raise SpecError(f"{text!r} is not a range.", fix=_FORM)
     try:
         table = entry_of(spec, match["table"])
     except SpecError as error:
-        raise SpecError(f"{text!r}: {error}") from error
+        raise SpecError(f"{text!r}: {error.what}", fix=error.fix) from error
     parsed = RangeText(table, match["column"], match["start"].strip(), match["stop"].strip())
     if not parsed.start and not parsed.stop:
-        raise SpecError(f"{text!r} has neither a start nor a stop. {_FORM}")
+        raise SpecError(f"{text!r} has neither a start nor a stop.", fix=_FORM)
     return parsed
 
 
@@ -58,7 +60,8 @@ def typed(text: RangeText, bound: BoundTable, zone: str | None) -> ColumnRange:
     if shape.meaning in ("decimal", "json", "opaque"):
         what = "a numeric without bounds" if shape.meaning == "decimal" else shape.native
         raise SpecError(
-            f"{text}: {text.column} is {what}, which travels as text, and text has another order. Fix: take another column."
+            f"{text}: {text.column} is {what}, which travels as text, and text has another order.",
+            fix="take another column.",
         )
     ends: list[Any] = []
     for end in (text.start, text.stop):
@@ -103,14 +106,16 @@ def steps(text: RangeText, every: str | None) -> Iterator[RangeText]:
     match = re.match(STEP, every)
     if match is None:
         raise SpecError(
-            f"{every!r} is not a step. Fix: write a number with s, m, h, d, w, mo or y, such as 1d, or a plain number."
+            f"{every!r} is not a step.",
+            fix="write a number with s, m, h, d, w, mo or y, such as 1d, or a plain number.",
         )
     if not text.start or not text.stop:
         raise SpecError(f"{text}: steps need a start and a stop. {_FORM}")
     start, stop = _value(text.start), _value(text.stop)
     if type(start) is not type(stop) or (isinstance(start, int) != (match["unit"] is None)):
         raise SpecError(
-            f"{text} cannot be cut into steps of {every}. Fix: give dates with a unit such as 1d, or whole numbers with a plain number."
+            f"{text} cannot be cut into steps of {every}.",
+            fix="give dates with a unit such as 1d, or whole numbers with a plain number.",
         )
     if not start < stop:
         raise SpecError(f"{text}: the start is not before the stop. {_FORM}")
@@ -119,7 +124,7 @@ def steps(text: RangeText, every: str | None) -> Iterator[RangeText]:
         number += 1
         after = min(_advanced(start, int(match["number"]) * number, match["unit"]), stop)
         if after <= at:
-            raise SpecError(f"{every!r} is no step forward from {at}. Fix: use whole days or more for dates.")
+            raise SpecError(f"{every!r} is no step forward from {at}.", fix="use whole days or more for dates.")
         yield RangeText(text.table, text.column, _written(at), _written(after))
         at = after
 
@@ -135,7 +140,8 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     raise SpecError(
-        f"{text!r} is neither a date, a time nor a whole number, so it cannot be cut into steps. Fix: leave out --every."
+        f"{text!r} is neither a date, a time nor a whole number, so it cannot be cut into steps.",
+        fix="leave out --every.",
     )
 
 

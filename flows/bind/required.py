@@ -24,14 +24,15 @@ def check_required(
     for place, column in enumerate(filled):
         where = spec.where("tables", name, "filled", place)
         if shape.column(column) is None:
-            raise SpecError(f"{where}: {shape.name} has no column {column}. {meant(column, shape.names)}")
+            raise SpecError(f"{shape.name} has no column {column}. {meant(column, shape.names)}", where=where)
         if column in made:
             raise SpecError(
-                f"{where}: {column} is mapped, so that nothing else fills it. Fix: take it out of one of both."
+                f"{column} is mapped, so that nothing else fills it.", fix="take it out of one of both.", where=where
             )
     needed = [column.name for column in unfilled(shape) if column.name not in made and column.name not in filled]
     if needed:
         raise SpecError(
-            f"{spec.where('tables', name, 'columns')}: {shape.name}.{needed[0]} takes no nulls, has no default and is not mapped. "
-            f"Fix: map it in tables.{name}.columns, or name it in tables.{name}.filled where a trigger of the target fills it."
+            f"{shape.name}.{needed[0]} takes no nulls, has no default and is not mapped.",
+            fix=f"map it in tables.{name}.columns, or name it in tables.{name}.filled where a trigger of the target fills it.",
+            where=spec.where("tables", name, "columns"),
         )

@@ -18,7 +18,7 @@ from transforms.keys import Mask
 from transforms.mapping.column_mapping import RowCheck
 from transforms.rules import rules
 from transforms.rules.rules import Rule
-from transforms.vocabulary import Counts, Key, Reason, SpecError
+from transforms.vocabulary import Counts, Key, Problem, Reason, SpecError
 
 
 def totals(counts: Counts) -> dict[str, int]:
@@ -120,16 +120,17 @@ def bound_checks(spec: Spec, name: str, schema: pa.Schema, key: Key) -> Checks:
     Errors: SpecError for a column that is not there, an argument that makes no sense, a regex that does not compile.
     """
     table = spec.tables[name]
-    problems: list[str] = []
+    problems: list[Problem] = []
     made: list[BoundCheck] = []
     for number, each in enumerate(table.expect):
         rule = Rule(number, each.type, each.arguments, each.severity)
         try:
             made += _bound_rule(rule, schema, key)
         except SpecError as error:
-            problems.append(f"{spec.where('tables', name, 'expect', number)}: {error}")
+            where = spec.where("tables", name, "expect", number)
+            problems += [each.within(where) for each in error.problems]
     if problems:
-        raise SpecError("\n".join(problems))
+        raise SpecError.of(problems)
     left = tuple(as_expected(each.rule) for each in made if each.check is None)
     validate_checks(spec, name, Checks(expect=left), schema.names, ())  # planning asks Great Expectations about them
     return Checks(tuple(_listed(table.expect)), tuple(_listed(table.loaded)), tuple(made))
@@ -141,16 +142,16 @@ def validate_checks(spec: Spec, name: str, checks: Checks, written: Sequence[str
     `written` are the columns of the rows about to be written, `columns` those of the target.
     Errors: SpecError with every problem, a line each.
     """
-    problems = []
+    problems: list[Problem] = []
     for suite, listed, there in (("expect", checks.expect, written), ("loaded", checks.loaded, columns)):
         for each in listed:
             where = f"{spec.where('tables', name, suite, each.number)}: tables.{name}.{suite}[{each.number}]"
             try:
                 run.validated([each], there, totals(Counts()), where, planned=suite == "expect")
             except SpecError as error:
-                problems.append(str(error))
+                problems += error.problems
     if problems:
-        raise SpecError("\n".join(problems))
+        raise SpecError.of(problems)
 
 
 def as_expected(rule: Rule) -> Expected:

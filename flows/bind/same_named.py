@@ -30,8 +30,8 @@ def same_named(
             continue
         if one in met:
             raise SpecError(
-                f"{names.engine} takes columns {met[one]} and {column.name} of the source for one. Fix: give one of them another name "
-                f'under `columns:`, beside `"*": {{except: [{column.name}]}}`.'
+                f"{names.engine} takes columns {met[one]} and {column.name} of the source for one.",
+                fix=(f'give one of them another name under `columns:`, beside `"*": {{except: [{column.name}]}}`.'),
             )
         met[one] = column.name
         if one not in taken:

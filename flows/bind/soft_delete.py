@@ -58,14 +58,15 @@ def soft_flag(spec: Spec, name: str, shape: TableShape, columns: Sequence[Column
     flag = shape.column(policy.column or "")
     if flag is None:
         raise SpecError(
-            f"{at}: {shape.name} has no column {policy.column} to flag deleted rows. {meant(policy.column or '', shape.names)}"
+            f"{shape.name} has no column {policy.column} to flag deleted rows. {meant(policy.column or '', shape.names)}",
+            where=at,
         )
     if any(column.shape.name == flag.name for column in columns):
         raise SpecError(
-            f"{at}: {flag.name} flags deleted rows and cannot be mapped too. Fix: remove it from the columns."
+            f"{flag.name} flags deleted rows and cannot be mapped too.", fix="remove it from the columns.", where=at
         )
     if not (pa.types.is_timestamp(flag.type) or pa.types.is_boolean(flag.type) or flag.native in BOOLEAN_LIKE):
         raise SpecError(
-            f"{at}: {flag.name} is {flag.native}. Fix: flag deleted rows in a boolean or a timestamp column."
+            f"{flag.name} is {flag.native}.", fix="flag deleted rows in a boolean or a timestamp column.", where=at
         )
     return Soft(flag)

@@ -15,23 +15,22 @@ from adapters.protocol import Source
 from adapters.sql.names import folded
 from flows.spec.columns import Column, Lookup
 from flows.spec.create import Create
-from flows.spec.document import dotted
 from flows.spec.entries import entry_of
 from flows.spec.model import Endpoint, Spec
-from flows.spec.problems import misfits
+from flows.spec.problems import problem
 from flows.spec.suites import Expectation
 from flows.spec.tables import REST, Table, quoted_name, table_name, table_parts
 from transforms.rules.rules import COLUMN_ARGUMENTS
-from transforms.vocabulary import SideName, SpecError, TableName, TableShape
+from transforms.vocabulary import Problem, SideName, SpecError, TableName, TableShape
 
 Spell = Callable[[str], str]
 """A name in the spelling of whoever has it; others as they are."""
 
 
-def speller(names: Iterable[str], fold: Fold, what: str) -> Spell:
+def speller(names: Iterable[str], fold: Fold, what: str, where: str = "") -> Spell:
     """Spells names of columns as they are among `names`, in any case where the engine takes them so.
 
-    It raises SpecError for a name that may be that of two columns: `what` is where those are.
+    It raises SpecError for a name that may be that of two columns: `what` has those, and `where` is its place in the spec.
     """
     there = tuple(dict.fromkeys(names))
     known: dict[str, list[str]] = {}
@@ -44,7 +43,9 @@ def speller(names: Iterable[str], fold: Fold, what: str) -> Spell:
         found = known.get(folded(name, fold), [name])
         if len(found) > 1:
             raise SpecError(
-                f"{what} has columns {' and '.join(found)}, and {name} could be any. Fix: write one exactly."
+                f"{what} has columns {' and '.join(found)}, and {name} could be any.",
+                fix="write one exactly.",
+                where=where,
             )
         return found[0]
 
@@ -66,11 +67,12 @@ def with_tables(spec: Spec, source: Source, target: Source) -> Spec:
     for name, table in spec.tables.items():
         own = sides["target"].named(spec.target_table(name))
         if own in known:
-            message = (
-                f"{spec.where('tables', name)}: {target.engine} takes {spec.target_table(known[own])} and {spec.target_table(name)} "
-                f"for one table. Fix: give one of them another name with `target:`."
+            raise SpecError(
+                f"{target.engine} takes {spec.target_table(known[own])} and {spec.target_table(name)} for one table.",
+                fix="give one of them another name with `target:`.",
+                where=spec.where("tables", name),
+                table=name,
             )
-            raise misfits([(name, message)])
         known[own] = name
         changed: dict[str, Any] = {}
         if table.from_.table is not None and (read := sides["source"].spelled(table.from_.table)) != table.from_.table:
@@ -182,15 +184,15 @@ class Columns:
     _described: dict[tuple[str, str], TableShape | None] = field(default_factory=dict)
 
     def spelled(self) -> Spec:
-        problems: list[tuple[str | None, str]] = []
+        problems: list[Problem] = []
         tables: dict[str, Table] = {}
         for name, table in self.spec.tables.items():
             try:
                 tables[name] = self._table(name, table)
             except SpecError as error:
-                problems.append((name, str(error)))
+                problems += error.of_table(name)
         if problems:
-            raise misfits(problems)
+            raise SpecError.of(problems)
         if tables == self.spec.tables:
             return self.spec
         moved = {path: (*path[:-1], new) for path, new in self._moves.items()}
@@ -214,12 +216,12 @@ class Columns:
             changed["create"] = self._create(name, table.create, own)
         made = table.model_copy(update=changed)
         problems = [
-            f"{self.spec.where(*at, *path)}: {dotted((*at, *path))} {message}."
-            for problem in made.misnamed()
-            for path, message in problem.found
+            problem(fault, name, self.spec.where(*fault.path))
+            for invalid in made.misnamed()
+            for fault in invalid.under(*at).faults
         ]
         if problems:
-            raise SpecError("\n".join(problems))
+            raise SpecError.of(problems)
         return made
 
     def _own(self, name: str) -> Spell:
@@ -233,12 +235,12 @@ class Columns:
         for more in (written, table.create.columns if table.create else ()):
             known = set(names.values())
             names |= {each: folded(each, fold) for each in more if folded(each, fold) not in known}
-        return speller(names, fold, f"{self.spec.where('tables', name)}: {self.spec.target_table(name)}")
+        return speller(names, fold, str(self.spec.target_table(name)), self.spec.where("tables", name))
 
     def _read(self, name: str) -> Spell:
         found = self.sources[name]
-        what = f"{self.spec.where('tables', name)}: the source's {self.spec.source_relation(name)}"
-        return speller(found.names if found else (), self.source.capabilities.names.columns, what)
+        what, fold = f"the source's {self.spec.source_relation(name)}", self.source.capabilities.names.columns
+        return speller(found.names if found else (), fold, what, self.spec.where("tables", name))
 
     def _renamed(
         self, at: tuple[Any, ...], columns: Mapping[str, Any], spell: Spell, made: Callable[[Any], Any]
@@ -250,8 +252,9 @@ class Columns:
             named = written if written == REST else spell(written)
             if named in found:
                 raise SpecError(
-                    f"{self.spec.where(*at, written)}: {self.target.engine} takes columns {before[named]} and {written} for one. "
-                    f"Fix: give one of them another name under `columns:`."
+                    f"{self.target.engine} takes columns {before[named]} and {written} for one.",
+                    fix="give one of them another name under `columns:`.",
+                    where=self.spec.where(*at, written),
                 )
             before[named] = written
             if named != written:
@@ -336,12 +339,12 @@ def _rule(rule: Expectation, own: Spell) -> Expectation:
     return Expectation.model_validate({**rule.model_dump(), **changed}) if changed else rule
 
 
-def namesakes(spec: Spec, new: Iterable[str], target: Source) -> list[tuple[str | None, str]]:
+def namesakes(spec: Spec, new: Iterable[str], target: Source) -> list[Problem]:
     """Entries whose tables are not made, and why: each would stand beside one whose name differs from its own in case alone.
 
     A name in quotes is meant as it is written, and so is one beside that of another entry.
     """
-    problems: list[tuple[str | None, str]] = []
+    problems: list[Problem] = []
     claimed = {spec.target_table(each) for each in spec.tables}
     there: dict[str | None, list[TableName]] = {}
     for name in new:
@@ -353,9 +356,12 @@ def namesakes(spec: Spec, new: Iterable[str], target: Source) -> list[tuple[str 
         near = [each for each in there[own.schema] if each.name.casefold() == own.name.casefold()]
         if found := [each for each in near if each not in claimed]:
             exactly = f"'\"{own.name}\"'"
-            message = (
-                f"{spec.where('tables', name)}: the target has no table {own}, and {target.engine} tells it from {found[0]}, which is "
-                f"there. Did you mean {found[0]}? Fix: write it so, or `target: {exactly}` where a second table is meant."
+            problem = Problem(
+                f"the target has no table {own}, and {target.engine} tells it from {found[0]}, which is there. "
+                f"Did you mean {found[0]}?",
+                f"write it so, or `target: {exactly}` where a second table is meant.",
+                spec.where("tables", name),
+                name,
             )
-            problems.append((name, message))
+            problems.append(problem)
     return problems

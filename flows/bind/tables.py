@@ -25,11 +25,11 @@ from flows.bind.soft_delete import Soft, soft_flag
 from flows.bind.spelling import namesakes
 from flows.bind.tolerance import tolerances
 from flows.spec.model import Spec
-from flows.spec.problems import meant, misfits
+from flows.spec.problems import meant
 from transforms.diff import Comparison
 from transforms.mapping import casts
 from transforms.mapping.column_mapping import ColumnMapping, Rename, TableMapping
-from transforms.vocabulary import ColumnShape, Design, Key, Relation, SpecError, TableShape
+from transforms.vocabulary import ColumnShape, Design, Key, Problem, Relation, SpecError, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class BoundTable:
     computed: tuple[ColumnMapping, ...] = ()
     checks: Checks = field(default_factory=Checks)
     adds: tuple[Added, ...] = ()
-    unwritable: str = ""
+    unwritable: Problem | None = None
     owns: str | None = None
     design: Design | None = None
     unmapped: Key = ()
@@ -130,15 +130,16 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
     """
     if spec.direction == "two_way":
         raise SpecError(
-            f"{spec.where('direction')}: direction two_way cannot be run yet. Fix: set `direction: one_way`."
+            "direction two_way cannot be run yet.", fix="set `direction: one_way`.", where=spec.where("direction")
         )
     if twins := taken_for_one(map(spec.target_table, spec.tables), target.capabilities.names):
         name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
-        message = (
-            f"{spec.where('tables', name)}: {target.engine} takes {twins[0]} and {twins[1]} for one table. Fix: give one of them "
-            f"another name with `target:`."
+        raise SpecError(
+            f"{target.engine} takes {twins[0]} and {twins[1]} for one table.",
+            fix="give one of them another name with `target:`.",
+            where=spec.where("tables", name),
+            table=name,
         )
-        raise misfits([(name, message)])
     seen = shapes or look(spec, source, target)
     spec = seen.spec
     problems = namesakes(spec, [name for name in spec.tables if seen.targets[name] is None], target)
@@ -147,18 +148,18 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
         try:
             bound[name] = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
         except SpecError as error:
-            problems.append((name, str(error)))
+            problems += error.of_table(name)
     if problems:
-        raise misfits(problems)
+        raise SpecError.of(problems)
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
-    warnings += [table.unwritable for table in bound.values() if table.unwritable]
+    warnings += [str(table.unwritable) for table in bound.values() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     written = [seen.targets[name] for name, table in bound.items() if not table.unwritable]
     warnings += untried.untried(written if asking else (), target)
     order = _load_order(spec, seen.targets, warnings, target)
     made = {name: (bound[name].shape, bound[name].ddl, bound[name].after_load) for name in order}
     if asking and (refused := create_table.refused(spec, made, target)):
-        raise SpecError("\n".join(refused))
+        raise SpecError.of(refused)
     names = {spec.target_table(name): name for name in spec.tables}
     apart = {name for name, table in bound.items() if table.unmapped}
     return Binding(tuple(bound[name] for name in order), referred(names, seen.targets, apart), tuple(warnings))
@@ -174,9 +175,9 @@ def validate(spec: Spec, binding: Binding, tables: Collection[str] = ()) -> None
         try:
             validate_checks(spec, table.name, table.checks, table.images, table.shape.names)
         except SpecError as error:
-            problems += str(error).splitlines()
+            problems += error.problems
     if problems:
-        raise SpecError("\n".join(problems))
+        raise SpecError.of(problems)
 
 
 def _lookup_parents(spec: Spec) -> dict[str, set[str]]:
@@ -197,8 +198,9 @@ def _lookup_order(spec: Spec) -> list[str]:
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise SpecError(
-            f"{spec.where('tables', error.args[1][0])}: lookups go in a circle: {circle}. "
-            f"Fix: make one of them a lookup into the source (`side: source`)."
+            f"lookups go in a circle: {circle}.",
+            fix="make one of them a lookup into the source (`side: source`).",
+            where=spec.where("tables", error.args[1][0]),
         ) from error
 
 
@@ -238,7 +240,7 @@ def _bind_table(
 
     ddl: tuple[str, ...] = ()
     adds: tuple[Added, ...] = ()
-    design, unwritable = None, ""
+    design, unwritable = None, None
     wanted = create_table.new_shape(spec, name, columns, identity, key)
     after = create_table.after_load(wanted, shape, target)
     if shape is None:
@@ -246,13 +248,15 @@ def _bind_table(
         shape = create_table.as_made(wanted, target)
         columns, computed = create_table.fitted(columns, shape), create_table.fitted(computed, shape)
     elif not any(unique == frozenset(key) for unique in shape.uniques):
-        unwritable = (
-            f"{spec.where(*at, 'key')}: {shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could "
-            f"stand for several rows: it can be compared, and not be written. Fix: add UNIQUE ({', '.join(key)}) to the target, "
-            f"name the table where it is a view, or choose another key."
+        unwritable = Problem(
+            f"{shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could stand for several rows: "
+            f"it can be compared, and not be written.",
+            f"add UNIQUE ({', '.join(key)}) to the target, name the table where it is a view, or choose another key.",
+            spec.where(*at, "key"),
+            name,
         )
     elif shape.unwritable:
-        unwritable = f"{spec.where(*at)}: {shape.name} {shape.unwritable}"
+        unwritable = Problem(f"{shape.name} {shape.unwritable}", "", spec.where(*at), name)
     elif binder.added:
         shape, adds = evolve.extended(shape, wanted, binder.added, target)
         columns = create_table.fitted(columns, shape)
@@ -324,7 +328,8 @@ def _no_source(spec: Spec, name: str, relation: Relation, source: Source) -> NoR
     assert relation.table is not None
     there = {str(table.name) for table in source.tables(relation.table.schema)}
     raise SpecError(
-        f"{spec.where('tables', name, 'from')}: the source has no table {relation.table}. {meant(relation.table.name, there)}"
+        f"the source has no table {relation.table}. {meant(relation.table.name, there)}",
+        where=spec.where("tables", name, "from"),
     )
 
 
@@ -335,20 +340,22 @@ def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[Colu
         for column in table.key:
             if column not in made:
                 raise SpecError(
-                    f"{spec.where('tables', name, 'key')}: key column {column} is not mapped. {meant(column, made)}"
+                    f"key column {column} is not mapped. {meant(column, made)}", where=spec.where("tables", name, "key")
                 )
         return tuple(table.key)
     if not source_shape.primary_key:
         raise SpecError(
-            f"{spec.where('tables', name)}: {spec.source_relation(name)} has no primary key, so rows cannot be matched. "
-            f"Fix: name the columns that tell its rows apart in tables.{name}.key."
+            f"{spec.source_relation(name)} has no primary key, so rows cannot be matched.",
+            fix=f"name the columns that tell its rows apart in tables.{name}.key.",
+            where=spec.where("tables", name),
         )
     by_source = {c.origin.source: c.shape.name for c in columns if isinstance(c.origin, Rename)}
     missing = [column for column in source_shape.primary_key if column not in by_source]
     if missing:
         raise SpecError(
-            f"{spec.where('tables', name)}: the primary key column {missing[0]} of the source is not mapped, so rows cannot be "
-            f"matched. Fix: map it, or name other columns in tables.{name}.key."
+            f"the primary key column {missing[0]} of the source is not mapped, so rows cannot be matched.",
+            fix=f"map it, or name other columns in tables.{name}.key.",
+            where=spec.where("tables", name),
         )
     return tuple(by_source[column] for column in source_shape.primary_key)
 
@@ -358,8 +365,10 @@ def _check_key(spec: Spec, name: str, shape: TableShape, key: Key) -> None:
     for column in shape.columns:
         if column.name in key and column.meaning == "json":
             raise SpecError(
-                f"{spec.where('tables', name, 'key')}: key column {column.name} is JSON ({column.native}), whose values have more than "
-                f"one text, so rows cannot be matched by it. Fix: choose another key, or make it a text with `cast: text`."
+                f"key column {column.name} is JSON ({column.native}), whose values have more than "
+                f"one text, so rows cannot be matched by it.",
+                fix="choose another key, or make it a text with `cast: text`.",
+                where=spec.where("tables", name, "key"),
             )
 
 

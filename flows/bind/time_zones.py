@@ -20,13 +20,14 @@ def local_zone(kind: pa.DataType | None, target: pa.DataType, read: SideName, sp
         zone = (spec.source if read == "source" else spec.target).time_zone
         if zone is None and kind is not None and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
             raise SpecError(
-                f"a naive timestamp needs a zone to become an instant. Fix: add `time_zone:` to the cast or to the {read}."
+                "a naive timestamp needs a zone to become an instant.",
+                fix=f"add `time_zone:` to the cast or to the {read}.",
             )
         return zone
     if not (pa.types.is_timestamp(target) or pa.types.is_date(target)):
         return None
     if aware and spec.target.time_zone is None:
         raise SpecError(
-            "an instant needs a zone to become a local time. Fix: add `time_zone:` to the cast or to the target."
+            "an instant needs a zone to become a local time.", fix="add `time_zone:` to the cast or to the target."
         )
     return spec.target.time_zone if aware or kind is None else None

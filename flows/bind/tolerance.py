@@ -18,8 +18,9 @@ def tolerances(spec: Spec, name: str, shape: TableShape) -> dict[str, Tolerance]
         made = shape.column(column)
         if made is not None and not _is_number(made):
             raise SpecError(
-                f"{spec.where('tables', name, 'columns', column, 'tolerance')}: {column} is {made.native}, and only numbers have "
-                f"a tolerance. Fix: remove it."
+                f"{column} is {made.native}, and only numbers have a tolerance.",
+                fix="remove it.",
+                where=spec.where("tables", name, "columns", column, "tolerance"),
             )
         found[column] = Tolerance(wanted.tolerance.absolute, wanted.tolerance.relative)
     return found

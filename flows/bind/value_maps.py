@@ -28,7 +28,7 @@ def values_type(values: Values, kind: pa.DataType | None, meaning: Meaning) -> t
         made: pa.DataType = pa.array(news).type
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SpecError(
-            "map: the new values are of different types. Fix: write them alike, with quotes or without."
+            "map: the new values are of different types.", fix="write them alike, with quotes or without."
         ) from error
     if (
         values.otherwise == "keep"
@@ -37,6 +37,7 @@ def values_type(values: Values, kind: pa.DataType | None, meaning: Meaning) -> t
         and pa.types.is_string(made) != pa.types.is_string(kind)
     ):
         raise SpecError(
-            f"map with `default: keep` mixes {made} with the {kind} that is kept. Fix: write new values of the same type."
+            f"map with `default: keep` mixes {made} with the {kind} that is kept.",
+            fix="write new values of the same type.",
         )
     return made, "plain"

@@ -188,7 +188,7 @@ def _unhindered(table: BoundTable) -> BoundTable:
 def _hold_parents(bound: BoundTable, blocked: Sequence[str]) -> None:
     parents = [looked.planned for looked in bound.lookups.values() if looked.planned in blocked]
     if parents:
-        raise PlanError(f"{bound.name} looks into {parents[0]}, which cannot be read. Fix: mend {parents[0]} first.")
+        raise PlanError(f"{bound.name} looks into {parents[0]}, which cannot be read.", fix=f"mend {parents[0]} first.")
 
 
 def _held(spec: Spec, bound: BoundTable, counts: Counts) -> Iterator[Finding]:
@@ -207,8 +207,7 @@ def _keyless(route: Route, counts: Counts) -> Iterator[Finding]:
 
 
 def _as_finding(error: SynclineError, rows: int) -> Finding:
-    reason, _, fix = str(error).partition(" Fix: ")
-    return Finding("refused", (), reason, rows, fix or "look at the data")
+    return Finding("refused", (), error.what, rows, error.fix or "look at the data")
 
 
 def _zero_dates(

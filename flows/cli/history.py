@@ -184,7 +184,7 @@ def undo(
 
     last = version if to is None else to
     if last is None or (version is not None and to is not None):
-        raise SpecError("Name one version to take back, or with --to the version to go back to. Fix: see --help.")
+        raise SpecError("Name one version to take back, or with --to the version to go back to.", fix="see --help.")
     request = asked_for(spec, "undo", wait=wait)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         planned = commands.plan_undo(request, last, to=to is not None, drop=drop, passing=not dry_run, meter=meter)

@@ -36,6 +36,8 @@ MUTED: Final = {
 class PrefectUnreachable(SynclineError):
     """Prefect's API cannot be reached, or cannot be started."""
 
+    code = "prefect-unreachable"
+
 
 def run_in_prefect(request: Request, meter: Meter) -> Outcome:
     """Plan and apply as a run of the flow `migrate`."""
@@ -114,8 +116,8 @@ def _in_prefect(start: Callable[[], Any], migration: str, request: Request | Non
             raise _unreachable("failed during the run", error) from error
     if handed.outcome is None:
         raise PrefectUnreachable(
-            "The Prefect run ended without an outcome: it was cancelled or paused. Fix: look at it in the Prefect UI, "
-            "or run with --direct."
+            "The Prefect run ended without an outcome: it was cancelled or paused.",
+            fix=("look at it in the Prefect UI, or run with --direct."),
         )
     return handed.outcome
 
@@ -165,12 +167,12 @@ def _unreachable(how: str, error: Exception) -> PrefectUnreachable:
     why = " ".join(str(error).split()) or type(error).__name__
     if not url:
         return PrefectUnreachable(
-            f"Prefect's own temporary API {how} ({why}). Fix: run with --direct, or set PREFECT_API_URL to a server."
+            f"Prefect's own temporary API {how} ({why}).", fix="run with --direct, or set PREFECT_API_URL to a server."
         )
     where = urlsplit(str(url))._replace(query="", fragment="")
     shown = where._replace(netloc=where.netloc.rpartition("@")[2]).geturl()
     return PrefectUnreachable(
-        f"Prefect's API at {shown} {how} ({why}). Fix: start it, correct PREFECT_API_URL, or run with --direct."
+        f"Prefect's API at {shown} {how} ({why}).", fix="start it, correct PREFECT_API_URL, or run with --direct."
     )
 
 

@@ -82,33 +82,36 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
             elif debug:
                 raise
             else:
-                text = _text_of(error)
+                shown = described(error)
                 if as_json:
-                    print_json({"error": text, "kind": type(error).__name__})
-                echo(f"error: {text}", err=True)
+                    print_json(shown)
+                echo(f"error: {shown['error']}", err=True)
         sys.exit(status)
 
     return wrapped
 
 
-def _text_of(error: Exception) -> str:
-    """What an error says to people, in one line, with the way out."""
+def described(error: Exception) -> dict[str, Any]:
+    """An error as JSON: `error` is what is said to people, in one line, with the way out; the rest is for programs."""
     from transforms.vocabulary import SynclineError, TransientError, message_of
 
-    text = message_of(error)
-    if isinstance(error, TransientError) and "Fix:" not in text:
-        return f"{text} Fix: run it again when the server is there; windows that are in stay in."
+    kind = {"kind": type(error).__name__}
     if isinstance(error, SynclineError):
-        return text
+        fix = "run it again when the server is there; windows that are in stay in."
+        fix = error.fix or (fix if isinstance(error, TransientError) else "")
+        return {"error": message_of(error, fix), **kind, **error.as_dict(), "fix": fix}
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}. Fix: see to what the operating system says, then run it again."
-    return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"
+        what, fix = f"{where}{error.strerror}.", "see to what the operating system says, then run it again."
+        return {"error": f"{what} Fix: {fix}", **kind, "code": "system", "what": what, "fix": fix, "where": ""}
+    what = f"{type(error).__name__}: {message_of(error)} (unexpected; --debug shows where)"
+    return {"error": what, **kind, "code": "unexpected", "what": what, "fix": "", "where": ""}
 
 
 def _interrupted(as_json: bool) -> int:
     if as_json:
-        print_json({"error": interrupts.last_words(), "kind": "Interrupted"})
+        what = interrupts.last_words()
+        print_json({"error": what, "kind": "Interrupted", "code": "interrupted", "what": what, "fix": "", "where": ""})
     return interrupts.farewell()
 
 

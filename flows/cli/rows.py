@@ -78,7 +78,7 @@ class NamedRows:
             with self.output.open("w", encoding="utf-8", newline="") as file:
                 self._count = write_rows(rows_of(plan, most), form, file)
         except OSError as error:
-            raise SpecError(f"{self.output} cannot be written: {error.strerror}. Fix: name another file.") from error
+            raise SpecError(f"{self.output} cannot be written: {error.strerror}.", fix="name another file.") from error
 
     def show(self, outcome: Any) -> None:
         """The report with the rows: one JSON object, or text; or the rows alone."""

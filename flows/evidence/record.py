@@ -101,8 +101,8 @@ def kept(store: Store, migration: str, run_id: str | None) -> dict[str, Any]:
     if found is None:
         known = ", ".join(islice(store.evidence_runs(migration), 5))
         which = f"run {run_id}" if run_id else "any run"
-        hint = f"Known: {known}." if known else "Fix: run it first."
-        raise SpecError(f"{store.root} holds no evidence of {which} of {migration}. {hint}")
+        what = f"{store.root} holds no evidence of {which} of {migration}."
+        raise SpecError(f"{what} Known: {known}." if known else what, fix="" if known else "run it first.")
     return found
 
 

@@ -130,8 +130,11 @@ def asof(spec: Spec, number: int, table: str, *, side: SideName = "target", whol
     base = bases.get(str(name))
     if base is None:
         raise PlanError(
-            f"Nobody knows all of {name}: no run has looked at the whole table yet. Fix: run it without --range, then versions from then "
-            f"on, and those before as far as they are kept, can be asked for."
+            f"Nobody knows all of {name}: no run has looked at the whole table yet.",
+            fix=(
+                "run it without --range, then versions from then "
+                "on, and those before as far as they are kept, can be asked for."
+            ),
         )
     inside = [v for n, v in known.items() if min(base.version, number) < n <= max(base.version, number)]
     parts = [part for v in inside for part in opened_version(store, v).met(name)]

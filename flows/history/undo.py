@@ -184,8 +184,8 @@ def _ordered(
         edited = any(each.edited for each in looked.broken)
         first = "take those edits back, or delete those rows, in the target" if edited else "change those rows"
         raise PlanError(
-            f"Undoing version {_listed(numbers)} would leave {'; '.join(map(str, looked.broken))}. Nothing was written. Fix: "
-            f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})."
+            f"Undoing version {_listed(numbers)} would leave {'; '.join(map(str, looked.broken))}. Nothing was written.",
+            fix=(f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})."),
         )
     try:
         return reordered(steps, [(need.earlier, need.later) for need in looked.needs])
@@ -194,7 +194,8 @@ def _ordered(
         rows = [need for need in looked.needs if {need.earlier.table, need.later.table} <= {s.table for s in circle}]
         raise PlanError(
             f"Undoing version {_listed(numbers)} cannot be done in any order: rows need each other by foreign keys that go in a "
-            f"circle ({'; '.join(map(str, rows))}). Nothing was written. Fix: drop one of these foreign keys for as long as it takes."
+            f"circle ({'; '.join(map(str, rows))}). Nothing was written.",
+            fix="drop one of these foreign keys for as long as it takes.",
         ) from error
 
 
@@ -269,14 +270,15 @@ def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, window
     """The table still has the columns of that time, and no new one that would have to be filled."""
     of = f"Version {_listed(undone.numbers)} cannot be undone"
     if shape is None:
-        raise PlanError(f"{of}: {table} is no longer there. Nothing was written. Fix: bring the table back.")
+        raise PlanError(f"{of}: {table} is no longer there. Nothing was written.", fix="bring the table back.")
     for field in dict.fromkeys(field for window in windows for field in (*window.before.schema, *window.after.schema)):
         column = shape.column(field.name)
         if column is None or column.generated or column.type != field.type:
             now = f"is {column.type} now" if column else "is no longer there"
             was = f"was {field.type} then, and " if column else ""
             raise PlanError(
-                f"{of}: {table}.{field.name} {was}{now}. Nothing was written. Fix: change the column back for as long as it takes."
+                f"{of}: {table}.{field.name} {was}{now}. Nothing was written.",
+                fix="change the column back for as long as it takes.",
             )
     needed = [
         c.name
@@ -286,8 +288,8 @@ def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, window
     ]
     if needed:
         raise PlanError(
-            f"{of}: {table}.{needed[0]} must have a value now, and deleted rows had none. Nothing was written. "
-            f"Fix: give the column a default, or let it be null, for as long as it takes."
+            f"{of}: {table}.{needed[0]} must have a value now, and deleted rows had none. Nothing was written.",
+            fix="give the column a default, or let it be null, for as long as it takes.",
         )
 
 

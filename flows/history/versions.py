@@ -60,7 +60,8 @@ class AppliedVersion:
         kept = (self.version.kept or {}).get(str(table))
         if kept:
             raise PlanError(
-                f"Version {self.version.version} changed {table}, {NOT_KEPT[kept]}. Fix: choose another version or table."
+                f"Version {self.version.version} changed {table}, {NOT_KEPT[kept]}.",
+                fix="choose another version or table.",
             )
         for entry in self.plan.windows(table):
             if not any(entry.counts.get(op) for op in ops):
@@ -130,8 +131,8 @@ def written_changes(plan: Plan, table: TableName) -> Iterator[ChangeSet]:
 def unusable(version: Version, error: PlanError) -> PlanError:
     what = str(error).partition(" was changed after planning")[0].partition(" holds no finished plan")[0]
     return PlanError(
-        f"The changes of version {version.version} cannot be used: {what} was changed or is missing since it was written. "
-        f"Fix: bring it back from a backup of the store; other versions are as they were."
+        f"The changes of version {version.version} cannot be used: {what} was changed or is missing since it was written.",
+        fix="bring it back from a backup of the store; other versions are as they were.",
     )
 
 

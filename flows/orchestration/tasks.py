@@ -36,6 +36,8 @@ from transforms.vocabulary import SnapshotLost, SpecError, SynclineError, Transi
 class WindowsFailed(SynclineError):
     """Some windows of a table failed, the others are through. The cause is the first failure."""
 
+    code = "windows-failed"
+
 
 def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     """Whether a failed try may be repeated: only for faults that may pass. A new snapshot is not the task's to open."""
@@ -115,7 +117,8 @@ def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise SpecError(
-            f"defaults.runner is dask, which cannot be imported ({error}). Fix: install syncline[dask], or use threads."
+            f"defaults.runner is dask, which cannot be imported ({error}).",
+            fix="install syncline[dask], or use threads.",
         ) from error
     if settings.address:
         return DaskTaskRunner(address=settings.address)

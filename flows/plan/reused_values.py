@@ -108,6 +108,9 @@ def _must_be_free(target: Target, snapshot: Snapshot, changes: ChangeSet, rows: 
             key = expressions.as_json_keys(rows.filter(pa.array(held)).slice(0, 1), changes.key)[0].as_py()
             raise PlanError(
                 f"{table}: row {key} is to be deleted, a row that comes takes a unique value of it, and rows of {child} still refer "
-                f"to it: neither can go first. Nothing was written. Fix: in the target, let those rows refer to another row, or give "
-                f"row {key} another value; then do it again."
+                f"to it: neither can go first. Nothing was written.",
+                fix=(
+                    f"in the target, let those rows refer to another row, or give "
+                    f"row {key} another value; then do it again."
+                ),
             )

@@ -68,9 +68,11 @@ def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = 
     why = "The source has no rows at all. " if counts.source_rows == 0 else ""
     raise PlanError(
         f"{bound.name}: {why}This plan would delete {counts.delete:,} of {rows:,} target rows "
-        f"({percent(counts.delete, rows)}), and max_ratio allows {100 * bound.max_ratio:g} %. Nothing was written. "
-        f"Fix: look at the source; if it is right, give --allow-deletes, or raise delete.max_ratio "
-        f"({spec.where('tables', bound.name, 'delete')})."
+        f"({percent(counts.delete, rows)}), and max_ratio allows {100 * bound.max_ratio:g} %. Nothing was written.",
+        fix=(
+            f"look at the source; if it is right, give --allow-deletes, or raise delete.max_ratio "
+            f"({spec.where('tables', bound.name, 'delete')})."
+        ),
     )
 
 

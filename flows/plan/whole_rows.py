@@ -106,7 +106,8 @@ class WholeRows:
             )
             raise PlanError(
                 f"{self.shape.name} has changed since this was planned: beside the columns that are written it had {was}, and now "
-                f"has {now}, which rows would be deleted with. Nothing was written. Fix: plan again."
+                f"has {now}, which rows would be deleted with. Nothing was written.",
+                fix="plan again.",
             )
 
     def filled(self, target: Catalog, snapshot: Snapshot, windows: Iterable[ChangeSet]) -> Iterator[ChangeSet]:

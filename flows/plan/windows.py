@@ -130,7 +130,7 @@ def _looked_rows(
         shape = side.adapter.describe(looked.table)
         if shape is None:
             raise PlanError(
-                f"{looked.table} has vanished from the {looked.side} while the plan was made. Fix: plan again."
+                f"{looked.table} has vanished from the {looked.side} while the plan was made.", fix="plan again."
             )
         schema = shape.schema(looked.columns)
         return (pa.Table.from_batches(batches) if batches else schema.empty_table()), None

@@ -25,7 +25,7 @@ from flows.spec.model import Spec
 from flows.spec.tables import REST
 from transforms import expressions
 from transforms.drift import Change, TablePrint, changes, fingerprint
-from transforms.vocabulary import SIDES, DriftError, SideName, SpecError, SynclineError, TableShape
+from transforms.vocabulary import SIDES, DriftError, Problem, SideName, SpecError, SynclineError, TableShape
 
 FACT: Final = ("shape", "tables")
 """Kind and name of the ledger's fact."""
@@ -62,18 +62,20 @@ class Drift:
         evolves = self.spec.defaults.drift == "evolve"
         return tuple(each for each in self.found if not (evolves and each.change.additive))
 
-    def told(self, problems: str = "") -> str:
+    def error(self, misfit: SpecError | None = None) -> DriftError:
         """What a run stops at, why the spec does not fit the schemas where it does not, and how to go on, a line each."""
-        lines = [f"{self.spec.where('tables', each.table)}: {each}" for each in self.stopping]
-        head = f"{self.spec.path}: the schemas have changed since {self.since}, and the spec is as it was then."
-        end = ["No row was read, and nothing was written.", self.fix]
-        if problems:  # which accepting alone would not mend
-            end = [problems, "Fix: correct the spec. No row was read, and nothing was written."]
-        return "\n".join([head, *lines, *end])
+        head = Problem(
+            f"the schemas have changed since {self.since}, and the spec is as it was then.", where=str(self.spec.path)
+        )
+        lines = [Problem(str(each), "", self.spec.where("tables", each.table), each.table) for each in self.stopping]
+        end = [Problem("No row was read, and nothing was written."), Problem("", self.fix)]
+        if misfit is not None:  # which accepting alone would not mend
+            end = [*misfit.problems, Problem("", "correct the spec. No row was read, and nothing was written.")]
+        return DriftError.of([head, *lines, *end])
 
     @property
     def fix(self) -> str:
-        return f"Fix: correct the spec, or take the schemas as they are now: syncline drift {self.spec.path} --accept"
+        return f"correct the spec, or take the schemas as they are now: syncline drift {self.spec.path} --accept"
 
     def lines(self, *, accepted: bool = False) -> Iterator[str]:
         """What a person is shown who asks."""
@@ -86,7 +88,7 @@ class Drift:
         if accepted:
             yield "The schemas are taken as they are now."
         elif self.stopping:
-            yield f"A run stops at this. {self.fix}"
+            yield f"A run stops at this. Fix: {self.fix}"
 
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON."""
@@ -111,7 +113,7 @@ class Drift:
         for each in self.found:
             yield f"Schema drift since {self.since}: {each}"
         if stops:
-            yield f"A run stops at this. {self.fix}"
+            yield f"A run stops at this. Fix: {self.fix}"
 
 
 @contextmanager
@@ -136,10 +138,10 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
             session = with_binding(session, shapes)
         except SpecError as error:
             if drift.stopping:  # which is why the spec does not fit any more
-                raise DriftError(drift.told(str(error))) from error
+                raise drift.error(error) from error
             raise
         if writes and drift.stopping:
-            raise DriftError(drift.told())
+            raise drift.error()
         warnings = (*session.bound.warnings, *noted, *drift.warnings())
         yield replace(session, binding=replace(session.bound, warnings=warnings), drifted=bool(drift.stopping))
 

@@ -102,7 +102,7 @@ class Draft:
             temporary.replace(file)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise SpecError(f"{file} cannot be written: {error.strerror}. Fix: name another file with -o.") from error
+            raise SpecError(f"{file} cannot be written: {error.strerror}.", fix="name another file with -o.") from error
 
 
 def everything(tables: Sequence[DraftTable], besides: Sequence[Feature]) -> list[Untranslated]:
@@ -114,9 +114,9 @@ def everything(tables: Sequence[DraftTable], besides: Sequence[Feature]) -> list
 def free_file(file: Path) -> None:
     """SpecError where the draft would write over something, or has no folder to lie in."""
     if file.exists():
-        raise SpecError(f"{file} is there already. Fix: name another file with -o, or write over it with --force.")
+        raise SpecError(f"{file} is there already.", fix="name another file with -o, or write over it with --force.")
     if not file.parent.is_dir():
-        raise SpecError(f"There is no folder {file.parent}. Fix: create it, or name another file with -o.")
+        raise SpecError(f"There is no folder {file.parent}.", fix="create it, or name another file with -o.")
 
 
 def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
@@ -126,15 +126,16 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
     """
     if asked.source == asked.target and asked.schema == asked.target_schema:
         raise SpecError(
-            f"The source and the target are the same: {masked(asked.source)}. Fix: name another database, or two schemas of one "
-            f"with --schema and --target-schema."
+            f"The source and the target are the same: {masked(asked.source)}.",
+            fix=("name another database, or two schemas of one with --schema and --target-schema."),
         )
     with ExitStack() as stack:
         source = open_source(asked.source)
         stack.callback(source.close)
         if not isinstance(source, Catalog):
             raise SpecError(
-                f"{source.url} does not say how its tables were made, so that no spec can be drafted from it. Fix: write the spec by hand."
+                f"{source.url} does not say how its tables were made, so that no spec can be drafted from it.",
+                fix="write the spec by hand.",
             )
         target = open_target(asked.target, create=True)
         stack.callback(target.close)
@@ -175,7 +176,7 @@ def _chosen(asked: Asked, source: Catalog) -> list[TableName]:
     there = source.tables(asked.schema)
     where = f"the schema {asked.schema} of {source.url}" if asked.schema else source.url
     if not there:
-        raise SpecError(f"There are no tables in {where}. Fix: correct the URL, or name a schema with --schema.")
+        raise SpecError(f"There are no tables in {where}.", fix="correct the URL, or name a schema with --schema.")
     known = {each.name: each for each in there}
     for name in asked.tables:
         if name not in known:
@@ -188,7 +189,7 @@ def _looked_at(
 ) -> Read:
     shape = source.describe(name)
     if shape is None:
-        raise SpecError(f"{name} was dropped from {source.url} just now. Fix: run it again.")
+        raise SpecError(f"{name} was dropped from {source.url} just now.", fix="run it again.")
     design = source.design(name)
     likely = NO_KEY
     if not (shape.primary_key or unique_key(shape)):
@@ -274,10 +275,10 @@ def _block(tables: Sequence[DraftTable], error: SpecError) -> None:
     """Comment out the tables that the problems lie in, and let go of the foreign keys that lead there."""
     by_name = {table.name: table for table in tables}
     blocked = False
-    for name, problem in error.problems:
-        table = by_name.get(name or "")
+    for problem in error.problems:
+        table = by_name.get(problem.table or "")
         if table is not None and not table.blocked:
-            table.blocked, blocked = problem, True
+            table.blocked, blocked = str(problem), True
     if not blocked:
         raise SpecError(f"No draft could be made that fits both schemas: {error}") from error
     for table in tables:

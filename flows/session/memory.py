@@ -99,7 +99,7 @@ class Shapes:
                 found = adapter.describe(table)
                 if found is None:
                     raise PlanError(
-                        f"{table} is no longer there. Nothing of it was written. Fix: bring the table back."
+                        f"{table} is no longer there. Nothing of it was written.", fix="bring the table back."
                     )
                 self._known[table] = found
             return self._known[table]

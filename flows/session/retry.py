@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 class GaveUp(SynclineError):
     """A fault that may pass did not. The cause is the last one; whoever sees it does not try again."""
 
+    code = "gave-up"
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -82,7 +84,6 @@ def retried(
 
 def gave_up(error: TransientError, attempts: int) -> GaveUp:
     """What is said where the last of several tries ended in `error`."""
-    told = f"Tried {attempts} times: {error}"
-    if "Fix:" not in told:
-        told = f"{told.rstrip('.')}. Fix: see to the server, then run again; no window is half done."
-    return GaveUp(told)
+    fix = error.fix or "see to the server, then run again; no window is half done."
+    what = error.what if error.fix else f"{error.what.rstrip('.')}."
+    return GaveUp(f"Tried {attempts} times: {what}", fix=fix)

@@ -45,7 +45,8 @@ def readable(
             why = text_of(reason_of(bad[INVALID][0].as_py()))
             raise DataError(
                 f"{table} in the {side}{where}: {why}; {bad.num_rows} such rows here. Nothing can be "
-                f"planned for rows that cannot be read. {fix or 'Fix: correct them in the ' + side + '.'}"
+                f"planned for rows that cannot be read.",
+                fix=fix or f"correct them in the {side}.",
             )
         yield batch.select([name for name in batch.schema.names if name != INVALID])
 

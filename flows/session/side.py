@@ -118,6 +118,7 @@ def _apart(spec: Spec) -> None:
     for name in SIDES:
         if state.startswith("sqlite") and resolve_url(spec.endpoint(name).url) == state:
             raise SpecError(
-                f"{spec.where('state', 'url')}: the ledger is the same file as the {name}. Fix: give it a file of its own, "
-                f"such as sqlite:///.syncline/ledger.db."
+                f"the ledger is the same file as the {name}.",
+                fix=("give it a file of its own, such as sqlite:///.syncline/ledger.db."),
+                where=spec.where("state", "url"),
             )

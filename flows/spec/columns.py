@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from flows.spec.problems import Problem, meant
+from flows.spec.problems import Invalid, closest, meant
 from transforms.vocabulary import SideName
 
 CAST_TYPES = (
@@ -37,35 +37,36 @@ def time_zone(name: Any) -> Any:
     from zoneinfo import ZoneInfo, available_timezones
 
     if not isinstance(name, str):
-        raise Problem("must be the name of a time zone, such as Europe/Vienna")
+        raise Invalid("must be the name of a time zone, such as Europe/Vienna")
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
-        close = meant(name, available_timezones())
-        hint = close if close.startswith("Did") else "Fix: use a name such as Europe/Vienna."
-        raise Problem(f"is no known time zone. {hint}") from None
+        near = closest(name, available_timezones())
+        if near is not None:
+            raise Invalid(f"is no known time zone. Did you mean {near}?") from None
+        raise Invalid("is no known time zone.", fix="use a name such as Europe/Vienna") from None
     return name
 
 
 def cast_type(name: Any) -> Any:
     """The type's own name: `int8` is bigint, `Decimal( 9 , 2 )` is numeric(9,2)."""
     if not isinstance(name, str):
-        raise Problem("must be the name of a type, such as integer")
+        raise Invalid("must be the name of a type, such as integer")
     lower = " ".join(name.lower().split())
     if match := _NUMERIC.match(lower):
         precision, scale = int(match["precision"]), int(match["scale"] or 0)
         if not 1 <= precision <= 76 or scale > precision:
-            raise Problem("must have 1 to 76 digits, and no more behind the point than in all")
+            raise Invalid("must have 1 to 76 digits, and no more behind the point than in all")
         return f"numeric({precision},{scale})"
     plain = ALIASES.get(lower, lower)
     if plain not in CAST_TYPES:
-        raise Problem(f"{name!r} is not a type that Syncline casts to. {meant(lower, {*CAST_TYPES, *ALIASES})}")
+        raise Invalid(f"{name!r} is not a type that Syncline casts to. {meant(lower, {*CAST_TYPES, *ALIASES})}")
     return plain
 
 
 def scalar(value: Any) -> Any:
     if not isinstance(value, Scalar):
-        raise Problem("must be a single value: text, a number, true, false or null")
+        raise Invalid("must be a single value: text, a number, true, false or null")
     return value
 
 
@@ -94,7 +95,7 @@ class Cast(Strict):
         if self.type not in ("timestamp", "timestamptz", "date", "time"):
             for name in ("time_zone", "ambiguous", "nonexistent", "format"):
                 if name in self.model_fields_set:
-                    raise Problem(f"is for dates and times, and the type is {self.type}. Fix: remove it", name)
+                    raise Invalid(f"is for dates and times, and the type is {self.type}.", name, fix="remove it")
         return self
 
 
@@ -110,13 +111,13 @@ class Closeness(Strict):
         if isinstance(value, int | float) and not isinstance(value, bool):
             return {"absolute": value}
         if not isinstance(value, dict | Closeness):
-            raise Problem("must be a number, {absolute: …} or {relative: …}")
+            raise Invalid("must be a number, {absolute: …} or {relative: …}")
         return value
 
     @model_validator(mode="after")
     def _some(self) -> Closeness:
         if not self.model_fields_set:
-            raise Problem("says nothing. Fix: write a number, {absolute: …} or {relative: …}")
+            raise Invalid("says nothing.", fix="write a number, {absolute: …} or {relative: …}")
         return self
 
 
@@ -142,7 +143,7 @@ def zero_date(value: Any) -> Any:
     try:
         dt.datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise Problem('must be null, quarantine, fail, or a date such as "1970-01-01"') from None
+        raise Invalid('must be null, quarantine, fail, or a date such as "1970-01-01"') from None
     return value
 
 
@@ -204,18 +205,18 @@ class Column(Strict):
         given = [name for name in SOURCES if self._given(name)]
         if self.except_ is not None:
             if self.model_fields_set - {"except_"}:
-                raise Problem("stands alone, in the column *. Fix: remove what is beside it", "except")
+                raise Invalid("stands alone, in the column *.", "except", fix="remove what is beside it")
             return self
         if len(given) != 1:
             what = f"has {' and '.join(given)}" if given else "says not where its values come from"
-            raise Problem(f"{what}. Fix: give exactly one of {', '.join(SOURCES)}")
+            raise Invalid(f"{what}.", fix=f"give exactly one of {', '.join(SOURCES)}")
         for name, needs in (("missing", "lookup"), ("default", "map"), ("columns", "python")):
             if name in self.model_fields_set and not self._given(needs):
-                raise Problem(f"has a meaning only together with {needs}. Fix: add {needs} or remove {name}", name)
+                raise Invalid(f"has a meaning only together with {needs}.", name, fix=f"add {needs} or remove {name}")
         if "zero_date" in self.model_fields_set and not (self.from_ or self.expr):
-            raise Problem("has a meaning only together with from and expr. Fix: remove it", "zero_date")
+            raise Invalid("has a meaning only together with from and expr.", "zero_date", fix="remove it")
         if self.generate and (self.map or self.cast):
-            raise Problem("is generated, so there is nothing to map or cast. Fix: remove map and cast")
+            raise Invalid("is generated, so there is nothing to map or cast.", fix="remove map and cast")
         return self
 
     def _given(self, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from flows.spec.columns import Strict, cast_type
-from flows.spec.problems import Problem, meant
+from flows.spec.problems import Invalid, meant
 
 _SIZED = re.compile(r"^(?P<name>varchar|char|character varying|character)\s*\(\s*(?P<length>\d+)\s*\)$")
 _INTEGERS = ("smallint", "integer", "bigint")
@@ -20,7 +20,7 @@ def new_type(name: Any) -> Any:
     if isinstance(name, str) and (match := _SIZED.match(" ".join(name.lower().split()))):
         length = int(match["length"])
         if not 1 <= length <= 1_000_000:
-            raise Problem("must have a length from 1 to 1,000,000")
+            raise Invalid("must have a length from 1 to 1,000,000")
         return f"{'varchar' if 'var' in match['name'] else 'char'}({length})"
     return cast_type(name)
 
@@ -58,11 +58,11 @@ class NewColumn(Strict):
     def _consistent(self) -> NewColumn:
         given = [name for name in ("default", "identity", "generated") if getattr(self, name)]
         if len(given) > 1:
-            raise Problem(f"has {' and '.join(given)}. Fix: keep one of them", given[1])
+            raise Invalid(f"has {' and '.join(given)}.", given[1], fix="keep one of them")
         if self.identity and self.type not in (None, *_INTEGERS):
-            raise Problem(f"is {self.type}, and only whole numbers can be an identity. Fix: use bigint", "type")
+            raise Invalid(f"is {self.type}, and only whole numbers can be an identity.", "type", fix="use bigint")
         if self.generated and self.type is None:
-            raise Problem("is computed by the target, which needs its type. Fix: add `type:`")
+            raise Invalid("is computed by the target, which needs its type.", fix="add `type:`")
         return self
 
 
@@ -80,7 +80,7 @@ class Reference(Strict):
     @model_validator(mode="after")
     def _pairs(self) -> Reference:
         if len(self.columns) != len(self.refers):
-            raise Problem("must name as many columns as `columns` does", "refers")
+            raise Invalid("must name as many columns as `columns` does", "refers")
         return self
 
 
@@ -98,10 +98,10 @@ class Create(Strict):
     def _one_identity(self) -> Create:
         numbered = [name for name, column in self.columns.items() if column.identity]
         if len(numbered) > 1:
-            raise Problem("is the second identity, and a table has one", "columns", numbered[1], "identity")
+            raise Invalid("is the second identity, and a table has one", "columns", numbered[1], "identity")
         return self
 
-    def problems(self, mapped: Iterable[str] | None, alike: Callable[[str], str] = str) -> Iterator[Problem]:
+    def problems(self, mapped: Iterable[str] | None, alike: Callable[[str], str] = str) -> Iterator[Invalid]:
         """What does not fit the columns of the mapping, where it names them. `alike`: what names have in common that may be one."""
         computed = {name for name, column in self.columns.items() if column.generated}
         if mapped is None:
@@ -110,13 +110,13 @@ class Create(Strict):
         there = {*map(alike, known)}
         for name in self.columns:
             if alike(name) not in there:
-                yield Problem(f"is not among the mapped columns. {meant(name, known)}", "columns", name)
+                yield Invalid(f"is not among the mapped columns. {meant(name, known)}", "columns", name)
         for place, names in self._named():
             for position, name in enumerate(names):
                 if alike(name) not in there:
-                    yield Problem(f"is not among the columns. {meant(name, known)}", *place, position)
+                    yield Invalid(f"is not among the columns. {meant(name, known)}", *place, position)
                 elif name in names[:position]:
-                    yield Problem("names a column twice", *place, position)
+                    yield Invalid("names a column twice", *place, position)
 
     def _named(self) -> Iterator[tuple[tuple[Any, ...], list[str]]]:
         yield ("primary_key",), self.primary_key or []

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import Problem, SpecError
 
 Path_ = tuple[Any, ...]
 """Where a value sits in a document: mapping keys and list positions, from the top."""
@@ -97,31 +97,34 @@ def read_document(path: Path, environ: Mapping[str, str]) -> Document:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise SpecError(f"{path}: there is no such file. Fix: give the path of a spec, a YAML file.") from error
+        raise SpecError(
+            "there is no such file.", fix="give the path of a spec, a YAML file.", where=str(path)
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError(f"{path}:{line}: the file is not UTF-8 text. Fix: save it as UTF-8.") from error
+        raise SpecError("the file is not UTF-8 text.", fix="save it as UTF-8.", where=f"{path}:{line}") from error
     except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise SpecError(f"cannot be read: {error.strerror}.", where=str(path)) from error
     try:
         loader = _CoreLoader(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        hint = " Fix: put values with ${NAME} in quotes." if "${" in "".join(text.splitlines()[line - 1 : line]) else ""
-        raise SpecError(f"{path}:{line}: this is not valid YAML: {error.problem or error.context}.{hint}") from error
+        fix = "put values with ${NAME} in quotes." if "${" in "".join(text.splitlines()[line - 1 : line]) else ""
+        what = f"this is not valid YAML: {error.problem or error.context}."
+        raise SpecError(what, fix=fix, where=f"{path}:{line}") from error
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        raise SpecError(f"{path}:{line}: this is not valid YAML: {error.reason}.") from error
+        raise SpecError(f"this is not valid YAML: {error.reason}.", where=f"{path}:{line}") from error
     if node is None:
-        raise SpecError(f"{path}:1: the file is empty. Fix: begin with `version: 1`.")
+        raise SpecError("the file is empty.", fix="begin with `version: 1`.", where=f"{path}:1")
     reader = _Reader(path, loader, environ)
     raw, data = reader.read(node, ())
     if not isinstance(raw, dict):
         reader.say(node, "the file must be a mapping that begins with `version: 1`")
     if reader.problems:
-        raise SpecError("\n".join(reader.problems))
+        raise SpecError.of(reader.problems)
     return Document(path, raw, data, reader.lines, reader.variables)
 
 
@@ -132,21 +135,21 @@ class _Reader:
         self.path, self.loader, self.environ = path, loader, environ
         self.lines: dict[Path_, int] = {}
         self.variables: dict[str, str] = {}
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
         self.open: set[int] = set()
 
-    def say(self, node: yaml.Node, problem: str) -> None:
-        line = f"{self.path}:{node.start_mark.line + 1}: {problem}."
-        if line not in self.problems:
-            self.problems.append(line)
+    def say(self, node: yaml.Node, what: str, fix: str = "") -> None:
+        problem = Problem(f"{what}.", fix and f"{fix}.", f"{self.path}:{node.start_mark.line + 1}")
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def read(self, node: yaml.Node, path: Path_) -> tuple[Any, Any]:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if id(node) in self.open:
-            self.say(node, f"{dotted(path)} contains itself. Fix: remove the alias")
+            self.say(node, f"{dotted(path)} contains itself", "remove the alias")
             return None, None
         if node.tag.rpartition(":")[2] not in _TAGS or not node.tag.startswith("tag:yaml.org,2002:"):
-            self.say(node, f"the tag {node.tag} is not used in specs. Fix: remove it")
+            self.say(node, f"the tag {node.tag} is not used in specs", "remove it")
             return None, None
         self.open.add(id(node))
         try:
@@ -171,7 +174,7 @@ class _Reader:
             key = self.loader.construct_object(key_node)
             line = key_node.start_mark.line + 1
             if not inherited and key in own:
-                self.say(key_node, f"{dotted((*path, key))} is given twice, first in line {own[key]}. Fix: keep one")
+                self.say(key_node, f"{dotted((*path, key))} is given twice, first in line {own[key]}", "keep one")
                 continue
             if inherited and key in raw:
                 continue
@@ -209,13 +212,12 @@ class _Reader:
                 return "${"
             name = match[1]
             if name is None:
-                self.say(
-                    node, f"{dotted(path)} has {match[0]!r}, which names no variable. Fix: write $${{ for a plain ${{"
-                )
+                self.say(node, f"{dotted(path)} has {match[0]!r}, which names no variable", "write $${ for a plain ${")
             elif name not in self.environ:
                 self.say(
                     node,
-                    f"{dotted(path)} needs the environment variable {name}, which is not set. Fix: export {name}=…",
+                    f"{dotted(path)} needs the environment variable {name}, which is not set",
+                    f"export {name}=…",
                 )
             else:
                 self.variables[name] = self.environ[name]

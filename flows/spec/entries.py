@@ -18,7 +18,9 @@ def entry_of(spec: Spec, name: str) -> str:
         return name
     found = [each for each in spec.tables if each.casefold() == name.casefold()]
     if len(found) > 1:
-        raise SpecError(f"The spec has {' and '.join(found)}, and {name} could be any. Fix: write one of them exactly.")
+        raise SpecError(
+            f"The spec has {' and '.join(found)}, and {name} could be any.", fix="write one of them exactly."
+        )
     if not found:
         raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
     return found[0]

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, Valid
 
 from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec.document import Document, digest_of, read_document
-from flows.spec.problems import Problem, explain
+from flows.spec.problems import Invalid, explain
 from flows.spec.suites import Expectation, suite_files
 from flows.spec.tables import (
     Checkpoint,
@@ -67,7 +67,7 @@ WORKERS = 2  # where the spec names no number
 
 def _store(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str) and "://" in value:
-        raise Problem("must be a folder of this machine, and no URL")
+        raise Invalid("must be a folder of this machine, and no URL")
     return folder_of(info).absolute() / value if isinstance(value, str | Path) else value
 
 
@@ -128,7 +128,7 @@ class Conflict(Strict):
     @model_validator(mode="after")
     def _clock(self) -> Conflict:
         if self.resolve == "newer_wins" and not self.clock:
-            raise Problem("is newer_wins, which needs a clock. Fix: add `clock:` and a timestamp column", "resolve")
+            raise Invalid("is newer_wins, which needs a clock.", "resolve", fix="add `clock:` and a timestamp column")
         return self
 
 
@@ -154,37 +154,38 @@ class Spec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:
-        if whole := Problem.of_all(self._problems()):
+        if whole := Invalid.of_all(self._problems()):
             raise whole
         return self
 
-    def _problems(self) -> Iterator[Problem]:
+    def _problems(self) -> Iterator[Invalid]:
         if self.defaults.delete.policy == "soft" and not self.defaults.delete.column:
-            yield Problem("is soft, which needs the flag column. Fix: add `column:`", "defaults", "delete", "policy")
+            yield Invalid("is soft, which needs the flag column.", "defaults", "delete", "policy", fix="add `column:`")
         names: dict[TableName, str] = {}
         for name, table in self.tables.items():
             at = ("tables", name)
             wanted = self.delete_policy(name)
             if table.delete and wanted.policy == "soft" and not wanted.column:
-                yield Problem("is soft, which needs the flag column. Fix: add `column:`", *at, "delete", "policy")
+                yield Invalid("is soft, which needs the flag column.", *at, "delete", "policy", fix="add `column:`")
             try:
                 target = self.target_table(name)
                 relation(table)
             except ValueError as error:
-                yield Problem(f'{error}. Fix: write names with dots as "a.b", in quotes', *at)
+                yield Invalid(f"{error}.", *at, fix='write names with dots as "a.b", in quotes')
                 continue
             if target in names:
-                yield Problem(f"writes {target}, and so does tables.{names[target]}. Fix: keep one of them", *at)
+                yield Invalid(f"writes {target}, and so does tables.{names[target]}.", *at, fix="keep one of them")
             names[target] = name
             for column, made in (table.columns or {}).items():
                 itself = made.lookup is not None and made.lookup.side == "target" and made.lookup.table == name
                 if itself and made.lookup and column in (made.lookup.take, *made.lookup.match):
-                    yield Problem(
-                        "is looked up by way of itself. Fix: take and match other columns",
+                    yield Invalid(
+                        "is looked up by way of itself.",
                         *at,
                         "columns",
                         column,
                         "lookup",
+                        fix="take and match other columns",
                     )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:

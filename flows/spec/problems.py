@@ -5,12 +5,12 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from flows.spec.document import Document, dotted
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import Problem, SpecError
 
 _KINDS = {
     "model_type": "must be a mapping",
@@ -28,83 +28,94 @@ _KINDS = {
 }
 
 
-def misfits(problems: Iterable[tuple[str | None, str]]) -> SpecError:
-    """All problems of a spec, a line for each, each with the table of the spec that it lies in."""
-    found = tuple(problems)
-    return SpecError("\n".join(text for _, text in found), found)
+class Fault(NamedTuple):
+    """What is wrong at `path`. The text goes on from the path's own: `tables.t.key` + `is empty`."""
+
+    path: tuple[Any, ...]
+    what: str
+    fix: str = ""
 
 
-class Problem(ValueError):
-    """What is wrong at `path`, which starts at the value under validation."""
+class Invalid(ValueError):
+    """What is wrong at `path`, which starts at the value under validation. A full stop is added to `what` and `fix`."""
 
-    def __init__(self, message: str, *path: Any) -> None:
-        super().__init__(message)
-        self.found = [(path, message)]
+    def __init__(self, what: str, *path: Any, fix: str = "") -> None:
+        super().__init__(what)
+        self.faults = [Fault(path, what, fix)]
 
-    @classmethod
-    def under(cls, inner: Problem, *path: Any) -> Problem:
-        """The same problem, seen from further up."""
-        moved = cls(str(inner))
-        moved.found = [((*path, *below), message) for below, message in inner.found]
+    def under(self, *path: Any) -> Invalid:
+        """The same, with paths that start further up."""
+        moved = Invalid(str(self))
+        moved.faults = [fault._replace(path=(*path, *fault.path)) for fault in self.faults]
         return moved
 
     @classmethod
-    def of_all(cls, problems: Iterable[Problem]) -> Problem | None:
+    def of_all(cls, several: Iterable[Invalid]) -> Invalid | None:
         """One exception for all of them, None where there are none."""
-        found = [each for problem in problems for each in problem.found]
-        if not found:
+        faults = [fault for each in several for fault in each.faults]
+        if not faults:
             return None
-        whole = cls(found[0][1])
-        whole.found = found
+        whole = cls(faults[0].what)
+        whole.faults = faults
         return whole
+
+
+def problem(fault: Fault, table: str | None, where: str = "") -> Problem:
+    """A fault of a spec, at its full path, as a sentence."""
+    what = f"{dotted(fault.path) or 'the spec'} {_full_stop(fault.what)}"
+    return Problem(what, fault.fix and _full_stop(fault.fix), where, table)
 
 
 def meant(word: object, known: Iterable[str]) -> str:
     """`Did you mean …?` where something is close, in any case, else what there is."""
     names = sorted(known)
+    close = closest(word, names)
+    return f"Did you mean {close}?" if close is not None else f"Known: {', '.join(names)}."
+
+
+def closest(word: object, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, in any case; None where none is like it."""
+    names = sorted(known)
     near = get_close_matches(str(word).casefold(), {name.casefold() for name in names}, n=1, cutoff=0.6)
-    close = get_close_matches(str(word), [name for name in names if name.casefold() in near], n=1, cutoff=0)
-    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
+    return next(iter(get_close_matches(str(word), [each for each in names if each.casefold() in near], 1, 0)), None)
 
 
 def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> SpecError:
     """All errors, one line each, in the order of the file's lines."""
-    found: dict[tuple[str | None, str], int] = {}
+    lines: dict[Problem, int] = {}
     for each in error.errors(include_input=False, include_url=False):
         base = tuple(part for part in each["loc"] if part != "[key]")
-        for path, message in _messages(base, dict(each), document, model):
-            name = dotted(path) or "the spec"
-            where = f"{document.where(*path)}: " if document.lined else ""
+        for path, what, fix in _faults(base, dict(each), document, model):
+            shown = Fault(path, document.hidden(what), document.hidden(fix))
             table = str(path[1]) if path[:1] == ("tables",) and len(path) > 1 else None
-            found.setdefault((table, f"{where}{name} {document.hidden(message)}"), document.line(*path))
-    return misfits(sorted(found, key=lambda problem: found[problem]))
+            where = document.where(*path) if document.lined else ""
+            lines.setdefault(problem(shown, table, where), document.line(*path))
+    return SpecError.of(sorted(lines, key=lambda each: lines[each]))
 
 
-def _messages(
-    base: tuple[Any, ...], each: dict[str, Any], document: Document, model: type[BaseModel]
-) -> list[tuple[tuple[Any, ...], str]]:
+def _faults(base: tuple[Any, ...], each: dict[str, Any], document: Document, model: type[BaseModel]) -> list[Fault]:
     kind, context = each["type"], each.get("ctx", {})
     cause = context.get("error")
-    if isinstance(cause, Problem):
-        return [((*base, *path), _full_stop(message)) for path, message in cause.found]
+    if isinstance(cause, Invalid):
+        return cause.under(*base).faults
     written = document.written(base)
     if kind == "extra_forbidden":
-        return [(base, f"is not a known key. {meant(base[-1], known_keys(model, base[:-1]))}")]
+        return [Fault(base, f"is not a known key. {meant(base[-1], known_keys(model, base[:-1]))}")]
     if kind == "missing":
-        return [(base, f"is missing. Fix: add `{base[-1]}:`.")]
+        return [Fault(base, "is missing", f"add `{base[-1]}:`")]
     if kind == "literal_error":
         choices = [str(choice) for choice in get_args(_annotation(model, base))] or [context["expected"]]
         hint = get_close_matches(str(written), choices, n=1, cutoff=0.5)
         said = " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else choices[0]
-        return [(base, f"must be {said}, not {written!r}." + (f" Did you mean {hint[0]}?" if hint else ""))]
+        return [Fault(base, f"must be {said}, not {written!r}." + (f" Did you mean {hint[0]}?" if hint else ""))]
     if kind == "string_type":
         quote = (written is not None and not isinstance(written, dict | list)) or "[key]" in each["loc"]
-        return [(base, "must be text." + (" Fix: put it in quotes." if quote else ""))]
+        return [Fault(base, "must be text", "put it in quotes" if quote else "")]
     said = _KINDS.get(kind) or str(each["msg"]).replace("Input should be", "must be").replace(
         "String should match pattern", "must match"
     ).removeprefix("Value error, ")
     shown = isinstance(written, str | int | float) and not isinstance(written, bool)
-    return [(base, _full_stop(f"{said}, not {written!r}" if shown else said))]
+    return [Fault(base, f"{said}, not {written!r}" if shown else said)]
 
 
 def _full_stop(message: str) -> str:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from flows.spec.columns import Strict
-from flows.spec.problems import Problem
+from flows.spec.problems import Invalid
 from flows.spec.urls import folder_of
 
 
@@ -66,25 +66,25 @@ def _read(value: Any, info: ValidationInfo) -> Any:
             continue
         try:
             first, *others = _of_file(folder_of(info) / entry, entry)
-        except Problem as problem:
-            raise Problem(str(problem), *([position] if isinstance(value, list) else [])) from None
+        except Invalid as problem:
+            raise problem.under(*([position] if isinstance(value, list) else [])) from None
         made.append(first)
         more += others
     return made + more
 
 
 def _of_file(path: Path, name: str) -> list[Expectation]:
-    """The checks of a file: a list of them, or a suite as Great Expectations exports it. Problem where it is neither."""
+    """The checks of a file: a list of them, or a suite as Great Expectations exports it. Invalid where it is neither."""
     try:
         whole = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
     except OSError as error:
-        raise Problem(f"names the file {name}, which cannot be read: {error.strerror}") from error
+        raise Invalid(f"names the file {name}, which cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Problem(f"names the file {name}, which is neither YAML nor JSON: {error}") from error
+        raise Invalid(f"names the file {name}, which is neither YAML nor JSON: {error}") from error
     listed = whole.get("expectations") if isinstance(whole, dict) else whole
     if not isinstance(listed, list) or not listed:
-        raise Problem(
-            f"names the file {name}, which is no suite. Fix: let it be a list of checks, or have `expectations:`"
+        raise Invalid(
+            f"names the file {name}, which is no suite.", fix="let it be a list of checks, or have `expectations:`"
         )
     return list(_checked(listed, name))
 
@@ -96,7 +96,7 @@ def _checked(listed: list[Any], name: str) -> Iterator[Expectation]:
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             at = ".".join([f"{name} [{position}]", *map(str, first["loc"])])
-            raise Problem(f"names a file with a mistake: {at}: {first['msg']}") from None
+            raise Invalid(f"names a file with a mistake: {at}: {first['msg']}") from None
 
 
 Suite = Annotated[list[Expectation], BeforeValidator(_read)]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from flows.spec.columns import Column, Strict
 from flows.spec.create import Create
-from flows.spec.problems import Problem, meant
+from flows.spec.problems import Invalid, meant
 from flows.spec.suites import Suite
 from transforms.vocabulary import Relation, TableName
 
@@ -130,7 +130,7 @@ class Runner(Strict):
     def _short(cls, value: Any) -> Any:
         if isinstance(value, str):
             if value not in ("threads", "dask"):
-                raise Problem(f"must be threads or dask. {meant(value, ('threads', 'dask'))}")
+                raise Invalid(f"must be threads or dask. {meant(value, ('threads', 'dask'))}")
             return {value: {}}
         if isinstance(value, dict):
             return {name: {} if inner is None else inner for name, inner in value.items()}
@@ -139,7 +139,7 @@ class Runner(Strict):
     @model_validator(mode="after")
     def _one(self) -> Runner:
         if (self.threads is None) == (self.dask is None):
-            raise Problem("takes one of threads and dask")
+            raise Invalid("takes one of threads and dask")
         return self
 
     @property
@@ -170,7 +170,7 @@ class Origin(Strict):
     @model_validator(mode="after")
     def _one(self) -> Origin:
         if (self.table is None) == (self.query is None):
-            raise Problem("takes a table's name, or {query: …}")
+            raise Invalid("takes a table's name, or {query: …}")
         return self
 
 
@@ -229,43 +229,43 @@ class Table(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Table:
         # which engine it is, and whether it takes names in any case, is not known yet: `misnamed` looks once more
-        if whole := Problem.of_all(self._problems(str.casefold)):
+        if whole := Invalid.of_all(self._problems(str.casefold)):
             raise whole
         return self
 
-    def misnamed(self) -> Iterator[Problem]:
+    def misnamed(self) -> Iterator[Invalid]:
         """What does not fit, once names have the spelling of their catalogs."""
         return self._problems(str)
 
-    def _problems(self, alike: Callable[[str], str]) -> Iterator[Problem]:
+    def _problems(self, alike: Callable[[str], str]) -> Iterator[Invalid]:
         """`alike`: what two names have in common that may be one."""
         key = self.key or []
         listed = {*map(alike, self.columns or {})}
         if self.key is not None and not key:
-            yield Problem("is empty. Fix: name the columns by which rows are matched", "key")
+            yield Invalid("is empty.", "key", fix="name the columns by which rows are matched")
         for place, names in (("key", key), ("ignore", self.ignore)):
             for position, name in enumerate(names):
                 if name in names[:position]:
-                    yield Problem("names a column twice", place, position)
+                    yield Invalid("names a column twice", place, position)
                 elif place == "key" and self.columns is not None and not {alike(name), REST} & listed:
-                    yield Problem(f"is not among the columns. {meant(name, self.columns)}", place, position)
+                    yield Invalid(f"is not among the columns. {meant(name, self.columns)}", place, position)
         for name, each in (self.columns or {}).items():
             if name == REST and each.except_ is None and each != Column.model_validate(REST):
-                yield Problem('takes "*" or {except: […]}: the rest goes under its own names', "columns", name)
+                yield Invalid('takes "*" or {except: […]}: the rest goes under its own names', "columns", name)
             elif name != REST and each.except_ is not None:
-                yield Problem(f'is for the column "{REST}" alone. Fix: remove it', "columns", name, "except")
+                yield Invalid(f'is for the column "{REST}" alone.', "columns", name, "except", fix="remove it")
             if each.tolerance is not None and name in key:
-                yield Problem("is for columns beside the key, which is compared exactly", "columns", name, "tolerance")
+                yield Invalid("is for columns beside the key, which is compared exactly", "columns", name, "tolerance")
         named = None if self.columns and REST in self.columns else self.columns
         for problem in self.create.problems(named, alike) if self.create else ():
-            yield Problem.under(problem, "create")
+            yield problem.under("create")
         for position, name in enumerate(self.ignore):
             if name in key:
-                yield Problem("is part of the key, which is always compared", "ignore", position)
+                yield Invalid("is part of the key, which is always compared", "ignore", position)
         for position, name in enumerate(key):
             column = (self.columns or {}).get(name)
             if column is not None and column.generate:
-                yield Problem("is generated, and rows are matched by what the source has", "key", position)
+                yield Invalid("is generated, and rows are matched by what the source has", "key", position)
 
 
 def table_name(text: str, schema: str | None = None) -> TableName:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import GetPydanticSchema, ValidationInfo
 from pydantic_core import core_schema
 
-from flows.spec.problems import Problem
+from flows.spec.problems import Invalid
 from transforms.vocabulary import ConnectionFailed, SpecError
 
 _FILE_URL = re.compile(r"^(?P<head>(?:sqlite|duckdb)(?:\+\w+)?:///)(?P<file>[^?]*)(?P<tail>\?.*)?$", re.DOTALL)
@@ -61,16 +61,16 @@ def _secret(block: str) -> str:
         value = Secret.load(block, _sync=True).get()  # type: ignore[call-arg, union-attr]
     except (httpx.HTTPError, OSError, RuntimeError) as error:
         raise ConnectionFailed(
-            f"The Prefect server that keeps the Secret block {block!r} does not answer: {error}. "
-            f"Fix: start it, or correct PREFECT_API_URL."
+            f"The Prefect server that keeps the Secret block {block!r} does not answer: {error}.",
+            fix="start it, or correct PREFECT_API_URL.",
         ) from error
     except ValueError as error:
         raise SpecError(
-            f"There is no Secret block {block!r} on the Prefect server. "
-            f"Fix: create it in the Prefect UI under Blocks, or point PREFECT_API_URL at the server that has it."
+            f"There is no Secret block {block!r} on the Prefect server.",
+            fix="create it in the Prefect UI under Blocks, or point PREFECT_API_URL at the server that has it.",
         ) from error
     if not isinstance(value, str) or not _SCHEME.match(value):
-        raise SpecError(f"The Secret block {block!r} does not hold a database URL. Fix: store one, as text.")
+        raise SpecError(f"The Secret block {block!r} does not hold a database URL.", fix="store one, as text.")
     return value
 
 
@@ -89,14 +89,14 @@ def _read_url(value: Any, info: ValidationInfo) -> Url | SecretRef:
     if isinstance(value, dict):
         block = value.get("secret")
         if set(value) != {"secret"} or not isinstance(block, str):
-            raise Problem("takes a URL as text, or {secret: name-of-a-prefect-block}")
+            raise Invalid("takes a URL as text, or {secret: name-of-a-prefect-block}")
         if not _BLOCK.match(block):
-            raise Problem("is no block name: those have lower-case letters, digits and dashes", "secret")
+            raise Invalid("is no block name: those have lower-case letters, digits and dashes", "secret")
         return SecretRef(block, folder)
     if not isinstance(value, str):
-        raise Problem("takes a URL as text, or {secret: name-of-a-prefect-block}")
+        raise Invalid("takes a URL as text, or {secret: name-of-a-prefect-block}")
     if not _SCHEME.match(value):
-        raise Problem("is not a URL. Fix: write it like sqlite:///file.db or postgresql://user@host/database")
+        raise Invalid("is not a URL.", fix="write it like sqlite:///file.db or postgresql://user@host/database")
     return Url(value, folder)
 
 

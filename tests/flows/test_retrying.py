@@ -61,7 +61,7 @@ def test_what_does_not_pass_ends_and_says_how_often_it_was_tried(policy: Policy,
 
 
 def test_a_fix_that_the_error_names_stays_the_only_one(policy: Policy) -> None:
-    work = Faulty(*(TransientError("legacy.db is held. Fix: end the other writer.") for _ in range(4)))
+    work = Faulty(*(TransientError("legacy.db is held.", fix="end the other writer.") for _ in range(4)))
     with pytest.raises(GaveUp) as caught:
         retried(work, policy)
     assert str(caught.value) == "Tried 4 times: legacy.db is held. Fix: end the other writer."

@@ -10,7 +10,7 @@ from scenario import Engine, Scenario, counts, pair_name
 from traps import RING, create, pairs
 from type_values import declared, quoted
 
-from adapters.sql.names import POSTGRES_BYTES
+from adapters.postgres.limits import NAME_BYTES
 from flows import commands
 from flows.check.assess import assess
 from transforms.vocabulary import SpecError, SynclineError
@@ -139,7 +139,7 @@ def test_a_longer_name_of_the_source_gets_another_one_in_the_spec(
     tmp_path: Path, pair: tuple[Engine, Engine], request: pytest.FixtureRequest
 ) -> None:
     small = Scenario.make(tmp_path, pair, request)
-    long, other = "t" * (POSTGRES_BYTES + 1), "t" * POSTGRES_BYTES
+    long, other = "t" * (NAME_BYTES + 1), "t" * NAME_BYTES
     create(small.source, long, f"id integer PRIMARY KEY, {long} varchar(9), {other} varchar(9)")
     small.source.insert(long, [(1, "long", "short")])
     small.write({"t": {"from": long, "columns": {"id": "id", "v": long, other: other}}})

@@ -41,8 +41,8 @@ def set_aside(
     rows = mapped.rows.filter(pa.array(bad))
     if mapping.on_invalid == "fail":
         raise DataError(
-            f"{mapping.table} key {expressions.as_json_keys(rows.slice(0, 1), mapping.key)[0].as_py()}: {text_of(reason)}. "
-            f"Fix: mend the source rows, choose a longer key, or set `on_invalid: quarantine`."
+            f"{mapping.table} key {expressions.as_json_keys(rows.slice(0, 1), mapping.key)[0].as_py()}: {text_of(reason)}.",
+            fix="mend the source rows, choose a longer key, or set `on_invalid: quarantine`.",
         )
     count = rows.num_rows
     info = pa.table(
@@ -71,8 +71,8 @@ def set_refused_aside(mapped: Mapped, refusals: Mapping[int, Reason], mapping: T
     if mapping.on_invalid == "fail":
         named = ".".join(part for part in (mapping.table, ", ".join(why[0].columns)) if part)
         raise DataError(
-            f"{named} key {told[0].as_py()}: {text_of(why[0])}; {len(why)} such rows here. "
-            f"Fix: mend the source rows, or set `on_invalid: quarantine`."
+            f"{named} key {told[0].as_py()}: {text_of(why[0])}; {len(why)} such rows here.",
+            fix="mend the source rows, or set `on_invalid: quarantine`.",
         )
     values: list[str | None] = [None] * len(why)
     texts: dict[str, list[str | None]] = {}

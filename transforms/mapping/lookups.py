@@ -38,7 +38,8 @@ def look_up(
             value = ", ".join(repr(asked.column(name)[row].as_py()) for name in names)
             raise SpecError(
                 f"{mapping.table}.{column}: the lookup into {lookup.name} matches more than one row for "
-                f"({', '.join(name for name, _ in lookup.match)}) = ({value}). Fix: match on columns that are unique there."
+                f"({', '.join(name for name, _ in lookup.match)}) = ({value}).",
+                fix="match on columns that are unique there.",
             )
         at = np.full(size, -1, dtype=np.int64)
         at[right] = usable
@@ -90,7 +91,7 @@ def _miss(
     elif lookup.missing == "fail" and missed.any():
         row = int(np.flatnonzero(missed)[0])
         raise DataError(
-            f"{mapping.table}.{column}: {text_of(reason)}: {values[row].as_py()!r}. "
-            f"Fix: add the row there, or set `missing: null` or `missing: quarantine`."
+            f"{mapping.table}.{column}: {text_of(reason)}: {values[row].as_py()!r}.",
+            fix="add the row there, or set `missing: null` or `missing: quarantine`.",
         )
     return missed

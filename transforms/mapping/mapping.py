@@ -95,8 +95,8 @@ def map_rows(
         why = reason_of(first["why"])
         value = "" if first["value"] is None else f" value {first['value']!r}"
         raise DataError(
-            f"{mapping.table}.{', '.join(why.columns)} key {first['key']}:{value} {text_of(why)}; {rejected.num_rows} such rows here. "
-            f"Fix: mend the source rows, or set `on_invalid: quarantine`."
+            f"{mapping.table}.{', '.join(why.columns)} key {first['key']}:{value} {text_of(why)}; {rejected.num_rows} such rows here.",
+            fix="mend the source rows, or set `on_invalid: quarantine`.",
         )
     return Mapped(result.filter(pa.array(~bad)), rejected, result.filter(pa.array(bad)), mended)
 
@@ -270,13 +270,13 @@ def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
     if not isinstance(answer, pd.Series) or len(answer) != rows.num_rows:
         got = f"a Series of {len(answer)}" if isinstance(answer, pd.Series) else f"a {type(answer).__name__}"
         raise DataError(
-            f"Column {column}: {function.name} gave {got} for {rows.num_rows} rows. Fix: return one value a row."
+            f"Column {column}: {function.name} gave {got} for {rows.num_rows} rows.", fix="return one value a row."
         )
     try:
         return contiguous(pa.Array.from_pandas(answer))
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(
-            f"Column {column}: {function.name} gave values of several types: {error}. Fix: return values of one type."
+            f"Column {column}: {function.name} gave values of several types: {error}.", fix="return values of one type."
         ) from error
 
 

@@ -106,7 +106,7 @@ class _Ask:
         return self.rule.arguments[name]
 
     def wrong(self, what: str, fix: str) -> SpecError:
-        return SpecError(f"expect[{self.rule.number}] ({self.rule}): {what}. Fix: {fix}.")
+        return SpecError(f"expect[{self.rule.number}] ({self.rule}): {what}.", fix=f"{fix}.")
 
     def kind(self, name: str) -> str:
         return kind(self.schema.field(name).type)
