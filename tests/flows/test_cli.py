@@ -163,8 +163,18 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
 
 def test_an_error_is_a_json_object_too(small: Scenario) -> None:
     found = answer("plan", small.path, "--table", "tt", status=1)
-    assert found["kind"] == "SpecError"
+    assert (found["kind"], found["code"]) == ("SpecError", "spec")
     assert "Did you mean t?" in found["error"]
+    small.write({"t": {**T, "key": []}, "u": {"was": "u"}})
+    found = answer("plan", small.path, status=1)
+    assert [(each["table"], each["fix"]) for each in found["problems"]] == [
+        ("t", "name the columns by which rows are matched."),
+        ("u", "add `from:`."),
+        ("u", ""),
+    ]
+    lines = [f"{each['where']}: {each['what']}" for each in found["problems"]]
+    assert found["what"] == "\n".join(lines)
+    assert found["error"].startswith(f"{lines[0]} Fix: name the columns")
 
 
 def test_target_rows_are_those_before_the_run(small: Scenario) -> None:
