@@ -18,7 +18,6 @@ from typing import Any, Final
 import pyarrow as pa
 
 from adapters.expectations.frames import (
-    EXACT_FLOAT,
     SAMPLE,
     fitted,
     frames,
@@ -169,11 +168,8 @@ def _built(each: Expected, arguments: Mapping[str, Any], place: str) -> None:
     for name in NUMBERS:
         given, taken = arguments.get(name), getattr(made, name, None)
         if isinstance(given, int) and isinstance(taken, float) and given != taken:
-            raise SpecError(
-                f"Great Expectations takes {name} as a double, which cannot hold {given}.",
-                fix=f"choose a number up to {EXACT_FLOAT}.",
-                where=place,
-            )
+            what = f"Great Expectations takes {name} as a double, which cannot hold {given}."
+            raise SpecError(what, fix=f"choose a number up to {EXACT_FLOAT}.", where=place)
 
 
 def _told_errors(error: Exception) -> str:
@@ -324,9 +320,8 @@ def _evaluated(
         reason = _reason(found[each.number])
         if reason is not None:
             where = _place(name, each)
-            raise BrokenCheck(
-                f"{where} could not be evaluated: {reason}.", fix="correct the expectation, or the table."
-            )
+            what = f"{where} could not be evaluated: {reason}."
+            raise BrokenCheck(what, fix="correct the expectation, or the table.")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from adapters.protocol import Source, Target
 from flows.bind.create_table import free_column, takes_nulls, wanted_column
 from flows.bind.evolve import is_added, plain
 from flows.bind.functions import load_function
+from flows.bind.lookup_source import LookupSource
 from flows.bind.same_named import same_named
 from flows.bind.time_zones import local_zone
 from flows.bind.value_maps import values_of, values_type
@@ -39,25 +40,13 @@ from transforms.vocabulary import (
     Meaning,
     Problem,
     Reason,
-    SideName,
     SpecError,
-    TableName,
     TableShape,
     text_of,
 )
 
 Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function
 Typed = tuple[Origin, pa.DataType | None, Meaning]
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What a lookup reads: a planned table of the migration (`planned`), or a table of one side as it is."""
-
-    side: SideName
-    table: TableName
-    planned: str | None
-    columns: tuple[str, ...]
 
 
 class _Circle(SpecError):
@@ -83,7 +72,7 @@ class ColumnBinder:
         self._planned = planned
         self._reads: dict[str, None] = {}
         self._zero_dates: dict[str, str] = {}
-        self.lookups: dict[str, Looked] = {}
+        self.lookups: dict[str, LookupSource] = {}
         self.added: list[str] = []  # columns that the target lacks and a run adds
         self._given: dict[str, Column] = {}
         self._bound: dict[str, ColumnMapping] = {}
@@ -309,7 +298,7 @@ class ColumnBinder:
         name = lookup.table if lookup.side == "target" else f"source.{lookup.table}"
         earlier = self.lookups.get(name)
         columns = tuple(dict.fromkeys((*(earlier.columns if earlier else ()), *lookup.match, lookup.take)))
-        self.lookups[name] = Looked(lookup.side, table, planned, columns)
+        self.lookups[name] = LookupSource(lookup.side, table, planned, columns)
         taken = known[lookup.take]
         taken_meaning = taken.meaning
         found_by = LookUp(name, tuple(pairs), lookup.take, wanted.missing, frozenset(chained))
@@ -331,7 +320,8 @@ class ColumnBinder:
 
     def _cast(self, wanted: CastSpec, kind: pa.DataType | None, origin: Origin) -> casts.Cast:
         target, meaning = parse_type(wanted.type)
-        if kind is not None and _counts(kind) != _counts(target) and _is_time(kind) != _is_time(target):
+        is_time = pa.types.is_temporal
+        if kind is not None and _counts(kind) != _counts(target) and is_time(kind) != is_time(target):
             raise SpecError(
                 f"{type_name(kind, 'plain')} is no {wanted.type} unless it is said what is counted.",
                 fix="say it in an `expr`, such as epoch_ms(…), make_timestamp(…) or epoch_us(…).",
@@ -393,10 +383,6 @@ class ColumnBinder:
 
 def _counts(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _is_time(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_temporal(kind))
 
 
 def _described(origin: Origin) -> str:

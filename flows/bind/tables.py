@@ -12,11 +12,12 @@ import pyarrow as pa
 from adapters.protocol import Source, Target
 from adapters.sql.names import taken_for_one
 from flows.bind import create_table, evolve, untried
-from flows.bind.columns import ColumnBinder, Looked
+from flows.bind.columns import ColumnBinder
 from flows.bind.create_table import AfterLoad
 from flows.bind.evolve import Added
 from flows.bind.hidden_rows import hidden_rows
 from flows.bind.inspect import Shapes, look
+from flows.bind.lookup_source import LookupSource
 from flows.bind.order import circle_warning, linked, referred
 from flows.bind.own_columns import own_columns
 from flows.bind.required import check_required
@@ -63,7 +64,7 @@ class BoundTable:
     max_ratio: float
     at_least: int
     soft: Soft | None
-    lookups: Mapping[str, Looked]
+    lookups: Mapping[str, LookupSource]
     computed: tuple[ColumnMapping, ...] = ()
     checks: Checks = field(default_factory=Checks)
     adds: tuple[Added, ...] = ()

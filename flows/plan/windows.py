@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters.store import spill
 from flows.apply.windows import ApplyWork
-from flows.bind.columns import Looked
+from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
 from flows.plan.window_reader import PlanWork, Window, chosen, lookup_file, source_ranges, target_ranges
@@ -121,7 +121,7 @@ def gather_lookups(session: Session, route: Route, work: PlanWork, planned: Iter
 
 
 def _looked_rows(
-    session: Session, route: Route, looked: Looked, work: PlanWork, planned: list[Planned]
+    session: Session, route: Route, looked: LookupSource, work: PlanWork, planned: list[Planned]
 ) -> tuple[pa.Table, pa.Table | None]:
     columns = list(looked.columns)
     if looked.planned is None:
