@@ -18,6 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from adapters.expectations.frames import (
+    EXACT_FLOAT,
     SAMPLE,
     fitted,
     frames,

@@ -28,7 +28,7 @@ def held(connections: Connections, name: str) -> Iterator[None]:
         try:
             ((got,),) = rows(connection, LOCK, [_lock_name(name)])
             if not got:
-                raise BusyError(_busy(connection, connections.url, name))  # noqa: TRY301
+                raise _busy(connection, connections.url, name)  # noqa: TRY301
         except BaseException:
             drop(connection)
             raise
@@ -46,12 +46,12 @@ def held(connections: Connections, name: str) -> Iterator[None]:
             drop(connection)
 
 
-def _busy(connection: Connection, url: str, name: str) -> str:
+def _busy(connection: Connection, url: str, name: str) -> BusyError:
     holder = rows(connection, HOLDER, [_lock_name(name)])
     who = "a run that ended just now"
     if holder:
         who = "connection {}, user {} from {}".format(*holder[0])
-    return f"{name} is held on {url} by {who}. Fix: wait until that run ends, or end it."
+    return BusyError(f"{name} is held on {url} by {who}.", fix="wait until that run ends, or end it.")
 
 
 def _lock_name(name: str) -> str:

@@ -32,7 +32,7 @@ def held(connections: Connections, name: str) -> Iterator[None]:
             connection = driver_of(pooled)
             got = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
             if got is None or not got[0]:
-                raise BusyError(_busy(connection, connections.url, name, number))
+                raise _busy(connection, connections.url, name, number)
             connection.commit()  # the lock is the session's: no transaction stays open meanwhile
         try:
             yield
@@ -45,12 +45,12 @@ def held(connections: Connections, name: str) -> Iterator[None]:
                 pooled.invalidate()
 
 
-def _busy(connection: psycopg.Connection[Any], url: str, name: str, number: int) -> str:
+def _busy(connection: psycopg.Connection[Any], url: str, name: str, number: int) -> BusyError:
     holder = connection.execute(HOLDER, [number]).fetchone()
     who = "a run that ended just now"
     if holder:
         who = f"application {holder[1]!r}, process {holder[0]}, since {holder[2]:%Y-%m-%d %H:%M:%S %Z}"
-    return f"{name} is held on {url} by {who}. Fix: wait until that run ends, or end it."
+    return BusyError(f"{name} is held on {url} by {who}.", fix="wait until that run ends, or end it.")
 
 
 def lock_number(name: str) -> int:
