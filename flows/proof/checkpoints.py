@@ -122,17 +122,15 @@ def _by_masks(told: TableReport, bound: BoundTable, rows: int, limit: int) -> Ch
         found = broken.get(each.number)
         results.append(
             Checked(
-                each.number,
-                each.type,
-                each.arguments,
-                each.severity,
-                found is None,
-                rows,
-                found.rows if found else 0,
-                None,
-                (),
-                found.keys if found else (),
-                run.GREAT_EXPECTATIONS if each.number in asked else MASKS,
+                number=each.number,
+                type=each.type,
+                arguments=each.arguments,
+                severity=each.severity,
+                passed=found is None,
+                checked=rows,
+                unexpected=found.rows if found else 0,
+                sample=found.keys if found else (),
+                by=run.GREAT_EXPECTATIONS if each.number in asked else MASKS,
             )
         )
     notes = [

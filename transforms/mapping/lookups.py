@@ -12,7 +12,7 @@ from transforms.mapping.casts import Cast
 from transforms.mapping.column_mapping import LookUp, LookupRows, TableMapping
 from transforms.mapping.rejections import Faults
 from transforms.mapping.texts import as_text
-from transforms.vocabulary import DataError, Key, Reason, SpecError, text_of
+from transforms.vocabulary import DataError, Reason, SpecError, text_of
 
 
 def look_up(
@@ -46,7 +46,10 @@ def look_up(
         place[known] = at[left]
     missed = given & (place < 0)
     if missed.any():
-        missed = _miss(rows, asked, lookup, found, tuple(names), missed, column, faults, mapping)
+        values = as_text(contiguous(rows.column(lookup.match[0][1])))
+        orphaned = _orphaned(asked, lookup, found.quarantined, missed)
+        faults.add(orphaned, Reason("parent_quarantined", column, {"table": lookup.name}), values)
+        _miss(missed & ~orphaned, values, lookup, column, faults, mapping)
     taken = contiguous(found.rows.column(lookup.take))
     return taken.take(pa.array(place, mask=place < 0))
 
@@ -60,29 +63,24 @@ def _as_asked(rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str
     return pa.table(columns, names=names)
 
 
-def _miss(
-    rows: pa.Table,
-    asked: pa.Table,
-    lookup: LookUp,
-    found: LookupRows,
-    names: Key,
-    missed: Mask,
-    column: str,
-    faults: Faults,
-    mapping: TableMapping,
-) -> Mask:
-    """Set aside rows that a lookup found nothing for. A quarantined parent takes its children along, whatever
-    `missing` says: a null there would lose the reference for good."""
-    values = as_text(contiguous(rows.column(lookup.match[0][1])))
-    parents = found.quarantined
-    if parents is not None and parents.num_rows:
-        away = parents.select([name for name, _ in lookup.match]).rename_columns(list(names))
-        away = away.filter(pa.array(~keys.null_keys(away, names)))
-        sure = missed & ~keys.null_keys(asked, names)
-        orphaned = np.zeros(len(missed), dtype=bool)
-        orphaned[sure] = keys.contained(asked.filter(pa.array(sure)), away, names)
-        faults.add(orphaned, Reason("parent_quarantined", column, {"table": lookup.name}), values)
-        missed = missed & ~orphaned
+def _orphaned(asked: pa.Table, lookup: LookUp, quarantined: pa.Table | None, missed: Mask) -> Mask:
+    """Which of the rows that found nothing ask for a row that is in quarantine.
+
+    Such a row takes its children along, whatever `missing` says: a null there would lose the reference for good.
+    """
+    orphaned = np.zeros(len(missed), dtype=bool)
+    if quarantined is None or not quarantined.num_rows:
+        return orphaned
+    names = tuple(asked.column_names)
+    away = quarantined.select([name for name, _ in lookup.match]).rename_columns(asked.column_names)
+    away = keys.without_null_keys(away, names)
+    sure = missed & ~keys.null_keys(asked, names)
+    orphaned[sure] = keys.contained(asked.filter(pa.array(sure)), away, names)
+    return orphaned
+
+
+def _miss(missed: Mask, values: pa.Array, lookup: LookUp, column: str, faults: Faults, mapping: TableMapping) -> None:
+    """Do with rows that a lookup found nothing for what its `missing` says. DataError where that is `fail`."""
     reason = Reason("no_match", column, {"table": lookup.name, "match": [name for name, _ in lookup.match]})
     if lookup.missing == "quarantine":
         faults.add(missed, reason, values)
@@ -94,4 +92,3 @@ def _miss(
             f"{mapping.table}.{column}: {text_of(reason)}: {values[row].as_py()!r}.",
             fix="add the row there, or set `missing: null` or `missing: quarantine`.",
         )
-    return missed
