@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import keys
-from transforms.keys import Mask, contiguous
 from transforms.vocabulary import ChangeSet, Key, Meaning, TableName
+from transforms.vocabulary.arrow import Indices, Mask, contiguous
 from transforms.vocabulary.values import Tolerance, unequal
 
 WINDOW_ROWS = 100_000  # rows a side: the merge stays in the processor's cache and in some 50 MiB
@@ -126,7 +126,7 @@ def patched(found: pa.Table, changes: ChangeSet) -> pa.Table:
 
 
 def _with_numbers(
-    wanted: pa.Table, found: pa.Table, place: keys.Indices, schema: pa.Schema, numbered: Mapping[str, Number]
+    wanted: pa.Table, found: pa.Table, place: Indices, schema: pa.Schema, numbered: Mapping[str, Number]
 ) -> pa.Table:
     """`wanted` with the surrogate keys of `found`, and new ones for new rows."""
     columns = []
@@ -164,7 +164,7 @@ def _changed(wanted: pa.Table, found: pa.Table, comparison: Comparison) -> tuple
     return changed, differing
 
 
-def _gone(place: keys.Indices, found: pa.Table, key: Key, keep: pa.Table | None) -> Mask:
+def _gone(place: Indices, found: pa.Table, key: Key, keep: pa.Table | None) -> Mask:
     gone = np.ones(found.num_rows, dtype=bool)
     gone[place[place >= 0]] = False
     if keep is not None and keep.num_rows and gone.any():

@@ -6,31 +6,12 @@ from bisect import bisect_left
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import expressions
 from transforms.vocabulary import Key, KeyValue
-
-Mask = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.int64]
-
-
-def contiguous(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The column as one array; no copy where it is one already."""
-    if isinstance(column, pa.Array):
-        return column
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
-
-
-def as_mask(values: pa.Array | pa.ChunkedArray) -> Mask:
-    """A boolean array as numpy, null read as false."""
-    filled = pc.fill_null(contiguous(values), False)
-    mask: Mask = filled.to_numpy(zero_copy_only=False)
-    return mask
+from transforms.vocabulary.arrow import Indices, Mask, as_mask, contiguous
 
 
 def null_keys(table: pa.Table, key: Key) -> Mask:

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from transforms import keys
 from transforms.diff import Comparison, diff
-from transforms.keys import Mask, contiguous
 from transforms.mapping import casts
 from transforms.vocabulary import ChangeSet, Key, PlanError, TableName
+from transforms.vocabulary.arrow import Indices, Mask, contiguous
 
 IMAGES: Final = ("inserts", "before", "after", "deletes")
 
@@ -122,7 +122,7 @@ class _Lives:
         found: Mask = np.array(way)[self.part]
         return found
 
-    def _follow(self, codes: keys.Indices, known: Sequence[Mask]) -> None:
+    def _follow(self, codes: Indices, known: Sequence[Mask]) -> None:
         by_key = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[by_key], prepend=-1))
         ends = np.append(starts[1:], len(by_key)) - 1
@@ -160,7 +160,7 @@ class _Lives:
             before, after = self._images("before", chosen, knew_way), self._images("after", chosen, knows_way)
             yield self._set(after.slice(0, 0), before, after, before.slice(0, 0))
 
-    def _ways(self, lines: Sequence[keys.Indices]) -> keys.Indices:
+    def _ways(self, lines: Sequence[Indices]) -> Indices:
         """In which ways the columns of each key are known: a bit for each."""
         found = np.zeros(len(self.order), np.int64)
         for place, line in enumerate(lines):
@@ -174,12 +174,12 @@ class _Lives:
         last = self.parts[-1]
         return ChangeSet(last.table, last.key, compared, inserts, before, after, deletes, last.owns)
 
-    def _chosen(self, mask: Mask) -> keys.Indices:
+    def _chosen(self, mask: Mask) -> Indices:
         """Groups in the order in which their keys came first."""
-        found: keys.Indices = self.order[mask[self.order]]
+        found: Indices = self.order[mask[self.order]]
         return found
 
-    def _images(self, side: Literal["before", "after"], groups: keys.Indices, way: int) -> pa.Table:
+    def _images(self, side: Literal["before", "after"], groups: Indices, way: int) -> pa.Table:
         """The images of some keys, in the columns that are known of them."""
         lines = self.first if side == "before" else self.last
         columns = {}
@@ -254,7 +254,7 @@ def _carried(values: pa.Array, field: pa.Field, table: TableName) -> pa.Array:
     return cast.values
 
 
-def _ends(by_key: keys.Indices, group: keys.Indices, chosen: Mask, groups: int) -> tuple[keys.Indices, keys.Indices]:
+def _ends(by_key: Indices, group: Indices, chosen: Mask, groups: int) -> tuple[Indices, Indices]:
     """For each group the first and the last of its chosen lines, -1 where it has none. In: lines as they follow each other."""
     lines, of = by_key[chosen], group[chosen]
     first, last = np.full(groups, -1, dtype=np.int64), np.full(groups, -1, dtype=np.int64)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import Mask, as_mask
 from transforms.vocabulary import ChangeSet, ColumnRange
+from transforms.vocabulary.arrow import Mask, as_mask
 
 
 def inside(rows: pa.Table, wanted: ColumnRange) -> Mask:

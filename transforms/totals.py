@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import keys
-from transforms.keys import contiguous
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import ColumnTotals, Key, Totals
+from transforms.vocabulary.arrow import contiguous
+from transforms.vocabulary.texts import as_text
 
 _LOW: Final = 32  # bits that are added up apart from those above them: two sums that cannot overflow
 _MANTISSA: Final = 53  # bits of a double

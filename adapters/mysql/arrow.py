@@ -6,18 +6,16 @@ import codecs
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.mysql.types import Travel
 from transforms.vocabulary import DataError, Relation, SpecError, unread
+from transforms.vocabulary.arrow import Indices, Mask, as_mask, nulled
 
 SHOWN_BYTES: Final = 32  # of a text that is not valid, in the reason
 FIRST_DAY: Final = -719_162  # 0001-01-01, from 1970
 DAY: Final = 86_400_000_000  # in microseconds
-
-Mask = npt.NDArray[np.bool_]
 
 
 def arrived(array: pa.Array, travel: Travel, relation: Relation) -> tuple[pa.Array, pa.Array | None]:
@@ -56,10 +54,10 @@ def _text(array: pa.Array, travel: Travel) -> tuple[pa.Array, pa.Array | None]:
     else:
         if travel.declared.charset != "ascii" or pc.all(pc.string_is_ascii(text), min_count=0).as_py():
             return text, None
-        bad = ~pc.fill_null(pc.string_is_ascii(text), True).to_numpy(zero_copy_only=False)
+        bad = as_mask(pc.invert(pc.string_is_ascii(text)))
     places = np.flatnonzero(bad)
     told = [_undecodable_text(value, travel) for value in array.take(pa.array(places)).to_pylist()]
-    return _without(array, bad).cast(pa.string()), _reasons(len(array), places, told)
+    return nulled(array, bad).cast(pa.string()), _reasons(len(array), places, told)
 
 
 def _undecodable_text(value: bytes, travel: Travel) -> str:
@@ -88,11 +86,7 @@ def _undecodable(array: pa.Array) -> Mask:
     return bad
 
 
-def _without(array: pa.Array, bad: Mask) -> pa.Array:
-    return pc.if_else(pa.array(bad), pa.scalar(None, array.type), array)
-
-
-def _reasons(length: int, places: npt.NDArray[np.int64], told: list[str]) -> pa.Array:
+def _reasons(length: int, places: Indices, told: list[str]) -> pa.Array:
     where = np.full(length, -1, np.int64)
     where[places] = np.arange(len(places))
     return pa.array(told, pa.string()).take(pa.array(where, mask=where < 0))
@@ -118,7 +112,7 @@ def _dates(text: pa.Array, travel: Travel, relation: Relation) -> tuple[pa.Array
             f"{relation}, column {travel.name!r}: {values[0]} is no date.",
             fix="correct it, or say with zero_date what it is read as.",
         )
-    found = _plain_dates(_without(text, bad), travel.shape.type)
+    found = _plain_dates(nulled(text, bad), travel.shape.type)
     if policy == "null":
         return found, None
     if policy is not None:

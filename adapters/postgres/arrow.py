@@ -14,6 +14,7 @@ from adapters.postgres.encodings import UNCHECKED, decoded, undecoded
 from adapters.postgres.limits import FIRST_DATE, FIRST_TIMESTAMP
 from adapters.postgres.types import Travel
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, unread
+from transforms.vocabulary.arrow import contiguous
 
 # Days and microseconds from Arrow's epoch (1970) to PostgreSQL's (2000).
 EPOCH_DAYS: Final = 10_957
@@ -81,9 +82,7 @@ def wire(array: pa.ChunkedArray, travel: Travel) -> pa.Array | None:
 
     Infinite dates leave as the integers of PostgreSQL's wire format, because pgpq moves the epoch with a check.
     """
-    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    whole = contiguous(array)
     if travel.kind == "uuid":
         return _uuid_bytes(whole)
     if travel.kind == "jsonb":

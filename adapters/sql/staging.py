@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from adapters.sql.statements import Expression, table, trusted
 from transforms.vocabulary import Applied, ChangedMeanwhile, ChangeSet, ColumnShape, Key, Op, RowRefused, TableName
+from transforms.vocabulary.arrow import contiguous
 from transforms.vocabulary.values import same_rows
 
 NO: Final = "syncline_no"
@@ -335,5 +336,4 @@ def applied(counts: Mapping[Op, int], left: Sequence[tuple[pa.Table | None, pa.T
 
 def _structs(rows: pa.Table) -> pa.Array:
     """Rows as one array of structs."""
-    combined = rows.to_struct_array().combine_chunks()
-    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+    return contiguous(rows.to_struct_array())

@@ -30,6 +30,7 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+from transforms.vocabulary.arrow import contiguous
 
 MANY: Final = 5_000  # numbers in one IN (…)
 
@@ -129,8 +130,7 @@ class Window:
         self.connection.ingest(self.stage_of(op).name, pa.table(arrays), temporary=True)
 
     def _stored(self, column: ColumnShape, values: pa.ChunkedArray) -> pa.Array:
-        whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-        return encode(column, whole.cast(column.type), self.styles.get(column.name, Style()))
+        return encode(column, contiguous(values).cast(column.type), self.styles.get(column.name, Style()))
 
     def load(self, rows: pa.Table) -> int | None:
         """Load straight into the table; None where a row was in the way."""

@@ -16,6 +16,7 @@ from flows.plan.references import described
 from flows.plan.referrers import compared, inside, looked_through, values_of
 from transforms import keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Reason, TableName, TableShape
+from transforms.vocabulary.arrow import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def held_back(target: Target, shape: TableShape, changes: ChangeSet, links: Sequ
     return found
 
 
-def _referred(target: Target, shape: TableShape, changes: ChangeSet, link: Carrying) -> keys.Mask:
+def _referred(target: Target, shape: TableShape, changes: ChangeSet, link: Carrying) -> Mask:
     """Which deletes rows refer to by this key that stay; all of them where the rows cannot be read."""
     child, foreign, key = link.child, link.foreign, changes.key
     itself = child.name == shape.name

@@ -14,11 +14,11 @@ from adapters.expectations import run
 from adapters.expectations.run import Expected
 from flows.spec.model import Expectation, Spec
 from transforms import keys
-from transforms.keys import Mask
 from transforms.mapping.column_mapping import RowCheck
 from transforms.rules import rules
 from transforms.rules.rules import Rule
 from transforms.vocabulary import Counts, Key, Problem, Reason, SpecError
+from transforms.vocabulary.arrow import Mask
 
 
 def totals(counts: Counts) -> dict[str, int]:

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from flows.spec.model import Spec
 from flows.spec.problems import meant
-from transforms.keys import Mask, as_mask
 from transforms.mapping.casts import BOOLEAN_LIKE
 from transforms.mapping.column_mapping import ColumnMapping
 from transforms.vocabulary import ColumnShape, SpecError, TableShape
+from transforms.vocabulary.arrow import Mask, as_mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from flows.plan.piles import Pile
 from flows.session.route import Route
 from flows.session.session import Session
 from transforms import expressions, keys
-from transforms.keys import Mask, as_mask, contiguous
 from transforms.mapping import casts
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import ChangeSet, ColumnShape, ForeignKey, Relation, TableName
+from transforms.vocabulary.arrow import Mask, as_mask, contiguous
+from transforms.vocabulary.texts import as_text
 
 PART_ROWS = 250_000  # of one side, held in memory while a constraint is looked at
 MOST_PARTS = 256

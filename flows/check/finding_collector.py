@@ -23,8 +23,8 @@ from transforms.mapping.column_mapping import Expression, LookUp, Rename
 from transforms.mapping.mapping import Mapped, Noted
 from transforms.mapping.rejections import Fault, Faults, encoded
 from transforms.mapping.samples import Evidence
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import ChangeSet, Reason
+from transforms.vocabulary.texts import as_text
 
 LATE = 2**62  # samples of a whole window come after those of its batches
 

@@ -24,8 +24,8 @@ from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import ColumnTotals, PlanError, SpecError, Totals
+from transforms.vocabulary.texts import as_text
 
 FORMAT = 1
 LONGEST = 200  # characters of a smallest or largest text

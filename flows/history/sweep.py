@@ -14,10 +14,10 @@ from adapters.store.plans import Plan
 from flows.bind.ranges import parse_range, typed
 from flows.bind.tables import BoundTable
 from flows.session.session import Session
-from transforms.keys import contiguous
 from transforms.mapping import casts
 from transforms.range_filter import all_inside
 from transforms.vocabulary import ColumnRange
+from transforms.vocabulary.arrow import contiguous
 
 MANY = 10_000  # keys of the ledger that are looked at together
 

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from flows.bind.tables import BoundTable
 from flows.session.route import Route
 from transforms import expressions, keys
-from transforms.keys import contiguous
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Rename
 from transforms.mapping.inverse import fitting, turned_back, unlike
 from transforms.vocabulary import ColumnShape
+from transforms.vocabulary.arrow import contiguous
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
 from transforms.vocabulary import Reason, TableShape
+from transforms.vocabulary.arrow import Indices
 
 
 def collation_of(bound: BoundTable, columns: tuple[str, ...]) -> str | None:
@@ -47,7 +48,7 @@ def as_indexed(target: Target, shape: TableShape, rows: pa.Table, *, new: bool) 
     ]
 
 
-def parts_of(route: Route, rows: pa.Table, parts: int) -> keys.Indices:
+def parts_of(route: Route, rows: pa.Table, parts: int) -> Indices:
     """A part for each row: keys that could collide share one."""
     return keys.partition(alike(route, rows, route.table.key), route.table.key, parts)
 
@@ -79,7 +80,7 @@ def without_collisions(
     return set_aside(mapped, bad, Reason("colliding_key", None, {"collation": collation}), bound.mapping, met)
 
 
-def _partners(numbers: keys.Indices) -> keys.Indices:
+def _partners(numbers: Indices) -> Indices:
     """For each position another one with the same number; itself where there is none."""
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))

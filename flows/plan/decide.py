@@ -38,7 +38,6 @@ from transforms.mapping.aside import without_duplicates
 from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.rejections import encoded, listed
-from transforms.mapping.texts import as_text
 from transforms.range_filter import all_inside, touching
 from transforms.vocabulary import (
     AccountingError,
@@ -52,6 +51,8 @@ from transforms.vocabulary import (
     Tally,
     Why,
 )
+from transforms.vocabulary.arrow import Indices
+from transforms.vocabulary.texts import as_text
 
 SAMPLES = 10  # changes of each kind that a table shows
 KEYS = 3  # keys that a message names
@@ -383,7 +384,7 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[Ch
     return softened, gone.filter(pa.array(flagged))
 
 
-def _waiting(bound: BoundTable, reasons: Sequence[Reason], numbers: keys.Indices) -> int:
+def _waiting(bound: BoundTable, reasons: Sequence[Reason], numbers: Indices) -> int:
     """How many rows were set aside for a column that is looked up: they pass once the other table has its rows."""
     looked_up = {c.shape.name for c in bound.mapping.columns if isinstance(c.origin, LookUp)}
     return int(np.isin(numbers, [place for place, each in enumerate(reasons) if each.column in looked_up]).sum())

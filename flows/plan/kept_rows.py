@@ -25,7 +25,6 @@ from flows.session.scan import readable
 from flows.session.session import Job, Session
 from flows.session.side import WrittenSide
 from transforms import expressions, keys
-from transforms.keys import Mask
 from transforms.vocabulary import (
     ChangeSet,
     ForeignKey,
@@ -34,6 +33,7 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
+from transforms.vocabulary.arrow import Indices, Mask
 
 NAMED: Final = 3  # keys that a line names
 
@@ -82,7 +82,7 @@ class _Link:
     foreign: ForeignKey
     values: pa.Table
     referring: _Referring
-    place: keys.Indices
+    place: Indices
 
     def staying(self, going: Mapping[TableName, _Going]) -> _Referring:
         """The rows that refer and stay, as far as that is known now."""

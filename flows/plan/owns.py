@@ -17,6 +17,7 @@ from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
 from transforms.vocabulary import KeyRange, Reason, Relation
+from transforms.vocabulary.arrow import as_mask
 
 
 def without_foreign(bound: BoundTable, mapped: Mapped) -> Mapped:
@@ -36,7 +37,7 @@ def without_foreign(bound: BoundTable, mapped: Mapped) -> Mapped:
         ours = expressions.select(few, {"ours": f"coalesce(({bound.owns}\n), false)"}).column(0)
     except duckdb.Error:  # the target's engine reads it, and another one need not
         return mapped
-    return set_aside(mapped, ~keys.as_mask(ours), Reason("not_owned"), bound.mapping)
+    return set_aside(mapped, ~as_mask(ours), Reason("not_owned"), bound.mapping)
 
 
 def keys_outside(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> pa.Table:

@@ -14,8 +14,8 @@ from flows.bind.order import Step
 from flows.plan.foreseen import Foreseen, foresee
 from flows.session.scan import readable
 from transforms import expressions, keys
-from transforms.keys import Mask
 from transforms.vocabulary import ChangeSet, ForeignKey, Key, Relation, TableName, TableShape
+from transforms.vocabulary.arrow import Mask, as_mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +272,7 @@ def _changed(changes: ChangeSet, columns: Key) -> Mask:
     moved = np.zeros(changes.after.num_rows, dtype=bool)
     for name in columns:
         same = pc.equal(changes.before[name], changes.after[name])
-        moved |= ~keys.as_mask(pc.fill_null(same, False))
+        moved |= ~as_mask(pc.fill_null(same, False))
     return moved
 
 

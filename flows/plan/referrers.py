@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from adapters.protocol import Snapshot, Target
 from flows.session.scan import readable
 from transforms import keys
-from transforms.keys import Mask
 from transforms.vocabulary import (
     INVALID,
     ConnectionFailed,
@@ -22,6 +21,7 @@ from transforms.vocabulary import (
     TableShape,
     TransientError,
 )
+from transforms.vocabulary.arrow import Mask
 
 PASSING: Final = (TransientError, ConnectionFailed)
 Taken = TypeVar("Taken")

@@ -20,9 +20,9 @@ from flows.session.scan import readable, scan_planned
 from flows.session.session import Session
 from transforms import keys
 from transforms.diff import patched
-from transforms.keys import contiguous
 from transforms.mapping import casts
 from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation
+from transforms.vocabulary.arrow import contiguous
 
 Work = TypeVar("Work", PlanWork, ApplyWork)
 

@@ -14,14 +14,13 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.protocol import Inspection
 from flows.scaffold.design import in_shape_order
-from transforms.keys import as_mask
 from transforms.vocabulary import INVALID, ColumnRange, ColumnShape, Key, Relation, TableShape
+from transforms.vocabulary.arrow import Indices, as_mask, contiguous
 
 FEW_ROWS: Final = 4_000  # on which candidates are found
 MORE_ROWS: Final = 400  # that join them in a round, of this many values
@@ -34,8 +33,6 @@ _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NAMING: Final = frozenset(
     ["id", "uid", "uuid", "guid", "key", "code", "no", "nr", "num", "number", "sku", "slug", "isbn"]
 )
-
-Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +230,7 @@ class _Search:
         wide = pa.types.is_binary(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST
         return not (long or wide)
 
-    def _grown(self, codes: dict[str, Codes], light: Sequence[str]) -> Sequence[str]:
+    def _grown(self, codes: dict[str, Indices], light: Sequence[str]) -> Sequence[str]:
         """Columns added by how much they tell apart for their weight, and taken out again where the others do without."""
         rows = self._rows.num_rows
         chosen: list[str] = []
@@ -253,21 +250,20 @@ class _Search:
         return () if frozenset(chosen) in self._refuted else chosen
 
 
-def _codes(values: pa.ChunkedArray) -> Codes:
+def _codes(values: pa.ChunkedArray) -> Indices:
     """Numbers from 1 on for the values, the same for the same, and 0 for null."""
-    coded = values.combine_chunks().dictionary_encode()
-    whole = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-    numbers: Codes = pc.fill_null(whole.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    coded = contiguous(values).dictionary_encode()
+    numbers: Indices = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     return numbers + 1
 
 
-def _together(one: Codes, other: Codes) -> tuple[Codes, int]:
+def _together(one: Indices, other: Indices) -> tuple[Indices, int]:
     """The same for two columns, and how many different numbers there are."""
     found, numbers = np.unique(one * (int(other.max(initial=0)) + 1) + other, return_inverse=True)
     return numbers, len(found)
 
 
-def _parts(columns: Sequence[Codes]) -> int:
+def _parts(columns: Sequence[Indices]) -> int:
     groups = columns[0]
     for each in columns[1:]:
         groups, _ = _together(groups, each)

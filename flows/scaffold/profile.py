@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from adapters.capabilities import Capabilities
 from adapters.protocol import Snapshot
 from flows.session.meter import Meter
-from transforms.keys import contiguous
 from transforms.mapping import casts
 from transforms.vocabulary import INVALID, ColumnShape, Relation, TableName, TableShape, reason_of
+from transforms.vocabulary.arrow import contiguous
 from transforms.vocabulary.reason_texts import value_text
 
 STAND_IN: Final = "0001-01-01"

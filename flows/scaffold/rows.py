@@ -16,8 +16,8 @@ from adapters.sql.ddl import orphans_query
 from adapters.sql.statements import Engine, dialect_of
 from flows.scaffold.translate import Tongues
 from transforms import expressions, keys
-from transforms.keys import as_mask
 from transforms.vocabulary import INVALID, ForeignKey, Key, Relation, SynclineError, TableName, TableShape
+from transforms.vocabulary.arrow import as_mask
 
 _COMPARES: Final = re.compile(
     r"[=<>]|\b(?:like|in|regexp|rlike|if|case|between|strcmp|locate|instr|replace)\b", re.IGNORECASE

@@ -13,8 +13,8 @@ from adapters.protocol import Catalog, Target
 from adapters.sql.statements import Engine, dialect_of, rendered
 from adapters.sqlite.types import Style
 from transforms.mapping import casts
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import ColumnShape, Relation, SynclineError, TableShape
+from transforms.vocabulary.texts import as_text
 
 EXACT_DIGITS: Final = 15  # of a number that every engine reads as it stands
 

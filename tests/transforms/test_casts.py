@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from transforms.mapping.casts import Cast, cast, implicit
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import TIMESTAMP_INFINITY, ColumnShape
+from transforms.vocabulary.texts import as_text
 
 NEW_YORK = "America/New_York"
 SPAN = pa.duration("us")

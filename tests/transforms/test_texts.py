@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from transforms.mapping.casts import Cast, cast
 from transforms.mapping.column_limits import misfits
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, text_of
+from transforms.vocabulary.texts import as_text
 
 EPOCH = dt.date(1970, 1, 1).toordinal()
 FOUR_CENTURIES = 146_097  # days, after which the calendar repeats

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import expressions, keys
-from transforms.keys import contiguous
 from transforms.mapping.column_mapping import TableMapping
 from transforms.mapping.mapping import Mapped
 from transforms.mapping.rejections import REJECTED
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import DataError, Reason, text_of
+from transforms.vocabulary.arrow import Mask, contiguous
+from transforms.vocabulary.texts import as_text
 
 
 def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table | None = None) -> Mapped:
@@ -33,7 +33,7 @@ def without_duplicates(mapped: Mapped, mapping: TableMapping, *, also: pa.Table 
 
 
 def set_aside(
-    mapped: Mapped, bad: keys.Mask, reason: Reason, mapping: TableMapping, values: pa.ChunkedArray | None = None
+    mapped: Mapped, bad: Mask, reason: Reason, mapping: TableMapping, values: pa.ChunkedArray | None = None
 ) -> Mapped:
     """Reject mapped rows for a reason that lies in their keys, with a value of each. DataError where the mapping says `fail`."""
     if not bad.any():

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import Mask, as_mask, contiguous
-from transforms.mapping.decimals import NUMBER, decimals
 from transforms.mapping.failed_casts import apart, refused
 from transforms.mapping.floats import exact_decimals, floats
-from transforms.mapping.texts import as_text, decimal_text, durations, one_number_one_text
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning, Reason
+from transforms.vocabulary.arrow import Mask, as_mask, contiguous, nulled
+from transforms.vocabulary.decimals import NUMBER, decimals
 from transforms.vocabulary.reasons import Code
+from transforms.vocabulary.texts import as_text, decimal_text, durations, one_number_one_text
 
 BOOLEAN_LIKE = ("tinyint(1)", "bit(1)")
 """What stands for a boolean where an engine (MySQL) has none: true and false go in as 1 and 0."""
@@ -196,7 +196,7 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
         narrowed = values.cast(target)  # which rounds in silence: what does not come back as it was is refused
         differs = pc.and_not(pc.not_equal(narrowed.cast(values.type), values), pc.is_nan(values))
         bad = as_mask(differs)
-        return _inexact(_nulled(narrowed, bad), bad, given, target, "rounding")
+        return _inexact(nulled(narrowed, bad), bad, given, target, "rounding")
     if pa.types.is_decimal(target):
         if _is_text(values.type):
             return _by_halving(values, target, lambda part: decimals(part, target))
@@ -212,7 +212,7 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
 def _exact_to_decimal(values: pa.Array, target: pa.DataType) -> Result:
     """Exact numbers as decimals. Arrow's own cast wraps round on the way to a large scale, and so sees fitting ones only."""
     bad = refused(values, target)
-    values = _nulled(values, bad)
+    values = nulled(values, bad)
     if pa.types.is_integer(values.type):
         values = values.cast(pa.decimal128(20 if pa.types.is_unsigned_integer(values.type) else 19, 0))
     given = values.type
@@ -257,7 +257,7 @@ def _between_times(values: pa.Array, wanted: Cast) -> Result:
     numbers, limit = _as_numbers(values)
     ends = {sign: as_mask(pc.equal(numbers, sign * limit)) for sign in (1, -1)}
     endless = ends[1] | ends[-1]
-    made = _finite_time(_nulled(values, endless), wanted)
+    made = _finite_time(nulled(values, endless), wanted)
     if not endless.any():
         return made
     numbers, limit = _as_numbers(made.values)
@@ -289,10 +289,10 @@ def _finite_time(values: pa.Array, wanted: Cast) -> Result:
         local = pc.local_timestamp(values.cast(pa.timestamp("us", wanted.time_zone or "UTC")))
     wrapped = _wrapped(values, local)
     if pa.types.is_timestamp(target):
-        return _all_for(_nulled(local, wrapped).cast(target), wrapped, "beyond_local_times")
+        return _all_for(nulled(local, wrapped).cast(target), wrapped, "beyond_local_times")
     micros = local.view(pa.int64())
     bad = wrapped | as_mask(pc.not_equal(pc.multiply(pc.divide(micros, DAY), DAY), micros))
-    return _inexact(_nulled(local.cast(target), bad), bad, source, target)
+    return _inexact(nulled(local.cast(target), bad), bad, source, target)
 
 
 def _wrapped(before: pa.Array, after: pa.Array) -> Mask:
@@ -307,7 +307,7 @@ def _to_clock(values: pa.Array, wanted: Cast) -> Result:
     if pa.types.is_timestamp(values.type):
         micros = values.cast(pa.timestamp("us")).view(pa.int64())
         dated = as_mask(pc.or_(pc.less(micros, 0), pc.greater_equal(micros, DAY)))
-        clock = _nulled(values, dated).cast(wanted.type)
+        clock = nulled(values, dated).cast(wanted.type)
         return _all_for(clock, dated, "has_date", given=name_of(values.type))
     if wanted.format:
         moments = _to_time(values, Cast(pa.timestamp("us"), format=wanted.format))
@@ -337,7 +337,7 @@ def _from_duration(values: pa.Array, target: pa.DataType) -> Result:
         return _by_halving(values, target, lambda part: part.cast(target))
     micros = values.cast(pa.duration("us")).view(pa.int64())
     bad = as_mask(pc.or_(pc.less(micros, 0), pc.greater_equal(micros, DAY)))
-    return _all_for(_nulled(micros, bad).view(pa.time64("us")).cast(target), bad, "not_time_of_day")
+    return _all_for(nulled(micros, bad).view(pa.time64("us")).cast(target), bad, "not_time_of_day")
 
 
 def _localize(values: pa.Array, wanted: Cast) -> Result:
@@ -361,7 +361,7 @@ def _localize(values: pa.Array, wanted: Cast) -> Result:
             chosen = pc.if_else(pa.array(mask), late, chosen)
     twice = repeated & (wanted.ambiguous == "fault")
     never = (skipped & (wanted.nonexistent == "fault")) | _wrapped(micros, chosen)
-    after = _all_for(_nulled(chosen, twice | never), never, "skipped_time", zone=zone)
+    after = _all_for(nulled(chosen, twice | never), never, "skipped_time", zone=zone)
     return _then(((twice, Reason("repeated_time", None, {"zone": zone})),), after)
 
 
@@ -379,7 +379,7 @@ def _to_decimal_text(values: pa.Array) -> Result:
     text = contiguous(as_text(values))
     number = pc.match_substring_regex(text, rf"{NUMBER}|^([Nn]a[Nn]|-?[Ii]nf(inity)?)$")
     bad = as_mask(pc.and_(pc.is_valid(text), pc.invert(number)))
-    text = _nulled(text, bad)
+    text = nulled(text, bad)
     return _all_for(one_number_one_text(text), bad, "not_number")
 
 
@@ -387,8 +387,4 @@ def _to_uuid(values: pa.Array) -> Result:
     lower = pc.utf8_lower(values.cast(pa.string()))
     good = pc.match_substring_regex(lower, _UUID)
     bad = as_mask(pc.and_(pc.is_valid(lower), pc.invert(good)))
-    return _all_for(_nulled(lower, bad), bad, "not_uuid")
-
-
-def _nulled(values: pa.Array, bad: Mask) -> pa.Array:
-    return pc.if_else(pa.array(bad), pa.scalar(None, values.type), values) if bad.any() else values
+    return _all_for(nulled(lower, bad), bad, "not_uuid")

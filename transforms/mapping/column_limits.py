@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import Mask, as_mask
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Reason
+from transforms.vocabulary.arrow import Mask, as_mask
 from transforms.vocabulary.reason_texts import LISTED
 from transforms.vocabulary.reasons import Code
+from transforms.vocabulary.texts import as_text
 
 
 def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> list[tuple[Mask, Reason]]:

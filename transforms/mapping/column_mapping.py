@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
 
-from transforms.keys import Mask
 from transforms.mapping.casts import Cast
 from transforms.vocabulary import ColumnShape, Key, Reason
+from transforms.vocabulary.arrow import Mask
 
 if TYPE_CHECKING:
     import pandas as pd  # half a second that only `python:` columns need

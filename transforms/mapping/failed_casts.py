@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import Mask, as_mask
+from transforms.vocabulary.arrow import Mask, as_mask, nulled
 
 # What Arrow reads, seen from afar: a text that does not begin or go like this is no such value for sure.
 _DAY = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -30,7 +30,7 @@ def apart(values: pa.Array, target: pa.DataType, strict: Callable[[pa.Array], pa
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         bad = refused(values, target)
     if bad.any():
-        values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+        values = nulled(values, bad)
         try:
             return strict(values), bad
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -1,4 +1,4 @@
-"""Numbers as doubles and reals, and back: correctly rounded, or named where they do not come back as they were."""
+"""Indices as doubles and reals, and back: correctly rounded, or named where they do not come back as they were."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import Mask, as_mask
-from transforms.mapping.decimals import decimals
 from transforms.mapping.failed_casts import apart
-
-Numbers = npt.NDArray[np.int64]
+from transforms.vocabulary.arrow import Indices, Mask, as_mask, nulled
+from transforms.vocabulary.decimals import decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def floats(values: pa.Array, target: pa.DataType) -> tuple[pa.Array, Mask]:
     read, bad = apart(values, target, lambda part: part.cast(target))  # Arrow's reader of texts rounds correctly
     known = ~bad & as_mask(pc.is_valid(values))
     bad[known] = _lost(values.filter(pa.array(known)), read.filter(pa.array(known)))
-    return _without(read, bad), bad
+    return nulled(read, bad), bad
 
 
 def nearest(values: pa.Array, target: pa.DataType) -> pa.Array:
@@ -98,7 +96,7 @@ def _texts(x: npt.NDArray[Any], whole: Mask) -> pa.Array:
     return texts
 
 
-def _scaled(numbers: Numbers, target: pa.DataType) -> pa.Array:
+def _scaled(numbers: Indices, target: pa.DataType) -> pa.Array:
     """Whole numbers as decimals of that many units of the last place."""
     words = target.byte_width // 8
     if not words:
@@ -108,7 +106,7 @@ def _scaled(numbers: Numbers, target: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(target, len(numbers), [None, pa.py_buffer(np.ascontiguousarray(data))])
 
 
-def _units(values: pa.Array) -> tuple[Numbers, Mask]:
+def _units(values: pa.Array) -> tuple[Indices, Mask]:
     """Decimals as whole numbers of the last place's units, 0 for null; and where they fit in 64 bits."""
     if values.type.byte_width < 16:
         values = values.cast(pa.decimal128(values.type.precision, values.type.scale))
@@ -123,7 +121,7 @@ def _units(values: pa.Array) -> tuple[Numbers, Mask]:
     return low, fits
 
 
-def _rounded(values: pa.Array, form: Form, target: pa.DataType) -> tuple[pa.Array, Numbers, Mask]:
+def _rounded(values: pa.Array, form: Form, target: pa.DataType) -> tuple[pa.Array, Indices, Mask]:
     """Decimals as floats; with their units, and where those are few enough for one exact division."""
     if not len(values):
         return pa.array([], target), np.empty(0, np.int64), np.empty(0, bool)
@@ -175,10 +173,10 @@ def _of_scaled(values: pa.Array, target: pa.DataType) -> tuple[pa.Array, Mask]:
         unsure[known], far[known] = off > 0.499, off > 0.501
     these = pa.array(unsure)
     bad[unsure] = _lost(values.filter(these).cast(pa.string()), found.filter(these), far[unsure])
-    return _without(found, bad), bad
+    return nulled(found, bad), bad
 
 
-def _off(x: npt.NDArray[np.float64], units: Numbers, scale: int) -> npt.NDArray[np.float64]:
+def _off(x: npt.NDArray[np.float64], units: Indices, scale: int) -> npt.NDArray[np.float64]:
     """How far doubles lie from numbers of `units`, in units: exact but for the last bit. In: less than 2**63 units."""
     power = 10.0**scale
     product = x * power
@@ -251,7 +249,3 @@ def _comes_back(number: Decimal, shortest: Decimal, x: float) -> bool:
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)
     return number == shortest or abs(Decimal(x) - number) < Decimal(5).scaleb(exponent - 1) or Decimal(x) == number
-
-
-def _without(values: pa.Array, bad: Mask) -> pa.Array:
-    return pc.if_else(pa.array(bad), pa.scalar(None, values.type), values) if bad.any() else values

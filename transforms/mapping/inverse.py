@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import contiguous
 from transforms.mapping import casts
 from transforms.mapping.column_limits import misfits
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, LookUp, Rename
 from transforms.vocabulary import ColumnShape
+from transforms.vocabulary.arrow import contiguous
 
 
 def turned_back(keys: pa.Table, sources: Mapping[str, ColumnShape]) -> pa.Table:

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import keys
-from transforms.keys import Mask, contiguous
 from transforms.mapping import casts
 from transforms.mapping.casts import Cast
 from transforms.mapping.column_mapping import LookUp, LookupRows, TableMapping
 from transforms.mapping.rejections import Faults
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import DataError, Reason, SpecError, text_of
+from transforms.vocabulary.arrow import Mask, contiguous
+from transforms.vocabulary.texts import as_text
 
 
 def look_up(

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import expressions, keys
-from transforms.keys import as_mask, contiguous
 from transforms.mapping import casts
 from transforms.mapping.casts import Cast
 from transforms.mapping.column_limits import misfits
@@ -32,8 +31,9 @@ from transforms.mapping.column_mapping import (
 from transforms.mapping.lookups import look_up
 from transforms.mapping.nul_characters import without_nul
 from transforms.mapping.rejections import REJECTED, Faults
-from transforms.mapping.texts import as_text
 from transforms.vocabulary import INVALID, STANDS_IN, ColumnShape, DataError, Key, Reason, reason_of, text_of
+from transforms.vocabulary.arrow import as_mask, contiguous
+from transforms.vocabulary.texts import as_text
 
 __all__ = ["REJECTED", "Mapped", "Noted", "map_rows"]
 

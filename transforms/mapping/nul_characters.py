@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import Mask, as_mask
+from transforms.vocabulary.arrow import Mask, as_mask
 
 _ESCAPE: Final = re.compile(r"\\(u0000|.)", re.DOTALL)
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.keys import Mask, as_mask, contiguous
 from transforms.mapping import casts
 from transforms.mapping.casts import Cast
 from transforms.vocabulary import Reason, reason_of, text_of
+from transforms.vocabulary.arrow import Mask, as_mask, contiguous
 
 REJECTED = pa.schema(
     [

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.mapping.texts import as_text, decimal_text
+from transforms.vocabulary.texts import as_text, decimal_text
 
 DISTINCT = 1_000  # different values that are counted one by one
 

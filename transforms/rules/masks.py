@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import keys
-from transforms.keys import Indices, Mask, as_mask, contiguous
 from transforms.mapping.floats import nearest
+from transforms.vocabulary.arrow import Indices, Mask, as_mask, contiguous
 
 Ignore = Literal["all", "any", "none"]
 """Which rows a rule over several columns skips: those with all, any or no values missing."""

@@ -18,11 +18,11 @@ from typing import Any, Final, Literal
 import numpy as np
 import pyarrow as pa
 
-from transforms.keys import Mask
 from transforms.rules import masks, values
 from transforms.rules.masks import Relation
 from transforms.rules.values import kind
 from transforms.vocabulary import Key, SpecError
+from transforms.vocabulary.arrow import Mask
 
 Test = Callable[[pa.Table], Mask]
 

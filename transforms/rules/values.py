@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from transforms.keys import Indices
 from transforms.rules import masks
+from transforms.vocabulary.arrow import Indices
 
 EXACT: Final = 2.0**53  # below it a double tells whole numbers apart, so that numpy's comparisons are exact
 UNREADABLE: Final = "unreadable"

@@ -13,10 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.vocabulary.arrow import Mask, as_mask, contiguous
 from transforms.vocabulary.deep_json import one_text
 from transforms.vocabulary.names import Key, Meaning
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,11 @@ def unequal(
     """
     if left.equals(right):
         return None
-    differs = _mask(pc.not_equal(left, right))
+    differs = as_mask(pc.not_equal(left, right))
     if left.null_count or right.null_count:
-        differs = differs | (_mask(pc.is_valid(left)) != _mask(pc.is_valid(right)))
+        differs = differs | (as_mask(pc.is_valid(left)) != as_mask(pc.is_valid(right)))
     if pa.types.is_floating(left.type):
-        differs = differs & ~(_mask(pc.is_nan(left)) & _mask(pc.is_nan(right)))
+        differs = differs & ~(as_mask(pc.is_nan(left)) & as_mask(pc.is_nan(right)))
     if tolerance is not None and differs.any():
         rows = np.flatnonzero(differs)
         differs[rows] = ~_close(left.take(pa.array(rows)), right.take(pa.array(rows)), tolerance)
@@ -108,7 +107,7 @@ def same_rows(left: pa.Table, right: pa.Table, columns: Key, meanings: Mapping[s
     """True where two tables, row by row, hold the same values in `columns`."""
     same = np.ones(left.num_rows, dtype=bool)
     for name in columns:
-        one, other = (_whole(rows.column(name)) for rows in (left, right))
+        one, other = (contiguous(rows.column(name)) for rows in (left, right))
         mask = unequal(one.cast(other.type), other, meaning=meanings.get(name, "plain"))
         if mask is not None:
             same &= ~mask
@@ -168,14 +167,3 @@ def _json_value(text: str) -> object:
 
 def _no_json(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
-
-
-def _mask(values: pa.Array) -> Mask:
-    """A boolean array as numpy, null read as false."""
-    mask: Mask = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
-    return mask
-
-
-def _whole(values: pa.ChunkedArray) -> pa.Array:
-    whole = values.combine_chunks()
-    return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)

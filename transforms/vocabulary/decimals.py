@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.mapping.texts import one_number_one_text
+from transforms.vocabulary.texts import one_number_one_text
 
 ARROW_DIGITS = 38  # of a decimal128
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?$"
