@@ -4,7 +4,7 @@ plan/applied/<table>/<window>.<phase>.parquet   the rows that were left alone: A
 plan/others/<table>/<window>.<phase>.parquet    the rows that needed no writing any more: Applied.by_others
 plan/refused/<table>/<window>.<phase>.parquet   the rows that the target refused, or did not keep: op, key, before, after, reason, column
 plan/keys/<table>.parquet                       OP and key, where the change sets were not to be kept
-store/bases/<migration>/<table>@<version>/      rows of a table as they stood at a version
+store/bases/<side>/<table>@<version>/           rows of a table as they stood at a version
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters import private
-from adapters.store.layout import Store
 from adapters.store.plans import ChangedPlan, Plan, folder_name, put, written
 from transforms.vocabulary import ChangeSet, Phase, PlanError, TableName
 
@@ -97,8 +96,9 @@ def read_base(folder: Path) -> Iterator[pa.Table]:
     return map(_read, files)
 
 
-def base_folder(store: Store, migration: str, table: TableName, version: int) -> Path:
-    return store.root / "bases" / migration / f"{folder_name(table)}@{version}"
+def base_folder(bases: Path, table: TableName, version: int) -> Path:
+    """Where a table of a side lies as it stood at a version; `bases` is the side's folder in the store."""
+    return bases / f"{folder_name(table)}@{version}"
 
 
 def move_base(made: Path, place: Path) -> None:

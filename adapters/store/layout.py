@@ -13,7 +13,7 @@ from typing import Any, Final
 from adapters import private
 from adapters.processes import left_by_the_dead
 from adapters.store.plans import BEGUN, MANIFEST, put, written
-from transforms.vocabulary import PlanError
+from transforms.vocabulary import PlanError, SideName, of_side
 
 EVIDENCE: Final = "evidence.json"
 PARTS: Final = (
@@ -27,17 +27,24 @@ PARTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The folder of everything a migration leaves behind: `plans/<run>/` and what was planned last."""
+    """The folder of everything a migration leaves behind: `plans/<plan>/`, `bases/<side>/` and what was planned last.
+
+    What is of one side lies in a folder that `of_side` names.
+    """
 
     root: Path
 
-    def plan_folder(self, run_id: str) -> Path:
-        """Where the plan of a run lies or will lie."""
-        return self.root / "plans" / _one_name(run_id)
+    def plan_folder(self, plan_id: str) -> Path:
+        """Where a plan lies or will lie."""
+        return self.root / "plans" / _one_name(plan_id)
 
-    def work(self, migration: str) -> Path:
-        """Where a migration makes what is moved to its place when it is whole; nobody else's, and worth nothing after a crash."""
-        return self.root / "bases" / _one_name(migration) / ".making"
+    def bases(self, migration: str, side: SideName) -> Path:
+        """Where the tables of a side lie as they once were."""
+        return self.root / "bases" / of_side(_one_name(migration), side)
+
+    def work(self, migration: str, side: SideName) -> Path:
+        """Where what is moved to its place when it is whole is made for a side; nobody else's, and worth nothing after a crash."""
+        return self.bases(migration, side) / ".making"
 
     def named(self, folder: Path) -> str:
         """What the ledger calls a folder: its place in the store, which may lie elsewhere on another machine."""
@@ -88,22 +95,25 @@ class Store:
                 if mark in file.read(400):
                     yield path.parent.name
 
-    def mark_latest(self, migration: str, run_id: str) -> None:
-        """Remember the plan of this run as the migration's latest."""
+    def mark_latest(self, migration: str, side: SideName, plan_id: str) -> None:
+        """Remember a plan as the latest that wrote a side."""
         with written(self.root):
-            put(self.root / "latest" / _one_name(migration), _one_name(run_id).encode(), sync=False)
+            put(self._latest(migration, side), _one_name(plan_id).encode(), sync=False)
 
-    def latest(self, migration: str) -> Path | None:
-        """The folder of the migration's latest plan, None where there is none."""
+    def latest(self, migration: str, side: SideName) -> Path | None:
+        """The folder of the latest plan that wrote a side, None where there is none."""
         try:
-            run_id = (self.root / "latest" / _one_name(migration)).read_text()
+            plan_id = self._latest(migration, side).read_text()
         except FileNotFoundError:
             return None
-        folder = self.plan_folder(run_id)
+        folder = self.plan_folder(plan_id)
         return folder if (folder / MANIFEST).exists() else None
+
+    def _latest(self, migration: str, side: SideName) -> Path:
+        return self.root / "latest" / of_side(_one_name(migration), side)
 
 
 def _one_name(text: str) -> str:
-    if not re.fullmatch(r"[\w][\w.-]*", text):
+    if not re.fullmatch(r"[\w][\w.~-]*", text):
         raise PlanError(f"{text!r} is no name of a run or migration: those have letters, digits, _ . and - only.")
     return text

@@ -199,7 +199,7 @@ def finish(plan: Plan, version: int | None, loading: Loading, report: Report | N
     keep_bases(plan, version, loading)
     if version is not None:
         _thin(plan, version, loading)
-    store_of(spec).mark_latest(spec.name, run_id)
+    store_of(spec).mark_latest(spec.name, plan.manifest.side, plan.manifest.id)
     counts = report.as_dict() if report else None
     ledger.finish_run(run_id, "conflicts" if clashes else "done", counts=counts, version=version)
 
@@ -239,7 +239,7 @@ def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
         if not rows:
             ledger.set_base(Base(spec.name, manifest.side, str(table), before, None, 0))
         elif planned.base:
-            place = archive.base_folder(store_of(spec), spec.name, table, before)
+            place = archive.base_folder(store_of(spec).bases(spec.name, manifest.side), table, before)
             if made.exists():
                 archive.move_base(made, place)
             ledger.set_base(Base(spec.name, manifest.side, str(table), before, store_of(spec).named(place), rows))

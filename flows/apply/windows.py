@@ -98,7 +98,7 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
 
     def write(sifted: Sifted) -> Applied:
         def known(applied: Applied) -> None:
-            session.guard()
+            session.guard(work.job.side)
             refused = [each for each in (tried.refused, sifted.refused) if each is not None]
             told = pa.concat_tables(refused) if refused else None
             notes.take(_accounted(sifted.good, applied), told, marked=marker is not None)
@@ -114,7 +114,7 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     if work.job.bare:  # an undo is done whole or not at all
         done.append(write(Sifted(part)))
     elif (why := refusal_of(lambda some: done.append(write(Sifted(some))), tried.good)) is not None:
-        session.guard()
+        session.guard(work.job.side)
         done.append(write(sift(tried.good, shape, trial, why)))
     session.meter.advance(work.table, "apply", len(part))
     conflicts, by_others, refused = notes.known()

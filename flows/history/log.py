@@ -30,7 +30,7 @@ from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.net_changes import filtered, net, rolled
-from transforms.vocabulary import ChangeSet, PlanError, TableName
+from transforms.vocabulary import ChangeSet, PlanError, SideName, TableName
 from transforms.vocabulary.arrow import as_mask, contiguous
 from transforms.vocabulary.texts import as_text
 
@@ -111,8 +111,8 @@ def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) ->
                 yield {**facts, "why": why, **asdict(each)}
 
 
-def asof(spec: Spec, number: int, table: str, *, whole: bool = True) -> pa.Table:
-    """A table as it stood after a version, 0 being before the first one; in no particular order.
+def asof(spec: Spec, number: int, table: str, *, side: SideName = "target", whole: bool = True) -> pa.Table:
+    """A table of a side as it stood after a version, 0 being before the first one; in no particular order.
 
     Out: the columns that were written at that time; `whole`: and others, of rows that went or came back with them, as
     `with_own_columns` has them. Only what runs saw and wrote is known: an edit by somebody else shows
@@ -123,8 +123,8 @@ def asof(spec: Spec, number: int, table: str, *, whole: bool = True) -> pa.Table
     with ledger_of(spec) as ledger:
         if number:
             version_of(ledger, spec, number)
-        bases = ledger.bases(spec.name, "target")
-        known = {v.version: v for v in versions_after(ledger, spec, 0)}
+        bases = ledger.bases(spec.name, side)
+        known = {v.version: v for v in versions_after(ledger, spec, 0) if v.side == side}
     store = store_of(spec)
     name = as_kept(table_of(spec, table), bases)
     base = bases.get(str(name))

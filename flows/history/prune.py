@@ -24,7 +24,7 @@ from flows.session.locking import sole_writer
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import PlanError, TableName
+from transforms.vocabulary import PlanError, SideName, TableName
 
 PART_ROWS = 250_000  # of a file
 
@@ -56,11 +56,13 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
     ):
         recover(Loading(writing, ledger), _now())
         versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
-        old = [v for v in versions if v.created_at < before]
         done = Pruned()
-        if old:
-            _forget(spec, ledger, old, done)
-        _sweep(spec, ledger, before, done)
+        for side in writing.guards:
+            old = [v for v in versions if v.side == side and v.created_at < before]
+            if old:
+                _forget(spec, ledger, old, done)
+            _sweep_bases(spec, ledger, side, done)
+        _sweep_plans(spec, ledger, before, done)
     return done
 
 
@@ -69,8 +71,9 @@ def _now() -> datetime:
 
 
 def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> None:
-    store, last = store_of(spec), old[-1].version
-    bases = ledger.bases(spec.name, "target")
+    """Forget the changes of old versions, all of one side."""
+    store, side, last = store_of(spec), old[-1].side, old[-1].version
+    bases = ledger.bases(spec.name, side)
     changed: dict[str, TableName] = {}
     for version in old:
         opened = opened_version(store, version)
@@ -80,13 +83,13 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
         if base is None or base.version >= last:
             continue
         try:
-            rows = asof(spec, last, name, whole=False)
+            rows = asof(spec, last, name, side=side, whole=False)
         except PlanError:
             continue  # some of its changes were never kept, so that nothing of it can be asked for anyway
-        place = archive.base_folder(store, spec.name, table, last)
-        _write_base(spec, place, rows)
+        place = archive.base_folder(store.bases(spec.name, side), table, last)
+        _write_base(store.work(spec.name, side), place, rows)
         folder = store.named(place) if rows.num_rows else None
-        ledger.set_base(Base(spec.name, "target", name, last, folder, rows.num_rows))
+        ledger.set_base(Base(spec.name, side, name, last, folder, rows.num_rows))
         if base.folder:
             done.freed += _removed(store.folder(base.folder))
         done.bases[name] = rows.num_rows
@@ -101,17 +104,26 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
             done.freed += _removed(plan.folder / "changes" / folder_name(table))
 
 
-def _write_base(spec: Spec, place: Path, rows: pa.Table) -> None:
+def _write_base(work: Path, place: Path, rows: pa.Table) -> None:
     if not rows.num_rows:
         return
-    made = store_of(spec).work(spec.name) / uuid4().hex
+    made = work / uuid4().hex
     for number, start in enumerate(range(0, rows.num_rows, PART_ROWS)):
         archive.write_base(made, number, rows.slice(start, PART_ROWS))
     archive.move_base(made, place)
 
 
-def _sweep(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> None:
-    """Plans of this migration that no version and no quarantined row needs, and what a killed prune left behind."""
+def _sweep_bases(spec: Spec, ledger: Ledger, side: SideName, done: Pruned) -> None:
+    """What a killed prune of a side left behind."""
+    store = store_of(spec)
+    known = {store.folder(base.folder) for base in ledger.bases(spec.name, side).values() if base.folder}
+    for folder in store.bases(spec.name, side).glob("*"):
+        if folder not in known:
+            done.freed += _removed(folder)
+
+
+def _sweep_plans(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> None:
+    """Plans of this migration that no version and no quarantined row needs."""
     store = store_of(spec)
     needed = {store.folder(v.plan) for v in ledger.versions(spec.name)} | {
         store.folder(f) for f in ledger.quarantine_files(spec.name)
@@ -121,10 +133,6 @@ def _sweep(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> None:
         if folder not in needed:
             done.freed += _removed(folder)
             done.plans += 1
-    known = {store.folder(base.folder) for base in ledger.bases(spec.name, "target").values() if base.folder}
-    for folder in (store.root / "bases" / spec.name).glob("*"):
-        if folder not in known:
-            done.freed += _removed(folder)
 
 
 def _plans(store: Store, migration: str, before: datetime) -> Iterator[Path]:

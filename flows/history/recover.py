@@ -33,17 +33,17 @@ PASSING = (TransientError, GaveUp, ConnectionFailed)
 
 
 def recover(loading: Loading, at: datetime, but: str | None = None) -> tuple[list[str], Loading]:
-    """Bring every run of the migration to an end that was cut off; a line for each that had written. The caller holds the lock.
+    """Bring every run to an end that was cut off and wrote what the session holds; a line for each that had written.
 
     What is loaded with after that is bound to the tables as they are then, if it was bound before. `but` is the run that is
     about to go on by itself.
     """
     lines: list[str] = []
-    for run in loading.ledger.cut_off(loading.spec.name):
+    for run in loading.ledger.cut_off(loading.spec.name, tuple(loading.session.guards)):
         if run.run_id != but:
             lines += _end(run, loading, at)
     store = store_of(loading.spec)
-    for folder in (*store.abandoned(), store.work(loading.spec.name)):
+    for folder in (*store.abandoned(), *(store.work(loading.spec.name, side) for side in loading.session.guards)):
         shutil.rmtree(folder, ignore_errors=True)
     if lines and loading.session.binding is not None:
         loading = replace(loading, session=with_binding(loading.session))

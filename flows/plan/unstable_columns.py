@@ -16,7 +16,7 @@ from flows.session.route import Route
 from flows.session.session import Job
 from flows.spec.model import Spec
 from transforms import expressions, keys
-from transforms.vocabulary import PlanError
+from transforms.vocabulary import PlanError, SideName
 from transforms.vocabulary.arrow import Mask, contiguous
 from transforms.vocabulary.texts import as_text
 from transforms.vocabulary.values import unequal
@@ -33,7 +33,7 @@ def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) ->
     bound = route.table
     names = [name for name in bound.comparison.compared if any(name in outcome.differing for outcome in planned)]
     changed = [outcome for outcome in planned if outcome.changes is not None and outcome.changes.counts.get("update")]
-    latest = _latest(spec, route.writes.url) if names and changed else None
+    latest = _latest(spec, route.writes.name, route.writes.url) if names and changed else None
     if latest is None:
         return
     columns = [*bound.key, *names]
@@ -50,9 +50,9 @@ def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) ->
             yield _told(bound, name, before.filter(pa.array(again)), written.filter(pa.array(again)))
 
 
-def _latest(spec: Spec, url: str) -> Plan | None:
-    """The plan that was applied last, where it was for this database and can still be read."""
-    folder = Store(spec.state.store).latest(spec.name)
+def _latest(spec: Spec, side: SideName, url: str) -> Plan | None:
+    """The plan that wrote a side last, where it was for this database and can still be read."""
+    folder = Store(spec.state.store).latest(spec.name, side)
     try:
         plan = Plan.open(folder) if folder else None
     except PlanError:

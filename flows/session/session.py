@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +22,8 @@ from flows.session.side import Sides, Tokens, both_open
 from flows.session.watch import Watch
 from flows.spec.model import Spec
 from transforms.vocabulary import SideName, TableName, TableShape
+
+Guard = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,9 @@ class Job:
 class Session:
     """What a run works with in one process. Nobody changes one: whoever comes to know more hands on another, by `replace`.
 
-    `binding` is None until the spec is bound, and in a run that knows the target alone. `guard` raises where this run may not
-    write any more. `drifted`: a run of the spec would stop before it reads.
+    `binding` is None until the spec is bound, and in a run that knows the target alone. `guards` are the sides that
+    this process holds, each with what raises where the run may not write it any more; a task elsewhere has none. `drifted`: a run of
+    the spec would stop before it reads.
     """
 
     spec: Spec
@@ -62,11 +65,16 @@ class Session:
     watch: Watch = field(default_factory=Watch)
     binding: Binding | None = None
     drifted: bool = False
-    guard: Callable[[], None] = lambda: None
+    guards: Mapping[SideName, Guard] = field(default_factory=dict)
     changes: PlannedChanges = field(default_factory=PlannedChanges)
     numbers: Numbers = field(default_factory=Numbers)
     samples: Samples = field(default_factory=Samples)
     shapes: Shapes = field(default_factory=Shapes)
+
+    def guard(self, side: SideName) -> None:
+        """BusyError where this run may not write a side any more that it holds."""
+        if side in self.guards:
+            self.guards[side]()
 
     @property
     def bound(self) -> Binding:

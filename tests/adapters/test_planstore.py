@@ -28,7 +28,7 @@ from adapters.store.plans import (
     change_table,
     folder_name,
 )
-from transforms.vocabulary import ChangeSet, PlanError, TableName
+from transforms.vocabulary import SIDES, ChangeSet, PlanError, TableName, of_side
 
 TABLE = TableName("flight", "main")
 MANIFEST = manifest(planned(TABLE))
@@ -317,18 +317,29 @@ def test_a_type_that_parquet_cannot_hold_is_a_clear_error(tmp_path: Path) -> Non
         PlanWriter(tmp_path / "plan").add(0, changes(rows, rows.slice(0, 0), rows.slice(0, 0)))
 
 
-def test_the_store_knows_its_plans_and_the_latest_of_each_migration(tmp_path: Path) -> None:
+def test_the_store_knows_its_plans_and_the_latest_of_each_side_of_a_migration(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    assert (store.plans(), store.latest("m")) == ([], None)
+    assert (store.plans(), store.latest("m", "target")) == ([], None)
     for run in ("run-1", "run-2"):
         finished(store.plan_folder(run))
         time.sleep(0.01)
     PlanWriter(store.plan_folder("unfinished"))
-    store.mark_latest("m", "run-1")
+    store.mark_latest("m", "target", "run-1")
+    store.mark_latest("m", "source", "run-2")
     assert store.plans() == [store.plan_folder("run-2"), store.plan_folder("run-1")]
-    assert (store.latest("m"), store.latest("other")) == (store.plan_folder("run-1"), None)
+    assert [store.latest("m", side) for side in SIDES] == [store.plan_folder("run-2"), store.plan_folder("run-1")]
+    assert store.latest("other", "target") is None
     with pytest.raises(PlanError, match="no name of a run"):
         store.plan_folder("../x")
+
+
+def test_what_is_of_one_side_lies_apart_and_the_targets_where_it_always_was(tmp_path: Path) -> None:
+    store, run = Store(tmp_path), "20261128T060759-2d79ec"
+    bases, works = zip(*((store.bases("m", side), store.work("m", side)) for side in SIDES), strict=True)
+    assert [path.relative_to(tmp_path).as_posix() for path in bases] == ["bases/m~source", "bases/m"]
+    assert [work.parent for work in works] == list(bases)
+    plans = [store.plan_folder(of_side(run, side)) for side in SIDES]
+    assert [path.relative_to(tmp_path).as_posix() for path in plans] == [f"plans/{run}~source", f"plans/{run}"]
 
 
 def test_entries_are_plain_values() -> None:
