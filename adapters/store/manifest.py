@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from adapters.store.record_json import from_json, to_json
-from transforms.vocabulary import Broken, Counts, Phase, Reason, Sample, SideName, TableName, Tally, Why
+from transforms.vocabulary import Broken, Counts, Reason, Sample, SideName, Stage, TableName, Tally, Why
 
 FORMAT: Final = 2
 
@@ -94,7 +94,8 @@ class Manifest:
     """A plan but for its rows. `id` is the plan's own, `run_id` that of the run which made it. It writes one `side`.
 
     `ranges` (as texts) and `keys` (as JSON, by table) restrict it to some rows; without them it looks at all rows of its tables.
-    `undoes` are the versions that it takes back, and `steps` the order in which an undo writes: tables and phases.
+    `undoes` are the versions that it takes back. `stages` are how it is applied, in order; None in plans of format 1, which leave
+    it to whoever applies them.
     """
 
     id: str
@@ -110,7 +111,7 @@ class Manifest:
     ranges: tuple[str, ...] = ()
     keys: Mapping[str, tuple[str, ...]] | None = None
     undoes: tuple[int, ...] = ()
-    steps: tuple[tuple[str, Phase], ...] = ()
+    stages: tuple[Stage, ...] | None = None
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
 
@@ -122,6 +123,10 @@ class Manifest:
     @property
     def total(self) -> Counts:
         return sum((each.counts for each in self.tables), Counts())
+
+    def __getitem__(self, table: TableName) -> PlannedTable:
+        """What it says of a table of its own."""
+        return next(each for each in self.tables if each.table == table)
 
     def of(self, table: TableName) -> PlannedTable | None:
         """What it says of a table, None where it did not look at it."""
@@ -191,7 +196,9 @@ class _Step:
 _STEPS: Final[Mapping[int, _Step]] = {
     1: _Step(
         # one plan a run, always of the target; markers had the run's id
-        plan=_Fields(new={"side": "target", "undoes": [], "steps": []}, copied={"id": "run_id"}),
+        plan=_Fields(
+            new={"side": "target", "undoes": [], "stages": None}, copied={"id": "run_id"}, gone=frozenset({"steps"})
+        ),
         table=_Fields(
             new={
                 "route": {"reads": "source", "writes": "target"},

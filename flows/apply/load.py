@@ -14,7 +14,7 @@ from adapters.ledger.ledger import APPLYING, CUT_OFF, Base, Ledger, NewVersion, 
 from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
 from flows.apply import refused_rows
-from flows.apply.plan import AppliedPlan, apply, constrained, with_tables
+from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.history.sweep import sweep
 from flows.history.unfinished import cut_off
 from flows.history.versions import written_changes
@@ -115,10 +115,11 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outco
     """
     retried(lambda: loading.ledger.begin_applying(run_plan(plan, loading.spec)))
     interrupts.writing()
-    made = replace(loading, session=with_tables(plan, loading.session))
-    applied = apply(plan, job, made.session, loading.execute, loading.workers)
+    stages = stages_for(plan, loading.session)
+    made = replace(loading, session=with_tables(plan, loading.session, stages))
+    applied = apply(plan, job, made.session, stages, loading.execute, loading.workers)
     outcome = retried(lambda: record(plan, report, applied, made))
-    session = constrained(plan, made.session)
+    session = constrained(plan, made.session, stages)
     retried(lambda: remember(loading.ledger, session, [table.name for table in report.tables], report.run_id))
     return outcome, session
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,19 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters import interrupts
-from adapters.store.manifest import columns_of
-from adapters.store.plans import FileEntry, Plan
+from adapters.store.manifest import PlannedTable, columns_of
+from adapters.store.plans import Plan
 from flows.apply.cascades import carrying
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
-from flows.bind.order import in_steps
 from flows.bind.soft_delete import Soft
+from flows.plan.stages import referred_tables, stages_of
 from flows.plan.whole_rows import WholeRows
 from flows.plan.windows import grouped
 from flows.session.execute import Execute, here
 from flows.session.memory import Shapes
 from flows.session.retry import retried
 from flows.session.session import Job, Session, shared, with_binding
-from transforms.vocabulary import Counts, DataError, Phase, PlanError, RowRefused, SideName, TableName
+from transforms.vocabulary import Counts, DataError, PlanError, RowRefused, SideName, Stage, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,146 +67,123 @@ def _by_op(rows: pa.Table | None, soft: Soft | None) -> Counter[str]:
     return counts
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A table that a plan writes. `numbered` are the columns whose sequence has to follow."""
+def stages_for(plan: Plan, session: Session) -> tuple[Stage, ...]:
+    """The stages of a plan of the spec, in order. One of format 1 has none: they are those that it was applied in until now."""
+    if plan.manifest.stages is not None:
+        return plan.manifest.stages
+    target = session.sides.written(plan.manifest.side).adapter
+    marked = target.applied(plan.manifest.id) if session.spec.state.marker else ()
+    return stages_of(plan.manifest.tables, plan.files, referred_tables(session.bound), marked=marked)
 
-    name: str
-    table: TableName
-    numbered: tuple[str, ...]
 
-
-def with_tables(plan: Plan, session: Session) -> Session:
+def with_tables(plan: Plan, session: Session, stages: Sequence[Stage]) -> Session:
     """Create the tables and columns that a plan of the spec needs and are not there; the session, bound to what the engine made
     of them. PlanError, before anything is created, where the plan was made for another spec or for other tables.
     """
     _same_spec(plan, session)
     _same_shapes(plan, session)
-    if not retried(lambda: _create_tables(plan, session)):
+    if not retried(lambda: create(plan, session, stages)):
         return session
     made = with_binding(session)
     _same_shapes(plan, made)
     return made
 
 
-def apply(plan: Plan, job: Job, session: Session, execute: Execute | None = None, workers: int = 2) -> AppliedPlan:
+def create(plan: Plan, session: Session, stages: Sequence[Stage]) -> bool:
+    """Create what is not there of the tables and columns of some stages; True where there are such stages. Safe to repeat."""
+    target = session.sides.written(plan.manifest.side).adapter
+    making = [each for each in stages if each.do in ("create", "add_columns")]
+    for stage in making:
+        planned, there = plan.manifest[stage.table], target.describe(stage.table)
+        if stage.do == "create" and there is None:
+            target.execute_ddl(planned.ddl)
+        elif stage.do == "add_columns" and there is not None:
+            target.execute_ddl([statement for column, statement in planned.adds if column not in there.names])
+    return bool(making)
+
+
+def apply(
+    plan: Plan,
+    job: Job,
+    session: Session,
+    stages: Sequence[Stage],
+    execute: Execute | None = None,
+    workers: int = 2,
+) -> AppliedPlan:
     """Write the rows of a plan of the spec, whose tables are all there. The caller holds the migration's lock."""
-    names = [planned.name for planned in plan.manifest.tables]
-    bound = [table for table in session.bound.tables if table.name in names]
-    tables = {table.shape.name: Written(table.name, table.shape.name, table.numbered) for table in bound}
-    referred = _as_begun(job, session, {table.shape.name for table in bound if table.name in session.bound.referred})
-    steps = [(tables[step.table], step.phase) for step in in_steps(list(tables), referred)]
-    return write_rows(plan, job, session, steps, execute, workers)
-
-
-def _as_begun(job: Job, session: Session, referred: set[TableName]) -> set[TableName]:
-    """The tables that are written in two steps: those that a cut-off run began so stay so, whatever keys came or went since.
-
-    A window that is in would not be known again in other steps.
-    """
-    marked = session.sides.written(job.side).adapter.applied(job.plan_id) if session.spec.state.marker else set()
-    whole = {marker.table for marker in marked if marker.phase == "all"}
-    apart = {marker.table for marker in marked} - whole
-    tables = {table.shape.name for table in session.bound.tables}
-    return {table for table in tables if str(table) in apart or (table in referred and str(table) not in whole)}
+    numbered = {table.shape.name: table.numbered for table in session.bound.tables}
+    return write_rows(plan, job, session, stages, numbered, execute, workers)
 
 
 def write_rows(
     plan: Plan,
     job: Job,
     session: Session,
-    steps: Sequence[tuple[Written, Phase]],
+    stages: Sequence[Stage],
+    numbered: Mapping[TableName, tuple[str, ...]],
     execute: Execute | None = None,
     workers: int = 2,
-    in_turn: Collection[TableName] = (),
 ) -> AppliedPlan:
-    """Write the rows of a plan, step by step.
+    """Write the rows of a plan, stage by stage, and let sequences follow: those of the columns that `numbered` names.
 
-    Each window is one transaction; those whose marker is in the target already are passed over. Windows of a step go in at
-    once, of tables `in_turn` one after the other. Windows that the plan calls `first` come before all others.
+    Each window is one transaction; those whose marker is in the target already are passed over.
     """
-    run = execute or here(workers)
-    first = {(planned.name, window) for planned in plan.manifest.tables for window in planned.first}
-    work = [(each, phase, _entries(plan, each, phase)) for each, phase in steps]
-    early = [(each, phase, [e for e in entries if (each.name, e.window) in first]) for each, phase, entries in work]
-    work = early + [
-        (each, phase, [e for e in entries if (each.name, e.window) not in first]) for each, phase, entries in work
+    run, manifest = execute or here(workers), plan.manifest
+    entries = {(entry.table, entry.window): entry for entry in plan.windows()}
+    writes = [
+        (stage, [entries[stage.table, window] for window in stage.windows]) for stage in stages if stage.do == "write"
     ]
-    work = [(each, phase, entries) for each, phase, entries in work if entries]
-    interrupts.writing(sum(len(entries) for _, _, entries in work))
-    clear = {(planned.name, window) for planned in plan.manifest.tables for window in planned.clear}
-    losing = {e.table for _, phase, entries in work if phase != "upsert" for e in entries if e.counts.get("delete", 0)}
+    interrupts.writing(sum(len(some) for _, some in writes))
+    losing = {
+        stage.table for stage, some in writes if stage.phase != "upsert" if any(e.counts.get("delete", 0) for e in some)
+    }
     target = session.sides.written(job.side).adapter
     further = retried(lambda: carrying(target, losing))
     with shared(job.plan_id, replace(session, shapes=Shapes())):
         done: list[Done] = []
-        for each, phase, entries in work:
-            windows = tuple(ApplyWindow(e.window, e, (each.name, e.window) in clear) for e in entries)
-            if phase != "delete":
-                session.meter.expect(each.name, "apply", sum(sum(e.counts.values()) for e in entries))
-            task = ApplyWork(job, each.name, phase, (), further.get(each.table, ()) if phase != "upsert" else ())
-            works = grouped(task, windows, 1 if each.table in in_turn else workers)
+        for stage, some in writes:
+            planned = manifest[stage.table]
+            windows = tuple(ApplyWindow(each.window, each, each.window in planned.clear) for each in some)
+            if stage.phase != "delete":
+                session.meter.expect(planned.name, "apply", sum(sum(each.counts.values()) for each in some))
+            links = further.get(stage.table, ()) if stage.phase != "upsert" else ()
+            task = ApplyWork(job, planned.name, stage.phase, (), links)
+            works = grouped(task, windows, 1 if stage.in_turn else workers)
             done += [outcome for group in run(apply_windows, works) for outcome in group]
-        for each in dict.fromkeys(table for table, _ in steps):
-            for column in each.numbered:  # also where nothing was inserted: an earlier run may have ended before this
-                retried(partial(target.advance_identity, each.table, column))
+        for stage in stages:
+            if stage.do == "number":  # also where nothing was inserted: an earlier run may have ended before this
+                for column in numbered.get(stage.table, ()):
+                    retried(partial(target.advance_identity, stage.table, column))
     return AppliedPlan(tuple(done))
 
 
-def constrained(plan: Plan, session: Session) -> Session:
+def constrained(plan: Plan, session: Session, stages: Sequence[Stage]) -> Session:
     """Run what the plan adds after the rows: foreign keys and indexes, except for those that are there by now; the session, bound
     to the tables that have them.
 
     Errors: DataError where a row stands against one; the next plan has it again.
     """
-    wanted = {planned.name: planned.after_load for planned in plan.manifest.tables}
-    if not any(wanted.values()):
+    wanted = [plan.manifest[stage.table] for stage in stages if stage.do == "constrain"]
+    if not wanted:
         return session
     retried(lambda: _add(wanted, plan.manifest.side, session))
     return with_binding(session)
 
 
-def _add(wanted: Mapping[str, Sequence[str]], side: SideName, session: Session) -> None:
-    target, now = (
-        session.sides.written(side).adapter,
-        with_binding(session).bound,
-    )  # what a try that failed has added is there by now
-    for name, statements in wanted.items():
-        done = now.table(name).after_load.done
+def _add(wanted: Sequence[PlannedTable], side: SideName, session: Session) -> None:
+    target = session.sides.written(side).adapter
+    now = with_binding(session).bound  # what a try that failed has added is there by now
+    for planned in wanted:
+        done = now.table(planned.name).after_load.done
+        lacking = [statement for statement in planned.after_load if statement not in done]
         try:
-            target.execute_ddl([statement for statement in statements if statement not in done])
+            target.execute_ddl(lacking)
         except RowRefused as error:
             raise DataError(
-                f"{name}: its rows are in, and a key or index of `create:` that they stand against is not: {error.reason}.",
-                fix=(
-                    "mend "
-                    "those rows in the source or the target, or take the columns of a foreign key from a `lookup`; the next run adds it."
-                ),
+                f"{planned.name}: its rows are in, and a key or index of `create:` that they stand against is not: {error.reason}.",
+                fix="mend those rows in the source or the target, or take the columns of a foreign key from a `lookup`; the next run "
+                "adds it.",
             ) from error
-
-
-def _entries(plan: Plan, written: Written, phase: Phase) -> list[FileEntry]:
-    return [entry for entry in plan.windows(written.table) if _touches(entry, phase)]
-
-
-def _touches(entry: FileEntry, phase: Phase) -> bool:
-    counts = entry.counts
-    return bool(
-        (phase != "delete" and (counts.get("insert", 0) or counts.get("update", 0)))
-        or (phase != "upsert" and counts.get("delete", 0))
-    )
-
-
-def _create_tables(plan: Plan, session: Session) -> bool:
-    """Run the plan's DDL for tables and columns that are not there; True where the plan has any. Safe to repeat."""
-    making = [planned for planned in plan.manifest.tables if planned.ddl or planned.adds]
-    target = session.sides.written(plan.manifest.side).adapter
-    for planned in making:
-        there = target.describe(session.spec.target_table(planned.name))
-        known = there.names if there else ()
-        lacking = [statement for column, statement in planned.adds if column not in known]
-        target.execute_ddl(planned.ddl if there is None else lacking)
-    return bool(making)
 
 
 def same_target(plan: Plan, session: Session) -> None:

@@ -145,8 +145,9 @@ def plan(
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = commands.plan(request, meter=meter)
     named = NamedRows(rows, limit, form, as_json)
-    named.take(Plan.open(Path(str(outcome.report.plan))))
-    named.show(outcome)
+    planned = Plan.open(Path(str(outcome.report.plan)))
+    named.take(planned)
+    named.show(outcome, {"stages": [stage.as_dict() for stage in planned.manifest.stages or ()]})
     if not as_json:
         echo(f"\n{planned_line(outcome)}", err=named.alone or outcome.status == Status.QUARANTINE)
     return int(outcome.status)

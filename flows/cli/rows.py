@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,13 +80,13 @@ class NamedRows:
         except OSError as error:
             raise SpecError(f"{self.output} cannot be written: {error.strerror}.", fix="name another file.") from error
 
-    def show(self, outcome: Any) -> None:
-        """The report with the rows: one JSON object, or text; or the rows alone."""
+    def show(self, outcome: Any, also: Mapping[str, Any] | None = None) -> None:
+        """The report with the rows: one JSON object, which has `also` more in it, or text; or the rows alone."""
         from flows.cli.terminal.report import show_report
 
         with self._stack:
             if self.as_json:
-                self._show_json(outcome)
+                self._show_json(outcome, also or {})
                 return
             if not self.alone:
                 show_report(outcome.report, samples=True, rows=self.wanted)
@@ -101,8 +101,8 @@ class NamedRows:
             where = f" in {self.output}" if self.output else ""
             click.echo(f"{counted(self._count, 'row')} named{where}{more}.", err=self.alone)
 
-    def _show_json(self, outcome: Any) -> None:
-        told = outcome.report.as_dict() | {"message": outcome.message}
+    def _show_json(self, outcome: Any, also: Mapping[str, Any]) -> None:
+        told = outcome.report.as_dict() | {"message": outcome.message} | also
         left = max(outcome.report.total.changes - self._count, 0)
         told["rows_left_off"] = left
         text = json.dumps(told, indent=2, ensure_ascii=False, default=str)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from time import perf_counter
 
@@ -15,13 +16,14 @@ from adapters.sql.ddl import drop_statements
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
 from flows.apply.load import Loading, record, run_plan
-from flows.apply.plan import Written, same_target, write_rows
-from flows.bind.order import Step, in_steps, linked, reordered
+from flows.apply.plan import create, same_target, write_rows
+from flows.bind.order import linked
 from flows.history.versions import AppliedVersion, entry_name
 from flows.plan.build import Request, manifest_of
 from flows.plan.decide import SAMPLES, samples
 from flows.plan.references import described, look_at_references
 from flows.plan.reused_values import freed
+from flows.plan.stages import stages_of
 from flows.plan.whole_rows import WholeRows
 from flows.proof.drift import forget
 from flows.results.outcome import Outcome
@@ -30,7 +32,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from transforms.net_changes import IMAGES, net, together
-from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, Sample, TableName, TableShape
+from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, Sample, Stage, TableName, TableShape
 
 WINDOW_ROWS = 100_000
 
@@ -98,7 +100,8 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
             planned = planned_table(reports[-1], table, latest.route, schema)
             own = whole.described if whole is not None else ()
             tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first)))
-        steps = _ordered(undone.numbers, target, snapshot, shapes, backwards, in_steps(order, referred))
+        decide = partial(stages_of, tables, entries, referred, in_turn=_alone(shapes))
+        stages = _decided(undone.numbers, target, snapshot, shapes, backwards, decide)
         mark = snapshot.mark
     report = Report(
         request.spec.name,
@@ -114,7 +117,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
         # the target comes back to what it was made from the source's state before the oldest of the versions
         source=replace(undone.versions[0].plan.manifest.source, mark=undone.source_mark),
         undoes=tuple(undone.numbers),
-        steps=tuple((str(step.table), step.phase) for step in steps),
+        stages=stages,
     )
     PlanWriter(folder, begun=True).finish(manifest, entries, passing=passing)
     return report
@@ -127,58 +130,56 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     same_target(plan, session)
     loading.ledger.begin_applying(run_plan(plan, loading.spec))
     interrupts.writing()
-    names = [planned.table for planned in manifest.tables]
-    for planned in manifest.tables:
-        if planned.ddl and target.describe(planned.table) is None:
-            target.execute_ddl(planned.ddl)
-    shapes = described(target, names)
+    create(plan, session, manifest.stages or stages_of(manifest.tables, plan.files, ()))
+    shapes = described(target, [planned.table for planned in manifest.tables])
     for planned in manifest.tables:
         if (shape := shapes.get(planned.table)) and any(e.counts.get("delete") for e in plan.windows(shape.name)):
             WholeRows.of(loading.spec, shape, planned.schema.names).must_be(planned.whole)
-    tables = {
-        planned.table: Written(planned.name, planned.table, _numbered(shapes.get(planned.table), planned))
-        for planned in manifest.tables
-        if planned.table in shapes or not planned.drop  # an earlier attempt may have dropped it
-    }
-    steps = retried(lambda: _steps(plan, target, shapes, names), renewed=True)
-    ordered = [(tables[step.table], step.phase) for step in steps if step.table in tables]
-    alone = {name for name, shape in shapes.items() if _refers_to_itself(shape)}
-    applied = write_rows(plan, job, session, ordered, loading.execute, loading.workers, alone)
-    warnings = [*report.warnings, *_dropped(target, [each for each in reversed(manifest.tables) if each.drop])]
+    gone = {each.table for each in manifest.tables if each.drop and each.table not in shapes}  # by an earlier attempt
+    stages = [
+        each for each in retried(lambda: _held(plan, session, target, shapes), renewed=True) if each.table not in gone
+    ]
+    numbered = {each.table: _numbered(shapes.get(each.table), each) for each in manifest.tables}
+    applied = write_rows(plan, job, session, stages, numbered, loading.execute, loading.workers)
+    warnings = [*report.warnings, *_dropped(plan, target, stages)]
     forget(loading.ledger, loading.spec, [each.name for each in manifest.tables if each.drop or each.ddl])
     whole = replace(report, warnings=tuple(warnings))
     return retried(lambda: record(plan, whole, applied, loading, manifest.undoes))
 
 
-def _steps(
-    plan: Plan, target: Target, shapes: Mapping[TableName, TableShape], tables: Sequence[TableName]
-) -> list[Step]:
-    """The order of writing that the plan says, held once more to the rows that are there now.
+def _held(plan: Plan, session: Session, target: Target, shapes: Mapping[TableName, TableShape]) -> tuple[Stage, ...]:
+    """The stages of the plan, held once more to the rows that are there now: another order, where foreign keys ask for it.
 
     Where a part of the plan is in, the rest of it is looked at. Errors: PlanError, before a row is written.
     """
-    order, referred = parents_first(shapes, tables)
-    names = {str(table): table for table in tables}
-    planned = [Step(names[name], phase) for name, phase in plan.manifest.steps if name in names]
-    if {step.table for step in planned} != set(tables):
-        planned = in_steps(order, referred)
+    manifest = plan.manifest
+    names = [planned.table for planned in manifest.tables]
     changes = {
-        table: together([plan.changes(e) for e in entries]) for table in tables if (entries := plan.windows(table))
+        table: together([plan.changes(e) for e in entries]) for table in names if (entries := plan.windows(table))
     }
     there = {table: part for table, part in changes.items() if table in shapes}
+    decide = partial(stages_of, manifest.tables, plan.files, in_turn=_alone(shapes))
+    if manifest.stages is not None:
+        decide = partial(decide, {each.table for each in manifest.stages if each.phase == "delete"})
+    else:  # a plan of format 1, which may be begun
+        marked = target.applied(manifest.id) if session.spec.state.marker else ()
+        decide = partial(decide, parents_first(shapes, names)[1], marked=marked)
     with target.snapshot() as snapshot:
-        return _ordered(plan.manifest.undoes, target, snapshot, shapes, there, planned)
+        return _decided(manifest.undoes, target, snapshot, shapes, there, decide)
 
 
-def _ordered(
+def _decided(
     numbers: Sequence[int],
     target: Target,
     snapshot: Snapshot,
     shapes: Mapping[TableName, TableShape],
     changes: Mapping[TableName, Sequence[ChangeSet]],
-    steps: Sequence[Step],
-) -> list[Step]:
-    """The steps in an order that keeps every foreign key from window to window. PlanError where there is none."""
+    decide: Callable[..., tuple[Stage, ...]],
+) -> tuple[Stage, ...]:
+    """The stages of changes in an order that keeps every foreign key from window to window. PlanError where there is none.
+
+    In: `decide` makes the stages, given what `needs` to come before what.
+    """
     looked = look_at_references(snapshot, shapes, changes, whole_trees=target.capabilities.whole_trees)
     if looked.broken:
         edited = any(each.edited for each in looked.broken)
@@ -188,7 +189,7 @@ def _ordered(
             fix=(f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})."),
         )
     try:
-        return reordered(steps, [(need.earlier, need.later) for need in looked.needs])
+        return decide(needs=[(need.earlier, need.later) for need in looked.needs])
     except CycleError as error:
         circle = set(error.args[1])
         rows = [need for need in looked.needs if {need.earlier.table, need.later.table} <= {s.table for s in circle}]
@@ -197,6 +198,11 @@ def _ordered(
             f"circle ({'; '.join(map(str, rows))}). Nothing was written.",
             fix="drop one of these foreign keys for as long as it takes.",
         ) from error
+
+
+def _alone(shapes: Mapping[TableName, TableShape]) -> set[TableName]:
+    """The tables whose windows go in one after the other."""
+    return {name for name, shape in shapes.items() if _refers_to_itself(shape)}
 
 
 def _refers_to_itself(shape: TableShape) -> bool:
@@ -330,9 +336,9 @@ def _making(undone: Undone, table: TableName) -> tuple[tuple[str, ...], tuple[st
     return ddl, drop
 
 
-def _dropped(target: Target, tables: Sequence[PlannedTable]) -> Iterator[str]:
-    """Drop tables that the undone versions created, children first, where they hold nothing; a line for each that stays."""
-    for planned in tables:
+def _dropped(plan: Plan, target: Target, stages: Sequence[Stage]) -> Iterator[str]:
+    """Drop tables that the undone versions created, where they hold nothing; a line for each that stays."""
+    for planned in (plan.manifest[stage.table] for stage in stages if stage.do == "drop"):
         name = planned.table
         shape = target.describe(name)
         if shape is None:

@@ -6,20 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from adapters.ledger.ledger import Ledger, Run, RunPlan
 from adapters.store import archive
 from adapters.store.changesets import OPS
 from adapters.store.plans import FileEntry, Plan, plain
 from flows.evidence.record import evidence, evident
+from flows.plan.stages import WRITES
 from flows.results.tables import Report, report_of
 from flows.session.session import Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import SIDES, Marker, Op, Phase, SynclineError, message_of
-
-WRITES: Final[dict[Phase, tuple[Op, ...]]] = {"all": OPS, "upsert": ("insert", "update"), "delete": ("delete",)}
+from transforms.vocabulary import SIDES, Marker, Phase, SynclineError, message_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from flows.plan.decide import KEYS, Planned, plan_windows
 from flows.plan.kept_rows import without_referred
 from flows.plan.null_keys import keyless
 from flows.plan.reused_values import settled
+from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes
 from flows.plan.unproved import double_warning
 from flows.plan.unstable_columns import rewritten
@@ -289,9 +290,12 @@ def _finish(
     outcomes: Sequence[Planned],
     marks: Mapping[SideName, str],
 ) -> None:
-    tables = (_planned_table(request, session, job, each, outcomes) for each in report.tables)
-    manifest = manifest_of(request, session, report, tables, job.side, marks)
+    tables = [_planned_table(request, session, job, each, outcomes) for each in report.tables]
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
+    manifest = replace(
+        manifest_of(request, session, report, tables, job.side, marks),
+        stages=stages_of(tables, entries, referred_tables(session.bound)),
+    )
     PlanWriter(Path(job.folder), begun=True).finish(manifest, entries)
 
 

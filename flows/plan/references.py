@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.protocol import Snapshot, Source
-from flows.bind.order import Step
 from flows.plan.foreseen import Foreseen, foresee
+from flows.plan.stages import Step
 from flows.session.scan import readable
 from transforms import expressions, keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Key, Relation, TableName, TableShape

@@ -94,7 +94,7 @@ def test_a_manifest_of_format_1_is_read_as_one_of_today() -> None:
     wanted = manifest(planned(samples=(sample,), tally=Tally()), id="run-1")
     assert read_manifest(first_format(), 1) == wanted
     told = first_format(adds=[["n", "ALTER"]], whole=[["o", "int32"]], first=[1], base=True, unproved={"referred": 2})
-    (table,) = read_manifest({**told, "undoes": [3], "steps": [["t", "upsert"]]}, 1).tables
+    (table,) = read_manifest({**told, "undoes": [3], "steps": [["t", "upsert"]]}, 1).tables  # `steps` were an undo's
     assert (table.adds, table.whole, table.first, table.base) == ((("n", "ALTER"),), (("o", "int32"),), (1,), True)
     assert (table.route, table.unproved) == (PlannedRoute("source", "target"), {"referred": 2})
 

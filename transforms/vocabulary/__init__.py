@@ -62,6 +62,9 @@ from transforms.vocabulary.shapes import (
     Relation,
     TableShape,
 )
+from transforms.vocabulary.stages import (
+    Stage,
+)
 from transforms.vocabulary.totals import (
     ColumnTotals,
     End,
@@ -107,6 +110,7 @@ __all__ = [
     "SideName",
     "SnapshotLost",
     "SpecError",
+    "Stage",
     "SynclineError",
     "TableName",
     "TableShape",

@@ -1,0 +1,121 @@
+"""In which stages a plan is applied, and in which order: decided here, once, and written into the manifest.
+
+Whoever applies a plan only follows the list: run, apply, backfill, retry, undo, and the recovery of a run that was cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
+from typing import Final, NamedTuple
+
+from adapters.store.manifest import PlannedTable
+from adapters.store.plans import FileEntry
+from flows.bind.tables import Binding
+from transforms.vocabulary import Marker, Op, Phase, Stage, TableName
+
+WRITES: Final[Mapping[Phase, tuple[Op, ...]]] = {
+    "all": ("insert", "update", "delete"),
+    "upsert": ("insert", "update"),
+    "delete": ("delete",),
+}
+"""The changes that a phase writes."""
+
+
+class Step(NamedTuple):
+    """A part of writing: all windows of a table, or their inserts and updates, or their deletes."""
+
+    table: TableName
+    phase: Phase
+
+
+def referred_tables(binding: Binding) -> frozenset[TableName]:
+    """The tables of the target whose deletes come behind inserts, because rows may refer to them."""
+    return frozenset(table.shape.name for table in binding.tables if table.name in binding.referred)
+
+
+def stages_of(
+    tables: Sequence[PlannedTable],
+    files: Iterable[FileEntry],
+    referred: Collection[TableName],
+    *,
+    needs: Iterable[tuple[Step, Step]] = (),
+    in_turn: Collection[TableName] = (),
+    marked: Collection[Marker] = (),
+) -> tuple[Stage, ...]:
+    """The stages of a plan, in an order that keeps every constraint.
+
+    In: `tables` parents first, with their files; those that others refer to; pairs of steps of which the first one has to come
+    before the second; the tables whose windows go in one after the other; the markers of the plan, where it was begun already.
+    Out: first what is to be made. Then the windows that the plan calls `first`, and all others: inserts and updates parents
+    first, then deletes children first. Then sequences, keys and indexes, and last what is to be dropped, children first.
+    Errors: CycleError, whose second argument lists the steps of the circle, where needs go in a circle.
+    """
+    windows: dict[TableName, list[FileEntry]] = {each.table: [] for each in tables}
+    for entry in files:
+        if entry.kind == "changes":
+            windows[entry.table].append(entry)
+    first = {each.table: frozenset(each.first) for each in tables}
+    steps = in_order(_steps(tables, _apart(windows, referred, marked)), needs)
+
+    def writes(*, early: bool) -> Iterator[Stage]:
+        for table, phase in steps:
+            touched = (each.window for each in windows[table] if _touches(each, phase))
+            if some := tuple(window for window in touched if (window in first[table]) == early):
+                yield Stage("write", table, phase, some, table in in_turn)
+
+    return (
+        *(Stage("create", each.table) for each in tables if each.ddl),
+        *(Stage("add_columns", each.table) for each in tables if each.adds),
+        *writes(early=True),
+        *writes(early=False),
+        *(Stage("number", each.table) for each in tables),
+        *(Stage("constrain", each.table) for each in tables if each.after_load),
+        *(Stage("drop", each.table) for each in reversed(tables) if each.drop),
+    )
+
+
+def _apart(
+    windows: Mapping[TableName, Sequence[FileEntry]], referred: Collection[TableName], marked: Collection[Marker]
+) -> Collection[TableName]:
+    """The tables that are written in two steps, because others refer to them and they lose rows.
+
+    Those that were begun so stay so, whatever keys came or went since: a window that is in would not be known again in other
+    steps.
+    """
+    whole = {marker.table for marker in marked if marker.phase == "all"}
+    begun = {marker.table for marker in marked} - whole
+    losing = {table for table, entries in windows.items() if any(each.counts.get("delete", 0) for each in entries)}
+    due = {table for table in losing if table in referred and str(table) not in whole}
+    return due | {table for table in windows if str(table) in begun}
+
+
+def _steps(tables: Sequence[PlannedTable], apart: Collection[TableName]) -> list[Step]:
+    """Upserts parents first, then deletes children first; tables that are not written apart have one step for all."""
+    names = [each.table for each in tables]
+    upserts = [Step(name, "upsert" if name in apart else "all") for name in names]
+    return upserts + [Step(name, "delete") for name in reversed(names) if name in apart]
+
+
+def in_order(steps: Sequence[Step], needs: Iterable[tuple[Step, Step]]) -> list[Step]:
+    """The steps in an order in which, of each pair, the first one comes before the second; else as they come.
+
+    A need of a table that is written in one step is a need of that step. Errors: CycleError, as `stages_of`.
+    """
+    graph: dict[Step, set[Step]] = {step: set() for step in steps}
+    for pair in needs:
+        first, second = (step if step in graph else Step(step.table, "all") for step in pair)
+        if first in graph and second in graph:
+            graph[second].add(first)  # a step that has to come before itself is a circle, too
+    TopologicalSorter(graph).prepare()
+    ordered: list[Step] = []
+    waiting = list(steps)
+    while waiting:
+        following = next(step for step in waiting if graph[step] <= set(ordered))
+        waiting.remove(following)
+        ordered.append(following)
+    return ordered
+
+
+def _touches(entry: FileEntry, phase: Phase) -> bool:
+    return any(entry.counts.get(op, 0) for op in WRITES[phase])
