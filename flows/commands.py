@@ -292,7 +292,7 @@ def _listing(request: Request) -> Request:
 
 def _with_bases(request: Request, ledger: Ledger) -> Request:
     """Where a run looks at whole tables for the first time, it keeps what it finds: the beginning of their history."""
-    if request.ranges or request.keys is not None:
+    if not request.whole:
         return request
     spec, known = request.spec, ledger.bases(request.spec.name, "target")
     missing = [name for name in spec.tables if str(spec.target_table(name)) not in known]

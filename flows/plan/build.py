@@ -13,9 +13,6 @@ from pathlib import Path
 from time import perf_counter
 from uuid import uuid4
 
-import pyarrow as pa
-
-from adapters.store import spill
 from adapters.store.manifest import Manifest, PlanKind, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
 from adapters.store.plans import PlanWriter, plain
 from flows.bind.own_columns import described
@@ -33,7 +30,7 @@ from flows.plan.thresholds import hold_deletes
 from flows.plan.unproved import double_warning
 from flows.plan.unstable_columns import rewritten
 from flows.plan.whole_rows import with_whole_deletes
-from flows.plan.window_reader import PlanWork, keys_file
+from flows.plan.window_reader import PlanWork
 from flows.plan.windows import gather_lookups, grouped, windows_of
 from flows.results.tables import Report, TableReport, mended, planned_table, table_report, with_keyless
 from flows.session.execute import Execute, here
@@ -44,7 +41,7 @@ from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import SIDES, Counts, Relation, SideName, of_side
+from transforms.vocabulary import SIDES, All, Counts, Keys, Ranges, Relation, Selection, SideName, of_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,20 @@ class Request:
     def plan_id(self) -> str:
         """The id of the plan that is made: the one that writes the target."""
         return of_side(self.run_id, "target")
+
+    @property
+    def whole(self) -> bool:
+        """Every row of its tables is looked at."""
+        return not self.ranges and self.keys is None
+
+    def selection(self, bound: BoundTable) -> Selection:
+        """Which rows of a table are looked at. SpecError for a range whose ends are no values of its column."""
+        if self.keys is not None:
+            return Keys(tuple(sorted(self.keys.get(bound.name, ()))))
+        if self.ranges:
+            zone = self.spec.source.time_zone
+            return Ranges(tuple(typed(text, bound, zone) for text in self.ranges if text.table == bound.name))
+        return All()
 
     @property
     def named(self) -> frozenset[str]:
@@ -180,7 +191,7 @@ def _plan(
                 windows = settled(session, job, route, with_whole_deletes(session, job, route, windows))
             outcomes += windows
             reports.append(table_report(bound, windows))
-            if not request.ranges and request.keys is None and (found := keyless(route, reports[-1].counts)):
+            if request.whole and (found := keyless(route, reports[-1].counts)):
                 warnings.append(found.told(bound))
                 reports[-1] = with_keyless(reports[-1], found.rows)
             if some := [key for outcome in windows for key in outcome.double][:KEYS]:
@@ -237,26 +248,21 @@ def plan_table(
 ) -> list[Planned]:
     """Plan one table, window by window; `before` are the windows of the tables that it may look into."""
     route = session.route(job, table)
-    bound, zone = route.table, request.spec.source.time_zone
-    ranges = tuple(typed(text, bound, zone) for text in request.ranges if text.table == bound.name)
+    bound, selection = route.table, request.selection(route.table)
     there = Relation(bound.shape.name)
     target = route.writes.snapshot
     # where some keys are looked at, rows are not counted first
-    empty = bool(bound.ddl) or (request.keys is None and target.estimate(there) == 0)
+    empty = bool(bound.ddl) or (not isinstance(selection, Keys) and target.estimate(there) == 0)
     work = PlanWork(
         job,
         bound.name,
         (),
-        ranges,
+        selection,
         target_empty=empty,
         looked_up=looked_up,
-        some=request.keys is not None,
         base=bound.name in request.bases and not empty,
-        listed=bound.name in request.listed and bool(ranges),
+        listed=bound.name in request.listed and isinstance(selection, Ranges) and bool(selection.ranges),
     )
-    if request.keys is not None:
-        chosen = pa.table({"key": pa.array(sorted(request.keys.get(bound.name, ())), pa.string())})
-        spill.write_rows(keys_file(job, bound.name), [chosen], chosen.schema)
     gather_lookups(session, route, work, before)
     if bound.identity:
         highest = None if bound.ddl else target.highest(there, bound.identity)
@@ -274,7 +280,7 @@ def plan_table(
 
 def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:
     """What comes after the rows of a table; nothing where a range leaves rows out, nor what refers to a missing table."""
-    if request.ranges or request.keys is not None:
+    if not request.whole:
         return ()
     planned = {table.name for table in tables}
     missing = {table.shape.name for table in session.bound.tables if table.ddl and table.name not in planned}

@@ -15,7 +15,7 @@ from flows.plan.window_reader import PlanWork, map_source, offenders_file, withi
 from flows.session.route import Route
 from flows.session.session import Session
 from transforms import keys
-from transforms.vocabulary import KeyRange
+from transforms.vocabulary import All, KeyRange
 
 
 def find_offenders(session: Session, route: Route, work: PlanWork) -> None:
@@ -29,7 +29,8 @@ def find_offenders(session: Session, route: Route, work: PlanWork) -> None:
         return
     names = list(dict.fromkeys([*bound.key, *(column for check in checks for column in check.columns)]))
     parts = [bound.mapping.schema.empty_table().select(names)]
-    every = replace(work, some=False)  # a row that is tried again may break a rule together with one that is not
+    # a row that is tried again may break a rule together with one that is not
+    every = replace(work, selection=All()) if work.keys is not None else work
     for mapped in map_source(route, every, KeyRange(), order=()):
         parts.append(within_ranges(mapped, bound, work.ranges).rows.select(names))
         session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)

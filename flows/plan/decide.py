@@ -41,6 +41,7 @@ from transforms.mapping.rejections import encoded, listed
 from transforms.range_filter import all_inside, touching
 from transforms.vocabulary import (
     AccountingError,
+    All,
     Broken,
     ChangeSet,
     ColumnRange,
@@ -130,12 +131,12 @@ class WindowRows:
 def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> Planned:
     """Diff one window and write its changes and its quarantine to the plan's folder."""
     bound, number, mapped, found, kept = route.table, read.number, read.mapped, read.found, read.kept
-    wanted, keep, result = _difference(session, bound, mapped, found, kept)
+    wanted, keep, result = _difference(session, work, bound, mapped, found, kept)
     accepted = without_refused(route, session.watch, number, mapped, result.changes)
     if accepted is not None:
         mapped = accepted
         session.numbers.give_back(bound.name, result.changes.inserts.num_rows)  # the others are numbered anew
-        wanted, keep, result = _difference(session, bound, mapped, found, kept)
+        wanted, keep, result = _difference(session, work, bound, mapped, found, kept)
     if work.base and found.num_rows:
         base = base_folder(work.job, bound.shape.name)
         archive.write_base(base, number, found)
@@ -201,7 +202,7 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
 
 
 def _difference(
-    session: Session, bound: BoundTable, mapped: Mapped, found: pa.Table, kept: pa.Table | None
+    session: Session, work: PlanWork, bound: BoundTable, mapped: Mapped, found: pa.Table, kept: pa.Table | None
 ) -> tuple[pa.Table, pa.Table, Difference]:
     """The wanted rows, the keys of rejected ones, whose rows in the target stay as they are, and what turns those that
     were found into those that are wanted."""
@@ -210,7 +211,7 @@ def _difference(
         keep = pa.concat_tables([keep, kept])
     numbered = {bound.identity: lambda count: session.numbers.reserve(bound.name, count)} if bound.identity else {}
     wanted = _with_flag(mapped.rows, bound)
-    delete = bound.delete != "ignore"
+    delete = bound.delete != "ignore" and work.selection.covers
     result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)
     return wanted, keep, result
 
@@ -264,7 +265,9 @@ def _set_aside(session: Session, route: Route, work: PlanWork, number: int, reje
         mended_values(rejected),
     )
     none = bound.schema.empty_table()
-    return decide(session, route, replace(work, ranges=()), WindowRows(number, whole, none, whole.rejected.num_rows))
+    return decide(
+        session, route, replace(work, selection=All()), WindowRows(number, whole, none, whole.rejected.num_rows)
+    )
 
 
 def written_rows(bound: BoundTable, changes: ChangeSet) -> pa.Table:

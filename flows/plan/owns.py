@@ -10,7 +10,7 @@ import pyarrow as pa
 from flows.bind.tables import BoundTable
 from flows.plan.chosen_keys import of_target
 from flows.plan.collisions import alike
-from flows.plan.window_reader import PlanWork, chosen, target_ranges
+from flows.plan.window_reader import PlanWork, target_ranges
 from flows.session.route import Route
 from flows.session.scan import readable
 from transforms import expressions, keys
@@ -55,7 +55,7 @@ def scan_outside(
     if bound.owns is None or work.target_empty:
         return
     others = Relation(bound.shape.name, where=f"CASE WHEN ({bound.owns}\n) THEN 0 ELSE 1 END = 1")  # null: not owned
-    asked = of_target(route, chosen(work)).keys if work.some else None
+    asked = of_target(route, work.keys).keys if work.keys is not None else None
     found = route.writes.snapshot.scan(
         others, list(bound.key), key=order, within=within, ranges=target_ranges(bound, work), keys=asked
     )

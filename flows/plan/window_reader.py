@@ -23,7 +23,7 @@ from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
 from transforms.mapping.mapping import REJECTED, Mapped, map_rows
 from transforms.range_filter import inside
-from transforms.vocabulary import ColumnRange, KeyRange, Reason, TableName
+from transforms.vocabulary import ColumnRange, KeyRange, Keys, Ranges, Reason, Selection, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,21 @@ class PlanWork:
     job: Job
     table: str
     windows: tuple[Window, ...]
-    ranges: tuple[ColumnRange, ...] = ()
+    selection: Selection
     target_empty: bool = False
     looked_up: bool = False
-    some: bool = False  # only the rows whose keys are in `keys_file`
     base: bool = False  # what is found in the target is kept in the `base_folder`
     listed: bool = False  # the table has rows in quarantine: which keys are mapped well is kept with the plan
+
+    @property
+    def ranges(self) -> tuple[ColumnRange, ...]:
+        """The ranges that rows are inside; none where it is not ranges that choose them."""
+        return self.selection.ranges if isinstance(self.selection, Ranges) else ()
+
+    @property
+    def keys(self) -> pa.Array | None:
+        """The keys that rows have, as JSON; None where it is not keys that choose them."""
+        return pa.array(self.selection.texts, pa.string()) if isinstance(self.selection, Keys) else None
 
 
 def base_folder(job: Job, table: TableName) -> Path:
@@ -101,11 +110,12 @@ def map_source(
     ranges = source_ranges(bound, work)
     lookups, mapping = _lookups(bound, work.job), _with_offenders(bound, work.job)
     key = tuple(bound.renamed[name] for name in order)
-    asked = of_source(bound, chosen(work)).keys if work.some else None
+    texts = work.keys
+    asked = of_source(bound, texts).keys if texts is not None else None
     read = route.reads.snapshot.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
     for batch in read:
         mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, watch.noting(bound.name, number))
-        yield _of_keys(mapped, bound, chosen(work)) if work.some else mapped
+        yield _of_keys(mapped, bound, texts) if texts is not None else mapped
 
 
 def source_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
@@ -123,20 +133,15 @@ def scan_target(route: Route, work: PlanWork, within: KeyRange, order: tuple[str
     """What is on the side that a route writes, batch by batch; in the table's `order`, if one is given."""
     bound = route.table
     found = _found(route, work, within, order)
-    if not work.some:
+    texts = work.keys
+    if texts is None:
         yield from found
         return
-    texts = chosen(work)
     for batch in found:
         rows = pa.Table.from_batches([batch])
         few = batch.filter(pc.is_in(expressions.as_json_keys(rows, bound.key).combine_chunks(), value_set=texts))
         if few.num_rows:
             yield few
-
-
-def chosen(work: PlanWork) -> pa.Array:
-    """The keys that a plan is restricted to, as JSON."""
-    return spill.read_rows(keys_file(work.job, work.table)).column("key").combine_chunks()
 
 
 def _of_keys(mapped: Mapped, bound: BoundTable, texts: pa.Array) -> Mapped:
@@ -157,7 +162,7 @@ def _found(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...
     key = order or bound.key
     if not order:
         # no order is needed, but a null key is no row that could be matched
-        asked = of_target(route, chosen(work)).keys if work.some else None
+        asked = of_target(route, work.keys).keys if work.keys is not None else None
         found = scan_planned(there, bound, bound.images, ranges=ranges, keys=asked)
         for batch in readable(found, bound.shape.name, route.writes.name, bound.key):
             null = keys.null_keys(pa.Table.from_batches([batch]), bound.key)
@@ -189,11 +194,6 @@ def _lookups(bound: BoundTable, job: Job) -> dict[str, LookupRows]:
         rows = spill.read_rows(lookup_file(job, bound.name, name, "rows"))
         found[name] = LookupRows(rows, spill.read_rows(away) if away.exists() else None)
     return found
-
-
-def keys_file(job: Job, table: str) -> Path:
-    """The keys that a plan is restricted to, as JSON arrays."""
-    return job.work / "keys" / f"{quote(table, safe='')}.arrow"
 
 
 def offenders_file(job: Job, table: str, number: int) -> Path:

@@ -14,7 +14,7 @@ from flows.apply.windows import ApplyWork
 from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
-from flows.plan.window_reader import PlanWork, Window, chosen, lookup_file, source_ranges, target_ranges
+from flows.plan.window_reader import PlanWork, Window, lookup_file, source_ranges, target_ranges
 from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Session
@@ -37,8 +37,8 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
     to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash; so does a plan
     of some keys, of which nothing but those rows is read.
     """
-    if work.some:
-        rows = len(chosen(work))
+    if work.keys is not None:
+        rows = len(work.keys)
         session.meter.expect(route.table.name, "read", rows)
         return _spilled(session, route, work, rows)
     bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot

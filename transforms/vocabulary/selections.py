@@ -1,0 +1,44 @@
+"""Which rows of a table a plan looks at.
+
+Two things follow from the kind of a selection. It is `whole` where it takes in every row, so that what is true of all of them can be
+said: how large a share is deleted, which rows have no key, what may be added once all are in. It `covers` its rows where it takes in
+all that there are of them on both sides: only then is a row of the target that the source does not have one that is to be deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from transforms.vocabulary.ranges import ColumnRange
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every row."""
+
+    whole: ClassVar[bool] = True
+    covers: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """The rows that are inside every one of some ranges; all rows where there are none, in a plan that has ranges of other tables."""
+
+    ranges: tuple[ColumnRange, ...]
+
+    whole: ClassVar[bool] = False
+    covers: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The rows with one of some keys, each a JSON array, as quarantine has them; ascending, and none twice."""
+
+    texts: tuple[str, ...]
+
+    whole: ClassVar[bool] = False
+    covers: ClassVar[bool] = True
+
+
+Selection = All | Ranges | Keys
