@@ -32,7 +32,7 @@ def watch():
 
 threading.Thread(target=watch, daemon=True).start()
 at = datetime.now(UTC)
-counts = runs.plan(Request(load_spec(Path(sys.argv[1])), new_run_id(at), at)).report.total
+counts = commands.plan(Request(load_spec(Path(sys.argv[1])), new_run_id(at), at)).report.total
 done.set()
 print(json.dumps([counts.quarantined, peak]))
 """
