@@ -153,10 +153,14 @@ def hold_laws(scenario: Scenario, case: Case) -> None:
 
 
 def at_rest(scenario: Scenario, states: dict[str, State]) -> None:
-    """A second plan is empty, nothing is written by it, and `verify` agrees; what is set aside is in the ledger."""
+    """A second plan is empty, nothing is written by it, and `verify` agrees; what is set aside is in the ledger.
+
+    Of a table whose target rows all wait for rows in quarantine nothing was compared: `verify` does not call it equal.
+    """
     again, verified = scenario.plan(), scenario.verify()
-    for outcome in (again, verified):
-        assert outcome.status is Status.DONE, [(table.name, table.samples) for table in outcome.report.tables]
+    waiting = any(table.counts.unproved and not table.counts.unchanged for table in verified.report.tables)
+    for outcome, status in ((again, Status.DONE), (verified, Status.CHANGES if waiting else Status.DONE)):
+        assert outcome.status is status, [(table.name, table.samples) for table in outcome.report.tables]
         assert outcome.report.total.changes == 0
     listed, totals = quarantine.listed(scenario.spec, quarantine.Filter(), 1000)
     counted = {table.name: table.counts.quarantined for table in again.report.tables if table.counts.quarantined}
