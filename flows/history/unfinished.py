@@ -18,7 +18,7 @@ from flows.results.tables import Report, report_of
 from flows.session.session import Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import SIDES, Marker, Phase, SynclineError, message_of
+from transforms.vocabulary import SIDES, Marker, Phase, SideName, SynclineError, message_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A run that has begun to write and has not come to an end.
+    """A plan of a run that has begun to write its side and has not come to an end.
 
-    `running`: a live process is at work on it. `tables` are those that the plan writes, in its order; None where the
-    target or the plan cannot be asked now, and `message` then says why.
+    `running`: a live process is at work on it. `plan` is the plan's folder in the store. `tables` are those that the plan writes,
+    in its order; None where the side or the plan cannot be asked now, and `message` then says why.
     """
 
     run_id: str
@@ -52,6 +52,8 @@ class Unfinished:
     started_at: datetime
     message: str | None
     plan: str
+    plan_id: str
+    side: SideName
     tables: tuple[Inside, ...] | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,10 +86,12 @@ def _looked_at(run: Run, known: RunPlan, session: Session, held_since: datetime 
         tables = inside(plan, session.sides.written(known.side).adapter.applied(known.plan_id))
     except SynclineError as error:
         message = f"{message} " if message else ""
-        message += f"Which of its windows are in the target is not known now: {error}"
+        message += f"Which of its windows are in the {known.side} is not known now: {error}"
     live = held_since is not None and run.started_at >= held_since
     status: Literal["running", "interrupted"] = "running" if live else "interrupted"
-    return Unfinished(run.run_id, run.kind, status, run.started_at, message, known.folder, tables)
+    return Unfinished(
+        run.run_id, run.kind, status, run.started_at, message, known.folder, known.plan_id, known.side, tables
+    )
 
 
 def inside(plan: Plan, markers: Iterable[Marker]) -> tuple[Inside, ...]:
@@ -129,11 +133,11 @@ def _say_what_is_in(known: RunPlan, session: Session, error: BaseException) -> N
         tables = inside(plan, session.sides.written(known.side).adapter.applied(known.plan_id))
     except SynclineError:
         error.add_note(
-            "Which of its windows are in the target could not be asked; `syncline history` says so once it can be reached."
+            f"Which of its windows are in the {known.side} could not be asked; `syncline history` says so once it can be reached."
         )
         return
     parts = "; ".join(str(each) for each in tables if each.windows)
-    note = f"In the target are: {parts}. They stay" if parts else "None of its windows is in the target"
+    note = f"In the {known.side} are: {parts}. They stay" if parts else f"None of its windows is in the {known.side}"
     error.add_note(f"{note}; the next run goes on from there.")
     keep_evidence(plan, in_part(plan, tables), session, "interrupted", message_of(error))
 

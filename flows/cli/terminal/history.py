@@ -34,7 +34,7 @@ def show_unfinished(runs: Sequence[Unfinished]) -> None:
             )
         )
         for table in run.tables or ():
-            out.print(Text(f"  in the target: {table}"))
+            out.print(Text(f"  in the {run.side}: {table}"))
         if run.message and run.status == "interrupted":
             out.print(Text(f"  {run.message}"))
         if run.status == "interrupted":
