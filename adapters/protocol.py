@@ -150,12 +150,18 @@ class Source(Protocol):
 
 @runtime_checkable
 class Catalog(Source, Protocol):
-    """A source that also knows how its tables were made: what `scaffold` drafts a spec from."""
+    """A source that also knows how its tables were made, and which of them belong together."""
 
     def snapshot(self, token: str | None = None) -> AbstractContextManager[Inspection]: ...
 
     def design(self, table: TableName) -> Design:
         """What the table has beyond its shape, in the engine's own SQL. Slow: for scaffolding only."""
+
+    def referrers(self, table: TableName) -> list[TableName]:
+        """The tables whose declared foreign keys lead to the table, itself too, in whatever schema, sorted.
+
+        A schema is None where it is that of `table`, and `table` has none.
+        """
 
     def besides(self, schema: str | None = None) -> list[Feature]:
         """What a schema holds beside tables and what hangs on them, such as views and routines."""

@@ -140,6 +140,10 @@ class DuckdbAdapter:
     def usual_zone(self) -> str | None:
         return None  # that of the machine, whichever it is
 
+    def referrers(self, table: TableName) -> list[TableName]:
+        with self._session() as session:
+            return shapes.referrers(session, table)
+
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._session() as session:
             return designs.besides(session, schema)

@@ -121,6 +121,17 @@ def _foreign_key(session: Asking, name: TableName, names: Sequence[str], row: di
     return ForeignKey(spelled_as(row["columns"], names), refers, spelled_as(row["refers_columns"], known))
 
 
+def referrers(session: Asking, table: TableName) -> list[TableName]:
+    """See `Catalog.referrers`: foreign keys stay in their schema."""
+    rows = session.rows(
+        "SELECT DISTINCT table_name AS n FROM duckdb_constraints() WHERE database_name = current_database() "
+        "AND constraint_type = 'FOREIGN KEY' AND schema_name = coalesce($2, current_schema()) "
+        "AND lower(referenced_table) = lower($1)",
+        [table.name, table.schema],
+    )
+    return sorted(TableName(row["n"], table.schema) for row in rows)
+
+
 def spelled_as(told: Iterable[str], names: Iterable[str]) -> Key:
     """Names in any case as those are spelled that DuckDB takes them for; others as they are."""
     known = {folded(each, CAPABILITIES.names.columns): each for each in names}

@@ -22,6 +22,7 @@ from adapters.mysql.connection import Connections, rows, run
 from adapters.mysql.kept_values import LEVELS, compared, is_asked, kept
 from adapters.mysql.locks import held
 from adapters.mysql.markers import Markers, mark
+from adapters.mysql.references import referrers
 from adapters.mysql.snapshot import MysqlSnapshot
 from adapters.mysql.types import travel
 from adapters.mysql.writer import Window
@@ -159,6 +160,10 @@ class MysqlAdapter:
         with self._connections.begin("Asking for the time zone") as connection:
             ((zone, of_system),) = rows(connection, "SELECT @@global.time_zone, @@system_time_zone")
         return str(of_system if zone == "SYSTEM" else zone)
+
+    def referrers(self, table: TableName) -> list[TableName]:
+        with self._connections.begin(f"Asking what refers to {table}") as connection:
+            return referrers(connection, table)
 
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connections.begin("Looking at what there is beside tables") as connection:

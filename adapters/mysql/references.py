@@ -46,6 +46,13 @@ def referring(connection: Connection, name: TableName) -> tuple[Reference, ...]:
     )
 
 
+def referrers(connection: Connection, table: TableName) -> list[TableName]:
+    """See `Catalog.referrers`."""
+    ((here,),) = rows(connection, "SELECT coalesce(%s, DATABASE())", [table.schema])
+    children = {each.child for each in referring(connection, table)}
+    return sorted(TableName(child.name, table.schema if child.schema == here else child.schema) for child in children)
+
+
 @contextmanager
 def unchecked(connection: Connection) -> Iterator[None]:
     """Without a look at foreign keys. Whoever takes it looks afterwards; an error ends the connection."""

@@ -27,6 +27,7 @@ from adapters.postgres.catalog import (
     keys_of,
     prefixes,
     query_rows,
+    referrers,
     table_rows,
     travels_of,
 )
@@ -209,6 +210,10 @@ class PostgresAdapter:
         with self._connections.begin("Asking for the time zone") as connection:
             found = connection.execute(USUAL_ZONE).fetchone()
         return found[0] if found else None
+
+    def referrers(self, table: TableName) -> list[TableName]:
+        with self._connections.begin(f"Asking what refers to {table}") as connection:
+            return referrers(connection, table)
 
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connections.begin("Looking at what there is beside tables") as connection:

@@ -83,6 +83,13 @@ WHERE conrelid = %s AND contype = 'f' AND NOT EXISTS (
 ORDER BY conname"""
 """Foreign keys; to a partitioned table it is one, and not one more to each partition."""
 
+REFERRERS: Final = """
+SELECT DISTINCT n.nspname::text, pg_catalog.pg_table_is_visible(r.oid), r.relname::text
+FROM pg_catalog.pg_constraint c
+JOIN pg_catalog.pg_class r ON r.oid = conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+WHERE confrelid = to_regclass(%s) AND contype = 'f' AND NOT r.relispartition"""
+
 ACTIONS: Final = {"a": "", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 
@@ -192,6 +199,14 @@ def keys_of(
         on_delete = f"{ACTIONS[gone]} ({', '.join(lost)})" if lost else ACTIONS[gone]
         foreign.append(ForeignKey(tuple(own), refers, tuple(there), on_delete=on_delete, on_update=ACTIONS[changed]))
     return primary, frozenset(frozenset(names) for _, names in found), tuple(foreign)
+
+
+def referrers(connection: psycopg.Connection[Any], table: TableName) -> list[TableName]:
+    """See `Catalog.referrers`. A partition refers as its table does."""
+    found = connection.execute(REFERRERS, [spelled_name(table)]).fetchall()
+    return sorted(
+        TableName(name, schema if not visible or schema == table.schema else None) for schema, visible, name in found
+    )
 
 
 def prefixes(indexes: Sequence[Key], travels: Mapping[str, Travel]) -> Iterator[Key]:

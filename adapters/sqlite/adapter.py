@@ -146,6 +146,10 @@ class SqliteAdapter:
         known = trial.to_be_made(shape, made) if new else trial.known_once(self._connection, shape, self._demanded)
         return trial.refused(self._path, shape, changes, known) if known.demands.any else {}
 
+    def referrers(self, table: TableName) -> list[TableName]:
+        with self._connection() as connection:
+            return shapes.referrers(connection, table)
+
     def besides(self, schema: str | None = None) -> list[Feature]:
         with self._connection() as connection:
             return designs.besides(connection)

@@ -228,6 +228,16 @@ def references(connection: Connection, name: str) -> list[Reference]:
     return found
 
 
+def referrers(connection: Connection, table: TableName) -> list[TableName]:
+    """See `Catalog.referrers`."""
+    rows = connection.rows(
+        "SELECT DISTINCT m.name FROM sqlite_schema m, pragma_foreign_key_list(m.name) f "
+        """WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE""",
+        (table.name,),
+    )
+    return sorted(TableName(row["name"], table.schema) for row in rows)
+
+
 def _unique_columns(connection: Connection, name: str, columns: Sequence[Mapping[str, Any]]) -> list[set[str]]:
     """The column sets of a table that foreign keys can refer to."""
     rows = connection.rows(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.protocol import Target
-from flows.plan.references import described
+from flows.plan.references import related
 from flows.plan.referrers import compared, inside, looked_through, values_of
 from transforms import keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Reason, TableName, TableShape
@@ -36,7 +36,7 @@ class Carrying:
 def carrying(target: Target, tables: Collection[TableName]) -> dict[TableName, tuple[Carrying, ...]]:
     """The foreign keys to tables that would carry a delete of theirs further; nothing is asked where there are no tables."""
     found: dict[TableName, tuple[Carrying, ...]] = {}
-    for shape in described(target, list(tables)).values() if tables else ():
+    for shape in related(target, list(tables)).values() if tables else ():
         for foreign in shape.foreign_keys:
             if foreign.refers in tables and foreign.on_delete:
                 found[foreign.refers] = (*found.get(foreign.refers, ()), Carrying(shape, foreign))

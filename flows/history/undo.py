@@ -21,7 +21,7 @@ from flows.bind.order import linked
 from flows.history.versions import AppliedVersion, entry_name
 from flows.plan.build import Request, manifest_of
 from flows.plan.decide import SAMPLES, samples
-from flows.plan.references import described, look_at_references
+from flows.plan.references import look_at_references, related
 from flows.plan.reused_values import freed
 from flows.plan.stages import stages_of
 from flows.plan.whole_rows import WholeRows
@@ -70,7 +70,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
     writer = PlanWriter(folder)
     side = undone.versions[0].plan.manifest.side
     target = session.sides.written(side).adapter
-    shapes = described(target, undone.tables)
+    shapes = related(target, undone.tables)
     order, referred = parents_first(shapes, undone.tables)
     entries: list[FileEntry] = []
     reports: list[TableReport] = []
@@ -131,7 +131,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     loading.ledger.begin_applying(run_plan(plan, loading.spec))
     interrupts.writing()
     create(plan, session, manifest.stages or stages_of(manifest.tables, plan.files, ()))
-    shapes = described(target, [planned.table for planned in manifest.tables])
+    shapes = related(target, [planned.table for planned in manifest.tables])
     for planned in manifest.tables:
         if (shape := shapes.get(planned.table)) and any(e.counts.get("delete") for e in plan.windows(shape.name)):
             WholeRows.of(loading.spec, shape, planned.schema.names).must_be(planned.whole)

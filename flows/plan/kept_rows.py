@@ -18,7 +18,7 @@ import pyarrow as pa
 from adapters.store.plans import PlanWriter, read_written
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, samples
-from flows.plan.references import described
+from flows.plan.references import related
 from flows.plan.referrers import compared, inside, looked_through, values_of
 from flows.plan.totals import with_kept
 from flows.session.scan import readable
@@ -105,7 +105,7 @@ def without_referred(
         return Kept(dict(planned))
     bound_of = {bound.shape.name: bound for bound in tables}
     links: list[_Link] = []
-    for shape in described(session.sides.target.adapter, list(going)).values():
+    for shape in related(session.sides.target.adapter, list(going)).values():
         own = bound_of.get(shape.name)
         windows = planned[own.name] if own is not None else []
         for foreign in shape.foreign_keys:

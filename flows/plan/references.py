@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Snapshot, Source
+from adapters.protocol import Catalog, Snapshot
 from flows.plan.foreseen import Foreseen, foresee
 from flows.plan.stages import Step
 from flows.session.scan import readable
@@ -56,12 +56,13 @@ class Looked:
     needs: tuple[Need, ...]
 
 
-def described(target: Source, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
-    """All tables of the target in the schemas of some, and those themselves; what is not there is left out."""
-    names = dict.fromkeys(tables)
-    for schema in dict.fromkeys(table.schema for table in tables):
-        names |= dict.fromkeys(target.tables(schema))
-    found = {name: target.describe(name) for name in names}
+def related(target: Catalog, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
+    """Some tables of the target, and those that foreign keys link to them; what is not there is left out."""
+    referrers = [name for table in tables for name in target.referrers(table)]
+    found = {name: target.describe(name) for name in dict.fromkeys([*tables, *referrers])}
+    own = [shape for table in tables if (shape := found[table]) is not None]
+    parents = dict.fromkeys(foreign.refers for shape in own for foreign in shape.foreign_keys)
+    found |= {name: target.describe(name) for name in parents if name not in found}
     return {name: shape for name, shape in found.items() if shape is not None}
 
 

@@ -13,7 +13,7 @@ from adapters.protocol import Snapshot, Target
 from adapters.store.plans import PlanWriter, read_written
 from flows.plan.collisions import alike
 from flows.plan.decide import Planned, read_changes
-from flows.plan.references import described, referring
+from flows.plan.references import referring, related
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms import expressions, keys
@@ -103,7 +103,7 @@ def _count(planned: Planned, op: str) -> int:
 
 def _must_be_free(target: Target, snapshot: Snapshot, changes: ChangeSet, rows: pa.Table) -> None:
     table = changes.table
-    for child, held in referring(snapshot, described(target, [table]), table, rows):
+    for child, held in referring(snapshot, related(target, [table]), table, rows):
         if held.any():
             key = expressions.as_json_keys(rows.filter(pa.array(held)).slice(0, 1), changes.key)[0].as_py()
             raise PlanError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +43,18 @@ def test_foreign_keys_are_described(adapter: Target) -> None:
     assert [(each.columns, each.refers.name, each.refers_columns) for each in shape.foreign_keys] == [
         (("code",), "parent", ("code",))
     ]
+
+
+def test_who_refers_to_a_table_is_known_without_a_look_at_all_others(adapter: Target) -> None:
+    parent = make(adapter, a_shape('Par"ent', [ID, col("up", pa.int64())]))
+    own = ForeignKey(("up",), TableName("tree"), ("id",))
+    make(adapter, a_shape("tree", [ID, col("up", pa.int64())], foreign_keys=(own,)))
+    linked = ForeignKey(("of",), parent.name, ("id",))
+    make(adapter, a_shape("child", [ID, col("of", pa.int64()), col("again", pa.int64())],
+                          foreign_keys=(linked, replace(linked, columns=("again",)))))  # fmt: skip
+    assert adapter.referrers(parent.name) == [TableName("child")]
+    assert adapter.referrers(TableName("tree")) == [TableName("tree")]
+    assert adapter.referrers(TableName("child")) == adapter.referrers(TableName("nowhere")) == []
 
 
 def test_identifiers_are_kept_exactly(adapter: Target) -> None:
