@@ -25,16 +25,21 @@ def this_machine() -> str:
 
 
 def is_dead(host: str, pid: int) -> bool:
-    """Whether a process is surely gone; one of another machine never is."""
-    if host != this_machine() or os.name != "posix":
+    """Whether a process is surely gone, or killed and only not yet collected by its parent; one of another machine never is.
+
+    Another process that got its number meanwhile passes for it: when a process began is known by the wall clock alone, and
+    a lease taken from a living run because that clock was set would do harm, while one that is kept ends by itself.
+    """
+    if host != this_machine():
         return False
+    import psutil  # commands that meet nothing left behind start without it
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return True
-    except OSError:
+    except psutil.Error:
         return False
-    return False
 
 
 def stamp() -> str:

@@ -138,7 +138,8 @@ def _read(path: Path) -> pa.Table:
     try:
         return pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
-        raise ChangedPlan(f"{path} cannot be read: {error}.", fix="bring it back from a backup.") from error
+        fix = "bring it back from a backup."
+        raise ChangedPlan(f"{path} cannot be read: {error}.", fix=fix, path=str(path)) from error
 
 
 def size(folder: Path) -> int:

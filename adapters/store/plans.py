@@ -194,7 +194,8 @@ class Plan:
             body = json.loads(path.read_bytes())
             digest, form = body.pop("digest"), body["format"]
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise PlanError(f"{folder} holds no finished plan.", fix="name the folder that `plan` printed.") from error
+            what, fix = f"{folder} holds no finished plan.", "name the folder that `plan` printed."
+            raise PlanError(what, fix=fix, path=str(folder)) from error
         except OSError as error:
             raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
         except json.JSONDecodeError as error:
@@ -370,4 +371,5 @@ class ChangedPlan(PlanError):
 
 def _changed(path: Path, where: str = "") -> PlanError:
     at = f" ({where})" if where else ""
-    return ChangedPlan(f"{path}{at} was changed after planning, so this plan is not applied.", fix="plan again.")
+    what = f"{path}{at} was changed after planning, so this plan is not applied."
+    return ChangedPlan(what, fix="plan again.", path=f"{path}{at}")

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+from dateutil.relativedelta import relativedelta
 
 from flows.bind.tables import BoundTable
 from flows.spec.entries import entry_of
@@ -152,15 +153,8 @@ def _written(value: Any) -> str:
 def _advanced(start: Any, number: int, unit: str | None) -> Any:
     if unit is None:
         return start + number
-    if unit in ("mo", "y"):
-        months = start.year * 12 + start.month - 1 + number * (12 if unit == "y" else 1)
-        year, month = divmod(months, 12)
-        for day in range(start.day, 27, -1):  # the 31st of a shorter month is its last day
-            try:
-                return start.replace(year=year, month=month + 1, day=day)
-            except ValueError:
-                continue
-        return start.replace(year=year, month=month + 1)
+    if unit in ("mo", "y"):  # the 31st of a shorter month is its last day
+        return start + (relativedelta(years=number) if unit == "y" else relativedelta(months=number))
     seconds = number * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[unit]
     if not isinstance(start, datetime):
         return start + timedelta(days=seconds // 86_400)

@@ -18,6 +18,7 @@ from flows.bind.evolve import Added
 from flows.bind.hidden_rows import hidden_rows
 from flows.bind.inspect import Shapes, look
 from flows.bind.lookup_source import LookupSource
+from flows.bind.not_yet import not_yet
 from flows.bind.order import circle_warning, linked, referred
 from flows.bind.own_columns import own_columns
 from flows.bind.required import check_required
@@ -129,10 +130,8 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
 
     Errors: SpecError with every problem, a line each.
     """
-    if spec.direction == "two_way":
-        raise SpecError(
-            "direction two_way cannot be run yet.", fix="set `direction: one_way`.", where=spec.where("direction")
-        )
+    if early := list(not_yet(spec)):
+        raise SpecError.of(early)
     if twins := taken_for_one(map(spec.target_table, spec.tables), target.capabilities.names):
         name = next(name for name in spec.tables if spec.target_table(name) == twins[1])
         raise SpecError(

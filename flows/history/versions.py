@@ -129,10 +129,14 @@ def written_changes(plan: Plan, table: TableName) -> Iterator[ChangeSet]:
 
 
 def unusable(version: Version, error: PlanError) -> PlanError:
-    what = str(error).partition(" was changed after planning")[0].partition(" holds no finished plan")[0]
+    """A version's plan that cannot be opened, or not be read: an error that says so of the version."""
+    what = f"The changes of version {version.version} cannot be used:"
+    if not error.path:
+        return PlanError(f"{what} {error.what}", fix=error.fix)
     return PlanError(
-        f"The changes of version {version.version} cannot be used: {what} was changed or is missing since it was written.",
+        f"{what} {error.path} was changed or is missing since it was written.",
         fix="bring it back from a backup of the store; other versions are as they were.",
+        path=error.path,
     )
 
 

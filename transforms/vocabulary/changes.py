@@ -111,11 +111,6 @@ class Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
     @property
-    def balanced(self) -> bool:
-        left = self.source_rows - self.insert - self.update - self.unchanged - self.quarantined
-        return 0 <= left <= self.conflicts
-
-    @property
     def changes(self) -> int:
         return self.insert + self.update + self.delete
 

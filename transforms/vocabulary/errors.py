@@ -102,9 +102,13 @@ class DriftError(SpecError):
 
 
 class PlanError(SynclineError):
-    """A plan could not be made, or may not be applied."""
+    """A plan could not be made, or may not be applied. `path`: the file or folder of a plan that is missing or was changed."""
 
     code = "plan"
+
+    def __init__(self, what: str, *, fix: str = "", where: str = "", path: str = "") -> None:
+        super().__init__(what, fix=fix, where=where)
+        self.path = path
 
 
 class DataError(SynclineError):

@@ -1,0 +1,27 @@
+"""Keys of the format that this version knows and does not follow yet: better refused than ignored in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flows.spec.document import dotted
+from flows.spec.model import Spec
+from transforms.vocabulary import SIDES, Problem
+
+
+def not_yet(spec: Spec) -> Iterator[Problem]:
+    """What the spec says that no command of this version takes."""
+    if spec.direction == "two_way":
+        yield Problem("direction two_way cannot be run yet.", "set `direction: one_way`.", spec.where("direction"))
+    both_ways = "is for changes that go both ways, which cannot be run yet."
+    if "conflict" in spec.model_fields_set:
+        yield Problem(f"conflict {both_ways}", "remove it.", spec.where("conflict"))
+    for name, table in spec.tables.items():
+        for column, wanted in (table.columns or {}).items():
+            if wanted.inverse is not None:
+                path = ("tables", name, "columns", column, "inverse")
+                yield Problem(f"{dotted(path)} {both_ways}", "remove it.", spec.where(*path), name)
+    for side in SIDES:
+        if spec.endpoint(side).name is not None:
+            what = f"{side}.name is in no report yet: sides are called source and target."
+            yield Problem(what, "remove it.", spec.where(side, "name"))
