@@ -39,7 +39,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import Notice, SpecError
 
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
@@ -235,7 +235,7 @@ def plan_undo(
     """
     spec = request.spec
     with connect(spec, meter) as session, ledger_of(spec) as ledger:
-        ended: list[str] = []
+        ended: list[Notice] = []
         if ledger.cut_off(spec.name):
             with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:
                 ended, _ = recover(Loading(writing, ledger, workers=request.workers), now())
@@ -266,7 +266,7 @@ def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -
     return Undone(tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None)
 
 
-def _run(request: Request, loading: Loading, ended: Sequence[str] = ()) -> tuple[Outcome, Session]:
+def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tuple[Outcome, Session]:
     """Plan and apply; the session is bound to the tables as they are then."""
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
@@ -299,7 +299,7 @@ def _with_bases(request: Request, ledger: Ledger) -> Request:
     return replace(request, bases=frozenset(name for name in missing if spec.history(name) == "full"))
 
 
-def _noting(outcome: Outcome, ended: Sequence[str]) -> Outcome:
+def _noting(outcome: Outcome, ended: Sequence[Notice]) -> Outcome:
     """The outcome with what became of runs that had been cut off."""
     return replace(outcome, report=replace(outcome.report, warnings=(*ended, *outcome.report.warnings)))
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from adapters.store.record_json import from_json, to_json
-from transforms.vocabulary import Broken, Counts, Reason, Sample, SideName, Stage, TableName, Tally, Why
+from transforms.vocabulary import Broken, Counts, Notice, Reason, Sample, SideName, Stage, TableName, Tally, Why
 
 FORMAT: Final = 2
 
@@ -113,7 +113,7 @@ class Manifest:
     undoes: tuple[int, ...] = ()
     stages: tuple[Stage, ...] | None = None
     seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
     @property
     def unrestricted(self) -> bool:
@@ -179,6 +179,13 @@ def _untyped(written: Any) -> Any:
     return {Reason("untyped", None, {"text": text}).as_json(): rows for text, rows in written.items()}
 
 
+def _notices(written: Any) -> Any:
+    """Warnings that were texts alone."""
+    if not isinstance(written, list):
+        return written
+    return [{"code": "untyped", "text": text, "table": None, "facts": {}} for text in written]
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """From one format to the next."""
@@ -197,7 +204,10 @@ _STEPS: Final[Mapping[int, _Step]] = {
     1: _Step(
         # one plan a run, always of the target; markers had the run's id
         plan=_Fields(
-            new={"side": "target", "undoes": [], "stages": None}, copied={"id": "run_id"}, gone=frozenset({"steps"})
+            new={"side": "target", "undoes": [], "stages": None},
+            copied={"id": "run_id"},
+            made={"warnings": _notices},
+            gone=frozenset({"steps"}),
         ),
         table=_Fields(
             new={

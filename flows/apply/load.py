@@ -34,7 +34,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import SynclineError
+from transforms.vocabulary import Notice, SynclineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,10 +275,11 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     planned = {table.name: table.counts.quarantined for table in plan.manifest.tables}
     refused = {name: each.quarantined - planned.get(name, 0) for name, each in counts.items()}
 
-    def why(each: Reconciled) -> str:
+    def why(each: Reconciled) -> Notice:
         table = session.spec.target_table(each.table)
         hooks = tuple(map(text_of, session.sides.target.adapter.design(table).hooks))
-        return each.told(counts[each.table].conflicts, refused[each.table], hooks)
+        text = each.told(counts[each.table].conflicts, refused[each.table], hooks)
+        return Notice("not_reconciled", text, each.table, {"differences": list(each.differences)})
 
     told = (why(each) for each in found if each.differences)
     warnings = (*report.warnings, *told)
@@ -288,4 +289,4 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
 def with_orphans(report: Report, session: Session, ranges: Sequence[str]) -> Report:
     """The report with the target's rows that refer to what is not there."""
     found = orphans.orphans(session, [told.name for told in report.tables], ranges)
-    return replace(report, orphans=found, warnings=(*report.warnings, *(each.told for each in found if each.rows)))
+    return replace(report, orphans=found, warnings=(*report.warnings, *(each.notice for each in found if each.rows)))

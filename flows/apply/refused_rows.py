@@ -19,7 +19,7 @@ from flows.results.tables import Report, TableReport
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.mapping.rejections import encoded, listed
-from transforms.vocabulary import Reason, text_of
+from transforms.vocabulary import Notice, Reason, text_of
 
 SAID = 3  # reasons of a table that are told in a line
 
@@ -94,8 +94,9 @@ def _with_reasons(table: TableReport, reasons: Counter[Reason]) -> TableReport:
     return replace(table, reasons=dict(both)) if reasons else table
 
 
-def _line(name: str, reasons: Counter[Reason]) -> str:
+def _line(name: str, reasons: Counter[Reason]) -> Notice:
     shown = "; ".join(f"{text_of(reason)} ({count:,})" for reason, count in reasons.most_common(SAID))
     more = f"; and {len(reasons) - SAID} other reasons" if len(reasons) > SAID else ""
     total = sum(reasons.values())
-    return f"{name}: {total:,} {'row is' if total == 1 else 'rows are'} not in the target. {shown}{more}."
+    text = f"{name}: {total:,} {'row is' if total == 1 else 'rows are'} not in the target. {shown}{more}."
+    return Notice("refused_rows", text, name, {"rows": total, "reasons": sorted({reason.code for reason in reasons})})

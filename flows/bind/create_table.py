@@ -19,6 +19,7 @@ from transforms.vocabulary import (
     ForeignKey,
     Key,
     Meaning,
+    Notice,
     Problem,
     SpecError,
     TableName,
@@ -40,7 +41,7 @@ class AfterLoad:
 
     lacking: tuple[Later, ...] = ()
     done: frozenset[str] = frozenset()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 def wanted_column(spec: Spec, table: str, name: str, nullable: bool) -> ColumnShape | None:
@@ -154,7 +155,7 @@ def after_load(shape: TableShape, found: TableShape | None, target: Target) -> A
     bare = replace(shape, foreign_keys=(), design=Design())
     lacking: list[Later] = []
     done: set[str] = set()
-    warnings: list[str] = []
+    warnings: list[Notice] = []
     for foreign in shape.foreign_keys:
         there = found is not None and any(_same(foreign, each) for each in found.foreign_keys)
         statements = target.constraints(replace(bare, foreign_keys=(foreign,)))
@@ -163,10 +164,12 @@ def after_load(shape: TableShape, found: TableShape | None, target: Target) -> A
         elif target.capabilities.adds_foreign_keys or found is None:
             lacking += [Later(statement, foreign.refers) for statement in statements]
         elif not there:
-            warnings.append(
+            text = (
                 f"{shape.name} has no foreign key ({', '.join(foreign.columns)}) to {foreign.refers}, and {target.engine} "
                 f"cannot add one to a table that is there."
             )
+            key = {"target": str(shape.name), "columns": list(foreign.columns), "refers": str(foreign.refers)}
+            warnings.append(Notice("no_foreign_key", text, facts=key))
     known = _indexes(shape.name, found, target) if found is not None and shape.design.indexes else set()
     for columns in shape.design.indexes:
         statements = target.constraints(replace(bare, design=Design(indexes=(columns,))))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
-from transforms.vocabulary import TableName, TableShape
+from transforms.vocabulary import Notice, TableName, TableShape
 
 Node = TypeVar("Node")
 
@@ -33,12 +33,13 @@ def referred(
     return frozenset(there for name, there in found if there and (there != name or name in apart))
 
 
-def circle_warning(first: str, then: str, *, loads_circles: bool) -> str:
+def circle_warning(first: str, then: str, *, loads_circles: bool) -> Notice:
     """What becomes of rows that need each other, in two tables that are there. A window is a transaction of its own
     everywhere; `loads_circles`: a first load waits with the keys."""
     met = f"Foreign keys between {first} and {then} go in a circle: {first} is loaded first."
-    if loads_circles:
-        return f"{met} Rows that need each other load only into empty tables."
-    return (
-        f"{met} Rows that need each other do not load, deferrable keys or not: each window is a transaction of its own."
+    rest = (
+        "Rows that need each other load only into empty tables."
+        if loads_circles
+        else "Rows that need each other do not load, deferrable keys or not: each window is a transaction of its own."
     )
+    return Notice("key_circle", f"{met} {rest}", first, {"with": then})

@@ -31,7 +31,7 @@ from flows.spec.problems import meant
 from transforms.diff import Comparison
 from transforms.mapping import casts
 from transforms.mapping.column_mapping import ColumnMapping, Rename, TableMapping
-from transforms.vocabulary import ColumnShape, Design, Key, Problem, Relation, SpecError, TableShape
+from transforms.vocabulary import ColumnShape, Design, Key, Notice, Problem, Relation, SpecError, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Binding:
 
     tables: tuple[BoundTable, ...]
     referred: frozenset[str]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
     def table(self, name: str) -> BoundTable:
         return next(table for table in self.tables if table.name == name)
@@ -152,7 +152,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
     if problems:
         raise SpecError.of(problems)
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
-    warnings += [str(table.unwritable) for table in bound.values() if table.unwritable]
+    warnings += [Notice("unwritable", str(table.unwritable), name) for name, table in bound.items() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     written = [seen.targets[name] for name, table in bound.items() if not table.unwritable]
     warnings += untried.untried(written if asking else (), target)
@@ -204,7 +204,9 @@ def _lookup_order(spec: Spec) -> list[str]:
         ) from error
 
 
-def _load_order(spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[str], target: Target) -> list[str]:
+def _load_order(
+    spec: Spec, shapes: Mapping[str, TableShape | None], warnings: list[Notice], target: Target
+) -> list[str]:
     """Parents first, by foreign keys and by lookups. A circle of foreign keys is cut, with a warning."""
     names = {spec.target_table(name): name for name in spec.tables}
     parents = _lookup_parents(spec)

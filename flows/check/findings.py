@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from flows.results.shares import counted
 from flows.results.untranslated import text_of
-from transforms.vocabulary import Counts
+from transforms.vocabulary import Counts, Notice
 from transforms.vocabulary.features import Feature
 from transforms.vocabulary.reasons import Code
 
@@ -148,11 +148,15 @@ class Assessment:
 
     migration: str
     tables: tuple[TableAssessment, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
     limit: str = ""
     drifted: bool = False
     late: str = ""
     unread: tuple[str, ...] = ()
+
+    @property
+    def warning_texts(self) -> tuple[str, ...]:
+        return tuple(map(str, self.warnings))
 
     @property
     def total(self) -> Counts:
@@ -197,7 +201,8 @@ class Assessment:
             "status": self.status,
             "verdict": self.verdict,
             "tables": {table.name: table.as_dict() for table in self.tables},
-            "warnings": list(self.warnings),
+            "warnings": list(self.warning_texts),
+            "notices": [asdict(each) for each in self.warnings],
             "unread_tables": list(self.unread),
         }
 

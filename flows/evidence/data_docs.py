@@ -13,7 +13,7 @@ from adapters.expectations.data_docs import Page
 from adapters.expectations.run import GREAT_EXPECTATIONS, NUMBERS
 from flows.bind.rules import totals
 from flows.results.tables import Report
-from transforms.vocabulary import SynclineError
+from transforms.vocabulary import Notice, SynclineError
 
 FOLDER: Final = "data_docs"
 ABOUT: Final = {"planned": "rows about to be written", "loaded": "the target after the load"}
@@ -33,11 +33,11 @@ def with_data_docs(report: Report, evidence: Path, at: datetime) -> Report:
             masks = " by compiled rules" if any(each.by != GREAT_EXPECTATIONS for each in results) else ""
             pages.append(Page(f"{point.table} {point.name}{masks}", ABOUT[point.name], results))
     if not pages:
-        return replace(report, warnings=(*report.warnings, NOTHING))
+        return replace(report, warnings=(*report.warnings, Notice("no_data_docs", NOTHING)))
     try:
         return replace(report, data_docs=str(data_docs.write(evidence / FOLDER, pages, report.run_id, at)))
     except SynclineError as error:
-        return replace(report, warnings=(*report.warnings, str(error)))
+        return replace(report, warnings=(*report.warnings, Notice("no_data_docs", str(error))))
 
 
 def _known(arguments: Mapping[str, Any], known: Mapping[str, int]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
-from transforms.vocabulary import ColumnTotals, PlanError, SpecError, Totals
+from transforms.vocabulary import ColumnTotals, Notice, PlanError, SpecError, Totals
 from transforms.vocabulary.texts import as_text
 
 FORMAT = 1
@@ -64,7 +64,8 @@ def evidence(
         "target": {"url": session.sides.target.url, "engine": session.sides.target.engine},
         "ranges": list(ranges),
         "undoes": list(undoes),
-        "warnings": list(report.warnings),
+        "warnings": list(report.warning_texts),
+        "notices": [asdict(each) for each in report.warnings],
         "tables": [_counts(told) | ({} if undoes else _origins(session, told)) for told in report.tables],
         "checkpoints": [each.as_dict() for each in report.checkpoints],
         "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
@@ -78,7 +79,7 @@ def evident(report: Report, store: Store, told: Mapping[str, Any]) -> Report:
     try:
         return replace(report, page=str(keep(store, told)))
     except PlanError as error:
-        return replace(report, warnings=(*report.warnings, f"No evidence was kept: {error}"))
+        return replace(report, warnings=(*report.warnings, Notice("no_evidence", f"No evidence was kept: {error}")))
 
 
 def keep(store: Store, told: Mapping[str, Any]) -> Path:

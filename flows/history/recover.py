@@ -27,21 +27,21 @@ from flows.results.tables import report_of
 from flows.session.retry import GaveUp
 from flows.session.session import Job, with_binding
 from flows.session.stores import store_of
-from transforms.vocabulary import ConnectionFailed, Phase, SynclineError, TransientError, of_side
+from transforms.vocabulary import ConnectionFailed, Notice, Phase, SynclineError, TransientError, of_side
 
 PASSING = (TransientError, GaveUp, ConnectionFailed)
 
 
-def recover(loading: Loading, at: datetime, but: str | None = None) -> tuple[list[str], Loading]:
+def recover(loading: Loading, at: datetime, but: str | None = None) -> tuple[list[Notice], Loading]:
     """Bring every run to an end that was cut off and wrote what the session holds; a line for each that had written.
 
     What is loaded with after that is bound to the tables as they are then, if it was bound before. `but` is the run that is
     about to go on by itself.
     """
-    lines: list[str] = []
+    lines: list[Notice] = []
     for run in loading.ledger.cut_off(loading.spec.name, tuple(loading.session.guards)):
         if run.run_id != but:
-            lines += _end(run, loading, at)
+            lines += [Notice("cut_off_run", text, facts={"run": run.run_id}) for text in _end(run, loading, at)]
     store = store_of(loading.spec)
     for folder in (*store.abandoned(), *(store.work(loading.spec.name, side) for side in loading.session.guards)):
         shutil.rmtree(folder, ignore_errors=True)

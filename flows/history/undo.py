@@ -32,7 +32,18 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from transforms.net_changes import IMAGES, net, together
-from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, Relation, Sample, Stage, TableName, TableShape
+from transforms.vocabulary import (
+    ChangeSet,
+    Counts,
+    Key,
+    Notice,
+    PlanError,
+    Relation,
+    Sample,
+    Stage,
+    TableName,
+    TableShape,
+)
 
 WINDOW_ROWS = 100_000
 
@@ -336,7 +347,7 @@ def _making(undone: Undone, table: TableName) -> tuple[tuple[str, ...], tuple[st
     return ddl, drop
 
 
-def _dropped(plan: Plan, target: Target, stages: Sequence[Stage]) -> Iterator[str]:
+def _dropped(plan: Plan, target: Target, stages: Sequence[Stage]) -> Iterator[Notice]:
     """Drop tables that the undone versions created, where they hold nothing; a line for each that stays."""
     for planned in (plan.manifest[stage.table] for stage in stages if stage.do == "drop"):
         name = planned.table
@@ -346,7 +357,8 @@ def _dropped(plan: Plan, target: Target, stages: Sequence[Stage]) -> Iterator[st
         with target.snapshot() as snapshot:
             rows = snapshot.count(Relation(name))
         if rows:
-            yield f"{name} was not dropped: it holds {rows:,} rows that the undone versions did not bring."
+            text = f"{name} was not dropped: it holds {rows:,} rows that the undone versions did not bring."
+            yield Notice("table_not_dropped", text, planned.name, {"rows": rows})
             continue
         target.execute_ddl(drop_statements(name, planned.drop, target.engine))
 
@@ -356,10 +368,12 @@ def _numbered(shape: TableShape | None, planned: PlannedTable) -> tuple[str, ...
     return tuple(c.name for c in shape.columns if c.identity and c.name in written) if shape else ()
 
 
-def _warned(undone: Undone) -> Iterator[str]:
+def _warned(undone: Undone) -> Iterator[Notice]:
     for each in undone.versions:
         if each.version.windows is not None:
-            yield f"Version {each.version.version} was cut off: the {len(each.version.windows)} windows that are in are taken back."
+            number, windows = each.version.version, len(each.version.windows)
+            text = f"Version {number} was cut off: the {windows} windows that are in are taken back."
+            yield Notice("cut_off_version", text, facts={"version": number, "windows": windows})
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -221,7 +221,7 @@ def report_markdown(outcome: Outcome, said: str) -> str:
     lines = [f"**{in_markdown(said)}**", "", f"Run `{report.run_id}` of `{report.migration}`, {report.seconds:,.1f} s."]
     if report.plan:
         lines.append(f"Plan: {as_code(report.plan)}")
-    lines += [f"- warning: {in_markdown(warning)}" for warning in report.warnings]
+    lines += [f"- warning: {in_markdown(warning)}" for warning in report.warning_texts]
     for table in report.tables:
         some = [
             f"{count:,} quarantined: {in_markdown(why)}"

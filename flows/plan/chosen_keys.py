@@ -17,7 +17,7 @@ from flows.session.route import Route
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Rename
 from transforms.mapping.inverse import fitting, turned_back, unlike
-from transforms.vocabulary import ColumnShape
+from transforms.vocabulary import ColumnShape, Notice
 from transforms.vocabulary.arrow import contiguous
 
 
@@ -67,12 +67,13 @@ def of_source(bound: BoundTable, texts: pa.Array) -> Asked:
     return Asked(turned_back(known, sources))
 
 
-def read_whole(bound: BoundTable, texts: Collection[str]) -> Iterator[str]:
-    """A line where the source cannot be asked for the keys of a plan."""
+def read_whole(bound: BoundTable, texts: Collection[str]) -> Iterator[Notice]:
+    """A notice where the source cannot be asked for the keys of a plan."""
     asked = of_source(bound, pa.array(sorted(texts), pa.string()))
     if asked.keys is None:
         what = "1 key" if len(texts) == 1 else f"{len(texts):,} keys"
-        yield f"{bound.name}: the source was read whole for {what}: {asked.why}."
+        text = f"{bound.name}: the source was read whole for {what}: {asked.why}."
+        yield Notice("source_read_whole", text, bound.name, {"keys": len(texts)})
 
 
 def _source(bound: BoundTable, column: ColumnMapping) -> ColumnShape | None:

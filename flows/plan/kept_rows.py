@@ -29,6 +29,7 @@ from transforms.vocabulary import (
     ChangeSet,
     ForeignKey,
     Key,
+    Notice,
     Relation,
     TableName,
     TableShape,
@@ -43,7 +44,7 @@ class Kept:
     """What is left of plans: the windows of each table, and a line for each foreign key that keeps rows."""
 
     planned: dict[str, list[Planned]]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 @dataclass(slots=True)
@@ -229,7 +230,7 @@ def _without(
     )
 
 
-def _lines(links: Sequence[_Link], going: Mapping[TableName, _Going]) -> Iterator[str]:
+def _lines(links: Sequence[_Link], going: Mapping[TableName, _Going]) -> Iterator[Notice]:
     """What a person should know: which rows stay, and because of what."""
     for link in links:
         parent = going[link.foreign.refers]
@@ -242,8 +243,10 @@ def _lines(links: Sequence[_Link], going: Mapping[TableName, _Going]) -> Iterato
         what = "1 row stays" if rows.num_rows == 1 else f"{rows.num_rows:,} rows stay"
         action = link.foreign.on_delete
         further = f" (ON DELETE {action} would change those)" if action else ""
-        yield (
+        text = (
             f"{parent.bound.name}: {what} that the source does not have, such as {some}: rows of {link.child} that stay, too, refer "
             f"there by ({', '.join(link.foreign.columns)}){further}. Fix: mend what keeps those rows, or in the target delete them or "
             f"let them refer to others; the next run does the rest."
         )
+        by = {"rows": rows.num_rows, "refers": str(link.child), "by": list(link.foreign.columns), "on_delete": action}
+        yield Notice("rows_stay", text, parent.bound.name, by)

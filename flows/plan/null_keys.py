@@ -10,7 +10,7 @@ from flows.bind.tables import BoundTable
 from flows.session.route import Route
 from flows.session.scan import readable
 from transforms import expressions, keys
-from transforms.vocabulary import Counts
+from transforms.vocabulary import Counts, Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,12 @@ class Keyless:
     rows: int
     sample: str
 
-    def told(self, bound: BoundTable) -> str:
-        return (
+    def told(self, bound: BoundTable) -> Notice:
+        text = (
             f"{bound.name}: {self.rows:,} rows of the target have a null in the key ({', '.join(bound.key)}), such as "
             f"{self.sample}. They are matched with nothing and left as they are. Fix: give them a key, or delete them."
         )
+        return Notice("null_keys", text, bound.name, {"rows": self.rows, "columns": list(bound.key)})
 
 
 def keyless(route: Route, counts: Counts) -> Keyless | None:

@@ -11,7 +11,7 @@ from flows.bind.tables import BoundTable
 from transforms import expressions, keys
 from transforms.mapping.aside import set_aside
 from transforms.mapping.mapping import Mapped
-from transforms.vocabulary import ChangeSet, Reason, Why
+from transforms.vocabulary import ChangeSet, Notice, Reason, Why
 
 WORDS: Final[Mapping[Why, str]] = {
     "quarantined": "whose source row is in quarantine",
@@ -51,12 +51,13 @@ def first_keys(bound: BoundTable, double: pa.Table, most: int) -> tuple[str, ...
     return tuple(sorted(expressions.as_json_keys(few, bound.key).to_pylist()))
 
 
-def double_warning(bound: BoundTable, rows: int, some: Sequence[str]) -> str:
+def double_warning(bound: BoundTable, rows: int, some: Sequence[str]) -> Notice:
     """What a person should know of rows of the target that share their keys."""
-    return (
+    text = (
         f"{bound.name}: {rows:,} rows of the target share their key ({', '.join(bound.key)}) with others, such as "
         f"{', '.join(some)}. They are compared with nothing. Fix: delete what is double, or choose a longer key."
     )
+    return Notice("double_keys", text, bound.name, {"rows": rows, "columns": list(bound.key)})
 
 
 def uncompared(bound: BoundTable, wanted: pa.Table, found: pa.Table, changes: ChangeSet, unchanged: int) -> pa.Table:

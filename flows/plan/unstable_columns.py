@@ -16,7 +16,7 @@ from flows.session.route import Route
 from flows.session.session import Job
 from flows.spec.model import Spec
 from transforms import expressions, keys
-from transforms.vocabulary import PlanError, SideName
+from transforms.vocabulary import Notice, PlanError, SideName
 from transforms.vocabulary.arrow import Mask, contiguous
 from transforms.vocabulary.texts import as_text
 from transforms.vocabulary.values import unequal
@@ -24,7 +24,7 @@ from transforms.vocabulary.values import unequal
 LOOKED_AT = 10_000  # updated rows of a table: enough to tell, and few enough to hold
 
 
-def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) -> Iterator[str]:
+def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) -> Iterator[Notice]:
     """A line for each column that is to be updated to what the latest plan wrote already.
 
     The source says the same as it did then, so it is the target that has changed: by a trigger, a default, by
@@ -96,11 +96,12 @@ def _differs(bound: BoundTable, name: str, left: pa.Table, right: pa.Table) -> M
     return np.zeros(len(one), dtype=bool) if mask is None else mask
 
 
-def _told(bound: BoundTable, name: str, before: pa.Table, written: pa.Table) -> str:
+def _told(bound: BoundTable, name: str, before: pa.Table, written: pa.Table) -> Notice:
     key = expressions.as_json_keys(before.slice(0, 1), bound.key)[0].as_py()
     was, now = (as_text(contiguous(table.column(name).slice(0, 1)))[0].as_py() for table in (written, before))
-    return (
+    text = (
         f"{bound.name}.{name}: {before.num_rows:,} rows do not stay as the latest run wrote them, such as {key}: {was!r} was "
         f"written, and {now!r} is there. A trigger, a default or rounding in the target may change the column, or somebody "
         f"edits it. Fix: map it to what the target makes of it, or list it under `ignore`."
     )
+    return Notice("unstable_column", text, bound.name, {"column": name, "rows": before.num_rows})

@@ -20,7 +20,7 @@ from flows.session.retry import retried
 from flows.session.scan import readable
 from flows.session.session import Session
 from transforms import keys
-from transforms.vocabulary import KeyRange, Relation
+from transforms.vocabulary import KeyRange, Notice, Relation
 
 MASKS = "compiled rule"
 
@@ -93,13 +93,15 @@ def stopped(checkpoints: Sequence[Checkpoint]) -> str:
     return "; ".join(lines)
 
 
-def noticed(checkpoints: Sequence[Checkpoint]) -> Iterator[str]:
+def noticed(checkpoints: Sequence[Checkpoint]) -> Iterator[Notice]:
     """What else is to be reported: failed warnings, and what was not looked at."""
     for each in checkpoints:
         for failed in each.failed:
             if failed.severity != "critical":
-                yield f"{each.table}, {each.name}: {told(failed)} ({failed.severity})."
-        yield from each.notes
+                text = f"{each.table}, {each.name}: {told(failed)} ({failed.severity})."
+                rule = {"checkpoint": each.name, "rule": failed.type, "severity": failed.severity}
+                yield Notice("failed_check", text, each.table, rule)
+        yield from (Notice("unchecked", note, each.table, {"checkpoint": each.name}) for note in each.notes)
 
 
 def _written(plan: Plan, bound: BoundTable) -> pa.Table:

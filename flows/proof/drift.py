@@ -25,7 +25,7 @@ from flows.spec.model import Spec
 from flows.spec.tables import REST
 from transforms import expressions
 from transforms.drift import Change, TablePrint, changes, fingerprint
-from transforms.vocabulary import SIDES, DriftError, Problem, SideName, SpecError, SynclineError, TableShape
+from transforms.vocabulary import SIDES, DriftError, Notice, Problem, SideName, SpecError, SynclineError, TableShape
 
 FACT: Final = ("shape", "tables")
 """Kind and name of the ledger's fact."""
@@ -107,13 +107,14 @@ class Drift:
         ]
         return {"migration": self.spec.name, "since": self.since, "drift": found}
 
-    def warnings(self) -> Iterator[str]:
+    def warnings(self) -> Iterator[Notice]:
         """What read-only commands say of it, and what a run that goes on says."""
         stops = self.stopping
         for each in self.found:
-            yield f"Schema drift since {self.since}: {each}"
+            change = {"side": each.side, "kind": each.change.kind, "column": each.change.column, "stops": each in stops}
+            yield Notice("drift", f"Schema drift since {self.since}: {each}", each.table, change)
         if stops:
-            yield f"A run stops at this. Fix: {self.fix}"
+            yield Notice("drift", f"A run stops at this. Fix: {self.fix}", facts={"stops": True})
 
 
 @contextmanager
@@ -125,7 +126,7 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
     """
     with connect(spec, meter) as session:
         shapes = retried(lambda: look(spec, session.sides.source.adapter, session.sides.target.adapter))
-        spec, noted = shapes.spec, list[str]()
+        spec, noted = shapes.spec, list[Notice]()
         tables = [entry_of(spec, name) for name in tables]
         try:
             drift = drifted(spec, shapes, tables)
@@ -133,7 +134,7 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
             if writes:
                 raise
             drift = Drift(spec, None)
-            noted = [f"Whether the schemas have drifted is not known: {error}"]
+            noted = [Notice("drift_unknown", f"Whether the schemas have drifted is not known: {error}")]
         try:
             session = with_binding(session, shapes)
         except SpecError as error:

@@ -14,7 +14,7 @@ from flows.bind.tables import Binding, BoundTable
 from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookUp
-from transforms.vocabulary import ColumnShape, ForeignKey, Key
+from transforms.vocabulary import ColumnShape, ForeignKey, Key, Notice
 
 SAMPLES = 3  # keys of orphans that are told
 
@@ -56,6 +56,11 @@ class Orphans:
             f"as {', '.join(self.keys)}. Fix: mend or delete them; where the mapping makes them, take the column from a "
             f"`lookup`."
         )
+
+    @property
+    def notice(self) -> Notice:
+        facts = {"rows": self.rows, "columns": list(self.columns), "refers": self.refers}
+        return Notice("orphans", self.told, self.table, facts)
 
     def as_dict(self) -> dict[str, Any]:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}

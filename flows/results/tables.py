@@ -18,7 +18,7 @@ from flows.plan.totals import Reconciled, together
 from flows.proof.orphans import Orphans
 from flows.results.conflicts import Met
 from flows.results.shares import percent
-from transforms.vocabulary import Broken, Counts, Reason, Sample, TableName, Tally, Why, named_text, text_of
+from transforms.vocabulary import Broken, Counts, Notice, Reason, Sample, TableName, Tally, Why, named_text, text_of
 from transforms.vocabulary.reasons import UNREAD
 
 LISTED: Final = (
@@ -123,7 +123,7 @@ class Report:
     version: int | None
     seconds: float
     tables: tuple[TableReport, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     reconciled: tuple[Reconciled, ...] = ()
     orphans: tuple[Orphans, ...] = ()  # every reference that was looked at
@@ -147,6 +147,10 @@ class Report:
         return f"{total.quarantined:,} in quarantine{share}"
 
     @property
+    def warning_texts(self) -> tuple[str, ...]:
+        return tuple(map(str, self.warnings))
+
+    @property
     def counts(self) -> dict[str, Counts]:
         return {table.name: table.counts for table in self.tables}
 
@@ -166,7 +170,8 @@ class Report:
             "tables": {table.name: table.as_dict() for table in self.tables},
             "total": self.total.as_dict(),
             "checkpoints": [each.as_dict() for each in self.checkpoints],
-            "warnings": list(self.warnings),
+            "warnings": list(self.warning_texts),
+            "notices": [asdict(each) for each in self.warnings],
             "report": self.page,
             "data_docs": self.data_docs,
             "reconciled": {each.table: each.as_dict() for each in self.reconciled},
@@ -221,15 +226,17 @@ def _broken(planned: Sequence[Planned]) -> Iterator[Broken]:
         yield Broken(number, sum(each.rows for each in same), first)
 
 
-def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[str]:
+def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[Notice]:
     """A line for each column whose values differ from the source's because the spec says so, with their number."""
     found: Counter[Reason] = Counter()
     for outcome in planned:
         found.update(outcome.mended)
-    return sorted(
-        f"{bound.name}.{reason.column}: {text_of(reason)} in {count:,} of the rows that were read, as the spec says."
-        for reason, count in found.items()
-    )
+    notices = []
+    for reason, count in found.items():
+        what = f"{text_of(reason)} in {count:,} of the rows that were read, as the spec says."
+        facts = {"reason": reason.code, "column": reason.column, "rows": count}
+        notices.append(Notice("changed_values", f"{bound.name}.{reason.column}: {what}", bound.name, facts))
+    return sorted(notices, key=str)
 
 
 def planned_table(report: TableReport, table: TableName, route: PlannedRoute, schema: pa.Schema) -> PlannedTable:

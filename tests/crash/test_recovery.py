@@ -81,7 +81,7 @@ def test_a_run_that_failed_while_it_wrote_is_finished_by_the_next_as_one_version
     assert (done.status, done.report.version) == (Status.DONE, None)
     assert any(
         "was cut off while it wrote. The rest of it is in now, and it is version 1: 10 inserted" in w
-        for w in done.report.warnings
+        for w in done.report.warning_texts
     )
     assert [(v["version"], v["counts"]["insert"], v["windows"]) for v in listed(shop.spec)] == [(1, 10, None)]
     shop.settled()
@@ -149,7 +149,9 @@ def test_a_plan_that_cannot_go_on_is_put_down_as_far_as_it_went(shop: Scenario) 
     cut_off(shop)
     write(shop, on_invalid="fail")  # another spec: the plan is of the old one
     done = shop.run()
-    assert any("cannot go on: version 1 has the 2 windows that are in" in warning for warning in done.report.warnings)
+    assert any(
+        "cannot go on: version 1 has the 2 windows that are in" in warning for warning in done.report.warning_texts
+    )
     versions = listed(shop.spec)
     assert [(v["version"], v["counts"]["insert"]) for v in versions] == [(2, 6), (1, 4)]
     assert len(shown(shop.spec, 1)[1]) == 4
@@ -169,7 +171,9 @@ def test_a_plan_of_a_table_that_the_spec_does_not_name_any_more_is_put_down(shop
     shop.source.execute("CREATE TABLE other (no integer PRIMARY KEY)")
     shop.write({"other": {"from": "other"}})
     done = shop.run()
-    assert any("cannot go on: version 1 has the 2 windows that are in" in warning for warning in done.report.warnings)
+    assert any(
+        "cannot go on: version 1 has the 2 windows that are in" in warning for warning in done.report.warning_texts
+    )
     with ledger_of(shop.spec) as ledger:
         (partly,) = ledger.runs("shop", status="partly")
     (told,) = record.kept(store_of(shop.spec), "shop", partly.run_id)["tables"]
@@ -180,7 +184,7 @@ def test_a_plan_of_which_nothing_is_in_leaves_no_run_that_is_partly_done(shop: S
     cut_off(shop, windows=0)
     write(shop, on_invalid="fail")
     done = shop.run()
-    assert any("cannot go on: nothing of it is in" in warning for warning in done.report.warnings)
+    assert any("cannot go on: nothing of it is in" in warning for warning in done.report.warning_texts)
     with ledger_of(shop.spec) as ledger:
         assert [run.status for run in ledger.runs("shop")] == ["done", "abandoned"]
     assert [v["counts"]["insert"] for v in listed(shop.spec)] == [10]
@@ -210,7 +214,7 @@ def test_rows_that_a_cut_off_run_left_alone_are_told_by_the_one_that_finishes_it
         with pytest.raises(SynclineError):
             commands.apply_plan(planned)
     done = shop.run()
-    assert any("9 updated" in w or "10 updated, 0 deleted, 1 conflict" in w for w in done.report.warnings)
+    assert any("9 updated" in w or "10 updated, 0 deleted, 1 conflict" in w for w in done.report.warning_texts)
     with ledger_of(shop.spec) as ledger:  # settled by the rest of the same run, which looked at the whole table
         assert [(c.key, c.resolved_at is not None) for c in ledger.conflicts("shop", resolved=True)] == [("[0]", True)]
     assert {change.key for change in shown(shop.spec, 2)[1]} == {f"[{no}]" for no in range(1, 10)}
@@ -223,7 +227,7 @@ def test_a_plan_whose_folder_is_gone_is_said_to_be_lost(shop: Scenario) -> None:
         (run,) = ledger.cut_off("shop")
     shutil.rmtree(shop.folder / "store" / run.plans[0].folder)
     done = shop.run()
-    assert any("its plan" in warning and "is gone" in warning for warning in done.report.warnings)
+    assert any("its plan" in warning and "is gone" in warning for warning in done.report.warning_texts)
     assert shop.target.count("item") == 10
     assert [v["counts"]["insert"] for v in listed(shop.spec)] == [6]
     shop.settled()
@@ -333,7 +337,7 @@ def test_another_machine_that_shares_ledger_and_store_goes_on(postgres_url: str,
     here.rename(there.folder)
     done = there.run()
     assert any(
-        "The rest of it is in now, and it is version 1: 10 inserted" in warning for warning in done.report.warnings
+        "The rest of it is in now, and it is version 1: 10 inserted" in warning for warning in done.report.warning_texts
     )
     assert len(shown(there.spec, 1)[1]) == 10
     there.settled()

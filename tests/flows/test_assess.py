@@ -368,7 +368,7 @@ def test_a_run_says_how_many_dates_it_replaced_as_the_spec_says(made: Any) -> No
     small.write(columns(v={"from": "v", "zero_date": None}, w={"from": "w", "zero_date": "1970-01-01"}))
     said = "dates that are none are replaced by what zero_date says"
     for done in (small.plan(), small.run()):
-        assert [warning for warning in done.report.warnings if said in warning] == [
+        assert [warning for warning in done.report.warning_texts if said in warning] == [
             f"t.v: {said} in 2 of the rows that were read, as the spec says.",
             f"t.w: {said} in 1 of the rows that were read, as the spec says.",
         ]

@@ -94,12 +94,12 @@ def test_the_json_object_says_everything_and_is_the_same_each_time(made: Any) ->
     first = command(small, "--json")
     assert first.stderr == ""
     answer = json.loads(first.stdout)
-    assert list(answer) == ["migration", "status", "verdict", "tables", "warnings", "unread_tables"]
+    assert list(answer) == ["migration", "status", "verdict", "tables", "warnings", "notices", "unread_tables"]
     assert (answer["status"], answer["verdict"]) == (0, SUCCEEDS)
     child = answer["tables"]["c"]
     assert child["columns"][1] == {"name": "p", "from": "p", "from_type": "INTEGER", "to_type": "bigint", "fits": False}
     (finding,) = child["findings"]
-    assert list(finding) == ["level", "columns", "reason", "rows", "samples", "facts", "fix"]
+    assert list(finding) == ["level", "columns", "code", "reason", "rows", "samples", "facts", "fix"]
     assert finding["samples"][0] == {"key": [3], "value": "3"}
     assert (child["counts"]["source_rows"], child["counts"]["quarantined"]) == (6, 3)
     assert command(small, "--json").stdout == first.stdout

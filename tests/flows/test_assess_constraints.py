@@ -352,7 +352,7 @@ def test_the_warning_of_a_circle_says_whether_rows_that_need_each_other_load(
     for name, other in circle if engine != "sqlite" else ():
         shop.target.execute(f"ALTER TABLE {name} ADD FOREIGN KEY ({other}) REFERENCES {other} (id){late}")
     shop.write({name: {"from": name, "key": ["id"]} for name, _ in circle})
-    (warning,) = checked(shop).warnings
+    (warning,) = checked(shop).warning_texts
     shop.run()
     loaded = [shop.target.rows(name) for name, _ in circle]
     if engine == "sqlite":

@@ -97,7 +97,7 @@ def test_what_is_only_information_is_reported_and_written(shop: Scenario) -> Non
     done = shop.run()
     assert done.status == Status.DONE
     assert counts(done, "sale") == {"source_rows": 4, "insert": 4}
-    (warning,) = done.report.warnings
+    (warning,) = done.report.warning_texts
     assert "sale, planned: pieces: expect_column_values_to_be_between" in warning
 
 
@@ -118,7 +118,7 @@ def test_above_the_limit_the_compiled_rules_stand_for_great_expectations(
     ]
     assert checkpoint.results[1].sample == ("[3]",)
     assert "expect_column_mean_to_be_between was not looked at" in checkpoint.notes[0]
-    assert checkpoint.notes[0] in done.report.warnings
+    assert checkpoint.notes[0] in done.report.warning_texts
 
 
 def test_above_the_limit_a_rule_that_does_not_compile_is_great_expectations_own(shop: Scenario) -> None:
@@ -285,7 +285,7 @@ def test_a_target_that_rewrites_what_is_loaded_does_not_reconcile(shop: Scenario
     (sale,) = done.report.reconciled
     assert ("pieces", "total") in sale.differences
     assert any(
-        "sale does not reconcile" in warning and "total of pieces" in warning for warning in done.report.warnings
+        "sale does not reconcile" in warning and "total of pieces" in warning for warning in done.report.warning_texts
     )
 
 

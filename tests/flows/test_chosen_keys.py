@@ -153,7 +153,7 @@ def test_a_retry_reads_the_rows_of_its_keys_and_no_others(
     assert read["target"] < 100
     assert quarantine(large) == []
     assert large.target.count("item") == ROWS
-    assert not done.report.warnings
+    assert not done.report.warning_texts
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_a_key_that_does_not_say_its_source_row_is_found_in_all_of_them_and_said
     done = retried(shop)
     assert counts(done, "t") == {"source_rows": 2, "insert": 2}
     assert shop.target.rows("t") == [("A", 1), ("B", 2), ("C", 1)]
-    assert f"t: the source was read whole for 2 keys: {why}." in done.report.warnings
+    assert f"t: the source was read whole for 2 keys: {why}." in done.report.warning_texts
 
 
 def test_a_row_without_a_key_is_looked_for_in_the_whole_source(shop: Scenario) -> None:
@@ -192,7 +192,7 @@ def test_a_row_without_a_key_is_looked_for_in_the_whole_source(shop: Scenario) -
     done = retried(shop)
     assert counts(done, "t") == {"source_rows": 2, "insert": 1, "quarantined": 1}
     assert [key for _, key, _ in quarantine(shop)] == [[None]]
-    assert any("key column k is null in some of the keys" in warning for warning in done.report.warnings)
+    assert any("key column k is null in some of the keys" in warning for warning in done.report.warning_texts)
 
 
 def test_keys_that_the_source_or_target_cannot_hold_are_not_there(shop: Scenario) -> None:
@@ -232,7 +232,7 @@ def test_keys_of_every_kind_are_asked_for_as_the_columns_hold_them(shop: Scenari
         shop.source.execute(f"UPDATE s_{name} SET v = '1'")
     done = retried(shop)
     assert {name: each.insert for name, each in done.report.counts.items()} == dict.fromkeys(tables, 1)
-    assert not done.report.warnings
+    assert not done.report.warning_texts
 
 
 def test_many_keys_are_cut_into_windows(shop: Scenario) -> None:

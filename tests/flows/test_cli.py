@@ -23,7 +23,7 @@ T: dict[str, Any] = {
     "columns": {"k": "k", "v": {"from": "v", "map": {"bad": "?"}, "default": "keep"}},
 }
 COUNTS = {"source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts"}
-COUNTS |= {"unproved", "differing", "kept"}
+COUNTS |= {"unproved", "differing", "kept", "set_aside"}
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
     for found in (planned, verified, applied, ran, filled):
         contract = {"migration", "run_id", "plan", "version", "seconds", "tables", "total"}
         named = {"rows", "rows_left_off", "message"} if found in (planned, verified) else set()
-        rest = {"checkpoints", "reconciled", "orphans", "conflicts", "report", "data_docs", "warnings"}
+        rest = {"checkpoints", "reconciled", "orphans", "conflicts", "report", "data_docs", "warnings", "notices"}
         assert set(found) == contract | rest | named
         assert found["migration"] == "shop"
         for counts in found["tables"].values():
@@ -149,6 +149,12 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
             assert counts["source_rows"] == sum(counts[n] for n in ("insert", "update", "unchanged", "quarantined"))
     assert planned["plan"] == str(tmp_path / "plan")
     assert [found["version"] for found in (planned, verified, applied, ran, filled)] == [None, None, 1, None, None]
+    assert planned["tables"]["t"].pop("set_aside") == [
+        {
+            "code": "unlisted_value", "columns": ["v"], "facts": {}, "rows": 2,
+            "reason": "is not listed in the value map, which has no default",
+        }
+    ]  # fmt: skip
     assert planned["tables"]["t"] == {
         "source_rows": 5, "target_rows": 0, "insert": 3, "update": 0, "delete": 0, "unchanged": 0, "quarantined": 2,
         "conflicts": 0, "unproved": 0, "differing": {}, "kept": {},

@@ -83,5 +83,5 @@ def test_a_conflict_that_a_run_settles_is_open_no_more(small: Scenario) -> None:
 
 def test_a_run_in_conflict_says_why_it_does_not_reconcile(small: Scenario) -> None:
     done = met(small)
-    assert not any("Somebody else" in warning for warning in done.report.warnings)
-    assert any("in conflict" in warning for warning in done.report.warnings)
+    assert not any("Somebody else" in warning for warning in done.report.warning_texts)
+    assert any("in conflict" in warning for warning in done.report.warning_texts)

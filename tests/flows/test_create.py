@@ -197,7 +197,7 @@ def test_a_foreign_key_that_sqlite_cannot_add_any_more_is_warned_of(films: Scena
     keys = {"foreign_keys": FILM["create"]["foreign_keys"], "indexes": [["language_id"]]}
     films.write({"film": {**film, "create": keys}, "language": LANGUAGE})
     planned = films.plan()
-    assert any("has no foreign key (language_id) to language" in each for each in planned.report.warnings)
+    assert any("has no foreign key (language_id) to language" in each for each in planned.report.warning_texts)
     assert [statement.split(" ON ")[1] for statement in statements(planned)] == ['"film" ("language_id")']
 
 

@@ -68,7 +68,7 @@ def test_without_rules_there_is_nothing_to_show(shop: Scenario) -> None:
     write(shop, [], [])
     done = commands.run(replace(shop.request(), data_docs=True))
     assert done.status == Status.DONE and done.report.data_docs is None
-    assert any("nothing to show" in warning for warning in done.report.warnings)
+    assert any("nothing to show" in warning for warning in done.report.warning_texts)
 
 
 def test_a_run_that_a_checkpoint_stopped_has_pages_too(shop: Scenario) -> None:
@@ -110,7 +110,9 @@ def test_a_folder_that_takes_no_pages_is_a_warning_since_the_rows_are_in(
     monkeypatch.setattr(data_docs, "_build", full)
     done = commands.run(replace(shop.request(), data_docs=True))
     assert done.status == Status.DONE and shop.target.count("sale") == 3
-    assert any("Data Docs could not be written" in warning and "Fix: " in warning for warning in done.report.warnings)
+    assert any(
+        "Data Docs could not be written" in warning and "Fix: " in warning for warning in done.report.warning_texts
+    )
 
 
 def test_titles_that_would_be_one_file_are_told_apart(tmp_path: Path) -> None:

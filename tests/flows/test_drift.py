@@ -203,7 +203,7 @@ def test_commands_that_only_read_say_it_and_go_on(people: Scenario) -> None:
     people.source.execute("ALTER TABLE people ADD COLUMN mail text")
     for outcome in (people.plan(), people.verify()):
         assert outcome.status == Status.DONE
-        first, last = outcome.report.warnings
+        first, last = outcome.report.warning_texts
         assert "column mail (" in first
         assert "syncline drift" in last
     people.source.execute("ALTER TABLE people RENAME COLUMN name TO full_name")
@@ -294,7 +294,7 @@ def test_a_query_whose_types_only_values_tell_does_not_drift_by_its_rows(people:
 def test_a_ledger_that_cannot_be_asked_does_not_stop_a_plan(people: Scenario) -> None:
     (people.folder / "ledger.db").write_bytes(b"no database at all" * 100)
     outcome = people.plan()
-    assert "Whether the schemas have drifted is not known" in outcome.report.warnings[0]
+    assert "Whether the schemas have drifted is not known" in outcome.report.warning_texts[0]
 
 
 def test_a_spec_that_never_fitted_is_no_drift(people: Scenario) -> None:

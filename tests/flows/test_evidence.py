@@ -124,7 +124,7 @@ def test_a_store_that_takes_no_evidence_is_a_warning_since_the_rows_are_in(shop:
     evidence.write_text("in the way")
     done = shop.run()
     assert done.status == Status.DONE
-    assert any("No evidence was kept" in warning for warning in done.report.warnings)
+    assert any("No evidence was kept" in warning for warning in done.report.warning_texts)
 
 
 @pytest.mark.parametrize(

@@ -87,5 +87,5 @@ def test_json_with_nul_characters_goes_in_without_them(
     }
     assert read == {0: {"ab": "\\u0000\\"}, 2: [""], 3: "\\u0000", 4: None}
     assert quarantine(small) == [("t", [1], MERGING)]
-    assert any(f"t.j: {STRIPPED} in 2 of the rows" in line for line in report.warnings)
+    assert any(f"t.j: {STRIPPED} in 2 of the rows" in line for line in report.warning_texts)
     small.settled()

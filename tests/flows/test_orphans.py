@@ -61,7 +61,7 @@ def test_rows_that_somebody_else_left_without_a_parent_are_a_warning(shop: Scena
     for again in (shop.run(), shop.verify()):
         assert again.status == Status.DONE
         assert found(again) == {"sale.customer_id": ("lookup", 2, ("[8]", "[9]"), False)}
-        (told,) = [warning for warning in again.report.warnings if "not there" in warning]
+        (told,) = [warning for warning in again.report.warning_texts if "not there" in warning]
         assert "sale: 2 rows" in told and "customer_id" in told and "[8], [9]" in told
 
 
@@ -116,7 +116,7 @@ def test_a_spec_without_reconciliation_does_without_orphans(shop: Scenario) -> N
     shop.target.execute("INSERT INTO sale VALUES (8, 77)")
     shop.write(TABLES, defaults={"delete": {"policy": "ignore"}, "checkpoint": {"reconcile": False}})
     for outcome in (shop.run(), shop.verify()):
-        assert outcome.report.orphans == () and not outcome.report.warnings
+        assert outcome.report.orphans == () and not outcome.report.warning_texts
 
 
 def test_values_that_are_mapped_on_refer_to_nothing(shop: Scenario) -> None:

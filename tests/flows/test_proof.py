@@ -156,7 +156,7 @@ def test_what_the_engine_would_not_write_is_compared_and_refused_before_a_run(
     small.write({"t": {"from": "t"}})
     done = small.verify()
     assert done.status == Status.CHANGES
-    assert any("Fix: " in warning for warning in done.report.warnings)
+    assert any("Fix: " in warning for warning in done.report.warning_texts)
     for refused in (small.run, lambda: checked(small)):
         with pytest.raises(SpecError, match=said):
             refused()
@@ -187,7 +187,7 @@ def test_keys_of_the_target_that_are_double_or_null_are_named(small: Scenario) -
     assert done.status == Status.CHANGES
     assert counts(done, "t") == {"source_rows": 3, "insert": 1, "unchanged": 1, "quarantined": 1, "unproved": 6}
     assert done.report.tables[0].unproved == {"double_key": 4, "null_key": 2}
-    said = " ".join((done.message, *done.report.warnings))
+    said = " ".join((done.message, *done.report.warning_texts))
     assert "[2]" in said
     assert "[null]" in said
 

@@ -145,11 +145,11 @@ def test_a_user_who_may_make_no_temporary_table_is_told_that_rows_could_not_be_t
         poor = urlunsplit(url._replace(netloc=f"{user}:x@{host}"))
         small.write({"t": {"from": "t"}}, target={**small.target.endpoint, "url": poor})
         assert reasons(small.plan(), "t") == {}
-        for warnings in (small.plan().report.warnings, assess(small.spec, small.request().at).warnings):
+        for warnings in (small.plan().report.warning_texts, assess(small.spec, small.request().at).warning_texts):
             (warning,) = warnings
             assert "not known before they are written" in warning
             assert "Fix: GRANT" in warning
     finally:
         small.target.execute(*(["DROP OWNED BY " + user] if engine == "postgresql" else []), f"DROP USER {user}")
     small.write({"t": {"from": "t"}})
-    assert (list(small.plan().report.warnings), counts(small.plan(), "t")["quarantined"]) == ([], 1)
+    assert (list(small.plan().report.warning_texts), counts(small.plan(), "t")["quarantined"]) == ([], 1)

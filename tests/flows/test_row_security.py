@@ -75,11 +75,14 @@ def test_what_is_accepted_is_said(desk: Scenario) -> None:
     assert done.status == Status.DONE
     assert desk.target.count("note") == 3
     (said,) = done.report.as_dict()["warnings"]
+    (notice,) = done.report.as_dict()["notices"]
+    facts = {"side": "source", "relation": "legacy.note"}
+    assert notice == {"code": "hidden_rows", "text": said, "table": None, "facts": facts}
     assert said.startswith(
         "legacy.note: row-level security may hide rows of the source from its user (policies own_note)"
     )
     for again in (desk.plan(), desk.verify()):
-        assert (again.status, again.report.warnings) == (Status.DONE, (said,))
+        assert (again.status, again.report.warning_texts) == (Status.DONE, (said,))
 
 
 def test_an_owner_without_force_and_other_users_policies_hide_nothing(desk: Scenario) -> None:
@@ -113,7 +116,7 @@ def test_views_and_queries_that_read_such_a_table_are_refused_or_said(desk: Scen
     desk.write({"note": {"from": origin, "key": ["id"]}}, source=as_limited(desk.source) | {"rls": "accept"})
     done = desk.run()
     assert desk.target.count("note") == 3
-    assert [said for said in done.report.warnings if "may hide rows of the source" in said]
+    assert [said for said in done.report.warning_texts if "may hide rows of the source" in said]
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
@@ -132,7 +135,7 @@ def test_a_lookup_into_such_a_table_is_refused_or_said(desk: Scenario, side: str
     with pytest.raises(SynclineError, match="own_author"):
         desk.plan()
     desk.write(tables, **(sides | {side: sides[side] | {"rls": "accept"}}))
-    assert [said for said in desk.plan().report.warnings if f"may hide rows of the {side}" in said]
+    assert [said for said in desk.plan().report.warning_texts if f"may hide rows of the {side}" in said]
 
 
 def test_rows_that_a_policy_does_not_let_in_are_set_aside_and_all_others_go_in(desk: Scenario) -> None:

@@ -47,7 +47,7 @@ def test_rows_of_the_target_outside_owns_are_neither_compared_nor_deleted(pair: 
     assert counts(plan, "customer") == {"source_rows": 5, "insert": 3, "update": 1, "delete": 1, "quarantined": 1}
     assert reasons(plan, "customer") == {f"id: {TAKEN}": 1}
     done = pair.run()
-    assert (done.status, done.report.warnings) == (Status.DONE, ())
+    assert (done.status, done.report.warning_texts) == (Status.DONE, ())
     theirs = [(4, "US", "theirs"), (8, "US", "theirs"), (9, None, "theirs")]
     assert pair.target.rows("customer") == sorted([(n, "EU", f"n{n}") for n in (1, 2, 3, 5)] + theirs, key=str)
     assert quarantine(pair) == [("customer", [4], TAKEN)]
@@ -124,7 +124,7 @@ def test_a_condition_that_engines_may_read_differently_is_left_to_the_target(sma
         side.execute("CREATE TABLE customer (id integer PRIMARY KEY, region varchar)")
     small.source.insert("customer", [(1, "EU"), (2, "US")])
     small.write({"customer": {"from": "customer", "owns": "lower(region) = 'eu'"}})
-    assert small.run().report.warnings  # one row is there, and not among those that are owned
+    assert small.run().report.warning_texts  # one row is there, and not among those that are owned
     assert reasons(small.plan(), "customer") == {f"id: {TAKEN}": 1}
 
 

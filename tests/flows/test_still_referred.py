@@ -77,8 +77,8 @@ def test_what_a_row_in_quarantine_refers_to_stays_until_it_is_mended(shop: Scena
     done = shop.run()
     assert done.status == Status.DONE
     assert there(shop) == {"region": [1, 2, 3, 5, 9], "site": [1, 2, 3, 5], "device": [1, 2, 3, 5]}
-    assert sum("row stays" in each for each in done.report.warnings) == 2
-    assert not any("reconcile" in each for each in done.report.warnings)
+    assert sum("row stays" in each for each in done.report.warning_texts) == 2
+    assert not any("reconcile" in each for each in done.report.warning_texts)
     assert shop.plan().status == Status.DONE
     proof = shop.verify()
     assert proof.status == Status.CHANGES

@@ -154,7 +154,7 @@ def test_a_created_table_that_holds_other_rows_is_not_dropped(shop: Scenario) ->
     shop.target.execute("INSERT INTO item VALUES ('mine', 'M', 9)")
     done = shop.undo(1, drop=True)
     assert done.status == Status.DONE
-    assert any("item was not dropped: it holds 1 rows" in warning for warning in done.report.warnings)
+    assert any("item was not dropped: it holds 1 rows" in warning for warning in done.report.warning_texts)
     assert shop.target.ask("SELECT sku FROM item") == [("mine",)]
 
 

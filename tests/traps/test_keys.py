@@ -154,7 +154,7 @@ def test_target_rows_with_a_null_in_the_key_are_told_and_left_alone(pair: Migrat
     assert pair.target.rows("keyless_there") == [("x", 1, "new"), ("x", None, "kept"), (None, 1, "kept")]
     pair.settled("keyless_there")
     for outcome in (pair.first, pair.verified):
-        (told,) = (each for each in outcome.report.warnings if each.startswith("keyless_there: "))
+        (told,) = (each for each in outcome.report.warning_texts if each.startswith("keyless_there: "))
         assert "2 rows of the target have a null in the key (a, b), such as [null,1]" in told
     (finding,) = pair.findings("keyless_there")
     assert (finding.level, finding.columns, finding.rows) == ("note", ("a", "b"), 2)

@@ -174,7 +174,7 @@ def test_nul_characters_are_left_out_where_the_spec_says_so_and_counted(pair: Mi
     assert pair.target.rows("nuls_out") == [(n, text and text.replace("\0", "")) for n, text in NULS]
     assert pair.counted("nuls_out") == {"NUL characters are left out": 3}
     assert "nuls_out.v: NUL characters are left out in 3 of the rows that were read, as the spec says." in (
-        pair.first.report.warnings
+        pair.first.report.warning_texts
     )
     pair.settled("nuls_out")
 
@@ -186,7 +186,7 @@ def test_keys_that_are_equal_without_their_nul_characters_are_set_aside(pair: Mi
         f"nul_keys.{name}: NUL characters are left out in 3 of the rows that were read, as the spec says."
         for name in "kv"
     }
-    assert told <= set(pair.first.report.warnings)
+    assert told <= set(pair.first.report.warning_texts)
     assert pair.reasons("nul_keys") == {"q": "duplicate key: several source rows map to one nul_keys"}
     assert [k for k, _ in pair.target.rows("nul_keys")] == ["aa", "az", "b", "c", "d", "xb"]
     pair.settled("nul_keys")

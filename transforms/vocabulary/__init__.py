@@ -42,6 +42,9 @@ from transforms.vocabulary.names import (
     TableName,
     of_side,
 )
+from transforms.vocabulary.notices import (
+    Notice,
+)
 from transforms.vocabulary.ranges import (
     ColumnRange,
     KeyRange,
@@ -107,6 +110,7 @@ __all__ = [
     "Keys",
     "Marker",
     "Meaning",
+    "Notice",
     "Op",
     "Phase",
     "PlanError",
