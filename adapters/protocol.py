@@ -207,6 +207,12 @@ class Definitions(Protocol):
     def made(self, column: ColumnShape) -> ColumnShape:
         """The column as `describe` will answer for one that `ddl` makes of `column`: SQLite has no int32, for one."""
 
+    def literal(self, column: ColumnShape, value: pa.Array) -> str | None:
+        """The SQL of a value in a column that is made with that shape; None where no SQL says exactly that.
+
+        In: one value of the column's travel type that the column keeps (see `Target.kept`), not null.
+        """
+
     def tried(self, statements: Sequence[str]) -> str | None:
         """Why the engine refuses statements of `ddl` and `constraints`; None where it does not, or cannot be asked.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from adapters.duckdb.capabilities import CAPABILITIES
-from adapters.duckdb.design import literal
+from adapters.duckdb.design import literal as quoted_text
 from adapters.duckdb.types import DIALECT, column_shape, declared, quoted
 from adapters.sql.ddl import adding_statements, index_statements
+from adapters.sql.literals import typed_literal
 from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, new_table
 from transforms.vocabulary import ColumnShape, SpecError, TableShape
@@ -31,7 +34,7 @@ def create_table(shape: TableShape) -> list[str]:
         shape,
         "duckdb",
         type_of=type_of,
-        identity_default=f"nextval({literal(sequence)})".replace(":", r"\:"),
+        identity_default=f"nextval({quoted_text(sequence)})".replace(":", r"\:"),
     )
     statements = [f"CREATE SEQUENCE {sequence}"] if identity else []
     return [*statements, create_statement(created, DIALECT)]
@@ -70,3 +73,10 @@ def _check_indexed(shape: TableShape) -> None:
                 f"{shape.name}: {column.name} is an interval, of which DuckDB can make no key or index.",
                 fix="give it `cast: text`, or `cast: time` where it holds times of the day.",
             )
+
+
+def literal(column: ColumnShape, value: pa.Array) -> str | None:
+    """See `Definitions.literal`."""
+    return typed_literal(
+        column, value, "duckdb", lambda raw: f"'{''.join(f'{chr(92)}x{each:02X}' for each in raw)}'::BLOB"
+    )

@@ -149,6 +149,9 @@ class MysqlAdapter:
     def sized(self, shape: TableShape) -> TableShape:
         return ddl.sized(shape, self._connections.server)
 
+    def literal(self, column: ColumnShape, value: pa.Array) -> str | None:
+        return ddl.literal(column, value)
+
     def made(self, column: ColumnShape) -> ColumnShape:
         return ddl.made(column, self._connections.server)
 

@@ -14,9 +14,11 @@ from adapters.mysql.capabilities import CAPABILITIES
 from adapters.mysql.connection import Server
 from adapters.mysql.types import Declared, travel
 from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
+from adapters.sql.literals import typed_literal
 from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, dialect_of, new_table
 from transforms.vocabulary import ColumnShape, Key, SynclineError, TableShape
+from transforms.vocabulary.texts import as_text
 
 NAME_CHARACTERS: Final = 64
 INDEX_BYTES: Final = 3072  # the most that an index has
@@ -226,3 +228,12 @@ def _family(column: ColumnShape) -> tuple[Any, ...]:
     if base in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):  # whatever width is shown
         return base, "unsigned" in column.native.lower()
     return (column.native.lower(),)
+
+
+def literal(column: ColumnShape, value: pa.Array) -> str | None:
+    """See `Definitions.literal`."""
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        return None  # it would be read in the zone of whatever session inserts
+    if pa.types.is_floating(column.type):
+        return as_text(value)[0].as_py() if abs(value[0].as_py()) < float("inf") else None
+    return typed_literal(column, value, "mysql")

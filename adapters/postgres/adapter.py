@@ -229,6 +229,9 @@ class PostgresAdapter:
     def sized(self, shape: TableShape) -> TableShape:
         return shape
 
+    def literal(self, column: ColumnShape, value: pa.Array) -> str | None:
+        return ddl.literal(column, value)
+
     def made(self, column: ColumnShape) -> ColumnShape:
         return new_travel(column, self._connections.encoding).shape
 

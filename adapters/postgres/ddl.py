@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.postgres.capabilities import CAPABILITIES
 from adapters.postgres.limits import made_of
 from adapters.sql.ddl import adding_statements, foreign_key_statements, index_statements
+from adapters.sql.literals import typed_literal
 from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, dialect_of, new_table
 from transforms.vocabulary import ColumnShape, TableShape
@@ -39,3 +41,8 @@ def _type_of(column: ColumnShape, _: Engine) -> sa.types.TypeEngine[Any]:
         return Named(made_of(column)[0])
     numbered: dict[str, sa.types.TypeEngine[Any]] = {"int2": sa.SmallInteger(), "int4": sa.Integer()}
     return numbered.get(made_of(column)[1], sa.BigInteger())
+
+
+def literal(column: ColumnShape, value: pa.Array) -> str | None:
+    """See `Definitions.literal`."""
+    return typed_literal(column, value, "postgresql", lambda raw: f"'\\x{raw.hex()}'::bytea")

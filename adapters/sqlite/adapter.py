@@ -135,6 +135,9 @@ class SqliteAdapter:
     def sized(self, shape: TableShape) -> TableShape:
         return shape
 
+    def literal(self, column: ColumnShape, value: pa.Array) -> str | None:
+        return ddl.literal(column, value)
+
     def made(self, column: ColumnShape) -> ColumnShape:
         return ddl.made(column)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pyarrow as pa
+
 from adapters.sql.ddl import adding_statements, index_statements, spelled_table
+from adapters.sql.literals import exact_number, hex_literal, text_literal
 from adapters.sql.names import check_names
 from adapters.sql.statements import Engine, Named, create_statement, new_table
+from adapters.sqlite.arrow import encode
 from adapters.sqlite.capabilities import CAPABILITIES
 from adapters.sqlite.snapshot import DIALECT
-from adapters.sqlite.types import column_shape, declared
-from transforms.vocabulary import ColumnShape, SpecError, TableShape
+from adapters.sqlite.types import Style, column_shape, declared
+from transforms.vocabulary import ColumnShape, SpecError, SynclineError, TableShape
 
 
 def create_table(shape: TableShape) -> list[str]:
@@ -53,3 +57,16 @@ def made(column: ColumnShape) -> ColumnShape:
 
 def _type_of(column: ColumnShape, _: Engine) -> Named:
     return Named(declared(column))
+
+
+def literal(column: ColumnShape, value: pa.Array) -> str | None:
+    """See `Definitions.literal`: the value as SQLite stores it, whatever its column says."""
+    try:
+        stored = encode(column, value, Style())[0].as_py()
+    except SynclineError:
+        return None
+    if isinstance(stored, bool | int):
+        return str(int(stored))
+    if isinstance(stored, float):
+        return exact_number(repr(stored)) if abs(stored) < float("inf") else None
+    return hex_literal(stored) if isinstance(stored, bytes) else text_literal(str(stored), "sqlite")

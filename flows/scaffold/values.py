@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, cast
 
 import pyarrow as pa
-from sqlalchemy import literal
 
 from adapters.protocol import Catalog, Target
-from adapters.sql.statements import Engine, dialect_of, rendered
-from adapters.sqlite.types import Style
+from adapters.sql.literals import exact_number
 from transforms.mapping import casts
 from transforms.vocabulary import ColumnShape, Relation, SynclineError, TableShape
 from transforms.vocabulary.texts import as_text
-
-EXACT_DIGITS: Final = 15  # of a number that every engine reads as it stands
 
 
 def values_of(source: Catalog, shape: TableShape, defaults: Mapping[str, str]) -> dict[str, pa.Array]:
@@ -48,7 +43,7 @@ def values_of(source: Catalog, shape: TableShape, defaults: Mapping[str, str]) -
 def _rounded(value: pa.Array) -> bool:
     """Whether an engine may have made a floating number of it."""
     number = pa.types.is_decimal(value.type) and value[0].is_valid
-    return bool(number) and _number(as_text(value)[0].as_py().rstrip("0")) is None
+    return bool(number) and exact_number(as_text(value)[0].as_py().rstrip("0")) is None
 
 
 def _as_column(value: pa.Array, column: ColumnShape) -> pa.Array | None:
@@ -92,54 +87,4 @@ def written_value(
         return None
     if not kept[0].is_valid:
         return None
-    return _sqlite(made, kept) if target.engine == "sqlite" else _typed(made, kept, target.engine)
-
-
-def _sqlite(made: ColumnShape, value: pa.Array) -> str | None:
-    from adapters.sqlite.arrow import encode
-
-    try:
-        stored = encode(made, value, Style())[0].as_py()
-    except SynclineError:
-        return None
-    if isinstance(stored, bool | int):
-        return str(int(stored))
-    if isinstance(stored, float):
-        return _number(repr(stored)) if abs(stored) < float("inf") else None
-    return _bytes(stored, "sqlite") if isinstance(stored, bytes) else _text(str(stored), "sqlite")
-
-
-def _typed(made: ColumnShape, value: pa.Array, engine: str) -> str | None:
-    kind = made.type
-    if pa.types.is_boolean(kind):
-        return "TRUE" if value[0].as_py() else "FALSE"
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return _bytes(value[0].as_py(), engine)
-    if pa.types.is_timestamp(kind) and kind.tz is not None and engine == "mysql":
-        return None  # it would be read in the zone of whatever session inserts
-    text = as_text(value)[0].as_py()
-    if pa.types.is_integer(kind) or pa.types.is_decimal(kind) or made.meaning == "decimal":
-        return _number(text) or _text(text, engine)
-    if pa.types.is_floating(kind):
-        if engine == "mysql":
-            return text if abs(value[0].as_py()) < float("inf") else None
-        return _text(text, engine)
-    return _text(text, engine)
-
-
-def _number(text: str) -> str | None:
-    """A number that every engine reads as it stands, None where it has more digits."""
-    digits = [each for each in text.partition("e")[0] if each.isdigit()]
-    return text if len(digits) <= EXACT_DIGITS else None
-
-
-def _bytes(value: bytes, engine: str) -> str:
-    if engine == "postgresql":
-        return f"'\\x{value.hex()}'::bytea"
-    if engine == "duckdb":
-        return f"'{''.join(f'{chr(92)}x{each:02X}' for each in value)}'::BLOB"
-    return f"x'{value.hex()}'" if value else "''"
-
-
-def _text(value: str, engine: str) -> str | None:
-    return None if "\0" in value else rendered(literal(value), dialect_of(cast(Engine, engine)))
+    return target.literal(made, kept)
