@@ -16,6 +16,7 @@ from adapters.sql.access import Access
 from adapters.sql.staged_apply import as_travel, python_values
 from adapters.sql.statements import quoted, select
 from transforms.vocabulary import Relation
+from transforms.vocabulary.decimals import as_doubles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,8 +120,7 @@ def _series(values: pa.ChunkedArray, *, as_floats: bool) -> pd.Series[Any]:
 
     kind = values.type
     if as_floats and pa.types.is_decimal(kind):
-        # by way of text: Arrow's own cast is off by a unit in the last place for many
-        kind, values = pa.float64(), values.cast(pa.string()).cast(pa.float64())
+        kind, values = pa.float64(), as_doubles(values)
     if pa.types.is_integer(kind) and _beyond_floats(values):
         return _of(values, {kind: pd.api.types.pandas_dtype(_NULLABLE[kind])})
     if kind in _NULLABLE:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from adapters.mysql.types import Travel
 from transforms.vocabulary import DataError, Relation, SpecError, unread
 from transforms.vocabulary.arrow import Indices, Mask, as_mask, nulled
+from transforms.vocabulary.texts import durations
 
 SHOWN_BYTES: Final = 32  # of a text that is not valid, in the reason
 FIRST_DAY: Final = -719_162  # 0001-01-01, from 1970
@@ -168,19 +169,3 @@ def _stand_in(iso: str, travel: Travel) -> pa.Scalar:
             f"Column {travel.name!r}: zero_date {iso!r} is no {travel.shape.native}.",
             fix="write null, fail or such as 1970-01-01.",
         ) from error
-
-
-def durations(text: pa.Array) -> pa.Array:
-    """Texts of TIME columns, [-]HHH:MM:SS[.ffffff], as durations in microseconds."""
-    negative = pc.starts_with(text, "-")
-    plain = pc.utf8_ltrim(text, characters="-")
-    point = pc.find_substring(plain, ".")
-    fraction = pc.if_else(pc.less(point, 0), "", pc.replace_substring_regex(plain, r"^[^.]*\.", ""))
-    micros = pc.utf8_rpad(fraction, 6, "0").cast(pa.int64())
-    clock = pc.replace_substring_regex(plain, r"\..*$", "")
-    hours, minutes, seconds = (
-        pc.utf8_slice_codeunits(clock, *ends).cast(pa.int64()) for ends in ((0, -6), (-5, -3), (-2, None))
-    )
-    whole = pc.add(pc.multiply(pc.add(pc.multiply(hours, 60), minutes), 60), seconds)
-    total = pc.add(pc.multiply(whole, 1_000_000), micros)
-    return pc.if_else(negative, pc.negate(total), total).view(pa.duration("us"))

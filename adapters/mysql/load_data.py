@@ -21,11 +21,11 @@ from adapters.mysql.connection import Connection, rows
 from adapters.mysql.types import Travel
 from adapters.sql.statements import dialect_of
 from transforms.vocabulary import SynclineError, TableName
+from transforms.vocabulary.texts import duration_text
 
 PART_BYTES: Final = 8 * 2**20  # of rows made into text at a time
 PART_ROWS: Final = 65_536
 PACKET_BYTES: Final = 128 * 2**10
-MINUTE: Final = 60_000_000  # in microseconds
 
 _FORBIDDEN: Final = (1148, 3948, 4166)
 
@@ -123,7 +123,7 @@ def _field(values: pa.Array, travel: Travel | None) -> pa.Array:
     if pa.types.is_binary(kind) or pa.types.is_string(kind):
         return _escaped(values.cast(pa.binary()))
     if pa.types.is_duration(kind):
-        text = times(values)
+        text = duration_text(values)
     elif travel is not None and travel.kind == "year":
         text = pc.utf8_lpad(values.cast(pa.string()), 4, "0")  # the text 0 would be the year 2000
     elif pa.types.is_timestamp(kind):
@@ -140,20 +140,3 @@ def _escaped(values: pa.Array) -> pa.Array:
         if (there == plain[0]).any():
             values = pc.replace_substring(values, plain, escaped)
     return values
-
-
-def times(values: pa.Array) -> pa.Array:
-    """Durations as MySQL writes a TIME: [-]HH:MM:SS.ffffff."""
-    micros = values.view(pa.int64())
-    size = pc.abs(micros)
-
-    def digits(number: pa.Array, width: int) -> pa.Array:
-        return pc.utf8_lpad(number.cast(pa.string()), width, "0")
-
-    def part(unit: int, of: int) -> pa.Array:
-        return pc.divide(pc.subtract(size, pc.multiply(pc.divide(size, of), of)), unit)
-
-    hours, minutes = digits(pc.divide(size, 60 * MINUTE), 2), digits(part(MINUTE, 60 * MINUTE), 2)
-    clock = pc.binary_join_element_wise(hours, minutes, digits(part(1_000_000, MINUTE), 2), ":")
-    sign = pc.if_else(pc.less(micros, 0), "-", "")
-    return pc.binary_join_element_wise(pc.binary_join_element_wise(sign, clock, ""), digits(part(1, 1_000_000), 6), ".")

@@ -50,6 +50,7 @@ from transforms.vocabulary import (
     TableName,
     TransientError,
 )
+from transforms.vocabulary.times import finer
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 STAGES: Final[Mapping[Op, TableName]] = {op: TableName(f"syncline_{op}") for op in ORDER}
@@ -107,7 +108,7 @@ class Window:
                 raise DataError(
                     f"{where}: NaN and infinities cannot be stored.", fix="quarantine or replace them in the mapping."
                 )
-            if digits is not None and _too_precise(values, digits):
+            if digits is not None and pc.any(finer(values, digits)).as_py():
                 raise DataError(
                     f"{where}: a time has more than {digits} fractional digits, and {travel.shape.native} would round it.",
                     fix="round it in the mapping.",
@@ -359,9 +360,3 @@ def _shown(values: pa.ChunkedArray, at: int) -> str:
     if pa.types.is_binary(one.type):
         return f"x'{(one[0].as_py() or b'')[: SHOWN // 2].hex()}'"
     return repr(one.cast(pa.string())[0].as_py())[:SHOWN]
-
-
-def _too_precise(values: pa.ChunkedArray, digits: int) -> bool:
-    """Whether a time has more fractional digits than a column of that precision keeps."""
-    step, numbers = 10 ** (6 - digits), values.cast(pa.int64())
-    return bool(pc.any(pc.not_equal(pc.multiply(pc.divide(numbers, step), step), numbers)).as_py())

@@ -142,15 +142,6 @@ def copy_data(rows: pa.Table) -> Any:
     yield encoder.finish()
 
 
-def too_precise(array: pa.ChunkedArray, digits: int) -> bool:
-    """Whether a timestamp has more fractional digits than a column of that precision keeps."""
-    step = 10 ** (6 - digits)
-    numbers = array.cast(pa.int64())
-    finite = pc.less(pc.abs_checked(numbers), TIMESTAMP_INFINITY)
-    whole = pc.multiply(pc.divide(numbers, step), step)
-    return bool(pc.any(pc.and_(finite, pc.not_equal(whole, numbers))).as_py())
-
-
 def found_values(rows: Sequence[Sequence[Any]], travels: Sequence[Travel]) -> list[pa.Array]:
     """Rows of `found_expression`s, fetched as Python values, as arrays of the travel types."""
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in travels]

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from psycopg import errors
 
-from adapters.postgres.arrow import copy_data, found_values, too_precise, wire
+from adapters.postgres.arrow import copy_data, found_values, wire
 from adapters.postgres.snapshot import spelled
 from adapters.postgres.types import Travel
 from adapters.sql.staging import (
@@ -46,6 +47,7 @@ from transforms.vocabulary import (
     TableName,
     TransientError,
 )
+from transforms.vocabulary.times import finer
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 MOVED: Final = TableName("syncline_moved")
@@ -96,7 +98,7 @@ class Window:
             )
         for rows in (self._changes.inserts, self._changes.after):
             digits = travel.shape.digits
-            if digits is not None and too_precise(rows[travel.name], digits):
+            if digits is not None and pc.any(finer(rows[travel.name], digits)).as_py():
                 raise DataError(
                     f"Table {self._changes.table}, column {travel.name!r}: a time has more than {digits} "
                     f"fractional digits, and {travel.shape.native} would round it.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,10 +26,11 @@ from adapters.sqlite.types import (
     value_sql,
 )
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, DataError, Meaning, unread
+from transforms.vocabulary.decimals import decimals
+from transforms.vocabulary.texts import decimal_text, one_number_one_text
 
 Texts = Any  # an Arrow array of strings
 _MICROSECONDS: Final = pa.timestamp("us")
-ARROW_DIGITS: Final = 38  # of a decimal128
 SAFE_LENGTH: Final = 300  # of a number in plain digits: a longer one may be too large or too small for a float
 NUMERIC: Final = r"^[\s\v]*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?[\s\v]*$"
 """A text of which a numeric column makes a number."""
@@ -192,19 +192,7 @@ def _uuid(texts: Texts, _: pa.DataType) -> pa.Array:
 
 def _number(texts: Texts, _: pa.DataType) -> pa.Array:
     _all_match(texts, r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?|NaN|-?Infinity)$")
-    return canonical(texts)
-
-
-def canonical(numbers: Texts) -> Texts:
-    """One text for each number: no plus sign, no exponent, no needless zeros."""
-    powers = pc.match_substring_regex(numbers, "[eE]")
-    if pc.any(powers).as_py():  # only the tiniest and the largest floats have one
-        plain = [format(Decimal(each), "f") for each in numbers.filter(powers).to_pylist()]
-        numbers = pc.replace_with_mask(numbers, pc.fill_null(powers, False), pa.array(plain, numbers.type))
-    for pattern, by in ((r"^\+", ""), (r"^(-?)0+([0-9])", r"\1\2"), (r"^(-?)\.", r"\10."),
-                        (r"(\.[0-9]*[1-9])0+$", r"\1"), (r"\.0*$", ""), (r"^-0$", "0")):  # fmt: skip
-        numbers = pc.replace_substring_regex(numbers, pattern, by)
-    return numbers
+    return one_number_one_text(texts)
 
 
 def _interval(texts: Texts, _: pa.DataType) -> pa.Array:
@@ -213,19 +201,9 @@ def _interval(texts: Texts, _: pa.DataType) -> pa.Array:
     return _unicode(texts, _)
 
 
-def _decimal(texts: Texts, travel: pa.DataType) -> pa.Array:
-    """Arrow's own cast wraps round what is beyond 2**127, also on the way to a large scale: it sees fitting ones only."""
-    long = pc.greater(pc.utf8_length(texts), ARROW_DIGITS)
-    if pc.any(pc.or_(long, pc.match_substring(texts, "e", ignore_case=True))).as_py():
-        texts = _number(texts, travel)
-    whole, behind = travel.precision - travel.scale, travel.scale
-    _all_match(texts, rf"^[+-]?0*[0-9]{{0,{whole}}}(\.[0-9]{{0,{behind}}}0*)?$")
-    return texts.cast(travel)
-
-
 _PARSERS: Final[dict[Kind, Callable[[Texts, pa.DataType], pa.Array]]] = {
     "date": _date, "timestamp": _instant, "moment": _instant, "time": _time, "uuid": _uuid, "number": _number,
-    "decimal": _decimal, "interval": _interval,
+    "decimal": decimals, "interval": _interval,
 }  # fmt: skip
 
 
@@ -260,7 +238,7 @@ def encode(column: ColumnShape, values: pa.Array, style: Style) -> pa.Array:
     if kind == "fixed":
         return _floats(values)
     if kind == "decimal":
-        return _exact(column, decimal_text(values))
+        return _exact(column, decimal_text(values, trim=False))
     if kind in ("number", "json"):
         return _exact(column, values)
     if kind == "uuid":
@@ -294,20 +272,6 @@ def _endless(column: ColumnShape, values: pa.Array, infinity: int, spell: Callab
     return pc.if_else(most, INFINITIES[0], pc.if_else(least, INFINITIES[1], texts))
 
 
-def decimal_text(values: pa.Array) -> pa.Array:
-    """Decimals as plain digits with all their places: never an exponent."""
-    wide, scale = pa.types.is_decimal256(values.type), values.type.scale
-    if not scale:
-        return values.cast(pa.string())
-    whole = pa.decimal256(76, 0) if wide else pa.decimal128(38, 0)
-    places = pa.Array.from_buffers(whole, len(values), values.buffers(), values.null_count, values.offset)
-    texts = places.cast(pa.string())
-    digits = pc.utf8_lpad(pc.utf8_ltrim(texts, "-"), scale + 1, "0")
-    sign = pc.if_else(pc.starts_with(texts, "-"), "-", "")
-    before = pc.utf8_slice_codeunits(digits, 0, -scale)
-    return pc.binary_join_element_wise(sign, before, ".", pc.utf8_slice_codeunits(digits, -scale), "")
-
-
 def _exact(column: ColumnShape, texts: pa.Array) -> pa.Array:
     """Texts that a numeric column keeps exactly; anything goes where the column keeps texts as they are."""
     if text_affinity(column.native):
@@ -335,7 +299,7 @@ def _numeric(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
 
 def _rounded(asked: pa.Array) -> pa.Array:
     """Where SQLite itself, in memory, gives back another number."""
-    return pc.not_equal(canonical(_given_back(asked)), canonical(pc.utf8_trim_whitespace(asked)))
+    return pc.not_equal(one_number_one_text(_given_back(asked)), one_number_one_text(pc.utf8_trim_whitespace(asked)))
 
 
 def _given_back(texts: pa.Array) -> pa.Array:
@@ -357,7 +321,7 @@ def kept(column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.
     kind = kind_of(column.native)
     good = None
     if kind in ("decimal", "number", "json") and not text_affinity(column.native):
-        good = pc.invert(_numeric(decimal_text(values) if kind == "decimal" else values)[2])
+        good = pc.invert(_numeric(decimal_text(values, trim=False) if kind == "decimal" else values)[2])
     if kind == "interval":
         good = pc.and_(pc.match_substring_regex(values, INTERVAL), pc.not_equal(values, ""))
     if kind == "loose":

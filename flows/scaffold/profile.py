@@ -16,6 +16,7 @@ from flows.session.meter import Meter
 from transforms.mapping import casts
 from transforms.vocabulary import INVALID, ColumnShape, Relation, TableName, TableShape, reason_of
 from transforms.vocabulary.arrow import contiguous
+from transforms.vocabulary.decimals import decimals as as_decimals
 from transforms.vocabulary.reason_texts import value_text
 
 STAND_IN: Final = "0001-01-01"
@@ -101,7 +102,7 @@ def _as_decimals(texts: pa.Array, whole: int, decimals: int) -> pa.Array:
     """The numbers, where they are no longer than a decimal128 takes; else nothing is said of their ends."""
     if whole + decimals > 38 or not len(texts):
         return pa.array([], pa.decimal128(38, 0))
-    return texts.cast(pa.decimal128(max(whole + decimals, 1), decimals))
+    return as_decimals(texts, pa.decimal128(max(whole + decimals, 1), decimals))
 
 
 def telling(shape: TableShape, source: Capabilities, target: Capabilities, indexed: Collection[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from adapters.protocol import Definitions
 from flows.scaffold.profile import Facts, number_text
 from flows.spec.types import new_column, storable
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape
+from transforms.vocabulary.texts import as_text
 
 DAY: Final = 86_400_000_000  # in microseconds
 BIGGEST: Final = 2**63 - 1
@@ -231,16 +232,8 @@ def _unsigned(facts: Facts, plain: Chosen, what: str = "an unsigned bigint") -> 
 def _time(facts: Facts, plain: Chosen, target: Capabilities) -> Chosen:
     if not target.has_spans or facts.least is None or (facts.least >= 0 and facts.most < DAY):
         return replace(plain, type="time")
-    ends = " to ".join(map(_span_text, (facts.least, facts.most)))
+    ends = " to ".join(as_text(pa.array([facts.least, facts.most], pa.duration("us"))).to_pylist())
     return replace(plain, type="interval").noting(f"TIME that holds {ends}: a span, and no time of day")
-
-
-def _span_text(microseconds: int) -> str:
-    """A span as MySQL writes it."""
-    seconds, rest = divmod(abs(microseconds), 1_000_000)
-    fraction = f".{rest:06}".rstrip("0") if rest else ""
-    sign = "-" if microseconds < 0 else ""
-    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
 
 
 def _number(column: ColumnShape, facts: Facts, plain: Chosen, target: Capabilities) -> Chosen:

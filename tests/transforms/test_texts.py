@@ -1,22 +1,26 @@
-"""Times as text, also those that Arrow and Python have no text for."""
+"""Values as text that reads back exactly, also those that Arrow and Python have no text for."""
 
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Context, Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from transforms.mapping.casts import Cast, cast
 from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, text_of
-from transforms.vocabulary.texts import as_text
+from transforms.vocabulary.decimals import decimals
+from transforms.vocabulary.texts import as_text, decimal_text, durations, one_number_one_text
+from transforms.vocabulary.times import finer
 
 EPOCH = dt.date(1970, 1, 1).toordinal()
 FOUR_CENTURIES = 146_097  # days, after which the calendar repeats
 STAMP = pa.timestamp("us")
+EXACT = Context(prec=40)
 
 
 def days(*numbers: int | None) -> pa.Array:
@@ -25,6 +29,49 @@ def days(*numbers: int | None) -> pa.Array:
 
 def stamps(*numbers: int | None, zone: str | None = None) -> pa.Array:
     return pa.array(numbers, pa.int64()).view(pa.timestamp("us", zone))
+
+
+@given(units=st.lists(st.none() | st.integers(-(10**38) + 1, 10**38 - 1), min_size=1), scale=st.integers(0, 38))
+@example(units=[1, -1, 0, None, 10**37], scale=38)
+def test_decimals_are_written_with_all_their_places_and_read_back(units: list[int | None], scale: int) -> None:
+    kind = pa.decimal128(38, scale)
+    values = pa.array([None if each is None else Decimal(each).scaleb(-scale, EXACT) for each in units], kind)
+    texts = decimal_text(values, trim=False)
+    assert texts.to_pylist() == [None if each is None else format(each, "f") for each in values.to_pylist()]
+    assert decimals(texts, kind).equals(values)
+    short = decimal_text(values, trim=True)
+    assert decimals(short, kind).equals(values)
+    assert short.equals(one_number_one_text(texts)), "one number, one text, whichever way it was come to"
+
+
+@given(st.lists(st.none() | st.integers(-(10**7) * 3_600_000_000 + 1, 10**7 * 3_600_000_000 - 1), min_size=1))
+@example([0, -1, 1, 3_600_000_000 * 100, None, -1_500_000])
+def test_spans_of_time_are_written_and_read_back(micros: list[int | None]) -> None:
+    spans = pa.array(micros, pa.int64()).view(pa.duration("us"))
+    texts = as_text(spans)
+    assert durations(texts).equals(spans)
+    assert as_text(durations(texts)).equals(texts)
+
+
+@given(st.lists(st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)), min_size=1))
+def test_instants_are_written_and_read_back(moments: list[dt.datetime]) -> None:
+    for kind in (STAMP, pa.timestamp("us", "UTC"), pa.date32(), pa.time64("us")):
+        values = pa.array(moments, STAMP)
+        values = values.cast(pa.timestamp("us")).cast(kind, safe=False) if kind != STAMP else values
+        texts = as_text(values)
+        made = cast(texts, Cast(kind))
+        assert not made.bad.any()
+        assert made.values.equals(values), kind
+        assert as_text(made.values).equals(texts)
+
+
+def test_digits_of_a_second_are_counted_for_every_kind_of_time() -> None:
+    numbers = pa.array([0, 1_000, 1_500_000, -1, None], pa.int64())
+    for kind in (STAMP, pa.timestamp("us", "UTC"), pa.time64("us"), pa.duration("us")):
+        values = numbers.view(kind)
+        assert finer(values, 3).to_pylist() == [False, False, False, True, None], kind
+        assert finer(pa.chunked_array([values]), 0).to_pylist() == [False, True, True, True, None]
+    assert finer(stamps(TIMESTAMP_INFINITY, -TIMESTAMP_INFINITY), 0).to_pylist() == [False, False]
 
 
 @given(day=st.dates(dt.date(1600, 1, 1), dt.date(9999, 12, 31)), cycles=st.integers(100, 14_600))

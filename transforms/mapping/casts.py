@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 
 from transforms.mapping.failed_casts import apart, refused
 from transforms.mapping.floats import exact_decimals, floats
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Meaning, Reason
+from transforms.vocabulary import ColumnShape, Meaning, Reason
 from transforms.vocabulary.arrow import Mask, as_mask, contiguous, nulled
 from transforms.vocabulary.decimals import NUMBER, decimals
 from transforms.vocabulary.reasons import Code
 from transforms.vocabulary.texts import as_text, decimal_text, durations, one_number_one_text
+from transforms.vocabulary.times import as_numbers, infinity_of
 
 BOOLEAN_LIKE = ("tinyint(1)", "bit(1)")
 """What stands for a boolean where an engine (MySQL) has none: true and false go in as 1 and 0."""
@@ -254,23 +255,16 @@ def _to_time(values: pa.Array, wanted: Cast) -> Result:
 
 def _between_times(values: pa.Array, wanted: Cast) -> Result:
     """Dates and timestamps as each other; what is infinite stays so."""
-    numbers, limit = _as_numbers(values)
+    numbers, limit = as_numbers(values), infinity_of(values.type)
     ends = {sign: as_mask(pc.equal(numbers, sign * limit)) for sign in (1, -1)}
     endless = ends[1] | ends[-1]
     made = _finite_time(nulled(values, endless), wanted)
     if not endless.any():
         return made
-    numbers, limit = _as_numbers(made.values)
+    numbers, limit = as_numbers(made.values), infinity_of(made.values.type)
     for sign, mask in ends.items():
         numbers = pc.if_else(pa.array(mask), pa.scalar(sign * limit, numbers.type), numbers)
     return Result(numbers.view(wanted.type), made.bad, made.faults)
-
-
-def _as_numbers(values: pa.Array) -> tuple[pa.Array, int]:
-    """The integers that dates or timestamps are, and the one that stands for infinity."""
-    if pa.types.is_date32(values.type):
-        return values.view(pa.int32()), DATE_INFINITY
-    return values.view(pa.int64()), TIMESTAMP_INFINITY
 
 
 def _finite_time(values: pa.Array, wanted: Cast) -> Result:

@@ -7,11 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, Reason
+from transforms.vocabulary import ColumnShape, Reason
 from transforms.vocabulary.arrow import Mask, as_mask
 from transforms.vocabulary.reason_texts import LISTED
 from transforms.vocabulary.reasons import Code
 from transforms.vocabulary.texts import as_text
+from transforms.vocabulary.times import as_numbers, finer, infinite
 
 
 def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> list[tuple[Mask, Reason]]:
@@ -33,7 +34,7 @@ def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> li
     if shape.least is not None or shape.most is not None:
         note(_outside(values, shape), "out_of_range", **_range(shape))
     if shape.digits is not None and shape.digits < 6:
-        note(_too_fine(values, shape.digits), "too_fine", limit=shape.digits)
+        note(finer(values, shape.digits), "too_fine", limit=shape.digits)
     if shape.octets is not None:
         note(pc.greater(pc.binary_length(values), shape.octets), "too_many_bytes", limit=shape.octets)
     if not pa.types.is_string(values.type):
@@ -55,31 +56,17 @@ def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> li
     return found
 
 
-def _numbers(values: pa.Array) -> pa.Array:
-    """Dates, times and durations as the integers that they are."""
-    if pa.types.is_date32(values.type) or pa.types.is_time32(values.type):
-        return values.view(pa.int32())
-    return values.view(pa.int64()) if pa.types.is_temporal(values.type) else values
-
-
-def _infinite(values: pa.Array) -> pa.Array:
-    """Where a date or timestamp is infinite, by the vocabulary's convention."""
-    limit = DATE_INFINITY if pa.types.is_date32(values.type) else TIMESTAMP_INFINITY
-    numbers = _numbers(values)
-    return pc.or_(pc.equal(numbers, limit), pc.equal(numbers, -limit))
-
-
 def _outside(values: pa.Array, shape: ColumnShape) -> pa.Array:
-    numbers = _numbers(values)
+    numbers = as_numbers(values)
 
     def end(bound: Any) -> pa.Scalar:
-        return _numbers(_end(bound, values.type))[0]
+        return as_numbers(_end(bound, values.type))[0]
 
     low = pc.less(numbers, end(shape.least)) if shape.least is not None else pa.scalar(False)
     high = pc.greater(numbers, end(shape.most)) if shape.most is not None else pa.scalar(False)
     beyond = pc.or_(low, high)
     if shape.nan and (pa.types.is_date32(values.type) or pa.types.is_timestamp(values.type)):
-        return pc.and_(beyond, pc.invert(_infinite(values)))
+        return pc.and_(beyond, pc.invert(infinite(values)))
     return beyond
 
 
@@ -93,14 +80,6 @@ def _end(bound: Any, kind: pa.DataType) -> pa.Array:
 def _range(shape: ColumnShape) -> dict[str, str]:
     ends = {"least": shape.least, "most": shape.most}
     return {name: as_text(_end(bound, shape.type))[0].as_py() for name, bound in ends.items() if bound is not None}
-
-
-def _too_fine(values: pa.Array, digits: int) -> pa.Array:
-    """Where a time has more fractional digits than that; infinity has none."""
-    numbers = _numbers(values)
-    step = 10 ** (6 - digits)
-    finer = pc.not_equal(pc.multiply(pc.divide(numbers, step), step), numbers)
-    return pc.and_(finer, pc.invert(_infinite(values))) if pa.types.is_timestamp(values.type) else finer
 
 
 def _unfit_number(values: pa.Array, precision: int, scale: int, *, nan: bool) -> pa.Array:

@@ -49,11 +49,22 @@ def decimal_text(values: pa.Array, *, trim: bool) -> pa.Array:
     """Decimals without exponent; `trim`: without zeros at the end of the fraction."""
     text = values.cast(pa.string())
     if values.type.scale > 0 and pc.any(pc.match_substring(text, "E")).as_py():
-        # Arrow writes small numbers with an exponent; Python's 'f' format does not
-        text = pa.array([None if v is None else format(v, "f") for v in values.to_pylist()], pa.string())
+        text = _all_places(values)  # Arrow writes small numbers with an exponent
     if trim and values.type.scale > 0:
         text = pc.replace_substring_regex(text, r"\.?0+$", "")
     return text
+
+
+def _all_places(values: pa.Array) -> pa.Array:
+    """Decimals by the digits of the whole numbers that they are without their scale."""
+    scale = values.type.scale
+    whole = pa.decimal256(76, 0) if pa.types.is_decimal256(values.type) else pa.decimal128(38, 0)
+    units = pa.Array.from_buffers(whole, len(values), values.buffers(), values.null_count, values.offset)
+    texts = units.cast(pa.string())
+    digits = pc.utf8_lpad(pc.utf8_ltrim(texts, "-"), scale + 1, "0")
+    sign = pc.if_else(pc.starts_with(texts, "-"), "-", "")
+    before = pc.utf8_slice_codeunits(digits, 0, -scale)
+    return pc.binary_join_element_wise(sign, before, ".", pc.utf8_slice_codeunits(digits, -scale), "")
 
 
 _NEEDLESS = (
@@ -81,10 +92,11 @@ def duration_text(values: pa.Array) -> pa.Array:
     seconds, fraction = _divided(size, 1_000_000)
     minutes, seconds = _divided(seconds, 60)
     hours, minutes = _divided(minutes, 60)
-    text = pc.binary_join_element_wise(*(_padded(part, 2) for part in (hours, minutes, seconds)), ":")
-    return _without_zeros(
-        pc.binary_join_element_wise(pc.binary_join_element_wise(sign, text, ""), _padded(fraction, 6), ".")
-    )
+    clock = pc.binary_join_element_wise(*(_padded(part, 2) for part in (hours, minutes, seconds)), ":")
+    text = pc.binary_join_element_wise(sign, clock, "")
+    if not pc.any(pc.not_equal(fraction, 0)).as_py():
+        return text
+    return _without_zeros(pc.binary_join_element_wise(text, _padded(fraction, 6), "."))
 
 
 def durations(text: pa.Array) -> pa.Array:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.vocabulary.arrow import Mask, as_mask, contiguous
+from transforms.vocabulary.decimals import as_doubles
 from transforms.vocabulary.deep_json import one_text
 from transforms.vocabulary.names import Key, Meaning
 
@@ -96,10 +97,10 @@ def _wide(values: pa.Array) -> pa.Array:
 
 
 def _doubles(values: pa.Array) -> npt.NDArray[np.float64]:
-    """Numbers as doubles, NaN for null. Decimals go by their text: Arrow's own cast is off by a unit in the last place."""
-    if pa.types.is_decimal(values.type):
-        values = values.cast(pa.string())
-    doubles: npt.NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    """Numbers as doubles, NaN for null."""
+    exact = pa.types.is_decimal(values.type)
+    made = as_doubles(values) if exact else values.cast(pa.float64(), safe=False)
+    doubles: npt.NDArray[np.float64] = made.to_numpy(zero_copy_only=False)
     return doubles
 
 
