@@ -11,6 +11,7 @@ import pytest
 
 from transforms.mapping.rejections import encoded, unread_faults
 from transforms.vocabulary import Reason, named_text, reason_of, text_of, unread
+from transforms.vocabulary.notices import NOTICES, NoticeCode
 from transforms.vocabulary.reason_texts import TEXTS
 from transforms.vocabulary.reasons import MEANINGS, UNREAD, Cast, Engine, Limit, Mapped, OtherRows, Unread
 
@@ -93,7 +94,8 @@ def test_every_code_has_a_meaning_a_text_and_a_sample() -> None:
 
 def test_the_page_lists_every_code_with_its_meaning() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
-    assert rows == list(MEANINGS.items())
+    assert rows == [*MEANINGS.items(), *NOTICES.items()]
+    assert NOTICES.keys() == set(get_args(NoticeCode))
 
 
 def test_reasons_that_are_equal_are_one_in_a_set_whatever_the_order_of_their_facts() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 NoticeCode = Literal[
     "no_foreign_key", "unwritable", "hidden_rows", "untried", "key_circle", "drift", "drift_unknown",
@@ -13,7 +13,34 @@ NoticeCode = Literal[
     "failed_check", "unchecked", "refused_rows", "not_reconciled", "orphans",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "untyped",
 ]  # fmt: skip
-NOTICE_CODES: Final[tuple[NoticeCode, ...]] = get_args(NoticeCode)
+
+NOTICES: Final[Mapping[NoticeCode, str]] = {
+    "no_foreign_key": "a table that is there lacks a foreign key of `create:`, and its engine cannot add one",
+    "unwritable": "a table can be compared and not be written",
+    "hidden_rows": "row-level security may hide rows, which `rls: accept` takes for not there",
+    "untried": "what a table refuses is known only when its rows are written",
+    "key_circle": "foreign keys of two tables go in a circle",
+    "drift": "a schema is not as the latest run left it",
+    "drift_unknown": "whether schemas have drifted is not known",
+    "rows_stay": "rows that the source does not have stay, since others refer to them",
+    "null_keys": "rows of the target with a null in the key are left as they are",
+    "double_keys": "rows of the target share their key, and are compared with nothing",
+    "changed_values": "values differ from the source's because the spec says so",
+    "unstable_column": "rows do not stay as the latest run wrote them",
+    "source_read_whole": "the source could not be asked for keys, and was read whole",
+    "failed_check": "a rule that is not critical failed at a checkpoint",
+    "unchecked": "something was not looked at in a checkpoint",
+    "refused_rows": "the target refused rows while they were written",
+    "not_reconciled": "the totals of both sides differ",
+    "orphans": "rows of the target refer to rows that are not there",
+    "no_evidence": "the evidence of the run could not be kept",
+    "no_data_docs": "Great Expectations' pages could not be made",
+    "table_not_dropped": "an undo left a table, since it holds rows of others",
+    "cut_off_version": "an undo takes back a version that was cut off",
+    "cut_off_run": "a run that was cut off has been brought to its end",
+    "untyped": "from a plan of an earlier version, which kept the text alone",
+}
+"""Every code and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
