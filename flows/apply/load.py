@@ -34,7 +34,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import Notice, SynclineError
+from transforms.vocabulary import Notice, SideName, SynclineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
             message=loading.message,
             kind="run" if manifest.kind == "plan" else manifest.kind,
             undoes=list(undoes) or None,
-            made_mark=_mark(loading.session),
+            made_mark=_mark(loading.session, plan.manifest.side),
         )
         version = ledger.add_version(new)
     report = replace(report, version=version, applied=True)
@@ -205,9 +205,9 @@ def finish(plan: Plan, version: int | None, loading: Loading, report: Report | N
     ledger.finish_run(run_id, "conflicts" if clashes else "done", counts=counts, version=version)
 
 
-def _mark(session: Session) -> str:
-    """What names the state of the target that was made."""
-    with session.sides.target.adapter.snapshot() as made:
+def _mark(session: Session, side: SideName) -> str:
+    """What names the state of a side that was made."""
+    with session.sides[side].adapter.snapshot() as made:
         return made.mark
 
 

@@ -106,12 +106,13 @@ def without_referred(
         return Kept(dict(planned))
     bound_of = {bound.shape.name: bound for bound in tables}
     links: list[_Link] = []
-    for shape in related(session.sides.target.adapter, list(going)).values():
+    side = session.sides.written(job.side)
+    for shape in related(side.adapter, list(going)).values():
         own = bound_of.get(shape.name)
         windows = planned[own.name] if own is not None else []
         for foreign in shape.foreign_keys:
             if foreign.refers in going:
-                links += _linked(session.sides.target, job, shape, foreign, going, own, windows)
+                links += _linked(side, job, shape, foreign, going, own, windows)
     known = -1
     while known != (known := sum(int(each.stays.sum()) for each in going.values())):
         for link in links:
