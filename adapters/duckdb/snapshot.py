@@ -186,18 +186,31 @@ def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(waiting)
 
 
+# DuckDB tells errors apart by a few classes and gives no code: what goes further is known by its own text, and nowhere but by
+# this table. Of several that fit the first one counts.
+_SIGNS: Final[dict[str, tuple[str, ...]]] = {
+    "held": ("Could not set lock", "Conflicting lock"),
+    "full": ("No space left", "Could not write file", "File too large", "isk is full"),
+    "referred": ("still referenced by a foreign key",),
+    "reference": ("foreign key",),
+    "double": ("uplicate key",),
+    "conflict": ("onflict",),
+}
+
+
 def translated(error: BaseException, where: str) -> SynclineError:
     """DuckDB's fault in Syncline's words."""
     text = " ".join(str(error).split())
-    if "Could not set lock" in text or "Conflicting lock" in text:
+    fault = next((fault for fault, signs in _SIGNS.items() if any(sign in text for sign in signs)), None)
+    if fault == "held":
         return ConnectionFailed(
             f"{where} is held by another process: {text}.", fix="end it; DuckDB lets in one process."
         )
-    if any(sign in text for sign in ("No space left", "Could not write file", "File too large", "isk is full")):
+    if fault == "full":
         return SynclineError(
             f"The disk that holds {where} is full; nothing was kept of the window.", fix="free space, rerun."
         )
-    if "still referenced by a foreign key" in text:
+    if fault == "referred":
         return RowRefused(
             f"{where}: DuckDB refused to change a row that others refer to: {text.split(' If this')[0]} The window was rolled "
             f"back.",
@@ -206,11 +219,13 @@ def translated(error: BaseException, where: str) -> SynclineError:
                 "DuckDB also counts rows that the same transaction deletes or rewrites; delete the referring "
                 "rows in an earlier run, or drop the foreign key while loading."
             ),
+            kind="reference",
         )
     if isinstance(error, duckdb.ConstraintException | duckdb.ConversionException):
-        what: Refused = "reference" if "foreign key" in text else "double" if "uplicate key" in text else "row"
-        return RowRefused(f"{where}: DuckDB refused a row: {text}. The window was rolled back.", text, fix=FIX[what])
-    if isinstance(error, duckdb.TransactionException) or "onflict" in text:
+        kind: Refused = fault if fault in FIX else "row"
+        why = f"{where}: DuckDB refused a row: {text}. The window was rolled back."
+        return RowRefused(why, text, kind=kind, fix=FIX[kind])
+    if isinstance(error, duckdb.TransactionException) or fault == "conflict":
         return TransientError(f"{where}: another transaction wrote the same rows: {text}")
     if isinstance(error, duckdb.IOException):
         return ConnectionFailed(f"Cannot open {where} as a DuckDB database: {text}")
@@ -352,5 +367,5 @@ def abandon(session: Session) -> None:
     try:
         session.execute("ROLLBACK")
     except SynclineError as error:
-        if "no transaction" not in str(error):
+        if not isinstance(error.__cause__, duckdb.TransactionException):  # of a ROLLBACK: there is no transaction
             raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,7 +21,8 @@ from transforms.vocabulary import ConnectionFailed, SynclineError, TransientErro
 
 BUSY_SECONDS = 30
 _READING = "syncline_reading"
-_PASSING = ("database is locked", "deadlock", "could not serialize", "connection", "terminat")
+_TRANSIENT: Final = ("08", "40", "53300", "57P")
+"""SQLSTATEs of PostgreSQL: connections that fail, transactions that collide, too many connections, a server that ends."""
 
 
 class LedgerEngine:
@@ -154,7 +156,7 @@ class LedgerEngine:
                     assert raw is not None
                     raw.cursor().execute("PRAGMA journal_mode=WAL")
             except Exception as error:
-                if "locked" not in str(error) or attempt == 99:
+                if not _is_busy(getattr(error, "orig", None) or error) or attempt == 99:
                     raise
                 time.sleep(0.05)
             else:
@@ -172,7 +174,7 @@ class LedgerEngine:
     def _said(self, error: sa.exc.SQLAlchemyError, lost: bool) -> SynclineError:
         cause = getattr(error, "orig", None) or error
         what = scrubbed(cause, self._secret_url)
-        if lost or "database is locked" in what or (self._ready and any(word in what for word in _PASSING)):
+        if lost or _is_busy(cause) or (self._ready and _is_transient(cause)):
             return TransientError(f"The ledger at {self.url} did not answer: {what}.", fix="run again.")
         if isinstance(error, sa.exc.OperationalError):
             return ConnectionFailed(f"The ledger at {self.url} cannot be reached: {what}.", fix="check state.url.")
@@ -214,3 +216,16 @@ def _without_implicit_begin(connection: Any, _record: Any) -> None:
 def _begin(connection: sa.Connection) -> None:
     reading = connection.get_execution_options().get(_READING)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Whether another connection to a SQLite file was in the way."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what the extended codes add
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Whether PostgreSQL, or psycopg where no server said anything, reports what may be otherwise the next time."""
+    if not hasattr(error, "sqlstate"):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(_TRANSIENT)

@@ -324,7 +324,7 @@ class Connections:
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
         if code in UNFIT or (code or 0) >= _OF_TRIGGERS:
-            return RowRefused(f"{where}: {text}.", text, fix=FIX[refused(code)])
+            return RowRefused(f"{where}: {text}.", text, kind=refused(code), fix=FIX[refused(code)])
         fix = ""
         if code == _STATEMENT_LOG:
             fix = "set binlog_format to ROW or MIXED on the server"

@@ -185,7 +185,8 @@ class Window:
                 f"{name} = {_shown(staged[f'{image}{names.index(name)}'], at)}" for name in self._changes.key
             )
             text += f"; {key}, value {_shown(staged[column[1] + column[2]], at)}"
-        return RowRefused(f"Table {self._changes.table}: {text}.", warning[1], fix=FIX[refused(warning[0])])
+        kind = refused(warning[0])
+        return RowRefused(f"Table {self._changes.table}: {text}.", warning[1], kind=kind, fix=FIX[kind])
 
     # Applying
 
@@ -290,7 +291,9 @@ class Window:
         if self._connection._result.warning_count:
             code, text = first_warning(self._connection)
             if code in UNFIT:
-                raise RowRefused(f"Table {self._changes.table}: {text}.", text, fix=FIX[refused(code)])
+                raise RowRefused(
+                    f"Table {self._changes.table}: {text}.", text, kind=refused(code), fix=FIX[refused(code)]
+                )
         return count
 
     @cached_property

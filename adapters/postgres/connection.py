@@ -243,7 +243,7 @@ class Connections:
             )
         if _is_of_rows(cause, state):
             what: Refused = "reference" if state in _REFERENCES else "double" if state == _DOUBLE else "row"
-            return RowRefused(f"{where}: {text}.", *_words(cause, text), fix=FIX[what])
+            return RowRefused(f"{where}: {text}.", *_words(cause, text), kind=what, fix=FIX[what])
         if state == _DENIED:
             return SynclineError(f"{where} on {self.url}: {text}.", fix=f"GRANT it to the user; {_WANTED}.")
         if _NAN.search(text):

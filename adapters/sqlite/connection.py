@@ -146,6 +146,19 @@ def mark_of(path: Path) -> str:
     return f"change {int.from_bytes(header[24:28], 'big')}, log {log.stat().st_size if log.exists() else 0}"
 
 
+# ADBC's driver gives neither SQLite's result code (`vendor_code` is None) nor an SQLSTATE: what went wrong is known by SQLite's
+# own text alone, and nowhere but by this table. Of several that fit the first one counts.
+_SIGNS: Final[dict[str, tuple[str, ...]]] = {
+    "busy": ("is locked", "is busy", "database schema has changed"),
+    "full": ("disk is full",),
+    "unopened": ("not a database", "unable to open", "failed to open"),
+    "readonly": ("readonly",),
+    "reference": ("FOREIGN KEY constraint failed",),
+    "double": ("UNIQUE constraint failed",),
+    "row": ("constraint failed",),
+}
+
+
 def message_of(error: BaseException) -> str:
     """SQLite's own words, without the driver's."""
     text = re.sub(r"^[A-Z_]+: |\[SQLite\] |Failed to step query: ", "", str(error).split("\nquery:")[0])
@@ -155,7 +168,8 @@ def message_of(error: BaseException) -> str:
 def translated(error: BaseException, path: Path) -> SynclineError:
     """SQLite's fault in Syncline's words."""
     text = message_of(error)
-    if re.search(r"is locked|is busy|database schema has changed", text):
+    fault = next((fault for fault, signs in _SIGNS.items() if any(sign in text for sign in signs)), None)
+    if fault == "busy":
         return TransientError(
             f"{path} is held by another connection ({text}).",
             fix=(
@@ -163,17 +177,17 @@ def translated(error: BaseException, path: Path) -> SynclineError:
                 " (PRAGMA journal_mode=WAL) readers and a writer do not wait for each other."
             ),
         )
-    if "disk is full" in text:
+    if fault == "full":
         return SynclineError(
             f"The disk that holds {path} is full; the window was rolled back.", fix="free space, rerun."
         )
-    if "not a database" in text or "unable to open" in text or "failed to open" in text:
+    if fault == "unopened":
         return ConnectionFailed(f"Cannot open {path} as a SQLite database: {text}.", fix="check the path in the URL.")
-    if "readonly" in text:
+    if fault == "readonly":
         return ConnectionFailed(
             f"Cannot write to {path}: {text}.", fix="check its permissions and those of its folder."
         )
-    if "constraint failed" in text or isinstance(error, adbc.IntegrityError):
-        what: Refused = "reference" if "FOREIGN KEY" in text else "double" if "UNIQUE" in text else "row"
-        return RowRefused(f"SQLite refused a row: {text}. The window was rolled back.", text, fix=FIX[what])
+    if fault in FIX or isinstance(error, adbc.IntegrityError):
+        kind: Refused = fault if fault in FIX else "row"
+        return RowRefused(f"SQLite refused a row: {text}. The window was rolled back.", text, kind=kind, fix=FIX[kind])
     return SynclineError(f"SQLite answered for {path}: {text}")

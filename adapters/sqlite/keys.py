@@ -35,6 +35,7 @@ def hold_foreign_keys(connection: Connection, table: TableName, shape: TableShap
         raise RowRefused(
             f"{table}: the row with rowid {row[0]['r']} refers to no row of {row[0]['p']}. The window was rolled back.",
             f"FOREIGN KEY constraint failed: it refers to no row of {row[0]['p']}",
+            kind="reference",
             fix=FIX["reference"],
         )
 
@@ -65,7 +66,7 @@ def hold_all(
     """What COMMIT would say, where more references find no row than did before."""
     if broken(connection, checked, table, awaited) > before:
         text = "FOREIGN KEY constraint failed"
-        raise RowRefused(f"{table}: {text}. The window was rolled back.", text, fix=FIX["reference"])
+        raise RowRefused(f"{table}: {text}. The window was rolled back.", text, kind="reference", fix=FIX["reference"])
 
 
 def loads_whole(connection: Connection, table: TableName) -> bool:

@@ -26,6 +26,7 @@ from transforms.vocabulary import (
     DataError,
     Marker,
     Op,
+    RowRefused,
     SynclineError,
     TableName,
     TableShape,
@@ -182,9 +183,9 @@ class Window:
         self.connection.ask("SAVEPOINT syncline_update")
         try:
             return self._run(update(staging, changed).prefix_with("OR ABORT"))
-        except DataError as error:
+        except RowRefused as error:
             unique = [name for name in changed if any(name in each for each in self.shape.uniques)]
-            if "UNIQUE" not in str(error) or not unique:
+            if error.kind != "double" or not unique:
                 raise
             self.connection.ask("ROLLBACK TO syncline_update")
             self._park(staging, unique)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 
 def _text(what: str, fix: str, where: str = "") -> str:
@@ -120,17 +120,26 @@ class DataError(SynclineError):
 class RowRefused(DataError):
     """The target refused rows while they were written, or did not keep them: another choice of rows may go in.
 
-    `reason` is the engine's own, and `columns` are those that it names.
+    `reason` is the engine's own, and `columns` are those that it names. `kind`: the row itself is wrong (`row`), one that it
+    refers to or that refers to it stands against it (`reference`), or another one has a value that is unique (`double`).
     """
 
     code = "row-refused"
 
     def __init__(
-        self, what: str, reason: str = "", columns: tuple[str, ...] = (), *, fix: str = "", where: str = ""
+        self,
+        what: str,
+        reason: str = "",
+        columns: tuple[str, ...] = (),
+        *,
+        kind: Literal["row", "reference", "double"] = "row",
+        fix: str = "",
+        where: str = "",
     ) -> None:
         super().__init__(what, fix=fix, where=where)
         self.reason = reason or what
         self.columns = columns
+        self.kind = kind
 
 
 class AccountingError(SynclineError):
