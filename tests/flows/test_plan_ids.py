@@ -64,7 +64,7 @@ def test_a_run_that_was_cut_off_is_found_and_finished_by_the_id_of_its_plan(shop
     with connect(shop.spec) as session:
         applied = session.sides.target.adapter.applied
         assert (len(applied(run_id + APART)), applied(run_id)) == (1, set())
-    finished = shop.run().report.warnings[0]
+    finished = shop.run().report.warning_texts[0]
     assert (
         f"Run {run_id} was cut off while it wrote. The rest of it is in now, and it is version 1: 5 inserted"
         in finished
