@@ -15,8 +15,8 @@ from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
 from flows.apply import refused_rows
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
-from flows.history.sweep import sweep
-from flows.history.unfinished import cut_off
+from flows.apply.sweep import sweep
+from flows.apply.unfinished import cut_off
 from flows.history.versions import written_changes
 from flows.plan import build
 from flows.plan.thresholds import over_limit

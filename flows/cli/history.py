@@ -31,7 +31,7 @@ def history(spec: Path, as_json: bool) -> int:
     loaded = load_spec(spec)
     versions, open_runs = listed(loaded), []
     if cut_off(loaded):
-        from flows.history.unfinished import unfinished  # asks the target
+        from flows.apply.unfinished import unfinished  # asks the target
 
         open_runs = unfinished(loaded)
     if as_json:

@@ -20,8 +20,8 @@ from adapters.store.changesets import OPS
 from adapters.store.plans import MANIFEST, Plan
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.refused_rows import quarantine_rows
+from flows.apply.unfinished import in_part, inside, keep_evidence
 from flows.history.undo import write_undo
-from flows.history.unfinished import in_part, inside, keep_evidence
 from flows.results.shares import counted
 from flows.results.tables import report_of
 from flows.session.retry import GaveUp

@@ -18,11 +18,11 @@ from scenario import RING, Scenario, Side, pair_name
 from adapters.ledger.lease import Lease
 from flows import commands
 from flows.apply import windows as applying
+from flows.apply.unfinished import Inside, unfinished
 from flows.cli.main import main
 from flows.commands import Status
 from flows.evidence import record
 from flows.history.log import asof, shown
-from flows.history.unfinished import Inside, unfinished
 from flows.history.version_list import listed
 from flows.session.locking import sole_writer
 from flows.session.session import connect

@@ -14,11 +14,11 @@ from scenario import RING, Scenario, counts, quarantine
 from adapters.store.plans import Plan
 from flows import commands
 from flows.apply import windows as applying
+from flows.apply.unfinished import unfinished
 from flows.cli.main import main
 from flows.commands import Status
 from flows.history import quarantine as aside
 from flows.history.log import asof, life
-from flows.history.unfinished import unfinished
 from flows.history.version_list import listed
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of

@@ -11,9 +11,9 @@ from flows.cli.terminal.rows import console, show_rows
 from flows.results.visible import visible
 
 if TYPE_CHECKING:
+    from flows.apply.unfinished import Unfinished
     from flows.history.log import Change
     from flows.history.prune import Pruned
-    from flows.history.unfinished import Unfinished
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 COLORS = {"insert": "green", "update": "yellow", "delete": "red"}
