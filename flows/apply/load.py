@@ -17,10 +17,10 @@ from flows.apply import refused_rows
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.sweep import sweep
 from flows.apply.unfinished import cut_off
-from flows.history.versions import written_changes
 from flows.plan import build
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import Reconciled, reconciled
+from flows.plan.written import written_changes
 from flows.proof import checkpoints, orphans
 from flows.proof.drift import remember
 from flows.results import conflicts as conflicting

@@ -147,8 +147,8 @@ def write_rows(
             if stage.phase != "delete":
                 session.meter.expect(planned.name, "apply", sum(sum(each.counts.values()) for each in some))
             links = further.get(stage.table, ()) if stage.phase != "upsert" else ()
-            task = ApplyWork(job, planned.name, stage.phase, (), links)
-            works = grouped(task, windows, 1 if stage.in_turn else workers)
+            groups = grouped(windows, 1 if stage.in_turn else workers)
+            works = [ApplyWork(job, planned.name, stage.phase, each, links) for each in groups]
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for stage in stages:
             if stage.do == "number":  # also where nothing was inserted: an earlier run may have ended before this

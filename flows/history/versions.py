@@ -120,14 +120,6 @@ def _edits(conflicts: pa.Table, planned: Sequence[ChangeSet]) -> ChangeSet:
     )
 
 
-def written_changes(plan: Plan, table: TableName) -> Iterator[ChangeSet]:
-    """The changes of a table that a plan whose windows are all in really wrote."""
-    left = archive.keys_not_written(plan.folder, table)
-    for entry in plan.windows(table):
-        changes = plan.changes(entry)
-        yield changes if left is None else without(changes, left)
-
-
 def unusable(version: Version, error: PlanError) -> PlanError:
     """A version's plan that cannot be opened, or not be read: an error that says so of the version."""
     what = f"The changes of version {version.version} cannot be used:"

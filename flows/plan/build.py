@@ -272,7 +272,7 @@ def plan_table(
     # numbers are given out in order by this process; everything else may run anywhere
     policy = session.watch.policy
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
-    works = grouped(work, windows, request.workers)
+    works = [replace(work, windows=each) for each in grouped(windows, request.workers)]
     with shared(job.plan_id, session):
         planned = [outcome for group in run(plan_windows, works) for outcome in group]
     return sorted([*planned, *aside], key=lambda outcome: outcome.window)

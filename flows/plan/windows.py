@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 
 from adapters.store import spill
-from flows.apply.windows import ApplyWork
 from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
@@ -24,7 +22,7 @@ from transforms.mapping import casts
 from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation
 from transforms.vocabulary.arrow import contiguous
 
-Work = TypeVar("Work", PlanWork, ApplyWork)
+Some = TypeVar("Some")
 
 GROUPS = 64  # tasks of one table and phase at most: a run of many tables stays within some hundreds of tasks
 MOST_PARTS = 512  # open files of a spill; parts grow beyond the window's rows only above fifty million rows
@@ -101,12 +99,12 @@ def _cuts(
     return (cuts, True) if len(cuts) > len(others) else (others, False)
 
 
-def grouped(work: Work, windows: Sequence[Any], workers: int) -> list[Work]:
-    """Share the windows of a plan's or an apply's work out to tasks, each of consecutive windows; none for no windows."""
+def grouped(windows: Sequence[Some], workers: int) -> list[tuple[Some, ...]]:
+    """Share windows out to tasks, each of consecutive ones; none for no windows."""
     count = len(windows)
     groups = min(count, GROUPS if count > 4 * workers else max(workers, 1))
     cuts = [number * count // groups for number in range(groups + 1)] if groups else [0]
-    return [replace(work, windows=tuple(windows[start:stop])) for start, stop in pairwise(cuts)]
+    return [tuple(windows[start:stop]) for start, stop in pairwise(cuts)]
 
 
 def gather_lookups(session: Session, route: Route, work: PlanWork, planned: Iterable[Planned]) -> None:

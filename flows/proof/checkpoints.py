@@ -13,8 +13,8 @@ from adapters.protocol import Snapshot
 from adapters.store.plans import Plan
 from flows.bind.rules import totals
 from flows.bind.tables import BoundTable
-from flows.history.versions import written_changes
 from flows.plan.decide import written_rows
+from flows.plan.written import written_changes
 from flows.results.tables import Checkpoint, Report, TableReport
 from flows.session.retry import retried
 from flows.session.scan import readable

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from adapters.protocol import Inspection
 from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.tables import Binding, BoundTable
+from flows.results.orphans import By, Orphans
 from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookUp
-from transforms.vocabulary import ColumnShape, ForeignKey, Key, Notice
+from transforms.vocabulary import ColumnShape, ForeignKey, Key
 
 SAMPLES = 3  # keys of orphans that are told
-
-By = Literal["foreign key", "lookup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,42 +26,6 @@ class Reference:
     table: str
     key: ForeignKey
     by: By
-
-
-@dataclass(frozen=True, slots=True)
-class Orphans:
-    """What became of one reference: how many target rows find no row there, and the keys of some, as JSON.
-
-    `held`: the engine itself allows none, so that nothing was read.
-    """
-
-    table: str
-    columns: Key
-    refers: str
-    refers_columns: Key
-    by: By
-    rows: int = 0
-    keys: tuple[str, ...] = ()
-    held: bool = False
-
-    @property
-    def told(self) -> str:
-        """The orphans in a line."""
-        one = self.rows == 1
-        return (
-            f"{self.table}: {self.rows:,} {'row' if one else 'rows'} of the target {'refers' if one else 'refer'} by "
-            f"({', '.join(self.columns)}) to a row of {self.refers} ({', '.join(self.refers_columns)}) that is not there, such "
-            f"as {', '.join(self.keys)}. Fix: mend or delete them; where the mapping makes them, take the column from a "
-            f"`lookup`."
-        )
-
-    @property
-    def notice(self) -> Notice:
-        facts = {"rows": self.rows, "columns": list(self.columns), "refers": self.refers}
-        return Notice("orphans", self.told, self.table, facts)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def orphans(session: Session, tables: Sequence[str], ranges: Sequence[str] = ()) -> tuple[Orphans, ...]:

@@ -15,8 +15,8 @@ from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import KEYS, SAMPLES, Planned
 from flows.plan.totals import Reconciled, together
-from flows.proof.orphans import Orphans
 from flows.results.conflicts import Met
+from flows.results.orphans import Orphans
 from flows.results.shares import percent
 from transforms.vocabulary import Broken, Counts, Notice, Reason, Sample, TableName, Tally, Why, named_text, text_of
 from transforms.vocabulary.reasons import UNREAD

@@ -13,7 +13,7 @@ from scenario import PAIRS, Scenario, pair_name
 from flows.cli.main import main
 from flows.commands import Outcome, Status
 from flows.evidence.page import verdict
-from flows.proof.orphans import Orphans
+from flows.results.orphans import Orphans
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
 LOOKUP = {"lookup": {"table": "customer", "match": {"code": "customer"}, "take": "customer_id"}}
