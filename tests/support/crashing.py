@@ -124,7 +124,7 @@ def left_behind(scenario: Scenario, *, but_plans: bool = False) -> list[str]:
     store = scenario.folder / "store"
     with ledger_of(scenario.spec) as ledger:
         found = [f"run {run.run_id} is {run.status}" for run in ledger.cut_off("shop")]
-        known = {store / run.plan for run in ledger.runs("shop", None) if run.plan}
+        known = {store / plan.folder for run in ledger.runs("shop", None) for plan in run.plans}
     plans = set((store / "plans").glob("*"))
     found += [f"plan {folder.name} that was begun" for folder in plans if not (folder / "manifest.json").exists()]
     if not but_plans:
