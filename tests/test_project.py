@@ -59,3 +59,16 @@ def test_every_make_target_is_explained() -> None:
     explained = re.findall(r"^([a-z]+):.*## ", text, re.MULTILINE)
     assert set(targets) == set(explained)
     assert {"env", "demo", "test", "lint", "bench", "help"} <= set(targets)
+
+
+def test_every_path_that_the_documentation_names_is_there() -> None:
+    """Paths of this project's own folders: `flows/plan/decide.py`, `tests/laws/`."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")]
+    named = re.compile(r"`((?:flows|adapters|transforms|tests|docs|examples|benchmarks)/[\w./*-]*)`")
+    lost = [
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in pages
+        for path in named.findall(page.read_text())
+        if not (any(ROOT.glob(path)) if "*" in path else (ROOT / path).exists())
+    ]
+    assert lost == []
