@@ -57,7 +57,7 @@ def left_by_the_dead(stamped: Path) -> bool:
 
 
 @contextmanager
-def passing_folder(purpose: str) -> Iterator[Path]:
+def temporary_folder(purpose: str) -> Iterator[Path]:
     """A folder for files that nobody needs afterwards. Those of processes that were killed are cleared away first."""
     prefix = f"syncline-{purpose}-"
     for owner in Path(tempfile.gettempdir()).glob(f"{prefix}*/{_OWNER}"):

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from adapters.ledger.ledger import Choice, Ledger, Version
-from adapters.processes import passing_folder
+from adapters.processes import temporary_folder
 from adapters.store.plans import Plan, taken
 from flows.apply.load import Loading, failures, load, with_orphans
 from flows.bind.ranges import steps
@@ -80,7 +80,7 @@ def verify(
     `seen` is given the plan while it is there, for whoever wants its rows.
     A value that the target's own computed column could not even hold is a difference, too, and so is a missing column.
     """
-    with passing_folder("verify") as folder, _bound(request, meter, writes=False) as (request, session):
+    with temporary_folder("verify") as folder, _bound(request, meter, writes=False) as (request, session):
         asked = replace(request, kind="verify", folder=folder / "plan")
         report, _ = build.plan(asked, session, execute, check_deletes=False)
         if seen is not None:
@@ -211,7 +211,7 @@ def undo(
 ) -> Outcome:
     """Take back a version, or with `to` all that came after it; `drop` takes away tables that were created, too."""
     began = perf_counter()
-    planned = plan_undo(request, version, to=to, drop=drop, passing=True, meter=meter, now=now)
+    planned = plan_undo(request, version, to=to, drop=drop, temporary=True, meter=meter, now=now)
     if planned.status is Status.DONE:
         return _timed(planned, began)
     done = apply_plan(Path(str(planned.report.plan)), execute=execute, meter=meter, wait=request.wait, now=now)
@@ -224,13 +224,13 @@ def plan_undo(
     *,
     to: bool = False,
     drop: bool = False,
-    passing: bool = False,
+    temporary: bool = False,
     meter: Meter | None = None,
     now: Clock = utc_now,
 ) -> Outcome:
     """Write down what would take versions back: CHANGES where there is anything, and the plan's folder can be applied.
 
-    `passing`: the plan is thrown away when this process dies before it applies it.
+    `temporary`: the plan is thrown away when this process dies before it applies it.
     Where a run was cut off, it is brought to its end first: it may be what is to be undone.
     """
     spec = request.spec
@@ -243,7 +243,9 @@ def plan_undo(
                 return _noting(
                     Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
                 )
-        report = undoing.plan_undo(request, session, _undone(spec, ledger, version, to=to, drop=drop), passing=passing)
+        report = undoing.plan_undo(
+            request, session, _undone(spec, ledger, version, to=to, drop=drop), temporary=temporary
+        )
     return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
 
 

@@ -83,7 +83,7 @@ TIMESTAMPS_SINCE: Final = (
 )  # of MariaDB; MySQL has them so from the start, and lets only administrators say it
 
 _OPTIONS: Final = ("ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify", "unix_socket", "connect_timeout", "charset")
-_PASSING: Final = frozenset(
+_TRANSIENT: Final = frozenset(
     (1020, 1040, 1047, 1053, 1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1317, 1412, 1927)
 ) | frozenset((0, 2002, 2003, 2006, 2013, 2014, 2055, 4031))  # fmt: skip
 """Lost connections, deadlocks, waits that were given up, servers that are full or on their way down."""
@@ -320,7 +320,7 @@ class Connections:
                 ),
             )
         broken = isinstance(error, pymysql.InternalError) and (code is None or code >= _CLIENT)
-        lost = isinstance(error, OSError) or broken or code in _PASSING
+        lost = isinstance(error, OSError) or broken or code in _TRANSIENT
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
         if code in UNFIT or (code or 0) >= _OF_TRIGGERS:

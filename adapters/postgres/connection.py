@@ -55,7 +55,7 @@ _SOON: Final = re.compile(
 _NO_SNAPSHOT: Final = re.compile(r"invalid snapshot identifier|snapshot \"[^\"]*\" does not exist", re.IGNORECASE)
 _NAN: Final = re.compile(r"cannot convert NaN to bigint|'NaN' is not a valid decimal")
 _SQLSTATE: Final = re.compile(r"SQLSTATE: (\w{5})")
-_PASSING: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
+_TRANSIENT: Final = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
 _UNFIT: Final = ("21", "22", "23", "09", "27", "2F", "38", "44", "54", "P0")
 """Classes of errors about values, constraints, triggers, WITH CHECK, and what an index or a page has no room for."""
 _REFERENCES: Final = ("23001", "23503")  # restrict_violation, foreign_key_violation
@@ -225,7 +225,7 @@ class Connections:
         found = _SQLSTATE.search(str(cause))
         state = getattr(cause, "sqlstate", None) or (found.group(1) if found else None) or ""
         state = state or next((code for code, words in _SAID.items() if words.search(text)), "")
-        if state.startswith(_PASSING) or (not state and _LOST.search(text)):
+        if state.startswith(_TRANSIENT) or (not state and _LOST.search(text)):
             return TransientError(f"{where} on {self.url}: {text}")
         if _NO_SNAPSHOT.search(text):
             return SnapshotLost(f"{where} on {self.url}: {text}")

@@ -122,10 +122,10 @@ class PlanWriter:
         """Write the keys of a window's rows that were mapped well, as JSON arrays."""
         return self._add("mapped", table, window, pa.table({"key": keys}), {"mapped": len(keys)})
 
-    def finish(self, manifest: Manifest, entries: Iterable[FileEntry] = (), *, passing: bool = False) -> Path:
+    def finish(self, manifest: Manifest, entries: Iterable[FileEntry] = (), *, temporary: bool = False) -> Path:
         """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
 
-        `entries` are those that other processes wrote. A `passing` plan is abandoned when this process dies, until it is `taken`.
+        `entries` are those that other processes wrote. A `temporary` plan is abandoned when this process dies, until it is `taken`.
         """
         files = {entry.path: entry for entry in entries} | self._entries
         with written(self.folder):
@@ -140,7 +140,7 @@ class PlanWriter:
             text = json.dumps({"digest": _digest_of(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
             path = self.folder / MANIFEST
             put(path, text.encode(), sync=True)
-            if not passing:
+            if not temporary:
                 taken(self.folder)
         return path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from adapters.processes import passing_folder
+from adapters.processes import temporary_folder
 from flows.apply.trials import MOST
 from flows.bind.tables import BoundTable, validate
 from flows.check.constraint_checks import Integrity, Refused
@@ -77,7 +77,7 @@ def assess(
             if schema_only:
                 bare = tuple(map(_table, chosen))
                 return Assessment(spec.name, bare, session.bound.warnings, drifted=session.drifted)
-            with passing_folder("check") as folder:
+            with temporary_folder("check") as folder:
                 return _assess(request, session, chosen, samples, folder)
 
         found = retried(once, renewed=True, before_again=session.meter.again)

@@ -187,7 +187,7 @@ def undo(
         raise SpecError("Name one version to take back, or with --to the version to go back to.", fix="see --help.")
     request = asked_for(spec, "undo", wait=wait)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
-        planned = commands.plan_undo(request, last, to=to is not None, drop=drop, passing=not dry_run, meter=meter)
+        planned = commands.plan_undo(request, last, to=to is not None, drop=drop, temporary=not dry_run, meter=meter)
     folder = Path(str(planned.report.plan))
     if dry_run or planned.status == 0:
         show_outcome(planned, as_json=as_json, samples=True)

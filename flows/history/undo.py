@@ -69,10 +69,10 @@ class Undone:
         return list(dict.fromkeys(table for each in self.versions for table in each.tables))
 
 
-def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bool = False) -> Report:
+def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: bool = False) -> Report:
     """Write down what takes the versions back. Nothing is written to the target.
 
-    A `passing` plan is abandoned when this process dies before it is applied.
+    A `temporary` plan is abandoned when this process dies before it is applied.
     A single version is taken back by its own windows; several are added up first. Memory: all changes that are taken back.
     Errors: PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign keys would break.
     """
@@ -130,7 +130,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, passing: bo
         undoes=tuple(undone.numbers),
         stages=stages,
     )
-    PlanWriter(folder, begun=True).finish(manifest, entries, passing=passing)
+    PlanWriter(folder, begun=True).finish(manifest, entries, temporary=temporary)
     return report
 
 

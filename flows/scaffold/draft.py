@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters import private
 from adapters.capabilities import Capabilities
-from adapters.processes import passing_folder
+from adapters.processes import temporary_folder
 from adapters.protocol import Catalog, Inspection, Snapshot, Target
 from adapters.registry import open_source, open_target
 from adapters.secrets import masked
@@ -244,7 +244,7 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Catalog, target: Tar
         live = [table for table in tables if not table.blocked]
         if not live:
             break
-        with passing_folder("scaffold") as folder:
+        with temporary_folder("scaffold") as folder:
             sides = _sides(asked, zones, *map(_absolute, (asked.source, asked.target)))
             path = folder / "spec.yaml"
             private.write(path, written(_name(asked), *sides, tables, ()).encode())

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.processes import passing_folder
+from adapters.processes import is_dead, temporary_folder, this_machine
 
 HOLDING = """
-from adapters.processes import passing_folder
-with passing_folder("trial") as folder:
+from adapters.processes import temporary_folder
+with temporary_folder("trial") as folder:
     print(folder, flush=True)
     input()
 """
@@ -36,7 +36,7 @@ def holding() -> tuple[subprocess.Popen[str], Path]:
 
 
 def test_a_passing_folder_is_gone_at_the_end(tmp_path: Path) -> None:
-    with passing_folder("trial") as folder:
+    with temporary_folder("trial") as folder:
         (folder / "big").mkdir()
         assert folder.parent == tmp_path
     assert list(tmp_path.iterdir()) == []
@@ -50,8 +50,18 @@ def test_the_folders_of_the_dead_are_cleared_away_and_those_of_the_living_stay(t
     other.mkdir()
     (other / "owner").write_text("no stamp")
     assert left.exists() and kept.exists()
-    with passing_folder("trial"):
+    with temporary_folder("trial"):
         assert not left.exists()
         assert kept.exists() and other.exists()
     alive.communicate("\n")
     assert not kept.exists()
+
+
+def test_a_process_is_dead_once_it_ended_even_before_its_parent_looked() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert is_dead(this_machine(), ended.pid)
+    ended.wait()
+    assert is_dead(this_machine(), ended.pid)
+    assert not is_dead(this_machine(), os.getpid())
+    assert not is_dead("another/1", ended.pid)

@@ -26,7 +26,6 @@ from old_ledgers import FORMAT_1, FORMAT_2, made, statements_of
 
 from adapters.ledger.ledger import Base, Choice, Ledger, RunPlan, Version
 from adapters.ledger.tables import FORMAT, METADATA
-from adapters.processes import is_dead, this_machine
 from transforms.vocabulary import BusyError, ConnectionFailed, SynclineError
 
 
@@ -261,13 +260,3 @@ def test_moments_need_a_time_zone(url: str) -> None:
     naive: Callable[[], Any] = lambda: datetime(2026, 1, 1)  # noqa: E731
     with pytest.raises(SynclineError, match="has no time zone"):
         Ledger(url, naive).start_run("r", "m", "run", "d")
-
-
-def test_a_process_is_dead_once_it_ended_even_before_its_parent_looked() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    assert is_dead(this_machine(), ended.pid)
-    ended.wait()
-    assert is_dead(this_machine(), ended.pid)
-    assert not is_dead(this_machine(), os.getpid())
-    assert not is_dead("another/1", ended.pid)

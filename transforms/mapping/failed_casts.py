@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from transforms.vocabulary.arrow import Mask, as_mask, nulled
 
-# What Arrow reads, seen from afar: a text that does not begin or go like this is no such value for sure.
+# What Arrow reads, roughly: a text that does not begin or go like this is no such value for sure.
 _DAY = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 _WHOLE = r"^\s*[+-]?(\d+|0[xX][0-9a-fA-F]+)\s*$"
 _NUMBER = r"^\s*[+-]?(\d|\.\d|(?i:nan|inf(inity)?))[\s\d.eE+-]*$"
