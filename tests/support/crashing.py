@@ -34,7 +34,7 @@ POINTS: dict[str, tuple[int, str]] = {
     "all windows in, before the ledger": (2, "flows.apply.load.record"),
     "before the version": (2, "adapters.ledger.ledger.Ledger.add_version"),
     "after the version": (2, "flows.apply.load.finish"),
-    "before foreign keys and indexes": (1, "flows.apply.load.constrain"),
+    "before foreign keys and indexes": (1, "flows.apply.load.constrained"),
     "reading for an undo": (3, "flows.history.undo.look_at_references"),
     "after an undo is planned": (3, "flows.commands.apply_plan"),
     "after the COMMIT of an undone window": (3, "apply"),
@@ -56,7 +56,7 @@ ADAPTERS = {
 }
 BEFORE = {  # these are not even begun
     "adapters.store.plans.PlanWriter.finish", "flows.apply.load.write", "flows.apply.load.record", "flows.apply.windows.archive.note",
-    "adapters.ledger.ledger.Ledger.add_version", "flows.apply.load.finish", "flows.apply.load.constrain", "flows.commands.apply_plan",
+    "adapters.ledger.ledger.Ledger.add_version", "flows.apply.load.finish", "flows.apply.load.constrained", "flows.commands.apply_plan",
 }  # fmt: skip
 
 SPEC: dict[str, Any] = {
