@@ -325,10 +325,10 @@ def plan_of(scenario: Scenario) -> Plan:
     return Plan.open(max(folders, key=lambda path: path.stat().st_mtime_ns).parent)
 
 
-def markers(scenario: Scenario, run_id: str) -> set[Marker]:
+def markers(scenario: Scenario, plan_id: str) -> set[Marker]:
     adapter = open_target(scenario.target.url, create=True)
     try:
-        return adapter.applied(run_id)
+        return adapter.applied(plan_id)
     finally:
         adapter.close()
 
@@ -336,7 +336,7 @@ def markers(scenario: Scenario, run_id: str) -> set[Marker]:
 def only_whole_windows(scenario: Scenario, table: str = "item") -> int:
     """Each window of the latest plan is in the target whole, with its marker, or not at all; how many are in."""
     plan = plan_of(scenario)
-    marked = {marker.window for marker in markers(scenario, plan.manifest.run_id) if marker.table.endswith(table)}
+    marked = {marker.window for marker in markers(scenario, plan.manifest.id) if marker.table.endswith(table)}
     found = {row[0]: row for row in scenario.target.rows(table)}
     for entry in plan.windows():
         changes = plan.changes(entry)
