@@ -123,7 +123,7 @@ def _field(values: pa.Array, travel: Travel | None) -> pa.Array:
     if pa.types.is_binary(kind) or pa.types.is_string(kind):
         return _escaped(values.cast(pa.binary()))
     if pa.types.is_duration(kind):
-        text = duration_text(values)
+        text = duration_text(values, trim=False)
     elif travel is not None and travel.kind == "year":
         text = pc.utf8_lpad(values.cast(pa.string()), 4, "0")  # the text 0 would be the year 2000
     elif pa.types.is_timestamp(kind):

@@ -94,5 +94,13 @@ def test_an_index_whose_building_failed_makes_nothing_unique(url: str) -> None:
         assert not shape.uniques
 
 
+def test_tables_of_one_name_in_two_schemas_may_refer_to_one(url: str) -> None:
+    Database("postgresql", url).execute(
+        "CREATE TABLE beside.child (id int PRIMARY KEY, part int, up int, FOREIGN KEY (part, up) REFERENCES whole (part, id))"
+    )
+    with closing(PostgresAdapter(url)) as adapter:
+        assert adapter.referrers(TableName("whole")) == [TableName("child"), TableName("child", "beside")]
+
+
 def _plain(key: ForeignKey) -> tuple[tuple[str, ...], TableName, tuple[str, ...]]:
     return key.columns, key.refers, key.refers_columns

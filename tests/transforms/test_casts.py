@@ -217,3 +217,9 @@ def test_an_exact_number_becomes_the_one_that_it_is_or_is_refused(
     result = cast(given, Cast(target))
     assert result.bad.tolist() == [not fits, False]
     assert result.values.to_pylist() == [number if fits else None, None]
+
+
+def test_what_does_not_fit_a_decimal_is_named_by_its_own_type() -> None:
+    ((_, reason),) = cast(pa.array([10**9]), Cast(pa.decimal128(9, 2))).faults
+    assert reason.facts["given"] == "bigint"
+    assert reason.facts["families"] == ["integer", "decimal"]

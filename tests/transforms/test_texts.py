@@ -14,7 +14,7 @@ from transforms.mapping.casts import Cast, cast
 from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY, ColumnShape, text_of
 from transforms.vocabulary.decimals import decimals
-from transforms.vocabulary.texts import as_text, decimal_text, durations, one_number_one_text
+from transforms.vocabulary.texts import as_text, decimal_text, duration_text, durations, one_number_one_text
 from transforms.vocabulary.times import finer
 
 EPOCH = dt.date(1970, 1, 1).toordinal()
@@ -44,6 +44,13 @@ def test_decimals_are_written_with_all_their_places_and_read_back(units: list[in
     assert short.equals(one_number_one_text(texts)), "one number, one text, whichever way it was come to"
 
 
+@pytest.mark.parametrize("kind", [pa.decimal32(9, 8), pa.decimal64(15, 9), pa.decimal256(60, 30)])
+def test_decimals_of_every_width_are_written_without_exponents(kind: pa.DataType) -> None:
+    values = pa.array([Decimal("0.00000001"), None, Decimal("-1.5")], kind)
+    assert decimal_text(values, trim=True).to_pylist() == ["0.00000001", None, "-1.5"]
+    assert decimal_text(values.slice(2), trim=True).to_pylist() == ["-1.5"]
+
+
 @given(st.lists(st.none() | st.integers(-(10**7) * 3_600_000_000 + 1, 10**7 * 3_600_000_000 - 1), min_size=1))
 @example([0, -1, 1, 3_600_000_000 * 100, None, -1_500_000])
 def test_spans_of_time_are_written_and_read_back(micros: list[int | None]) -> None:
@@ -51,6 +58,7 @@ def test_spans_of_time_are_written_and_read_back(micros: list[int | None]) -> No
     texts = as_text(spans)
     assert durations(texts).equals(spans)
     assert as_text(durations(texts)).equals(texts)
+    assert durations(duration_text(spans, trim=False)).equals(spans)
 
 
 @given(st.lists(st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)), min_size=1))

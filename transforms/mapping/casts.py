@@ -212,11 +212,11 @@ def _to_number(values: pa.Array, target: pa.DataType) -> Result:
 
 def _exact_to_decimal(values: pa.Array, target: pa.DataType) -> Result:
     """Exact numbers as decimals. Arrow's own cast wraps round on the way to a large scale, and so sees fitting ones only."""
+    given = values.type
     bad = refused(values, target)
     values = nulled(values, bad)
     if pa.types.is_integer(values.type):
         values = values.cast(pa.decimal128(20 if pa.types.is_unsigned_integer(values.type) else 19, 0))
-    given = values.type
     made, late = apart(values, target, lambda part: part.cast(target))
     return _inexact(made, bad | late, given, target)
 

@@ -1,4 +1,4 @@
-"""Indices as doubles and reals, and back: correctly rounded, or named where they do not come back as they were."""
+"""Numbers as doubles and reals, and back: correctly rounded, or named where they do not come back as they were."""
 
 from __future__ import annotations
 

@@ -33,12 +33,15 @@ TIMESTAMP_INFINITY: Final = 2**63 - 1  # microseconds; minus infinity is its neg
 DATE_INFINITY: Final = 2**31 - 1  # days; minus infinity is its negative
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class TableName:
-    """A table in a schema; a None schema is the connection's default."""
+    """A table in a schema; a None schema is the connection's default, and sorts before the others."""
 
     name: str
     schema: str | None = None
+
+    def __lt__(self, other: TableName) -> bool:
+        return (self.name, self.schema or "") < (other.name, other.schema or "")
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name

@@ -34,7 +34,7 @@ def as_text(values: pa.Array) -> pa.Array:
         finite = pc.if_else(pc.less(pc.abs(days.view(pa.int32())), DATE_INFINITY), days, pa.scalar(None, days.type))
         return _infinity_text(days, _with_far(finite.cast(pa.string()), finite, _far_date), DATE_INFINITY, pa.int32())
     if pa.types.is_duration(kind):
-        return duration_text(values)
+        return duration_text(values, trim=True)
     if pa.types.is_time(kind):
         clock = values.cast(pa.time64("us"))
         return _without_zeros(_with_far(clock.cast(pa.string()), clock, _far_time))
@@ -58,6 +58,8 @@ def decimal_text(values: pa.Array, *, trim: bool) -> pa.Array:
 def _all_places(values: pa.Array) -> pa.Array:
     """Decimals by the digits of the whole numbers that they are without their scale."""
     scale = values.type.scale
+    if values.type.byte_width < 16:
+        values = values.cast(pa.decimal128(values.type.precision, scale))
     whole = pa.decimal256(76, 0) if pa.types.is_decimal256(values.type) else pa.decimal128(38, 0)
     units = pa.Array.from_buffers(whole, len(values), values.buffers(), values.null_count, values.offset)
     texts = units.cast(pa.string())
@@ -84,8 +86,11 @@ def one_number_one_text(numbers: pa.Array) -> pa.Array:
     return numbers
 
 
-def duration_text(values: pa.Array) -> pa.Array:
-    """Spans of time as hours, minutes and seconds: 100:00:00, -05:00:00, 00:00:01.5."""
+def duration_text(values: pa.Array, *, trim: bool) -> pa.Array:
+    """Spans of time as hours, minutes and seconds: 100:00:00, -05:00:00, 00:00:01.5.
+
+    In: `trim`: without zeros at the end of the fraction of a second; else all six digits, or none where no value has any.
+    """
     micros = values.cast(pa.duration("us")).view(pa.int64())
     sign = pc.if_else(pc.less(micros, 0), "-", "")
     size = pc.abs(micros)
@@ -96,7 +101,8 @@ def duration_text(values: pa.Array) -> pa.Array:
     text = pc.binary_join_element_wise(sign, clock, "")
     if not pc.any(pc.not_equal(fraction, 0)).as_py():
         return text
-    return _without_zeros(pc.binary_join_element_wise(text, _padded(fraction, 6), "."))
+    text = pc.binary_join_element_wise(text, _padded(fraction, 6), ".")
+    return _without_zeros(text) if trim else text
 
 
 def durations(text: pa.Array) -> pa.Array:
