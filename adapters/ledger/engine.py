@@ -174,7 +174,7 @@ class LedgerEngine:
     def _said(self, error: sa.exc.SQLAlchemyError, lost: bool) -> SynclineError:
         cause = getattr(error, "orig", None) or error
         what = scrubbed(cause, self._secret_url)
-        if lost or _is_busy(cause) or (self._ready and _is_transient(cause)):
+        if lost or _is_busy(cause) or (self._ready and _is_transient(error, cause)):
             return TransientError(f"The ledger at {self.url} did not answer: {what}.", fix="run again.")
         if isinstance(error, sa.exc.OperationalError):
             return ConnectionFailed(f"The ledger at {self.url} cannot be reached: {what}.", fix="check state.url.")
@@ -224,8 +224,10 @@ def _is_busy(error: BaseException) -> bool:
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _is_transient(error: BaseException) -> bool:
-    """Whether PostgreSQL, or psycopg where no server said anything, reports what may be otherwise the next time."""
-    if not hasattr(error, "sqlstate"):
+def _is_transient(error: sa.exc.SQLAlchemyError, cause: BaseException) -> bool:
+    """Whether PostgreSQL reports what may be otherwise the next time, or psycopg that the connection failed."""
+    if not hasattr(cause, "sqlstate"):
         return False
-    return error.sqlstate is None or error.sqlstate.startswith(_TRANSIENT)
+    if cause.sqlstate is None:  # no server said anything; all but an OperationalError is of what was asked
+        return isinstance(error, sa.exc.OperationalError)
+    return bool(cause.sqlstate.startswith(_TRANSIENT))

@@ -40,6 +40,27 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
 
 
+def storable(text: str) -> str:
+    r"""A text as every ledger's database takes it: PostgreSQL has no NUL, which is written as `\x00`, and none has half of a
+    surrogate pair, which is written as `\ud800`.
+    """
+    return text.replace("\0", r"\x00").encode(errors="backslashreplace").decode()
+
+
+class Words(sa.types.TypeDecorator[str]):
+    """What users, rows and errors say: any text, which is stored as `storable` writes it."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: sa.Dialect) -> str | None:
+        return None if value is None else storable(value)
+
+
+def words(name: str, *, required: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, Words, nullable=not required)
+
+
 def text(name: str, *, key: bool = False, required: bool = True) -> sa.Column[Any]:
     return sa.Column(name, sa.Text, primary_key=key, nullable=not (required or key))
 
@@ -63,7 +84,7 @@ RUNS = sa.Table(
     "runs", METADATA,
     text("run_id", key=True), text("migration"), text("kind"), text("spec_digest"), text("status"),
     moment("started_at"), moment("finished_at", required=False),
-    sa.Column("version", sa.Integer), json("counts"), text("message", required=False), json("sides", required=True),
+    sa.Column("version", sa.Integer), json("counts"), words("message"), json("sides", required=True),
     sa.Index("runs_by_time", "migration", "started_at"),
 )  # fmt: skip
 
@@ -78,8 +99,8 @@ VERSIONS = sa.Table(
     "versions", METADATA,
     text("migration", key=True), number("version", key=True),
     text("side"), text("plan_id"), text("plan"), text("run_id"), text("spec_digest"), moment("created_at"), json("counts"),
-    text("source_mark", required=False), text("target_mark", required=False), text("author", required=False),
-    text("message", required=False), text("kind"), json("undoes"), text("made_mark", required=False), json("windows"),
+    text("source_mark", required=False), text("target_mark", required=False), words("author"),
+    words("message"), text("kind"), json("undoes"), text("made_mark", required=False), json("windows"),
     json("kept"),
     sa.UniqueConstraint("migration", "plan"),
 )  # fmt: skip
@@ -102,7 +123,7 @@ QUARANTINE = sa.Table(
     "quarantine", METADATA,
     text("migration", key=True), text("side", key=True), text("table_name", key=True), text("key_digest", key=True),
     text("reason_digest", key=True),
-    text("key"), text("reason"), text("column_name", required=False), text("value", required=False),
+    text("key"), words("reason", required=True), text("column_name", required=False), words("value"),
     number("rows"), text("run_id"), moment("first_seen"), moment("last_seen"), text("file", required=False),
     text("code", required=False), json("facts"),
 )  # fmt: skip

@@ -94,7 +94,8 @@ def _stored(spec: Spec, line: Quarantined) -> Iterator[dict[str, Any]]:
         plan = Plan.open(folder, only="quarantine")
         tables = (planned.table for planned in plan.manifest.tables if planned.name == line.table_name)
         for rows in (rows for table in tables for rows in plan.quarantined(table)):
-            same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(rows["reason"], line.reason))
+            reasons = pc.replace_substring(rows["reason"], "\0", r"\x00")  # as the ledger writes it
+            same = pc.and_(pc.equal(rows["key"], line.key), pc.equal(reasons, line.reason))
             for row in rows.filter(same).select(["source", "mapped"]).to_pylist():
                 yield {name: json.loads(row[name]) if row[name] else None for name in ("source", "mapped")}
     except PlanError:

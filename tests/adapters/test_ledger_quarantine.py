@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pyarrow as pa
 import pytest
 from ledgers import START, Clock, aside
 from ledgers import clock as clock
@@ -13,6 +14,7 @@ from ledgers import url as url
 
 from adapters.ledger.ledger import Choice, Ledger
 from adapters.store.plans import QUARANTINE
+from transforms.vocabulary import SynclineError, TransientError
 
 
 def test_a_row_is_set_aside_once_for_each_reason_and_remembers_when_first(ledger: Ledger, clock: Clock) -> None:
@@ -106,6 +108,25 @@ def test_keys_and_reasons_of_any_length_and_with_any_quote_are_kept(ledger: Ledg
     ledger.record_quarantine("m", "target", aside(*((key, "r" * 5000) for key in keys)), "r1")
     assert sorted(each.key for each in ledger.chosen("m", Choice())) == sorted(keys)
     assert ledger.sweep_quarantine("m", "target", "flight", "r2", keys) == 3
+
+
+def test_characters_that_databases_lack_are_stored_as_escapes(ledger: Ledger) -> None:
+    rows = aside(("[1]", "no number: a\0b"), value="a\0b\\", code="not_number")
+    facts = r'{"given": "\u0000 \ud800"}'
+    rows = rows.set_column(rows.schema.get_field_index("facts"), "facts", pa.array([facts]))
+    for run in ("r1", "r2"):
+        ledger.record_quarantine("m", "target", rows, run)
+    (found,) = ledger.chosen("m", Choice(reason=r"A\x00b"))
+    assert (found.reason, found.value) == (r"no number: a\x00b", "a\\x00b\\")
+    assert found.facts == {"given": "\0 \ud800"}
+    assert ledger.sweep_quarantine("m", "target", "flight", "r3") == 1
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_what_the_driver_refuses_to_send_is_the_same_the_next_time(ledger: Ledger) -> None:
+    with pytest.raises(SynclineError) as caught:
+        ledger.record_quarantine("m\0", "target", aside(("[1]", "late")), "r1")
+    assert not isinstance(caught.value, TransientError)
 
 
 def test_nothing_set_aside_is_nothing_to_write(ledger: Ledger) -> None:
