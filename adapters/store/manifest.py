@@ -186,6 +186,11 @@ def _notices(written: Any) -> Any:
     return [{"code": "untyped", "text": text, "table": None, "facts": {}} for text in written]
 
 
+def _counted(written: Any) -> Any:
+    """Counts that did not have all of today's names."""
+    return {**Counts().as_dict(), **written} if isinstance(written, dict) else written
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """From one format to the next."""
@@ -217,10 +222,14 @@ _STEPS: Final[Mapping[int, _Step]] = {
                 "whole": [],
                 "base": False,
                 "first": [],
+                "after_load": [],
+                "differing": {},
                 "unproved": {},
                 "waiting": 0,
+                "broken": [],
+                "tally": to_json(Tally, Tally()),
             },
-            made={"reasons": _untyped},
+            made={"reasons": _untyped, "counts": _counted},
             gone=frozenset({"target", "columns"}),  # both are in others: `table` and `schema`
         ),
     )

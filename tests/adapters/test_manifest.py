@@ -99,6 +99,14 @@ def test_a_manifest_of_format_1_is_read_as_one_of_today() -> None:
     assert (table.route, table.unproved) == (PlannedRoute("source", "target"), {"referred": 2})
 
 
+@pytest.mark.parametrize("lacking", [("unproved",), ("after_load", "broken", "tally"), ("differing",)], ids=str)
+def test_a_manifest_of_format_1_may_lack_what_came_to_be_written_into_it_later(lacking: tuple[str, ...]) -> None:
+    (table,) = first_format()["tables"]
+    kept = {name: value for name, value in table.items() if name not in lacking}
+    kept["counts"] = {name: rows for name, rows in table["counts"].items() if name not in lacking}
+    assert read_manifest({**FORMAT_1, "tables": [kept]}, 1) == read_manifest(first_format(), 1)
+
+
 def sealed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     """A plan whose manifest was changed, with a digest that is right again."""
     PlanWriter(folder).finish(manifest(planned(TABLE, samples=(Sample("insert", "[1]", None, {}),))))
