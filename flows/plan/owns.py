@@ -50,12 +50,16 @@ def keys_outside(route: Route, work: PlanWork, within: KeyRange, order: tuple[st
 def scan_outside(
     route: Route, work: PlanWork, within: KeyRange = KeyRange(), order: tuple[str, ...] = ()
 ) -> Iterator[pa.Table]:
-    """The same, batch by batch. No rows where the table owns all of them."""
+    """The same, batch by batch. No rows where the table owns all of them.
+
+    Of a plan of some keys those of other rows, unless the unique index takes different ones for one.
+    """
     bound = route.table
     if bound.owns is None or work.target_empty:
         return
     others = Relation(bound.shape.name, where=f"CASE WHEN ({bound.owns}\n) THEN 0 ELSE 1 END = 1")  # null: not owned
-    asked = of_target(route, work.keys).keys if work.keys is not None else None
+    exact = not any(column.collation for column in bound.shape.columns if column.name in bound.key)
+    asked = of_target(route, work.keys).keys if work.keys is not None and exact else None
     found = route.writes.snapshot.scan(
         others, list(bound.key), key=order, within=within, ranges=target_ranges(bound, work), keys=asked
     )

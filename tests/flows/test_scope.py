@@ -9,7 +9,9 @@ import pytest
 import yaml
 from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
 
+from flows import commands
 from flows.commands import Status
+from flows.history.quarantine import Filter, retry
 from transforms import expressions
 from transforms.vocabulary import Reason, SpecError, text_of
 
@@ -126,6 +128,28 @@ def test_a_condition_that_engines_may_read_differently_is_left_to_the_target(sma
     small.write({"customer": {"from": "customer", "owns": "lower(region) = 'eu'"}})
     assert small.run().report.warning_texts  # one row is there, and not among those that are owned
     assert reasons(small.plan(), "customer") == {f"id: {TAKEN}": 1}
+
+
+def test_a_retry_sees_the_key_of_anothers_row_as_the_unique_index_does(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folding = Scenario.make(tmp_path, ("sqlite", "mysql"), request)
+    folding.source.execute("CREATE TABLE customer (code varchar(10) PRIMARY KEY, region varchar(10))")
+    folding.target.execute(
+        "CREATE TABLE customer (code varchar(10) PRIMARY KEY, region varchar(10)) COLLATE utf8mb4_general_ci"
+    )
+    folding.source.insert("customer", [("a", "EU"), ("b", "EU"), ("c", "EU")])
+    folding.target.insert("customer", [("A", "US")])
+    folding.write(
+        {"customer": {"from": "customer", "owns": "region = 'EU'"}}, defaults={"quarantine": {"max_ratio": 1.0}}
+    )
+    assert reasons(folding.run(), "customer") == {f"code: {TAKEN}": 1}
+    aside = quarantine(folding)
+    request = retry(folding.request(), Filter())
+    assert request is not None
+    retried = commands.run(request)
+    assert (retried.report.total.insert, retried.report.total.conflicts) == (0, 0)
+    assert quarantine(folding) == aside
 
 
 # --- columns that are not named
