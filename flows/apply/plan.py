@@ -16,7 +16,7 @@ from adapters.store.plans import Plan
 from flows.apply.cascades import carrying
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.bind.soft_delete import Soft
-from flows.plan.stages import referred_tables, stages_of
+from flows.plan.stages import losing_at_once, referred_tables, stages_of
 from flows.plan.whole_rows import WholeRows
 from flows.plan.windows import grouped
 from flows.session.execute import Execute, here
@@ -68,10 +68,20 @@ def _by_op(rows: pa.Table | None, soft: Soft | None) -> Counter[str]:
 
 
 def stages_for(plan: Plan, session: Session) -> tuple[Stage, ...]:
-    """The stages of a plan of the spec, in order. One of format 1 has none: they are those that it was applied in until now."""
-    if plan.manifest.stages is not None:
-        return plan.manifest.stages
+    """The stages of a plan of the spec, in order. One of format 1 has none: they are those that it was applied in until now.
+
+    Errors: PlanError where a foreign key came since, whose rows have to go before those that they refer to, and nothing is in yet.
+    """
     target = session.sides.written(plan.manifest.side).adapter
+    if (stages := plan.manifest.stages) is not None:
+        late = losing_at_once(stages, plan.files) & referred_tables(session.bound)
+        if late and not (session.spec.state.marker and target.applied(plan.manifest.id)):
+            raise PlanError(
+                f"{min(map(str, late))} is referred to by a foreign key that was not there when {plan.folder} was planned, and loses "
+                f"rows. Nothing was written.",
+                fix="plan again.",
+            )
+        return stages
     marked = target.applied(plan.manifest.id) if session.spec.state.marker else ()
     return stages_of(plan.manifest.tables, plan.files, referred_tables(session.bound), marked=marked)
 

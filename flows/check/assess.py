@@ -76,7 +76,7 @@ def assess(
         def once() -> Assessment:
             if schema_only:
                 bare = tuple(map(_table, chosen))
-                return Assessment(spec.name, bare, session.bound.warnings, drifted=session.drifted)
+                return Assessment(spec.name, bare, (*session.bound.warnings, *session.drift), drifted=session.drifted)
             with temporary_folder("check") as folder:
                 return _assess(request, session, chosen, samples, folder)
 
@@ -137,7 +137,7 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
         ordered = tuple(_ordered(bound, found))
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
     late = "" if limit else beyond(request.spec, counts)
-    warnings = (*session.bound.warnings, *kept.warnings)
+    warnings = (*session.bound.warnings, *session.drift, *kept.warnings)
     return Assessment(request.spec.name, tuple(shown), warnings, limit, session.drifted, late)
 
 
@@ -207,7 +207,13 @@ def _keyless(route: Route, counts: Counts) -> Iterator[Finding]:
 
 
 def _as_finding(error: SynclineError, rows: int) -> Finding:
-    return Finding("refused", (), error.what, rows, error.fix or "look at the data")
+    return Finding(
+        "refused",
+        (),
+        f"{error.where}: {error.what}" if error.where else error.what,
+        rows,
+        error.fix or "look at the data",
+    )
 
 
 def _zero_dates(

@@ -17,7 +17,7 @@ from adapters import interrupts
 from adapters.ledger.ledger import Run, RunPlan, Version
 from adapters.store import archive
 from adapters.store.changesets import OPS
-from adapters.store.plans import MANIFEST, Plan
+from adapters.store.plans import MANIFEST, ChangedPlan, Plan
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.refused_rows import quarantine_rows
 from flows.apply.unfinished import in_part, inside, keep_evidence
@@ -25,9 +25,9 @@ from flows.history.undo import write_undo
 from flows.results.shares import counted
 from flows.results.tables import report_of
 from flows.session.retry import GaveUp
-from flows.session.session import Job, with_binding
+from flows.session.session import Job, Session, with_binding
 from flows.session.stores import store_of
-from transforms.vocabulary import ConnectionFailed, Notice, Phase, SynclineError, TransientError, of_side
+from transforms.vocabulary import ConnectionFailed, Notice, Phase, SpecError, SynclineError, TransientError, of_side
 
 PASSING = (TransientError, GaveUp, ConnectionFailed)
 
@@ -116,7 +116,15 @@ def _finished(run: Run, begun: RunPlan, known: Version | None, loading: Loading,
 
 def _put_down(run: Run, begun: RunPlan, loading: Loading, why: str) -> str:
     """Make a version of the windows that are in, where the plan cannot go on."""
-    plan = Plan.open(store_of(loading.spec).folder(begun.folder))
+    folder = store_of(loading.spec).folder(begun.folder)
+    try:
+        plan = Plan.open(folder)
+    except ChangedPlan as error:  # nobody can say what it held
+        loading.ledger.finish_run(run.run_id, "lost", message=str(error))
+        return (
+            f"Run {run.run_id} was cut off while it wrote, and its plan cannot be used: what it wrote is in the target, and in no "
+            f"version. {error}"
+        )
     entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
     marked = loading.session.sides.written(begun.side).adapter.applied(begun.plan_id)
     windows = sorted((m.table, m.window, m.phase) for m in marked if (m.table, m.window) in entries)
@@ -137,8 +145,16 @@ def _put_down(run: Run, begun: RunPlan, loading: Loading, why: str) -> str:
     ledger.finish_run(run.run_id, "partly", version=version, message=why)
     what = f"version {version} has the {len(windows)} windows that are in" if version else "it wrote nothing"
     line = f"Run {run.run_id} was cut off while it wrote, and cannot go on: {what}. {why}"
-    keep_evidence(plan, in_part(plan, there, version), loading.session, "partly", line)
+    keep_evidence(plan, in_part(plan, there, version), _bound(loading.session), "partly", line)
     return line
+
+
+def _bound(session: Session) -> Session:
+    """The session with its spec bound, for a page that shows the mapping; as it is where the spec does not fit any more."""
+    try:
+        return session if session.binding is not None else with_binding(session)
+    except SpecError:
+        return session
 
 
 def _record_conflicts(plan: Plan, begun: RunPlan, windows: Sequence[tuple[str, int, Phase]], loading: Loading) -> int:

@@ -170,7 +170,7 @@ def _plan(
     folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
     outcomes: list[Planned] = []
     reports: list[TableReport] = []
-    warnings = list(session.bound.warnings)
+    warnings = [*session.bound.warnings, *session.drift]
     with begun(request, session, folder, again=again) as (session, job):
         planned: dict[str, list[Planned]] = {}
         for bound in tables:

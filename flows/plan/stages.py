@@ -75,6 +75,12 @@ def stages_of(
     )
 
 
+def losing_at_once(stages: Iterable[Stage], files: Iterable[FileEntry]) -> frozenset[TableName]:
+    """The tables whose deletes go in together with their inserts and updates."""
+    whole = {(stage.table, window) for stage in stages if stage.phase == "all" for window in stage.windows}
+    return frozenset(each.table for each in files if (each.table, each.window) in whole and each.counts.get("delete"))
+
+
 def _apart(
     windows: Mapping[TableName, Sequence[FileEntry]], referred: Collection[TableName], marked: Collection[Marker]
 ) -> Collection[TableName]:

@@ -143,8 +143,7 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
             raise
         if writes and drift.stopping:
             raise drift.error()
-        warnings = (*session.bound.warnings, *noted, *drift.warnings())
-        yield replace(session, binding=replace(session.bound, warnings=warnings), drifted=bool(drift.stopping))
+        yield replace(session, drift=(*noted, *drift.warnings()), drifted=bool(drift.stopping))
 
 
 def drifted(spec: Spec, shapes: Shapes, tables: Collection[str] = ()) -> Drift:

@@ -21,7 +21,7 @@ from flows.session.route import Route
 from flows.session.side import Sides, Tokens, both_open
 from flows.session.watch import Watch
 from flows.spec.model import Spec
-from transforms.vocabulary import SideName, TableName, TableShape
+from transforms.vocabulary import Notice, SideName, TableName, TableShape
 
 Guard = Callable[[], None]
 
@@ -55,8 +55,8 @@ class Session:
     """What a run works with in one process. Nobody changes one: whoever comes to know more hands on another, by `replace`.
 
     `binding` is None until the spec is bound, and in a run that knows the target alone. `guards` are the sides that
-    this process holds, each with what raises where the run may not write it any more; a task elsewhere has none. `drifted`: a run of
-    the spec would stop before it reads.
+    this process holds, each with what raises where the run may not write it any more; a task elsewhere has none. `drift` says what is
+    different about the schemas since the latest run. `drifted`: a run of the spec would stop before it reads.
     """
 
     spec: Spec
@@ -64,6 +64,7 @@ class Session:
     meter: Meter
     watch: Watch = field(default_factory=Watch)
     binding: Binding | None = None
+    drift: tuple[Notice, ...] = ()
     drifted: bool = False
     guards: Mapping[SideName, Guard] = field(default_factory=dict)
     changes: PlannedChanges = field(default_factory=PlannedChanges)

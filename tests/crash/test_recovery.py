@@ -233,6 +233,49 @@ def test_a_plan_whose_folder_is_gone_is_said_to_be_lost(shop: Scenario) -> None:
     shop.settled()
 
 
+def test_a_plan_that_cannot_be_read_any_more_stops_no_later_run(shop: Scenario) -> None:
+    cut_off(shop)
+    with ledger_of(shop.spec) as ledger:
+        (run,) = ledger.cut_off("shop")
+    with (shop.folder / "store" / run.plans[0].folder / "manifest.json").open("a") as manifest:
+        manifest.write("}")
+    done = shop.run()
+    assert any("its plan cannot be used" in warning for warning in done.report.warning_texts)
+    with ledger_of(shop.spec) as ledger:
+        assert [run.status for run in ledger.runs("shop")] == ["done", "lost"]
+    shop.settled()
+
+
+def test_what_is_said_of_drifted_schemas_outlives_a_recovery(shop: Scenario) -> None:
+    write(shop, drift="evolve")
+    assert shop.run().status == Status.DONE
+    shop.source.execute("UPDATE goods SET title = 'new'")
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, 1, SynclineError("the disk is full"))
+        with pytest.raises(SynclineError, match="the disk is full"):
+            commands.run(replaced(shop))
+    shop.source.execute("ALTER TABLE goods ADD COLUMN colour varchar(10)")
+    done = shop.run()
+    assert any("cut off" in warning for warning in done.report.warning_texts)
+    assert any("colour" in warning for warning in done.report.warning_texts)
+
+
+@pytest.mark.parametrize("shop", [pair for pair in RING if pair[1] in KEYED_LATER], indirect=True, ids=pair_name)
+def test_a_plan_is_refused_where_a_foreign_key_came_since_that_its_deletes_break(shop: Scenario) -> None:
+    for side in (shop.source, shop.target):
+        side.execute("CREATE TABLE note (id integer PRIMARY KEY, item integer)")
+        side.insert("note", [(1, 3)])
+    shop.write({"item": {"from": "goods"}, "note": {"from": "note"}}, defaults={"delete": {"max_ratio": 1.0}})
+    assert shop.run().status == Status.DONE
+    shop.source.execute("DELETE FROM note", "DELETE FROM goods WHERE no = 3")
+    folder = Path(str(shop.plan().report.plan))
+    shop.target.execute("ALTER TABLE note ADD FOREIGN KEY (item) REFERENCES item (no)")
+    with pytest.raises(SynclineError, match=r"item is referred to by a foreign key.*Fix: plan again"):
+        shop.apply(folder)
+    assert shop.run().status == Status.DONE
+    shop.settled()
+
+
 def test_a_fault_that_may_pass_leaves_the_plan_as_good_as_it_was(
     shop: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
