@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from flows.spec.document import dotted
 from flows.spec.model import Spec
-from transforms.vocabulary import SIDES, Problem
+from transforms.vocabulary import Problem
 
 
 def not_yet(spec: Spec) -> Iterator[Problem]:
@@ -21,7 +21,3 @@ def not_yet(spec: Spec) -> Iterator[Problem]:
             if wanted.inverse is not None:
                 path = ("tables", name, "columns", column, "inverse")
                 yield Problem(f"{dotted(path)} {both_ways}", "remove it.", spec.where(*path), name)
-    for side in SIDES:
-        if spec.endpoint(side).name is not None:
-            what = f"{side}.name is in no report yet: sides are called source and target."
-            yield Problem(what, "remove it.", spec.where(side, "name"))

@@ -24,7 +24,7 @@ from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
-from transforms.vocabulary import ColumnTotals, Notice, PlanError, SpecError, Totals
+from transforms.vocabulary import SIDES, ColumnTotals, Notice, PlanError, SideName, SpecError, Totals
 from transforms.vocabulary.texts import as_text
 
 FORMAT = 1
@@ -60,8 +60,7 @@ def evidence(
         "message": message,
         "version": report.version,
         "spec": {"path": str(spec.path.absolute()), "digest": spec.digest},
-        "source": {"url": session.sides.source.url, "engine": session.sides.source.engine},
-        "target": {"url": session.sides.target.url, "engine": session.sides.target.engine},
+        **{name: _side(session, name) for name in SIDES},
         "ranges": list(ranges),
         "undoes": list(undoes),
         "warnings": list(report.warning_texts),
@@ -72,6 +71,12 @@ def evidence(
         "orphans": [each.as_dict() for each in report.orphans],
         "conflicts": [asdict(each) for each in report.met],
     }
+
+
+def _side(session: Session, name: SideName) -> dict[str, Any]:
+    """Where a side is, and what the spec calls it."""
+    side = session.sides[name]
+    return {"url": side.url, "engine": side.engine, "name": session.spec.endpoint(name).name}
 
 
 def evident(report: Report, store: Store, told: Mapping[str, Any]) -> Report:

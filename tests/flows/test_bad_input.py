@@ -208,10 +208,6 @@ def test_what_cannot_be_run_yet_is_said_and_not_passed_over(small: Scenario) -> 
     refused(small, "spec.yaml:", "conflict is for changes that go both ways", "Fix: remove it")
     small.write(with_columns(name={"from": "name", "inverse": {"name": "upper(name)"}}))
     refused(small, "spec.yaml:", "tables.t.columns.name.inverse is for", "Fix: remove it", commands=("check", "run"))
-    small.write({"t": T})
-    text = small.path.read_text()
-    small.path.write_text(text.replace("source:\n", "source:\n  name: old\n", 1))
-    refused(small, "spec.yaml:", "source.name", "Fix: remove it", commands=("plan",))
 
 
 def test_an_unknown_table_on_the_command_line(small: Scenario) -> None:

@@ -33,6 +33,14 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     return made
 
 
+def test_the_page_calls_the_sides_as_the_spec_does(shop: Scenario) -> None:
+    shop.path.write_text(shop.path.read_text().replace("source:\n", "source:\n  name: the old <shop>\n", 1))
+    page = Path(str(shop.run().report.page))
+    told = json.loads((page.parent / "evidence.json").read_text())
+    assert (told["source"]["name"], told["target"]["name"]) == ("the old <shop>", None)
+    assert "the old &lt;shop&gt;" in page.read_text()
+
+
 @everywhere
 def test_a_run_leaves_its_rules_results_and_totals(shop: Scenario) -> None:
     done = shop.run()
