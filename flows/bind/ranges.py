@@ -73,10 +73,10 @@ def typed(text: RangeText, bound: BoundTable, zone: str | None) -> ColumnRange:
         wanted = casts.Cast(shape.type, shape.meaning, (zone or "UTC") if aware and not _has_offset(end) else None)
         result = casts.cast(pa.array([end]), wanted)
         if result.bad.any():
-            raise SpecError(f"{text}: {end!r} is no {shape.native}. {_FORM}")
+            raise SpecError(f"{text}: {end!r} is no {shape.native}.", fix=_FORM)
         ends.append(result.values[0].as_py())
     if ends[0] is not None and ends[1] is not None and not ends[0] < ends[1]:
-        raise SpecError(f"{text}: the start is not before the stop. {_FORM}")
+        raise SpecError(f"{text}: the start is not before the stop.", fix=_FORM)
     return ColumnRange(text.column, ends[0], ends[1])
 
 
@@ -111,7 +111,7 @@ def steps(text: RangeText, every: str | None) -> Iterator[RangeText]:
             fix="write a number with s, m, h, d, w, mo or y, such as 1d, or a plain number.",
         )
     if not text.start or not text.stop:
-        raise SpecError(f"{text}: steps need a start and a stop. {_FORM}")
+        raise SpecError(f"{text}: steps need a start and a stop.", fix=_FORM)
     start, stop = _value(text.start), _value(text.stop)
     if type(start) is not type(stop) or (isinstance(start, int) != (match["unit"] is None)):
         raise SpecError(
@@ -119,7 +119,7 @@ def steps(text: RangeText, every: str | None) -> Iterator[RangeText]:
             fix="give dates with a unit such as 1d, or whole numbers with a plain number.",
         )
     if not start < stop:
-        raise SpecError(f"{text}: the start is not before the stop. {_FORM}")
+        raise SpecError(f"{text}: the start is not before the stop.", fix=_FORM)
     at, number = start, 0
     while at < stop:
         number += 1

@@ -152,8 +152,9 @@ def test_a_range_picks_its_table(sales: Scenario) -> None:
 )
 def test_a_range_that_makes_no_sense_is_refused(sales: Scenario, text: str, match: str) -> None:
     for attempt in (sales.plan, sales.run):
-        with pytest.raises(SpecError, match=match):
+        with pytest.raises(SpecError, match=match) as refused:
             attempt(ranges=[text])
+        assert "Did you mean" in match or refused.value.fix.startswith("write TABLE.COLUMN:FROM..TO")
     with pytest.raises(SpecError, match=match):
         sales.backfill(text)
     assert ids(sales) == []
