@@ -58,7 +58,7 @@ _LOADING: Final = threading.Lock()
 class BrokenCheck(SynclineError):
     """A check could not be evaluated. It did not fail: nobody knows."""
 
-    code = "broken-check"
+    code = "broken_check"
 
 
 @dataclass(frozen=True, slots=True)

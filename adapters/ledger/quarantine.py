@@ -37,7 +37,8 @@ class Choice:
         if self.keys:
             made.append(QUARANTINE.c.key_digest.in_([digest(key) for key in self.keys]))
         if self.codes:
-            made.append(QUARANTINE.c.code.in_(self.codes))
+            known = QUARANTINE.c.code.in_(self.codes)
+            made.append(sa.or_(known, QUARANTINE.c.code.is_(None)) if "untyped" in self.codes else known)
         if self.reason is not None:
             own = QUARANTINE.c.reason
             folded = sa.func.lower(own).contains(self.reason.lower(), autoescape=True)

@@ -366,7 +366,7 @@ def written(folder: Path) -> Iterator[None]:
 class ChangedPlan(PlanError):
     """A file of a plan is missing, or is not as it was written."""
 
-    code = "changed-plan"
+    code = "changed_plan"
 
 
 def _changed(path: Path, where: str = "") -> PlanError:

@@ -40,8 +40,10 @@ def quarantine_rows(name: str, window: int, refused: pa.Table) -> pa.Table:
         "key": expressions.as_json_keys(keys, tuple(keys.column_names)).cast(pa.string()),
         "mapped": mapped,
     }
-    told = listed(pa.table(columns))
-    arrays = [told[each.name] if each.name in told.column_names else pa.nulls(count, each.type) for each in QUARANTINE]
+    rows = listed(pa.table(columns))
+    named = pc.if_else(pc.equal(rows["column"], ""), None, rows["column"])  # an engine may name none
+    rows = rows.set_column(rows.column_names.index("column"), "column", named)
+    arrays = [rows[each.name] if each.name in rows.column_names else pa.nulls(count, each.type) for each in QUARANTINE]
     return pa.table(arrays, schema=QUARANTINE)
 
 

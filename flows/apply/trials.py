@@ -13,6 +13,7 @@ import pyarrow as pa
 from adapters import interrupts
 from adapters.sql.staging import unwritten
 from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Op, Reason, RowRefused, TableShape
+from transforms.vocabulary.reason_texts import target_text
 
 MOST: Final = 1000  # rows of a window that are looked for one by one
 Rows = npt.NDArray[np.int64]
@@ -146,7 +147,7 @@ class _Search:
         if len(self.refused) > self.most:
             raise DataError(
                 f"Table {self.changes.table}: the target refuses more than {self.most:,} rows of a window, such as one for this: "
-                f"{why.facts['message']}. Nothing of the window was written.",
+                f"{target_text(why)}. Nothing of the window was written.",
                 fix="mend the rows, or what the target demands of them.",
             )
 

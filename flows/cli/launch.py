@@ -36,7 +36,7 @@ MUTED: Final = {
 class PrefectUnreachable(SynclineError):
     """Prefect's API cannot be reached, or cannot be started."""
 
-    code = "prefect-unreachable"
+    code = "prefect_unreachable"
 
 
 def run_in_prefect(request: Request, meter: Meter) -> Outcome:

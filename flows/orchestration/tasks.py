@@ -36,7 +36,7 @@ from transforms.vocabulary import SnapshotLost, SpecError, SynclineError, Transi
 class WindowsFailed(SynclineError):
     """Some windows of a table failed, the others are through. The cause is the first failure."""
 
-    code = "windows-failed"
+    code = "windows_failed"
 
 
 def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 class GaveUp(SynclineError):
     """A fault that may pass did not. The cause is the last one; whoever sees it does not try again."""
 
-    code = "gave-up"
+    code = "gave_up"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
 
+from adapters.ledger.tables import QUARANTINE
 from flows import commands
 from flows.check.assess import assess
 from flows.cli.main import main
 from flows.commands import Outcome, Status
 from flows.history import quarantine as quarantining
 from flows.history.quarantine import Filter
+from flows.session.stores import ledger_of
 from transforms.vocabulary import SpecError
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -172,6 +175,10 @@ def test_rows_are_chosen_by_the_code_of_their_reason(shop: Scenario) -> None:
     assert done is not None and counts(done, "sale") == {"source_rows": 2, "quarantined": 2}
     assert json.loads(command(shop, "drop", "--code", "breaks_rule", "--key", "3", "--json").stdout)["dropped"] == 1
     assert [key for _, key, _ in quarantine(shop)] == [[1]]
+    assert json.loads(command(shop, "list", "--code", "untyped", "--json").stdout)["rows"] == []
+    with ledger_of(shop.spec) as ledger, ledger._engine.writing() as connection:  # as lines of earlier formats are
+        connection.execute(sa.update(QUARANTINE).values(code=None))
+    assert len(json.loads(command(shop, "list", "--code", "untyped", "--json").stdout)["rows"]) == 1
     with pytest.raises(SpecError, match=r"'breaks_rul'.*Did you mean breaks_rule\?"):
         quarantining.listed(shop.spec, Filter(codes=("breaks_rul",)), 9)
 

@@ -124,7 +124,7 @@ class RowRefused(DataError):
     refers to or that refers to it stands against it (`reference`), or another one has a value that is unique (`double`).
     """
 
-    code = "row-refused"
+    code = "row_refused"
 
     def __init__(
         self,
@@ -169,10 +169,10 @@ class TransientError(SynclineError):
 class ChangedMeanwhile(TransientError):
     """Rows were not as they had been a moment before: others were faster, or a trigger of the target changed them."""
 
-    code = "changed-meanwhile"
+    code = "changed_meanwhile"
 
 
 class SnapshotLost(TransientError):
     """The state of a database that was being read is gone, with the session that held it. Only a new snapshot helps."""
 
-    code = "snapshot-lost"
+    code = "snapshot_lost"

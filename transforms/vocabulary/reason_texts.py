@@ -12,6 +12,7 @@ _LONGEST_CHECK: Final = 200  # characters
 _LONGEST_ARGUMENTS: Final = 120  # characters
 
 _WHERE: Final = "{column} ({type})"
+_ON_WRITE: Final = "refused by the target: "
 
 
 def text_of(reason: Reason) -> str:
@@ -24,6 +25,11 @@ def named_text(reason: Reason) -> str:
     """The text behind the columns that it is about, as reports list it; what a target says names them itself."""
     columns = "" if reason.code in ("refused_on_write", "changed_by_target") else ", ".join(reason.columns)
     return f"{columns}: {text_of(reason)}" if columns else text_of(reason)
+
+
+def target_text(reason: Reason) -> str:
+    """What the target said or did, where it is known that it refused the row while it was written."""
+    return text_of(reason).removeprefix(_ON_WRITE)
 
 
 def value_text(reason: Reason) -> str:
@@ -133,8 +139,8 @@ TEXTS: Final[Mapping[Code, str | Callable[[Reason], str]]] = {
     "breaks_check": _check,
     "no_partition": "fits no partition of the target",
     "refused": "is refused by the target: {message}",
-    "refused_on_write": "refused by the target: {message}",
-    "changed_by_target": "refused by the target: the target did something else with it (a trigger or rule?): {message}",
+    "refused_on_write": _ON_WRITE + "{message}",
+    "changed_by_target": _ON_WRITE + "the target did something else with it (a trigger or rule?): {message}",
     "referred": _referred,
     "untyped": "{text}",
 }
