@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from adbc_driver_manager import dbapi
 
 from adapters import interrupts
 from adapters.sql.refused import FIX, Refused
+from adapters.sqlite.types import quoted
 from transforms.vocabulary import ConnectionFailed, RowRefused, SynclineError, TransientError
 
 interrupts.heed(dbapi)
@@ -87,16 +88,31 @@ class Connection:
 
     def ingest(self, table: str, rows: pa.Table, *, temporary: bool) -> int:
         """Load rows into a new temporary table, or into a table that is there."""
-        if temporary and self.query_only:  # which means temporary tables, too
-            self.ask("PRAGMA query_only = OFF")
         try:
-            with self._raw.cursor() as cursor:
+            with self._writing_temporary() if temporary else nullcontext(), self._raw.cursor() as cursor:
                 mode: Literal["create", "append"] = "create" if temporary else "append"
                 return int(cursor.adbc_ingest(table, rows, mode=mode, temporary=temporary))
         except FAULTS as error:
             raise translated(error, self.path) from error
+
+    def drop(self, table: str) -> bool:
+        """Drop a temporary table, if it is there; False where that cannot be: while rows are read, or once this is closed."""
+        try:
+            with self._writing_temporary():
+                self.ask(f"DROP TABLE IF EXISTS temp.{quoted(table)}")
+        except SynclineError:
+            return False
+        return True
+
+    @contextmanager
+    def _writing_temporary(self) -> Iterator[None]:
+        """`query_only` means temporary tables, too."""
+        if self.query_only:
+            self.ask("PRAGMA query_only = OFF")
+        try:
+            yield
         finally:
-            if temporary and self.query_only:
+            if self.query_only:
                 self.ask("PRAGMA query_only = ON")
 
     @contextmanager

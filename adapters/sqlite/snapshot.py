@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.sql.keys import among, unkeyed
@@ -24,6 +25,7 @@ from adapters.sqlite.connection import BATCH_ROWS, FAULTS, Connection, translate
 from adapters.sqlite.types import (
     Style,
     clean_sql,
+    column_shape,
     kind_of,
     offence_sql,
     raw_order,
@@ -46,12 +48,14 @@ from transforms.vocabulary import (
     SynclineError,
     TableName,
 )
+from transforms.vocabulary.arrow import contiguous
 
 DIALECT: Final = dialect_of("sqlite")
 BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
 USUAL_BYTES: Final = 256  # of a row of which nothing is known
 COUNTED_BYTES: Final = 256 * 2**20  # a file of that size is counted in some hundredths of a second
 TEXT_KINDS: Final = ("text", "date", "timestamp", "moment", "time", "interval", "uuid", "json", "number", "loose")
+_AS_TEXT: Final = column_shape("text", "TEXT")
 
 
 class SqliteSnapshot:
@@ -68,6 +72,7 @@ class SqliteSnapshot:
         self._styles: dict[tuple[TableName, str], Style | None] = {}
         self._binary: dict[tuple[TableName, str], bool] = {}
         self._numbers = count(1)
+        self._read: list[str] = []  # lists of keys that are yet to be dropped
 
     def estimate(self, relation: Relation) -> int:
         """Counted in a small file. In a large one from the range of rowids, and never more than the file can hold."""
@@ -103,9 +108,7 @@ class SqliteSnapshot:
     ) -> list[KeyValue]:
         with self._lock:
             columns = self._shapes.columns(relation, key)
-            shown_key: list[Expression] = [
-                sa.literal_column(value_sql(each.native, name_sql(each.name))) for each in columns
-            ]
+            shown_key = [_value(each) for each in columns]
             operands = self._operands(relation, key)
             compared = self._ranges(relation, ranges)
             cut = cuts(relation, list(zip(operands, shown_key, strict=True)), rows, within, compared)
@@ -156,49 +159,86 @@ class SqliteSnapshot:
         ranges: Sequence[ColumnRange] = (),
         keys: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        with self._lock:
-            shapes = self._shapes.columns(relation, columns)
-            values: list[Expression] = [
-                sa.literal_column(value_sql(each.native, name_sql(each.name))).label(None) for each in shapes
-            ]
-            statement = select(
-                relation,
-                [*values, sa.literal_column(offence_sql(shapes)).label(quoted(INVALID))],
-                key=self._operands(relation, key),
-                within=within,
-                ranges=self._ranges(relation, ranges),
-                chosen=None if keys is None else self._with_keys(relation, keys),
-            )
-            sql, parameters = bound(statement, DIALECT)
-            counted = relation.table and keys is None  # of some keys, rows are not counted first
-            size = self._bytes() // max(1, self.estimate(relation)) if counted else USUAL_BYTES
-        most = max(64, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
-        yield from batches(self._connection, shapes, sql, parameters, size=most, reasons=True, lock=self._lock)
+        listed = f"syncline keys {next(self._numbers)}"
+        try:
+            with self._lock:
+                shapes = self._shapes.columns(relation, columns)
+                statement = select(
+                    relation,
+                    [
+                        *(_value(each).label(None) for each in shapes),
+                        sa.literal_column(offence_sql(shapes)).label(quoted(INVALID)),
+                    ],
+                    key=self._operands(relation, key),
+                    within=within,
+                    ranges=self._ranges(relation, ranges),
+                    chosen=None if keys is None else self._with_keys(relation, keys, listed),
+                )
+                sql, parameters = bound(statement, DIALECT)
+                most = max(64, min(BATCH_ROWS, BATCH_BYTES // max(1, self._row_bytes(relation, keys))))
+            yield from batches(self._connection, shapes, sql, parameters, size=most, reasons=True, lock=self._lock)
+        finally:
+            if keys is not None:
+                self._drop(listed)
 
-    def _with_keys(self, relation: Relation, keys: pa.Table) -> Expression:
-        """The clause that keeps the rows with some keys, which go into a temporary table: it ends with the transaction."""
+    def _row_bytes(self, relation: Relation, keys: pa.Table | None) -> int:
+        """How large the rows of a scan are, at a guess. Of some keys they are not counted: all of the file may be in them."""
+        if keys is None and not relation.table:
+            return USUAL_BYTES
+        rows: int = self.estimate(relation) if keys is None else keys.num_rows
+        return self._bytes() // max(1, rows)
+
+    def _with_keys(self, relation: Relation, keys: pa.Table, name: str) -> Expression:
+        """The clause that keeps the rows with some keys, which go into a temporary table of that name."""
+        whole = keys.drop_null()
         own: list[Expression] = []
-        listed: dict[str, pa.Array] = {}
+        made: dict[str, pa.Array] = {}
+        spelled: dict[str, pa.Table] = {}
         for i, column in enumerate(self._shapes.columns(relation, keys.column_names)):
+            values = contiguous(whole.column(i))
             style = self._style_of_keys(relation, column)
-            values = keys.column(i).combine_chunks()
             if style is None:
-                own.append(sa.literal_column(sort_sql(column.native, name_sql(column.name))))
-                known = ((None if v is None else sort_value(column.native, v)) for v in python_values(keys.column(i)))
-                listed[f"k{i}"] = pa.array(list(known))
+                distinct = values.unique()
+                made[f"n{i}"] = pc.index_in(values, value_set=distinct)
+                spelled[f"n{i}"] = self._spellings(relation, column, distinct).rename_columns([f"n{i}", f"k{i}"])
             else:
-                own.append(named(column.name))
-                listed[f"k{i}"] = encode(column, values, style)
-        name = f"syncline keys {next(self._numbers)}"
-        self._connection.ingest(name, pa.table(listed), temporary=True)
-        there = sa.table(quoted(name), *(named(each) for each in listed), schema="temp")
+                made[f"k{i}"] = encode(column, values, style)
+            indexed = style is not None and relation.table is not None
+            own.append(named(column.name) if indexed else _value(column))
+        listed = pa.table(made)
+        for number, texts in spelled.items():
+            listed = listed.join(texts, number, join_type="inner")
+        listed = listed.select([f"k{i}" for i in range(len(own))])
+        self._connection.ingest(name, listed, temporary=True)
+        there = sa.table(quoted(name), *(named(each) for each in listed.column_names), schema="temp")
         return among(own, sa.select(*there.c))
 
     def _style_of_keys(self, relation: Relation, column: ColumnShape) -> Style | None:
         """How keys are spelled to be compared with a column, None where it has several ways."""
-        if relation.table is None or not raw_order(column.native):
+        if not raw_order(column.native):
             return None
-        return self.style(relation.table, column) if spelled_in_styles(column.native) else Style()
+        if not spelled_in_styles(column.native):
+            return Style()
+        return self.style(relation.table, column) if relation.table else None
+
+    def _spellings(self, relation: Relation, column: ColumnShape, values: pa.Array) -> pa.Table:
+        """The texts by which a column has some values: `n`, the place of the value among them, and `text`.
+
+        A column that keeps to no style may have 12:00 for 12:00:00, and 15e-1 for 1.5: no list of spellings made here would be
+        whole, so that they are read from the column.
+        """
+        found = [pa.table({"n": pa.array([], pa.int32()), "text": pa.array([], pa.string())})]
+        sql, parameters = bound(select(relation, [_value(column).label(None), _value(column).label(None)]), DIALECT)
+        for batch in batches(self._connection, [column, _AS_TEXT], sql, parameters) if len(values) else ():
+            places = pc.index_in(batch.column(0), value_set=values)
+            found.append(pa.table({"n": places, "text": batch.column(1)}).filter(places.is_valid()))
+        return pa.concat_tables(found).group_by(["n", "text"]).aggregate([])
+
+    def _drop(self, name: str) -> None:
+        """Drop a list of keys, and those that had to wait: SQLite drops no table while another scan is open."""
+        with self._lock:
+            self._read.append(name)
+            self._read = [each for each in self._read if not self._connection.drop(each)]
 
     def _ranges(self, relation: Relation, ranges: Sequence[ColumnRange]) -> list[tuple[Operand, ColumnRange]]:
         return list(zip(self._operands(relation, [each.column for each in ranges]), ranges, strict=True))
@@ -245,6 +285,10 @@ def style_of(connection: Connection, table: TableName, column: ColumnShape) -> S
         if not connection.ask(sql)["n"][0].as_py():
             return style
     return None
+
+
+def _value(column: ColumnShape) -> Expression:
+    return sa.literal_column(value_sql(column.native, name_sql(column.name)))
 
 
 def _compared(column: ColumnShape, other: ColumnShape) -> Expression:

@@ -165,3 +165,69 @@ def test_generated_columns_are_read_and_known_as_generated(adapter: SqliteAdapte
         (True, False, False), (False, True, False), (False, True, False), (False, False, True),
     ]  # fmt: skip
     assert read(adapter, "t") == [{"a": 4, "b": 8, "c": 5, "d": 5}]
+
+
+MIXED: dict[str, tuple[str, list[Any]]] = {
+    "date": ("DATE", ["0000-03-01", "2020-01-01", "2020-01-02 00:00:00", "infinity"]),
+    "timestamp": ("DATETIME", ["2020-01-01 00:00:00", "2020-01-01T00:00:01.5", "2020-01-01 10:00", "infinity", "-infinity"]),
+    "moment": ("TIMESTAMPTZ", ["2020-01-01 00:00:00+0100", "2020-01-01T00:00:00Z", "infinity"]),
+    "time": ("TIME", ["10:00:00", "11:00:00.5", "12:00"]),
+    "uuid": ("UUID", ["00000000-0000-0000-0000-00000000000a", "0123456789ABCDEF0123456789ABCDEF"]),
+    "number": ("NUMERIC", [1.5, 12345678901234567890.0, 7]),
+    "number in texts": ("DECIMAL_TEXT", ["1.50", "15e-1", "-.5", "2"]),
+    "decimal": ("DECIMAL_TEXT(30, 4)", ["1.5", "-2.0000", "+3"]),
+    "long decimal": ("DECIMAL_TEXT(50, 2)", ["1.5", "-2.00"]),
+    "json": ("JSON_TEXT", ['{"a": 1}', '{"a":1}']),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("relation", [Relation(TableName("t")), Relation(query="SELECT id, part, k FROM t")])
+@pytest.mark.parametrize("kind", MIXED)
+def test_keys_are_found_in_whatever_spelling_their_column_has(
+    adapter: SqliteAdapter, path: Path, kind: str, relation: Relation
+) -> None:
+    declared, stored = MIXED[kind]
+    run(
+        path,
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, part TEXT, k {declared})",
+        "INSERT INTO t VALUES (?, ?, ?)",
+        values=[(number, "ab"[number % 2], value) for number, value in enumerate(stored)],
+    )
+    with adapter.snapshot() as snapshot:
+        rows = pa.Table.from_batches(list(snapshot.scan(relation, ["id", "part", "k"], key=("id",))))
+        assert rows["k"].null_count == 0
+        for names in (["k"], ["part", "k"]):
+            for wanted in (rows, rows.slice(1, 1)):
+                keys = wanted.select(names).group_by(names).aggregate([]).select(names)
+                ids = [each for batch in snapshot.scan(relation, ["id"], keys=keys) for each in batch["id"].to_pylist()]
+                alike = pa.Table.join(rows, keys, names, join_type="inner")["id"].to_pylist() if kind != "json" else ids
+                assert sorted(ids) == sorted(alike)
+                assert set(wanted["id"].to_pylist()) <= set(ids)
+            assert not list(snapshot.scan(relation, ["id"], keys=rows.select(names).slice(0, 0)))
+
+
+def test_batches_of_wide_rows_are_small_whoever_asks_for_them(
+    adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)", "INSERT INTO t VALUES (?, zeroblob(10000))",
+        values=[(number,) for number in range(400)])  # fmt: skip
+    monkeypatch.setattr("adapters.sqlite.snapshot.BATCH_BYTES", 1_000_000)
+    keys = pa.table({"id": pa.array(range(400), pa.int64())})
+    with adapter.snapshot() as snapshot:
+        sizes = [batch.nbytes for batch in snapshot.scan(Relation(TableName("t")), ["id", "b"], keys=keys)]
+    assert sum(sizes) > 4_000_000
+    assert max(sizes) < 1_100_000
+
+
+def test_lists_of_keys_are_dropped_once_they_are_read(adapter: SqliteAdapter, path: Path) -> None:
+    run(path, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    keys = pa.table({"id": pa.array([1, 2], pa.int64())})
+    with adapter.snapshot() as snapshot:
+        first, second = (snapshot.scan(Relation(TableName("t")), ["id"], keys=keys) for _ in range(2))
+        assert next(first).num_rows == next(second).num_rows == 2
+        first.close()
+        assert not list(second)
+        assert snapshot._connection.rows("SELECT name FROM sqlite_temp_schema") == []
+        unread = snapshot.scan(Relation(TableName("t")), ["id"], keys=keys)
+        next(unread)
+    unread.close()
