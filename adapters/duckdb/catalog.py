@@ -111,11 +111,13 @@ def _computed(session: Asking, here: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _foreign_key(session: Asking, name: TableName, names: Sequence[str], row: dict[str, Any]) -> ForeignKey:
     """A foreign key, with every name as its table spells it: the catalog has them as the statement did."""
-    there = session.rows(
+    listed = session.rows(
         "SELECT database_name AS d, schema_name AS s, table_name AS t FROM duckdb_tables() WHERE database_name = "
         "current_database() AND lower(table_name) = lower($1) AND schema_name = coalesce($2, current_schema())",
         [row["refers"], name.schema],
     )
+    own = folded(row["refers"], CAPABILITIES.names.tables)
+    there = [each for each in listed if folded(each["t"], CAPABILITIES.names.tables) == own]
     refers = TableName(there[0]["t"] if there else row["refers"], name.schema)
     known = [each["column_name"] for each in (_columns(session, list(there[0].values())) if there else ())]
     return ForeignKey(spelled_as(row["columns"], names), refers, spelled_as(row["refers_columns"], known))
@@ -124,12 +126,14 @@ def _foreign_key(session: Asking, name: TableName, names: Sequence[str], row: di
 def referrers(session: Asking, table: TableName) -> list[TableName]:
     """See `Catalog.referrers`: foreign keys stay in their schema."""
     rows = session.rows(
-        "SELECT DISTINCT table_name AS n FROM duckdb_constraints() WHERE database_name = current_database() "
-        "AND constraint_type = 'FOREIGN KEY' AND schema_name = coalesce($2, current_schema()) "
-        "AND lower(referenced_table) = lower($1)",
-        [table.name, table.schema],
+        "SELECT DISTINCT table_name AS n, referenced_table AS refers FROM duckdb_constraints() "
+        "WHERE database_name = current_database() AND constraint_type = 'FOREIGN KEY' "
+        "AND schema_name = coalesce($1, current_schema())",
+        [table.schema],
     )
-    return sorted(TableName(row["n"], table.schema) for row in rows)
+    fold = CAPABILITIES.names.tables  # lower() goes further: it takes É and é for one letter
+    own = folded(table.name, fold)
+    return sorted({TableName(row["n"], table.schema) for row in rows if folded(row["refers"], fold) == own})
 
 
 def spelled_as(told: Iterable[str], names: Iterable[str]) -> Key:

@@ -330,7 +330,8 @@ class DuckdbSnapshot:
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
         finally:
             if keys is not None:
-                self._session.unregister(view)
+                with suppress(duckdb.Error):  # a transaction that failed and a closed snapshot refuse even that
+                    self._session.unregister(view)
 
     def _with_keys(self, relation: Relation, keys: pa.Table, view: str) -> Expression:
         """The clause that keeps the rows with some keys, which the session reads from Arrow under the name of `view`.

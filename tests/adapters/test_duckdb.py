@@ -24,6 +24,7 @@ from transforms.vocabulary import (
     ColumnShape,
     ConnectionFailed,
     DataError,
+    ForeignKey,
     KeyRange,
     Relation,
     SpecError,
@@ -352,3 +353,30 @@ def test_ddl_quotes_the_sequence_of_an_identity() -> None:
     sequence, table = DuckdbAdapter("duckdb:///t.db").ddl(TableShape(TableName('a"b', "s:c"), columns, ("x",)))
     assert sequence == """CREATE SEQUENCE "s:c"."a""b_i'd_seq\""""
     assert """nextval('"s:c"."a""b_i''d_seq"')""" in table
+
+
+def test_an_error_while_keys_are_read_is_the_one_that_is_raised(adapter: DuckdbAdapter, path: Path) -> None:
+    run(
+        path, "CREATE TABLE t AS SELECT i::integer AS id, CASE i WHEN 9 THEN 'x' ELSE '1' END AS s FROM range(10) r (i)"
+    )
+    query, keys = Relation(query="SELECT id, s::integer AS v FROM t"), pa.table({"id": pa.array(range(10), pa.int32())})
+    with adapter.snapshot() as snapshot, pytest.raises(SynclineError, match="convert string 'x'"):
+        list(snapshot.scan(query, ["id", "v"], keys=keys))
+    with adapter.snapshot() as snapshot:
+        scan = snapshot.scan(Relation(TableName("t")), ["id"], keys=keys)
+        next(scan)
+    scan.close()
+
+
+def test_what_refers_to_a_table_is_told_apart_as_duckdb_does_it(adapter: DuckdbAdapter, path: Path) -> None:
+    run(
+        path,
+        'CREATE TABLE "é" (id integer PRIMARY KEY)',
+        'CREATE TABLE "É" (other integer PRIMARY KEY)',
+        'CREATE TABLE lower (p integer REFERENCES "é")',
+        'CREATE TABLE upper (p integer REFERENCES "É" (OTHER))',
+    )
+    assert adapter.referrers(TableName("é")) == [TableName("lower")]
+    assert adapter.referrers(TableName("É")) == [TableName("upper")]
+    assert shape_of(adapter, "upper").foreign_keys == (ForeignKey(("p",), TableName("É"), ("other",)),)
+    assert shape_of(adapter, "lower").foreign_keys == (ForeignKey(("p",), TableName("é"), ("id",)),)
