@@ -85,7 +85,7 @@ class Snapshot(Protocol):
             those names have the values of one of its rows, of which there may be any number, in the columns' travel types, none
             twice, and each a value that its column can hold. They are found by an index of these columns, each once; a null is
             equal to nothing. Rows whose keys the engine takes for equal to one of them may come along.
-        Order: ascending by `key` in binary order, nulls first; any order where `key` is empty.
+        Order: ascending by `key` in binary order, nulls first; any order where `key` is empty or `keys` are given.
         Memory: one batch (at most some 64k rows), whatever the size of the table.
         Errors: TransientError for a lost connection, SynclineError naming table and column otherwise.
         """

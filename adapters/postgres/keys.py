@@ -6,9 +6,11 @@ table; and the planner knows how long an array is, so that it takes the index of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -18,16 +20,36 @@ from adapters.sql.keys import among
 from adapters.sql.statements import Expression, Named
 from transforms.vocabulary import DATE_INFINITY, TIMESTAMP_INFINITY
 
+BYTES: Final = 16 * 2**20  # of keys in one statement; the server takes none of a gigabyte
 DAY: Final = 86_400_000_000  # in microseconds
 JULIAN_1970: Final = 2_440_588  # a day's number is understood in every year, before the first one too
 
 
-def with_keys(travels: Sequence[Travel], keys: pa.Table) -> Expression:
-    """The clause that keeps the rows with one of the keys. In: a column of `keys` for each of `travels`, in its travel type."""
+def with_keys(travels: Sequence[Travel], keys: pa.Table) -> Iterator[Expression]:
+    """The clauses that keep the rows with one of the keys: one after the other, they give each row once.
+
+    In: a column of `keys` for each of `travels`, in its travel type, no key twice. Several clauses where the keys are long, unless
+    the engine may take two keys for equal: a row with both would come twice.
+    """
     texts = pa.table(
         [_texts(keys.column(i).combine_chunks(), each) for i, each in enumerate(travels)], names=_names(keys)
     )
     whole = texts.drop_null()
+    for part in _parts(whole) if all(each.tells_apart for each in travels) else [whole]:
+        yield _clause(travels, part)
+
+
+def _parts(texts: pa.Table) -> Iterator[pa.Table]:
+    """The keys, as many at a time as a statement carries well: one at least."""
+    sizes = np.zeros(texts.num_rows, np.int64)
+    for each in texts.columns:
+        sizes += pc.binary_length(each).to_numpy()
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // BYTES)) + 1
+    for start, stop in pairwise([0, *cuts.tolist(), texts.num_rows]):
+        yield texts.slice(start, stop - start)
+
+
+def _clause(travels: Sequence[Travel], whole: pa.Table) -> Expression:
     arrays = [
         sa.cast(sa.literal(_array(column.combine_chunks()), sa.String()), Named("text[]")) for column in whole.columns
     ]

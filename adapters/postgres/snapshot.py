@@ -194,16 +194,24 @@ class PostgresSnapshot:
     ) -> Iterator[pa.RecordBatch]:
         travels = [self._travel(relation, name) for name in columns]
         # Labels, because ORDER BY takes an output column of the key's name before the key itself.
-        statement = self._selected(
+        selected = partial(
+            self._selected,
             relation,
             [each.read().label(quoted(f"syncline:{i}")) for i, each in enumerate(travels)],
             key=[self._travel(relation, name).operand(self._zone) for name in key],
             within=within,
             ranges=self._range_operands(relation, ranges),
-            chosen=None
-            if keys is None
-            else with_keys([self._travel(relation, name) for name in keys.column_names], keys),
         )
+        if keys is None:
+            yield from self._batches(relation, selected(), travels)
+            return
+        for chosen in with_keys([self._travel(relation, name) for name in keys.column_names], keys):
+            yield from self._batches(relation, selected(chosen=chosen), travels)
+
+    def _batches(
+        self, relation: Relation, statement: sa.ClauseElement, travels: Sequence[Travel]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows that a statement selects, one column for each of `travels`."""
         schema = pa.schema([pa.field(each.name, each.shape.type) for each in travels])
         where = f"Reading {relation}"
         with self._reader() as connection:

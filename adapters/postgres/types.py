@@ -172,6 +172,13 @@ class Travel:
             pa.types.is_string(self.shape.type) and is_foreign(self.encoding) and self.kind not in ("uuid", "numeric")
         )
 
+    @property
+    def tells_apart(self) -> bool:
+        """Whether the engine takes values for different wherever their travel type does."""
+        if self.shape.collation is not None or pa.types.is_floating(self.shape.type):  # 0 and -0
+            return False
+        return self.reading not in ("text", "number") or self.kind in ("uuid", "enum", "name")
+
     def keyed(self, text: Expression) -> tuple[Expression, Expression]:
         """The column, and a key of its own that comes as text: as the engine compares them, so that its index serves."""
         if self.carried_as_bytes:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 import psycopg
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from databases import Database
 
 from adapters.postgres.adapter import PostgresAdapter
-from transforms.vocabulary import ForeignKey, TableName
+from adapters.postgres.keys import with_keys
+from adapters.postgres.types import new_travel
+from transforms.vocabulary import ColumnShape, ForeignKey, TableName
 
 TABLES = (
     "CREATE SCHEMA beside",
@@ -100,6 +104,16 @@ def test_tables_of_one_name_in_two_schemas_may_refer_to_one(url: str) -> None:
     )
     with closing(PostgresAdapter(url)) as adapter:
         assert adapter.referrers(TableName("whole")) == [TableName("child"), TableName("child", "beside")]
+
+
+@pytest.mark.parametrize(("collation", "statements"), [(None, 3), ("folding", 1)])
+def test_keys_are_cut_into_statements_unless_two_may_be_one_to_the_engine(
+    collation: str | None, statements: int
+) -> None:
+    made = new_travel(ColumnShape("k", pa.string(), "text"))
+    travel = replace(made, shape=replace(made.shape, collation=collation))
+    keys = pa.table({"k": [f"{n:02}".ljust(2**20, "x") for n in range(40)]})
+    assert len(list(with_keys([travel], keys))) == statements
 
 
 def _plain(key: ForeignKey) -> tuple[tuple[str, ...], TableName, tuple[str, ...]]:
