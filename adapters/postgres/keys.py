@@ -81,6 +81,8 @@ def _texts(values: pa.Array, travel: Travel) -> pa.Array:
     if pa.types.is_binary(kind):
         return pa.array([None if value is None else "\\x" + value.hex() for value in values.to_pylist()], pa.string())
     texts = values.cast(pa.string())
+    if travel.shape.labels is not None:  # no other text is one of its type to PostgreSQL
+        texts = pc.if_else(pc.is_in(texts, value_set=pa.array(travel.shape.labels, pa.string())), texts, None)
     if travel.carried_as_bytes:
         return _texts(texts.cast(pa.binary()), travel)
     return pc.if_else(pc.match_substring(texts, "\0"), None, texts)

@@ -56,15 +56,23 @@ def rows_by_key(
 ) -> pa.Table:
     """The rows of the target with one of some keys, as far as they are there: the key and `names`, in no particular order.
 
-    In: `wanted` has unique whole keys, in the key's columns. Errors: DataError as of `readable`.
+    In: `wanted` has unique whole keys, in the key's columns. Those that an engine does not find by their values are looked for
+    in all rows, so that none which is there is taken for gone. Errors: DataError as of `readable`.
     """
     columns = list(dict.fromkeys([*key, *names]))
     schema = shape.schema(tuple(columns))
+    relation, found = Relation(shape.name), [schema.empty_table()]
+
+    def take(batches: Iterable[pa.RecordBatch], asked: pa.Table) -> None:
+        for batch in readable(batches, shape.name, "target", key, fix):
+            rows = pa.Table.from_batches([batch]).cast(schema)
+            found.append(rows.filter(pa.array(contained(rows, asked, key))))
+
     asked = wanted.cast(pa.schema([schema.field(name) for name in key])).select(list(key))
-    found = [schema.empty_table()]
-    for batch in readable(snapshot.scan(Relation(shape.name), columns, keys=asked), shape.name, "target", key, fix):
-        rows = pa.Table.from_batches([batch]).cast(schema)
-        found.append(rows.filter(pa.array(contained(rows, asked, key))))
+    take(snapshot.scan(relation, columns, keys=asked), asked)
+    missing = asked.filter(pa.array(~contained(asked, pa.concat_tables(found), key)))
+    if missing.num_rows:
+        take(snapshot.scan(relation, columns), missing)
     return pa.concat_tables(found)
 
 

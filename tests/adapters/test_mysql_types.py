@@ -17,7 +17,7 @@ from whys import why_texts
 
 from adapters.mysql.adapter import MysqlAdapter
 from transforms.mapping.column_limits import misfits
-from transforms.vocabulary import INVALID, DataError, SynclineError, TableName
+from transforms.vocabulary import INVALID, DataError, Relation, SynclineError, TableName
 
 EXTREMES: list[tuple[str, pa.DataType, list[tuple[str, Any]]]] = [
     ("tinyint", pa.int8(), [("-128", -128), ("127", 127)]),
@@ -211,3 +211,19 @@ def test_a_design_is_told_and_made_again(adapter: MysqlAdapter, database: Databa
     assert design.indexes == (("n", "v"),)
     named = {(each.kind, each.columns, each.fact("name")) for each in design.features}
     assert named >= {("trigger", (), "tr"), ("index", (), "part"), ("index", (), "words"), ("on_update", ("at",), "")}
+
+
+def test_keys_are_found_that_are_no_label_or_have_no_short_number(adapter: MysqlAdapter, database: Database) -> None:
+    database.execute(
+        "CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a', 'b'), f FLOAT, d DOUBLE)",
+        "SET sql_mode = ''",
+        "INSERT INTO t VALUES (1, 'a', 0.1, 0.1), (2, 'none', 1.17549e-38, 1e-300), (3, 'b', 3.40282e38, 1e300)",
+    )
+    rows = read(adapter)
+    assert rows["e"].to_pylist() == ["a", "", "b"]
+    with adapter.snapshot() as snapshot:
+        for names in (["e"], ["f"], ["d"], ["e", "f"]):
+            found = pa.Table.from_batches(
+                list(snapshot.scan(Relation(TableName("t")), ["id"], keys=rows.select(names)))
+            )
+            assert sorted(found["id"].to_pylist()) == [1, 2, 3], names

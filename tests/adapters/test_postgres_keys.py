@@ -14,7 +14,7 @@ from databases import Database
 from adapters.postgres.adapter import PostgresAdapter
 from adapters.postgres.keys import with_keys
 from adapters.postgres.types import new_travel
-from transforms.vocabulary import ColumnShape, ForeignKey, TableName
+from transforms.vocabulary import ColumnShape, ForeignKey, Relation, TableName
 
 TABLES = (
     "CREATE SCHEMA beside",
@@ -118,3 +118,16 @@ def test_keys_are_cut_into_statements_unless_two_may_be_one_to_the_engine(
 
 def _plain(key: ForeignKey) -> tuple[tuple[str, ...], TableName, tuple[str, ...]]:
     return key.columns, key.refers, key.refers_columns
+
+
+def test_a_key_that_is_no_label_of_an_enum_is_not_there(postgres_url: str) -> None:
+    database = Database("postgresql", postgres_url)
+    database.execute(
+        "CREATE TYPE mood AS ENUM ('a', 'b''\\')",
+        "CREATE TABLE moods (k mood PRIMARY KEY)",
+        "INSERT INTO moods VALUES ('a'), ('b''\\')",
+    )
+    with closing(PostgresAdapter(database.url)) as adapter, adapter.snapshot() as snapshot:
+        keys = pa.table({"k": ["a", "", "b'\\", "c"]})
+        found = pa.Table.from_batches(list(snapshot.scan(Relation(TableName("moods")), ["k"], keys=keys)))
+    assert sorted(found["k"].to_pylist()) == ["a", "b'\\"]

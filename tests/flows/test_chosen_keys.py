@@ -245,3 +245,34 @@ def test_many_keys_are_cut_into_windows(shop: Scenario) -> None:
     done = retried(shop)
     assert counts(done, "t") == {"source_rows": 300, "insert": 300}
     assert done.report.tables[0].windows == 3
+
+
+def test_a_row_whose_key_is_spelled_in_a_way_of_its_own_is_not_taken_for_gone(shop: Scenario) -> None:
+    stored = ["infinity", "2020-01-01 10:00", "2020-01-02T10:00:00", "2020-01-03 10:00:00.5"]
+    shop.source.execute("CREATE TABLE s (k datetime NOT NULL, v text)")
+    shop.source.insert("s", [(text, "1") for text in stored])
+    shop.target.execute("CREATE TABLE t (k timestamp PRIMARY KEY, v integer)")
+    columns = {"k": "k", "v": {"from": "v", "cast": "integer"}}
+    shop.write({"t": {"from": "s", "columns": columns, "key": ["k"]}})
+    assert counts(shop.run(), "t")["insert"] == len(stored)
+    shop.source.execute("UPDATE s SET v = 'x'")
+    assert counts(shop.run(), "t")["quarantined"] == len(stored)
+    shop.source.execute("UPDATE s SET v = '2'")
+    assert counts(retried(shop), "t") == {"source_rows": len(stored), "update": len(stored)}
+
+
+def test_an_empty_enum_is_not_taken_for_gone(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    shop = Scenario.make(tmp_path, ("mysql", "duckdb"), request)
+    shop.source.execute(
+        "CREATE TABLE s (k enum('a', 'b') PRIMARY KEY, v varchar(9))",
+        "SET sql_mode = ''",
+        "INSERT INTO s VALUES ('a', '1'), ('none', '1')",
+    )
+    shop.target.execute("CREATE TABLE t (k varchar PRIMARY KEY, v integer)")
+    columns = {"k": "k", "v": {"from": "v", "cast": "integer"}}
+    shop.write({"t": {"from": "s", "columns": columns, "key": ["k"]}})
+    assert counts(shop.run(), "t")["insert"] == 2
+    shop.source.execute("UPDATE s SET v = 'x'")
+    assert counts(shop.run(), "t")["quarantined"] == 2
+    shop.source.execute("UPDATE s SET v = '2'")
+    assert counts(retried(shop), "t") == {"source_rows": 2, "update": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from contract import simple
 from scenario import Engine, Scenario, counts, quarantine
 
-from adapters.protocol import Target
+from adapters.protocol import Snapshot, Target
 from flows.session import scan
-from transforms.vocabulary import DataError
+from transforms.vocabulary import DataError, Relation
 
 UNREADABLE: dict[Engine, tuple[str, str, str]] = {
     "sqlite": ("integer", "'abc'", "text 'abc' is not an integer"),
@@ -62,3 +63,22 @@ def test_rows_are_read_by_their_keys(roomy: Target) -> None:
             assert found.to_pylist() == [
                 {"id": row["id"], "name": row["name"]} for row in rows.to_pylist() if row["id"] in wanted
             ]
+
+
+class Forgetful:
+    """A snapshot that finds every other key alone by its value."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def scan(self, relation: Relation, columns: list[str], keys: pa.Table | None = None) -> Iterator[pa.RecordBatch]:
+        few = None if keys is None else keys.take(pa.array(range(0, keys.num_rows, 2)))
+        return self.snapshot.scan(relation, columns, keys=few)
+
+
+def test_rows_that_are_not_found_by_their_keys_are_looked_for_in_all_rows(roomy: Target) -> None:
+    shape, _ = simple(roomy, "looked up twice", 12)
+    with roomy.snapshot() as snapshot:
+        asked = pa.table({"id": pa.array([3, 5, 7, 9, 99], pa.int64())})
+        found = scan.rows_by_key(Forgetful(snapshot), shape, ["name"], asked, ("id",))  # type: ignore[arg-type]
+    assert sorted(found["id"].to_pylist()) == [3, 5, 7, 9]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +24,8 @@ def turned_back(keys: pa.Table, sources: Mapping[str, ColumnShape]) -> pa.Table:
     made: dict[str, pa.Array] = {}
     for name, source in sources.items():
         values = casts.cast(contiguous(keys.column(name)), casts.Cast(source.type, source.meaning)).values
-        made[source.name] = fitting(values, source)
+        # an ENUM of MySQL may hold the empty text, which is none of its labels
+        made[source.name] = fitting(values, replace(source, labels=None))
     rows = pa.table(made).drop_null()
     return rows.group_by(rows.column_names).aggregate([])
 
