@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -23,6 +22,7 @@ from flows.plan.totals import Reconciled
 from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
+from transforms import expressions
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
 from transforms.vocabulary import SIDES, ColumnTotals, Notice, PlanError, SideName, SpecError, Totals
 from transforms.vocabulary.texts import as_text
@@ -153,7 +153,8 @@ def _origin(session: Session, bound: BoundTable, column: ColumnMapping) -> tuple
             how = "map" if column.values else "cast" if column.cast else "rename"
             return [source], how, str(column.shape.native) if column.cast else ""
         case Expression(sql):
-            return [name for name in bound.reads if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql)], "expr", sql
+            named = {name.lower() for name in expressions.columns(sql)}
+            return [name for name in bound.reads if name.lower() in named], "expr", sql
         case Constant(value):
             return [], "const", str(plain(value))
         case LookUp() as lookup:
