@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 import duckdb
@@ -195,6 +195,12 @@ def columns(sql: str) -> set[str]:
 
     walk(tree)
     return found - lambdas
+
+
+def named(sql: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of some columns that an expression names, in their own order: DuckDB finds them in any case."""
+    read = {name.lower() for name in columns(sql)}
+    return tuple(name for name in names if name.lower() in read)
 
 
 def evaluate(rows: pa.Table, name: str, sql: str) -> tuple[pa.ChunkedArray, dict[int, str]]:

@@ -19,10 +19,11 @@ from flows.results.shares import counted
 from flows.session.retry import ONCE
 from flows.session.watch import Watch
 from transforms import expressions
-from transforms.mapping.column_mapping import Expression, LookUp, Rename
+from transforms.mapping.column_mapping import Function, Rename
 from transforms.mapping.mapping import Mapped, Noted
 from transforms.mapping.rejections import Fault, Faults, encoded
 from transforms.mapping.samples import Evidence
+from transforms.mapping.sources import read_by
 from transforms.vocabulary import ChangeSet, Reason
 from transforms.vocabulary.texts import as_text
 
@@ -146,21 +147,12 @@ class Gathering(Watch):
 
 def readers(table: BoundTable) -> dict[str, str]:
     """The target column that each source column goes to: as it is, or through an expression or a lookup."""
-    found: dict[str, str] = {}
-    for column in table.mapping.columns:
-        match column.origin:
-            case Rename(source):
-                found[source] = column.shape.name
-    for column in table.mapping.columns:
-        match column.origin:
-            case Expression(sql):
-                named = {name.lower() for name in expressions.columns(sql)}
-                for source in table.reads:
-                    if source.lower() in named:
-                        found.setdefault(source, column.shape.name)
-            case LookUp(match=pairs):
-                for _, source in pairs:
-                    found.setdefault(source, column.shape.name)
+    columns = table.mapping.columns
+    found = {column.origin.source: column.shape.name for column in columns if isinstance(column.origin, Rename)}
+    for column in columns:
+        if not isinstance(column.origin, Function):  # which may read all of the source
+            for source in read_by(column, table.reads):
+                found.setdefault(source, column.shape.name)
     return found
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from adapters.protocol import Source
-from flows.bind.columns import Origin
 from flows.bind.tables import BoundTable
 from flows.spec.model import Spec, table_name
 from flows.spec.tables import REST
-from transforms import expressions
-from transforms.mapping.column_mapping import Expression, Function, LookUp, Rename
+from transforms.mapping.sources import read_by
 
 _WORD: Final = re.compile(r"\w+")
 
@@ -28,24 +26,12 @@ def unmapped_columns(spec: Spec, bound: BoundTable, tables: Sequence[BoundTable]
         name.lower()
         for each in alike
         for column in (*each.mapping.columns, *each.computed)
-        for name in _used(column.origin)
+        for name in read_by(column, each.reads)
     }
     for each in alike:
         rest = (spec.tables[each.name].columns or {}).get(REST)
         used |= {name.lower() for name in (rest.except_ or () if rest else ())}
     return tuple(name for name in bound.source_shape.names if name.lower() not in used)
-
-
-def _used(origin: Origin) -> Iterator[str]:
-    match origin:
-        case Rename(source):
-            yield source
-        case Expression(sql):
-            yield from expressions.columns(sql)
-        case LookUp(match=pairs):
-            yield from (source for _, source in pairs)
-        case Function(columns=names):
-            yield from names
 
 
 def unread_tables(spec: Spec, source: Source) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ from flows.plan.totals import Reconciled
 from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
-from transforms import expressions
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
+from transforms.mapping.sources import read_by
 from transforms.vocabulary import SIDES, ColumnTotals, Notice, PlanError, SideName, SpecError, Totals
 from transforms.vocabulary.texts import as_text
 
@@ -143,28 +143,28 @@ def _mapping(session: Session, bound: BoundTable) -> Iterator[dict[str, Any]]:
     if bound.identity:
         yield {"column": bound.identity, "from": [], "how": "generate", "about": "identity"}
     for column in (*bound.mapping.columns, *bound.computed):
-        sources, how, about = _origin(session, bound, column)
-        yield {"column": column.shape.name, "from": sources, "how": how, "about": about}
+        how, about = _origin(session, bound, column)
+        yield {"column": column.shape.name, "from": list(read_by(column, bound.reads)), "how": how, "about": about}
 
 
-def _origin(session: Session, bound: BoundTable, column: ColumnMapping) -> tuple[list[str], str, str]:
+def _origin(session: Session, bound: BoundTable, column: ColumnMapping) -> tuple[str, str]:
+    """How a column is made, and what a page says of it."""
     match column.origin:
-        case Rename(source):
+        case Rename():
             how = "map" if column.values else "cast" if column.cast else "rename"
-            return [source], how, str(column.shape.native) if column.cast else ""
+            return how, str(column.shape.native) if column.cast else ""
         case Expression(sql):
-            named = {name.lower() for name in expressions.columns(sql)}
-            return [name for name in bound.reads if name.lower() in named], "expr", sql
+            return "expr", sql
         case Constant(value):
-            return [], "const", str(plain(value))
+            return "const", str(plain(value))
         case LookUp() as lookup:
             asked = (session.spec.tables[bound.name].columns or {})[column.shape.name].lookup
             there = f"{asked.table}.{lookup.take}" if asked else lookup.take
-            return [source for _, source in lookup.match], "lookup", there
+            return "lookup", there
         case Function() as function:
-            return list(function.columns), "python", function.name
+            return "python", function.name
         case KeyUuid():
-            return [], "generate", "uuid"
+            return "generate", "uuid"
 
 
 def _reconciled(bound: BoundTable, found: Reconciled) -> dict[str, Any]:

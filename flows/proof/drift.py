@@ -266,5 +266,4 @@ def _read_by(wanted: Column, source: TablePrint) -> set[str]:
         return set(wanted.columns or (column.name for column in source.columns))
     if wanted.expr is None:
         return set()
-    named = {column.lower() for column in expressions.columns(wanted.expr)}
-    return {column.name for column in source.columns if column.name.lower() in named}
+    return set(expressions.named(wanted.expr, (column.name for column in source.columns)))

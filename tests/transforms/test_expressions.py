@@ -116,6 +116,10 @@ def test_the_columns_of_an_expression(sql: str, wanted: set[str]) -> None:
     assert expressions.columns(sql) == wanted
 
 
+def test_columns_are_read_in_any_case_and_come_in_the_order_of_the_table() -> None:
+    assert expressions.named('total / "Price" + Total', ("price", "TOTAL", "other")) == ("price", "TOTAL")
+
+
 def test_what_cannot_be_parsed_is_refused() -> None:
     for sql in ("a +", "", "select", "a)"):
         with pytest.raises(SpecError):
