@@ -74,6 +74,10 @@ class FileEntry:
     nbytes: int
     counts: Mapping[str, int] = field(hash=False, default_factory=dict)
 
+    def has(self, *ops: str) -> bool:
+        """Whether it holds changes of one of these operations."""
+        return any(self.counts.get(op) for op in ops)
+
 
 class PlanWriter:
     """Writes a plan's files, from any number of threads; processes that share a folder pass their entries on.

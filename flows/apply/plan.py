@@ -145,7 +145,7 @@ def write_rows(
     ]
     interrupts.writing(sum(len(some) for _, some in writes))
     losing = {
-        stage.table for stage, some in writes if stage.phase != "upsert" if any(e.counts.get("delete", 0) for e in some)
+        stage.table for stage, some in writes if stage.phase != "upsert" and any(each.has("delete") for each in some)
     }
     target = session.sides.written(job.side).adapter
     further = retried(lambda: carrying(target, losing))
@@ -225,7 +225,7 @@ def _same_shapes(plan: Plan, session: Session) -> None:
                 f"{bound.shape.name} has no column {', '.join(sorted(lost))}, and {plan.folder} does not add it. Nothing was written.",
                 fix="plan again.",
             )
-        if any(entry.counts.get("delete") for entry in plan.windows(bound.shape.name)):
+        if any(entry.has("delete") for entry in plan.windows(bound.shape.name)):
             WholeRows(bound.shape, bound.unmapped).must_be(planned.whole)
         now = columns_of(bound.schema)
         if now != planned.columns:

@@ -144,7 +144,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     create(plan, session, manifest.stages or stages_of(manifest.tables, plan.files, ()))
     shapes = related(target, [planned.table for planned in manifest.tables])
     for planned in manifest.tables:
-        if (shape := shapes.get(planned.table)) and any(e.counts.get("delete") for e in plan.windows(shape.name)):
+        if (shape := shapes.get(planned.table)) and any(each.has("delete") for each in plan.windows(shape.name)):
             WholeRows.of(loading.spec, shape, planned.schema.names).must_be(planned.whole)
     gone = {each.table for each in manifest.tables if each.drop and each.table not in shapes}  # by an earlier attempt
     stages = [

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from adapters.ledger.ledger import Ledger, Version
 from adapters.store import archive
+from adapters.store.changesets import OPS
 from adapters.store.layout import Store
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import ChangedPlan, FileEntry, Plan
@@ -19,7 +20,6 @@ from flows.spec.problems import meant
 from transforms.net_changes import together, without
 from transforms.vocabulary import ChangeSet, Phase, PlanError, SpecError, TableName
 
-OPS = ("insert", "update", "delete")
 NOT_KEPT = {
     "keys": "of which only keys are kept (history: keys)",
     "off": "of which nothing is kept (history: off)",
@@ -64,7 +64,7 @@ class AppliedVersion:
                 fix="choose another version or table.",
             )
         for entry in self.plan.windows(table):
-            if not any(entry.counts.get(op) for op in ops):
+            if not entry.has(*ops):
                 continue
             try:
                 changes = self.plan.changes(entry)

@@ -123,9 +123,7 @@ def without_referred(
 
 def _going(job: Job, bound: BoundTable, planned: Sequence[Planned]) -> _Going | None:
     windows = {
-        each.window: read_changes(job, each.changes)
-        for each in planned
-        if each.changes and each.changes.counts.get("delete", 0)
+        each.window: read_changes(job, each.changes) for each in planned if each.changes and each.changes.has("delete")
     }
     rows = sum(changes.deletes.num_rows for changes in windows.values())
     return _Going(bound, windows, np.zeros(rows, dtype=bool)) if rows else None
@@ -192,7 +190,7 @@ def _as_planned(
     """Rows that refer, as the plan's inserts and updates will leave them."""
     left = list(found)
     for each in windows:
-        if each.changes is None or not (each.changes.counts.get("insert", 0) or each.changes.counts.get("update", 0)):
+        if each.changes is None or not each.changes.has("insert", "update"):
             continue
         written = read_written(Path(job.folder), each.changes, names)
         if written is None:  # they keep the references that they have

@@ -27,7 +27,8 @@ def settled(session: Session, job: Job, route: Route, planned: Sequence[Planned]
     columns of what the plan writes, where it deletes rows, too. Errors: PlanError where rows still refer to such a row.
     """
     bound = route.table
-    if bound.name not in session.bound.referred or not any(_count(each, "delete") for each in planned):
+    losing = {each.window: each.changes for each in planned if each.changes and each.changes.has("delete")}
+    if bound.name not in session.bound.referred or not losing:
         return list(planned)
 
     def compared(rows: pa.Table) -> pa.Table:
@@ -35,14 +36,12 @@ def settled(session: Session, job: Job, route: Route, planned: Sequence[Planned]
 
     def written(unique: Key) -> Iterator[pa.Table]:
         for each in planned:
-            if each.changes and (_count(each, "insert") or _count(each, "update")):
+            if each.changes and each.changes.has("insert", "update"):
                 rows = read_written(Path(job.folder), each.changes, unique)
                 if rows is not None:
                     yield rows
 
-    going = {
-        each.window: read_changes(job, each.changes) for each in planned if each.changes and _count(each, "delete")
-    }
+    going = {number: read_changes(job, entry) for number, entry in losing.items()}
     rest, early = freed(route.writes.adapter, route.writes.snapshot, bound.shape, going, written, compared)
     if early is None:
         return list(planned)
@@ -95,10 +94,6 @@ def _uniques(shape: TableShape, changes: ChangeSet) -> list[Key]:
     names = set(changes.schema.names)
     found = [each for each in shape.uniques if each <= names and not set(changes.key) <= each]
     return sorted(tuple(name for name in shape.names if name in each) for each in found)
-
-
-def _count(planned: Planned, op: str) -> int:
-    return planned.changes.counts.get(op, 0) if planned.changes else 0
 
 
 def _must_be_free(target: Target, snapshot: Snapshot, changes: ChangeSet, rows: pa.Table) -> None:

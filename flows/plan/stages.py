@@ -60,7 +60,7 @@ def stages_of(
 
     def writes(*, early: bool) -> Iterator[Stage]:
         for table, phase in steps:
-            touched = (each.window for each in windows[table] if _touches(each, phase))
+            touched = (each.window for each in windows[table] if each.has(*WRITES[phase]))
             if some := tuple(window for window in touched if (window in first[table]) == early):
                 yield Stage("write", table, phase, some, table in in_turn)
 
@@ -78,7 +78,7 @@ def stages_of(
 def losing_at_once(stages: Iterable[Stage], files: Iterable[FileEntry]) -> frozenset[TableName]:
     """The tables whose deletes go in together with their inserts and updates."""
     whole = {(stage.table, window) for stage in stages if stage.phase == "all" for window in stage.windows}
-    return frozenset(each.table for each in files if (each.table, each.window) in whole and each.counts.get("delete"))
+    return frozenset(each.table for each in files if (each.table, each.window) in whole and each.has("delete"))
 
 
 def _apart(
@@ -91,7 +91,7 @@ def _apart(
     """
     whole = {marker.table for marker in marked if marker.phase == "all"}
     begun = {marker.table for marker in marked} - whole
-    losing = {table for table, entries in windows.items() if any(each.counts.get("delete", 0) for each in entries)}
+    losing = {table for table, entries in windows.items() if any(each.has("delete") for each in entries)}
     due = {table for table in losing if table in referred and str(table) not in whole}
     return due | {table for table in windows if str(table) in begun}
 
@@ -121,7 +121,3 @@ def in_order(steps: Sequence[Step], needs: Iterable[tuple[Step, Step]]) -> list[
         waiting.remove(following)
         ordered.append(following)
     return ordered
-
-
-def _touches(entry: FileEntry, phase: Phase) -> bool:
-    return any(entry.counts.get(op, 0) for op in WRITES[phase])

@@ -32,7 +32,7 @@ def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) ->
     """
     bound = route.table
     names = [name for name in bound.comparison.compared if any(name in outcome.differing for outcome in planned)]
-    changed = [outcome for outcome in planned if outcome.changes is not None and outcome.changes.counts.get("update")]
+    changed = [outcome for outcome in planned if outcome.changes is not None and outcome.changes.has("update")]
     latest = _latest(spec, route.writes.name, route.writes.url) if names and changed else None
     if latest is None:
         return

@@ -34,7 +34,7 @@ def with_whole_deletes(session: Session, job: Job, route: Route, planned: Sequen
     Memory: one window. Errors: DataError where a column of such a row cannot be read.
     """
     bound = route.table
-    going = [each for each in planned if each.changes is not None and each.changes.counts.get("delete")]
+    going = [each for each in planned if each.changes is not None and each.changes.has("delete")]
     if not going or not bound.unmapped:
         return list(planned)
     must_travel(bound.shape, bound.unmapped, sum(_deletes(each) for each in going))

@@ -105,7 +105,7 @@ def noticed(checkpoints: Sequence[Checkpoint]) -> Iterator[Notice]:
 
 
 def _written(plan: Plan, bound: BoundTable) -> pa.Table:
-    entries = [e for e in plan.windows(bound.shape.name) if e.counts.get("insert") or e.counts.get("update")]
+    entries = [each for each in plan.windows(bound.shape.name) if each.has("insert", "update")]
     parts = [written_rows(bound, plan.changes(entry)) for entry in entries]
     return pa.concat_tables([bound.schema.empty_table(), *parts])
 
