@@ -171,7 +171,7 @@ def _make_new(
         if column.refused:
             table.left_out.append((column.name, f"{column.native} cannot be read exactly: {column.refused}"))
             continue
-        table.columns.append(_new_column(column, names[column.name], chosen[read.name.name, column.name], read, target))
+        table.columns.append(_new_column(column, names[column.name], chosen[read.name.name, column.name], target))
     if not table.columns:
         return
     kept = {column.source: column for column in table.columns}
@@ -229,7 +229,7 @@ def _held(
     return found
 
 
-def _new_column(column: ColumnShape, name: str, chosen: Chosen, read: Read, target: Target) -> DraftColumn:
+def _new_column(column: ColumnShape, name: str, chosen: Chosen, target: Target) -> DraftColumn:
     made = target.made(new_column(name, chosen.type, nullable=chosen.nullable))
     reached = casts.implicit(column.type, column.meaning, made)
     how = None if reached else re.sub(r"^(var)?char\(.*", "text", chosen.type)
