@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.vocabulary import ChangeSet, Key, Op, PlanError, TableName
+from transforms.vocabulary import OPS, ChangeSet, Key, Op, PlanError, TableName
 
-OPS: Final[tuple[Op, ...]] = get_args(Op)
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 _FACTS: Final = b"syncline"
 _SCHEMA: Final = b"syncline:arrow"

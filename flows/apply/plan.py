@@ -23,7 +23,7 @@ from flows.session.execute import Execute, here
 from flows.session.memory import Shapes
 from flows.session.retry import retried
 from flows.session.session import Job, Session, shared, with_binding
-from transforms.vocabulary import Counts, DataError, PlanError, RowRefused, SideName, Stage, TableName
+from transforms.vocabulary import OPS, Counts, DataError, PlanError, RowRefused, SideName, Stage, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class AppliedPlan:
         is unchanged, and one that the target refused is in quarantine.
         Law: source_rows = insert + update + unchanged + quarantined + conflicts of inserts and updates.
         """
-        written = {op: getattr(planned, op) for op in ("insert", "update", "delete")}
+        written: dict[str, int] = {op: getattr(planned, op) for op in OPS}
         unchanged, conflicts, quarantined = planned.unchanged, 0, planned.quarantined
         for done in self.done:
             if done.table != table:

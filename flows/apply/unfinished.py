@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from adapters.ledger.ledger import Ledger, Run, RunPlan
 from adapters.store import archive
-from adapters.store.changesets import OPS
 from adapters.store.plans import FileEntry, Plan, plain
 from flows.evidence.record import evidence, evident
 from flows.plan.stages import WRITES
@@ -18,7 +17,7 @@ from flows.results.tables import Report, report_of
 from flows.session.session import Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import SIDES, Marker, Phase, SideName, SynclineError, message_of
+from transforms.vocabulary import OPS, SIDES, Marker, Phase, SideName, SynclineError, message_of
 
 
 @dataclass(frozen=True, slots=True)

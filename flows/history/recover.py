@@ -16,7 +16,6 @@ from datetime import datetime
 from adapters import interrupts
 from adapters.ledger.ledger import Run, RunPlan, Version
 from adapters.store import archive
-from adapters.store.changesets import OPS
 from adapters.store.plans import MANIFEST, ChangedPlan, Plan
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.refused_rows import quarantine_rows
@@ -27,7 +26,16 @@ from flows.results.tables import report_of
 from flows.session.retry import GaveUp
 from flows.session.session import Job, Session, with_binding
 from flows.session.stores import store_of
-from transforms.vocabulary import ConnectionFailed, Notice, Phase, SpecError, SynclineError, TransientError, of_side
+from transforms.vocabulary import (
+    OPS,
+    ConnectionFailed,
+    Notice,
+    Phase,
+    SpecError,
+    SynclineError,
+    TransientError,
+    of_side,
+)
 
 PASSING = (TransientError, GaveUp, ConnectionFailed)
 

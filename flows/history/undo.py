@@ -20,26 +20,26 @@ from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
 from flows.history.versions import AppliedVersion, entry_name
 from flows.plan.build import Request, manifest_of
-from flows.plan.decide import SAMPLES, samples
+from flows.plan.decide import samples
 from flows.plan.references import look_at_references, related
 from flows.plan.reused_values import freed
 from flows.plan.stages import stages_of
 from flows.plan.whole_rows import WholeRows
 from flows.proof.drift import forget
 from flows.results.outcome import Outcome
-from flows.results.tables import Report, TableReport, planned_table
+from flows.results.tables import Report, TableReport, first_samples, planned_table
 from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from transforms.net_changes import IMAGES, net, together
 from transforms.vocabulary import (
+    OPS,
     ChangeSet,
     Counts,
     Key,
     Notice,
     PlanError,
     Relation,
-    Sample,
     Stage,
     TableName,
     TableShape,
@@ -311,19 +311,13 @@ def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, window
 
 
 def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSet]) -> TableReport:
-    insert, update, delete = (sum(window.counts[op] for window in windows) for op in ("insert", "update", "delete"))
+    insert, update, delete = (sum(window.counts[op] for window in windows) for op in OPS)
     counts = Counts(
         source_rows=insert + update, target_rows=update + delete, insert=insert, update=update, delete=delete
     )
-    differing: dict[str, int] = {}
-    shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
-    for window in windows:
-        for sample in samples(window):
-            if len(shown[sample.op]) < SAMPLES:
-                shown[sample.op].append(sample)
-    flat = tuple(sample for some in shown.values() for sample in some)
+    shown = first_samples(sample for window in windows for sample in samples(window))
     name = entry_name(request.spec, table)
-    return TableReport(name, str(table), counts, (), differing, {}, flat, len(windows))
+    return TableReport(name, str(table), counts, samples=shown, windows=len(windows))
 
 
 def _created(planned: PlannedTable) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from adapters.ledger.ledger import Ledger, Version
 from adapters.store import archive
-from adapters.store.changesets import OPS
 from adapters.store.layout import Store
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import ChangedPlan, FileEntry, Plan
@@ -18,7 +17,7 @@ from flows.spec.entries import entry_of, nearest
 from flows.spec.model import Spec
 from flows.spec.problems import meant
 from transforms.net_changes import together, without
-from transforms.vocabulary import ChangeSet, Phase, PlanError, SpecError, TableName
+from transforms.vocabulary import OPS, ChangeSet, Phase, PlanError, SpecError, TableName
 
 NOT_KEPT = {
     "keys": "of which only keys are kept (history: keys)",

@@ -25,6 +25,7 @@ from flows.results.conflicts import values
 from flows.results.tables import Report
 from flows.results.visible import as_code, in_markdown, visible
 from flows.session.meter import Meter
+from transforms.vocabulary import OPS
 
 EVERY_SECONDS: Final = 2.0
 SHOWN_KEYS: Final = 3  # of each kind of change
@@ -232,7 +233,7 @@ def report_markdown(outcome: Outcome, said: str) -> str:
                 f"{in_markdown(name)} ({count:,})" for name, count in sorted(table.differing.items(), key=_by_count)
             ]
             some.append(f"columns that differ: {', '.join(named[:12])}")
-        for op in ("insert", "update", "delete"):
+        for op in OPS:
             keys = [as_code(sample.key) for sample in table.samples if sample.op == op][:SHOWN_KEYS]
             if keys and not report.applied:  # what was applied is counted in the table below
                 some.append(f"to {op}, such as {'; '.join(keys)}")

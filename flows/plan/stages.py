@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry
 from flows.bind.tables import Binding
-from transforms.vocabulary import Marker, Op, Phase, Stage, TableName
+from transforms.vocabulary import OPS, Marker, Op, Phase, Stage, TableName
 
 WRITES: Final[Mapping[Phase, tuple[Op, ...]]] = {
-    "all": ("insert", "update", "delete"),
+    "all": OPS,
     "upsert": ("insert", "update"),
     "delete": ("delete",),
 }

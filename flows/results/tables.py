@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,7 +19,19 @@ from flows.plan.totals import Reconciled, together
 from flows.results.conflicts import Met
 from flows.results.orphans import Orphans
 from flows.results.shares import percent
-from transforms.vocabulary import Broken, Counts, Notice, Reason, Sample, TableName, Tally, Why, named_text, text_of
+from transforms.vocabulary import (
+    OPS,
+    Broken,
+    Counts,
+    Notice,
+    Reason,
+    Sample,
+    TableName,
+    Tally,
+    Why,
+    named_text,
+    text_of,
+)
 from transforms.vocabulary.reasons import UNREAD
 
 LISTED: Final = (
@@ -185,14 +198,10 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
     differing: Counter[str] = Counter()
     reasons: Counter[Reason] = Counter()
     unproved: Counter[Why] = Counter()
-    shown: dict[str, list[Sample]] = {"insert": [], "update": [], "delete": []}
     for outcome in planned:
         differing.update(outcome.differing)
         reasons.update(outcome.reasons)
         unproved.update(outcome.unproved)
-        for sample in outcome.samples:
-            if len(shown[sample.op]) < SAMPLES:
-                shown[sample.op].append(sample)
     return TableReport(
         bound.name,
         str(bound.shape.name),
@@ -200,7 +209,7 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         bound.ddl,
         dict(differing),
         dict(reasons),
-        tuple(sample for samples in shown.values() for sample in samples),
+        first_samples(sample for outcome in planned for sample in outcome.samples),
         len(planned),
         broken=tuple(_broken(planned)),
         tally=together(outcome.tally for outcome in planned),
@@ -208,6 +217,12 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         unproved=dict(unproved),
         waiting=sum(outcome.waiting for outcome in planned),
     )
+
+
+def first_samples(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """The first SAMPLES of each operation, inserts before updates before deletes."""
+    every = list(samples)
+    return tuple(each for op in OPS for each in islice((one for one in every if one.op == op), SAMPLES))
 
 
 def with_keyless(report: TableReport, rows: int) -> TableReport:

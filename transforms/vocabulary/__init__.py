@@ -30,6 +30,7 @@ from transforms.vocabulary.errors import (
 from transforms.vocabulary.names import (
     DATE_INFINITY,
     INVALID,
+    OPS,
     SIDES,
     STANDS_IN,
     TIMESTAMP_INFINITY,
@@ -84,6 +85,7 @@ from transforms.vocabulary.totals import (
 __all__ = [
     "DATE_INFINITY",
     "INVALID",
+    "OPS",
     "SIDES",
     "STANDS_IN",
     "TIMESTAMP_INFINITY",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 Key = tuple[str, ...]
 """The columns by which rows are matched, in order."""
@@ -17,6 +17,7 @@ SideName = Literal["source", "target"]
 SIDES: Final[tuple[SideName, SideName]] = ("source", "target")
 
 Op = Literal["insert", "update", "delete"]
+OPS: Final[tuple[Op, ...]] = get_args(Op)
 Phase = Literal["all", "upsert", "delete"]
 Meaning = Literal["plain", "decimal", "json", "uuid", "interval", "opaque"]
 """What a text stands for: itself, an exact number, JSON, a UUID, a span of time, or an engine's own notation."""

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from flows.cli.terminal.rows import console, show_rows
 from flows.results.visible import visible
+from transforms.vocabulary import OPS
 
 if TYPE_CHECKING:
     from flows.apply.unfinished import Unfinished
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 COLORS = {"insert": "green", "update": "yellow", "delete": "red"}
-OPS = ("insert", "update", "delete")
 LONGEST = 60  # characters of a value
 UNKNOWN = "not known"
 

@@ -29,7 +29,7 @@ from flows.results.shares import counted, percent
 from flows.results.tables import Report, TableReport
 from flows.results.visible import visible
 from flows.session.meter import Meter
-from transforms.vocabulary import Op, Sample
+from transforms.vocabulary import OPS, Sample
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
 RARE = ("unproved",)  # counts that are shown where there are any
@@ -157,8 +157,7 @@ def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
 
 def _say_more(out: Console, table: TableReport) -> None:
     """How many changes there are beside those that are shown."""
-    ops: tuple[Op, ...] = ("insert", "update", "delete")
-    counts = {op: getattr(table.counts, op) for op in ops}
+    counts = {op: getattr(table.counts, op) for op in OPS}
     shown = Counter(sample.op for sample in table.samples)
     more = [f"{count - shown[op]:,} to {op}" for op, count in counts.items() if count > shown[op]]
     if more:
