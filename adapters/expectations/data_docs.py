@@ -39,6 +39,8 @@ def write(folder: Path, pages: Sequence[Page], run: str, at: datetime) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         private.make_folder(folder)
         _build(folder, pages, run, at)
+        if (made := sum(1 for _ in (folder / "validations").rglob("*.html"))) != len(pages):
+            raise ValueError(f"{made} of {len(pages)} pages were made")  # the library only logs what it could not show
         private.narrow_all(folder)
     except Exception as error:  # a library's, with any of its own errors
         raise SynclineError(
@@ -62,7 +64,9 @@ def _build(folder: Path, pages: Sequence[Page], run: str, at: datetime) -> None:
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    run_id = RunIdentifier(run_name=run, run_time=at)
+    # A name that begins with a word: Great Expectations tries to read it as a date, and drops the page where that fails oddly,
+    # as it does for some of our own ("20261128T170300-9856ad" is a zone that no clock has).
+    run_id = RunIdentifier(run_name=f"run-{run}", run_time=at)
     names: set[str] = set()
     for page in pages:
         title, about = _file_name(page.title, names), _file_name(page.about, set())

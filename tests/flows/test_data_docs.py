@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from adapters.expectations.run import Checked
 from flows import commands
 from flows.cli.main import main
 from flows.commands import Status
+from transforms.vocabulary import SynclineError
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
 EXPECT = [
@@ -116,11 +118,34 @@ def test_a_folder_that_takes_no_pages_is_a_warning_since_the_rows_are_in(
 
 
 def test_titles_that_would_be_one_file_are_told_apart(tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
     result = (Checked(0, "expect_table_row_count_to_equal", {"value": 3}, "critical", True, None, None, "3"),)
     some = [data_docs.Page(title, "rows", result) for title in ("a/b planned", "A b planned", "größe loaded")]
     made = pages(str(data_docs.write(tmp_path / "docs", some, "20261125T010000-aaaaaa", datetime.now(UTC))))
     assert sum(name.startswith("validations") for name in made) == 3
     again = data_docs.write(tmp_path / "docs", some[:1], "20261125T010000-aaaaaa", datetime.now(UTC))
     assert sum(name.startswith("validations") for name in pages(str(again))) == 1
+
+
+@pytest.mark.parametrize(
+    "run", ["20261128T170300-9856ad", "3a6097684193", "20261125T010000-aaaaaa", "2026-11-25", "today"]
+)
+def test_a_run_has_its_pages_whatever_a_date_its_name_resembles(tmp_path: Path, run: str) -> None:
+    result = (Checked(0, "expect_table_row_count_to_equal", {"value": 3}, "critical", True, None, None, "3"),)
+    index = data_docs.write(tmp_path / "docs", [data_docs.Page("sale planned", "rows", result)], run, datetime.now(UTC))
+    made = pages(str(index))
+    (page,) = (text for name, text in made.items() if name.startswith("validations/"))
+    assert run in page and "validations/sale_planned/" in made["index.html"]
+
+
+def test_a_page_that_the_library_only_logs_as_missing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(ValidationResultsPageRenderer, "render", broken)
+    result = (Checked(0, "expect_table_row_count_to_equal", {"value": 3}, "critical", True, None, None, "3"),)
+    with pytest.raises(SynclineError, match="0 of 1 pages"):
+        data_docs.write(tmp_path / "docs", [data_docs.Page("sale planned", "rows", result)], "a", datetime.now(UTC))
