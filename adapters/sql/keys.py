@@ -47,5 +47,4 @@ def unkeyed(
     twice = rows.group_by(*own).having(sa.func.count() > 1).limit(most).subquery(quoted("syncline:twice"))
     # the list is a subquery of its own, because MySQL takes no LIMIT in one that IN reads
     listed = sa.select(*(twice.c[label] for label in labels))
-    mine = own[0] if len(own) == 1 else sa.tuple_(*own)
-    return Relation(name, where=rendered(sa.or_(*(column(n).is_(None) for n in nullable), mine.in_(listed)), dialect))
+    return Relation(name, where=rendered(sa.or_(*(column(n).is_(None) for n in nullable), among(own, listed)), dialect))

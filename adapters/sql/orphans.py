@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from adapters.sql.keys import among
 from adapters.sql.statements import Expression, column, quoted, rendered, table
 from transforms.vocabulary import ForeignKey, Key, Relation, TableName
 
@@ -36,8 +37,7 @@ def orphaned(
         return Relation(child, where=rendered(sa.and_(*given), dialect))
     if listed:
         values = sa.select(*there).select_from(table(parent)).where(*(each.is_not(None) for each in there))
-        mine = own[0] if len(own) == 1 else sa.tuple_(*own)
-        return Relation(child, where=rendered(sa.and_(*given, mine.not_in(values)), dialect))
+        return Relation(child, where=rendered(sa.and_(*given, sa.not_(among(own, values))), dialect))
     # Labels of our own, because inside the subquery a column of the parent would hide the child's of the same name.
     labels = [quoted(f"syncline:{number}") for number in range(len(columns))]
     named = [each.label(label) for each, label in zip(there, labels, strict=True)]

@@ -135,15 +135,10 @@ def changed_columns(changes: ChangeSet) -> tuple[str, ...]:
     return tuple(name for name in changes.after.column_names if not changes.after[name].equals(changes.before[name]))
 
 
-def delete(staging: Staging, *, using: bool = True) -> sa.Delete:
-    """Delete the rows that are as planned. `using` false: for engines without DELETE … USING."""
+def delete(staging: Staging) -> sa.Delete:
+    """Delete the rows that are as planned."""
     as_planned = sa.and_(staging.same_key("delete"), staging.same_row("delete", "b"))
-    target = staging.target
-    if using:
-        return sa.delete(target).where(as_planned)
-    keys = [target.c[name] for name in staging.key]
-    doomed = sa.select(*keys).select_from(target.join(staging.stage("delete"), as_planned))
-    return sa.delete(target).where(sa.tuple_(*keys).in_(doomed) if len(keys) > 1 else keys[0].in_(doomed))
+    return sa.delete(staging.target).where(as_planned)
 
 
 def update(staging: Staging, columns: Sequence[str]) -> sa.Update:

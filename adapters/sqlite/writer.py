@@ -11,6 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.protocol import BeforeCommit
+from adapters.sql.keys import among
 from adapters.sql.staged_apply import apply_staged, column_of, is_marked, mark
 from adapters.sql.staging import DONE, GONE, NO, Staging, Written, astray, changed_columns, insert, left_out, update
 from adapters.sql.statements import create_statement, marker_table, rendered
@@ -203,7 +204,7 @@ class Window:
             each if is_binary(self.connection, self.changes.table, shape) else _binary(each)
             for each, shape in zip(plain, shapes_of_key, strict=True)
         ]
-        return sa.delete(staging.target).where(sa.tuple_(*keys).in_(doomed) if len(keys) > 1 else keys[0].in_(doomed))
+        return sa.delete(staging.target).where(among(keys, doomed))
 
     def _park(self, staging: Staging, names: Sequence[str]) -> None:
         """Give unique columns values that nobody has: SQLite checks row by row, and two rows may swap theirs."""
