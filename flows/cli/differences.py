@@ -36,13 +36,7 @@ def rows_of(plan: Plan, limit: int | None = None) -> Iterator[Change]:
 
 
 def _parts(changes: ChangeSet) -> Iterator[ChangeSet]:
-    none = replace(
-        changes,
-        inserts=changes.inserts.slice(0, 0),
-        before=changes.before.slice(0, 0),
-        after=changes.after.slice(0, 0),
-        deletes=changes.deletes.slice(0, 0),
-    )
+    none = changes.empty
     for start in range(0, changes.deletes.num_rows, TOGETHER):
         yield replace(none, deletes=changes.deletes.slice(start, TOGETHER))
     for start in range(0, changes.after.num_rows, TOGETHER):

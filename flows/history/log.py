@@ -166,7 +166,7 @@ def difference(spec: Spec, first: int, second: int, table: str | None = None) ->
     found = []
     for name in tables:
         parts = [part for each in inside for part in each.parts(name)]
-        for changes in (net(parts) or [parts[-1].phase("upsert").phase("delete")]) if parts else ():
+        for changes in (net(parts) or [parts[-1].empty]) if parts else ():
             found.append((entry_name(spec, name), changes.inverse() if second < first else changes))
     return found
 

@@ -31,7 +31,7 @@ from flows.results.tables import Report, TableReport, first_samples, planned_tab
 from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
-from transforms.net_changes import IMAGES, net, together
+from transforms.net_changes import net, together
 from transforms.vocabulary import (
     OPS,
     ChangeSet,
@@ -249,12 +249,11 @@ def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iter
     parts = [part for each in undone.versions for part in each.parts(table)]
     deletes, updates, inserts = [], [], []
     for back in [changes.inverse() for changes in net(parts)] if parts else ():
-        bare = replace(back, **{image: getattr(back, image).slice(0, 0) for image in IMAGES})
-        size = max(len(back), 1) if in_one else WINDOW_ROWS
-        deletes += [replace(bare, deletes=part) for part in _sliced(back.deletes, size)]
+        none, size = back.empty, max(len(back), 1) if in_one else WINDOW_ROWS
+        deletes += [replace(none, deletes=part) for part in _sliced(back.deletes, size)]
         pairs = zip(_sliced(back.before, size), _sliced(back.after, size), strict=True)
-        updates += [replace(bare, before=before, after=after) for before, after in pairs]
-        inserts += [replace(bare, inserts=part) for part in _sliced(back.inserts, size)]
+        updates += [replace(none, before=before, after=after) for before, after in pairs]
+        inserts += [replace(none, inserts=part) for part in _sliced(back.inserts, size)]
     # deletes first, so that unique values are free before they are given again
     yield from [*inserts, *updates, *deletes] if in_one else [*deletes, *updates, *inserts]
 

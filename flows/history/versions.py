@@ -97,7 +97,7 @@ class AppliedVersion:
         ]
         if "all" in phases or {"upsert", "delete"} <= set(phases):
             return changes
-        return changes.phase(phases[0]) if phases else changes.phase("upsert").phase("delete")
+        return changes.phase(phases[0]) if phases else changes.empty
 
 
 def _edits(conflicts: pa.Table, planned: Sequence[ChangeSet]) -> ChangeSet:

@@ -45,6 +45,17 @@ class ChangeSet:
     def nbytes(self) -> int:
         return int(self.inserts.nbytes + self.before.nbytes + self.after.nbytes + self.deletes.nbytes)
 
+    @property
+    def empty(self) -> ChangeSet:
+        """The same without any change."""
+        return replace(
+            self,
+            inserts=self.inserts.slice(0, 0),
+            before=self.before.slice(0, 0),
+            after=self.after.slice(0, 0),
+            deletes=self.deletes.slice(0, 0),
+        )
+
     def phase(self, phase: Phase) -> ChangeSet:
         """Only the part that `phase` writes."""
         none = self.inserts.slice(0, 0)
