@@ -39,8 +39,6 @@ def write(folder: Path, pages: Sequence[Page], run: str, at: datetime) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         private.make_folder(folder)
         _build(folder, pages, run, at)
-        if (made := sum(1 for _ in (folder / "validations").rglob("*.html"))) != len(pages):
-            raise ValueError(f"{made} of {len(pages)} pages were made")  # the library only logs what it could not show
         private.narrow_all(folder)
     except Exception as error:  # a library's, with any of its own errors
         raise SynclineError(
@@ -94,6 +92,8 @@ def _build(folder: Path, pages: Sequence[Page], run: str, at: datetime) -> None:
     SiteBuilder(
         context, backend, site_name="Syncline", show_how_to_buttons=False, runtime_environment=environment
     ).build()
+    if (made := sum(1 for _ in (folder / "validations").rglob("*.html"))) != len(pages):
+        raise ValueError(f"{made} of {len(pages)} pages were made")  # the library only logs what it could not show
 
 
 def _file_name(title: str, taken: set[str]) -> str:
