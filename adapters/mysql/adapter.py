@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
-from threading import Lock
 from typing import Final
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from adapters.mysql.writer import Window
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql import trials
 from adapters.sql.json_texts import doubtful, kept_where_doubtful
+from adapters.sql.known import Known
 from adapters.sql.statements import MARKER
 from adapters.sql.trials import of_design
 from transforms.vocabulary import (
@@ -63,12 +63,11 @@ class MysqlAdapter:
         self._connections = Connections(url, read_only=read_only)
         self.url = self._connections.url
         self.time_zone = time_zone
-        self._guard = Lock()
         self._markers = Markers(self._connections)
         self._alphabets = Alphabets()
         self._cases: int | None = None  # what the server says of names of tables in another case
-        self._described: dict[Relation, Described] = {}
-        self._demanded: dict[TableName, trial.Known] = {}
+        self._described = Known(self._describe)
+        self._demands = Known(self._demanded)
 
     # Shapes
 
@@ -86,23 +85,17 @@ class MysqlAdapter:
             return named(connection, self._cases, table)
 
     def describe(self, table: TableName) -> TableShape | None:
-        relation = Relation(table)
-        with self._guard:
-            self._described.pop(relation, None)
-        found = self._describe(relation)
+        found = self._described.anew(Relation(table))
         return found.shape if found else None
 
     def describe_query(self, query: str) -> TableShape:
-        found = self._describe(Relation(query=query))
+        found = self._described.anew(Relation(query=query))
         assert found is not None
         return found.shape
 
     def _relation(self, relation: Relation) -> Described:
         """What is known of a relation, looked up once. Neither `where` nor `zero_dates` changes its columns."""
-        plain = Relation(relation.table, relation.query)
-        with self._guard:
-            known = self._described.get(plain)
-        found = known or self._describe(plain)
+        found = self._described.of(Relation(relation.table, relation.query))
         if found is None:
             raise SynclineError(f"There is no table {relation} on {self.url}.", fix="correct its name or schema.")
         return found
@@ -111,13 +104,8 @@ class MysqlAdapter:
         server = self._connections.server
         with self._connections.begin(f"Describing {relation}") as connection:
             if relation.table is None:
-                found: Described | None = described_query(connection, server, self._alphabets, relation)
-            else:
-                found = described(connection, server, self._alphabets, relation.table)
-        if found is not None:
-            with self._guard:
-                self._described[relation] = found
-        return found
+                return described_query(connection, server, self._alphabets, relation)
+            return described(connection, server, self._alphabets, relation.table)
 
     # Reading
 
@@ -189,23 +177,23 @@ class MysqlAdapter:
     def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
         server = self._connections.server
         made: str | None = None
+        known: trial.Known | None
         if new:
             known = trial.Known(of_design(shape))
             made = ddl.create_table(replace(shape, name=TableName(trials.TRIED), foreign_keys=()), server)
             travels = {each.name: travel(ddl.new_declared(each, server), server) for each in shape.columns}
             described_ = Described(shape, travels)
         else:
-            known, described_ = self._demands(shape.name), self._relation(Relation(shape.name))
-        if not known.demands.any and not known.may_be_too_large(changes):
-            return {}
-        if self._untried:
+            known, described_ = self._demands.of(shape.name), self._relation(Relation(shape.name))
+        if known is None or not (known.demands.any or known.may_be_too_large(changes)) or self._untried:
             return {}
         where = f"Trying out rows of {shape.name}"
         with self._connections.translated(where), self._connections.connected() as connection:
             return trial.refused(connection, shape, changes, described_, known, made)
 
     def untried(self, table: TableName) -> str | None:
-        if self._describe(Relation(table)) is None or not self._demands(table).demands.any:
+        known = self._demands.of(table)
+        if known is None or not known.demands.any:
             return None
         return self._untried
 
@@ -216,17 +204,12 @@ class MysqlAdapter:
         with self._connections.translated(where), self._connections.connected() as connection:
             return trial.untried(connection)
 
-    def _demands(self, table: TableName) -> trial.Known:
-        """What a table demands of its rows, looked up once."""
-        with self._guard:
-            if table in self._demanded:
-                return self._demanded[table]
-        found = self._relation(Relation(table))
+    def _demanded(self, table: TableName) -> trial.Known | None:
+        found = self._described.of(Relation(table))
+        if found is None:
+            return None
         with self._connections.begin(f"Asking what {table} demands") as connection:
-            known = trial.known(connection, self._connections.server, found)
-        with self._guard:
-            self._demanded[table] = known
-        return known
+            return trial.known(connection, self._connections.server, found)
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         travels, server = self._relation(Relation(table)).travels, self._connections.server
@@ -246,9 +229,8 @@ class MysqlAdapter:
                     run(connection, f"DROP TABLE {name}")
                 raise
             finally:
-                with self._guard:
-                    self._described.clear()
-                    self._demanded.clear()
+                self._described.clear()
+                self._demands.clear()
 
     def apply(
         self,
@@ -277,12 +259,11 @@ class MysqlAdapter:
     def _as_shaped(self, shape: TableShape) -> Described:
         """What is known of a table, looked up once as long as it has the types of `shape`."""
         relation = Relation(shape.name)
-        with self._guard:
-            known = self._described.get(relation)
+        known = self._described.of(relation)
         if known is None or {each.name: each.native for each in known.shape.columns} != {
             each.name: each.native for each in shape.columns
         }:
-            known = self._describe(relation)
+            known = self._described.anew(relation)
         if known is None:
             raise SynclineError(f"There is no table {shape.name} on {self.url}.", fix="create it, or correct its name.")
         if known.shape.unwritable:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from threading import Lock
 from typing import Any, Final
 
 import pyarrow as pa
@@ -41,6 +40,7 @@ from adapters.postgres.snapshot import Described, PostgresSnapshot, spelled
 from adapters.postgres.types import Travel, new_travel
 from adapters.postgres.writer import Window
 from adapters.protocol import BeforeCommit, RowSecurity, committed
+from adapters.sql.known import Known
 from adapters.sql.statements import (
     MARKER,
     source,
@@ -97,11 +97,10 @@ class PostgresAdapter:
         self._connections = Connections(url, read_only=read_only, rls=rls)
         self.url = self._connections.url
         self.time_zone = time_zone
-        self._guard = Lock()
         self._markers = Markers(self._connections)
-        self._described: dict[Relation, Described] = {}
-        self._demanded: dict[TableName, trial.Known | None] = {}
-        self._rows: dict[TableName, tuple[list[tuple[Any, ...]], bool]] = {}
+        self._described = Known(self._describe)
+        self._demands = Known(self._demanded)
+        self._rows = Known(self._rows_of)
 
     # Shapes
 
@@ -114,24 +113,18 @@ class PostgresAdapter:
         return table
 
     def describe(self, table: TableName) -> TableShape | None:
-        relation = Relation(table)
-        with self._guard:
-            self._described.pop(relation, None)
-            self._rows.pop(table, None)
-        found = self._describe(relation)
+        self._rows.forget(table)
+        found = self._described.anew(Relation(table))
         return found.shape if found else None
 
     def describe_query(self, query: str) -> TableShape:
-        found = self._describe(Relation(query=query))
+        found = self._described.anew(Relation(query=query))
         assert found is not None
         return found.shape
 
     def _relation(self, relation: Relation) -> Described:
         """What is known of a relation, looked up once. The `where` of a relation does not change its columns."""
-        plain = Relation(relation.table, relation.query)
-        with self._guard:
-            known = self._described.get(plain)
-        found = known or self._describe(plain)
+        found = self._described.of(Relation(relation.table, relation.query))
         if found is None:
             raise SynclineError(f"There is no table {relation} on {self.url}.", fix="correct its name or schema.")
         return found
@@ -162,10 +155,7 @@ class PostgresAdapter:
                 ordered = frozenset(prefixes(indexes, travels))
                 shape = replace(shape, primary_key=primary, uniques=uniques, foreign_keys=foreign, ordered=ordered)
                 shape = with_folded(connection, shape, known.oid)
-        described = Described(shape, travels, known.own_rows)
-        with self._guard:
-            self._described[relation] = described
-        return described
+        return Described(shape, travels, known.own_rows)
 
     # Reading
 
@@ -239,10 +229,9 @@ class PostgresAdapter:
         with self._connections.begin("Changing the schema") as connection:
             for statement in statements:
                 connection.execute(statement)
-        with self._guard:
-            self._described.clear()
-            self._demanded.clear()
-            self._rows.clear()
+        self._described.clear()
+        self._demands.clear()
+        self._rows.clear()
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         if column.characters is not None and pa.types.is_string(values.type):  # such a text cannot even be asked about
@@ -251,7 +240,7 @@ class PostgresAdapter:
         return kept(self._connections, column, values, known)
 
     def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
-        known = trial.Known(of_design(shape)) if new else self._demands(shape.name)
+        known = trial.Known(of_design(shape)) if new else self._demands.of(shape.name)
         if known is None or not known.demands.any:
             return {}
         if new:
@@ -263,23 +252,16 @@ class PostgresAdapter:
             return trial.refused(connection, shape, changes, travels, known, made)
 
     def untried(self, table: TableName) -> str | None:
-        known = self._demands(table)
+        known = self._demands.of(table)
         if known is None or not known.demands.any:
             return None
         with self._connections.begin("Trying out a temporary table") as connection:
             return trial.untried(connection)
 
-    def _demands(self, table: TableName) -> trial.Known | None:
-        """What a table demands of its rows, looked up once; None where it is not there."""
-        with self._guard:
-            if table in self._demanded:
-                return self._demanded[table]
+    def _demanded(self, table: TableName) -> trial.Known | None:
         with self._connections.begin(f"Asking what {table} demands") as connection:
             found = identified(connection, table)
-            known = trial.known(connection, found.oid) if found and found.oid else None
-        with self._guard:
-            self._demanded[table] = known
-        return known
+            return trial.known(connection, found.oid) if found and found.oid else None
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         shape = self._relation(Relation(table)).shape
@@ -322,17 +304,17 @@ class PostgresAdapter:
         """The catalog's rows for a table, looked up once as long as they have the types of `shape`; whether others may
         inherit from it."""
         table = shape.name
-        with self._guard:
-            known = self._rows.get(table)
+        known = self._rows.of(table)
         if known is None or {row[0]: row[1] for row in known[0]} != {each.name: each.native for each in shape.columns}:
-            with self._connections.begin(f"Describing {table}") as connection:
-                found = identified(connection, table)
-                known = (table_rows(connection, found.oid), found.own_rows) if found else None
-            if known is None:
-                raise SynclineError(f"There is no table {table} on {self.url}.", fix="create it, or correct its name.")
-            with self._guard:
-                self._rows[table] = known
+            known = self._rows.anew(table)
+        if known is None:
+            raise SynclineError(f"There is no table {table} on {self.url}.", fix="create it, or correct its name.")
         return known
+
+    def _rows_of(self, table: TableName) -> tuple[list[tuple[Any, ...]], bool] | None:
+        with self._connections.begin(f"Describing {table}") as connection:
+            found = identified(connection, table)
+            return (table_rows(connection, found.oid), found.own_rows) if found else None
 
     def advance_identity(self, table: TableName, column: str) -> None:
         with self._connections.begin(f"Advancing the sequence of {table}.{column}") as connection:
