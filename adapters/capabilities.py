@@ -58,6 +58,9 @@ class Capabilities:
     whole_trees: bool = True
     """Rows of a table that refer to each other go in one window, and may be updated while others refer to them."""
 
+    defers_foreign_keys: bool = False
+    """Foreign keys can wait for the end of a transaction: those that are declared DEFERRABLE, or any."""
+
     loads_circles: bool = False
     """A first load waits with foreign keys until the rows of all tables are in."""
 

@@ -302,6 +302,41 @@ class Target(Catalog, Definitions, Protocol):
         """
 
 
+class Joint(Protocol):
+    """Windows of several tables inside one transaction."""
+
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        trial: bool = False,
+    ) -> Applied:
+        """Apply one window as `Target.apply` does, but for the commit: foreign keys that can wait are not looked at.
+
+        On an error, and after a `trial`, the transaction is as it was before.
+        """
+
+    def hold(self) -> None:
+        """Look at the foreign keys that have waited. RowRefused where one does not hold; the transaction is as it was before."""
+
+    def unmet(self, shape: TableShape, names: Sequence[str], foreign: ForeignKey) -> pa.Table:
+        """Some columns of the rows of a table that refer by one of its foreign keys to no row, as the transaction has them now."""
+
+
+@runtime_checkable
+class Deferring(Protocol):
+    """A target whose foreign keys can wait for the end of a transaction (`Capabilities.defers_foreign_keys`)."""
+
+    def together(self) -> AbstractContextManager[Joint]:
+        """One transaction for windows of several tables, with foreign keys deferred as far as they can be.
+
+        Committed at the end, all or nothing: on any error it is rolled back. Errors: RowRefused where a key does not hold then.
+        """
+
+
 class ChangeFeed(Protocol):
     """Which rows of a source may have changed. No engine has one yet.
 

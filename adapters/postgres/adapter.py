@@ -37,6 +37,7 @@ from adapters.postgres.locks import held
 from adapters.postgres.markers import Markers, mark
 from adapters.postgres.session import USUAL_ZONE
 from adapters.postgres.snapshot import Described, PostgresSnapshot, spelled
+from adapters.postgres.together import Joint
 from adapters.postgres.types import Travel, new_travel
 from adapters.postgres.writer import Window
 from adapters.protocol import BeforeCommit, RowSecurity, committed
@@ -290,15 +291,18 @@ class PostgresAdapter:
             )  # begins: a savepoint that comes first would be a transaction, and be committed
             if marker is not None and not mark(connection, marker):
                 return Applied(already=True)
-            window = Window(connection, changes, travels, own_rows=own_rows)
-            only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
-            unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
-            plain = unique and not shape.hidden_by  # COPY does not go by policies
-            loaded = empty and only_inserts and plain and not window.triggered and window.load()
-            applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
+            applied = Window(connection, changes, travels, own_rows=own_rows).write(shape, empty=empty)
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred is looked at now
             before_commit(applied)
             return applied
+
+    @contextmanager
+    def together(self) -> Iterator[Joint]:
+        with self._connections.begin("Writing tables together") as connection:
+            if self._connections.bypasses_triggers:
+                raise SynclineError(BYPASSED.format(table="tables", url=self.url), fix=BYPASSED_FIX)
+            connection.execute("SET CONSTRAINTS ALL DEFERRED")
+            yield Joint(connection, self._connections, self._markers, self._table_rows)
 
     def _table_rows(self, shape: TableShape) -> tuple[list[tuple[Any, ...]], bool]:
         """The catalog's rows for a table, looked up once as long as they have the types of `shape`; whether others may

@@ -74,7 +74,8 @@ SELECT
     confdeltype::text, confupdtype::text,
     ARRAY(SELECT quote_ident(attname) FROM jsonb_array_elements_text(
               nullif(to_jsonb(c) -> 'confdelsetcols', 'null')) WITH ORDINALITY k (number, place)
-          JOIN pg_catalog.pg_attribute ON attrelid = conrelid AND attnum = k.number::int ORDER BY k.place)
+          JOIN pg_catalog.pg_attribute ON attrelid = conrelid AND attnum = k.number::int ORDER BY k.place),
+    condeferrable
 FROM pg_catalog.pg_constraint c
 JOIN pg_catalog.pg_class r ON r.oid = confrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
@@ -194,10 +195,13 @@ def keys_of(
     found = connection.execute(UNIQUES, [oid]).fetchall()
     primary = next((tuple(names) for is_primary, names in found if is_primary), ())
     foreign = []
-    for own, other_schema, visible, name, there, gone, changed, lost in connection.execute(FOREIGN_KEYS, [oid]):
+    for own, other_schema, visible, name, there, gone, changed, lost, late in connection.execute(FOREIGN_KEYS, [oid]):
         refers = TableName(name, other_schema if not visible or other_schema == schema else None)
         on_delete = f"{ACTIONS[gone]} ({', '.join(lost)})" if lost else ACTIONS[gone]
-        foreign.append(ForeignKey(tuple(own), refers, tuple(there), on_delete=on_delete, on_update=ACTIONS[changed]))
+        on_update = ACTIONS[changed]
+        foreign.append(
+            ForeignKey(tuple(own), refers, tuple(there), deferrable=late, on_delete=on_delete, on_update=on_update)
+        )
     return primary, frozenset(frozenset(names) for _, names in found), tuple(foreign)
 
 

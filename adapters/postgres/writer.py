@@ -45,6 +45,7 @@ from transforms.vocabulary import (
     RowRefused,
     SynclineError,
     TableName,
+    TableShape,
     TransientError,
 )
 from transforms.vocabulary.times import finer
@@ -104,6 +105,15 @@ class Window:
                     f"fractional digits, and {travel.shape.native} would round it.",
                     fix="round it in the mapping.",
                 )
+
+    def write(self, shape: TableShape, *, empty: bool) -> Applied:
+        """Load the changes where they may go straight into the table, else stage and apply them."""
+        only_inserts = not self._changes.after.num_rows and not self._changes.deletes.num_rows
+        unique = any(each and each <= frozenset(self._changes.key) for each in shape.uniques)
+        plain = unique and not shape.hidden_by  # COPY does not go by policies
+        if empty and only_inserts and plain and not self.triggered and self.load():
+            return Applied(inserted=self._changes.inserts.num_rows)
+        return self.change()
 
     def load(self) -> bool:
         """Copy the inserts straight into the table. False, with nothing done, where that cannot be or a key is taken."""

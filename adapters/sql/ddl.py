@@ -59,7 +59,8 @@ def _clause(foreign: ForeignKey, dialect: sa.Dialect) -> str:
     there = f"{spelled_table(foreign.refers, dialect)} ({_listed(foreign.refers_columns, dialect)})"
     actions = f" ON DELETE {foreign.on_delete}" if foreign.on_delete else ""
     actions += f" ON UPDATE {foreign.on_update}" if foreign.on_update else ""
-    return f"FOREIGN KEY ({_listed(foreign.columns, dialect)}) REFERENCES {there}{actions}"
+    late = " DEFERRABLE" if foreign.deferred and dialect.name == "postgresql" else ""
+    return f"FOREIGN KEY ({_listed(foreign.columns, dialect)}) REFERENCES {there}{actions}{late}"
 
 
 def index_statements(

@@ -26,6 +26,7 @@ from adapters.sqlite.arrow import compared, kept
 from adapters.sqlite.capabilities import CAPABILITIES
 from adapters.sqlite.connection import Connection, mark_of, open_to_read
 from adapters.sqlite.snapshot import DIALECT, SqliteSnapshot
+from adapters.sqlite.together import Joint, together
 from adapters.sqlite.writer import write
 from transforms.vocabulary import (
     Applied,
@@ -192,6 +193,11 @@ class SqliteAdapter:
     ) -> Applied:
         with self._writing() as connection:
             return write(connection, changes, shape, marker, empty=empty, before_commit=before_commit, trial=trial)
+
+    @contextmanager
+    def together(self) -> Iterator[Joint]:
+        with self._writing() as connection, together(connection) as joint:
+            yield joint
 
     def advance_identity(self, table: TableName, column: str) -> None:
         """Nothing to do: SQLite numbers from the largest value, and moves its own sequence with every insert."""

@@ -8,6 +8,7 @@ CAPABILITIES: Final = Capabilities(
     Names("sqlite", "SQLite", tables="ascii", columns="ascii"),
     adds_foreign_keys=False,
     holds_foreign_keys=False,
+    defers_foreign_keys=True,
     loads_circles=True,
     numbers_any_column=False,
     typed=False,

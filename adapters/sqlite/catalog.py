@@ -269,6 +269,7 @@ def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, 
             each.columns,
             TableName(each.parent, name.schema),
             each.there,
+            deferrable=True,  # PRAGMA defer_foreign_keys takes any
             on_delete=each.on_delete.replace("NO ACTION", ""),
             on_update=each.on_update.replace("NO ACTION", ""),
         )

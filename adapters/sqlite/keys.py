@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
@@ -22,10 +23,8 @@ def awaited_of(connection: Connection, table: TableName, shape: TableShape) -> s
     return {name for name in circle if not connection.rows(f"SELECT 1 AS n FROM {quoted(name)} LIMIT 1")}
 
 
-def hold_foreign_keys(connection: Connection, table: TableName, shape: TableShape, awaited: set[str]) -> None:
+def hold_foreign_keys(connection: Connection, table: TableName, awaited: Collection[str] = ()) -> None:
     """COMMIT would only say that some foreign key fails: name the row while it can be seen."""
-    if not shape.foreign_keys:
-        return
     later = ", ".join(map(literal, awaited))
     row = connection.rows(
         f"SELECT rowid AS r, parent AS p FROM pragma_foreign_key_check({literal(table.name)}) "

@@ -53,20 +53,20 @@ def write(
     connection.ask(f"PRAGMA foreign_keys = {'OFF' if awaited else 'ON'}")
     with connection.transaction():
         connection.ask("PRAGMA defer_foreign_keys = ON")
-        if marker is not None and _marked(connection, marker):
+        if marker is not None and marked(connection, marker):
             return Applied(already=True)
         checked = sound(connection) if trial else ()
         before = broken(connection, checked, changes.table, awaited) if trial else 0
-        applied = _apply(connection, changes, shape, empty=empty)
+        applied = apply_window(connection, changes, shape, empty=empty)
         if trial:
             hold_all(connection, checked, changes.table, awaited, before)
-        else:
-            hold_foreign_keys(connection, changes.table, shape, awaited)
+        elif shape.foreign_keys:
+            hold_foreign_keys(connection, changes.table, awaited)
         before_commit(applied)
         return applied
 
 
-def _marked(connection: Connection, marker: Marker) -> bool:
+def marked(connection: Connection, marker: Marker) -> bool:
     """Whether the window is in; if not, say so from now on."""
     connection.ask(create_statement(marker_table(), DIALECT, if_not_exists=True))
     if len(connection.rows(rendered(is_marked(marker), DIALECT))) > 0:
@@ -75,7 +75,7 @@ def _marked(connection: Connection, marker: Marker) -> bool:
     return False
 
 
-def _apply(connection: Connection, changes: ChangeSet, shape: TableShape, *, empty: bool) -> Applied:
+def apply_window(connection: Connection, changes: ChangeSet, shape: TableShape, *, empty: bool) -> Applied:
     columns = [column_of(shape, name) for name in changes.schema.names]
     styles = {name: _key_style(connection, changes.table, column_of(shape, name)) for name in changes.key}
     window = Window(connection, changes, shape, columns, styles)

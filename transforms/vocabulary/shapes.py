@@ -77,7 +77,8 @@ class ColumnShape:
 class ForeignKey:
     """`columns` here refer to `refers_columns` in `refers`, pairwise.
 
-    `deferred`: in a table that is yet to be made it holds at the end of a transaction, because keys go in a circle.
+    `deferred`: in a table that is yet to be made it can wait for the end of a transaction, because keys go in a circle.
+    `deferrable`: in one that is there it can.
     `on_delete` and `on_update` are what becomes of rows here (CASCADE, SET NULL, …), empty where that is NO ACTION.
     """
 
@@ -85,6 +86,7 @@ class ForeignKey:
     refers: TableName
     refers_columns: Key
     deferred: bool = field(default=False, compare=False)
+    deferrable: bool = field(default=False, compare=False)
     on_delete: str = field(default="", compare=False)
     on_update: str = field(default="", compare=False)
 
