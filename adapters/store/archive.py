@@ -49,17 +49,20 @@ def noted(folder: Path, kind: Noted, table: TableName, window: int, phase: Phase
     return _read(path) if path.exists() else None
 
 
-def all_noted(folder: Path, kind: Noted, table: TableName) -> list[pa.Table]:
-    """What `note` wrote down of the windows of a table. Their images have the columns of each window's change set."""
-    return [_read(path) for path in sorted((folder / kind / folder_name(table)).glob("*.parquet"))]
+def all_noted(folder: Path, kind: Noted, table: TableName, window: int | None = None) -> list[pa.Table]:
+    """What `note` wrote down of the windows of a table, or of one. Their images have the columns of each window's change set."""
+    named = "*.parquet" if window is None else f"{window:06d}.*.parquet"
+    return [_read(path) for path in sorted((folder / kind / folder_name(table)).glob(named))]
 
 
-def keys_not_written(folder: Path, table: TableName) -> pa.Table | None:
-    """The keys of all rows of a table that a plan did not write, whatever the reason, in the columns of its key.
+def keys_not_written(folder: Path, table: TableName, window: int, kinds: Iterable[Noted] = NOTED) -> pa.Table | None:
+    """The keys of all rows that a window of a plan did not write, for one of some reasons, in the columns of the table's key.
 
-    None where there are none.
+    None where there are none. A row may have been written by another window.
     """
-    parts = [pa.Table.from_struct_array(rows["key"]) for kind in NOTED for rows in all_noted(folder, kind, table)]
+    parts = [
+        pa.Table.from_struct_array(rows["key"]) for kind in kinds for rows in all_noted(folder, kind, table, window)
+    ]
     return pa.concat_tables(parts) if parts else None
 
 

@@ -57,8 +57,10 @@ class PlannedTable:
     Before the rows: `ddl` makes the table, `adds` are columns that it gets, each with its statement. After them: `after_load` are
     foreign keys and indexes, and `drop` the statements that had made a table which is dropped. `schema` has the columns that
     are written; `whole` are those that a deleted row has beside them, with their types. Of the `windows`, no target row was in
-    the range of those in `clear`, and those in `first` come before all others. `base`: what was in the target is kept as the
-    beginning of the table's history. The others say how its rows are accounted for, as reports show it.
+    the range of those in `clear`, and those in `first` come before all others. Those in `completing` come behind the inserts and
+    updates of all tables. Those in `interim` hold steps on the way: each of their rows has its real change, which counts, in
+    another window. `base`: what was in the target is kept as the beginning of the table's history. The others say how its rows
+    are accounted for, as reports show it.
     """
 
     name: str
@@ -75,6 +77,8 @@ class PlannedTable:
     windows: int = 0
     clear: tuple[int, ...] = ()
     first: tuple[int, ...] = ()
+    completing: tuple[int, ...] = ()
+    interim: tuple[int, ...] = ()
     differing: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[Reason, int] = field(default_factory=dict)
     unproved: Mapping[Why, int] = field(default_factory=dict)
@@ -147,7 +151,7 @@ def read_manifest(written: Any, form: int) -> Manifest:
     """The manifest that was written in a format up to the newest. Errors: Unreadable, which says where."""
     for older in range(form, FORMAT):
         written = _STEPS[older].taken(written)
-    return from_json(Manifest, written)
+    return from_json(Manifest, _SINCE.taken(written))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +238,6 @@ _STEPS: Final[Mapping[int, _Step]] = {
         ),
     )
 }
+
+_SINCE: Final = _Step(plan=_Fields(new={}), table=_Fields(new={"completing": [], "interim": []}))
+"""What came to be written into the newest format later."""

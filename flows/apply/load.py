@@ -145,7 +145,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         for table in report.tables if manifest.unrestricted else ():
             ledger.settle_conflicts(spec.name, manifest.side, table.name, report.run_id)
     version = None
-    if report.total.changes:
+    if report.total.changes or applied.wrote:
         new = replace(
             new_version(plan, spec, report.total.as_dict()),
             message=loading.message,

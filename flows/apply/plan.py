@@ -14,6 +14,7 @@ from adapters import interrupts
 from adapters.store.manifest import PlannedTable, columns_of
 from adapters.store.plans import Plan
 from flows.apply.cascades import carrying
+from flows.apply.once import each_once
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.bind.soft_delete import Soft
 from flows.plan.stages import losing_at_once, referred_tables, stages_of
@@ -28,9 +29,10 @@ from transforms.vocabulary import OPS, Counts, DataError, PlanError, RowRefused,
 
 @dataclass(frozen=True, slots=True)
 class AppliedPlan:
-    """What applying a plan did."""
+    """What applying a plan did: each row that was not written is in `done` once. `wrote`: it wrote rows, if only in steps."""
 
     done: tuple[Done, ...]
+    wrote: bool
 
     def counts(self, table: str, planned: Counts, soft: Soft | None = None) -> Counts:
         """What became of a table's rows, where `planned` was to become of them.
@@ -164,7 +166,7 @@ def write_rows(
             if stage.do == "number":  # also where nothing was inserted: an earlier run may have ended before this
                 for column in numbered.get(stage.table, ()):
                     retried(partial(target.advance_identity, stage.table, column))
-    return AppliedPlan(tuple(done))
+    return AppliedPlan(each_once(done, plan), any(each.written for each in done))
 
 
 def constrained(plan: Plan, session: Session, stages: Sequence[Stage]) -> Session:

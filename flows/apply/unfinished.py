@@ -100,8 +100,10 @@ def inside(plan: Plan, markers: Iterable[Marker]) -> tuple[Inside, ...]:
     for table in dict.fromkeys(entry.table for entry in plan.windows()):
         entries = {entry.window: entry for entry in plan.windows(table)}
         mine = [each for each in marked if each.table == str(table) and each.window in entries]
-        counts = sum((written(plan, entries[each.window], each.phase) for each in mine), Counter[str]())
         planned = plan.manifest.of(table)
+        steps = planned.interim if planned else ()  # whose rows count where their real change is
+        real = [each for each in mine if each.window not in steps]
+        counts = sum((written(plan, entries[each.window], each.phase) for each in real), Counter[str]())
         name = planned.name if planned else str(table)
         found.append(
             Inside(name, len({each.window for each in mine}), len(entries), *(counts.get(op, 0) for op in OPS))

@@ -68,6 +68,12 @@ class Done:
     by_others: pa.Table | None = None
     refused: pa.Table | None = None
 
+    @property
+    def written(self) -> int:
+        """How many rows it wrote itself."""
+        left = (self.conflicts, self.by_others, self.refused)
+        return self.rows - sum(len(rows) for rows in left if rows is not None)
+
 
 def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
     """Apply each window of the work. Safe to repeat: a marker says which windows are in."""

@@ -10,6 +10,7 @@ from typing import IO, Final, Literal
 
 from adapters.store.plans import Plan
 from flows.history.log import Change, changes_of
+from flows.plan.interim import whole_changes
 from transforms.vocabulary import ChangeSet
 
 Format = Literal["text", "json", "csv"]
@@ -28,8 +29,8 @@ def rows_of(plan: Plan, limit: int | None = None) -> Iterator[Change]:
     every = (
         change
         for planned in plan.manifest.tables
-        for entry in plan.windows(planned.table)
-        for part in _parts(plan.changes(entry))
+        for changes in whole_changes(plan, planned.table, plan.changes)
+        for part in _parts(changes)
         for change in changes_of(planned.name, part)
     )
     return islice(every, limit)

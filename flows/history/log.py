@@ -65,7 +65,7 @@ def shown(
         if table is None and str(each) in (version.kept or {}):
             continue
         count = 0
-        for _, changes in applied.changes(each):
+        for changes in applied.changes(each):
             for change in changes_of(entry_name(spec, each), _of_keys(changes, keys)):
                 if limit is not None and count >= limit:
                     break
@@ -106,7 +106,7 @@ def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) ->
         for each in _of_keys_alone(spec, applied, table, [key], None):
             yield {**facts, "why": why, **asdict(each)}
     elif kept is None:
-        for _, changes in applied.changes(table):
+        for changes in applied.changes(table):
             for each in changes_of(entry_name(spec, table), _of_keys(changes, [key])):
                 yield {**facts, "why": why, **asdict(each)}
 

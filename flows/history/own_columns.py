@@ -43,7 +43,7 @@ def with_own_columns(
                 break
             memory.known = None
             continue
-        for _, changes in each.changes(table, ("insert", "delete")):
+        for changes in each.changes(table, ("insert", "delete")):
             (memory.came if before else memory.went)(changes)
     return memory.told()
 

@@ -18,8 +18,10 @@ from adapters.ledger.ledger import Run, RunPlan, Version
 from adapters.store import archive
 from adapters.store.plans import MANIFEST, ChangedPlan, Plan
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
+from flows.apply.once import each_once
 from flows.apply.refused_rows import quarantine_rows
-from flows.apply.unfinished import in_part, inside, keep_evidence
+from flows.apply.unfinished import in_part, inside, keep_evidence, written
+from flows.apply.windows import Done
 from flows.history.undo import write_undo
 from flows.results.shares import counted
 from flows.results.tables import report_of
@@ -146,7 +148,7 @@ def _put_down(run: Run, begun: RunPlan, loading: Loading, why: str) -> str:
         )
     clashes = _record_conflicts(plan, begun, windows, loading)
     version = None
-    if any(counts.values()):
+    if any(written(plan, entries[table, window], phase).total() for table, window, phase in windows):
         new = new_version(plan, spec, {**counts, "conflicts": clashes})
         version = ledger.add_version(replace(new, message="cut off", windows=windows))
     keep_bases(plan, version, loading)
@@ -169,15 +171,16 @@ def _record_conflicts(plan: Plan, begun: RunPlan, windows: Sequence[tuple[str, i
     """Put down the rows that the windows which are in left alone, and those that were refused; how many conflicts there are."""
     names = {str(planned.table): planned.name for planned in plan.manifest.tables}
     tables = {str(entry.table): entry.table for entry in plan.windows()}
-    clashes = 0
-    for table, window, phase in windows:
-        refused = archive.noted(plan.folder, "refused", tables[table], window, phase)
-        if refused is not None:
-            rows = quarantine_rows(names.get(table, table), window, refused)
-            loading.ledger.record_quarantine(loading.spec.name, begun.side, rows, begun.run_id, begun.folder)
-        left = archive.noted(plan.folder, "applied", tables[table], window, phase)
-        if left is not None and left.num_rows:
-            clashes += loading.ledger.record_conflicts(
-                loading.spec.name, begun.side, names.get(table, table), left, begun.run_id
-            )
+
+    def done(table: str, window: int, phase: Phase) -> Done:
+        left = [archive.noted(plan.folder, kind, tables[table], window, phase) for kind in archive.NOTED]
+        return Done(names.get(table, table), window, phase, 0, True, *left)
+
+    ledger, migration, clashes = loading.ledger, loading.spec.name, 0
+    for each in each_once([done(*window) for window in windows], plan):
+        if each.refused is not None:
+            rows = quarantine_rows(each.table, each.window, each.refused)
+            ledger.record_quarantine(migration, begun.side, rows, begun.run_id, begun.folder)
+        if each.conflicts is not None and each.conflicts.num_rows:
+            clashes += ledger.record_conflicts(migration, begun.side, each.table, each.conflicts, begun.run_id)
     return clashes

@@ -21,6 +21,7 @@ from flows.bind.order import linked
 from flows.history.versions import AppliedVersion, entry_name
 from flows.plan.build import Request, manifest_of
 from flows.plan.decide import samples
+from flows.plan.interim import whole_changes
 from flows.plan.references import look_at_references, related
 from flows.plan.reused_values import freed
 from flows.plan.stages import stages_of
@@ -166,7 +167,7 @@ def _held(plan: Plan, session: Session, target: Target, shapes: Mapping[TableNam
     manifest = plan.manifest
     names = [planned.table for planned in manifest.tables]
     changes = {
-        table: together([plan.changes(e) for e in entries]) for table in names if (entries := plan.windows(table))
+        table: together(list(whole_changes(plan, table, plan.changes))) for table in names if plan.windows(table)
     }
     there = {table: part for table, part in changes.items() if table in shapes}
     decide = partial(stages_of, manifest.tables, plan.files, in_turn=_alone(shapes))
@@ -243,7 +244,7 @@ def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iter
     """
     in_one = shape is not None and _refers_to_itself(shape)
     if len(undone.versions) == 1 and not in_one:
-        for _, changes in undone.versions[0].changes(table):
+        for changes in undone.versions[0].changes(table):
             yield changes.inverse()
         return
     parts = [part for each in undone.versions for part in each.parts(table)]

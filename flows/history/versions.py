@@ -13,11 +13,12 @@ from adapters.store import archive
 from adapters.store.layout import Store
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import ChangedPlan, FileEntry, Plan
+from flows.plan.interim import in_turn, whole_changes
 from flows.spec.entries import entry_of, nearest
 from flows.spec.model import Spec
 from flows.spec.problems import meant
 from transforms.net_changes import together, without
-from transforms.vocabulary import OPS, ChangeSet, Phase, PlanError, SpecError, TableName
+from transforms.vocabulary import OPS, ChangeSet, Op, Phase, PlanError, SpecError, TableName
 
 NOT_KEPT = {
     "keys": "of which only keys are kept (history: keys)",
@@ -43,51 +44,61 @@ class AppliedVersion:
         """What the plan held for a table, None where it did not look at it."""
         return self.plan.manifest.of(table)
 
-    def changes(self, table: TableName, ops: Sequence[str] = OPS) -> Iterator[tuple[FileEntry, ChangeSet]]:
+    def changes(self, table: TableName, ops: Sequence[Op] = OPS) -> Iterator[ChangeSet]:
         """The changes of a table window by window, without rows that were left alone and windows that never came in.
 
-        Only of windows with one of `ops`.
+        Each row is there at most once, whatever steps it took. Windows with none of `ops` may be left out.
         Errors: PlanError where they are not kept, missing, or not as they were written.
         """
-        left = archive.keys_not_written(self.plan.folder, table)
-        for entry, changes in self._planned(table, ops):
-            if len(written := changes if left is None else without(changes, left)):
-                yield entry, written
+        self._must_be_kept(table)
 
-    def _planned(self, table: TableName, ops: Sequence[str] = OPS) -> Iterator[tuple[FileEntry, ChangeSet]]:
-        """The changes of the windows that came in, as they were planned."""
+        def written(entry: FileEntry) -> ChangeSet:
+            changes = self._planned(entry)
+            left = archive.keys_not_written(self.plan.folder, table, entry.window)
+            return changes if left is None else without(changes, left)
+
+        for changes in whole_changes(self.plan, table, written, ops):
+            if len(changes):
+                yield changes
+
+    def _must_be_kept(self, table: TableName) -> None:
         kept = (self.version.kept or {}).get(str(table))
         if kept:
             raise PlanError(
                 f"Version {self.version.version} changed {table}, {NOT_KEPT[kept]}.",
                 fix="choose another version or table.",
             )
-        for entry in self.plan.windows(table):
-            if not entry.has(*ops):
-                continue
-            try:
-                changes = self.plan.changes(entry)
-            except ChangedPlan as error:
-                raise unusable(self.version, error) from error
-            yield entry, self._inside(entry, changes)
+
+    def _planned(self, entry: FileEntry) -> ChangeSet:
+        """The changes of a window as they were planned, as far as they came in."""
+        try:
+            changes = self.plan.changes(entry)
+        except ChangedPlan as error:
+            raise unusable(self.version, error) from error
+        return self._inside(entry, changes)
 
     def parts(self, table: TableName) -> list[ChangeSet]:
         """All changes of a table, in one change set for each schema: no key is in two of them."""
-        return together([changes for _, changes in self.changes(table)])
+        return together(list(self.changes(table)))
 
     def met(self, table: TableName) -> list[ChangeSet]:
         """What led from the rows that the plan saw to those that it left: its own changes, and those of others that it met.
 
-        As of `parts`. For tables as they stood; what the run itself did is in `changes`.
+        In order: no key is twice in one of them. For tables as they stood; what the run itself did is in `changes`.
         """
-        conflicts = archive.all_noted(self.plan.folder, "applied", table)
-        refused = archive.all_noted(self.plan.folder, "refused", table)
-        left = [pa.Table.from_struct_array(rows["key"]) for rows in (*conflicts, *refused)]
-        keys = pa.concat_tables(left) if left else None
-        planned = [changes for _, changes in self._planned(table)]
-        found = [changes if keys is None else without(changes, keys) for changes in planned]
-        found += [_edits(rows, planned) for rows in conflicts if planned]
-        return [changes for changes in together(found) if len(changes)]
+        self._must_be_kept(table)
+        found: list[ChangeSet] = []
+        for entries in in_turn(self.planned_table(table), self.plan.windows(table)):
+            found += together([part for entry in entries for part in self._met(entry)])
+        return [changes for changes in found if len(changes)]
+
+    def _met(self, entry: FileEntry) -> Iterator[ChangeSet]:
+        """What a window did, and what others had done to the rows that it left."""
+        folder, planned = self.plan.folder, self._planned(entry)
+        left = archive.keys_not_written(folder, entry.table, entry.window, ("applied", "refused"))
+        yield planned if left is None else without(planned, left)
+        for rows in archive.all_noted(folder, "applied", entry.table, entry.window):
+            yield _edits(rows, planned)
 
     def _inside(self, entry: FileEntry, changes: ChangeSet) -> ChangeSet:
         if self.version.windows is None:
@@ -100,10 +111,8 @@ class AppliedVersion:
         return changes.phase(phases[0]) if phases else changes.empty
 
 
-def _edits(conflicts: pa.Table, planned: Sequence[ChangeSet]) -> ChangeSet:
+def _edits(conflicts: pa.Table, like: ChangeSet) -> ChangeSet:
     """What others did to rows of a window that were left alone: from what the plan saw to what was found."""
-    names = [field.name for field in conflicts.schema.field("found").type]
-    like = next((changes for changes in planned if changes.schema.names == names), planned[0])
     was, is_ = pc.is_valid(conflicts["before"]), pc.is_valid(conflicts["found"])
 
     def images(name: str, chosen: pa.ChunkedArray) -> pa.Table:

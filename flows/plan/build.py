@@ -316,6 +316,8 @@ def _planned_table(
         base=report.name in request.bases,
         clear=tuple(sorted(each.window for each in windows if each.clear)),
         first=tuple(sorted(each.window for each in windows if each.first)),
+        completing=tuple(sorted(each.window for each in windows if each.completing)),
+        interim=tuple(sorted(each.window for each in windows if each.interim)),
     )
 
 

@@ -79,7 +79,9 @@ class Planned:
     tally: Tally = field(default_factory=Tally)
     unproved: Mapping[Why, int] = field(default_factory=dict)
     waiting: int = 0  # rows that were set aside for what other tables lack
-    first: bool = False  # deletes that come before all else
+    first: bool = False  # it comes before all else
+    completing: bool = False  # it comes behind the inserts and updates of all tables
+    interim: bool = False  # steps of rows whose real change, which counts, is in another window
     double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON
 
 

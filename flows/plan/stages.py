@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry
@@ -20,6 +20,10 @@ WRITES: Final[Mapping[Phase, tuple[Op, ...]]] = {
     "delete": ("delete",),
 }
 """The changes that a phase writes."""
+
+
+Turn = Literal["first", "completing"]
+"""Where windows come that do not come with the others of their table."""
 
 
 class Step(NamedTuple):
@@ -48,27 +52,35 @@ def stages_of(
     In: `tables` parents first, with their files; those that others refer to; pairs of steps of which the first one has to come
     before the second; the tables whose windows go in one after the other; the markers of the plan, where it was begun already.
     Out: first what is to be made. Then the windows that the plan calls `first`, and all others: inserts and updates parents
-    first, then deletes children first. Then sequences, keys and indexes, and last what is to be dropped, children first.
+    first, then those that it calls `completing`, then deletes children first. Then sequences, keys and indexes, and last what is
+    to be dropped, children first.
     Errors: CycleError, whose second argument lists the steps of the circle, where needs go in a circle.
     """
     windows: dict[TableName, list[FileEntry]] = {each.table: [] for each in tables}
     for entry in files:
         if entry.kind == "changes":
             windows[entry.table].append(entry)
-    first = {each.table: frozenset(each.first) for each in tables}
+    turns: dict[tuple[TableName, int], Turn] = {
+        **{(each.table, window): "first" for each in tables for window in each.first},
+        **{(each.table, window): "completing" for each in tables for window in each.completing},
+    }
     steps = in_order(_steps(tables, _apart(windows, referred, marked)), needs)
+    rows = [step for step in steps if step.phase != "delete"]
+    behind = steps.index(rows[-1]) + 1 if rows else 0  # what comes behind all inserts and updates
 
-    def writes(*, early: bool) -> Iterator[Stage]:
-        for table, phase in steps:
+    def writes(some: Iterable[Step], turn: Turn | None = None) -> Iterator[Stage]:
+        for table, phase in some:
             touched = (each.window for each in windows[table] if each.has(*WRITES[phase]))
-            if some := tuple(window for window in touched if (window in first[table]) == early):
-                yield Stage("write", table, phase, some, table in in_turn)
+            if mine := tuple(window for window in touched if turns.get((table, window)) == turn):
+                yield Stage("write", table, phase, mine, table in in_turn)
 
     return (
         *(Stage("create", each.table) for each in tables if each.ddl),
         *(Stage("add_columns", each.table) for each in tables if each.adds),
-        *writes(early=True),
-        *writes(early=False),
+        *writes(steps, "first"),
+        *writes(steps[:behind]),
+        *writes(rows, "completing"),
+        *writes(steps[behind:]),
         *(Stage("number", each.table) for each in tables),
         *(Stage("constrain", each.table) for each in tables if each.after_load),
         *(Stage("drop", each.table) for each in reversed(tables) if each.drop),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from adapters.store.layout import Store
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes
+from flows.plan.interim import in_turn
 from flows.session.route import Route
 from flows.session.session import Job
 from flows.spec.model import Spec
@@ -73,18 +75,19 @@ def _updates(job: Job, planned: Sequence[Planned], columns: Sequence[str]) -> tu
 
 
 def _written(latest: Plan, bound: BoundTable, wanted: pa.Table, columns: Sequence[str]) -> pa.Table | None:
-    """What the plan wrote to the rows that are wanted; None where it wrote other columns, or none of them."""
+    """What the plan wrote to the rows that are wanted, last; None where it wrote other columns, or none of them."""
     found: list[pa.Table] = []
-    left = archive.keys_not_written(latest.folder, bound.shape.name)
-    for entry in latest.windows(bound.shape.name):
+    turns = in_turn(latest.manifest.of(bound.shape.name), latest.windows(bound.shape.name))
+    for entry in chain.from_iterable(reversed(turns)):
         try:
             rows = latest.written(entry, columns)
         except PlanError:
             return None
         if rows is None or not rows.schema.equals(wanted.schema):
             return None
-        if rows.num_rows and left is not None:
-            rows = rows.filter(pa.array(~keys.contained(rows, left, bound.key)))
+        left = archive.keys_not_written(latest.folder, bound.shape.name, entry.window)
+        for others in ([left] if left is not None else []) + (found if len(turns) > 1 else []):
+            rows = rows.filter(pa.array(~keys.contained(rows, others, bound.key)))
         if rows.num_rows:
             found.append(rows.filter(pa.array(keys.contained(rows, wanted, bound.key))))
     return pa.concat_tables(found) if found else None

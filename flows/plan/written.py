@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapters.store import archive
-from adapters.store.plans import Plan
+from adapters.store.plans import FileEntry, Plan
+from flows.plan.interim import whole_changes
 from transforms.net_changes import without
 from transforms.vocabulary import ChangeSet, TableName
 
 
 def written_changes(plan: Plan, table: TableName) -> Iterator[ChangeSet]:
-    """The changes of a table that a plan whose windows are all in really wrote."""
-    left = archive.keys_not_written(plan.folder, table)
-    for entry in plan.windows(table):
-        changes = plan.changes(entry)
-        yield changes if left is None else without(changes, left)
+    """The changes of a table that a plan whose windows are all in really wrote, each row at most once."""
+
+    def written(entry: FileEntry) -> ChangeSet:
+        changes, left = plan.changes(entry), archive.keys_not_written(plan.folder, table, entry.window)
+        return changes if left is None else without(changes, left)
+
+    return whole_changes(plan, table, written)

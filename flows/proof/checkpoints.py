@@ -14,6 +14,7 @@ from adapters.store.plans import Plan
 from flows.bind.rules import totals
 from flows.bind.tables import BoundTable
 from flows.plan.decide import written_rows
+from flows.plan.interim import whole_changes
 from flows.plan.written import written_changes
 from flows.results.tables import Checkpoint, Report, TableReport
 from flows.session.retry import retried
@@ -105,9 +106,8 @@ def noticed(checkpoints: Sequence[Checkpoint]) -> Iterator[Notice]:
 
 
 def _written(plan: Plan, bound: BoundTable) -> pa.Table:
-    entries = [each for each in plan.windows(bound.shape.name) if each.has("insert", "update")]
-    parts = [written_rows(bound, plan.changes(entry)) for entry in entries]
-    return pa.concat_tables([bound.schema.empty_table(), *parts])
+    parts = [written_rows(bound, changes) for changes in whole_changes(plan, bound.shape.name, plan.changes)]
+    return pa.concat_tables([bound.schema.empty_table(), *(each for each in parts if each.num_rows)])
 
 
 def _by_masks(told: TableReport, bound: BoundTable, rows: int, limit: int) -> Checkpoint:

@@ -151,6 +151,22 @@ def test_a_table_that_was_begun_in_one_way_goes_on_so_whatever_refers_to_it_now(
     assert phases(set()) == phases(set(), whole) == phases({parent}, whole) == [("parent", "all"), ("child", "all")]
 
 
+def test_what_completes_rows_comes_behind_all_inserts_and_updates_and_before_deletes() -> None:
+    parent, child = TableName("parent"), TableName("child")
+    every, update = {"insert": 1, "update": 1, "delete": 1}, {"insert": 0, "update": 1, "delete": 0}
+    tables = (planned(parent, completing=(1,), interim=(1,)), planned(child, first=(1,), interim=(1,)))
+    files = [file_of(name, window, counts) for name in (parent, child) for window, counts in enumerate((every, update))]
+    stages = stages_of(tables, files, {parent, child})
+    assert [(str(each.table), each.phase, each.windows) for each in stages if each.do == "write"] == [
+        ("child", "upsert", (1,)),
+        ("parent", "upsert", (0,)),
+        ("child", "upsert", (0,)),
+        ("parent", "upsert", (1,)),
+        ("child", "delete", (0,)),
+        ("parent", "delete", (0,)),
+    ]
+
+
 KEYS = {"foreign_keys": [{"columns": "customer", "table": "customer", "refers": "id"}]}
 SHOP = {
     "purchase": {
