@@ -14,6 +14,7 @@ from transforms.diff import Comparison, diff
 from transforms.mapping import casts
 from transforms.vocabulary import ChangeSet, Key, PlanError, TableName
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
+from transforms.vocabulary.values import same_rows
 
 IMAGES: Final = ("inserts", "before", "after", "deletes")
 
@@ -41,6 +42,43 @@ def without(changes: ChangeSet, left_alone: pa.Table) -> ChangeSet:
     if not left_alone.num_rows:
         return changes
     return filtered(changes, lambda rows: ~keys.contained(rows, left_alone, changes.key))
+
+
+def as_made(changes: ChangeSet, made: pa.Table) -> ChangeSet:
+    """The changes with what the target itself made of rows that were inserted or updated, in the place of what was written.
+
+    In: `made` are whole images, no key twice; keys that are not in the change set do not count.
+    """
+    return _with_images(changes, made, ("inserts", "after"))
+
+
+def as_found(changes: ChangeSet, made: pa.Table) -> ChangeSet:
+    """The changes with what the target itself had made of rows before they are updated or deleted, as of `as_made`."""
+    return _with_images(changes, made, ("before", "deletes"))
+
+
+def _with_images(changes: ChangeSet, made: pa.Table, images: Sequence[str]) -> ChangeSet:
+    known = made.select(changes.schema.names).cast(changes.schema)
+
+    def there(rows: pa.Table) -> pa.Table:
+        place = keys.match(rows, known, changes.key) if rows.num_rows else np.array([], np.int64)
+        if not (place >= 0).any():
+            return rows
+        chosen = np.where(place >= 0, rows.num_rows + place, np.arange(rows.num_rows))
+        return pa.concat_tables([rows, known]).take(pa.array(chosen))
+
+    return replace(changes, **{image: there(getattr(changes, image)) for image in images})
+
+
+def with_effect(changes: ChangeSet) -> ChangeSet:
+    """The changes without updates of rows that the target itself brought back to what they were."""
+    same = same_rows(changes.before, changes.after, tuple(changes.schema.names), {})
+    moved = pa.array(~same)
+    return (
+        replace(changes, before=changes.before.filter(moved), after=changes.after.filter(moved))
+        if same.any()
+        else changes
+    )
 
 
 def together(windows: Sequence[ChangeSet]) -> list[ChangeSet]:

@@ -65,8 +65,8 @@ class Window:
         arrays = [as_travel_array(found.column(3 + i), each) for i, each in enumerate(self.columns)]
         return pa.table([*found.columns[:3], *arrays], names=[NO, DONE, GONE, *(each.name for each in self.columns)])
 
-    def astray(self, staging: Staging, op: Op) -> Sequence[int]:
-        return ()  # DuckDB has no triggers
+    def left_behind(self, staging: Staging, op: Op) -> None:
+        return None  # DuckDB has no triggers
 
     def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
         if op == "delete":

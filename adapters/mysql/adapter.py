@@ -252,7 +252,7 @@ class MysqlAdapter:
             only_inserts = not changes.after.num_rows and not changes.deletes.num_rows
             unique = any(each and each <= frozenset(changes.key) for each in shape.uniques)
             loaded = empty and only_inserts and unique and not window.triggered and window.load()
-            applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.change()
+            applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.as_left(window.change())
             before_commit(applied)
             return applied
 

@@ -189,6 +189,7 @@ def _declared(row: Sequence[Any], json: Iterable[str]) -> Declared:
         identity="AUTO_INCREMENT" in extra,
         generated="VIRTUAL GENERATED" in extra or "STORED GENERATED" in extra,
         default=filled,
+        renewed="ON UPDATE" in extra,
     )
 
 

@@ -68,7 +68,10 @@ _SHAPES: Final = ("geometry", "point", "linestring", "polygon", "geomcollection"
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A column as it is declared. `kind` is its type's plain name; `length` counts characters, or bytes of a binary."""
+    """A column as it is declared. `kind` is its type's plain name; `length` counts characters, or bytes of a binary.
+
+    `renewed`: an UPDATE that does not set it gives it the time (ON UPDATE CURRENT_TIMESTAMP).
+    """
 
     name: str
     kind: str
@@ -84,6 +87,7 @@ class Declared:
     identity: bool = False
     generated: bool = False
     default: bool = False
+    renewed: bool = False
 
     @property
     def unsigned(self) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from adapters.mysql.references import BROKEN, Reference, holds, known, referring
 from adapters.mysql.snapshot import spelled
 from adapters.mysql.types import Travel
 from adapters.mysql.wire import MARK, Answer, cut
+from adapters.sql.read_back import Asked, left_behind, rewritten, with_rewritten
 from adapters.sql.refused import FIX
 from adapters.sql.staging import (
     DONE,
@@ -28,7 +29,6 @@ from adapters.sql.staging import (
     LeftOut,
     Staging,
     applied,
-    astray,
     by_others,
     changed_columns,
     conflict_rows,
@@ -36,7 +36,6 @@ from adapters.sql.staging import (
     respelled,
     settled,
     staged_rows,
-    swallowed,
     untouched,
 )
 from transforms.vocabulary import (
@@ -53,8 +52,7 @@ from transforms.vocabulary import (
 from transforms.vocabulary.times import finer
 
 ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
-STAGES: Final[Mapping[Op, TableName]] = {op: TableName(f"syncline_{op}") for op in ORDER}
-MOVED: Final = "syncline_moved"
+MOVED: Final = TableName("syncline_moved")
 MOVED_NO: Final = "syncline no"
 Left = tuple[pa.Table | None, pa.Table | None]
 """What a statement left out: rows that others had brought to what was planned, and conflicts, as in Applied."""
@@ -72,8 +70,11 @@ _ROW: Final = re.compile(r"at row (\d+)")
 class Window:
     """The changes of one window on their way in, inside the transaction of `connection`."""
 
-    def __init__(self, connection: Connection, changes: ChangeSet, described: Described) -> None:
+    def __init__(self, connection: Connection, changes: ChangeSet, described: Described, *, again: int = 0) -> None:
         self._connection = connection
+        self._again_no = again
+        self._stages: Mapping[Op, TableName] = {op: TableName(f"syncline_{op}{again or ''}") for op in ORDER}
+        self._unwritten: dict[Op, Collection[int]] = {}  # of each operation that was staged: the rows that it left out
         self._changes = changes
         self._described, self._shape = described, described.shape
         self._indexes = described.indexes
@@ -131,13 +132,23 @@ class Window:
         self._join_by_hashing(not any(each.columns[0] in self._changes.key for each in self._indexes))
         counts = self._changes.counts
         left: list[Left] = []
-        staged = [op for op in ORDER if counts[op]]
-        for op in staged:
-            self._stage(op)
-            left.append(self._apply(op))
-        dropped = ", ".join([*(name_of(STAGES[op]) for op in staged), name_of(MOVED)])
-        run(self._connection, f"DROP TEMPORARY TABLE IF EXISTS {dropped}")
+        for op in ORDER:
+            if counts[op]:
+                self._stage(op)
+                left.append(self._apply(op))
         return applied(counts, left)
+
+    def as_left(self, applied: Applied) -> Applied:
+        """What `change` did, with the rows that triggers made something else of. RowRefused where one gave a written row another
+        key. Lets go of what was staged."""
+        if self._unwritten and self.triggered:
+            applied = with_rewritten(applied, [self._read_back(op) for op in self._unwritten])
+        self._drop()
+        return applied
+
+    def _drop(self) -> None:
+        dropped = ", ".join(map(name_of, [*(self._stages[op] for op in self._unwritten), MOVED]))
+        run(self._connection, f"DROP TEMPORARY TABLE IF EXISTS {dropped}")
 
     def _join_by_hashing(self, wanted: bool) -> None:
         """How a key without an index is joined. MariaDB would do so where there is one, too, and be slower by far."""
@@ -154,12 +165,12 @@ class Window:
             columns,
             self._changes.key,
             self._changes.compared,
-            dict(STAGES),
+            dict(self._stages),
             owns=self._changes.owns,
         )
 
     def _stage(self, op: Op) -> None:
-        rows_, stage = staged_rows(self._changes, op), STAGES[op]
+        rows_, stage = staged_rows(self._changes, op), self._stages[op]
         names = [name for name in rows_.column_names if name != NO]
         travels = [self._travels[int(name[1:])] for name in names]
         types = [
@@ -196,7 +207,7 @@ class Window:
         run(self._connection, "SAVEPOINT syncline_op")
         try:
             if self._run(op) == planned:
-                self._must_stand(op, ())
+                self._unwritten[op] = ()
                 return None, None
         except pymysql.Error as error:
             if op == "delete" or code_of(error) != TAKEN:
@@ -218,19 +229,15 @@ class Window:
             )
         if done < expected:
             raise untouched(self._changes, op, self._left_out(op), "a trigger")
-        self._must_stand(op, [*left.done, *left.alike, *left.conflicts])
+        self._unwritten[op] = [*left.done, *left.conflicts]
         if left.alike:
             self._again(op, left)
         conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None
         return by_others(self._changes, op, left.done), conflicts
 
-    def _must_stand(self, op: Op, left: Collection[int]) -> None:
-        """RowRefused where a trigger gave written rows another key. `left` were not written."""
-        if not self.triggered:
-            return
-        found = {int(number) for (number,) in rows(self._connection, spelled(astray(self._staging, op)))}
-        if lost := found.difference(left):
-            raise swallowed(self._changes, op, lost, "a trigger")
+    def _read_back(self, op: Op) -> pa.Table | None:
+        behind = self._looked_at(partial(left_behind, self._staging, op), (NO, GONE))
+        return rewritten(self._changes, op, behind, self._unwritten[op], self._shape.columns, "a trigger")
 
     @cached_property
     def triggered(self) -> bool:
@@ -240,7 +247,10 @@ class Window:
 
     def _again(self, op: Op, left: LeftOut) -> None:
         """Write the rows that are as planned in another spelling, where they are still as they were found."""
-        again = Window(self._connection, respelled(self._changes, op, left), self._described).change()
+        respelled_ = respelled(self._changes, op, left)
+        window = Window(self._connection, respelled_, self._described, again=self._again_no + 1)
+        again = window.change()
+        window._drop()
         if again.conflicts is not None or again.by_others is not None:
             raise TransientError(
                 f"Table {self._changes.table}: rows changed meanwhile. Nothing of the window was written."
@@ -249,7 +259,7 @@ class Window:
     def _run(self, op: Op) -> int:
         """One set-wise statement over the staged rows; how many rows it touched."""
         staging, target = self._staging, name_of(self._changes.table)
-        stage = name_of(STAGES[op])
+        stage = name_of(self._stages[op])
         if op == "insert":
             gone = spelled(staging.target.c[self._changes.key[0]].is_(None))
             rows_ = f"FROM {stage} LEFT JOIN {target} ON {spelled(staging.same_key(op))} WHERE {gone}"
@@ -263,6 +273,8 @@ class Window:
         if op == "delete":
             return self._referred(op, f"DELETE FROM {target} USING {joined} WHERE {as_planned}")  # noqa: S608
         changed = changed_columns(self._changes)
+        renewed = [each.name for each in self._travels if each.declared.renewed and each.name not in changed]
+        changed += tuple(renewed) if changed else ()  # what is not set would get the time of the update
         values = ", ".join(f"{target}.{name_of(name)} = {spelled(staging.staged(op, 'a', name))}" for name in changed)
         return self._referred(op, f"UPDATE {joined} SET {values} WHERE {as_planned}") if changed else 0  # noqa: S608
 
@@ -302,22 +314,25 @@ class Window:
 
     def _left_out(self, op: Op) -> pa.Table:
         """The staged rows that the statement of `op` leaves out, with the target's rows as they travel."""
-        target = self._staging.target
+        return self._looked_at(partial(left_out, self._staging, op), (NO, DONE, GONE))
+
+    def _looked_at(self, asked: Asked, facts: Sequence[str]) -> pa.Table:
+        """The answer to a question about staged rows: `facts` of each, which are numbers, then the target's row as it travels."""
+        target, count = self._staging.target, len(facts)
         found = [each.read(target.c[each.name]).label(f"syncline:{i}") for i, each in enumerate(self._travels)]
-        asked = spelled(left_out(self._staging, op, found))
-        answer = Answer(self._connection, f"SELECT {MARK}, q.* FROM ({asked}) q")  # noqa: S608
-        facts = [(name, pa.int64()) for name in (NO, DONE, GONE)]
-        schema = pa.schema([*facts, *((each.name, each.shape.type) for each in self._travels)])
+        answer = Answer(self._connection, f"SELECT {MARK}, q.* FROM ({spelled(asked(found))}) q")  # noqa: S608
+        schema = pa.schema(
+            [*((name, pa.int64()) for name in facts), *((each.name, each.shape.type) for each in self._travels)]
+        )
         parts = [schema.empty_table()]
         while (block := answer.block()) is not None:
-            arrays = cut(block, 3 + len(self._travels))
+            arrays = cut(block, count + len(self._travels))
             images = [
                 arrived(array, each, Relation(self._changes.table))[0]
-                for array, each in zip(arrays[3:], self._travels, strict=True)
+                for array, each in zip(arrays[count:], self._travels, strict=True)
             ]
-            parts.append(
-                pa.table([*(each.cast(pa.string()).cast(pa.int64()) for each in arrays[:3]), *images], schema=schema)
-            )
+            numbers = (each.cast(pa.string()).cast(pa.int64()) for each in arrays[:count])
+            parts.append(pa.table([*numbers, *images], schema=schema))
         return pa.concat_tables(parts)
 
     def _replace(self, error: pymysql.Error) -> int:
@@ -335,7 +350,7 @@ class Window:
             ) from error
         staging, stage, target, moved = (
             self._staging,
-            name_of(STAGES["update"]),
+            name_of(self._stages["update"]),
             name_of(self._changes.table),
             name_of(MOVED),
         )

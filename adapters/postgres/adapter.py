@@ -291,8 +291,10 @@ class PostgresAdapter:
             )  # begins: a savepoint that comes first would be a transaction, and be committed
             if marker is not None and not mark(connection, marker):
                 return Applied(already=True)
-            applied = Window(connection, changes, travels, own_rows=own_rows).write(shape, empty=empty)
+            window = Window(connection, changes, travels, own_rows=own_rows)
+            applied = window.write(shape, empty=empty)
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred is looked at now
+            applied = window.as_left(applied)
             before_commit(applied)
             return applied
 

@@ -54,7 +54,8 @@ class Joint:
         with self._connections.translated(where), self._connection.transaction(force_rollback=trial):
             if marker is not None and not mark(self._connection, marker):
                 return Applied(already=True)
-            applied = Window(self._connection, changes, travels, own_rows=own_rows).write(shape, empty=empty)
+            window = Window(self._connection, changes, travels, own_rows=own_rows)
+            applied = window.as_left(window.write(shape, empty=empty))
             self._connection.execute(f"DROP TABLE IF EXISTS {STAGED}")
             return applied
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import psycopg
@@ -15,6 +15,7 @@ from psycopg import errors
 from adapters.postgres.arrow import copy_data, found_values, wire
 from adapters.postgres.snapshot import spelled
 from adapters.postgres.types import Travel
+from adapters.sql.read_back import Asked, left_behind, rewritten, with_rewritten
 from adapters.sql.staging import (
     DONE,
     GONE,
@@ -22,7 +23,6 @@ from adapters.sql.staging import (
     LeftOut,
     Staging,
     applied,
-    astray,
     by_others,
     changed_columns,
     conflict_rows,
@@ -32,7 +32,6 @@ from adapters.sql.staging import (
     respelled,
     settled,
     staged_rows,
-    swallowed,
     untouched,
     update,
 )
@@ -73,9 +72,16 @@ class Window:
     """The changes of one window on their way in, inside the transaction of `connection`."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], changes: ChangeSet, travels: Mapping[str, Travel], *, own_rows: bool
+        self,
+        connection: psycopg.Connection[Any],
+        changes: ChangeSet,
+        travels: Mapping[str, Travel],
+        *,
+        own_rows: bool,
+        again: int = 0,
     ) -> None:
-        self._known, self._own_rows = travels, own_rows
+        self._known, self._own_rows, self._again_no = travels, own_rows, again
+        self._unwritten: dict[Op, Collection[int]] = {}  # of each operation that was staged: the rows that it left out
         self._connection = connection
         self._changes = changes
         missing = [name for name in changes.schema.names if name not in travels]
@@ -150,6 +156,13 @@ class Window:
                 left.append(self._apply(op))
         return applied(counts, left)
 
+    def as_left(self, applied: Applied) -> Applied:
+        """What `change` did, with the rows that triggers made something else of. To be asked when all of them have fired,
+        deferred ones included. RowRefused where they took written rows away again, or put deleted ones back."""
+        if not self._unwritten or not self.triggered:
+            return applied
+        return with_rewritten(applied, map(self._read_back, self._unwritten))
+
     @cached_property
     def _staged(self) -> dict[Op, pa.Table]:
         return {op: staged_rows(self._changes, op) for op in ORDER if self._changes.counts[op]}
@@ -178,7 +191,7 @@ class Window:
             tuple(each.written(wired=str(i) not in self._texts) for i, each in enumerate(self._travels)),
             self._changes.key,
             self._changes.compared,
-            {op: TableName(f"syncline_{op}") for op in ORDER},
+            {op: TableName(f"syncline_{op}{self._again_no or ''}") for op in ORDER},
             self._own_rows,
             self._changes.owns,
         )
@@ -199,7 +212,7 @@ class Window:
         try:
             with self._connection.transaction() as attempt:
                 if self._run(op) == planned:
-                    self._must_stand(op, ())
+                    self._unwritten[op] = ()
                     return None, None
                 raise psycopg.Rollback(attempt)
         except REPLACED:
@@ -229,19 +242,16 @@ class Window:
             )
         if done < planned - out:
             raise untouched(self._changes, op, self._left_out(op), "a trigger or rule")
-        self._must_stand(op, [*left.done, *left.alike, *left.conflicts])
+        self._unwritten[op] = [*left.done, *left.conflicts]
         if left.alike:
             self._again(op, left)
         conflicts = conflict_rows(self._changes, op, left.conflicts, left.found) if left.conflicts else None
         return by_others(self._changes, op, left.done), conflicts
 
-    def _must_stand(self, op: Op, left: Collection[int]) -> None:
-        """RowRefused where a trigger took written rows away again, or put deleted ones back. `left` were not written."""
-        if not self.triggered:
-            return
-        found = {number for (number,) in self._connection.execute(spelled(astray(self._staging, op)))}
-        if lost := found.difference(left):
-            raise swallowed(self._changes, op, lost, "a trigger")
+    def _read_back(self, op: Op) -> pa.Table | None:
+        columns = [each.shape for each in self._travels]
+        behind = self._looked_at(partial(left_behind, self._staging, op), {NO: pa.int64(), GONE: pa.bool_()})
+        return rewritten(self._changes, op, behind, self._unwritten[op], columns, "a trigger")
 
     @cached_property
     def triggered(self) -> bool:
@@ -251,10 +261,11 @@ class Window:
 
     def _again(self, op: Op, left: LeftOut) -> None:
         """Write the rows that are as planned in another spelling, where they are still as they were found."""
-        self._connection.execute(f"DROP TABLE {spelled_name(self._staging.stages[op])}")
-        again = Window(
-            self._connection, respelled(self._changes, op, left), self._known, own_rows=self._own_rows
-        ).change()
+        respelled_ = respelled(self._changes, op, left)
+        number = self._again_no + 1
+        window = Window(self._connection, respelled_, self._known, own_rows=self._own_rows, again=number)
+        again = window.change()
+        self._connection.execute(f"DROP TABLE {spelled_name(window._staging.stages[op])}")
         if again.conflicts is not None or again.by_others is not None:
             raise TransientError(
                 f"Table {self._changes.table}: rows changed meanwhile. Nothing of the window was written."
@@ -262,14 +273,18 @@ class Window:
 
     def _left_out(self, op: Op) -> pa.Table:
         """The staged rows that the statement of `op` leaves out, with the target's rows as they travel."""
+        flags = {NO: pa.int64(), DONE: pa.bool_(), GONE: pa.bool_()}
+        return self._looked_at(partial(left_out, self._staging, op), flags)
+
+    def _looked_at(self, asked: Asked, facts: Mapping[str, pa.DataType]) -> pa.Table:
+        """The answer to a question about staged rows: `facts` of each, then the target's row as it travels."""
         names = [each.found(self._staging.target.c[each.name]) for each in self._travels]
-        rows = self._connection.execute(spelled(left_out(self._staging, op, names))).fetchall()
-        facts = zip(*(row[:3] for row in rows), strict=True) if rows else ((), (), ())
-        arrays = [
-            pa.array(values, kind) for values, kind in zip(facts, (pa.int64(), pa.bool_(), pa.bool_()), strict=True)
-        ]
-        found = found_values([row[3:] for row in rows], self._travels)
-        return pa.table([*arrays, *found], names=[NO, DONE, GONE, *self._changes.schema.names])
+        rows = self._connection.execute(spelled(asked(names))).fetchall()
+        count = len(facts)
+        told = zip(*(row[:count] for row in rows), strict=True) if rows else ((),) * count
+        arrays = [pa.array(values, kind) for values, kind in zip(told, facts.values(), strict=True)]
+        found = found_values([row[count:] for row in rows], self._travels)
+        return pa.table([*arrays, *found], names=[*facts, *self._changes.schema.names])
 
     def _run(self, op: Op) -> int:
         """One set-wise statement over the staged rows; how many rows it touched."""

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.sql.staging import SWALLOWED, Staging, applied, by_others, conflict_rows, settled, staged_rows, swallowed
+from adapters.sql.read_back import rewritten, with_rewritten
+from adapters.sql.staging import SWALLOWED, Staging, applied, by_others, conflict_rows, settled, staged_rows
 from adapters.sql.statements import Expression, Operand, column, marker_table, ordering, select
 from transforms.vocabulary import (
     AccountingError,
@@ -175,8 +176,9 @@ class Session(Protocol):
     def discard(self, staging: Staging, op: Op, numbers: Sequence[int]) -> None:
         """Take rows out of a staging table."""
 
-    def astray(self, staging: Staging, op: Op) -> Sequence[int]:
-        """`sql_changes.astray`, of the rows that are in the staging table; none where the table has no triggers."""
+    def left_behind(self, staging: Staging, op: Op) -> pa.Table | None:
+        """`read_back.left_behind`: no, gone, then the target's rows in the change set's columns as they travel, of the rows that
+        are in the staging table; None where the table has no triggers."""
 
 
 def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: TableShape) -> Applied:
@@ -210,11 +212,22 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
                 f"{staging.table}: the {op} of {left} rows touched {touched}. The window was rolled back.",
                 fix=f"look for a key {changes.key} that is not unique.",
             )
-        if lost := session.astray(staging, op):
-            raise swallowed(changes, op, lost, "a trigger")
         conflicts = conflict_rows(changes, op, out.conflicts, out.found) if out.conflicts else None
         notes.append((by_others(changes, op, out.done), conflicts))
     return applied(changes.counts, notes)
+
+
+def as_left(session: Session, staging: Staging, changes: ChangeSet, shape: TableShape, done: Applied) -> Applied:
+    """What `apply_staged` did, with the rows that triggers made something else of. To be asked when all of them have fired.
+
+    Errors: RowRefused where they took written rows away again, or put deleted ones back.
+    """
+
+    def read_back(op: Op) -> pa.Table | None:
+        behind = session.left_behind(staging, op)
+        return rewritten(changes, op, behind, (), shape.columns, "a trigger") if behind is not None else None
+
+    return with_rewritten(done, [read_back(op) for op in ORDER if changes.counts[op]])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

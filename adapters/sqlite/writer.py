@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,8 +13,9 @@ import sqlalchemy as sa
 
 from adapters.protocol import BeforeCommit
 from adapters.sql.keys import among
-from adapters.sql.staged_apply import apply_staged, column_of, is_marked, mark
-from adapters.sql.staging import DONE, GONE, NO, Staging, Written, astray, changed_columns, insert, left_out, update
+from adapters.sql.read_back import Asked, left_behind
+from adapters.sql.staged_apply import apply_staged, as_left, column_of, is_marked, mark
+from adapters.sql.staging import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
 from adapters.sql.statements import create_statement, marker_table, rendered
 from adapters.sqlite.arrow import encode
 from adapters.sqlite.connection import Connection
@@ -88,7 +90,7 @@ def apply_window(connection: Connection, changes: ChangeSet, shape: TableShape, 
     stages: dict[Op, TableName] = {op: window.stage_of(op) for op in ("delete", "update", "insert")}
     table = replace(changes.table, schema=changes.table.schema or "main")
     staging = Staging(table, written, changes.key, changes.compared, stages, owns=changes.owns)
-    return apply_staged(window, staging, changes, shape)
+    return as_left(window, staging, changes, shape, apply_staged(window, staging, changes, shape))
 
 
 def _key_style(connection: Connection, table: TableName, column: ColumnShape) -> Style:
@@ -159,19 +161,23 @@ class Window:
             self._run(sa.delete(stage).where(stage.c[NO].in_(numbers[at : at + MANY])))
 
     def left_out(self, staging: Staging, op: Op) -> pa.Table:
-        marks = (ColumnShape(name, pa.bool_(), "BOOLEAN") for name in (DONE, GONE))
+        return self._looked_at(staging, partial(left_out, staging, op), (DONE, GONE))
+
+    def left_behind(self, staging: Staging, op: Op) -> pa.Table | None:
+        if loads_whole(self.connection, self.changes.table):
+            return None
+        return self._looked_at(staging, partial(left_behind, staging, op), (GONE,))
+
+    def _looked_at(self, staging: Staging, asked: Asked, marks: Sequence[str]) -> pa.Table:
+        """The answer to a question about staged rows: their numbers, `marks`, then the target's rows as they travel."""
         there = f"{quoted(staging.table.schema or 'main')}.{quoted(staging.table.name)}."
         read: list[sa.ColumnElement[Any]] = [
             sa.literal_column(value_sql(each.native, there + quoted(each.name))).label(None) for each in self.columns
         ]
-        columns = [ColumnShape(NO, pa.int64(), "INTEGER"), *marks, *self.columns]
-        found = batches(self.connection, columns, rendered(left_out(staging, op, read), DIALECT))
+        flags = (ColumnShape(name, pa.bool_(), "BOOLEAN") for name in marks)
+        columns = [ColumnShape(NO, pa.int64(), "INTEGER"), *flags, *self.columns]
+        found = batches(self.connection, columns, rendered(asked(read), DIALECT))
         return pa.Table.from_batches(list(found), travel(columns))
-
-    def astray(self, staging: Staging, op: Op) -> list[int]:
-        if loads_whole(self.connection, self.changes.table):
-            return []
-        return [int(row[NO]) for row in self.connection.rows(rendered(astray(staging, op), DIALECT))]
 
     def write(self, staging: Staging, op: Op, changes: ChangeSet) -> int:
         if op == "delete":

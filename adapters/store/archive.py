@@ -3,6 +3,7 @@
 plan/applied/<table>/<window>.<phase>.parquet   the rows that were left alone: Applied.conflicts
 plan/others/<table>/<window>.<phase>.parquet    the rows that needed no writing any more: Applied.by_others
 plan/refused/<table>/<window>.<phase>.parquet   the rows that the target refused, or did not keep: op, key, before, after, reason, column
+plan/rewritten/<table>/<window>.<phase>.parquet the rows that the target made something else of: Applied.rewritten
 plan/keys/<table>.parquet                       OP and key, where the change sets were not to be kept
 store/bases/<side>/<table>@<version>/           rows of a table as they stood at a version
 """
@@ -25,12 +26,14 @@ COMPRESSION: Final = "zstd"
 OP: Final = "syncline op"  # the column of kept keys that says what became of a row
 
 
-Noted = Literal["applied", "others", "refused"]
-NOTED: Final[tuple[Noted, ...]] = get_args(Noted)
+NotWritten = Literal["applied", "others", "refused"]
+Noted = NotWritten | Literal["rewritten"]
+NOT_WRITTEN: Final[tuple[NotWritten, ...]] = get_args(NotWritten)
 
 
 def note(folder: Path, table: TableName, window: int, phase: Phase, left: Mapping[Noted, pa.Table | None]) -> None:
-    """Write down the rows that a window is about not to write, before it commits; None takes back what was written down.
+    """Write down the rows that a window is about not to write, or that became something else, before it commits; None takes back
+    what was written down.
 
     So whatever is in the target is known to the plan's folder, however a run ends.
     """
@@ -55,7 +58,15 @@ def all_noted(folder: Path, kind: Noted, table: TableName, window: int | None = 
     return [_read(path) for path in sorted((folder / kind / folder_name(table)).glob(named))]
 
 
-def keys_not_written(folder: Path, table: TableName, window: int, kinds: Iterable[Noted] = NOTED) -> pa.Table | None:
+def made_of(folder: Path, table: TableName, window: int) -> pa.Table | None:
+    """What the target made of rows that a window wrote: their images, whole; None where they are as they were written."""
+    parts = [pa.Table.from_struct_array(rows["found"]) for rows in all_noted(folder, "rewritten", table, window)]
+    return pa.concat_tables(parts) if parts else None
+
+
+def keys_not_written(
+    folder: Path, table: TableName, window: int, kinds: Iterable[Noted] = NOT_WRITTEN
+) -> pa.Table | None:
     """The keys of all rows that a window of a plan did not write, for one of some reasons, in the columns of the table's key.
 
     None where there are none. A row may have been written by another window.
@@ -76,7 +87,8 @@ def keep_keys(plan: Plan, table: TableName, changes: Iterable[ChangeSet]) -> Non
 
 def forget(folder: Path, table: TableName) -> None:
     """Delete the change sets of a table, once the ledger says that they are not kept."""
-    shutil.rmtree(folder / "changes" / folder_name(table), ignore_errors=True)
+    for kind in ("changes", "rewritten"):
+        shutil.rmtree(folder / kind / folder_name(table), ignore_errors=True)
 
 
 def kept_keys(folder: Path, table: TableName) -> pa.Table | None:

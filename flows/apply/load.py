@@ -13,7 +13,7 @@ from adapters import interrupts
 from adapters.ledger.ledger import APPLYING, CUT_OFF, Base, Ledger, NewVersion, RunPlan
 from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
-from flows.apply import refused_rows
+from flows.apply import refused_rows, unstable
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.sweep import sweep
 from flows.apply.unfinished import cut_off
@@ -34,7 +34,8 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import Notice, SideName, SynclineError
+from transforms.vocabulary import Notice, SideName, SynclineError, TableName
+from transforms.vocabulary.features import Feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,9 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         replace(table, counts=applied.counts(table.name, table.counts, soft.get(table.name))) for table in report.tables
     )
     report = refused_rows.told(replace(report, tables=tables), applied.done)
+    rewritten = ((done.table, each) for done in applied.done for each in done.unstable)
+    names = {planned.name: planned.table for planned in manifest.tables}
+    report = unstable.noticed(report, rewritten, lambda name: _hooks(loading.session, manifest.side, names[name]))
     clashes = 0
     for done in applied.done:
         if done.conflicts is not None:
@@ -276,14 +280,22 @@ def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     refused = {name: each.quarantined - planned.get(name, 0) for name, each in counts.items()}
 
     def why(each: Reconciled) -> Notice:
-        table = session.spec.target_table(each.table)
-        hooks = tuple(map(text_of, session.sides.target.adapter.design(table).hooks))
+        hooks = tuple(map(text_of, _hooks(session, "target", session.spec.target_table(each.table))))
         text = each.told(counts[each.table].conflicts, refused[each.table], hooks)
         return Notice("not_reconciled", text, each.table, {"differences": list(each.differences)})
 
-    told = (why(each) for each in found if each.differences)
+    def named(each: Reconciled) -> bool:
+        """Whether all that differs is in columns that are named as unstable already."""
+        return {column for column, _ in each.differences} <= unstable.columns_of(report, each.table)
+
+    told = (why(each) for each in found if each.differences and not named(each))
     warnings = (*report.warnings, *told)
     return with_orphans(replace(report, reconciled=found, warnings=warnings), session, plan.manifest.ranges)
+
+
+def _hooks(session: Session, side: SideName, table: TableName) -> Sequence[Feature]:
+    """What a table of a side has that may do something else with a row than it is told."""
+    return session.sides.written(side).adapter.design(table).hooks
 
 
 def with_orphans(report: Report, session: Session, ranges: Sequence[str]) -> Report:

@@ -37,9 +37,11 @@ def _of_table(done: Sequence[Done], plan: Plan, name: str, planned: PlannedTable
     real = [replace(each, conflicts=_without(each.conflicts, refused)) for each in real]
     settled = _keys(rows for each in real for rows in (each.conflicts, each.by_others, each.refused))
     yield from real
+    named = {column.column for each in real for column in each.unstable}
     for each in steps:
-        bare = replace(each, conflicts=None, by_others=None, refused=None)
-        yield bare
+        bare = replace(each, conflicts=None, by_others=None, refused=None, unstable=())
+        last = each.unstable if each.window in planned.completing else ()
+        yield replace(bare, unstable=tuple(column for column in last if column.column not in named))
         conflicts = each.conflicts if each.window in planned.completing else None
         for rows in _as_planned(_without(conflicts, settled), plan, planned):
             yield replace(bare, conflicts=rows)

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 
 from adapters import interrupts
 from adapters.store.manifest import PlannedTable, columns_of
-from adapters.store.plans import Plan
+from adapters.store.plans import FileEntry, Plan
 from flows.apply.cascades import carrying
 from flows.apply.once import each_once
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.bind.soft_delete import Soft
+from flows.plan.interim import in_turn
 from flows.plan.stages import losing_at_once, referred_tables, stages_of
 from flows.plan.whole_rows import WholeRows
 from flows.plan.windows import grouped
@@ -160,13 +161,21 @@ def write_rows(
                 session.meter.expect(planned.name, "apply", sum(sum(each.counts.values()) for each in some))
             links = further.get(stage.table, ()) if stage.phase != "upsert" else ()
             groups = grouped(windows, 1 if stage.in_turn else workers)
-            works = [ApplyWork(job, planned.name, stage.phase, each, links) for each in groups]
+            turns = _turns(planned, plan.windows(stage.table))
+            works = [ApplyWork(job, planned.name, stage.phase, each, links, turns) for each in groups]
             done += [outcome for group in run(apply_windows, works) for outcome in group]
         for stage in stages:
             if stage.do == "number":  # also where nothing was inserted: an earlier run may have ended before this
                 for column in numbered.get(stage.table, ()):
                     retried(partial(target.advance_identity, stage.table, column))
     return AppliedPlan(each_once(done, plan), any(each.written for each in done))
+
+
+def _turns(planned: PlannedTable, windows: Sequence[FileEntry]) -> tuple[tuple[int, ...], ...]:
+    """The windows of a table whose rows are written in several steps, by the step that they are; none where all are written in one."""
+    if not planned.interim:
+        return ()
+    return tuple(tuple(entry.window for entry in turn) for turn in in_turn(planned, windows))
 
 
 def constrained(plan: Plan, session: Session, stages: Sequence[Stage]) -> Session:

@@ -114,7 +114,7 @@ def inside(plan: Plan, markers: Iterable[Marker]) -> tuple[Inside, ...]:
 def written(plan: Plan, entry: FileEntry, phase: Phase) -> Counter[str]:
     """How many rows a window that is in the target wrote, by operation: those that were planned but for those it left."""
     counts = Counter({str(op): entry.counts.get(op, 0) for op in WRITES[phase]})
-    for kind in archive.NOTED:
+    for kind in archive.NOT_WRITTEN:
         left = archive.noted(plan.folder, kind, entry.table, entry.window, phase)
         if left is not None and left.num_rows:
             counts -= Counter(left.column("op").to_pylist())

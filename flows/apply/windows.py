@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from adapters import interrupts
@@ -14,9 +15,11 @@ from adapters.store import archive
 from adapters.store.plans import FileEntry
 from flows.apply.cascades import Carrying, held_back
 from flows.apply.trials import Sifted, refusal_of, sift, withheld
+from flows.apply.unstable import Unstable, unstable_columns
 from flows.plan.decide import read_changes
 from flows.session.session import Job, session_of
 from transforms import expressions, keys
+from transforms.net_changes import as_found
 from transforms.vocabulary import (
     AccountingError,
     Applied,
@@ -29,6 +32,7 @@ from transforms.vocabulary import (
     reason_of,
     text_of,
 )
+from transforms.vocabulary.arrow import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +46,23 @@ class ApplyWindow:
 
 @dataclass(frozen=True, slots=True)
 class ApplyWork:
-    """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its deletes further."""
+    """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its deletes further.
+
+    `turns` are all windows of a table whose rows are written in several steps, by the step that they are.
+    """
 
     job: Job
     table: str
     phase: Phase
     windows: tuple[ApplyWindow, ...]
     carrying: tuple[Carrying, ...] = ()
+    turns: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """What applying a window came to. `rows` were planned; `conflicts` and `by_others` are as in Applied, `refused`
-    is as in Sifted.
+    is as in Sifted; `unstable` are columns of rows that the target itself made something else of.
 
     `already`: its marker was there, so it did nothing, and the rest is what was written down when it went in.
     """
@@ -67,6 +75,7 @@ class Done:
     conflicts: pa.Table | None = None
     by_others: pa.Table | None = None
     refused: pa.Table | None = None
+    unstable: tuple[Unstable, ...] = ()
 
     @property
     def written(self) -> int:
@@ -88,7 +97,7 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     changes = session.changes.take(work.table, window.number) if work.phase == "all" else None
     if changes is None:
         changes = read_changes(work.job, window.changes)
-    part = changes.phase(work.phase)
+    part = _as_left_before(work, window.number, changes.phase(work.phase))
     marker = None
     if session.spec.state.marker:
         marker = Marker(session.spec.name, work.job.plan_id, str(table), window.number, work.phase)
@@ -123,8 +132,23 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
         session.guard(work.job.side)
         done.append(write(sift(tried.good, shape, trial, why)))
     session.meter.advance(work.table, "apply", len(part))
-    conflicts, by_others, refused = notes.known()
-    return Done(work.table, window.number, work.phase, len(part), done[0].already, conflicts, by_others, refused)
+    conflicts, by_others, refused = notes.not_written()
+    tolerance = {} if work.job.bare else session.bound.table(work.table).comparison.tolerance
+    unstable = unstable_columns(notes.of("rewritten"), part, shape, tolerance)
+    return Done(
+        work.table, window.number, work.phase, len(part), done[0].already, conflicts, by_others, refused, unstable
+    )
+
+
+def _as_left_before(work: ApplyWork, window: int, changes: ChangeSet) -> ChangeSet:
+    """The changes of a window, which expect of rows that an earlier step wrote what the target made of them."""
+    for turn in work.turns:
+        if window in turn:
+            break
+        for number in turn:
+            if (made := archive.made_of(Path(work.job.folder), changes.table, number)) is not None:
+                changes = as_found(changes, made)
+    return changes
 
 
 def _first_key(rows: pa.Table) -> str:
@@ -153,33 +177,58 @@ def _accounted(part: ChangeSet, applied: Applied) -> Applied:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What the plan's folder knows of one window: the rows that it did not write."""
+    """What the plan's folder knows of one window: the rows that it did not write, and those that the target changed."""
 
     folder: Path
     table: TableName
     window: int
     phase: Phase
 
-    def known(self) -> tuple[pa.Table | None, pa.Table | None, pa.Table | None]:
+    def of(self, kind: archive.Noted) -> pa.Table | None:
+        return archive.noted(self.folder, kind, self.table, self.window, self.phase)
+
+    def not_written(self) -> tuple[pa.Table | None, pa.Table | None, pa.Table | None]:
         """Conflicts, rows that others had brought to what was planned, and refused ones; None for none."""
-        where = self.table, self.window, self.phase
-        found = [archive.noted(self.folder, kind, *where) for kind in archive.NOTED]
-        return found[0], found[1] if found[1] is not None and found[1].num_rows else None, found[2]
+        conflicts, others, refused = map(self.of, archive.NOT_WRITTEN)
+        return conflicts, others if others is not None and others.num_rows else None, refused
 
     def take(self, applied: Applied, refused: pa.Table | None, *, marked: bool) -> None:
         """Write down what a window is about to leave, before it commits.
 
         Without a marker nobody knows whether an earlier try was committed after it had come this far. What is as planned
-        now, and was not then, is taken for its work: what is left of a transaction is all of it.
+        now, and was not then, is taken for its work, and so is what is as the target had made it then: what is left of a
+        transaction is all of it.
         """
-        where = self.table, self.window, self.phase
-        others = applied.by_others
+        conflicts, others, rewritten = applied.conflicts, applied.by_others, applied.rewritten
         if not marked:
-            earlier = archive.noted(self.folder, "others", *where)
+            earlier = self.of("others")
             others = others if others is not None else _NOBODY
             if earlier is not None:
                 others = _both(others, earlier) if earlier.num_rows else earlier
-        archive.note(self.folder, *where, {"applied": applied.conflicts, "others": others, "refused": refused})
+            if (made := self.of("rewritten")) is not None:
+                conflicts, kept = _still_made(made, conflicts, others)
+                rewritten = kept if rewritten is None else pa.concat_tables([kept, rewritten])
+        left: dict[archive.Noted, pa.Table | None] = {"applied": conflicts, "others": others, "refused": refused}
+        archive.note(self.folder, self.table, self.window, self.phase, left | {"rewritten": rewritten})
+
+
+def _still_made(made: pa.Table, conflicts: pa.Table | None, others: pa.Table) -> tuple[pa.Table | None, pa.Table]:
+    """Conflicts without those rows that are as the target had made them of what was written, and these rows and those of
+    `others`, as they were `made`."""
+    there = np.zeros(made.num_rows, dtype=bool)
+    if others.num_rows:
+        there |= _contained(made, others, "key")
+    if conflicts is not None:
+        there |= _contained(made, conflicts, "found")
+        theirs = ~_contained(conflicts, made, "found")
+        conflicts = conflicts.filter(pa.array(theirs)) if theirs.any() else None
+    return conflicts, made.filter(pa.array(there))
+
+
+def _contained(rows: pa.Table, others: pa.Table, image: str) -> Mask:
+    """Which rows have the image of one of the others."""
+    these, those = (pa.Table.from_struct_array(each[image]) for each in (rows, others))
+    return keys.contained(these, those, tuple(these.column_names))
 
 
 _NOBODY: Final = pa.Table.from_batches([], pa.schema([("op", pa.string())]))  # the one way that imports no pandas
@@ -187,7 +236,4 @@ _NOBODY: Final = pa.Table.from_batches([], pa.schema([("op", pa.string())]))  # 
 
 def _both(others: pa.Table, earlier: pa.Table) -> pa.Table:
     """Those rows of `others` that are in `earlier`, too."""
-    if not others.num_rows:
-        return others
-    known, now = (pa.Table.from_struct_array(rows["key"]) for rows in (earlier, others))
-    return others.filter(pa.array(keys.contained(now, known, tuple(now.column_names))))
+    return others.filter(pa.array(_contained(others, earlier, "key"))) if others.num_rows else others

@@ -15,13 +15,12 @@ from datetime import datetime
 
 from adapters import interrupts
 from adapters.ledger.ledger import Run, RunPlan, Version
-from adapters.store import archive
 from adapters.store.plans import MANIFEST, ChangedPlan, Plan
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.once import each_once
 from flows.apply.refused_rows import quarantine_rows
 from flows.apply.unfinished import in_part, inside, keep_evidence, written
-from flows.apply.windows import Done
+from flows.apply.windows import Done, Notes
 from flows.history.undo import write_undo
 from flows.results.shares import counted
 from flows.results.tables import report_of
@@ -173,8 +172,8 @@ def _record_conflicts(plan: Plan, begun: RunPlan, windows: Sequence[tuple[str, i
     tables = {str(entry.table): entry.table for entry in plan.windows()}
 
     def done(table: str, window: int, phase: Phase) -> Done:
-        left = [archive.noted(plan.folder, kind, tables[table], window, phase) for kind in archive.NOTED]
-        return Done(names.get(table, table), window, phase, 0, True, *left)
+        conflicts, others, refused = Notes(plan.folder, tables[table], window, phase).not_written()
+        return Done(names.get(table, table), window, phase, 0, True, conflicts, others, refused)
 
     ledger, migration, clashes = loading.ledger, loading.spec.name, 0
     for each in each_once([done(*window) for window in windows], plan):

@@ -32,7 +32,7 @@ from flows.results.tables import Report, TableReport, first_samples, planned_tab
 from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
-from transforms.net_changes import net, together
+from transforms.net_changes import net, together, with_effect
 from transforms.vocabulary import (
     OPS,
     ChangeSet,
@@ -245,11 +245,12 @@ def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iter
     in_one = shape is not None and _refers_to_itself(shape)
     if len(undone.versions) == 1 and not in_one:
         for changes in undone.versions[0].changes(table):
-            yield changes.inverse()
+            if len(effective := with_effect(changes)):
+                yield effective.inverse()
         return
     parts = [part for each in undone.versions for part in each.parts(table)]
     deletes, updates, inserts = [], [], []
-    for back in [changes.inverse() for changes in net(parts)] if parts else ():
+    for back in [changes.inverse() for changes in map(with_effect, net(parts))] if parts else ():
         none, size = back.empty, max(len(back), 1) if in_one else WINDOW_ROWS
         deletes += [replace(none, deletes=part) for part in _sliced(back.deletes, size)]
         pairs = zip(_sliced(back.before, size), _sliced(back.after, size), strict=True)

@@ -17,7 +17,7 @@ from flows.plan.interim import in_turn, whole_changes
 from flows.spec.entries import entry_of, nearest
 from flows.spec.model import Spec
 from flows.spec.problems import meant
-from transforms.net_changes import together, without
+from transforms.net_changes import as_made, together, without
 from transforms.vocabulary import OPS, ChangeSet, Op, Phase, PlanError, SpecError, TableName
 
 NOT_KEPT = {
@@ -70,12 +70,15 @@ class AppliedVersion:
             )
 
     def _planned(self, entry: FileEntry) -> ChangeSet:
-        """The changes of a window as they were planned, as far as they came in."""
+        """The changes of a window as they were planned, as far as they came in; of rows that the target itself changed, what it
+        made of them."""
         try:
             changes = self.plan.changes(entry)
         except ChangedPlan as error:
             raise unusable(self.version, error) from error
-        return self._inside(entry, changes)
+        made = archive.made_of(self.plan.folder, entry.table, entry.window)
+        inside = self._inside(entry, changes)
+        return inside if made is None else as_made(inside, made)
 
     def parts(self, table: TableName) -> list[ChangeSet]:
         """All changes of a table, in one change set for each schema: no key is in two of them."""

@@ -87,7 +87,8 @@ class Applied:
 
     `conflicts` has the columns op, key, before, after and found: the rows that were not as the plan saw them and
     were left alone. `found` is null where the row is gone. `by_others` has the same columns without found: the rows
-    that somebody else had brought to what was planned, so that nothing was left to write.
+    that somebody else had brought to what was planned, so that nothing was left to write. `rewritten` are rows that were
+    written, and that the target itself (a trigger) made something else of in the same transaction: the columns of `conflicts`.
     `already` is true where the marker was there before.
     """
 
@@ -96,6 +97,7 @@ class Applied:
     deleted: int = 0
     conflicts: pa.Table | None = None
     by_others: pa.Table | None = None
+    rewritten: pa.Table | None = None
     already: bool = False
 
 

@@ -26,7 +26,7 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "null_keys": "rows of the target with a null in the key are left as they are",
     "double_keys": "rows of the target share their key, and are compared with nothing",
     "changed_values": "values differ from the source's because the spec says so",
-    "unstable_column": "rows do not stay as the latest run wrote them",
+    "unstable_column": "the target made something else of what was written, or rows do not stay as the latest run wrote them",
     "source_read_whole": "the source could not be asked for keys, and was read whole",
     "failed_check": "a rule that is not critical failed at a checkpoint",
     "unchecked": "something was not looked at in a checkpoint",
