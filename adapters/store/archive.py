@@ -71,9 +71,8 @@ def keys_not_written(
 
     None where there are none. A row may have been written by another window.
     """
-    parts = [
-        pa.Table.from_struct_array(rows["key"]) for kind in kinds for rows in all_noted(folder, kind, table, window)
-    ]
+    left = (rows for kind in kinds for rows in all_noted(folder, kind, table, window))
+    parts = [pa.Table.from_struct_array(rows["key"]) for rows in left if rows.num_rows]
     return pa.concat_tables(parts) if parts else None
 
 

@@ -106,7 +106,7 @@ class TableAssessment:
         listed = ", ".join(map(text_of, self.hooks))
         return (
             f"{self.target} has {listed}: what these refuse or swallow is known only when rows are written, and "
-            f"is set aside then; what they change, `verify` finds"
+            f"is set aside then; what they change, the run names"
         )
 
     def of(self, column: str) -> tuple[Finding, ...]:
