@@ -64,7 +64,7 @@ def plan(request: Request, *, execute: Execute | None = None, meter: Meter | Non
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with _bound(request, meter, writes=False) as (request, session):
         report, _ = build.plan(_listing(request), session, execute)
-        unwritable = any(session.bound.table(table.name).unwritable for table in report.tables)
+        unwritable = any(session.bound.table(table.name).unwritable for table in report.of_spec)
     return _planned(request, report, UNWRITABLE if unwritable else "")
 
 
@@ -179,7 +179,7 @@ def apply_plan(
     spec = load_spec(Path(plan.manifest.spec.path))
     report = report_of(plan)
     undo = plan.manifest.kind == "undo"
-    names = [table.name for table in report.tables]
+    names = [table.name for table in (report.tables if undo else report.of_spec)]
     with ExitStack() as stack:
         session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
         ledger = stack.enter_context(ledger_of(spec))

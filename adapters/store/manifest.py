@@ -60,7 +60,8 @@ class PlannedTable:
     the range of those in `clear`, and those in `first` come before all others. Those in `completing` come behind the inserts and
     updates of all tables. Those in `interim` hold steps on the way: each of their rows has its real change, which counts, in
     another window. `base`: what was in the target is kept as the beginning of the table's history. The others say how its rows
-    are accounted for, as reports show it.
+    are accounted for, as reports show it. One that is not `in_spec` changes because of rows of others alone: the spec does not name
+    it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class PlannedTable:
     drop: tuple[str, ...] = ()
     whole: tuple[tuple[str, str], ...] = ()
     base: bool = False
+    in_spec: bool = True
     windows: int = 0
     clear: tuple[int, ...] = ()
     first: tuple[int, ...] = ()
@@ -239,5 +241,5 @@ _STEPS: Final[Mapping[int, _Step]] = {
     )
 }
 
-_SINCE: Final = _Step(plan=_Fields(new={}), table=_Fields(new={"completing": [], "interim": []}))
+_SINCE: Final = _Step(plan=_Fields(new={}), table=_Fields(new={"completing": [], "interim": [], "in_spec": True}))
 """What came to be written into the newest format later."""

@@ -121,7 +121,7 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outco
     applied = apply(plan, job, made.session, stages, loading.execute, loading.workers)
     outcome = retried(lambda: record(plan, report, applied, made))
     session = constrained(plan, made.session, stages)
-    retried(lambda: remember(loading.ledger, session, [table.name for table in report.tables], report.run_id))
+    retried(lambda: remember(loading.ledger, session, [table.name for table in report.of_spec], report.run_id))
     return outcome, session
 
 
@@ -217,7 +217,7 @@ def _mark(session: Session, side: SideName) -> str:
 
 def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
     spec, ledger = loading.spec, loading.ledger
-    for table in report.tables:
+    for table in report.of_spec:
         for rows in plan.quarantined(spec.target_table(table.name)):
             # the ledger speaks of tables as the spec names them
             named = rows.set_column(0, "table", pa.repeat(pa.scalar(table.name), rows.num_rows))
@@ -233,7 +233,7 @@ def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
     if not manifest.unrestricted or manifest.kind == "undo":
         return
     known = ledger.bases(spec.name, manifest.side)
-    wanted = [planned for planned in manifest.tables if str(planned.table) not in known]
+    wanted = [planned for planned in manifest.tables if planned.in_spec and str(planned.table) not in known]
     if not wanted:
         return
     before = version - 1 if version is not None else max((v.version for v in ledger.versions(spec.name)), default=0)
@@ -255,7 +255,7 @@ def _thin(plan: Plan, version: int, loading: Loading) -> None:
     spec, ledger = loading.spec, loading.ledger
     names = {spec.target_table(name): spec.history(name) for name in spec.tables}
     for table in {entry.table for entry in plan.windows()}:
-        kept = names.get(table, "full")
+        kept = names.get(table, spec.defaults.history)
         if kept == "full":
             continue
         if kept == "keys":
@@ -271,7 +271,7 @@ def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
 
 def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     """The report with the totals of both sides."""
-    tallies = {told.name: told.tally for told in report.tables}
+    tallies = {told.name: told.tally for told in report.of_spec}
     if plan.manifest.keys is not None:
         return report  # a handful of keys says nothing of the whole table
     found = tuple(reconciled(session, tallies, plan.manifest.ranges))

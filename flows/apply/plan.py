@@ -16,6 +16,7 @@ from adapters.store.plans import FileEntry, Plan
 from flows.apply.cascades import carrying
 from flows.apply.once import each_once
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
+from flows.bind.own_columns import writable
 from flows.bind.soft_delete import Soft
 from flows.plan.interim import in_turn
 from flows.plan.stages import losing_at_once, referred_tables, stages_of
@@ -228,6 +229,9 @@ def _same_spec(plan: Plan, session: Session) -> None:
 def _same_shapes(plan: Plan, session: Session) -> None:
     """The target's tables are still as they were when the plan was made."""
     for planned in plan.manifest.tables:
+        if not planned.in_spec:
+            _same_beside(plan, planned, session)
+            continue
         bound = session.bound.table(planned.name)
         if bound.ddl and not planned.ddl:
             raise PlanError(f"{bound.shape.name} is no longer there. Nothing was written.", fix="plan again.")
@@ -238,13 +242,25 @@ def _same_shapes(plan: Plan, session: Session) -> None:
             )
         if any(entry.has("delete") for entry in plan.windows(bound.shape.name)):
             WholeRows(bound.shape, bound.unmapped).must_be(planned.whole)
-        now = columns_of(bound.schema)
-        if now != planned.columns:
-            raise PlanError(
-                f"{bound.shape.name} has changed since {plan.folder} was planned: it had {_columns(planned.columns)}, and now has "
-                f"{_columns(now)}. Nothing was written.",
-                fix="plan again.",
-            )
+        _same_columns(plan, planned, bound.schema)
+
+
+def _same_beside(plan: Plan, planned: PlannedTable, session: Session) -> None:
+    """So is a table that the spec does not name."""
+    shape = session.sides.written(plan.manifest.side).adapter.describe(planned.table)
+    if shape is None:
+        raise PlanError(f"{planned.table} is no longer there. Nothing was written.", fix="plan again.")
+    _same_columns(plan, planned, shape.schema(writable(shape)))
+
+
+def _same_columns(plan: Plan, planned: PlannedTable, schema: pa.Schema) -> None:
+    now = columns_of(schema)
+    if now != planned.columns:
+        raise PlanError(
+            f"{planned.table} has changed since {plan.folder} was planned: it had {_columns(planned.columns)}, and now has "
+            f"{_columns(now)}. Nothing was written.",
+            fix="plan again.",
+        )
 
 
 def _columns(columns: Iterable[tuple[str, str]]) -> str:

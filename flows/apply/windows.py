@@ -133,7 +133,8 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
         done.append(write(sift(tried.good, shape, trial, why)))
     session.meter.advance(work.table, "apply", len(part))
     conflicts, by_others, refused = notes.not_written()
-    tolerance = {} if work.job.bare else session.bound.table(work.table).comparison.tolerance
+    bare = work.job.bare or work.table not in session.spec.tables
+    tolerance = {} if bare else session.bound.table(work.table).comparison.tolerance
     unstable = unstable_columns(notes.of("rewritten"), part, shape, tolerance)
     return Done(
         work.table, window.number, work.phase, len(part), done[0].already, conflicts, by_others, refused, unstable

@@ -28,6 +28,11 @@ def own_columns(spec: Spec, name: str, shape: TableShape, images: Collection[str
     return tuple(column for column in known if column not in policy.lose)
 
 
+def writable(shape: TableShape) -> Key:
+    """The columns of whole rows that can be written: all but those that the engine computes."""
+    return beside(shape, ())
+
+
 def beside(shape: TableShape, images: Collection[str]) -> Key:
     """The columns of a table beside `images`, in its order, but for those that the engine computes from others."""
     return tuple(column.name for column in shape.columns if column.name not in images and not column.generated)

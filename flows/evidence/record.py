@@ -116,6 +116,7 @@ def _counts(told: TableReport) -> dict[str, Any]:
     return {
         "name": told.name,
         "target": told.target,
+        "in_spec": told.in_spec,
         "from": "",
         "key": [],
         "counts": told.counts.as_dict(),

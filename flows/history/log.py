@@ -20,13 +20,13 @@ from flows.history.version_list import key_text, told
 from flows.history.versions import (
     AppliedVersion,
     as_kept,
-    entry_name,
     opened_version,
     table_of,
     version_of,
     versions_after,
 )
 from flows.session.stores import ledger_of, store_of
+from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.net_changes import filtered, net, rolled

@@ -62,7 +62,10 @@ def retry(request: Request, wanted: Filter) -> Request | None:
     with ledger_of(request.spec) as ledger:
         choice = replace(_choice(request.spec, wanted, ledger), side="target")
         for table, key in ledger.chosen_keys(request.spec.name, choice):
-            keys.setdefault(table, set()).add(key)
+            if (
+                table in request.spec.tables
+            ):  # else rows that go with others, which nothing but their deletes tries again
+                keys.setdefault(table, set()).add(key)
     if not keys:
         return None
     frozen = {name: frozenset(some) for name, some in keys.items()}

@@ -18,7 +18,7 @@ from adapters.store.plans import FileEntry, Plan, PlanWriter
 from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
-from flows.history.versions import AppliedVersion, entry_name
+from flows.history.versions import AppliedVersion
 from flows.plan.build import Request, manifest_of
 from flows.plan.decide import samples
 from flows.plan.interim import whole_changes
@@ -32,6 +32,7 @@ from flows.results.tables import Report, TableReport, first_samples, planned_tab
 from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
+from flows.spec.entries import entry_name
 from transforms.net_changes import net, together, with_effect
 from transforms.vocabulary import (
     OPS,
@@ -318,7 +319,8 @@ def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSe
     )
     shown = first_samples(sample for window in windows for sample in samples(window))
     name = entry_name(request.spec, table)
-    return TableReport(name, str(table), counts, samples=shown, windows=len(windows))
+    known = name in request.spec.tables
+    return TableReport(name, str(table), counts, samples=shown, windows=len(windows), in_spec=known)
 
 
 def _created(planned: PlannedTable) -> tuple[str, ...]:

@@ -200,9 +200,3 @@ def as_kept(table: TableName, known: Iterable[str]) -> TableName:
     """The table in the spelling of the ledger's names, where one of them differs in case alone."""
     text, cut = nearest(str(table), known), len(table.schema or "")
     return TableName(text[cut + 1 :], text[:cut]) if cut else TableName(text)
-
-
-def entry_name(spec: Spec, table: TableName) -> str:
-    """How the spec calls a target table; the table's own name where it does not know it any more."""
-    known = {str(spec.target_table(name)): name for name in spec.tables}
-    return known.get(nearest(str(table), known), str(table))

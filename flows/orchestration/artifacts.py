@@ -153,7 +153,7 @@ def show_report(outcome: Outcome, said: str) -> None:
     The rows are in by now: a fault of Prefect's is a warning.
     """
     report = outcome.report
-    rows: list[dict[str, Any]] = [{"table": table.name, **table.counts.as_dict()} for table in report.tables]
+    rows: list[dict[str, Any]] = [{"table": table.title, **table.counts.as_dict()} for table in report.tables]
     rows.append({"table": "all tables", **report.total.as_dict()})
     try:
         create_table_artifact(

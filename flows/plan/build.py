@@ -19,6 +19,7 @@ from flows.bind.own_columns import described
 from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.spelling import speller
 from flows.bind.tables import BoundTable
+from flows.plan.beside import Beside, besides, binding_with, load_order
 from flows.plan.chosen_keys import read_whole
 from flows.plan.cross_row_rules import find_offenders
 from flows.plan.decide import KEYS, Planned, plan_windows
@@ -171,6 +172,7 @@ def _plan(
     outcomes: list[Planned] = []
     reports: list[TableReport] = []
     warnings = [*session.bound.warnings, *session.drift]
+    beside: tuple[Beside, ...] = ()
     with begun(request, session, folder, again=again) as (session, job):
         planned: dict[str, list[Planned]] = {}
         for bound in tables:
@@ -181,6 +183,9 @@ def _plan(
         if check_deletes:
             kept = without_referred(session, job, tables, planned)
             planned, warnings = kept.planned, [*warnings, *kept.warnings]
+            beside = besides(session, job, kept, allow_deletes=request.allow_deletes)
+            session = replace(session, binding=binding_with(session.bound, beside))
+            outcomes += (window for each in beside for window in each.windows)
         for bound in tables:
             windows = planned[bound.name]
             if check_deletes and request.keys is None and not request.allow_deletes:
@@ -206,12 +211,14 @@ def _plan(
         str(folder),
         None,
         perf_counter() - began,
-        tuple(replace(told, after_load=_after_load(request, session, told.name, tables)) for told in reports),
+        (
+            *(replace(told, after_load=_after_load(request, session, told.name, tables)) for told in reports),
+            *(each.report for each in beside),
+        ),
         tuple(warnings),
         chosen=request.keys is not None,
     )
-    _finish(request, session, job, report, outcomes, marks)
-    return report, job
+    return _finish(request, session, job, report, outcomes, beside, marks), job
 
 
 @contextmanager
@@ -294,15 +301,26 @@ def _finish(
     job: Job,
     report: Report,
     outcomes: Sequence[Planned],
+    beside: Sequence[Beside],
     marks: Mapping[SideName, str],
-) -> None:
-    tables = [_planned_table(request, session, job, each, outcomes) for each in report.tables]
+) -> Report:
+    """Make the folder a plan; the report, with its tables in the order in which they are written."""
+    known = {each.shape.name: each.planned for each in beside}
+    for told in report.of_spec:
+        planned = _planned_table(request, session, job, told, outcomes)
+        known[planned.table] = planned
+    order = load_order(session.bound, report.counts.keys(), beside)
+    tables = [known[name] for name in order]
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
+    alone = {each.shape.name for each in beside if each.refers_to_itself}
+    referred = referred_tables(session.bound) | {each.shape.name for each in beside}
     manifest = replace(
         manifest_of(request, session, report, tables, job.side, marks),
-        stages=stages_of(tables, entries, referred_tables(session.bound)),
+        stages=stages_of(tables, entries, referred, in_turn=alone),
     )
     PlanWriter(Path(job.folder), begun=True).finish(manifest, entries)
+    told_of = {told.name: told for told in report.tables}
+    return replace(report, tables=tuple(told_of[planned.name] for planned in tables))
 
 
 def _planned_table(

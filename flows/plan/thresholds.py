@@ -49,6 +49,8 @@ def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[
             f"({spec.where('defaults', 'quarantine', 'max_rows')})."
         )
     for name, counts in tables.items():
+        if name not in spec.tables:  # nothing of it was read
+            continue
         limit, aside, rows = spec.quarantine_limit(name), counts.quarantined, counts.source_rows
         at = spec.where("tables", name, "quarantine") if spec.tables[name].quarantine else spec.where("defaults")
         told = f"{name}: {aside:,} of {rows:,} source rows ({percent(aside, rows)}) would go to quarantine"
@@ -63,16 +65,25 @@ def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[
 def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = False) -> None:
     """A source that is suddenly empty, or half loaded, must not wipe the target. `part`: only a range was looked at."""
     rows, left = counts.target_rows, counts.update + counts.unchanged
-    if not _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
-        return
-    why = "The source has no rows at all. " if counts.source_rows == 0 else ""
-    raise PlanError(
-        f"{bound.name}: {why}This plan would delete {counts.delete:,} of {rows:,} target rows "
-        f"({percent(counts.delete, rows)}), and max_ratio allows {100 * bound.max_ratio:g} %. Nothing was written.",
-        fix=(
-            f"look at the source; if it is right, give --allow-deletes, or raise delete.max_ratio "
-            f"({spec.where('tables', bound.name, 'delete')})."
-        ),
+    if _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
+        why = "The source has no rows at all. " if counts.source_rows == 0 else ""
+        at = spec.where("tables", bound.name, "delete")
+        raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at)
+
+
+def hold_beside(spec: Spec, name: str, rows: int, deletes: int) -> None:
+    """So it is with the `rows` of a table that the spec does not name: the defaults are its limits."""
+    limit = spec.defaults.delete
+    if _beyond(deletes, rows, limit.max_ratio, limit.floor, everything=deletes == rows):
+        what = f"{name}, which refers to rows that are to be deleted: This plan"
+        raise _too_many(what, deletes, rows, limit.max_ratio, spec.where("defaults", "delete"))
+
+
+def _too_many(what: str, deletes: int, rows: int, ratio: float, at: str) -> PlanError:
+    return PlanError(
+        f"{what} would delete {deletes:,} of {rows:,} target rows ({percent(deletes, rows)}), and max_ratio allows "
+        f"{100 * ratio:g} %. Nothing was written.",
+        fix=f"look at the source; if it is right, give --allow-deletes, or raise delete.max_ratio ({at}).",
     )
 
 

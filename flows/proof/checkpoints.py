@@ -33,7 +33,7 @@ def planned(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, .
     what does not compile is named in the notes. A table of which nothing is written has no checkpoint.
     """
     made = []
-    for told in report.tables:
+    for told in report.of_spec:
         bound = session.bound.table(told.name)
         rows = told.counts.insert + told.counts.update
         if not bound.checks.expect or not rows:
@@ -53,7 +53,7 @@ def planned(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, .
 def loaded(plan: Plan, report: Report, session: Session) -> tuple[Checkpoint, ...]:
     """Check the target after the load: whole tables in SQL, or the rows that the run wrote, as the spec says."""
     made = []
-    for told in report.tables:
+    for told in report.of_spec:
         bound = session.bound.table(told.name)
         if not bound.checks.loaded:
             continue

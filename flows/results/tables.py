@@ -39,6 +39,9 @@ LISTED: Final = (
 )
 
 
+BESIDE: Final = "* no table of the spec: its rows change with those that they refer to, or did"
+
+
 @dataclass(frozen=True, slots=True)
 class TableReport:
     """What a plan holds for one table."""
@@ -57,6 +60,12 @@ class TableReport:
     adds: tuple[tuple[str, str], ...] = ()  # columns that the table gets before the rows, each with its statement
     unproved: Mapping[Why, int] = field(default_factory=dict)  # target rows that were compared with nothing, and why
     waiting: int = 0  # rows that were set aside for what other tables lack
+    in_spec: bool = True  # else its rows change because of rows of others alone
+
+    @property
+    def title(self) -> str:
+        """Its name as people read it, with a mark where the spec does not name it."""
+        return self.name if self.in_spec else f"{self.name}*"
 
     @property
     def reason_texts(self) -> dict[str, int]:
@@ -86,13 +95,14 @@ class TableReport:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts, in how many rows each column differs, why target rows are kept that were compared with nothing, and why
-        source rows are set aside."""
+        """The counts, in how many rows each column differs, why target rows are kept that were compared with nothing, why
+        source rows are set aside, and `in_spec` where the spec does not name the table."""
         return {
             **self.counts.as_dict(),
             "differing": dict(self.differing),
             "kept": dict(self.unproved),
             "set_aside": self.set_aside,
+            **({} if self.in_spec else {"in_spec": False}),
         }
 
 
@@ -166,6 +176,11 @@ class Report:
     @property
     def counts(self) -> dict[str, Counts]:
         return {table.name: table.counts for table in self.tables}
+
+    @property
+    def of_spec(self) -> tuple[TableReport, ...]:
+        """The tables that the spec names: the others change because of rows of these."""
+        return tuple(table for table in self.tables if table.in_spec)
 
     @property
     def pending(self) -> bool:
@@ -273,6 +288,7 @@ def planned_table(report: TableReport, table: TableName, route: PlannedRoute, sc
         broken=report.broken,
         samples=report.samples,
         tally=report.tally,
+        in_spec=report.in_spec,
     )
 
 
@@ -294,6 +310,7 @@ def report_of(plan: Plan) -> Report:
             adds=planned.adds,
             unproved=planned.unproved,
             waiting=planned.waiting,
+            in_spec=planned.in_spec,
         )
         for planned in manifest.tables
     )

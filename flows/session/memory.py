@@ -86,7 +86,7 @@ class PlannedChanges:
 
 
 class Shapes:
-    """The tables that bare plans write, each looked at once."""
+    """The tables that plans write without the spec, each looked at once."""
 
     def __init__(self) -> None:
         self._known: dict[TableName, TableShape] = {}

@@ -92,7 +92,8 @@ class Session:
     def shape(self, job: Job, name: str, table: TableName) -> TableShape:
         """The table that windows of the job are written to. PlanError where it is not there."""
         written = self.sides.written(job.side)
-        return self.shapes.of(written.adapter, table) if job.bare else self.bound.table(name).shape
+        bare = job.bare or name not in self.spec.tables
+        return self.shapes.of(written.adapter, table) if bare else self.bound.table(name).shape
 
 
 def with_binding(session: Session, seen: Seen | None = None) -> Session:

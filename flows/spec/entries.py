@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from flows.spec.model import Spec
 from flows.spec.problems import meant
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import SpecError, TableName
 
 
 def entry_of(spec: Spec, name: str) -> str:
@@ -31,6 +31,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     there = set(known)
     near = [each for each in there if each.casefold() == name.casefold()]
     return near[0] if name not in there and len(near) == 1 else name
+
+
+def entry_name(spec: Spec, table: TableName) -> str:
+    """How the spec calls a target table; the table's own name where it does not know it, in quotes where an entry has that name."""
+    known = {str(spec.target_table(name)): name for name in spec.tables}
+    text = str(table)
+    return known.get(nearest(text, known), f'"{text}"' if text in spec.tables else text)
 
 
 def kept_as(spec: Spec, names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from flows.spec.suites import Suite
 from transforms.vocabulary import Relation, TableName
 
 FEW = 10  # rows of a table, below which shares say little
+Children = Literal["refuse", "plan", "detach"]
 
 
 class DeletePolicy(Strict):
@@ -34,6 +35,12 @@ class DeletePolicy(Strict):
         description="Fewer deletes never stop a plan, unless nothing would be left. 10 if neither this nor max_ratio is given.",
     )
 
+    children: Children = Field(
+        default="refuse",
+        description="What becomes of rows of tables that the spec does not name, which refer to a row that is to be deleted. "
+        "refuse: the row stays with them. plan: what ON DELETE says, as part of the plan; they are deleted where it says nothing. "
+        "detach: their references become null, or the default where ON DELETE says so.",
+    )
     lose: list[str] = Field(
         default_factory=list,
         description="Columns of the target that are not mapped, and that nobody needs of a deleted row: they are not read, not "

@@ -26,7 +26,7 @@ from rich.text import Text
 from flows.cli.terminal.rows import console
 from flows.results.conflicts import Met, values
 from flows.results.shares import counted, percent
-from flows.results.tables import Report, TableReport
+from flows.results.tables import BESIDE, Report, TableReport
 from flows.results.visible import visible
 from flows.session.meter import Meter
 from transforms.vocabulary import OPS, Sample
@@ -55,6 +55,8 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
     else:
         for line in counts_lines(report):
             out.print(line, markup=False)
+    if report.of_spec != report.tables:
+        out.print(BESIDE, markup=False)
     for warning in report.warnings:
         out.print(f"warning: {warning}", style="yellow", markup=False)
     for table in report.tables:
@@ -121,12 +123,12 @@ def conflict_lines(met: Met) -> Iterator[str]:
 
 def counts_lines(report: Report) -> Iterator[str]:
     """The counts as aligned plain text."""
-    width = max([5, *(len(table.name) for table in report.tables)])
+    width = max([5, *(len(table.title) for table in report.tables)])
     names = _shown_counts(report)
     yield f"{'table':<{width}}" + "".join(f"{name.replace('_', ' '):>13}" for name in names)
     for table in report.tables:
         counts = table.counts.as_dict()
-        yield f"{table.name:<{width}}" + "".join(f"{counts[name]:>13,}" for name in names)
+        yield f"{table.title:<{width}}" + "".join(f"{counts[name]:>13,}" for name in names)
 
 
 def _shown_counts(report: Report) -> tuple[str, ...]:
@@ -143,7 +145,7 @@ def _counts_table(report: Report) -> Table:
     for table in report.tables:
         counts = table.counts.as_dict()
         cells = [Text(f"{counts[n]:,}", style=_COLORS.get(n, "") if counts[n] else "dim") for n in names]
-        shown.add_row(Text(table.name, style="bold"), *cells)
+        shown.add_row(Text(table.title, style="bold"), *cells)
     return shown
 
 
