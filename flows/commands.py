@@ -23,7 +23,7 @@ from flows.history.recover import recover
 from flows.history.undo import Undone, write_undo
 from flows.history.versions import opened_version, taken_back, version_of, versions_after
 from flows.plan import build
-from flows.plan.build import Request, spelled
+from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit, set_aside
 from flows.plan.totals import reconciled
 from flows.proof import orphans
@@ -89,7 +89,9 @@ def verify(
         held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
         apart = any(f"{told.name}.{reason.column}" in computed for told in report.tables for reason in told.reasons)
         apart = apart or any(told.adds for told in report.tables)  # mapped columns that the target does not even have
-        report = with_orphans(replace(report, plan=None, reconciled=held), session, list(map(str, request.ranges)))
+        report = replace(report, plan=None, reconciled=held)
+        if request.trees is None:  # whether others refer to what is not there, rows of a tree do not say
+            report = with_orphans(report, session, list(map(str, request.ranges)))
         return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
 
 
@@ -283,8 +285,8 @@ def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tu
 
 
 def _listing(request: Request) -> Request:
-    """A plan of ranges notes which keys it maps well of tables that have some in quarantine: they leave when it is applied."""
-    if not request.ranges:
+    """A plan of ranges or trees notes keys of tables that have some in quarantine: they leave when it is applied."""
+    if not request.ranges and request.trees is None:
         return request
     with ledger_of(request.spec) as ledger:
         if not ledger.there():

@@ -15,6 +15,7 @@ from flows import commands
 from flows.commands import Status
 from flows.orchestration.run import (
     RangeParameter,
+    RootParameter,
     SpecFile,
     TableNames,
     WaitSeconds,
@@ -34,6 +35,8 @@ def migrate(
     spec: SpecFile,
     tables: TableNames = [],  # noqa: B006 - Prefect shows the default, and nobody changes it
     ranges: list[RangeParameter] = [],  # noqa: B006
+    tree: list[RootParameter] = [],  # noqa: B006
+    with_parents: bool = False,
     dry_run: bool = False,
     verify: bool = False,
     wait: WaitSeconds = 0,
@@ -47,6 +50,9 @@ def migrate(
         tables: Only these tables of the spec; all when empty.
         ranges: Only rows in these half-open ranges, such as flight.departed_on:2013-01-01..2013-02-01. FROM belongs
             to a range, TO does not, and an empty end is unbounded.
+        tree: Only these rows and all that hangs below them, on both sides, such as customer:42 or line:["a",7]; goes without
+            tables and ranges.
+        with_parents: Bring along what those rows refer to and the target does not have; else that is an error.
         dry_run: Only plan, and publish the report. Nothing is written to the target.
         verify: Afterwards, read both sides afresh and prove them equal; a difference fails the run as Drift.
         wait: How many seconds to wait for another run of the migration to end.
@@ -56,7 +62,7 @@ def migrate(
     """
 
     def work() -> State[Any]:
-        request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes)
+        request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, commands.plan(request, execute=execute, meter=meter), dry_run=True)

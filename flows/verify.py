@@ -8,7 +8,17 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import commands
-from flows.orchestration.run import RangeParameter, SpecFile, TableNames, ended, requested, run_name, staged, verdict
+from flows.orchestration.run import (
+    RangeParameter,
+    RootParameter,
+    SpecFile,
+    TableNames,
+    ended,
+    requested,
+    run_name,
+    staged,
+    verdict,
+)
 
 
 @flow(name="verify", flow_run_name=run_name, persist_result=False)
@@ -16,6 +26,8 @@ def verify(
     spec: SpecFile,
     tables: TableNames = [],  # noqa: B006 - Prefect shows the default, and nobody changes it
     ranges: list[RangeParameter] = [],  # noqa: B006
+    tree: list[RootParameter] = [],  # noqa: B006
+    with_parents: bool = False,
 ) -> State[Any]:
     """Read both sides afresh and compare them through the mapping. Nothing is written.
 
@@ -27,10 +39,13 @@ def verify(
         tables: Only these tables of the spec; all when empty.
         ranges: Only rows in these half-open ranges, such as flight.departed_on:2013-01-01..2013-02-01. FROM belongs
             to a range, TO does not, and an empty end is unbounded.
+        tree: Only these rows and all that hangs below them, on both sides, such as customer:42 or line:["a",7]; goes without
+            tables and ranges.
+        with_parents: Bring along what those rows refer to and the target does not have; else that is an error.
     """
 
     def work() -> State[Any]:
-        request = requested("verify", spec, tables, ranges)
+        request = requested("verify", spec, tables, ranges, tree=tree, with_parents=with_parents)
         with staged(request.spec) as (execute, meter):
             outcome = commands.verify(request, execute=execute, meter=meter)
         return verdict(request.spec, outcome)

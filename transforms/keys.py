@@ -88,6 +88,11 @@ def match(wanted: pa.Table, found: pa.Table, key: Key) -> Indices:
     return place[wanted_codes]
 
 
+def distinct(table: pa.Table) -> pa.Table:
+    """Each row once, in no particular order. In: columns that can be grouped by; a null is equal to a null."""
+    return table.group_by(table.column_names).aggregate([])
+
+
 def duplicates(table: pa.Table, key: Key) -> Mask:
     """True for every row whose key some other row has too. In: keys without nulls."""
     if table.num_rows < 2:

@@ -99,7 +99,8 @@ class PlannedTable:
 class Manifest:
     """A plan but for its rows. `id` is the plan's own, `run_id` that of the run which made it. It writes one `side`.
 
-    `ranges` (as texts) and `keys` (as JSON, by table) restrict it to some rows; without them it looks at all rows of its tables.
+    `ranges` (as texts), `keys` (as JSON, by table) and `tree`, the roots of trees (as texts), restrict it to some rows; without
+    them it looks at all rows of its tables. Which rows hung in the trees, the files of the keys that it looked at say.
     `undoes` are the versions that it takes back. `stages` are how it is applied, in order; None in plans of format 1, which leave
     it to whoever applies them.
     """
@@ -120,11 +121,12 @@ class Manifest:
     stages: tuple[Stage, ...] | None = None
     seconds: float = 0.0
     warnings: tuple[Notice, ...] = ()
+    tree: tuple[str, ...] = ()
 
     @property
     def unrestricted(self) -> bool:
         """Whether it looked at all rows of its tables."""
-        return not self.ranges and self.keys is None
+        return not self.ranges and self.keys is None and not self.tree
 
     @property
     def total(self) -> Counts:
@@ -241,5 +243,7 @@ _STEPS: Final[Mapping[int, _Step]] = {
     )
 }
 
-_SINCE: Final = _Step(plan=_Fields(new={}), table=_Fields(new={"completing": [], "interim": [], "in_spec": True}))
+_SINCE: Final = _Step(
+    plan=_Fields(new={"tree": []}), table=_Fields(new={"completing": [], "interim": [], "in_spec": True})
+)
 """What came to be written into the newest format later."""

@@ -3,7 +3,7 @@
     plan/manifest.json                              what was planned, and the digest of every file
     plan/changes/<table>/<window>.parquet           op, key, before, after
     plan/quarantine/<table>/<window>.parquet        QUARANTINE
-    plan/mapped/<table>/<window>.parquet            keys of rows that were not set aside, where a run may release them
+    plan/mapped/<table>/<window>.parquet            keys of rows that a run may release from quarantine
 
 What was planned is what is applied: a file that was changed, removed or added since is refused.
 """
@@ -123,7 +123,8 @@ class PlanWriter:
         return self._add("quarantine", table, window, whole, {"quarantined": count})
 
     def add_mapped(self, window: int, table: TableName, keys: pa.ChunkedArray) -> FileEntry:
-        """Write the keys of a window's rows that were mapped well, as JSON arrays."""
+        """Write keys that leave quarantine unless they are set aside again, as JSON arrays: of a window's rows that were mapped
+        well, or of all rows of trees."""
         return self._add("mapped", table, window, pa.table({"key": keys}), {"mapped": len(keys)})
 
     def finish(self, manifest: Manifest, entries: Iterable[FileEntry] = (), *, temporary: bool = False) -> Path:
@@ -243,7 +244,7 @@ class Plan:
                 yield rows.cast(QUARANTINE)
 
     def mapped_keys(self, table: TableName) -> Iterator[pa.ChunkedArray]:
-        """The keys of rows that were mapped well, a window at a time; nothing where they were not noted."""
+        """What `add_mapped` wrote of a table, a window at a time; nothing where keys were not noted."""
         for entry in self.files:
             if entry.kind == "mapped" and entry.table == table:
                 yield _read(self.folder, entry).column("key")

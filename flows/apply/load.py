@@ -272,8 +272,8 @@ def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
 def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     """The report with the totals of both sides."""
     tallies = {told.name: told.tally for told in report.of_spec}
-    if plan.manifest.keys is not None:
-        return report  # a handful of keys says nothing of the whole table
+    if plan.manifest.keys is not None or plan.manifest.tree:
+        return report  # some keys say nothing of the whole table
     found = tuple(reconciled(session, tallies, plan.manifest.ranges))
     counts = report.counts
     planned = {table.name: table.counts.quarantined for table in plan.manifest.tables}

@@ -18,10 +18,11 @@ from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level,
 from flows.check.fixes import Place, facts, remedy
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
-from flows.plan.build import Request, begun, looked_up, new_run_id, plan_table, spelled
+from flows.plan.build import begun, looked_up, plan_table
 from flows.plan.decide import Planned
 from flows.plan.kept_rows import without_referred
 from flows.plan.null_keys import keyless
+from flows.plan.request import Request, new_run_id, spelled
 from flows.plan.reused_values import settled
 from flows.plan.thresholds import beyond, hold_deletes, over_limit
 from flows.proof.drift import watched

@@ -179,7 +179,7 @@ def undo(
     from flows.cli.launch import apply_in_prefect
     from flows.cli.outcome import applied, changes_line, show_outcome
     from flows.cli.terminal.report import metered
-    from flows.plan.build import asked_for
+    from flows.plan.request import asked_for
     from transforms.vocabulary import SpecError
 
     last = version if to is None else to

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from adapters import interrupts
 from adapters.store.plans import Plan
 from flows.commands import Outcome
-from flows.plan.build import Request
+from flows.plan.request import Request
 from flows.session.meter import Meter
 from transforms.vocabulary import SynclineError
 
@@ -49,6 +49,8 @@ def run_in_prefect(request: Request, meter: Meter) -> Outcome:
             str(request.spec.path),
             list(request.tables),
             [str(text) for text in request.ranges],
+            list(request.trees.texts) if request.trees is not None else [],
+            with_parents=request.trees is not None and request.trees.with_parents,
             data_docs=request.data_docs,
             allow_deletes=request.allow_deletes,
         )

@@ -23,6 +23,7 @@ from flows.cli.options import (
     print_json,
     scope,
     spec_argument,
+    trees_options,
     wait_option,
     yes_option,
 )
@@ -31,7 +32,7 @@ from flows.cli.rows import NamedRows, rows_options
 from flows.results.visible import echo
 
 if TYPE_CHECKING:
-    from flows.plan.build import Request
+    from flows.plan.request import Request
     from flows.results.outcome import Outcome
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
@@ -127,21 +128,24 @@ def schema(as_json: bool) -> None:
     "-o", "--output", type=click.Path(path_type=Path), help="The folder of the plan; the store's own if not given."
 )
 @scope
+@trees_options
 @rows_options
 @allow_deletes_option
 @common
 def plan(
-    spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], rows: bool, limit: int | None,
-    form: str | None, allow_deletes: bool, as_json: bool,
+    spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...],
+    with_parents: bool, rows: bool, limit: int | None, form: str | None, allow_deletes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Show which rows would change, and write the plan down. The target is not touched."""
     from adapters.store.plans import Plan
     from flows import commands
     from flows.cli.terminal.report import metered
-    from flows.plan.build import asked_for
+    from flows.plan.request import asked_for
     from flows.results.outcome import Status
 
-    request = asked_for(spec, "plan", tables, ranges, output, allow_deletes=allow_deletes)
+    request = asked_for(
+        spec, "plan", tables, ranges, output, allow_deletes=allow_deletes, trees=trees, with_parents=with_parents
+    )
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = commands.plan(request, meter=meter)
     named = NamedRows(rows, limit, form, as_json)
@@ -180,6 +184,7 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @main.command()
 @spec_argument
 @scope
+@trees_options
 @allow_deletes_option
 @direct_option
 @data_docs_option
@@ -187,13 +192,16 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @yes_option
 @common
 def run(
-    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], allow_deletes: bool, direct: bool, data_docs: bool,
-    wait: float, yes: bool, as_json: bool,
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool,
+    allow_deletes: bool, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Plan and apply in one go."""
-    from flows.plan.build import asked_for
+    from flows.plan.request import asked_for
 
-    request = asked_for(spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
+    request = asked_for(
+        spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=trees,
+        with_parents=with_parents,
+    )  # fmt: skip
     return applied(_run(request, direct=direct, as_json=as_json), as_json)
 
 
@@ -219,7 +227,7 @@ def backfill(
     """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
     from flows import commands
     from flows.cli.terminal.report import metered
-    from flows.plan.build import asked_for
+    from flows.plan.request import asked_for
 
     request = asked_for(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
@@ -235,22 +243,23 @@ def backfill(
 @main.command()
 @spec_argument
 @scope
+@trees_options
 @rows_options
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows that differ to this file."
 )
 @common
 def verify(
-    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], rows: bool, limit: int | None, form: str | None,
-    output: Path | None, as_json: bool,
+    spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool, rows: bool,
+    limit: int | None, form: str | None, output: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
     from flows import commands
     from flows.cli.terminal.report import metered
-    from flows.plan.build import asked_for
+    from flows.plan.request import asked_for
     from flows.results.outcome import Status
 
-    request = asked_for(spec, "verify", tables, ranges)
+    request = asked_for(spec, "verify", tables, ranges, trees=trees, with_parents=with_parents)
     named = NamedRows(rows, limit, form, as_json, output)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = commands.verify(request, meter=meter, seen=named.take)
@@ -310,7 +319,7 @@ def quarantine(
     """
     from flows.cli.terminal.quarantine import show_list, show_rows_whole
     from flows.history import quarantine as quarantining
-    from flows.plan.build import asked_for
+    from flows.plan.request import asked_for
     from flows.spec.model import load_spec
 
     wanted = quarantining.Filter(tables, keys, reason, codes)

@@ -160,6 +160,23 @@ def scope(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def trees_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--tree and --with-parents."""
+    command = click.option(
+        "--with-parents",
+        is_flag=True,
+        help="Bring along what rows of trees refer to and the target does not have; else it is an error.",
+    )(command)
+    return tree_option(command)
+
+
+tree_option = click.option(
+    "--tree",
+    "trees",
+    multiple=True,
+    metavar="T:KEY",
+    help='Only this row and all that hangs below it, on both sides, such as customer:42 or line:["a",7]; repeatable.',
+)
 data_docs_option = click.option(
     "--data-docs",
     is_flag=True,

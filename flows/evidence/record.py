@@ -62,6 +62,7 @@ def evidence(
         "spec": {"path": str(spec.path.absolute()), "digest": spec.digest},
         **{name: _side(session, name) for name in SIDES},
         "ranges": list(ranges),
+        "tree": list(report.tree),
         "undoes": list(undoes),
         "warnings": list(report.warning_texts),
         "notices": [asdict(each) for each in report.warnings],

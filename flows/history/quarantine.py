@@ -20,7 +20,7 @@ from transforms.vocabulary import PlanError, SpecError
 from transforms.vocabulary.reasons import MEANINGS
 
 if TYPE_CHECKING:
-    from flows.plan.build import Request
+    from flows.plan.request import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
 from flows.history.versions import AppliedVersion
-from flows.plan.build import Request, manifest_of
+from flows.plan.build import manifest_of
 from flows.plan.decide import samples
 from flows.plan.interim import whole_changes
 from flows.plan.references import look_at_references, related
+from flows.plan.request import Request
 from flows.plan.reused_values import freed
 from flows.plan.stages import stages_of
 from flows.plan.whole_rows import WholeRows

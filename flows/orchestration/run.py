@@ -30,7 +30,7 @@ from flows import commands
 from flows.commands import Outcome, Status
 from flows.orchestration.artifacts import RunMeter, progress_shown, show_report
 from flows.orchestration.tasks import executed_by, runner_of
-from flows.plan.build import Request, asked_for, new_run_id
+from flows.plan.request import Request, asked_for, new_run_id
 from flows.proof.outcome import besides, unequal
 from flows.results.shares import counted, percent
 from flows.results.tables import Report
@@ -44,12 +44,14 @@ DRIFT: Final = "syncline.drift.detected"
 
 # `flows.bind.ranges.PATTERN` without group names, which browsers write differently, and never without both ends
 RANGE: Final = r"^[^.:]+\.[^:]+:(.+\.\..*|\.\..+)$"
+ROOT: Final = r"^[^:]+:.+$"
 STEP: Final = r"^([1-9][0-9]*(s|m|h|d|w|mo|y)?)?$"
 
 SpecFile = Annotated[str, Field(min_length=1, examples=["examples/nycflights/spec.yaml"])]
 TableNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field()]
 WaitSeconds = Annotated[float, Field(ge=0)]
 RangeParameter = Annotated[str, Field(pattern=RANGE, examples=["flight.departed_on:2013-01-01..2013-02-01"])]
+RootParameter = Annotated[str, Field(pattern=ROOT, examples=["customer:42", 'line:["a",7]'])]
 Step = Annotated[str, Field(pattern=STEP, examples=["1d", "6h", "1mo", "1000"])]
 
 
@@ -79,10 +81,11 @@ def run_name() -> str:
     """`backfill/nycflights/2013-01-01..2013-02-01`: the flow, the migration, and what it is restricted to."""
     given: dict[str, Any] = flow_run.parameters
     ranges = [given["range"]] if given.get("range") else list(given.get("ranges") or [])
+    roots = list(given.get("tree") or [])
     parts = [str(flow_run.flow_name), migration_of(str(given["spec"]))]
     if given.get("tables"):
         parts.append(",".join(given["tables"]))
-    return "/".join([*parts, *(text.partition(":")[2] for text in ranges)])
+    return "/".join([*parts, *(text.partition(":")[2] for text in ranges), *roots])
 
 
 def requested(
@@ -93,12 +96,17 @@ def requested(
     wait: float = 0,
     data_docs: bool = False,
     allow_deletes: bool = False,
+    tree: Sequence[str] = (),
+    with_parents: bool = False,
 ) -> Request:
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
     if handed is not None and handed.request is not None:
         return handed.request
-    return asked_for(Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
+    return asked_for(
+        Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=tree,
+        with_parents=with_parents,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -163,7 +171,9 @@ def verdict(spec: Spec, outcome: Outcome) -> State[Any]:
 def verified_after(request: Request, execute: Execute, meter: Meter) -> Outcome:
     """Read both sides afresh, over what the run was restricted to."""
     at = datetime.now(UTC)
-    return commands.verify(replace(request, run_id=new_run_id(at), at=at, kind="verify"), execute=execute, meter=meter)
+    trees = replace(request.trees, gone=True) if request.trees is not None else None  # the run may have deleted a root
+    proof = replace(request, run_id=new_run_id(at), at=at, kind="verify", trees=trees)
+    return commands.verify(proof, execute=execute, meter=meter)
 
 
 def announce(spec: Spec, outcome: Outcome) -> None:

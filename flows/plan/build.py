@@ -6,18 +6,16 @@ import getpass
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from uuid import uuid4
 
-from adapters.store.manifest import Manifest, PlanKind, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
+import pyarrow as pa
+
+from adapters.store.manifest import Manifest, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
 from adapters.store.plans import PlanWriter, plain
 from flows.bind.own_columns import described
-from flows.bind.ranges import RangeText, parse_range, typed
-from flows.bind.spelling import speller
 from flows.bind.tables import BoundTable
 from flows.plan.beside import Beside, besides, binding_with, load_order
 from flows.plan.chosen_keys import read_whole
@@ -25,6 +23,7 @@ from flows.plan.cross_row_rules import find_offenders
 from flows.plan.decide import KEYS, Planned, plan_windows
 from flows.plan.kept_rows import without_referred
 from flows.plan.null_keys import keyless
+from flows.plan.request import Request, followed
 from flows.plan.reused_values import settled
 from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes
@@ -41,104 +40,16 @@ from flows.session.session import Job, Session, shared
 from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
-from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import SIDES, All, Counts, Keys, Ranges, Relation, Selection, SideName, of_side
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON).
-
-    Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history; those in
-    `listed` have rows in quarantine that the plan may release. A writing command waits `wait` seconds for another one to end.
-    `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
-    delete any share of a table. `step`: it is one of several, whose quarantine is looked at together in the end.
-    """
-
-    spec: Spec
-    run_id: str
-    at: datetime
-    kind: PlanKind = "plan"
-    tables: tuple[str, ...] = ()
-    ranges: tuple[RangeText, ...] = ()
-    folder: Path | None = None
-    workers: int = 2
-    keys: Mapping[str, frozenset[str]] | None = None
-    bases: frozenset[str] = frozenset()
-    listed: frozenset[str] = frozenset()
-    wait: float = 0
-    data_docs: bool = False
-    allow_deletes: bool = False
-    step: bool = False
-
-    @property
-    def plan_id(self) -> str:
-        """The id of the plan that is made: the one that writes the target."""
-        return of_side(self.run_id, "target")
-
-    @property
-    def whole(self) -> bool:
-        """Every row of its tables is looked at."""
-        return not self.ranges and self.keys is None
-
-    def selection(self, bound: BoundTable) -> Selection:
-        """Which rows of a table are looked at. SpecError for a range whose ends are no values of its column."""
-        if self.keys is not None:
-            return Keys(tuple(sorted(self.keys.get(bound.name, ()))))
-        if self.ranges:
-            zone = self.spec.source.time_zone
-            return Ranges(tuple(typed(text, bound, zone) for text in self.ranges if text.table == bound.name))
-        return All()
-
-    @property
-    def named(self) -> frozenset[str]:
-        """The tables that are asked for by name or range; none where all are."""
-        return frozenset({*self.tables, *(text.table for text in self.ranges)})
-
-
-def new_run_id(at: datetime) -> str:
-    """Sorts by time, and two at once differ."""
-    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
-
-
-def asked_for(
-    path: Path,
-    kind: PlanKind,
-    tables: Sequence[str] = (),
-    ranges: Sequence[str] = (),
-    folder: Path | None = None,
-    wait: float = 0,
-    data_docs: bool = False,
-    allow_deletes: bool = False,
-) -> Request:
-    """A request of now, with a run of its own. SpecError where the spec or a range is wrong."""
-    spec, at = load_spec(path), datetime.now(UTC)
-    return Request(
-        spec,
-        new_run_id(at),
-        at,
-        kind,
-        tuple(tables),
-        tuple(parse_range(text, spec) for text in ranges),
-        folder,
-        spec.workers,
-        wait=wait,
-        data_docs=data_docs,
-        allow_deletes=allow_deletes,
-    )
-
-
-def spelled(request: Request, session: Session) -> Request:
-    """The request with the spec, the tables and the columns of ranges as the session's catalogs spell them."""
-    spec, fold = session.spec, session.sides.target.adapter.capabilities.names.columns
-
-    def in_catalog(text: RangeText) -> RangeText:
-        name = entry_of(spec, text.table)
-        return replace(text, table=name, column=speller(session.bound.table(name).shape.names, fold, name)(text.column))
-
-    keys = None if request.keys is None else {entry_of(spec, name): some for name, some in request.keys.items()}
-    tables = tuple(entry_of(spec, name) for name in request.tables)
-    return replace(request, spec=spec, tables=tables, ranges=tuple(map(in_catalog, request.ranges)), keys=keys)
+from transforms.vocabulary import (
+    SIDES,
+    Counts,
+    Keys,
+    Ranges,
+    Relation,
+    SideName,
+    Tree,
+    of_side,
+)
 
 
 def selected(request: Request, session: Session) -> tuple[BoundTable, ...]:
@@ -167,13 +78,14 @@ def _plan(
     request: Request, session: Session, execute: Execute | None, *, check_deletes: bool, again: bool
 ) -> tuple[Report, Job]:
     began = perf_counter()
-    tables = selected(request, session)
     folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
     outcomes: list[Planned] = []
     reports: list[TableReport] = []
     warnings = [*session.bound.warnings, *session.drift]
     beside: tuple[Beside, ...] = ()
     with begun(request, session, folder, again=again) as (session, job):
+        request, notices = followed(request, session, job)
+        tables, warnings = selected(request, session), [*warnings, *notices]
         planned: dict[str, list[Planned]] = {}
         for bound in tables:
             before = [outcome for some in planned.values() for outcome in some]
@@ -188,10 +100,14 @@ def _plan(
             outcomes += (window for each in beside for window in each.windows)
         for bound in tables:
             windows = planned[bound.name]
+            route = session.route(job, bound.name)
             if check_deletes and request.keys is None and not request.allow_deletes:
                 total = sum((each.counts for each in windows), Counts())
-                hold_deletes(request.spec, bound, total, part=bool(request.ranges))
-            route = session.route(job, bound.name)
+                if request.trees is not None:  # how many rows hang in a tree says nothing of how many the table has
+                    total = replace(
+                        total, target_rows=max(total.target_rows, route.writes.snapshot.estimate(bound.there))
+                    )
+                hold_deletes(request.spec, bound, total, part=not request.whole)
             if check_deletes:
                 windows = settled(session, job, route, with_whole_deletes(session, job, route, windows))
             outcomes += windows
@@ -202,8 +118,8 @@ def _plan(
             if some := [key for outcome in windows for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
-            if request.keys is not None:
-                warnings += read_whole(bound, request.keys.get(bound.name, frozenset()))
+            if isinstance(selection := request.selection(bound), Keys | Tree):
+                warnings += read_whole(bound, pa.array(selection.texts, pa.string()))
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
     report = Report(
         request.spec.name,
@@ -217,6 +133,7 @@ def _plan(
         ),
         tuple(warnings),
         chosen=request.keys is not None,
+        tree=request.trees.texts if request.trees is not None else (),
     )
     return _finish(request, session, job, report, outcomes, beside, marks), job
 
@@ -259,7 +176,7 @@ def plan_table(
     there = Relation(bound.shape.name)
     target = route.writes.snapshot
     # where some keys are looked at, rows are not counted first
-    empty = bool(bound.ddl) or (not isinstance(selection, Keys) and target.estimate(there) == 0)
+    empty = bool(bound.ddl) or (not isinstance(selection, Keys | Tree) and target.estimate(there) == 0)
     work = PlanWork(
         job,
         bound.name,
@@ -312,13 +229,17 @@ def _finish(
     order = load_order(session.bound, report.counts.keys(), beside)
     tables = [known[name] for name in order]
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
+    writer = PlanWriter(Path(job.folder), begun=True)
+    for name, texts in (request.hanging or {}).items():
+        if name in request.listed:
+            entries.append(writer.add_mapped(0, session.bound.table(name).shape.name, texts))
     alone = {each.shape.name for each in beside if each.refers_to_itself}
     referred = referred_tables(session.bound) | {each.shape.name for each in beside}
     manifest = replace(
         manifest_of(request, session, report, tables, job.side, marks),
         stages=stages_of(tables, entries, referred, in_turn=alone),
     )
-    PlanWriter(Path(job.folder), begun=True).finish(manifest, entries)
+    writer.finish(manifest, entries)
     told_of = {told.name: told for told in report.tables}
     return replace(report, tables=tuple(told_of[planned.name] for planned in tables))
 
@@ -362,6 +283,7 @@ def manifest_of(
         target=target,
         tables=tuple(tables),
         ranges=tuple(map(str, request.ranges)),
+        tree=report.tree,
         keys=None if request.keys is None else {name: tuple(sorted(some)) for name, some in request.keys.items()},
         seconds=report.seconds,
         warnings=report.warnings,

@@ -6,7 +6,7 @@ was asked for; what is asked here only keeps all other rows from being read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from flows.bind.tables import BoundTable
 from flows.session.route import Route
-from transforms import expressions, keys
+from transforms import expressions
+from transforms.mapping import casts
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Rename
 from transforms.mapping.inverse import fitting, turned_back, unlike
-from transforms.vocabulary import ColumnShape, Notice
+from transforms.vocabulary import ColumnShape, Notice, TableShape
 from transforms.vocabulary.arrow import contiguous
 
 
@@ -31,45 +32,65 @@ class Asked:
 
 def of_target(route: Route, texts: pa.Array) -> Asked:
     """What the target is asked for. A key with a null, or with a value that no row of the target can have, is not."""
-    bound, kept = route.table, route.writes.adapter.kept
-    known = _known(bound, texts)
-    if known is None:
-        return Asked(None, "some of the keys have no one text")
+    known = _known(route.table, texts)
+    return Asked(None, "some of the keys have no one text") if known is None else Asked(held_by_target(route, known))
+
+
+def held_by_target(route: Route, values: pa.Table) -> pa.Table:
+    """Values of some columns of the target as it holds them, without nulls and without those that no row can have."""
+    shape, kept = route.table.shape, route.writes.adapter.kept
+    found = held(shape, values)
+    columns = (shape.column(name) for name in found.column_names)
+    made = [
+        kept(column, contiguous(each))
+        for column, each in zip(columns, found.columns, strict=True)
+        if column is not None
+    ]
+    return pa.table(made, found.schema).drop_null()
+
+
+def held(shape: TableShape, values: pa.Table) -> pa.Table:
+    """Values of some columns in the types of a table, without nulls and without those that they cannot hold."""
     made = {}
-    for name in bound.key:
-        shape = bound.shape.column(name)
-        assert shape is not None, "binding knows the key"
-        made[name] = kept(shape, fitting(contiguous(known.column(name)), shape))
-    return Asked(keys.without_null_keys(pa.table(made, bound.shape.schema(bound.key)), bound.key))
+    for name in values.column_names:
+        column = shape.column(name)
+        assert column is not None, "binding knows the column"
+        made[name] = fitting(
+            casts.cast(contiguous(values.column(name)), casts.Cast(column.type, column.meaning)).values, column
+        )
+    return pa.table(made, shape.schema(tuple(made))).drop_null()
 
 
 def of_source(bound: BoundTable, texts: pa.Array) -> Asked:
     """What the source is asked for: what is left of the keys in its own columns, which may be more rows than those of the keys."""
     known = _known(bound, texts)
-    if known is None:
-        return Asked(None, "some of the keys have no one text")
+    return Asked(None, "some of the keys have no one text") if known is None else held_by_source(bound, known)
+
+
+def held_by_source(bound: BoundTable, values: pa.Table) -> Asked:
+    """Values of some mapped columns as the columns of the source hold them, which may be those of more rows."""
     sources: dict[str, ColumnShape] = {}
     why: list[str] = []
     for column in bound.mapping.columns:
         name = column.shape.name
-        if name not in bound.key:
+        if name not in values.column_names:
             continue
         source = _source(bound, column)
         reason = unlike(column, source)
-        if not reason and known.column(name).null_count:
+        if not reason and values.column(name).null_count:
             reason = "is null in some of the keys"
         if source is not None and not reason:
             sources[name] = source
         elif not isinstance(column.origin, Constant):
-            why.append(f"key column {name} {reason}")
+            why.append(f"{'key column' if name in bound.key else 'column'} {name} {reason}")
     if not sources:
         return Asked(None, "; ".join(why) or "the key is made of constants")
-    return Asked(turned_back(known, sources))
+    return Asked(turned_back(values, sources))
 
 
-def read_whole(bound: BoundTable, texts: Collection[str]) -> Iterator[Notice]:
-    """A notice where the source cannot be asked for the keys of a plan."""
-    asked = of_source(bound, pa.array(sorted(texts), pa.string()))
+def read_whole(bound: BoundTable, texts: pa.Array) -> Iterator[Notice]:
+    """A notice where the source cannot be asked for the keys of a plan, as JSON."""
+    asked = of_source(bound, texts)
     if asked.keys is None:
         what = "1 key" if len(texts) == 1 else f"{len(texts):,} keys"
         text = f"{bound.name}: the source was read whole for {what}: {asked.why}."

@@ -23,7 +23,7 @@ from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
 from transforms.mapping.mapping import REJECTED, Mapped, map_rows
 from transforms.range_filter import inside
-from transforms.vocabulary import ColumnRange, KeyRange, Keys, Ranges, Reason, Selection, TableName
+from transforms.vocabulary import ColumnRange, KeyRange, Keys, Ranges, Reason, Selection, TableName, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class PlanWork:
     @property
     def keys(self) -> pa.Array | None:
         """The keys that rows have, as JSON; None where it is not keys that choose them."""
-        return pa.array(self.selection.texts, pa.string()) if isinstance(self.selection, Keys) else None
+        return pa.array(self.selection.texts, pa.string()) if isinstance(self.selection, Keys | Tree) else None
 
 
 def base_folder(job: Job, table: TableName) -> Path:

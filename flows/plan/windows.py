@@ -11,6 +11,8 @@ import pyarrow as pa
 from adapters.store import spill
 from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
+from flows.plan.chosen_keys import held, held_by_target
+from flows.plan.chosen_tree import asked_of_lookup
 from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
 from flows.plan.window_reader import PlanWork, Window, lookup_file, source_ranges, target_ranges
 from flows.session.route import Route
@@ -112,25 +114,34 @@ def gather_lookups(session: Session, route: Route, work: PlanWork, planned: Iter
     bound, outcomes = route.table, list(planned)
     for name, looked in bound.lookups.items():
         mine = [outcome for outcome in outcomes if outcome.table == looked.planned]
-        rows, away = _looked_rows(session, route, looked, work, mine)
+        rows, away = _looked_rows(session, route, looked, work, mine, asked_of_lookup(work.job, bound.name, name))
         spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
         if away is not None:
             spill.write_rows(lookup_file(work.job, bound.name, name, "quarantined"), [away], away.schema)
 
 
 def _looked_rows(
-    session: Session, route: Route, looked: LookupSource, work: PlanWork, planned: list[Planned]
+    session: Session,
+    route: Route,
+    looked: LookupSource,
+    work: PlanWork,
+    planned: list[Planned],
+    asked: list[pa.Table] | None,
 ) -> tuple[pa.Table, pa.Table | None]:
+    """What a lookup may find, and what of it is in quarantine. `asked`: the values that are looked for, where they are known."""
     columns = list(looked.columns)
     if looked.planned is None:
         side = session.sides[looked.side]
-        batches = list(readable(side.snapshot.scan(Relation(looked.table), columns), looked.table, looked.side, ()))
         shape = side.adapter.describe(looked.table)
         if shape is None:
             raise PlanError(
                 f"{looked.table} has vanished from the {looked.side} while the plan was made.", fix="plan again."
             )
         schema = shape.schema(looked.columns)
+        # rows that are asked for in several ways would come twice
+        keys_of = [None] if asked is None or len(asked) > 1 else [held(shape, values) for values in asked]
+        scanned = (side.snapshot.scan(Relation(looked.table), columns, keys=some) for some in keys_of)
+        batches = [batch for scan in scanned for batch in readable(scan, looked.table, looked.side, ())]
         return (pa.Table.from_batches(batches) if batches else schema.empty_table()), None
 
     bound = session.bound.table(looked.planned)
@@ -138,10 +149,13 @@ def _looked_rows(
     schema = bound.shape.schema(tuple(needed))
     found = schema.empty_table()
     if not bound.ddl:
-        there = scan_planned(route.writes.snapshot, bound, needed)
-        batches = list(readable(there, bound.shape.name, route.writes.name, bound.key))
-        found = pa.Table.from_batches(batches, schema=schema) if batches else found
-        found = found.filter(pa.array(~keys.null_keys(found, bound.key)))
+        way = session.route(work.job, bound.name)
+        for some in [None] if asked is None else [held_by_target(way, values) for values in asked]:
+            there = scan_planned(route.writes.snapshot, bound, needed, keys=some)
+            batches = list(readable(there, bound.shape.name, route.writes.name, bound.key))
+            rows = keys.without_null_keys(pa.Table.from_batches(batches, schema=schema), bound.key)
+            new = rows.filter(pa.array(~keys.contained(rows, found, bound.key))) if found.num_rows else rows
+            found = pa.concat_tables([found, new])
     parts = [read_changes(work.job, outcome.changes) for outcome in planned if outcome.changes is not None]
     rows = patched(found, _narrowed(parts, bound, needed, schema)).select(columns)
     files = [rejected_file(work.job, bound.name, outcome.window) for outcome in planned]

@@ -155,6 +155,7 @@ class Report:
     chosen: bool = False  # only keys that were in quarantine were looked at: shares say nothing of the table
     applied: bool = False  # the plan was applied: its tables were made, even where it had no rows
     data_docs: str | None = None  # Great Expectations' own pages, where they were asked for
+    tree: tuple[str, ...] = ()  # the roots of the trees that were looked at, instead of whole tables
 
     @property
     def total(self) -> Counts:
@@ -193,6 +194,7 @@ class Report:
             "migration": self.migration,
             "run_id": self.run_id,
             "plan": self.plan,
+            "tree": list(self.tree),
             "version": self.version,
             "seconds": round(self.seconds, 3),
             "tables": {table.name: table.as_dict() for table in self.tables},
@@ -323,4 +325,5 @@ def report_of(plan: Plan) -> Report:
         tables,
         manifest.warnings,
         chosen=manifest.keys is not None,
+        tree=manifest.tree,
     )

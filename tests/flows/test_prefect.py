@@ -46,7 +46,7 @@ from flows.cli import launch
 from flows.migrate import migrate
 from flows.orchestration import tasks
 from flows.orchestration.artifacts import RunMeter, checked_rows, progress_shown
-from flows.plan.build import Request
+from flows.plan.request import Request
 from flows.results.tables import Checkpoint, Report
 from flows.session import retry
 from flows.session.meter import Meter

@@ -19,7 +19,7 @@ import json, re, sys, threading
 from pathlib import Path
 from datetime import UTC, datetime
 from flows import commands
-from flows.plan.build import Request, new_run_id
+from flows.plan.request import Request, new_run_id
 from flows.spec.model import load_spec
 
 # its own memory alone: files that are mapped count as memory, too, and here they may lie in a file system in memory

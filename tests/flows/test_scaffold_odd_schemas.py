@@ -21,7 +21,7 @@ from adapters.sql.ddl import spelled_table
 from adapters.sql.statements import dialect_of
 from flows import commands
 from flows.commands import Status
-from flows.plan.build import Request, new_run_id
+from flows.plan.request import Request, new_run_id
 from flows.results.untranslated import in_order
 from flows.scaffold.draft import Asked, Draft, scaffold
 from flows.spec.model import load_spec

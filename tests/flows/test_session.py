@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from scenario import PAIRS, Scenario
 
-from flows.plan.build import Request, begun, new_run_id
+from flows.plan.build import begun
+from flows.plan.request import Request, new_run_id
 from flows.session.memory import PlannedChanges
 from flows.session.session import connect, with_binding
 from transforms.vocabulary import ChangeSet, TableName

@@ -174,7 +174,7 @@ def fill(path: str, text: str, every: str) -> None:
 
 def _one_by_one(path: str, kind: Any, ranges: Sequence[str] = ()) -> Any:
     """What is asked for: windows one after the other, so that a point is always the same."""
-    from flows.plan.build import asked_for
+    from flows.plan.request import asked_for
 
     return replace(asked_for(Path(path), kind, ranges=ranges, wait=20), workers=1)
 

@@ -29,7 +29,7 @@ from flows.history.log import LEFT, asof, life
 from flows.history.prune import prune
 from flows.history.version_list import listed
 from flows.history.versions import AppliedVersion, opened_version
-from flows.plan.build import asked_for
+from flows.plan.request import asked_for
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
 

@@ -23,7 +23,7 @@ from prefect.testing.utilities import prefect_test_harness
 from adapters.sqlite.adapter import SqliteAdapter
 from flows import commands
 from flows.bind.ranges import parse_range
-from flows.plan.build import Request, new_run_id
+from flows.plan.request import Request, new_run_id
 from flows.spec.model import load_spec
 
 Patch = pytest.MonkeyPatch

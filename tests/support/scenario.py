@@ -21,7 +21,7 @@ from flows import commands
 from flows.bind.ranges import parse_range
 from flows.commands import Outcome, Status
 from flows.history import quarantine as quarantining
-from flows.plan.build import Request, new_run_id
+from flows.plan.request import Request, new_run_id
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import Counts
 

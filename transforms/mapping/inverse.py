@@ -8,6 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.keys import distinct
 from transforms.mapping import casts
 from transforms.mapping.column_limits import misfits
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, LookUp, Rename
@@ -26,8 +27,7 @@ def turned_back(keys: pa.Table, sources: Mapping[str, ColumnShape]) -> pa.Table:
         values = casts.cast(contiguous(keys.column(name)), casts.Cast(source.type, source.meaning)).values
         # an ENUM of MySQL may hold the empty text, which is none of its labels
         made[source.name] = fitting(values, replace(source, labels=None))
-    rows = pa.table(made).drop_null()
-    return rows.group_by(rows.column_names).aggregate([])
+    return distinct(pa.table(made).drop_null())
 
 
 def unlike(column: ColumnMapping, source: ColumnShape | None) -> str:

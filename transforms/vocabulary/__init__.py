@@ -64,6 +64,7 @@ from transforms.vocabulary.selections import (
     Keys,
     Ranges,
     Selection,
+    Tree,
 )
 from transforms.vocabulary.shapes import (
     ColumnShape,
@@ -133,6 +134,7 @@ __all__ = [
     "Tally",
     "Totals",
     "TransientError",
+    "Tree",
     "Why",
     "message_of",
     "named_text",

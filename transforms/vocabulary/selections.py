@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pyarrow as pa
+
 from transforms.vocabulary.ranges import ColumnRange
 
 
@@ -41,4 +43,14 @@ class Keys:
     covers: ClassVar[bool] = True
 
 
-Selection = All | Ranges | Keys
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The rows of some roots, and all that hang below them: those with one of some keys, each a JSON array, and none twice."""
+
+    texts: pa.Array
+
+    whole: ClassVar[bool] = False
+    covers: ClassVar[bool] = True
+
+
+Selection = All | Ranges | Keys | Tree

@@ -1,0 +1,85 @@
+"""Roots of trees: `T:KEY` names the row that a tree begins with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.protocol import Target
+from flows.bind.tables import BoundTable
+from flows.spec.entries import entry_of
+from flows.spec.model import Spec
+from transforms import expressions
+from transforms.keys import distinct
+from transforms.mapping.inverse import fitting
+from transforms.vocabulary import SpecError
+from transforms.vocabulary.arrow import contiguous
+
+_FORM = 'write TABLE:KEY, such as customer:42, or TABLE:["a",7] where the key has several columns.'
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The row that a tree begins with, as it was written: a table of the spec, and the values of its key as texts."""
+
+    table: str
+    values: tuple[str, ...]
+    written: str
+
+    def __str__(self) -> str:
+        return f"{self.table}:{self.written}"
+
+
+def parse_root(text: str, spec: Spec) -> Root:
+    """Read `T:KEY`, where KEY is one value as it stands, or a JSON array of all; SpecError where the form or the table is wrong."""
+    table, colon, written = text.partition(":")
+    if not colon or not table or not written:
+        raise SpecError(f"{text!r} names no row.", fix=_FORM)
+    try:
+        name = entry_of(spec, table)
+    except SpecError as error:
+        raise SpecError(f"{text!r}: {error.what}", fix=error.fix) from error
+    values = _values(written)
+    if any(value is None for value in values):
+        raise SpecError(f"{text!r} has a null in its key, and no row is known by one.", fix=_FORM)
+    return Root(name, tuple(map(str, values)), written)
+
+
+def typed_roots(roots: Sequence[Root], bound: BoundTable, target: Target) -> pa.Table:
+    """The keys of roots of one table, each once, in the types of its columns; SpecError where one is no value of its column."""
+    for root in roots:
+        if len(root.values) != len(bound.key):
+            raise SpecError(
+                f"{root}: the key of {bound.name} is ({', '.join(bound.key)}), and this has {len(root.values)} of its values.",
+                fix=f"write {bound.name}:{json.dumps([f'<{name}>' for name in bound.key])}.",
+            )
+    texts = pa.array([json.dumps(root.values, ensure_ascii=False) for root in roots], pa.string())
+    known = expressions.from_json_keys(texts, bound.shape.schema(bound.key))
+    columns = {}
+    for place, name in enumerate(bound.key):
+        shape = bound.shape.column(name)
+        assert shape is not None, "binding knows the key"
+        values = fitting(contiguous(known.column(name)), shape)
+        values = values if bound.ddl else target.kept(shape, values)
+        for root, fits in zip(roots, pc.is_valid(values).to_pylist(), strict=True):
+            if not fits:
+                raise SpecError(f"{root}: {root.values[place]!r} is no value of {bound.name}.{name} ({shape.native}).")
+        columns[name] = values
+    return distinct(pa.table(columns))
+
+
+def _values(written: str) -> list[Any]:
+    """The values of a key: one as it stands, or those of a JSON array, whose numbers keep their digits."""
+    if written.startswith("["):
+        try:
+            found = json.loads(written, parse_float=str, parse_int=str)
+        except ValueError:
+            return [written]
+        if isinstance(found, list) and found and not any(isinstance(value, dict | list) for value in found):
+            return [json.dumps(value) if isinstance(value, bool) else value for value in found]
+    return [written]
