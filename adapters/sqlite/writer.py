@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.protocol import BeforeCommit
@@ -21,7 +22,7 @@ from adapters.sqlite.arrow import encode
 from adapters.sqlite.connection import Connection
 from adapters.sqlite.keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole, sound
 from adapters.sqlite.snapshot import DIALECT, batches, is_binary, style_of, travel
-from adapters.sqlite.types import Style, quoted, spelled_in_styles, value_sql
+from adapters.sqlite.types import Style, offence_sql, quoted, spelled_in_styles, value_sql
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -36,6 +37,7 @@ from transforms.vocabulary import (
 )
 from transforms.vocabulary.arrow import contiguous
 
+UNREAD: Final = "syncline_unread"
 MANY: Final = 5_000  # numbers in one IN (…)
 
 
@@ -106,6 +108,10 @@ def _key_style(connection: Connection, table: TableName, column: ColumnShape) ->
     return style
 
 
+def _place(staging: Staging, column: ColumnShape) -> str:
+    return f"{quoted(staging.table.schema or 'main')}.{quoted(staging.table.name)}.{quoted(column.name)}"
+
+
 def _is_text(column: ColumnShape) -> bool:
     return bool(pa.types.is_string(column.type))
 
@@ -166,13 +172,21 @@ class Window:
     def left_behind(self, staging: Staging, op: Op) -> pa.Table | None:
         if loads_whole(self.connection, self.changes.table):
             return None
-        return self._looked_at(staging, partial(left_behind, staging, op), (GONE,))
+        own = ", ".join(f"{_place(staging, each)} AS {quoted(each.name)}" for each in self.columns)
+        bad = f"(SELECT ({offence_sql(self.columns)}) IS NOT NULL FROM (SELECT {own}))"  # noqa: S608
+        unread: sa.ColumnElement[Any] = sa.literal_column(bad).label(None)
+
+        def asked(read: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+            return left_behind(staging, op, [unread, *read])
+
+        found = self._looked_at(staging, asked, (GONE, UNREAD))
+        gone = pc.or_(found[GONE], found[UNREAD])  # what nobody can read is not kept
+        return found.drop_columns([GONE, UNREAD]).add_column(1, GONE, gone)
 
     def _looked_at(self, staging: Staging, asked: Asked, marks: Sequence[str]) -> pa.Table:
         """The answer to a question about staged rows: their numbers, `marks`, then the target's rows as they travel."""
-        there = f"{quoted(staging.table.schema or 'main')}.{quoted(staging.table.name)}."
         read: list[sa.ColumnElement[Any]] = [
-            sa.literal_column(value_sql(each.native, there + quoted(each.name))).label(None) for each in self.columns
+            sa.literal_column(value_sql(each.native, _place(staging, each))).label(None) for each in self.columns
         ]
         flags = (ColumnShape(name, pa.bool_(), "BOOLEAN") for name in marks)
         columns = [ColumnShape(NO, pa.int64(), "INTEGER"), *flags, *self.columns]

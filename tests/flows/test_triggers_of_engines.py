@@ -120,3 +120,17 @@ def test_a_time_that_mariadb_renews_by_itself_is_the_sources_where_it_is_mapped(
     assert [row[:3] for row in small.target.rows("t")] == [row[:3] for row in first]
     assert small.undo(1).status == Status.DONE
     assert small.target.count("t") == 0
+
+
+def test_a_row_that_a_trigger_makes_unreadable_is_set_aside(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    small = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    for side in (small.source, small.target):
+        side.execute("CREATE TABLE t (k integer PRIMARY KEY, a0 integer, k0 varchar(9))")
+    small.source.insert("t", [(1, 1, "a"), (2, 2, "b"), (3, None, "c")])
+    small.target.execute(
+        "CREATE TRIGGER odd AFTER INSERT ON t WHEN new.k = 2 BEGIN UPDATE t SET a0 = 'abc' WHERE k = 2; END"
+    )
+    small.write({"t": {"from": "t"}})
+    assert counts(small.run(), "t") == {"source_rows": 3, "insert": 2, "quarantined": 1}
+    assert small.target.rows("t", "k") == [(1,), (3,)]
+    assert small.run().report.version is None
