@@ -243,7 +243,16 @@ _STEPS: Final[Mapping[int, _Step]] = {
     )
 }
 
+
+def _staged(written: Any) -> Any:
+    """Stages that did not have all of today's names."""
+    if not isinstance(written, list):
+        return written  # none, or whoever reads it says so
+    return [{"together": 0, **each} if isinstance(each, dict) else each for each in written]
+
+
 _SINCE: Final = _Step(
-    plan=_Fields(new={"tree": []}), table=_Fields(new={"completing": [], "interim": [], "in_spec": True})
+    plan=_Fields(new={"tree": []}, made={"stages": _staged}),
+    table=_Fields(new={"completing": [], "interim": [], "in_spec": True}),
 )
 """What came to be written into the newest format later."""

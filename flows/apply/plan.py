@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,7 @@ from adapters.store.manifest import PlannedTable, columns_of
 from adapters.store.plans import FileEntry, Plan
 from flows.apply.cascades import carrying
 from flows.apply.once import each_once
+from flows.apply.together import apply_together
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
 from flows.bind.own_columns import writable
 from flows.bind.soft_delete import Soft
@@ -155,16 +157,25 @@ def write_rows(
     further = retried(lambda: carrying(target, losing))
     with shared(job.plan_id, replace(session, shapes=Shapes())):
         done: list[Done] = []
-        for stage, some in writes:
-            planned = manifest[stage.table]
-            windows = tuple(ApplyWindow(each.window, each, each.window in planned.clear) for each in some)
-            if stage.phase != "delete":
-                session.meter.expect(planned.name, "apply", sum(sum(each.counts.values()) for each in some))
-            links = further.get(stage.table, ()) if stage.phase != "upsert" else ()
-            groups = grouped(windows, 1 if stage.in_turn else workers)
-            turns = _turns(planned, plan.windows(stage.table))
-            works = [ApplyWork(job, planned.name, stage.phase, each, links, turns) for each in groups]
-            done += [outcome for group in run(apply_windows, works) for outcome in group]
+        for number, group in groupby(writes, lambda each: each[0].together):
+            some = list(group)
+            joint = {stage.table for stage, _ in some} if number else set()
+            works = []
+            for stage, part in some:
+                planned = manifest[stage.table]
+                windows = tuple(ApplyWindow(each.window, each, each.window in planned.clear) for each in part)
+                if stage.phase != "delete":
+                    session.meter.expect(planned.name, "apply", sum(sum(each.counts.values()) for each in part))
+                links = further.get(stage.table, ()) if stage.phase != "upsert" else ()
+                links = tuple(each for each in links if each.child.name not in joint)
+                turns = _turns(planned, plan.windows(stage.table))
+                works.append(ApplyWork(job, planned.name, stage.phase, windows, links, turns))
+                if not number:
+                    groups = grouped(windows, 1 if stage.in_turn else workers)
+                    apart = [replace(works[-1], windows=each) for each in groups]
+                    done += [outcome for found in run(apply_windows, apart) for outcome in found]
+            if number:
+                done += retried(partial(apply_together, works))
         for stage in stages:
             if stage.do == "number":  # also where nothing was inserted: an earlier run may have ended before this
                 for column in numbered.get(stage.table, ()):

@@ -75,13 +75,12 @@ def sift(changes: ChangeSet, shape: TableShape, trial: Write, why: Reason, most:
 
 
 def withheld(changes: ChangeSet, why: Mapping[int, Reason]) -> Sifted:
-    """Changes without some deletes, which are not tried at all: `why` has their reasons, by number."""
+    """Changes without some rows, which are not tried at all: `why` has their reasons, by number, deletes first, then updates, then
+    inserts."""
     if not why:
         return Sifted(changes)
-    numbers = np.array(sorted(why), np.int64)
-    rows = unwritten(changes, "delete", numbers.tolist())
-    refused = rows.append_column("why", pa.array([why[number].as_json() for number in numbers.tolist()], pa.string()))
-    return Sifted(_chosen(changes, np.setdiff1d(np.arange(len(changes)), numbers)), refused)
+    left = np.setdiff1d(np.arange(len(changes)), np.array(sorted(why), np.int64))
+    return Sifted(_chosen(changes, left), _told(changes, why))
 
 
 @dataclass
@@ -172,7 +171,7 @@ def _lean_on_each_other(changes: ChangeSet, shape: TableShape) -> bool:
     return itself or (len(changes) > 1 and changes.inserts.num_rows < len(changes))
 
 
-def _told(changes: ChangeSet, refused: dict[int, Reason]) -> pa.Table | None:
+def _told(changes: ChangeSet, refused: Mapping[int, Reason]) -> pa.Table | None:
     if not refused:
         return None
     numbers = np.array(sorted(refused), np.int64)

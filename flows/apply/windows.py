@@ -17,7 +17,7 @@ from flows.apply.cascades import Carrying, held_back
 from flows.apply.trials import Sifted, refusal_of, sift, withheld
 from flows.apply.unstable import Unstable, unstable_columns
 from flows.plan.decide import read_changes
-from flows.session.session import Job, session_of
+from flows.session.session import Job, Session, session_of
 from transforms import expressions, keys
 from transforms.net_changes import as_found
 from transforms.vocabulary import (
@@ -27,6 +27,7 @@ from transforms.vocabulary import (
     Marker,
     Phase,
     PlanError,
+    Reason,
     SynclineError,
     TableName,
     reason_of,
@@ -94,29 +95,20 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     session = session_of(work.job)
     table, target = window.changes.table, session.sides.written(work.job.side).adapter
     shape = session.shape(work.job, work.table, table)
-    changes = session.changes.take(work.table, window.number) if work.phase == "all" else None
-    if changes is None:
-        changes = read_changes(work.job, window.changes)
-    part = _as_left_before(work, window.number, changes.phase(work.phase))
+    part = planned_part(session, work, window)
     marker = None
     if session.spec.state.marker:
         marker = Marker(session.spec.name, work.job.plan_id, str(table), window.number, work.phase)
     notes = Notes(Path(work.job.folder), table, window.number, work.phase)
 
-    tried = withheld(part, held_back(target, shape, part, work.carrying))
-    if tried.refused is not None and work.job.bare:
-        raise PlanError(
-            f"{table} row {_first_key(tried.refused)} is to be deleted, and "
-            f"{text_of(reason_of(tried.refused['why'][0].as_py()))}. This window was not written.",
-            fix="delete those rows, or let them refer to others.",
-        )
+    tried = withheld(part, staying(work, window, part))
 
     def write(sifted: Sifted) -> Applied:
         def known(applied: Applied) -> None:
             session.guard(work.job.side)
             refused = [each for each in (tried.refused, sifted.refused) if each is not None]
             told = pa.concat_tables(refused) if refused else None
-            notes.take(_accounted(sifted.good, applied), told, marked=marker is not None)
+            notes.take(accounted(sifted.good, applied), told, marked=marker is not None)
 
         with interrupts.window():
             return target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
@@ -132,13 +124,18 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
         session.guard(work.job.side)
         done.append(write(sift(tried.good, shape, trial, why)))
     session.meter.advance(work.table, "apply", len(part))
-    conflicts, by_others, refused = notes.not_written()
+    return outcome_of(work, window, part, already=done[0].already)
+
+
+def outcome_of(work: ApplyWork, window: ApplyWindow, part: ChangeSet, *, already: bool) -> Done:
+    """What a window that is in came to, by the notes of it. `part` is what the work writes of it."""
+    session, table = session_of(work.job), window.changes.table
+    notes = Notes(Path(work.job.folder), table, window.number, work.phase)
     bare = work.job.bare or work.table not in session.spec.tables
     tolerance = {} if bare else session.bound.table(work.table).comparison.tolerance
+    shape = session.shape(work.job, work.table, table)
     unstable = unstable_columns(notes.of("rewritten"), part, shape, tolerance)
-    return Done(
-        work.table, window.number, work.phase, len(part), done[0].already, conflicts, by_others, refused, unstable
-    )
+    return Done(work.table, window.number, work.phase, len(part), already, *notes.not_written(), unstable)
 
 
 def _as_left_before(work: ApplyWork, window: int, changes: ChangeSet) -> ChangeSet:
@@ -150,6 +147,36 @@ def _as_left_before(work: ApplyWork, window: int, changes: ChangeSet) -> ChangeS
             if (made := archive.made_of(Path(work.job.folder), changes.table, number)) is not None:
                 changes = as_found(changes, made)
     return changes
+
+
+def planned_part(session: Session, work: ApplyWork, window: ApplyWindow) -> ChangeSet:
+    """What the work writes of a window."""
+    changes = session.changes.take(work.table, window.number) if work.phase == "all" else None
+    if changes is None:
+        changes = read_changes(work.job, window.changes)
+    return _as_left_before(work, window.number, changes.phase(work.phase))
+
+
+def staying(work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None) -> dict[int, Reason]:
+    """Why deletes of a window cannot go now (see `held_back`). `part`: what the work writes of it, where that is known.
+
+    Errors: PlanError in an undo, which is done whole or not at all.
+    """
+    if not work.carrying:
+        return {}
+    session, table = session_of(work.job), window.changes.table
+    shape, target = session.shape(work.job, work.table, table), session.sides.written(work.job.side).adapter
+    part = part if part is not None else planned_part(session, work, window)
+    held = held_back(target, shape, part, work.carrying)
+    if held and work.job.bare:
+        tried = withheld(part, held)
+        assert tried.refused is not None, "there are rows that stay"
+        raise PlanError(
+            f"{table} row {_first_key(tried.refused)} is to be deleted, and "
+            f"{text_of(reason_of(tried.refused['why'][0].as_py()))}. This window was not written.",
+            fix="delete those rows, or let them refer to others.",
+        )
+    return held
 
 
 def _first_key(rows: pa.Table) -> str:
@@ -165,7 +192,7 @@ def _call_off(_: Applied) -> None:
     raise _Tried("Only tried.")
 
 
-def _accounted(part: ChangeSet, applied: Applied) -> Applied:
+def accounted(part: ChangeSet, applied: Applied) -> Applied:
     """AccountingError where rows of a window are neither written nor known to be left."""
     left = [rows.num_rows for rows in (applied.conflicts, applied.by_others) if rows is not None]
     if applied.inserted + applied.updated + applied.deleted + sum(left) != len(part):

@@ -19,8 +19,10 @@ from flows.bind.own_columns import described
 from flows.bind.tables import BoundTable
 from flows.plan.beside import Beside, besides, binding_with, load_order
 from flows.plan.chosen_keys import read_whole
+from flows.plan.circles import Order
 from flows.plan.cross_row_rules import find_offenders
 from flows.plan.decide import KEYS, Planned, plan_windows
+from flows.plan.in_circles import arranged, written_tables
 from flows.plan.kept_rows import without_referred
 from flows.plan.null_keys import keyless
 from flows.plan.request import Request, followed
@@ -120,6 +122,9 @@ def _plan(
             warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
             if isinstance(selection := request.selection(bound), Keys | Tree):
                 warnings += read_whole(bound, pa.array(selection.texts, pa.string()))
+        order = Order()
+        if check_deletes:
+            outcomes, order = arranged(session, job, written_tables(tables, beside, outcomes), outcomes)
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
     report = Report(
         request.spec.name,
@@ -135,7 +140,7 @@ def _plan(
         chosen=request.keys is not None,
         tree=request.trees.texts if request.trees is not None else (),
     )
-    return _finish(request, session, job, report, outcomes, beside, marks), job
+    return _finish(request, session, job, report, outcomes, beside, marks, order), job
 
 
 @contextmanager
@@ -220,14 +225,14 @@ def _finish(
     outcomes: Sequence[Planned],
     beside: Sequence[Beside],
     marks: Mapping[SideName, str],
+    order: Order,
 ) -> Report:
     """Make the folder a plan; the report, with its tables in the order in which they are written."""
     known = {each.shape.name: each.planned for each in beside}
     for told in report.of_spec:
         planned = _planned_table(request, session, job, told, outcomes)
         known[planned.table] = planned
-    order = load_order(session.bound, report.counts.keys(), beside)
-    tables = [known[name] for name in order]
+    tables = [known[name] for name in load_order(session.bound, report.counts.keys(), beside)]
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
     writer = PlanWriter(Path(job.folder), begun=True)
     for name, texts in (request.hanging or {}).items():
@@ -237,7 +242,7 @@ def _finish(
     referred = referred_tables(session.bound) | {each.shape.name for each in beside}
     manifest = replace(
         manifest_of(request, session, report, tables, job.side, marks),
-        stages=stages_of(tables, entries, referred, in_turn=alone),
+        stages=stages_of(tables, entries, referred, needs=order.needs, together=order.together, in_turn=alone),
     )
     writer.finish(manifest, entries)
     told_of = {told.name: told for told in report.tables}

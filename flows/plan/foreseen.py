@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import pyarrow as pa
 
-from adapters.protocol import Snapshot
 from flows.session.scan import readable
 from transforms import keys
 from transforms.diff import Comparison, diff
 from transforms.net_changes import IMAGES, filtered
 from transforms.vocabulary import ChangeSet, Relation, TableShape
+
+
+class Rows(Protocol):
+    """What tables hold: a snapshot, or less than one."""
+
+    def scan(self, relation: Relation, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """As of `Snapshot`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,28 @@ class Foreseen:
         return self.there.filter(pa.array(keys.contained(self.there, gone, self.changes.key)))
 
 
-def foresee(snapshot: Snapshot, shape: TableShape, parts: Sequence[ChangeSet], besides: Sequence[str]) -> Foreseen:
+def as_planned(parts: Sequence[ChangeSet], names: Sequence[str]) -> Foreseen | None:
+    """What changes will do that were made of the rows that are there; None where not all of them have the columns `names`."""
+    wanted = list(dict.fromkeys([*parts[0].key, *names]))
+    if any(not set(wanted) <= set(part.schema.names) for part in parts):
+        return None
+    narrow = [narrowed(part, wanted) for part in parts]
+    whole = replace(
+        narrow[0], **{image: pa.concat_tables([getattr(each, image) for each in narrow]) for image in IMAGES}
+    )
+    return Foreseen(
+        whole, pa.concat_tables([whole.deletes, whole.before]), whole.deletes.slice(0, 0).select(list(whole.key))
+    )
+
+
+def narrowed(changes: ChangeSet, names: Sequence[str]) -> ChangeSet:
+    """Changes in those columns of `names` that they have."""
+    mine = [name for name in names if name in changes.schema.names]
+    compared = tuple(name for name in changes.compared if name in mine)
+    return replace(changes, compared=compared, **{image: getattr(changes, image).select(mine) for image in IMAGES})
+
+
+def foresee(snapshot: Rows, shape: TableShape, parts: Sequence[ChangeSet], besides: Sequence[str]) -> Foreseen:
     """Hold changes to the rows that are there, by the rule of `Target.apply`.
 
     In: change sets of one table, each key at most once in all of them; `besides` are columns of the table that `there` is to
@@ -95,7 +123,7 @@ def _widened(changes: ChangeSet, whole: pa.Table) -> ChangeSet:
     return replace(changes, **{image: widened(getattr(changes, image)) for image in IMAGES})
 
 
-def _rows_of(snapshot: Snapshot, shape: TableShape, names: Sequence[str], parts: Sequence[ChangeSet]) -> pa.Table:
+def _rows_of(snapshot: Rows, shape: TableShape, names: Sequence[str], parts: Sequence[ChangeSet]) -> pa.Table:
     """The rows of the table that the changes are about."""
     key = list(parts[0].key)
     images = [image for part in parts for image in (part.deletes, part.before, part.inserts)]

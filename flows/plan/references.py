@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Catalog, Snapshot
-from flows.plan.foreseen import Foreseen, foresee
+from adapters.protocol import Catalog
+from flows.plan.foreseen import Foreseen, Rows, foresee
 from flows.plan.stages import Step
 from flows.session.scan import readable
 from transforms import expressions, keys
@@ -35,17 +35,34 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A step that a foreign key wants before another one, because of `rows` rows of `child`, such as `first`."""
+    """A step that a foreign key of `child` wants before another one, because of `rows` rows of `child`, such as `first`.
+
+    A row that comes wants the one that it refers to before it; where that one is to go, or gets another value, the row is to go or
+    to let go of it before. `values` are what those rows are referred to by.
+    """
 
     earlier: Step
     later: Step
     child: TableName
-    columns: Key
+    foreign: ForeignKey
+    values: pa.Table = field(compare=False, repr=False)
     rows: int
     first: str
 
+    @property
+    def comes(self) -> bool:
+        """It is about rows that come, or come to refer to another one."""
+        return self.later == Step(self.child, "upsert") and self.earlier.table == self.foreign.refers
+
+    @property
+    def waits(self) -> bool:
+        """The key can be looked at when both steps are done, and does nothing by itself in between."""
+        acts = self.foreign.on_delete if self.later.phase == "delete" else self.foreign.on_update
+        return self.foreign.deferrable and (self.comes or not acts)
+
     def __str__(self) -> str:
-        return f"{self.rows:,} rows of {self.child} by ({', '.join(self.columns)}), such as {self.first}"
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"{rows} of {self.child} by ({', '.join(self.foreign.columns)}), such as {self.first}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +84,7 @@ def related(target: Catalog, tables: Sequence[TableName]) -> dict[TableName, Tab
 
 
 def referring(
-    snapshot: Snapshot, shapes: Mapping[TableName, TableShape], table: TableName, rows: pa.Table
+    snapshot: Rows, shapes: Mapping[TableName, TableShape], table: TableName, rows: pa.Table
 ) -> Iterator[tuple[TableName, Mask]]:
     """For each foreign key to a table the one that has it, and which of some rows it refers to now.
 
@@ -81,11 +98,11 @@ def referring(
                 yield child.name, np.ones(rows.num_rows, dtype=bool)
                 continue
             values = keys.without_null_keys(_scanned(snapshot, child, list(foreign.columns)), foreign.columns)
-            yield child.name, _inside(rows, foreign.refers_columns, values, foreign.columns)
+            yield child.name, having(rows, foreign.refers_columns, values, foreign.columns)
 
 
 def look_at_references(
-    snapshot: Snapshot,
+    snapshot: Rows,
     shapes: Mapping[TableName, TableShape],
     changes: Mapping[TableName, Sequence[ChangeSet]],
     *,
@@ -120,12 +137,12 @@ def look_at_references(
         if lost is not None and lost.num_rows:
             edited = keys.contained(lost, mine.left, mine.changes.key).sum() if mine and mine.left.num_rows else 0
             broken.append(Broken(child.name, parent.name, lost.num_rows, _first(lost), int(edited)))
-        needs += _needs(snapshot, child, parent, foreign, mine, theirs, whole_trees=whole_trees)
+        needs += needs_of(snapshot, child, parent, foreign, mine, theirs, whole_trees=whole_trees)
     return Looked(tuple(broken), tuple(needs))
 
 
 def _lost(
-    snapshot: Snapshot,
+    snapshot: Rows,
     child: TableShape,
     parent: TableShape,
     foreign: ForeignKey,
@@ -142,7 +159,7 @@ def _lost(
             if rows.num_rows and part.num_rows:
                 rows = rows.filter(pa.array(~keys.contained(rows, _typed(part.select(list(key)), rows), key)))
         found.append(
-            rows.filter(pa.array(_inside(rows, foreign.columns, gone, foreign.refers_columns))).select(list(key))
+            rows.filter(pa.array(having(rows, foreign.columns, gone, foreign.refers_columns))).select(list(key))
         )
     come = _come(mine, foreign.columns)
     if come is not None and come.num_rows:
@@ -151,13 +168,13 @@ def _lost(
         if gone is not None and gone.num_rows and there.num_rows:
             there = there.filter(pa.array(~keys.contained(there, _typed(gone, there), names)))
         there = pa.concat_tables([there, _typed(_brought(theirs, names, there), there)])
-        alone = ~keys.null_keys(come, foreign.columns) & ~_inside(come, foreign.columns, there, names)
+        alone = ~keys.null_keys(come, foreign.columns) & ~having(come, foreign.columns, there, names)
         found.append(come.filter(pa.array(alone)).select(list(key)))
     return pa.concat_tables([found[0], *(_typed(each, found[0]) for each in found[1:])]) if found else None
 
 
-def _needs(
-    snapshot: Snapshot,
+def needs_of(
+    snapshot: Rows,
     child: TableShape,
     parent: TableShape,
     foreign: ForeignKey,
@@ -172,20 +189,21 @@ def _needs(
     here, there, names = child.name, parent.name, foreign.refers_columns
 
     def need(earlier: Step, later: Step, rows: pa.Table, values: pa.Table) -> Iterator[Need]:
-        inside = _inside(rows, foreign.columns, values, names)
-        if inside.any():
-            chosen = rows.filter(pa.array(inside))
+        chosen = rows.filter(pa.array(having(rows, foreign.columns, values, names)))
+        if chosen.num_rows:
             named = chosen.select(list(mine.changes.key)) if mine is not None else chosen
-            yield Need(earlier, later, here, foreign.columns, chosen.num_rows, _first(named))
+            yield Need(earlier, later, here, foreign, values, chosen.num_rows, _first(named))
 
-    moved = _moved(theirs, names)
-    if moved is not None and moved.num_rows:  # who refers to the old value stands in the way until it has moved itself
-        rows = _scanned(snapshot, child, list(dict.fromkeys([*_key_of(child, foreign, mine), *foreign.columns])))
-        yield from need(Step(here, "upsert"), Step(there, "upsert"), rows, moved)
     if mine is None:
         return
+    moved = _moved(theirs, names)
+    if (
+        moved is not None and moved.num_rows
+    ):  # who refers to the old value stands in the way until it has gone elsewhere
+        yield from need(Step(here, "upsert"), Step(there, "upsert"), _leaving(mine, foreign.columns), moved)
+        yield from need(Step(here, "delete"), Step(there, "upsert"), mine.deleted, moved)
     come = _come(mine, foreign.columns)
-    if come is not None and come.num_rows:
+    if come is not None and come.num_rows and having(come, foreign.columns, _offered(theirs, names), names).any():
         new = _brought(theirs, names, _scanned(snapshot, parent, list(names)))
         if here != there or _of_updates(theirs, names):  # rows that one statement brings may refer to each other
             yield from need(Step(there, "upsert"), Step(here, "upsert"), come, new)
@@ -242,6 +260,22 @@ def _gone(theirs: Foreseen | None, names: Key) -> pa.Table | None:
     return keys.without_null_keys(went, names)
 
 
+def _leaving(mine: Foreseen, columns: Key) -> pa.Table:
+    """The updated rows that give up the values that they have in columns, with those."""
+    if not set(columns) <= set(mine.changes.schema.names):
+        return mine.deleted.slice(0, 0)
+    names = list(dict.fromkeys([*mine.changes.key, *columns]))
+    return mine.changes.before.filter(pa.array(_changed(mine.changes, columns))).select(names)
+
+
+def _offered(theirs: Foreseen, names: Key) -> pa.Table:
+    """The values of columns in all rows that come or are updated; none where they write others."""
+    if not set(names) <= set(theirs.changes.schema.names):
+        return theirs.there.select(list(names)).slice(0, 0)
+    rows = pa.concat_tables([theirs.changes.inserts, theirs.changes.after]).select(list(names))
+    return keys.without_null_keys(rows, names)
+
+
 def _brought(theirs: Foreseen | None, names: Key, there: pa.Table) -> pa.Table:
     """The values of columns that come and are not there yet."""
     if theirs is None or not set(names) <= set(theirs.changes.schema.names):
@@ -277,7 +311,7 @@ def _changed(changes: ChangeSet, columns: Key) -> Mask:
     return moved
 
 
-def _inside(rows: pa.Table, columns: Key, others: pa.Table, names: Key) -> Mask:
+def having(rows: pa.Table, columns: Key, others: pa.Table, names: Key) -> Mask:
     """Which rows have, in `columns`, the values of a row of `others` in `names`."""
     inside = np.zeros(rows.num_rows, dtype=bool)
     whole = ~keys.null_keys(rows, columns)
@@ -296,6 +330,6 @@ def _typed(rows: pa.Table, like: pa.Table) -> pa.Table:
     return rows.cast(pa.schema([like.schema.field(name) for name in rows.column_names]))
 
 
-def _scanned(snapshot: Snapshot, shape: TableShape, names: Sequence[str]) -> pa.Table:
+def _scanned(snapshot: Rows, shape: TableShape, names: Sequence[str]) -> pa.Table:
     batches = list(readable(snapshot.scan(Relation(shape.name), names), shape.name, "target", ()))
     return pa.Table.from_batches(batches) if batches else shape.schema(tuple(names)).empty_table()

@@ -6,7 +6,7 @@ Whoever applies a plan only follows the list: run, apply, backfill, retry, undo,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from typing import Final, Literal, NamedTuple
 
 from adapters.store.manifest import PlannedTable
@@ -44,13 +44,15 @@ def stages_of(
     referred: Collection[TableName],
     *,
     needs: Iterable[tuple[Step, Step]] = (),
+    together: Sequence[Collection[Step]] = (),
     in_turn: Collection[TableName] = (),
     marked: Collection[Marker] = (),
 ) -> tuple[Stage, ...]:
     """The stages of a plan, in an order that keeps every constraint.
 
     In: `tables` parents first, with their files; those that others refer to; pairs of steps of which the first one has to come
-    before the second; the tables whose windows go in one after the other; the markers of the plan, where it was begun already.
+    before the second; the steps that go in in one transaction, in sets; the tables whose windows go in one after the other; the
+    markers of the plan, where it was begun already.
     Out: first what is to be made. Then the windows that the plan calls `first`, and all others: inserts and updates parents
     first, then those that it calls `completing`, then deletes children first. Then sequences, keys and indexes, and last what is
     to be dropped, children first.
@@ -64,15 +66,22 @@ def stages_of(
         **{(each.table, window): "first" for each in tables for window in each.first},
         **{(each.table, window): "completing" for each in tables for window in each.completing},
     }
-    steps = in_order(_steps(tables, _apart(windows, referred, marked)), needs)
+    steps = _steps(tables, _apart(windows, referred, marked))
+    joint = [{_among(steps, each) for each in some} for some in together]
+    numbers = {step: number for number, some in enumerate(joint, 1) for step in some}
+    steps = in_order(steps, needs, joint)
     rows = [step for step in steps if step.phase != "delete"]
     behind = steps.index(rows[-1]) + 1 if rows else 0  # what comes behind all inserts and updates
+    while 0 < behind < len(steps) and numbers.get(steps[behind], 0) == numbers.get(steps[behind - 1], -1):
+        behind += 1
 
     def writes(some: Iterable[Step], turn: Turn | None = None) -> Iterator[Stage]:
-        for table, phase in some:
+        for step in some:
+            table, phase = step
             touched = (each.window for each in windows[table] if each.has(*WRITES[phase]))
             if mine := tuple(window for window in touched if turns.get((table, window)) == turn):
-                yield Stage("write", table, phase, mine, table in in_turn)
+                number = numbers.get(step, 0) if turn is None else 0
+                yield Stage("write", table, phase, mine, table in in_turn, number)
 
     return (
         *(Stage("create", each.table) for each in tables if each.ddl),
@@ -115,21 +124,35 @@ def _steps(tables: Sequence[PlannedTable], apart: Collection[TableName]) -> list
     return upserts + [Step(name, "delete") for name in reversed(names) if name in apart]
 
 
-def in_order(steps: Sequence[Step], needs: Iterable[tuple[Step, Step]]) -> list[Step]:
+def _among(steps: Collection[Step], step: Step) -> Step:
+    """The step, or that of its table where it is written in one."""
+    return step if step in steps else Step(step.table, "all")
+
+
+def in_order(
+    steps: Sequence[Step], needs: Iterable[tuple[Step, Step]], together: Sequence[Collection[Step]] = ()
+) -> list[Step]:
     """The steps in an order in which, of each pair, the first one comes before the second; else as they come.
 
-    A need of a table that is written in one step is a need of that step. Errors: CycleError, as `stages_of`.
+    Steps that go `together` follow each other. A need of a table that is written in one step is a need of that step.
+    Errors: CycleError, as `stages_of`.
     """
+    blocks = {step: frozenset(some) for some in together for step in some}
     graph: dict[Step, set[Step]] = {step: set() for step in steps}
     for pair in needs:
-        first, second = (step if step in graph else Step(step.table, "all") for step in pair)
+        first, second = (_among(graph, step) for step in pair)
         if first in graph and second in graph:
             graph[second].add(first)  # a step that has to come before itself is a circle, too
     TopologicalSorter(graph).prepare()
+    before = {step: set().union(*(graph[each] for each in block)) - block for step, block in blocks.items()}
     ordered: list[Step] = []
     waiting = list(steps)
     while waiting:
-        following = next(step for step in waiting if graph[step] <= set(ordered))
+        begun = next((block for step in ordered[-1:] if (block := blocks.get(step))), frozenset())
+        some = [step for step in waiting if step in begun] or waiting
+        following = next((s for s in some if graph[s] | before.get(s, set()) <= {*ordered}), None)
+        if following is None:
+            raise CycleError("steps that go together wait for others, which wait for them", [*some, some[0]])
         waiting.remove(following)
         ordered.append(following)
     return ordered

@@ -197,7 +197,7 @@ def test_rows_that_need_each_other_are_refused_before_one_of_them_goes(shop: Sce
         shop,
         2,
         r"Undoing version 2 cannot be done in any order: rows need each other by foreign keys that go in a circle "
-        r"\(.*1 rows of \S*store by \(manager\), such as \[1\].*\)\. Nothing was written\. Fix: drop one of these",
+        r"\(.*1 row of \S*store by \(manager\), such as \[1\].*\)\. Nothing was written\. Fix: drop one of these",
     )
 
 

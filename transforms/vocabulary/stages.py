@@ -21,7 +21,8 @@ class Stage:
     """A step of applying a plan, of one table. Safe to repeat.
 
     Of a `write`: `windows` go in at once, or `in_turn`, each whole or, as `phase` says, only its inserts and updates, or its
-    deletes.
+    deletes. Stages that follow each other with one number in `together`, above 0, go in in one transaction, whose foreign keys wait
+    for its end.
     """
 
     do: Do
@@ -29,8 +30,10 @@ class Stage:
     phase: Phase = "all"
     windows: tuple[int, ...] = ()
     in_turn: bool = False
+    together: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, for people: how many windows there are, not which."""
         rows = {"phase": self.phase, "windows": len(self.windows), "in_turn": self.in_turn}
+        rows |= {"together": self.together} if self.together else {}
         return {"do": self.do, "table": str(self.table)} | (rows if self.do == "write" else {})

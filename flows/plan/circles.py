@@ -1,0 +1,151 @@
+"""Steps that need each other by foreign keys: which go in together, which keys are left empty for a while, and what has no order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from flows.plan.references import Need
+from flows.plan.stages import Step
+from transforms.vocabulary import ForeignKey, PlanError, TableName, TableShape
+
+Node = TypeVar("Node", bound=Hashable)
+
+
+class Link(NamedTuple):
+    """A foreign key and the table that has it."""
+
+    child: TableName
+    foreign: ForeignKey
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How steps follow each other, for `stages_of`; `loose` are keys that are left empty until both ends are in."""
+
+    needs: tuple[tuple[Step, Step], ...] = ()
+    together: tuple[frozenset[Step], ...] = ()
+    loose: tuple[Link, ...] = ()
+
+
+class NoOrder(Exception):
+    """Rows need each other, and no key can wait or be empty for a while."""
+
+    def __init__(self, needs: Sequence[Need]) -> None:
+        super().__init__("; ".join(map(str, needs)))
+        self.needs = needs
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """`later` comes after `earlier`, because of a need, or whatever the rows are."""
+
+    earlier: Step
+    later: Step
+    need: Need | None = None
+
+    @property
+    def link(self) -> Link | None:
+        return Link(self.need.child, self.need.foreign) if self.need else None
+
+    @property
+    def waits(self) -> bool:
+        return self.need is not None and self.need.waits
+
+
+def order_of(
+    needs: Sequence[Need], may_be_empty: Callable[[Need], bool], besides: Iterable[tuple[Step, Step]] = ()
+) -> Order:
+    """The order of steps. Those that need each other go in together where the keys can wait; else a key is left empty for a while.
+
+    In: whether the columns of a need's key can be null, and are written; pairs of steps that have an order whatever the rows are.
+    Errors: NoOrder.
+    """
+    edges = [_Edge(need.earlier, need.later, need) for need in needs]
+    edges += [_Edge(*pair) for pair in besides]
+    loose: list[Link] = []
+    together: list[frozenset[Step]] = []
+    for circle in circles((each.earlier, each.later) for each in edges):
+        inner = [each for each in edges if each.earlier in circle and each.later in circle]
+        empty, joint = _resolved(inner, may_be_empty)
+        loose += empty
+        together += joint
+    block = {step: number for number, some in enumerate(together) for step in some}
+
+    def holds(each: _Edge) -> bool:
+        if each.need and each.link in loose and may_be_empty(each.need):
+            return False
+        return not (each.waits and each.earlier in block and block[each.earlier] == block.get(each.later))
+
+    kept = dict.fromkeys((each.earlier, each.later) for each in edges if holds(each))
+    return Order(tuple(kept), tuple(together), tuple(loose))
+
+
+def _resolved(
+    inner: Sequence[_Edge], may_be_empty: Callable[[Need], bool]
+) -> tuple[tuple[Link, ...], list[frozenset[Step]]]:
+    """The keys that are left empty, as few as can be, and the steps that go together, of steps that need each other."""
+    empty = [each for each in inner if each.need and may_be_empty(each.need)]
+    links = list(dict.fromkeys(each.link for each in empty if each.link))
+    for chosen in ((), *((each,) for each in links), tuple(links)):
+        left = [each for each in inner if each not in empty or each.link not in chosen]
+        if not circles((each.earlier, each.later) for each in left if not each.waits):
+            return chosen, circles((each.earlier, each.later) for each in left)
+    raise NoOrder([each.need for each in inner if each.need])
+
+
+def circles(pairs: Iterable[tuple[Node, Node]]) -> list[frozenset[Node]]:
+    """The largest sets of two or more that lead to each other by pairs, in the order in which the pairs name them."""
+    following: dict[Node, set[Node]] = {}
+    for one, other in pairs:
+        following.setdefault(one, set()).add(other)
+        following.setdefault(other, set())
+    reached = {node: _reached(following, node) for node in following}
+    found = {node: frozenset(other for other in reached[node] if node in reached[other]) | {node} for node in following}
+    return list(dict.fromkeys(each for each in found.values() if len(each) > 1))
+
+
+def _reached(following: Mapping[Node, set[Node]], start: Node) -> set[Node]:
+    found: set[Node] = set()
+    waiting = [*following[start]]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += following[node]
+    return found
+
+
+def parents_first(
+    shapes: Iterable[TableShape], apart: Callable[[TableName, TableName], bool]
+) -> Iterator[tuple[Step, Step]]:
+    """The order of steps by declared foreign keys alone, of tables whose rows are not looked at together (`apart`)."""
+    for shape in shapes:
+        for foreign in shape.foreign_keys:
+            if foreign.refers != shape.name and apart(shape.name, foreign.refers):
+                yield Step(foreign.refers, "upsert"), Step(shape.name, "upsert")
+                yield Step(shape.name, "delete"), Step(foreign.refers, "delete")
+
+
+def refusal(error: NoOrder, shapes: Mapping[TableName, TableShape], *, defers: bool, doing: str = "") -> PlanError:
+    """What to say where rows need each other and nothing helps. `defers`: the engine has keys that can wait; `doing` is what
+    cannot be done."""
+    links = list(dict.fromkeys(Link(need.child, need.foreign) for need in error.needs))
+    tables = list(dict.fromkeys(each.child for each in links))
+    named = [f"{each.child} ({', '.join(each.foreign.columns)})" for each in links]
+    what = f"{doing}rows of {_and(tables)} need each other by foreign keys ({error}), so that none of them can be written first"
+    ways = [f"make the foreign key {' or '.join(named)} DEFERRABLE"] if defers else []
+    columns = [
+        f"{each.child}.{name}"
+        for each in links
+        for name in each.foreign.columns
+        if (column := shapes[each.child].column(name)) is not None and not column.nullable
+    ]
+    ways += [f"let {' or '.join(columns)} be null"] if columns else []
+    ways += [] if ways else [f"drop the foreign key {' or '.join(named)} for as long as it takes"]
+    return PlanError(f"{what[0].upper()}{what[1:]}. Nothing was written.", fix=f"in the target, {', or '.join(ways)}.")
+
+
+def _and(names: Sequence[TableName]) -> str:
+    return " and ".join(map(str, names))

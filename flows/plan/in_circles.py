@@ -1,0 +1,196 @@
+"""Plans of tables whose foreign keys go in a circle, or whose rows change what others refer to: in which order they go in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+
+from adapters.protocol import Snapshot
+from adapters.store.plans import PlanWriter
+from flows.bind.tables import BoundTable
+from flows.plan.beside import Beside
+from flows.plan.children import key_of
+from flows.plan.circles import Link, NoOrder, Order, circles, order_of, parents_first, refusal
+from flows.plan.decide import Planned, read_changes
+from flows.plan.foreseen import Foreseen, as_planned, foresee, narrowed
+from flows.plan.references import Need, needs_of
+from flows.plan.stages import Step
+from flows.plan.two_steps import Loose, completed, freed
+from flows.session.session import Job, Session
+from transforms.net_changes import together
+from transforms.vocabulary import ChangeSet, Counts, Key, Relation, TableName, TableShape
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A table and the windows that write it. `new`: it is yet to be made."""
+
+    name: str
+    shape: TableShape
+    key: Key
+    windows: Sequence[Planned]
+    new: bool = False
+
+    def changes(self, columns: Key) -> bool:
+        """Whether updates write other values into some of these columns."""
+        return any(each.differing.get(name) for each in self.windows for name in columns)
+
+
+def written_tables(
+    tables: Sequence[BoundTable], beside: Sequence[Beside], outcomes: Sequence[Planned]
+) -> Iterator[Written]:
+    """What a plan writes, table by table. Steps of rows whose real change is elsewhere do not count."""
+    found = [(bound.name, bound.shape, bound.key, bool(bound.ddl)) for bound in tables]
+    found += [(each.report.name, each.shape, key_of(each.shape) or (), False) for each in beside]
+    for name, shape, key, new in found:
+        if mine := [each for each in outcomes if each.table == name and each.changes and not each.interim]:
+            yield Written(name, shape, key, mine, new)
+
+
+def arranged(
+    session: Session, job: Job, tables: Iterable[Written], outcomes: Sequence[Planned]
+) -> tuple[list[Planned], Order]:
+    """The windows of a plan in an order in which foreign keys hold that go in a circle, or whose values change.
+
+    Out: the windows, some of whose rows are written in two steps, and how their steps follow each other. Nothing is read for
+    other tables. Memory: of such tables the keys, and what refers and is referred to, of the rows that are written.
+    Errors: PlanError where rows need each other, and nothing helps.
+    """
+    target = session.sides.written(job.side)
+    written = {each.shape.name: each for each in tables}
+    keys_later = target.adapter.capabilities.adds_foreign_keys  # of a new table, once its rows are in
+    shapes = {
+        name: replace(each.shape, foreign_keys=()) if each.new and keys_later else each.shape
+        for name, each in written.items()
+    }
+    groups = _groups(shapes, written)
+    if not groups:
+        return list(outcomes), Order()
+    among = {name: group for group in groups for name in group}
+    links = [
+        Link(child, foreign)
+        for child, shape in shapes.items()
+        for foreign in shape.foreign_keys
+        if foreign.refers != child and child in among and foreign.refers in among[child]
+    ]
+    rows = _Rows(target.snapshot, frozenset(name for name, each in written.items() if each.new))
+    known = {name: _foreseen(job, rows, each, links) for name, each in written.items() if name in among}
+    needs = [
+        need
+        for child, foreign in links
+        for need in needs_of(
+            rows, shapes[child], shapes[foreign.refers], foreign, known[child], known[foreign.refers], whole_trees=True
+        )
+    ]
+    if not needs:
+        return list(outcomes), Order()
+    besides = parents_first(shapes.values(), lambda one, other: other not in among.get(one, ()))
+    loosened = Loosened(shapes, known)
+    try:
+        order = order_of(needs, lambda need: bool(loosened.empty(need)), besides)
+    except NoOrder as error:
+        raise refusal(error, shapes, defers=target.adapter.capabilities.defers_foreign_keys) from error
+    loose = loosened.of(needs, order)
+    apart = {each.name: loose[table] for table, each in written.items() if table in loose}
+    left = [each for each in outcomes if each.table not in apart]
+    for name, references in apart.items():
+        left += _in_two_steps(session, job, [each for each in outcomes if each.table == name], references)
+    return left, order
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What tables hold now; those that are yet to be made hold nothing."""
+
+    snapshot: Snapshot
+    new: frozenset[TableName]
+
+    def scan(self, relation: Relation, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return iter(()) if relation.table in self.new else self.snapshot.scan(relation, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Loosened:
+    """Which references of rows can be null for a while. In: what is foreseen of the tables that are written."""
+
+    shapes: Mapping[TableName, TableShape]
+    known: Mapping[TableName, Foreseen]
+
+    def empty(self, need: Need) -> Key:
+        """The columns of a need's foreign key that are null meanwhile; none where it cannot be so."""
+        if not need.comes and need.earlier != Step(need.child, "delete"):
+            return ()  # the rows let go of it anyway
+        changes, shape = self.known[need.child].changes, self.shapes[need.child]
+        nullable = {column.name for column in shape.columns if column.nullable and not column.generated}
+        return tuple(
+            n for n in need.foreign.columns if n in nullable and n in changes.schema.names and n not in changes.key
+        )
+
+    def of(self, needs: Sequence[Need], order: Order) -> dict[TableName, list[Loose]]:
+        """The references of each table that are null for a while."""
+        found: dict[TableName, list[Loose]] = {}
+        for need in needs:
+            if Link(need.child, need.foreign) in order.loose and (empty := self.empty(need)):
+                loose = Loose(need.foreign.columns, need.values, empty, comes=need.comes)
+                found.setdefault(need.child, []).append(loose)
+        return found
+
+
+def _groups(shapes: Mapping[TableName, TableShape], written: Mapping[TableName, Written]) -> list[frozenset[TableName]]:
+    """The tables whose rows have to be looked at together: foreign keys go in a circle, or values change that others refer to."""
+    pairs = []
+    for name, shape in shapes.items():
+        for foreign in shape.foreign_keys:
+            if foreign.refers in shapes and foreign.refers != name:
+                pairs.append((foreign.refers, name))
+                if written[foreign.refers].changes(foreign.refers_columns):
+                    pairs.append((name, foreign.refers))
+    return circles(pairs)
+
+
+def _foreseen(job: Job, rows: _Rows, table: Written, links: Sequence[Link]) -> Foreseen:
+    """What the plan will do to a table, in the columns that some foreign keys are about."""
+    own = [name for child, foreign in links if child == table.shape.name for name in foreign.columns]
+    there = [name for _, foreign in links if foreign.refers == table.shape.name for name in foreign.refers_columns]
+    names = list(dict.fromkeys([*table.key, *own, *there]))
+    parts = [narrowed(read_changes(job, each.changes), names) for each in table.windows if each.changes]
+    return as_planned(parts, names) or foresee(rows, table.shape, together(parts), names)
+
+
+def _in_two_steps(session: Session, job: Job, planned: Sequence[Planned], loose: Sequence[Loose]) -> list[Planned]:
+    """The windows of a table, with references that are null for a while; what comes first and what completes is in windows of
+    its own."""
+    name = planned[0].table
+    writer = PlanWriter(Path(job.folder), begun=True)
+    numbers = count(max(each.window for each in planned) + 1)
+    coming, going = [each for each in loose if each.comes], [each for each in loose if not each.comes]
+    found: list[Planned] = []
+
+    def added(changes: ChangeSet | None, *, completing: bool, interim: bool = True) -> None:
+        if changes is not None and len(changes):
+            number = next(numbers)
+            entry = writer.add(number, changes)
+            session.changes.keep(name, number, changes)
+            plain = Planned(name, number, Counts(), entry, None, None, clear=False)
+            found.append(replace(plain, first=not completing, completing=completing, interim=interim))
+
+    for each in planned:
+        if each.changes is None or each.interim:
+            found.append(each)
+            continue
+        changes = session.changes.take(name, each.window) or read_changes(job, each.changes)
+        steps = completed(changes, coming)
+        early, left = freed(steps.first if steps else changes, going)
+        added(early, completing=False)
+        if steps is not None:
+            added(steps.rest, completing=True)
+            added(steps.late, completing=True, interim=False)
+        session.changes.keep(name, each.window, left)
+        new = steps is not None or early is not None
+        entry = (writer.add(each.window, left) if len(left) else None) if new else each.changes
+        found.append(replace(each, changes=entry))
+    return found

@@ -1,0 +1,103 @@
+"""References that are null for a while: until the rows that they lead to are in, or until those are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.plan.references import having
+from transforms.vocabulary import ChangeSet, Key
+from transforms.vocabulary.arrow import Mask, as_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Of rows that have in `columns` the values of a row of `values`, all of its columns, `empty` are null for a while: in rows
+    that come, or are updated, or else in rows that are to go."""
+
+    columns: Key
+    values: pa.Table
+    empty: Key
+    comes: bool = True
+
+    def of(self, rows: pa.Table) -> Mask:
+        """Which rows these are; none where they do not have the columns."""
+        if not {*self.columns, *self.empty} <= set(rows.column_names):
+            return np.zeros(rows.num_rows, dtype=bool)
+        return having(rows, self.columns, self.values, tuple(self.values.column_names))
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Changes in two steps: `first`, with nulls in place of loose references, and behind all that comes the updates that complete
+    those rows (`rest`). `late` are updates that have nothing to do in the first step, and come whole in the second one."""
+
+    first: ChangeSet
+    rest: ChangeSet
+    late: ChangeSet
+
+
+def completed(changes: ChangeSet, loose: Sequence[Loose]) -> Completed | None:
+    """Inserts and updates in two steps; None where one is enough."""
+    inserts, after = _emptied(changes.inserts, loose), _emptied(changes.after, loose)
+    if not (inserts.chosen.any() or after.chosen.any()):
+        return None
+    idle = after.chosen & _equal(changes.before, after.rows)
+    twice = pa.concat_tables([inserts.only(inserts.chosen), after.only(after.chosen & ~idle)])
+    whole = pa.concat_tables([_only(changes.inserts, inserts.chosen), _only(changes.after, after.chosen & ~idle)])
+    return Completed(
+        replace(changes, inserts=inserts.rows, before=_only(changes.before, ~idle), after=after.only(~idle)),
+        replace(changes.empty, before=twice, after=whole),
+        replace(changes.empty, before=_only(changes.before, idle), after=_only(changes.after, idle)),
+    )
+
+
+def freed(changes: ChangeSet, loose: Sequence[Loose]) -> tuple[ChangeSet | None, ChangeSet]:
+    """The updates that take loose references from rows that are to go, None for none, and their deletes as they are then."""
+    deletes = _emptied(changes.deletes, loose)
+    if not deletes.chosen.any():
+        return None, changes
+    chosen = pa.array(deletes.chosen)
+    early = replace(changes.empty, before=changes.deletes.filter(chosen), after=deletes.rows.filter(chosen))
+    return early, replace(changes, deletes=deletes.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Emptied:
+    """Rows with nulls in loose references, and which of them those are."""
+
+    rows: pa.Table
+    chosen: Mask
+
+    def only(self, mask: Mask) -> pa.Table:
+        return _only(self.rows, mask)
+
+
+def _emptied(rows: pa.Table, loose: Sequence[Loose]) -> _Emptied:
+    chosen, made = np.zeros(rows.num_rows, dtype=bool), rows
+    for each in loose:
+        mine = each.of(rows)
+        chosen |= mine
+        for name in each.empty if mine.any() else ():
+            place = rows.schema.get_field_index(name)
+            field = rows.schema.field(place)
+            values = pc.if_else(pa.array(mine), pa.scalar(None, field.type), made.column(name))
+            made = made.set_column(place, field, values)
+    return _Emptied(made, chosen)
+
+
+def _only(rows: pa.Table, mask: Mask) -> pa.Table:
+    return rows.filter(pa.array(mask))
+
+
+def _equal(rows: pa.Table, others: pa.Table) -> Mask:
+    """Which rows are the same in all columns, pairwise."""
+    same = np.ones(rows.num_rows, dtype=bool)
+    for one, other in zip(rows.columns, others.columns, strict=True):
+        both = pc.and_(pc.is_null(one), pc.is_null(other))
+        same &= as_mask(pc.or_(pc.fill_null(pc.equal(one, other), False), both))
+    return same
