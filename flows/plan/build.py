@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
@@ -105,11 +106,9 @@ def _plan(
             route = session.route(job, bound.name)
             if check_deletes and request.keys is None and not request.allow_deletes:
                 total = sum((each.counts for each in windows), Counts())
-                if request.trees is not None:  # how many rows hang in a tree says nothing of how many the table has
-                    total = replace(
-                        total, target_rows=max(total.target_rows, route.writes.snapshot.estimate(bound.there))
-                    )
-                hold_deletes(request.spec, bound, total, part=not request.whole)
+                # how many rows hang in a tree says nothing of how many the table has
+                of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
+                hold_deletes(request.spec, bound, total, part=not request.whole, of=of)
             if check_deletes:
                 windows = settled(session, job, route, with_whole_deletes(session, job, route, windows))
             outcomes += windows
@@ -154,7 +153,15 @@ def begun(request: Request, session: Session, folder: Path, *, again: bool = Fal
     with both_read(session.sides) as sides:
         planning = replace(session, sides=sides, numbers=Numbers(), samples=Samples())
         spec = str(request.spec.path.absolute())
-        job = Job(spec, request.plan_id, str(folder), request.at, tokens=sides.tokens, proof=request.kind == "verify")
+        job = Job(
+            spec,
+            request.plan_id,
+            str(folder),
+            request.at,
+            tokens=sides.tokens,
+            proof=request.kind == "verify",
+            chosen=request.keys is not None or request.trees is not None,
+        )
         try:
             yield planning, job
         finally:

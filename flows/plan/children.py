@@ -49,10 +49,13 @@ def followed(
     going: Mapping[TableName, Going],
     named: Collection[TableName],
     policy: Mapping[TableName, Children],
+    *,
+    chosen: bool = False,
 ) -> Followed:
     """Follow deletes to tables that the spec does not name, from level to level.
 
-    In: the deletes of the spec's tables; `named`, all of those tables; the `policy` of each that loses rows. Out: all rows that
+    In: the deletes of the spec's tables; `named`, all of those tables; the `policy` of each that loses rows; `chosen` as of the
+    plan's job: rows that refer are asked for, and not looked for in all rows. Out: all rows that
     could go; whether they do depends on what keeps others. Reads the referring columns of such tables once a level, and of the
     rows that go all columns. Memory: those rows. Errors: DataError where such a row cannot be read.
     """
@@ -68,7 +71,9 @@ def followed(
                     continue
                 _decide(side, found, child, foreign, policy.get(foreign.refers, "plan"))
                 if found.does[reference_of(child, foreign)] == "follow":
-                    rows = _reached(side, found, child, foreign, front[foreign.refers], new.get(child.name))
+                    parents = front[foreign.refers]
+                    asked = parents.asked_by(child, foreign) if chosen else None
+                    rows = _reached(side, found, child, foreign, parents, new.get(child.name), asked)
                     new[child.name] = rows if child.name not in new else pa.concat_tables([new[child.name], rows])
         front = {}
         for table, rows in new.items():
@@ -175,6 +180,7 @@ def _reached(
     foreign: ForeignKey,
     parents: Going,
     known: pa.Table | None,
+    asked: pa.Table | None,
 ) -> pa.Table:
     """The keys of rows that refer to some that may go, and are not known to do so yet."""
     key = key_of(child)
@@ -182,7 +188,7 @@ def _reached(
     values = parents.values(side, foreign.refers_columns)
     names = list(dict.fromkeys([*key, *foreign.columns]))
     none = child.schema(key).empty_table()
-    seen = looked_through(side.adapter, child, names, referring_to(side, child, foreign, key, values))
+    seen = looked_through(side.adapter, child, names, referring_to(side, child, foreign, key, values), asked)
     if seen is None:
         found.does[reference_of(child, foreign)] = "hold"
         found.whys[reference_of(child, foreign)] = f"this user may not read {child.name}"

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from adapters.store.plans import read_written
 from flows.bind.tables import BoundTable
+from flows.plan.chosen_keys import held
 from flows.plan.decide import Planned, read_changes
 from flows.plan.referrers import compared, inside, looked_through, values_of
 from flows.session.scan import readable
@@ -57,6 +58,16 @@ class Going:
     def values(self, side: WrittenSide, names: Key) -> pa.Table:
         """What the rows hold in columns, as the engine compares it."""
         return values_of(side.adapter, side.snapshot, self.shape, self.key, self.columns, names)
+
+    def asked_by(self, child: TableShape, foreign: ForeignKey) -> pa.Table | None:
+        """What rows of `child` are asked for that refer to these, in its own columns; None where all of them have to be seen:
+        the plan does not know the values, or a collation takes others for the same."""
+        known = self.columns(foreign.refers_columns)
+        ends = [(self.shape, name) for name in foreign.refers_columns] + [(child, name) for name in foreign.columns]
+        columns = [shape.column(name) for shape, name in ends]
+        if known is None or any(column is None or column.collation for column in columns):
+            return None
+        return held(child, keys.distinct(known.rename_columns(list(foreign.columns))))
 
     def without(self, number: int) -> Mask:
         """Which deletes of a window are not to go."""
@@ -132,11 +143,12 @@ def linked(
     values = going[foreign.refers].values(side, foreign.refers_columns)
     names = list(dict.fromkeys([*key, *foreign.columns]))
     taken = referring_to(side, child, foreign, key, values)
+    asked = going[foreign.refers].asked_by(child, foreign) if job.chosen else None
     if own is not None:
-        batches = readable(side.snapshot.scan(Relation(child.name), names), child.name, side.name, key)
+        batches = readable(side.snapshot.scan(Relation(child.name), names, keys=asked), child.name, side.name, key)
         found = [taken(pa.Table.from_batches([batch])) for batch in batches]
         found = list(_as_planned(job, windows, found, names, key, taken))
-    elif (seen := looked_through(side.adapter, child, names, taken)) is not None:
+    elif (seen := looked_through(side.adapter, child, names, taken, asked)) is not None:
         found = seen
     else:
         found = [Referring(values, values)] if foreign.on_delete else []

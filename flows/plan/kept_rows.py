@@ -64,7 +64,7 @@ def without_referred(
     policy: dict[TableName, Children] = {
         table: session.spec.delete_policy(each.bound.name).children for table, each in own.items() if each.bound
     }
-    further = followed(side, own, named, policy)
+    further = followed(side, own, named, policy, chosen=job.chosen)
     going = {**own, **further.going}
     links = list(_links(side, job, tables, planned, going, further))
     known = -1

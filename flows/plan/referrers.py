@@ -67,17 +67,21 @@ def inside(rows: pa.Table, others: pa.Table) -> Mask:
 
 
 def looked_through(
-    target: Target, shape: TableShape, names: Sequence[str], taken: Callable[[pa.Table], Taken]
+    target: Target,
+    shape: TableShape,
+    names: Sequence[str],
+    taken: Callable[[pa.Table], Taken],
+    asked: pa.Table | None = None,
 ) -> list[Taken] | None:
     """What is taken of a table that no plan is about, batch by batch, of rows that can be read; None where this user may not
-    read it.
+    read it. `asked`: only rows with some values in some columns, as `Snapshot.scan` takes them.
 
     From a snapshot of its own, which an error would end.
     """
     found = []
     try:
         with target.snapshot() as apart:
-            for batch in apart.scan(Relation(shape.name), names):
+            for batch in apart.scan(Relation(shape.name), names, keys=asked):
                 rows = pa.Table.from_batches([batch])
                 if INVALID in rows.column_names:
                     rows = rows.filter(pc.is_null(rows[INVALID])).select(list(names))

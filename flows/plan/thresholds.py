@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from flows.bind.tables import BoundTable
 from flows.results.shares import percent
@@ -62,11 +62,18 @@ def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[
             yield f"{told}, and the limit is {100 * limit.max_ratio:g} % (quarantine.max_ratio, {at})."
 
 
-def hold_deletes(spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = False) -> None:
-    """A source that is suddenly empty, or half loaded, must not wipe the target. `part`: only a range was looked at."""
+def hold_deletes(
+    spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = False, of: Callable[[], int] | None = None
+) -> None:
+    """A source that is suddenly empty, or half loaded, must not wipe the target. `part`: only a range was looked at.
+
+    `of` answers with how many rows the table has, where those that were looked at say nothing of that: it is asked if it matters.
+    """
     rows, left = counts.target_rows, counts.update + counts.unchanged
+    if of is not None and _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not part):
+        rows = max(rows, of())
     if _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
-        why = "The source has no rows at all. " if counts.source_rows == 0 else ""
+        why = "The source has no rows at all. " if counts.source_rows == 0 and of is None else ""
         at = spec.where("tables", bound.name, "delete")
         raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at)
 

@@ -32,7 +32,7 @@ class Job:
 
     `side` is the one that the plan writes, and `tokens` join the snapshots that it is made from. `proof` says that both sides are
     only compared, with the columns that the engine computes itself too. `bare`: the plan goes to the side as it is, whatever the
-    spec maps today.
+    spec maps today. `chosen`: it looks at the rows of some keys, and of others only at those that have to do with them.
     """
 
     spec: str
@@ -43,6 +43,7 @@ class Job:
     tokens: Tokens = field(default_factory=dict)
     proof: bool = False
     bare: bool = False
+    chosen: bool = False
 
     @property
     def work(self) -> Path:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import Engine, Scenario, Side, counts, quarantine
+from rows_read import rows_read
+from scenario import Engine, Scenario, counts, quarantine
 
-from adapters.duckdb import snapshot as duckdb_snapshot
-from adapters.sqlite import connection as sqlite_connection
 from flows import commands
 from flows.commands import Outcome
 from flows.history import quarantine as quarantining
@@ -62,95 +60,17 @@ def large(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
 
 
 @pytest.fixture
-def rows_read(large: Scenario, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, int]]:
+def read(large: Scenario, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, int]]:
     """How many rows of the table each side's server has read since."""
-    sides = {"source": large.source, "target": large.target}
-    seen = dict.fromkeys(sides, 0)
-    if large.source.engine in ("sqlite", "duckdb"):
-        explain = {"sqlite": _explained_by_sqlite, "duckdb": _explained_by_duckdb}[large.source.engine]
-        explain(monkeypatch, {str(side.place): name for name, side in sides.items()}, seen)
-        return lambda: seen
-    read = {"postgresql": _read_on_postgresql, "mysql": _read_on_mariadb}[large.source.engine]
-    before = {name: read(side) for name, side in sides.items()}
-    return lambda: {name: read(side) - before[name] for name, side in sides.items()}
+    return rows_read(large, ["item"], monkeypatch)
 
 
-def _read_on_postgresql(side: Side) -> int:
-    """What the server counts of a table, once the sessions that read it have ended."""
-    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    with side.connected() as run:
-        while run(others).fetchone() != (0,):
-            run("SELECT pg_stat_clear_snapshot(), pg_sleep(0.02)")
-        run("SELECT pg_stat_clear_snapshot()")
-        (rows,) = run(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables "
-            f"WHERE relname = 'item' AND schemaname = '{side.schema}'"
-        ).fetchone()
-        return int(rows)
-
-
-def _read_on_mariadb(side: Side) -> int:
-    asked = "SELECT rows_read FROM information_schema.table_statistics WHERE table_schema = database() AND table_name = 'item'"
-    with side.connected() as run:
-        run("SET GLOBAL userstat = 1")
-        found = run(asked).fetchone()
-        return int(found[0]) if found else 0
-
-
-def _explained_by_sqlite(monkeypatch: pytest.MonkeyPatch, names: dict[str, str], seen: dict[str, int]) -> None:
-    """SQLite counts no rows, and says of each statement whether it goes through a table or looks rows up in it."""
-    ask = sqlite_connection.Connection.ask
-
-    def note(self: Any, sql: str, parameters: Sequence[Any] = ()) -> None:
-        if sql.startswith("SELECT") and "item" in sql:
-            steps = ask(self, f"EXPLAIN QUERY PLAN {sql}", parameters)["detail"].to_pylist()
-            through = [step for step in steps if step.startswith("SCAN item")]
-            looked_up = [step for step in steps if step.startswith("SEARCH item USING")]
-            seen[names[str(self.path)]] += ROWS * len(through) + len(BAD) * len(looked_up)
-
-    for name in ("ask", "stream"):
-        monkeypatch.setattr(sqlite_connection.Connection, name, _noting(sqlite_connection.Connection, name, note))
-
-
-def _explained_by_duckdb(monkeypatch: pytest.MonkeyPatch, names: dict[str, str], seen: dict[str, int]) -> None:
-    """DuckDB counts the rows that each statement scans when it is asked to."""
-
-    def scanned(step: dict[str, Any]) -> Iterator[int]:
-        if str(step.get("extra_info", {}).get("Table", "")).endswith(".item"):
-            yield int(step["rows_scanned"])
-        for each in step.get("children", ()):
-            yield from scanned(each)
-
-    def note(self: Any, sql: str, parameters: Sequence[Any] = ()) -> None:
-        if sql.startswith("SELECT") and "item" in sql:
-            asked = f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}"
-            ((_, answer),) = self._cursor.execute(asked, list(parameters) or None).fetchall()
-            seen[names[str(self.where).rpartition(" in ")[2]]] += sum(
-                n for each in json.loads(answer)["operator"] for n in scanned(each)
-            )
-
-    for name in ("stream", "rows"):
-        monkeypatch.setattr(duckdb_snapshot.Session, name, _noting(duckdb_snapshot.Session, name, note))
-
-
-def _noting(kind: type, name: str, note: Callable[..., None]) -> Callable[..., Any]:
-    own = getattr(kind, name)
-
-    def noted(self: Any, sql: str, *rest: Any, **named: Any) -> Any:
-        note(self, sql, *rest[:1])
-        return own(self, sql, *rest, **named)
-
-    return noted
-
-
-def test_a_retry_reads_the_rows_of_its_keys_and_no_others(
-    large: Scenario, rows_read: Callable[[], dict[str, int]]
-) -> None:
+def test_a_retry_reads_the_rows_of_its_keys_and_no_others(large: Scenario, read: Callable[[], dict[str, int]]) -> None:
     done = retried(large)
-    read = rows_read()
+    found = read()
     assert counts(done, "item") == {"source_rows": len(BAD), "insert": len(BAD)}
-    assert len(BAD) <= read["source"] < 100
-    assert read["target"] < 100
+    assert len(BAD) <= found["source"] < 100
+    assert found["target"] < 100
     assert quarantine(large) == []
     assert large.target.count("item") == ROWS
     assert not done.report.warning_texts
