@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,15 +43,10 @@ class LedgerEngine:
             if not parsed.database or parsed.database == ":memory:":
                 raise SynclineError("The ledger must outlive the run, so it needs a file.", fix="correct state.url.")
             self._file = None if parsed.database.startswith("file:") else Path(parsed.database)
-            self._engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
-            sa.event.listen(self._engine, "connect", _without_implicit_begin)
+            self._engine = _engine(url)
             sa.event.listen(self._engine, "begin", _begin)
         elif parsed.get_backend_name() in ("postgresql", "postgres"):
-            plain = sa.create_engine(
-                parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
-            )
-            sa.event.listen(plain, "connect", _set_up, insert=True)  # before SQLAlchemy asks anything
-            self._engine = plain.execution_options(schema_translate_map={None: SCHEMA})
+            self._engine = _engine(url).execution_options(schema_translate_map={None: SCHEMA})
         else:
             raise SynclineError(
                 f"A ledger is kept in SQLite or PostgreSQL, not in {parsed.get_backend_name()}.",
@@ -179,6 +175,28 @@ class LedgerEngine:
         if isinstance(error, sa.exc.OperationalError):
             return ConnectionFailed(f"The ledger at {self.url} cannot be reached: {what}.", fix="check state.url.")
         return SynclineError(f"The ledger at {self.url} cannot be used: {what}.", fix="check state.url and its rights.")
+
+
+def _engine(url: str) -> sa.Engine:
+    """An engine with connections of its own. A run opens its ledger several times: what statements compile to, and what
+    SQLAlchemy learns of a server at the first connection, is kept from one time to the next."""
+    first, compiled = _first_engine(url)
+    kept = {"compiled_cache": compiled}
+    return sa.Engine(first.pool.recreate(), first.dialect, first.url, hide_parameters=True, execution_options=kept)
+
+
+@lru_cache(maxsize=8)
+def _first_engine(url: str) -> tuple[sa.Engine, dict[Any, Any]]:
+    """An engine of the URL that is never connected itself, and an empty cache of compiled statements."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+        sa.event.listen(engine, "connect", _without_implicit_begin)
+    else:
+        psycopg = parsed.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(psycopg, pool_pre_ping=True, hide_parameters=True)
+        sa.event.listen(engine, "connect", _set_up, insert=True)  # before SQLAlchemy asks anything
+    return engine, {}
 
 
 def upsert(
