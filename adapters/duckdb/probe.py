@@ -108,7 +108,7 @@ class _Trial:
         parts += [f"CHECK ({each.expression})" for each in self.of_table.demands.checks] if checks else []
         self.session.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({', '.join(parts)})")
 
-    def take(self, first: int, stop: int) -> str | None:
+    def take(self, first: int, stop: int) -> Reason | None:
         self.session.execute("BEGIN TRANSACTION")
         try:
             self._insert(TRIED, f"n.{NUMBER} >= {first} AND n.{NUMBER} < {stop}")
@@ -117,7 +117,7 @@ class _Trial:
         except SynclineError as error:
             if not isinstance(error.__cause__, UNFIT):
                 raise
-            return " ".join(str(error.__cause__).replace(TRIED, self.shape.name.name).split())
+            return trials.refusal(" ".join(str(error.__cause__).replace(TRIED, self.shape.name.name).split()))
         finally:
             abandon(self.session)
         return None

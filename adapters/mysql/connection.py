@@ -14,6 +14,7 @@ import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CLIENT
 
+from adapters.mysql.refusals import columns_of, constraint_of
 from adapters.mysql.tls import Driver, context_of
 from adapters.secrets import masked, misread, scrubbed
 from adapters.sql.refused import FIX, Refused
@@ -324,7 +325,8 @@ class Connections:
         if lost and not isinstance(error, pa.ArrowException):
             return TransientError(f"{where} on {self.url}: {text or 'the connection was lost'}")
         if code in UNFIT or (code or 0) >= _OF_TRIGGERS:
-            return RowRefused(f"{where}: {text}.", text, kind=refused(code), fix=FIX[refused(code)])
+            told = text, columns_of(code, text), constraint_of(code, text)
+            return RowRefused(f"{where}: {text}.", *told, kind=refused(code), fix=FIX[refused(code)])
         fix = ""
         if code == _STATEMENT_LOG:
             fix = "set binlog_format to ROW or MIXED on the server"

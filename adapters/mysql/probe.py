@@ -17,6 +17,7 @@ from adapters.mysql.catalog import TABLE, Described
 from adapters.mysql.connection import FORBIDDEN, UNFIT, Connection, Server, code_of, rows, run
 from adapters.mysql.design import CHECKS, EXPRESSIONS, OF_CONSTRAINTS, OF_TABLE
 from adapters.mysql.load_data import first_warning, load, name_of
+from adapters.mysql.refusals import constraint_of
 from adapters.mysql.snapshot import spelled
 from adapters.sql import trials
 from adapters.sql.statements import table
@@ -235,20 +236,22 @@ class _Trial:
         staged = self.asked.numbered
         load(self.connection, TableName(ASKED), staged.column_names, [None, *travels], staged)
 
-    def take(self, first: int, stop: int) -> str | None:
+    def take(self, first: int, stop: int) -> Reason | None:
         run(self.connection, "START TRANSACTION")
         try:
             self._insert("INSERT", TRIED, f"n.{NUMBER} >= {first} AND n.{NUMBER} < {stop}")
             bounds = self.of_table.demands.bounds
             if bounds and rows(self.connection, f"SELECT 1 FROM {TRIED} WHERE NOT ({bounds.expression}) LIMIT 1"):
-                return "it fits no partition"
+                return trials.refusal("it fits no partition")
         except pymysql.Error as error:
             code = code_of(error)
             if code not in REFUSED:
                 raise
-            return str(error.args[1]).replace(TRIED, self.shape.name.name)
+            return trials.refusal(
+                str(error.args[1]).replace(TRIED, self.shape.name.name), constraint_of(code, str(error.args[1]))
+            )
         except _Warned as warned:
-            return str(warned).replace(TRIED, self.shape.name.name)
+            return trials.refusal(str(warned).replace(TRIED, self.shape.name.name))
         finally:
             run(self.connection, "ROLLBACK")
         return None

@@ -300,15 +300,15 @@ def _is_of_rows(error: Exception, state: str) -> bool:
     return False
 
 
-def _words(error: Exception, text: str) -> tuple[str, tuple[str, ...]]:
-    """What the server says of a row that it refuses, without the row's values, and the column that it names."""
+def _words(error: Exception, text: str) -> tuple[str, tuple[str, ...], str]:
+    """What the server says of a row that it refuses, without the row's values, and the column and the constraint that it names."""
     if not isinstance(error, psycopg.Error) or not error.diag.message_primary:
-        return text, ()
+        return text, (), ""
     diag = error.diag
     told, where = str(diag.message_primary), (diag.context or "").splitlines()
     if where and diag.constraint_name is None:  # the function of a trigger
         told = f"{told} ({where[0]})"
-    return told, (diag.column_name,) if diag.column_name else ()
+    return told, (diag.column_name,) if diag.column_name else (), diag.constraint_name or ""
 
 
 def set_up(connection: psycopg.Connection[Any], setting_up: str) -> tuple[tuple[Any, ...], bool]:

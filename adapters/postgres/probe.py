@@ -188,7 +188,7 @@ class _Trial:
             drops = [f"DROP CONSTRAINT {spelled_name(name)}" for (name,) in primary]
             self.connection.execute(f"ALTER TABLE pg_temp.{TRIED} {', '.join([*drops, *eased])}")
 
-    def take(self, first: int, stop: int) -> str | None:
+    def take(self, first: int, stop: int) -> Reason | None:
         try:
             with self.connection.transaction() as attempt:
                 self._insert(TRIED, f"n.{NUMBER} >= {first} AND n.{NUMBER} < {stop}")
@@ -196,7 +196,8 @@ class _Trial:
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in UNREAD:
                 raise
-            return " ".join((error.diag.message_primary or str(error)).replace(TRIED, self.shape.name.name).split())
+            said = " ".join((error.diag.message_primary or str(error)).replace(TRIED, self.shape.name.name).split())
+            return trials.refusal(said, error.diag.constraint_name or "")
         return None
 
     def _insert(self, into: str, where: str, *, number: bool = False) -> None:

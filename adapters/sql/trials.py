@@ -30,7 +30,7 @@ class Check:
 
     @property
     def reason(self) -> Reason:
-        named = {"name": self.name} if self.name else {}
+        named = {"constraint": self.name} if self.name else {}
         return Reason("breaks_check", None, {"check": self.expression, **named}).of(self.columns)
 
 
@@ -74,10 +74,15 @@ def mentioned(expression: str, shape: TableShape) -> tuple[str, ...]:
     return tuple(each.name for each in shape.columns if each.name.lower() in words)
 
 
+def refusal(message: str, constraint: str = "") -> Reason:
+    """An engine's own words of a row that it does not take, and the constraint that it names."""
+    return Reason("refused", None, {"message": message, **({"constraint": constraint} if constraint else {})})
+
+
 class Trial(Protocol):
     """Rows staged in a session of an engine, to be tried out."""
 
-    def take(self, first: int, stop: int) -> str | None:
+    def take(self, first: int, stop: int) -> Reason | None:
         """Why the engine refuses one or another of the rows `first` to `stop` (exclusive), None where it takes them all."""
 
     def failing(self) -> Mapping[int, Reason]:
@@ -101,7 +106,7 @@ def refused(trial: Trial, rows: int) -> dict[int, Reason]:
         if why is None:
             continue
         if stop - first == 1:
-            found[first] = Reason("refused", None, {"message": why})
+            found[first] = why
             continue
         middle = (first + stop) // 2
         waiting += [(middle, stop), (first, middle)]

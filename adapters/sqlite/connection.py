@@ -162,6 +162,16 @@ def mark_of(path: Path) -> str:
     return f"change {int.from_bytes(header[24:28], 'big')}, log {log.stat().st_size if log.exists() else 0}"
 
 
+class EvaluationFailed(SynclineError):
+    """A statement that SQLite had begun failed for a value: an expression of it, of a trigger, or of an index. `reason` is SQLite's."""
+
+    code = "evaluation_failed"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what)
+        self.reason = reason
+
+
 # ADBC's driver gives neither SQLite's result code (`vendor_code` is None) nor an SQLSTATE: what went wrong is known by SQLite's
 # own text alone, and nowhere but by this table. Of several that fit the first one counts.
 _SIGNS: Final[dict[str, tuple[str, ...]]] = {
@@ -169,6 +179,19 @@ _SIGNS: Final[dict[str, tuple[str, ...]]] = {
     "full": ("disk is full",),
     "unopened": ("not a database", "unable to open", "failed to open"),
     "readonly": ("readonly",),
+    "broken": (  # what SQLite says of itself, the file and the machine, and of no row
+        "disk I/O error",
+        "disk image is malformed",
+        "out of memory",
+        "interrupted",
+        "query aborted",
+        "locking protocol",
+        "access permission denied",
+        "authorization denied",
+        "bad parameter",
+        "large file support",
+        "unknown error",
+    ),
     "reference": ("FOREIGN KEY constraint failed",),
     "double": ("UNIQUE constraint failed",),
     "row": ("constraint failed",),
@@ -179,6 +202,19 @@ def message_of(error: BaseException) -> str:
     """SQLite's own words, without the driver's."""
     text = re.sub(r"^[A-Z_]+: |\[SQLite\] |Failed to step query: ", "", str(error).split("\nquery:")[0])
     return " ".join(text.split())
+
+
+def _named(text: str) -> tuple[tuple[str, ...], str]:
+    """The columns, or the constraint, that SQLite names in its text of one that failed: a CHECK by its name or its expression, an
+    index of expressions by its name, others by `table.column`."""
+    kind, said, names = text.partition(" constraint failed: ")
+    if not said:
+        return (), ""
+    if kind == "CHECK":
+        return (), names
+    if index := re.fullmatch(r"index '(.*)'", names):
+        return (), index[1]
+    return tuple(each.partition(".")[2] or each for each in names.split(", ")), ""
 
 
 def translated(error: BaseException, path: Path) -> SynclineError:
@@ -203,7 +239,10 @@ def translated(error: BaseException, path: Path) -> SynclineError:
         return ConnectionFailed(
             f"Cannot write to {path}: {text}.", fix="check its permissions and those of its folder."
         )
+    if fault is None and isinstance(error, adbc.Error) and error.status_code == adbc.AdbcStatusCode.IO:
+        return EvaluationFailed(f"SQLite answered for {path}: {text}", text)
     if fault in FIX or isinstance(error, adbc.IntegrityError):
         kind: Refused = fault if fault in FIX else "row"
-        return RowRefused(f"SQLite refused a row: {text}. The window was rolled back.", text, kind=kind, fix=FIX[kind])
+        what = f"SQLite refused a row: {text}. The window was rolled back."
+        return RowRefused(what, text, *_named(text), kind=kind, fix=FIX[kind])
     return SynclineError(f"SQLite answered for {path}: {text}")

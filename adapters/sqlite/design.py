@@ -39,7 +39,7 @@ def design(connection: Connection, name: TableName) -> Design:
             for row in columns
             if row["hidden"] in (2, 3) and row["name"].lower() in known
         ),
-        checks=checks,
+        checks=tuple(text for _, text in checks),
         indexes=indexes,
         features=in_order(
             *odd,
@@ -183,16 +183,18 @@ def _definitions(create: str) -> Iterator[list[Word]]:
         yield part
 
 
-def clauses(create: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The expressions of generated columns by name, and those of checks, as CREATE TABLE has them."""
+def clauses(create: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    """The expressions of generated columns by name, and those of checks with their names, as CREATE TABLE has them. A check that
+    was given no name has an empty one."""
     generated: dict[str, str] = {}
-    checks: list[str] = []
+    checks: list[tuple[str, str]] = []
     for part in _definitions(create):
         depth = 0
         for at, (word, _) in enumerate(part):
             opens = at + 1 < len(part) and part[at + 1][0] == "("
             if depth == 0 and opens and word.upper() == "CHECK":
-                checks.append(_inside(create, part[at + 1 :]))
+                named = at > 1 and part[at - 2][0].upper() == "CONSTRAINT"
+                checks.append((unquoted(part[at - 1][0]) if named else "", _inside(create, part[at + 1 :])))
             if depth == 0 and opens and word.upper() == "AS":
                 generated[unquoted(part[0][0])] = _inside(create, part[at + 1 :])
             depth += (word == "(") - (word == ")")

@@ -22,6 +22,7 @@ from transforms.vocabulary import (
     ChangeSet,
     ConnectionFailed,
     Reason,
+    RowRefused,
     SynclineError,
     TableName,
     TableShape,
@@ -65,7 +66,7 @@ def known(connection: Connection, shape: TableShape) -> Known:
     create = (found[0]["sql"] or "") if found else ""
     generated, checks = clauses(create)
     indexes = tuple(row["sql"] for row in connection.rows(INDEXES, (shape.name.name,)))
-    told = tuple(Check(text, columns=trials.mentioned(text, shape)) for text in checks)
+    told = tuple(Check(text, name, trials.mentioned(text, shape)) for name, text in checks)
     return Known(Demands(told, tuple(generated.items()), always=bool(indexes)), (create, *indexes))
 
 
@@ -105,7 +106,7 @@ class _Trial:
     def _place(self) -> str:
         return f"main.{quoted(self.shape.name.name)}"
 
-    def take(self, first: int, stop: int) -> str | None:
+    def take(self, first: int, stop: int) -> Reason | None:
         self.connection.ask("SAVEPOINT syncline_try")
         try:
             self._insert("INSERT", f"n.{NUMBER} >= {first} AND n.{NUMBER} < {stop}")
@@ -114,7 +115,9 @@ class _Trial:
         except SynclineError as error:
             if isinstance(error, TransientError | ConnectionFailed) or error.__cause__ is None:
                 raise
-            return message_of(error.__cause__)
+            return trials.refusal(
+                message_of(error.__cause__), error.constraint if isinstance(error, RowRefused) else ""
+            )
         finally:
             self.connection.ask("ROLLBACK TO syncline_try")
             self.connection.ask("RELEASE syncline_try")

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from adapters.protocol import BeforeCommit
 from adapters.sql.keys import among
 from adapters.sql.read_back import Asked, left_behind
+from adapters.sql.refused import FIX
 from adapters.sql.staged_apply import apply_staged, as_left, column_of, is_marked, mark
 from adapters.sql.staging import DONE, GONE, NO, Staging, Written, changed_columns, insert, left_out, update
 from adapters.sql.statements import create_statement, marker_table, rendered
 from adapters.sqlite.arrow import encode
-from adapters.sqlite.connection import Connection
+from adapters.sqlite.connection import Connection, EvaluationFailed
 from adapters.sqlite.keys import awaited_of, broken, hold_all, hold_foreign_keys, loads_whole, sound
 from adapters.sqlite.snapshot import DIALECT, batches, is_binary, style_of, travel
 from adapters.sqlite.types import Style, offence_sql, quoted, spelled_in_styles, value_sql
@@ -148,14 +149,18 @@ class Window:
         self.connection.ask("SAVEPOINT syncline_load")
         try:
             loaded = self.connection.ingest(self.changes.table.name, pa.table(arrays), temporary=False)
-        except DataError:
+        except (DataError, EvaluationFailed):
             self.connection.ask("ROLLBACK TO syncline_load")
             loaded = None
         self.connection.ask("RELEASE syncline_load")
         return loaded
 
     def _run(self, statement: sa.ClauseElement) -> int:
-        return self.connection.run(rendered(statement, DIALECT))
+        try:
+            return self.connection.run(rendered(statement, DIALECT))
+        except EvaluationFailed as error:  # by a trigger, or an index: another row may be well
+            where = f"{self.changes.table}: SQLite failed for a row: {error.reason}. The window was rolled back."
+            raise RowRefused(where, error.reason, fix=FIX["row"]) from error
 
     def _count(self, table: sa.TableClause) -> int:
         counted = rendered(sa.select(sa.func.count().label("n")).select_from(table), DIALECT)

@@ -52,7 +52,8 @@ def refusal_of(write: Write, changes: ChangeSet) -> Reason | None:
 
 
 def _refused(error: RowRefused) -> Reason:
-    return Reason("refused_on_write", None, {"message": error.reason}).of(error.columns)
+    named = {"constraint": error.constraint} if error.constraint else {}
+    return Reason("refused_on_write", None, {"message": error.reason, **named}).of(error.columns)
 
 
 def sift(changes: ChangeSet, shape: TableShape, trial: Write, why: Reason, most: int = MOST) -> Sifted:

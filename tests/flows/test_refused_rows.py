@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from assessing import checked
+from click.testing import CliRunner
 from scenario import Engine, Scenario, counts, quarantine
 
 from flows.apply.windows import Notes
+from flows.cli.main import main
 from flows.commands import Status
 from flows.results.untranslated import text_of
 
@@ -97,6 +100,38 @@ def test_refused_rows_are_set_aside_and_the_next_run_comes_to_the_same(anywhere:
     small.run()
     assert not quarantine(small)
     small.settled()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_constraint_that_a_row_breaks_is_named_where_the_engine_tells_it(
+    engine: Engine, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """DuckDB has its own names for checks, and tells no other; SQLite tells the columns of a unique index."""
+    small = Scenario.make(tmp_path, ("sqlite", engine), request)
+    small.source.execute("CREATE TABLE t (k integer PRIMARY KEY, v integer, u integer, p integer)")
+    small.source.insert("t", [(1, 1, 1, 1), (2, 5000, 2, 1), (3, 3, 1, 1), (4, 4, 4, 9), (5, 5, 5, None)])
+    small.target.execute(
+        "CREATE TABLE parent (id integer PRIMARY KEY)",
+        "INSERT INTO parent VALUES (1)",
+        "CREATE TABLE t (k integer PRIMARY KEY, v integer, u integer, p integer, CONSTRAINT small CHECK (v < 1000), "
+        "CONSTRAINT once UNIQUE (u), CONSTRAINT family FOREIGN KEY (p) REFERENCES parent (id))",
+    )
+    small.write({"t": {"from": "t", "key": ["k"]}})
+    assert counts(small.run(), "t") == {"source_rows": 5, "insert": 2, "quarantined": 3}
+    told = CliRunner().invoke(main, ["quarantine", str(small.path), "list", "--json"])
+    rows = {json.loads(row["key"])[0]: row for row in json.loads(told.stdout)["rows"]}
+    named = {key: row["facts"].get("constraint") for key, row in rows.items()}
+    assert (
+        named
+        == {
+            "postgresql": {2: "small", 3: "once", 4: "family"},
+            "mysql": {2: "small", 3: "once", 4: "family"},
+            "sqlite": {2: "small", 3: None, 4: None},
+            "duckdb": {2: "t_v_check", 3: None, 4: None},
+        }[engine]
+    )
+    if engine == "sqlite":
+        assert rows[3]["column_name"] == "u", rows[3]
 
 
 def test_all_rows_of_a_window_refused_is_no_error_and_above_the_limit_it_is_status_4(anywhere: Scenario) -> None:
@@ -310,6 +345,12 @@ def test_clauses_of_a_sqlite_table_neither_swallow_nor_replace_a_row(
 
 
 ROOMS: tuple[tuple[Engine, tuple[str, ...]], ...] = (
+    (  # which fails for what is no JSON, with no code of its own
+        "sqlite",
+        (
+            "CREATE TRIGGER no BEFORE INSERT ON t WHEN json_extract(iif(length(new.w) > 9, new.w, '{}'), '$.a') BEGIN SELECT 1; END",
+        ),
+    ),
     ("postgresql", ("CREATE INDEX ON t (w)",)),  # which takes no text of more than a third of a page
     (
         "postgresql",
@@ -343,7 +384,7 @@ ROOMS: tuple[tuple[Engine, tuple[str, ...]], ...] = (
 def test_what_an_engine_says_of_a_row_in_words_of_its_own_sets_the_row_aside_and_stops_no_run(
     engine: Engine, made: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Limits of an index, a subquery of a trigger that gives two rows, numbers that a trigger gives to its error."""
+    """Limits of an index, a subquery of a trigger that gives two rows, a function that fails, numbers that a trigger gives to its error."""
     small = Scenario.make(tmp_path, ("sqlite", engine), request)
     small.source.execute("CREATE TABLE t (k bigint PRIMARY KEY, w text)")
     small.target.execute("CREATE TABLE t (k bigint PRIMARY KEY, w text)", *made)

@@ -120,8 +120,8 @@ class DataError(SynclineError):
 class RowRefused(DataError):
     """The target refused rows while they were written, or did not keep them: another choice of rows may go in.
 
-    `reason` is the engine's own, and `columns` are those that it names. `kind`: the row itself is wrong (`row`), one that it
-    refers to or that refers to it stands against it (`reference`), or another one has a value that is unique (`double`).
+    `reason` is the engine's own, and `columns` and `constraint` are those that it names. `kind`: the row itself is wrong (`row`),
+    one that it refers to or that refers to it stands against it (`reference`), or another one has a value that is unique (`double`).
     """
 
     code = "row_refused"
@@ -131,6 +131,7 @@ class RowRefused(DataError):
         what: str,
         reason: str = "",
         columns: tuple[str, ...] = (),
+        constraint: str = "",
         *,
         kind: Literal["row", "reference", "double"] = "row",
         fix: str = "",
@@ -139,6 +140,7 @@ class RowRefused(DataError):
         super().__init__(what, fix=fix, where=where)
         self.reason = reason or what
         self.columns = columns
+        self.constraint = constraint
         self.kind = kind
 
 

@@ -83,7 +83,8 @@ def _rule(reason: Reason) -> str:
 def _check(reason: Reason) -> str:
     text = " ".join(reason.facts["check"].split())
     text = text if text.startswith("(") and text.endswith(")") else f"({text})"
-    named = f" {reason.facts['name']}" if reason.facts.get("name") else ""
+    name = reason.facts.get("constraint") or reason.facts.get("name")  # as earlier versions call it
+    named = f" {name}" if name else ""
     return f"breaks the target's check{named} {text if len(text) <= _LONGEST_CHECK else text[: _LONGEST_CHECK - 3] + '...'}"
 
 
