@@ -55,6 +55,9 @@ class Capabilities:
     changes_parents: bool = True
     """Rows that others refer to can be changed; elsewhere a foreign key is checked before a statement ends, and refuses it."""
 
+    trades_referred: bool = True
+    """Rows that one window updates may trade unique values, though others refer to them; elsewhere nobody may refer to them."""
+
     whole_trees: bool = True
     """Rows of a table that refer to each other go in one window, and may be updated while others refer to them."""
 

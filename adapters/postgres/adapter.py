@@ -23,12 +23,12 @@ from adapters.postgres.catalog import (
     as_shaped,
     hidden_by,
     identified,
-    keys_of,
     prefixes,
     query_rows,
     referrers,
     table_rows,
     travels_of,
+    with_keys,
 )
 from adapters.postgres.collations import compared, with_folded
 from adapters.postgres.connection import Connections, driver_of
@@ -152,9 +152,8 @@ class PostgresAdapter:
             shape = TableShape(name, columns, hidden_by=hidden, unwritable=known.unwritable)
             if relation.table is not None:
                 indexes = [tuple(each) for (each,) in connection.execute(INDEXES, [known.oid])]
-                primary, uniques, foreign = keys_of(connection, known.oid, name.schema)
                 ordered = frozenset(prefixes(indexes, travels))
-                shape = replace(shape, primary_key=primary, uniques=uniques, foreign_keys=foreign, ordered=ordered)
+                shape = replace(with_keys(connection, shape, known.oid, name.schema), ordered=ordered)
                 shape = with_folded(connection, shape, known.oid)
         return Described(shape, travels, known.own_rows)
 

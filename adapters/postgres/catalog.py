@@ -59,8 +59,9 @@ UNIQUES: Final = """
 SELECT indisprimary, ARRAY(
     SELECT attname::text FROM unnest(indkey::int[]) WITH ORDINALITY k (number, place)
     JOIN pg_catalog.pg_attribute ON attrelid = indrelid AND attnum = k.number
-    WHERE k.place <= indnkeyatts ORDER BY k.place)
-FROM pg_catalog.pg_index
+    WHERE k.place <= indnkeyatts ORDER BY k.place),
+    coalesce(pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct' = 'true', false)
+FROM pg_catalog.pg_index i
 WHERE indrelid = %s AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL"""
 """What is unique of all rows by plain columns: constraints and indexes, except those whose building failed."""
 
@@ -188,12 +189,12 @@ def as_shaped(rows: Sequence[Sequence[Any]], shape: TableShape) -> Mapping[str, 
     return {row[0]: travel(row, nan=row[0] in texts) for row in rows}
 
 
-def keys_of(
-    connection: psycopg.Connection[Any], oid: int | None, schema: str | None
-) -> tuple[Key, frozenset[frozenset[str]], tuple[ForeignKey, ...]]:
-    """Primary key, what is unique, and foreign keys of a table. Others' schemas are named as `schema` is, or where they must be."""
+def with_keys(
+    connection: psycopg.Connection[Any], shape: TableShape, oid: int | None, schema: str | None
+) -> TableShape:
+    """A table with its primary key, what is unique, and its foreign keys. Others' schemas are named as `schema` is, or where they
+    must be."""
     found = connection.execute(UNIQUES, [oid]).fetchall()
-    primary = next((tuple(names) for is_primary, names in found if is_primary), ())
     foreign = []
     for own, other_schema, visible, name, there, gone, changed, lost, late in connection.execute(FOREIGN_KEYS, [oid]):
         refers = TableName(name, other_schema if not visible or other_schema == schema else None)
@@ -202,7 +203,13 @@ def keys_of(
         foreign.append(
             ForeignKey(tuple(own), refers, tuple(there), deferrable=late, on_delete=on_delete, on_update=on_update)
         )
-    return primary, frozenset(frozenset(names) for _, names in found), tuple(foreign)
+    return replace(
+        shape,
+        primary_key=next((tuple(names) for is_primary, names, _ in found if is_primary), ()),
+        uniques=frozenset(frozenset(names) for _, names, _ in found),
+        nulls_alike=frozenset(frozenset(names) for _, names, alike in found if alike),
+        foreign_keys=tuple(foreign),
+    )
 
 
 def referrers(connection: psycopg.Connection[Any], table: TableName) -> list[TableName]:

@@ -261,21 +261,33 @@ def read_changes(folder: Path, entry: FileEntry) -> ChangeSet:
 
 
 def read_written(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
-    """Some columns of the rows that a window inserts and updates, in its order; None where it has not all of them.
+    """Some columns of the rows that a window updates and inserts, in that order; None where it has not all of them.
 
     Only these are read, so the file is not checked against its digest.
     """
+    return _images(folder, entry, columns, "after")
+
+
+def read_expected(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
+    """Some columns of the rows that a window deletes and updates, in that order, as they are before. Else as `read_written`."""
+    return _images(folder, entry, columns, "before")
+
+
+def _images(
+    folder: Path, entry: FileEntry, columns: Sequence[str], image: Literal["before", "after"]
+) -> pa.Table | None:
     path = folder / entry.path
     try:
         schema = change_schema(pq.read_schema(path))
         if not set(columns) <= set(schema.names):
             return None
         with pq.ParquetFile(path) as file:  # pq.read_table takes a column's name for a path, and flattens
-            images = file.read(columns=[f"after.{name}" for name in columns]).column("after")
+            images = file.read(columns=[f"{image}.{name}" for name in columns]).column(image)
     except (OSError, pa.ArrowException) as error:
         raise _changed(path) from error
     wanted = pa.schema([schema.field(name) for name in columns])
-    return images_of(images.slice(entry.counts.get("delete", 0)), wanted)
+    deletes, updates = (entry.counts.get(op, 0) for op in ("delete", "update"))
+    return images_of(images.slice(0, deletes + updates) if image == "before" else images.slice(deletes), wanted)
 
 
 def _read(folder: Path, entry: FileEntry) -> pa.Table:

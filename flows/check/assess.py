@@ -21,9 +21,9 @@ from flows.plan import build
 from flows.plan.build import begun, looked_up, plan_table
 from flows.plan.decide import Planned
 from flows.plan.kept_rows import without_referred
+from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
 from flows.plan.request import Request, new_run_id, spelled
-from flows.plan.reused_values import settled
 from flows.plan.thresholds import beyond, hold_deletes, over_limit
 from flows.proof.drift import watched
 from flows.results.tables import table_report

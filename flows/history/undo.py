@@ -22,9 +22,9 @@ from flows.history.versions import AppliedVersion
 from flows.plan.build import manifest_of
 from flows.plan.decide import samples
 from flows.plan.interim import whole_changes
+from flows.plan.moving_values import Table, window_of
 from flows.plan.references import look_at_references, related
 from flows.plan.request import Request
-from flows.plan.reused_values import freed
 from flows.plan.stages import stages_of
 from flows.plan.whole_rows import WholeRows
 from flows.proof.drift import forget
@@ -39,7 +39,6 @@ from transforms.vocabulary import (
     OPS,
     ChangeSet,
     Counts,
-    Key,
     Notice,
     PlanError,
     Relation,
@@ -107,13 +106,17 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
                 first = [n for n, changes in enumerate(windows) if whole.names and changes.deletes.num_rows]
             if windows:
                 backwards[table] = together(windows)
-            if table in shapes and table in referred:
-                first = _freed(target, snapshot, shapes[table], windows)
+            interim: list[int] = []
+            if table in shapes and windows:
+                moved, interim = _freed(
+                    Table(target, snapshot, shapes[table], windows[0].key, table in referred), windows, first
+                )
+                first = [*first, *moved]
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
             reports.append(_table_report(request, table, windows))
             planned = planned_table(reports[-1], table, latest.route, schema)
             own = whole.described if whole is not None else ()
-            tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first)))
+            tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first), interim=tuple(interim)))
         decide = partial(stages_of, tables, entries, referred, in_turn=_alone(shapes))
         stages = _decided(undone.numbers, target, snapshot, shapes, backwards, decide)
         mark = snapshot.mark
@@ -266,24 +269,16 @@ def _sliced(rows: pa.Table, size: int) -> Iterator[pa.Table]:
     return (rows.slice(start, size) for start in range(0, rows.num_rows, size))
 
 
-def _freed(target: Target, snapshot: Snapshot, shape: TableShape, windows: list[ChangeSet]) -> list[int]:
-    """Put deletes that have to come first into a window of their own, behind the others; its number, where there are any."""
-    going = {number: changes for number, changes in enumerate(windows) if changes.deletes.num_rows}
-
-    def written(unique: Key) -> Iterator[pa.Table]:
-        for changes in windows:
-            yield from (changes.inserts.select(list(unique)), changes.after.select(list(unique)))
-
-    def compared(rows: pa.Table) -> pa.Table:
-        return pa.table(target.alike(shape.name, rows), names=rows.column_names)
-
-    rest, early = freed(target, snapshot, shape, going, written, compared)
-    for number, changes in rest.items():
+def _freed(table: Table, windows: list[ChangeSet], first: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Put what frees unique values into windows behind the others: the numbers of those, which come first, and of those among
+    them that hold steps on the way. In: which windows come first already."""
+    some = [window_of(number, changes, first=number in first) for number, changes in enumerate(windows)]
+    freed = table.freed(some)
+    for number, changes in freed.changed.items():
         windows[number] = changes
-    if early is None:
-        return []
-    windows.append(early)
-    return [len(windows) - 1]
+    known = len(windows)
+    windows += [*freed.early, *freed.interim]
+    return list(range(known, len(windows))), list(range(known + len(freed.early), len(windows)))
 
 
 def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:

@@ -25,9 +25,9 @@ from flows.plan.cross_row_rules import find_offenders
 from flows.plan.decide import KEYS, Planned, plan_windows
 from flows.plan.in_circles import arranged, written_tables
 from flows.plan.kept_rows import without_referred
+from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
 from flows.plan.request import Request, followed
-from flows.plan.reused_values import settled
 from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes
 from flows.plan.unproved import double_warning

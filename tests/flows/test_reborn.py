@@ -51,19 +51,28 @@ def test_a_row_that_is_entered_anew_under_another_key_comes_in_one_run_and_is_ta
 
 
 @everywhere
-def test_a_row_that_others_still_refer_to_is_named_before_anything_is_written(shop: Scenario) -> None:
+def test_a_row_that_others_still_refer_to_gives_its_value_up_before_it_goes(shop: Scenario) -> None:
     before = shop.target.content()
     shop.source.execute(
         "UPDATE purchase SET person = 5 WHERE id = 2",
         "DELETE FROM person WHERE id = 4",
         "INSERT INTO person VALUES (14, 'd@x')",
     )
-    why = r"person: row \[4\] is to be deleted, a row that comes takes a unique value of it, and rows of \S*purchase still refer"
-    for _ in range(2):
-        with pytest.raises(PlanError, match=why):
-            shop.run()
-        assert shop.target.content() == before
-    assert shop.verify().status == Status.CHANGES
-    shop.target.execute("UPDATE purchase SET person = 5 WHERE id = 2")
-    assert shop.run().status == Status.DONE, "as the message says"
+    if shop.target.engine == "duckdb":  # which changes no unique value of such a row
+        for _ in range(2):
+            with pytest.raises(
+                PlanError, match=r"person: row \[4\] is to be deleted, another row takes a unique value of it"
+            ):
+                shop.run()
+            assert shop.target.content() == before
+        assert shop.verify().status == Status.CHANGES
+        shop.target.execute("UPDATE purchase SET person = 5 WHERE id = 2")
+        assert shop.run().status == Status.DONE, "as the message says"
+        shop.settled()
+        return
+    done = shop.run()
+    assert (done.status, done.report.total.changes, done.report.total.delete) == (Status.DONE, 3, 1)
+    assert shop.target.content() == shop.source.content()
     shop.settled()
+    assert shop.undo(2).status == Status.DONE
+    assert shop.target.content() == before

@@ -114,7 +114,8 @@ class Design:
 class TableShape:
     """A table as its engine describes it.
 
-    `uniques` holds the column sets that an index keeps unique, the primary key included. `ordered` holds the
+    `uniques` holds the column sets that an index keeps unique, the primary key included; in those of `nulls_alike`, too, two
+    nulls are one value. `ordered` holds the
     column tuples by which key windows are cheap and come in binary order, as Arrow orders them. `design` is for
     tables that are yet to be made; `Catalog.design` reads it of one that is there. `hidden_by` says what keeps rows from
     this user, where it is a part of the table that is seen and written; None where it is all. `unwritable` says why its rows
@@ -130,6 +131,7 @@ class TableShape:
     design: Design | None = None
     hidden_by: str | None = None
     unwritable: str | None = None
+    nulls_alike: frozenset[frozenset[str]] = frozenset()
 
     def column(self, name: str) -> ColumnShape | None:
         return next((column for column in self.columns if column.name == name), None)

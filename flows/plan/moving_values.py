@@ -1,0 +1,340 @@
+"""Unique values that move from row to row: who has one gives it up before another row takes it.
+
+A window deletes, then updates, then inserts, so that much needs nothing more. For all else there are windows that come first: a
+row that goes and that nothing refers to goes there. Any other row gets, in a step on the way, values that nobody has; its real
+change then expects those. So chains, swaps and rotations need no order, however long they are and wherever their rows lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.protocol import Snapshot, Target
+from adapters.store.plans import FileEntry, PlanWriter, read_expected, read_written
+from flows.plan.decide import Planned, read_changes
+from flows.plan.parked import Parking, put
+from flows.plan.references import referring, related
+from flows.plan.referrers import compared
+from flows.session.route import Route
+from flows.session.session import Job, Session
+from transforms import expressions, keys
+from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, TableName, TableShape
+from transforms.vocabulary.arrow import Indices, Mask, as_mask
+
+Columns = Callable[[Key], pa.Table | None]
+"""Some columns of rows, None where they do not have them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window of changes, of which no more is read than is asked for. `first`: it comes before others.
+
+    `moves` says whether updates may change some columns; `expected` are the rows that are deleted and updated, as they are
+    before, and `written` those that are updated and inserted, as they will be, in that order.
+    """
+
+    number: int
+    counts: Mapping[str, int]
+    moves: Callable[[Key], bool]
+    expected: Columns
+    written: Columns
+    changes: Callable[[], ChangeSet]
+    first: bool = False
+
+    def of(self, op: str) -> int:
+        return self.counts.get(op, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What frees unique values: windows that are others now, and those that come before all others: deletes (`early`), and
+    steps on the way (`interim`)."""
+
+    changed: Mapping[int, ChangeSet] = field(default_factory=dict)
+    early: Sequence[ChangeSet] = ()
+    interim: Sequence[ChangeSet] = ()
+
+
+def settled(session: Session, job: Job, route: Route, planned: Sequence[Planned]) -> list[Planned]:
+    """The windows of a table, with those that free unique values before all others.
+
+    Nothing is read where no row gives up a unique value. Memory: the unique columns of what the plan writes, and a window.
+    Errors: PlanError for a row that can neither go first nor have another value meanwhile.
+    """
+    bound = route.table
+    if bound.ddl or bound.unwritable:
+        return list(planned)
+    referred = bound.name in session.bound.referred
+    shape = replace(bound.shape, design=bound.design)
+    table = Table(route.writes.adapter, route.writes.snapshot, shape, bound.key, referred)
+    freed = table.freed([_window(job, each, each.changes) for each in planned if each.changes is not None])
+    writer = PlanWriter(Path(job.folder), begun=True)
+
+    def write(number: int, changes: ChangeSet) -> FileEntry | None:
+        session.changes.take(bound.name, number)
+        if not len(changes):
+            return None
+        session.changes.keep(bound.name, number, changes)
+        return writer.add(number, changes)
+
+    now = {number: write(number, changes) for number, changes in freed.changed.items()}
+    found = [replace(each, changes=now.get(each.window, each.changes)) for each in planned]
+    for changes in (*freed.early, *freed.interim):
+        number = max(each.window for each in found) + 1
+        entry, interim = write(number, changes), changes.after.num_rows > 0
+        found.append(Planned(bound.name, number, Counts(), entry, None, None, clear=False, first=True, interim=interim))
+    return found
+
+
+def _window(job: Job, planned: Planned, entry: FileEntry) -> Window:
+    folder = Path(job.folder)
+    return Window(
+        planned.window,
+        entry.counts,
+        lambda names: any(planned.differing.get(name) for name in names),
+        lambda names: read_expected(folder, entry, names),
+        lambda names: read_written(folder, entry, names),
+        lambda: read_changes(job, entry),
+        first=planned.first,
+    )
+
+
+def window_of(number: int, changes: ChangeSet, *, first: bool) -> Window:
+    """A window whose changes are in memory."""
+
+    def columns(*parts: pa.Table) -> Columns:
+        def some(names: Key) -> pa.Table | None:
+            filled = [part for part in parts if part.num_rows] or [parts[0]]
+            if any(not set(names) <= set(part.column_names) for part in filled):
+                return None
+            return pa.concat_tables([part.select(list(names)) for part in filled])
+
+        return some
+
+    return Window(
+        number,
+        {str(op): count for op, count in changes.counts.items()},
+        lambda names: changes.after.num_rows > 0,
+        columns(changes.deletes, changes.before),
+        columns(changes.after, changes.inserts),
+        lambda: changes,
+        first,
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that is written. `referred`: its deletes come behind the inserts and updates of all tables."""
+
+    target: Target
+    snapshot: Snapshot
+    shape: TableShape
+    key: Key
+    referred: bool
+
+    @cached_property
+    def uniques(self) -> list[Key]:
+        """What must be unique besides the key."""
+        found = [each for each in self.shape.uniques if each and not set(self.key) <= each]
+        return sorted(tuple(name for name in self.shape.names if name in each) for each in found)
+
+    @cached_property
+    def related(self) -> Mapping[TableName, TableShape]:
+        return related(self.target, [self.shape.name])
+
+    def freed(self, windows: Sequence[Window]) -> Freed:
+        """What has to be free before windows are written, and is not by their own order. Errors: as `settled`."""
+        needs: dict[int, dict[Key, Mask]] = {}
+        for unique in self.uniques:
+            for number, mask in self._needed(windows, unique).items():
+                needs.setdefault(number, {})[unique] = mask
+        if not needs:
+            return Freed()
+        parking = Parking(
+            self.target, self.snapshot, self.shape, self.key, self.uniques, self.related, self._given(windows)
+        )
+        concerned = [window for window in windows if window.number in needs]
+        held = self._held(concerned, {number: _any(masks) for number, masks in needs.items()})
+        changed: dict[int, ChangeSet] = {}
+        early: list[ChangeSet] = []
+        interim: list[ChangeSet] = []
+        for window in concerned:
+            changes, masks = window.changes(), needs[window.number]
+            gone = changes.deletes.num_rows
+            if not self.target.capabilities.changes_parents:
+                masks = self._changeable(changes, masks, held[window.number])
+            alone = _any(masks)[:gone] & ~held[window.number][:gone]
+            if alone.any():
+                early.append(replace(changes.empty, deletes=changes.deletes.filter(pa.array(alone))))
+            stays = np.concatenate([~alone, np.ones(changes.before.num_rows, dtype=bool)])
+            left = replace(changes, deletes=changes.deletes.filter(pa.array(~alone)))
+            changed[window.number], steps = _stepped(left, {each: mask[stays] for each, mask in masks.items()}, parking)
+            interim += [steps] if len(steps) else []
+        return Freed(changed, early, interim)
+
+    def _needed(self, windows: Sequence[Window], unique: Key) -> dict[int, Mask]:
+        """Which rows that windows delete and update, in that order, have a value that another row takes and does not find free."""
+        if not any(each.moves(unique) or (each.of("delete") and not each.first) for each in windows):
+            return {}
+        moves = [each for window in windows if (each := self._moves(window, unique)) is not None]
+        if not any(len(each.given_up) for each in moves):
+            return {}
+        given_up = [each.given_up for each in moves]
+        like = next(each.schema for each in given_up if each.num_rows)
+        codes = keys.codes(
+            [each.cast(like) for each in [*given_up, *(each.taken for each in moves)]], tuple(like.names)
+        )
+        mine, theirs = codes[: len(moves)], codes[len(moves) :]
+        takers = np.bincount(np.concatenate(theirs), minlength=1 + max(each.max(initial=0) for each in codes))
+        found = {}
+        for each, held, taken in zip(moves, mine, theirs, strict=True):
+            updated, inserted = _count(taken[: each.updates], held), _count(taken[each.updates :], held)
+            after_delete = 0 if self.referred else updated + inserted
+            free = np.where(each.deleted, after_delete, inserted + (updated if self._trades else 0))
+            if (short := takers[held] > free).any():
+                found[each.number] = np.isin(np.arange(each.rows), each.place[short])
+        return found
+
+    def _moves(self, window: Window, unique: Key) -> _Moves | None:
+        """What rows of a window give up and take of some columns; None where it says nothing of them."""
+        gone, updates, inserts = map(window.of, ("delete", "update", "insert"))
+        moved = window.moves(unique)
+        if not (gone or moved or inserts):
+            return None
+        expected, written = window.expected(unique), window.written(unique)
+        if expected is None or written is None:
+            return None
+        held, taken = (compared(self.target, self.shape, each, unique) for each in (expected, written))
+        names = tuple(held.column_names)
+        other = ~_same(held.slice(gone), taken.slice(0, updates)) if moved else np.zeros(updates, dtype=bool)
+        gives_up = ~keys.null_keys(held, names) & np.concatenate([np.full(gone, not window.first), other])
+        takes = ~keys.null_keys(taken, names) & np.concatenate([other, np.ones(inserts, dtype=bool)])
+        place = np.flatnonzero(gives_up)
+        return _Moves(
+            window.number,
+            gone + updates,
+            place,
+            place < gone,
+            held.filter(pa.array(gives_up)),
+            taken.filter(pa.array(takes)),
+            int(takes[:updates].sum()),
+        )
+
+    @cached_property
+    def _trades(self) -> bool:
+        """Whether one window's updates may take values from each other."""
+        return self.target.capabilities.trades_referred or not self._is_referred
+
+    @cached_property
+    def _is_referred(self) -> bool:
+        return any(each.refers == self.shape.name for shape in self.related.values() for each in shape.foreign_keys)
+
+    def _held(self, windows: Sequence[Window], needs: Mapping[int, Mask]) -> dict[int, Mask]:
+        """Which of the rows that windows delete and update, and that are needed, others refer to now."""
+        found = {window.number: np.zeros(len(needs[window.number]), dtype=bool) for window in windows}
+        if not self._is_referred:
+            return found
+        foreign = [
+            each for shape in self.related.values() for each in shape.foreign_keys if each.refers == self.shape.name
+        ]
+        names = tuple(dict.fromkeys(name for each in foreign for name in each.refers_columns))
+        rows = {window.number: window.expected(names) for window in windows}
+        known = {n: each.filter(pa.array(needs[n])) for n, each in rows.items() if each is not None}
+        for number in rows.keys() - known.keys():
+            found[number][:] = True  # whatever refers to columns that the plan does not know
+        if known:
+            held = np.zeros(sum(each.num_rows for each in known.values()), dtype=bool)
+            for _, mask in referring(self.snapshot, self.related, self.shape.name, pa.concat_tables(known.values())):
+                held |= mask
+            for number, part in zip(
+                known, np.split(held, np.cumsum([each.num_rows for each in known.values()])), strict=False
+            ):
+                found[number][needs[number]] = part
+        return found
+
+    def _changeable(self, changes: ChangeSet, masks: Mapping[Key, Mask], held: Mask) -> Mapping[Key, Mask]:
+        """What is needed of rows that nothing refers to: others cannot be changed, on the way or in the end."""
+        gone = changes.deletes.num_rows
+        if (stuck := _any(masks)[:gone] & held[:gone]).any():
+            key = expressions.as_json_keys(changes.deletes.filter(pa.array(stuck)).slice(0, 1), self.key)[0].as_py()
+            raise PlanError(
+                f"{self.shape.name}: row {key} is to be deleted, another row takes a unique value of it, and rows still refer to it, "
+                f"so that {self.target.capabilities.names.title} lets it neither go nor change before them. Nothing was written.",
+                fix=f"in the target, let those rows refer to another row, or give row {key} another value; then do it again.",
+            )
+        return {unique: mask & ~held for unique, mask in masks.items()}
+
+    def _given(self, windows: Sequence[Window]) -> Callable[[Key], pa.Table]:
+        """All values of some columns that windows write, as the engine compares them."""
+
+        def given(unique: Key) -> pa.Table:
+            parts = [rows for window in windows if (rows := window.written(unique)) is not None]
+            return compared(self.target, self.shape, pa.concat_tables(parts), unique)
+
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """What rows of a window do with the values of some columns, as the engine compares them.
+
+    `given_up` is what the rows at `place` hold now, of the `rows` that are deleted and updated; `deleted` of those are deleted.
+    `taken` is what others get: updated rows first, so many as `updates`.
+    """
+
+    number: int
+    rows: int
+    place: Indices
+    deleted: Mask
+    given_up: pa.Table
+    taken: pa.Table
+    updates: int
+
+
+def _count(among: Indices, of: Indices) -> Indices:
+    """How often each of some numbers is among others."""
+    ordered = np.sort(among)
+    found: Indices = np.searchsorted(ordered, of, "right") - np.searchsorted(ordered, of, "left")
+    return found
+
+
+def _any(masks: Mapping[Key, Mask]) -> Mask:
+    found: Mask = np.logical_or.reduce(list(masks.values()))
+    return found
+
+
+def _same(rows: pa.Table, others: pa.Table) -> Mask:
+    """Which rows hold what the others do, one by one."""
+    same = np.ones(rows.num_rows, dtype=bool)
+    for one, other in zip(rows.columns, others.columns, strict=True):
+        both_null = pc.and_(pc.is_null(one), pc.is_null(other))
+        same &= as_mask(pc.fill_null(pc.equal(one, other.cast(one.type)), False)) | as_mask(both_null)
+    return same
+
+
+def _stepped(changes: ChangeSet, needed: Mapping[Key, Mask], parking: Parking) -> tuple[ChangeSet, ChangeSet]:
+    """A window whose needed rows, of those that it deletes and updates, have given up their values before; and that step."""
+    gone = changes.deletes.num_rows
+    mask = _any(needed)
+    parts = [rows.filter(pa.array(each)) for rows, each in _halves(changes, mask) if rows.num_rows]
+    rows = pa.concat_tables(parts) if parts else changes.empty.before
+    parked = parking.parked(rows, {unique: each[mask] for unique, each in needed.items()}) if rows.num_rows else rows
+    none = rows.slice(0, 0)
+    compared_ = tuple(name for name in changes.compared if name in rows.column_names)
+    step = replace(changes, compared=compared_, inserts=none, before=rows, after=parked, deletes=none)
+    first = int(mask[:gone].sum())
+    deletes = put(changes.deletes, np.flatnonzero(mask[:gone]), parked.slice(0, first))
+    before = put(changes.before, np.flatnonzero(mask[gone:]), parked.slice(first))
+    return replace(changes, deletes=deletes, before=before), step
+
+
+def _halves(changes: ChangeSet, mask: Mask) -> Iterator[tuple[pa.Table, Mask]]:
+    yield changes.deletes, mask[: changes.deletes.num_rows]
+    yield changes.before, mask[changes.deletes.num_rows :]
