@@ -259,7 +259,7 @@ class Table:
                 found[number][needs[number]] = part
         return found
 
-    def _changeable(self, changes: ChangeSet, masks: Mapping[Key, Mask], held: Mask) -> Mapping[Key, Mask]:
+    def _changeable(self, changes: ChangeSet, masks: Mapping[Key, Mask], held: Mask) -> dict[Key, Mask]:
         """What is needed of rows that nothing refers to: others cannot be changed, on the way or in the end."""
         gone = changes.deletes.num_rows
         if (stuck := _any(masks)[:gone] & held[:gone]).any():

@@ -193,7 +193,7 @@ def test_a_unique_value_of_a_row_that_stays_in_the_target_counts(anywhere: Scena
     assert comes_true(small, found)
 
 
-def test_a_value_that_passes_from_a_deleted_parent_to_a_new_one_is_free_unless_a_row_refers_to_the_old_one(
+def test_a_value_that_passes_from_a_deleted_parent_to_a_new_one_is_free_though_a_row_still_refers_to_the_old_one(
     anywhere: Scenario,
 ) -> None:
     anywhere.source.execute(
@@ -210,9 +210,14 @@ def test_a_value_that_passes_from_a_deleted_parent_to_a_new_one_is_free_unless_a
     anywhere.target.execute("DELETE FROM p WHERE id = 2")
     anywhere.target.insert("p", [(9, "b")])
     anywhere.target.insert("c", [(5, 9)])
-    (finding,) = (each for table in checked(anywhere).tables if table.name == "p" for each in table.findings)
-    assert (finding.level, "[9]" in finding.reason) == ("refused", True)
-    assert fails(anywhere)
+    found = checked(anywhere)
+    if anywhere.target.engine == "duckdb":  # which changes no unique value of such a row
+        (finding,) = (each for table in found.tables if table.name == "p" for each in table.findings)
+        assert (finding.level, "[9]" in finding.reason) == ("refused", True)
+        assert fails(anywhere)
+        return
+    assert findings(found, "p") == []
+    assert comes_true(anywhere, found)
 
 
 def test_references_to_rows_that_will_not_be_there_are_orphans(anywhere: Scenario) -> None:
