@@ -41,8 +41,8 @@ class Difference:
     differing: Mapping[str, int]
 
 
-Number = Callable[[int], int]
-"""Reserves that many consecutive numbers for new rows and returns the first."""
+Number = Callable[[pa.Table], Indices]
+"""The numbers of new rows, given their keys, in their order."""
 
 
 def diff(
@@ -67,10 +67,9 @@ def diff(
     Law: applying the changes to `found` gives `wanted`, and a second diff is empty.
     """
     numbered = numbered or {}
-    schema = found.schema
     place = keys.match(wanted, found, comparison.key)
     new = place < 0
-    complete = _with_numbers(wanted, found, place, schema, numbered)
+    complete = _with_numbers(wanted, found, place, comparison.key, numbered)
 
     if not new.any() and wanted.num_rows == found.num_rows and bool(np.all(place == np.arange(len(place)))):
         aligned_wanted, aligned_found = complete, found
@@ -126,10 +125,10 @@ def patched(found: pa.Table, changes: ChangeSet) -> pa.Table:
 
 
 def _with_numbers(
-    wanted: pa.Table, found: pa.Table, place: Indices, schema: pa.Schema, numbered: Mapping[str, Number]
+    wanted: pa.Table, found: pa.Table, place: Indices, key: Key, numbered: Mapping[str, Number]
 ) -> pa.Table:
     """`wanted` with the surrogate keys of `found`, and new ones for new rows."""
-    columns = []
+    columns, schema = [], found.schema
     new = np.flatnonzero(place < 0)
     for field_ in schema:
         if field_.name not in numbered:
@@ -137,7 +136,7 @@ def _with_numbers(
             continue
         given = np.zeros(len(place), dtype=np.int64)
         if len(new):
-            given[new] = numbered[field_.name](len(new)) + np.arange(len(new), dtype=np.int64)
+            given[new] = numbered[field_.name](wanted.select(list(key)).take(pa.array(new)))
         kept = np.flatnonzero(place >= 0)
         if len(kept):
             values = contiguous(found.column(field_.name)).cast(pa.int64())

@@ -9,10 +9,10 @@ from functools import partial
 import pyarrow as pa
 
 from adapters.protocol import Source, Target
-from flows.bind.create_table import free_column, takes_nulls, wanted_column
+from flows.bind.create_table import free_column, identity_column, takes_nulls, wanted_column
 from flows.bind.evolve import is_added, plain
 from flows.bind.functions import load_function
-from flows.bind.lookup_source import LookupSource
+from flows.bind.lookup_source import LookupSource, as_it_is
 from flows.bind.same_named import same_named
 from flows.bind.time_zones import local_zone
 from flows.bind.value_maps import values_of, values_type
@@ -20,7 +20,7 @@ from flows.spec.columns import Cast as CastSpec
 from flows.spec.columns import Column
 from flows.spec.model import Spec
 from flows.spec.problems import meant
-from flows.spec.tables import REST, table_name
+from flows.spec.tables import REST
 from flows.spec.types import parse_type, storable, suggested, type_name
 from transforms import expressions
 from transforms.mapping import casts
@@ -257,30 +257,20 @@ class ColumnBinder:
         lookup = wanted.lookup
         assert lookup is not None
         planned = lookup.table if lookup.side == "target" and lookup.table in self.spec.tables else None
-        taken_meaning: Meaning = "plain"
         if planned == self.name:
-            raise SpecError(
-                "a lookup into the table itself cannot be run yet.",
-                fix="look the value up in the source (`side: source`).",
-            )
-        if planned is not None:
+            table = self.spec.target_table(self.name)
+            known = {name: self._own(name) for name in (*lookup.match, lookup.take) if name in self._given}
+        elif planned is not None:
             if planned not in self._planned:
                 raise SpecError(f"{planned} has problems of its own, so it cannot be looked into.")
             shape, images = self._planned[planned]
-            known = {c.name: c for c in shape.columns if c.name in images}
-            table = shape.name
+            table, known = shape.name, {c.name: c for c in shape.columns if c.name in images}
         else:
-            schema = self.spec.source.schema_name if lookup.side == "source" else self.spec.target.schema_name
-            table = table_name(lookup.table, schema)
-            side = self._source if lookup.side == "source" else self._target
-            found = side.describe(table)
-            if found is None:
-                tables = {t.name for t in side.tables(table.schema)}
-                raise SpecError(f"the {lookup.side} has no table {table}. {meant(table.name, tables)}")
-            known = {c.name: c for c in found.columns}
+            table, known = as_it_is(lookup, self.spec, self._source, self._target)
         for column in (*lookup.match, lookup.take):
             if column not in known:
-                raise SpecError(f"lookup: {lookup.table} has no column {column}. {meant(column, known)}")
+                all_of_it = self._given if planned == self.name else known
+                raise SpecError(f"lookup: {lookup.table} has no column {column}. {meant(column, all_of_it)}")
         pairs = []
         chained = set()
         for looked, source in lookup.match.items():
@@ -300,18 +290,22 @@ class ColumnBinder:
         columns = tuple(dict.fromkeys((*(earlier.columns if earlier else ()), *lookup.match, lookup.take)))
         self.lookups[name] = LookupSource(lookup.side, table, planned, columns)
         taken = known[lookup.take]
-        taken_meaning = taken.meaning
-        found_by = LookUp(name, tuple(pairs), lookup.take, wanted.missing, frozenset(chained))
-        return found_by, taken.type, taken_meaning
+        return LookUp(name, tuple(pairs), lookup.take, wanted.missing, frozenset(chained)), taken.type, taken.meaning
 
     def _matched(self, name: str) -> ColumnShape:
         """A column of this table that a lookup matches by: the source has none of that name."""
+        if self._given[name].generate and name not in self._under_way:
+            raise SpecError(f"lookup: {name} is generated, and not known yet.", fix="match by a column of the source.")
+        return self._own(name)
+
+    def _own(self, name: str) -> ColumnShape:
+        """A column of this table that a lookup of it needs."""
         if name in self._under_way:
             circle = " -> ".join([*self._under_way[self._under_way.index(name) :], name])
             raise _Circle(f"lookups match by each other in a circle: {circle}.", fix="match by columns of the source.")
-        if self._given[name].generate:
-            raise SpecError(f"lookup: {name} is generated, and not known yet.", fix="match by a column of the source.")
         try:
+            if self._given[name].generate == "identity":
+                return identity_column(self.spec, self.name, self._identity(name), self.target_shape, self._target)
             return self._bound_column(name).shape
         except _Circle:
             raise

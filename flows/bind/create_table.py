@@ -78,8 +78,7 @@ def new_shape(spec: Spec, name: str, columns: Sequence[ColumnMapping], identity:
     create = _create(spec, name)
     shapes = [_asked_for(spec, name, column, key) for column in columns]
     if identity:
-        kind = create.columns.get(identity, NewColumn()).type or "bigint"
-        shapes.insert(0, replace(new_column(identity, kind, nullable=False), identity=True))
+        shapes.insert(0, _new_identity(create, identity))
     for computed, wanted in create.columns.items():
         if wanted.generated and wanted.type:
             place = _place(create, computed, [shape.name for shape in shapes])
@@ -102,6 +101,18 @@ def new_shape(spec: Spec, name: str, columns: Sequence[ColumnMapping], identity:
         frozenset({key}),
         design if spec.tables[name].create else None,
     )
+
+
+def identity_column(spec: Spec, table: str, name: str, there: TableShape | None, target: Definitions) -> ColumnShape:
+    """The column that a table's rows are numbered by, as it is there or will be made. In: the table has it, if it is there."""
+    found = there.column(name) if there is not None else target.made(_new_identity(_create(spec, table), name))
+    assert found is not None, "binding has found the column"
+    return found
+
+
+def _new_identity(create: Create, name: str) -> ColumnShape:
+    kind = create.columns.get(name, NewColumn()).type or "bigint"
+    return replace(new_column(name, kind, nullable=False), identity=True)
 
 
 def _create(spec: Spec, table: str) -> Create:

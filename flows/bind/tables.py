@@ -17,6 +17,7 @@ from flows.bind.create_table import AfterLoad
 from flows.bind.evolve import Added
 from flows.bind.hidden_rows import hidden_rows
 from flows.bind.inspect import Shapes, look
+from flows.bind.keys import check_key, key_of
 from flows.bind.lookup_source import LookupSource
 from flows.bind.not_yet import not_yet
 from flows.bind.order import circle_warning, linked, referred
@@ -94,6 +95,11 @@ class BoundTable:
     @property
     def key(self) -> Key:
         return self.mapping.key
+
+    @property
+    def looks_into_itself(self) -> bool:
+        """Whether lookups of the table read the table as the plan will leave it."""
+        return any(looked.planned == self.name for looked in self.lookups.values())
 
     @property
     def patient_mapping(self) -> TableMapping:
@@ -238,7 +244,7 @@ def _bind_table(
     columns, identity = binder.columns()
     computed = tuple(column for column in columns if column.shape.generated)
     columns = tuple(column for column in columns if not column.shape.generated)
-    key = _key(spec, name, source_shape, columns)
+    key = key_of(spec, name, source_shape, columns)
 
     ddl: tuple[str, ...] = ()
     adds: tuple[Added, ...] = ()
@@ -262,7 +268,7 @@ def _bind_table(
     elif binder.added:
         shape, adds = evolve.extended(shape, wanted, binder.added, target)
         columns = create_table.fitted(columns, shape)
-    _check_key(spec, name, shape, key)
+    check_key(spec, name, shape, key, columns)
     check_required(spec, name, shape, columns, identity)
     soft = soft_flag(spec, name, shape, columns)
 
@@ -333,45 +339,6 @@ def _no_source(spec: Spec, name: str, relation: Relation, source: Source) -> NoR
         f"the source has no table {relation.table}. {meant(relation.table.name, there)}",
         where=spec.where("tables", name, "from"),
     )
-
-
-def _key(spec: Spec, name: str, source_shape: TableShape, columns: Sequence[ColumnMapping]) -> Key:
-    table = spec.tables[name]
-    made = {column.shape.name for column in columns}
-    if table.key is not None:
-        for column in table.key:
-            if column not in made:
-                raise SpecError(
-                    f"key column {column} is not mapped. {meant(column, made)}", where=spec.where("tables", name, "key")
-                )
-        return tuple(table.key)
-    if not source_shape.primary_key:
-        raise SpecError(
-            f"{spec.source_relation(name)} has no primary key, so rows cannot be matched.",
-            fix=f"name the columns that tell its rows apart in tables.{name}.key.",
-            where=spec.where("tables", name),
-        )
-    by_source = {c.origin.source: c.shape.name for c in columns if isinstance(c.origin, Rename)}
-    missing = [column for column in source_shape.primary_key if column not in by_source]
-    if missing:
-        raise SpecError(
-            f"the primary key column {missing[0]} of the source is not mapped, so rows cannot be matched.",
-            fix=f"map it, or name other columns in tables.{name}.key.",
-            where=spec.where("tables", name),
-        )
-    return tuple(by_source[column] for column in source_shape.primary_key)
-
-
-def _check_key(spec: Spec, name: str, shape: TableShape, key: Key) -> None:
-    """A value of JSON has many texts, and an engine may give back another one than it was given."""
-    for column in shape.columns:
-        if column.name in key and column.meaning == "json":
-            raise SpecError(
-                f"key column {column.name} is JSON ({column.native}), whose values have more than "
-                f"one text, so rows cannot be matched by it.",
-                fix="choose another key, or make it a text with `cast: text`.",
-                where=spec.where("tables", name, "key"),
-            )
 
 
 def _keeps(source_shape: TableShape, column: ColumnMapping) -> bool:

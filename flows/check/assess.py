@@ -23,6 +23,7 @@ from flows.plan.decide import Planned
 from flows.plan.kept_rows import without_referred
 from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
+from flows.plan.own_lookups import own_ancestors
 from flows.plan.request import Request, new_run_id, spelled
 from flows.plan.thresholds import beyond, hold_deletes, over_limit
 from flows.proof.drift import watched
@@ -30,7 +31,7 @@ from flows.results.tables import table_report
 from flows.session.meter import Meter
 from flows.session.retry import retried
 from flows.session.route import Route
-from flows.session.session import Session
+from flows.session.session import Job, Session
 from flows.spec.columns import Column
 from flows.spec.model import Spec
 from transforms import expressions
@@ -120,6 +121,7 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
                 continue
             counts[bound.name] = table_report(bound, planned).counts
             others += [(bound.name, each) for each in _held(request.spec, bound, counts[bound.name])]
+            others += [(bound.name, each) for each in _circles(job, bound)]
             others += [(bound.name, each) for each in _keyless(session.route(job, bound.name), counts[bound.name])]
             others += [(bound.name, each) for each in _zero_dates(session, bound, told[bound.name], gathering, samples)]
         others += integrity.findings(samples, blocked)
@@ -204,6 +206,16 @@ def _keyless(route: Route, counts: Counts) -> Iterator[Finding]:
         reason = "rows of the target with a null in the key are matched with nothing, and left as they are"
         yield Finding(
             "note", route.table.key, reason, found.rows, "give them a key, or delete them", (Sample(found.sample),)
+        )
+
+
+def _circles(job: Job, bound: BoundTable) -> Iterator[Finding]:
+    for notice in own_ancestors(job, bound):
+        about, way = notice.facts, notice.facts["keys"]
+        reason = f"rows are their own ancestors, and are written as they are: {' -> '.join([*way, way[0]])}"
+        samples = tuple(map(Sample, way))
+        yield Finding(
+            "note", (about["column"],), reason, about["rows"], "mend the source rows, if that is a mistake", samples
         )
 
 

@@ -72,6 +72,7 @@ class Gathering(Watch):
     """Counts the faults of the tables that it is told of: once each, so that no window is tried again alone."""
 
     policy = ONCE
+    counts = True
 
     def __init__(self, tables: Sequence[BoundTable], samples: int, integrity: Integrity) -> None:
         self.found: dict[About, Gathered] = {}

@@ -27,6 +27,8 @@ from flows.plan.in_circles import arranged, written_tables
 from flows.plan.kept_rows import without_referred
 from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
+from flows.plan.numbers import first_number
+from flows.plan.own_lookups import own_ancestors, plan_with_own_lookups
 from flows.plan.request import Request, followed
 from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes
@@ -119,6 +121,7 @@ def _plan(
             if some := [key for outcome in windows for key in outcome.double][:KEYS]:
                 warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
             warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
+            warnings += own_ancestors(job, bound)
             if isinstance(selection := request.selection(bound), Keys | Tree):
                 warnings += read_whole(bound, pa.array(selection.texts, pa.string()))
         order = Order()
@@ -200,18 +203,24 @@ def plan_table(
         listed=bound.name in request.listed and isinstance(selection, Ranges) and bool(selection.ranges),
     )
     gather_lookups(session, route, work, before)
-    if bound.identity:
-        highest = None if bound.ddl else target.highest(there, bound.identity)
-        session.numbers.start(bound.name, (highest or 0) + 1)
-    find_offenders(session, route, work)
-    windows, aside = windows_of(session, route, work)
-    # numbers are given out in order by this process; everything else may run anywhere
+
+    def windows(session: Session) -> list[Planned]:
+        find_offenders(session, route, work)
+        cut, aside = windows_of(session, route, work)
+        works = [replace(work, windows=each) for each in grouped(cut, request.workers)]
+        with shared(job.plan_id, session):
+            planned = [outcome for group in run(plan_windows, works) for outcome in group]
+        return sorted([*planned, *aside], key=lambda outcome: outcome.window)
+
     policy = session.watch.policy
+    if bound.looks_into_itself:
+        run = execute or here(request.workers, policy)
+        return plan_with_own_lookups(session, route, work, windows)
+    # numbers are given out in order by this process; everything else may run anywhere
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
-    works = [replace(work, windows=each) for each in grouped(windows, request.workers)]
-    with shared(job.plan_id, session):
-        planned = [outcome for group in run(plan_windows, works) for outcome in group]
-    return sorted([*planned, *aside], key=lambda outcome: outcome.window)
+    if bound.identity:
+        session.numbers.start(bound.name, first_number(bound, target))
+    return windows(session)
 
 
 def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:

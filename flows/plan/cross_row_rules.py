@@ -21,6 +21,7 @@ from transforms.vocabulary import All, KeyRange
 def find_offenders(session: Session, route: Route, work: PlanWork) -> None:
     """Write down, for each rule across rows that sets rows aside, the keys of the rows that break it.
 
+    Where a table is planned anew, those that broke it before stay on the list.
     Memory: the key and the columns of the rules, of all rows.
     """
     bound = route.table
@@ -37,4 +38,9 @@ def find_offenders(session: Session, route: Route, work: PlanWork) -> None:
     rows = keys.ascending(pa.concat_tables(parts), bound.key)
     for check in checks:
         bad = rows.filter(pa.array(check.failing(rows))).select(list(bound.key))
-        spill.write_rows(offenders_file(work.job, bound.name, check.rule.number), [bad], bad.schema)
+        path = offenders_file(work.job, bound.name, check.rule.number)
+        known = [bad]
+        if path.exists():
+            known.append(spill.read_rows(path))
+            path.unlink()  # what is mapped into memory outlives its name
+        spill.write_rows(path, known, bad.schema)

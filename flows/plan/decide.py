@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +13,13 @@ from adapters import interrupts
 from adapters.store import archive, plans, spill
 from adapters.store.plans import FileEntry
 from flows.bind.tables import BoundTable
-from flows.plan.collisions import parts_of, without_collisions
-from flows.plan.owns import keys_outside, scan_outside, without_foreign, without_taken
+from flows.plan.collisions import parts_of
+from flows.plan.numbers import number_of
+from flows.plan.owns import keys_outside, scan_outside
 from flows.plan.refusals import without_refused
+from flows.plan.sifting import sifted
 from flows.plan.totals import tally
-from flows.plan.unproved import counted, first_keys, uncompared, without_doubles
+from flows.plan.unproved import counted, first_keys, uncompared
 from flows.plan.window_reader import (
     PlanWork,
     Window,
@@ -27,14 +28,15 @@ from flows.plan.window_reader import (
     mended_values,
     read_found,
     read_wanted,
+    rejected_file,
     scan_target,
+    spill_folder,
     within_ranges,
 )
 from flows.session.route import Route
 from flows.session.session import Job, Session, session_of
 from transforms import expressions, keys
 from transforms.diff import Difference, diff
-from transforms.mapping.aside import without_duplicates
 from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.rejections import encoded, listed
@@ -108,10 +110,7 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         outside = spill.read_part(folder / "outside", window.part, kept.schema)
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
-    mapped = without_duplicates(mapped, bound.mapping, also=kept)
-    mapped = without_foreign(bound, without_taken(route, mapped, outside))
-    mapped, found, double = without_doubles(bound, mapped, found)
-    mapped = without_collisions(session, route, mapped, found, also=kept)
+    mapped, found, double = sifted(session, route, mapped, found, outside, kept)
     return decide(session, route, work, WindowRows(window.number, mapped, found, source_rows, kept, double))
 
 
@@ -211,7 +210,7 @@ def _difference(
     keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
     if kept is not None and kept.num_rows:
         keep = pa.concat_tables([keep, kept])
-    numbered = {bound.identity: lambda count: session.numbers.reserve(bound.name, count)} if bound.identity else {}
+    numbered = {bound.identity: number_of(session, work.job, bound)} if bound.identity else {}
     wanted = _with_flag(mapped.rows, bound)
     delete = bound.delete != "ignore" and work.selection.covers
     result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)
@@ -294,14 +293,6 @@ def _broken(bound: BoundTable, changes: ChangeSet) -> Iterator[Broken]:
 def read_changes(job: Job, entry: FileEntry) -> ChangeSet:
     """A change set of the job's plan, finished or not; PlanError where the file is not what was written."""
     return plans.read_changes(Path(job.folder), entry)
-
-
-def spill_folder(job: Job, table: str) -> Path:
-    return job.work / "spill" / quote(table, safe="")
-
-
-def rejected_file(job: Job, table: str, window: int) -> Path:
-    return job.work / "rejected" / quote(table, safe="") / f"{window:06d}.arrow"
 
 
 def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:

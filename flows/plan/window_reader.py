@@ -68,6 +68,14 @@ def lookup_file(job: Job, table: str, lookup: str, kind: str) -> Path:
     return job.work / "lookups" / quote(table, safe="") / f"{quote(lookup, safe='')}.{kind}.arrow"
 
 
+def spill_folder(job: Job, table: str) -> Path:
+    return job.work / "spill" / quote(table, safe="")
+
+
+def rejected_file(job: Job, table: str, window: int) -> Path:
+    return job.work / "rejected" / quote(table, safe="") / f"{window:06d}.arrow"
+
+
 def read_wanted(route: Route, work: PlanWork, window: Window, watch: Watch) -> Mapped:
     """The rows that a window wants: those that the route reads, mapped, and those of them that are set aside."""
     bound = route.table
@@ -107,15 +115,19 @@ def map_source(
 ) -> Iterator[Mapped]:
     """What a route reads, mapped batch by batch; in the table's `order`, if one is given."""
     bound = route.table
-    ranges = source_ranges(bound, work)
-    lookups, mapping = _lookups(bound, work.job), _with_offenders(bound, work.job)
-    key = tuple(bound.renamed[name] for name in order)
-    texts = work.keys
-    asked = of_source(bound, texts).keys if texts is not None else None
-    read = route.reads.snapshot.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
-    for batch in read:
+    lookups, mapping = lookup_rows(bound, work.job), _with_offenders(bound, work.job)
+    for batch in scan_source(route, work, within, order):
         mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, watch.noting(bound.name, number))
-        yield _of_keys(mapped, bound, texts) if texts is not None else mapped
+        yield of_keys(mapped, bound, work.keys)
+
+
+def scan_source(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """What a route reads, batch by batch; in the table's `order`, if one is given. Of a plan of some keys it may be more."""
+    bound = route.table
+    key = tuple(bound.renamed[name] for name in order)
+    asked = of_source(bound, work.keys).keys if work.keys is not None else None
+    ranges = source_ranges(bound, work)
+    yield from route.reads.snapshot.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
 
 
 def source_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:
@@ -144,8 +156,10 @@ def scan_target(route: Route, work: PlanWork, within: KeyRange, order: tuple[str
             yield few
 
 
-def _of_keys(mapped: Mapped, bound: BoundTable, texts: pa.Array) -> Mapped:
-    """Only the rows whose keys were asked for."""
+def of_keys(mapped: Mapped, bound: BoundTable, texts: pa.Array | None) -> Mapped:
+    """Only the rows whose keys were asked for; all, where it is not keys that choose them."""
+    if texts is None:
+        return mapped
     wanted = pc.is_in(expressions.as_json_keys(mapped.rows, bound.key).combine_chunks(), value_set=texts)
     rejected = pc.is_in(mapped.rejected.column("key"), value_set=texts)
     return replace(
@@ -187,13 +201,22 @@ def within_ranges(mapped: Mapped, bound: BoundTable, ranges: tuple[ColumnRange, 
     return mapped
 
 
-def _lookups(bound: BoundTable, job: Job) -> dict[str, LookupRows]:
+def lookup_rows(bound: BoundTable, job: Job) -> dict[str, LookupRows]:
+    """What the lookups of a table may find, as it was written down."""
     found = {}
     for name in bound.lookups:
         away = lookup_file(job, bound.name, name, "quarantined")
         rows = spill.read_rows(lookup_file(job, bound.name, name, "rows"))
         found[name] = LookupRows(rows, spill.read_rows(away) if away.exists() else None)
     return found
+
+
+def padded(rows: pa.Table, columns: list[str], schema: pa.Schema) -> pa.Table:
+    """Rejected rows have no surrogate keys: those columns are null."""
+    return pa.table(
+        [rows.column(n) if n in rows.column_names else pa.nulls(rows.num_rows, schema.field(n).type) for n in columns],
+        names=columns,
+    )
 
 
 def offenders_file(job: Job, table: str, number: int) -> Path:

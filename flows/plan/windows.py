@@ -13,8 +13,16 @@ from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.chosen_keys import held, held_by_target
 from flows.plan.chosen_tree import asked_of_lookup
-from flows.plan.decide import Planned, read_changes, rejected_file, spill_table
-from flows.plan.window_reader import PlanWork, Window, lookup_file, source_ranges, target_ranges
+from flows.plan.decide import Planned, read_changes, spill_table
+from flows.plan.window_reader import (
+    PlanWork,
+    Window,
+    lookup_file,
+    padded,
+    rejected_file,
+    source_ranges,
+    target_ranges,
+)
 from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Session
@@ -110,9 +118,11 @@ def grouped(windows: Sequence[Some], workers: int) -> list[tuple[Some, ...]]:
 
 
 def gather_lookups(session: Session, route: Route, work: PlanWork, planned: Iterable[Planned]) -> None:
-    """Write down the rows that the table's lookups may find: as they are, or as the plan will leave them."""
+    """Write down the rows that the table's lookups into others may find: as they are, or as the plan will leave them."""
     bound, outcomes = route.table, list(planned)
     for name, looked in bound.lookups.items():
+        if looked.planned == bound.name:
+            continue
         mine = [outcome for outcome in outcomes if outcome.table == looked.planned]
         rows, away = _looked_rows(session, route, looked, work, mine, asked_of_lookup(work.job, bound.name, name))
         spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
@@ -159,7 +169,7 @@ def _looked_rows(
     parts = [read_changes(work.job, outcome.changes) for outcome in planned if outcome.changes is not None]
     rows = patched(found, _narrowed(parts, bound, needed, schema)).select(columns)
     files = [rejected_file(work.job, bound.name, outcome.window) for outcome in planned]
-    away = [_padded(spill.read_rows(file), columns, schema) for file in files if file.exists()]
+    away = [padded(spill.read_rows(file), columns, schema) for file in files if file.exists()]
     return rows.combine_chunks(), (pa.concat_tables(away) if away else None)
 
 
@@ -172,14 +182,6 @@ def _narrowed(parts: list[ChangeSet], bound: BoundTable, columns: list[str], sch
 
     return ChangeSet(
         bound.shape.name, bound.key, bound.key, joined("inserts"), joined("before"), joined("after"), joined("deletes")
-    )
-
-
-def _padded(rows: pa.Table, columns: list[str], schema: pa.Schema) -> pa.Table:
-    """Rejected rows have no surrogate keys: those columns are null."""
-    return pa.table(
-        [rows.column(n) if n in rows.column_names else pa.nulls(rows.num_rows, schema.field(n).type) for n in columns],
-        names=columns,
     )
 
 

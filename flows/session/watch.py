@@ -15,10 +15,11 @@ from transforms.vocabulary import ChangeSet, Reason
 class Watch:
     """Sees what a plan sees, from several threads at once. This one looks away; an assessment has its own.
 
-    `policy` is how windows are tried again whose fault may pass, None for as ever.
+    `policy` is how windows are tried again whose fault may pass, None for as ever. `counts`: it must see each row once only.
     """
 
     policy: Policy | None = None
+    counts: bool = False
 
     def noting(self, table: str, window: int) -> Noted | None:
         """What takes notes of the batches of a window, None where nobody listens."""

@@ -220,14 +220,14 @@ def test_infinity_is_close_to_nothing_but_itself_and_nan_is_nan() -> None:
 def test_surrogate_numbers_are_kept_and_new_rows_get_the_next() -> None:
     found = pa.table({"id": [7, 9], "code": ["a", "c"], "name": ["A", "C"]})
     wanted = pa.table({"code": ["a", "b", "c", "d"], "name": ["A", "B", "Z", "D"]})
-    given_out: list[int] = []
+    asked: list[dict[str, list[str]]] = []
 
-    def reserve(count: int) -> int:
-        given_out.append(count)
-        return 10
+    def number(new: pa.Table) -> Any:
+        asked.append(new.to_pydict())
+        return np.array([10, 11])
 
-    result = diff(T, wanted, found, Comparison(("code",), ("code", "name")), numbered={"id": reserve})
-    assert given_out == [2]
+    result = diff(T, wanted, found, Comparison(("code",), ("code", "name")), numbered={"id": number})
+    assert asked == [{"code": ["b", "d"]}]
     assert result.changes.inserts.to_pydict() == {"id": [10, 11], "code": ["b", "d"], "name": ["B", "D"]}
     assert result.changes.after.to_pydict() == {"id": [9], "code": ["c"], "name": ["Z"]}
 

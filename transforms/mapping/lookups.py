@@ -24,7 +24,7 @@ def look_up(
     """
     names = [f"k{i}" for i in range(len(lookup.match))]
     looked = found.rows.select([name for name, _ in lookup.match]).rename_columns(names)
-    asked = _as_asked(rows, lookup, looked.schema, names)
+    asked = as_asked(rows, lookup, looked.schema, names)
     given = ~keys.null_keys(rows, tuple(source for _, source in lookup.match))
     known = ~keys.null_keys(asked, tuple(names))  # a value that the looked-up column cannot hold matches nothing
     usable = np.flatnonzero(~keys.null_keys(looked, tuple(names)))
@@ -54,7 +54,7 @@ def look_up(
     return taken.take(pa.array(place, mask=place < 0))
 
 
-def _as_asked(rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str]) -> pa.Table:
+def as_asked(rows: pa.Table, lookup: LookUp, looked: pa.Schema, names: list[str]) -> pa.Table:
     """The source's match columns in the types of the looked-up ones, null where they cannot be."""
     columns = [
         casts.cast(contiguous(rows.column(source)), Cast(looked.field(name).type)).values

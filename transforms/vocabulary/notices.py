@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 NoticeCode = Literal[
     "no_foreign_key", "unwritable", "hidden_rows", "untried", "key_circle", "drift", "drift_unknown",
     "rows_stay", "null_keys", "double_keys", "changed_values", "unstable_column", "source_read_whole",
-    "failed_check", "unchecked", "refused_rows", "not_reconciled", "orphans",
+    "failed_check", "unchecked", "refused_rows", "not_reconciled", "orphans", "own_ancestors",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "untyped",
 ]  # fmt: skip
 
@@ -33,6 +33,7 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "refused_rows": "the target refused rows while they were written",
     "not_reconciled": "the totals of both sides differ",
     "orphans": "rows of the target refer to rows that are not there",
+    "own_ancestors": "rows lead back to themselves by a lookup into their own table",
     "no_evidence": "the evidence of the run could not be kept",
     "no_data_docs": "Great Expectations' pages could not be made",
     "table_not_dropped": "an undo left a table, since it holds rows of others",
