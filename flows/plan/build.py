@@ -12,8 +12,6 @@ from itertools import count
 from pathlib import Path
 from time import perf_counter
 
-import pyarrow as pa
-
 from adapters.store.manifest import Manifest, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
 from adapters.store.plans import PlanWriter, plain
 from flows.bind.own_columns import described
@@ -45,6 +43,7 @@ from flows.session.session import Job, Session, shared
 from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
+from transforms import expressions
 from transforms.vocabulary import (
     SIDES,
     Counts,
@@ -123,7 +122,7 @@ def _plan(
             warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
             warnings += own_ancestors(job, bound)
             if isinstance(selection := request.selection(bound), Keys | Tree):
-                warnings += read_whole(bound, pa.array(selection.texts, pa.string()))
+                warnings += read_whole(bound, selection)
         order = Order()
         if check_deletes:
             outcomes, order = arranged(session, job, written_tables(tables, beside, outcomes), outcomes)
@@ -251,9 +250,10 @@ def _finish(
     tables = [known[name] for name in load_order(session.bound, report.counts.keys(), beside)]
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
     writer = PlanWriter(Path(job.folder), begun=True)
-    for name, texts in (request.hanging or {}).items():
+    for name, rows in (request.hanging or {}).items():
         if name in request.listed:
-            entries.append(writer.add_mapped(0, session.bound.table(name).shape.name, texts))
+            bound = session.bound.table(name)
+            entries.append(writer.add_mapped(0, bound.shape.name, expressions.as_json_keys(rows, bound.key)))
     alone = {each.shape.name for each in beside if each.refers_to_itself}
     referred = referred_tables(session.bound) | {each.shape.name for each in beside}
     manifest = replace(

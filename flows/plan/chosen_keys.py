@@ -1,7 +1,7 @@
 """The keys of a plan that looks at some rows, as each side is asked for them: by its own columns, in their own types.
 
-They come as texts: of every key in quarantine, that is what is known for certain. Of a row that is read, the text says whether it
-was asked for; what is asked here only keeps all other rows from being read.
+Those of rows in quarantine come as texts: that is what is known for certain of every one. Of a row that is read, its key says whether
+it was asked for; what is asked here only keeps all other rows from being read.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.bind.tables import BoundTable
 from flows.session.route import Route
-from transforms import expressions
+from transforms import expressions, keys
 from transforms.mapping import casts
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Rename
 from transforms.mapping.inverse import fitting, turned_back, unlike
-from transforms.vocabulary import ColumnShape, Notice, TableShape
+from transforms.vocabulary import ColumnShape, Key, Keys, Notice, TableShape, Tree
 from transforms.vocabulary.arrow import contiguous
 
 
@@ -30,9 +31,22 @@ class Asked:
     why: str = ""
 
 
-def of_target(route: Route, texts: pa.Array) -> Asked:
+def among(rows: pa.Table, key: Key, wanted: Keys | Tree) -> pa.Array:
+    """Which rows have one of the keys of a plan."""
+    if isinstance(wanted, Keys):
+        texts = expressions.as_json_keys(rows, key).combine_chunks()
+        return pc.is_in(texts, value_set=pa.array(wanted.texts, pa.string()))
+    found = np.zeros(rows.num_rows, dtype=bool)
+    whole = ~keys.null_keys(rows, key)
+    if whole.any() and wanted.rows:
+        asked = rows.select(list(key)).filter(pa.array(whole))
+        found[whole] = keys.contained(asked, wanted.keys, key)
+    return pa.array(found)
+
+
+def of_target(route: Route, wanted: Keys | Tree) -> Asked:
     """What the target is asked for. A key with a null, or with a value that no row of the target can have, is not."""
-    known = _known(route.table, texts)
+    known = _known(route.table, wanted)
     return Asked(None, "some of the keys have no one text") if known is None else Asked(held_by_target(route, known))
 
 
@@ -61,9 +75,9 @@ def held(shape: TableShape, values: pa.Table) -> pa.Table:
     return pa.table(made, shape.schema(tuple(made))).drop_null()
 
 
-def of_source(bound: BoundTable, texts: pa.Array) -> Asked:
+def of_source(bound: BoundTable, wanted: Keys | Tree) -> Asked:
     """What the source is asked for: what is left of the keys in its own columns, which may be more rows than those of the keys."""
-    known = _known(bound, texts)
+    known = _known(bound, wanted)
     return Asked(None, "some of the keys have no one text") if known is None else held_by_source(bound, known)
 
 
@@ -88,13 +102,13 @@ def held_by_source(bound: BoundTable, values: pa.Table) -> Asked:
     return Asked(turned_back(values, sources))
 
 
-def read_whole(bound: BoundTable, texts: pa.Array) -> Iterator[Notice]:
-    """A notice where the source cannot be asked for the keys of a plan, as JSON."""
-    asked = of_source(bound, texts)
+def read_whole(bound: BoundTable, wanted: Keys | Tree) -> Iterator[Notice]:
+    """A notice where the source cannot be asked for the keys of a plan."""
+    asked = of_source(bound, wanted)
     if asked.keys is None:
-        what = "1 key" if len(texts) == 1 else f"{len(texts):,} keys"
+        what = "1 key" if wanted.rows == 1 else f"{wanted.rows:,} keys"
         text = f"{bound.name}: the source was read whole for {what}: {asked.why}."
-        yield Notice("source_read_whole", text, bound.name, {"keys": len(texts)})
+        yield Notice("source_read_whole", text, bound.name, {"keys": wanted.rows})
 
 
 def _source(bound: BoundTable, column: ColumnMapping) -> ColumnShape | None:
@@ -106,8 +120,11 @@ def _source(bound: BoundTable, column: ColumnMapping) -> ColumnShape | None:
     return None if replaced else bound.source_shape.column(name)
 
 
-def _known(bound: BoundTable, texts: pa.Array) -> pa.Table | None:
+def _known(bound: BoundTable, wanted: Keys | Tree) -> pa.Table | None:
     """The keys in the target's types; None where one would be written in another way than it is here."""
+    if isinstance(wanted, Tree):
+        return wanted.keys
+    texts = pa.array(wanted.texts, pa.string())
     known = expressions.from_json_keys(texts, bound.shape.schema(bound.key))
     again = contiguous(expressions.as_json_keys(known, bound.key))
     return known if pc.all(pc.equal(again, texts)).as_py() is not False else None

@@ -44,9 +44,9 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The keys of each table that a plan looks at, as JSON, and what is to be said of how they were found."""
+    """The keys of each table that a plan looks at, and what is to be said of how they were found."""
 
-    keys: Mapping[str, pa.Array]
+    keys: Mapping[str, pa.Table]
     notices: tuple[Notice, ...] = ()
 
 
@@ -74,9 +74,7 @@ def chosen(session: Session, job: Job, trees: Trees) -> Chosen:
     _take_parents(hanging, source, target, with_parents=trees.with_parents)
     for name in hanging.keys:
         _write_asked(session, job, source, name, hanging.side_rows("source", name))
-    return Chosen(
-        {name: _texts(found) for name, found in hanging.keys.items()}, tuple(_read_whole(source.whole, session, job))
-    )
+    return Chosen(hanging.keys, tuple(_read_whole(source.whole)))
 
 
 def asked_of_lookup(job: Job, table: str, lookup: str) -> list[pa.Table] | None:
@@ -177,7 +175,7 @@ def _without_parents(lacking: Sequence[tuple[Link, pa.Table]]) -> PlanError:
     )
 
 
-def _read_whole(whole: Mapping[str, str], session: Session, job: Job) -> Iterator[Notice]:
+def _read_whole(whole: Mapping[str, str]) -> Iterator[Notice]:
     for table, why in whole.items():
         text = f"{table}: the source was read whole to find the rows of the tree: {why}."
         yield Notice("source_read_whole", text, table, {"keys": 0})

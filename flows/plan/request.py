@@ -49,7 +49,7 @@ class Request:
     allow_deletes: bool = False
     step: bool = False
     trees: Trees | None = None
-    hanging: Mapping[str, pa.Array] | None = None
+    hanging: Mapping[str, pa.Table] | None = None
 
     @property
     def plan_id(self) -> str:
@@ -65,7 +65,7 @@ class Request:
         """Which rows of a table are looked at. SpecError for a range whose ends are no values of its column."""
         if self.trees is not None:
             assert self.hanging is not None, "the trees were followed"
-            return Tree(self.hanging.get(bound.name, pa.array([], pa.string())))
+            return Tree(self.hanging.get(bound.name, bound.shape.schema(bound.key).empty_table()))
         if self.keys is not None:
             return Keys(tuple(sorted(self.keys.get(bound.name, ()))))
         if self.ranges:

@@ -9,17 +9,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapters.store import plans, spill
 from flows.bind.rules import KnownOffenders
 from flows.bind.tables import BoundTable
-from flows.plan.chosen_keys import of_source, of_target
+from flows.plan.chosen_keys import among, of_source, of_target
 from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Job
 from flows.session.watch import UNWATCHED, Watch
-from transforms import expressions, keys
+from transforms import keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
 from transforms.mapping.mapping import REJECTED, Mapped, map_rows
 from transforms.range_filter import inside
@@ -55,9 +54,9 @@ class PlanWork:
         return self.selection.ranges if isinstance(self.selection, Ranges) else ()
 
     @property
-    def keys(self) -> pa.Array | None:
-        """The keys that rows have, as JSON; None where it is not keys that choose them."""
-        return pa.array(self.selection.texts, pa.string()) if isinstance(self.selection, Keys | Tree) else None
+    def keys(self) -> Keys | Tree | None:
+        """The keys that rows have; None where it is not keys that choose them."""
+        return self.selection if isinstance(self.selection, Keys | Tree) else None
 
 
 def base_folder(job: Job, table: TableName) -> Path:
@@ -145,26 +144,24 @@ def scan_target(route: Route, work: PlanWork, within: KeyRange, order: tuple[str
     """What is on the side that a route writes, batch by batch; in the table's `order`, if one is given."""
     bound = route.table
     found = _found(route, work, within, order)
-    texts = work.keys
-    if texts is None:
+    if work.keys is None:
         yield from found
         return
     for batch in found:
         rows = pa.Table.from_batches([batch])
-        few = batch.filter(pc.is_in(expressions.as_json_keys(rows, bound.key).combine_chunks(), value_set=texts))
+        few = batch.filter(among(rows, bound.key, work.keys))
         if few.num_rows:
             yield few
 
 
-def of_keys(mapped: Mapped, bound: BoundTable, texts: pa.Array | None) -> Mapped:
+def of_keys(mapped: Mapped, bound: BoundTable, wanted: Keys | Tree | None) -> Mapped:
     """Only the rows whose keys were asked for; all, where it is not keys that choose them."""
-    if texts is None:
+    if wanted is None:
         return mapped
-    wanted = pc.is_in(expressions.as_json_keys(mapped.rows, bound.key).combine_chunks(), value_set=texts)
-    rejected = pc.is_in(mapped.rejected.column("key"), value_set=texts)
+    rejected = among(mapped.rejected_rows, bound.key, wanted)
     return replace(
         mapped,
-        rows=mapped.rows.filter(wanted),
+        rows=mapped.rows.filter(among(mapped.rows, bound.key, wanted)),
         rejected=mapped.rejected.filter(rejected),
         rejected_rows=mapped.rejected_rows.filter(rejected),
     )

@@ -46,7 +46,7 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
     of some keys, of which nothing but those rows is read.
     """
     if work.keys is not None:
-        rows = len(work.keys)
+        rows = work.keys.rows
         session.meter.expect(route.table.name, "read", rows)
         return _spilled(session, route, work, rows)
     bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot

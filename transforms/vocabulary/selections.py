@@ -42,15 +42,26 @@ class Keys:
     whole: ClassVar[bool] = False
     covers: ClassVar[bool] = True
 
+    @property
+    def rows(self) -> int:
+        """How many keys."""
+        return len(self.texts)
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The rows of some roots, and all that hang below them: those with one of some keys, each a JSON array, and none twice."""
+    """The rows of some roots, and all that hang below them: those with one of some keys, in the types of the key's columns in the
+    target; none twice."""
 
-    texts: pa.Array
+    keys: pa.Table
 
     whole: ClassVar[bool] = False
     covers: ClassVar[bool] = True
+
+    @property
+    def rows(self) -> int:
+        """How many keys."""
+        return int(self.keys.num_rows)
 
 
 Selection = All | Ranges | Keys | Tree
