@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from flows.bind.tables import BoundTable
-from flows.plan.chosen_keys import held_by_target, of_target
+from flows.plan.chosen_keys import among, held_by_target, of_target
 from flows.plan.chosen_tree import asked_of_lookup
 from flows.plan.window_reader import (
     PlanWork,
@@ -22,7 +22,7 @@ from flows.plan.window_reader import (
 from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Job
-from transforms import expressions, keys
+from transforms import keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
 from transforms.mapping.mapping import Mapped, map_rows
 from transforms.mapping.own_lookups import of_columns
@@ -119,9 +119,7 @@ def _asked(route: Route, work: PlanWork) -> list[pa.Table | None]:
 def looked_at(bound: BoundTable, work: PlanWork, found: pa.Table) -> pa.Table:
     """The rows of the target that the plan looks at."""
     if work.keys is not None:
-        asked = set(work.keys.to_pylist())
-        mask = [text in asked for text in expressions.as_json_keys(found, bound.key).to_pylist()]
-        return found.filter(pa.array(mask, pa.bool_()))
+        return found.filter(among(found, bound.key, work.keys))
     return found.filter(pa.array(all_inside(found, tuple(target_ranges(bound, work)))))
 
 
