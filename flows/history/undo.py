@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from time import perf_counter
 
 import pyarrow as pa
 
 from adapters import interrupts
-from adapters.protocol import Snapshot, Target
+from adapters.protocol import Target
 from adapters.sql.ddl import drop_statements
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
 from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
+from flows.history.undo_order import listed, undo_order
 from flows.history.versions import AppliedVersion
 from flows.plan.build import manifest_of
 from flows.plan.decide import samples
 from flows.plan.interim import whole_changes
 from flows.plan.moving_values import Table, window_of
-from flows.plan.references import look_at_references, related
+from flows.plan.references import related
 from flows.plan.request import Request
 from flows.plan.stages import stages_of
 from flows.plan.whole_rows import WholeRows
@@ -89,6 +90,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
     reports: list[TableReport] = []
     tables: list[PlannedTable] = []
     backwards: dict[TableName, list[ChangeSet]] = {}
+    parts: dict[TableName, list[ChangeSet]] = {}
     with target.snapshot() as snapshot:
         for table in order:
             windows = list(_windows(undone, table, shapes.get(table)))
@@ -112,13 +114,16 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
                     Table(target, snapshot, shapes[table], windows[0].key, table in referred), windows, first
                 )
                 first = [*first, *moved]
-            entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
+            parts[table] = windows
             reports.append(_table_report(request, table, windows))
             planned = planned_table(reports[-1], table, latest.route, schema)
             own = whole.described if whole is not None else ()
             tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first), interim=tuple(interim)))
-        decide = partial(stages_of, tables, entries, referred, in_turn=_alone(shapes))
-        stages = _decided(undone.numbers, target, snapshot, shapes, backwards, decide)
+        sequence = undo_order(undone.numbers, target, snapshot, shapes, backwards)
+        tables = [sequence.with_steps(planned, parts[planned.table]) for planned in tables]
+        for windows in parts.values():
+            entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
+        stages = sequence.decided(partial(stages_of, tables, entries, referred, in_turn=_alone(shapes)))
         mark = snapshot.mark
     report = Report(
         request.spec.name,
@@ -182,39 +187,9 @@ def _held(plan: Plan, session: Session, target: Target, shapes: Mapping[TableNam
         marked = target.applied(manifest.id) if session.spec.state.marker else ()
         decide = partial(decide, parents_first(shapes, names)[1], marked=marked)
     with target.snapshot() as snapshot:
-        return _decided(manifest.undoes, target, snapshot, shapes, there, decide)
-
-
-def _decided(
-    numbers: Sequence[int],
-    target: Target,
-    snapshot: Snapshot,
-    shapes: Mapping[TableName, TableShape],
-    changes: Mapping[TableName, Sequence[ChangeSet]],
-    decide: Callable[..., tuple[Stage, ...]],
-) -> tuple[Stage, ...]:
-    """The stages of changes in an order that keeps every foreign key from window to window. PlanError where there is none.
-
-    In: `decide` makes the stages, given what `needs` to come before what.
-    """
-    looked = look_at_references(snapshot, shapes, changes, whole_trees=target.capabilities.whole_trees)
-    if looked.broken:
-        edited = any(each.edited for each in looked.broken)
-        first = "take those edits back, or delete those rows, in the target" if edited else "change those rows"
-        raise PlanError(
-            f"Undoing version {_listed(numbers)} would leave {'; '.join(map(str, looked.broken))}. Nothing was written.",
-            fix=(f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})."),
-        )
-    try:
-        return decide(needs=[(need.earlier, need.later) for need in looked.needs])
-    except CycleError as error:
-        circle = set(error.args[1])
-        rows = [need for need in looked.needs if {need.earlier.table, need.later.table} <= {s.table for s in circle}]
-        raise PlanError(
-            f"Undoing version {_listed(numbers)} cannot be done in any order: rows need each other by foreign keys that go in a "
-            f"circle ({'; '.join(map(str, rows))}). Nothing was written.",
-            fix="drop one of these foreign keys for as long as it takes.",
-        ) from error
+        sequence = undo_order(manifest.undoes, target, snapshot, shapes, there)
+    sequence.must_be(manifest.tables)
+    return sequence.decided(decide)
 
 
 def _alone(shapes: Mapping[TableName, TableShape]) -> set[TableName]:
@@ -283,7 +258,7 @@ def _freed(table: Table, windows: list[ChangeSet], first: Sequence[int]) -> tupl
 
 def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:
     """The table still has the columns of that time, and no new one that would have to be filled."""
-    of = f"Version {_listed(undone.numbers)} cannot be undone"
+    of = f"Version {listed(undone.numbers)} cannot be undone"
     if shape is None:
         raise PlanError(f"{of}: {table} is no longer there. Nothing was written.", fix="bring the table back.")
     for field in dict.fromkeys(field for window in windows for field in (*window.before.schema, *window.after.schema)):
@@ -367,7 +342,3 @@ def _warned(undone: Undone) -> Iterator[Notice]:
             number, windows = each.version.version, len(each.version.windows)
             text = f"Version {number} was cut off: the {windows} windows that are in are taken back."
             yield Notice("cut_off_version", text, facts={"version": number, "windows": windows})
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

@@ -6,9 +6,11 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from flows.plan.foreseen import Foreseen
 from flows.plan.references import Need
 from flows.plan.stages import Step
-from transforms.vocabulary import ForeignKey, PlanError, TableName, TableShape
+from flows.plan.two_steps import Loose
+from transforms.vocabulary import ForeignKey, Key, PlanError, TableName, TableShape
 
 Node = TypeVar("Node", bound=Hashable)
 
@@ -87,12 +89,39 @@ def _resolved(
 ) -> tuple[tuple[Link, ...], list[frozenset[Step]]]:
     """The keys that are left empty, as few as can be, and the steps that go together, of steps that need each other."""
     empty = [each for each in inner if each.need and may_be_empty(each.need)]
-    links = list(dict.fromkeys(each.link for each in empty if each.link))
+    links = sorted({each.link for each in empty if each.link}, key=str)  # the same ones whenever it is asked
     for chosen in ((), *((each,) for each in links), tuple(links)):
         left = [each for each in inner if each not in empty or each.link not in chosen]
         if not circles((each.earlier, each.later) for each in left if not each.waits):
             return chosen, circles((each.earlier, each.later) for each in left)
     raise NoOrder([each.need for each in inner if each.need])
+
+
+@dataclass(frozen=True, slots=True)
+class Loosened:
+    """Which references of rows can be null for a while. In: what is foreseen of the tables that are written."""
+
+    shapes: Mapping[TableName, TableShape]
+    known: Mapping[TableName, Foreseen]
+
+    def empty(self, need: Need) -> Key:
+        """The columns of a need's foreign key that are null meanwhile; none where it cannot be so."""
+        if not need.comes and need.earlier != Step(need.child, "delete"):
+            return ()  # the rows let go of it anyway
+        changes, shape = self.known[need.child].changes, self.shapes[need.child]
+        nullable = {column.name for column in shape.columns if column.nullable and not column.generated}
+        return tuple(
+            n for n in need.foreign.columns if n in nullable and n in changes.schema.names and n not in changes.key
+        )
+
+    def of(self, needs: Sequence[Need], order: Order) -> dict[TableName, list[Loose]]:
+        """The references of each table that are null for a while."""
+        found: dict[TableName, list[Loose]] = {}
+        for need in needs:
+            if Link(need.child, need.foreign) in order.loose and (empty := self.empty(need)):
+                loose = Loose(need.foreign.columns, need.values, empty, comes=need.comes)
+                found.setdefault(need.child, []).append(loose)
+        return found
 
 
 def circles(pairs: Iterable[tuple[Node, Node]]) -> list[frozenset[Node]]:

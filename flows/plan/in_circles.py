@@ -14,15 +14,14 @@ from adapters.store.plans import PlanWriter
 from flows.bind.tables import BoundTable
 from flows.plan.beside import Beside
 from flows.plan.children import key_of
-from flows.plan.circles import Link, NoOrder, Order, circles, order_of, parents_first, refusal
+from flows.plan.circles import Link, Loosened, NoOrder, Order, circles, order_of, parents_first, refusal
 from flows.plan.decide import Planned, read_changes
 from flows.plan.foreseen import Foreseen, as_planned, foresee, narrowed
-from flows.plan.references import Need, needs_of
-from flows.plan.stages import Step
-from flows.plan.two_steps import Loose, completed, freed
+from flows.plan.references import needs_of
+from flows.plan.two_steps import Loose, in_steps
 from flows.session.session import Job, Session
 from transforms.net_changes import together
-from transforms.vocabulary import ChangeSet, Counts, Key, Relation, TableName, TableShape
+from transforms.vocabulary import Counts, Key, Relation, TableName, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,33 +112,6 @@ class _Rows:
         return iter(()) if relation.table in self.new else self.snapshot.scan(relation, columns)
 
 
-@dataclass(frozen=True, slots=True)
-class Loosened:
-    """Which references of rows can be null for a while. In: what is foreseen of the tables that are written."""
-
-    shapes: Mapping[TableName, TableShape]
-    known: Mapping[TableName, Foreseen]
-
-    def empty(self, need: Need) -> Key:
-        """The columns of a need's foreign key that are null meanwhile; none where it cannot be so."""
-        if not need.comes and need.earlier != Step(need.child, "delete"):
-            return ()  # the rows let go of it anyway
-        changes, shape = self.known[need.child].changes, self.shapes[need.child]
-        nullable = {column.name for column in shape.columns if column.nullable and not column.generated}
-        return tuple(
-            n for n in need.foreign.columns if n in nullable and n in changes.schema.names and n not in changes.key
-        )
-
-    def of(self, needs: Sequence[Need], order: Order) -> dict[TableName, list[Loose]]:
-        """The references of each table that are null for a while."""
-        found: dict[TableName, list[Loose]] = {}
-        for need in needs:
-            if Link(need.child, need.foreign) in order.loose and (empty := self.empty(need)):
-                loose = Loose(need.foreign.columns, need.values, empty, comes=need.comes)
-                found.setdefault(need.child, []).append(loose)
-        return found
-
-
 def _groups(shapes: Mapping[TableName, TableShape], written: Mapping[TableName, Written]) -> list[frozenset[TableName]]:
     """The tables whose rows have to be looked at together: foreign keys go in a circle, or values change that others refer to."""
     pairs = []
@@ -167,30 +139,25 @@ def _in_two_steps(session: Session, job: Job, planned: Sequence[Planned], loose:
     name = planned[0].table
     writer = PlanWriter(Path(job.folder), begun=True)
     numbers = count(max(each.window for each in planned) + 1)
-    coming, going = [each for each in loose if each.comes], [each for each in loose if not each.comes]
     found: list[Planned] = []
-
-    def added(changes: ChangeSet | None, *, completing: bool, interim: bool = True) -> None:
-        if changes is not None and len(changes):
-            number = next(numbers)
-            entry = writer.add(number, changes)
-            session.changes.keep(name, number, changes)
-            plain = Planned(name, number, Counts(), entry, None, None, clear=False)
-            found.append(replace(plain, first=not completing, completing=completing, interim=interim))
-
     for each in planned:
-        if each.changes is None or each.interim:
+        if each.changes is None or each.interim or each.first:
             found.append(each)
             continue
         changes = session.changes.take(name, each.window) or read_changes(job, each.changes)
-        steps = completed(changes, coming)
-        early, left = freed(steps.first if steps else changes, going)
-        added(early, completing=False)
-        if steps is not None:
-            added(steps.rest, completing=True)
-            added(steps.late, completing=True, interim=False)
-        session.changes.keep(name, each.window, left)
-        new = steps is not None or early is not None
-        entry = (writer.add(each.window, left) if len(left) else None) if new else each.changes
-        found.append(replace(each, changes=entry))
+        steps = in_steps(changes, loose)
+        session.changes.keep(name, each.window, steps.main if steps else changes)
+        if steps is None:
+            found.append(each)
+            continue
+        left = writer.add(each.window, steps.main) if len(steps.main) else None
+        found.append(replace(each, changes=left))
+        for part, completing, interim in (
+            (steps.early, False, True), (steps.rest, True, True), (steps.late, True, False)
+        ):  # fmt: skip
+            if part is not None:
+                number = next(numbers)
+                session.changes.keep(name, number, part)
+                plain = Planned(name, number, Counts(), writer.add(number, part), None, None, clear=False)
+                found.append(replace(plain, first=not completing, completing=completing, interim=interim))
     return found

@@ -67,10 +67,11 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What foreign keys say of changes: which they would break, and in which order steps have to come."""
+    """What foreign keys say of changes: which they would break, in which order steps have to come, and what each table's will do."""
 
     broken: tuple[Broken, ...]
     needs: tuple[Need, ...]
+    foreseen: Mapping[TableName, Foreseen]
 
 
 def related(target: Catalog, tables: Sequence[TableName]) -> dict[TableName, TableShape]:
@@ -138,7 +139,7 @@ def look_at_references(
             edited = keys.contained(lost, mine.left, mine.changes.key).sum() if mine and mine.left.num_rows else 0
             broken.append(Broken(child.name, parent.name, lost.num_rows, _first(lost), int(edited)))
         needs += needs_of(snapshot, child, parent, foreign, mine, theirs, whole_trees=whole_trees)
-    return Looked(tuple(broken), tuple(needs))
+    return Looked(tuple(broken), tuple(needs), known)
 
 
 def _lost(

@@ -32,31 +32,34 @@ class Loose:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """Changes in two steps: `first`, with nulls in place of loose references, and behind all that comes the updates that complete
-    those rows (`rest`). `late` are updates that have nothing to do in the first step, and come whole in the second one."""
+class Steps:
+    """Changes in steps: `main`, without loose references; before all others the updates that take them from rows that are to go
+    (`early`), and behind all that comes those that complete rows (`rest`). `late` are updates that have nothing to do in `main`, and
+    come whole with the completing ones. None for none."""
 
-    first: ChangeSet
-    rest: ChangeSet
-    late: ChangeSet
+    main: ChangeSet
+    early: ChangeSet | None
+    rest: ChangeSet | None
+    late: ChangeSet | None
 
 
-def completed(changes: ChangeSet, loose: Sequence[Loose]) -> Completed | None:
-    """Inserts and updates in two steps; None where one is enough."""
-    inserts, after = _emptied(changes.inserts, loose), _emptied(changes.after, loose)
-    if not (inserts.chosen.any() or after.chosen.any()):
+def in_steps(changes: ChangeSet, loose: Sequence[Loose]) -> Steps | None:
+    """Changes in steps; None where one is enough."""
+    early, left = _freed(changes, [each for each in loose if not each.comes])
+    coming = [each for each in loose if each.comes]
+    inserts, after = _emptied(left.inserts, coming), _emptied(left.after, coming)
+    if early is None and not (inserts.chosen.any() or after.chosen.any()):
         return None
-    idle = after.chosen & _equal(changes.before, after.rows)
+    idle = after.chosen & _equal(left.before, after.rows)
     twice = pa.concat_tables([inserts.only(inserts.chosen), after.only(after.chosen & ~idle)])
-    whole = pa.concat_tables([_only(changes.inserts, inserts.chosen), _only(changes.after, after.chosen & ~idle)])
-    return Completed(
-        replace(changes, inserts=inserts.rows, before=_only(changes.before, ~idle), after=after.only(~idle)),
-        replace(changes.empty, before=twice, after=whole),
-        replace(changes.empty, before=_only(changes.before, idle), after=_only(changes.after, idle)),
-    )
+    whole = pa.concat_tables([_only(left.inserts, inserts.chosen), _only(left.after, after.chosen & ~idle)])
+    rest = replace(left.empty, before=twice, after=whole)
+    late = replace(left.empty, before=_only(left.before, idle), after=_only(left.after, idle))
+    main = replace(left, inserts=inserts.rows, before=_only(left.before, ~idle), after=after.only(~idle))
+    return Steps(main, early, rest if len(rest) else None, late if len(late) else None)
 
 
-def freed(changes: ChangeSet, loose: Sequence[Loose]) -> tuple[ChangeSet | None, ChangeSet]:
+def _freed(changes: ChangeSet, loose: Sequence[Loose]) -> tuple[ChangeSet | None, ChangeSet]:
     """The updates that take loose references from rows that are to go, None for none, and their deletes as they are then."""
     deletes = _emptied(changes.deletes, loose)
     if not deletes.chosen.any():

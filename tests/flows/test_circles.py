@@ -48,7 +48,8 @@ def fill(shop: Scenario, stores: Sequence[Any], staff: Sequence[Any]) -> None:
 
 
 def states(shop: Scenario, *, hole: bool = False) -> None:
-    """Rows that need each other come, change partners and go, by windows of two; each time nothing is left to do."""
+    """Rows that need each other come, change partners and go, by windows of two; each time nothing is left to do, and all of it
+    can be taken back."""
     empty = shop.target.content()
     none = None if hole else 1
     seen = [empty]
@@ -66,6 +67,12 @@ def states(shop: Scenario, *, hole: bool = False) -> None:
         assert not shop.plan().report.pending
         shop.settled()
         seen.append(shop.target.content())
+    version = len(seen) - 1
+    for step in range(version):
+        assert shop.undo(version - step).status == Status.DONE
+        assert shop.target.content() == seen[-2 - step]
+    assert shop.undo(version + 1, to=True).status == Status.DONE, "all but the last undo are undone, in one go"
+    assert shop.target.content() == seen[-2]
 
 
 @pytest.mark.parametrize(
