@@ -12,6 +12,10 @@ Fold = Literal["exact", "ascii", "unicode"]
 """Which names are one: equal ones; those that differ in the case of ASCII letters alone; or in that of any letter."""
 
 
+Trades = Literal["any", "unreferred", "none"]
+"""Any rows; those of tables that no foreign key refers to; or none that is sure to pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What an engine makes of names of tables and columns."""
@@ -55,8 +59,8 @@ class Capabilities:
     changes_parents: bool = True
     """Rows that others refer to can be changed; elsewhere a foreign key is checked before a statement ends, and refuses it."""
 
-    trades_referred: bool = True
-    """Rows that one window updates may trade unique values, though others refer to them; elsewhere nobody may refer to them."""
+    trades: Trades = "any"
+    """Which rows that one window updates may take unique values from each other, whatever the table demands of its values."""
 
     whole_trees: bool = True
     """Rows of a table that refer to each other go in one window, and may be updated while others refer to them."""

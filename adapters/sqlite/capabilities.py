@@ -10,6 +10,7 @@ CAPABILITIES: Final = Capabilities(
     holds_foreign_keys=False,
     defers_foreign_keys=True,
     loads_circles=True,
+    trades="none",
     numbers_any_column=False,
     typed=False,
     exact_literals=False,

@@ -230,7 +230,8 @@ class Table:
     @cached_property
     def _trades(self) -> bool:
         """Whether one window's updates may take values from each other."""
-        return self.target.capabilities.trades_referred or not self._is_referred
+        trades = self.target.capabilities.trades
+        return trades == "any" or (trades == "unreferred" and not self._is_referred)
 
     @cached_property
     def _is_referred(self) -> bool:

@@ -171,7 +171,7 @@ def _digest(text: str) -> int:
 def _value(column: ColumnShape, kind: pa.DataType, old: Any, digest: int, attempt: int) -> Any:
     """A value of a column's type, other with each digest; None where none is known. Every other one is like the old one."""
     if column.labels:
-        return column.labels[(digest + attempt) % len(column.labels)]
+        return column.labels[attempt % len(column.labels)]
     if pa.types.is_string(kind):
         return _text(column, old, digest, attempt)
     if pa.types.is_boolean(kind):
@@ -192,13 +192,15 @@ def _value(column: ColumnShape, kind: pa.DataType, old: Any, digest: int, attemp
         return float(2**20 + digest % 2**20)
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return digest.to_bytes(32)[: column.octets or (len(old) if like else 32)]
+    span = dt.timedelta(seconds=digest // 2**64 % 86_400)
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        near = like or (column.most is not None and column.most.year < LAST.year)
+        near = like or (isinstance(column.most, dt.date) and column.most.year < LAST.year)
         found = FIRST + dt.timedelta(days=digest % 10_000) if near else LAST - dt.timedelta(days=digest % 100_000)
-        second = dt.timedelta(seconds=digest % 86_400)
-        return found.date() if pa.types.is_date(kind) else found.replace(tzinfo=dt.UTC if kind.tz else None) + second
+        return found.date() if pa.types.is_date(kind) else found.replace(tzinfo=dt.UTC if kind.tz else None) + span
+    if pa.types.is_duration(kind):
+        return span
     if pa.types.is_time(kind):
-        return (FIRST + dt.timedelta(seconds=digest % 86_400)).time()
+        return (FIRST + span).time()
     return None
 
 

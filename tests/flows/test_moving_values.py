@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from scenario import RING, Scenario, pair_name
+from scenario import RING, Scenario, Side, counts, pair_name
 
+from flows import commands
 from flows.commands import Status
+from flows.history.log import asof
+from flows.session.meter import Meter
+from transforms.vocabulary import PlanError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 
@@ -76,3 +80,132 @@ def test_whatever_values_move_where_they_move_in_one_run_and_are_taken_back(shop
         assert shop.target.content() == before
         assert shop.undo(number + 1).status == Status.DONE
         assert shop.target.content() == after
+
+
+class Cut(Meter):
+    """A run that ends when it is about to write for the second time."""
+
+    def __init__(self) -> None:
+        self.stages = 0
+
+    def expect(self, table: str, what: str, rows: int) -> None:
+        self.stages += what == "apply"
+        if self.stages == 2:
+            raise ConnectionAbortedError
+
+
+def halfway(shop: Scenario) -> Path:
+    """The plan of two people who trade addresses, each in a window of its own: only the step on the way is in."""
+    written(shop, 1)
+    entered(shop, [(1, "a@x", "Wien", 1), (2, "b@x", "Wien", 2), (3, "c@x", "Graz", 1)], [(7, 3)])
+    shop.run()
+    entered(shop, [(1, "b@x", "Wien", 2), (2, "a@x", "Wien", 1), (3, "c@x", "Graz", 1)], [(7, 3)])
+    plan = shop.plan()
+    assert counts(plan, "person") == {"source_rows": 3, "update": 2, "unchanged": 1}
+    folder = Path(str(plan.report.plan))
+    with pytest.raises(ConnectionAbortedError):
+        commands.apply_plan(folder, meter=Cut())
+    assert not {(1, "a@x"), (2, "b@x")} & set(shop.target.rows("person", "id, mail"))
+    return folder
+
+
+@everywhere
+def test_a_run_that_dies_between_the_steps_is_brought_to_its_end(shop: Scenario) -> None:
+    halfway(shop)
+    shop.run()
+    assert shop.target.content() == shop.source.content()
+    shop.settled()
+    assert shop.undo(2).status == Status.DONE
+    assert shop.target.rows("person", "id, mail, seat") == [(1, "a@x", 1), (2, "b@x", 2), (3, "c@x", 1)]
+
+
+@everywhere
+def test_a_row_that_somebody_edits_between_its_steps_is_one_conflict_and_keeps_the_edit(shop: Scenario) -> None:
+    folder = halfway(shop)
+    shop.target.execute("UPDATE person SET town = 'Linz' WHERE id = 1")
+    done = shop.apply(folder)
+    assert (done.status, counts(done, "person")) == (
+        Status.CONFLICTS,
+        {"source_rows": 3, "update": 1, "unchanged": 1, "conflicts": 1},
+    )
+    assert [each.key for each in done.report.met] == ["[1]"]
+    assert shop.target.rows("person", "id, town")[0] == (1, "Linz")
+    assert (2, "a@x") in shop.target.rows("person", "id, mail")
+    there = shop.target.rows("person")
+    assert sorted(asof(shop.spec, 2, "person").select(["id", "town"]).to_pylist(), key=str) == [
+        {"id": id_, "town": town} for id_, _, town, _ in there
+    ]
+    assert shop.run().status == Status.DONE
+    assert shop.target.content() == shop.source.content()
+
+
+TYPES: dict[str, tuple[str, str, str]] = {
+    "code": ("varchar(3)", "'ABC'", "'XYZ'"),
+    "letters": ("char(2)", "'de'", "'fr'"),
+    "title": ("varchar(200)", "'one'", "'two'"),
+    "place": ("smallint", "1", "2"),
+    "big": ("bigint", "9223372036854775807", "-9223372036854775808"),
+    "price": ("decimal(3, 1)", "99.9", "-99.9"),
+    "day": ("date", "'2020-02-29'", "'1999-12-31'"),
+    "moment": ("timestamp", "'2020-02-29 12:00:00'", "'2021-02-28 12:00:01'"),
+    "hour": ("time", "'12:00:00'", "'23:59:59'"),
+    "x": ("double precision", "1.5", "-2.5"),
+    "two": ("integer", "1", "2"),
+}
+CHECKS = ("code BETWEEN 'AAA' AND 'ZZZ'", "letters = lower(letters)", "place > 0", "two BETWEEN 1 AND 1000")
+UUIDS = ("'00000000-0000-4000-8000-000000000001'", "'00000000-0000-4000-8000-000000000002'")
+
+
+@everywhere
+def test_values_of_any_type_change_places_and_pass_every_check_meanwhile(shop: Scenario) -> None:
+    types = dict(TYPES)
+    if shop.target.engine in ("postgresql", "duckdb"):
+        types["id4"] = ("uuid", *UUIDS)
+
+    def columns(side: Side, more: str) -> str:
+        kinds = {"timestamp": "datetime"} if side.engine == "mysql" else {}
+        kinds |= {"uuid": "varchar(36)"} if side == shop.source else {}
+        return ", ".join(f"{name} {kinds.get(kind, kind)} {more}" for name, (kind, *_) in types.items())
+
+    checks = ", ".join(f"CHECK ({each})" for each in CHECKS)
+    refers = shop.target.engine != "duckdb"  # which changes no unique value of such a row
+    shop.target.execute(
+        f"CREATE TABLE t (id integer PRIMARY KEY, {columns(shop.target, 'NOT NULL UNIQUE')}, {checks})",
+        f"CREATE TABLE c (id integer PRIMARY KEY{', t integer REFERENCES t (id)' if refers else ''})",
+    )
+    shop.target.execute("INSERT INTO c VALUES (1, NULL)" if refers else "INSERT INTO c VALUES (1)")
+    shop.source.execute(f"CREATE TABLE t (id integer PRIMARY KEY, {columns(shop.source, 'NOT NULL')})")
+    shop.write({"t": {"from": "t"}}, defaults={"window": 1, "delete": {"max_ratio": 1.0}})
+
+    def enter(*rows: int) -> None:
+        shop.source.execute("DELETE FROM t")
+        for id_, which in enumerate(rows):
+            values = ", ".join(each[which] for each in types.values())
+            shop.source.execute(f"INSERT INTO t VALUES ({id_}, {values})")
+
+    enter(1, 2)
+    assert shop.run().status == Status.DONE
+    before = shop.target.content()
+    enter(2, 1)
+    done = shop.run()
+    assert (done.status, counts(done, "t")) == (Status.DONE, {"source_rows": 2, "update": 2})
+    shop.settled()
+    assert shop.undo(2).status == Status.DONE
+    assert shop.target.content() == before
+
+
+def test_what_can_hold_no_other_value_meanwhile_is_refused_with_the_row(shop: Scenario) -> None:
+    shop.target.execute(
+        "CREATE TABLE t (id integer PRIMARY KEY, flag boolean NOT NULL UNIQUE)",
+        "CREATE TABLE c (id integer PRIMARY KEY, t integer REFERENCES t (id))",
+    )
+    shop.source.execute("CREATE TABLE t (id integer PRIMARY KEY, flag boolean)")
+    shop.source.insert("t", [(1, True), (2, False)])
+    shop.write({"t": {"from": "t"}}, defaults={"window": 1})
+    shop.run()
+    before = shop.target.content()
+    shop.source.execute("UPDATE t SET flag = NOT flag")
+    with pytest.raises(PlanError, match=r"t: row \[1\] gives up a unique value \(flag\)") as error:
+        shop.run()
+    assert "let flag be null" in error.value.fix
+    assert shop.target.content() == before
