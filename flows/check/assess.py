@@ -19,13 +19,14 @@ from flows.check.fixes import Place, facts, remedy
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
 from flows.plan.build import begun, looked_up, plan_table
+from flows.plan.chosen_tree import Trees
 from flows.plan.decide import Planned
 from flows.plan.kept_rows import without_referred
 from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
 from flows.plan.own_lookups import own_ancestors
-from flows.plan.request import Request, new_run_id, spelled
-from flows.plan.thresholds import beyond, hold_deletes, over_limit
+from flows.plan.request import Request, followed, new_run_id, spelled
+from flows.plan.thresholds import beyond, over_limit
 from flows.proof.drift import watched
 from flows.results.tables import table_report
 from flows.session.meter import Meter
@@ -61,41 +62,45 @@ def assess(
     samples: int = 5,
     schema_only: bool = False,
     meter: Meter | None = None,
+    trees: Trees | None = None,
 ) -> Assessment:
     """Say how a run would end, and what of the data does not fit. Nothing is written but working files.
 
-    The rows of each table are read once, from one snapshot a side, through the mapping that a run uses.
-    Errors: SpecError with every problem of the spec, as `bind` raises it.
+    The rows of each table are read once, from one snapshot a side, through the mapping that a run uses; of `trees` their rows.
+    Errors: SpecError with every problem of the spec, as `bind` raises it; of trees as a plan of them.
     """
     with watched(spec, tables, meter, writes=False) as session:
         spec = session.spec
         validate(spec, session.bound)
-        request = spelled(Request(spec, new_run_id(at), at, "plan", tuple(tables)), session)
-        chosen = build.selected(request, session)
-        unmapped = {table.name: unmapped_columns(spec, table, session.bound.tables) for table in chosen}
+        request = spelled(Request(spec, new_run_id(at), at, "plan", tuple(tables), trees=trees), session)
+        known = session.bound.tables
         unread = unread_tables(spec, session.sides.source.adapter)
 
         def once() -> Assessment:
             if schema_only:
-                bare = tuple(map(_table, chosen))
+                bare = tuple(map(_table, build.selected(request, session)))
                 return Assessment(spec.name, bare, (*session.bound.warnings, *session.drift), drifted=session.drifted)
             with temporary_folder("check") as folder:
-                return _assess(request, session, chosen, samples, folder)
+                return _assess(request, session, samples, folder)
 
         found = retried(once, renewed=True, before_again=session.meter.again)
-        shown = tuple(replace(table, unmapped=unmapped[table.name]) for table in found.tables)
+        shown = tuple(
+            replace(each, unmapped=unmapped_columns(spec, session.bound.table(each.name), known))
+            for each in found.tables
+        )
         return replace(found, tables=shown, unread=unread)
 
 
-def _assess(request: Request, session: Session, tables: Sequence[BoundTable], samples: int, folder: Path) -> Assessment:
-    policies = {table.name: _policies(table) for table in tables}
-    told = {table.name: table.source.zero_dates for table in tables}
+def _assess(request: Request, session: Session, samples: int, folder: Path) -> Assessment:
+    policies = {table.name: _policies(table) for table in session.bound.tables}
+    told = {table.name: table.source.zero_dates for table in session.bound.tables}
     binding = replace(session.bound, tables=tuple(_unhindered(table) for table in session.bound.tables))
-    chosen = tuple(binding.table(table.name) for table in tables)
     shown: list[TableAssessment] = []
     with begun(request, replace(session, binding=binding), folder / "plan") as (session, job):
-        rows = max(_rows(session, table) for table in chosen)
-        integrity = Integrity(session, folder / "constraints", chosen, rows)
+        request, notices = followed(request, session, job)
+        chosen = build.selected(request, session)
+        rows = max(_rows(request, session, table) for table in chosen)
+        integrity = Integrity(session, folder / "constraints", chosen, rows, request.hanging)
         gathering = Gathering(chosen, samples, integrity)
         session = replace(session, watch=gathering)
         plans: dict[str, list[Planned]] = {}
@@ -120,9 +125,12 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
                 others.append((bound.name, _as_finding(error, 0)))
                 continue
             counts[bound.name] = table_report(bound, planned).counts
-            others += [(bound.name, each) for each in _held(request.spec, bound, counts[bound.name])]
+            route = session.route(job, bound.name)
+            others += [(bound.name, each) for each in _held(request, route, counts[bound.name])]
             others += [(bound.name, each) for each in _circles(job, bound)]
-            others += [(bound.name, each) for each in _keyless(session.route(job, bound.name), counts[bound.name])]
+            if not request.whole:
+                continue
+            others += [(bound.name, each) for each in _keyless(route, counts[bound.name])]
             others += [(bound.name, each) for each in _zero_dates(session, bound, told[bound.name], gathering, samples)]
         others += integrity.findings(samples, blocked)
         refused = {bound.name: integrity.refused(bound.name) for bound in chosen}
@@ -140,7 +148,7 @@ def _assess(request: Request, session: Session, tables: Sequence[BoundTable], sa
         ordered = tuple(_ordered(bound, found))
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
     late = "" if limit else beyond(request.spec, counts)
-    warnings = (*session.bound.warnings, *session.drift, *kept.warnings)
+    warnings = (*session.bound.warnings, *session.drift, *notices, *kept.warnings)
     return Assessment(request.spec.name, tuple(shown), warnings, limit, session.drifted, late)
 
 
@@ -160,7 +168,9 @@ def _too_many(refused: Refused) -> Iterator[Finding]:
         yield Finding("error", (), reason, refused.most, "mend the rows, or what the target demands of them")
 
 
-def _rows(session: Session, bound: BoundTable) -> int:
+def _rows(request: Request, session: Session, bound: BoundTable) -> int:
+    if request.hanging is not None:
+        return request.hanging[bound.name].num_rows if bound.name in request.hanging else 0
     there = 0 if bound.ddl else session.sides.target.snapshot.estimate(bound.there)
     return max(session.sides.source.snapshot.estimate(bound.source), there)
 
@@ -194,9 +204,9 @@ def _hold_parents(bound: BoundTable, blocked: Sequence[str]) -> None:
         raise PlanError(f"{bound.name} looks into {parents[0]}, which cannot be read.", fix=f"mend {parents[0]} first.")
 
 
-def _held(spec: Spec, bound: BoundTable, counts: Counts) -> Iterator[Finding]:
+def _held(request: Request, route: Route, counts: Counts) -> Iterator[Finding]:
     try:
-        hold_deletes(spec, bound, counts)
+        build.hold(request, route, counts)
     except PlanError as error:
         yield _as_finding(error, counts.delete)
 

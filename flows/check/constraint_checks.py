@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from flows.bind import create_table
 from flows.bind.tables import BoundTable
+from flows.check.beside_trees import Hanging, outside, referred
 from flows.check.findings import Finding, Level, Sample
 from flows.plan.collisions import alike, as_indexed, collation_of
 from flows.plan.piles import Pile
@@ -71,11 +72,13 @@ class _Reference:
 class Integrity:
     """Gathers, window by window, what the target will hold in its unique and referring columns after a run.
 
-    Memory: one part of a constraint. Disk: the columns of constraints.
+    In: of trees, the keys of each table in them. Memory: one part of a constraint. Disk: the columns of constraints.
     """
 
-    def __init__(self, session: Session, folder: Path, tables: Sequence[BoundTable], rows: int) -> None:
-        self._sides = session.sides
+    def __init__(
+        self, session: Session, folder: Path, tables: Sequence[BoundTable], rows: int, hanging: Hanging = None
+    ) -> None:
+        self._sides, self._hanging = session.sides, hanging
         parts = min(max(1, -(-rows // PART_ROWS)), MOST_PARTS)
         numbers = iter(range(1_000_000))
 
@@ -215,14 +218,23 @@ class Integrity:
         return Refused(ops.count(NEW), ops.count(UPDATED), max(windows.values()))
 
     def _read_parents(self, reference: _Reference) -> None:
-        """The target's rows, where the plan does not touch the table that is referred to."""
-        if reference.parent is not None:
+        """The target's rows, where the plan does not touch the table that is referred to, or not all of its rows."""
+        parent, names = reference.parent, list(reference.key.refers_columns)
+        shape = self._sides.target.adapter.describe(reference.key.refers)
+        if shape is None or (parent is not None and self._hanging is None):
             return
-        names = list(reference.key.refers_columns)
-        if self._sides.target.adapter.describe(reference.key.refers) is None:
-            return
-        for batch in self._sides.target.snapshot.scan(Relation(reference.key.refers), names):
-            reference.parents.add(self._compared(reference, pa.Table.from_batches([batch]).select(names)))
+        columns = [*dict.fromkeys([*(parent.key if parent else ()), *names])]
+        asked = None if self._hanging is None else referred(reference.children, shape, names)
+        for batch in self._sides.target.snapshot.scan(Relation(reference.key.refers), columns, keys=asked):
+            rows = pa.Table.from_batches([batch]).select(columns)
+            if parent is None:
+                reference.parents.add(self._compared(reference, rows))
+                continue
+            rows = outside(rows, parent, self._hanging)
+            rows = rows.append_column(OP, pa.array(np.full(rows.num_rows, STAYS, np.int8)))
+            rows = rows.append_column(WINDOW, pa.array(np.full(rows.num_rows, -1, np.int32)))
+            compared = self._compared(reference, rows.select(names))
+            reference.parents.add(_noted(parent, rows, reference.key.refers_columns, compared))
 
 
 def key_names(table: BoundTable) -> tuple[str, ...]:

@@ -48,20 +48,28 @@ def main() -> None:
 @main.command()
 @spec_argument
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the spec; repeatable.")
+@trees_options
 @click.option("--schema-only", is_flag=True, help="Look at the schemas alone, and at no row.")
 @click.option(
     "--samples", default=5, show_default=True, type=click.IntRange(min=0), help="How many rows a finding shows."
 )
 @common
-def check(spec: Path, tables: tuple[str, ...], schema_only: bool, samples: int, as_json: bool) -> int:
+def check(
+    spec: Path, tables: tuple[str, ...], trees: tuple[str, ...], with_parents: bool, schema_only: bool, samples: int,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Say what of the data does not fit, why, and how to mend it. Nothing is written."""
     from flows.check.assess import assess
     from flows.cli.terminal.report import metered
+    from flows.plan.request import trees_of
     from flows.spec.model import load_spec
 
     loaded = load_spec(spec)
+    asked = trees_of(loaded, trees, tables, with_parents=with_parents)
     with metered(quiet=as_json and not sys.stderr.isatty(), least=LONG_ROWS) as meter:
-        found = assess(loaded, datetime.now(UTC), tables, samples=samples, schema_only=schema_only, meter=meter)
+        found = assess(
+            loaded, datetime.now(UTC), tables, samples=samples, schema_only=schema_only, meter=meter, trees=asked
+        )
     if as_json:
         print_json(found.as_dict())
     else:

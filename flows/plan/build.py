@@ -39,6 +39,7 @@ from flows.results.tables import Report, TableReport, mended, planned_table, tab
 from flows.session.execute import Execute, here
 from flows.session.memory import Numbers, Samples
 from flows.session.retry import retried
+from flows.session.route import Route
 from flows.session.session import Job, Session, shared
 from flows.session.side import both_read
 from flows.session.stores import store_of
@@ -105,12 +106,9 @@ def _plan(
         for bound in tables:
             windows = planned[bound.name]
             route = session.route(job, bound.name)
-            if check_deletes and request.keys is None and not request.allow_deletes:
-                total = sum((each.counts for each in windows), Counts())
-                # how many rows hang in a tree says nothing of how many the table has
-                of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
-                hold_deletes(request.spec, bound, total, part=not request.whole, of=of)
             if check_deletes:
+                if request.keys is None and not request.allow_deletes:
+                    hold(request, route, sum((each.counts for each in windows), Counts()))
                 windows = settled(session, job, route, with_whole_deletes(session, job, route, windows))
             outcomes += windows
             reports.append(table_report(bound, windows))
@@ -142,6 +140,14 @@ def _plan(
         tree=request.trees.texts if request.trees is not None else (),
     )
     return _finish(request, session, job, report, outcomes, beside, marks, order), job
+
+
+def hold(request: Request, route: Route, counts: Counts) -> None:
+    """Hold the deletes of a table to what the spec allows. PlanError where they are more."""
+    bound = route.table
+    # how many rows hang in a tree says nothing of how many the table has
+    of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
+    hold_deletes(request.spec, bound, counts, part=not request.whole, of=of)
 
 
 @contextmanager

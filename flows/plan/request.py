@@ -98,15 +98,7 @@ def asked_for(
 ) -> Request:
     """A request of now, with a run of its own. SpecError where the spec, a range or a root of `trees` is wrong."""
     spec, at = load_spec(path), datetime.now(UTC)
-    if (trees and (tables or ranges)) or (with_parents and not trees):
-        raise SpecError(
-            "Trees say themselves which rows of which tables are looked at."
-            if trees
-            else "Parents come along with trees, and none is named.",
-            fix="give --tree without --table and --range."
-            if trees
-            else "give --tree TABLE:KEY, or leave out --with-parents.",
-        )
+    asked = trees_of(spec, trees, tables, ranges, with_parents=with_parents)
     return Request(
         spec,
         new_run_id(at),
@@ -119,8 +111,29 @@ def asked_for(
         wait=wait,
         data_docs=data_docs,
         allow_deletes=allow_deletes,
-        trees=Trees(tuple(parse_root(text, spec) for text in trees), with_parents) if trees else None,
+        trees=asked,
     )
+
+
+def trees_of(
+    spec: Spec,
+    roots: Sequence[str],
+    tables: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+    *,
+    with_parents: bool = False,
+) -> Trees | None:
+    """The trees that are asked for, None where none are. SpecError where a root is wrong, or what stands beside it."""
+    if (roots and (tables or ranges)) or (with_parents and not roots):
+        raise SpecError(
+            "Trees say themselves which rows of which tables are looked at."
+            if roots
+            else "Parents come along with trees, and none is named.",
+            fix="give --tree without --table and --range."
+            if roots
+            else "give --tree TABLE:KEY, or leave out --with-parents.",
+        )
+    return Trees(tuple(parse_root(text, spec) for text in roots), with_parents) if roots else None
 
 
 def spelled(request: Request, session: Session) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from scenario import RING, Scenario, Status, counts, pair_name, quarantine
 
 from flows import commands
 from flows.bind.roots import parse_root
+from flows.check.assess import assess
 from flows.commands import Outcome
 from flows.plan.chosen_tree import Trees
 from transforms.vocabulary import SynclineError
@@ -191,3 +193,33 @@ def test_roots_are_written_as_keys_are_listed(small: Scenario) -> None:
     for wrong in ("t", "t:", ":7", "u:7", "t:[null]"):
         with pytest.raises(SynclineError):
             tree(small, wrong)
+
+
+def test_a_check_of_a_tree_looks_at_its_rows_and_at_what_they_refer_to(pair: Scenario) -> None:
+    pair.source.execute(
+        "CREATE TABLE top (id integer PRIMARY KEY, v varchar(9))",
+        "CREATE TABLE low (id integer PRIMARY KEY, up integer, other integer, v varchar(9))",
+    )
+    pair.target.execute(
+        "CREATE TABLE top (id integer PRIMARY KEY, v integer)",
+        "CREATE TABLE low (id integer PRIMARY KEY, up integer, other integer, v integer, "
+        "FOREIGN KEY (up) REFERENCES top (id), FOREIGN KEY (other) REFERENCES top (id))",
+        "INSERT INTO top VALUES (2, 2)",
+    )
+    pair.source.insert("top", [(1, "1"), (2, "2"), (3, "x")])
+    pair.source.insert("low", [(11, 1, 2, "1"), (12, 1, 99, "1"), (13, 1, 1, "x"), (31, 3, 3, "x")])
+    number = {"from": "v", "cast": "integer"}
+    pair.write(
+        {
+            "top": {"from": "top", "columns": {"id": "id", "v": number}},
+            "low": {"from": "low", "columns": {"id": "id", "up": "up", "other": "other", "v": number}},
+        }
+    )
+    asked = Trees((parse_root("top:1", pair.spec),))
+    found = assess(pair.spec, datetime.now(UTC), trees=asked)
+    told = {table.name: [(f.columns, f.rows) for f in table.findings] for table in found.tables}
+    assert told == {"top": [], "low": [(("other",), 1), (("v",), 1)]}
+    assert found.tables[1].counts.quarantined == 2
+    assert counts(tree(pair, "top:1"), "low") == {"source_rows": 3, "insert": 1, "quarantined": 2}
+    with pytest.raises(SynclineError, match="no row with the key"):
+        assess(pair.spec, datetime.now(UTC), trees=Trees((parse_root("top:9", pair.spec),)))
