@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from graphlib import TopologicalSorter
 from time import perf_counter
+from typing import Final
 
 import pyarrow as pa
 
@@ -41,6 +42,7 @@ from transforms.vocabulary import (
     ChangeSet,
     Counts,
     Notice,
+    Phase,
     PlanError,
     Relation,
     Stage,
@@ -49,6 +51,8 @@ from transforms.vocabulary import (
 )
 
 WINDOW_ROWS = 100_000
+REST: Final[Mapping[Phase, Phase | None]] = {"all": None, "upsert": "delete", "delete": "upsert"}
+"""What is left of a window of which a phase is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,11 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             first: list[int] = []
             if whole is not None:
                 windows = list(whole.filled(target, snapshot, windows))
-                first = [n for n, changes in enumerate(windows) if whole.names and changes.deletes.num_rows]
+                alone = bool(whole.names) and table not in referred
+                first = [n for n, changes in enumerate(windows) if alone and changes.deletes.num_rows]
             if windows:
                 backwards[table] = together(windows)
+            reports.append(_table_report(request, table, windows))
             interim: list[int] = []
             if table in shapes and windows:
                 moved, interim = _freed(
@@ -115,7 +121,6 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
                 )
                 first = [*first, *moved]
             parts[table] = windows
-            reports.append(_table_report(request, table, windows))
             planned = planned_table(reports[-1], table, latest.route, schema)
             own = whole.described if whole is not None else ()
             tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first), interim=tuple(interim)))
@@ -176,9 +181,18 @@ def _held(plan: Plan, session: Session, target: Target, shapes: Mapping[TableNam
     """
     manifest = plan.manifest
     names = [planned.table for planned in manifest.tables]
-    changes = {
-        table: together(list(whole_changes(plan, table, plan.changes))) for table in names if plan.windows(table)
-    }
+    stepping = session.spec.state.marker and any(planned.interim for planned in manifest.tables)
+    inside = {(each.table, each.window, each.phase) for each in target.applied(manifest.id)} if stepping else set()
+
+    def left(entry: FileEntry) -> ChangeSet:
+        """What is still to be done: rows that are between two steps are as their first one left them."""
+        changes, known = plan.changes(entry), (str(entry.table), entry.window)
+        for phase, others in REST.items():
+            if (*known, phase) in inside:
+                changes = changes.phase(others) if others else changes.empty
+        return changes
+
+    changes = {table: together(list(whole_changes(plan, table, left))) for table in names if plan.windows(table)}
     there = {table: part for table, part in changes.items() if table in shapes}
     decide = partial(stages_of, manifest.tables, plan.files, in_turn=_alone(shapes))
     if manifest.stages is not None:

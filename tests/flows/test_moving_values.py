@@ -77,6 +77,8 @@ def test_whatever_values_move_where_they_move_in_one_run_and_are_taken_back(shop
         assert number is not None
         undone = shop.undo(number)
         assert undone.status == Status.DONE
+        back = undone.report.total
+        assert (back.insert, back.update, back.delete) == (total.delete, total.update, total.insert)
         assert shop.target.content() == before
         assert shop.undo(number + 1).status == Status.DONE
         assert shop.target.content() == after
@@ -115,7 +117,15 @@ def test_a_run_that_dies_between_the_steps_is_brought_to_its_end(shop: Scenario)
     shop.run()
     assert shop.target.content() == shop.source.content()
     shop.settled()
-    assert shop.undo(2).status == Status.DONE
+    if shop.target.engine in ("postgresql", "sqlite"):  # others let them trade in one window
+        with pytest.raises(ConnectionAbortedError):
+            commands.undo(shop.request("undo"), 2, meter=Cut())
+        assert not {(1, "b@x"), (2, "a@x")} & set(shop.target.rows("person", "id, mail"))
+        commands.run(
+            shop.request("run", ranges=["purchase.id:100..200"])
+        )  # which brings the undo to its end, and no row
+    else:
+        assert shop.undo(2).status == Status.DONE
     assert shop.target.rows("person", "id, mail, seat") == [(1, "a@x", 1), (2, "b@x", 2), (3, "c@x", 1)]
 
 
