@@ -57,7 +57,7 @@ from transforms.mapping.own_lookups import (
     own_lookups,
     unfounded,
 )
-from transforms.range_filter import touching
+from transforms.range_filter import all_inside, touching
 from transforms.vocabulary import Notice, SpecError
 from transforms.vocabulary.arrow import Mask
 
@@ -208,7 +208,7 @@ class _OwnRows:
                 _write(lookup_file(job, self.bound.name, name, "rows"), after.select(columns))
                 _write(lookup_file(job, self.bound.name, name, "quarantined"), padded(away, columns, schema))
         if self.bound.identity:
-            _write(numbers_file(job, self.bound.name), numbers)
+            _write(numbers_file(job, self.bound.name), self._with_refused(numbers, self.bound.identity))
         self._write_circles(job, rows, links)
 
     def fall(self, planned: Sequence[Planned]) -> bool:
@@ -244,6 +244,10 @@ class _OwnRows:
         compared = tuple(name for name in comparison.compared if name in known)
         away = keys.without_null_keys(self._away().select(list(bound.key)), bound.key)
         numbered = {bound.identity: lambda new: self.first + np.arange(new.num_rows)} if bound.identity else {}
+        ranges = tuple(wanted for wanted in work.ranges if wanted.column not in bound.key)
+        if ranges:  # rows outside come last, whose numbers are dropped with them
+            inside = all_inside(rows, ranges)
+            rows = pa.concat_tables([rows.filter(pa.array(inside)), rows.filter(pa.array(~inside))])
         changes = diff(
             bound.shape.name,
             rows.select([name for name in known if name != bound.identity]),
@@ -253,7 +257,7 @@ class _OwnRows:
             delete=bound.delete == "hard" and work.selection.covers,
             numbered=numbered,
         ).changes
-        ranges = tuple(wanted for wanted in work.ranges if wanted.column not in bound.key)
+        numbers = changes.inserts.select([*bound.key, bound.identity] if bound.identity else list(bound.key))
         if ranges:
             changes = touching(ranges, changes)
         after = patched(self.found.select(known), changes)
@@ -262,7 +266,14 @@ class _OwnRows:
             renamed.num_rows and after.num_rows
         ):  # who falls with another row is not found by what it was called before, either
             after = after.filter(pa.array(~keys.contained(after, renamed, bound.key)))
-        return after, changes.inserts.select([*bound.key, bound.identity]) if bound.identity else changes.inserts
+        return after, numbers
+
+    def _with_refused(self, numbers: pa.Table, identity: str) -> pa.Table:
+        """The numbers, and behind them some for rows that are refused once they are about to be written, and not before."""
+        refused = self.known.filter(pa.array(self.refused)).select(list(self.bound.key))
+        given = pa.array(self.first + numbers.num_rows + np.arange(refused.num_rows))
+        more = refused.append_column(identity, given).select(numbers.column_names).cast(numbers.schema)
+        return pa.concat_tables([numbers, more])
 
     def _links(self, rows: pa.Table, after: pa.Table) -> list[Link]:
         """The lookups whose names are known of each row by itself."""
