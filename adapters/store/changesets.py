@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -78,15 +80,20 @@ def change_set(
     counts = facts["counts"]
     if sum(counts.values()) != table.num_rows:
         raise PlanError(f"The change set of {said[0]} has {table.num_rows} rows, not {counts}.", fix="plan again.")
-    deletes, updates = counts["delete"], counts["update"]
+    none = schema.empty_table()
+    return taken_apart(table, schema, counts, ChangeSet(*said, none, none, none, none, facts.get("owns")))
+
+
+def taken_apart(table: pa.Table, schema: pa.Schema, counts: Mapping[str, int], like: ChangeSet) -> ChangeSet:
+    """The changes of a table of images, before and after, in the order of `change_table` and in the columns of a schema."""
+    deletes, updates = counts.get("delete", 0), counts.get("update", 0)
     before, after = table.column("before"), table.column("after")
-    return ChangeSet(
-        *said,
+    return replace(
+        like,
         inserts=images_of(after.slice(deletes + updates), schema),
         before=images_of(before.slice(deletes, updates), schema),
         after=images_of(after.slice(deletes, updates), schema),
         deletes=images_of(before.slice(0, deletes), schema),
-        owns=facts.get("owns"),
     )
 
 

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from adapters import private
 from adapters.processes import stamp
-from adapters.store.changesets import change_schema, change_set, change_table, images_of
+from adapters.store.changesets import change_schema, change_set, change_table, images_of, taken_apart
 from adapters.store.manifest import FORMAT, Manifest, manifest_json, read_manifest
 from adapters.store.record_json import Unreadable, from_json, to_json
 from transforms.vocabulary import ChangeSet, PlanError, TableName
@@ -265,29 +265,39 @@ def read_written(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.T
 
     Only these are read, so the file is not checked against its digest.
     """
-    return _images(folder, entry, columns, "after")
+    return _image(folder, entry, columns, "after", entry.counts.get("delete", 0))
 
 
 def read_expected(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
     """Some columns of the rows that a window deletes and updates, in that order, as they are before. Else as `read_written`."""
-    return _images(folder, entry, columns, "before")
+    return _image(folder, entry, columns, "before", 0, sum(entry.counts.get(op, 0) for op in ("delete", "update")))
 
 
-def _images(
-    folder: Path, entry: FileEntry, columns: Sequence[str], image: Literal["before", "after"]
-) -> pa.Table | None:
+def _image(folder: Path, entry: FileEntry, columns: Sequence[str], image: str, *rows: int) -> pa.Table | None:
+    wanted, images = _images(folder, entry, columns, image)
+    return images_of(images.column(image).slice(*rows), wanted) if len(wanted) == len(columns) else None
+
+
+def read_narrow(folder: Path, entry: FileEntry, columns: Sequence[str]) -> ChangeSet:
+    """The changes of a window in some columns, as far as it has those; it must have one. It says nothing of its key.
+
+    Only these are read, as of `read_written`.
+    """
+    wanted, images = _images(folder, entry, columns, "before", "after")
+    none = wanted.empty_table()
+    return taken_apart(images, wanted, entry.counts, ChangeSet(entry.table, (), (), none, none, none, none))
+
+
+def _images(folder: Path, entry: FileEntry, columns: Sequence[str], *images: str) -> tuple[pa.Schema, pa.Table]:
+    """Of some columns those that a window has, and these images of them."""
     path = folder / entry.path
     try:
-        schema = change_schema(pq.read_schema(path))
-        if not set(columns) <= set(schema.names):
-            return None
         with pq.ParquetFile(path) as file:  # pq.read_table takes a column's name for a path, and flattens
-            images = file.read(columns=[f"{image}.{name}" for name in columns]).column(image)
+            schema = change_schema(file.schema_arrow)
+            wanted = pa.schema([schema.field(name) for name in columns if name in schema.names])
+            return wanted, file.read(columns=[f"{image}.{name}" for image in images for name in wanted.names])
     except (OSError, pa.ArrowException) as error:
         raise _changed(path) from error
-    wanted = pa.schema([schema.field(name) for name in columns])
-    deletes, updates = (entry.counts.get(op, 0) for op in ("delete", "update"))
-    return images_of(images.slice(0, deletes + updates) if image == "before" else images.slice(deletes), wanted)
 
 
 def _read(folder: Path, entry: FileEntry) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
@@ -24,13 +24,13 @@ def linked(graph: dict[Node, set[Node]], child: Node, parent: Node) -> bool:
     return True
 
 
-def referred(
-    names: Mapping[TableName, str], shapes: Mapping[str, TableShape | None], apart: Collection[str]
-) -> frozenset[str]:
-    """The tables of a spec that others refer to, and of those in `apart`, whose deletes are windows of their own, also those that
-    refer to themselves: their deletes come last. In: what the spec calls each table, and their shapes by that name."""
-    found = [(name, names.get(key.refers)) for name, shape in shapes.items() if shape for key in shape.foreign_keys]
-    return frozenset(there for name, there in found if there and (there != name or name in apart))
+def referred(names: Mapping[TableName, str], shapes: Mapping[str, TableShape | None]) -> frozenset[str]:
+    """The tables of a spec that foreign keys lead to, their own too: their deletes come last.
+
+    In: what the spec calls each table, and their shapes by that name.
+    """
+    found = (names.get(key.refers) for shape in shapes.values() if shape for key in shape.foreign_keys)
+    return frozenset(name for name in found if name)
 
 
 def circle_warning(first: str, then: str, *, loads_circles: bool) -> Notice:

@@ -167,8 +167,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
     if asking and (refused := create_table.refused(spec, made, target)):
         raise SpecError.of(refused)
     names = {spec.target_table(name): name for name in spec.tables}
-    apart = {name for name, table in bound.items() if table.unmapped}
-    return Binding(tuple(bound[name] for name in order), referred(names, seen.targets, apart), tuple(warnings))
+    return Binding(tuple(bound[name] for name in order), referred(names, seen.targets), tuple(warnings))
 
 
 def validate(spec: Spec, binding: Binding, tables: Collection[str] = ()) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from graphlib import TopologicalSorter
@@ -25,6 +25,7 @@ from flows.plan.build import manifest_of
 from flows.plan.decide import samples
 from flows.plan.interim import whole_changes
 from flows.plan.moving_values import Table, window_of
+from flows.plan.own_order import NoOrder, moved, own_keys, own_order
 from flows.plan.references import related
 from flows.plan.request import Request
 from flows.plan.stages import stages_of
@@ -97,7 +98,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
     parts: dict[TableName, list[ChangeSet]] = {}
     with target.snapshot() as snapshot:
         for table in order:
-            windows = list(_windows(undone, table, shapes.get(table)))
+            windows = list(_windows(undone, table))
             ddl, drop = _making(undone, table)
             if not windows and not ddl and not drop:
                 continue
@@ -116,19 +117,21 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             reports.append(_table_report(request, table, windows))
             interim: list[int] = []
             if table in shapes and windows:
-                moved, interim = _freed(
+                freeing, interim = _freed(
                     Table(target, snapshot, shapes[table], windows[0].key, table in referred), windows, first
                 )
-                first = [*first, *moved]
+                first = [*first, *freeing]
+            late = _in_own_order(undone.numbers, target, shapes[table], windows, first) if table in shapes else ()
             parts[table] = windows
             planned = planned_table(reports[-1], table, latest.route, schema)
             own = whole.described if whole is not None else ()
-            tables.append(replace(planned, ddl=ddl, drop=drop, whole=own, first=tuple(first), interim=tuple(interim)))
+            planned = replace(planned, ddl=ddl, drop=drop, whole=own)
+            tables.append(replace(planned, first=tuple(first), late=late, interim=tuple(interim)))
         sequence = undo_order(undone.numbers, target, snapshot, shapes, backwards)
         tables = [sequence.with_steps(planned, parts[planned.table]) for planned in tables]
         for windows in parts.values():
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
-        stages = sequence.decided(partial(stages_of, tables, entries, referred, in_turn=_alone(shapes)))
+        stages = sequence.decided(partial(stages_of, tables, entries, referred))
         mark = snapshot.mark
     report = Report(
         request.spec.name,
@@ -194,25 +197,19 @@ def _held(plan: Plan, session: Session, target: Target, shapes: Mapping[TableNam
 
     changes = {table: together(list(whole_changes(plan, table, left))) for table in names if plan.windows(table)}
     there = {table: part for table, part in changes.items() if table in shapes}
-    decide = partial(stages_of, manifest.tables, plan.files, in_turn=_alone(shapes))
+    decide = partial(stages_of, manifest.tables, plan.files)
     if manifest.stages is not None:
-        decide = partial(decide, {each.table for each in manifest.stages if each.phase == "delete"})
+        late = {each.table for each in manifest.tables if each.late}
+        in_turn = {each.table for each in manifest.stages if each.in_turn} - late  # as earlier versions planned
+        decide = partial(decide, {each.table for each in manifest.stages if each.phase == "delete"}, in_turn=in_turn)
     else:  # a plan of format 1, which may be begun
         marked = target.applied(manifest.id) if session.spec.state.marker else ()
-        decide = partial(decide, parents_first(shapes, names)[1], marked=marked)
+        in_turn = {name for name, shape in shapes.items() if own_keys(shape)}
+        decide = partial(decide, parents_first(shapes, names)[1], in_turn=in_turn, marked=marked)
     with target.snapshot() as snapshot:
         sequence = undo_order(manifest.undoes, target, snapshot, shapes, there)
     sequence.must_be(manifest.tables)
     return sequence.decided(decide)
-
-
-def _alone(shapes: Mapping[TableName, TableShape]) -> set[TableName]:
-    """The tables whose windows go in one after the other."""
-    return {name for name, shape in shapes.items() if _refers_to_itself(shape)}
-
-
-def _refers_to_itself(shape: TableShape) -> bool:
-    return any(foreign.refers == shape.name for foreign in shape.foreign_keys)
 
 
 def parents_first(
@@ -231,13 +228,9 @@ def parents_first(
     return list(TopologicalSorter(graph).static_order()), referred
 
 
-def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iterator[ChangeSet]:
-    """The inverse changes of a table, in parts that one transaction each can take.
-
-    Rows that may refer to each other go in whole: all inserts first, then all updates, and all deletes.
-    """
-    in_one = shape is not None and _refers_to_itself(shape)
-    if len(undone.versions) == 1 and not in_one:
+def _windows(undone: Undone, table: TableName) -> Iterator[ChangeSet]:
+    """The inverse changes of a table, in parts that one transaction each can take."""
+    if len(undone.versions) == 1:
         for changes in undone.versions[0].changes(table):
             if len(effective := with_effect(changes)):
                 yield effective.inverse()
@@ -245,17 +238,42 @@ def _windows(undone: Undone, table: TableName, shape: TableShape | None) -> Iter
     parts = [part for each in undone.versions for part in each.parts(table)]
     deletes, updates, inserts = [], [], []
     for back in [changes.inverse() for changes in map(with_effect, net(parts))] if parts else ():
-        none, size = back.empty, max(len(back), 1) if in_one else WINDOW_ROWS
-        deletes += [replace(none, deletes=part) for part in _sliced(back.deletes, size)]
-        pairs = zip(_sliced(back.before, size), _sliced(back.after, size), strict=True)
+        none = back.empty
+        deletes += [replace(none, deletes=part) for part in _sliced(back.deletes)]
+        pairs = zip(_sliced(back.before), _sliced(back.after), strict=True)
         updates += [replace(none, before=before, after=after) for before, after in pairs]
-        inserts += [replace(none, inserts=part) for part in _sliced(back.inserts, size)]
+        inserts += [replace(none, inserts=part) for part in _sliced(back.inserts)]
     # deletes first, so that unique values are free before they are given again
-    yield from [*inserts, *updates, *deletes] if in_one else [*deletes, *updates, *inserts]
+    yield from [*deletes, *updates, *inserts]
 
 
-def _sliced(rows: pa.Table, size: int) -> Iterator[pa.Table]:
-    return (rows.slice(start, size) for start in range(0, rows.num_rows, size))
+def _sliced(rows: pa.Table) -> Iterator[pa.Table]:
+    return (rows.slice(start, WINDOW_ROWS) for start in range(0, rows.num_rows, WINDOW_ROWS))
+
+
+def _in_own_order(
+    numbers: Sequence[int], target: Target, shape: TableShape, windows: list[ChangeSet], first: Collection[int]
+) -> tuple[int, ...]:
+    """Take rows out of windows that have to come behind others of their table, into new ones; the table's `late` windows."""
+    mine = {number: changes for number, changes in enumerate(windows) if len(changes) and number not in first}
+    if not own_keys(shape) or not mine:
+        return ()
+
+    def compared(rows: pa.Table) -> pa.Table:
+        return pa.table(target.alike(shape.name, rows), names=rows.column_names)
+
+    try:
+        most = max(map(len, windows))
+        order = own_order(shape, target.capabilities, mine, windows[0].key, compared, most)
+    except NoOrder as error:
+        raise PlanError(
+            f"Undoing version {listed(numbers)} cannot be done in any order: rows need each other by foreign keys that go in a "
+            f"circle ({error.circle}). Nothing was written.",
+            fix="drop one of these foreign keys for as long as it takes.",
+        ) from error
+    start = len(windows)
+    windows[:] = moved(windows, order)
+    return order.late(start)
 
 
 def _freed(table: Table, windows: list[ChangeSet], first: Sequence[int]) -> tuple[list[int], list[int]]:

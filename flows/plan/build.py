@@ -27,6 +27,7 @@ from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
 from flows.plan.numbers import first_number
 from flows.plan.own_lookups import own_ancestors, plan_with_own_lookups
+from flows.plan.own_references import in_own_order
 from flows.plan.request import Request, followed
 from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes
@@ -110,6 +111,7 @@ def _plan(
                 if request.keys is None and not request.allow_deletes:
                     hold(request, route, sum((each.counts for each in windows), Counts()))
                 windows = settled(session, job, route, with_whole_deletes(session, job, route, windows))
+                windows = in_own_order(session, job, route, windows)
             outcomes += windows
             reports.append(table_report(bound, windows))
             if request.whole and (found := keyless(route, reports[-1].counts)):
@@ -284,6 +286,7 @@ def _planned_table(
         first=tuple(sorted(each.window for each in windows if each.first)),
         completing=tuple(sorted(each.window for each in windows if each.completing)),
         interim=tuple(sorted(each.window for each in windows if each.interim)),
+        late=tuple(window for _, window in sorted((e.late, e.window) for e in windows if e.late is not None)),
     )
 
 

@@ -82,6 +82,7 @@ class Planned:
     unproved: Mapping[Why, int] = field(default_factory=dict)
     waiting: int = 0  # rows that were set aside for what other tables lack
     first: bool = False  # it comes before all else
+    late: int | None = None  # its place among those that come behind the others of the table, one after the other
     completing: bool = False  # it comes behind the inserts and updates of all tables
     interim: bool = False  # steps of rows whose real change, which counts, is in another window
     double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON

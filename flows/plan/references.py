@@ -204,12 +204,16 @@ def needs_of(
         yield from need(Step(here, "upsert"), Step(there, "upsert"), _leaving(mine, foreign.columns), moved)
         yield from need(Step(here, "delete"), Step(there, "upsert"), mine.deleted, moved)
     come = _come(mine, foreign.columns)
-    if come is not None and come.num_rows and having(come, foreign.columns, _offered(theirs, names), names).any():
+    if (
+        here != there
+        and come is not None
+        and come.num_rows
+        and having(come, foreign.columns, _offered(theirs, names), names).any()
+    ):
         new = _brought(theirs, names, _scanned(snapshot, parent, list(names)))
-        if here != there or _of_updates(theirs, names):  # rows that one statement brings may refer to each other
-            yield from need(Step(there, "upsert"), Step(here, "upsert"), come, new)
+        yield from need(Step(there, "upsert"), Step(here, "upsert"), come, new)
     gone = _gone(theirs, names)
-    if gone is not None and not (here == there and whole_trees):
+    if gone is not None and here != there:
         yield from need(Step(here, "delete"), Step(there, "delete"), mine.deleted, gone)
     rewritten = _updated(mine, foreign.columns)
     if here == there and not whole_trees and rewritten is not None and rewritten.num_rows:
@@ -222,12 +226,6 @@ def needs_of(
 
 def _key_of(child: TableShape, foreign: ForeignKey, mine: Foreseen | None) -> Key:
     return mine.changes.key if mine is not None else child.primary_key or foreign.columns
-
-
-def _of_updates(theirs: Foreseen, names: Key) -> bool:
-    """Whether updates bring values that can be referred to."""
-    came = _updated(theirs, names)
-    return came is not None and came.num_rows > 0
 
 
 def _moved(table: Foreseen, names: Key) -> pa.Table | None:

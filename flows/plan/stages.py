@@ -54,8 +54,8 @@ def stages_of(
     before the second; the steps that go in in one transaction, in sets; the tables whose windows go in one after the other; the
     markers of the plan, where it was begun already.
     Out: first what is to be made. Then the windows that the plan calls `first`, and all others: inserts and updates parents
-    first, then those that it calls `completing`, then deletes children first. Then sequences, keys and indexes, and last what is
-    to be dropped, children first.
+    first, then those that it calls `completing`, then deletes children first. Of a table those that it calls `late` come behind
+    its others, one after the other. Then sequences, keys and indexes, and last what is to be dropped, children first.
     Errors: CycleError, whose second argument lists the steps of the circle, where needs go in a circle.
     """
     windows: dict[TableName, list[FileEntry]] = {each.table: [] for each in tables}
@@ -66,6 +66,7 @@ def stages_of(
         **{(each.table, window): "first" for each in tables for window in each.first},
         **{(each.table, window): "completing" for each in tables for window in each.completing},
     }
+    late = {each.table: each.late for each in tables}
     steps = _steps(tables, _apart(windows, referred, marked))
     joint = [{_among(steps, each) for each in some} for some in together]
     numbers = {step: number for number, some in enumerate(joint, 1) for step in some}
@@ -79,9 +80,13 @@ def stages_of(
         for step in some:
             table, phase = step
             touched = (each.window for each in windows[table] if each.has(*WRITES[phase]))
-            if mine := tuple(window for window in touched if turns.get((table, window)) == turn):
-                number = numbers.get(step, 0) if turn is None else 0
-                yield Stage("write", table, phase, mine, table in in_turn, number)
+            mine = [window for window in touched if turns.get((table, window)) == turn]
+            later = late[table] if phase != "delete" else late[table][::-1]
+            number = numbers.get(step, 0) if turn is None else 0
+            if at_once := tuple(window for window in mine if window not in later):
+                yield Stage("write", table, phase, at_once, table in in_turn, number)
+            if one_by_one := tuple(window for window in later if window in mine):
+                yield Stage("write", table, phase, one_by_one, True, number)
 
     return (
         *(Stage("create", each.table) for each in tables if each.ddl),

@@ -55,7 +55,16 @@ class Case:
         ]
 
 
-def table_of(number: int, *, ddl: bool, adds: bool, after: bool, drop: bool, first: tuple[int, ...]) -> PlannedTable:
+def table_of(
+    number: int,
+    *,
+    ddl: bool,
+    adds: bool,
+    after: bool,
+    drop: bool,
+    first: tuple[int, ...],
+    late: tuple[int, ...],
+) -> PlannedTable:
     return planned(
         TableName(f"t{number}"),
         ddl=("CREATE",) if ddl else (),
@@ -63,6 +72,7 @@ def table_of(number: int, *, ddl: bool, adds: bool, after: bool, drop: bool, fir
         after_load=("ADD",) if after else (),
         drop=("DROP",) if drop else (),
         first=first,
+        late=late,
     )
 
 
@@ -82,7 +92,11 @@ def cases(draw: st.DrawFn) -> Case:
         tuple(window for window, counts in enumerate(some) if counts["insert"] + counts["update"] == 0 and draw(st.booleans()))
         for some in windows
     ]  # fmt: skip
-    tables = tuple(table_of(n, first=firsts[n], **draw(FLAGS)) for n in numbers)
+    lates = [
+        tuple(draw(st.permutations([window for window in range(len(windows[n])) if window not in firsts[n] and draw(st.booleans())])))
+        for n in numbers
+    ]  # fmt: skip
+    tables = tuple(table_of(n, first=firsts[n], late=lates[n], **draw(FLAGS)) for n in numbers)
     links = [(child, parent) for child in numbers for parent in range(child)]
     chosen = draw(st.lists(st.sampled_from(links), unique=True)) if links else []
     files = [file_of(tables[n].table, window, counts) for n in numbers for window, counts in enumerate(windows[n])]
@@ -122,12 +136,28 @@ def test_each_change_of_each_window_is_written_once(case: Case) -> None:
 
 
 @settings(max_examples=40)
+@given(cases())
+def test_late_windows_come_behind_the_others_of_their_table_one_after_the_other(case: Case) -> None:
+    writes = [each for each in case.stages if each.do == "write"]
+    for table in case.tables:
+        late = set(table.late)
+        mine = [each for each in writes if each.table == table.table and not set(each.windows) & set(table.first)]
+        for phase, order in (("all", table.late), ("upsert", table.late), ("delete", table.late[::-1])):
+            stages = [each for each in mine if each.phase == phase]
+            behind = [bool(set(each.windows) & late) for each in stages]
+            assert behind in ([], [False], [True], [False, True])
+            assert [each.in_turn for each in stages] == behind
+            written = [window for each in stages if each.in_turn for window in each.windows]
+            assert written == [window for window in order if window in written]
+
+
+@settings(max_examples=40)
 @given(cases(), st.data())
 def test_what_rows_need_of_each_other_comes_before_how_tables_stand(case: Case, data: st.DataObject) -> None:
     steps = list(dict.fromkeys(Step(each.table, each.phase) for each in case.stages if each.do == "write"))
     wanted = data.draw(st.permutations(steps))
     needs = list(pairwise(wanted))
-    plain = tuple(replace(each, first=()) for each in case.tables)
+    plain = tuple(replace(each, first=(), late=()) for each in case.tables)
     stages = stages_of(plain, case.files, case.referred, needs=needs)
     assert [Step(each.table, each.phase) for each in stages if each.do == "write"] == wanted
     if len(wanted) > 1:
