@@ -279,10 +279,7 @@ def _image(folder: Path, entry: FileEntry, columns: Sequence[str], image: str, *
 
 
 def read_narrow(folder: Path, entry: FileEntry, columns: Sequence[str]) -> ChangeSet:
-    """The changes of a window in some columns, as far as it has those; it must have one. It says nothing of its key.
-
-    Only these are read, as of `read_written`.
-    """
+    """The changes of a window in some columns, as far as it has those, read as by `read_written`. It says nothing of its key."""
     wanted, images = _images(folder, entry, columns, "before", "after")
     none = wanted.empty_table()
     return taken_apart(images, wanted, entry.counts, ChangeSet(entry.table, (), (), none, none, none, none))

@@ -177,7 +177,7 @@ def write_rows(
                 turns = _turns(planned, plan.windows(stage.table))
                 works.append(ApplyWork(job, planned.name, stage.phase, windows, links, turns))
                 if not number:
-                    groups = grouped(windows, 1 if stage.in_turn else workers)
+                    groups = [windows] if stage.in_turn else grouped(windows, workers)
                     apart = [replace(works[-1], windows=each) for each in groups]
                     done += [outcome for found in run(apply_windows, apart) for outcome in found]
             if number:
