@@ -233,9 +233,14 @@ def plan_undo(
     """Write down what would take versions back: CHANGES where there is anything, and the plan's folder can be applied.
 
     `temporary`: the plan is thrown away when this process dies before it applies it.
-    Where a run was cut off, it is brought to its end first: it may be what is to be undone.
+    Where a run was cut off, it is brought to its end first: it may be what is to be undone. SpecError for trees.
     """
     spec = request.spec
+    if request.trees is not None:
+        raise SpecError(
+            "An undo takes back whole versions: of which rows of a tree only a part was taken back, no version could say.",
+            fix="undo the version, or mend the source and `run --tree`, which brings the tree to what the source has.",
+        )
     with connect(spec, meter) as session, ledger_of(spec) as ledger:
         ended: list[Notice] = []
         if ledger.cut_off(spec.name):

@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from flows.cli.options import Duration, common, direct_option, print_json, spec_argument, wait_option, yes_option
+from flows.cli.options import (
+    Duration,
+    common,
+    direct_option,
+    print_json,
+    spec_argument,
+    tree_option,
+    wait_option,
+    yes_option,
+)
 from flows.results.visible import echo
 
 _limit = click.option(
@@ -161,6 +170,7 @@ def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_
 @click.option(
     "--to", type=_number, metavar="VERSION", help="Take back all that came after this version; 0: everything."
 )
+@tree_option
 @click.option("--drop", is_flag=True, help="Drop tables that those versions created, where they hold nothing else.")
 @click.option("--dry-run", is_flag=True, help="Only show it; the plan can be applied with `syncline apply`.")
 @direct_option
@@ -168,8 +178,8 @@ def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_
 @yes_option
 @common
 def undo(
-    spec: Path, version: int | None, to: int | None, drop: bool, dry_run: bool, direct: bool, wait: float, yes: bool,
-    as_json: bool,
+    spec: Path, version: int | None, to: int | None, trees: tuple[str, ...], drop: bool, dry_run: bool, direct: bool,
+    wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Take a version back, as a plan of its own: a row that changed since is a conflict and stays.
 
@@ -185,7 +195,7 @@ def undo(
     last = version if to is None else to
     if last is None or (version is not None and to is not None):
         raise SpecError("Name one version to take back, or with --to the version to go back to.", fix="see --help.")
-    request = asked_for(spec, "undo", wait=wait)
+    request = asked_for(spec, "undo", wait=wait, trees=trees)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         planned = commands.plan_undo(request, last, to=to is not None, drop=drop, temporary=not dry_run, meter=meter)
     folder = Path(str(planned.report.plan))

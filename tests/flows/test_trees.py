@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from scenario import RING, Scenario, Status, counts, pair_name
 
 from flows import commands
 from flows.bind.roots import parse_root
+from flows.cli.main import main
+from flows.commands import Outcome
 from flows.plan.chosen_tree import Trees
 from flows.plan.request import Request
 from transforms.vocabulary import SynclineError
 
-ENGINES = [("postgresql", "postgresql"), ("mysql", "mysql"), ("sqlite", "sqlite"), ("duckdb", "duckdb")]
+ONE = pytest.mark.parametrize("shop", RING[:1], indirect=True, ids=pair_name)
+"""For what has nothing to do with engines."""
 
 
 def trees(scenario: Scenario, *roots: str, with_parents: bool = False, kind: Any = "run") -> Request:
@@ -62,7 +67,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     return made
 
 
-def run(scenario: Scenario, *roots: str, **more: Any):
+def run(scenario: Scenario, *roots: str, **more: Any) -> Outcome:
 
     return commands.run(trees(scenario, *roots, **more))
 
@@ -138,6 +143,7 @@ def test_a_row_that_moved_into_a_tree_or_out_of_it_is_updated(shop: Scenario) ->
     ]  # fmt: skip
 
 
+@ONE
 def test_roots_may_share_rows_and_be_named_twice(shop: Scenario) -> None:
     done = run(shop, "customer:1", "purchase:[10]", "purchase:10", "customer:1", "customer:3", "line:[31,1]")
     assert counts(done, "customer") == {"source_rows": 2, "insert": 2}
@@ -146,6 +152,7 @@ def test_roots_may_share_rows_and_be_named_twice(shop: Scenario) -> None:
     assert done.report.as_dict()["tree"][:2] == ["customer:1", "purchase:[10]"]
 
 
+@ONE
 def test_a_root_that_no_side_has_is_an_error(shop: Scenario) -> None:
     with pytest.raises(SynclineError, match="customer has no row with the key"):
         run(shop, "customer:1", "customer:77")
@@ -164,3 +171,24 @@ def test_parents_that_the_target_lacks_come_along_or_are_named(shop: Scenario) -
     assert shop.target.rows("purchase") == [(20, 2, "a")]
     assert shop.target.rows("customer") == [(2, "C2", "name 2")]
     assert run(shop, "memo:2").report.total.insert == 1  # its customer is there
+
+
+@ONE
+def test_an_undo_of_a_tree_is_refused(shop: Scenario) -> None:
+    done = run(shop, "customer:1")
+    with pytest.raises(SynclineError, match="takes back whole versions"):
+        commands.undo(trees(shop, "customer:1", kind="undo"), int(str(done.report.version)))
+
+
+@ONE
+def test_the_command_line_names_trees_in_its_json(shop: Scenario) -> None:
+    options = ["--tree", "customer:1", "--json"]
+    planned = CliRunner().invoke(main, ["plan", str(shop.path), *options])
+    assert planned.exit_code == 2
+    assert json.loads(planned.stdout)["tree"] == ["customer:1"]
+    assert CliRunner().invoke(main, ["check", str(shop.path), *options]).exit_code == 0
+    assert CliRunner().invoke(main, ["run", str(shop.path), *options, "--direct"]).exit_code == 0
+    assert CliRunner().invoke(main, ["verify", str(shop.path), *options]).exit_code == 0
+    both = CliRunner().invoke(main, ["run", str(shop.path), *options, "--table", "line"])
+    assert both.exit_code == 1
+    assert json.loads(both.stdout)["fix"] == "give --tree without --table and --range."
