@@ -68,9 +68,6 @@ class Capabilities:
     defers_foreign_keys: bool = False
     """Foreign keys can wait for the end of a transaction: those that are declared DEFERRABLE, or any."""
 
-    loads_circles: bool = False
-    """A first load waits with foreign keys until the rows of all tables are in."""
-
     numbers_any_column: bool = True
     """An identity need not be the primary key."""
 

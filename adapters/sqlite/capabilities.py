@@ -9,7 +9,6 @@ CAPABILITIES: Final = Capabilities(
     adds_foreign_keys=False,
     holds_foreign_keys=False,
     defers_foreign_keys=True,
-    loads_circles=True,
     trades="none",
     numbers_any_column=False,
     typed=False,

@@ -20,7 +20,7 @@ from flows.bind.inspect import Shapes, look
 from flows.bind.keys import check_key, key_of
 from flows.bind.lookup_source import LookupSource
 from flows.bind.not_yet import not_yet
-from flows.bind.order import circle_warning, linked, referred
+from flows.bind.order import circle_warnings, linked, referred
 from flows.bind.own_columns import own_columns
 from flows.bind.required import check_required
 from flows.bind.rules import Checks, bound_checks, validate_checks
@@ -219,10 +219,10 @@ def _load_order(
     for name, shape in shapes.items():
         for key in shape.foreign_keys if shape else create_table.foreign_keys(spec, name):
             parent = names.get(key.refers)
-            if parent is None or parent == name or linked(graph, name, parent):
-                continue
-            if shape is not None:  # of one that is made, keys hold once all rows are in
-                warnings.append(circle_warning(name, parent, loads_circles=target.capabilities.loads_circles))
+            if parent is not None and parent != name:
+                linked(graph, name, parent)
+    # of tables that are made, keys hold once all rows are in
+    warnings += circle_warnings(names, shapes, defers=target.capabilities.defers_foreign_keys)
     return list(TopologicalSorter(graph).static_order())
 
 

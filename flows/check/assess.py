@@ -20,7 +20,9 @@ from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
 from flows.plan.build import begun, looked_up, plan_table
 from flows.plan.chosen_tree import Trees
+from flows.plan.circles import NeedEachOther
 from flows.plan.decide import Planned
+from flows.plan.in_circles import arranged, written_tables
 from flows.plan.kept_rows import without_referred
 from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
@@ -117,6 +119,7 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
                 others.append((bound.name, _as_finding(error, 0)))
         whole = tuple(bound for bound in chosen if bound.name in plans)
         kept = without_referred(session, job, whole, plans)
+        settled_windows: list[Planned] = []
         for bound in whole:
             try:
                 planned = settled(session, job, session.route(job, bound.name), kept.planned[bound.name])
@@ -132,6 +135,12 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
                 continue
             others += [(bound.name, each) for each in _keyless(route, counts[bound.name])]
             others += [(bound.name, each) for each in _zero_dates(session, bound, told[bound.name], gathering, samples)]
+            settled_windows += planned
+        try:
+            arranged(session, job, written_tables(whole, (), settled_windows), settled_windows)
+        except NeedEachOther as error:
+            name = next(bound.name for bound in whole if bound.shape.name == error.table)
+            others.append((name, _as_finding(error, 0)))
         others += integrity.findings(samples, blocked)
         refused = {bound.name: integrity.refused(bound.name) for bound in chosen}
     limit = over_limit(request.spec, counts)

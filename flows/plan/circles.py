@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
+from flows.bind.order import circles
 from flows.plan.foreseen import Foreseen
 from flows.plan.references import Need
 from flows.plan.stages import Step
 from flows.plan.two_steps import Loose
 from transforms.vocabulary import ForeignKey, Key, PlanError, TableName, TableShape
-
-Node = TypeVar("Node", bound=Hashable)
 
 
 class Link(NamedTuple):
@@ -29,6 +28,13 @@ class Order:
     needs: tuple[tuple[Step, Step], ...] = ()
     together: tuple[frozenset[Step], ...] = ()
     loose: tuple[Link, ...] = ()
+
+
+class NeedEachOther(PlanError):
+    """Rows of tables need each other, and no order helps; `table` is one of these."""
+
+    code = "rows_need_each_other"
+    table: TableName
 
 
 class NoOrder(Exception):
@@ -124,28 +130,6 @@ class Loosened:
         return found
 
 
-def circles(pairs: Iterable[tuple[Node, Node]]) -> list[frozenset[Node]]:
-    """The largest sets of two or more that lead to each other by pairs, in the order in which the pairs name them."""
-    following: dict[Node, set[Node]] = {}
-    for one, other in pairs:
-        following.setdefault(one, set()).add(other)
-        following.setdefault(other, set())
-    reached = {node: _reached(following, node) for node in following}
-    found = {node: frozenset(other for other in reached[node] if node in reached[other]) | {node} for node in following}
-    return list(dict.fromkeys(each for each in found.values() if len(each) > 1))
-
-
-def _reached(following: Mapping[Node, set[Node]], start: Node) -> set[Node]:
-    found: set[Node] = set()
-    waiting = [*following[start]]
-    while waiting:
-        node = waiting.pop()
-        if node not in found:
-            found.add(node)
-            waiting += following[node]
-    return found
-
-
 def parents_first(
     shapes: Iterable[TableShape], apart: Callable[[TableName, TableName], bool]
 ) -> Iterator[tuple[Step, Step]]:
@@ -157,7 +141,7 @@ def parents_first(
                 yield Step(shape.name, "delete"), Step(foreign.refers, "delete")
 
 
-def refusal(error: NoOrder, shapes: Mapping[TableName, TableShape], *, defers: bool, doing: str = "") -> PlanError:
+def refusal(error: NoOrder, shapes: Mapping[TableName, TableShape], *, defers: bool, doing: str = "") -> NeedEachOther:
     """What to say where rows need each other and nothing helps. `defers`: the engine has keys that can wait; `doing` is what
     cannot be done."""
     links = list(dict.fromkeys(Link(need.child, need.foreign) for need in error.needs))
@@ -173,7 +157,11 @@ def refusal(error: NoOrder, shapes: Mapping[TableName, TableShape], *, defers: b
     ]
     ways += [f"let {' or '.join(columns)} be null"] if columns else []
     ways += [] if ways else [f"drop the foreign key {' or '.join(named)} for as long as it takes"]
-    return PlanError(f"{what[0].upper()}{what[1:]}. Nothing was written.", fix=f"in the target, {', or '.join(ways)}.")
+    made = NeedEachOther(
+        f"{what[0].upper()}{what[1:]}. Nothing was written.", fix=f"in the target, {', or '.join(ways)}."
+    )
+    made.table = tables[0]
+    return made
 
 
 def _and(names: Sequence[TableName]) -> str:

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from adapters.protocol import Snapshot
 from adapters.store.plans import PlanWriter
+from flows.bind.order import circles
 from flows.bind.tables import BoundTable
 from flows.plan.beside import Beside
 from flows.plan.children import key_of
-from flows.plan.circles import Link, Loosened, NoOrder, Order, circles, order_of, parents_first, refusal
+from flows.plan.circles import Link, Loosened, NoOrder, Order, order_of, parents_first, refusal
 from flows.plan.decide import Planned, read_changes
 from flows.plan.foreseen import Foreseen, as_planned, foresee, narrowed
 from flows.plan.references import needs_of

@@ -12,7 +12,7 @@ from assessing import LOOKED, checked, columns, comes_true, fails, family, findi
 from scenario import Engine, Scenario, counts
 
 from flows.commands import Status
-from transforms.vocabulary import DataError
+from transforms.vocabulary import DataError, PlanError
 
 TO: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql")
 
@@ -342,27 +342,30 @@ def test_keys_and_references_that_mariadb_takes_for_one_are_found_before_loading
     small.settled()
 
 
+@pytest.mark.parametrize("late", [" NOT NULL", " NULL"])
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"])
-def test_the_warning_of_a_circle_says_whether_rows_that_need_each_other_load(
-    made: Callable[[Engine, Engine], Scenario], engine: Engine
+def test_check_says_whether_rows_of_a_circle_that_need_each_other_are_written(
+    made: Callable[[Engine, Engine], Scenario], engine: Engine, late: str
 ) -> None:
     shop = made("sqlite", engine)
-    late = "" if engine == "mysql" else " DEFERRABLE INITIALLY DEFERRED"
-    circle = (("store", "staff"), ("staff", "store"))
-    for name, other in circle:
+    circle = (("store", "staff", late), ("staff", "store", " NOT NULL"))
+    for name, other, null in circle:
         shop.source.execute(f"CREATE TABLE {name} (id integer PRIMARY KEY, {other} integer)")
         shop.source.insert(name, [(1, 1)])
-        refers = f" REFERENCES {other}{late}" if engine == "sqlite" else ""
-        shop.target.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, {other} bigint{refers})")
-    for name, other in circle if engine != "sqlite" else ():
-        shop.target.execute(f"ALTER TABLE {name} ADD FOREIGN KEY ({other}) REFERENCES {other} (id){late}")
-    shop.write({name: {"from": name, "key": ["id"]} for name, _ in circle})
-    (warning,) = checked(shop).warning_texts
-    shop.run()
-    loaded = [shop.target.rows(name) for name, _ in circle]
-    if engine == "sqlite":
-        assert "load only into empty tables" in warning
-        assert loaded == [[(1, 1)], [(1, 1)]]
-    else:
-        assert "do not load, deferrable keys or not" in warning
-        assert loaded == [[], []]
+        refers = f" REFERENCES {other}" if engine == "sqlite" else ""
+        shop.target.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, {other} bigint{null}{refers})")
+    for name, other, _ in circle if engine != "sqlite" else ():
+        shop.target.execute(f"ALTER TABLE {name} ADD FOREIGN KEY ({other}) REFERENCES {other} (id)")
+    shop.write({name: {"from": name, "key": ["id"]} for name, _, _ in circle})
+    found = checked(shop)
+    (warning,) = found.warning_texts
+    if engine != "sqlite" and late == " NOT NULL":
+        assert "cannot be written, and a plan that has such rows is refused" in warning
+        assert "would succeed" not in found.verdict
+        assert "would fail" in found.verdict
+        with pytest.raises(PlanError, match="need each other"):
+            shop.run()
+        return
+    assert ("in one transaction" if engine == "sqlite" else "in two steps") in warning
+    assert comes_true(shop, found)
+    assert [shop.target.rows(name) for name, _, _ in circle] == [[(1, 1)], [(1, 1)]]

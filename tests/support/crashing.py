@@ -35,7 +35,7 @@ POINTS: dict[str, tuple[int, str]] = {
     "before the version": (2, "adapters.ledger.ledger.Ledger.add_version"),
     "after the version": (2, "flows.apply.load.finish"),
     "before foreign keys and indexes": (1, "flows.apply.load.constrained"),
-    "reading for an undo": (3, "flows.history.undo.look_at_references"),
+    "reading for an undo": (3, "flows.history.undo_order.look_at_references"),
     "after an undo is planned": (3, "flows.commands.apply_plan"),
     "after the COMMIT of an undone window": (3, "apply"),
     "before the version of an undo": (3, "adapters.ledger.ledger.Ledger.add_version"),
