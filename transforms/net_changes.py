@@ -71,7 +71,10 @@ def _with_images(changes: ChangeSet, made: pa.Table, images: Sequence[str]) -> C
 
 
 def with_effect(changes: ChangeSet) -> ChangeSet:
-    """The changes without updates of rows that the target itself brought back to what they were."""
+    """The changes without updates of rows that the target itself brought back to what they were. Rows that were deleted and came
+    back may have other columns than before: those are not what they were."""
+    if changes.before.column_names != changes.after.column_names:
+        return changes
     same = same_rows(changes.before, changes.after, tuple(changes.schema.names), {})
     moved = pa.array(~same)
     return (
