@@ -16,6 +16,7 @@ from flows.check.constraint_checks import Integrity, Refused
 from flows.check.finding_collector import About, Gathered, Gathering, readers
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.check.fixes import Place, facts, remedy
+from flows.check.tree_indexes import without_index
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
 from flows.plan.build import begun, looked_up, plan_table
@@ -157,7 +158,8 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
         ordered = tuple(_ordered(bound, found))
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
     late = "" if limit else beyond(request.spec, counts)
-    warnings = (*session.bound.warnings, *session.drift, *notices, *kept.warnings)
+    slow = without_index(session, counts) if request.trees is not None else ()
+    warnings = (*session.bound.warnings, *session.drift, *notices, *slow, *kept.warnings)
     return Assessment(request.spec.name, tuple(shown), warnings, limit, session.drifted, late)
 
 

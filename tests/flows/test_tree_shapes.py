@@ -220,6 +220,13 @@ def test_a_check_of_a_tree_looks_at_its_rows_and_at_what_they_refer_to(pair: Sce
     told = {table.name: [(f.columns, f.rows) for f in table.findings] for table in found.tables}
     assert told == {"top": [], "low": [(("other",), 1), (("v",), 1)]}
     assert found.tables[1].counts.quarantined == 2
+    slow = {(each.facts["side"], *each.facts["columns"]) for each in found.warnings if each.code == "no_index"}
+    assert slow >= {("source", "up"), ("source", "other")}
+    pair.source.execute("CREATE INDEX low_up ON low (up)")
+    again = assess(pair.spec, datetime.now(UTC), trees=asked)
+    assert ("source", "up") not in {
+        (e.facts["side"], *e.facts["columns"]) for e in again.warnings if e.code == "no_index"
+    }
     assert counts(tree(pair, "top:1"), "low") == {"source_rows": 3, "insert": 1, "quarantined": 2}
     with pytest.raises(SynclineError, match="no row with the key"):
         assess(pair.spec, datetime.now(UTC), trees=Trees((parse_root("top:9", pair.spec),)))

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 NoticeCode = Literal[
     "no_foreign_key", "unwritable", "hidden_rows", "untried", "key_circle", "drift", "drift_unknown",
     "rows_stay", "null_keys", "double_keys", "changed_values", "unstable_column", "source_read_whole",
+    "no_index",
     "failed_check", "unchecked", "refused_rows", "not_reconciled", "orphans", "own_ancestors",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "untyped",
 ]  # fmt: skip
@@ -28,6 +29,7 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "changed_values": "values differ from the source's because the spec says so",
     "unstable_column": "the target made something else of what was written, or rows do not stay as the latest run wrote them",
     "source_read_whole": "the source could not be asked for keys, and was read whole",
+    "no_index": "no index leads to the rows below those of a tree, and the engine goes through their table",
     "failed_check": "a rule that is not critical failed at a checkpoint",
     "unchecked": "something was not looked at in a checkpoint",
     "refused_rows": "the target refused rows while they were written",
