@@ -39,10 +39,12 @@ def kept_values(session: Session, column: ColumnShape, values: pa.Array, known: 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a table demands, and the defaults of its columns, but for numbers out of sequences."""
+    """What a table demands, and the defaults of its columns, but for numbers out of sequences. `indexed` are expressions that
+    indexes are over: one fails where it cannot be computed, and as late as the commit."""
 
     demands: Demands
     defaults: tuple[tuple[str, str], ...] = ()
+    indexed: tuple[str, ...] = ()
 
 
 def refused_of(
@@ -64,12 +66,18 @@ def known(session: Session, name: TableName) -> Known:
         here,
     )
     columns = filled(session, here)
+    listed = (
+        f"SELECT DISTINCT unnest(CAST(expressions AS VARCHAR[])) AS e FROM duckdb_indexes() WHERE {HERE} ORDER BY e"
+    )
+    computed = tuple(row["e"] for row in session.rows(listed, here) if row["e"].startswith("("))  # others are columns
     return Known(
         Demands(
             tuple(Check(row["e"], row["n"] or "", tuple(row["c"] or ())) for row in checks),
             tuple((row["n"], row["d"]) for row in columns if row["g"]),
+            always=bool(computed),
         ),
         tuple((row["n"], row["d"]) for row in columns if not row["g"] and sequence_of(row["d"]) is None),
+        computed,
     )
 
 
@@ -112,8 +120,9 @@ class _Trial:
         self.session.execute("BEGIN TRANSACTION")
         try:
             self._insert(TRIED, f"n.{NUMBER} >= {first} AND n.{NUMBER} < {stop}")
-            for name, _ in self.of_table.demands.generated:  # computed when it is read
-                self.session.execute(f"SELECT count({quoted(name)}) FROM temp.{TRIED}")
+            generated = (quoted(name) for name, _ in self.of_table.demands.generated)
+            for each in (*generated, *self.of_table.indexed):  # computed when it is read
+                self.session.execute(f"SELECT count({each}) FROM temp.{TRIED}")
         except SynclineError as error:
             if not isinstance(error.__cause__, UNFIT):
                 raise

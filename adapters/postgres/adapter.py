@@ -240,8 +240,9 @@ class PostgresAdapter:
         return kept(self._connections, column, values, known)
 
     def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
-        known = trial.Known(of_design(shape)) if new else self._demands.of(shape.name)
-        if known is None or not known.demands.any:
+        of_table = trial.Known(of_design(shape)) if new else self._demands.of(shape.name)
+        known = of_table.asked_of(changes) if of_table is not None else None
+        if known is None:
             return {}
         if new:
             made = self.ddl(replace(shape, name=trial.PLACE, foreign_keys=()))
@@ -256,7 +257,7 @@ class PostgresAdapter:
         if known is None or not known.demands.any:
             return None
         with self._connections.begin("Trying out a temporary table") as connection:
-            return trial.untried(connection)
+            return trial.untried(connection, table)
 
     def _demanded(self, table: TableName) -> trial.Known | None:
         with self._connections.begin(f"Asking what {table} demands") as connection:

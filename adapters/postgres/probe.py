@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from psycopg import errors
 
@@ -42,6 +43,14 @@ SELECT pg_catalog.pg_get_partition_constraintdef(p.relid),
              WHERE c.conrelid = p.relid AND c.contype = 'c' AND c.coninhcount = 0)
 FROM pg_catalog.pg_partition_tree(%s::oid::regclass) p WHERE p.isleaf"""
 
+INDEXES: Final = """
+SELECT ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, false) FROM generate_series(1, i.indnkeyatts) k),
+       pg_catalog.pg_get_expr(i.indpred, i.indrelid), i.indexprs IS NOT NULL OR i.indpred IS NOT NULL,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey))
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
+WHERE i.indrelid = %s AND i.indisvalid ORDER BY c.relname"""
+
 NUMBERED: Final = """
 SELECT a.attname::text FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
@@ -57,12 +66,45 @@ PLACE: Final = TableName(TRIED, "pg_temp")
 BOUNDS: Final = "syncline_partitions"
 
 
+LONG: Final = 2_000
+"""Bytes of a value that may be more than an index takes: a third of a page, once it is compressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What is in a B-tree of a table, as CREATE INDEX has it, and its columns. `computed`: by expressions, which may fail."""
+
+    sql: str
+    columns: tuple[str, ...]
+    computed: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a table demands, and the columns whose default takes a number from a sequence: none is taken for a trial."""
 
     demands: Demands
     numbered: tuple[str, ...] = ()
+    indexes: tuple[Index, ...] = ()
+
+    def asked_of(self, changes: ChangeSet) -> Known | None:
+        """What the rows of the changes have to be tried for, None for nothing: an index of long values is only for such."""
+        rows = (changes.inserts, changes.after)
+        wanted = tuple(
+            each
+            for each in self.indexes
+            if each.computed or any(_longest(part, name) > LONG for part in rows for name in each.columns)
+        )
+        demands = replace(self.demands, always=self.demands.always or bool(wanted))
+        return replace(self, demands=demands, indexes=wanted) if demands.any else None
+
+
+def _longest(rows: pa.Table, name: str) -> int:
+    """The most bytes of a value; 0 of columns that are not long."""
+    kind = rows.schema.field(name).type if name in rows.schema.names else None
+    if kind is None or not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+        return 0
+    return int(pc.max(pc.binary_length(rows[name])).as_py() or 0)
 
 
 def known(connection: psycopg.Connection[Any], oid: int) -> Known:
@@ -79,17 +121,34 @@ def known(connection: psycopg.Connection[Any], oid: int) -> Known:
             Check(f"(NOT coalesce({limit or 'true'}, false)) OR ({text})") for limit, own in leaves for text in own
         ]
     demands = Demands(tuple(checks), generated, bounds)
-    return Known(demands, tuple(name for (name,) in connection.execute(NUMBERED, [oid])) if demands.any else ())
+    indexes = tuple(
+        Index(
+            f"({', '.join(f'({part})' for part in parts)}){f' WHERE {only}' if only else ''}", tuple(columns), computed
+        )
+        for parts, only, computed, columns in connection.execute(INDEXES, [oid])
+    )
+    tried = demands.any or indexes
+    numbered = tuple(name for (name,) in connection.execute(NUMBERED, [oid])) if tried else ()
+    return Known(demands, numbered, indexes)
 
 
-def untried(connection: psycopg.Connection[Any]) -> str | None:
-    """Why the user makes no temporary table, and how to change that; None where it does."""
+def untried(connection: psycopg.Connection[Any], table: TableName) -> str | None:
+    """Why there can be no temporary table like a table, and how to change that; None where there can."""
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(f"CREATE TEMPORARY TABLE {ASKED} ({NUMBER} integer) ON COMMIT DROP")
+            connection.execute(_like(table))
     except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
         return f"{error.diag.message_primary}. Fix: GRANT TEMPORARY ON DATABASE to the user"
+    except psycopg.Error as error:
+        if (error.sqlstate or "")[:2] not in UNREAD:
+            raise
+        return f"{error.diag.message_primary}"
     return None
+
+
+def _like(table: TableName) -> str:
+    like = f"LIKE {spelled_name(table)} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING DEFAULTS"
+    return f"CREATE TEMPORARY TABLE {TRIED} ({like}) ON COMMIT DROP"
 
 
 def refused(
@@ -113,6 +172,7 @@ def refused(
         trial = _Trial(connection, shape, changes, travels, asked, demands, beside)
         try:
             trial.prepare(of_table.numbered, made)
+            trial.index(of_table.indexes)
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in UNREAD:
                 raise
@@ -123,7 +183,7 @@ def refused(
 
 def _looked_at(demands: Demands, changes: ChangeSet, beside: Sequence[str]) -> set[str]:
     """The columns that have to be tried."""
-    if demands.generated or demands.bounds or not all(each.columns for each in demands.checks):
+    if demands.always or demands.generated or demands.bounds or not all(each.columns for each in demands.checks):
         return set(changes.schema.names)
     found = {name for each in demands.checks for name in each.columns}
     return (found | set(changes.key)) if beside or not found & set(changes.schema.names) else found
@@ -158,8 +218,7 @@ class _Trial:
             for statement in made:
                 self.connection.execute(statement)
         else:
-            like = f"LIKE {spelled_name(self.shape.name)} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING DEFAULTS"
-            self.connection.execute(f"CREATE TEMPORARY TABLE {TRIED} ({like}) ON COMMIT DROP")
+            self.connection.execute(_like(self.shape.name))
         self._ease(set(numbered))
         if self.demands.bounds:
             bounds = self.demands.bounds
@@ -167,6 +226,17 @@ class _Trial:
         for check in self.demands.checks if not made else ():
             if not check.name:  # of one partition alone
                 self.connection.execute(f"ALTER TABLE {TRIED} ADD CHECK ({check.expression})")
+
+    def index(self, indexes: Sequence[Index]) -> None:
+        """Give the table indexes like the target's, none of them unique."""
+        for each in indexes:
+            try:
+                with self.connection.transaction():
+                    self.connection.execute(f"CREATE INDEX ON pg_temp.{TRIED} {each.sql}")
+            except psycopg.Error as error:
+                if (error.sqlstate or "")[:2] not in UNREAD:
+                    raise
+                LOG.warning("An index of %s cannot be tried out: %s", self.shape.name, error.diag.message_primary)
 
     def _ease(self, numbered: set[str]) -> None:
         """Columns that are not tried may be null, and have defaults only where a check looks at them."""

@@ -191,7 +191,8 @@ class Assessment:
         if total.quarantined and not loaded:
             return f"A run would bring nothing over: none of {counted(total.source_rows, 'source row')} fits."
         fit = f"{loaded:,} of {counted(total.source_rows, 'source row')} fit{aside}"
-        if hooked := [table.name for table in self.tables if table.hooks]:
+        untried = {w.facts.get("target") for w in self.warnings if w.code == "untried"}
+        if hooked := [table.name for table in self.tables if table.hooks or table.target in untried]:
             return f"A run would come to its end: {fit}. What {', '.join(hooked)} may refuse only then is not known."
         return f"A run would succeed: {fit}."
 

@@ -145,8 +145,8 @@ class WholeRows:
 
     def _born_null(self, target: Catalog) -> frozenset[str]:
         """The columns that are null in a row that is inserted without them."""
-        if target.design(self.shape.name).hooks:
-            return frozenset()  # a trigger may have filled them
+        if any(each.kind in ("trigger", "rule") for each in target.design(self.shape.name).hooks):
+            return frozenset()  # one of these may have filled them
         return frozenset(
             c.name for c in self.shape.columns if c.nullable and not (c.default or c.identity or c.generated)
         )
