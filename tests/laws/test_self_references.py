@@ -92,7 +92,7 @@ def there(shop: Scenario, table: str) -> Any:
     return sorted(shop.target.rows(table))
 
 
-@settings(max_examples=12)
+@settings(max_examples=3)
 @given(st.data())
 def test_any_state_becomes_any_other_and_comes_back(shop: Scenario, data: st.DataObject) -> None:
     simple = shop.target.engine == "duckdb"
