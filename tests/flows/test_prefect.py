@@ -192,6 +192,19 @@ def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: S
     assert '"insert": 39' in report
 
 
+def test_a_run_of_trees_is_named_after_their_roots_and_proves_their_rows_alone(api: Api, shop: Shop) -> None:
+    state = migrate(shop.spec, tree=["item:7", "item:[9]"], verify=True, return_state=True)
+    assert flow_run_of(api, state).name == "migrate/Corner_shop/item:7/item:[9]"
+    assert "Version 1: 2 inserted" in str(state.message)
+    assert "Verified: both sides are equal" in str(state.message)
+    assert [row[0] for row in shop.rows] == [7, 9]
+    shop.at("source", "DELETE FROM things WHERE id = 7")
+    assert verify(shop.spec, tree=["item:7"], return_state=True).name == "Drift"
+    gone = migrate(shop.spec, tree=["item:7"], verify=True, return_state=True)
+    assert gone.is_completed(), gone.message
+    assert [row[0] for row in shop.rows] == [9]
+
+
 def test_a_dry_run_reports_and_writes_nothing(api: Api, shop: Shop) -> None:
     state = migrate(shop.spec, dry_run=True, return_state=True)
     assert (state.name, state.is_completed()) == ("Planned", True)
