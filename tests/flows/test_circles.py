@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import Scenario
+from scenario import Scenario, counts, quarantine
 
+from flows.apply import windows
 from flows.commands import Status
-from transforms.vocabulary import PlanError
+from flows.history.version_list import listed
+from transforms.vocabulary import PlanError, SynclineError
 
 DEFAULTS = {"window": 2, "delete": {"max_ratio": 1.0}}
 DEFERRABLE = ("", " DEFERRABLE", " DEFERRABLE INITIALLY DEFERRED")
@@ -32,6 +35,15 @@ def circle(shop: Scenario, *, null: str = "", late: Sequence[str] = ("", "")) ->
     shop.write({name: {"from": name, "key": ["id"]} for name, _, _ in TABLES}, defaults=DEFAULTS)
 
 
+deferred = pytest.mark.parametrize(
+    ("shop", "late"),
+    [("postgresql", ("", each)) for each in DEFERRABLE[1:]] + [("sqlite", ("", ""))],
+    indirect=["shop"],
+)
+together = pytest.mark.parametrize(
+    ("shop", "late"), [("postgresql", ("", DEFERRABLE[1])), ("sqlite", ("", ""))], indirect=["shop"]
+)
+
 TABLES = (("store", "manager", "staff"), ("staff", "store", "store"))
 
 
@@ -45,6 +57,20 @@ def fill(shop: Scenario, stores: Sequence[Any], staff: Sequence[Any]) -> None:
     shop.source.execute("DELETE FROM store", "DELETE FROM staff")
     shop.source.insert("store", stores)
     shop.source.insert("staff", staff)
+
+
+def refuse(shop: Scenario, table: str, title: str) -> None:
+    """A trigger of the target that refuses new rows of a title."""
+    if shop.target.engine == "sqlite":
+        shop.target.execute(
+            f"CREATE TRIGGER no BEFORE INSERT ON {table} WHEN new.title = '{title}' BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+        return
+    shop.target.execute(
+        f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.title = '{title}' THEN "
+        "RAISE EXCEPTION 'refused'; END IF; RETURN new; END $$",
+        f"CREATE TRIGGER no BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION no()",
+    )
 
 
 def states(shop: Scenario, *, hole: bool = False) -> None:
@@ -75,11 +101,7 @@ def states(shop: Scenario, *, hole: bool = False) -> None:
     assert shop.target.content() == seen[-2]
 
 
-@pytest.mark.parametrize(
-    ("shop", "late"),
-    [("postgresql", ("", each)) for each in DEFERRABLE[1:]] + [("sqlite", ("", ""))],
-    indirect=["shop"],
-)
+@deferred
 def test_rows_that_need_each_other_go_together_where_a_key_can_wait(shop: Scenario, late: Sequence[str]) -> None:
     circle(shop, late=late)
     states(shop)
@@ -103,3 +125,84 @@ def test_rows_that_need_each_other_are_refused_where_nothing_helps(shop: Scenari
     assert f"Fix: in the target, {first}" in str(refused.value)
     assert "store.manager or" in str(refused.value) or "staff.store or" in str(refused.value)
     assert shop.target.count("store") == shop.target.count("staff") == 0
+
+
+@together
+def test_a_row_that_is_refused_stays_out_with_those_that_need_it_and_all_others_go_in(
+    shop: Scenario, late: Sequence[str]
+) -> None:
+    circle(shop, late=late)
+    refuse(shop, "staff", "bad")
+    # 9 is refused, 2 has 9 for its manager, 8 works in 2; 4 has a manager who is nobody
+    fill(shop, [(1, 1, "a"), (2, 9, "b"), (4, 99, "d")], [(1, 1, "x"), (3, 1, "z"), (8, 2, "y"), (9, 1, "bad")])
+    done = shop.run()
+    assert shop.target.rows("store") == [(1, 1, "a")]
+    assert shop.target.rows("staff") == [(1, 1, "x"), (3, 1, "z")]
+    assert counts(done, "store") == {"source_rows": 3, "insert": 1, "quarantined": 2}
+    assert counts(done, "staff") == {"source_rows": 4, "insert": 2, "quarantined": 2}
+    aside = {(table, key[0]): reason for table, key, reason in quarantine(shop)}
+    assert set(aside) == {("store", 2), ("store", 4), ("staff", 8), ("staff", 9)}
+    assert all("refused by the target" in reason for reason in aside.values())
+    shop.source.execute("UPDATE staff SET title = 'good' WHERE id = 9", "UPDATE store SET manager = 8 WHERE id = 4")
+    assert shop.run().status == Status.DONE
+    assert quarantine(shop) == []
+    shop.settled()
+
+
+@together
+def test_all_of_what_goes_together_is_in_or_nothing_of_it(shop: Scenario, late: Sequence[str]) -> None:
+    circle(shop, late=late)
+    fill(shop, [(1, 1, "a"), (2, 2, "b"), (3, 3, "c")], [(1, 1, "x"), (2, 2, "y"), (3, 3, "z")])
+    original, calls = windows.archive.note, count(1)
+
+    def failing(*args: Any) -> None:
+        if next(calls) == 3:
+            raise SynclineError("the disk is full")
+        original(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows.archive, "note", failing)
+        with pytest.raises(SynclineError, match="the disk is full"):
+            shop.run()
+    assert shop.target.count("store") == shop.target.count("staff") == 0
+    shop.run()
+    assert shop.target.count("store") == shop.target.count("staff") == 3
+    assert [(each["version"], each["counts"]["insert"]) for each in listed(shop.spec)] == [(1, 6)]
+    shop.settled()
+    assert shop.undo(1).status == Status.DONE
+    assert shop.target.count("store") == 0
+
+
+@pytest.mark.parametrize("shop", ["postgresql", "mysql", "sqlite"], indirect=True)
+def test_values_that_others_refer_to_change_with_the_rows_that_refer_to_them(shop: Scenario) -> None:
+    shop.source.execute(
+        "CREATE TABLE kind (id integer PRIMARY KEY, code varchar(5))",
+        "CREATE TABLE item (id integer PRIMARY KEY, kind varchar(5))",
+    )
+    shop.target.execute(
+        "CREATE TABLE kind (id integer PRIMARY KEY, code varchar(5) NOT NULL UNIQUE)",
+        "CREATE TABLE item (id integer PRIMARY KEY, kind varchar(5), FOREIGN KEY (kind) REFERENCES kind (code))",
+    )
+    shop.source.insert("kind", [(1, "a"), (2, "b"), (3, "c")])
+    shop.source.insert("item", [(1, "a"), (2, "a"), (3, "b"), (4, "c")])
+    shop.write({"kind": {"from": "kind", "key": ["id"]}, "item": {"from": "item", "key": ["id"]}}, defaults=DEFAULTS)
+    assert shop.run().status == Status.DONE
+    first = shop.target.content()
+    shop.source.execute(
+        "UPDATE kind SET code = 'A' || code",
+        "UPDATE item SET kind = 'A' || kind",
+        "DELETE FROM item WHERE id = 4",
+        "INSERT INTO item VALUES (5, 'Ac')",
+    )
+    done = shop.run()
+    assert (done.status, counts(done, "item")) == (
+        Status.DONE,
+        {"source_rows": 4, "insert": 1, "update": 3, "delete": 1},
+    )
+    assert shop.target.rows("item") == [(1, "Aa"), (2, "Aa"), (3, "Ab"), (5, "Ac")]
+    shop.settled()
+    second = shop.target.content()
+    assert shop.undo(2).status == Status.DONE
+    assert shop.target.content() == first
+    assert shop.undo(3).status == Status.DONE
+    assert shop.target.content() == second
