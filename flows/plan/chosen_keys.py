@@ -19,7 +19,8 @@ from transforms import expressions, keys
 from transforms.mapping import casts
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Rename
 from transforms.mapping.inverse import fitting, turned_back, unlike
-from transforms.vocabulary import ColumnShape, Key, Keys, Notice, TableShape, Tree
+from transforms.mapping.waiting_keys import looked_up_keys
+from transforms.vocabulary import ColumnShape, Key, Keys, Notice, Selection, TableShape, Tree
 from transforms.vocabulary.arrow import contiguous
 
 
@@ -118,6 +119,31 @@ def _source(bound: BoundTable, column: ColumnMapping) -> ColumnShape | None:
     name = column.origin.source
     replaced = dict(bound.source.zero_dates).get(name, "null") not in ("null", "quarantine", "fail")
     return None if replaced else bound.source_shape.column(name)
+
+
+@dataclass(slots=True)
+class Arrived:
+    """What to look at in the target for keys that may have waited for a lookup: those that they are by now.
+
+    `selection` is as it was where no key is chosen, or none is looked up.
+    """
+
+    bound: BoundTable
+    selection: Selection
+
+    def add(self, rows: pa.Table) -> None:
+        """Rows of the selection, as they are mapped by now."""
+        if isinstance(self.selection, Keys) and looked_up_keys(self.bound.mapping):
+            texts = pa.array(self.selection.texts, pa.string())
+            again = contiguous(_again(self.bound, texts))
+            whole = texts.filter(pc.fill_null(pc.equal(again, texts), False)).to_pylist()
+            new = expressions.as_json_keys(rows, self.bound.key).to_pylist()
+            self.selection = Keys(tuple(sorted({*whole, *new})))
+
+
+def _again(bound: BoundTable, texts: pa.Array) -> pa.ChunkedArray:
+    """Keys as they are written once they are read."""
+    return expressions.as_json_keys(expressions.from_json_keys(texts, bound.shape.schema(bound.key)), bound.key)
 
 
 def _known(bound: BoundTable, wanted: Keys | Tree) -> pa.Table | None:

@@ -13,6 +13,7 @@ from adapters import interrupts
 from adapters.store import archive, plans, spill
 from adapters.store.plans import FileEntry
 from flows.bind.tables import BoundTable
+from flows.plan.chosen_keys import Arrived
 from flows.plan.collisions import parts_of
 from flows.plan.numbers import number_of
 from flows.plan.owns import keys_outside, scan_outside
@@ -229,6 +230,7 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
     key_schema = bound.schema.empty_table().select(list(bound.key)).schema
     rejected: list[Mapped] = []
     aside: list[Planned] = []
+    arrived = Arrived(bound, work.selection)
     with (
         spill.Spill(folder / "wanted", bound.mapping.schema, parts) as wanted,
         spill.Spill(folder / "kept", key_schema, parts) as kept,
@@ -236,6 +238,7 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
         for mapped in map_source(route, work, KeyRange(), (), session.watch):
             mapped = within_ranges(mapped, bound, work.ranges)
             wanted.add(mapped.rows, parts_of(route, mapped.rows, parts))
+            arrived.add(mapped.rows)
             if mapped.rejected.num_rows or mapped.mended:
                 rejected.append(replace(mapped, rows=bound.mapping.schema.empty_table()))
                 whole = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
@@ -244,6 +247,7 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
                 aside.append(_set_aside(session, route, work, parts + len(aside), rejected))
                 rejected = []
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
+    work = replace(work, selection=arrived.selection)
     with spill.Spill(folder / "found", bound.schema, parts) as found:
         if not work.target_empty:
             for batch in scan_target(route, work, KeyRange(nulls=False), order=()):

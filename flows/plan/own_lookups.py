@@ -25,7 +25,6 @@ from flows.plan.own_rows import (
     first_pass,
     looked_at,
     lookups_into_others,
-    map_noting,
     rows_there,
     same_names,
     source_names,
@@ -35,6 +34,7 @@ from flows.plan.sifting import sifted
 from flows.plan.window_reader import (
     PlanWork,
     lookup_file,
+    map_noting,
     padded,
     rejected_file,
     spill_folder,

@@ -14,6 +14,7 @@ from flows.plan.chosen_tree import asked_of_lookup
 from flows.plan.window_reader import (
     PlanWork,
     lookup_rows,
+    map_noting,
     of_keys,
     scan_source,
     target_ranges,
@@ -24,24 +25,14 @@ from flows.session.scan import readable, scan_planned
 from flows.session.session import Job
 from transforms import keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
-from transforms.mapping.mapping import Mapped, map_rows
+from transforms.mapping.mapping import Mapped
 from transforms.mapping.own_lookups import of_columns
-from transforms.mapping.rejections import REJECTED, Faults
+from transforms.mapping.rejections import REJECTED
 from transforms.mapping.sources import read_by
 from transforms.range_filter import all_inside
 from transforms.vocabulary import KeyRange
 from transforms.vocabulary.arrow import Mask, contiguous
 from transforms.vocabulary.values import unequal
-
-
-def map_noting(rows: pa.Table, mapping: TableMapping, lookups: dict[str, LookupRows]) -> tuple[Mapped, Mask]:
-    """`map_rows`, and which of the rows are set aside."""
-    bad = np.zeros(rows.num_rows, dtype=bool)
-
-    def noted(_: pa.Table, faults: Faults) -> None:
-        bad[:] = faults.which >= 0
-
-    return map_rows(rows, mapping, lookups, noted), bad
 
 
 def source_names(bound: BoundTable, mapping: TableMapping, names: Sequence[str]) -> dict[str, str]:
@@ -82,7 +73,7 @@ def first_pass(route: Route, work: PlanWork, *, names: list[str], sources: dict[
             return pa.Table.from_arrays([*some.select(names).columns, *chosen.columns], names=[*names, *held.names])
 
         few = Mapped(joined(mapped.rows, ~bad), mapped.rejected, joined(mapped.rejected_rows, bad))
-        parts.append(within_ranges(of_keys(few, bound, work.keys), bound, work.ranges))
+        parts.append(within_ranges(of_keys(few, bound, work.keys, rows, bad), bound, work.ranges))
     return Mapped(
         pa.concat_tables([each.rows for each in parts]),
         pa.concat_tables([each.rejected for each in parts]),

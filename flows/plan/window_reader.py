@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters.store import plans, spill
 from flows.bind.rules import KnownOffenders
@@ -20,9 +22,12 @@ from flows.session.session import Job
 from flows.session.watch import UNWATCHED, Watch
 from transforms import keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
-from transforms.mapping.mapping import REJECTED, Mapped, map_rows
+from transforms.mapping.mapping import REJECTED, Mapped, Noted, map_rows
+from transforms.mapping.rejections import Faults
+from transforms.mapping.waiting_keys import possible_texts
 from transforms.range_filter import inside
 from transforms.vocabulary import ColumnRange, KeyRange, Keys, Ranges, Reason, Selection, TableName, Tree
+from transforms.vocabulary.arrow import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,26 @@ def map_source(
     bound = route.table
     lookups, mapping = lookup_rows(bound, work.job), _with_offenders(bound, work.job)
     for batch in scan_source(route, work, within, order):
-        mapped = map_rows(pa.Table.from_batches([batch]), mapping, lookups, watch.noting(bound.name, number))
-        yield of_keys(mapped, bound, work.keys)
+        rows, noted = pa.Table.from_batches([batch]), watch.noting(bound.name, number)
+        if work.keys is None:
+            yield map_rows(rows, mapping, lookups, noted)
+        else:
+            mapped, bad = map_noting(rows, mapping, lookups, noted)
+            yield of_keys(mapped, bound, work.keys, rows, bad)
+
+
+def map_noting(
+    rows: pa.Table, mapping: TableMapping, lookups: Mapping[str, LookupRows], noted: Noted | None = None
+) -> tuple[Mapped, Mask]:
+    """`map_rows`, and which of the rows are set aside."""
+    bad = np.zeros(rows.num_rows, dtype=bool)
+
+    def note(every: pa.Table, faults: Faults) -> None:
+        bad[:] = faults.which >= 0
+        if noted is not None:
+            noted(every, faults)
+
+    return map_rows(rows, mapping, lookups, note), bad
 
 
 def scan_source(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -154,17 +177,31 @@ def scan_target(route: Route, work: PlanWork, within: KeyRange, order: tuple[str
             yield few
 
 
-def of_keys(mapped: Mapped, bound: BoundTable, wanted: Keys | Tree | None) -> Mapped:
-    """Only the rows whose keys were asked for; all, where it is not keys that choose them."""
+def of_keys(mapped: Mapped, bound: BoundTable, wanted: Keys | Tree | None, source: pa.Table, bad: Mask) -> Mapped:
+    """Only the rows whose keys were asked for; all, where it is not keys that choose them.
+
+    In: the rows as they were read, and which of them are set aside.
+    """
     if wanted is None:
         return mapped
-    rejected = among(mapped.rejected_rows, bound.key, wanted)
+    rows = _asked_for(mapped.rows, source.filter(pa.array(~bad)), bound, wanted)
+    rejected = _asked_for(mapped.rejected_rows, source.filter(pa.array(bad)), bound, wanted)
     return replace(
         mapped,
-        rows=mapped.rows.filter(among(mapped.rows, bound.key, wanted)),
+        rows=mapped.rows.filter(rows),
         rejected=mapped.rejected.filter(rejected),
         rejected_rows=mapped.rejected_rows.filter(rejected),
     )
+
+
+def _asked_for(rows: pa.Table, source: pa.Table, bound: BoundTable, wanted: Keys | Tree) -> pa.Array | pa.ChunkedArray:
+    """Which rows have one of some keys, or had it while their lookups found nothing."""
+    asked = among(rows, bound.key, wanted)
+    if isinstance(wanted, Keys):
+        texts = pa.array(wanted.texts, pa.string())
+        for each in possible_texts(source, rows, bound.mapping):
+            asked = pc.or_(asked, pc.is_in(each, value_set=texts))
+    return asked
 
 
 def _found(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> Iterable[pa.RecordBatch]:

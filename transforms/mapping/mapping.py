@@ -31,6 +31,7 @@ from transforms.mapping.column_mapping import (
 from transforms.mapping.lookups import look_up
 from transforms.mapping.nul_characters import without_nul
 from transforms.mapping.rejections import REJECTED, Faults
+from transforms.mapping.waiting_keys import key_texts
 from transforms.vocabulary import INVALID, STANDS_IN, ColumnShape, DataError, Key, Reason, reason_of, text_of
 from transforms.vocabulary.arrow import as_mask, contiguous
 from transforms.vocabulary.texts import as_text
@@ -307,7 +308,7 @@ def _rejected(source: pa.Table, mapped: pa.Table, faults: Faults, mapping: Table
     return pa.table(
         [
             whys.take(pa.array(which)),
-            expressions.as_json_keys(mapped, mapping.key).cast(pa.string()),
+            key_texts(source, mapped, mapping),
             pa.array(values, pa.string()),
             expressions.as_json(source).cast(pa.string()),
             expressions.as_json(mapped).cast(pa.string()),

@@ -1,0 +1,114 @@
+"""Keys that contain a number which is looked up in another table, and is given out in the very same plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario import RING, Rows, Scenario, counts, pair_name, quarantine
+
+from flows import commands
+from flows.commands import Status
+from flows.history import quarantine as quarantining
+
+everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+LOOKUP = {"table": "purchase", "match": {"no": "purchase_no"}, "take": "purchase_id"}
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    made = Scenario.make(tmp_path, getattr(request, "param", ("sqlite", "sqlite")), request)
+    made.source.execute(
+        "CREATE TABLE purchases (no varchar(9) PRIMARY KEY, total varchar(9))",
+        "CREATE TABLE items (purchase_no varchar(9), line integer, item varchar(9), PRIMARY KEY (purchase_no, line))",
+    )
+    purchase = {"purchase_id": {"generate": "identity"}, "no": "no", "total": {"from": "total", "cast": "integer"}}
+    columns: dict[str, Any] = {"purchase_id": {"lookup": LOOKUP}, "line": "line", "item": "item"}
+    foreign = {"columns": ["purchase_id"], "table": "purchase", "refers": ["purchase_id"]}
+    made.write(
+        {
+            "purchase": {"from": "purchases", "key": ["no"], "columns": purchase},
+            "line": {
+                "from": "items", "key": ["purchase_id", "line"], "columns": columns, "create": {"foreign_keys": [foreign]},
+            },
+        },
+        defaults={"window": {"rows": 2}},
+    )  # fmt: skip
+    return made
+
+
+def fill(shop: Scenario, purchases: Rows, lines: Rows) -> None:
+    shop.source.execute("DELETE FROM items", "DELETE FROM purchases")
+    shop.source.insert("purchases", purchases)
+    shop.source.insert("items", lines)
+
+
+def lines(shop: Scenario) -> Rows:
+    found = shop.target.ask("SELECT no, line, item FROM line JOIN purchase ON line.purchase_id = purchase.purchase_id")
+    assert len(found) == shop.target.count("line")
+    return sorted(found)
+
+
+@everywhere
+def test_lines_are_matched_by_the_numbers_of_their_orders(shop: Scenario) -> None:
+    fill(shop, [("p3", "3"), ("p1", "1"), ("p2", "2")], [(f"p{at % 3 + 1}", at, f"i{at}") for at in range(8)])
+    first = shop.run()
+    assert counts(first, "line") == {"source_rows": 8, "insert": 8}
+    assert lines(shop) == sorted((f"p{at % 3 + 1}", at, f"i{at}") for at in range(8))
+    shop.settled()
+    before = shop.target.content()
+    fill(
+        shop,
+        [("p4", "4"), ("p1", "1"), ("p3", "9")],
+        [("p1", 0, "new"), ("p1", 3, "i3"), ("p4", 1, "x"), ("p3", 2, "i2")],
+    )
+    done = shop.run()
+    assert counts(done, "line") == {"source_rows": 4, "insert": 1, "update": 1, "delete": 5, "unchanged": 2}
+    assert lines(shop) == [("p1", 0, "new"), ("p1", 3, "i3"), ("p3", 2, "i2"), ("p4", 1, "x")]
+    shop.settled()
+    assert done.report.version is not None
+    assert shop.undo(done.report.version).status == Status.DONE
+    assert shop.target.content() == before
+
+
+@everywhere
+def test_lines_without_their_order_wait_in_quarantine_each_by_itself(shop: Scenario) -> None:
+    rows = [("p1", 1, "a"), ("p2", 1, "b"), ("p3", 1, "c"), ("p3", 2, "d"), ("p4", 1, "e")]
+    fill(shop, [("p1", "1"), ("p2", "two")], rows)
+    done = shop.run()
+    assert counts(done, "line") == {"source_rows": 5, "insert": 1, "quarantined": 4}
+    aside = [(key, why) for table, key, why in quarantine(shop) if table == "line"]
+
+    assert aside == [
+        ([{"purchase_no": "p2"}, 1], "its purchase is in quarantine"),
+        ([{"purchase_no": "p3"}, 1], "no purchase has this no"),
+        ([{"purchase_no": "p3"}, 2], "no purchase has this no"),
+        ([{"purchase_no": "p4"}, 1], "no purchase has this no"),
+    ]
+    shop.settled()
+    fill(shop, [("p1", "1"), ("p2", "2"), ("p3", "3")], rows)
+    shop.run(tables=["purchase"])
+    again = quarantining.retry(shop.request("retry"), quarantining.Filter(tables=("line",)))
+    assert again is not None
+    tried = commands.run(again)
+    assert counts(tried, "line") == {"source_rows": 4, "insert": 3, "quarantined": 1}
+    assert lines(shop) == sorted(rows[:4])
+    assert [why for table, _, why in quarantine(shop)] == ["no purchase has this no"]
+    shop.run()
+    shop.settled()
+
+
+@everywhere
+def test_a_range_over_the_other_columns_of_such_a_key(shop: Scenario) -> None:
+    rows = [("p1", 1, "a"), ("p2", 1, "b"), ("p3", 2, "c"), ("p3", 3, "d"), ("p4", 2, "e")]
+    fill(shop, [("p1", "1"), ("p2", "2"), ("p3", "3")], rows)
+    shop.run(tables=["purchase"])
+    shop.backfill("line.line:2..4", "1")
+    assert lines(shop) == [("p3", 2, "c"), ("p3", 3, "d")]
+    number = dict(shop.target.ask("SELECT no, purchase_id FROM purchase"))["p2"]
+    shop.run(ranges=[f"line.purchase_id:{number}..{number + 1}"])
+    assert len(lines(shop)) == 3
+    shop.run()
+    assert lines(shop) == sorted(rows[:4])
+    shop.settled()
