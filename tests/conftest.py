@@ -18,7 +18,7 @@ from databases import Database
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: children would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
-gc.set_threshold(50_000, 20, 100)  # a tenth of the suite's time: Prefect and Great Expectations are many objects
+gc.set_threshold(150_000, 20, 100)  # a tenth of the suite's time: Prefect and Great Expectations are many objects
 scratch.settle()  # before anything makes a temporary file
 PREFECT_HOME = tempfile.mkdtemp(prefix="syncline-prefect-")
 # Before anything imports Prefect: it reads its settings once.
