@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from flows.plan.children import key_of, reference_of
 from flows.plan.decide import Planned, samples
 from flows.plan.going import Going, Link
 from flows.plan.kept_rows import Kept
+from flows.plan.on_update import Edit
 from flows.plan.referrers import compared
 from flows.plan.thresholds import hold_beside
 from flows.results.tables import TableReport, first_samples, planned_table
@@ -53,23 +55,24 @@ class Beside:
         return any(foreign.refers == self.shape.name for foreign in self.shape.foreign_keys)
 
 
-def besides(session: Session, job: Job, kept: Kept, *, allow_deletes: bool) -> tuple[Beside, ...]:
+def besides(
+    session: Session, job: Job, kept: Kept, moved: Sequence[Edit], *, allow_deletes: bool
+) -> tuple[Beside, ...]:
     """Write down what becomes of rows of tables that the spec does not name; in no particular order.
 
-    Memory: these rows. Errors: PlanError where more rows of one would go than may; DataError where a row cannot be read.
+    In: what goes and lets go with the plan, and what refers to values that it changes. Memory: these rows. Errors: PlanError where
+    more rows of one would go than may; DataError where a row cannot be read.
     """
     side = session.sides.written(job.side)
-    lets_go: dict[TableName, list[Link]] = {}
-    for link in kept.links:
-        if link.does == "let_go":
-            lets_go.setdefault(link.child.name, []).append(link)
-    found = []
+    edits: dict[TableName, list[Edit]] = {}
+    for edit in (*_let_go(kept), *moved):
+        edits.setdefault(edit.shape.name, []).append(edit)
     mine = {table: going for table, going in kept.going.items() if going.bound is None}
-    for table in dict.fromkeys([*mine, *lets_go]):
-        going, links = mine.get(table), lets_go.get(table, [])
-        shape = going.shape if going is not None else links[0].child
-        parts = [*_let_go(side, shape, links, kept)] if links else []
-        parts += [] if going is None else _deletes(side, going)
+    found = []
+    for table in dict.fromkeys([*mine, *edits]):
+        going, some = mine.get(table), edits.get(table, [])
+        shape = going.shape if going is not None else some[0].shape
+        parts = [*_updates(side, shape, some), *(() if going is None else _deletes(side, going))]
         if parts:
             found.append(_written(session, job, shape, parts))
             if not allow_deletes:
@@ -115,13 +118,16 @@ def _written(session: Session, job: Job, shape: TableShape, parts: Sequence[Chan
     for number, changes in enumerate(parts):
         entry = writer.add(number, changes)
         shown = samples(changes) if number == 0 or changes.deletes.num_rows else ()
-        windows.append(Planned(name, number, Counts(), entry, None, None, clear=False, samples=shown))
+        differing = {column: changes.after.num_rows for column in changes.compared if changes.after.num_rows}
+        planned = Planned(name, number, Counts(), entry, None, None, clear=False, samples=shown)
+        windows.append(replace(planned, differing=differing))
     update, delete = (sum(part.counts[op] for part in parts) for op in ("update", "delete"))
     counts = Counts(source_rows=update, target_rows=update + delete, update=update, delete=delete)
     report = TableReport(
         name,
         str(shape.name),
         counts,
+        differing=dict(sum((Counter(each.differing) for each in windows), Counter[str]())),
         samples=first_samples(sample for each in windows for sample in each.samples),
         windows=len(windows),
         in_spec=False,
@@ -129,25 +135,40 @@ def _written(session: Session, job: Job, shape: TableShape, parts: Sequence[Chan
     return Beside(shape, report, tuple(windows))
 
 
-def _let_go(side: WrittenSide, shape: TableShape, links: Sequence[Link], kept: Kept) -> Iterator[ChangeSet]:
-    """The updates of rows that stay, and whose references are changed since what they refer to goes."""
+def _let_go(kept: Kept) -> Iterator[Edit]:
+    """The rows that stay, and whose references are changed since what they refer to goes."""
+    for link in kept.links:
+        if link.does != "let_go":
+            continue
+        rows = link.referring.filter(_changed(link, kept)).keys
+        schema = link.child.schema(tuple(rows.column_names))
+        rows = rows.cast(schema).group_by(rows.column_names).aggregate([])
+        for name, value in kept.followed.values[reference_of(link.child, link.foreign)].items():
+            rows = rows.append_column(name, pa.repeat(value[0], rows.num_rows))
+        if rows.num_rows:
+            yield Edit(link.child, rows)
+
+
+def _updates(side: WrittenSide, shape: TableShape, edits: Sequence[Edit]) -> Iterator[ChangeSet]:
+    """The updates of rows, each once, whatever changes it, in the columns that change."""
     key = key_of(shape)
     assert key is not None, "rows without a key are never planned"
-    chosen = [link.referring.filter(_changed(link, kept)).keys for link in links]
     none = shape.schema(key).empty_table()
-    every = pa.concat_tables([none, *(rows.select(list(key)).cast(none.schema) for rows in chosen)])
+    every = pa.concat_tables([none, *(edit.rows.select(list(key)) for edit in edits)])
     every = every.group_by(list(key)).aggregate([])
     if not every.num_rows:
         return
-    new = [kept.followed.values[reference_of(shape, link.foreign)] for link in links]
-    names = tuple(name for name in shape.names if name in key or any(name in values for values in new))
+    names = tuple(name for name in shape.names if any(name in edit.rows.column_names for edit in edits))
     before = rows_by_key(side.snapshot, shape, names, every, key).select(list(names))
     after = before
-    for rows, values in zip(chosen, new, strict=True):
-        mine = keys.contained(before, rows.select(list(key)).cast(none.schema), key) if rows.num_rows else None
-        for name, value in values.items() if mine is not None else ():
-            column = pc.if_else(pa.array(mine), value[0], after.column(name))
-            after = after.set_column(names.index(name), before.schema.field(name), column)
+    for edit in edits:
+        place = keys.match(before, edit.rows, key)
+        for name in edit.rows.column_names:
+            if name not in key:
+                new = edit.rows.column(name).take(pa.array(place, mask=place < 0))
+                field = before.schema.field(name)
+                column = pc.if_else(pa.array(place >= 0), new.cast(field.type), after.column(name))
+                after = after.set_column(names.index(name), field, column)
     nothing = before.slice(0, 0)
     compared = tuple(name for name in names if name not in key)
     for start in range(0, before.num_rows, WINDOW_ROWS):
@@ -182,11 +203,12 @@ def _levels(side: WrittenSide, shape: TableShape, rows: pa.Table) -> Indices:
         if foreign.refers == shape.name and rows.num_rows:
             there = compared(side.adapter, shape, rows, foreign.refers_columns)
             asked = compared(side.adapter, shape, rows, foreign.columns, there.schema)
-            whole = np.flatnonzero(~keys.null_keys(asked, tuple(asked.column_names)))
-            place = keys.match(asked.take(pa.array(whole)), there, tuple(there.column_names))
-            known = (place >= 0) & (place != whole)
-            referring.append(whole[known])
-            parents.append(place[known])
+            names = tuple(there.column_names)
+            held, whole = (np.flatnonzero(~keys.null_keys(each, names)) for each in (there, asked))
+            place = keys.match(asked.take(pa.array(whole)), there.take(pa.array(held)), names)
+            whole, parent = whole[place >= 0], held[place[place >= 0]]
+            referring.append(whole[parent != whole])
+            parents.append(parent[parent != whole])
     levels = np.zeros(rows.num_rows, dtype=np.int64)
     if not referring:
         return levels

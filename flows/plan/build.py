@@ -26,6 +26,7 @@ from flows.plan.kept_rows import without_referred
 from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
 from flows.plan.numbers import first_number
+from flows.plan.on_update import moved_children
 from flows.plan.own_lookups import own_ancestors, plan_with_own_lookups
 from flows.plan.own_references import in_own_order
 from flows.plan.request import Request, followed
@@ -101,7 +102,8 @@ def _plan(
         if check_deletes:
             kept = without_referred(session, job, tables, planned)
             planned, warnings = kept.planned, [*warnings, *kept.warnings]
-            beside = besides(session, job, kept, allow_deletes=request.allow_deletes)
+            moved = moved_children(session, job, tables, planned, kept.going)
+            beside = besides(session, job, kept, moved, allow_deletes=request.allow_deletes)
             session = replace(session, binding=binding_with(session.bound, beside))
             outcomes += (window for each in beside for window in each.windows)
         for bound in tables:
@@ -251,7 +253,7 @@ def _finish(
     order: Order,
 ) -> Report:
     """Make the folder a plan; the report, with its tables in the order in which they are written."""
-    known = {each.shape.name: each.planned for each in beside}
+    known = {each.shape.name: _with_windows(each.planned, outcomes) for each in beside}
     for told in report.of_spec:
         planned = _planned_table(request, session, job, told, outcomes)
         known[planned.table] = planned
@@ -277,11 +279,16 @@ def _planned_table(
     request: Request, session: Session, job: Job, report: TableReport, outcomes: Sequence[Planned]
 ) -> PlannedTable:
     bound, route = session.bound.table(report.name), session.route(job, report.name)
-    windows = [each for each in outcomes if each.table == report.name]
+    planned = planned_table(report, bound.shape.name, PlannedRoute(route.reads.name, route.writes.name), bound.schema)
+    own = described(bound.shape, bound.unmapped)
+    return replace(_with_windows(planned, outcomes), whole=own, base=report.name in request.bases)
+
+
+def _with_windows(planned: PlannedTable, outcomes: Sequence[Planned]) -> PlannedTable:
+    """What the manifest says of a table, with how its windows are written."""
+    windows = [each for each in outcomes if each.table == planned.name]
     return replace(
-        planned_table(report, bound.shape.name, PlannedRoute(route.reads.name, route.writes.name), bound.schema),
-        whole=described(bound.shape, bound.unmapped),
-        base=report.name in request.bases,
+        planned,
         clear=tuple(sorted(each.window for each in windows if each.clear)),
         first=tuple(sorted(each.window for each in windows if each.first)),
         completing=tuple(sorted(each.window for each in windows if each.completing)),

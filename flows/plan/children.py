@@ -98,14 +98,18 @@ def _decide(side: WrittenSide, found: Followed, child: TableShape, foreign: Fore
         return
     lets_go = policy == "detach" or foreign.on_delete.startswith("SET ")
     found.does[reference] = "let_go" if lets_go else "follow"
-    why = _unplannable(child, whole=not lets_go)
+    why = unplannable(child, whole=not lets_go)
     if not why and lets_go:
-        why = _unmovable(side, found, child, foreign)
+        new = values_let_go(side, child, foreign, foreign.on_delete)
+        if isinstance(new, str):
+            why = new
+        else:
+            found.values[reference] = new
     if why:
         found.does[reference], found.whys[reference] = "hold", why
 
 
-def _unplannable(child: TableShape, *, whole: bool) -> str:
+def unplannable(child: TableShape, *, whole: bool) -> str:
     """Why rows of a table cannot be planned; empty where they can. `whole`: all of a row has to be read."""
     if key_of(child) is None:
         return f"{child.name} has neither a primary key nor unique columns without nulls"
@@ -118,14 +122,14 @@ def _unplannable(child: TableShape, *, whole: bool) -> str:
     return ""
 
 
-def _unmovable(side: WrittenSide, found: Followed, child: TableShape, foreign: ForeignKey) -> str:
-    """Why the columns of a foreign key cannot be set to null or their defaults; empty, and the values are known, where they can."""
-    action, key = foreign.on_delete, key_of(child) or ()
+def values_let_go(side: WrittenSide, child: TableShape, foreign: ForeignKey, action: str) -> dict[str, pa.Array] | str:
+    """What columns of a foreign key become whose rows let go by an `action`: null, or their defaults; why they cannot, else."""
+    key = key_of(child) or ()
     named = action.partition("(")[2].rstrip(")")
     chosen = [name.strip().strip('"') for name in named.split(",")] if named else list(foreign.columns)
     columns = [column for column in child.columns if column.name in chosen]
     by = f"{child.name} ({', '.join(foreign.columns)})"
-    if any(column.name in key for column in columns if len(columns) == 1):
+    if {column.name for column in columns} <= set(key):
         return f"{by} is its key"
     if action.startswith("SET DEFAULT"):
         defaults = dict(side.adapter.design(child.name).defaults)
@@ -135,15 +139,16 @@ def _unmovable(side: WrittenSide, found: Followed, child: TableShape, foreign: F
         values = {name: value for name, value in new.items() if value is not None}
         if any(not column.nullable and values[column.name][0].as_py() is None for column in columns):
             return f"{by} takes no nulls and has no default"
+        if values.keys() & set(key):
+            return f"{by} is part of its key"
         if not _is_there(side, foreign, values):
             return f"the default of {by} is no row of {foreign.refers}"
     else:
         free = [c for c in columns if c.nullable and not c.generated and c.name not in key]
-        if not free or (action and len(free) < len(columns)):
+        if not free or (action.startswith("SET NULL") and len(free) < len(columns)):
             return f"{by} takes no nulls"
         values = {c.name: pa.nulls(1, c.type) for c in free}
-    found.values[reference_of(child, foreign)] = values
-    return ""
+    return values
 
 
 def _evaluated(side: WrittenSide, child: TableShape, name: str, default: str | None) -> pa.Array | None:

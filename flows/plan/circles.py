@@ -23,11 +23,11 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How steps follow each other, for `stages_of`; `loose` are keys that are left empty until both ends are in."""
+    """How steps follow each other, for `stages_of`; `loose` are needs that are met by leaving a key empty for a while."""
 
     needs: tuple[tuple[Step, Step], ...] = ()
     together: tuple[frozenset[Step], ...] = ()
-    loose: tuple[Link, ...] = ()
+    loose: frozenset[tuple[Step, Step, Link]] = frozenset()
 
 
 class NeedEachOther(PlanError):
@@ -72,22 +72,26 @@ def order_of(
     """
     edges = [_Edge(need.earlier, need.later, need) for need in needs]
     edges += [_Edge(*pair) for pair in besides]
-    loose: list[Link] = []
+    loose: set[tuple[Step, Step, Link]] = set()
     together: list[frozenset[Step]] = []
     for circle in circles((each.earlier, each.later) for each in edges):
         inner = [each for each in edges if each.earlier in circle and each.later in circle]
         empty, joint = _resolved(inner, may_be_empty)
-        loose += empty
+        loose |= {
+            (each.earlier, each.later, each.link)
+            for each in inner
+            if each.need and each.link in empty and may_be_empty(each.need)
+        }
         together += joint
     block = {step: number for number, some in enumerate(together) for step in some}
 
     def holds(each: _Edge) -> bool:
-        if each.need and each.link in loose and may_be_empty(each.need):
+        if (each.earlier, each.later, each.link) in loose:
             return False
         return not (each.waits and each.earlier in block and block[each.earlier] == block.get(each.later))
 
     kept = dict.fromkeys((each.earlier, each.later) for each in edges if holds(each))
-    return Order(tuple(kept), tuple(together), tuple(loose))
+    return Order(tuple(kept), tuple(together), frozenset(loose))
 
 
 def _resolved(
@@ -124,7 +128,8 @@ class Loosened:
         """The references of each table that are null for a while."""
         found: dict[TableName, list[Loose]] = {}
         for need in needs:
-            if Link(need.child, need.foreign) in order.loose and (empty := self.empty(need)):
+            step = (need.earlier, need.later, Link(need.child, need.foreign))
+            if step in order.loose and (empty := self.empty(need)):
                 loose = Loose(need.foreign.columns, need.values, empty, comes=need.comes)
                 found.setdefault(need.child, []).append(loose)
         return found

@@ -53,9 +53,9 @@ def stages_of(
     In: `tables` parents first, with their files; those that others refer to; pairs of steps of which the first one has to come
     before the second; the steps that go in in one transaction, in sets; the tables whose windows go in one after the other; the
     markers of the plan, where it was begun already.
-    Out: first what is to be made. Then the windows that the plan calls `first`, and all others: inserts and updates parents
-    first, then those that it calls `completing`, then deletes children first. Of a table those that it calls `late` come behind
-    its others, one after the other. Then sequences, keys and indexes, and last what is to be dropped, children first.
+    Out: first what is to be made. Then the windows that the plan calls `first`, children first, and all others: inserts and updates
+    parents first, then those that it calls `completing`, then deletes children first. Of a table those that it calls `late` come
+    behind its others, one after the other. Then sequences, keys and indexes, and last what is to be dropped, children first.
     Errors: CycleError, whose second argument lists the steps of the circle, where needs go in a circle.
     """
     windows: dict[TableName, list[FileEntry]] = {each.table: [] for each in tables}
@@ -76,6 +76,9 @@ def stages_of(
     while 0 < behind < len(steps) and numbers.get(steps[behind], 0) == numbers.get(steps[behind - 1], -1):
         behind += 1
 
+    place = {each.table: number for number, each in enumerate(tables)}
+    parents = sorted(rows, key=lambda step: place[step.table])  # first, whatever order other rows ask for
+
     def writes(some: Iterable[Step], turn: Turn | None = None) -> Iterator[Stage]:
         for step in some:
             table, phase = step
@@ -91,9 +94,10 @@ def stages_of(
     return (
         *(Stage("create", each.table) for each in tables if each.ddl),
         *(Stage("add_columns", each.table) for each in tables if each.adds),
-        *writes(steps, "first"),
+        *writes(reversed(parents), "first"),  # who lets go of a value comes before the one whose value it is
+        *writes((step for step in steps if step.phase == "delete"), "first"),
         *writes(steps[:behind]),
-        *writes(rows, "completing"),
+        *writes(parents, "completing"),
         *writes(steps[behind:]),
         *(Stage("number", each.table) for each in tables),
         *(Stage("constrain", each.table) for each in tables if each.after_load),

@@ -80,7 +80,7 @@ def told(scenario: Scenario, step: str, doing: object, expected: dict[str, list[
         outcome = doing()  # type: ignore[operator]
     except SynclineError as error:
         assert scenario.target.content() == before  # refused means before anything is written
-        yield Cell("refused", step, error.what)
+        yield Cell("refused", step, error.what.replace("core.", ""))  # PostgreSQL's schema
         return
     now = scenario.target.content()
     if {table: now[table] for table in expected} == expected and outcome.status == Status.DONE:
