@@ -9,10 +9,12 @@ import pytest
 from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
 
 from flows import commands
+from flows.bind.roots import parse_root
 from flows.check.assess import assess
 from flows.commands import Status
 from flows.history import quarantine as quarantining
-from transforms.vocabulary import DataError, SpecError
+from flows.plan.chosen_tree import Trees
+from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
 few = pytest.mark.parametrize("small", RING[1:3], indirect=True, ids=pair_name)
@@ -221,6 +223,25 @@ def test_a_row_that_is_deleted_softly_or_ignored_is_found(small: Scenario) -> No
     cats(small, ("b", "a", "2"), ("c", "a", "3"))
     small.run()
     assert parents(small) == {"a": None, "b": "a", "c": "a"}
+    small.settled()
+
+
+def test_a_tree_by_such_lookups_has_the_numbers_of_its_own_plan(small: Scenario) -> None:
+    rows = [("a", None, "1"), ("b", "a", "2"), ("c", "b", "3"), ("d", "c", "4"), ("x", None, "5"), ("y", "x", "6")]
+    cats(small, *rows)
+    spec(small)
+
+    def run(root: str, *, with_parents: bool = False) -> None:
+        commands.run(small.request(trees=Trees((parse_root(root, small.spec),), with_parents)))
+
+    run("cat:b", with_parents=True)
+    assert parents(small) == {"a": None, "b": "a", "c": "b", "d": "c"}
+    cats(small, *((code, "x" if code == "c" else up, worth) for code, up, worth in rows))
+    with pytest.raises(PlanError, match=r'cat refers to cat \["x"\] by \(parent_id\)'):
+        run("cat:c")
+    run("cat:c", with_parents=True)
+    assert parents(small) == {"a": None, "b": "a", "c": "x", "d": "c", "x": None}
+    small.run()
     small.settled()
 
 
