@@ -225,6 +225,9 @@ def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
                 spec.name, plan.manifest.side, named, report.run_id, store_of(spec).named(plan.folder)
             )
         sweep(plan, table.name, loading.session, ledger)
+    for table in report.tables if plan.manifest.unrestricted else ():
+        if not table.in_spec:  # what was refused of it earlier was planned again
+            ledger.sweep_quarantine(spec.name, plan.manifest.side, table.name, report.run_id)
 
 
 def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
