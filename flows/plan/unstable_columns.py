@@ -46,10 +46,14 @@ def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) ->
     place = keys.match(after, written, bound.key)
     known = pa.array(np.flatnonzero(place >= 0))
     before, after, written = before.take(known), after.take(known), written.take(pa.array(place[place >= 0]))
-    for name in names:
-        again = ~_differs(bound, name, after, written) & _differs(bound, name, before, written)
-        if again.any():
-            yield _told(bound, name, before.filter(pa.array(again)), written.filter(pa.array(again)))
+    again = {name: ~_differs(bound, name, after, written) & _differs(bound, name, before, written) for name in names}
+    again = {name: mask for name, mask in again.items() if mask.any()}
+    if again:  # one statement for all columns: a table that a trigger rewrites may have hundreds
+        first = before.take(pa.array([int(mask.argmax()) for mask in again.values()]))
+        for (name, mask), key in zip(
+            again.items(), expressions.as_json_keys(first, bound.key).to_pylist(), strict=True
+        ):
+            yield _told(bound, name, key, before.filter(pa.array(mask)), written.filter(pa.array(mask)))
 
 
 def _latest(spec: Spec, side: SideName, url: str) -> Plan | None:
@@ -99,8 +103,7 @@ def _differs(bound: BoundTable, name: str, left: pa.Table, right: pa.Table) -> M
     return np.zeros(len(one), dtype=bool) if mask is None else mask
 
 
-def _told(bound: BoundTable, name: str, before: pa.Table, written: pa.Table) -> Notice:
-    key = expressions.as_json_keys(before.slice(0, 1), bound.key)[0].as_py()
+def _told(bound: BoundTable, name: str, key: str, before: pa.Table, written: pa.Table) -> Notice:
     was, now = (as_text(contiguous(table.column(name).slice(0, 1)))[0].as_py() for table in (written, before))
     text = (
         f"{bound.name}.{name}: {before.num_rows:,} rows do not stay as the latest run wrote them, such as {key}: {was!r} was "
