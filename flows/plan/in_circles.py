@@ -68,9 +68,20 @@ def arranged(
         for name, each in written.items()
     }
     groups = _groups(shapes, written)
-    if not groups:
-        return list(outcomes), Order()
     among = {name: group for group in groups for name in group}
+    losing = {
+        name for name, each in written.items() if any(one.changes and one.changes.has("delete") for one in each.windows)
+    }
+    # a circle of which some table is not written is none, and its tables stand where it happened to be cut
+    besides = tuple(
+        (earlier, later)
+        for earlier, later in parents_first(
+            shapes.values(), lambda one, other: other in shapes and other not in among.get(one, ())
+        )
+        if later.phase == "upsert" or later.table in losing
+    )
+    if not groups:
+        return list(outcomes), Order(besides)
     links = [
         Link(child, foreign)
         for child, shape in shapes.items()
@@ -87,8 +98,7 @@ def arranged(
         )
     ]
     if not needs:
-        return list(outcomes), Order()
-    besides = parents_first(shapes.values(), lambda one, other: other not in among.get(one, ()))
+        return list(outcomes), Order(besides)
     loosened = Loosened(shapes, known)
     try:
         order = order_of(needs, lambda need: bool(loosened.empty(need)), besides)
