@@ -1,0 +1,69 @@
+"""Law of constraints: whatever keys link the tables, a plan turns one state that keeps them into another, and back, with all of them on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
+from linked_schemas import LinkedSchema, State, schemas, states
+from scenario import Engine, Scenario, Side
+
+from flows.commands import Status
+
+EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "4"))
+
+
+@pytest.fixture(params=get_args(Engine))
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
+    return Scenario.make(tmp_path, ("sqlite", request.param), request).target
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # an example takes seconds: too long to look for a smaller one
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_a_plan_turns_one_state_into_another_and_back(target: Side, tmp_path: Path, data: st.DataObject) -> None:
+    schema = data.draw(schemas(target.engine))
+    first, second = data.draw(states(schema)), data.draw(states(schema))
+    rows = data.draw(st.integers(1, 3))
+    for statement in schema.statements():
+        note(statement)
+    folder = Path(mkdtemp(dir=tmp_path))
+    file = target.engine in ("sqlite", "duckdb")
+    shop = Scenario(
+        folder,
+        Side("sqlite", str(folder / "legacy.db")),
+        Side(target.engine, str(folder / "core.db")) if file else target,
+    )
+    schema.make(shop.target)
+    shop.source.execute(*schema.bare())
+    shop.write({table.name: {"from": table.name} for table in schema.tables}, defaults={"window": rows})
+
+    goes_to(shop, schema, first)
+    if (version := goes_to(shop, schema, second)) is not None:
+        assert shop.undo(version).status is Status.DONE
+    assert there(shop, schema) == first
+
+
+def goes_to(shop: Scenario, schema: LinkedSchema, state: State) -> int | None:
+    """A run brings the target to a state of the source, and leaves nothing to do; its version, None where nothing changed."""
+    for table in schema.tables:
+        shop.source.execute(f"DELETE FROM {table.name}")
+        shop.source.insert(table.name, list(state[table.name].values()))
+    done = shop.run()
+    assert done.status is Status.DONE, (done.message, done.report.warning_texts)
+    assert there(shop, schema) == state
+    shop.settled()
+    return done.report.version
+
+
+def there(shop: Scenario, schema: LinkedSchema) -> State:
+    return {table.name: {row[0]: row for row in shop.target.rows(table.name)} for table in schema.tables}

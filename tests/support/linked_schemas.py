@@ -1,0 +1,162 @@
+"""Random schemas of tables that foreign keys and unique columns link, and random states that keep every one of their constraints.
+
+What a state holds is worked out here alone; the engines say whether it keeps the constraints when it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Final
+
+from hypothesis import strategies as st
+from scenario import Engine, Side
+
+Row = tuple[int | str | None, ...]
+State = Mapping[str, Mapping[int, Row]]
+"""Of each table, by number, the rows as they stand in it: id, label, mark, then a value for each link."""
+
+LABELS: Final = ("a", "b", "c")
+MARKS: Final = ("red", "blue", "green", "grey", "pink", "teal")
+DEFERRED: Final = ("", "DEFERRABLE INITIALLY IMMEDIATE", "DEFERRABLE INITIALLY DEFERRED")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A foreign key to the number of a row of `parent`."""
+
+    column: str
+    parent: str
+    required: bool
+    waits: str = ""
+    action: str = "NO ACTION"
+
+    @property
+    def strict(self) -> bool:
+        """A row cannot be there for a moment without what it refers to."""
+        return self.required and not self.waits
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A table: its number, a label, and a `mark` that no two rows share, which may be null or not."""
+
+    name: str
+    links: tuple[Link, ...]
+    marked: bool
+
+    def create(self, later: frozenset[str]) -> str:
+        """The statement that makes it, without the keys of the columns in `later`."""
+        columns = ["id integer PRIMARY KEY", "label varchar(9)", f"mark varchar(9){' NOT NULL' if self.marked else ''}"]
+        columns += [f"{each.column} integer{' NOT NULL' if each.required else ''}" for each in self.links]
+        keys = [self.key(each) for each in self.links if each.column not in later]
+        return f"CREATE TABLE {self.name} ({', '.join([*columns, 'UNIQUE (mark)', *keys])})"
+
+    def key(self, link: Link) -> str:
+        action = f"ON DELETE {link.action}" if link.action != "NO ACTION" else ""
+        return f"FOREIGN KEY ({link.column}) REFERENCES {link.parent} (id) {action} {link.waits}".rstrip()
+
+
+@dataclass(frozen=True)
+class LinkedSchema:
+    engine: Engine
+    tables: tuple[Linked, ...]
+
+    def make(self, target: Side) -> None:
+        """Make the tables of the target, in place of those that are there."""
+        if self.engine == "postgresql":
+            target.execute(f"DROP SCHEMA {target.schema} CASCADE", f"CREATE SCHEMA {target.schema}")
+        elif self.engine == "mysql":
+            names = [f"DROP TABLE {name}" for name in target.tables()]
+            target.execute("SET foreign_key_checks = 0", *names, "SET foreign_key_checks = 1")
+        target.execute(*self.statements())
+
+    def statements(self) -> Iterator[str]:
+        seen: set[str] = set()
+        late: list[str] = []
+        for table in self.tables:
+            seen.add(table.name)
+            later = frozenset(each.column for each in table.links if each.parent not in seen)
+            if self.engine == "sqlite":  # a key to a table that comes is taken as it is
+                later = frozenset()
+            yield table.create(later)
+            late += [f"ALTER TABLE {table.name} ADD {table.key(x)}" for x in table.links if x.column in later]
+        yield from late
+
+    def bare(self) -> list[str]:
+        """The statements that make the same tables without keys, for a source."""
+        plain = [replace(each, links=(), marked=False) for each in self.tables]
+        made = []
+        for whole, each in zip(self.tables, plain, strict=True):
+            links = "".join(f", {link.column} integer" for link in whole.links)
+            made.append(f"CREATE TABLE {each.name} (id integer PRIMARY KEY, label varchar(9), mark varchar(9){links})")
+        return made
+
+
+@st.composite
+def schemas(draw: st.DrawFn, engine: Engine) -> LinkedSchema:
+    """Three to five tables. Every circle of keys, self-references aside, has one that may be null, or waits."""
+    names = [f"t{i}" for i in range(draw(st.integers(3, 5)))]
+    strict: dict[str, set[str]] = {name: set() for name in names}
+    tables = []
+    for place, name in enumerate(names):
+        links: list[Link] = []
+        choices = names[: place + 1] if engine == "duckdb" else names  # which makes no circles
+        for number, parent in enumerate(draw(st.lists(st.sampled_from(choices), max_size=2))):
+            waits = draw(st.sampled_from(DEFERRED)) if engine == "postgresql" else ""
+            action = "NO ACTION" if engine == "duckdb" else draw(st.sampled_from(("NO ACTION", "CASCADE", "SET NULL")))
+            link = Link(f"l{number}", parent, draw(st.booleans()), waits, action)
+            if parent == name and engine == "duckdb":
+                link = replace(link, required=False)
+            if link.strict and parent != name:
+                strict[name].add(parent)
+                if _circular(strict):
+                    strict[name].discard(parent)
+                    link = replace(link, required=False)
+            if link.required and action == "SET NULL":
+                link = replace(link, action="NO ACTION")
+            links.append(link)
+        tables.append(Linked(name, tuple(links), draw(st.booleans())))
+    return LinkedSchema(engine, tuple(tables))
+
+
+def _circular(graph: Mapping[str, set[str]]) -> bool:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+@st.composite
+def states(draw: st.DrawFn, schema: LinkedSchema) -> State:
+    """Up to five rows a table, that keep every key and no mark twice."""
+    numbers = {each.name: set(draw(st.sets(st.integers(1, 6), max_size=5))) for each in schema.tables}
+    emptied = True
+    while emptied:
+        emptied = False
+        for table in schema.tables:
+            if numbers[table.name] and any(each.required and not numbers[each.parent] for each in table.links):
+                numbers[table.name].clear()
+                emptied = True
+    state: dict[str, dict[int, Row]] = {}
+    for table in schema.tables:
+        rows: dict[int, Row] = {}
+        marks = draw(st.permutations(MARKS))
+        for number in sorted(numbers[table.name]):
+            mark = marks[len(rows)] if table.marked or draw(st.integers(0, 3)) else None
+            values = [draw(_referred(schema, table, link, number, numbers[link.parent])) for link in table.links]
+            rows[number] = (number, draw(st.sampled_from(LABELS)), mark, *values)
+        state[table.name] = rows
+    return state
+
+
+def _referred(
+    schema: LinkedSchema, table: Linked, link: Link, number: int, there: set[int]
+) -> st.SearchStrategy[int | None]:
+    chosen = sorted(there)
+    if schema.engine == "duckdb" and link.parent == table.name:  # which takes no row that refers to itself
+        chosen = [each for each in chosen if each < number]
+    none = [] if link.required else [None]
+    return st.sampled_from([*none, *chosen])
