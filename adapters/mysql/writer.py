@@ -58,6 +58,7 @@ Left = tuple[pa.Table | None, pa.Table | None]
 """What a statement left out: rows that others had brought to what was planned, and conflicts, as in Applied."""
 
 HASHING: Final = 4
+HELD: Final = 1451  # rows refer to it
 TAKEN: Final = 1062  # another row has that unique value
 TRIGGERED: Final = """SELECT 1 FROM information_schema.TRIGGERS
 WHERE EVENT_OBJECT_SCHEMA = COALESCE(%s, DATABASE()) AND EVENT_OBJECT_TABLE = %s LIMIT 1"""
@@ -283,6 +284,15 @@ class Window:
 
     def _referred(self, op: Op, statement: str) -> int:
         """Run a statement. Where rows of the table refer to each other, they are looked at when all are done."""
+        if self._carries(op):
+            with unchecked(self._connection):
+                done = self._touched(statement)
+            if not holds(self._connection, self._staging, op, self._shape, self._referring):
+                text = f"rows still refer to what the {op} takes away"
+                raise RowRefused(
+                    f"Table {self._changes.table}: {text}.", text, kind=refused(HELD), fix=FIX[refused(HELD)]
+                )
+            return done
         try:
             return self._touched(statement)
         except pymysql.Error as error:
@@ -296,6 +306,12 @@ class Window:
             if not holds(self._connection, self._staging, op, self._shape, self._referring):
                 raise
             return done
+
+    def _carries(self, op: Op) -> bool:
+        """Whether the server would carry a change of one row on to others of the table, which the statement has yet to come to."""
+        own = [key for key in self._shape.foreign_keys if key.refers == self._changes.table]
+        action = {"delete": any(key.on_delete for key in own), "update": any(key.on_update for key in own)}
+        return action.get(op, False) and known(self._staging, self._referring)
 
     def _touched(self, statement: str) -> int:
         """How many rows a statement touched. It may warn of nothing that is an error in a value."""

@@ -26,7 +26,11 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # an example takes seconds: too long to look for a smaller one
+    phases=[
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ],  # an example takes seconds: too long to look for a smaller one
     suppress_health_check=list(HealthCheck),
 )
 @given(data=st.data())
