@@ -198,7 +198,9 @@ def apply_staged(session: Session, staging: Staging, changes: ChangeSet, shape: 
         session.discard(staging, op, [*out.done, *out.conflicts])
         left = rows.num_rows - len(out.done) - len(out.conflicts)
         touched = session.write(bare, op, changes)
-        if touched < left and op != "update":  # a trigger may have inserted them, or a key of the table have taken them along
+        if (
+            touched < left and op != "update"
+        ):  # a trigger may have inserted them, or a key of the table have taken them along
             done = settled(changes, op, session.left_out(staging, op), shape.columns).done
             touched = left if len(done) == left else touched
         if touched < left:

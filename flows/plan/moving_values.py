@@ -197,7 +197,8 @@ class Table:
         for each, held, taken in zip(moves, mine, theirs, strict=True):
             updated, inserted = _count(taken[: each.updates], held), _count(taken[each.updates :], held)
             after_delete = 0 if self.referred else updated + inserted
-            free = np.where(each.deleted, after_delete, inserted + (updated if self._trades else 0))
+            after_update = 0 if self._shared_out else inserted + (updated if self._trades else 0)
+            free = np.where(each.deleted, after_delete, after_update)
             if (short := takers[held] > free).any():
                 found[each.number] = np.isin(np.arange(each.rows), each.place[short])
         return found
@@ -226,6 +227,11 @@ class Table:
             taken.filter(pa.array(takes)),
             int(takes[:updates].sum()),
         )
+
+    @cached_property
+    def _shared_out(self) -> bool:
+        """Whether rows may be put into other windows than they are in, because they refer to each other (`own_order`)."""
+        return any(each.refers == self.shape.name for each in self.shape.foreign_keys)
 
     @cached_property
     def _trades(self) -> bool:

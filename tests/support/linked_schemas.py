@@ -100,15 +100,12 @@ def schemas(draw: st.DrawFn, engine: Engine) -> LinkedSchema:
     names = [f"t{i}" for i in range(draw(st.integers(3, 5)))]
     strict: dict[str, set[str]] = {name: set() for name in names}
     tables = []
-    for place, name in enumerate(names):
+    for name in names:
         links: list[Link] = []
-        choices = names[: place + 1] if engine == "duckdb" else names  # which makes no circles
-        for number, parent in enumerate(draw(st.lists(st.sampled_from(choices), max_size=2))):
+        for number, parent in enumerate(draw(st.lists(st.sampled_from(names), max_size=2))):
             waits = draw(st.sampled_from(DEFERRED)) if engine == "postgresql" else ""
-            action = "NO ACTION" if engine == "duckdb" else draw(st.sampled_from(("NO ACTION", "CASCADE", "SET NULL")))
+            action = draw(st.sampled_from(("NO ACTION", "CASCADE", "SET NULL")))
             link = Link(f"l{number}", parent, draw(st.booleans()), waits, action)
-            if parent == name and engine == "duckdb":
-                link = replace(link, required=False)
             if link.strict and parent != name:
                 strict[name].add(parent)
                 if _circular(strict):
@@ -146,17 +143,10 @@ def states(draw: st.DrawFn, schema: LinkedSchema) -> State:
         marks = draw(st.permutations(MARKS))
         for number in sorted(numbers[table.name]):
             mark = marks[len(rows)] if table.marked or draw(st.integers(0, 3)) else None
-            values = [draw(_referred(schema, table, link, number, numbers[link.parent])) for link in table.links]
+            values = [
+                draw(st.sampled_from([*([] if x.required else [None]), *sorted(numbers[x.parent])]))
+                for x in table.links
+            ]
             rows[number] = (number, draw(st.sampled_from(LABELS)), mark, *values)
         state[table.name] = rows
     return state
-
-
-def _referred(
-    schema: LinkedSchema, table: Linked, link: Link, number: int, there: set[int]
-) -> st.SearchStrategy[int | None]:
-    chosen = sorted(there)
-    if schema.engine == "duckdb" and link.parent == table.name:  # which takes no row that refers to itself
-        chosen = [each for each in chosen if each < number]
-    none = [] if link.required else [None]
-    return st.sampled_from([*none, *chosen])
