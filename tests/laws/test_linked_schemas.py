@@ -14,7 +14,7 @@ from scenario import Scenario, Side
 
 from flows.commands import Status
 
-EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "3"))
 
 
 @pytest.fixture(params=["postgresql", "mysql", "sqlite"])  # DuckDB takes no change of a row that others refer to
