@@ -167,9 +167,9 @@ class EvaluationFailed(SynclineError):
 
     code = "evaluation_failed"
 
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(what)
-        self.reason = reason
+    def __init__(self, what: str, reason: str = "", *, fix: str = "", where: str = "") -> None:
+        super().__init__(what, fix=fix, where=where)
+        self.reason = reason or what
 
 
 # ADBC's driver gives neither SQLite's result code (`vendor_code` is None) nor an SQLSTATE: what went wrong is known by SQLite's

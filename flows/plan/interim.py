@@ -16,13 +16,18 @@ from transforms.vocabulary import OPS, ChangeSet, Op, TableName
 
 
 def in_turn(planned: PlannedTable | None, windows: Sequence[FileEntry]) -> list[list[FileEntry]]:
-    """The windows of a table in parts that rows pass through one after the other: in each part a row is at most once."""
+    """The windows of a table in parts that rows pass through one after the other: in each part a row is at most once.
+
+    What frees a value and what frees a reference may both come `first`, for one row: each such window is a part.
+    """
     if planned is None or not planned.interim:
         return [list(windows)]
-    turns: list[list[FileEntry]] = [[], [], []]
+    first = [[each] for each in sorted(windows, key=lambda each: each.window) if each.window in planned.first]
+    turns: list[list[FileEntry]] = [[], []]
     for entry in windows:
-        turns[0 if entry.window in planned.first else 2 if entry.window in planned.completing else 1].append(entry)
-    return [each for each in turns if each]
+        if entry.window not in planned.first:
+            turns[entry.window in planned.completing].append(entry)
+    return [*first, *(each for each in turns if each)]
 
 
 def whole_changes(

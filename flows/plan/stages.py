@@ -67,6 +67,7 @@ def stages_of(
         **{(each.table, window): "completing" for each in tables for window in each.completing},
     }
     late = {each.table: each.late for each in tables}
+    stepping = {each.table for each in tables if len({*each.interim} & {*each.first}) > 1}
     steps = _steps(tables, _apart(windows, referred, marked))
     joint = [{_among(steps, each) for each in some} for some in together]
     numbers = {step: number for number, some in enumerate(joint, 1) for step in some}
@@ -83,11 +84,12 @@ def stages_of(
         for step in some:
             table, phase = step
             touched = (each.window for each in windows[table] if each.has(*WRITES[phase]))
-            mine = [window for window in touched if turns.get((table, window)) == turn]
+            mine = sorted(window for window in touched if turns.get((table, window)) == turn)
             later = late[table] if phase != "delete" else late[table][::-1]
             number = numbers.get(step, 0) if turn is None else 0
             if at_once := tuple(window for window in mine if window not in later):
-                yield Stage("write", table, phase, at_once, table in in_turn, number)
+                twice = turn == "first" and table in stepping  # what frees a value comes before what frees a reference
+                yield Stage("write", table, phase, at_once, table in in_turn or twice, number)
             if one_by_one := tuple(window for window in later if window in mine):
                 yield Stage("write", table, phase, one_by_one, True, number)
 
