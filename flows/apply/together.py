@@ -57,11 +57,9 @@ def apply_together(works: Sequence[ApplyWork]) -> tuple[Done, ...]:
 
 
 class _Once(SynclineError):
-    """The transaction is rolled back, and done again without some rows."""
+    """The transaction is rolled back, and done again without some rows, which are set `aside`."""
 
-    def __init__(self, aside: Aside) -> None:
-        super().__init__("Only tried.")
-        self.aside = aside
+    aside: Aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,9 @@ class _Transaction:
                     found.setdefault(place, {}).update(rows)
             if not any(found.values()):
                 raise
-            raise _Once(found) from None
+            again = _Once("Only tried.")
+            again.aside = found
+            raise again from None
 
     def _lost(self, joint: Joint) -> Iterator[tuple[TableShape, ForeignKey, pa.Table]]:
         """The rows of each table that refer to nothing by a foreign key from or to what is written here, with their keys."""
