@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from adapters.capabilities import Capabilities
 from adapters.protocol import Snapshot
 from adapters.store.plans import PlanWriter
 from flows.bind.order import circles
@@ -62,9 +63,8 @@ def arranged(
     """
     target = session.sides.written(job.side)
     written = {each.shape.name: each for each in tables}
-    keys_later = target.adapter.capabilities.adds_foreign_keys  # of a new table, once its rows are in
     shapes = {
-        name: replace(each.shape, foreign_keys=()) if each.new and keys_later else each.shape
+        name: _as_made(each.shape, target.adapter.capabilities) if each.new else each.shape
         for name, each in written.items()
     }
     groups = _groups(shapes, written)
@@ -110,6 +110,14 @@ def arranged(
     for name, references in apart.items():
         left += _in_two_steps(session, job, [each for each in outcomes if each.table == name], references)
     return left, order
+
+
+def _as_made(shape: TableShape, capabilities: Capabilities) -> TableShape:
+    """A table that is yet to be made, with the foreign keys that it has while its rows come in."""
+    if capabilities.adds_foreign_keys:
+        return replace(shape, foreign_keys=())
+    waits = capabilities.defers_foreign_keys
+    return replace(shape, foreign_keys=tuple(replace(each, deferrable=waits) for each in shape.foreign_keys))
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,17 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
         contract = {"migration", "run_id", "plan", "version", "seconds", "tables", "total"}
         named = {"rows", "rows_left_off", "message"} if found in (planned, verified) else set()
         named |= {"stages"} if found is planned else set()
-        rest = {"checkpoints", "reconciled", "orphans", "conflicts", "report", "data_docs", "warnings", "notices"}
+        rest = {
+            "checkpoints",
+            "reconciled",
+            "orphans",
+            "conflicts",
+            "report",
+            "data_docs",
+            "warnings",
+            "notices",
+            "tree",
+        }
         assert set(found) == contract | rest | named
         assert found["migration"] == "shop"
         for counts in found["tables"].values():

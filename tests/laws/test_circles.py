@@ -62,7 +62,7 @@ def test_any_state_of_a_ring_becomes_any_other_and_back(
         assert not shop.plan().report.pending
         versions[0] = done.report.version or versions[0]
 
-    @settings(max_examples=2)
+    @settings(max_examples=2, derandomize=True)
     @given(states(), states())
     def law(one: State, other: State) -> None:
         come(one)

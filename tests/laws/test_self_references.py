@@ -14,7 +14,8 @@ from scenario import Engine, Scenario
 
 from flows.commands import Status
 
-ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
+ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql", "mysql")
+"""DuckDB takes no other reference of a row that others refer to: what it does is tested in tests/flows/test_self_references.py."""
 Row = tuple[int, int | None, int | None, str]
 State = dict[int, Row]
 
@@ -28,44 +29,21 @@ class Two:
     window: int
 
 
-def state(draw: st.DrawFn, ids: list[int], *, circles: bool) -> State:
-    """Rows of a forest by `above`, whose keys are in any order; `beside` leads to any row, where circles may be."""
+def state(draw: st.DrawFn, ids: list[int]) -> State:
+    """Rows of a forest by `above`, whose keys are in any order; `beside` leads to any row, in circles too."""
     chosen = draw(st.permutations(draw(st.lists(st.sampled_from(ids), unique=True, max_size=len(ids)))))
     rows: State = {}
     for place, number in enumerate(chosen):
-        earlier = chosen[: place + 1] if circles else chosen[:place]
         above = draw(st.sampled_from([None, *chosen[:place]]))
-        beside = draw(st.sampled_from([None, *(chosen if circles else earlier)]))
-        rows[number] = (number, above, beside, draw(st.sampled_from("xy")))
+        rows[number] = (number, above, draw(st.sampled_from([None, *chosen])), draw(st.sampled_from("xy")))
     return rows
 
 
 @st.composite
-def two_states(draw: st.DrawFn, *, circles: bool, still: bool) -> Two:
-    """`still`: rows that somebody refers to keep what they refer to themselves, because the engine takes no other value."""
+def two_states(draw: st.DrawFn) -> Two:
     ids = list(range(1, draw(st.integers(2, 9))))
-    first, second = (state(draw, ids, circles=circles) for _ in range(2))
-    if still:
-        second = _still(first, second)
+    first, second = (state(draw, ids) for _ in range(2))
     return Two(first, second, draw(st.integers(1, 3)))
-
-
-def _still(first: State, second: State) -> State:
-    referred = {each for row in (*first.values(), *second.values()) for each in row[1:3]}
-    kept = {n: (n, *first[n][1:3], row[3]) if n in first and n in referred else row for n, row in second.items()}
-    while True:  # without rows that now lack what they refer to, or wait for themselves
-        lacking = {n for n, row in kept.items() if any(each is not None and each not in kept for each in row[1:3])}
-        lacking |= _waiting(kept)
-        if not lacking:
-            return kept
-        kept = {n: row for n, row in kept.items() if n not in lacking}
-
-
-def _waiting(rows: State) -> set[int]:
-    done: set[int] = set()
-    while more := {n for n, row in rows.items() if n not in done and {*row[1:3]} - {None} <= done}:
-        done |= more
-    return set(rows) - done
 
 
 @pytest.fixture(params=ENGINES)
@@ -92,11 +70,10 @@ def there(shop: Scenario, table: str) -> Any:
     return sorted(shop.target.rows(table))
 
 
-@settings(max_examples=3)
+@settings(max_examples=3, derandomize=True)
 @given(st.data())
 def test_any_state_becomes_any_other_and_comes_back(shop: Scenario, data: st.DataObject) -> None:
-    simple = shop.target.engine == "duckdb"
-    two = data.draw(two_states(circles=not simple, still=simple))
+    two = data.draw(two_states())
     table = f"t{uuid4().hex[:8]}"
     made(shop, two.window, table)
     for rows in (two.first, two.second):
