@@ -81,6 +81,23 @@ LONG = (
     "adapters/test_contract_values.py",
     "examples/test_legacyshop.py",
     "crash/test_interrupts.py",
+    "flows/test_undo_references.py",
+    "laws/test_foreign_keys.py",
+    "flows/test_looked_up_keys.py",
+    "flows/test_own_lookups.py",
+    "flows/test_own_lookup_cases.py",
+    "flows/test_moving_values.py",
+    "flows/test_self_references.py",
+    "flows/test_children.py",
+    "flows/test_circles.py",
+    "flows/test_triggers_of_engines.py",
+    "flows/test_assess_demands.py",
+    "flows/test_trees.py",
+    "flows/test_tree_shapes.py",
+    "flows/test_on_update.py",
+    "laws/test_circles.py",
+    "laws/test_linked_schemas.py",
+    "laws/test_self_references.py",
 )
 
 
