@@ -25,7 +25,7 @@ from flows.plan.build import manifest_of
 from flows.plan.decide import samples
 from flows.plan.interim import whole_changes
 from flows.plan.moving_values import Table, window_of
-from flows.plan.own_order import NoOrder, moved, own_keys, own_order
+from flows.plan.own_order import NoOwnOrder, moved, own_keys, own_order
 from flows.plan.references import related
 from flows.plan.request import Request
 from flows.plan.stages import stages_of
@@ -265,7 +265,7 @@ def _in_own_order(
     try:
         most = max(map(len, windows))
         order = own_order(shape, target.capabilities, mine, windows[0].key, compared, most)
-    except NoOrder as error:
+    except NoOwnOrder as error:
         raise PlanError(
             f"Undoing version {listed(numbers)} cannot be done in any order: rows need each other by foreign keys that go in a "
             f"circle ({error.circle}). Nothing was written.",

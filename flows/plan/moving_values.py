@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapters.protocol import Snapshot, Target
 from adapters.store.plans import FileEntry, PlanWriter, read_expected, read_written
@@ -26,7 +25,8 @@ from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms import expressions, keys
 from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, TableName, TableShape
-from transforms.vocabulary.arrow import Indices, Mask, as_mask
+from transforms.vocabulary.arrow import Indices, Mask
+from transforms.vocabulary.values import same_rows
 
 Columns = Callable[[Key], pa.Table | None]
 """Some columns of rows, None where they do not have them all."""
@@ -214,7 +214,8 @@ class Table:
             return None
         held, taken = (compared(self.target, self.shape, each, unique) for each in (expected, written))
         names = tuple(held.column_names)
-        other = ~_same(held.slice(gone), taken.slice(0, updates)) if moved else np.zeros(updates, dtype=bool)
+        none = np.zeros(updates, dtype=bool)
+        other = ~same_rows(held.slice(gone), taken.slice(0, updates), names, {}) if moved else none
         gives_up = ~keys.null_keys(held, names) & np.concatenate([np.full(gone, not window.first), other])
         takes = ~keys.null_keys(taken, names) & np.concatenate([other, np.ones(inserts, dtype=bool)])
         place = np.flatnonzero(gives_up)
@@ -315,15 +316,6 @@ def _count(among: Indices, of: Indices) -> Indices:
 def _any(masks: Mapping[Key, Mask]) -> Mask:
     found: Mask = np.logical_or.reduce(list(masks.values()))
     return found
-
-
-def _same(rows: pa.Table, others: pa.Table) -> Mask:
-    """Which rows hold what the others do, one by one."""
-    same = np.ones(rows.num_rows, dtype=bool)
-    for one, other in zip(rows.columns, others.columns, strict=True):
-        both_null = pc.and_(pc.is_null(one), pc.is_null(other))
-        same &= as_mask(pc.fill_null(pc.equal(one, other.cast(one.type)), False)) | as_mask(both_null)
-    return same
 
 
 def _stepped(changes: ChangeSet, needed: Mapping[Key, Mask], parking: Parking) -> tuple[ChangeSet, ChangeSet]:

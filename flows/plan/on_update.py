@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flows.bind.tables import BoundTable
 from flows.plan.children import key_of, unplannable, values_let_go
@@ -25,7 +23,7 @@ from flows.session.session import Job, Session
 from flows.session.side import WrittenSide
 from transforms import expressions, keys
 from transforms.vocabulary import ForeignKey, Key, PlanError, Relation, TableName, TableShape
-from transforms.vocabulary.arrow import Mask, as_mask
+from transforms.vocabulary.values import same_rows
 
 ACTIONS = ("CASCADE", "SET ")
 
@@ -58,10 +56,7 @@ class _Moves:
             for name in lacking:
                 column = there.column(name).take(pa.array(place, mask=place < 0))
                 before, after = before.append_column(name, column), after.append_column(name, column)
-        moved = np.zeros(before.num_rows, dtype=bool)
-        for name in names:
-            moved |= ~_same(before.column(name), after.column(name))
-        chosen = pa.array(moved)
+        chosen = pa.array(~same_rows(before, after, names, {}))
         return before.select(list(self.key)).filter(chosen), *(
             rows.select(list(names)).filter(chosen) for rows in (before, after)
         )
@@ -170,10 +165,8 @@ def _given_others(
         changes = read_changes(job, each.changes)
         if not set(foreign.columns) <= set(changes.schema.names):
             continue
-        moved = np.zeros(changes.after.num_rows, dtype=bool)
-        for name in foreign.columns:
-            moved |= ~_same(changes.before.column(name), changes.after.column(name))
-        yield changes.before.select(list(key)).filter(pa.array(moved))
+        moved = pa.array(~same_rows(changes.before, changes.after, foreign.columns, {}))
+        yield changes.before.select(list(key)).filter(moved)
 
 
 def _followed(
@@ -244,8 +237,3 @@ def _parent(side: WrittenSide, foreign: ForeignKey) -> TableShape:
     parent = side.adapter.describe(foreign.refers)
     assert parent is not None, "its rows change"
     return parent
-
-
-def _same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> Mask:
-    both = pc.and_(pc.is_null(one), pc.is_null(other))
-    return as_mask(pc.or_(pc.fill_null(pc.equal(one, other), False), both))

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapters.capabilities import Capabilities
 from transforms import expressions, keys
 from transforms.needs import Needs, arranged, misplaced, waiting_windows
 from transforms.vocabulary import ChangeSet, ForeignKey, Key, TableName, TableShape
-from transforms.vocabulary.arrow import Indices, Mask, as_mask
+from transforms.vocabulary.arrow import Indices
+from transforms.vocabulary.values import same_rows
 
 Compared = Callable[[pa.Table], pa.Table]
 """Columns of the table as its unique indexes compare them."""
@@ -38,7 +38,7 @@ class InCircle:
         return f"{self.rows:,} rows of {self.table} by ({', '.join(self.columns)}), such as {self.first}"
 
 
-class NoOrder(Exception):
+class NoOwnOrder(Exception):
     """There is no order of windows in which each row finds the one that it refers to. `circle` says which rows."""
 
     def __init__(self, circle: InCircle) -> None:
@@ -89,7 +89,7 @@ def own_order(
     """Put the changes of a table that refers to itself into windows that may go in one after the other.
 
     In: what the windows hold, with the columns of its key and of the foreign keys, as far as they are written; `most` rows come to
-    a new window. Errors: NoOrder.
+    a new window. Errors: NoOwnOrder.
     """
     parts = [(number, windows[number]) for number in sorted(windows)]
     places = {name: _places(parts, name) for name in ("updates", "inserts", "deletes")}
@@ -145,7 +145,7 @@ class _Sorted:
         has one alone."""
         needs = replace(needs, apart=needs.apart | (kind[needs.later] != kind[needs.earlier]))
         if not graph.capabilities.whole_trees and (circle := arranged(len(place), needs, most).circle).any():
-            raise NoOrder(graph.named(np.flatnonzero(circle), deletes=deletes))
+            raise NoOwnOrder(graph.named(np.flatnonzero(circle), deletes=deletes))
         out = misplaced(place, needs)
         stay = needs.chosen(~out[needs.later] & ~out[needs.earlier])
         rows = np.flatnonzero(out)
@@ -156,7 +156,7 @@ class _Sorted:
         found = arranged(len(rows), inside, most)
         tied = inside.chosen(found.circle[inside.later] & found.circle[inside.earlier])
         if tied.apart.any() and not deletes:
-            raise NoOrder(graph.named(rows[found.circle], deletes=deletes))
+            raise NoOwnOrder(graph.named(rows[found.circle], deletes=deletes))
         kinds = found.window * (kind.max(initial=0) + 1) + kind[rows]
         fresh, number[rows] = np.unique(kinds, return_inverse=True)
         return cls(number, len(fresh), waiting_windows(place, stay))
@@ -205,12 +205,14 @@ class _Graph:
         return InCircle(self.shape.name, columns, len(rows), first)
 
     def _written(self, names: Key, changed: Key) -> tuple[Indices, pa.Table]:
-        """Columns of inserts, and of updates that give those in `changed` other values, with their numbers."""
+        """Columns of inserts, and of updates that give those in `changed` other values, or of all where that is empty, with their
+        numbers."""
         numbers, found = [], []
         updates, inserts = 0, self.split
         for _, changes in self.parts:
             if set(names) <= set(changes.schema.names):
-                moved = _changed(changes, changed)
+                every = np.ones(changes.after.num_rows, dtype=bool)
+                moved = ~same_rows(changes.before, changes.after, changed, {}) if changed else every
                 numbers += [updates + np.flatnonzero(moved), inserts + np.arange(changes.inserts.num_rows)]
                 found += [
                     changes.after.select(list(names)).filter(pa.array(moved)),
@@ -253,15 +255,6 @@ def _joined(numbers: list[Indices], found: list[pa.Table], shape: TableShape, na
 def _whole(numbers: Indices, rows: pa.Table, names: Key) -> tuple[Indices, pa.Table]:
     null = keys.null_keys(rows, names)
     return (numbers[~null], rows.filter(pa.array(~null))) if null.any() else (numbers, rows)
-
-
-def _changed(changes: ChangeSet, names: Key) -> Mask:
-    """Which updates give columns other values; all of them where there are no columns."""
-    moved = np.zeros(changes.after.num_rows, dtype=bool) if names else np.ones(changes.after.num_rows, dtype=bool)
-    for name in names:
-        same = pc.equal(changes.before[name], changes.after[name])
-        moved |= ~as_mask(pc.fill_null(same, False))
-    return moved
 
 
 def parted(changes: ChangeSet, leaving: Leaving) -> tuple[ChangeSet, dict[str, tuple[pa.Table, Indices]]]:

@@ -16,7 +16,7 @@ from adapters.store import spill
 from adapters.store.plans import FileEntry, PlanWriter, read_narrow
 from flows.plan.collisions import alike
 from flows.plan.decide import Planned, read_changes
-from flows.plan.own_order import NoOrder, OwnOrder, own_keys, own_order, parted
+from flows.plan.own_order import NoOwnOrder, OwnOrder, own_keys, own_order, parted
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms.vocabulary import ChangeSet, Counts, PlanError
@@ -49,7 +49,7 @@ def in_own_order(session: Session, job: Job, route: Route, planned: Sequence[Pla
 
     try:
         order = own_order(bound.shape, target.capabilities, windows, bound.key, compared, bound.window_rows)
-    except NoOrder as error:
+    except NoOwnOrder as error:
         raise PlanError(
             f"{bound.name}: rows need each other by foreign keys that go in a circle ({error.circle}), and {target.engine} takes no "
             f"such rows. Nothing was written.",

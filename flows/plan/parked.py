@@ -123,7 +123,7 @@ class Parking:
         if whole.any():
             asked = values.filter(pa.array(whole))
             wanted = tried.filter(pa.array(whole)).select(list(unique)).cast(self.shape.schema(unique))
-            there = self.snapshot.scan(Relation(self.shape.name), unique, keys=_distinct(wanted))
+            there = self.snapshot.scan(Relation(self.shape.name), unique, keys=keys.distinct(wanted))
             batches = list(readable(there, self.shape.name, "target", unique))
             held = [self._compared(pa.Table.from_batches(batches), unique)] if batches else []
             others = [*held, self.given(unique), *self._taken.get(unique, ())]
@@ -158,10 +158,6 @@ def put(rows: pa.Table, places: Indices, others: pa.Table) -> pa.Table:
     order = np.arange(rows.num_rows)
     order[places] = rows.num_rows + np.arange(others.num_rows)
     return pa.concat_tables([rows, others.cast(rows.schema)]).take(pa.array(order))
-
-
-def _distinct(rows: pa.Table) -> pa.Table:
-    return rows.group_by(rows.column_names).aggregate([]).select(rows.column_names)
 
 
 def _digest(text: str) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from adapters.protocol import Catalog
 from flows.plan.foreseen import Foreseen, Rows, foresee
@@ -15,7 +14,8 @@ from flows.plan.stages import Step
 from flows.session.scan import readable
 from transforms import expressions, keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Key, Relation, TableName, TableShape
-from transforms.vocabulary.arrow import Mask, as_mask
+from transforms.vocabulary.arrow import Mask
+from transforms.vocabulary.values import same_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,11 +303,7 @@ def _updated(mine: Foreseen, columns: Key) -> pa.Table | None:
 
 
 def _changed(changes: ChangeSet, columns: Key) -> Mask:
-    moved = np.zeros(changes.after.num_rows, dtype=bool)
-    for name in columns:
-        same = pc.equal(changes.before[name], changes.after[name])
-        moved |= ~as_mask(pc.fill_null(same, False))
-    return moved
+    return ~same_rows(changes.before, changes.after, columns, {})
 
 
 def having(rows: pa.Table, columns: Key, others: pa.Table, names: Key) -> Mask:

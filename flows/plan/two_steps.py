@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from flows.plan.references import having
 from transforms.vocabulary import ChangeSet, Key
-from transforms.vocabulary.arrow import Mask, as_mask
+from transforms.vocabulary.arrow import Mask
+from transforms.vocabulary.values import same_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def in_steps(changes: ChangeSet, loose: Sequence[Loose]) -> Steps | None:
     inserts, after = _emptied(left.inserts, coming), _emptied(left.after, coming)
     if early is None and not (inserts.chosen.any() or after.chosen.any()):
         return None
-    idle = after.chosen & _equal(left.before, after.rows)
+    idle = after.chosen & same_rows(left.before, after.rows, tuple(left.before.column_names), {})
     twice = pa.concat_tables([inserts.only(inserts.chosen), after.only(after.chosen & ~idle)])
     whole = pa.concat_tables([_only(left.inserts, inserts.chosen), _only(left.after, after.chosen & ~idle)])
     rest = replace(left.empty, before=twice, after=whole)
@@ -95,12 +96,3 @@ def _emptied(rows: pa.Table, loose: Sequence[Loose]) -> _Emptied:
 
 def _only(rows: pa.Table, mask: Mask) -> pa.Table:
     return rows.filter(pa.array(mask))
-
-
-def _equal(rows: pa.Table, others: pa.Table) -> Mask:
-    """Which rows are the same in all columns, pairwise."""
-    same = np.ones(rows.num_rows, dtype=bool)
-    for one, other in zip(rows.columns, others.columns, strict=True):
-        both = pc.and_(pc.is_null(one), pc.is_null(other))
-        same &= as_mask(pc.or_(pc.fill_null(pc.equal(one, other), False), both))
-    return same
