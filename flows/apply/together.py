@@ -14,9 +14,8 @@ from adapters import interrupts
 from adapters.protocol import Deferring, Joint
 from flows.apply.trials import MOST, Sifted, refusal_of, sift, withheld
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, Notes, accounted, outcome_of, planned_part, staying
-from flows.plan.references import related
+from flows.plan.references import having, related
 from flows.session.session import Session, session_of
-from transforms import keys
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -30,7 +29,6 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
-from transforms.vocabulary.arrow import Mask
 
 Aside = dict[tuple[str, int, str], dict[int, Reason]]
 """Rows that stay out, by table, window and phase, then by number, each with its reason."""
@@ -183,16 +181,16 @@ class _Transaction:
         alone = Reason("refused_on_write", None, {"message": text}).of(foreign.columns)
         for work, window, part in self._windows_of(child.name):
             came = pa.concat_tables([part.after, part.inserts]).select(list(part.key))
-            own = _contained(came, part.key, lost, part.key)
+            own = having(came, part.key, lost, part.key)
             numbers = np.flatnonzero(own) + part.deletes.num_rows
             yield _place(work, window), dict.fromkeys(numbers.tolist(), alone)
-            lost = lost.filter(pa.array(~_contained(lost, part.key, came.filter(pa.array(own)), part.key)))
+            lost = lost.filter(pa.array(~having(lost, part.key, came.filter(pa.array(own)), part.key)))
         text = f"rows of {child.name} refer to it by ({', '.join(foreign.columns)})"
         still = Reason("refused_on_write", None, {"message": text}).of(foreign.refers_columns)
         for work, window, part in self._windows_of(foreign.refers):
             if set(foreign.refers_columns) <= set(part.schema.names):
                 went = pa.concat_tables([part.deletes, part.before]).select(list(foreign.refers_columns))
-                gone = _contained(went, foreign.refers_columns, lost, foreign.columns)
+                gone = having(went, foreign.refers_columns, lost, foreign.columns)
                 yield _place(work, window), dict.fromkeys(np.flatnonzero(gone).tolist(), still)
 
     def _windows_of(self, table: TableName) -> Iterator[tuple[ApplyWork, ApplyWindow, ChangeSet]]:
@@ -204,18 +202,6 @@ class _Transaction:
 
 def _place(work: ApplyWork, window: ApplyWindow) -> tuple[str, int, str]:
     return work.table, window.number, work.phase
-
-
-def _contained(rows: pa.Table, columns: Key, others: pa.Table, names: Key) -> Mask:
-    """Which rows have, in `columns`, the values of a row of `others` in `names`; a row with a null has none."""
-    found = np.zeros(rows.num_rows, dtype=bool)
-    whole = ~keys.null_keys(rows, columns)
-    there = keys.without_null_keys(others, names)
-    if whole.any() and there.num_rows:
-        asked = rows.filter(pa.array(whole)).select(list(columns)).rename_columns([str(i) for i in range(len(columns))])
-        known = there.select(list(names)).rename_columns(asked.column_names).cast(asked.schema)
-        found[whole] = keys.contained(asked, known, tuple(asked.column_names))
-    return found
 
 
 def _must_be_few(works: Sequence[ApplyWork], aside: Aside) -> None:

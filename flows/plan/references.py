@@ -307,13 +307,26 @@ def _changed(changes: ChangeSet, columns: Key) -> Mask:
 
 
 def having(rows: pa.Table, columns: Key, others: pa.Table, names: Key) -> Mask:
-    """Which rows have, in `columns`, the values of a row of `others` in `names`."""
+    """Which rows have, in `columns`, the values of a row of `others` in `names`; a row with a null has none.
+
+    Both may be of different types, as a key of integers that refers to one of long integers: the wider one counts.
+    """
     inside = np.zeros(rows.num_rows, dtype=bool)
     whole = ~keys.null_keys(rows, columns)
-    if whole.any() and others.num_rows:
+    there = keys.without_null_keys(others, names).select(list(names))
+    if whole.any() and there.num_rows:
         asked = pa.table([rows.filter(pa.array(whole)).column(name) for name in columns], names=list(names))
-        inside[whole] = keys.contained(_typed(asked, others), others, names)
+        inside[whole] = keys.contained(*_alike(asked, there), names)
     return inside
+
+
+def _alike(rows: pa.Table, others: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Both in the wider of their types; the first ones in those of the others where there is none, as of a number and a text."""
+    try:
+        types = pa.unify_schemas([rows.schema, others.schema], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        types = others.schema
+    return rows.cast(types), others.cast(types)
 
 
 def _first(rows: pa.Table) -> str:

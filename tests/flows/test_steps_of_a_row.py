@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario import RING, Scenario, counts, pair_name
+from scenario import RING, Engine, Scenario, counts, pair_name
 
 from flows.commands import Status
 from flows.history.log import asof
@@ -48,3 +48,29 @@ def test_a_row_that_goes_gives_up_its_name_and_its_reference_and_comes_back_whol
     assert sorted(row["id"] for row in asof(ring.spec, 1, "store").to_pylist()) == [1, 2, 3]
     assert ring.undo(2).status is Status.DONE
     assert ring.target.content() == before
+
+
+@pytest.mark.parametrize("target", ["postgresql", "sqlite"])  # the others take no reference of another type
+def test_a_key_that_its_children_could_not_even_hold_goes_as_any_other(
+    target: Engine, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", target), request)
+    shop.source.execute(
+        "CREATE TABLE parent (id integer PRIMARY KEY, name varchar(9))",
+        "CREATE TABLE child (id integer PRIMARY KEY, parent integer)",
+    )
+    shop.target.execute(
+        "CREATE TABLE parent (id bigint PRIMARY KEY, name varchar(9) UNIQUE)",
+        "CREATE TABLE child (id bigint PRIMARY KEY, parent integer REFERENCES parent (id))",
+    )
+    shop.write({"parent": {"from": "parent"}, "child": {"from": "child"}})
+    shop.source.insert("parent", [(1, "one"), (2**40, "far")])
+    shop.source.insert("child", [(1, 1)])
+    assert shop.run().status is Status.DONE
+    shop.source.execute(f"DELETE FROM parent WHERE id = {2**40}", "INSERT INTO parent VALUES (2, 'far')")
+    done = shop.run()
+    assert done.status is Status.DONE and done.report.version == 2
+    assert shop.target.rows("parent") == [(1, "one"), (2, "far")]
+    shop.settled()
+    assert shop.undo(2).status is Status.DONE
+    assert sorted(shop.target.rows("parent")) == [(1, "one"), (2**40, "far")]
