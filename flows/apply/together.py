@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,18 @@ import pyarrow as pa
 from adapters import interrupts
 from adapters.protocol import Deferring, Joint
 from flows.apply.trials import MOST, Sifted, refusal_of, sift, withheld
-from flows.apply.windows import ApplyWindow, ApplyWork, Done, Notes, accounted, outcome_of, planned_part, staying
+from flows.apply.windows import (
+    ApplyWindow,
+    ApplyWork,
+    Done,
+    accounted,
+    marker_of,
+    notes_of,
+    outcome_of,
+    planned_part,
+    refused_of,
+    staying,
+)
 from flows.plan.references import having, related
 from flows.session.session import Session, session_of
 from transforms.vocabulary import (
@@ -22,7 +32,6 @@ from transforms.vocabulary import (
     DataError,
     ForeignKey,
     Key,
-    Marker,
     Reason,
     RowRefused,
     SynclineError,
@@ -91,23 +100,17 @@ class _Transaction:
             found = [self._write(joint, work, window) for work in self.works for window in work.windows]
             self._hold(joint)
             self.session.guard(job.side)
+            marked = bool(self.session.spec.state.marker)
             for each in found:
                 if not each.applied.already:
                     applied = accounted(each.good, each.applied)
-                    self._notes(each.work, each.window).take(applied, each.refused, marked=self._marked)
+                    notes_of(each.work, each.window).take(applied, each.refused, marked=marked)
         for each in found:
             self.session.meter.advance(each.work.table, "apply", each.rows)
         return tuple(
             replace(outcome_of(each.work, each.window, each.good, already=each.applied.already), rows=each.rows)
             for each in found
         )
-
-    @property
-    def _marked(self) -> bool:
-        return bool(self.session.spec.state.marker)
-
-    def _notes(self, work: ApplyWork, window: ApplyWindow) -> Notes:
-        return Notes(Path(work.job.folder), window.changes.table, window.number, work.phase)
 
     def _shape(self, work: ApplyWork, window: ApplyWindow) -> TableShape:
         return self.session.shape(work.job, work.table, window.changes.table)
@@ -116,10 +119,8 @@ class _Transaction:
         return planned_part(self.session, work, window)
 
     def _write(self, joint: Joint, work: ApplyWork, window: ApplyWindow) -> _Written:
-        part, shape, table = self._part(work, window), self._shape(work, window), window.changes.table
-        marker = None
-        if self._marked:
-            marker = Marker(self.session.spec.name, work.job.plan_id, str(table), window.number, work.phase)
+        part, shape = self._part(work, window), self._shape(work, window)
+        marker = marker_of(self.session, work, window)
         known = withheld(part, self.aside.get(_place(work, window), {}))
         found: list[Applied] = []
 
@@ -135,9 +136,7 @@ class _Transaction:
         elif (why := refusal_of(write, known.good)) is not None:
             sifted = sift(known.good, shape, trial, why)
             write(sifted.good)
-        refused = [each for each in (known.refused, sifted.refused) if each is not None]
-        told = pa.concat_tables(refused) if refused else None
-        return _Written(work, window, len(part), sifted.good, found[0], told)
+        return _Written(work, window, len(part), sifted.good, found[0], refused_of(known, sifted))
 
     # Rows that refer to nothing
 

@@ -96,19 +96,14 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     table, target = window.changes.table, session.sides.written(work.job.side).adapter
     shape = session.shape(work.job, work.table, table)
     part = planned_part(session, work, window)
-    marker = None
-    if session.spec.state.marker:
-        marker = Marker(session.spec.name, work.job.plan_id, str(table), window.number, work.phase)
-    notes = Notes(Path(work.job.folder), table, window.number, work.phase)
-
+    marker, notes = marker_of(session, work, window), notes_of(work, window)
     tried = withheld(part, staying(work, window, part))
 
     def write(sifted: Sifted) -> Applied:
         def known(applied: Applied) -> None:
             session.guard(work.job.side)
-            refused = [each for each in (tried.refused, sifted.refused) if each is not None]
-            told = pa.concat_tables(refused) if refused else None
-            notes.take(accounted(sifted.good, applied), told, marked=marker is not None)
+            refused = refused_of(tried, sifted)
+            notes.take(accounted(sifted.good, applied), refused, marked=marker is not None)
 
         with interrupts.window():
             return target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
@@ -127,10 +122,26 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     return outcome_of(work, window, part, already=done[0].already)
 
 
+def marker_of(session: Session, work: ApplyWork, window: ApplyWindow) -> Marker | None:
+    """The row that says that a window is in, None where the spec does without."""
+    if not session.spec.state.marker:
+        return None
+    return Marker(session.spec.name, work.job.plan_id, str(window.changes.table), window.number, work.phase)
+
+
+def notes_of(work: ApplyWork, window: ApplyWindow) -> Notes:
+    return Notes(Path(work.job.folder), window.changes.table, window.number, work.phase)
+
+
+def refused_of(*sifted: Sifted) -> pa.Table | None:
+    """All rows that do not go in, None for none."""
+    refused = [each.refused for each in sifted if each.refused is not None]
+    return pa.concat_tables(refused) if refused else None
+
+
 def outcome_of(work: ApplyWork, window: ApplyWindow, part: ChangeSet, *, already: bool) -> Done:
     """What a window that is in came to, by the notes of it. `part` is what the work writes of it."""
-    session, table = session_of(work.job), window.changes.table
-    notes = Notes(Path(work.job.folder), table, window.number, work.phase)
+    session, table, notes = session_of(work.job), window.changes.table, notes_of(work, window)
     bare = work.job.bare or work.table not in session.spec.tables
     tolerance = {} if bare else session.bound.table(work.table).comparison.tolerance
     shape = session.shape(work.job, work.table, table)
