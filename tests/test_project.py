@@ -72,3 +72,15 @@ def test_every_path_that_the_documentation_names_is_there() -> None:
         if not (any(ROOT.glob(path)) if "*" in path else (ROOT / path).exists())
     ]
     assert lost == []
+
+
+def test_every_link_of_the_documentation_leads_to_a_file() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")]
+    link = re.compile(r"\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)")
+    lost = [
+        f"{page.relative_to(ROOT)}: {to}"
+        for page in pages
+        for to in link.findall(page.read_text())
+        if not (page.parent / to).exists()
+    ]
+    assert lost == []
