@@ -45,6 +45,19 @@ def test_a_query_is_described_and_read_by_its_columns(db: psycopg.Connection, ad
         adapter.describe_query("SELECT 1 AS x, 2 AS x")
 
 
+def test_what_is_cheap_to_read_is_counted_and_only_the_rest_estimated(
+    db: psycopg.Connection, adapter: PostgresAdapter
+) -> None:
+    db.execute("CREATE TABLE few AS SELECT n FROM generate_series(1, 3) AS n")  # the planner takes it for 2,550 rows
+    db.execute("CREATE TABLE bare (n int)")
+    db.execute("CREATE FUNCTION many() RETURNS SETOF int ROWS 7000000 LANGUAGE sql VOLATILE AS 'SELECT 1'")
+    with adapter.snapshot() as snapshot:
+        assert snapshot.estimate(Relation(TableName("few"))) == 3
+        assert snapshot.estimate(Relation(TableName("few"), where="n > 1")) == 2
+        assert snapshot.estimate(Relation(TableName("bare"))) == 0
+        assert snapshot.estimate(Relation(query="SELECT n FROM many() AS n")) == 7_000_000
+
+
 def test_only_binary_collations_are_ordered_and_every_text_key_comes_in_binary_order(
     db: psycopg.Connection, adapter: PostgresAdapter
 ) -> None:
