@@ -1,4 +1,4 @@
-"""What Syncline remembers: runs, versions, what was set aside, conflicts, steps, leases.
+"""What Syncline remembers: runs, versions, what was set aside, conflicts, identity maps, steps, leases.
 
 Every method is one transaction and may be called from several threads. Texts of keys are JSON arrays. `side` is the side that
 is spoken of: of a plan, and of what became of its rows, the one that it writes.
@@ -18,6 +18,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.ledger.engine import LedgerEngine, locked, upsert
+from adapters.ledger.identity import IdentityMaps
 from adapters.ledger.lease import Clock, Lease, held, holder_since, utc_now
 from adapters.ledger.quarantine import Choice, chosen_keys, count_chosen, drop_chosen
 from adapters.ledger.records import Base, Conflict, NewVersion, Quarantined, Run, RunPlan, Version
@@ -54,6 +55,7 @@ class Ledger:
         self._engine = LedgerEngine(url)
         self._now = now
         self.url = self._engine.url
+        self.identities = IdentityMaps(self._engine, now)
 
     def close(self) -> None:
         """Give back every connection. Idempotent."""

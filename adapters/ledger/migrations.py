@@ -132,6 +132,17 @@ def _with_sides(operations: Operations, schema: str | None) -> None:
     _shapes_by_side(operations, schema)
 
 
+def _with_identities(operations: Operations, schema: str | None) -> None:
+    """3 to 4: tables that both sides number by themselves have a map of their keys."""
+    operations.create_table(
+        "identities",
+        text("migration", key=True), text("table_name", key=True), text("source_key", key=True), text("target_key"),
+        text("run_id"), moment("made_at"),
+        sa.UniqueConstraint("migration", "table_name", "target_key"),
+        schema=schema,
+    )  # fmt: skip
+
+
 def _rebuilt(
     operations: Operations,
     schema: str | None,
@@ -168,4 +179,4 @@ def _shapes_by_side(operations: Operations, schema: str | None) -> None:
         connection.execute(facts.insert().values({**row, "side": "source", "value": of_side("source")}))
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _with_history, 2: _with_sides}
+STEPS: Final[Mapping[int, Step]] = {1: _with_history, 2: _with_sides, 3: _with_identities}

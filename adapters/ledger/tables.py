@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 SCHEMA: Final = "syncline"
 METADATA: Final = sa.MetaData()
 
@@ -134,6 +134,14 @@ CONFLICTS = sa.Table(
     text("key"), text("op"), text("before", required=False), text("after", required=False),
     text("found", required=False), text("run_id"), moment("seen_at"), moment("resolved_at", required=False),
     text("resolution", required=False),
+)  # fmt: skip
+
+# which key of the source is which key of the target, as JSON arrays; `table_name` is the entry of the spec
+IDENTITIES = sa.Table(
+    "identities", METADATA,
+    text("migration", key=True), text("table_name", key=True), text("source_key", key=True), text("target_key"),
+    text("run_id"), moment("made_at"),
+    sa.UniqueConstraint("migration", "table_name", "target_key"),
 )  # fmt: skip
 
 # a step of a backfill is done when it is on every side that it writes
