@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +69,8 @@ def match(wanted: pa.Table, found: pa.Table, key: Key) -> Indices:
     """For each row of `wanted` the position of the row with the same key in `found`, -1 where there is none.
 
     In: unique keys without nulls on each side, equal types. Any order.
-    Equal key columns are recognised as they are, a single ascending integer is searched, and all else is numbered.
+    Equal key columns are recognised as they are, a single ascending integer is searched, and all else is numbered; where one side
+    is much smaller, only rows of the other that may match.
     """
     if wanted.num_rows == found.num_rows and all(wanted.column(name).equals(found.column(name)) for name in key):
         return np.arange(wanted.num_rows, dtype=np.int64)
@@ -82,8 +83,35 @@ def match(wanted: pa.Table, found: pa.Table, key: Key) -> Indices:
             at: Indices = np.searchsorted(right, left).astype(np.int64)
             hit = right[np.minimum(at, len(right) - 1)] == left
             return np.where(hit, at, -1)
+    if wanted.num_rows * FEWER < found.num_rows:
+        likely = np.flatnonzero(_likely(found, wanted, key))
+        place = _matched(wanted, found.select(list(key)).take(pa.array(likely)), key)
+        return np.where(place < 0, -1, likely[place]) if len(likely) else place
+    if found.num_rows * FEWER < wanted.num_rows:
+        likely = np.flatnonzero(_likely(wanted, found, key))
+        whole = np.full(wanted.num_rows, -1, dtype=np.int64)
+        whole[likely] = _matched(wanted.select(list(key)).take(pa.array(likely)), found, key)
+        return whole
+    return _matched(wanted, found, key)
+
+
+FEWER: Final = 8  # times as many rows, from where on looking for those of the smaller side pays
+
+
+def _likely(many: pa.Table, few: pa.Table, key: Key) -> Mask:
+    """Rows whose key may be among a few: each of its columns has a value that some of them have, too."""
+    likely = np.ones(many.num_rows, dtype=bool)
+    for name in key:
+        if not pa.types.is_floating(many.schema.field(name).type):  # -0.0 is 0.0 there
+            likely &= as_mask(pc.is_in(many.column(name), value_set=contiguous(few.column(name))))
+    return likely
+
+
+def _matched(wanted: pa.Table, found: pa.Table, key: Key) -> Indices:
+    if not found.num_rows:
+        return np.full(wanted.num_rows, -1, dtype=np.int64)
     wanted_codes, found_codes = codes([wanted, found], key)
-    place = np.full(max(int(wanted_codes.max()), int(found_codes.max())) + 1, -1, dtype=np.int64)
+    place = np.full(max(int(wanted_codes.max(initial=0)), int(found_codes.max())) + 1, -1, dtype=np.int64)
     place[found_codes] = np.arange(found.num_rows, dtype=np.int64)
     return place[wanted_codes]
 

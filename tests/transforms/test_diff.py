@@ -236,3 +236,24 @@ def test_a_row_whose_source_is_in_quarantine_is_not_deleted() -> None:
     found = pa.table({"id": [1, 2, 3]})
     result = diff(T, pa.table({"id": [1]}), found, Comparison(("id",), ("id",)), keep=pa.table({"id": [2]}))
     assert result.changes.deletes.to_pydict() == {"id": [3]}
+
+
+def test_a_few_keys_are_matched_among_many_as_many_among_a_few() -> None:
+    many = pa.table(
+        {
+            "text": [f"{row % 11}" for row in range(77)],
+            "money": pa.array([Decimal(row % 7) for row in range(77)], pa.decimal128(9, 2)),
+            "real": [0.0] * 77,
+        }
+    )
+    few = many.take(pa.array([5, 3])).set_column(2, "real", pa.array([-0.0, 0.0]))  # which are one key
+    strange = pa.table(
+        {"text": ["5", "none"], "money": few["money"], "real": [1.0, 0.0]}
+    )  # of parts that are known, and not
+    few = pa.concat_tables([few, strange.cast(few.schema)])
+    key = ("text", "money", "real")
+    assert keys.match(few, many, key).tolist() == [5, 3, -1, -1]
+    back = keys.match(many, few, key)
+    assert {int(row): int(back[row]) for row in np.flatnonzero(back >= 0)} == {5: 0, 3: 1}
+    assert keys.match(few.slice(3), many, key).tolist() == [-1]
+    assert not (keys.match(many, few.slice(3), key) >= 0).any()

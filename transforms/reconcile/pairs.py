@@ -1,0 +1,288 @@
+"""Rows that both sides hold and that are not equal: who changed which field, and what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import keys
+from transforms.diff import Comparison
+from transforms.reconcile.column_rules import (
+    FAIL,
+    MADE,
+    OPEN,
+    SAME,
+    SOURCE,
+    TARGET,
+    Cells,
+    Choices,
+    decide,
+    later,
+    within,
+)
+from transforms.reconcile.policy import Clock, Policy
+from transforms.reconcile.records import OVERRULED, fields_of, overruled
+from transforms.vocabulary import Key, Meaning, SideName
+from transforms.vocabulary.arrow import Mask, as_mask, contiguous
+from transforms.vocabulary.values import Tolerance, unequal
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The same rows of three tables, row by row; `base` is None for rows that it does not have. `meeting`: there is no base yet."""
+
+    base: pa.Table | None
+    source: pa.Table
+    target: pa.Table
+    meeting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of rows on both sides. Where a row is open, `source` and `target` hold it as it was.
+
+    `to_source` and `to_target` are the rows that change there, `merged` those in which edits of both sides came together. `fields`
+    are the open ones of each row; `alike` says of columns in which some rows differ where both sides agree.
+    """
+
+    source: pa.Table
+    target: pa.Table
+    to_source: Mask
+    to_target: Mask
+    open: Mask
+    failing: Mask
+    merged: Mask
+    fields: pa.Array
+    alike: Mapping[str, Mask]
+    overruled: pa.Table
+
+
+@dataclass(slots=True)
+class _Field:
+    """One column: where the sides differ, who changed it, and what is taken; where the policy for whole rows decided that, and
+    where the column's own rule has to."""
+
+    name: str
+    base: pa.Array | None
+    source: pa.Array
+    target: pa.Array
+    differs: Mask
+    by_source: Mask
+    by_target: Mask
+    choices: Choices = field(init=False)
+    whole: Mask = field(init=False)
+    made: pa.Array | None = None
+    lost: tuple[Mask, Mask] | None = None
+
+    def __post_init__(self) -> None:
+        alone = [self.by_source & ~self.by_target, self.by_target & ~self.by_source]
+        self.choices = np.select([*alone, self.differs], [SOURCE, TARGET, OPEN], SAME).astype(np.int8)
+        self.whole = np.zeros(len(self.differs), dtype=bool)
+
+    @property
+    def contested(self) -> Mask:
+        """Where both sides changed the field, each to another value, and no row was decided as a whole."""
+        return self.by_source & self.by_target & ~self.whole
+
+    def of(self, side: SideName) -> pa.Array:
+        return self.source if side == "source" else self.target
+
+    @property
+    def value(self) -> pa.Array:
+        """What is taken, and of what is the same or open the target's."""
+        value = self.target if self.made is None else _where(self.choices == MADE, self.made, self.target)
+        return _where(self.choices == SOURCE, self.source, value)
+
+
+def met(rows: Met, comparison: Comparison, policy: Policy, clocks: tuple[pa.Table, pa.Table], kind: str) -> Outcome:
+    """Decide rows, field by field or as a whole, as the policy says.
+
+    In: `clocks` are tables of the source and of the target that hold the rows with their clocks; `kind` is what each side did.
+    """
+    fields = _fields(rows, comparison)
+    newer = None if policy.clock is None else newer_side(rows.target, policy.clock, comparison.key, *clocks)
+    if not policy.by_field:
+        _decide_whole(fields, policy, newer, rows.target.num_rows)
+    for each in fields:
+        contested = each.contested
+        if contested.any():
+            _decide_contested(each, contested, policy, comparison, newer, meeting=rows.meeting)
+    return _outcome(rows, fields, policy, comparison, kind)
+
+
+def _fields(rows: Met, comparison: Comparison) -> list[_Field]:
+    """The columns in which some rows differ."""
+    fields = []
+    none = np.zeros(rows.target.num_rows, dtype=bool)
+    for name in comparison.compared:
+        if name in comparison.key:
+            continue
+        one, other = contiguous(rows.source.column(name)), contiguous(rows.target.column(name))
+        tolerance, meaning = comparison.tolerance.get(name), comparison.meanings.get(name, "plain")
+        differs = unequal(one, other, tolerance, meaning)
+        if differs is None:
+            continue
+        old = None if rows.base is None else contiguous(rows.base.column(name))
+        by_source = by_target = differs
+        if old is not None:
+            by_source, by_target = (_changed(each, old, tolerance, meaning, none) & differs for each in (one, other))
+            unsure = differs & ~by_source & ~by_target
+            if unsure.any():  # each within the tolerance of the base, but not of each other: then every digit counts
+                by_source, by_target = (
+                    by | (_changed(each, old, None, meaning, none) & unsure)
+                    for by, each in ((by_source, one), (by_target, other))
+                )
+        fields.append(_Field(name, old, one, other, differs, by_source, by_target))
+    return fields
+
+
+def _changed(now: pa.Array, old: pa.Array, tolerance: Tolerance | None, meaning: Meaning, none: Mask) -> Mask:
+    mask = unequal(now, old, tolerance, meaning)
+    return none if mask is None else mask
+
+
+def newer_side(rows: pa.Table, clock: Clock, key: Key, source: pa.Table, target: pa.Table) -> Choices:
+    """Whose clock is ahead in each row; for a tie what the policy says."""
+    one, other = (
+        contiguous(side.column(name)).take(pa.array(keys.match(rows, side, key)))
+        for side, name in ((source, clock.source), (target, clock.target))
+    )
+    order = later(one, other)
+    if clock.skew:
+        order = np.where(within(one, other, clock.skew), 0, order)
+    there = [as_mask(pc.is_valid(each)).astype(np.int64) for each in (one, other)]
+    order = np.where((there[0] & there[1]).astype(bool), order, there[0] - there[1])
+    tie = {"source": SOURCE, "target": TARGET, "manual": OPEN}[clock.tie]
+    return np.select([order > 0, order < 0], [SOURCE, TARGET], tie).astype(np.int8)
+
+
+def _decide_whole(fields: list[_Field], policy: Policy, newer: Choices | None, size: int) -> None:
+    """Rows that both sides changed, decided as a whole. Fields with rules of their own stand apart; a clock alone is no edit."""
+    clocks = () if policy.clock is None else policy.clock.names
+    whole = [each for each in fields if each.name not in policy.columns]
+    edits = [each for each in whole if each.name not in clocks]
+    none = np.zeros(size, dtype=bool)
+    by_source = np.logical_or.reduce([none, *(each.by_source for each in edits)])
+    by_target = np.logical_or.reduce([none, *(each.by_target for each in edits)])
+    contested = by_source & by_target
+    winner = _WINNERS.get(policy.resolve, newer)
+    assert winner is not None, "newer_wins has a clock"
+    for each in whole:
+        each.whole = contested & each.differs
+        each.choices = np.where(each.whole, winner, each.choices).astype(np.int8)
+
+
+_SIDE: Final[dict[SideName, np.int8]] = {"source": SOURCE, "target": TARGET}
+_WINNERS: Final = {"source_wins": SOURCE, "target_wins": TARGET, "manual": OPEN, "fail": FAIL}
+
+
+def _decide_contested(
+    each: _Field, contested: Mask, policy: Policy, comparison: Comparison, newer: Choices | None, *, meeting: bool
+) -> None:
+    """Let the column's rule decide the fields that are contested, and no others."""
+    some = pa.array(np.flatnonzero(contested))
+    cells = Cells(
+        each.name,
+        None if each.base is None else each.base.take(some),
+        each.source.take(some),
+        each.target.take(some),
+        comparison.meanings.get(each.name, "plain"),
+        None if newer is None else newer[contested],
+        meeting,
+    )
+    decided = decide(policy.rule(each.name), cells)
+    each.choices[contested] = decided.choices
+    if decided.made is not None:
+        spread = np.zeros(len(contested), dtype=np.int64)
+        spread[contested] = np.arange(len(some))
+        each.made = decided.made.take(pa.array(spread, mask=~contested))
+    if decided.lost is not None:
+        lost = np.zeros((2, len(contested)), dtype=bool)
+        lost[:, contested] = decided.lost
+        each.lost = (lost[0], lost[1])
+
+
+def _outcome(rows: Met, fields: list[_Field], policy: Policy, comparison: Comparison, kind: str) -> Outcome:
+    none = np.zeros(rows.target.num_rows, dtype=bool)
+    open_ = np.logical_or.reduce([none, *(each.choices == OPEN for each in fields)])
+    failing = np.logical_or.reduce([none, *(each.choices == FAIL for each in fields)])
+    left = open_ | failing
+    images: dict[SideName, pa.Table] = {"source": rows.source, "target": rows.target}
+    changed: dict[SideName, Mask] = {"source": none, "target": none}
+    combined = none
+    edits: list[pa.Table] = []
+    sides: tuple[tuple[SideName, SideName], ...] = (("source", "target"), ("target", "source"))
+    for each in fields:
+        value = each.value
+        at = rows.target.schema.get_field_index(each.name)
+        made = (each.choices == MADE) & ~left
+        combined = combined | made
+        for side, other in sides:
+            own = each.of(side)
+            writes = (each.choices == _SIDE[other]) & ~left
+            if made.any():
+                unlike = unequal(value, own, meaning=comparison.meanings.get(each.name, "plain"))
+                writes = writes | (made & (none if unlike is None else unlike))
+            if writes.any():
+                changed[side] = changed[side] | writes
+                images[side] = images[side].set_column(at, rows.target.schema.field(at), _where(writes, value, own))
+        edits += _overruled(rows.target, each, value, ~left, policy, comparison.key, kind)
+    merged = combined | (changed["source"] & changed["target"])
+    return Outcome(
+        images["source"],
+        images["target"],
+        changed["source"],
+        changed["target"],
+        open_,
+        failing,
+        merged,
+        fields_of(
+            [each.name for each in fields],
+            [(each.choices == OPEN) | (each.choices == FAIL) for each in fields],
+            none | True,
+        ),
+        {each.name: ~each.differs for each in fields},
+        pa.concat_tables(edits) if edits else OVERRULED.empty_table(),
+    )
+
+
+def _overruled(
+    target: pa.Table, each: _Field, value: pa.Array, decided: Mask, policy: Policy, key: Key, kind: str
+) -> Iterator[pa.Table]:
+    """The edits of a column that lost: to the policy for whole rows, or to the column's rule."""
+    of_rule = policy.rule(each.name).kind
+    sides: tuple[tuple[SideName, pa.Array, Mask, np.int8, int], ...] = (
+        ("source", each.source, each.by_source, TARGET, 0),
+        ("target", each.target, each.by_target, SOURCE, 1),
+    )
+    for side, own, by, other, at in sides:
+        lost = by & decided & (each.choices == other)
+        if each.lost is not None:
+            lost |= by & decided & (each.choices == MADE) & each.lost[at]
+        for mask, rule in ((lost & each.whole, policy.resolve), (lost & each.contested, of_rule)):
+            if mask.any():
+                some = pa.array(mask)
+                old = None if each.base is None else each.base.filter(some)
+                yield overruled(
+                    target.filter(some),
+                    key,
+                    side=side,
+                    kind=kind,
+                    rule=rule,
+                    column=each.name,
+                    base=old,
+                    won=value.filter(some),
+                    lost=own.filter(some),
+                )
+
+
+def _where(mask: Mask, yes: pa.Array, no: pa.Array) -> pa.Array:
+    """The first values where the mask is true, and the others elsewhere."""
+    if not mask.any():
+        return no
+    return yes if mask.all() else pc.if_else(pa.array(mask), yes, no)

@@ -1,0 +1,292 @@
+"""Three-way reconciling: what each side changed since both agreed, and which changes bring them together again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from transforms import keys
+from transforms.diff import Comparison, diff
+from transforms.reconcile.column_rules import OPEN
+from transforms.reconcile.pairs import Met, met, newer_side
+from transforms.reconcile.policy import Policy
+from transforms.reconcile.records import OVERRULED, Reconciled, conflict_rows, conflict_schema, fields_of, overruled
+from transforms.vocabulary import ChangeSet, DataError, SideName, TableName
+from transforms.vocabulary.arrow import Indices, Mask, contiguous
+from transforms.vocabulary.values import unequal
+
+
+def reconcile(
+    table: TableName,
+    base: pa.Table | None,
+    source: pa.Table,
+    target: pa.Table,
+    comparison: Comparison,
+    policy: Policy,
+    *,
+    aside: pa.Table | None = None,
+) -> Reconciled:
+    """How two sides come together that were edited since they agreed on `base`, in one window.
+
+    In: mapped rows of the source and rows of the target, in any order, with unique keys without nulls. Columns that both have, in
+        equal types, are the row; those that one side alone has are there for the clock. `base` has the row's columns, or is None
+        where the sides have not met: rows on one side only are then new, never deleted. `policy` has no `problems`. `aside` holds
+        keys of rows that nothing is known of on some side (in quarantine): both sides and the base stay as they are.
+    Out: rows that are equal, as the diff sees it, are not written; fields that are equal keep the spelling of their side. A field
+        that one side alone changed is taken from there, one that both changed alike is agreed on; the others go by the policy.
+    Errors: DataError for the first row in conflict where the policy says `fail`, and for a function that fails.
+    Memory: the window, its changes and the new base. Inputs are never mutated.
+    Laws: once the changes are in, a second reconciling with the new base writes nothing and has the same conflicts; what the
+        policy overruled is listed; with sides and policy exchanged, the outcome is exchanged.
+    """
+    names = [name for name in target.column_names if name in source.column_names]
+    one, other = source.select(names), target.select(names)
+    if base is not None:
+        base = base.select(names)
+    held = other.slice(0, 0)
+    if aside is not None and aside.num_rows:
+        one, other = (each.filter(pa.array(~keys.contained(each, aside, comparison.key))) for each in (one, other))
+        held = held if base is None else base.filter(pa.array(keys.contained(base, aside, comparison.key)))
+    apart = diff(table, one, other, comparison)
+    changes = apart.changes
+    work = _Work(table, comparison, policy, base, source, target)
+    if base is None and policy.initial == "report":
+        return replace(_reported(work, changes), unchanged=apart.unchanged)
+    in_base = _places(base, (changes.before, changes.inserts, changes.deletes), comparison)
+    outcomes = [
+        *_pairs(work, changes, in_base[0]),
+        _alone(work, "source", changes.inserts, in_base[1]),
+        _alone(work, "target", changes.deletes, in_base[2]),
+    ]
+    whole = _together(work, outcomes)
+    touched = [changes.before, changes.deletes]
+    return replace(whole, base=_new_base(other, touched, whole.base, held, comparison), unchanged=apart.unchanged)
+
+
+def prospects(
+    table: TableName, source: pa.Table, target: pa.Table, comparison: Comparison, policy: Policy
+) -> Mapping[str, Reconciled]:
+    """What each choice of `initial` would do at the first meeting of two sides; `newer` only where there is a clock."""
+    choices: tuple[Any, ...] = ("policy", "source", "target", *(() if policy.clock is None else ("newer",)))
+    return {
+        choice: reconcile(table, None, source, target, comparison, replace(policy, initial=choice))
+        for choice in choices
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a window is reconciled with; `source` and `target` as they were given, with their clocks."""
+
+    table: TableName
+    comparison: Comparison
+    policy: Policy
+    base: pa.Table | None
+    source: pa.Table
+    target: pa.Table
+
+    def of_base(self, rows: pa.Table, place: Indices) -> pa.Table:
+        """The base's rows at those places; `rows` are of its kind."""
+        return rows.slice(0, 0) if self.base is None else self.base.take(pa.array(place[place >= 0]))
+
+    def none(self, rows: pa.Table) -> Reconciled:
+        """Nothing, of rows of that kind."""
+        empty = rows.slice(0, 0)
+        comparison = self.comparison
+        changes = ChangeSet(self.table, comparison.key, comparison.compared, empty, empty, empty, empty)
+        nothing = conflict_schema(rows.schema).empty_table()
+        at_target, keyed = replace(changes, owns=comparison.owns), empty.select(list(comparison.key))
+        return Reconciled(changes, at_target, nothing, OVERRULED.empty_table(), empty, 0, keyed)
+
+
+def _places(base: pa.Table | None, parts: tuple[pa.Table, ...], comparison: Comparison) -> list[Indices]:
+    """Where the rows of some tables are in the base, -1 where they are not."""
+    keyed = pa.concat_tables([part.select(list(comparison.key)) for part in parts])
+    place = np.full(keyed.num_rows, -1, dtype=np.int64) if base is None else keys.match(keyed, base, comparison.key)
+    return np.split(place, np.cumsum([part.num_rows for part in parts])[:-1])
+
+
+def _pairs(work: _Work, changes: ChangeSet, place: Indices) -> list[Reconciled]:
+    """Rows that both sides hold, and that are not equal. `place` is where the base has them."""
+    source, target = changes.after, changes.before
+    if not source.num_rows:
+        return []
+    known = place >= 0
+    parts = [(known, work.of_base(target, place), "update/update", work.policy)]
+    parts += [(mask, None, "insert/insert", policy) for mask, policy in _created(work, target, ~known)]
+    outcomes = []
+    for mask, old, kind, policy in parts:
+        if mask.any():
+            some = pa.array(mask)
+            both = Met(old, source.filter(some), target.filter(some), meeting=work.base is None)
+            outcomes.append(_of_pairs(work, both, kind, policy))
+    return outcomes
+
+
+def _created(work: _Work, rows: pa.Table, created: Mask) -> list[tuple[Mask, Policy]]:
+    """What decides rows that both sides hold and the base does not; at a first meeting `initial` does, as far as it can."""
+    policy = work.policy
+    if work.base is not None or policy.initial == "policy":
+        return [(created, policy.of_created())]
+    if policy.initial != "newer":
+        return [(created, policy.of_whole_rows("source_wins" if policy.initial == "source" else "target_wins"))]
+    assert policy.clock is not None, "`initial: newer` has a clock"
+    tie = newer_side(rows, policy.clock, work.comparison.key, work.source, work.target) == OPEN
+    return [(created & ~tie, policy.of_whole_rows("newer_wins")), (created & tie, policy.of_created())]
+
+
+def _of_pairs(work: _Work, both: Met, kind: str, policy: Policy) -> Reconciled:
+    key, none = work.comparison.key, work.none(both.source)
+    result = met(both, work.comparison, policy, (work.source, work.target), kind)
+    if result.failing.any():
+        failing = pa.array(result.failing)
+        _fail(work, both.target.filter(failing), kind, result.fields.filter(failing))
+    open_ = pa.array(result.open)
+    old = None if both.base is None else both.base.filter(open_)
+    conflicts = conflict_rows(
+        key, kind, result.fields.filter(open_), old, both.source.filter(open_), both.target.filter(open_)
+    )
+    to_source, to_target = (pa.array(each) for each in (result.to_source, result.to_target))
+    agreed = [result.target.filter(pa.array(~result.open))]
+    if old is not None:
+        agreed.append(_with_agreed(old, both.target.filter(open_), result.alike, result.open))
+    return replace(
+        none,
+        source=replace(none.source, before=both.source.filter(to_source), after=result.source.filter(to_source)),
+        target=replace(none.target, before=both.target.filter(to_target), after=result.target.filter(to_target)),
+        conflicts=conflicts,
+        overruled=result.overruled,
+        base=pa.concat_tables(agreed),
+        merged=both.target.select(list(key)).filter(pa.array(result.merged)),
+    )
+
+
+def _with_agreed(old: pa.Table, target: pa.Table, alike: Mapping[str, Mask], open_: Mask) -> pa.Table:
+    """The base's rows of a conflict, with the fields that both sides hold alike: who edits one of those later edits it alone."""
+    columns = [
+        _chosen(alike[name][open_], contiguous(target.column(name)), contiguous(old.column(name)))
+        if name in alike
+        else target.column(name)
+        for name in old.column_names
+    ]
+    return pa.table(columns, schema=old.schema)
+
+
+def _chosen(mask: Mask, yes: pa.Array, no: pa.Array) -> pa.Array:
+    return yes if mask.all() else no if not mask.any() else pa.compute.if_else(pa.array(mask), yes, no)
+
+
+def _alone(work: _Work, side: SideName, rows: pa.Table, place: Indices) -> Reconciled:
+    """Rows that one side alone holds: created there, or deleted on the other side."""
+    none = work.none(rows)
+    if not rows.num_rows:
+        return none
+    comparison = work.comparison
+    known, base = place >= 0, work.of_base(rows, place)
+    created, left = rows.filter(pa.array(~known)), rows.filter(pa.array(known))
+    names = [name for name in comparison.compared if name not in comparison.key]
+    edited = np.zeros(left.num_rows, dtype=bool)
+    masks: dict[str, Mask] = {}
+    for name in names:
+        mask = unequal(
+            contiguous(left.column(name)),
+            contiguous(base.column(name)),
+            comparison.tolerance.get(name),
+            comparison.meanings.get(name, "plain"),
+        )
+        if mask is not None:
+            masks[name] = mask
+            edited |= mask
+    fate = work.policy.of_deleted(side)
+    kind = "update/delete" if side == "source" else "delete/update"
+    other: SideName = "target" if side == "source" else "source"
+    key, rule = comparison.key, work.policy.delete or work.policy.resolve
+    both, old = left.filter(pa.array(edited)), base.filter(pa.array(edited))
+    fields = fields_of(list(masks), list(masks.values()), edited)
+    if fate == "fail" and both.num_rows:
+        _fail(work, both, kind, fields)
+    back = both if fate == "update" else both.slice(0, 0)
+    inserts = pa.concat_tables([created, back])
+    deletes = left if fate == "delete" else left.filter(pa.array(~edited))
+    edits = [overruled(back, key, side=other, kind=kind, rule=rule)]
+    if fate == "delete":
+        for name, mask in masks.items():
+            some = pa.array(mask)
+            was, gone = (contiguous(rows.column(name)).filter(some) for rows in (base, left))
+            edits.append(
+                overruled(left.filter(some), key, side=side, kind=kind, rule=rule, column=name, base=was, lost=gone)
+            )
+    here, there = replace(none.side(side), deletes=deletes), replace(none.side(other), inserts=inserts)
+    is_source = side == "source"
+    conflicts, kept = none.conflicts, inserts
+    if fate == "manual":
+        conflicts = conflict_rows(key, kind, fields, old, both if is_source else None, None if is_source else both)
+        kept = pa.concat_tables([inserts, old])
+    return replace(
+        none,
+        source=here if is_source else there,
+        target=there if is_source else here,
+        conflicts=conflicts,
+        overruled=pa.concat_tables(edits),
+        base=kept,
+    )
+
+
+def _reported(work: _Work, changes: ChangeSet) -> Reconciled:
+    """A first meeting that is only looked at: the unlike rows are conflicts, and nothing is written."""
+    rows = changes.after
+    masks = {}
+    for name in work.comparison.compared:
+        if name not in work.comparison.key:
+            pair = (contiguous(rows.column(name)), contiguous(changes.before.column(name)))
+            mask = unequal(*pair, work.comparison.tolerance.get(name), work.comparison.meanings.get(name, "plain"))
+            if mask is not None:
+                masks[name] = mask
+    fields = fields_of(list(masks), list(masks.values()), np.ones(rows.num_rows, dtype=bool))
+    conflicts = conflict_rows(work.comparison.key, "insert/insert", fields, None, rows, changes.before)
+    return replace(work.none(rows), conflicts=conflicts, base=None)
+
+
+def _together(work: _Work, outcomes: list[Reconciled]) -> Reconciled:
+    def changes(side: SideName) -> ChangeSet:
+        parts = [each.side(side) for each in outcomes]
+        return replace(
+            parts[0],
+            inserts=pa.concat_tables([each.inserts for each in parts]),
+            before=pa.concat_tables([each.before for each in parts]),
+            after=pa.concat_tables([each.after for each in parts]),
+            deletes=pa.concat_tables([each.deletes for each in parts]),
+        )
+
+    return Reconciled(
+        changes("source"),
+        changes("target"),
+        pa.concat_tables([each.conflicts for each in outcomes]),
+        pa.concat_tables([each.overruled for each in outcomes]),
+        pa.concat_tables([each.base for each in outcomes]),
+        unchanged=0,
+        merged=pa.concat_tables([each.merged for each in outcomes]),
+    )
+
+
+def _new_base(
+    target: pa.Table, touched: list[pa.Table], agreed: pa.Table, held: pa.Table, comparison: Comparison
+) -> pa.Table:
+    """The target's rows that are equal on both sides, what the others became, and the base's rows that nobody looked at."""
+    gone = pa.concat_tables([rows.select(list(comparison.key)) for rows in touched])
+    if gone.num_rows:
+        target = target.filter(pa.array(keys.match(target, gone, comparison.key) < 0))
+    return pa.concat_tables([target, *(rows for rows in (agreed, held) if rows.num_rows)])
+
+
+def _fail(work: _Work, rows: pa.Table, kind: str, fields: pa.Array) -> None:
+    """DataError for the first of some rows."""
+    named = ", ".join(str(rows.column(name)[0].as_py()) for name in work.comparison.key)
+    raise DataError(
+        f"{work.table} key ({named}): both sides changed the row ({kind}): {', '.join(fields[0].as_py())}.",
+        fix="bring the sides together by hand, or choose another `resolve` than fail.",
+    )
