@@ -62,6 +62,8 @@ SAMPLES: list[tuple[Any, str | None, dict[str, Any], str]] = [
     ("breaks_rule", "c", {"rule": "expect_x", "arguments": {"value_set": ["a" * 120]}}, f"breaks expect_x (value_set ['{'a' * 105}...)"),
     ("dates_replaced", "c", {}, "dates that are none are replaced by what zero_date says"),
     ("nul_stripped", "c", {}, "NUL characters are left out"),
+    ("no_inverse", "c", {"why": "constant"}, "c cannot be written back to the source"),
+    ("inverse_differs", "c", {}, "does not come back as it was from the source"),
     ("duplicate_key", "id", {"table": "t"}, "duplicate key: several source rows map to one t"),
     ("colliding_key", "id", {"collation": "nocase"}, "key collides with another one under the collation nocase of the target"),
     ("double_key", "id", {}, "several rows of the target have this key"),

@@ -132,6 +132,8 @@ TEXTS: Final[Mapping[Code, str | Callable[[Reason], str]]] = {
     "breaks_rule": _rule,
     "dates_replaced": "dates that are none are replaced by what zero_date says",
     "nul_stripped": "NUL characters are left out",
+    "no_inverse": "{column} cannot be written back to the source",
+    "inverse_differs": "does not come back as it was from the source",
     "duplicate_key": "duplicate key: several source rows map to one {table}",
     "colliding_key": "key collides with another one under the collation {collation} of the target",
     "double_key": "several rows of the target have this key",

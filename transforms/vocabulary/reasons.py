@@ -18,7 +18,7 @@ Limit = Literal[
 ]  # fmt: skip
 Mapped = Literal[
     "null_key", "unlisted_value", "merged_keys", "expression_failed", "no_match", "parent_quarantined", "breaks_rule",
-    "dates_replaced", "nul_stripped",
+    "dates_replaced", "nul_stripped", "no_inverse", "inverse_differs",
 ]  # fmt: skip
 OtherRows = Literal["duplicate_key", "colliding_key", "double_key", "taken_key", "not_owned"]
 Engine = Literal["breaks_check", "no_partition", "refused", "refused_on_write", "changed_by_target", "referred"]
@@ -63,6 +63,8 @@ MEANINGS: Final[Mapping[Code, str]] = {
     "breaks_rule": "the row breaks a rule of `expect`",
     "dates_replaced": "noted, not set aside: an invalid date became what `zero_date` says",
     "nul_stripped": "noted, not set aside: NUL characters were left out, as `nul: strip` says",
+    "no_inverse": "a column was changed on the target that cannot be written back to the source",
+    "inverse_differs": "what is written back to the source would be mapped to another value, or a value does not come back as it was",
     "duplicate_key": "several rows of the source have one key",
     "colliding_key": "the key is another row's under the target's collation",
     "double_key": "several rows of the target have this key",
