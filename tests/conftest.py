@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("law_states")  # so that what does not hold shows both sides
 _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-settings.register_profile("local", deadline=None, max_examples=50, suppress_health_check=_QUIET)
+EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "25"))  # others each time, but where CI wants the same
+settings.register_profile("local", deadline=None, max_examples=EXAMPLES, suppress_health_check=_QUIET)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_QUIET)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
