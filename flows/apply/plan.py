@@ -27,7 +27,7 @@ from flows.plan.windows import grouped
 from flows.session.execute import Execute, here
 from flows.session.memory import Shapes
 from flows.session.retry import retried
-from flows.session.session import Job, Session, shared, with_binding
+from flows.session.session import Job, Session, shared, with_target_anew
 from transforms.vocabulary import OPS, Counts, DataError, PlanError, RowRefused, SideName, Stage, TableName
 
 
@@ -106,7 +106,7 @@ def with_tables(plan: Plan, session: Session, stages: Sequence[Stage]) -> Sessio
     _same_shapes(plan, session)
     if not retried(lambda: create(plan, session, stages)):
         return session
-    made = with_binding(session)
+    made = with_target_anew(session)
     _same_shapes(plan, made)
     return made
 
@@ -205,15 +205,15 @@ def constrained(plan: Plan, session: Session, stages: Sequence[Stage]) -> Sessio
     wanted = [plan.manifest[stage.table] for stage in stages if stage.do == "constrain"]
     if not wanted:
         return session
-    retried(lambda: _add(wanted, plan.manifest.side, session))
-    return with_binding(session)
+    return retried(lambda: _add(wanted, plan.manifest.side, session))
 
 
-def _add(wanted: Sequence[PlannedTable], side: SideName, session: Session) -> None:
+def _add(wanted: Sequence[PlannedTable], side: SideName, session: Session) -> Session:
     target = session.sides.written(side).adapter
-    now = with_binding(session).bound  # what a try that failed has added is there by now
+    now = with_target_anew(session)  # what a try that failed has added is there by now
+    added = False
     for planned in wanted:
-        done = now.table(planned.name).after_load.done
+        done = now.bound.table(planned.name).after_load.done
         lacking = [statement for statement in planned.after_load if statement not in done]
         try:
             target.execute_ddl(lacking)
@@ -223,6 +223,8 @@ def _add(wanted: Sequence[PlannedTable], side: SideName, session: Session) -> No
                 fix="mend those rows in the source or the target, or take the columns of a foreign key from a `lookup`; the next run "
                 "adds it.",
             ) from error
+        added = added or bool(lacking)
+    return with_target_anew(session) if added else now
 
 
 def same_target(plan: Plan, session: Session) -> None:

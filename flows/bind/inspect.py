@@ -34,6 +34,15 @@ def look(spec: Spec, source: Source, target: Source) -> Shapes:
     return Shapes(Columns(spec, sources, targets, source, target).spelled(), sources, targets)
 
 
+def look_again(seen: Shapes, source: Source, target: Source) -> Shapes:
+    """What was seen of the source, and the target's tables as they are now, where some of them were made or changed."""
+    spec = with_tables(seen.spec, None, target)
+    if spec.tables.keys() != seen.sources.keys():  # the target spells what it made in a way of its own
+        return look(spec, source, target)
+    targets = {name: target.describe(spec.target_table(name)) for name in spec.tables}
+    return Shapes(Columns(spec, seen.sources, targets, source, target).spelled(), seen.sources, targets)
+
+
 def _described(spec: Spec, name: str, source: Source) -> TableShape | None:
     relation = spec.source_relation(name)
     if relation.query is not None:

@@ -52,8 +52,9 @@ def speller(names: Iterable[str], fold: Fold, what: str, where: str = "") -> Spe
     return spell
 
 
-def with_tables(spec: Spec, source: Source, target: Source) -> Spec:
-    """The spec with tables and schemas as both catalogs spell them. No column is looked at.
+def with_tables(spec: Spec, source: Source | None, target: Source) -> Spec:
+    """The spec with tables and schemas as both catalogs spell them. No column is looked at. `source`: None where the spec has
+    that side's spelling already.
 
     Errors: SpecError for two entries that the target takes for one table.
     """
@@ -105,10 +106,10 @@ class _Side:
     """The tables of a side; `schema` is that of names without one, as the catalog spells it once a name was looked up."""
 
     schema: str | None
-    adapter: Source
+    adapter: Source | None
 
     def named(self, table: TableName) -> TableName:
-        return self.adapter.named(table)
+        return self.adapter.named(table) if self.adapter is not None else table
 
     def spelled(self, text: str) -> str:
         """A name as it is written in a spec, in the catalog's spelling."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from flows.bind.inspect import Shapes as Seen
-from flows.bind.inspect import look
+from flows.bind.inspect import look, look_again
 from flows.bind.tables import Binding, bind
 from flows.session.memory import Numbers, PlannedChanges, Samples, Shapes
 from flows.session.meter import Meter
@@ -55,8 +55,9 @@ class Job:
 class Session:
     """What a run works with in one process. Nobody changes one: whoever comes to know more hands on another, by `replace`.
 
-    `binding` is None until the spec is bound, and in a run that knows the target alone. `guards` are the sides that
-    this process holds, each with what raises where the run may not write it any more; a task elsewhere has none. `drift` says what is
+    `binding` is None until the spec is bound, and in a run that knows the target alone; `seen` is what it is bound to. `guards` are
+    the sides that this process holds, each with what raises where the run may not write it any more; a task elsewhere has none.
+    `drift` says what is
     different about the schemas since the latest run. `drifted`: a run of the spec would stop before it reads.
     """
 
@@ -65,6 +66,7 @@ class Session:
     meter: Meter
     watch: Watch = field(default_factory=Watch)
     binding: Binding | None = None
+    seen: Seen | None = None
     drift: tuple[Notice, ...] = ()
     drifted: bool = False
     guards: Mapping[SideName, Guard] = field(default_factory=dict)
@@ -105,7 +107,13 @@ def with_binding(session: Session, seen: Seen | None = None) -> Session:
     source, target = session.sides.source.adapter, session.sides.target.adapter
     shapes = seen or retried(lambda: look(session.spec, source, target))
     binding = retried(lambda: bind(shapes.spec, source, target, shapes))
-    return replace(session, spec=shapes.spec, binding=binding)
+    return replace(session, spec=shapes.spec, binding=binding, seen=shapes)
+
+
+def with_target_anew(session: Session) -> Session:
+    """The session bound to the target's tables as they are now. The source is not asked again for what was seen of it."""
+    source, target, seen = session.sides.source.adapter, session.sides.target.adapter, session.seen
+    return with_binding(session, retried(lambda: look_again(seen, source, target)) if seen else None)
 
 
 def _steady_memory() -> None:

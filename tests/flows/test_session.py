@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from scenario import PAIRS, Scenario
 
+from adapters.sqlite.adapter import SqliteAdapter
 from flows.plan.build import begun
 from flows.plan.request import Request, new_run_id
 from flows.session.memory import PlannedChanges
@@ -42,6 +45,29 @@ def test_a_binding_made_anew_leaves_the_one_that_others_hold(lines: Scenario) ->
         assert (session.binding, before.bound.table("line").ddl) == (None, ddl)
         assert ddl
         assert after.bound.table("line").ddl == ()
+
+
+def test_a_run_that_makes_tables_keys_and_indexes_looks_at_the_source_once(
+    lines: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, str]] = []
+    for name in ("named", "describe"):
+        real = getattr(SqliteAdapter, name)
+
+        def asking(self: SqliteAdapter, table: TableName, name: str = name, real: Any = real) -> Any:
+            asked.append((name, Path(self.url).stem, table.name))
+            return real(self, table)
+
+        monkeypatch.setattr(SqliteAdapter, name, asking)
+    entry = {"from": "lines", "key": ["code"], "columns": {"code": "code", "text": "code"}}
+    made = {"columns": {"code": "varchar(9)", "text": "varchar(9)"}, "primary_key": ["code"], "indexes": [["text"]]}
+    lines.write({"line": {**entry, "create": made}})
+    lines.run()
+    of = Counter(asked)
+    assert (of["named", "legacy", "lines"], of["describe", "legacy", "lines"]) == (1, 1)
+    # before the plan, before and after the table is made, and before and after its index is added
+    assert of["describe", "core", "line"] == 5
+    lines.settled()
 
 
 def test_two_plans_of_one_session_share_neither_numbers_nor_snapshots(lines: Scenario) -> None:
