@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from transforms.reconcile.agreed import agreed_after
+from transforms.reconcile.decisions import DECISIONS, Decisions
 from transforms.reconcile.policy import Clock, Policy, Rule, problems
 from transforms.reconcile.records import CONFLICTS_BESIDE_ROWS, OVERRULED, Reconciled
 from transforms.reconcile.refused import left_open
@@ -9,11 +11,14 @@ from transforms.reconcile.three_way import prospects, reconcile
 
 __all__ = [
     "CONFLICTS_BESIDE_ROWS",
+    "DECISIONS",
     "OVERRULED",
     "Clock",
+    "Decisions",
     "Policy",
     "Reconciled",
     "Rule",
+    "agreed_after",
     "left_open",
     "problems",
     "prospects",

@@ -25,6 +25,7 @@ from transforms.reconcile.column_rules import (
     later,
     within,
 )
+from transforms.reconcile.decisions import Decisions, as_values, nothing
 from transforms.reconcile.policy import Clock, Policy
 from transforms.reconcile.records import OVERRULED, fields_of, overruled
 from transforms.vocabulary import Key, Meaning, SideName
@@ -76,13 +77,14 @@ class _Field:
     by_target: Mask
     choices: Choices = field(init=False)
     whole: Mask = field(init=False)
+    by_people: Mask = field(init=False)
     made: pa.Array | None = None
     lost: tuple[Mask, Mask] | None = None
 
     def __post_init__(self) -> None:
         alone = [self.by_source & ~self.by_target, self.by_target & ~self.by_source]
         self.choices = np.select([*alone, self.differs], [SOURCE, TARGET, OPEN], SAME).astype(np.int8)
-        self.whole = np.zeros(len(self.differs), dtype=bool)
+        self.whole, self.by_people = nothing(len(self.differs)), nothing(len(self.differs))
 
     @property
     def contested(self) -> Mask:
@@ -99,8 +101,15 @@ class _Field:
         return _where(self.choices == SOURCE, self.source, value)
 
 
-def met(rows: Met, comparison: Comparison, policy: Policy, clocks: tuple[pa.Table, pa.Table], kind: str) -> Outcome:
-    """Decide rows, field by field or as a whole, as the policy says.
+def met(
+    rows: Met,
+    comparison: Comparison,
+    policy: Policy,
+    clocks: tuple[pa.Table, pa.Table],
+    kind: str,
+    decisions: Decisions | None = None,
+) -> Outcome:
+    """Decide rows, field by field or as a whole, as the policy says, and what it leaves open as people decided.
 
     In: `clocks` are tables of the source and of the target that hold the rows with their clocks; `kind` is what each side did.
     """
@@ -112,6 +121,8 @@ def met(rows: Met, comparison: Comparison, policy: Policy, clocks: tuple[pa.Tabl
         contested = each.contested
         if contested.any():
             _decide_contested(each, contested, policy, comparison, newer, meeting=rows.meeting)
+    if decisions is not None:
+        _decide_open(fields, decisions, rows.target.select(list(comparison.key)), comparison)
     return _outcome(rows, fields, policy, comparison, kind)
 
 
@@ -207,6 +218,27 @@ def _decide_contested(
         each.lost = (lost[0], lost[1])
 
 
+def _decide_open(fields: list[_Field], decisions: Decisions, keyed: pa.Table, comparison: Comparison) -> None:
+    """Take for open fields what people decided."""
+    were_open = {each.name: (each.choices == OPEN) | (each.choices == FAIL) for each in fields}
+    for decided in decisions.about(keyed):
+        for each in fields:
+            some = decided.rows & were_open[each.name]
+            if not some.any() or not decided.says(each.name) or (decided.take == "base" and each.base is None):
+                continue
+            each.by_people = each.by_people | some
+            if decided.take in ("source", "target"):
+                each.choices[some] = SOURCE if decided.take == "source" else TARGET
+                continue
+            meaning, kind = comparison.meanings.get(each.name, "plain"), each.target.type
+            values = each.base if decided.take == "base" else as_values(decided.values, some, kind, meaning, each.name)
+            each.made = _where(some, values, pa.nulls(len(some), kind) if each.made is None else each.made)
+            each.choices[some] = MADE
+            lost = [_changed(own, each.made, None, meaning, nothing(len(some))) for own in (each.source, each.target)]
+            known = (nothing(len(some)), nothing(len(some))) if each.lost is None else each.lost
+            each.lost = (np.where(some, lost[0], known[0]), np.where(some, lost[1], known[1]))
+
+
 def _outcome(rows: Met, fields: list[_Field], policy: Policy, comparison: Comparison, kind: str) -> Outcome:
     none = np.zeros(rows.target.num_rows, dtype=bool)
     open_ = np.logical_or.reduce([none, *(each.choices == OPEN for each in fields)])
@@ -254,7 +286,7 @@ def _outcome(rows: Met, fields: list[_Field], policy: Policy, comparison: Compar
 def _overruled(
     target: pa.Table, each: _Field, value: pa.Array, decided: Mask, policy: Policy, key: Key, kind: str
 ) -> Iterator[pa.Table]:
-    """The edits of a column that lost: to the policy for whole rows, or to the column's rule."""
+    """The edits of a column that lost: to the policy for whole rows, to the column's rule, or to somebody's decision."""
     of_rule = policy.rule(each.name).kind
     sides: tuple[tuple[SideName, pa.Array, Mask, np.int8, int], ...] = (
         ("source", each.source, each.by_source, TARGET, 0),
@@ -264,7 +296,12 @@ def _overruled(
         lost = by & decided & (each.choices == other)
         if each.lost is not None:
             lost |= by & decided & (each.choices == MADE) & each.lost[at]
-        for mask, rule in ((lost & each.whole, policy.resolve), (lost & each.contested, of_rule)):
+        machine = lost & ~each.by_people
+        for mask, rule in (
+            (machine & each.whole, policy.resolve),
+            (machine & each.contested, of_rule),
+            (lost & each.by_people, "decision"),
+        ):
             if mask.any():
                 some = pa.array(mask)
                 old = None if each.base is None else each.base.filter(some)

@@ -12,10 +12,11 @@ import pyarrow as pa
 from transforms import keys
 from transforms.diff import Comparison, diff
 from transforms.reconcile.column_rules import OPEN
+from transforms.reconcile.decisions import Decisions
 from transforms.reconcile.pairs import Met, met, newer_side
 from transforms.reconcile.policy import Policy
 from transforms.reconcile.records import OVERRULED, Reconciled, conflict_rows, conflict_schema, fields_of, overruled
-from transforms.vocabulary import ChangeSet, DataError, SideName, TableName
+from transforms.vocabulary import SIDES, ChangeSet, DataError, Key, SideName, TableName
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
 from transforms.vocabulary.values import unequal
 
@@ -29,13 +30,15 @@ def reconcile(
     policy: Policy,
     *,
     aside: pa.Table | None = None,
+    decisions: Decisions | None = None,
 ) -> Reconciled:
     """How two sides come together that were edited since they agreed on `base`, in one window.
 
     In: mapped rows of the source and rows of the target, in any order, with unique keys without nulls. Columns that both have, in
         equal types, are the row; those that one side alone has are there for the clock. `base` has the row's columns, or is None
         where the sides have not met: rows on one side only are then new, never deleted. `policy` has no `problems`. `aside` holds
-        keys of rows that nothing is known of on some side (in quarantine): both sides and the base stay as they are.
+        keys of rows that nothing is known of on some side (in quarantine): both sides and the base stay as they are. `decisions` are
+        about what the policy leaves open.
     Out: rows that are equal, as the diff sees it, are not written; fields that are equal keep the spelling of their side. A field
         that one side alone changed is taken from there, one that both changed alike is agreed on; the others go by the policy.
     Errors: DataError for the first row in conflict where the policy says `fail`, and for a function that fails.
@@ -53,7 +56,7 @@ def reconcile(
         held = held if base is None else base.filter(pa.array(keys.contained(base, aside, comparison.key)))
     apart = diff(table, one, other, comparison)
     changes = apart.changes
-    work = _Work(table, comparison, policy, base, source, target)
+    work = _Work(table, comparison, policy, base, source, target, decisions)
     if base is None and policy.initial == "report":
         return replace(_reported(work, changes), unchanged=apart.unchanged)
     in_base = _places(base, (changes.before, changes.inserts, changes.deletes), comparison)
@@ -88,6 +91,7 @@ class _Work:
     base: pa.Table | None
     source: pa.Table
     target: pa.Table
+    decisions: Decisions | None = None
 
     def of_base(self, rows: pa.Table, place: Indices) -> pa.Table:
         """The base's rows at those places; `rows` are of its kind."""
@@ -141,7 +145,7 @@ def _created(work: _Work, rows: pa.Table, created: Mask) -> list[tuple[Mask, Pol
 
 def _of_pairs(work: _Work, both: Met, kind: str, policy: Policy) -> Reconciled:
     key, none = work.comparison.key, work.none(both.source)
-    result = met(both, work.comparison, policy, (work.source, work.target), kind)
+    result = met(both, work.comparison, policy, (work.source, work.target), kind, work.decisions)
     if result.failing.any():
         failing = pa.array(result.failing)
         _fail(work, both.target.filter(failing), kind, result.fields.filter(failing))
@@ -201,38 +205,91 @@ def _alone(work: _Work, side: SideName, rows: pa.Table, place: Indices) -> Recon
         if mask is not None:
             masks[name] = mask
             edited |= mask
-    fate = work.policy.of_deleted(side)
     kind = "update/delete" if side == "source" else "delete/update"
     other: SideName = "target" if side == "source" else "source"
-    key, rule = comparison.key, work.policy.delete or work.policy.resolve
-    both, old = left.filter(pa.array(edited)), base.filter(pa.array(edited))
+    key = comparison.key
+    fates, by_people = _fates(work, side, left.select(list(key)), edited)
     fields = fields_of(list(masks), list(masks.values()), edited)
-    if fate == "fail" and both.num_rows:
-        _fail(work, both, kind, fields)
-    back = both if fate == "update" else both.slice(0, 0)
-    inserts = pa.concat_tables([created, back])
-    deletes = left if fate == "delete" else left.filter(pa.array(~edited))
-    edits = [overruled(back, key, side=other, kind=kind, rule=rule)]
-    if fate == "delete":
-        for name, mask in masks.items():
-            some = pa.array(mask)
-            was, gone = (contiguous(rows.column(name)).filter(some) for rows in (base, left))
-            edits.append(
-                overruled(left.filter(some), key, side=side, kind=kind, rule=rule, column=name, base=was, lost=gone)
-            )
-    here, there = replace(none.side(side), deletes=deletes), replace(none.side(other), inserts=inserts)
+    if fates["fail"].any():
+        some = pa.array(fates["fail"])
+        _fail(work, left.filter(some), kind, fields.filter(pa.array(fates["fail"][edited])))
+    back, old, open_ = (pa.array(fates[fate]) for fate in ("update", "base", "manual"))
+    inserts = pa.concat_tables([created, left.filter(back), base.filter(old)])
+    edits = []
+    for some, rule in ((~by_people, work.policy.delete or work.policy.resolve), (by_people, "decision")):
+        edits.append(_overruled_deletions(left, some & (fates["update"] | fates["base"]), key, other, kind, rule))
+        for fate in ("delete", "base"):
+            for name, mask in masks.items():
+                lost = some & mask & fates[fate]
+                edits.append(_overruled_edits(left, base, lost, name, key, side, kind, rule, gone=fate == "delete"))
+    here = replace(
+        none.side(side),
+        before=left.filter(old),
+        after=base.filter(old),
+        deletes=left.filter(pa.array(~edited | fates["delete"])),
+    )
+    there = replace(none.side(other), inserts=inserts)
+    in_conflict = left.filter(open_)
     is_source = side == "source"
-    conflicts, kept = none.conflicts, inserts
-    if fate == "manual":
-        conflicts = conflict_rows(key, kind, fields, old, both if is_source else None, None if is_source else both)
-        kept = pa.concat_tables([inserts, old])
     return replace(
         none,
         source=here if is_source else there,
         target=there if is_source else here,
-        conflicts=conflicts,
+        conflicts=conflict_rows(
+            key,
+            kind,
+            fields.filter(pa.array(fates["manual"][edited])),
+            base.filter(open_),
+            in_conflict if is_source else None,
+            None if is_source else in_conflict,
+        ),
         overruled=pa.concat_tables(edits),
-        base=kept,
+        base=pa.concat_tables([inserts, base.filter(open_)]),
+    )
+
+
+def _fates(work: _Work, side: SideName, keyed: pa.Table, edited: Mask) -> tuple[dict[str, Mask], Mask]:
+    """What becomes of rows that one side deleted and `side` edited, and which of them people decided: the update or the deletion
+    stands, or the base comes back on both sides."""
+    none = np.zeros(len(edited), dtype=bool)
+    fates = dict.fromkeys(("update", "delete", "base", "manual", "fail"), none)
+    chosen = work.policy.of_deleted(side)
+    fates[chosen] = edited
+    by_people = none
+    if work.decisions is None or chosen in ("update", "delete"):
+        return fates, by_people
+    for decided in work.decisions.about(keyed):
+        if decided.field is None and decided.take in (*SIDES, "base"):
+            some = decided.rows & edited
+            fate = "base" if decided.take == "base" else "update" if decided.take == side else "delete"
+            fates = {name: mask & ~some for name, mask in fates.items()}
+            fates[fate] = fates[fate] | some
+            by_people = by_people | some
+    return fates, by_people
+
+
+def _overruled_deletions(rows: pa.Table, lost: Mask, key: Key, side: SideName, kind: str, rule: str) -> pa.Table:
+    return overruled(rows.filter(pa.array(lost)), key, side=side, kind=kind, rule=rule)
+
+
+def _overruled_edits(
+    rows: pa.Table,
+    base: pa.Table,
+    lost: Mask,
+    column: str,
+    key: Key,
+    side: SideName,
+    kind: str,
+    rule: str,
+    *,
+    gone: bool,
+) -> pa.Table:
+    """Edits of a column that lost: to the base, or to a deletion (`gone`)."""
+    some = pa.array(lost)
+    was, own = (contiguous(each.column(column)).filter(some) for each in (base, rows))
+    won = None if gone else was
+    return overruled(
+        rows.filter(some), key, side=side, kind=kind, rule=rule, column=column, base=was, won=won, lost=own
     )
 
 
