@@ -81,13 +81,9 @@ def backward(
     mapping = TableMapping("t", ("id",), (ColumnMapping(number, Rename("id")), column))
     meaning = {"x": column.shape.meaning} if column.shape.meaning in ("json", "decimal") else {}
     inverses = {} if inverse is None else {"x": inverse}
-    return Backward(
-        mapping,
-        {"id": number, "c": source},
-        Comparison(("id",), ("id", "x"), meanings=meaning),
-        inverses,
-        lookups or {},
-    )
+    sources = {"id": number, "c": source}
+    compared = Comparison(("id",), ("id", "x"), meanings=meaning)
+    return Backward(mapping, sources, compared, inverses, lookups or {}, ways_back(mapping, sources, inverses))
 
 
 def laws(back: Backward, given: list[Any], wanted: list[Any]) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ from transforms.mapping.column_mapping import (
 )
 from transforms.mapping.mapping import map_rows
 from transforms.mapping.put import Backward, Put, put, put_new, round_trips
-from transforms.mapping.ways_back import ways_back
+from transforms.mapping.ways_back import Inverse, ways_back
 from transforms.vocabulary import ColumnShape, SpecError
 from transforms.vocabulary.values import Tolerance
 
@@ -44,6 +45,16 @@ def why_not(column: ColumnMapping, source: ColumnShape = TEXT, inverse: dict[str
 
 
 X = shape("x")
+
+
+def backward(
+    mapping: TableMapping,
+    sources: Mapping[str, ColumnShape],
+    comparison: Comparison,
+    inverses: Mapping[str, Inverse],
+    lookups: Mapping[str, LookupRows],
+) -> Backward:
+    return Backward(mapping, sources, comparison, inverses, lookups, ways_back(mapping, sources, inverses))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +130,7 @@ MAPPING = TableMapping(
     ),
 )
 PEOPLE = pa.table({"no": pa.array([1, 2, 3, 4], pa.int32()), "mail": ["ada@x", "eva@x", "two@x", "two@x"]})
-BACK = Backward(
+BACK = backward(
     MAPPING,
     SOURCES,
     Comparison(("no",), tuple(MAPPING.schema.names), tolerance={"metres": Tolerance(relative=1e-12)}),
@@ -256,7 +267,7 @@ def test_an_inverse_that_is_none_is_found_by_its_rows_both_ways() -> None:
     mapping = TableMapping(
         "t", ("id",), (ColumnMapping(SOURCES["id"], Rename("id")), ColumnMapping(X, Expression("lower(c)")))
     )
-    back = Backward(
+    back = backward(
         mapping, {"id": SOURCES["id"], "c": TEXT}, Comparison(("id",), ("id", "x")), {"x": {"c": "trim(x)"}}, {}
     )
     rows = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "c": ["a", "B", " c"]})
@@ -277,7 +288,7 @@ def test_an_inverse_that_is_wrong_for_every_row_stops_and_one_that_fails_for_a_r
     mapped = map_rows(rows, mapping, {}).rows
     asked = mapped.set_column(1, "x", pa.array(["7", "seven"]))
     for sql in ("x::BIGINT", "missing + 1"):
-        back = Backward(
+        back = backward(
             mapping, {"id": SOURCES["id"], "c": NUMBER}, Comparison(("id",), ("id", "x")), {"x": {"c": sql}}, {}
         )
         if "missing" in sql:
@@ -296,7 +307,7 @@ def test_two_columns_of_one_source_column_have_to_agree() -> None:
         ColumnMapping(shape("y"), Rename("c")),
     )
     mapping = TableMapping("t", ("id",), columns)
-    back = Backward(mapping, {"id": SOURCES["id"], "c": TEXT}, Comparison(("id",), ("id", "x", "y")), {}, {})
+    back = backward(mapping, {"id": SOURCES["id"], "c": TEXT}, Comparison(("id",), ("id", "x", "y")), {}, {})
     rows = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "c": ["a", "a", "a"]})
     mapped = map_rows(rows, mapping, {}).rows
     asked = pa.table({"id": mapped["id"], "x": ["b", "b", "b"], "y": ["b", "a", "c"]})
@@ -310,7 +321,7 @@ def test_functions_are_read_and_never_written() -> None:
         return frame["c"] * 2
 
     columns = (ColumnMapping(SOURCES["id"], Rename("id")), ColumnMapping(shape("x", NUMBER), Function(double, ("c",))))
-    back = Backward(
+    back = backward(
         TableMapping("t", ("id",), columns),
         {"id": SOURCES["id"], "c": NUMBER},
         Comparison(("id",), ("id", "x")),

@@ -18,7 +18,7 @@ from transforms.mapping.column_mapping import ColumnMapping, LookUp, LookupRows,
 from transforms.mapping.mapping import map_rows
 from transforms.mapping.rejections import Faults
 from transforms.mapping.value_tables import value_table
-from transforms.mapping.ways_back import Inverse, WayBack, ways_back
+from transforms.mapping.ways_back import Inverse, WayBack
 from transforms.vocabulary import ColumnShape, Reason
 from transforms.vocabulary.arrow import Mask, as_mask, contiguous
 from transforms.vocabulary.values import unequal
@@ -26,18 +26,15 @@ from transforms.vocabulary.values import unequal
 
 @dataclass(frozen=True, slots=True)
 class Backward:
-    """What writes rows of a table back: its mapping, the source's columns, the `inverse` of columns that have one, what lookups find,
-    and how values compare."""
+    """What writes rows of a table back: its mapping, the source's columns, how values compare, the `inverse` of columns that have one,
+    what lookups find, and how each column goes back (`ways_back`)."""
 
     mapping: TableMapping
     sources: Mapping[str, ColumnShape]
     comparison: Comparison
     inverses: Mapping[str, Inverse]
     lookups: Mapping[str, LookupRows]
-
-    @property
-    def ways(self) -> dict[str, WayBack]:
-        return ways_back(self.mapping, self.sources, self.inverses)
+    ways: Mapping[str, WayBack]
 
 
 @dataclass(frozen=True, slots=True)
