@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from adapters import private
 from adapters.processes import stamp
 from adapters.store.changesets import change_schema, change_set, change_table, images_of, taken_apart
+from adapters.store.json_lines import in_lines
 from adapters.store.manifest import FORMAT, Manifest, manifest_json, read_manifest
 from adapters.store.record_json import Unreadable, from_json, to_json
 from transforms.vocabulary import ChangeSet, PlanError, TableName
@@ -142,7 +143,7 @@ class PlanWriter:
                 "manifest": manifest_json(manifest),
                 "files": [to_json(FileEntry, files[path]) for path in sorted(files)],
             }
-            text = json.dumps({"digest": _digest_of(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
+            text = in_lines({"digest": _digest_of(body), **body}, allow_nan=False)
             path = self.folder / MANIFEST
             put(path, text.encode(), sync=True)
             if not temporary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from adapters.store.json_lines import in_lines
 from adapters.store.layout import EVIDENCE, Store
 from adapters.store.plans import plain
 from flows.bind.tables import BoundTable
@@ -91,7 +91,7 @@ def evident(report: Report, store: Store, told: Mapping[str, Any]) -> Report:
 def keep(store: Store, told: Mapping[str, Any]) -> Path:
     """Write the evidence of a run into the store, and the page beside it; the page's path."""
     ready = plain(told)
-    store.write_evidence(str(told["run_id"]), EVIDENCE, json.dumps(ready, ensure_ascii=False, indent=1).encode())
+    store.write_evidence(str(told["run_id"]), EVIDENCE, in_lines(ready).encode())
     return page(store, ready)
 
 

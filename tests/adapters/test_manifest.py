@@ -12,8 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from manifests import manifest, planned, records
 
+from adapters.store.json_lines import in_lines
 from adapters.store.manifest import FORMAT, Manifest, PlannedRoute, manifest_json, read_manifest
 from adapters.store.plans import Plan, PlanWriter
 from transforms.vocabulary import PlanError, Sample, TableName, Tally
@@ -24,8 +26,40 @@ TABLE = TableName("flight", "main")
 @settings(max_examples=40)
 @given(records(Manifest))
 def test_every_manifest_reads_back_as_it_was_written(made: Manifest) -> None:
-    text = json.dumps(manifest_json(made), ensure_ascii=False, allow_nan=False)
+    text = in_lines(manifest_json(made), allow_nan=False)
     assert read_manifest(json.loads(text.encode()), FORMAT) == made
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=3), inside, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.integers(0, 4))
+def test_what_is_written_in_lines_is_the_same_json(value: Any, depth: int) -> None:
+    assert json.loads(in_lines(value, depth)) == value
+
+
+def test_each_file_of_a_plan_has_a_line_of_its_own() -> None:
+    value = {"manifest": {"tables": [{"name": "a", "rows": [1, 2]}, {"name": "b"}], "none": []}, "files": [{"n": 1}]}
+    assert in_lines(value).splitlines() == [
+        "{",
+        ' "manifest": {',
+        '  "tables": [',
+        '   {"name": "a", "rows": [1, 2]},',
+        '   {"name": "b"}',
+        "  ],",
+        '  "none": []',
+        " },",
+        ' "files": [',
+        '  {"n": 1}',
+        " ]",
+        "}",
+    ]
+    with pytest.raises(ValueError, match="JSON compliant"):
+        in_lines([float("nan")], allow_nan=False)
 
 
 def test_schemas_keep_what_equality_does_not_look_at() -> None:
