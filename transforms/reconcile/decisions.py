@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -70,7 +69,3 @@ def as_values(texts: pa.Array, rows: Mask, kind: pa.DataType, meaning: Meaning, 
             fix="decide with a value of the column's type.",
         )
     return result.values
-
-
-def nothing(size: int) -> Mask:
-    return np.zeros(size, dtype=bool)

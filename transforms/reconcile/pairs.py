@@ -25,9 +25,9 @@ from transforms.reconcile.column_rules import (
     later,
     within,
 )
-from transforms.reconcile.decisions import Decisions, as_values, nothing
+from transforms.reconcile.decisions import Decisions, as_values
 from transforms.reconcile.policy import Clock, Policy
-from transforms.reconcile.records import OVERRULED, fields_of, overruled
+from transforms.reconcile.records import OVERRULED, Overruling, fields_of
 from transforms.vocabulary import Key, Meaning, SideName
 from transforms.vocabulary.arrow import Mask, as_mask, contiguous
 from transforms.vocabulary.values import Tolerance, unequal
@@ -84,7 +84,7 @@ class _Field:
     def __post_init__(self) -> None:
         alone = [self.by_source & ~self.by_target, self.by_target & ~self.by_source]
         self.choices = np.select([*alone, self.differs], [SOURCE, TARGET, OPEN], SAME).astype(np.int8)
-        self.whole, self.by_people = nothing(len(self.differs)), nothing(len(self.differs))
+        self.whole, self.by_people = _none(len(self.differs)), _none(len(self.differs))
 
     @property
     def contested(self) -> Mask:
@@ -234,8 +234,8 @@ def _decide_open(fields: list[_Field], decisions: Decisions, keyed: pa.Table, co
             values = each.base if decided.take == "base" else as_values(decided.values, some, kind, meaning, each.name)
             each.made = _where(some, values, pa.nulls(len(some), kind) if each.made is None else each.made)
             each.choices[some] = MADE
-            lost = [_changed(own, each.made, None, meaning, nothing(len(some))) for own in (each.source, each.target)]
-            known = (nothing(len(some)), nothing(len(some))) if each.lost is None else each.lost
+            lost = [_changed(own, each.made, None, meaning, _none(len(some))) for own in (each.source, each.target)]
+            known = (_none(len(some)), _none(len(some))) if each.lost is None else each.lost
             each.lost = (np.where(some, lost[0], known[0]), np.where(some, lost[1], known[1]))
 
 
@@ -304,18 +304,13 @@ def _overruled(
         ):
             if mask.any():
                 some = pa.array(mask)
-                old = None if each.base is None else each.base.filter(some)
-                yield overruled(
-                    target.filter(some),
-                    key,
-                    side=side,
-                    kind=kind,
-                    rule=rule,
-                    column=each.name,
-                    base=old,
-                    won=value.filter(some),
-                    lost=own.filter(some),
-                )
+                was = None if each.base is None else each.base.filter(some)
+                told = Overruling(key, side, kind, rule)
+                yield told.listed(target.filter(some), each.name, was, value.filter(some), own.filter(some))
+
+
+def _none(size: int) -> Mask:
+    return np.zeros(size, dtype=bool)
 
 
 def _where(mask: Mask, yes: pa.Array, no: pa.Array) -> pa.Array:

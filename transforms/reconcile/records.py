@@ -108,27 +108,33 @@ def fields_of(names: Sequence[str], masks: Sequence[Mask], rows: Mask) -> pa.Arr
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(names, pa.string()).take(pa.array(at)))
 
 
-def overruled(
-    rows: pa.Table,
-    key: Key,
-    *,
-    side: SideName,
-    kind: str,
-    rule: str,
-    column: str | None = None,
-    base: pa.Array | None = None,
-    won: pa.Array | None = None,
-    lost: pa.Array | None = None,
-) -> pa.Table:
-    """Edits of one column that lost, one for each of the rows."""
-    size = rows.num_rows
-    if not size:
-        return OVERRULED.empty_table()
-    same = [pa.repeat(pa.scalar(text, pa.string()), size) for text in (column, side, kind, rule)]
-    values = [
-        pa.nulls(size, pa.string()) if each is None else as_text(each).cast(pa.string()) for each in (base, won, lost)
-    ]
-    return pa.table([keys_of(rows.select(list(key))), *same, *values], schema=OVERRULED)
+@dataclass(frozen=True, slots=True)
+class Overruling:
+    """How edits of a side lost: what each side did, and the rule that decided."""
+
+    key: Key
+    side: SideName
+    kind: str
+    rule: str
+
+    def listed(
+        self,
+        rows: pa.Table,
+        column: str | None = None,
+        base: pa.Array | None = None,
+        won: pa.Array | None = None,
+        lost: pa.Array | None = None,
+    ) -> pa.Table:
+        """Edits of one column that lost, one for each of the rows (OVERRULED); without a column, deletions."""
+        size = rows.num_rows
+        if not size:
+            return OVERRULED.empty_table()
+        same = [pa.repeat(pa.scalar(text, pa.string()), size) for text in (column, self.side, self.kind, self.rule)]
+        values = [
+            pa.nulls(size, pa.string()) if each is None else as_text(each).cast(pa.string())
+            for each in (base, won, lost)
+        ]
+        return pa.table([keys_of(rows.select(list(self.key))), *same, *values], schema=OVERRULED)
 
 
 def keys_of(keyed: pa.Table) -> pa.Array:

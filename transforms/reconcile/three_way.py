@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms import keys
 from transforms.diff import Comparison, diff
+from transforms.reconcile.alone import alone
 from transforms.reconcile.column_rules import OPEN
 from transforms.reconcile.decisions import Decisions
 from transforms.reconcile.pairs import Met, met, newer_side
 from transforms.reconcile.policy import Policy
-from transforms.reconcile.records import OVERRULED, Reconciled, conflict_rows, conflict_schema, fields_of, overruled
-from transforms.vocabulary import SIDES, ChangeSet, DataError, Key, SideName, TableName
+from transforms.reconcile.records import Reconciled, conflict_rows, fields_of
+from transforms.reconcile.work import Work, fail
+from transforms.vocabulary import ChangeSet, SideName, TableName
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
 from transforms.vocabulary.values import unequal
 
@@ -56,14 +59,14 @@ def reconcile(
         held = held if base is None else base.filter(pa.array(keys.contained(base, aside, comparison.key)))
     apart = diff(table, one, other, comparison)
     changes = apart.changes
-    work = _Work(table, comparison, policy, base, source, target, decisions)
+    work = Work(table, comparison, policy, base, source, target, decisions)
     if base is None and policy.initial == "report":
         return replace(_reported(work, changes), unchanged=apart.unchanged)
     in_base = _places(base, (changes.before, changes.inserts, changes.deletes), comparison)
     outcomes = [
         *_pairs(work, changes, in_base[0]),
-        _alone(work, "source", changes.inserts, in_base[1]),
-        _alone(work, "target", changes.deletes, in_base[2]),
+        alone(work, "source", changes.inserts, in_base[1]),
+        alone(work, "target", changes.deletes, in_base[2]),
     ]
     whole = _together(work, outcomes)
     touched = [changes.before, changes.deletes]
@@ -81,32 +84,6 @@ def prospects(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What a window is reconciled with; `source` and `target` as they were given, with their clocks."""
-
-    table: TableName
-    comparison: Comparison
-    policy: Policy
-    base: pa.Table | None
-    source: pa.Table
-    target: pa.Table
-    decisions: Decisions | None = None
-
-    def of_base(self, rows: pa.Table, place: Indices) -> pa.Table:
-        """The base's rows at those places; `rows` are of its kind."""
-        return rows.slice(0, 0) if self.base is None else self.base.take(pa.array(place[place >= 0]))
-
-    def none(self, rows: pa.Table) -> Reconciled:
-        """Nothing, of rows of that kind."""
-        empty = rows.slice(0, 0)
-        comparison = self.comparison
-        changes = ChangeSet(self.table, comparison.key, comparison.compared, empty, empty, empty, empty)
-        nothing = conflict_schema(rows.schema).empty_table()
-        at_target, keyed = replace(changes, owns=comparison.owns), empty.select(list(comparison.key))
-        return Reconciled(changes, at_target, nothing, OVERRULED.empty_table(), empty, 0, keyed)
-
-
 def _places(base: pa.Table | None, parts: tuple[pa.Table, ...], comparison: Comparison) -> list[Indices]:
     """Where the rows of some tables are in the base, -1 where they are not."""
     keyed = pa.concat_tables([part.select(list(comparison.key)) for part in parts])
@@ -114,7 +91,7 @@ def _places(base: pa.Table | None, parts: tuple[pa.Table, ...], comparison: Comp
     return np.split(place, np.cumsum([part.num_rows for part in parts])[:-1])
 
 
-def _pairs(work: _Work, changes: ChangeSet, place: Indices) -> list[Reconciled]:
+def _pairs(work: Work, changes: ChangeSet, place: Indices) -> list[Reconciled]:
     """Rows that both sides hold, and that are not equal. `place` is where the base has them."""
     source, target = changes.after, changes.before
     if not source.num_rows:
@@ -131,7 +108,7 @@ def _pairs(work: _Work, changes: ChangeSet, place: Indices) -> list[Reconciled]:
     return outcomes
 
 
-def _created(work: _Work, rows: pa.Table, created: Mask) -> list[tuple[Mask, Policy]]:
+def _created(work: Work, rows: pa.Table, created: Mask) -> list[tuple[Mask, Policy]]:
     """What decides rows that both sides hold and the base does not; at a first meeting `initial` does, as far as it can."""
     policy = work.policy
     if work.base is not None or policy.initial == "policy":
@@ -143,12 +120,12 @@ def _created(work: _Work, rows: pa.Table, created: Mask) -> list[tuple[Mask, Pol
     return [(created & ~tie, policy.of_whole_rows("newer_wins")), (created & tie, policy.of_created())]
 
 
-def _of_pairs(work: _Work, both: Met, kind: str, policy: Policy) -> Reconciled:
+def _of_pairs(work: Work, both: Met, kind: str, policy: Policy) -> Reconciled:
     key, none = work.comparison.key, work.none(both.source)
     result = met(both, work.comparison, policy, (work.source, work.target), kind, work.decisions)
     if result.failing.any():
         failing = pa.array(result.failing)
-        _fail(work, both.target.filter(failing), kind, result.fields.filter(failing))
+        fail(work, both.target.filter(failing), kind, result.fields.filter(failing))
     open_ = pa.array(result.open)
     old = None if both.base is None else both.base.filter(open_)
     conflicts = conflict_rows(
@@ -181,119 +158,10 @@ def _with_agreed(old: pa.Table, target: pa.Table, alike: Mapping[str, Mask], ope
 
 
 def _chosen(mask: Mask, yes: pa.Array, no: pa.Array) -> pa.Array:
-    return yes if mask.all() else no if not mask.any() else pa.compute.if_else(pa.array(mask), yes, no)
+    return yes if mask.all() else no if not mask.any() else pc.if_else(pa.array(mask), yes, no)
 
 
-def _alone(work: _Work, side: SideName, rows: pa.Table, place: Indices) -> Reconciled:
-    """Rows that one side alone holds: created there, or deleted on the other side."""
-    none = work.none(rows)
-    if not rows.num_rows:
-        return none
-    comparison = work.comparison
-    known, base = place >= 0, work.of_base(rows, place)
-    created, left = rows.filter(pa.array(~known)), rows.filter(pa.array(known))
-    names = [name for name in comparison.compared if name not in comparison.key]
-    edited = np.zeros(left.num_rows, dtype=bool)
-    masks: dict[str, Mask] = {}
-    for name in names:
-        mask = unequal(
-            contiguous(left.column(name)),
-            contiguous(base.column(name)),
-            comparison.tolerance.get(name),
-            comparison.meanings.get(name, "plain"),
-        )
-        if mask is not None:
-            masks[name] = mask
-            edited |= mask
-    kind = "update/delete" if side == "source" else "delete/update"
-    other: SideName = "target" if side == "source" else "source"
-    key = comparison.key
-    fates, by_people = _fates(work, side, left.select(list(key)), edited)
-    fields = fields_of(list(masks), list(masks.values()), edited)
-    if fates["fail"].any():
-        some = pa.array(fates["fail"])
-        _fail(work, left.filter(some), kind, fields.filter(pa.array(fates["fail"][edited])))
-    back, old, open_ = (pa.array(fates[fate]) for fate in ("update", "base", "manual"))
-    inserts = pa.concat_tables([created, left.filter(back), base.filter(old)])
-    edits = []
-    for some, rule in ((~by_people, work.policy.delete or work.policy.resolve), (by_people, "decision")):
-        edits.append(_overruled_deletions(left, some & (fates["update"] | fates["base"]), key, other, kind, rule))
-        for fate in ("delete", "base"):
-            for name, mask in masks.items():
-                lost = some & mask & fates[fate]
-                edits.append(_overruled_edits(left, base, lost, name, key, side, kind, rule, gone=fate == "delete"))
-    here = replace(
-        none.side(side),
-        before=left.filter(old),
-        after=base.filter(old),
-        deletes=left.filter(pa.array(~edited | fates["delete"])),
-    )
-    there = replace(none.side(other), inserts=inserts)
-    in_conflict = left.filter(open_)
-    is_source = side == "source"
-    return replace(
-        none,
-        source=here if is_source else there,
-        target=there if is_source else here,
-        conflicts=conflict_rows(
-            key,
-            kind,
-            fields.filter(pa.array(fates["manual"][edited])),
-            base.filter(open_),
-            in_conflict if is_source else None,
-            None if is_source else in_conflict,
-        ),
-        overruled=pa.concat_tables(edits),
-        base=pa.concat_tables([inserts, base.filter(open_)]),
-    )
-
-
-def _fates(work: _Work, side: SideName, keyed: pa.Table, edited: Mask) -> tuple[dict[str, Mask], Mask]:
-    """What becomes of rows that one side deleted and `side` edited, and which of them people decided: the update or the deletion
-    stands, or the base comes back on both sides."""
-    none = np.zeros(len(edited), dtype=bool)
-    fates = dict.fromkeys(("update", "delete", "base", "manual", "fail"), none)
-    chosen = work.policy.of_deleted(side)
-    fates[chosen] = edited
-    by_people = none
-    if work.decisions is None or chosen in ("update", "delete"):
-        return fates, by_people
-    for decided in work.decisions.about(keyed):
-        if decided.field is None and decided.take in (*SIDES, "base"):
-            some = decided.rows & edited
-            fate = "base" if decided.take == "base" else "update" if decided.take == side else "delete"
-            fates = {name: mask & ~some for name, mask in fates.items()}
-            fates[fate] = fates[fate] | some
-            by_people = by_people | some
-    return fates, by_people
-
-
-def _overruled_deletions(rows: pa.Table, lost: Mask, key: Key, side: SideName, kind: str, rule: str) -> pa.Table:
-    return overruled(rows.filter(pa.array(lost)), key, side=side, kind=kind, rule=rule)
-
-
-def _overruled_edits(
-    rows: pa.Table,
-    base: pa.Table,
-    lost: Mask,
-    column: str,
-    key: Key,
-    side: SideName,
-    kind: str,
-    rule: str,
-    *,
-    gone: bool,
-) -> pa.Table:
-    """Edits of a column that lost: to the base, or to a deletion (`gone`)."""
-    some = pa.array(lost)
-    was, own = (contiguous(each.column(column)).filter(some) for each in (base, rows))
-    won = None if gone else was
-    return overruled(
-        rows.filter(some), key, side=side, kind=kind, rule=rule, column=column, base=was, won=won, lost=own
-    )
-
-
-def _reported(work: _Work, changes: ChangeSet) -> Reconciled:
+def _reported(work: Work, changes: ChangeSet) -> Reconciled:
     """A first meeting that is only looked at: the unlike rows are conflicts, and nothing is written."""
     rows = changes.after
     masks = {}
@@ -308,7 +176,7 @@ def _reported(work: _Work, changes: ChangeSet) -> Reconciled:
     return replace(work.none(rows), conflicts=conflicts, base=None)
 
 
-def _together(work: _Work, outcomes: list[Reconciled]) -> Reconciled:
+def _together(work: Work, outcomes: list[Reconciled]) -> Reconciled:
     def changes(side: SideName) -> ChangeSet:
         parts = [each.side(side) for each in outcomes]
         return replace(
@@ -338,12 +206,3 @@ def _new_base(
     if gone.num_rows:
         target = target.filter(pa.array(keys.match(target, gone, comparison.key) < 0))
     return pa.concat_tables([target, *(rows for rows in (agreed, held) if rows.num_rows)])
-
-
-def _fail(work: _Work, rows: pa.Table, kind: str, fields: pa.Array) -> None:
-    """DataError for the first of some rows."""
-    named = ", ".join(str(rows.column(name)[0].as_py()) for name in work.comparison.key)
-    raise DataError(
-        f"{work.table} key ({named}): both sides changed the row ({kind}): {', '.join(fields[0].as_py())}.",
-        fix="bring the sides together by hand, or choose another `resolve` than fail.",
-    )
