@@ -82,14 +82,15 @@ def describe(connection: Connection, name: TableName) -> TableShape | None:
         uniques.add(frozenset(primary))
     if rowid_key:
         ordered.add(primary)
+    links = references(connection, name.name)
     return TableShape(
         name,
         shapes,
         primary,
         frozenset(uniques),
-        _foreign_keys(connection, name),
+        _foreign_keys(links, name),
         frozenset(ordered),
-        unwritable=_unheld(connection, name.name),
+        unwritable=_unheld(links),
     )
 
 
@@ -251,9 +252,9 @@ def _unique_columns(connection: Connection, name: str, columns: Sequence[Mapping
     return [{str(row["name"]) for row in columns if row["pk"]}, *grouped.values()]
 
 
-def _unheld(connection: Connection, name: str) -> str | None:
+def _unheld(links: Sequence[Reference]) -> str | None:
     """Why SQLite refuses whatever is written into a table, once it heeds foreign keys."""
-    for each in references(connection, name):
+    for each in links:
         if each.broken:
             return (
                 f"has a foreign key ({', '.join(each.columns)}) to {each.parent}, of which SQLite says a mismatch with every row: "
@@ -262,7 +263,7 @@ def _unheld(connection: Connection, name: str) -> str | None:
     return None
 
 
-def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, ...]:
+def _foreign_keys(links: Sequence[Reference], name: TableName) -> tuple[ForeignKey, ...]:
     """Those whose columns have pairs, in a table that is not there too: no row finds one there."""
     return tuple(
         ForeignKey(
@@ -273,7 +274,7 @@ def _foreign_keys(connection: Connection, name: TableName) -> tuple[ForeignKey, 
             on_delete=each.on_delete.replace("NO ACTION", ""),
             on_update=each.on_update.replace("NO ACTION", ""),
         )
-        for each in references(connection, name.name)
+        for each in links
         if not each.broken
     )
 

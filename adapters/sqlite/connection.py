@@ -45,7 +45,7 @@ class Connection:
         except adbc.Error as error:
             raise ConnectionFailed(f"Cannot open {path} as a SQLite database.", fix="check its permissions.") from error
         try:
-            self.run(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            self.ask(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             self.ask("SELECT count(*) FROM sqlite_schema")
         except BaseException:
             self.close()

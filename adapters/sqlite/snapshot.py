@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from typing import Any, Final
 
@@ -71,23 +71,30 @@ class SqliteSnapshot:
         self._shapes = KnownShapes(partial(describe, connection), partial(describe_query, connection), connection.path)
         self._styles: dict[tuple[TableName, str], Style | None] = {}
         self._binary: dict[tuple[TableName, str], bool] = {}
+        self._estimates: dict[Relation, int] = {}  # which each scan asks for, and which nothing changes here
         self._numbers = count(1)
         self._read: list[str] = []  # lists of keys that are yet to be dropped
 
     def estimate(self, relation: Relation) -> int:
         """Counted in a small file. In a large one from the range of rowids, and never more than the file can hold."""
         with self._lock:
-            if relation.table and not relation.where:
-                table = name_sql(relation.table.name)
-                with suppress(Exception):  # a view, or a table without rowids
-                    row = self._connection.rows(f"SELECT min(rowid) AS a, max(rowid) AS z FROM {table}")[0]
-                    if row["a"] is None:
-                        return 0
-                    span = int(row["z"] - row["a"]) + 1
-                    if self._bytes() > COUNTED_BYTES:
-                        return max(1, min(span, self._bytes() // 8))
+            if relation not in self._estimates:
+                self._estimates[relation] = self._estimated(relation)
+            return self._estimates[relation]
+
+    def _estimated(self, relation: Relation) -> int:
+        if relation.table and not relation.where:
+            table = name_sql(relation.table.name)
+            with suppress(Exception):  # a view, or a table without rowids
+                row = self._connection.rows(f"SELECT min(rowid) AS a, max(rowid) AS z FROM {table}")[0]
+                if row["a"] is None:
+                    return 0
+                span = int(row["z"] - row["a"]) + 1
+                if self._bytes > COUNTED_BYTES:
+                    return max(1, min(span, self._bytes // 8))
         return self.count(relation)
 
+    @cached_property
     def _bytes(self) -> int:
         rows = self._connection.rows("SELECT page_count * page_size AS n FROM pragma_page_count, pragma_page_size")
         return int(rows[0]["n"])
@@ -186,7 +193,7 @@ class SqliteSnapshot:
         if keys is None and not relation.table:
             return USUAL_BYTES
         rows: int = self.estimate(relation) if keys is None else keys.num_rows
-        return self._bytes() // max(1, rows)
+        return self._bytes // max(1, rows)
 
     def _with_keys(self, relation: Relation, keys: pa.Table, name: str) -> Expression:
         """The clause that keeps the rows with some keys, which go into a temporary table of that name."""

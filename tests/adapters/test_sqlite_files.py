@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -18,11 +19,40 @@ from transforms.vocabulary import (
     Applied,
     ConnectionFailed,
     DataError,
+    Relation,
     RowRefused,
     SpecError,
     SynclineError,
     TransientError,
 )
+
+
+def test_what_cannot_change_is_asked_once(adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(
+        path,
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, p INTEGER REFERENCES parent)",
+        "INSERT INTO t VALUES (1, NULL)",
+    )
+    asked: list[str] = []
+    real = connection.Connection.ask
+
+    def asking(self: connection.Connection, sql: str, *given: Any) -> pa.Table:
+        asked.append(sql)
+        return real(self, sql, *given)
+
+    def times(text: str) -> int:
+        return sum(text in each for each in asked)
+
+    monkeypatch.setattr(connection.Connection, "ask", asking)
+    shape = shape_of(adapter, "t")
+    assert [each.refers.name for each in shape.foreign_keys] == ["parent"]
+    assert times("pragma_foreign_key_list") == 1
+    with adapter.snapshot() as snapshot:
+        for _ in range(3):
+            assert snapshot.estimate(Relation(shape.name)) == 1
+            assert sum(batch.num_rows for batch in snapshot.scan(Relation(shape.name), ["id"])) == 1
+    assert times("max(rowid)") == times("page_count") == 1
 
 
 def test_a_held_file_is_transient(adapter: SqliteAdapter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
