@@ -17,7 +17,8 @@ def hidden_rows(spec: Spec, tables: Iterable[BoundTable], source: Source, target
     """A warning for each relation of which a user may see only a part: tables on both sides, and what lookups read."""
     sides = {"source": (spec.source, source), "target": (spec.target, target)}
     for table in tables:
-        yield from _warning("source", table.source_shape)
+        for part in table.sources:
+            yield from _warning("source", part.source_shape)
         yield from _warning("target", table.shape)
         for looked in table.lookups.values():
             endpoint, adapter = sides[looked.side]

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from adapters.protocol import Source
 from flows.bind.spelling import Columns, with_tables
 from flows.spec.model import Spec
-from transforms.vocabulary import TableShape
+from transforms.vocabulary import Relation, TableShape
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """The shapes of each entry of the spec's tables; None where there is no such table.
+    """The shapes of each entry of the spec's tables, of all of its sources; None where there is no such table.
 
     `spec` has its names in the spelling of both catalogs, and the entries are called so.
     """
 
     spec: Spec
-    sources: Mapping[str, TableShape | None]
+    sources: Mapping[str, tuple[TableShape | None, ...]]
     targets: Mapping[str, TableShape | None]
 
 
@@ -43,8 +43,11 @@ def look_again(seen: Shapes, source: Source, target: Source) -> Shapes:
     return Shapes(Columns(spec, seen.sources, targets, source, target).spelled(), seen.sources, targets)
 
 
-def _described(spec: Spec, name: str, source: Source) -> TableShape | None:
-    relation = spec.source_relation(name)
+def _described(spec: Spec, name: str, source: Source) -> tuple[TableShape | None, ...]:
+    return tuple(_shape(part.source_relation(name), source) for part in spec.parts_of(name))
+
+
+def _shape(relation: Relation, source: Source) -> TableShape | None:
     if relation.query is not None:
         return source.describe_query(relation.query)
     assert relation.table is not None

@@ -33,7 +33,8 @@ class Link:
 
 def links_of(binding: Binding) -> tuple[Link, ...]:
     """Every link between tables of the spec, lookups first. A foreign key whose column is looked up in the same table is one link."""
-    looked = [link for bound in binding.tables for link in _lookups(bound, binding)]
+    every = (link for bound in binding.tables for part in bound.sources for link in _lookups(part, binding))
+    looked = list(dict.fromkeys(every))
     known = {(link.child, link.parent, link.own, link.there) for link in looked}
     names = {bound.shape.name: bound.name for bound in binding.tables}
     declared = (

@@ -16,8 +16,9 @@ def not_yet(spec: Spec) -> Iterator[Problem]:
     both_ways = "is for changes that go both ways, which cannot be run yet."
     if "conflict" in spec.model_fields_set:
         yield Problem(f"conflict {both_ways}", "remove it.", spec.where("conflict"))
-    for name, table in spec.tables.items():
-        for column, wanted in (table.columns or {}).items():
-            if wanted.inverse is not None:
-                path = ("tables", name, "columns", column, "inverse")
-                yield Problem(f"{dotted(path)} {both_ways}", "remove it.", spec.where(*path), name)
+    for name in spec.tables:
+        for part in spec.parts_of(name):
+            for column, wanted in (part.tables[name].columns or {}).items():
+                if wanted.inverse is not None:
+                    path = ("tables", name, "columns", column, "inverse")
+                    yield Problem(f"{dotted(path)} {both_ways}", "remove it.", part.where(*path), name)

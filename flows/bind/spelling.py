@@ -7,7 +7,7 @@ written in another case tomorrow is the same table, and the same history.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.capabilities import Fold
@@ -17,6 +17,7 @@ from flows.spec.columns import Column, Lookup
 from flows.spec.create import Create
 from flows.spec.entries import entry_of
 from flows.spec.model import Endpoint, Spec
+from flows.spec.origins import Origin
 from flows.spec.problems import problem
 from flows.spec.suites import Expectation
 from flows.spec.tables import REST, Table, quoted_name, table_name, table_parts
@@ -76,8 +77,8 @@ def with_tables(spec: Spec, source: Source | None, target: Source) -> Spec:
             )
         known[own] = name
         changed: dict[str, Any] = {}
-        if table.from_.table is not None and (read := sides["source"].spelled(table.from_.table)) != table.from_.table:
-            changed["from_"] = table.from_.model_copy(update={"table": read})
+        if (read := _spelled_origin(table.from_, sides["source"])) != table.from_:
+            changed["from_"] = read
         spelled = sides["target"].spelled(table.target or name)
         if table.target is not None or (spelled != name and spelled in spec.tables):
             changed["target"] = spelled
@@ -95,6 +96,14 @@ def with_tables(spec: Spec, source: Source | None, target: Source) -> Spec:
     return (
         named.respelled(referring, lambda path: _moved(path, renamed)) if named != spec or referring != tables else spec
     )
+
+
+def _spelled_origin(origin: Origin, side: _Side) -> Origin:
+    def spelled(text: str | None) -> dict[str, str | None]:
+        return {"table": None if text is None else side.spelled(text)}
+
+    parts = tuple(each.model_copy(update=spelled(each.table)) for each in origin.parts)
+    return origin.model_copy(update={**spelled(origin.table), "parts": parts})
 
 
 def _moved(path: tuple[Any, ...], renamed: Mapping[str, str]) -> tuple[Any, ...]:
@@ -132,14 +141,19 @@ class _References:
 
     def of_table(self, table: Table) -> Table:
         changed: dict[str, Any] = {}
-        if table.columns is not None:
-            columns = {name: self._of_column(column) for name, column in table.columns.items()}
-            changed |= {"columns": columns} if columns != table.columns else {}
+        if (columns := self._of_columns(table.columns)) != table.columns:
+            changed["columns"] = columns
+        parts = tuple(each.model_copy(update={"columns": self._of_columns(each.columns)}) for each in table.from_.parts)
+        if parts != table.from_.parts:
+            changed["from_"] = table.from_.model_copy(update={"parts": parts})
         if table.create is not None and table.create.foreign_keys:
             keys = [each.model_copy(update={"table": self._entry(each.table)}) for each in table.create.foreign_keys]
             if keys != table.create.foreign_keys:
                 changed["create"] = table.create.model_copy(update={"foreign_keys": keys})
         return table.model_copy(update=changed) if changed else table
+
+    def _of_columns(self, columns: Mapping[str, Column] | None) -> dict[str, Column] | None:
+        return None if columns is None else {name: self._of_column(column) for name, column in columns.items()}
 
     def _of_column(self, column: Column) -> Column:
         lookup = column.lookup
@@ -177,7 +191,7 @@ class Columns:
     """Spells the columns of a spec, given the tables of both sides. All problems are raised together, a line each."""
 
     spec: Spec
-    sources: Mapping[str, TableShape | None]
+    sources: Mapping[str, tuple[TableShape | None, ...]]
     targets: Mapping[str, TableShape | None]
     source: Source
     target: Source
@@ -200,7 +214,15 @@ class Columns:
         return self.spec.respelled(tables, lambda path: _as_moved(path, moved))
 
     def _table(self, name: str, table: Table) -> Table:
-        own, read = self._own(name), self._read(name)
+        if not table.from_.parts:
+            return self._of_one_source(name, table, self._own(name))
+        each = zip(self.spec.parts_of(name), self.sources[name], strict=True)
+        parts = [replace(self, spec=spec, sources={**self.sources, name: (shape,)}) for spec, shape in each]
+        own = self._own(name)
+        return table.with_parts([part._of_one_source(name, part.spec.tables[name], own) for part in parts])
+
+    def _of_one_source(self, name: str, table: Table, own: Spell) -> Table:
+        read = self._read(name)
         at = ("tables", name)
         changed: dict[str, Any] = {}
         if table.columns is not None:
@@ -228,18 +250,21 @@ class Columns:
     def _own(self, name: str) -> Spell:
         """Spells the target's columns: those that are there, or those that the spec makes."""
         shape, table = self.targets[name], self.spec.tables[name]
-        fold, read = self.target.capabilities.names.columns, self.sources[name]
-        written = [each for each in table.columns or {} if each != REST]
-        if read is not None and (table.columns is None or REST in table.columns):
-            written += read.names
+        fold, written = self.target.capabilities.names.columns, list[str]()
+        for part, read in zip(table.parts, self.sources[name], strict=True):
+            more = [each for each in part.columns or {} if each != REST]
+            if read is not None and (part.columns is None or REST in part.columns):
+                more += read.names
+            before = {folded(each, fold) for each in written}  # sources may write one column in several ways
+            written += [each for each in more if folded(each, fold) not in before]
         names = {each: folded(each, fold) for each in (shape.names if shape is not None else ())}
-        for more in (written, table.create.columns if table.create else ()):
+        for others in (written, table.create.columns if table.create else ()):
             known = set(names.values())
-            names |= {each: folded(each, fold) for each in more if folded(each, fold) not in known}
+            names |= {each: folded(each, fold) for each in others if folded(each, fold) not in known}
         return speller(names, fold, str(self.spec.target_table(name)), self.spec.where("tables", name))
 
     def _read(self, name: str) -> Spell:
-        found = self.sources[name]
+        (found,) = self.sources[name]
         what, fold = f"the source's {self.spec.source_relation(name)}", self.source.capabilities.names.columns
         return speller(found.names if found else (), fold, what, self.spec.where("tables", name))
 
@@ -278,7 +303,7 @@ class Columns:
 
     def _lookup(self, name: str, lookup: Lookup, own: Spell, read: Spell) -> Lookup:
         looked = self._of(lookup.table, lookup.side)
-        found = self.sources[name]
+        (found,) = self.sources[name]
 
         def matched(by: str) -> str:
             named = read(by)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import NoReturn
 
 import pyarrow as pa
 
 from adapters.protocol import Source, Target
 from adapters.sql.names import taken_for_one
 from flows.bind import create_table, evolve, untried
-from flows.bind.columns import ColumnBinder
 from flows.bind.create_table import AfterLoad
 from flows.bind.evolve import Added
 from flows.bind.hidden_rows import hidden_rows
 from flows.bind.inspect import Shapes, look
-from flows.bind.keys import check_key, key_of
+from flows.bind.keys import check_key
 from flows.bind.lookup_source import LookupSource
 from flows.bind.not_yet import not_yet
 from flows.bind.order import circle_warnings, linked, referred
@@ -25,13 +23,13 @@ from flows.bind.own_columns import own_columns
 from flows.bind.required import check_required
 from flows.bind.rules import Checks, bound_checks, validate_checks
 from flows.bind.soft_delete import Soft, soft_flag
+from flows.bind.sources import BoundSource, bound_sources, key_of_sources, lookups_of
 from flows.bind.spelling import namesakes
 from flows.bind.tolerance import tolerances
 from flows.spec.model import Spec
-from flows.spec.problems import meant
 from transforms.diff import Comparison
-from transforms.mapping import casts
-from transforms.mapping.column_mapping import ColumnMapping, Rename, TableMapping
+from transforms.mapping.column_mapping import ColumnMapping, TableMapping
+from transforms.mapping.origins import with_origin
 from transforms.vocabulary import ColumnShape, Design, Key, Notice, Problem, Relation, SpecError, TableShape
 
 
@@ -46,6 +44,9 @@ class BoundTable:
     `renamed` maps target columns to the source columns that they copy in an order-keeping way. `order` is the key
     in the order of both sides' indexes where key windows can be pushed down to both, else empty. `unwritable` says why rows
     can be compared and not written, and how to mend it; empty where they can. `unmapped` are the other columns of a whole row.
+
+    A table of several sources has one of its `parts` for each, which is called `part`, and is of the first one where nothing else
+    is said: all parts have the same columns. What reads the source goes over `sources`.
     """
 
     name: str
@@ -74,11 +75,42 @@ class BoundTable:
     owns: str | None = None
     design: Design | None = None
     unmapped: Key = ()
+    parts: tuple[BoundTable, ...] = ()
+    part: str = ""
+
+    @property
+    def sources(self) -> tuple[BoundTable, ...]:
+        """The table as each of its sources makes rows of it."""
+        return self.parts or (self,)
+
+    @property
+    def origin(self) -> str:
+        """What its rows come from, as people read it."""
+        return ", ".join(str(each.source) for each in self.sources)
+
+    @property
+    def mapped_schema(self) -> pa.Schema:
+        """Of its rows as they are mapped: with what says which source each is of, where there are several."""
+        return with_origin(self.mapping.schema) if self.parts else self.mapping.schema
+
+    @property
+    def key_schema(self) -> pa.Schema:
+        return self.shape.schema(self.key)
+
+    @property
+    def kept_schema(self) -> pa.Schema:
+        """Of the keys of rows that are set aside: with the source of each, as `mapped_schema`."""
+        return with_origin(self.key_schema) if self.parts else self.key_schema
+
+    def of_each(self, made: Callable[[BoundTable], BoundTable]) -> BoundTable:
+        """The table with a change to what it makes of its sources, in all of its parts."""
+        return replace(made(self), parts=tuple(map(made, self.parts)))
 
     def proving(self) -> BoundTable:
         """The table with its computed columns too: they are compared, and never written."""
-        if not self.computed:
-            return self
+        return self.of_each(BoundTable._proving) if self.computed else self
+
+    def _proving(self) -> BoundTable:
         names = {column.shape.name for column in self.computed}
         return replace(
             self,
@@ -189,7 +221,7 @@ def _lookup_parents(spec: Spec) -> dict[str, set[str]]:
     """For each table the other tables of the spec that its lookups read."""
     parents: dict[str, set[str]] = {name: set() for name in spec.tables}
     for name, table in spec.tables.items():
-        for column in (table.columns or {}).values():
+        for column in (each for part in table.parts for each in (part.columns or {}).values()):
             lookup = column.lookup
             if lookup and lookup.side == "target" and lookup.table in spec.tables and lookup.table != name:
                 parents[name].add(lookup.table)
@@ -229,21 +261,17 @@ def _load_order(
 def _bind_table(
     spec: Spec,
     name: str,
-    found: TableShape | None,
+    found: Sequence[TableShape | None],
     shape: TableShape | None,
     source: Source,
     target: Target,
     bound: Mapping[str, BoundTable],
 ) -> BoundTable:
     table, at = spec.tables[name], ("tables", name)
-    relation = spec.source_relation(name)
-    source_shape = found or _no_source(spec, name, relation, source)
     planned = {other: (b.shape, b.images) for other, b in bound.items()}
-    binder = ColumnBinder(spec, name, source_shape, shape, source, target, planned)
-    columns, identity = binder.columns()
-    computed = tuple(column for column in columns if column.shape.generated)
-    columns = tuple(column for column in columns if not column.shape.generated)
-    key = key_of(spec, name, source_shape, columns)
+    sources = bound_sources(spec, name, found, shape, source, target, planned)
+    columns, identity = sources[0].columns, sources[0].identity
+    key = key_of_sources(spec, name, sources)
 
     ddl: tuple[str, ...] = ()
     adds: tuple[Added, ...] = ()
@@ -253,7 +281,7 @@ def _bind_table(
     if shape is None:
         ddl, design = create_table.ddl_of(wanted, target), wanted.design
         shape = create_table.as_made(wanted, target)
-        columns, computed = create_table.fitted(columns, shape), create_table.fitted(computed, shape)
+        sources = tuple(each.fitted(shape) for each in sources)
     elif not any(unique == frozenset(key) for unique in shape.uniques):
         unwritable = Problem(
             f"{shape.name} has no unique constraint on exactly ({', '.join(key)}), so a key could stand for several rows: "
@@ -264,9 +292,10 @@ def _bind_table(
         )
     elif shape.unwritable:
         unwritable = Problem(f"{shape.name} {shape.unwritable}", "", spec.where(*at), name)
-    elif binder.added:
-        shape, adds = evolve.extended(shape, wanted, binder.added, target)
-        columns = create_table.fitted(columns, shape)
+    elif sources[0].added:
+        shape, adds = evolve.extended(shape, wanted, sources[0].added, target)
+        sources = tuple(each.fitted(shape) for each in sources)
+    columns, computed = sources[0].columns, sources[0].computed
     check_key(spec, name, shape, key, columns)
     check_required(spec, name, shape, columns, identity)
     soft = soft_flag(spec, name, shape, columns)
@@ -279,41 +308,30 @@ def _bind_table(
         Comparison(key, (), tolerances(spec, name, shape), owns=table.owns),
         [c for c in shape.columns if c.name in compared],
     )
-    renamed = {
-        c.shape.name: c.origin.source
-        for c in columns
-        if isinstance(c.origin, Rename)
-        and c.values is None
-        and c.cast is None
-        and _keeps(source_shape, c)
-        # what stands for a date that is none, or is left of a text, lies elsewhere in the order
-        and not c.strip_nul
-        and dict(binder.zero_dates()).get(c.origin.source, "null") in ("null", "quarantine", "fail")
-    }
     policy = spec.delete_policy(name)
     mapping = TableMapping(name, key, columns, spec.on_invalid(name))
     checks = bound_checks(spec, name, mapping.schema, key)
     mapping = replace(mapping, checks=checks.aside)
-    return BoundTable(
+    made_of = BoundTable(
         name=name,
         shape=shape,
         ddl=ddl,
         after_load=after,
-        source=replace(relation, zero_dates=binder.zero_dates()),
-        source_shape=source_shape,
-        reads=binder.reads(),
+        source=sources[0].relation,
+        source_shape=sources[0].shape,
+        reads=sources[0].reads,
         mapping=mapping,
         comparison=comparison,
         images=images,
         identity=identity,
-        renamed=renamed,
-        order=_order(key, renamed, source_shape, shape, new=bool(ddl), query=relation.query is not None),
+        renamed=sources[0].renamed,
+        order=_order(key, sources[0], shape, new=bool(ddl)),
         window_rows=spec.window_rows(name),
         delete=policy.policy,
         max_ratio=policy.max_ratio,
         at_least=policy.floor,
         soft=soft,
-        lookups=binder.lookups,
+        lookups=lookups_of(sources),
         computed=tuple(column for column in computed if column.shape.name not in table.ignore),
         checks=checks,
         adds=adds,
@@ -322,6 +340,28 @@ def _bind_table(
         design=design,
         unmapped=own_columns(spec, name, shape, {*images, *(column.shape.name for column in computed)}),
     )
+    return made_of if len(sources) == 1 else _merged(made_of, sources)
+
+
+def _merged(table: BoundTable, sources: Sequence[BoundSource]) -> BoundTable:
+    """A table of several sources: `table` is bound to the first of them."""
+    parts = tuple(
+        replace(
+            table,
+            source=each.relation,
+            source_shape=each.shape,
+            reads=each.reads,
+            mapping=replace(table.mapping, columns=each.columns),
+            renamed=each.renamed,
+            order=(),
+            computed=tuple(
+                column for column in each.computed if column.shape.name in [c.shape.name for c in table.computed]
+            ),
+            part=each.name,
+        )
+        for each in sources
+    )
+    return replace(parts[0], renamed={}, part="", parts=parts)
 
 
 def _comparing(comparison: Comparison, columns: Sequence[ColumnShape]) -> Comparison:
@@ -331,31 +371,15 @@ def _comparing(comparison: Comparison, columns: Sequence[ColumnShape]) -> Compar
     return replace(comparison, compared=(*comparison.compared, *names), meanings={**comparison.meanings, **told})
 
 
-def _no_source(spec: Spec, name: str, relation: Relation, source: Source) -> NoReturn:
-    assert relation.table is not None
-    there = {str(table.name) for table in source.tables(relation.table.schema)}
-    raise SpecError(
-        f"the source has no table {relation.table}. {meant(relation.table.name, there)}",
-        where=spec.where("tables", name, "from"),
-    )
-
-
-def _keeps(source_shape: TableShape, column: ColumnMapping) -> bool:
-    assert isinstance(column.origin, Rename)
-    source = source_shape.column(column.origin.source)
-    return source is not None and casts.keeps_order(source.type, source.meaning, column.shape)
-
-
-def _order(
-    key: Key, renamed: Mapping[str, str], source: TableShape, target: TableShape, *, new: bool, query: bool
-) -> Key:
+def _order(key: Key, source: BoundSource, target: TableShape, *, new: bool) -> Key:
     """The key in an order in which both sides have an index, or () where windows cannot be pushed down."""
-    if query or any(column not in renamed for column in key):
+    renamed = source.renamed
+    if source.relation.query is not None or any(column not in renamed for column in key):
         return ()
     if not new and any(shape.collation for shape in target.columns if shape.name in key):
         return ()  # keys that collide must meet, and lie in different windows
     back = {renamed[column]: column for column in key}
-    for candidate in sorted(source.ordered):
+    for candidate in sorted(source.shape.ordered):
         if set(candidate) != set(back):
             continue
         order = tuple(back[column] for column in candidate)

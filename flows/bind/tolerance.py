@@ -11,8 +11,9 @@ from transforms.vocabulary.values import Tolerance
 
 def tolerances(spec: Spec, name: str, shape: TableShape) -> dict[str, Tolerance]:
     """The tolerance of each column that has one. SpecError for a column of what is no number."""
-    found = {}
-    for column, wanted in (spec.tables[name].columns or {}).items():
+    found: dict[str, Tolerance] = {}
+    columns = ((column, each) for part in spec.tables[name].parts for column, each in (part.columns or {}).items())
+    for column, wanted in columns:
         if wanted.tolerance is None:
             continue
         made = shape.column(column)
@@ -22,7 +23,13 @@ def tolerances(spec: Spec, name: str, shape: TableShape) -> dict[str, Tolerance]
                 fix="remove it.",
                 where=spec.where("tables", name, "columns", column, "tolerance"),
             )
-        found[column] = Tolerance(wanted.tolerance.absolute, wanted.tolerance.relative)
+        tolerance = Tolerance(wanted.tolerance.absolute, wanted.tolerance.relative)
+        if found.setdefault(column, tolerance) != tolerance:
+            raise SpecError(
+                f"{column} has another tolerance in another source of {name}, and is compared in one way.",
+                fix="say the same in both.",
+                where=spec.where("tables", name, "columns", column, "tolerance"),
+            )
     return found
 
 

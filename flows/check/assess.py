@@ -13,7 +13,7 @@ from adapters.processes import temporary_folder
 from flows.apply.trials import MOST
 from flows.bind.tables import BoundTable, validate
 from flows.check.constraint_checks import Integrity, Refused
-from flows.check.finding_collector import About, Gathered, Gathering, readers
+from flows.check.finding_collector import About, Gathered, Gathering, readers, source_of
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.check.fixes import Place, facts, remedy
 from flows.check.tree_indexes import without_index
@@ -96,7 +96,7 @@ def assess(
 
 def _assess(request: Request, session: Session, samples: int, folder: Path) -> Assessment:
     policies = {table.name: _policies(table) for table in session.bound.tables}
-    told = {table.name: table.source.zero_dates for table in session.bound.tables}
+    told = {table.name: table.sources for table in session.bound.tables}
     binding = replace(session.bound, tables=tuple(_unhindered(table) for table in session.bound.tables))
     shown: list[TableAssessment] = []
     with begun(request, replace(session, binding=binding), folder / "plan") as (session, job):
@@ -135,7 +135,9 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
             if not request.whole:
                 continue
             others += [(bound.name, each) for each in _keyless(route, counts[bound.name])]
-            others += [(bound.name, each) for each in _zero_dates(session, bound, told[bound.name], gathering, samples)]
+            for part, as_told in zip(bound.sources, told[bound.name], strict=True):
+                dates = as_told.source.zero_dates
+                others += [(bound.name, each) for each in _zero_dates(session, part, dates, gathering, samples)]
             settled_windows += planned
         try:
             arranged(session, job, written_tables(whole, (), settled_windows), settled_windows)
@@ -183,12 +185,13 @@ def _rows(request: Request, session: Session, bound: BoundTable) -> int:
     if request.hanging is not None:
         return request.hanging[bound.name].num_rows if bound.name in request.hanging else 0
     there = 0 if bound.ddl else session.sides.target.snapshot.estimate(bound.there)
-    return max(session.sides.source.snapshot.estimate(bound.source), there)
+    return max(sum(session.sides.source.snapshot.estimate(each.source) for each in bound.sources), there)
 
 
 def _policies(table: BoundTable) -> _Policies:
-    fails = [c.shape.name for c in table.mapping.columns if isinstance(c.origin, LookUp) and c.origin.missing == "fail"]
-    dates = [column for column, read in table.source.zero_dates if read == "fail"]
+    columns = [column for each in table.sources for column in each.mapping.columns]
+    fails = [c.shape.name for c in columns if isinstance(c.origin, LookUp) and c.origin.missing == "fail"]
+    dates = [column for each in table.sources for column, read in each.source.zero_dates if read == "fail"]
     return _Policies(table.mapping.on_invalid == "fail", frozenset(fails), frozenset(dates))
 
 
@@ -200,13 +203,16 @@ def _unhindered(table: BoundTable) -> BoundTable:
             return replace(column, origin=replace(column.origin, missing="quarantine"))
         return column
 
-    columns = tuple(patient(column) for column in table.mapping.columns)
-    dates = tuple((column, read) for column, read in table.source.zero_dates if read != "fail")
-    return replace(
-        table,
-        mapping=replace(table.mapping, columns=columns, on_invalid="quarantine"),
-        source=replace(table.source, zero_dates=dates),
-    )
+    def of_one(each: BoundTable) -> BoundTable:
+        columns = tuple(patient(column) for column in each.mapping.columns)
+        dates = tuple((column, read) for column, read in each.source.zero_dates if read != "fail")
+        return replace(
+            each,
+            mapping=replace(each.mapping, columns=columns, on_invalid="quarantine"),
+            source=replace(each.source, zero_dates=dates),
+        )
+
+    return table.of_each(of_one)
 
 
 def _hold_parents(bound: BoundTable, blocked: Sequence[str]) -> None:
@@ -277,7 +283,9 @@ def _zero_dates(
                     shown = zip(keys, fault.values.filter(bad).to_pylist(), strict=False)
                     known.keep((0, number), [Sample(each, value) for each, value in shown], samples)
         refused = (
-            each for about, each in gathering.found.items() if (about.table, about.source) == (bound.name, source)
+            each
+            for about, each in gathering.found.items()
+            if (about.table, about.source, source_of(about.reason)) == (bound.name, source, bound.part)
         )
         known.rows -= sum(each.rows for each in refused)
         if known.rows > 0:
@@ -303,10 +311,12 @@ def _fix(spec: Spec, bound: BoundTable, about: About, gathered: Gathered) -> str
         return "make these keys differ in more than that in the source, or give the target's key an exact collation"
     if about.refused:
         return "mend the source rows, leave them out with `where:`, or change what the target demands"
-    column = next((each for each in bound.mapping.columns if each.shape.name in about.columns), None)
+    place = next((place for place, each in enumerate(bound.sources) if each.part == source_of(about.reason)), 0)
+    mapping, table = bound.sources[place].mapping, spec.tables[bound.name].parts[place]
+    column = next((each for each in mapping.columns if each.shape.name in about.columns), None)
     if column is None or (len(about.columns) > 1 and about.reason.code != "null_key"):
         return "mend the source rows, or leave them out with `where:`"
-    wanted = (spec.tables[bound.name].columns or {}).get(column.shape.name) or Column.model_validate(column.shape.name)
+    wanted = (table.columns or {}).get(column.shape.name) or Column.model_validate(column.shape.name)
     return remedy(
         about.reason, Place(column, wanted, gathered.evidence, bool(bound.ddl), column.shape.name in bound.key)
     )
@@ -327,15 +337,16 @@ def _ordered(bound: BoundTable, findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _table(bound: BoundTable) -> TableAssessment:
-    by_name = {column.shape.name: column for column in bound.mapping.columns}
+    maps = [(each, {column.shape.name: column for column in each.mapping.columns}) for each in bound.sources]
     lines = tuple(
-        _line(bound, by_name.get(shape.name), shape.name, shape.native)
+        _line(each, by_name.get(shape.name), shape.name, shape.native)
+        for each, by_name in maps
         for shape in bound.shape.columns
         if shape.name in by_name or shape.name == bound.identity
     )
     return TableAssessment(
         bound.name,
-        str(bound.source),
+        bound.origin,
         str(bound.shape.name),
         bound.key,
         bool(bound.ddl),
@@ -348,7 +359,8 @@ def _line(bound: BoundTable, column: ColumnMapping | None, name: str, native: st
     match column.origin if column else None:
         case Rename(source):
             shape = bound.source_shape.column(source)
-            return ColumnLine(name, source, shape.native if shape else "", native)
+            read = f"{bound.part}.{source}" if bound.part else source
+            return ColumnLine(name, read, shape.native if shape else "", native)
         case Expression(sql):
             return ColumnLine(name, " ".join(sql.split()), "expr", native)
         case Constant(value):

@@ -77,7 +77,7 @@ class Gathering(Watch):
     def __init__(self, tables: Sequence[BoundTable], samples: int, integrity: Integrity) -> None:
         self.found: dict[About, Gathered] = {}
         self._tables = {table.name: table for table in tables}
-        self._readers = {table.name: readers(table) for table in tables}
+        self._readers = {(table.name, part.part): readers(part) for table in tables for part in table.sources}
         self._most = samples
         self._integrity = integrity
         self._batches: Counter[tuple[str, int]] = Counter()
@@ -124,7 +124,8 @@ class Gathering(Watch):
         for fault in faults.found:
             columns, source = fault.reason.columns, fault.reason.facts.get("source")
             if source is not None:
-                columns = (self._readers[table][source],) if source in self._readers[table] else ()
+                reader = self._readers[table, source_of(fault.reason)].get(source)
+                columns = (reader,) if reader is not None else ()
             self._take(About(table, columns, fault.reason.without("source"), source), at, rows, fault)
         for fault in faults.noted:
             self._take(About(table, fault.reason.columns, fault.reason, noted=True), at, rows, fault)
@@ -144,6 +145,12 @@ class Gathering(Watch):
             samples = [Sample(key, value) for key, value in zip(told, values, strict=True)]
             with self._lock:
                 into.keep(at, samples, self._most)
+
+
+def source_of(reason: Reason) -> str:
+    """Which source of its table a reason is about; empty where there is one alone, or several are meant."""
+    names = reason.facts.get("from", ())
+    return str(names[0]) if len(names) == 1 else ""
 
 
 def readers(table: BoundTable) -> dict[str, str]:

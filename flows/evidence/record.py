@@ -22,6 +22,7 @@ from flows.plan.totals import Reconciled
 from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
+from flows.spec.model import Spec
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
 from transforms.mapping.sources import read_by
 from transforms.vocabulary import SIDES, ColumnTotals, Notice, PlanError, SideName, SpecError, Totals
@@ -138,18 +139,20 @@ def _origins(session: Session, told: TableReport) -> dict[str, Any]:
     bound = next((table for table in tables if table.name == told.name), None)
     if bound is None:
         return {}
-    return {"from": str(bound.source), "key": list(bound.key), "mapping": list(_mapping(session, bound))}
+    return {"from": bound.origin, "key": list(bound.key), "mapping": list(_mapping(session, bound))}
 
 
 def _mapping(session: Session, bound: BoundTable) -> Iterator[dict[str, Any]]:
     if bound.identity:
         yield {"column": bound.identity, "from": [], "how": "generate", "about": "identity"}
-    for column in (*bound.mapping.columns, *bound.computed):
-        how, about = _origin(session, bound, column)
-        yield {"column": column.shape.name, "from": list(read_by(column, bound.reads)), "how": how, "about": about}
+    for part, spec in zip(bound.sources, session.spec.parts_of(bound.name), strict=True):
+        for column in (*part.mapping.columns, *part.computed):
+            how, about = _origin(spec, part, column)
+            read = [f"{part.part}.{name}" if part.part else name for name in read_by(column, part.reads)]
+            yield {"column": column.shape.name, "from": read, "how": how, "about": about}
 
 
-def _origin(session: Session, bound: BoundTable, column: ColumnMapping) -> tuple[str, str]:
+def _origin(spec: Spec, bound: BoundTable, column: ColumnMapping) -> tuple[str, str]:
     """How a column is made, and what a page says of it."""
     match column.origin:
         case Rename():
@@ -160,7 +163,7 @@ def _origin(session: Session, bound: BoundTable, column: ColumnMapping) -> tuple
         case Constant(value):
             return "const", str(plain(value))
         case LookUp() as lookup:
-            asked = (session.spec.tables[bound.name].columns or {})[column.shape.name].lookup
+            asked = (spec.tables[bound.name].columns or {})[column.shape.name].lookup
             there = f"{asked.table}.{lookup.take}" if asked else lookup.take
             return "lookup", there
         case Function() as function:

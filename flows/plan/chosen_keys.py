@@ -105,11 +105,13 @@ def held_by_source(bound: BoundTable, values: pa.Table) -> Asked:
 
 def read_whole(bound: BoundTable, wanted: Keys | Tree) -> Iterator[Notice]:
     """A notice where the source cannot be asked for the keys of a plan."""
-    asked = of_source(bound, wanted)
-    if asked.keys is None:
-        what = "1 key" if wanted.rows == 1 else f"{wanted.rows:,} keys"
-        text = f"{bound.name}: the source was read whole for {what}: {asked.why}."
-        yield Notice("source_read_whole", text, bound.name, {"keys": wanted.rows})
+    for part in bound.sources:
+        asked = of_source(part, wanted)
+        if asked.keys is None:
+            what = "1 key" if wanted.rows == 1 else f"{wanted.rows:,} keys"
+            which = f"{part.part} of the source" if part.part else "the source"
+            text = f"{bound.name}: {which} was read whole for {what}: {asked.why}."
+            yield Notice("source_read_whole", text, bound.name, {"keys": wanted.rows})
 
 
 def _source(bound: BoundTable, column: ColumnMapping) -> ColumnShape | None:
@@ -133,7 +135,7 @@ class Arrived:
 
     def add(self, rows: pa.Table) -> None:
         """Rows of the selection, as they are mapped by now."""
-        if isinstance(self.selection, Keys) and looked_up_keys(self.bound.mapping):
+        if isinstance(self.selection, Keys) and any(looked_up_keys(each.mapping) for each in self.bound.sources):
             texts = pa.array(self.selection.texts, pa.string())
             again = contiguous(_again(self.bound, texts))
             whole = texts.filter(pc.fill_null(pc.equal(again, texts), False)).to_pylist()

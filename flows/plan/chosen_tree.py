@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,15 +11,15 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from adapters.store import spill
-from flows.bind.links import Link, below, links_of
+from flows.bind.links import Link, above, below, links_of
 from flows.bind.roots import Root, typed_roots
-from flows.bind.tables import Binding
+from flows.bind.tables import Binding, BoundTable
 from flows.plan.tree import Hanging
 from flows.plan.tree_rows import AS_READ, SourceRows, TargetRows
 from flows.session.session import Job, Session
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookUp
-from transforms.vocabulary import Notice, PlanError
+from transforms.vocabulary import Notice, PlanError, SpecError
 
 NAMED: Final = 3  # keys that a message names
 
@@ -58,6 +58,7 @@ def chosen(session: Session, job: Job, trees: Trees) -> Chosen:
     """
     tables = {bound.name: bound for bound in session.bound.tables}
     links = links_of(session.bound)
+    _hold_one_source(tables, above(links, below(links, {root.table for root in trees.roots})))
     target = TargetRows(lambda name: session.route(job, name), links)
     source = SourceRows(lambda name: session.route(job, name), links)
     hanging = Hanging({name: bound.key for name, bound in tables.items()}, links, (source, target))
@@ -75,6 +76,17 @@ def chosen(session: Session, job: Job, trees: Trees) -> Chosen:
     for name in hanging.keys:
         _write_asked(session, job, source, name, hanging.side_rows("source", name))
     return Chosen(hanging.keys, tuple(_read_whole(source.whole)))
+
+
+def _hold_one_source(tables: Mapping[str, BoundTable], names: Collection[str]) -> None:
+    """SpecError where a table with several sources may have rows in a tree, or above it."""
+    for name in sorted(names):
+        if tables[name].parts:
+            raise SpecError(
+                f"{name} has several sources ({tables[name].origin}), and trees are not followed through such a table.",
+                fix="run whole tables (--table), or read the sources by one query: `from: {query: …}`.",
+                table=name,
+            )
 
 
 def asked_of_lookup(job: Job, table: str, lookup: str) -> list[pa.Table] | None:

@@ -40,6 +40,7 @@ from transforms import expressions, keys
 from transforms.diff import Difference, diff
 from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import REJECTED, Mapped
+from transforms.mapping.origins import without_origin
 from transforms.mapping.rejections import encoded, listed
 from transforms.range_filter import all_inside, touching
 from transforms.vocabulary import (
@@ -106,10 +107,10 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         outside = keys_outside(route, work, window.found, bound.order)
     else:
         folder = spill_folder(work.job, work.table)
-        wanted = spill.read_part(folder / "wanted", window.part, bound.mapping.schema)
-        kept = spill.read_part(folder / "kept", window.part, bound.schema.empty_table().select(list(bound.key)).schema)
+        wanted = spill.read_part(folder / "wanted", window.part, bound.mapped_schema)
+        kept = spill.read_part(folder / "kept", window.part, bound.kept_schema)
         found = spill.read_part(folder / "found", window.part, bound.schema)
-        outside = spill.read_part(folder / "outside", window.part, kept.schema)
+        outside = spill.read_part(folder / "outside", window.part, bound.key_schema)
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped, found, double = sifted(session, route, mapped, found, outside, kept)
@@ -211,9 +212,9 @@ def _difference(
     were found into those that are wanted."""
     keep = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
     if kept is not None and kept.num_rows:
-        keep = pa.concat_tables([keep, kept])
+        keep = pa.concat_tables([keep, kept.select(list(bound.key))])
     numbered = {bound.identity: number_of(session, work.job, bound)} if bound.identity else {}
-    wanted = _with_flag(mapped.rows, bound)
+    wanted = _with_flag(without_origin(mapped.rows), bound)
     delete = bound.delete != "ignore" and work.selection.covers
     result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)
     return wanted, keep, result
@@ -227,21 +228,20 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
     """
     bound = route.table
     folder = spill_folder(work.job, work.table)
-    key_schema = bound.schema.empty_table().select(list(bound.key)).schema
     rejected: list[Mapped] = []
     aside: list[Planned] = []
     arrived = Arrived(bound, work.selection)
     with (
-        spill.Spill(folder / "wanted", bound.mapping.schema, parts) as wanted,
-        spill.Spill(folder / "kept", key_schema, parts) as kept,
+        spill.Spill(folder / "wanted", bound.mapped_schema, parts) as wanted,
+        spill.Spill(folder / "kept", bound.kept_schema, parts) as kept,
     ):
         for mapped in map_source(route, work, KeyRange(), (), session.watch):
             mapped = within_ranges(mapped, bound, work.ranges)
             wanted.add(mapped.rows, parts_of(route, mapped.rows, parts))
             arrived.add(mapped.rows)
             if mapped.rejected.num_rows or mapped.mended:
-                rejected.append(replace(mapped, rows=bound.mapping.schema.empty_table()))
-                whole = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key)
+                rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
+                whole = keys.without_null_keys(mapped.rejected_rows.select(bound.kept_schema.names), bound.key)
                 kept.add(whole, parts_of(route, whole, parts))
             if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
                 aside.append(_set_aside(session, route, work, parts + len(aside), rejected))
@@ -253,7 +253,7 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
             for batch in scan_target(route, work, KeyRange(nulls=False), order=()):
                 rows = pa.Table.from_batches([batch])
                 found.add(rows, parts_of(route, rows, parts))
-    with spill.Spill(folder / "outside", key_schema, parts) as outside:
+    with spill.Spill(folder / "outside", bound.key_schema, parts) as outside:
         for rows in scan_outside(route, work):
             outside.add(rows, parts_of(route, rows, parts))
     if rejected:
@@ -265,7 +265,7 @@ def _set_aside(session: Session, route: Route, work: PlanWork, number: int, reje
     """Rows that were rejected before anything was cut into windows, as a window of their own."""
     bound = route.table
     whole = Mapped(
-        bound.mapping.schema.empty_table(),
+        rejected[0].rows,
         pa.concat_tables([m.rejected for m in rejected]),
         pa.concat_tables([m.rejected_rows for m in rejected]),
         mended_values(rejected),
@@ -387,5 +387,5 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[Ch
 
 def _waiting(bound: BoundTable, reasons: Sequence[Reason], numbers: Indices) -> int:
     """How many rows were set aside for a column that is looked up: they pass once the other table has its rows."""
-    looked_up = {c.shape.name for c in bound.mapping.columns if isinstance(c.origin, LookUp)}
+    looked_up = {c.shape.name for part in bound.sources for c in part.mapping.columns if isinstance(c.origin, LookUp)}
     return int(np.isin(numbers, [place for place, each in enumerate(reasons) if each.column in looked_up]).sum())

@@ -23,6 +23,7 @@ from flows.session.watch import UNWATCHED, Watch
 from transforms import keys
 from transforms.mapping.column_mapping import LookupRows, TableMapping
 from transforms.mapping.mapping import REJECTED, Mapped, Noted, map_rows
+from transforms.mapping.origins import from_source, noting_source
 from transforms.mapping.rejections import Faults
 from transforms.mapping.waiting_keys import possible_texts
 from transforms.range_filter import inside
@@ -86,7 +87,7 @@ def read_wanted(route: Route, work: PlanWork, window: Window, watch: Watch) -> M
     batches = map_source(route, work, window.wanted, bound.order, watch, window.number)
     parts = [within_ranges(mapped, bound, work.ranges) for mapped in batches]
     if not parts:
-        empty = bound.mapping.schema.empty_table()
+        empty = bound.mapped_schema.empty_table()
         return Mapped(empty, REJECTED.empty_table(), empty)
     return Mapped(
         pa.concat_tables([m.rows for m in parts]),
@@ -117,11 +118,19 @@ def map_source(
     watch: Watch = UNWATCHED,
     number: int = 0,
 ) -> Iterator[Mapped]:
-    """What a route reads, mapped batch by batch; in the table's `order`, if one is given."""
+    """What a route reads, mapped batch by batch; in the table's `order`, if one is given, one source after the other."""
+    for part in route.table.sources:
+        for mapped in _map_one(replace(route, table=part), work, within, order, watch, number):
+            yield from_source(mapped, part.part) if part.part else mapped
+
+
+def _map_one(
+    route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...], watch: Watch, number: int
+) -> Iterator[Mapped]:
     bound = route.table
     lookups, mapping = lookup_rows(bound, work.job), _with_offenders(bound, work.job)
     for batch in scan_source(route, work, within, order):
-        rows, noted = pa.Table.from_batches([batch]), watch.noting(bound.name, number)
+        rows, noted = pa.Table.from_batches([batch]), noting_source(watch.noting(bound.name, number), bound.part)
         if work.keys is None:
             yield map_rows(rows, mapping, lookups, noted)
         else:
@@ -144,7 +153,7 @@ def map_noting(
 
 
 def scan_source(route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """What a route reads, batch by batch; in the table's `order`, if one is given. Of a plan of some keys it may be more."""
+    """What a route reads of one source, batch by batch; in the table's `order`, if one is given. Of a plan of some keys it may be more."""
     bound = route.table
     key = tuple(bound.renamed[name] for name in order)
     asked = of_source(bound, work.keys).keys if work.keys is not None else None

@@ -51,7 +51,7 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
         return _spilled(session, route, work, rows)
     bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot
     there = bound.there
-    source_rows = source.estimate(bound.source)
+    source_rows = sum(source.estimate(each.source) for each in bound.sources)
     target_rows = 0 if work.target_empty else target.estimate(there)
     if not bound.order:
         session.meter.expect(bound.name, "read", source_rows)

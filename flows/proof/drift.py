@@ -152,19 +152,30 @@ def drifted(spec: Spec, shapes: Shapes, tables: Collection[str] = ()) -> Drift:
         since, known = _read(ledger, spec) if ledger.there() else (None, {})
     if since is None:
         return Drift(spec, None)
-    now = {"source": shapes.sources, "target": shapes.targets}
-    found = []
-    for name in spec.tables:
-        for side in SIDES:
-            was = known.get(name, {}).get(side)
-            if was is None or (tables and name not in tables):
-                continue
-            seen = now[side][name]
-            relation = spec.source_relation(name) if side == "source" else spec.target_table(name)
-            for change in changes(was, fingerprint(seen) if seen else None):
-                touches = tuple(_touched(spec, name, side, change, was))
-                found.append(Drifted(name, side, str(relation), change, touches))
+    found: list[Drifted] = []
+    for name in spec.tables if not tables else [name for name in spec.tables if name in tables]:
+        for part, key, seen in zip(spec.parts_of(name), _source_keys(spec, name), shapes.sources[name], strict=True):
+            was, relation = known.get(key, {}).get("source"), part.source_relation(name)
+            found += _differences(part, name, "source", str(relation), was, seen)
+        was = known.get(name, {}).get("target")
+        found += _differences(spec, name, "target", str(spec.target_table(name)), was, shapes.targets[name])
     return Drift(spec, since, tuple(found))
+
+
+def _source_keys(spec: Spec, name: str) -> tuple[str, ...]:
+    """Under which names the shapes of a table's sources are kept: under its own, where it has one."""
+    return tuple(f"{name} from {part}" for part in spec.part_names(name)) or (name,)
+
+
+def _differences(
+    spec: Spec, name: str, side: SideName, relation: str, was: TablePrint | None, seen: TableShape | None
+) -> Iterator[Drifted]:
+    """What is different of one table; nothing of one whose shape is not known."""
+    if was is None:
+        return
+    for change in changes(was, fingerprint(seen) if seen else None):
+        touches = [each for part in spec.parts_of(name) for each in _touched(part, name, side, change, was)]
+        yield Drifted(name, side, relation, change, tuple(dict.fromkeys(touches)))
 
 
 def remember(ledger: Ledger, session: Session, tables: Collection[str], run_id: str) -> None:
@@ -172,9 +183,10 @@ def remember(ledger: Ledger, session: Session, tables: Collection[str], run_id: 
     taken: Known = {}
     for name in tables:
         bound = session.bound.table(name)
-        taken[name] = {"source": fingerprint(bound.source_shape)}
+        for key, part in zip(_source_keys(session.spec, name), bound.sources, strict=True):
+            taken[key] = {"source": fingerprint(part.source_shape)}
         if not bound.ddl:
-            taken[name]["target"] = fingerprint(bound.shape)
+            taken.setdefault(name, {})["target"] = fingerprint(bound.shape)
     _keep(ledger, session.spec, f"run {run_id}", taken)
 
 
@@ -182,17 +194,26 @@ def forget(ledger: Ledger, spec: Spec, tables: Collection[str]) -> None:
     """Tables of the target that were dropped or made again by an undo have no shape that is known."""
     since, known = _read(ledger, spec)
     if since is not None and any("target" in known.get(name, {}) for name in tables):
-        _keep(ledger, spec, since, {name: {"source": known[name]["source"]} for name in tables if name in known})
+        gone = {name: known[name] for name in tables if name in known}
+        _keep(
+            ledger,
+            spec,
+            since,
+            {name: {side: each[side] for side in each if side == "source"} for name, each in gone.items()},
+        )
 
 
 def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
     """Take down the shapes of all tables as they are now."""
 
-    def taken(source: TableShape | None, target: TableShape | None) -> dict[SideName, TablePrint]:
-        sides: tuple[tuple[SideName, TableShape | None], ...] = (("source", source), ("target", target))
-        return {side: fingerprint(shape) for side, shape in sides if shape is not None}
-
-    both = {name: taken(shapes.sources[name], shapes.targets[name]) for name in shapes.spec.tables}
+    both: Known = {}
+    for name in shapes.spec.tables:
+        sides: list[tuple[str, SideName, TableShape | None]] = [(name, "target", shapes.targets[name])]
+        keys = _source_keys(shapes.spec, name)
+        sides += [(key, "source", shape) for key, shape in zip(keys, shapes.sources[name], strict=True)]
+        for key, side, shape in sides:
+            if shape is not None:
+                both.setdefault(key, {})[side] = fingerprint(shape)
     with ledger_of(spec) as ledger:
         _keep(ledger, shapes.spec, f"they were accepted at {at:%Y-%m-%d %H:%M:%S %Z}", both)
 
@@ -221,7 +242,8 @@ def _read(ledger: Ledger, spec: Spec) -> tuple[str | None, Known]:
 def _keep(ledger: Ledger, spec: Spec, since: str, taken: Known) -> None:
     """Put shapes into the ledger, beside those of tables that the same spec had a run of before."""
     _, known = _read(ledger, spec)
-    tables = {name: shapes for name, shapes in (known | taken).items() if name in spec.tables}
+    named = {*spec.tables, *(key for name in spec.tables for key in _source_keys(spec, name))}
+    tables = {name: shapes for name, shapes in (known | taken).items() if name in named}
 
     def of_side(side: SideName) -> str:
         prints = {name: shapes[side].as_dict() for name, shapes in tables.items() if side in shapes}

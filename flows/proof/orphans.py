@@ -55,7 +55,7 @@ def references(binding: Binding) -> Iterator[Reference]:
     for bound in binding.tables:
         yield from (Reference(bound.name, key, "foreign key") for key in bound.shape.foreign_keys)
         known = {(key.columns, key.refers, key.refers_columns) for key in bound.shape.foreign_keys}
-        for column in (*bound.mapping.columns, *bound.computed):
+        for column in (each for part in bound.sources for each in (*part.mapping.columns, *part.computed)):
             if not isinstance(column.origin, LookUp) or column.values is not None:
                 continue
             looked, take = bound.lookups[column.origin.name], column.origin.take
@@ -63,6 +63,7 @@ def references(binding: Binding) -> Iterator[Reference]:
             taken = binding.table(looked.planned).shape.column(take) if looked.planned else None
             key = ForeignKey((column.shape.name,), looked.table, (take,))
             if own and taken and _alike(own, taken) and (key.columns, key.refers, key.refers_columns) not in known:
+                known.add((key.columns, key.refers, key.refers_columns))
                 yield Reference(bound.name, key, "lookup")
 
 

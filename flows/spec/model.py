@@ -16,13 +16,13 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, Valid
 
 from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec.document import Document, digest_of, read_document
+from flows.spec.origins import PARTS, Origin
 from flows.spec.problems import Invalid, explain
 from flows.spec.suites import Expectation, suite_files
 from flows.spec.tables import (
     Checkpoint,
     Dask,
     DeletePolicy,
-    Origin,
     QuarantineLimit,
     Runner,
     Table,
@@ -169,14 +169,19 @@ class Spec(Strict):
                 yield Invalid("is soft, which needs the flag column.", *at, "delete", "policy", fix="add `column:`")
             try:
                 target = self.target_table(name)
-                relation(table)
+                for part in table.parts:
+                    relation(part)
             except ValueError as error:
                 yield Invalid(f"{error}.", *at, fix='write names with dots as "a.b", in quotes')
                 continue
             if target in names:
-                yield Invalid(f"writes {target}, and so does tables.{names[target]}.", *at, fix="keep one of them")
+                yield Invalid(
+                    f"writes {target}, and so does tables.{names[target]}.",
+                    *at,
+                    fix="keep one of them. Rows of several source tables go into one by `from: [{table: …}, {table: …}]`",
+                )
             names[target] = name
-            for column, made in (table.columns or {}).items():
+            for column, made in ((c, each) for part in table.parts for c, each in (part.columns or {}).items()):
                 itself = made.lookup is not None and made.lookup.side == "target" and made.lookup.table == name
                 if itself and made.lookup and column in (made.lookup.take, *made.lookup.match):
                     yield Invalid(
@@ -244,8 +249,34 @@ class Spec(Strict):
         return table_name(self.tables[name].target or name, self.target.schema_name)
 
     def source_relation(self, name: str) -> Relation:
-        """What is read for an entry of `tables`."""
+        """What is read for an entry of `tables` that has one source."""
         return relation(self.tables[name], self.source.schema_name)
+
+    def parts_of(self, name: str) -> tuple[Spec, ...]:
+        """The spec as each source of an entry of `tables` sees it: there, the entry has that one alone."""
+        table = self.tables[name]
+        return (
+            tuple(self._of_part(name, number, each) for number, each in enumerate(table.parts))
+            if table.from_.parts
+            else (self,)
+        )
+
+    def _of_part(self, name: str, number: int, table: Table) -> Spec:
+        made = self.model_copy(update={"tables": {**self.tables, name: table}})
+        at, here = ("tables", name), ("tables", name, "from", number)
+        own = {(*at, *path[4:]): line for path, line in self._document.lines.items() if path[:4] == here}
+        lines = {**self._document.lines, **own, (*at, "from"): own.get(at, self.line(*at))}
+        made._document = replace(self._document, lines=lines)
+        return made
+
+    def part_names(self, name: str) -> tuple[str, ...]:
+        """What the sources of an entry of `tables` are called, each by a name of its own; of one alone nothing."""
+        parts = self.tables[name].from_.parts
+        named = [each.table or "query" for each in parts]
+        return tuple(
+            f"{text} ({named[: place + 1].count(text)})" if named.count(text) > 1 else text
+            for place, text in enumerate(named)
+        )
 
     @property
     def workers(self) -> int:
@@ -303,7 +334,7 @@ def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bo
 def _python_files(spec: Spec, folder: Path) -> list[Path]:
     """The files of `python:` columns that lie beside the spec; installed modules are not among them."""
     found = set()
-    for table in spec.tables.values():
+    for table in (part for each in spec.tables.values() for part in each.parts):
         for column in (table.columns or {}).values():
             if column.python:
                 base = folder.joinpath(*column.python.split(".")[:-1])
@@ -320,6 +351,7 @@ def json_schema() -> dict[str, Any]:
     for name, short in (
         ("Column", {**text, "description": "The source column of this name."}),
         ("Origin", {**text, "description": "A source table."}),
+        ("Part", {**text, "description": "A source table."}),
         ("Cast", {**text, "description": "The type's name."}),
         ("NewColumn", {**text, "description": "The type's name."}),
         ("Closeness", {"type": "number", "minimum": 0, "description": "The largest difference."}),
@@ -329,4 +361,6 @@ def json_schema() -> dict[str, Any]:
     ):
         whole = parts[name]
         parts[name] = {"title": name, "description": whole.get("description", ""), "anyOf": [short, whole]}
+    several = {**parts["Origin"]["anyOf"][1]["properties"].pop(PARTS), "minItems": 1}
+    parts["Origin"]["anyOf"].append({name: said for name, said in several.items() if name != "default"})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Syncline spec"}

@@ -86,6 +86,7 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
     for each in error.errors(include_input=False, include_url=False):
         base = tuple(part for part in each["loc"] if part != "[key]")
         for path, what, fix in _faults(base, dict(each), document, model):
+            path = _written_path(path)
             shown = Fault(path, document.hidden(what), document.hidden(fix))
             table = str(path[1]) if path[:1] == ("tables",) and len(path) > 1 else None
             where = document.where(*path) if document.lined else ""
@@ -93,12 +94,17 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
     return SpecError.of(sorted(lines, key=lambda each: lines[each]))
 
 
+def _written_path(path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A path of the model as the file has it: a list of sources stands behind `from:` itself."""
+    return (*path[:3], *path[4:]) if path[:1] == ("tables",) and path[2:4] == ("from", "parts") else path
+
+
 def _faults(base: tuple[Any, ...], each: dict[str, Any], document: Document, model: type[BaseModel]) -> list[Fault]:
     kind, context = each["type"], each.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, Invalid):
         return cause.under(*base).faults
-    written = document.written(base)
+    written = document.written(_written_path(base))
     if kind == "extra_forbidden":
         return [Fault(base, f"is not a known key. {meant(base[-1], known_keys(model, base[:-1]))}")]
     if kind == "missing":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from flows.spec.columns import Column, Strict
 from flows.spec.create import Create
-from flows.spec.problems import Invalid, meant
+from flows.spec.origins import Origin, Part
+from flows.spec.problems import Fault, Invalid, meant
 from flows.spec.suites import Suite
 from transforms.vocabulary import Relation, TableName
 
@@ -163,24 +164,6 @@ class Runner(Strict):
         return self.dask.address if self.dask else None
 
 
-class Origin(Strict):
-    """Where a table's rows come from: a source table, or a query in the source's dialect."""
-
-    table: str | None = Field(default=None, min_length=1, description="A source table, such as orders or sales.orders.")
-    query: str | None = Field(default=None, min_length=1, description="A query in the source's dialect.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"table": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _one(self) -> Origin:
-        if (self.table is None) == (self.query is None):
-            raise Invalid("takes a table's name, or {query: …}")
-        return self
-
-
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -193,7 +176,9 @@ REST = "*"
 class Table(Strict):
     """A target table, and how its rows are made from the source's."""
 
-    from_: Origin = Field(alias="from", description="A source table, or {query: …}.")
+    from_: Origin = Field(
+        alias="from", description="A source table, {query: …}, or a list of several, each with columns of its own."
+    )
     target: str | None = Field(
         default=None, min_length=1, description="The target table, where its name here is another one."
     )
@@ -236,13 +221,52 @@ class Table(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Table:
         # which engine it is, and whether it takes names in any case, is not known yet: `misnamed` looks once more
-        if whole := Invalid.of_all(self._problems(str.casefold)):
+        if whole := Invalid.of_all(self._every_problem(str.casefold)):
             raise whole
         return self
 
+    @property
+    def parts(self) -> tuple[Table, ...]:
+        """The table as it is made of each of its sources; of one alone the table itself."""
+        return tuple(map(self._of, self.from_.parts)) or (self,)
+
+    def _of(self, part: Part) -> Table:
+        both = [each for each in (self.where, part.where) if each is not None]
+        columns = None if self.columns is part.columns is None else {**(self.columns or {}), **(part.columns or {})}
+        changed = {
+            "from_": Origin(table=part.table, query=part.query),
+            "where": " AND ".join(f"({each}\n)" for each in both) if len(both) > 1 else (*both, None)[0],
+            "columns": columns,
+        }
+        return self.model_copy(update=changed)
+
+    def with_parts(self, made: Sequence[Table]) -> Table:
+        """The table with other parts: what `parts` gave, changed since. What they share is in each of them then."""
+        if not self.from_.parts:
+            return made[0]
+        parts = tuple(
+            each.model_copy(update={"table": new.from_.table, "query": new.from_.query, "columns": new.columns})
+            for each, new in zip(self.from_.parts, made, strict=True)
+        )
+        return made[0].model_copy(
+            update={"from_": self.from_.model_copy(update={"parts": parts}), "where": self.where, "columns": None}
+        )
+
     def misnamed(self) -> Iterator[Invalid]:
         """What does not fit, once names have the spelling of their catalogs."""
-        return self._problems(str)
+        return self._every_problem(str)
+
+    def _every_problem(self, alike: Callable[[str], str]) -> Iterator[Invalid]:
+        known: set[Fault] = set()  # what is wrong with all parts is said once
+        for number, table in enumerate(self.parts):
+            for problem in table._problems(alike):
+                if self.from_.parts and problem.faults[0].path[:1] == ("columns",):
+                    column = problem.faults[0].path[1]
+                    if column in (self.from_.parts[number].columns or {}):
+                        problem = problem.under("from", number)
+                if problem.faults[0] not in known:
+                    known.update(problem.faults)
+                    yield problem
 
     def _problems(self, alike: Callable[[str], str]) -> Iterator[Invalid]:
         """`alike`: what two names have in common that may be one."""
@@ -320,7 +344,7 @@ def quoted_name(table: TableName) -> str:
 
 
 def relation(table: Table, schema: str | None = None) -> Relation:
-    """What is read for a table; `schema` is the source's default."""
+    """What is read for a table of one source; `schema` is the source's default."""
     if table.from_.query is not None:
         return Relation(query=table.from_.query, where=table.where)
     return Relation(table=table_name(str(table.from_.table), schema), where=table.where)

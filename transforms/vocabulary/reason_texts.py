@@ -18,7 +18,8 @@ _ON_WRITE: Final = "refused by the target: "
 def text_of(reason: Reason) -> str:
     """One line, without the target's column where the reader knows it anyway."""
     source = reason.facts.get("source")
-    return _text(reason) if source is None else f"column {source}: {value_text(reason)}"
+    text = _text(reason) if source is None else f"column {source}: {value_text(reason)}"
+    return f"{text} (from {' and '.join(origins)})" if (origins := reason.facts.get("from")) else text
 
 
 def named_text(reason: Reason) -> str:
