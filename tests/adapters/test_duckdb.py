@@ -116,6 +116,23 @@ def test_the_native_type_decides_how_a_column_travels(
     assert (shape.type, shape.meaning) == (travel, meaning)
 
 
+def test_what_is_tried_out_leaves_nothing_behind_and_no_file_is_opened_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    real = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *given, **more: opened.append(given) or real(*given, **more))
+    for name in ("one", "other", "one"):
+        made = DuckdbAdapter(f"duckdb:///{tmp_path}/{name}.db", create=True)
+        assert made.tried(["CREATE TABLE t (a INTEGER)", "CREATE INDEX i ON t (a)"]) is None
+        assert "t" in str(made.tried(["CREATE TABLE t (a INTEGER)", "CREATE TABLE t (a INTEGER)"]))
+        assert made.tables() == []
+        assert made.describe(TableName("t")) is None
+        made.close()
+    assert len(opened) <= 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_type_travels_exactly_both_ways(adapter: DuckdbAdapter, path: Path) -> None:
     columns = ", ".join(f"x{i} {native}" for i, (native, *_) in enumerate(TYPES))
     values = [", ".join(f"({literals[row]})::{native}" for native, _, _, literals in TYPES) for row in (0, 1)]
