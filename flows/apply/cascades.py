@@ -1,80 +1,130 @@
-"""Foreign keys by which an engine itself would carry a delete further (ON DELETE CASCADE and its like): it never does here.
+"""Foreign keys by which an engine itself would carry a change further (CASCADE, SET NULL and their like): it never does here.
 
-A plan keeps the rows that others refer to. Who came to refer to one since then is asked before its window is written.
+A plan keeps the rows that others refer to, or says what becomes of those. Who came to refer to one since then is asked before its
+window is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from adapters.protocol import Target
+from flows.plan.foreseen import foresee
 from flows.plan.references import related
 from flows.plan.referrers import compared, inside, looked_through, values_of
 from transforms import keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Reason, TableName, TableShape
 from transforms.vocabulary.arrow import Mask
+from transforms.vocabulary.values import same_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Carrying:
-    """A foreign key of `child` that would carry a delete further."""
+    """A foreign key of `child` that would carry a delete further, or an update of what it refers to."""
 
     child: TableShape
     foreign: ForeignKey
+    op: Literal["delete", "update"] = "delete"
 
     @property
     def reason(self) -> Reason:
-        """Why a row of the table that is referred to cannot be deleted."""
-        by, further = list(self.foreign.columns), self.foreign.on_delete
-        return Reason("referred", None, {"table": str(self.child.name), "by": by, "on_delete": further})
+        """Why a row of the table that is referred to cannot be deleted, or given other values."""
+        facts = {"table": str(self.child.name), "by": list(self.foreign.columns)}
+        if self.op == "delete":
+            return Reason("referred", None, {**facts, "on_delete": self.foreign.on_delete})
+        return Reason("referred", None, {**facts, "on_update": self.foreign.on_update})
 
 
-def carrying(target: Target, tables: Collection[TableName]) -> dict[TableName, tuple[Carrying, ...]]:
-    """The foreign keys to tables that would carry a delete of theirs further; nothing is asked where there are no tables."""
+def carrying(
+    target: Target, losing: Collection[TableName], changing: Mapping[TableName, Collection[str]]
+) -> dict[TableName, tuple[Carrying, ...]]:
+    """The foreign keys to tables that would carry changes of theirs further; nothing is asked where there are no tables.
+
+    In: the tables that lose rows, and the columns of others, or the same, that updates may change.
+    """
     found: dict[TableName, tuple[Carrying, ...]] = {}
-    for shape in related(target, list(tables)).values() if tables else ():
+    tables = list(dict.fromkeys([*losing, *changing]))
+    for shape in related(target, tables).values() if tables else ():
         for foreign in shape.foreign_keys:
-            if foreign.refers in tables and foreign.on_delete:
-                found[foreign.refers] = (*found.get(foreign.refers, ()), Carrying(shape, foreign))
+            links = found.get(foreign.refers, ())
+            if foreign.refers in losing and foreign.on_delete:
+                links = (*links, Carrying(shape, foreign))
+            if foreign.on_update and not set(foreign.refers_columns).isdisjoint(changing.get(foreign.refers, ())):
+                links = (*links, Carrying(shape, foreign, "update"))
+            if links:
+                found[foreign.refers] = links
     return found
 
 
-def held_back(target: Target, shape: TableShape, changes: ChangeSet, links: Sequence[Carrying]) -> dict[int, Reason]:
-    """Why deletes of a window cannot go now, by number: rows refer to them that the engine would change with them.
+Planned = Callable[[TableName], Sequence[ChangeSet]]
+"""What a plan does to a table; nothing where that is done before, or does not matter."""
 
-    Rows that go with the same window do not count. In: `links` are those of the table. Reads the columns that refer, from a
-    new snapshot.
+
+def held_back(
+    target: Target, shape: TableShape, changes: ChangeSet, links: Sequence[Carrying], planned: Planned
+) -> dict[int, Reason]:
+    """Why deletes and updates of a window cannot go in now, by number, deletes first: rows refer to them that the engine would
+    change with them.
+
+    Rows that go with the same window do not count, nor do those that are `planned` to go or to refer to others, and are still as
+    that expects. In: `links` are those of the table. Reads the columns that refer, from a new snapshot.
     """
     found: dict[int, Reason] = {}
-    for link in links if changes.deletes.num_rows else ():
-        found |= dict.fromkeys(np.flatnonzero(_referred(target, shape, changes, link)).tolist(), link.reason)
+    gone = changes.deletes.num_rows
+    for link in links:
+        if link.op == "delete":
+            rows, places = changes.deletes, np.arange(gone)
+        else:
+            mine = tuple(name for name in link.foreign.refers_columns if name in changes.schema.names)
+            moved = ~same_rows(changes.before, changes.after, mine, {})
+            rows, places = changes.before.filter(pa.array(moved)), gone + np.flatnonzero(moved)
+        if rows.num_rows:
+            referred = _referred(target, shape, changes, rows, link, planned(link.child.name))
+            found |= dict.fromkeys(places[referred].tolist(), link.reason)
     return found
 
 
-def _referred(target: Target, shape: TableShape, changes: ChangeSet, link: Carrying) -> Mask:
-    """Which deletes rows refer to by this key that stay; all of them where the rows cannot be read."""
+def _referred(
+    target: Target,
+    shape: TableShape,
+    changes: ChangeSet,
+    rows: pa.Table,
+    link: Carrying,
+    planned: Sequence[ChangeSet],
+) -> Mask:
+    """Which of some rows others refer to by this key that stay; all of them where the others cannot be read."""
     child, foreign, key = link.child, link.foreign, changes.key
-    itself = child.name == shape.name
-    gone = changes.deletes.select(list(key))
 
     def known(names: Sequence[str]) -> pa.Table | None:
-        return changes.deletes.select(list(names)) if set(names) <= set(changes.schema.names) else None
+        return rows.select(list(names)) if set(names) <= set(rows.column_names) else None
 
     with target.snapshot() as now:
         values = values_of(target, now, shape, key, known, foreign.refers_columns)
+        if child.name == shape.name and link.op == "delete":
+            away = changes.deletes.select(list(key))
+        else:
+            away = _letting_go(foresee(now, child, planned, foreign.columns).changes, foreign) if planned else None
+    theirs = tuple(away.column_names) if away is not None else ()
 
-    def referring(rows: pa.Table) -> pa.Table:
-        whole = keys.without_null_keys(rows, foreign.columns)
-        if itself and whole.num_rows:
-            own = whole.select(list(key)).cast(gone.schema)
-            whole = whole.filter(pa.array(~keys.contained(own, gone, key)))
+    def referring(some: pa.Table) -> pa.Table:
+        whole = keys.without_null_keys(some, foreign.columns)
+        if away is not None and whole.num_rows:
+            own = whole.select(list(theirs)).cast(away.schema)
+            whole = whole.filter(pa.array(~keys.contained(own, away, theirs)))
         named = compared(target, child, whole, foreign.columns, values.schema)
         return named.filter(pa.array(inside(named, values)))
 
-    names = list(dict.fromkeys([*(key if itself else ()), *foreign.columns]))
-    seen = looked_through(target, child, names, referring)
+    seen = looked_through(target, child, list(dict.fromkeys([*theirs, *foreign.columns])), referring)
     return inside(values, values if seen is None else pa.concat_tables([values.slice(0, 0), *seen]))
+
+
+def _letting_go(changes: ChangeSet, foreign: ForeignKey) -> pa.Table:
+    """The keys of rows that go, or will refer to others."""
+    key, written = list(changes.key), tuple(name for name in foreign.columns if name in changes.schema.names)
+    moved = pa.array(~same_rows(changes.before, changes.after, written, {}))
+    return pa.concat_tables([changes.deletes.select(key), changes.before.filter(moved).select(key)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from adapters import interrupts
 from adapters.store.manifest import PlannedTable, columns_of
 from adapters.store.plans import FileEntry, Plan
-from flows.apply.cascades import carrying
+from flows.apply.cascades import Carrying, carrying
 from flows.apply.once import each_once
 from flows.apply.together import apply_together
 from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
@@ -160,8 +160,11 @@ def write_rows(
         stage.table for stage, some in writes if stage.phase != "upsert" and any(each.has("delete") for each in some)
     }
     target = session.sides.written(job.side).adapter
-    further = retried(lambda: carrying(target, losing))
-    with shared(job.plan_id, replace(session, shapes=Shapes())):
+    session = replace(session, shapes=Shapes())
+    updated = {stage.table for stage, some in writes if any(each.has("update") for each in some)}
+    changing = {table: names for table in updated if (names := _changing(manifest[table], job, session))}
+    further = retried(lambda: carrying(target, losing, changing))
+    with shared(job.plan_id, session):
         done: list[Done] = []
         for number, group in groupby(writes, lambda each: each[0].together):
             some = list(group)
@@ -172,10 +175,11 @@ def write_rows(
                 windows = tuple(ApplyWindow(each.window, each, each.window in planned.clear) for each in part)
                 if stage.phase != "delete":
                     session.meter.expect(planned.name, "apply", sum(sum(each.counts.values()) for each in part))
-                links = further.get(stage.table, ()) if stage.phase != "upsert" else ()
-                links = tuple(each for each in links if each.child.name not in joint)
+                passed = "delete" if stage.phase == "upsert" else "update" if stage.phase == "delete" else None
+                links = tuple(each for each in further.get(stage.table, ()) if each.op != passed)
                 turns = _turns(planned, plan.windows(stage.table))
-                works.append(ApplyWork(job, planned.name, stage.phase, windows, links, turns))
+                beside = _beside(plan, links, joint | {stage.table})
+                works.append(ApplyWork(job, planned.name, stage.phase, windows, links, turns, beside))
                 if not number:
                     groups = [windows] if stage.in_turn else grouped(windows, workers)
                     apart = [replace(works[-1], windows=each) for each in groups]
@@ -187,6 +191,25 @@ def write_rows(
                 for column in numbered.get(stage.table, ()):
                     retried(partial(target.advance_identity, stage.table, column))
     return AppliedPlan(each_once(done, plan), any(each.written for each in done))
+
+
+def _beside(plan: Plan, links: Sequence[Carrying], joint: Collection[TableName]) -> tuple[FileEntry, ...]:
+    """The windows, but for steps on the way, of tables that refer to one by some keys and are written together with it."""
+    found = []
+    for table in {link.child.name for link in links} & set(joint):
+        planned = plan.manifest.of(table)
+        steps = {*planned.first, *planned.interim} if planned is not None else set()
+        found += [entry for entry in plan.windows(table) if entry.window not in steps]
+    return tuple(found)
+
+
+def _changing(planned: PlannedTable, job: Job, session: Session) -> frozenset[str]:
+    """The columns of a table that updates may change, and others can refer to."""
+    shape, known = session.shape(job, planned.name, planned.table), not job.bare and planned.name in session.spec.tables
+    key = frozenset(session.bound.table(planned.name).key) if known else None
+    written = planned.differing if known and not planned.interim else planned.schema.names
+    referable = {name for unique in shape.uniques if unique != key for name in unique}
+    return frozenset(written) & referable
 
 
 def _turns(planned: PlannedTable, windows: Sequence[FileEntry]) -> tuple[tuple[int, ...], ...]:

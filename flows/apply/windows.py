@@ -47,9 +47,10 @@ class ApplyWindow:
 
 @dataclass(frozen=True, slots=True)
 class ApplyWork:
-    """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its deletes further.
+    """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its changes further.
 
-    `turns` are all windows of a table whose rows are written in several steps, by the step that they are.
+    `turns` are all windows of a table whose rows are written in several steps, by the step that they are; `beside` are windows
+    of tables that refer to this one by some of `carrying`, and are not in before it.
     """
 
     job: Job
@@ -58,6 +59,7 @@ class ApplyWork:
     windows: tuple[ApplyWindow, ...]
     carrying: tuple[Carrying, ...] = ()
     turns: tuple[tuple[int, ...], ...] = ()
+    beside: tuple[FileEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def planned_part(session: Session, work: ApplyWork, window: ApplyWindow) -> Chan
 
 
 def staying(work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None) -> dict[int, Reason]:
-    """Why deletes of a window cannot go now (see `held_back`). `part`: what the work writes of it, where that is known.
+    """Why changes of a window cannot go in now (see `held_back`). `part`: what the work writes of it, where that is known.
 
     Errors: PlanError in an undo, which is done whole or not at all.
     """
@@ -178,12 +180,16 @@ def staying(work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None)
     session, table = session_of(work.job), window.changes.table
     shape, target = session.shape(work.job, work.table, table), session.sides.written(work.job.side).adapter
     part = part if part is not None else planned_part(session, work, window)
-    held = held_back(target, shape, part, work.carrying)
+
+    def planned(name: TableName) -> list[ChangeSet]:
+        return [read_changes(work.job, entry) for entry in work.beside if entry.table == name]
+
+    held = held_back(target, shape, part, work.carrying, planned)
     if held and work.job.bare:
         tried = withheld(part, held)
         assert tried.refused is not None, "there are rows that stay"
         raise PlanError(
-            f"{table} row {_first_key(tried.refused)} is to be deleted, and "
+            f"{table} row {_first_key(tried.refused)} is to be {tried.refused['op'][0]}d, and "
             f"{text_of(reason_of(tried.refused['why'][0].as_py()))}. This window was not written.",
             fix="delete those rows, or let them refer to others.",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario import Engine, Scenario, changes, counts
+from scenario import Engine, Scenario, changes, counts, quarantine
 
 from flows.commands import Status
 from transforms.vocabulary import PlanError
@@ -113,3 +113,58 @@ def test_values_are_followed_from_level_to_level(
     assert shop.plan().status == Status.DONE
     assert shop.undo(1).status == Status.DONE
     assert shop.target.content() == before
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_a_value_stays_that_rows_came_to_refer_to_after_planning(
+    engine: Engine, action: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = made(tmp_path, engine, request, "plan", device(action))
+    shop.source.execute("UPDATE site SET code = 'C2' WHERE no = 3")
+    shop.target.insert("device", [(11, "b", "x")])
+    planned = shop.plan()
+    shop.target.insert("device", [(12, "c", "y")])
+    done = shop.apply(planned.report.plan)
+    assert counts(done, "site")["update"] == 1
+    assert [key for _, key, reason in quarantine(shop) if f"ON UPDATE {action}" in reason] == [[3]]
+    becomes = "B2" if action == "CASCADE" else None
+    assert shop.target.content() == {
+        "site": [(1, "a"), (2, "B2"), (3, "c")],
+        "device": [(11, becomes, "x"), (12, "c", "y")],
+    }
+    assert shop.run().status == Status.DONE
+    assert quarantine(shop) == []
+    assert shop.target.rows("site") == [(1, "a"), (2, "B2"), (3, "C2")]
+    shop.target.insert("device", [(13, "C2", "z")])
+    before = shop.target.content()
+    with pytest.raises(PlanError, match="device"):  # an undo would give the site its old code
+        shop.undo(2)
+    assert shop.target.content() == before
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_rows_of_the_table_itself_that_the_plan_lets_follow_stand_in_no_way(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", engine), request)
+    node = "CREATE TABLE node (no integer PRIMARY KEY, code varchar(9) UNIQUE, up varchar(9)"
+    shop.source.execute(f"{node})")
+    shop.target.execute(f"{node}, FOREIGN KEY (up) REFERENCES node (code) ON UPDATE CASCADE)")
+    shop.write({"node": {"from": "node", "key": "no"}}, defaults={"window": 2})
+    first = [(1, "a", "c"), (2, "b", "a"), (3, "c", None), (4, "d", "c"), (5, "e", "a")]
+    shop.source.insert("node", first)
+    assert shop.run().status == Status.DONE
+    shop.source.execute(
+        "UPDATE node SET code = 'A2' WHERE no = 1",
+        "UPDATE node SET up = 'A2' WHERE no = 5",
+        "UPDATE node SET up = 'd' WHERE no = 2",
+    )
+    planned = shop.plan()
+    if engine == "sqlite":
+        shop.target.execute("UPDATE node SET up = 'a' WHERE no = 4")
+        shop.apply(planned.report.plan)
+        assert [key for _, key, reason in quarantine(shop) if "ON UPDATE CASCADE" in reason] == [[1]]
+        assert shop.target.rows("node")[0] == (1, "a", "c")
+    assert shop.run().status == Status.DONE
+    assert shop.target.rows("node") == [(1, "A2", "c"), (2, "b", "d"), (3, "c", None), (4, "d", "c"), (5, "e", "A2")]

@@ -91,10 +91,8 @@ def _check(reason: Reason) -> str:
 
 def _referred(reason: Reason) -> str:
     facts = reason.facts
-    return (
-        f"rows of {facts['table']} refer to it by ({', '.join(facts['by'])}), and would be changed with it "
-        f"(ON DELETE {facts['on_delete']})"
-    )
+    acts = f"ON UPDATE {facts['on_update']}" if "on_update" in facts else f"ON DELETE {facts['on_delete']}"
+    return f"rows of {facts['table']} refer to it by ({', '.join(facts['by'])}), and would be changed with it ({acts})"
 
 
 TEXTS: Final[Mapping[Code, str | Callable[[Reason], str]]] = {

@@ -75,7 +75,7 @@ MEANINGS: Final[Mapping[Code, str]] = {
     "refused": "the target's engine refused the row when it was tried out, before anything was written",
     "refused_on_write": "the target refused the row while it was written",
     "changed_by_target": "the target did something else with the row than it was asked to",
-    "referred": "a row that is to be deleted is referred to by others that the engine would change with it",
+    "referred": "a row that is to be deleted, or to get another value, is referred to by others that the engine would change with it",
     "untyped": "from a plan of an earlier version, which kept the text alone",
 }
 """Every code and what it means."""
