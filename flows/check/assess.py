@@ -309,6 +309,8 @@ def _fix(spec: Spec, bound: BoundTable, about: About, gathered: Gathered) -> str
         return "mend the source rows, choose a longer key, or make one row of them with `from: {query: …}`"
     if about.reason.code == "colliding_key":
         return "make these keys differ in more than that in the source, or give the target's key an exact collation"
+    if about.refused and about.reason.code == "parent_quarantined":
+        return f"mend the findings of {about.reason.facts['table']}: these rows come along then"
     if about.refused:
         return "mend the source rows, leave them out with `where:`, or change what the target demands"
     place = next((place for place, each in enumerate(bound.sources) if each.part == source_of(about.reason)), 0)

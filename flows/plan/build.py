@@ -29,6 +29,7 @@ from flows.plan.numbers import first_number
 from flows.plan.on_update import moved_children
 from flows.plan.own_lookups import own_ancestors, plan_with_own_lookups
 from flows.plan.own_references import in_own_order
+from flows.plan.parents import gather_parents, plan_with_own_parents, refers_to_itself
 from flows.plan.request import Request, followed
 from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes
@@ -181,8 +182,12 @@ def begun(request: Request, session: Session, folder: Path, *, again: bool = Fal
 
 
 def looked_up(bound: BoundTable, tables: Sequence[BoundTable]) -> bool:
-    """Whether a lookup of some table reads this one as the plan will leave it."""
-    return any(looked.planned == bound.name for table in tables for looked in table.lookups.values())
+    """Whether some table looks into this one, or refers to it, as the plan will leave it."""
+    return any(
+        any(looked.planned == bound.name for looked in table.lookups.values())
+        or any(foreign.refers == bound.shape.name for foreign in table.shape.foreign_keys)
+        for table in tables
+    )
 
 
 def plan_table(
@@ -212,8 +217,11 @@ def plan_table(
         listed=bound.name in request.listed and isinstance(selection, Ranges) and bool(selection.ranges),
     )
     gather_lookups(session, route, work, before)
+    gather_parents(session, route, work, before)
 
     def windows(session: Session) -> list[Planned]:
+        if bound.identity and not bound.looks_into_itself:
+            session.numbers.start(bound.name, first_number(bound, target))
         find_offenders(session, route, work)
         cut, aside = windows_of(session, route, work)
         works = [replace(work, windows=each) for each in grouped(cut, request.workers)]
@@ -227,9 +235,7 @@ def plan_table(
         return plan_with_own_lookups(session, route, work, windows)
     # numbers are given out in order by this process; everything else may run anywhere
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
-    if bound.identity:
-        session.numbers.start(bound.name, first_number(bound, target))
-    return windows(session)
+    return plan_with_own_parents(session, route, work, windows) if refers_to_itself(bound) else windows(session)
 
 
 def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:

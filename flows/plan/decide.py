@@ -136,7 +136,7 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
     """Diff one window and write its changes and its quarantine to the plan's folder."""
     bound, number, mapped, found, kept = route.table, read.number, read.mapped, read.found, read.kept
     wanted, keep, result = _difference(session, work, bound, mapped, found, kept)
-    accepted = without_refused(route, session.watch, number, mapped, result.changes)
+    accepted = without_refused(session, work.job, route, number, mapped, result.changes)
     if accepted is not None:
         mapped = accepted
         session.numbers.give_back(bound.name, result.changes.inserts.num_rows)  # the others are numbered anew
@@ -386,6 +386,7 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[Ch
 
 
 def _waiting(bound: BoundTable, reasons: Sequence[Reason], numbers: Indices) -> int:
-    """How many rows were set aside for a column that is looked up: they pass once the other table has its rows."""
+    """How many rows were set aside for what they refer to: they pass once the other table has its rows."""
     looked_up = {c.shape.name for part in bound.sources for c in part.mapping.columns if isinstance(c.origin, LookUp)}
-    return int(np.isin(numbers, [place for place, each in enumerate(reasons) if each.column in looked_up]).sum())
+    waits = [n for n, each in enumerate(reasons) if each.column in looked_up or each.code == "parent_quarantined"]
+    return int(np.isin(numbers, waits).sum())

@@ -79,7 +79,7 @@ def plan_with_own_lookups(
         planned = plan(replace(quiet, samples=Samples()))
         if not own.fall(planned):
             return plan(replace(session, samples=Samples())) if session.watch.counts else planned
-        _forget(work.job, route.table, planned)
+        forget(work.job, route.table, planned)
 
 
 def own_ancestors(job: Job, bound: BoundTable) -> Iterator[Notice]:
@@ -101,7 +101,7 @@ def _circles_file(job: Job, table: str) -> Path:
     return job.work / "circles" / f"{quote(table, safe='')}.arrow"
 
 
-def _forget(job: Job, bound: BoundTable, planned: Sequence[Planned]) -> None:
+def forget(job: Job, bound: BoundTable, planned: Sequence[Planned]) -> None:
     """Take away what planning the windows has left behind: parts that stay empty the next time are not written anew."""
     shutil.rmtree(spill_folder(job, bound.name), ignore_errors=True)
     shutil.rmtree(rejected_file(job, bound.name, 0).parent, ignore_errors=True)

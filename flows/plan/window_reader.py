@@ -262,6 +262,11 @@ def padded(rows: pa.Table, columns: list[str], schema: pa.Schema) -> pa.Table:
     )
 
 
+def parents_file(job: Job, table: str, number: int) -> Path:
+    """What rows may not refer to by a foreign key of the table, by its number: nothing will hold it."""
+    return job.work / "parents" / quote(table, safe="") / f"{number:06d}.arrow"
+
+
 def offenders_file(job: Job, table: str, number: int) -> Path:
     return job.work / "offenders" / quote(table, safe="") / f"{number:06d}.arrow"
 

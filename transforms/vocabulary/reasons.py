@@ -59,7 +59,7 @@ MEANINGS: Final[Mapping[Code, str]] = {
     "merged_keys": "two keys of a JSON object would be one under `nul: strip`",
     "expression_failed": "an `expr` cannot be evaluated for the row",
     "no_match": "a lookup matches no row",
-    "parent_quarantined": "the row that a lookup matches is in quarantine itself",
+    "parent_quarantined": "the row that it refers to, by a lookup or a foreign key, is in quarantine itself",
     "breaks_rule": "the row breaks a rule of `expect`",
     "dates_replaced": "noted, not set aside: an invalid date became what `zero_date` says",
     "nul_stripped": "noted, not set aside: NUL characters were left out, as `nul: strip` says",
