@@ -28,6 +28,7 @@ from flows.plan.kept_rows import without_referred
 from flows.plan.moving_values import settled
 from flows.plan.null_keys import keyless
 from flows.plan.own_lookups import own_ancestors
+from flows.plan.passed_on import passed_on_by_plan, with_steps
 from flows.plan.request import Request, followed, new_run_id, spelled
 from flows.plan.thresholds import beyond, over_limit
 from flows.proof.drift import watched
@@ -119,11 +120,13 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
                 blocked.append(bound.name)
                 others.append((bound.name, _as_finding(error, 0)))
         whole = tuple(bound for bound in chosen if bound.name in plans)
-        kept = without_referred(session, job, whole, plans)
+        passing = passed_on_by_plan(session, job, whole, plans)
+        let_go = {(each.child.name, each.foreign): each.values for each in passing}
+        kept = without_referred(session, job, whole, plans, passing)
         settled_windows: list[Planned] = []
         for bound in whole:
             try:
-                planned = settled(session, job, session.route(job, bound.name), kept.planned[bound.name])
+                planned = settled(session, job, session.route(job, bound.name), kept.planned[bound.name], let_go)
             except PlanError as error:
                 blocked.append(bound.name)
                 others.append((bound.name, _as_finding(error, 0)))
@@ -140,7 +143,8 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
                 others += [(bound.name, each) for each in _zero_dates(session, part, dates, gathering, samples)]
             settled_windows += planned
         try:
-            arranged(session, job, written_tables(whole, (), settled_windows), settled_windows)
+            stepped = with_steps(session, job, whole, passing, settled_windows)
+            arranged(session, job, written_tables(whole, (), stepped), stepped)
         except NeedEachOther as error:
             name = next(bound.name for bound in whole if bound.shape.name == error.table)
             others.append((name, _as_finding(error, 0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from graphlib import TopologicalSorter
@@ -20,12 +20,14 @@ from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
 from flows.history.undo_order import listed, undo_order
+from flows.history.undo_steps import freed, in_own_order, let_go_first
 from flows.history.versions import AppliedVersion
 from flows.plan.build import manifest_of
 from flows.plan.decide import samples
 from flows.plan.interim import whole_changes
 from flows.plan.moving_values import Table, window_of
-from flows.plan.own_order import NoOwnOrder, moved, own_keys, own_order
+from flows.plan.own_order import own_keys
+from flows.plan.passed_on import Passing, passed_on
 from flows.plan.references import related
 from flows.plan.request import Request
 from flows.plan.stages import stages_of
@@ -96,11 +98,13 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
     tables: list[PlannedTable] = []
     backwards: dict[TableName, list[ChangeSet]] = {}
     parts: dict[TableName, list[ChangeSet]] = {}
+    passing: list[Passing] = []
     with target.snapshot() as snapshot:
         for table in order:
             windows = list(_windows(undone, table))
             ddl, drop = _making(undone, table)
-            if not windows and not ddl and not drop:
+            lets_go = any(each.child.name == table for each in passing)
+            if not windows and not ddl and not drop and not lets_go:
                 continue
             latest = [known for each in undone.versions if (known := each.planned_table(table)) is not None][-1]
             schema = latest.schema
@@ -117,11 +121,16 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             reports.append(_table_report(request, table, windows))
             interim: list[int] = []
             if table in shapes and windows:
-                freeing, interim = _freed(
-                    Table(target, snapshot, shapes[table], windows[0].key, table in referred), windows, first
+                key, some = windows[0].key, [window_of(0, changes, first=False) for changes in windows]
+                children = {name: shapes[name] for name in undone.tables if name in shapes}
+                mine = list(passed_on(target, shapes[table], key, some, children))
+                passing += mine
+                let_go = {(each.child.name, each.foreign): each.values for each in mine}
+                freeing, interim = freed(
+                    Table(target, snapshot, shapes[table], key, table in referred, let_go), windows, first
                 )
                 first = [*first, *freeing]
-            late = _in_own_order(undone.numbers, target, shapes[table], windows, first) if table in shapes else ()
+            late = in_own_order(undone.numbers, target, shapes[table], windows, first) if table in shapes else ()
             parts[table] = windows
             planned = planned_table(reports[-1], table, latest.route, schema)
             own = whole.described if whole is not None else ()
@@ -129,6 +138,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             tables.append(replace(planned, first=tuple(first), late=late, interim=tuple(interim)))
         sequence = undo_order(undone.numbers, target, snapshot, shapes, backwards)
         tables = [sequence.with_steps(planned, parts[planned.table]) for planned in tables]
+        tables = [let_go_first(target, snapshot, planned, passing, parts[planned.table]) for planned in tables]
         for windows in parts.values():
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
         stages = sequence.decided(partial(stages_of, tables, entries, referred))
@@ -249,43 +259,6 @@ def _windows(undone: Undone, table: TableName) -> Iterator[ChangeSet]:
 
 def _sliced(rows: pa.Table) -> Iterator[pa.Table]:
     return (rows.slice(start, WINDOW_ROWS) for start in range(0, rows.num_rows, WINDOW_ROWS))
-
-
-def _in_own_order(
-    numbers: Sequence[int], target: Target, shape: TableShape, windows: list[ChangeSet], first: Collection[int]
-) -> tuple[int, ...]:
-    """Take rows out of windows that have to come behind others of their table, into new ones; the table's `late` windows."""
-    mine = {number: changes for number, changes in enumerate(windows) if len(changes) and number not in first}
-    if not own_keys(shape) or not mine:
-        return ()
-
-    def compared(rows: pa.Table) -> pa.Table:
-        return pa.table(target.alike(shape.name, rows), names=rows.column_names)
-
-    try:
-        most = max(map(len, windows))
-        order = own_order(shape, target.capabilities, mine, windows[0].key, compared, most)
-    except NoOwnOrder as error:
-        raise PlanError(
-            f"Undoing version {listed(numbers)} cannot be done in any order: rows need each other by foreign keys that go in a "
-            f"circle ({error.circle}). Nothing was written.",
-            fix="drop one of these foreign keys for as long as it takes.",
-        ) from error
-    start = len(windows)
-    windows[:] = moved(windows, order)
-    return order.late(start)
-
-
-def _freed(table: Table, windows: list[ChangeSet], first: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Put what frees unique values into windows behind the others: the numbers of those, which come first, and of those among
-    them that hold steps on the way. In: which windows come first already."""
-    some = [window_of(number, changes, first=number in first) for number, changes in enumerate(windows)]
-    freed = table.freed(some)
-    for number, changes in freed.changed.items():
-        windows[number] = changes
-    known = len(windows)
-    windows += [*freed.early, *freed.interim]
-    return list(range(known, len(windows))), list(range(known + len(freed.early), len(windows)))
 
 
 def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:

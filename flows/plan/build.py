@@ -30,6 +30,7 @@ from flows.plan.on_update import moved_children
 from flows.plan.own_lookups import own_ancestors, plan_with_own_lookups
 from flows.plan.own_references import in_own_order
 from flows.plan.parents import gather_parents, plan_with_own_parents, refers_to_itself
+from flows.plan.passed_on import passed_on_by_plan, with_steps
 from flows.plan.request import Request, followed
 from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes
@@ -101,9 +102,10 @@ def _plan(
                 request, session, job, bound.name, before, looked_up(bound, tables), execute
             )
         if check_deletes:
-            kept = without_referred(session, job, tables, planned)
+            passing = passed_on_by_plan(session, job, tables, planned)
+            kept = without_referred(session, job, tables, planned, passing)
             planned, warnings = kept.planned, [*warnings, *kept.warnings]
-            moved = moved_children(session, job, tables, planned, kept.going)
+            moved = moved_children(session, job, tables, planned, kept.going, passing)
             beside = besides(session, job, kept, moved, allow_deletes=request.allow_deletes)
             session = replace(session, binding=binding_with(session.bound, beside))
             outcomes += (window for each in beside for window in each.windows)
@@ -113,7 +115,8 @@ def _plan(
             if check_deletes:
                 if request.keys is None and not request.allow_deletes:
                     hold(request, route, sum((each.counts for each in windows), Counts()))
-                windows = settled(session, job, route, with_whole_deletes(session, job, route, windows))
+                let_go = {(each.child.name, each.foreign): each.values for each in passing}
+                windows = settled(session, job, route, with_whole_deletes(session, job, route, windows), let_go)
                 windows = in_own_order(session, job, route, windows)
             outcomes += windows
             reports.append(table_report(bound, windows))
@@ -128,6 +131,7 @@ def _plan(
                 warnings += read_whole(bound, selection)
         order = Order()
         if check_deletes:
+            outcomes = with_steps(session, job, tables, passing, outcomes)
             outcomes, order = arranged(session, job, written_tables(tables, beside, outcomes), outcomes)
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
     report = Report(

@@ -18,11 +18,13 @@ from transforms.vocabulary import OPS, ChangeSet, Op, TableName
 def in_turn(planned: PlannedTable | None, windows: Sequence[FileEntry]) -> list[list[FileEntry]]:
     """The windows of a table in parts that rows pass through one after the other: in each part a row is at most once.
 
-    What frees a value and what frees a reference may both come `first`, for one row: each such window is a part.
+    What frees a value and what frees a reference may both come `first`, for one row: each such window is a part, and deletes come
+    behind both.
     """
     if planned is None or not planned.interim:
         return [list(windows)]
-    first = [[each] for each in sorted(windows, key=lambda each: each.window) if each.window in planned.first]
+    ordered = sorted(windows, key=lambda each: (each.window not in planned.interim, each.window))
+    first = [[each] for each in ordered if each.window in planned.first]
     turns: list[list[FileEntry]] = [[], []]
     for entry in windows:
         if entry.window not in planned.first:

@@ -20,6 +20,7 @@ from flows.bind.tables import BoundTable
 from flows.plan.children import Followed, followed, key_of, reference_of
 from flows.plan.decide import Planned, samples
 from flows.plan.going import Going, Link, going_of, linked
+from flows.plan.passed_on import Passing
 from flows.plan.references import related
 from flows.plan.referrers import compared, inside
 from flows.plan.totals import with_kept
@@ -49,12 +50,16 @@ class Kept:
 
 
 def without_referred(
-    session: Session, job: Job, tables: Sequence[BoundTable], planned: Mapping[str, list[Planned]]
+    session: Session,
+    job: Job,
+    tables: Sequence[BoundTable],
+    planned: Mapping[str, list[Planned]],
+    passing: Sequence[Passing] = (),
 ) -> Kept:
     """Take the deletes out of plans whose rows others refer to once the plans are in.
 
-    Of tables that refer to one that loses rows, the keys are read once. Memory: the deletes, and the keys of rows that refer
-    to them.
+    Who refers to a value that is `passing` to another row refers to that one then. Of tables that refer to one that loses rows, the
+    keys are read once. Memory: the deletes, and the keys of rows that refer to them.
     """
     own = {bound.shape.name: found for bound in tables if (found := going_of(job, bound, planned[bound.name]))}
     if not own:
@@ -66,7 +71,7 @@ def without_referred(
     }
     further = followed(side, own, named, policy, chosen=job.chosen)
     going = {**own, **further.going}
-    links = list(_links(side, job, tables, planned, going, further))
+    links = [_without_passing(side, each, passing) for each in _links(side, job, tables, planned, going, further)]
     known = -1
     while known != (known := sum(int(each.stays.sum()) for each in going.values())):
         for link in links:
@@ -100,6 +105,15 @@ def _links(
             key = own.key if own is not None else (key_of(shape) if known else None) or foreign.columns
             for link in linked(side, job, shape, foreign, going, own, windows, key):
                 yield _with_default(side, replace(link, does=does, why=further.whys.get(reference, "")), further)
+
+
+def _without_passing(side: WrittenSide, link: Link, passing: Sequence[Passing]) -> Link:
+    """The link without the rows that refer to another row once the plans are in."""
+    for each in passing:
+        if (each.child.name, each.foreign) == (link.child.name, link.foreign) and link.referring.values.num_rows:
+            stays = ~each.among(side.adapter, link.referring.values)
+            link = replace(link, referring=link.referring.filter(stays), place=link.place[stays])
+    return link
 
 
 def _with_default(side: WrittenSide, link: Link, further: Followed) -> Link:

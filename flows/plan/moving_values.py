@@ -19,12 +19,12 @@ from adapters.protocol import Snapshot, Target
 from adapters.store.plans import FileEntry, PlanWriter, read_expected, read_written
 from flows.plan.decide import Planned, read_changes
 from flows.plan.parked import Parking, put
-from flows.plan.references import referring, related
+from flows.plan.references import having, referring, related
 from flows.plan.referrers import compared
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms import expressions, keys
-from transforms.vocabulary import ChangeSet, Counts, Key, PlanError, TableName, TableShape
+from transforms.vocabulary import ChangeSet, Counts, ForeignKey, Key, PlanError, TableName, TableShape
 from transforms.vocabulary.arrow import Indices, Mask
 from transforms.vocabulary.values import same_rows
 
@@ -54,7 +54,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What frees unique values: windows that are others now, and those that come before all others: deletes (`early`), and
+    """What frees unique values: windows that are others now, and those that come before all others: real changes (`early`), and
     steps on the way (`interim`)."""
 
     changed: Mapping[int, ChangeSet] = field(default_factory=dict)
@@ -62,8 +62,14 @@ class Freed:
     interim: Sequence[ChangeSet] = ()
 
 
-def settled(session: Session, job: Job, route: Route, planned: Sequence[Planned]) -> list[Planned]:
-    """The windows of a table, with those that free unique values before all others.
+def settled(
+    session: Session,
+    job: Job,
+    route: Route,
+    planned: Sequence[Planned],
+    let_go: Mapping[tuple[TableName, ForeignKey], pa.Table],
+) -> list[Planned]:
+    """The windows of a table, with those that free unique values before all others. `let_go` as of `Table`.
 
     Nothing is read where no row gives up a unique value. Memory: the unique columns of what the plan writes, and a window.
     Errors: PlanError for a row that can neither go first nor have another value meanwhile.
@@ -73,8 +79,8 @@ def settled(session: Session, job: Job, route: Route, planned: Sequence[Planned]
         return list(planned)
     referred = bound.name in session.bound.referred
     shape = replace(bound.shape, design=bound.design)
-    table = Table(route.writes.adapter, route.writes.snapshot, shape, bound.key, referred)
-    freed = table.freed([_window(job, each, each.changes) for each in planned if each.changes is not None])
+    table = Table(route.writes.adapter, route.writes.snapshot, shape, bound.key, referred, let_go)
+    freed = table.freed([window_of_plan(job, each, each.changes) for each in planned if each.changes is not None])
     writer = PlanWriter(Path(job.folder), begun=True)
 
     def write(number: int, changes: ChangeSet) -> FileEntry | None:
@@ -86,14 +92,15 @@ def settled(session: Session, job: Job, route: Route, planned: Sequence[Planned]
 
     now = {number: write(number, changes) for number, changes in freed.changed.items()}
     found = [replace(each, changes=now.get(each.window, each.changes)) for each in planned]
-    for changes in (*freed.early, *freed.interim):
+    for place, changes in enumerate((*freed.early, *freed.interim)):
         number = max(each.window for each in found) + 1
-        entry, interim = write(number, changes), changes.after.num_rows > 0
+        entry, interim = write(number, changes), place >= len(freed.early)
         found.append(Planned(bound.name, number, Counts(), entry, None, None, clear=False, first=True, interim=interim))
     return found
 
 
-def _window(job: Job, planned: Planned, entry: FileEntry) -> Window:
+def window_of_plan(job: Job, planned: Planned, entry: FileEntry) -> Window:
+    """A window whose changes are in a plan's folder."""
     folder = Path(job.folder)
     return Window(
         planned.window,
@@ -131,13 +138,15 @@ def window_of(number: int, changes: ChangeSet, *, first: bool) -> Window:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that is written. `referred`: its deletes come behind the inserts and updates of all tables."""
+    """A table that is written. `referred`: its deletes come behind the inserts and updates of all tables. `let_go` are values that
+    rows do not refer to any more by foreign keys of other tables, once its first windows are written."""
 
     target: Target
     snapshot: Snapshot
     shape: TableShape
     key: Key
     referred: bool
+    let_go: Mapping[tuple[TableName, ForeignKey], pa.Table] = field(default_factory=dict)
 
     @cached_property
     def uniques(self) -> list[Key]:
@@ -157,9 +166,8 @@ class Table:
                 needs.setdefault(number, {})[unique] = mask
         if not needs:
             return Freed()
-        parking = Parking(
-            self.target, self.snapshot, self.shape, self.key, self.uniques, self.related, self._given(windows)
-        )
+        related = {name: self._still_referring(shape) for name, shape in self.related.items()}
+        parking = Parking(self.target, self.snapshot, self.shape, self.key, self.uniques, related, self._given(windows))
         concerned = [window for window in windows if window.number in needs]
         held = self._held(concerned, {number: _any(masks) for number, masks in needs.items()})
         changed: dict[int, ChangeSet] = {}
@@ -175,8 +183,10 @@ class Table:
                 early.append(replace(changes.empty, deletes=changes.deletes.filter(pa.array(alone))))
             stays = np.concatenate([~alone, np.ones(changes.before.num_rows, dtype=bool)])
             left = replace(changes, deletes=changes.deletes.filter(pa.array(~alone)))
-            changed[window.number], steps = _stepped(left, {each: mask[stays] for each, mask in masks.items()}, parking)
+            needed = {each: mask[stays] for each, mask in masks.items()}
+            changed[window.number], steps, whole = _stepped(left, needed, parking)
             interim += [steps] if len(steps) else []
+            early += [whole] if len(whole) else []
         return Freed(changed, early, interim)
 
     def _needed(self, windows: Sequence[Window], unique: Key) -> dict[int, Mask]:
@@ -193,11 +203,12 @@ class Table:
         )
         mine, theirs = codes[: len(moves)], codes[len(moves) :]
         takers = np.bincount(np.concatenate(theirs), minlength=1 + max(each.max(initial=0) for each in codes))
+        trades = self._trades and not any({*foreign.refers_columns} & {*unique} for _, foreign in self.let_go)
         found = {}
         for each, held, taken in zip(moves, mine, theirs, strict=True):
             updated, inserted = _count(taken[: each.updates], held), _count(taken[each.updates :], held)
             after_delete = 0 if self.referred else updated + inserted
-            after_update = 0 if self._shared_out else inserted + (updated if self._trades else 0)
+            after_update = 0 if self._shared_out else inserted + (updated if trades else 0)
             free = np.where(each.deleted, after_delete, after_update)
             if (short := takers[held] > free).any():
                 found[each.number] = np.isin(np.arange(each.rows), each.place[short])
@@ -229,6 +240,11 @@ class Table:
             int(takes[:updates].sum()),
         )
 
+    def _still_referring(self, shape: TableShape) -> TableShape:
+        """The table without the foreign keys by which rows let go of what they refer to."""
+        left = tuple(each for each in shape.foreign_keys if (shape.name, each) not in self.let_go)
+        return replace(shape, foreign_keys=left)
+
     @cached_property
     def _shared_out(self) -> bool:
         """Whether rows may be put into other windows than they are in, because they refer to each other (`own_order`)."""
@@ -258,9 +274,15 @@ class Table:
         for number in rows.keys() - known.keys():
             found[number][:] = True  # whatever refers to columns that the plan does not know
         if known:
-            held = np.zeros(sum(each.num_rows for each in known.values()), dtype=bool)
-            for _, mask in referring(self.snapshot, self.related, self.shape.name, pa.concat_tables(known.values())):
-                held |= mask
+            every = pa.concat_tables(known.values())
+            held = np.zeros(every.num_rows, dtype=bool)
+            for link, mask in referring(self.snapshot, self.related, self.shape.name, every):
+                gone = self.let_go.get(link)
+                held |= (
+                    mask
+                    if gone is None
+                    else mask & ~having(every, tuple(gone.column_names), gone, tuple(gone.column_names))
+                )
             for number, part in zip(
                 known, np.split(held, np.cumsum([each.num_rows for each in known.values()])), strict=False
             ):
@@ -318,20 +340,36 @@ def _any(masks: Mapping[Key, Mask]) -> Mask:
     return found
 
 
-def _stepped(changes: ChangeSet, needed: Mapping[Key, Mask], parking: Parking) -> tuple[ChangeSet, ChangeSet]:
-    """A window whose needed rows, of those that it deletes and updates, have given up their values before; and that step."""
+def _stepped(
+    changes: ChangeSet, needed: Mapping[Key, Mask], parking: Parking
+) -> tuple[ChangeSet, ChangeSet, ChangeSet]:
+    """A window whose needed rows, of those that it deletes and updates, have given up their values before; that step; and updates
+    that need no such step, since the values that they end with are as free."""
     gone = changes.deletes.num_rows
     mask = _any(needed)
     parts = [rows.filter(pa.array(each)) for rows, each in _halves(changes, mask) if rows.num_rows]
     rows = pa.concat_tables(parts) if parts else changes.empty.before
     parked = parking.parked(rows, {unique: each[mask] for unique, each in needed.items()}) if rows.num_rows else rows
+    first = int(mask[:gone].sum())
+    places = np.flatnonzero(mask[gone:])
+    ends = changes.after.take(pa.array(places))
+    same = same_rows(parked.slice(first), ends, tuple(ends.column_names), {})
+    on_the_way = pa.array(np.concatenate([np.ones(first, dtype=bool), ~same]))
     none = rows.slice(0, 0)
     compared_ = tuple(name for name in changes.compared if name in rows.column_names)
-    step = replace(changes, compared=compared_, inserts=none, before=rows, after=parked, deletes=none)
-    first = int(mask[:gone].sum())
+    step = replace(changes, compared=compared_, inserts=none, deletes=none)
     deletes = put(changes.deletes, np.flatnonzero(mask[:gone]), parked.slice(0, first))
-    before = put(changes.before, np.flatnonzero(mask[gone:]), parked.slice(first))
-    return replace(changes, deletes=deletes, before=before), step
+    before = put(changes.before, places, parked.slice(first))
+    stays = np.ones(changes.after.num_rows, dtype=bool)
+    stays[places[same]] = False
+    left = replace(
+        changes, deletes=deletes, before=before.filter(pa.array(stays)), after=changes.after.filter(pa.array(stays))
+    )
+    return (
+        left,
+        replace(step, before=rows.filter(on_the_way), after=parked.filter(on_the_way)),
+        replace(step, before=rows.slice(first).filter(pa.array(same)), after=ends.filter(pa.array(same))),
+    )
 
 
 def _halves(changes: ChangeSet, mask: Mask) -> Iterator[tuple[pa.Table, Mask]]:

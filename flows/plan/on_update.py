@@ -16,6 +16,7 @@ from flows.bind.tables import BoundTable
 from flows.plan.children import key_of, unplannable, values_let_go
 from flows.plan.decide import Planned, read_changes
 from flows.plan.going import Going, Referring, referring_to
+from flows.plan.passed_on import Passing
 from flows.plan.references import related
 from flows.plan.referrers import compared, inside, looked_through
 from flows.session.scan import readable, rows_by_key
@@ -68,11 +69,13 @@ def moved_children(
     tables: Sequence[BoundTable],
     planned: Mapping[str, Sequence[Planned]],
     going: Mapping[TableName, Going],
+    passing: Sequence[Passing] = (),
 ) -> list[Edit]:
     """What becomes of rows that refer to values which updates change, in tables that the spec does not name.
 
-    In: what goes with the plan. The catalog is asked of tables alone whose unique columns change, and the referring columns of
-    tables with ON UPDATE are read. Memory: the updates of those tables, and the rows that refer to them.
+    In: what goes with the plan, and values that are `passing` to other rows, of which rows let go meanwhile. The catalog is asked of
+    tables alone whose unique columns change, and the referring columns of tables with ON UPDATE are read. Memory: the updates of
+    those tables, and the rows that refer to them.
     Errors: PlanError where the engine would change rows that no plan names.
     """
     side = session.sides.written(job.side)
@@ -92,6 +95,9 @@ def moved_children(
                 own = bound_of.get(child.name)
                 windows = planned_of.get(child.name, ())
                 rows = _left_behind(side, job, child, foreign, old, own, windows, going.get(child.name))
+                for each in passing:
+                    if (each.child.name, each.foreign) == (child.name, foreign) and rows.values.num_rows:
+                        rows = rows.filter(~each.among(side.adapter, rows.values))
                 if not rows.keys.num_rows:
                     continue
                 edit = _followed(side, child, foreign, old, new, rows, moves, known=own is not None)

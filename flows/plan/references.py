@@ -86,8 +86,8 @@ def related(target: Catalog, tables: Sequence[TableName]) -> dict[TableName, Tab
 
 def referring(
     snapshot: Rows, shapes: Mapping[TableName, TableShape], table: TableName, rows: pa.Table
-) -> Iterator[tuple[TableName, Mask]]:
-    """For each foreign key to a table the one that has it, and which of some rows it refers to now.
+) -> Iterator[tuple[tuple[TableName, ForeignKey], Mask]]:
+    """For each foreign key to a table, with the one that has it, which of some rows it refers to now.
 
     All of them, where the rows do not have the columns that are referred to.
     """
@@ -96,10 +96,10 @@ def referring(
             if foreign.refers != table:
                 continue
             if not set(foreign.refers_columns) <= set(rows.column_names):
-                yield child.name, np.ones(rows.num_rows, dtype=bool)
+                yield (child.name, foreign), np.ones(rows.num_rows, dtype=bool)
                 continue
             values = keys.without_null_keys(_scanned(snapshot, child, list(foreign.columns)), foreign.columns)
-            yield child.name, having(rows, foreign.refers_columns, values, foreign.columns)
+            yield (child.name, foreign), having(rows, foreign.refers_columns, values, foreign.columns)
 
 
 def look_at_references(

@@ -67,7 +67,7 @@ def stages_of(
         **{(each.table, window): "completing" for each in tables for window in each.completing},
     }
     late = {each.table: each.late for each in tables}
-    stepping = {each.table for each in tables if len({*each.interim} & {*each.first}) > 1}
+    stepping = {each.table for each in tables if len(each.first) > 1 and {*each.interim} & {*each.first}}
     steps = _steps(tables, _apart(windows, referred, marked))
     joint = [{_among(steps, each) for each in some} for some in together]
     numbers = {step: number for number, some in enumerate(joint, 1) for step in some}
