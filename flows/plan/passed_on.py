@@ -113,7 +113,7 @@ def passed_on_by_plan(
         return []
     target = session.sides.written(job.side).adapter
     children = {each.shape.name: each.shape for each in tables if not each.ddl and not each.unwritable}
-    found = []
+    found: list[Passing] = []
     for bound in tables:
         if bound.ddl or not any(planned[bound.name]):
             continue
