@@ -59,8 +59,9 @@ def _written(bound: BoundTable, changes: ChangeSet) -> ChangeSet:
 
 
 def plain_keys(bound: BoundTable) -> Iterator[tuple[int, ForeignKey]]:
-    """The foreign keys of a table, with their numbers, whose columns are mapped and none of which a lookup fills."""
-    plain = {each.shape.name for each in bound.mapping.columns if not isinstance(each.origin, LookUp)}
+    """The foreign keys of a table, with their numbers, whose columns are mapped, and not filled by lookups alone."""
+    mapped = (each for part in bound.sources for each in part.mapping.columns)
+    plain = {each.shape.name for each in mapped if not isinstance(each.origin, LookUp)}
     return ((n, foreign) for n, foreign in enumerate(bound.shape.foreign_keys) if set(foreign.columns) <= plain)
 
 
