@@ -3,6 +3,7 @@
     plan/manifest.json                              what was planned, and the digest of every file
     plan/changes/<table>/<window>.parquet           op, key, before, after
     plan/quarantine/<table>/<window>.parquet        QUARANTINE
+    plan/identity/<table>/000000.parquet            IDENTITY
     plan/mapped/<table>/<window>.parquet            keys of rows that a run may release from quarantine
 
 What was planned is what is applied: a file that was changed, removed or added since is refused.
@@ -32,32 +33,16 @@ from adapters.processes import stamp
 from adapters.store.changesets import change_schema, change_set, change_table, images_of, taken_apart
 from adapters.store.json_lines import in_lines
 from adapters.store.manifest import FORMAT, Manifest, manifest_json, read_manifest
+from adapters.store.plan_schemas import IDENTITY, QUARANTINE
 from adapters.store.record_json import Unreadable, from_json, to_json
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
-__all__ = ["FORMAT", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_set", "change_table"]
+__all__ = ["FORMAT", "IDENTITY", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_set", "change_table"]
 
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
-Kind = Literal["changes", "quarantine", "mapped"]
-KINDS: Final[tuple[Kind, ...]] = ("changes", "quarantine", "mapped")
-
-QUARANTINE: Final = pa.schema(
-    [
-        pa.field("table", pa.string(), nullable=False),
-        pa.field("window", pa.int32(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        ("column", pa.string()),
-        pa.field("key", pa.string(), nullable=False),
-        ("value", pa.string()),
-        ("source", pa.string()),
-        ("mapped", pa.string()),
-        ("code", pa.string()),
-        ("facts", pa.string()),
-    ]
-)
-"""Rows set aside: why, by which target column, the key as a JSON array, the value, and as JSON the source row and what
-could be mapped of it; and why as data, the facts as JSON. From `mapped` on null in plans of earlier versions."""
+Kind = Literal["changes", "quarantine", "mapped", "identity"]
+KINDS: Final[tuple[Kind, ...]] = ("changes", "quarantine", "mapped", "identity")
 
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 _OURS: Final = re.compile(r"\d{6,}\.parquet|\.\d{6,}\.parquet\.[0-9a-f]{32}")
@@ -127,6 +112,10 @@ class PlanWriter:
         """Write keys that leave quarantine unless they are set aside again, as JSON arrays: of a window's rows that were mapped
         well, or of all rows of trees."""
         return self._add("mapped", table, window, pa.table({"key": keys}), {"mapped": len(keys)})
+
+    def add_identity(self, table: TableName, pairs: pa.Table) -> FileEntry:
+        """Write what becomes of pairs of a table's identity map (IDENTITY)."""
+        return self._add("identity", table, 0, pairs.cast(IDENTITY), {"pairs": pairs.num_rows})
 
     def finish(self, manifest: Manifest, entries: Iterable[FileEntry] = (), *, temporary: bool = False) -> Path:
         """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
@@ -249,6 +238,11 @@ class Plan:
         for entry in self.files:
             if entry.kind == "mapped" and entry.table == table:
                 yield _read(self.folder, entry).column("key")
+
+    def identity(self, table: TableName) -> pa.Table:
+        """What becomes of pairs of a table's identity map (IDENTITY); nothing where it has none."""
+        parts = [_read(self.folder, entry) for entry in self.files if (entry.kind, entry.table) == ("identity", table)]
+        return pa.concat_tables([IDENTITY.empty_table(), *parts])
 
     def verify(self) -> None:
         """Check every file against the manifest."""

@@ -13,7 +13,7 @@ from adapters import interrupts
 from adapters.ledger.ledger import APPLYING, CUT_OFF, Base, Ledger, NewVersion, RunPlan
 from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
-from flows.apply import refused_rows, unstable
+from flows.apply import identity, refused_rows, unstable
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.sweep import sweep
 from flows.apply.unfinished import cut_off
@@ -114,6 +114,7 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outco
 
     Safe to repeat after whatever end: windows that are in are passed over, and everything is put down once.
     """
+    retried(lambda: identity.must_fit(plan, loading.spec, loading.ledger))
     retried(lambda: loading.ledger.begin_applying(run_plan(plan, loading.spec)))
     interrupts.writing()
     stages = stages_for(plan, loading.session)
@@ -148,6 +149,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         _record_quarantine(plan, report, loading)
         for table in report.tables if manifest.unrestricted else ():
             ledger.settle_conflicts(spec.name, manifest.side, table.name, report.run_id)
+    identity.record_pairs(plan, spec, ledger)
     version = None
     if report.total.changes or applied.wrote:
         new = replace(

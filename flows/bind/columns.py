@@ -9,9 +9,12 @@ from functools import partial
 import pyarrow as pa
 
 from adapters.protocol import Source, Target
+from flows.bind.constants import constant_fits
 from flows.bind.create_table import free_column, identity_column, takes_nulls, wanted_column
 from flows.bind.evolve import is_added, plain
 from flows.bind.functions import load_function
+from flows.bind.identity import IdentityMap
+from flows.bind.identity_columns import identity_map, through_map
 from flows.bind.lookup_source import LookupSource, as_it_is
 from flows.bind.same_named import same_named
 from flows.bind.time_zones import local_zone
@@ -24,7 +27,6 @@ from flows.spec.tables import REST
 from flows.spec.types import parse_type, storable, suggested, type_name
 from transforms import expressions
 from transforms.mapping import casts
-from transforms.mapping.column_limits import misfits
 from transforms.mapping.column_mapping import (
     ColumnMapping,
     Constant,
@@ -39,10 +41,8 @@ from transforms.vocabulary import (
     ColumnShape,
     Meaning,
     Problem,
-    Reason,
     SpecError,
     TableShape,
-    text_of,
 )
 
 Origin = Rename | Expression | Constant | KeyUuid | LookUp | Function
@@ -65,16 +65,18 @@ class ColumnBinder:
         source: Source,
         target: Target,
         planned: Mapping[str, tuple[TableShape, tuple[str, ...]]],
+        maps: Mapping[str, IdentityMap],
     ) -> None:
         self.spec, self.name = spec, name
         self.source_shape, self.target_shape = source_shape, target_shape
-        self._source, self._target = source, target
-        self._planned = planned
+        self.source, self.target = source, target
+        self._planned, self._maps = planned, maps
+        self.identity_map: IdentityMap | None = None
         self._reads: dict[str, None] = {}
         self._zero_dates: dict[str, str] = {}
         self.lookups: dict[str, LookupSource] = {}
         self.added: list[str] = []  # columns that the target lacks and a run adds
-        self._given: dict[str, Column] = {}
+        self.given: dict[str, Column] = {}
         self._bound: dict[str, ColumnMapping] = {}
         self._under_way: list[str] = []
 
@@ -88,16 +90,22 @@ class ColumnBinder:
 
     def columns(self) -> tuple[tuple[ColumnMapping, ...], str | None]:
         """The mapped columns, and the name of the generated identity column if there is one."""
-        given = self._given = self._listed(self.spec.tables[self.name].columns)
+        given = self.given = self._listed(self.spec.tables[self.name].columns)
         problems: list[Problem] = []
         mapped: list[ColumnMapping] = []
         identity: str | None = None
+        if self.spec.tables[self.name].identity is not None:
+            self.identity_map = identity_map(self)
+            mapped += self.identity_map.columns
+        paired = self.identity_map.key if self.identity_map else ()
         for column, wanted in given.items():
             try:
+                if column in paired:
+                    continue
                 if wanted.generate == "identity":
                     identity = self._identity(column)
                     continue
-                mapped.append(self._bound_column(column))
+                mapped.append(self.bound_column(column))
             except SpecError as error:
                 problems += [each.within(self._at(column), f"{column}: ") for each in error.problems]
         if problems:
@@ -119,7 +127,7 @@ class ColumnBinder:
                     f"the source has no column {column}. {meant(column, self.source_shape.names)}",
                     where=self.spec.where("tables", self.name, "columns", REST, "except"),
                 )
-        names = self._target.capabilities.names
+        names = self.target.capabilities.names
         try:
             rest = same_named(self.source_shape, self.target_shape, names, named, left_out)
         except SpecError as error:
@@ -127,12 +135,12 @@ class ColumnBinder:
             raise SpecError.of(each.within(where) for each in error.problems) from error
         return named | {own: Column.model_validate({"from": name}) for own, name in rest.items()}
 
-    def _bound_column(self, name: str) -> ColumnMapping:
+    def bound_column(self, name: str) -> ColumnMapping:
         """The column, bound once; a lookup that matches by another column of the table binds that one first."""
         if name not in self._bound:
             self._under_way.append(name)
             try:
-                self._bound[name] = self._column(name, self._given[name])
+                self._bound[name] = self._column(name, self.given[name])
             finally:
                 self._under_way.pop()
         return self._bound[name]
@@ -142,7 +150,7 @@ class ColumnBinder:
 
     def _identity(self, column: str) -> str:
         if self.target_shape is not None:
-            shape = self._target_column(column)
+            shape = self.target_column(column)
             if not pa.types.is_integer(shape.type):
                 raise SpecError(
                     f"generate: identity makes whole numbers and the column is {shape.native}.",
@@ -162,13 +170,13 @@ class ColumnBinder:
             kind, meaning = cast.type, cast.meaning
         added = self.target_shape and is_added(self.spec, self.name, name, wanted, self.source_shape, self.target_shape)
         there = self.target_shape is not None and not added
-        fixed = self._target_column(name) if there else self._created_column(name, origin, values)
+        fixed = self.target_column(name) if there else self._created_column(name, origin, values)
         shape = fixed or self._new_column(name, origin, kind, meaning, values)
         if added:
             shape = plain(shape)
             self.added.append(name)
         if isinstance(origin, Constant) and fixed:
-            self._constant_fits(origin, cast, shape)
+            constant_fits(origin, cast, shape, self.target)
         elif kind is not None and not casts.implicit(kind if fixed else storable(kind), meaning, shape):
             raise SpecError(
                 f"{_described(origin)} is {type_name(kind, meaning)} and the target column is {shape.native}.",
@@ -181,7 +189,7 @@ class ColumnBinder:
         self, shape: ColumnShape, origin: Origin, cast: casts.Cast | None, values: Values | None
     ) -> Callable[[ColumnShape, pa.Array], pa.Array] | None:
         """How the target is asked what it keeps; not at all for values that it, or one like it, has told itself."""
-        source, target = self._source, self._target
+        source, target = self.source, self.target
         if not isinstance(origin, Rename) or cast is not None or values is not None:
             return target.kept
         read = self.source_shape.column(origin.source)
@@ -207,7 +215,7 @@ class ColumnBinder:
     def _created_column(self, name: str, origin: Origin, values: Values | None) -> ColumnShape | None:
         """The column as it will be made, where `create:` says its type."""
         shape = wanted_column(self.spec, self.name, name, self._nullable(origin, values))
-        return self._target.made(shape) if shape else None
+        return self.target.made(shape) if shape else None
 
     def _new_column(
         self, name: str, origin: Origin, kind: pa.DataType | None, meaning: Meaning, values: Values | None
@@ -218,7 +226,7 @@ class ColumnBinder:
                 "the target column is yet to be made and nothing tells its type.", fix="add `cast: <type>`."
             )
         nullable = takes_nulls(self.spec, self.name, name, self._nullable(origin, values))
-        return self._target.made(free_column(name, kind, meaning, nullable))
+        return self.target.made(free_column(name, kind, meaning, nullable))
 
     def _nullable(self, origin: Origin, values: Values | None) -> bool:
         source = self.source_shape.column(origin.source) if isinstance(origin, Rename) and values is None else None
@@ -226,7 +234,7 @@ class ColumnBinder:
 
     def _origin(self, name: str, wanted: Column) -> Typed:
         if wanted.from_ is not None:
-            renamed = self._source_column(wanted.from_)
+            renamed = self.source_column(wanted.from_)
             return Rename(renamed.name), renamed.type, renamed.meaning
         if wanted.expr is not None:
             return self._expression(name, wanted.expr)
@@ -235,7 +243,7 @@ class ColumnBinder:
         if wanted.lookup is not None:
             return self._lookup(wanted)
         if wanted.python is not None:
-            columns = tuple(self._source_column(column).name for column in wanted.columns or self.source_shape.names)
+            columns = tuple(self.source_column(column).name for column in wanted.columns or self.source_shape.names)
             return Function(load_function(wanted.python, self.spec.folder), columns, wanted.python), None, "plain"
         kind = None if wanted.const is None else pa.scalar(wanted.const).type
         return Constant(wanted.const), kind, "plain"
@@ -247,7 +255,7 @@ class ColumnBinder:
             if column.lower() not in by_lower:
                 raise SpecError(f"the source has no column {column}. {meant(column, self.source_shape.names)}")
             used.append(by_lower[column.lower()])
-            self._source_column(used[-1])
+            self.source_column(used[-1])
         kind, meaning = expressions.typed(self.source_shape.schema(tuple(used) or None), name, sql)
         if not used:
             self._reads[next(each.name for each in self.source_shape.columns if not each.refused)] = None
@@ -256,29 +264,31 @@ class ColumnBinder:
     def _lookup(self, wanted: Column) -> Typed:
         lookup = wanted.lookup
         assert lookup is not None
+        if lookup.by is not None:
+            return through_map(self, self._maps, lookup, wanted.missing)
         planned = lookup.table if lookup.side == "target" and lookup.table in self.spec.tables else None
         if planned == self.name:
             table = self.spec.target_table(self.name)
-            known = {name: self._own(name) for name in (*lookup.match, lookup.take) if name in self._given}
+            known = {name: self._own(name) for name in (*lookup.matched, lookup.take) if name in self.given}
         elif planned is not None:
             if planned not in self._planned:
                 raise SpecError(f"{planned} has problems of its own, so it cannot be looked into.")
             shape, images = self._planned[planned]
             table, known = shape.name, {c.name: c for c in shape.columns if c.name in images}
         else:
-            table, known = as_it_is(lookup, self.spec, self._source, self._target)
-        for column in (*lookup.match, lookup.take):
+            table, known = as_it_is(lookup, self.spec, self.source, self.target)
+        for column in (*lookup.matched, lookup.take):
             if column not in known:
-                all_of_it = self._given if planned == self.name else known
+                all_of_it = self.given if planned == self.name else known
                 raise SpecError(f"lookup: {lookup.table} has no column {column}. {meant(column, all_of_it)}")
         pairs = []
         chained = set()
-        for looked, source in lookup.match.items():
-            if self.source_shape.column(source) is None and source in self._given:
+        for looked, source in lookup.matched.items():
+            if self.source_shape.column(source) is None and source in self.given:
                 mine = self._matched(source)
                 chained.add(source)
             else:
-                mine = self._source_column(source)
+                mine = self.source_column(source)
             if not casts.implicit(mine.type, mine.meaning, replace(known[looked], nullable=True)):
                 raise SpecError(
                     f"lookup: {source} is {mine.native} and {lookup.table}.{looked} is {known[looked].native}, so they never match.",
@@ -287,14 +297,14 @@ class ColumnBinder:
             pairs.append((looked, mine.name))
         name = lookup.table if lookup.side == "target" else f"source.{lookup.table}"
         earlier = self.lookups.get(name)
-        columns = tuple(dict.fromkeys((*(earlier.columns if earlier else ()), *lookup.match, lookup.take)))
+        columns = tuple(dict.fromkeys((*(earlier.columns if earlier else ()), *lookup.matched, lookup.take)))
         self.lookups[name] = LookupSource(lookup.side, table, planned, columns)
         taken = known[lookup.take]
         return LookUp(name, tuple(pairs), lookup.take, wanted.missing, frozenset(chained)), taken.type, taken.meaning
 
     def _matched(self, name: str) -> ColumnShape:
         """A column of this table that a lookup matches by: the source has none of that name."""
-        if self._given[name].generate and name not in self._under_way:
+        if self.given[name].generate and name not in self._under_way:
             raise SpecError(f"lookup: {name} is generated, and not known yet.", fix="match by a column of the source.")
         return self._own(name)
 
@@ -304,9 +314,9 @@ class ColumnBinder:
             circle = " -> ".join([*self._under_way[self._under_way.index(name) :], name])
             raise _Circle(f"lookups match by each other in a circle: {circle}.", fix="match by columns of the source.")
         try:
-            if self._given[name].generate == "identity":
-                return identity_column(self.spec, self.name, self._identity(name), self.target_shape, self._target)
-            return self._bound_column(name).shape
+            if self.given[name].generate == "identity":
+                return identity_column(self.spec, self.name, self._identity(name), self.target_shape, self.target)
+            return self.bound_column(name).shape
         except _Circle:
             raise
         except SpecError as error:
@@ -332,26 +342,7 @@ class ColumnBinder:
             wanted.format,
         )
 
-    def _constant_fits(self, origin: Constant, cast: casts.Cast | None, shape: ColumnShape) -> None:
-        if origin.value is None:
-            if not shape.nullable:
-                raise SpecError(f"const null, and {shape.name} takes no nulls.", fix="give another value.")
-            return
-        values = pa.array([origin.value])
-        if cast is not None:
-            values = casts.cast(values, cast).values
-        result = casts.cast(values, casts.Cast(shape.type, shape.meaning))
-        faults = [*(fault for fault in result.faults if fault[0].any()), *misfits(result.values, shape)]
-        reasons = [reason for _, reason in faults]
-        if not reasons and not self._target.kept(shape, result.values)[0].is_valid:
-            reasons = [Reason("not_kept", shape.name)]
-        if reasons or not result.values[0].is_valid:
-            raise SpecError(
-                f"const {origin.value!r} {text_of(reasons[0]) if reasons else 'cannot be cast'}.",
-                fix=f"give a value of type {shape.native}.",
-            )
-
-    def _source_column(self, name: str) -> ColumnShape:
+    def source_column(self, name: str) -> ColumnShape:
         column = self.source_shape.column(name)
         if column is None:
             raise SpecError(f"the source has no column {name}. {meant(name, self.source_shape.names)}")
@@ -365,7 +356,7 @@ class ColumnBinder:
         self._reads[column.name] = None
         return column
 
-    def _target_column(self, name: str) -> ColumnShape:
+    def target_column(self, name: str) -> ColumnShape:
         assert self.target_shape is not None
         column = self.target_shape.column(name)
         if column is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import pyarrow as pa
 
@@ -110,6 +111,17 @@ def identity_column(spec: Spec, table: str, name: str, there: TableShape | None,
     return found
 
 
+def new_key_column(
+    spec: Spec, table: str, name: str, given: Literal["number", "uuid"], target: Definitions, *, alone: bool
+) -> ColumnShape:
+    """A column of the key of a table that is yet to be made, which new rows get a number or a UUID for. `alone`: it is all of the
+    key, so that the target can number it itself."""
+    if given == "number" and alone:
+        return target.made(_new_identity(_create(spec, table), name))
+    kind = _create(spec, table).columns.get(name, NewColumn()).type or ("bigint" if given == "number" else "uuid")
+    return target.made(new_column(name, kind, nullable=False))
+
+
 def _new_identity(create: Create, name: str) -> ColumnShape:
     kind = create.columns.get(name, NewColumn()).type or "bigint"
     return replace(new_column(name, kind, nullable=False), identity=True)
@@ -129,7 +141,7 @@ def _asked_for(spec: Spec, table: str, column: ColumnMapping, key: Key) -> Colum
     return replace(
         wanted,
         nullable=wanted.nullable and made.name not in key,
-        identity=said.identity,
+        identity=said.identity or made.identity,
         default=said.default is not None,
     )
 

@@ -14,12 +14,16 @@ from transforms.vocabulary import ColumnShape, SideName, SpecError, TableName
 
 @dataclass(frozen=True, slots=True)
 class LookupSource:
-    """What a lookup reads: a planned table of the migration (`planned`), or a table of one side as it is."""
+    """What a lookup reads: a planned table of the migration (`planned`), or a table of one side as it is.
+
+    `through` is the table whose identity map it goes through; `planned` is None where that is the lookup's own.
+    """
 
     side: SideName
     table: TableName
     planned: str | None
     columns: tuple[str, ...]
+    through: str | None = None
 
 
 def as_it_is(lookup: Lookup, spec: Spec, source: Source, target: Target) -> tuple[TableName, dict[str, ColumnShape]]:

@@ -11,6 +11,8 @@ import pyarrow as pa
 from adapters.protocol import Source, Target
 from flows.bind.columns import ColumnBinder
 from flows.bind.create_table import fitted, free_column, takes_nulls
+from flows.bind.identity import IdentityMap
+from flows.bind.identity_columns import map_lookup
 from flows.bind.keys import key_of
 from flows.bind.lookup_source import LookupSource
 from flows.spec.model import Spec
@@ -38,6 +40,7 @@ class BoundSource:
     reads: tuple[str, ...]
     lookups: Mapping[str, LookupSource]
     added: tuple[str, ...]
+    identity_map: IdentityMap | None
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -68,6 +71,7 @@ def bound_sources(
     source: Source,
     target: Target,
     planned: Mapping[str, tuple[TableShape, tuple[str, ...]]],
+    maps: Mapping[str, IdentityMap],
 ) -> tuple[BoundSource, ...]:
     """The sources of a table, which all give the same columns. SpecError with every problem, a line each."""
     bound: list[BoundSource] = []
@@ -77,7 +81,7 @@ def bound_sources(
         try:
             relation = own.source_relation(name)
             binder = ColumnBinder(
-                own, name, shape or _no_source(own, name, relation, source), there, source, target, planned
+                own, name, shape or _no_source(own, name, relation, source), there, source, target, planned, maps
             )
             columns, identity = binder.columns()
         except SpecError as error:
@@ -93,8 +97,9 @@ def bound_sources(
                 computed=tuple(column for column in columns if column.shape.generated),
                 identity=identity,
                 reads=binder.reads(),
-                lookups=binder.lookups,
+                lookups={**binder.lookups, **map_lookup(binder.identity_map, spec.target_table(name))},
                 added=tuple(binder.added),
+                identity_map=binder.identity_map,
             )
         )
     if problems:
@@ -129,6 +134,12 @@ def _alike(
 ) -> tuple[BoundSource, ...]:
     """Several sources with the same columns in the same order: one that does not name a column gives null."""
     at = spec.where("tables", name, "from")
+    if spec.tables[name].identity is not None:
+        raise SpecError(
+            "a table with several sources has no identity map: a key of one source may be a key of another.",
+            fix="read the sources by one query, with a key of all of them: `from: {query: …}`.",
+            where=at,
+        )
     if any(looked.planned == name for looked in lookups_of(sources).values()):
         raise SpecError(
             "a table with several sources cannot be looked up in itself.",

@@ -230,6 +230,7 @@ class Columns:
                 (*at, "columns"), table.columns, own, lambda column: self._column(name, column, own, read)
             )
         changed["key"] = None if table.key is None else [own(each) for each in table.key]
+        changed["identity"] = None if table.identity is None else table.identity.spelled(own, read)
         changed["ignore"] = [own(each) for each in table.ignore]
         changed["expect"] = [_rule(each, own) for each in table.expect]
         changed["loaded"] = [_rule(each, own) for each in table.loaded]
@@ -309,8 +310,10 @@ class Columns:
             named = read(by)
             return named if found is None or named in found.names else own(by)
 
-        match = {looked(there): matched(by) for there, by in lookup.match.items()}
-        return lookup.model_copy(update={"match": match, "take": looked(lookup.take)})
+        match = None if lookup.match is None else {looked(there): matched(by) for there, by in lookup.match.items()}
+        by = None if lookup.by is None else [read(each) for each in lookup.by]
+        take = lookup.take if not lookup.take or lookup.to == "source" else looked(lookup.take)
+        return lookup.model_copy(update={"match": match, "by": by, "take": take})
 
     def _create(self, name: str, create: Create, own: Spell) -> Create:
         changed: dict[str, Any] = {

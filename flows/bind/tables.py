@@ -14,6 +14,7 @@ from flows.bind import create_table, evolve, untried
 from flows.bind.create_table import AfterLoad
 from flows.bind.evolve import Added
 from flows.bind.hidden_rows import hidden_rows
+from flows.bind.identity import IdentityMap
 from flows.bind.inspect import Shapes, look
 from flows.bind.keys import check_key
 from flows.bind.lookup_source import LookupSource
@@ -77,6 +78,7 @@ class BoundTable:
     unmapped: Key = ()
     parts: tuple[BoundTable, ...] = ()
     part: str = ""
+    identity_map: IdentityMap | None = None
 
     @property
     def sources(self) -> tuple[BoundTable, ...]:
@@ -269,7 +271,8 @@ def _bind_table(
 ) -> BoundTable:
     table, at = spec.tables[name], ("tables", name)
     planned = {other: (b.shape, b.images) for other, b in bound.items()}
-    sources = bound_sources(spec, name, found, shape, source, target, planned)
+    maps = {other: b.identity_map for other, b in bound.items() if b.identity_map is not None}
+    sources = bound_sources(spec, name, found, shape, source, target, planned, maps)
     columns, identity = sources[0].columns, sources[0].identity
     key = key_of_sources(spec, name, sources)
 
@@ -339,6 +342,7 @@ def _bind_table(
         owns=table.owns,
         design=design,
         unmapped=own_columns(spec, name, shape, {*images, *(column.shape.name for column in computed)}),
+        identity_map=sources[0].identity_map,
     )
     return made_of if len(sources) == 1 else _merged(made_of, sources)
 

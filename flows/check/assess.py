@@ -40,7 +40,16 @@ from flows.session.session import Job, Session
 from flows.spec.columns import Column
 from flows.spec.model import Spec
 from transforms import expressions
-from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
+from transforms.mapping.column_mapping import (
+    ColumnMapping,
+    Constant,
+    Expression,
+    Function,
+    Identified,
+    KeyUuid,
+    LookUp,
+    Rename,
+)
 from transforms.mapping.rejections import unread_faults
 from transforms.vocabulary import INVALID, Counts, DataError, PlanError, SpecError, SynclineError, text_of
 
@@ -375,6 +384,8 @@ def _line(bound: BoundTable, column: ColumnMapping | None, name: str, native: st
             return ColumnLine(name, f"{lookup.name}.{lookup.take}", "lookup", native)
         case Function() as function:
             return ColumnLine(name, function.name, "python", native)
+        case Identified(by=by):
+            return ColumnLine(name, ", ".join(by), "identity map", native)
         case KeyUuid():
             return ColumnLine(name, ", ".join(bound.key), "uuid", native)
     return ColumnLine(name, "the next number", "identity", native)

@@ -23,7 +23,16 @@ from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
 from flows.spec.model import Spec
-from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, Function, KeyUuid, LookUp, Rename
+from transforms.mapping.column_mapping import (
+    ColumnMapping,
+    Constant,
+    Expression,
+    Function,
+    Identified,
+    KeyUuid,
+    LookUp,
+    Rename,
+)
 from transforms.mapping.sources import read_by
 from transforms.vocabulary import SIDES, ColumnTotals, Notice, PlanError, SideName, SpecError, Totals
 from transforms.vocabulary.texts import as_text
@@ -168,6 +177,8 @@ def _origin(spec: Spec, bound: BoundTable, column: ColumnMapping) -> tuple[str, 
             return "lookup", there
         case Function() as function:
             return "python", function.name
+        case Identified(by=by):
+            return "identity", ", ".join(by)
         case KeyUuid():
             return "generate", "uuid"
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from adapters import interrupts
 from adapters.ledger.ledger import Run, RunPlan, Version
 from adapters.store.plans import MANIFEST, ChangedPlan, Plan
+from flows.apply.identity import record_pairs
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.once import each_once
 from flows.apply.refused_rows import quarantine_rows
@@ -146,6 +147,7 @@ def _put_down(run: Run, begun: RunPlan, loading: Loading, why: str) -> str:
             f"Run {run.run_id} was cut off before a window of it was in, and cannot go on: nothing of it is in. {why}"
         )
     clashes = _record_conflicts(plan, begun, windows, loading)
+    record_pairs(plan, spec, ledger, set(windows))
     version = None
     if any(written(plan, entries[table, window], phase).total() for table, window, phase in windows):
         new = new_version(plan, spec, {**counts, "conflicts": clashes})

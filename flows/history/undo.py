@@ -16,6 +16,7 @@ from adapters.protocol import Target
 from adapters.sql.ddl import drop_statements
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
+from flows.apply.identity import Windows, happened, taken_back
 from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
@@ -141,6 +142,10 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
         tables = [let_go_first(target, snapshot, planned, passing, parts[planned.table]) for planned in tables]
         for windows in parts.values():
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
+        for table in order:
+            pairs = taken_back([happened(each.plan, table, _inside(each)) for each in undone.versions])
+            if pairs.num_rows and table in parts:
+                entries.append(writer.add_identity(table, pairs))
         stages = sequence.decided(partial(stages_of, tables, entries, referred))
         mark = snapshot.mark
     report = Report(
@@ -161,6 +166,12 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
     )
     PlanWriter(folder, begun=True).finish(manifest, entries, temporary=temporary)
     return report
+
+
+def _inside(applied: AppliedVersion) -> Windows | None:
+    """The windows of a version that was cut off; None: all of its plan's are in."""
+    windows = applied.version.windows
+    return None if windows is None else {(table, number, phase) for table, number, phase in windows}
 
 
 def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcome:

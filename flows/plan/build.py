@@ -13,7 +13,8 @@ from pathlib import Path
 from time import perf_counter
 
 from adapters.store.manifest import Manifest, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
-from adapters.store.plans import PlanWriter, plain
+from adapters.store.plans import FileEntry, PlanWriter, plain
+from flows.bind.identity import way_name
 from flows.bind.own_columns import described
 from flows.bind.tables import BoundTable
 from flows.plan.beside import Beside, besides, binding_with, load_order
@@ -21,6 +22,7 @@ from flows.plan.chosen_keys import read_whole
 from flows.plan.circles import Order
 from flows.plan.cross_row_rules import find_offenders
 from flows.plan.decide import KEYS, Planned, plan_windows
+from flows.plan.identity import identity_files, pair_rows, plan_through_own_map
 from flows.plan.in_circles import arranged, written_tables
 from flows.plan.kept_rows import without_referred
 from flows.plan.moving_values import settled
@@ -133,6 +135,7 @@ def _plan(
         if check_deletes:
             outcomes = with_steps(session, job, tables, passing, outcomes)
             outcomes, order = arranged(session, job, written_tables(tables, beside, outcomes), outcomes)
+        pairs = [entry for bound in tables for entry in identity_files(job, bound, outcomes)]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
     report = Report(
         request.spec.name,
@@ -148,7 +151,7 @@ def _plan(
         chosen=request.keys is not None,
         tree=request.trees.texts if request.trees is not None else (),
     )
-    return _finish(request, session, job, report, outcomes, beside, marks, order), job
+    return _finish(request, session, job, report, outcomes, beside, marks, order, pairs), job
 
 
 def hold(request: Request, route: Route, counts: Counts) -> None:
@@ -188,7 +191,7 @@ def begun(request: Request, session: Session, folder: Path, *, again: bool = Fal
 def looked_up(bound: BoundTable, tables: Sequence[BoundTable]) -> bool:
     """Whether some table looks into this one, or refers to it, as the plan will leave it."""
     return any(
-        any(looked.planned == bound.name for looked in table.lookups.values())
+        any(bound.name in (looked.planned, looked.through) for looked in table.lookups.values())
         or any(foreign.refers == bound.shape.name for foreign in table.shape.foreign_keys)
         for table in tables
     )
@@ -222,6 +225,8 @@ def plan_table(
     )
     gather_lookups(session, route, work, before)
     gather_parents(session, route, work, before)
+    if bound.identity_map is not None:
+        work = pair_rows(session, route, work)
 
     def windows(session: Session) -> list[Planned]:
         if bound.identity and not bound.looks_into_itself:
@@ -237,6 +242,9 @@ def plan_table(
     if bound.looks_into_itself:
         run = execute or here(request.workers, policy)
         return plan_with_own_lookups(session, route, work, windows)
+    if any(each.through == bound.name for name, each in bound.lookups.items() if name == way_name(bound.name)):
+        run = execute or here(request.workers, policy)
+        return plan_through_own_map(session, route, work, windows)
     # numbers are given out in order by this process; everything else may run anywhere
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
     return plan_with_own_parents(session, route, work, windows) if refers_to_itself(bound) else windows(session)
@@ -261,6 +269,7 @@ def _finish(
     beside: Sequence[Beside],
     marks: Mapping[SideName, str],
     order: Order,
+    pairs: Sequence[FileEntry],
 ) -> Report:
     """Make the folder a plan; the report, with its tables in the order in which they are written."""
     known = {each.shape.name: _with_windows(each.planned, outcomes) for each in beside}
@@ -270,6 +279,7 @@ def _finish(
     tables = [known[name] for name in load_order(session.bound, report.counts.keys(), beside)]
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
     writer = PlanWriter(Path(job.folder), begun=True)
+    entries += pairs
     for name, rows in (request.hanging or {}).items():
         if name in request.listed:
             bound = session.bound.table(name)

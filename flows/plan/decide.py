@@ -25,6 +25,7 @@ from flows.plan.window_reader import (
     PlanWork,
     Window,
     base_folder,
+    doubt_file,
     map_source,
     mended_values,
     read_found,
@@ -247,6 +248,9 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
                 aside.append(_set_aside(session, route, work, parts + len(aside), rejected))
                 rejected = []
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
+        if work.doubtful:
+            rows = spill.read_rows(doubt_file(work.job, bound.name))
+            kept.add(rows, parts_of(route, rows, parts))
     work = replace(work, selection=arrived.selection)
     with spill.Spill(folder / "found", bound.schema, parts) as found:
         if not work.target_empty:

@@ -161,6 +161,12 @@ def followed(request: Request, session: Session, job: Job) -> tuple[Request, tup
     """
     if request.trees is None:
         return request, ()
+    for name in request.tables:
+        if (known := session.bound.table(name).identity_map) is not None:
+            raise SpecError(
+                f"{known.table} has an identity map, and no tree is followed to rows whose keys the sides have each for themselves.",
+                fix="leave out --tree, or run the tables with --range.",
+            )
     found = chosen(session, job, request.trees)
     tables = tuple(sorted({*request.tables, *found.keys}))
     return replace(request, tables=tables, hanging=found.keys), found.notices

@@ -52,6 +52,7 @@ class PlanWork:
     target_empty: bool = False
     looked_up: bool = False
     base: bool = False  # what is found in the target is kept in the `base_folder`
+    doubtful: bool = False  # some rows of the target may be partners of rows that are set aside, and stay
     listed: bool = False  # the table has rows in quarantine: which keys are mapped well is kept with the plan
 
     @property
@@ -71,6 +72,11 @@ def base_folder(job: Job, table: TableName) -> Path:
 
 def lookup_file(job: Job, table: str, lookup: str, kind: str) -> Path:
     return job.work / "lookups" / quote(table, safe="") / f"{quote(lookup, safe='')}.{kind}.arrow"
+
+
+def doubt_file(job: Job, table: str) -> Path:
+    """The keys of rows of the target that may be partners of rows which are set aside (`PlanWork.doubtful`)."""
+    return job.work / "doubt" / f"{quote(table, safe='')}.arrow"
 
 
 def spill_folder(job: Job, table: str) -> Path:

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from adapters.store import spill
+from flows.bind.identity import TARGET
 from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.chosen_keys import held, held_by_target
 from flows.plan.chosen_tree import asked_of_lookup
 from flows.plan.decide import Planned, read_changes, spill_table
+from flows.plan.identity import pairs_known
 from flows.plan.window_reader import (
     PlanWork,
     Window,
@@ -30,7 +33,7 @@ from transforms import keys
 from transforms.diff import patched
 from transforms.mapping import casts
 from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation
-from transforms.vocabulary.arrow import contiguous
+from transforms.vocabulary.arrow import Mask, contiguous
 
 Some = TypeVar("Some")
 
@@ -121,10 +124,13 @@ def gather_lookups(session: Session, route: Route, work: PlanWork, planned: Iter
     """Write down the rows that the table's lookups into others may find: as they are, or as the plan will leave them."""
     bound, outcomes = route.table, list(planned)
     for name, looked in bound.lookups.items():
-        if looked.planned == bound.name:
+        if bound.name in (looked.planned, looked.through):
             continue
         mine = [outcome for outcome in outcomes if outcome.table == looked.planned]
-        rows, away = _looked_rows(session, route, looked, work, mine, asked_of_lookup(work.job, bound.name, name))
+        if looked.planned is not None and looked.through is not None:
+            rows, away = _through_map(session, route, looked.planned, work, mine)
+        else:
+            rows, away = _looked_rows(session, route, looked, work, mine, asked_of_lookup(work.job, bound.name, name))
         spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
         if away is not None:
             spill.write_rows(lookup_file(work.job, bound.name, name, "quarantined"), [away], away.schema)
@@ -171,6 +177,31 @@ def _looked_rows(
     files = [rejected_file(work.job, bound.name, outcome.window) for outcome in planned]
     away = [padded(spill.read_rows(file), columns, schema) for file in files if file.exists()]
     return rows.combine_chunks(), (pa.concat_tables(away) if away else None)
+
+
+def _through_map(
+    session: Session, route: Route, parent: str, work: PlanWork, planned: list[Planned]
+) -> tuple[pa.Table, pa.Table]:
+    """The pairs of the identity map of another table whose rows will be in the target, and those whose rows are set aside."""
+    bound = session.bound.table(parent)
+    known = bound.identity_map
+    assert known is not None, "binding has found the map"
+    there = LookupSource("target", bound.shape.name, parent, known.key)
+    rows, away = _looked_rows(session, route, there, work, planned, None)
+    pairs, doubtful = pairs_known(session, work.job, bound)
+    left = pairs.filter(pa.array(_of_rows(pairs, rows, known.key)))
+    lost = _of_rows(pairs, away, known.key) if away is not None else np.zeros(pairs.num_rows, dtype=bool)
+    lost &= ~_of_rows(pairs, rows, known.key)
+    return left, pa.concat_tables([pairs.filter(pa.array(lost)), doubtful])
+
+
+def _of_rows(pairs: pa.Table, rows: pa.Table, key: Key) -> Mask:
+    """Which pairs have the keys of some rows."""
+    ends = pairs.select([TARGET + name for name in key]).rename_columns(list(key))
+    whole = keys.without_null_keys(rows, key)
+    if not whole.num_rows or not ends.num_rows:
+        return np.zeros(pairs.num_rows, dtype=bool)
+    return keys.contained(ends, whole.cast(ends.schema), key)
 
 
 def _narrowed(parts: list[ChangeSet], bound: BoundTable, columns: list[str], schema: pa.Schema) -> ChangeSet:

@@ -283,7 +283,7 @@ def _read_by(wanted: Column, source: TablePrint) -> set[str]:
     if wanted.from_ is not None:
         return {wanted.from_}
     if wanted.lookup is not None:
-        return set(wanted.lookup.match.values())
+        return {*wanted.lookup.matched.values(), *(wanted.lookup.by or ())}
     if wanted.python is not None:
         return set(wanted.columns or (column.name for column in source.columns))
     if wanted.expr is None:

@@ -125,9 +125,47 @@ class Lookup(Strict):
     """A value of another table, found by matching columns."""
 
     table: str = Field(description="A table of this spec, or any table of the side that is looked at.")
-    match: dict[str, str] = Field(min_length=1, description="Columns of the looked-up table: columns of the source.")
-    take: str = Field(description="The column of the looked-up table that gives the value.")
+    match: dict[str, str] | None = Field(
+        default=None, min_length=1, description="Columns of the looked-up table: columns of the source."
+    )
+    by: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)] | None = (
+        Field(
+            default=None,
+            min_length=1,
+            description="Instead of match, for a table with `key: {map: …}`: the columns of the source that hold the key which the "
+            "looked-up row has there.",
+        )
+    )
+    to: SideName | None = Field(
+        default=None,
+        description="With by: the side whose key is taken; target if not given. With source, by holds keys of the target.",
+    )
+    take: str = Field(
+        description="The column of the looked-up table that gives the value; with by, if it is not the only one of the key.",
+    )
     side: SideName = Field(default="target", description="Where the looked-up table is.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_column(cls, value: Any) -> Any:
+        """A key of one column needs no `take`."""
+        return {"take": "", **value} if isinstance(value, dict) and "by" in value else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Lookup:
+        if (self.match is None) == (self.by is None):
+            what = "has match and by" if self.match else "says not how rows are found"
+            raise Invalid(f"{what}.", fix="give match, or by where the table has an identity map")
+        if self.match is not None and self.to is not None:
+            raise Invalid("has a meaning only together with by.", "to", fix="remove it")
+        if self.by is not None and self.side == "source":
+            raise Invalid("goes by an identity map, which is looked at by itself.", "side", fix="remove it")
+        return self
+
+    @property
+    def matched(self) -> dict[str, str]:
+        """Columns of the looked-up table, and what they are matched by; none where a row is found through an identity map."""
+        return self.match or {}
 
 
 def _missing(value: Any) -> Any:

@@ -183,7 +183,7 @@ class Spec(Strict):
             names[target] = name
             for column, made in ((c, each) for part in table.parts for c, each in (part.columns or {}).items()):
                 itself = made.lookup is not None and made.lookup.side == "target" and made.lookup.table == name
-                if itself and made.lookup and column in (made.lookup.take, *made.lookup.match):
+                if itself and made.lookup and column in (made.lookup.take, *made.lookup.matched):
                     yield Invalid(
                         "is looked up by way of itself.",
                         *at,
@@ -363,4 +363,8 @@ def json_schema() -> dict[str, Any]:
         parts[name] = {"title": name, "description": whole.get("description", ""), "anyOf": [short, whole]}
     several = {**parts["Origin"]["anyOf"][1]["properties"].pop(PARTS), "minItems": 1}
     parts["Origin"]["anyOf"].append({name: said for name, said in several.items() if name != "default"})
+    table = parts["Table"]["properties"]
+    table["key"]["anyOf"].append({"$ref": "#/$defs/IdentityKey"})
+    del table["identity"]
+    parts["Lookup"]["required"].remove("take")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Syncline spec"}

@@ -173,6 +173,25 @@ REST = "*"
 """The column that stands for every source column beside those that are named."""
 
 
+class IdentityKey(Strict):
+    """A key for tables that both sides number by themselves: which row is which is kept in a map."""
+
+    map: Names = Field(min_length=1, description="The columns of the target's key, which the target numbers itself.")
+    source: Names | None = Field(
+        default=None, min_length=1, description="The columns of the source's key; its primary key if not given."
+    )
+    match: Names = Field(
+        default_factory=list,
+        description="Mapped columns by which rows find each other that are on both sides before they are in the map.",
+    )
+
+    def spelled(self, own: Callable[[str], str], read: Callable[[str], str]) -> IdentityKey:
+        """The same with the columns of both sides as their catalogs spell them."""
+        source = None if self.source is None else [read(each) for each in self.source]
+        spelt = {"map": [own(each) for each in self.map], "match": [own(each) for each in self.match]}
+        return self.model_copy(update={**spelt, "source": source})
+
+
 class Table(Strict):
     """A target table, and how its rows are made from the source's."""
 
@@ -185,6 +204,7 @@ class Table(Strict):
     key: Names | None = Field(
         default=None, description="The columns by which rows are matched; the primary key if not given."
     )
+    identity: IdentityKey | None = Field(default=None, description="What `key: {map: …}` says.")
     where: str | None = Field(default=None, min_length=1, description="Which source rows, in the source's dialect.")
     columns: dict[str, Column] | None = Field(
         default=None,
@@ -217,6 +237,19 @@ class Table(Strict):
     window: Window | None = Field(default=None, description="Overrides defaults.window.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
     history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mapped_key(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if "identity" in value:
+            raise Invalid("is not a known key.", "identity", fix="write `key: {map: …}`")
+        if not isinstance(key := value.get("key"), dict):
+            return value
+        if "map" not in key:
+            raise Invalid("says not which columns of the target are the key.", "key", fix="add `map: [id]`")
+        return {**value, "key": key["map"], "identity": key}
 
     @model_validator(mode="after")
     def _consistent(self) -> Table:
@@ -278,6 +311,8 @@ class Table(Strict):
             for position, name in enumerate(names):
                 if name in names[:position]:
                     yield Invalid("names a column twice", place, position)
+                elif place == "key" and self.identity is not None:
+                    continue
                 elif place == "key" and self.columns is not None and not {alike(name), REST} & listed:
                     yield Invalid(f"is not among the columns. {meant(name, self.columns)}", place, position)
         for name, each in (self.columns or {}).items():
@@ -293,9 +328,18 @@ class Table(Strict):
         for position, name in enumerate(self.ignore):
             if name in key:
                 yield Invalid("is part of the key, which is always compared", "ignore", position)
+        for place in ("source", "match") if self.identity else ():
+            names = getattr(self.identity, place) or []
+            for position, name in enumerate(names):
+                if name in names[:position]:
+                    yield Invalid("names a column twice", "key", place, position)
+                elif place == "match" and name in key:
+                    yield Invalid(
+                        "is part of the key, which the sides have each for themselves", "key", place, position
+                    )
         for position, name in enumerate(key):
             column = (self.columns or {}).get(name)
-            if column is not None and column.generate:
+            if column is not None and column.generate and self.identity is None:
                 yield Invalid("is generated, and rows are matched by what the source has", "key", position)
 
 

@@ -64,6 +64,8 @@ SAMPLES: list[tuple[Any, str | None, dict[str, Any], str]] = [
     ("nul_stripped", "c", {}, "NUL characters are left out"),
     ("no_inverse", "c", {"why": "constant"}, "c cannot be written back to the source"),
     ("inverse_differs", "c", {}, "does not come back as it was from the source"),
+    ("identity_ambiguous", "id", {"match": ["a", "b"]}, "several rows of a side have its (a, b), so which row of the target it is cannot be said"),
+    ("identity_unknown", "id", {"match": ["a"]}, "has a null in (a), so which row of the target it is cannot be said"),
     ("duplicate_key", "id", {"table": "t"}, "duplicate key: several source rows map to one t"),
     ("colliding_key", "id", {"collation": "nocase"}, "key collides with another one under the collation nocase of the target"),
     ("double_key", "id", {}, "several rows of the target have this key"),

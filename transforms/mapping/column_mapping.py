@@ -52,6 +52,20 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Identified:
+    """A column of the key that the target has a row by, as the table's identity map says.
+
+    `name` finds the map in the lookups given to `map_rows`: with the columns `by` of the source's key, the column `take`, and what
+    is wrong with a row. `match` are the mapped columns by which rows find each other that are not in the map.
+    """
+
+    name: str
+    by: tuple[str, ...]
+    take: str
+    match: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A pandas function of the named source columns: a DataFrame in, a Series of the same length out."""
 
@@ -78,7 +92,7 @@ class ColumnMapping:
     """
 
     shape: ColumnShape
-    origin: Rename | Expression | Constant | KeyUuid | LookUp | Function
+    origin: Rename | Expression | Constant | KeyUuid | LookUp | Identified | Function
     cast: Cast | None = None
     values: Values | None = None
     written: bool = True

@@ -21,6 +21,7 @@ from transforms.mapping.column_mapping import (
     Constant,
     Expression,
     Function,
+    Identified,
     KeyUuid,
     LookUp,
     LookupRows,
@@ -28,6 +29,7 @@ from transforms.mapping.column_mapping import (
     TableMapping,
     Values,
 )
+from transforms.mapping.identities import identified
 from transforms.mapping.lookups import look_up
 from transforms.mapping.nul_characters import without_nul
 from transforms.mapping.rejections import REJECTED, Faults
@@ -170,6 +172,8 @@ def _column(
             values = _constant(value, rows.num_rows, shape)
         case LookUp() as lookup:
             values = look_up(rows, lookup, lookups[lookup.name], name, faults, mapping)
+        case Identified() as wanted:
+            values = identified(rows, wanted, lookups[wanted.name], name, faults, mapping.table)
         case Function() as function:
             values = _call(rows, function, name)
         case KeyUuid():
@@ -284,9 +288,13 @@ def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
 def _key_uuid(made: Mapping[str, pa.Array], key: Key) -> pa.Array:
     """A version-8 UUID from the MD5 of the key as a JSON array; null where the key has a null."""
     table = pa.table({name: made[name] for name in key})
-    hashed = expressions.select(pa.table({"key": expressions.as_json_keys(table, key)}), {"uuid": _UUID_SQL}).column(0)
-    values = contiguous(hashed).cast(pa.string())
+    values = uuids_of(expressions.as_json_keys(table, key))
     return pc.if_else(pa.array(keys.null_keys(table, key)), pa.scalar(None, pa.string()), values)
+
+
+def uuids_of(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A UUID of each text: the same text always gives the same UUID."""
+    return contiguous(expressions.select(pa.table({"key": texts}), {"uuid": _UUID_SQL}).column(0)).cast(pa.string())
 
 
 _UUID_SQL = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from transforms import expressions
-from transforms.mapping.column_mapping import ColumnMapping, Expression, Function, LookUp, Rename
+from transforms.mapping.column_mapping import ColumnMapping, Expression, Function, Identified, LookUp, Rename
 
 
 def read_by(column: ColumnMapping, names: Sequence[str]) -> tuple[str, ...]:
@@ -17,6 +17,8 @@ def read_by(column: ColumnMapping, names: Sequence[str]) -> tuple[str, ...]:
             return expressions.named(sql, names)
         case LookUp(match=pairs):
             return tuple(source for _, source in pairs)
+        case Identified(by=by):
+            return by
         case Function(columns=columns):
             return columns
         case _:

@@ -75,6 +75,16 @@ def _no_match(reason: Reason) -> str:
     return f"no {reason.facts['table']} has this {', '.join(reason.facts['match'])}"
 
 
+def _ambiguous(reason: Reason) -> str:
+    match = ", ".join(reason.facts["match"])
+    return f"several rows of a side have its ({match}), so which row of the target it is cannot be said"
+
+
+def _unknown(reason: Reason) -> str:
+    match = ", ".join(reason.facts["match"])
+    return f"has a null in ({match}), so which row of the target it is cannot be said"
+
+
 def _rule(reason: Reason) -> str:
     text = ", ".join(f"{name} {value}" for name, value in reason.facts["arguments"].items())
     short = text if len(text) <= _LONGEST_ARGUMENTS else text[: _LONGEST_ARGUMENTS - 3] + "..."
@@ -133,6 +143,8 @@ TEXTS: Final[Mapping[Code, str | Callable[[Reason], str]]] = {
     "nul_stripped": "NUL characters are left out",
     "no_inverse": "{column} cannot be written back to the source",
     "inverse_differs": "does not come back as it was from the source",
+    "identity_ambiguous": _ambiguous,
+    "identity_unknown": _unknown,
     "duplicate_key": "duplicate key: several source rows map to one {table}",
     "colliding_key": "key collides with another one under the collation {collation} of the target",
     "double_key": "several rows of the target have this key",

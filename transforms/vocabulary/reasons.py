@@ -19,6 +19,7 @@ Limit = Literal[
 Mapped = Literal[
     "null_key", "unlisted_value", "merged_keys", "expression_failed", "no_match", "parent_quarantined", "breaks_rule",
     "dates_replaced", "nul_stripped", "no_inverse", "inverse_differs",
+    "identity_ambiguous", "identity_unknown",
 ]  # fmt: skip
 OtherRows = Literal["duplicate_key", "colliding_key", "double_key", "taken_key", "not_owned"]
 Engine = Literal["breaks_check", "no_partition", "refused", "refused_on_write", "changed_by_target", "referred"]
@@ -65,6 +66,8 @@ MEANINGS: Final[Mapping[Code, str]] = {
     "nul_stripped": "noted, not set aside: NUL characters were left out, as `nul: strip` says",
     "no_inverse": "a column was changed on the target that cannot be written back to the source",
     "inverse_differs": "what is written back to the source would be mapped to another value, or a value does not come back as it was",
+    "identity_ambiguous": "several rows of a side have the values by which a row finds its partner (`key: {map: …, match: …}`)",
+    "identity_unknown": "null in a column by which a row finds its partner, while the target has rows that have none",
     "duplicate_key": "several rows of the source have one key",
     "colliding_key": "the key is another row's under the target's collation",
     "double_key": "several rows of the target have this key",
