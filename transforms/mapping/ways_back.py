@@ -15,6 +15,7 @@ from transforms.mapping.column_mapping import (
     Constant,
     Expression,
     Function,
+    Identified,
     KeyUuid,
     LookUp,
     Rename,
@@ -88,7 +89,7 @@ def _way_back(column: ColumnMapping, sources: Mapping[str, ColumnShape], inverse
             return _writable(name, tuple(source for _, source in pairs), sources)
         case Constant():
             return WayBack(name, why_not="constant")
-        case KeyUuid():
+        case KeyUuid() | Identified():
             return WayBack(name, why_not="generated")
         case Expression():
             return WayBack(name, why_not="expression")
