@@ -1,4 +1,4 @@
-"""Twelve shapes of foreign keys on every engine: what a run and an undo make of a change that asks for an order of its own.
+"""Shapes of foreign keys on every engine: what a run and an undo make of a change that asks for an order of its own.
 
 docs/foreign_keys.md is made of what is found here: `UPDATE_DOCS=1 pytest tests/laws/test_foreign_keys.py` writes it anew. Whatever
 the cell says, what is not written is accounted for, and nothing happens to a row that no plan names.

@@ -160,4 +160,11 @@ SHAPES: tuple[Shape, ...] = (
         {"parent": [(1, "a"), (2, "b")], "child": [(1, "a"), (2, "b")]},
         {"parent": [(1, "a"), (3, "b"), (4, "d")], "child": [(1, "d"), (2, "b"), (3, None)]},
     ),
+    Shape(
+        "to a value that moves", "two rows change places in a unique column that others refer to",
+        {"parent": f"{NO}, code varchar(9) NOT NULL UNIQUE",
+         "child": f"{NO}, code varchar(9), FOREIGN KEY (code) REFERENCES parent (code)"},
+        {"parent": [(1, "a"), (2, "b")], "child": [(1, "a"), (2, "b"), (3, "b")]},
+        {"parent": [(1, "b"), (2, "a")], "child": [(1, "a"), (2, "a"), (4, "b")]},
+    ),
 )  # fmt: skip
