@@ -116,9 +116,12 @@ class _Side:
 
     schema: str | None
     adapter: Source | None
+    _known: dict[TableName, TableName] = field(default_factory=dict)
 
     def named(self, table: TableName) -> TableName:
-        return self.adapter.named(table) if self.adapter is not None else table
+        if self.adapter is not None and table not in self._known:
+            self._known[table] = self.adapter.named(table)
+        return self._known.get(table, table)
 
     def spelled(self, text: str) -> str:
         """A name as it is written in a spec, in the catalog's spelling."""
