@@ -12,6 +12,7 @@ import click
 from flows.cli import history
 from flows.cli.conflicts import conflicts
 from flows.cli.drift import drift
+from flows.cli.identity import identity
 from flows.cli.options import (
     EXIT_STATUSES,
     Commands,
@@ -375,7 +376,7 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
 
 
-for command in (*history.COMMANDS, drift, conflicts):
+for command in (*history.COMMANDS, drift, conflicts, identity):
     main.add_command(command)
 
 
