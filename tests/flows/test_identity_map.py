@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from scenario import RING, Rows, Scenario, counts, pair_name, quarantine
 
 from adapters.ledger.identity import PAIRS
+from flows.cli.main import main
 from flows.commands import Status
 from flows.history import identity as maps
 from flows.session.stores import ledger_of
@@ -228,3 +231,26 @@ def test_keys_of_several_columns_on_both_sides_and_a_row_that_refers_to_its_own_
     bosses = shop.target.ask("SELECT pay, boss_site, boss_id FROM person")
     assert sorted(bosses) == [(1, None, None), (2, "a", found[1]), (3, "b", found[2])]
     shop.settled()
+
+
+def test_the_command_lists_exports_and_rebuilds(shop: Scenario, tmp_path: Path) -> None:
+    fill(shop, [("c1", "e1", "Al")])
+    shop.run()
+
+    def said(*words: str) -> dict[str, Any]:
+        done = CliRunner().invoke(main, ["identity", str(shop.path), *words, "--json"])
+        assert done.exit_code == 0, done.output
+        return dict(json.loads(done.output))
+
+    pair = {"table": "customer", "source_key": '["c1"]', "target_key": "[1]"}
+    assert said("list") == {"migration": "shop", "maps": {"customer": 1, "purchase": 0}, "pairs": [pair]}
+    file = str(tmp_path / "pairs.parquet")
+    told = {"migration": "shop", "table": "customer", "pairs": 1}
+    assert said("export", "--table", "customer", "--file", file) == told
+    lose(shop, "customer")
+    assert said("import", "--table", "customer", "--file", file) == told
+    assert said("rebuild", "--table", "customer", "--history") == told
+    wrong = CliRunner().invoke(
+        main, ["identity", str(shop.path), "rebuild", "--table", "customer", "--column", "name", "--json"]
+    )
+    assert wrong.exit_code == 0 and pairs(shop) == {'["Al"]': "[1]"}
