@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from adapters import private
 from adapters.ledger.identity import PAIRS, unusable
 from adapters.ledger.ledger import Ledger
-from flows.apply.identity import happened
+from adapters.store.plans import Plan
+from flows.apply.identity import Windows, happened
 from flows.bind.identity import IdentityMap
 from flows.bind.tables import BoundTable
 from flows.history.versions import opened_version, versions_after
@@ -102,7 +103,7 @@ def rebuilt_from_column(spec: Spec, table: str, columns: Sequence[str]) -> int:
 def rebuilt_from_history(spec: Spec, table: str) -> int:
     """Make a table's map anew of what plans in the store say became of its pairs, without those whose row is gone; how many it has.
 
-    The plans are those of the ledger's versions, and where it has none, all in the store that are of the migration. Errors:
+    The plans are those of the ledger's versions, and where it has none, those of the store that the target has markers of. Errors:
     PlanError where a plan cannot be read; SynclineError where a key has two partners.
     """
     with _writing(spec, table) as opened_map:
@@ -196,17 +197,32 @@ class _Map:
 
     def of_history(self) -> pa.Table:
         """The pairs that began or met and did not end, as the applied plans say."""
-        spec, store, last = self.session.spec, store_of(self.session.spec), PAIRS.empty_table()
-        for version in versions_after(self.ledger, spec, 0):
-            applied = opened_version(store, version)
-            windows = None if version.windows is None else {(t, n, p) for t, n, p in version.windows}
-            pairs = happened(applied.plan, self.bound.shape.name, windows)
+        last = PAIRS.empty_table()
+        for plan, windows in self._applied():
+            pairs = happened(plan, self.bound.shape.name, windows)
             ends = pc.equal(pairs["does"], "ends")
             for some in (pairs, pairs.filter(pc.invert(ends))):
                 gone = [pc.is_in(last[name], value_set=some[name].combine_chunks()) for name in PAIRS.names]
                 last = last.filter(pc.invert(pc.and_(*gone) if some is pairs else pc.or_(*gone)))
             last = pa.concat_tables([last, pairs.filter(pc.invert(ends)).select(PAIRS.names).cast(PAIRS)])
         return last
+
+    def _applied(self) -> Iterator[tuple[Plan, Windows | None]]:
+        """The applied plans, oldest first, with the windows that are in where not all are."""
+        spec, store, target = self.session.spec, store_of(self.session.spec), self.session.sides.target.adapter
+        if versions := versions_after(self.ledger, spec, 0):
+            for applied in (opened_version(store, version) for version in versions):
+                windows = applied.version.windows
+                yield (
+                    applied.plan,
+                    None if windows is None else {(table, number, phase) for table, number, phase in windows},
+                )
+            return
+        plans = [Plan.open(folder, only="identity") for folder in store.plans()]
+        mine = [plan for plan in plans if plan.manifest.migration == spec.name and plan.manifest.side == "target"]
+        for plan in sorted(mine, key=lambda plan: plan.manifest.created_at):
+            if markers := target.applied(plan.manifest.id):
+                yield plan, {(marker.table, marker.window, marker.phase) for marker in markers}
 
     def _rows(self, names: Key) -> pa.Table:
         target, shape = self.session.sides.target.adapter, self.bound.shape

@@ -157,6 +157,11 @@ def test_a_map_is_rebuilt_from_history_from_a_column_or_from_a_file(shop: Scenar
     shop.run()
     known, spec = pairs(shop), shop.spec
     assert maps.exported(spec, "customer", tmp_path / "pairs.parquet") == 3
+    shop.path.with_name("ledger.db").rename(tmp_path / "lost.db")
+    assert maps.rebuilt_from_history(spec, "customer") == 3
+    assert maps.rebuilt_from_history(spec, "purchase") == 1
+    assert pairs(shop) == known
+    shop.settled()
     for rebuild in (
         lambda: maps.rebuilt_from_history(spec, "customer"),
         lambda: maps.rebuilt_from_column(spec, "customer", ["legacy_no"]),
