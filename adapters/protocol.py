@@ -295,6 +295,9 @@ class Target(Catalog, Definitions, Protocol):
     def applied(self, plan: str) -> set[Marker]:
         """The markers of that plan; empty where the marker table is not there yet."""
 
+    def writers(self, table: TableName) -> set[str]:
+        """The migrations that have written to a table, as markers say; empty where there are none."""
+
     def lock(self, name: str) -> AbstractContextManager[None]:
         """One writer for each migration, held by the engine itself; BusyError where another holds it.
 

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from adapters.duckdb import catalog as shapes
 from adapters.duckdb import ddl
@@ -34,6 +36,7 @@ from adapters.sql.staged_apply import (
     last_written,
     mark,
     markers_of,
+    writers_of,
 )
 from adapters.sql.statements import MARKER, create_statement, marker_table
 from transforms.vocabulary import (
@@ -248,12 +251,19 @@ class DuckdbAdapter:
             session.execute(f"{alter} SET DEFAULT nextval({literal(sequence)})")
 
     def applied(self, plan: str) -> set[Marker]:
+        found = self._marked(markers_of(plan))
+        return as_markers(found) if found is not None else set()
+
+    def writers(self, table: TableName) -> set[str]:
+        found = self._marked(writers_of(table))
+        return set(found.column("migration").to_pylist()) if found is not None else set()
+
+    def _marked(self, query: sa.Select[Any]) -> pa.Table | None:
+        """What the marker table answers; None where it is not there yet."""
         if not self._path.exists():
-            return set()
+            return None
         with self._session() as session:
-            if MARKER not in shapes.tables(session, None):
-                return set()
-            return as_markers(session.ask(text_of(markers_of(plan))))
+            return session.ask(text_of(query)) if MARKER in shapes.tables(session, None) else None
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

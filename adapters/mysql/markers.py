@@ -10,7 +10,7 @@ from adapters.mysql.catalog import TABLE
 from adapters.mysql.connection import Connection, Connections, code_of, rows, run
 from adapters.mysql.writer import TAKEN
 from adapters.sql.statements import MARKER
-from transforms.vocabulary import Marker
+from transforms.vocabulary import Marker, TableName
 
 MARKER_DDL: Final = f"""
 CREATE TABLE IF NOT EXISTS {MARKER} (
@@ -43,6 +43,14 @@ class Markers:
                 return set()
             query = f"SELECT migration, plan, table_name, window_no, phase FROM {MARKER} WHERE plan = %s"  # noqa: S608
             return {Marker(*each) for each in rows(connection, query, [plan])}
+
+    def writers(self, table: TableName) -> set[str]:
+        """See `Target.writers`."""
+        with self._connections.begin(f"Reading {MARKER}") as connection:
+            if not rows(connection, TABLE, [None, MARKER]):
+                return set()
+            query = f"SELECT DISTINCT migration FROM {MARKER} WHERE table_name = %s"  # noqa: S608
+            return {str(name) for (name,) in rows(connection, query, [str(table)])}
 
 
 def mark(connection: Connection, marker: Marker) -> bool:

@@ -329,6 +329,9 @@ class PostgresAdapter:
     def applied(self, plan: str) -> set[Marker]:
         return self._markers.of_plan(plan)
 
+    def writers(self, table: TableName) -> set[str]:
+        return self._markers.writers(table)
+
     def lock(self, name: str) -> AbstractContextManager[None]:
         return held(self._connections, name)
 

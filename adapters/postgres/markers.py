@@ -10,7 +10,7 @@ from adapters.postgres.connection import Connections
 from adapters.postgres.locks import lock_number
 from adapters.postgres.writer import spelled_name
 from adapters.sql.statements import MARKER, create_statement, dialect_of, marker_table
-from transforms.vocabulary import Marker
+from transforms.vocabulary import Marker, TableName
 
 
 class Markers:
@@ -41,6 +41,14 @@ class Markers:
                 [plan],
             )
             return {Marker(*each) for each in found}
+
+    def writers(self, table: TableName) -> set[str]:
+        """See `Target.writers`."""
+        with self._connections.begin(f"Reading {MARKER}") as connection:
+            if not _is_there(connection):
+                return set()
+            query = f"SELECT DISTINCT migration FROM {spelled_name(MARKER)} WHERE table_name = %s"  # noqa: S608
+            return {str(name) for (name,) in connection.execute(query, [str(table)])}
 
 
 def _is_there(connection: psycopg.Connection[Any]) -> bool:

@@ -266,6 +266,12 @@ def markers_of(plan: str) -> sa.Select[Any]:
     )
 
 
+def writers_of(table: TableName) -> sa.Select[Any]:
+    """The migrations that have markers of a table."""
+    there = marker_table()
+    return sa.select(there.c.migration).where(there.c.table_name == str(table)).distinct()
+
+
 def as_markers(rows: pa.Table) -> set[Marker]:
     return {
         Marker(row["migration"], row["plan"], row["table_name"], row["window_no"], row["phase"])

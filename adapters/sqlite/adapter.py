@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.staged_apply import (
@@ -16,6 +18,7 @@ from adapters.sql.staged_apply import (
     file_of,
     markers_of,
     must_exist,
+    writers_of,
 )
 from adapters.sql.statements import MARKER, rendered
 from adapters.sqlite import catalog as shapes
@@ -203,11 +206,20 @@ class SqliteAdapter:
         """Nothing to do: SQLite numbers from the largest value, and moves its own sequence with every insert."""
 
     def applied(self, plan: str) -> set[Marker]:
+        found = self._marked(markers_of(plan))
+        return as_markers(found) if found is not None else set()
+
+    def writers(self, table: TableName) -> set[str]:
+        found = self._marked(writers_of(table))
+        return set(found.column("migration").to_pylist()) if found is not None else set()
+
+    def _marked(self, query: sa.Select[Any]) -> pa.Table | None:
+        """What the marker table answers; None where it is not there yet."""
         if not self._path.exists():
-            return set()
+            return None
         with self._connection() as connection:
             there = connection.rows("SELECT 1 AS n FROM sqlite_schema WHERE name = ?1", (MARKER,))
-            return as_markers(connection.ask(rendered(markers_of(plan), DIALECT))) if there else set()
+            return connection.ask(rendered(query, DIALECT)) if there else None
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

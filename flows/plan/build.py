@@ -35,7 +35,7 @@ from flows.plan.parents import gather_parents, plan_with_own_parents, refers_to_
 from flows.plan.passed_on import passed_on_by_plan, with_steps
 from flows.plan.request import Request, followed
 from flows.plan.stages import referred_tables, stages_of
-from flows.plan.thresholds import hold_deletes
+from flows.plan.thresholds import hold_deletes, hold_others
 from flows.plan.unproved import double_warning
 from flows.plan.unstable_columns import rewritten
 from flows.plan.whole_rows import with_whole_deletes
@@ -160,6 +160,7 @@ def hold(request: Request, route: Route, counts: Counts) -> None:
     # how many rows hang in a tree says nothing of how many the table has
     of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
     hold_deletes(request.spec, bound, counts, part=not request.whole, of=of)
+    hold_others(request.spec, bound, counts, route.writes.adapter)
 
 
 @contextmanager

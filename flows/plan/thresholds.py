@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from adapters.protocol import Target
 from flows.bind.tables import BoundTable
 from flows.results.shares import percent
 from flows.spec.model import Spec
@@ -76,6 +77,24 @@ def hold_deletes(
         why = "The source has no rows at all. " if counts.source_rows == 0 and of is None else ""
         at = spec.where("tables", bound.name, "delete")
         raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at)
+
+
+def hold_others(spec: Spec, bound: BoundTable, counts: Counts, target: Target) -> None:
+    """What other migrations have brought into a table must not go because this one does not know of it.
+
+    Errors: PlanError where rows are to be deleted from a table that the target's markers say another one writes to, and
+    the spec does not say which rows are its own.
+    """
+    if not counts.delete or bound.owns is not None or bound.ddl:
+        return
+    others = sorted(target.writers(bound.shape.name) - {spec.name})
+    if others:
+        raise PlanError(
+            f"{bound.name}: this plan would delete {counts.delete:,} rows of {bound.shape.name}, which {', '.join(others)} "
+            f"{'writes' if len(others) == 1 else 'write'} to as well, and nothing says whose they are. Nothing was written.",
+            fix="say which rows are this table's own with `owns:` "
+            f'({spec.where("tables", bound.name)}), such as `owns: "1 = 1"` for all, or give --allow-deletes.',
+        )
 
 
 def hold_beside(spec: Spec, name: str, rows: int, deletes: int) -> None:

@@ -11,7 +11,7 @@ from contract import ID, a_shape, change, col, edited, load, make, read, rows_of
 from databases import Database
 
 from adapters.protocol import Target
-from transforms.vocabulary import Applied, ChangeSet, Marker, PlanError, TableShape
+from transforms.vocabulary import Applied, ChangeSet, Marker, PlanError, TableName, TableShape
 
 
 def test_inserts_updates_and_deletes_go_in_together(adapter: Target) -> None:
@@ -139,6 +139,7 @@ def test_a_marked_window_is_applied_once(adapter: Target) -> None:
         Marker("m", "plan 1", "t", 1),
     ]
     assert adapter.applied("plan 1") == set()
+    assert adapter.writers(TableName("t")) == set()
     gone = change(shape, deletes=rows)
     for marker, part in zip(markers, range(3), strict=True):
         assert adapter.apply(change(shape, deletes=rows.slice(part, 1)), shape, marker) == Applied(deleted=1)
@@ -149,6 +150,8 @@ def test_a_marked_window_is_applied_once(adapter: Target) -> None:
     assert read(adapter, shape).num_rows == 3
     assert adapter.applied("plan 1") == set(markers)
     assert adapter.applied("plan 2") == set()
+    assert adapter.writers(TableName("t")) == {"m"}
+    assert adapter.writers(TableName("u")) == set()
     assert [each.name for each in adapter.tables()] == ["simple"]
 
 

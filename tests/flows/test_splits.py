@@ -1,0 +1,155 @@
+"""One source table that goes into several target tables, and target tables that several specs write to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario import RING, Scenario, counts, pair_name
+
+from flows import commands
+from flows.check.assess import assess
+from flows.commands import Status
+from flows.plan.request import trees_of
+from transforms.vocabulary import PlanError, SpecError
+
+everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
+
+MEMBERS = [
+    (1, "person", "Ada", None),
+    (2, "company", "Acme", 1),
+    (3, "company", "Bohm", 1),
+    (4, "person", "Emmy", None),
+]
+
+
+@pytest.fixture
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    made = Scenario.make(tmp_path, getattr(request, "param", ("sqlite", "sqlite")), request)
+    made.source.execute(
+        "CREATE TABLE member (id integer NOT NULL PRIMARY KEY, kind varchar(10), name varchar(40), owner integer)"
+    )
+    made.source.insert("member", MEMBERS)
+    made.target.execute(
+        "CREATE TABLE person (id integer NOT NULL PRIMARY KEY, name varchar(40))",
+        "CREATE TABLE company (id integer NOT NULL PRIMARY KEY, title varchar(40), owner integer REFERENCES person(id))",
+    )
+    return made
+
+
+def split(scenario: Scenario) -> None:
+    person = {"from": "member", "key": ["id"], "where": "kind = 'person'", "columns": {"id": "id", "name": "name"}}
+    company = {"id": "id", "title": "name", "owner": "owner"}
+    scenario.write(
+        {
+            "company": {"from": "member", "key": ["id"], "where": "kind = 'company'", "columns": company},
+            "person": person,
+        }
+    )
+
+
+@everywhere
+def test_one_table_goes_into_two_that_refer_to_each_other(small: Scenario) -> None:
+    split(small)
+    done = small.run()
+    assert counts(done, "person") == {"source_rows": 2, "insert": 2}
+    assert counts(done, "company") == {"source_rows": 2, "insert": 2}
+    assert small.target.rows("company") == [(2, "Acme", 1), (3, "Bohm", 1)]
+    small.settled()
+
+
+@everywhere
+def test_a_row_that_moves_is_deleted_here_and_inserted_there_and_an_undo_takes_it_back(small: Scenario) -> None:
+    split(small)
+    small.run()
+    before = small.target.content()
+    small.source.execute(
+        "UPDATE member SET kind = 'company', owner = 1 WHERE id = 4",
+        "UPDATE member SET kind = 'person', owner = NULL WHERE id = 3",
+        "UPDATE member SET owner = 3 WHERE id = 2",  # whom it refers to moves with it
+    )
+    done = small.run()
+    assert counts(done, "person") == {"source_rows": 2, "insert": 1, "delete": 1, "unchanged": 1}
+    assert counts(done, "company") == {"source_rows": 2, "insert": 1, "update": 1, "delete": 1}
+    assert small.target.rows("person") == [(1, "Ada"), (3, "Bohm")]
+    assert small.target.rows("company") == [(2, "Acme", 3), (4, "Emmy", 1)]
+    small.settled()
+    small.undo(done.report.version or 0)
+    assert small.target.content() == before
+
+
+def test_a_tree_and_a_backfill_through_the_pieces(small: Scenario) -> None:
+    split(small)
+    asked = trees_of(small.spec, ["person:1"], (), ())
+    done = small.run(trees=asked)
+    assert counts(done, "person") == {"source_rows": 1, "insert": 1}
+    assert counts(done, "company") == {"source_rows": 2, "insert": 2}
+    assert small.target.rows("person") == [(1, "Ada")]
+    small.run()
+    small.source.execute("UPDATE member SET name = 'new'")
+    small.backfill("company.id:2..3")
+    assert small.target.rows("company") == [(2, "new", 1), (3, "Bohm", 1)]
+    assert small.target.rows("person") == [(1, "Ada"), (4, "Emmy")]
+
+
+def another(scenario: Scenario, name: str, **table: Any) -> Scenario:
+    """A spec of another name, with a ledger and a store of its own, that writes to the target's `person`."""
+    folder = scenario.folder / name
+    folder.mkdir()
+    made = replace(scenario, folder=folder)
+    entry = {"from": "member", "key": ["id"], "columns": {"id": "id", "name": "name"}} | table
+    made.write({"person": entry}, name=name)
+    return made
+
+
+@everywhere
+def test_two_specs_that_say_which_rows_are_theirs_leave_each_other_alone(small: Scenario) -> None:
+    low = another(small, "low", where="id < 3", owns="id < 3")
+    high = another(small, "high", where="id >= 3", owns="id >= 3")
+    low.run()
+    done = high.run()
+    assert counts(done, "person") == {"source_rows": 2, "insert": 2}
+    low.settled()
+    high.settled()
+    small.source.execute("DELETE FROM member WHERE id IN (2, 4)")
+    assert counts(low.run(), "person") == {"source_rows": 1, "delete": 1, "unchanged": 1}
+    assert small.target.rows("person") == [(1, "Ada"), (3, "Bohm"), (4, "Emmy")]
+    last = high.run()
+    assert counts(last, "person") == {"source_rows": 1, "delete": 1, "unchanged": 1}
+    high.undo(last.report.version or 0)
+    assert small.target.rows("person") == [(1, "Ada"), (3, "Bohm"), (4, "Emmy")]
+
+
+@everywhere
+def test_a_spec_that_does_not_say_which_rows_are_its_own_deletes_none_of_another_one(small: Scenario) -> None:
+    low = another(small, "low", where="id < 3")
+    high = another(small, "high", where="id >= 3", delete="ignore")
+    low.run()
+    high.run()
+    before = small.target.content()
+    with pytest.raises(PlanError, match=r"would delete 2 rows of .*person.*, which high writes to as well.*owns:"):
+        low.plan()
+    found = assess(low.spec, low.request().at)
+    assert any("high writes to as well" in each.reason for each in found.tables[0].findings)
+    with pytest.raises(PlanError, match="high writes to as well"):
+        low.run()
+    assert small.target.content() == before
+    low.run(allow_deletes=True)
+    assert small.target.rows("person") == [(1, "Ada"), (2, "Acme")]
+
+
+def test_a_spec_that_says_all_rows_are_its_own_deletes_what_others_left(small: Scenario) -> None:
+    another(small, "earlier").run()
+    now = another(small, "now", where="id < 3", owns="1 = 1")
+    done = now.run()
+    assert done.status == Status.DONE
+    assert small.target.rows("person") == [(1, "Ada"), (2, "Acme")]
+
+
+def test_two_entries_of_one_target_table_are_an_error_that_names_the_way(small: Scenario) -> None:
+    entry = {"from": "member", "key": ["id"], "columns": {"id": "id", "name": "name"}, "target": "person"}
+    small.write({"one": entry | {"owns": "id < 3"}, "two": entry | {"owns": "id > 1"}})
+    with pytest.raises(SpecError, match=r"tables.two writes person, and so does tables.one.*from: \[\{table"):
+        commands.run(small.request())
