@@ -108,7 +108,7 @@ def _referred(
         if child.name == shape.name and link.op == "delete":
             away = changes.deletes.select(list(key))
         else:
-            away = _letting_go(foresee(now, child, planned, foreign.columns).changes, foreign) if planned else None
+            away = _letting_go(foresee(now, child, planned, [foreign.columns]).changes, foreign) if planned else None
     theirs = tuple(away.column_names) if away is not None else ()
 
     def referring(some: pa.Table) -> pa.Table:

@@ -12,7 +12,7 @@ from flows.session.scan import readable
 from transforms import keys
 from transforms.diff import Comparison, diff
 from transforms.net_changes import IMAGES, filtered
-from transforms.vocabulary import ChangeSet, Relation, TableShape
+from transforms.vocabulary import ChangeSet, Key, Relation, TableShape
 
 
 class Rows(Protocol):
@@ -64,17 +64,19 @@ def narrowed(changes: ChangeSet, names: Sequence[str]) -> ChangeSet:
     return replace(changes, compared=compared, **{image: getattr(changes, image).select(mine) for image in IMAGES})
 
 
-def foresee(snapshot: Rows, shape: TableShape, parts: Sequence[ChangeSet], besides: Sequence[str]) -> Foreseen:
+def foresee(snapshot: Rows, shape: TableShape, parts: Sequence[ChangeSet], linked: Sequence[Key]) -> Foreseen:
     """Hold changes to the rows that are there, by the rule of `Target.apply`.
 
-    In: change sets of one table, each key at most once in all of them; `besides` are columns of the table that `there` is to
-    have, mapped or not. Out: changes with the columns of all sets. What a set does not write of a row stays as it is there, or
-    is null in a row that comes. Reads the table once. Memory: the changes, and the rows that they are about.
-    Errors: DataError where such a row cannot be read.
+    In: change sets of one table, each key at most once in all of them; `linked` are the columns of foreign keys that `there` is
+    to have, mapped or not. Out: changes with the columns of all sets, and with all of a foreign key of which one is written.
+    What a set does not write of a row stays as it is there, or is null in a row that comes. Reads the table once. Memory: the
+    changes, and the rows that they are about. Errors: DataError where such a row cannot be read.
     """
     key = parts[0].key
-    names = list(dict.fromkeys([*key, *besides]))
+    names = list(dict.fromkeys([*key, *(name for columns in linked for name in columns)]))
     written = {name: field for part in parts for name, field in zip(part.schema.names, part.schema, strict=True)}
+    in_part = dict.fromkeys(name for columns in linked if written.keys() & set(columns) for name in columns)
+    written = {**{field.name: field for field in shape.schema(tuple(in_part))}, **written}
     schema = pa.schema([field for name in shape.names if (field := written.get(name)) is not None])
     found = _rows_of(snapshot, shape, list(dict.fromkeys([*schema.names, *names])), parts)
     whole = found.select(schema.names).cast(schema)

@@ -145,11 +145,11 @@ def _groups(shapes: Mapping[TableName, TableShape], written: Mapping[TableName, 
 
 def _foreseen(job: Job, rows: _Rows, table: Written, links: Sequence[Link]) -> Foreseen:
     """What the plan will do to a table, in the columns that some foreign keys are about."""
-    own = [name for child, foreign in links if child == table.shape.name for name in foreign.columns]
-    there = [name for _, foreign in links if foreign.refers == table.shape.name for name in foreign.refers_columns]
-    names = list(dict.fromkeys([*table.key, *own, *there]))
+    linked = [foreign.columns for child, foreign in links if child == table.shape.name]
+    linked += [foreign.refers_columns for _, foreign in links if foreign.refers == table.shape.name]
+    names = list(dict.fromkeys([*table.key, *(name for columns in linked for name in columns)]))
     parts = [narrowed(read_changes(job, each.changes), names) for each in table.windows if each.changes]
-    return as_planned(parts, names) or foresee(rows, table.shape, together(parts), names)
+    return as_planned(parts, names) or foresee(rows, table.shape, together(parts), linked)
 
 
 def _in_two_steps(session: Session, job: Job, planned: Sequence[Planned], loose: Sequence[Loose]) -> list[Planned]:

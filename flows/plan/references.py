@@ -123,10 +123,10 @@ def look_at_references(
         for foreign in shape.foreign_keys
         if foreign.refers in shapes and (shape.name in changes or foreign.refers in changes)
     ]
-    asked: dict[TableName, list[str]] = {}
+    asked: dict[TableName, list[Key]] = {}
     for child, parent, foreign in links:
-        asked.setdefault(child.name, []).extend(foreign.columns)
-        asked.setdefault(parent.name, []).extend(foreign.refers_columns)
+        asked.setdefault(child.name, []).append(foreign.columns)
+        asked.setdefault(parent.name, []).append(foreign.refers_columns)
     known = {
         name: foresee(snapshot, shapes[name], part, asked[name]) for name, part in changes.items() if name in asked
     }

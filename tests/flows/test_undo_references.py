@@ -226,3 +226,26 @@ def test_an_undo_of_parents_and_children_goes_in_order_in_both_directions(shop: 
     assert shop.target.content() == second
     assert shop.undo(0, to=True).status == Status.DONE
     assert shop.target.count("parent") == 0
+
+
+@everywhere
+def test_a_reference_of_which_one_column_alone_is_written_is_known_whole(shop: Scenario) -> None:
+    shop.source.execute(
+        "CREATE TABLE place (k integer, j integer, PRIMARY KEY (k, j))",
+        "CREATE TABLE visit (id integer PRIMARY KEY, k integer)",
+        "INSERT INTO place VALUES (1, 1), (2, 1)",
+        "INSERT INTO visit VALUES (1, 2), (2, 1)",
+    )
+    shop.target.execute(
+        "CREATE TABLE place (k integer NOT NULL, j integer NOT NULL, PRIMARY KEY (k, j))",
+        "CREATE TABLE visit (id integer PRIMARY KEY, k integer, j integer DEFAULT 1, FOREIGN KEY (k, j) REFERENCES place (k, j))",
+    )
+    shop.write({"place": {"from": "place"}, "visit": {"from": "visit"}}, defaults=DEFAULTS)
+    shop.run()
+    before = shop.target.content()
+    shop.source.execute("UPDATE visit SET k = NULL WHERE id = 1", "DELETE FROM place WHERE k = 2")
+    shop.run()
+    after = shop.target.content()
+    assert shop.target.rows("visit") == [(1, None, 1), (2, 1, 1)]
+    assert shop.undo(3).status is Status.DONE and shop.target.content() == before
+    assert shop.undo(4).status is Status.DONE and shop.target.content() == after
