@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ from adapters.mysql.load_data import name_of
 from adapters.mysql.snapshot import spelled
 from adapters.sql.staging import Staging
 from adapters.sql.statements import Expression, table
-from transforms.vocabulary import Key, Op, TableName, TableShape
+from transforms.vocabulary import ChangeSet, ForeignKey, Key, Op, TableName, TableShape
 
 REFERRING: Final = """
 SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME
@@ -80,6 +80,37 @@ def known(staging: Staging, referring: Sequence[Reference]) -> bool:
     """Whether the staged rows tell what is referred to."""
     told = {*staging.key, *staging.compared}
     return all(set(each.refers) <= told for each in referring)
+
+
+def carries(op: Op, within: Sequence[ForeignKey]) -> bool:
+    """Whether the server would carry a change of one row on to others of its table, which the statement has yet to come to."""
+    action = {"delete": any(key.on_delete for key in within), "update": any(key.on_update for key in within)}
+    return action.get(op, False)
+
+
+def children_first(
+    touched: Callable[[str], int], changes: ChangeSet, within: Sequence[ForeignKey], joined: str, as_planned: str
+) -> int:
+    """Delete staged rows, those that no other row of the table refers to, until there are none: how many were deleted.
+
+    For rows of which nobody could tell afterwards what they were referred to by, since it is not staged. In: `touched` runs a
+    statement; `within` are the keys by which rows of the table refer to each other. Those that need each other are refused.
+    """
+    name = name_of(changes.table)
+    joins, alone = [], []
+    for number, foreign in enumerate(within):
+        child = name_of(f"syncline child {number}")
+        pairs = zip(foreign.columns, foreign.refers_columns, strict=True)
+        refers = [f"{child}.{name_of(own)} = {name}.{name_of(there)}" for own, there in pairs]
+        itself = " AND ".join(f"{child}.{name_of(column)} <=> {name}.{name_of(column)}" for column in changes.key)
+        joins.append(f"LEFT JOIN {name} AS {child} ON {' AND '.join(refers)} AND NOT ({itself})")
+        alone.append(f"{child}.{name_of(foreign.columns[0])} IS NULL")
+    last = f"DELETE FROM {name} USING {joined} WHERE {as_planned}"  # noqa: S608
+    childless = f"DELETE FROM {name} USING {joined} {' '.join(joins)} WHERE {' AND '.join([as_planned, *alone])}"  # noqa: S608
+    done = 0
+    while step := touched(childless):
+        done += step
+    return done if carries("delete", within) else done + touched(last)
 
 
 def _orphans(staging: Staging, op: Op, columns: Key, parent: TableName, refers: Key) -> sa.Select[tuple[int]]:

@@ -16,7 +16,7 @@ from adapters.mysql.arrow import arrived
 from adapters.mysql.catalog import Described
 from adapters.mysql.connection import UNFIT, Connection, code_of, refused, rows, run
 from adapters.mysql.load_data import first_warning, load, name_of
-from adapters.mysql.references import BROKEN, Reference, holds, known, referring, unchecked
+from adapters.mysql.references import BROKEN, Reference, carries, children_first, holds, known, referring, unchecked
 from adapters.mysql.snapshot import spelled
 from adapters.mysql.types import Travel
 from adapters.mysql.wire import MARK, Answer, cut
@@ -42,6 +42,7 @@ from transforms.vocabulary import (
     Applied,
     ChangeSet,
     DataError,
+    ForeignKey,
     Op,
     Relation,
     RowRefused,
@@ -272,6 +273,8 @@ class Window:
         joined = f"{stage} STRAIGHT_JOIN {target} ON {spelled(staging.same_key(op))}"
         as_planned = spelled(staging.same_row(op, "b"))
         if op == "delete":
+            if self._within and not known(self._staging, self._referring):
+                return children_first(self._touched, self._changes, self._within, joined, as_planned)
             return self._referred(op, f"DELETE FROM {target} USING {joined} WHERE {as_planned}")  # noqa: S608
         changed = changed_columns(self._changes)
         renewed = [each.name for each in self._travels if each.declared.renewed and each.name not in changed]
@@ -284,7 +287,7 @@ class Window:
 
     def _referred(self, op: Op, statement: str) -> int:
         """Run a statement. Where rows of the table refer to each other, they are looked at when all are done."""
-        if self._carries(op):
+        if carries(op, self._within) and known(self._staging, self._referring):
             with unchecked(self._connection):
                 done = self._touched(statement)
             if not holds(self._connection, self._staging, op, self._shape, self._referring):
@@ -296,8 +299,7 @@ class Window:
         try:
             return self._touched(statement)
         except pymysql.Error as error:
-            itself = any(key.refers == self._changes.table for key in self._shape.foreign_keys)
-            if code_of(error) not in BROKEN or not itself:
+            if code_of(error) not in BROKEN or not self._within:
                 raise
             if op != "insert" and not known(self._staging, self._referring):
                 raise
@@ -307,11 +309,10 @@ class Window:
                 raise
             return done
 
-    def _carries(self, op: Op) -> bool:
-        """Whether the server would carry a change of one row on to others of the table, which the statement has yet to come to."""
-        own = [key for key in self._shape.foreign_keys if key.refers == self._changes.table]
-        action = {"delete": any(key.on_delete for key in own), "update": any(key.on_update for key in own)}
-        return action.get(op, False) and known(self._staging, self._referring)
+    @cached_property
+    def _within(self) -> tuple[ForeignKey, ...]:
+        """The foreign keys by which rows of the table refer to each other."""
+        return tuple(key for key in self._shape.foreign_keys if key.refers == self._changes.table)
 
     def _touched(self, statement: str) -> int:
         """How many rows a statement touched. It may warn of nothing that is an error in a value."""

@@ -138,3 +138,22 @@ def test_the_targets_own_key_holds_in_windows_of_one_and_two_rows(small: Scenari
             assert done.report.version is not None
             assert small.undo(done.report.version).status == Status.DONE
             assert small.target.content() == before
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "CASCADE"])
+@pytest.mark.parametrize("small", [pair for pair in RING if pair[1] != "duckdb"], indirect=True, ids=pair_name)
+def test_branches_of_numbers_that_the_target_gave_go_in_one_window_and_come_back(small: Scenario, action: str) -> None:
+    forest: Forest = {"f": (None, "x"), "b": ("f", "x"), "d": ("b", "x"), "a": ("d", "x"), "e": ("b", "x")}
+    rest: Forest = {"c": (None, "x"), "g": ("c", "x"), "z": ("f", "x")}
+    foreign = {"columns": ["parent_id"], "table": "category", "refers": ["category_id"], "on_delete": action}
+    spec(small, rows=10, create={"foreign_keys": [foreign]}, delete={"max_ratio": 1.0})
+    fill(small.source, forest | rest)
+    small.run()
+    before = small.target.content()
+    fill(small.source, rest | {"z": ("c", "x")})
+    done = small.run()
+    assert done.status is Status.DONE and counts(done, "category")["delete"] == len(forest)
+    assert tree(small.target)[0] == rest | {"z": ("c", "x")}
+    small.settled()
+    assert small.undo(2).status is Status.DONE and small.target.content() == before
+    assert small.undo(1).status is Status.DONE and tree(small.target)[0] == {}
