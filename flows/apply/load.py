@@ -18,6 +18,7 @@ from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_t
 from flows.apply.sweep import sweep
 from flows.apply.unfinished import cut_off
 from flows.plan import build
+from flows.plan.emptied import remember_filled
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import Reconciled, reconciled
 from flows.plan.written import written_changes
@@ -122,7 +123,9 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outco
     applied = apply(plan, job, made.session, stages, loading.execute, loading.workers)
     outcome = retried(lambda: record(plan, report, applied, made))
     session = constrained(plan, made.session, stages)
-    retried(lambda: remember(loading.ledger, session, [table.name for table in report.of_spec], report.run_id))
+    names = [table.name for table in report.of_spec]
+    retried(lambda: remember(loading.ledger, session, names, report.run_id))
+    retried(lambda: remember_filled(loading.ledger, session, names))
     return outcome, session
 
 

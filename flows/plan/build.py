@@ -22,6 +22,7 @@ from flows.plan.chosen_keys import read_whole
 from flows.plan.circles import Order
 from flows.plan.cross_row_rules import find_offenders
 from flows.plan.decide import KEYS, Planned, plan_windows
+from flows.plan.emptied import hold_emptied
 from flows.plan.identity import identity_files, pair_rows, plan_through_own_map
 from flows.plan.in_circles import arranged, written_tables
 from flows.plan.kept_rows import without_referred
@@ -161,6 +162,8 @@ def hold(request: Request, route: Route, counts: Counts) -> None:
     of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
     hold_deletes(request.spec, bound, counts, part=not request.whole, of=of)
     hold_others(request.spec, bound, counts, route.writes.adapter)
+    if request.whole:
+        hold_emptied(request.spec, bound, counts, route.reads.snapshot)
 
 
 @contextmanager

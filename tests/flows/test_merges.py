@@ -13,7 +13,7 @@ from flows.check.assess import assess
 from flows.history import quarantine as quarantining
 from flows.plan.request import trees_of
 from flows.spec.model import load_spec
-from transforms.vocabulary import DataError, SpecError
+from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
 few = pytest.mark.parametrize("small", RING[:1], indirect=True, ids=pair_name)
@@ -258,3 +258,19 @@ def test_all_sources_number_their_rows_or_none(small: Scenario) -> None:
     small.run()
     assert sorted(number for (number,) in small.target.ask("SELECT nr FROM party")) == [1, 2, 3, 4, 5]
     small.settled()
+
+
+@few
+def test_one_source_that_is_suddenly_empty_stops_a_plan_as_all_would(small: Scenario) -> None:
+    write(small, {"delete": {"policy": "hard", "max_ratio": 0.9}})
+    small.run()
+    before = small.target.content()
+    small.source.execute("DELETE FROM company")
+    with pytest.raises(PlanError, match="party: company of the source has no rows at all, and had some"):
+        small.run()
+    assert small.target.content() == before
+    small.run(allow_deletes=True)
+    assert set(there(small)) == {1, 2, 3}
+    small.source.execute("DELETE FROM person WHERE id = 3")  # company is empty as it was before
+    small.run()
+    assert set(there(small)) == {1, 2}
