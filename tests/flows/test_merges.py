@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
+import yaml
 from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
 
 from flows import commands
 from flows.check.assess import assess
 from flows.history import quarantine as quarantining
 from flows.plan.request import trees_of
-from flows.spec.model import load_spec
+from flows.spec.model import json_schema, load_spec
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
@@ -274,3 +276,11 @@ def test_one_source_that_is_suddenly_empty_stops_a_plan_as_all_would(small: Scen
     small.source.execute("DELETE FROM person WHERE id = 3")  # company is empty as it was before
     small.run()
     assert set(there(small)) == {1, 2}
+
+
+def test_the_json_schema_knows_lists_of_sources(small: Scenario) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    write(small, **{"from": [*parts(), "person"]})
+    assert not list(validator.iter_errors(yaml.safe_load(small.path.read_text())))
+    write(small, **{"from": [{"tabel": "person"}]})
+    assert list(validator.iter_errors(yaml.safe_load(small.path.read_text())))
