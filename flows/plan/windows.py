@@ -54,7 +54,9 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
         return _spilled(session, route, work, rows)
     bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot
     there = bound.there
-    source_rows = sum(source.estimate(each.source) for each in bound.sources)
+    # inside ranges the cuts tell, and rows outside of them are not counted
+    ranged = bool(bound.order and source_ranges(bound, work))
+    source_rows = 0 if ranged else sum(source.estimate(each.source) for each in bound.sources)
     target_rows = 0 if work.target_empty else target.estimate(there)
     if not bound.order:
         session.meter.expect(bound.name, "read", source_rows)
@@ -65,7 +67,7 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
     target_types = [_type(bound.shape.column(name)) for name in bound.order]
     cuts, of_target = _cuts(route, work, source_key, source_rows, target_rows)
     inside = (len(cuts) + 1) * bound.window_rows
-    session.meter.expect(bound.name, "plan", min(inside, max(source_rows, target_rows)))
+    session.meter.expect(bound.name, "plan", inside if ranged else min(inside, max(source_rows, target_rows)))
     pairs: list[tuple[KeyValue | None, KeyValue | None]]
     if of_target:
         pairs = [(_converted(cut, target_types, source_types), cut) for cut in cuts]
