@@ -284,3 +284,18 @@ def test_the_json_schema_knows_lists_of_sources(small: Scenario) -> None:
     assert not list(validator.iter_errors(yaml.safe_load(small.path.read_text())))
     write(small, **{"from": [{"tabel": "person"}]})
     assert list(validator.iter_errors(yaml.safe_load(small.path.read_text())))
+
+
+def test_one_table_may_be_several_sources_and_so_may_a_query(small: Scenario) -> None:
+    twice = [
+        {"table": "person", "columns": {"id": "id", "text": "name"}},
+        {"table": "person", "columns": {"id": {"expr": "id + 100"}, "text": "born"}},
+        {"query": "SELECT no AS id, title AS text FROM company"},
+    ]
+    write(small, **{"from": twice})
+    small.run()
+    assert small.target.count("party") == 8
+    small.settled()
+    small.source.execute("INSERT INTO person VALUES (101, 'Clash', NULL)")
+    clash = "id: duplicate key: several source rows map to one party (from person (1) and person (2))"
+    assert reasons(small.run(), "party") == {clash: 2}
