@@ -41,7 +41,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Windows, from 0 on, for changes; `circle` says which of them need each other, or themselves."""
+    """Windows (or levels), from 0 on, for changes; `circle` says which of them need each other, or themselves."""
 
     window: Indices
     circle: Mask
@@ -113,6 +113,30 @@ def arranged(count: int, needs: Needs, most: int) -> Order:
     window = np.empty(count, dtype=np.int64)
     window[order] = np.cumsum(fresh) - 1
     return Order(window, circle)
+
+
+def levels(count: int, needs: Needs) -> Order:
+    """Levels for `count` changes, each of which is above all that it needs; those that go in a circle share one where none of
+    its pairs is `apart`.
+
+    Memory: some numbers a change and a pair. Time: a step for each change in the longest chain.
+    """
+    depth, circle = _depths(count, needs)
+    tied = needs.chosen(circle[needs.later] & circle[needs.earlier] & ~needs.apart)
+    if len(tied):
+        block = _components(count, tied)
+        joined = Needs(block[needs.later], block[needs.earlier], needs.apart)
+        depth, circle = _depths(count, joined.chosen((joined.later != joined.earlier) | joined.apart))
+        depth, circle = depth[block], circle[block]
+    return Order(depth, circle)
+
+
+def _depths(count: int, needs: Needs) -> tuple[Indices, Mask]:
+    """How many steps each change is from those that need nothing, and which go in circles, or lead from one to another."""
+    ranks = _Ranks(count, needs)
+    ranks.follow(np.flatnonzero(ranks.open == 0))
+    stuck = ranks.open > 0
+    return ranks.depth, _within_circles(count, needs, stuck) if stuck.any() else stuck
 
 
 class _Ranks:

@@ -58,11 +58,12 @@ class PlannedTable:
     foreign keys and indexes, and `drop` the statements that had made a table which is dropped. `schema` has the columns that
     are written; `whole` are those that a deleted row has beside them, with their types. Of the `windows`, no target row was in
     the range of those in `clear`, and those in `first` come before all others. Those in `late` come after the table's others, one
-    after the other: inserts and updates in this order, deletes in the opposite one. Those in `completing` come behind the inserts
-    and updates of all tables. Those in `interim` hold steps on the way: each of their rows has its real change, which counts, in
-    another window. `base`: what was in the target is kept as the beginning of the table's history. The others say how its rows
-    are accounted for, as reports show it. One that is not `in_spec` changes because of rows of others alone: the spec does not name
-    it.
+    after the other: inserts and updates in this order, deletes in the opposite one. Those in `levels`, pairs of a window and its
+    level from 1 on, come behind these, level by level over all tables whose rows need each other. Those in `completing` come
+    behind the inserts and updates of all tables. Those in `interim` hold steps on the way: each of their rows has its real change,
+    which counts, in another window. `base`: what was in the target is kept as the beginning of the table's history. The others say
+    how its rows are accounted for, as reports show it. One that is not `in_spec` changes because of rows of others alone: the spec
+    does not name it.
     """
 
     name: str
@@ -81,6 +82,7 @@ class PlannedTable:
     clear: tuple[int, ...] = ()
     first: tuple[int, ...] = ()
     late: tuple[int, ...] = ()
+    levels: tuple[tuple[int, int], ...] = ()
     completing: tuple[int, ...] = ()
     interim: tuple[int, ...] = ()
     differing: Mapping[str, int] = field(default_factory=dict)
@@ -255,6 +257,6 @@ def _staged(written: Any) -> Any:
 
 _SINCE: Final = _Step(
     plan=_Fields(new={"tree": []}, made={"stages": _staged}),
-    table=_Fields(new={"late": [], "completing": [], "interim": [], "in_spec": True}),
+    table=_Fields(new={"late": [], "levels": [], "completing": [], "interim": [], "in_spec": True}),
 )
 """What came to be written into the newest format later."""

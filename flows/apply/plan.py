@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -17,7 +17,7 @@ from adapters.store.plans import FileEntry, Plan
 from flows.apply.cascades import Carrying, carrying
 from flows.apply.once import each_once
 from flows.apply.together import apply_together
-from flows.apply.windows import ApplyWindow, ApplyWork, Done, apply_windows
+from flows.apply.windows import ApplyInTurn, ApplyWindow, ApplyWork, Done, apply_in_turn, apply_windows
 from flows.bind.own_columns import writable
 from flows.bind.soft_delete import Soft
 from flows.plan.interim import in_turn
@@ -29,6 +29,9 @@ from flows.session.memory import Shapes
 from flows.session.retry import retried
 from flows.session.session import Job, Session, shared, with_target_anew
 from transforms.vocabulary import OPS, Counts, DataError, PlanError, RowRefused, SideName, Stage, TableName
+
+_Write = tuple[Stage, list[FileEntry]]
+"""A stage that writes, with its windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ def write_rows(
     """
     run, manifest = execute or here(workers), plan.manifest
     entries = {(entry.table, entry.window): entry for entry in plan.windows()}
-    writes = [
+    writes: list[_Write] = [
         (stage, [entries[stage.table, window] for window in stage.windows]) for stage in stages if stage.do == "write"
     ]
     interrupts.writing(sum(len(some) for _, some in writes))
@@ -164,28 +167,34 @@ def write_rows(
     updated = {stage.table for stage, some in writes if any(each.has("update") for each in some)}
     changing = {table: names for table in updated if (names := _changing(manifest[table], job, session))}
     further = retried(lambda: carrying(target, losing, changing))
+    tables = {
+        table: _Written.of(manifest[table], plan.windows(table)) for table in {stage.table for stage, _ in writes}
+    }
     with shared(job.plan_id, session):
         done: list[Done] = []
-        for number, group in groupby(writes, lambda each: each[0].together):
-            some = list(group)
+        for some in _parts(writes):
+            number, one_by_one = some[0][0].together, some[0][0].in_turn
             joint = {stage.table for stage, _ in some} if number else set()
             works = []
             for stage, part in some:
-                planned = manifest[stage.table]
-                windows = tuple(ApplyWindow(each.window, each, each.window in planned.clear) for each in part)
+                known = tables[stage.table]
+                windows = tuple(ApplyWindow(each.window, each, each.window in known.clear) for each in part)
                 if stage.phase != "delete":
-                    session.meter.expect(planned.name, "apply", sum(sum(each.counts.values()) for each in part))
+                    session.meter.expect(known.name, "apply", sum(sum(each.counts.values()) for each in part))
                 passed = "delete" if stage.phase == "upsert" else "update" if stage.phase == "delete" else None
                 links = tuple(each for each in further.get(stage.table, ()) if each.op != passed)
-                turns = _turns(planned, plan.windows(stage.table))
                 beside = _beside(plan, links, joint | {stage.table})
-                works.append(ApplyWork(job, planned.name, stage.phase, windows, links, turns, beside))
-                if not number:
-                    groups = [windows] if stage.in_turn else grouped(windows, workers)
-                    apart = [replace(works[-1], windows=each) for each in groups]
-                    done += [outcome for found in run(apply_windows, apart) for outcome in found]
+                works.append(ApplyWork(job, known.name, stage.phase, windows, links, known.turns, beside))
             if number:
                 done += retried(partial(apply_together, works))
+            elif one_by_one and len(works) > 1:  # one task, however many stages there are
+                each_alone = [replace(work, windows=(window,)) for work in works for window in work.windows]
+                one = ApplyInTurn(job, works[0].table, tuple(each_alone))
+                done += [outcome for found in run(apply_in_turn, [one]) for outcome in found]
+            else:
+                groups = [works[0].windows] if one_by_one else grouped(works[0].windows, workers)
+                apart = [replace(works[0], windows=each) for each in groups]
+                done += [outcome for found in run(apply_windows, apart) for outcome in found]
         for stage in stages:
             if stage.do == "number":  # also where nothing was inserted: an earlier run may have ended before this
                 for column in numbered.get(stage.table, ()):
@@ -212,11 +221,27 @@ def _changing(planned: PlannedTable, job: Job, session: Session) -> frozenset[st
     return frozenset(written) & referable
 
 
-def _turns(planned: PlannedTable, windows: Sequence[FileEntry]) -> tuple[tuple[int, ...], ...]:
-    """The windows of a table whose rows are written in several steps, by the step that they are; none where all are written in one."""
-    if not planned.interim:
-        return ()
-    return tuple(tuple(entry.window for entry in turn) for turn in in_turn(planned, windows))
+def _parts(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
+    """Stages in parts that are written together, or one after the other by one task; any other stage is a part by itself."""
+    for (number, single), group in groupby(
+        writes, lambda each: (each[0].together, each[0].in_turn and not each[0].together)
+    ):
+        some = list(group)
+        yield from [some] if number or single else ([each] for each in some)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What writing windows of a table has to know. `turns`: see ApplyWork."""
+
+    name: str
+    clear: frozenset[int]
+    turns: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, planned: PlannedTable, windows: Sequence[FileEntry]) -> _Written:
+        turns = in_turn(planned, windows) if planned.interim else []
+        return cls(planned.name, frozenset(planned.clear), tuple(tuple(e.window for e in turn) for turn in turns))
 
 
 def constrained(plan: Plan, session: Session, stages: Sequence[Stage]) -> Session:

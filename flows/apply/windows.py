@@ -92,6 +92,20 @@ def apply_windows(work: ApplyWork) -> tuple[Done, ...]:
     return tuple(_apply_window(work, window) for window in work.windows)
 
 
+@dataclass(frozen=True, slots=True)
+class ApplyInTurn:
+    """Works of several tables or phases, of a window each, applied one after the other by one task."""
+
+    job: Job
+    table: str
+    windows: tuple[ApplyWork, ...]
+
+
+def apply_in_turn(work: ApplyInTurn) -> tuple[Done, ...]:
+    """Apply works one after the other. Safe to repeat."""
+    return tuple(done for each in work.windows for done in apply_windows(each))
+
+
 def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     interrupts.check()
     session = session_of(work.job)

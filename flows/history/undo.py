@@ -138,8 +138,17 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             planned = replace(planned, ddl=ddl, drop=drop, whole=own)
             tables.append(replace(planned, first=tuple(first), late=late, interim=tuple(interim)))
         sequence = undo_order(undone.numbers, target, snapshot, shapes, backwards)
+        for number, planned in enumerate(tables):
+            if sequence.in_levels(planned.table):
+                key, windows = backwards[planned.table][0].key, parts[planned.table]
+                spread = Table(target, snapshot, shapes[planned.table], key, True, shared_out=True)
+                freeing, interim = freed(spread, windows, planned.first, planned.interim)
+                tables[number] = replace(
+                    planned, first=(*planned.first, *freeing), interim=(*planned.interim, *interim)
+                )
         tables = [sequence.with_steps(planned, parts[planned.table]) for planned in tables]
         tables = [let_go_first(target, snapshot, planned, passing, parts[planned.table]) for planned in tables]
+        tables = [sequence.with_levels(planned, parts[planned.table]) for planned in tables]
         for windows in parts.values():
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
         for table in order:

@@ -9,6 +9,8 @@ from graphlib import CycleError
 from adapters.protocol import Snapshot, Target
 from adapters.store.manifest import PlannedTable
 from flows.plan.circles import Loosened, NoOrder, Order, order_of, refusal
+from flows.plan.levels import Leveling, shared_out
+from flows.plan.own_order import moved
 from flows.plan.references import Need, look_at_references
 from flows.plan.two_steps import Loose, in_steps
 from transforms.vocabulary import ChangeSet, PlanError, Stage, TableName, TableShape
@@ -41,10 +43,30 @@ class UndoOrder:
                     windows.append(part)
         return replace(planned, first=tuple(first), completing=tuple(completing), interim=tuple(interim))
 
+    def in_levels(self, table: TableName) -> bool:
+        """Whether rows of a table go in level by level."""
+        return any(step.table == table for some in self.order.in_levels for step in some)
+
+    def with_levels(self, planned: PlannedTable, windows: list[ChangeSet]) -> PlannedTable:
+        """What the plan holds for a table once rows that go in level by level have left their windows for more that are added."""
+        if not self.in_levels(planned.table):
+            return planned
+        besides = {*planned.first, *planned.completing, *planned.interim}
+        mine = {number: changes for number, changes in enumerate(windows) if number not in besides}
+        order, made = shared_out(self.order.levels, planned.table, mine, max(map(len, windows)))
+        start = len(windows)
+        windows[:] = moved(windows, order)
+        return replace(planned, levels=tuple((start + number, level) for number, level in enumerate(made)))
+
     def must_be(self, tables: Sequence[PlannedTable]) -> None:
         """PlanError where rows have to be written in steps now, and the plan does not do so."""
         planned = {each.table for each in tables if each.completing or each.interim}
-        if new := [str(table) for table in self.loose if table not in planned]:
+        leveled = {each.table for each in tables if each.levels}
+        new = [str(table) for table in self.loose if table not in planned]
+        for steps in self.order.in_levels:
+            if leveled.isdisjoint(step.table for step in steps):
+                new += [str(step.table) for step in steps]
+        if new:
             raise PlanError(
                 f"Rows of {', '.join(new)} refer to others than they did when this undo was planned, and need each other now. Nothing "
                 f"was written.",
@@ -54,7 +76,7 @@ class UndoOrder:
     def decided(self, decide: Callable[..., tuple[Stage, ...]]) -> tuple[Stage, ...]:
         """The stages, as `decide` makes them of what comes before what and what goes together. PlanError where there is no order."""
         try:
-            return decide(needs=self.order.needs, together=self.order.together)
+            return decide(needs=self.order.needs, together=self.order.together, in_levels=self.order.in_levels)
         except CycleError as error:
             circle = {step.table for step in error.args[1]}
             rows = [need for need in self.needs if {need.earlier.table, need.later.table} <= circle]
@@ -87,7 +109,7 @@ def undo_order(
         )
     loosened = Loosened(shapes, looked.foreseen)
     try:
-        order = order_of(looked.needs, lambda need: bool(loosened.empty(need)))
+        order = order_of(looked.needs, lambda need: bool(loosened.empty(need)), Leveling(shapes, looked.foreseen))
     except NoOrder as error:
         defers = target.capabilities.defers_foreign_keys
         raise refusal(error, shapes, defers=defers, doing=f"{doing} cannot be done in any order: ") from error

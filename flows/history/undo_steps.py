@@ -67,10 +67,16 @@ def let_go_first(
     )
 
 
-def freed(table: Table, windows: list[ChangeSet], first: Sequence[int]) -> tuple[list[int], list[int]]:
+def freed(
+    table: Table, windows: list[ChangeSet], first: Sequence[int], interim: Sequence[int] = ()
+) -> tuple[list[int], list[int]]:
     """Put what frees unique values into windows behind the others: the numbers of those, which come first, and of those among
-    them that hold steps on the way. In: which windows come first already."""
-    some = [window_of(number, changes, first=number in first) for number, changes in enumerate(windows)]
+    them that hold steps on the way. In: which windows come first already, and which hold such steps."""
+    some = [
+        window_of(number, changes, first=number in first)
+        for number, changes in enumerate(windows)
+        if number not in interim
+    ]
     freed = table.freed(some)
     for number, changes in freed.changed.items():
         windows[number] = changes

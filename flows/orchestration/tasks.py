@@ -21,7 +21,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from adapters import interrupts
-from flows.apply.windows import ApplyWork, Done, apply_windows
+from flows.apply.windows import ApplyInTurn, ApplyWork, Done, apply_in_turn, apply_windows
 from flows.plan.decide import Planned, plan_windows
 from flows.plan.window_reader import PlanWork
 from flows.session.execute import Execute, Result, Windows, Work
@@ -46,7 +46,11 @@ def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> boo
 
 def work_name() -> str:
     """`plan/flight/windows-0..7`: from the first to the last window, both included."""
-    work: PlanWork | ApplyWork = task_run.parameters["work"]
+    work: PlanWork | ApplyWork | ApplyInTurn = task_run.parameters["work"]
+    if isinstance(work, ApplyInTurn):
+        return (
+            f"apply/{'+'.join(dict.fromkeys(each.table for each in work.windows))}/{len(work.windows)}-windows-in-turn"
+        )
     phase = "plan" if isinstance(work, PlanWork) else "apply" if work.phase == "all" else work.phase
     first, last = work.windows[0].number, work.windows[-1].number
     return f"{phase}/{work.table}/" + (f"window-{first}" if first == last else f"windows-{first}..{last}")
@@ -85,6 +89,12 @@ def apply_elsewhere(work: ApplyWork) -> tuple[Done, ...]:
         return apply_windows(work)
 
 
+def apply_in_turn_elsewhere(work: ApplyInTurn) -> tuple[Done, ...]:
+    """Apply windows of several tables on a worker."""
+    with _joined(work.job, reading=False):
+        return apply_in_turn(work)
+
+
 def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Task[Any, Any]:
     def windows(work: Windows) -> Any:
         return function(work)
@@ -105,8 +115,16 @@ def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Tas
 
 _PLAN = ("plan windows", "Read both sides, map, diff, and write the changes down.")
 _APPLY = ("apply windows", "Write planned changes, a transaction a window.")
-HERE: Final = {plan_windows: _as_task(plan_windows, *_PLAN), apply_windows: _as_task(apply_windows, *_APPLY)}
-ELSEWHERE: Final = {plan_windows: _as_task(plan_elsewhere, *_PLAN), apply_windows: _as_task(apply_elsewhere, *_APPLY)}
+HERE: Final = {
+    plan_windows: _as_task(plan_windows, *_PLAN),
+    apply_windows: _as_task(apply_windows, *_APPLY),
+    apply_in_turn: _as_task(apply_in_turn, *_APPLY),
+}
+ELSEWHERE: Final = {
+    plan_windows: _as_task(plan_elsewhere, *_PLAN),
+    apply_windows: _as_task(apply_elsewhere, *_APPLY),
+    apply_in_turn: _as_task(apply_in_turn_elsewhere, *_APPLY),
+}
 
 
 def runner_of(settings: Runner, workers: int) -> TaskRunner[Any]:

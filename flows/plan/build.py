@@ -292,7 +292,15 @@ def _finish(
     referred = referred_tables(session.bound) | {each.shape.name for each in beside}
     manifest = replace(
         manifest_of(request, session, report, tables, job.side, marks),
-        stages=stages_of(tables, entries, referred, needs=order.needs, together=order.together, in_turn=alone),
+        stages=stages_of(
+            tables,
+            entries,
+            referred,
+            needs=order.needs,
+            together=order.together,
+            in_levels=order.in_levels,
+            in_turn=alone,
+        ),
     )
     writer.finish(manifest, entries)
     told_of = {told.name: told for told in report.tables}
@@ -317,6 +325,7 @@ def _with_windows(planned: PlannedTable, outcomes: Sequence[Planned]) -> Planned
         first=tuple(sorted(each.window for each in windows if each.first)),
         completing=tuple(sorted(each.window for each in windows if each.completing)),
         interim=tuple(sorted(each.window for each in windows if each.interim)),
+        levels=tuple(sorted((each.window, each.level) for each in windows if each.level)),
         late=tuple(window for _, window in sorted((e.late, e.window) for e in windows if e.late is not None)),
     )
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from flows.bind.order import circles
 from flows.plan.foreseen import Foreseen
+from flows.plan.levels import InRowCircle, Leveling, Levels
 from flows.plan.references import Need
 from flows.plan.stages import Step
 from flows.plan.two_steps import Loose
@@ -23,11 +24,17 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How steps follow each other, for `stages_of`; `loose` are needs that are met by leaving a key empty for a while."""
+    """How steps follow each other, for `stages_of`; `loose` are needs that are met by leaving a key empty for a while, and `levels`
+    are of steps whose rows follow each other."""
 
     needs: tuple[tuple[Step, Step], ...] = ()
     together: tuple[frozenset[Step], ...] = ()
     loose: frozenset[tuple[Step, Step, Link]] = frozenset()
+    levels: tuple[Levels, ...] = ()
+
+    @property
+    def in_levels(self) -> tuple[frozenset[Step], ...]:
+        return tuple(each.steps for each in self.levels)
 
 
 class NeedEachOther(PlanError):
@@ -63,9 +70,13 @@ class _Edge:
 
 
 def order_of(
-    needs: Sequence[Need], may_be_empty: Callable[[Need], bool], besides: Iterable[tuple[Step, Step]] = ()
+    needs: Sequence[Need],
+    may_be_empty: Callable[[Need], bool],
+    leveling: Leveling,
+    besides: Iterable[tuple[Step, Step]] = (),
 ) -> Order:
-    """The order of steps. Those that need each other go in together where the keys can wait; else a key is left empty for a while.
+    """The order of steps. Those that need each other go in together where the keys can wait; else a key is left empty for a while;
+    else their rows go in level by level.
 
     In: whether the columns of a need's key can be null, and are written; pairs of steps that have an order whatever the rows are.
     Errors: NoOrder.
@@ -74,37 +85,67 @@ def order_of(
     edges += [_Edge(*pair) for pair in besides]
     loose: set[tuple[Step, Step, Link]] = set()
     together: list[frozenset[Step]] = []
+    levels: list[Levels] = []
     for circle in circles((each.earlier, each.later) for each in edges):
         inner = [each for each in edges if each.earlier in circle and each.later in circle]
-        empty, joint = _resolved(inner, may_be_empty)
+        resolved = _resolved(inner, may_be_empty) or _in_levels(circle, inner, may_be_empty, leveling)
         loose |= {
             (each.earlier, each.later, each.link)
             for each in inner
-            if each.need and each.link in empty and may_be_empty(each.need)
+            if each.need and each.link in resolved.empty and may_be_empty(each.need)
         }
-        together += joint
+        together += resolved.together
+        levels += resolved.levels
     block = {step: number for number, some in enumerate(together) for step in some}
+    leveled = {step: number for number, each in enumerate(levels) for step in each.steps}
 
     def holds(each: _Edge) -> bool:
         if (each.earlier, each.later, each.link) in loose:
             return False
+        if each.earlier in leveled and leveled[each.earlier] == leveled.get(each.later):
+            return False
         return not (each.waits and each.earlier in block and block[each.earlier] == block.get(each.later))
 
     kept = dict.fromkeys((each.earlier, each.later) for each in edges if holds(each))
-    return Order(tuple(kept), tuple(together), frozenset(loose))
+    return Order(tuple(kept), tuple(together), frozenset(loose), tuple(levels))
 
 
-def _resolved(
-    inner: Sequence[_Edge], may_be_empty: Callable[[Need], bool]
-) -> tuple[tuple[Link, ...], list[frozenset[Step]]]:
-    """The keys that are left empty, as few as can be, and the steps that go together, of steps that need each other."""
+class _Resolved(NamedTuple):
+    """Of steps that need each other the keys that are left empty, as few as can be, and the steps that go together, or whose rows
+    go in levels."""
+
+    empty: tuple[Link, ...]
+    together: Sequence[frozenset[Step]]
+    levels: Sequence[Levels] = ()
+
+
+def _resolved(inner: Sequence[_Edge], may_be_empty: Callable[[Need], bool]) -> _Resolved | None:
+    """How whole steps follow each other; None where they cannot."""
     empty = [each for each in inner if each.need and may_be_empty(each.need)]
     links = sorted({each.link for each in empty if each.link}, key=str)  # the same ones whenever it is asked
     for chosen in ((), *((each,) for each in links), tuple(links)):
         left = [each for each in inner if each not in empty or each.link not in chosen]
         if not circles((each.earlier, each.later) for each in left if not each.waits):
-            return chosen, circles((each.earlier, each.later) for each in left)
-    raise NoOrder([each.need for each in inner if each.need])
+            return _Resolved(chosen, circles((each.earlier, each.later) for each in left))
+    return None
+
+
+def _in_levels(
+    circle: frozenset[Step], inner: Sequence[_Edge], may_be_empty: Callable[[Need], bool], leveling: Leveling
+) -> _Resolved:
+    """How the rows of steps follow each other: with all keys held, else without those that may be empty, else without those that
+    can wait. Errors: NoOrder."""
+    needs = [each.need for each in inner if each.need]
+    links = tuple(dict.fromkeys(Link(each.child, each.foreign) for each in needs if may_be_empty(each)))
+    ways = [((), needs), (links, [each for each in needs if not may_be_empty(each)])]
+    for joint in ((), (circle,)):
+        for empty, held in ways:
+            left = [each for each in held if not (joint and each.waits)]
+            try:
+                return _Resolved(empty, joint, (leveling.of(circle, left),))
+            except InRowCircle as error:
+                stuck = error.needs
+    raise NoOrder(stuck)
 
 
 @dataclass(frozen=True, slots=True)

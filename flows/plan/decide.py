@@ -86,6 +86,7 @@ class Planned:
     waiting: int = 0  # rows that were set aside for what other tables lack
     first: bool = False  # it comes before all else
     late: int | None = None  # its place among those that come behind the others of the table, one after the other
+    level: int = 0  # above 0 it comes behind all those, in turn with the same level of other tables
     completing: bool = False  # it comes behind the inserts and updates of all tables
     interim: bool = False  # steps of rows whose real change, which counts, is in another window
     double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON

@@ -11,15 +11,19 @@ import pyarrow as pa
 
 from adapters.capabilities import Capabilities
 from adapters.protocol import Snapshot
-from adapters.store.plans import PlanWriter
+from adapters.store.plans import PlanWriter, read_narrow
 from flows.bind.order import circles
 from flows.bind.tables import BoundTable
-from flows.plan.beside import Beside
+from flows.plan.beside import WINDOW_ROWS, Beside
 from flows.plan.children import key_of
 from flows.plan.circles import Link, Loosened, NoOrder, Order, order_of, parents_first, refusal
 from flows.plan.decide import Planned, read_changes
 from flows.plan.foreseen import Foreseen, as_planned, foresee, narrowed
+from flows.plan.levels import Leveling, Levels, shared_out
+from flows.plan.moving_values import settled
+from flows.plan.own_order import own_keys
 from flows.plan.references import needs_of
+from flows.plan.sharing import Share
 from flows.plan.two_steps import Loose, in_steps
 from flows.session.session import Job, Session
 from transforms.net_changes import together
@@ -28,13 +32,16 @@ from transforms.vocabulary import Counts, Key, Relation, TableName, TableShape
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A table and the windows that write it. `new`: it is yet to be made."""
+    """A table and the windows that write it, of at most so many `rows` each. `new`: it is yet to be made; one that is not
+    `in_spec` changes because of rows of others alone."""
 
     name: str
     shape: TableShape
     key: Key
     windows: Sequence[Planned]
+    rows: int
     new: bool = False
+    in_spec: bool = True
 
     def changes(self, columns: Key) -> bool:
         """Whether updates write other values into some of these columns."""
@@ -45,11 +52,14 @@ def written_tables(
     tables: Sequence[BoundTable], beside: Sequence[Beside], outcomes: Sequence[Planned]
 ) -> Iterator[Written]:
     """What a plan writes, table by table. Steps of rows whose real change is elsewhere do not count."""
-    found = [(bound.name, bound.shape, bound.key, bool(bound.ddl)) for bound in tables]
-    found += [(each.report.name, each.shape, key_of(each.shape) or (), False) for each in beside]
-    for name, shape, key, new in found:
-        if mine := [each for each in outcomes if each.table == name and each.changes and not each.interim]:
-            yield Written(name, shape, key, mine, new)
+    found = [Written(each.name, each.shape, each.key, (), each.window_rows, new=bool(each.ddl)) for each in tables]
+    found += [
+        Written(each.report.name, each.shape, key_of(each.shape) or (), (), WINDOW_ROWS, in_spec=False)
+        for each in beside
+    ]
+    for table in found:
+        if mine := [each for each in outcomes if each.table == table.name and each.changes and not each.interim]:
+            yield replace(table, windows=mine)
 
 
 def arranged(
@@ -101,14 +111,21 @@ def arranged(
         return list(outcomes), Order(besides)
     loosened = Loosened(shapes, known)
     try:
-        order = order_of(needs, lambda need: bool(loosened.empty(need)), besides)
+        order = order_of(needs, lambda need: bool(loosened.empty(need)), Leveling(shapes, known), besides)
     except NoOrder as error:
         raise refusal(error, shapes, defers=target.adapter.capabilities.defers_foreign_keys) from error
     loose = loosened.of(needs, order)
-    apart = {each.name: loose[table] for table, each in written.items() if table in loose}
+    leveled = {step.table for some in order.in_levels for step in some}
+    apart = {each.name: each for table, each in written.items() if table in loose or table in leveled}
     left = [each for each in outcomes if each.table not in apart]
-    for name, references in apart.items():
-        left += _in_two_steps(session, job, [each for each in outcomes if each.table == name], references)
+    for name, each in apart.items():
+        mine = [outcome for outcome in outcomes if outcome.table == name]
+        table = each.shape.name
+        if table in leveled and each.in_spec:
+            mine = settled(session, job, session.route(job, name), mine, {}, shared_out=True)
+        if table in loose:
+            mine = _in_two_steps(session, job, mine, loose[table])
+        left += _in_levels(session, job, mine, each, order.levels) if table in leveled else mine
     return left, order
 
 
@@ -144,9 +161,10 @@ def _groups(shapes: Mapping[TableName, TableShape], written: Mapping[TableName, 
 
 
 def _foreseen(job: Job, rows: _Rows, table: Written, links: Sequence[Link]) -> Foreseen:
-    """What the plan will do to a table, in the columns that some foreign keys are about."""
+    """What the plan will do to a table, in the columns that some foreign keys, and its own, are about."""
     linked = [foreign.columns for child, foreign in links if child == table.shape.name]
     linked += [foreign.refers_columns for _, foreign in links if foreign.refers == table.shape.name]
+    linked += [columns for foreign in own_keys(table.shape) for columns in (foreign.columns, foreign.refers_columns)]
     names = list(dict.fromkeys([*table.key, *(name for columns in linked for name in columns)]))
     parts = [narrowed(read_changes(job, each.changes), names) for each in table.windows if each.changes]
     return as_planned(parts, names) or foresee(rows, table.shape, together(parts), linked)
@@ -180,3 +198,26 @@ def _in_two_steps(session: Session, job: Job, planned: Sequence[Planned], loose:
                 plain = Planned(name, number, Counts(), writer.add(number, part), None, None, clear=False)
                 found.append(replace(plain, first=not completing, completing=completing, interim=interim))
     return found
+
+
+def _in_levels(
+    session: Session, job: Job, planned: Sequence[Planned], table: Written, levels: Sequence[Levels]
+) -> list[Planned]:
+    """The windows of a table, with those behind them that hold rows which go in level by level."""
+    windows = {
+        each.window: read_narrow(Path(job.folder), each.changes, table.key)
+        for each in planned
+        if each.changes is not None and not (each.first or each.completing or each.interim)
+    }
+    order, made = shared_out(levels, table.shape.name, windows, table.rows)
+    if not order.leaving:
+        return list(planned)
+    share = Share(session, job, table.name, order, "levels")
+    left = {each.window: share.taken(each) for each in planned if each.window in order.leaving}
+    clear = all(each.clear for each in planned if each.window in order.leaving)
+    start = max(each.window for each in planned) + 1
+    new = [
+        Planned(table.name, number, Counts(), entry, None, None, clear=clear, level=made[number - start])
+        for number, entry in share.new(start)
+    ]
+    return [*(replace(each, changes=left.get(each.window, each.changes)) for each in planned), *new]

@@ -68,9 +68,12 @@ def settled(
     route: Route,
     planned: Sequence[Planned],
     let_go: Mapping[tuple[TableName, ForeignKey], pa.Table],
+    *,
+    shared_out: bool = False,
 ) -> list[Planned]:
     """The windows of a table, with those that free unique values before all others. `let_go` as of `Table`.
 
+    `shared_out`: its rows will be put into other windows than they are in, so that no order of theirs frees anything.
     Nothing is read where no row gives up a unique value. Memory: the unique columns of what the plan writes, and a window.
     Errors: PlanError for a row that can neither go first nor have another value meanwhile.
     """
@@ -79,8 +82,10 @@ def settled(
         return list(planned)
     referred = bound.name in session.bound.referred
     shape = replace(bound.shape, design=bound.design)
-    table = Table(route.writes.adapter, route.writes.snapshot, shape, bound.key, referred, let_go)
-    freed = table.freed([window_of_plan(job, each, each.changes) for each in planned if each.changes is not None])
+    table = Table(route.writes.adapter, route.writes.snapshot, shape, bound.key, referred, let_go, shared_out)
+    freed = table.freed(
+        [window_of_plan(job, each, each.changes) for each in planned if each.changes is not None and not each.interim]
+    )
     writer = PlanWriter(Path(job.folder), begun=True)
 
     def write(number: int, changes: ChangeSet) -> FileEntry | None:
@@ -139,7 +144,8 @@ def window_of(number: int, changes: ChangeSet, *, first: bool) -> Window:
 @dataclass(frozen=True)
 class Table:
     """A table that is written. `referred`: its deletes come behind the inserts and updates of all tables. `let_go` are values that
-    rows do not refer to any more by foreign keys of other tables, once its first windows are written."""
+    rows do not refer to any more by foreign keys of other tables, once its first windows are written. `shared_out`: rows will be
+    put into other windows than they are in."""
 
     target: Target
     snapshot: Snapshot
@@ -147,6 +153,7 @@ class Table:
     key: Key
     referred: bool
     let_go: Mapping[tuple[TableName, ForeignKey], pa.Table] = field(default_factory=dict)
+    shared_out: bool = False
 
     @cached_property
     def uniques(self) -> list[Key]:
@@ -207,7 +214,7 @@ class Table:
         found = {}
         for each, held, taken in zip(moves, mine, theirs, strict=True):
             updated, inserted = _count(taken[: each.updates], held), _count(taken[each.updates :], held)
-            after_delete = 0 if self.referred else updated + inserted
+            after_delete = 0 if self.referred or self.shared_out else updated + inserted
             after_update = 0 if self._shared_out else inserted + (updated if trades else 0)
             free = np.where(each.deleted, after_delete, after_update)
             if (short := takers[held] > free).any():
@@ -247,8 +254,8 @@ class Table:
 
     @cached_property
     def _shared_out(self) -> bool:
-        """Whether rows may be put into other windows than they are in, because they refer to each other (`own_order`)."""
-        return any(each.refers == self.shape.name for each in self.shape.foreign_keys)
+        """Whether rows may be put into other windows than they are in, because they refer to each other."""
+        return self.shared_out or any(each.refers == self.shape.name for each in self.shape.foreign_keys)
 
     @cached_property
     def _trades(self) -> bool:

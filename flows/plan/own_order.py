@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +54,11 @@ class Leaving:
     updates: Indices
     inserts: Indices
     deletes: Indices
+
+    @property
+    def some(self) -> bool:
+        """Whether there are any."""
+        return any((rows >= 0).any() for rows in (self.updates, self.inserts, self.deletes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,8 @@ def own_order(
                 ("deletes", gone, 0),
             )
         )
-        if any((rows >= 0).any() for rows in (updates, inserts, deletes)):
-            leaving[number] = Leaving(updates, inserts, deletes)
+        if (each := Leaving(updates, inserts, deletes)).some:
+            leaving[number] = each
     in_turn = sorted({*forth.in_turn.tolist(), *(-back.in_turn).tolist()})
     return OwnOrder(leaving, tuple(numbers[in_turn].tolist()), forth.windows, back.windows)
 
@@ -276,16 +282,21 @@ def parted(changes: ChangeSet, leaving: Leaving) -> tuple[ChangeSet, dict[str, t
 
 def moved(windows: Sequence[ChangeSet], order: OwnOrder) -> list[ChangeSet]:
     """The windows with the new ones behind them. In: all windows, from 0 on."""
-    stay, away = list(windows), []
+    stay = list(windows)
+    away: list[dict[str, list[pa.Table]]] = [{} for _ in range(order.upserts + order.deletes)]
+    like: dict[int, ChangeSet] = {}
     for number, leaving in order.leaving.items():
         stay[number], found = parted(windows[number], leaving)
-        away += [(windows[number].empty, image, rows, to) for image, (rows, to) in found.items()]
-    new = []
-    for window in range(order.upserts + order.deletes):
-        mine = [
-            (none, image, rows.filter(pa.array(to == window))) for none, image, rows, to in away if (to == window).any()
-        ]
-        images = {image for _, image, _ in mine}
-        parts = {image: pa.concat_tables([rows for _, each, rows in mine if each == image]) for image in images}
-        new.append(replace(mine[0][0], **parts))
+        for image, (rows, to) in found.items():
+            by_window = np.argsort(to, kind="stable")
+            starts = np.flatnonzero(np.diff(to[by_window], prepend=-1))
+            sorted_rows = rows.take(pa.array(by_window))
+            for start, end in pairwise([*starts.tolist(), len(to)]):
+                window = int(to[by_window[start]])
+                like.setdefault(window, windows[number].empty)
+                away[window].setdefault(image, []).append(sorted_rows.slice(start, end - start))
+    new = [
+        replace(like[window], **{image: pa.concat_tables(some) for image, some in parts.items()})
+        for window, parts in enumerate(away)
+    ]
     return [*stay, *new]

@@ -14,7 +14,7 @@ from flows.plan.stages import Step
 from flows.session.scan import readable
 from transforms import expressions, keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Key, Relation, TableName, TableShape
-from transforms.vocabulary.arrow import Mask
+from transforms.vocabulary.arrow import Indices, Mask
 from transforms.vocabulary.values import same_rows
 
 
@@ -318,6 +318,16 @@ def having(rows: pa.Table, columns: Key, others: pa.Table, names: Key) -> Mask:
         asked = pa.table([rows.filter(pa.array(whole)).column(name) for name in columns], names=list(names))
         inside[whole] = keys.contained(*_alike(asked, there), names)
     return inside
+
+
+def met(rows: pa.Table, columns: Key, others: pa.Table, names: Key) -> tuple[Indices, Indices]:
+    """Places of rows, and of those of the others that they refer to: as `having`. In: no two of the others are alike."""
+    whole, there = (np.flatnonzero(~keys.null_keys(some, by)) for some, by in ((rows, columns), (others, names)))
+    if not len(whole) or not len(there):
+        return whole[:0], there[:0]
+    asked = pa.table([rows.column(name).take(pa.array(whole)) for name in columns], names=list(names))
+    place = keys.match(*_alike(asked, others.select(list(names)).take(pa.array(there))), names)
+    return whole[place >= 0], there[place[place >= 0]]
 
 
 def _alike(rows: pa.Table, others: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import groupby
 from typing import Final, Literal, NamedTuple
 
 from adapters.store.manifest import PlannedTable
@@ -45,17 +46,19 @@ def stages_of(
     *,
     needs: Iterable[tuple[Step, Step]] = (),
     together: Sequence[Collection[Step]] = (),
+    in_levels: Sequence[Collection[Step]] = (),
     in_turn: Collection[TableName] = (),
     marked: Collection[Marker] = (),
 ) -> tuple[Stage, ...]:
     """The stages of a plan, in an order that keeps every constraint.
 
     In: `tables` parents first, with their files; those that others refer to; pairs of steps of which the first one has to come
-    before the second; the steps that go in in one transaction, in sets; the tables whose windows go in one after the other; the
-    markers of the plan, where it was begun already.
+    before the second; the steps that go in in one transaction, in sets, and those whose windows go in level by level; the tables
+    whose windows go in one after the other; the markers of the plan, where it was begun already.
     Out: first what is to be made. Then the windows that the plan calls `first`, children first, and all others: inserts and updates
     parents first, then those that it calls `completing`, then deletes children first. Of a table those that it calls `late` come
-    behind its others, one after the other. Then sequences, keys and indexes, and last what is to be dropped, children first.
+    behind its others, one after the other, and behind these those of its `levels`: level by level over all steps that go so. Then
+    sequences, keys and indexes, and last what is to be dropped, children first.
     Errors: CycleError, whose second argument lists the steps of the circle, where needs go in a circle.
     """
     windows: dict[TableName, list[FileEntry]] = {each.table: [] for each in tables}
@@ -67,11 +70,13 @@ def stages_of(
         **{(each.table, window): "completing" for each in tables for window in each.completing},
     }
     late = {each.table: each.late for each in tables}
+    levels = {each.table: dict(each.levels) for each in tables}
     stepping = {each.table for each in tables if len(each.first) > 1 and {*each.interim} & {*each.first}}
-    steps = _steps(tables, _apart(windows, referred, marked))
-    joint = [{_among(steps, each) for each in some} for some in together]
+    steps = _steps(tables, _apart(windows, {*referred, *(each for each, some in levels.items() if some)}, marked))
+    joint, leveled = ([{_among(steps, each) for each in some} for some in blocks] for blocks in (together, in_levels))
     numbers = {step: number for number, some in enumerate(joint, 1) for step in some}
-    steps = in_order(steps, needs, joint)
+    block = {step: number for number, some in enumerate(leveled, 1) for step in some}
+    steps = in_order(steps, needs, [*joint, *leveled])
     rows = [step for step in steps if step.phase != "delete"]
     behind = steps.index(rows[-1]) + 1 if rows else 0  # what comes behind all inserts and updates
     while 0 < behind < len(steps) and numbers.get(steps[behind], 0) == numbers.get(steps[behind - 1], -1):
@@ -80,11 +85,27 @@ def stages_of(
     place = {each.table: number for number, each in enumerate(tables)}
     parents = sorted(rows, key=lambda step: place[step.table])  # first, whatever order other rows ask for
 
+    def touched(step: Step, turn: Turn | None) -> list[int]:
+        found = (each.window for each in windows[step.table] if each.has(*WRITES[step.phase]))
+        return sorted(window for window in found if turns.get((step.table, window)) == turn)
+
     def writes(some: Iterable[Step], turn: Turn | None = None) -> Iterator[Stage]:
+        for _, alike in groupby(some, lambda step: block.get(step, step)):
+            members = list(alike)
+            yield from at_first(members, turn)
+            behind: dict[int, dict[Step, list[int]]] = {}
+            for step in members:
+                for window in touched(step, turn) if levels[step.table] else ():
+                    if level := levels[step.table].get(window):
+                        behind.setdefault(level, {}).setdefault(step, []).append(window)
+            for level in sorted(behind):
+                for step, level_windows in behind[level].items():
+                    yield Stage("write", step.table, step.phase, tuple(level_windows), True, numbers.get(step, 0))
+
+    def at_first(some: Iterable[Step], turn: Turn | None) -> Iterator[Stage]:
         for step in some:
             table, phase = step
-            touched = (each.window for each in windows[table] if each.has(*WRITES[phase]))
-            mine = sorted(window for window in touched if turns.get((table, window)) == turn)
+            mine = [window for window in touched(step, turn) if window not in levels[table]]
             later = late[table] if phase != "delete" else late[table][::-1]
             number = numbers.get(step, 0) if turn is None else 0
             if at_once := tuple(window for window in mine if window not in later):

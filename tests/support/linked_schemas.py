@@ -60,8 +60,15 @@ class Linked:
 
 @dataclass(frozen=True)
 class LinkedSchema:
+    """`rooted`: some keys that can neither be null nor wait go in a circle. Each table has a row 0 then, which is there before the
+    keys and stays, and by such keys rows refer to rows of lower numbers, so that an order of rows exists."""
+
     engine: Engine
     tables: tuple[Linked, ...]
+    rooted: bool = False
+
+    def root(self, table: Linked) -> Row:
+        return (0, "a", "root", *(0 for _ in table.links))
 
     def make(self, target: Side) -> None:
         """Make the tables of the target, in place of those that are there."""
@@ -82,6 +89,13 @@ class LinkedSchema:
                 later = frozenset()
             yield table.create(later)
             late += [f"ALTER TABLE {table.name} ADD {table.key(x)}" for x in table.links if x.column in later]
+        if self.rooted:
+            yield from ("BEGIN", "PRAGMA defer_foreign_keys = ON") if self.engine == "sqlite" else ()
+            for table in self.tables:
+                yield f"INSERT INTO {table.name} VALUES ({', '.join(repr(value) for value in self.root(table))})"
+            yield from (
+                ["SET CONSTRAINTS ALL IMMEDIATE"] if self.engine == "postgresql" else ()
+            )  # no key is made behind those that wait
         yield from late
 
     def bare(self) -> list[str]:
@@ -96,26 +110,33 @@ class LinkedSchema:
 
 @st.composite
 def schemas(draw: st.DrawFn, engine: Engine) -> LinkedSchema:
-    """Three to five tables. Every circle of keys, self-references aside, has one that may be null, or waits."""
+    """Three to five tables. Every circle of keys, self-references aside, has one that may be null, or waits; or the schema is rooted."""
     names = [f"t{i}" for i in range(draw(st.integers(3, 5)))]
     strict: dict[str, set[str]] = {name: set() for name in names}
     tables = []
+    ring = names[
+        : draw(st.sampled_from((0, 0, 2, 3)))
+    ]  # tables whose keys go in a circle, and can neither be null nor wait
+    rooted = bool(ring)
     for name in names:
         links: list[Link] = []
+        if name in ring:
+            action = draw(st.sampled_from(("NO ACTION", "CASCADE")))
+            links.append(Link("ring", ring[(ring.index(name) + 1) % len(ring)], True, "", action))
         for number, parent in enumerate(draw(st.lists(st.sampled_from(names), max_size=2))):
             waits = draw(st.sampled_from(DEFERRED)) if engine == "postgresql" else ""
             action = draw(st.sampled_from(("NO ACTION", "CASCADE", "SET NULL")))
             link = Link(f"l{number}", parent, draw(st.booleans()), waits, action)
             if link.strict and parent != name:
                 strict[name].add(parent)
-                if _circular(strict):
+                if not rooted and _circular(strict):
                     strict[name].discard(parent)
                     link = replace(link, required=False)
             if link.required and action == "SET NULL":
                 link = replace(link, action="NO ACTION")
             links.append(link)
         tables.append(Linked(name, tuple(links), draw(st.booleans())))
-    return LinkedSchema(engine, tuple(tables))
+    return LinkedSchema(engine, tuple(tables), rooted)
 
 
 def _circular(graph: Mapping[str, set[str]]) -> bool:
@@ -134,19 +155,28 @@ def states(draw: st.DrawFn, schema: LinkedSchema) -> State:
     while emptied:
         emptied = False
         for table in schema.tables:
-            if numbers[table.name] and any(each.required and not numbers[each.parent] for each in table.links):
+            if (
+                numbers[table.name]
+                and not schema.rooted
+                and any(each.required and not numbers[each.parent] for each in table.links)
+            ):
                 numbers[table.name].clear()
                 emptied = True
     state: dict[str, dict[int, Row]] = {}
     for table in schema.tables:
-        rows: dict[int, Row] = {}
+        rows: dict[int, Row] = {0: schema.root(table)} if schema.rooted else {}
         marks = draw(st.permutations(MARKS))
         for number in sorted(numbers[table.name]):
-            mark = marks[len(rows)] if table.marked or draw(st.integers(0, 3)) else None
-            values = [
-                draw(st.sampled_from([*([] if x.required else [None]), *sorted(numbers[x.parent])]))
-                for x in table.links
-            ]
+            mark = marks[len(rows) - schema.rooted] if table.marked or draw(st.integers(0, 3)) else None
+            values = [draw(st.sampled_from(_choices(schema, table, x, number, numbers[x.parent]))) for x in table.links]
             rows[number] = (number, draw(st.sampled_from(LABELS)), mark, *values)
         state[table.name] = rows
     return state
+
+
+def _choices(schema: LinkedSchema, table: Linked, link: Link, number: int, parents: set[int]) -> list[int | None]:
+    """What a row of a number may refer to."""
+    if not schema.rooted:
+        return [*([] if link.required else [None]), *sorted(parents)]
+    ordered = link.strict or link.parent == table.name
+    return [*([] if link.required else [None]), 0, *sorted(each for each in parents if each < number or not ordered)]
