@@ -98,9 +98,10 @@ def test_the_json_object_says_everything_and_is_the_same_each_time(made: Any) ->
     assert (answer["status"], answer["verdict"]) == (0, SUCCEEDS)
     child = answer["tables"]["c"]
     assert child["columns"][1] == {"name": "p", "from": "p", "from_type": "INTEGER", "to_type": "bigint", "fits": False}
-    (finding,) = child["findings"]
-    assert list(finding) == ["level", "columns", "code", "reason", "rows", "samples", "facts", "fix"]
-    assert finding["samples"][0] == {"key": [3], "value": "3"}
+    alone, with_parent = child["findings"]
+    assert list(alone) == ["level", "columns", "code", "reason", "rows", "samples", "facts", "fix"]
+    assert (alone["rows"], alone["samples"][0]) == (2, {"key": [4], "value": "9"})
+    assert (with_parent["rows"], with_parent["samples"][0]) == (1, {"key": [3], "value": "3"})
     assert (child["counts"]["source_rows"], child["counts"]["quarantined"]) == (6, 3)
     assert command(small, "--json").stdout == first.stdout
 
@@ -110,7 +111,8 @@ def test_the_listing_names_what_does_not_fit_and_ends_with_how_a_run_would_end(m
     lines = shown.splitlines()
     assert lines[0].startswith("p  3 rows of p -> core.p; key id, ordered")
     assert "  name: 1 row would be set aside: null in name, which takes no nulls" in lines
-    assert "  p: 3 rows would be set aside: refers to core.p, where no row will have this id" in lines
+    assert "  p: 2 rows would be set aside: refers to core.p, where no row will have this id" in lines
+    assert "  p: 1 row would be set aside: its p is in quarantine" in lines
     assert "    [3] '3'" in lines
     assert lines[-1] == SUCCEEDS
 
