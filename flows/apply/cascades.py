@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.protocol import Target
-from flows.plan.foreseen import foresee
-from flows.plan.references import related
-from flows.plan.referrers import compared, inside, looked_through, values_of
+from flows.plan.references.foreseen import foresee
+from flows.plan.references.references import related
+from flows.plan.references.referrers import compared, inside, looked_through, values_of
 from transforms import keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Reason, TableName, TableShape
 from transforms.vocabulary.arrow import Mask

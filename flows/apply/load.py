@@ -18,7 +18,7 @@ from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_t
 from flows.apply.sweep import sweep
 from flows.apply.unfinished import cut_off
 from flows.plan import build
-from flows.plan.emptied import remember_filled
+from flows.plan.reading.emptied import remember_filled
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import Reconciled, reconciled
 from flows.plan.written import written_changes

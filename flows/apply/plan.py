@@ -20,10 +20,10 @@ from flows.apply.together import apply_together
 from flows.apply.windows import ApplyInTurn, ApplyWindow, ApplyWork, Done, apply_in_turn, apply_windows
 from flows.bind.own_columns import writable
 from flows.bind.soft_delete import Soft
-from flows.plan.interim import in_turn
-from flows.plan.stages import losing_at_once, referred_tables, stages_of
-from flows.plan.whole_rows import WholeRows
-from flows.plan.windows import grouped
+from flows.plan.consequences.whole_rows import WholeRows
+from flows.plan.order.interim import in_turn
+from flows.plan.order.stages import losing_at_once, referred_tables, stages_of
+from flows.plan.reading.windows import grouped
 from flows.session.execute import Execute, here
 from flows.session.memory import Shapes
 from flows.session.retry import retried

@@ -24,7 +24,7 @@ from flows.apply.windows import (
     refused_of,
     staying,
 )
-from flows.plan.references import having, related
+from flows.plan.references.references import having, related
 from flows.session.session import Session, session_of
 from transforms.vocabulary import (
     Applied,

@@ -12,7 +12,7 @@ from adapters.ledger.ledger import Ledger, Run, RunPlan
 from adapters.store import archive
 from adapters.store.plans import FileEntry, Plan, plain
 from flows.evidence.record import evidence, evident
-from flows.plan.stages import WRITES
+from flows.plan.order.stages import WRITES
 from flows.results.tables import Report, report_of
 from flows.session.session import Session, connect
 from flows.session.stores import ledger_of, store_of

@@ -20,17 +20,17 @@ from flows.check.tree_indexes import without_index
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
 from flows.plan.build import begun, looked_up, plan_table
-from flows.plan.chosen_tree import Trees
-from flows.plan.circles import NeedEachOther
+from flows.plan.consequences.kept_rows import without_referred
 from flows.plan.decide import Planned
-from flows.plan.in_circles import arranged, written_tables
-from flows.plan.kept_rows import without_referred
-from flows.plan.moving_values import settled
-from flows.plan.null_keys import keyless
-from flows.plan.own_lookups import own_ancestors
-from flows.plan.passed_on import passed_on_by_plan, with_steps
+from flows.plan.lookups.own_lookups import own_ancestors
+from flows.plan.order.circles import NeedEachOther
+from flows.plan.order.in_circles import arranged, written_tables
+from flows.plan.order.moving_values import settled
+from flows.plan.order.passed_on import passed_on_by_plan, with_steps
+from flows.plan.reading.null_keys import keyless
 from flows.plan.request import Request, followed, new_run_id, spelled
 from flows.plan.thresholds import beyond, over_limit
+from flows.plan.trees.chosen_tree import Trees
 from flows.proof.drift import watched
 from flows.results.tables import table_report
 from flows.session.meter import Meter

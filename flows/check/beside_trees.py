@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from flows.bind.tables import BoundTable
-from flows.plan.chosen_keys import held
-from flows.plan.piles import Pile
+from flows.plan.reading.chosen_keys import held
+from flows.plan.reading.piles import Pile
 from transforms import keys
 from transforms.vocabulary import TableShape
 

@@ -20,8 +20,8 @@ from flows.bind import create_table
 from flows.bind.tables import BoundTable
 from flows.check.beside_trees import Hanging, outside, referred
 from flows.check.findings import Finding, Level, Sample
-from flows.plan.collisions import alike, as_indexed, collation_of
-from flows.plan.piles import Pile
+from flows.plan.reading.collisions import alike, as_indexed, collation_of
+from flows.plan.reading.piles import Pile
 from flows.session.route import Route
 from flows.session.session import Session
 from transforms import expressions, keys

@@ -10,7 +10,7 @@ from typing import IO, Final, Literal
 
 from adapters.store.plans import Plan
 from flows.history.log import Change, changes_of
-from flows.plan.interim import whole_changes
+from flows.plan.order.interim import whole_changes
 from transforms.vocabulary import ChangeSet
 
 Format = Literal["text", "json", "csv"]

@@ -18,8 +18,8 @@ from adapters.store.layout import EVIDENCE, Store
 from adapters.store.plans import plain
 from flows.bind.tables import BoundTable
 from flows.plan import build
+from flows.plan.reading.unproved import WORDS
 from flows.plan.totals import Reconciled
-from flows.plan.unproved import WORDS
 from flows.results.tables import Report, TableReport
 from flows.session.session import Session
 from flows.spec.model import Spec

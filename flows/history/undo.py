@@ -24,15 +24,15 @@ from flows.history.undo_order import listed, undo_order
 from flows.history.undo_steps import freed, in_own_order, let_go_first
 from flows.history.versions import AppliedVersion
 from flows.plan.build import manifest_of
+from flows.plan.consequences.whole_rows import WholeRows
 from flows.plan.decide import samples
-from flows.plan.interim import whole_changes
-from flows.plan.moving_values import Table, window_of
-from flows.plan.own_order import own_keys
-from flows.plan.passed_on import Passing, passed_on
-from flows.plan.references import related
+from flows.plan.order.interim import whole_changes
+from flows.plan.order.moving_values import Table, window_of
+from flows.plan.order.own_order import own_keys
+from flows.plan.order.passed_on import Passing, passed_on
+from flows.plan.order.stages import stages_of
+from flows.plan.references.references import related
 from flows.plan.request import Request
-from flows.plan.stages import stages_of
-from flows.plan.whole_rows import WholeRows
 from flows.proof.drift import forget
 from flows.results.outcome import Outcome
 from flows.results.tables import Report, TableReport, first_samples, planned_table

@@ -8,11 +8,11 @@ from graphlib import CycleError
 
 from adapters.protocol import Snapshot, Target
 from adapters.store.manifest import PlannedTable
-from flows.plan.circles import Loosened, NoOrder, Order, order_of, refusal
-from flows.plan.levels import Leveling, shared_out
-from flows.plan.own_order import moved
-from flows.plan.references import Need, look_at_references
-from flows.plan.two_steps import Loose, in_steps
+from flows.plan.order.circles import Loosened, NoOrder, Order, order_of, refusal
+from flows.plan.order.levels import Leveling, shared_out
+from flows.plan.order.own_order import moved
+from flows.plan.order.two_steps import Loose, in_steps
+from flows.plan.references.references import Need, look_at_references
 from transforms.vocabulary import ChangeSet, PlanError, Stage, TableName, TableShape
 
 

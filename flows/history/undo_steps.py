@@ -10,10 +10,10 @@ import pyarrow as pa
 from adapters.protocol import Snapshot, Target
 from adapters.store.manifest import PlannedTable
 from flows.history.undo_order import listed
-from flows.plan.children import key_of
-from flows.plan.moving_values import Table, window_of
-from flows.plan.own_order import NoOwnOrder, moved, own_keys, own_order
-from flows.plan.passed_on import Passing, letting_go
+from flows.plan.consequences.children import key_of
+from flows.plan.order.moving_values import Table, window_of
+from flows.plan.order.own_order import NoOwnOrder, moved, own_keys, own_order
+from flows.plan.order.passed_on import Passing, letting_go
 from transforms.vocabulary import ChangeSet, PlanError, TableShape
 
 

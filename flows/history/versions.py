@@ -13,7 +13,7 @@ from adapters.store import archive
 from adapters.store.layout import Store
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import ChangedPlan, FileEntry, Plan
-from flows.plan.interim import in_turn, whole_changes
+from flows.plan.order.interim import in_turn, whole_changes
 from flows.spec.entries import entry_of, nearest
 from flows.spec.model import Spec
 from flows.spec.problems import meant

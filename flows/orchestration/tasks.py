@@ -23,7 +23,7 @@ from prefect.tasks import exponential_backoff
 from adapters import interrupts
 from flows.apply.windows import ApplyInTurn, ApplyWork, Done, apply_in_turn, apply_windows
 from flows.plan.decide import Planned, plan_windows
-from flows.plan.window_reader import PlanWork
+from flows.plan.reading.window_reader import PlanWork
 from flows.session.execute import Execute, Result, Windows, Work
 from flows.session.meter import Meter
 from flows.session.retry import POLICY, gave_up

@@ -17,31 +17,31 @@ from adapters.store.plans import FileEntry, PlanWriter, plain
 from flows.bind.identity import way_name
 from flows.bind.own_columns import described
 from flows.bind.tables import BoundTable
-from flows.plan.beside import Beside, besides, binding_with, load_order
-from flows.plan.chosen_keys import read_whole
-from flows.plan.circles import Order
-from flows.plan.cross_row_rules import find_offenders
+from flows.plan.consequences.beside import Beside, besides, binding_with, load_order
+from flows.plan.consequences.kept_rows import without_referred
+from flows.plan.consequences.on_update import moved_children
+from flows.plan.consequences.whole_rows import with_whole_deletes
 from flows.plan.decide import KEYS, Planned, plan_windows
-from flows.plan.emptied import hold_emptied
-from flows.plan.identity import identity_files, pair_rows, plan_through_own_map
-from flows.plan.in_circles import arranged, written_tables
-from flows.plan.kept_rows import without_referred
-from flows.plan.moving_values import settled
-from flows.plan.null_keys import keyless
-from flows.plan.numbers import first_number
-from flows.plan.on_update import moved_children
-from flows.plan.own_lookups import own_ancestors, plan_with_own_lookups
-from flows.plan.own_references import in_own_order
-from flows.plan.parents import gather_parents, plan_with_own_parents, refers_to_itself
-from flows.plan.passed_on import passed_on_by_plan, with_steps
+from flows.plan.lookups.identity import identity_files, pair_rows, plan_through_own_map
+from flows.plan.lookups.numbers import first_number
+from flows.plan.lookups.own_lookups import own_ancestors, plan_with_own_lookups
+from flows.plan.order.circles import Order
+from flows.plan.order.in_circles import arranged, written_tables
+from flows.plan.order.moving_values import settled
+from flows.plan.order.own_references import in_own_order
+from flows.plan.order.passed_on import passed_on_by_plan, with_steps
+from flows.plan.order.stages import referred_tables, stages_of
+from flows.plan.reading.chosen_keys import read_whole
+from flows.plan.reading.cross_row_rules import find_offenders
+from flows.plan.reading.emptied import hold_emptied
+from flows.plan.reading.null_keys import keyless
+from flows.plan.reading.unproved import double_warning
+from flows.plan.reading.window_reader import PlanWork
+from flows.plan.reading.windows import gather_lookups, grouped, windows_of
+from flows.plan.references.parents import gather_parents, plan_with_own_parents, refers_to_itself
 from flows.plan.request import Request, followed
-from flows.plan.stages import referred_tables, stages_of
 from flows.plan.thresholds import hold_deletes, hold_others
-from flows.plan.unproved import double_warning
 from flows.plan.unstable_columns import rewritten
-from flows.plan.whole_rows import with_whole_deletes
-from flows.plan.window_reader import PlanWork
-from flows.plan.windows import gather_lookups, grouped, windows_of
 from flows.results.tables import Report, TableReport, mended, planned_table, table_report, with_keyless
 from flows.session.execute import Execute, here
 from flows.session.memory import Numbers, Samples

@@ -13,15 +13,14 @@ from adapters import interrupts
 from adapters.store import archive, plans, spill
 from adapters.store.plans import FileEntry
 from flows.bind.tables import BoundTable
-from flows.plan.chosen_keys import Arrived
-from flows.plan.collisions import parts_of
-from flows.plan.numbers import number_of
-from flows.plan.owns import keys_outside, scan_outside
-from flows.plan.refusals import without_refused
-from flows.plan.sifting import sifted
-from flows.plan.totals import tally
-from flows.plan.unproved import counted, first_keys, uncompared
-from flows.plan.window_reader import (
+from flows.plan.lookups.numbers import number_of
+from flows.plan.reading.chosen_keys import Arrived
+from flows.plan.reading.collisions import parts_of
+from flows.plan.reading.owns import keys_outside, scan_outside
+from flows.plan.reading.refusals import without_refused
+from flows.plan.reading.sifting import sifted
+from flows.plan.reading.unproved import counted, first_keys, uncompared
+from flows.plan.reading.window_reader import (
     PlanWork,
     Window,
     base_folder,
@@ -35,6 +34,7 @@ from flows.plan.window_reader import (
     spill_folder,
     within_ranges,
 )
+from flows.plan.totals import tally
 from flows.session.route import Route
 from flows.session.session import Job, Session, session_of
 from transforms import expressions, keys

@@ -15,7 +15,7 @@ from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.roots import parse_root
 from flows.bind.spelling import speller
 from flows.bind.tables import BoundTable
-from flows.plan.chosen_tree import Trees, chosen
+from flows.plan.trees.chosen_tree import Trees, chosen
 from flows.session.session import Job, Session
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
@@ -157,7 +157,7 @@ def spelled(request: Request, session: Session) -> Request:
 def followed(request: Request, session: Session, job: Job) -> tuple[Request, tuple[Notice, ...]]:
     """The request with the keys that hang in its trees, and with tables above them that rows come along from.
 
-    Errors: as of `flows.plan.chosen_tree.chosen`. A request without trees comes back as it is.
+    Errors: as of `flows.plan.trees.chosen_tree.chosen`. A request without trees comes back as it is.
     """
     if request.trees is None:
         return request, ()

@@ -13,7 +13,7 @@ from adapters.store.layout import Store
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes
-from flows.plan.interim import in_turn
+from flows.plan.order.interim import in_turn
 from flows.session.route import Route
 from flows.session.session import Job
 from flows.spec.model import Spec

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from adapters.store import archive
 from adapters.store.plans import FileEntry, Plan
-from flows.plan.interim import whole_changes
+from flows.plan.order.interim import whole_changes
 from transforms.net_changes import without
 from transforms.vocabulary import ChangeSet, TableName
 

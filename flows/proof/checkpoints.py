@@ -14,7 +14,7 @@ from adapters.store.plans import Plan
 from flows.bind.rules import totals
 from flows.bind.tables import BoundTable
 from flows.plan.decide import written_rows
-from flows.plan.interim import whole_changes
+from flows.plan.order.interim import whole_changes
 from flows.plan.written import written_changes
 from flows.results.tables import Checkpoint, Report, TableReport
 from flows.session.retry import retried

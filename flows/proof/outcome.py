@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from flows.plan.reading.unproved import UNEXPLAINED, in_words
 from flows.plan.thresholds import over_limit
-from flows.plan.unproved import UNEXPLAINED, in_words
 from flows.results.outcome import Outcome, Status
 from flows.results.shares import counted, percent
 from flows.results.tables import Report, TableReport

@@ -25,7 +25,7 @@ GOES_ON = "goes on"
 # where the signal comes, whether something may be in the target by then, and which signal it is
 MOMENTS: dict[str, tuple[bool, signal.Signals]] = {
     "click.core.Command.parse_args": (False, signal.SIGTERM),
-    "flows.plan.window_reader.map_source": (False, signal.SIGINT),
+    "flows.plan.reading.window_reader.map_source": (False, signal.SIGINT),
     "stage": (True, signal.SIGTERM),
     "apply": (True, signal.SIGINT),
     "close": (True, signal.SIGTERM),

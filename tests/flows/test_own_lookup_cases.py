@@ -13,7 +13,7 @@ from flows.bind.roots import parse_root
 from flows.check.assess import assess
 from flows.commands import Status
 from flows.history import quarantine as quarantining
-from flows.plan.chosen_tree import Trees
+from flows.plan.trees.chosen_tree import Trees
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)

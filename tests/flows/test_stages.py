@@ -19,7 +19,7 @@ from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
 from flows import commands
 from flows.cli.main import main
-from flows.plan.stages import WRITES, Step, stages_of
+from flows.plan.order.stages import WRITES, Step, stages_of
 from flows.session.meter import Meter
 from transforms.vocabulary import Marker, Op, Stage, TableName
 

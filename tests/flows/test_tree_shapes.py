@@ -13,7 +13,7 @@ from flows import commands
 from flows.bind.roots import parse_root
 from flows.check.assess import assess
 from flows.commands import Outcome
-from flows.plan.chosen_tree import Trees
+from flows.plan.trees.chosen_tree import Trees
 from transforms.vocabulary import SynclineError
 
 

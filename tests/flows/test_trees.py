@@ -14,8 +14,8 @@ from flows import commands
 from flows.bind.roots import parse_root
 from flows.cli.main import main
 from flows.commands import Outcome
-from flows.plan.chosen_tree import Trees
 from flows.plan.request import Request
+from flows.plan.trees.chosen_tree import Trees
 from transforms.vocabulary import SynclineError
 
 ONE = pytest.mark.parametrize("shop", RING[:1], indirect=True, ids=pair_name)

@@ -10,7 +10,7 @@ from scenario import Engine, Scenario, Status, counts
 
 from flows import commands
 from flows.bind.roots import parse_root
-from flows.plan.chosen_tree import Trees
+from flows.plan.trees.chosen_tree import Trees
 
 ROWS = 6_000
 TABLES = ("customer", "purchase", "line", "memo")

@@ -21,7 +21,7 @@ WINDOW = 20
 
 # where a run dies, and on which of the three runs of `migration`: 1 makes the tables, 2 changes rows, 3 is an undo
 POINTS: dict[str, tuple[int, str]] = {
-    "reading the source": (1, "flows.plan.window_reader.map_source"),
+    "reading the source": (1, "flows.plan.reading.window_reader.map_source"),
     "spooling to local files": (1, "adapters.store.spill.Spill.add"),
     "writing change sets": (1, "adapters.store.plans.PlanWriter.add"),
     "before the plan is whole": (1, "adapters.store.plans.PlanWriter.finish"),
@@ -188,7 +188,7 @@ def _dying_in_step(path: str, text: str, every: str, target: str, step: int) -> 
         nonlocal calls
         calls += 1
         if calls == step:
-            _die_at("flows.plan.window_reader.map_source", target)
+            _die_at("flows.plan.reading.window_reader.map_source", target)
         return original(*given)
 
     commands._run = counted
@@ -222,12 +222,12 @@ def _die_at(place: str, engine: str) -> None:
         if place in BEFORE:
             _die()
         answer = original(*args, **options)
-        if place == "flows.plan.window_reader.map_source":
+        if place == "flows.plan.reading.window_reader.map_source":
             return _first_of(answer)
         return _die()
 
     setattr(holder, parts[-1], dying)
-    if place == "flows.plan.window_reader.map_source":
+    if place == "flows.plan.reading.window_reader.map_source":
         import flows.plan.decide
 
         flows.plan.decide.map_source = dying  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""What the foreign keys of the target would do with deletes and changed values: planned, or refused."""

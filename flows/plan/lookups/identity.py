@@ -1,0 +1,337 @@
+"""Keys that the target gives: which row of the target each row of the source is, before its windows are planned.
+
+The columns of the source's key are read once, with those by which rows find each other. A row whose key is in the ledger's map has
+its partner's key; else it may find its partner by its values; else it is new, and gets the key that its insert will have. That is
+written down as for any other lookup, so that windows map and compare as ever. Memory: these columns, and the pairs of the table.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.ledger.identity import PAIRS
+from adapters.store import plans, spill
+from adapters.store.plans import IDENTITY, FileEntry, PlanWriter
+from flows.bind.identity import TARGET, IdentityMap, way_name
+from flows.bind.tables import BoundTable
+from flows.plan.decide import Planned
+from flows.plan.lookups.own_rows import rows_there
+from flows.plan.reading.window_reader import PlanWork, doubt_file, lookup_file, lookup_rows, rejected_file, spill_folder
+from flows.session.memory import Samples
+from flows.session.route import Route
+from flows.session.session import Job, Session
+from flows.session.stores import ledger_of
+from flows.session.watch import UNWATCHED
+from transforms import expressions, keys
+from transforms.mapping.column_mapping import ColumnMapping, LookUp
+from transforms.mapping.identities import WHY, meet, places
+from transforms.mapping.mapping import map_rows, uuids_of
+from transforms.mapping.rejections import Faults
+from transforms.mapping.sources import read_by
+from transforms.vocabulary import Key, PlanError, Relation
+from transforms.vocabulary.arrow import Mask, contiguous
+
+STATE = "state"
+"""The column of a map that says of a pair whether it is known, `meets` with this plan, or `begins` with an insert of it."""
+KNOWN = "known"
+
+
+def pair_rows(session: Session, route: Route, work: PlanWork) -> PlanWork:
+    """Find out which row of the target each row of the source is, and write it down; the work, which knows whether rows are in doubt.
+
+    Errors: PlanError where the target has rows, and nothing says which rows of the source they are.
+    """
+    bound = route.table
+    known = bound.identity_map
+    assert known is not None, "the table has an identity map"
+    pairs = _typed(_in_ledger(session, bound.name), known)
+    asking = _Asking.read(route, work, known)
+    there = Relation(bound.shape.name)
+    empty = bool(bound.ddl) or route.writes.snapshot.estimate(there) == 0
+    if not pairs.num_rows and not known.match and not empty and route.writes.snapshot.count(bound.there):
+        raise PlanError(
+            f"{bound.name}: {bound.shape.name} has rows, and its identity map has none: nothing says which rows of the source they are. "
+            f"Nothing was written.",
+            fix=f"name columns by which they find each other (`key: {{map: […], match: […]}}`), or fill the map with `syncline identity "
+            f"{session.spec.path.name} rebuild` or `import`.",
+        )
+    rows, doubtful = asking.paired(route, work, pairs, empty=empty)
+    name = known.name
+    spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
+    spill.write_rows(lookup_file(work.job, bound.name, name, "known"), [pairs], pairs.schema)
+    if doubtful.num_rows:
+        spill.write_rows(doubt_file(work.job, bound.name), [doubtful], doubtful.schema)
+    return replace(work, doubtful=doubtful.num_rows > 0)
+
+
+def _in_ledger(session: Session, table: str) -> pa.Table:
+    """The pairs (PAIRS) that the ledger has of a table."""
+    with ledger_of(session.spec) as ledger:
+        return ledger.identities.pairs(session.spec.name, table) if ledger.there() else PAIRS.empty_table()
+
+
+def _typed(pairs: pa.Table, known: IdentityMap) -> pa.Table:
+    """Pairs in the columns of the map, with their texts; without those whose keys are none of these columns' types."""
+    texts = [contiguous(pairs.column(name)) for name in PAIRS.names]
+    of_source = expressions.from_json_keys(texts[0], pa.schema([(c.name, c.type) for c in known.source]))
+    of_target = expressions.from_json_keys(texts[1], pa.schema([(c.name, c.type) for c in known.target]))
+    made = pa.Table.from_arrays([*of_source.columns, *of_target.columns], schema=known.schema)
+    for name, column in zip(PAIRS.names, texts, strict=True):
+        made = made.append_column(PAIRS.field(name), column)
+    return keys.without_null_keys(made, tuple(known.schema.names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The rows of the source that want a partner, one for each key: `rows` has the columns of the source's key, and beside them the
+    mapped ones that say what new rows get, and by which they find each other. `twice`: several rows have the key. `bad`: one of the
+    mapped columns cannot be made."""
+
+    known: IdentityMap
+    rows: pa.Table
+    twice: Mask
+    bad: Mask
+
+    @classmethod
+    def read(cls, route: Route, work: PlanWork, known: IdentityMap) -> _Asking:
+        bound = route.table
+        columns = _wanted(bound, known)
+        reads = {*known.by, *(name for column in columns for name in read_by(column, bound.reads))}
+        names = [name for name in bound.reads if name in reads]
+        mapping = replace(bound.mapping, key=(), columns=tuple(columns), on_invalid="quarantine", checks=())
+        others = {name: each for name, each in bound.lookups.items() if each.through != bound.name}
+        lookups = lookup_rows(replace(bound, lookups=others), work.job) if columns else {}
+        shape = bound.source_shape.schema(known.by)
+        fields = [*shape, *(pa.field(_MADE + each.shape.name, each.shape.type) for each in columns)]
+        parts, bads = [pa.schema(fields).empty_table()], [np.zeros(0, dtype=bool)]
+        for batch in route.reads.snapshot.scan(bound.source, names):
+            rows = pa.Table.from_batches([batch])
+            own = rows.select(list(known.by)).cast(shape)
+            bad = np.zeros(rows.num_rows, dtype=bool)
+            made: list[pa.Table] = []
+            if columns:
+
+                def note(every: pa.Table, faults: Faults, bad: Mask = bad, made: list[pa.Table] = made) -> None:
+                    bad[:] = faults.which >= 0
+                    made.append(every)
+
+                map_rows(rows, mapping, lookups, note)
+            parts.append(
+                pa.Table.from_arrays([*own.columns, *(made[0].columns if made else ())], schema=pa.schema(fields))
+            )
+            bads.append(bad)
+        every, bad = pa.concat_tables(parts).combine_chunks(), np.concatenate(bads)
+        whole = ~keys.null_keys(every, known.by)
+        every, bad = every.filter(pa.array(whole)), bad[whole]
+        if not every.num_rows:
+            return cls(known, every, bad, bad)
+        (numbers,) = keys.codes([every], known.by)
+        first = np.sort(np.unique(numbers, return_index=True)[1])
+        twice = np.bincount(numbers)[numbers] > 1
+        return cls(known, every.take(pa.array(first)), twice[first], bad[first])
+
+    def paired(self, route: Route, work: PlanWork, pairs: pa.Table, *, empty: bool) -> tuple[pa.Table, pa.Table]:
+        """The map as windows look it up, and the keys of rows of the target that are in doubt."""
+        known, bound = self.known, route.table
+        place = places(self.rows, pairs, known.by)
+        ends = pairs.select([TARGET + name for name in known.key]).rename_columns(list(known.key))
+        found = ends.take(pa.array(place, mask=place < 0))
+        count = self.rows.num_rows
+        state = np.where(place >= 0, KNOWN, "begins").astype(object)
+        whys = np.full(count, None, dtype=object)
+        whys[self.twice] = "duplicate_key"
+        fresh = place < 0
+        doubtful = bound.schema.empty_table().select(list(bound.key))
+        met = np.full(count, -1, dtype=np.int64)
+        there = ends.slice(0, 0)
+        if known.match and not empty and fresh.any():
+            rows = rows_there(route, replace(work, target_empty=False), list(dict.fromkeys([*known.key, *known.match])))
+            if rows.num_rows and ends.num_rows:
+                rows = rows.filter(
+                    pa.array(~keys.contained(rows.select(list(known.key)).cast(ends.schema), ends, known.key))
+                )
+            if rows.num_rows:
+                asked = np.flatnonzero(fresh)
+                wanted = self.rows.select([_MADE + name for name in known.match]).rename_columns(list(known.match))
+                meeting = meet(wanted.take(pa.array(asked)), rows.select(list(known.match)), known.match)
+                met[asked] = meeting.place
+                there = rows.select(list(known.key)).cast(ends.schema)
+                unsure = [
+                    (meeting.ambiguous, "identity_ambiguous"),
+                    (meeting.unknown & ~self.bad[asked], "identity_unknown"),
+                ]
+                for mask, code in unsure:
+                    whys[asked[mask]] = code
+                    fresh[asked[mask]] = False
+                doubtful = there.filter(pa.array(meeting.doubtful)).select(list(bound.key)).cast(doubtful.schema)
+        state[met >= 0] = "meets"
+        fresh &= (met < 0) & ~self.bad
+        texts = contiguous(expressions.as_json_keys(self.rows, known.by).cast(pa.string()))
+        new = self._new(route, pairs, fresh, texts)
+        columns = []
+        for column in known.target:
+            parts = [
+                found.column(column.name),
+                there.column(column.name).take(pa.array(met, mask=met < 0)),
+                new[column.name],
+            ]
+            columns.append(pc.coalesce(*(contiguous(part) for part in parts)))
+        made = pa.Table.from_arrays([*self.rows.select(list(known.by)).columns, *columns], schema=known.schema)
+        made = made.append_column(WHY, pa.array(whys, pa.string())).append_column(STATE, pa.array(state, pa.string()))
+        return made.append_column(PAIRS.field("source_key"), texts), doubtful
+
+    def _new(self, route: Route, pairs: pa.Table, fresh: Mask, texts: pa.Array) -> dict[str, pa.Array]:
+        """What new rows get, null for others."""
+        known, count = self.known, self.rows.num_rows
+        made: dict[str, pa.Array] = {}
+        for column in known.target:
+            how = known.generated.get(column.name)
+            if how == "number":
+                first = _first(route, column.name, pairs.column(TARGET + column.name))
+                values = np.zeros(count, dtype=np.int64)
+                values[fresh] = first + np.arange(int(fresh.sum()))
+                made[column.name] = pa.array(values, mask=~fresh).cast(column.type)
+            elif how == "uuid":
+                made[column.name] = pc.if_else(pa.array(fresh), uuids_of(texts), pa.scalar(None, pa.string()))
+            else:
+                given = contiguous(self.rows.column(_MADE + column.name))
+                made[column.name] = pc.if_else(pa.array(fresh), given, pa.scalar(None, given.type))
+        return made
+
+
+_MADE = "made "  # what mapped columns are called beside those of the source's key
+
+
+def _wanted(bound: BoundTable, known: IdentityMap) -> list[ColumnMapping]:
+    """The mapped columns that pairing needs: what new rows get, what rows find each other by, and what these are looked up by."""
+    by_name = {column.shape.name: column for column in bound.mapping.columns}
+    by_name |= {column.shape.name: column for column in known.mapped}
+    wanted = [*(column.shape.name for column in known.mapped), *known.match]
+    found: dict[str, ColumnMapping] = {}
+    while wanted:
+        column = by_name[wanted.pop()]
+        found[column.shape.name] = column
+        wanted += [
+            name for name in (column.origin.chained if isinstance(column.origin, LookUp) else ()) if name not in found
+        ]
+    return list(found.values())
+
+
+def _first(route: Route, name: str, paired: pa.ChunkedArray) -> int:
+    """The first number that no row has or had: behind those of the target and of the map."""
+    bound = route.table
+    highest = None if bound.ddl else route.writes.snapshot.highest(Relation(bound.shape.name), name)
+    return max(0, highest or 0, pc.max(paired).as_py() or 0) + 1
+
+
+def pairs_known(session: Session, job: Job, bound: BoundTable) -> tuple[pa.Table, pa.Table]:
+    """All pairs of a table's map as its plan has them, or of the ledger where it is not planned, and rows without a partner that are
+    set aside; in the columns of the map."""
+    known = bound.identity_map
+    assert known is not None, "the table has an identity map"
+    names = known.schema.names
+    path = lookup_file(job, bound.name, known.name, "rows")
+    if not path.exists():
+        pairs = _typed(_in_ledger(session, bound.name), known).select(names)
+        return pairs, pairs.slice(0, 0)
+    rows, ledger = spill.read_rows(path), spill.read_rows(lookup_file(job, bound.name, known.name, "known"))
+    others = ledger.select(names)
+    if others.num_rows and rows.num_rows:
+        others = others.filter(pa.array(~keys.contained(others, rows, known.by)))
+    lacking = keys.null_keys(rows, tuple(TARGET + name for name in known.key))
+    mine = rows.select(names)
+    return pa.concat_tables([mine.filter(pa.array(~lacking)), others]), mine.filter(pa.array(lacking))
+
+
+def plan_through_own_map(
+    session: Session, route: Route, work: PlanWork, plan: Callable[[Session], list[Planned]]
+) -> list[Planned]:
+    """Plan the windows of a table that looks into itself through its identity map, by `plan`: again, as long as rows are set aside
+    that others refer to and that the target does not have."""
+    bound, job = route.table, work.job
+    known = bound.identity_map
+    assert known is not None, "it looks through its own map"
+    rows = spill.read_rows(lookup_file(job, bound.name, known.name, "rows"))
+    away = keys.null_keys(rows, tuple(TARGET + name for name in known.key))
+    names = list(known.schema.names)
+    stays = rows_there(route, work, list(known.key)) if not work.target_empty and not bound.ddl else None
+    ends = rows.select([TARGET + name for name in known.key]).rename_columns(list(known.key))
+    held = np.zeros(rows.num_rows, dtype=bool)
+    if stays is not None and stays.num_rows and (~away).any():
+        held[~away] = keys.contained(ends.filter(pa.array(~away)).cast(stays.schema), stays, known.key)
+    while True:
+        for kind, mask in (("rows", ~away), ("quarantined", away)):
+            some = rows.select(names).filter(pa.array(mask))
+            spill.write_rows(lookup_file(job, bound.name, way_name(bound.name), kind), [some], some.schema)
+        quiet = replace(session, watch=UNWATCHED) if session.watch.counts else session
+        planned = plan(replace(quiet, samples=Samples()))
+        fallen = ~away & ~held & _set_aside(work, bound, ends, away, planned)
+        if not fallen.any():
+            return plan(replace(session, samples=Samples())) if session.watch.counts else planned
+        away |= fallen
+        shutil.rmtree(spill_folder(job, bound.name), ignore_errors=True)
+        shutil.rmtree(rejected_file(job, bound.name, 0).parent, ignore_errors=True)
+        for entry in (entry for each in planned for entry in (each.changes, each.quarantine, each.mapped)):
+            if entry is not None:
+                (Path(job.folder) / entry.path).unlink(missing_ok=True)
+
+
+def _set_aside(work: PlanWork, bound: BoundTable, ends: pa.Table, away: Mask, planned: Sequence[Planned]) -> Mask:
+    """Which pairs have rows that windows have set aside."""
+    files = [rejected_file(work.job, bound.name, each.window) for each in planned]
+    parts = [spill.read_rows(path).select(list(bound.key)) for path in files if path.exists()]
+    found = np.zeros(ends.num_rows, dtype=bool)
+    rejected = keys.without_null_keys(pa.concat_tables(parts), bound.key) if parts else ends.slice(0, 0)
+    if rejected.num_rows and (~away).any():
+        found[~away] = keys.contained(
+            ends.filter(pa.array(~away)), rejected.select(ends.column_names).cast(ends.schema), bound.key
+        )
+    return found
+
+
+def identity_files(job: Job, bound: BoundTable, planned: Iterable[Planned]) -> Iterator[FileEntry]:
+    """Write down what becomes of the pairs of a table's identity map with its windows; nothing where nothing does."""
+    known = bound.identity_map
+    if known is None:
+        return
+    entries = [each.changes for each in planned if each.table == bound.name and each.changes is not None]
+    names = lookup_file(job, bound.name, known.name, "rows"), lookup_file(job, bound.name, known.name, "known")
+    rows, ledger = map(spill.read_rows, names)
+    key, folder = known.key, Path(job.folder)
+    inserted, deleted = (_texts(folder, entries, key, op) for op in ("insert", "delete"))
+    whole = ~keys.null_keys(rows, tuple(TARGET + name for name in key))
+    rows = rows.filter(pa.array(whole))
+    ends = rows.select([TARGET + name for name in key]).rename_columns(list(key))
+    texts = contiguous(expressions.as_json_keys(ends, key).cast(pa.string()))
+    new = pc.and_(pc.equal(rows.column(STATE), "begins"), pc.is_in(texts, value_set=inserted))
+    happens = pc.or_(new, pc.equal(rows.column(STATE), "meets"))
+    begins = pa.table([rows.column(STATE), rows.column("source_key"), texts], IDENTITY.names).filter(happens)
+    gone = ledger.select(PAIRS.names).filter(pc.is_in(ledger.column("target_key"), value_set=deleted))
+    ended = pa.table([pa.repeat("ends", gone.num_rows), *gone.columns], IDENTITY.names)
+    every = pa.concat_tables([ended.cast(IDENTITY), begins.cast(IDENTITY)])
+    if every.num_rows:
+        yield PlanWriter(folder, begun=True).add_identity(bound.shape.name, every)
+
+
+def _texts(folder: Path, entries: Sequence[FileEntry], key: Key, op: str) -> pa.Array:
+    """The keys, as JSON, of the rows that windows insert or delete."""
+    found: list[pa.Array] = []
+    for entry in entries:
+        if not (count := entry.counts.get(op, 0)):
+            continue
+        if op == "delete":
+            images = plans.read_expected(folder, entry, key)
+            rows = images.slice(0, count) if images is not None else None
+        else:
+            images = plans.read_written(folder, entry, key)
+            rows = images.slice(images.num_rows - count) if images is not None else None
+        assert rows is not None, "change sets have the key"
+        found += expressions.as_json_keys(rows, key).cast(pa.string()).chunks
+    return pa.chunked_array(found, pa.string()).combine_chunks()

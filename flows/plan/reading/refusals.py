@@ -1,0 +1,85 @@
+"""Rows that the target would refuse, found while they are planned, and set aside before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.protocol import Target
+from adapters.store import spill
+from flows.bind.tables import BoundTable
+from flows.plan.reading.window_reader import parents_file
+from flows.plan.references.references import having
+from flows.plan.references.referrers import compared
+from flows.session.route import Route
+from flows.session.session import Job, Session
+from transforms import keys
+from transforms.mapping.aside import set_refused_aside
+from transforms.mapping.column_mapping import LookUp
+from transforms.mapping.mapping import Mapped
+from transforms.vocabulary import ChangeSet, ForeignKey, Key, Reason
+
+
+def without_refused(
+    session: Session, job: Job, route: Route, number: int, mapped: Mapped, changes: ChangeSet
+) -> Mapped | None:
+    """The mapped rows without those that the target would not take of what is about to be written; None where it takes all.
+
+    In: `changes` as they follow from `mapped`. Columns that the target computes itself are not written, and not asked for.
+    """
+    bound = route.table
+    if bound.unwritable or not (changes.inserts.num_rows or changes.after.num_rows):
+        return None
+    shape = replace(bound.shape, design=bound.design)
+    whole = pa.concat_tables([changes.inserts, changes.after])
+    refusals = dict(_without_parent(session, job, route, whole))
+    refusals |= route.writes.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl))
+    if not refusals:
+        return None
+    places = sorted(refusals)
+    rows = whole.take(pa.array(places))
+    why = [refusals[place] for place in places]
+    session.watch.refused(bound.name, number, rows, why)
+    at = keys.match(rows, mapped.rows, bound.key)
+    return set_refused_aside(mapped, dict(zip(at.tolist(), why, strict=True)), bound.mapping)
+
+
+def _written(bound: BoundTable, changes: ChangeSet) -> ChangeSet:
+    computed = {column.name for column in bound.shape.columns if column.generated}
+    names = [name for name in changes.schema.names if name not in computed]
+    if len(names) == len(changes.schema.names):
+        return changes
+    tables = (changes.inserts, changes.before, changes.after, changes.deletes)
+    inserts, before, after, deletes = (each.select(names) for each in tables)
+    compared = tuple(name for name in changes.compared if name in names)
+    return replace(changes, compared=compared, inserts=inserts, before=before, after=after, deletes=deletes)
+
+
+def plain_keys(bound: BoundTable) -> Iterator[tuple[int, ForeignKey]]:
+    """The foreign keys of a table, with their numbers, whose columns are mapped, and not filled by lookups alone."""
+    mapped = (each for part in bound.sources for each in part.mapping.columns)
+    plain = {each.shape.name for each in mapped if not isinstance(each.origin, LookUp)}
+    return ((n, foreign) for n, foreign in enumerate(bound.shape.foreign_keys) if set(foreign.columns) <= plain)
+
+
+def as_compared(target: Target, bound: BoundTable, rows: pa.Table, names: Key) -> pa.Table:
+    """Columns as the engine compares them, called by their place; as they are in a table that is yet to be made."""
+    if not bound.ddl:
+        return compared(target, bound.shape, rows, names)
+    return rows.select(list(names)).rename_columns([str(place) for place in range(len(names))])
+
+
+def _without_parent(session: Session, job: Job, route: Route, rows: pa.Table) -> Iterator[tuple[int, Reason]]:
+    """Which rows refer by a foreign key to one that is in quarantine, with the reason (`flows.plan.references.parents`)."""
+    bound = route.table
+    for number, foreign in plain_keys(bound):
+        path = parents_file(job, bound.name, number)
+        if path.exists():
+            lacking, mine = spill.read_rows(path), as_compared(route.writes.adapter, bound, rows, foreign.columns)
+            names = tuple(lacking.column_names)
+            parent = next(each.name for each in session.bound.tables if each.shape.name == foreign.refers)
+            why = Reason("parent_quarantined", None, {"table": parent}).of(foreign.columns)
+            yield from ((place, why) for place in np.flatnonzero(having(mine, names, lacking, names)).tolist())
