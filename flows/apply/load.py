@@ -137,6 +137,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         replace(table, counts=applied.counts(table.name, table.counts, soft.get(table.name))) for table in report.tables
     )
     report = refused_rows.told(replace(report, tables=tables), applied.done)
+    report = replace(report, warnings=(*report.warnings, *applied.notices))
     rewritten = ((done.table, each) for done in applied.done for each in done.unstable)
     names = {planned.name: planned.table for planned in manifest.tables}
     report = unstable.noticed(report, rewritten, lambda name: _hooks(loading.session, manifest.side, names[name]))

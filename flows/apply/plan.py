@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters import interrupts
-from adapters.store.manifest import PlannedTable, columns_of
+from adapters.protocol import Target
+from adapters.store.manifest import Manifest, PlannedTable, columns_of
 from adapters.store.plans import FileEntry, Plan
 from flows.apply.cascades import Carrying, carrying
 from flows.apply.once import each_once
+from flows.apply.stand_ins import first_steps, kept_back, take_back
 from flows.apply.together import apply_together
-from flows.apply.windows import ApplyInTurn, ApplyWindow, ApplyWork, Done, apply_in_turn, apply_windows
+from flows.apply.windows import ApplyInTurn, ApplyWindow, ApplyWork, Done, Notes, apply_in_turn, apply_windows
 from flows.bind.own_columns import writable
 from flows.bind.soft_delete import Soft
 from flows.plan.consequences.whole_rows import WholeRows
@@ -28,7 +30,18 @@ from flows.session.execute import Execute, here
 from flows.session.memory import Shapes
 from flows.session.retry import retried
 from flows.session.session import Job, Session, shared, with_target_anew
-from transforms.vocabulary import OPS, Counts, DataError, PlanError, RowRefused, SideName, Stage, TableName
+from transforms.vocabulary import (
+    OPS,
+    Counts,
+    DataError,
+    Notice,
+    PlanError,
+    RowRefused,
+    SideName,
+    Stage,
+    TableName,
+    TableShape,
+)
 
 _Write = tuple[Stage, list[FileEntry]]
 """A stage that writes, with its windows."""
@@ -36,10 +49,12 @@ _Write = tuple[Stage, list[FileEntry]]
 
 @dataclass(frozen=True, slots=True)
 class AppliedPlan:
-    """What applying a plan did: each row that was not written is in `done` once. `wrote`: it wrote rows, if only in steps."""
+    """What applying a plan did: each row that was not written is in `done` once. `wrote`: it wrote rows, if only in steps.
+    `notices` are what it warns of."""
 
     done: tuple[Done, ...]
     wrote: bool
+    notices: tuple[Notice, ...] = ()
 
     def counts(self, table: str, planned: Counts, soft: Soft | None = None) -> Counts:
         """What became of a table's rows, where `planned` was to become of them.
@@ -170,9 +185,11 @@ def write_rows(
     tables = {
         table: _Written.of(manifest[table], plan.windows(table)) for table in {stage.table for stage, _ in writes}
     }
+    stepping = {each.name: each for each in manifest.tables if each.interim}
     with shared(job.plan_id, session):
         done: list[Done] = []
-        for some in _parts(writes):
+        kept: dict[TableName, pa.Table | None] = {}
+        for some in _parts(writes, manifest):
             number, one_by_one = some[0][0].together, some[0][0].in_turn
             joint = {stage.table for stage, _ in some} if number else set()
             works = []
@@ -184,7 +201,13 @@ def write_rows(
                 passed = "delete" if stage.phase == "upsert" else "update" if stage.phase == "delete" else None
                 links = tuple(each for each in further.get(stage.table, ()) if each.op != passed)
                 beside = _beside(plan, links, joint | {stage.table})
-                works.append(ApplyWork(job, known.name, stage.phase, windows, links, known.turns, beside))
+                if known.turns and stage.table not in kept and not _is_first(stage, manifest):
+                    kept[stage.table] = _kept_back(
+                        plan, manifest[stage.table], target, session.shape(job, known.name, stage.table)
+                    )
+                works.append(
+                    ApplyWork(job, known.name, stage.phase, windows, links, known.turns, beside, kept.get(stage.table))
+                )
             if number:
                 done += retried(partial(apply_together, works))
             elif one_by_one and len(works) > 1:  # one task, however many stages there are
@@ -195,11 +218,29 @@ def write_rows(
                 groups = [works[0].windows] if one_by_one else grouped(works[0].windows, workers)
                 apart = [replace(works[0], windows=each) for each in groups]
                 done += [outcome for found in run(apply_windows, apart) for outcome in found]
+        notices = take_back(plan, session, stages)
+        done = [_as_noted(each, plan, stepping[each.table]) if each.table in stepping else each for each in done]
         for stage in stages:
             if stage.do == "number":  # also where nothing was inserted: an earlier run may have ended before this
                 for column in numbered.get(stage.table, ()):
                     retried(partial(target.advance_identity, stage.table, column))
-    return AppliedPlan(each_once(done, plan), any(each.written for each in done))
+    return AppliedPlan(each_once(done, plan), any(each.written for each in done), notices)
+
+
+def _kept_back(plan: Plan, planned: PlannedTable, target: Target, shape: TableShape) -> pa.Table | None:
+    return retried(lambda: kept_back(plan, planned, target, shape)) if first_steps(plan, planned) else None
+
+
+def _is_first(stage: Stage, manifest: Manifest) -> bool:
+    """Whether a stage writes windows that come before all others."""
+    planned = manifest.of(stage.table)
+    return planned is not None and bool({*stage.windows} & {*planned.first})
+
+
+def _as_noted(done: Done, plan: Plan, planned: PlannedTable) -> Done:
+    """What a window came to, as the plan's notes have it by now."""
+    conflicts, others, refused = Notes(plan.folder, planned.table, done.window, done.phase).not_written()
+    return replace(done, conflicts=conflicts, by_others=others, refused=refused)
 
 
 def _beside(plan: Plan, links: Sequence[Carrying], joint: Collection[TableName]) -> tuple[FileEntry, ...]:
@@ -221,10 +262,11 @@ def _changing(planned: PlannedTable, job: Job, session: Session) -> frozenset[st
     return frozenset(written) & referable
 
 
-def _parts(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
+def _parts(writes: Sequence[_Write], manifest: Manifest) -> Iterator[list[_Write]]:
     """Stages in parts that are written together, or one after the other by one task; any other stage is a part by itself."""
-    for (number, single), group in groupby(
-        writes, lambda each: (each[0].together, each[0].in_turn and not each[0].together)
+    for (number, single, _), group in groupby(
+        writes,
+        lambda each: (each[0].together, each[0].in_turn and not each[0].together, _is_first(each[0], manifest)),
     ):
         some = list(group)
         yield from [some] if number or single else ([each] for each in some)

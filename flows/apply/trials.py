@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -11,8 +12,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adapters import interrupts
+from adapters.protocol import Target
 from adapters.sql.staging import unwritten
-from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Op, Reason, RowRefused, TableShape
+from transforms.vocabulary import (
+    Applied,
+    ChangedMeanwhile,
+    ChangeSet,
+    DataError,
+    Op,
+    Reason,
+    RowRefused,
+    SynclineError,
+    TableShape,
+)
 from transforms.vocabulary.reason_texts import target_text
 
 MOST: Final = 1000  # rows of a window that are looked for one by one
@@ -30,6 +42,24 @@ class Sifted:
 
     good: ChangeSet
     refused: pa.Table | None = None
+
+
+class _Tried(SynclineError):
+    """A trial came to its end, and is rolled back."""
+
+
+def _call_off(_: Applied) -> None:
+    raise _Tried("Only tried.")
+
+
+def trial_of(target: Target, shape: TableShape, *, empty: bool = False) -> Write:
+    """Writes changes as a window of a table is written, and leaves nothing behind."""
+
+    def trial(some: ChangeSet) -> None:
+        with suppress(_Tried), interrupts.window():
+            target.apply(some, shape, None, empty=empty, before_commit=_call_off, trial=True)
+
+    return trial
 
 
 def refusal_of(write: Write, changes: ChangeSet) -> Reason | None:

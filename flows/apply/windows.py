@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,7 @@ from adapters import interrupts
 from adapters.store import archive
 from adapters.store.plans import FileEntry
 from flows.apply.cascades import Carrying, held_back
-from flows.apply.trials import Sifted, refusal_of, sift, withheld
+from flows.apply.trials import Sifted, refusal_of, sift, trial_of, withheld
 from flows.apply.unstable import Unstable, unstable_columns
 from flows.plan.decide import read_changes
 from flows.session.session import Job, Session, session_of
@@ -28,12 +27,13 @@ from transforms.vocabulary import (
     Phase,
     PlanError,
     Reason,
-    SynclineError,
     TableName,
     reason_of,
     text_of,
 )
 from transforms.vocabulary.arrow import Mask
+
+WAITS: Final = "another row has kept a unique value that this one was to get, since it was changed after planning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ApplyWork:
     """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its changes further.
 
     `turns` are all windows of a table whose rows are written in several steps, by the step that they are; `beside` are windows
-    of tables that refer to this one by some of `carrying`, and are not in before it.
+    of tables that refer to this one by some of `carrying`, and are not in before it. `kept_back`: see there.
     """
 
     job: Job
@@ -60,6 +60,7 @@ class ApplyWork:
     carrying: tuple[Carrying, ...] = ()
     turns: tuple[tuple[int, ...], ...] = ()
     beside: tuple[FileEntry, ...] = ()
+    kept_back: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +114,26 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     shape = session.shape(work.job, work.table, table)
     part = planned_part(session, work, window)
     marker, notes = marker_of(session, work, window), notes_of(work, window)
-    tried = withheld(part, staying(work, window, part))
+    tried = withheld(part, staying(work, window, part) | waiting(work, part))
 
     def write(sifted: Sifted) -> Applied:
         def known(applied: Applied) -> None:
             session.guard(work.job.side)
             refused = refused_of(tried, sifted)
-            notes.take(accounted(sifted.good, applied), refused, marked=marker is not None)
+            applied = accounted(sifted.good, applied)
+            if work.job.bare and refused is not None:  # an undo sets no row aside
+                applied, refused = replace(applied, conflicts=as_conflicts(refused, applied.conflicts)), None
+            notes.take(applied, refused, marked=marker is not None)
 
         with interrupts.window():
             return target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
 
-    def trial(some: ChangeSet) -> None:
-        with suppress(_Tried), interrupts.window():
-            target.apply(some, shape, None, empty=window.clear, before_commit=_call_off, trial=True)
-
     done: list[Applied] = []
     if work.job.bare:  # an undo is done whole or not at all
-        done.append(write(Sifted(part)))
+        done.append(write(Sifted(tried.good)))
     elif (why := refusal_of(lambda some: done.append(write(Sifted(some))), tried.good)) is not None:
         session.guard(work.job.side)
-        done.append(write(sift(tried.good, shape, trial, why)))
+        done.append(write(sift(tried.good, shape, trial_of(target, shape, empty=window.clear), why)))
     session.meter.advance(work.table, "apply", len(part))
     return outcome_of(work, window, part, already=done[0].already)
 
@@ -210,17 +210,25 @@ def staying(work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None)
     return held
 
 
+def waiting(work: ApplyWork, part: ChangeSet) -> dict[int, Reason]:
+    """Why changes of a window are not tried: others have kept the values that they were to get, by number as of `withheld`."""
+    if work.kept_back is None:
+        return {}
+    why = Reason("refused_on_write", None, {"message": WAITS})
+    rows = pa.concat_tables([each.select(list(part.key)) for each in (part.deletes, part.after, part.inserts)])
+    mine = keys.contained(rows, work.kept_back, part.key) if rows.num_rows else np.zeros(0, dtype=bool)
+    return dict.fromkeys(np.flatnonzero(mine).tolist(), why)
+
+
+def as_conflicts(refused: pa.Table, conflicts: pa.Table | None) -> pa.Table:
+    """Rows that were not tried as conflicts, which are as they were planned to be; behind other ones."""
+    rows = refused.select(["op", "key", "before", "after"]).append_column("found", refused["before"])
+    return rows if conflicts is None else pa.concat_tables([conflicts, rows.cast(conflicts.schema)])
+
+
 def _first_key(rows: pa.Table) -> str:
     named = pa.Table.from_struct_array(rows["key"].slice(0, 1))
     return str(expressions.as_json_keys(named, tuple(named.column_names))[0].as_py())
-
-
-class _Tried(SynclineError):
-    """A trial came to its end, and is rolled back."""
-
-
-def _call_off(_: Applied) -> None:
-    raise _Tried("Only tried.")
 
 
 def accounted(part: ChangeSet, applied: Applied) -> Applied:

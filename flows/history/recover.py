@@ -20,12 +20,13 @@ from flows.apply.identity import record_pairs
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.once import each_once
 from flows.apply.refused_rows import quarantine_rows
+from flows.apply.stand_ins import take_back
 from flows.apply.unfinished import in_part, inside, keep_evidence, written
 from flows.apply.windows import Done, Notes
 from flows.history.undo import write_undo
 from flows.results.shares import counted
 from flows.results.tables import report_of
-from flows.session.retry import GaveUp
+from flows.session.retry import GaveUp, retried
 from flows.session.session import Job, Session, with_binding
 from flows.session.stores import store_of
 from transforms.vocabulary import (
@@ -138,6 +139,8 @@ def _put_down(run: Run, begun: RunPlan, loading: Loading, why: str) -> str:
     entries = {(str(entry.table), entry.window): entry for entry in plan.windows()}
     marked = loading.session.sides.written(begun.side).adapter.applied(begun.plan_id)
     windows = sorted((m.table, m.window, m.phase) for m in marked if (m.table, m.window) in entries)
+    if windows:
+        retried(lambda: take_back(plan, loading.session, plan.manifest.stages or (), windows))
     there = inside(plan, marked)
     counts: dict[str, int] = {op: sum(getattr(each, op) for each in there) for op in OPS}
     ledger, spec = loading.ledger, loading.spec

@@ -11,7 +11,7 @@ NoticeCode = Literal[
     "no_foreign_key", "unwritable", "hidden_rows", "untried", "key_circle", "drift", "drift_unknown",
     "rows_stay", "null_keys", "double_keys", "changed_values", "unstable_column", "source_read_whole",
     "no_index",
-    "failed_check", "unchecked", "refused_rows", "not_reconciled", "orphans", "own_ancestors",
+    "failed_check", "unchecked", "refused_rows", "stand_in_stays", "not_reconciled", "orphans", "own_ancestors",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "untyped",
 ]  # fmt: skip
 
@@ -33,6 +33,7 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "failed_check": "a rule that is not critical failed at a checkpoint",
     "unchecked": "something was not looked at in a checkpoint",
     "refused_rows": "the target refused rows while they were written",
+    "stand_in_stays": "a row holds a value that stands in for another, and cannot have its former value back",
     "not_reconciled": "the totals of both sides differ",
     "orphans": "rows of the target refer to rows that are not there",
     "own_ancestors": "rows lead back to themselves by a lookup into their own table",
