@@ -100,5 +100,5 @@ def _line(name: str, reasons: Counter[Reason]) -> Notice:
     shown = "; ".join(f"{text_of(reason)} ({count:,})" for reason, count in reasons.most_common(SAID))
     more = f"; and {len(reasons) - SAID} other reasons" if len(reasons) > SAID else ""
     total = sum(reasons.values())
-    text = f"{name}: {total:,} {'row is' if total == 1 else 'rows are'} not in the target. {shown}{more}."
+    text = f"{name}: {total:,} {'row was' if total == 1 else 'rows were'} not written. {shown}{more}."
     return Notice("refused_rows", text, name, {"rows": total, "reasons": sorted({reason.code for reason in reasons})})

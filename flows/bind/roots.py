@@ -68,7 +68,10 @@ def typed_roots(roots: Sequence[Root], bound: BoundTable, target: Target) -> pa.
         values = values if bound.ddl else target.kept(shape, values)
         for root, fits in zip(roots, pc.is_valid(values).to_pylist(), strict=True):
             if not fits:
-                raise SpecError(f"{root}: {root.values[place]!r} is no value of {bound.name}.{name} ({shape.native}).")
+                raise SpecError(
+                    f"{root}: {root.values[place]!r} is no value of {bound.name}.{name} ({shape.native}).",
+                    fix="give the key as the target has it.",
+                )
         columns[name] = values
     return distinct(pa.table(columns))
 

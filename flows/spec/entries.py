@@ -22,7 +22,9 @@ def entry_of(spec: Spec, name: str) -> str:
             f"The spec has {' and '.join(found)}, and {name} could be any.", fix="write one of them exactly."
         )
     if not found:
-        raise SpecError(f"The spec has no table {name}. {meant(name, spec.tables)}")
+        raise SpecError(
+            f"The spec has no table {name}. {meant(name, spec.tables)}", fix="name a table as the spec's `tables` do."
+        )
     return found[0]
 
 
