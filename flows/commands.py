@@ -20,8 +20,10 @@ from flows.evidence.data_docs import with_data_docs
 from flows.evidence.record import evidence, evident
 from flows.history import undo as undoing
 from flows.history.recover import recover
-from flows.history.undo import Undone, write_undo
-from flows.history.versions import opened_version, taken_back, version_of, versions_after
+from flows.history.taken_back import TakenBack, already, taken_back
+from flows.history.undo import write_undo
+from flows.history.undone import Undone
+from flows.history.versions import opened_version, version_of, versions_after
 from flows.plan import build
 from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit, set_aside
@@ -233,14 +235,12 @@ def plan_undo(
     """Write down what would take versions back: CHANGES where there is anything, and the plan's folder can be applied.
 
     `temporary`: the plan is thrown away when this process dies before it applies it.
-    Where a run was cut off, it is brought to its end first: it may be what is to be undone. SpecError for trees.
+    Where a run was cut off, it is brought to its end first: it may be what is to be undone. Of trees that the request
+    names only the rows are taken back. SpecError for what is taken back already.
     """
     spec = request.spec
-    if request.trees is not None:
-        raise SpecError(
-            "An undo takes back whole versions: of which rows of a tree only a part was taken back, no version could say.",
-            fix="undo the version, or mend the source and `run --tree`, which brings the tree to what the source has.",
-        )
+    if request.trees is not None and drop:
+        raise SpecError("Rows of trees are taken back, and tables are dropped whole.", fix="give --tree or --drop.")
     with connect(spec, meter) as session, ledger_of(spec) as ledger:
         ended: list[Notice] = []
         if ledger.cut_off(spec.name):
@@ -263,16 +263,16 @@ def _report_of(spec: Spec, version: Version) -> Report:
 
 def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -> Undone:
     if not to and (by := taken_back(ledger, spec, version)):
-        raise SpecError(
-            f"Version {version} is taken back already, by version {by.version}.",
-            fix=f"undo {by.version} to bring it back.",
-        )
+        raise already(version, (by.version,))
     taken = versions_after(ledger, spec, version) if to else [version_of(ledger, spec, version)]
     if not taken:
         raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")
     before = ledger.version(spec.name, taken[0].version - 1)
     store = store_of(spec)
-    return Undone(tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None)
+    known = None if to else TakenBack.known(ledger, spec, version)
+    return Undone(
+        tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None, known
+    )
 
 
 def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tuple[Outcome, Session]:

@@ -34,6 +34,12 @@ def filtered(changes: ChangeSet, chosen: Callable[[pa.Table], Mask]) -> ChangeSe
     )
 
 
+def changed_keys(changes: ChangeSet) -> pa.Table:
+    """The keys of all rows that are changed."""
+    key = list(changes.key)
+    return pa.concat_tables([rows.select(key) for rows in (changes.inserts, changes.before, changes.deletes)])
+
+
 def without(changes: ChangeSet, left_alone: pa.Table) -> ChangeSet:
     """The changes but for those of some keys, which became conflicts.
 

@@ -145,7 +145,7 @@ class Ledger:
                 return int(known)
             number = int(connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).where(ours)) or 0) + 1
             row = {**_as_row(new), "version": number, "created_at": self._now()}
-            row |= {name: plain(row[name]) for name in ("counts", "undoes", "windows")}
+            row |= {name: plain(row[name]) for name in ("counts", "undoes", "windows", "tree")}
             connection.execute(VERSIONS.insert().values(row))
         return number
 

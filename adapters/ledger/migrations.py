@@ -143,6 +143,11 @@ def _with_identities(operations: Operations, schema: str | None) -> None:
     )  # fmt: skip
 
 
+def _with_trees(operations: Operations, schema: str | None) -> None:
+    """4 to 5: versions say which trees they are restricted to. So far they were of whole tables, as far as anybody knows."""
+    operations.add_column("versions", json("tree"), schema=schema)
+
+
 def _rebuilt(
     operations: Operations,
     schema: str | None,
@@ -179,4 +184,4 @@ def _shapes_by_side(operations: Operations, schema: str | None) -> None:
         connection.execute(facts.insert().values({**row, "side": "source", "value": of_side("source")}))
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _with_history, 2: _with_sides, 3: _with_identities}
+STEPS: Final[Mapping[int, Step]] = {1: _with_history, 2: _with_sides, 3: _with_identities, 4: _with_trees}

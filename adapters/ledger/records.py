@@ -47,7 +47,8 @@ class NewVersion:
 
     `plan` is its folder's place in the store. `source_mark` and `target_mark` are the states that were read, `made_mark` the
     state of `side` that was made of them. `undoes` are the versions that it takes back, oldest first. `windows` are those of a
-    plan that was never finished, as [table, window, phase]; None: all.
+    plan that was never finished, as [table, window, phase]; None: all. `tree` are the roots of trees that the plan was
+    restricted to, as texts; None: it was not.
     """
 
     migration: str
@@ -65,6 +66,7 @@ class NewVersion:
     undoes: Any = None
     made_mark: str | None = None
     windows: Any = None
+    tree: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 SCHEMA: Final = "syncline"
 METADATA: Final = sa.MetaData()
 
@@ -101,7 +101,7 @@ VERSIONS = sa.Table(
     text("side"), text("plan_id"), text("plan"), text("run_id"), text("spec_digest"), moment("created_at"), json("counts"),
     text("source_mark", required=False), text("target_mark", required=False), words("author"),
     words("message"), text("kind"), json("undoes"), text("made_mark", required=False), json("windows"),
-    json("kept"),
+    json("kept"), json("tree"),
     sa.UniqueConstraint("migration", "plan"),
 )  # fmt: skip
 

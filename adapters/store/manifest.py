@@ -105,7 +105,8 @@ class Manifest:
 
     `ranges` (as texts), `keys` (as JSON, by table) and `tree`, the roots of trees (as texts), restrict it to some rows; without
     them it looks at all rows of its tables. Which rows hung in the trees, the files of the keys that it looked at say.
-    `undoes` are the versions that it takes back. `stages` are how it is applied, in order; None in plans of format 1, which leave
+    `undoes` are the versions that it takes back; `partly`: not all of their rows, but those whose keys are in files of their own.
+    `stages` are how it is applied, in order; None in plans of format 1, which leave
     it to whoever applies them.
     """
 
@@ -126,6 +127,7 @@ class Manifest:
     seconds: float = 0.0
     warnings: tuple[Notice, ...] = ()
     tree: tuple[str, ...] = ()
+    partly: bool = False
 
     @property
     def unrestricted(self) -> bool:
@@ -256,7 +258,7 @@ def _staged(written: Any) -> Any:
 
 
 _SINCE: Final = _Step(
-    plan=_Fields(new={"tree": []}, made={"stages": _staged}),
+    plan=_Fields(new={"tree": [], "partly": False}, made={"stages": _staged}),
     table=_Fields(new={"late": [], "levels": [], "completing": [], "interim": [], "in_spec": True}),
 )
 """What came to be written into the newest format later."""

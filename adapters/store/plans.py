@@ -5,6 +5,7 @@
     plan/quarantine/<table>/<window>.parquet        QUARANTINE
     plan/identity/<table>/000000.parquet            IDENTITY
     plan/mapped/<table>/<window>.parquet            keys of rows that a run may release from quarantine
+    plan/undone/<table>/<window>.parquet            keys of rows that an undo takes back, where it does not take back all
 
 What was planned is what is applied: a file that was changed, removed or added since is refused.
 """
@@ -41,8 +42,8 @@ __all__ = ["FORMAT", "IDENTITY", "QUARANTINE", "FileEntry", "Plan", "PlanWriter"
 
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
-Kind = Literal["changes", "quarantine", "mapped", "identity"]
-KINDS: Final[tuple[Kind, ...]] = ("changes", "quarantine", "mapped", "identity")
+Kind = Literal["changes", "quarantine", "mapped", "identity", "undone"]
+KINDS: Final[tuple[Kind, ...]] = ("changes", "quarantine", "mapped", "identity", "undone")
 
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 _OURS: Final = re.compile(r"\d{6,}\.parquet|\.\d{6,}\.parquet\.[0-9a-f]{32}")
@@ -116,6 +117,10 @@ class PlanWriter:
     def add_identity(self, table: TableName, pairs: pa.Table) -> FileEntry:
         """Write what becomes of pairs of a table's identity map (IDENTITY)."""
         return self._add("identity", table, 0, pairs.cast(IDENTITY), {"pairs": pairs.num_rows})
+
+    def add_undone(self, window: int, table: TableName, keys: pa.Table) -> FileEntry:
+        """Write keys of rows that an undo takes back, in the key's columns."""
+        return self._add("undone", table, window, keys, {"undone": keys.num_rows})
 
     def finish(self, manifest: Manifest, entries: Iterable[FileEntry] = (), *, temporary: bool = False) -> Path:
         """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
@@ -243,6 +248,12 @@ class Plan:
         """What becomes of pairs of a table's identity map (IDENTITY); nothing where it has none."""
         parts = [_read(self.folder, entry) for entry in self.files if (entry.kind, entry.table) == ("identity", table)]
         return pa.concat_tables([IDENTITY.empty_table(), *parts])
+
+    def undone_keys(self, table: TableName) -> Iterator[pa.Table]:
+        """What `add_undone` wrote of a table."""
+        for entry in self.files:
+            if entry.kind == "undone" and entry.table == table:
+                yield _read(self.folder, entry)
 
     def verify(self) -> None:
         """Check every file against the manifest."""

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.protocol import Target
-from flows.plan.references.foreseen import foresee
+from flows.plan.references.foreseen import Whole, foresee
 from flows.plan.references.references import related
 from flows.plan.references.referrers import compared, inside, looked_through, values_of
 from transforms import keys
@@ -108,7 +108,11 @@ def _referred(
         if child.name == shape.name and link.op == "delete":
             away = changes.deletes.select(list(key))
         else:
-            away = _letting_go(foresee(now, child, planned, [foreign.columns]).changes, foreign) if planned else None
+            away = (
+                _letting_go(foresee(Whole(now), child, planned, [foreign.columns]).changes, foreign)
+                if planned
+                else None
+            )
     theirs = tuple(away.column_names) if away is not None else ()
 
     def referring(some: pa.Table) -> pa.Table:

@@ -101,3 +101,11 @@ def taken_back(pairs: list[pa.Table]) -> pa.Table:
     # what began and ended in between was not there before, and is not afterwards
     does = pc.if_else(pc.equal(first.column("does_first"), "begins"), "ends", "begins")
     return pa.table([does, first.column(names[0]), first.column(names[1])], IDENTITY.names).cast(IDENTITY)
+
+
+def pairs_of(pairs: pa.Table, keys: pa.Table | None) -> pa.Table:
+    """Those of the pairs (IDENTITY) whose rows of the target have one of some keys, in the key's columns; None: no row."""
+    if keys is None or not pairs.num_rows:
+        return pairs.slice(0, 0)
+    mine = expressions.as_json_keys(keys, tuple(keys.column_names)).cast(pa.string()).combine_chunks()
+    return pairs.filter(pc.is_in(pairs.column("target_key"), value_set=mine))

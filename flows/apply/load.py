@@ -201,6 +201,7 @@ def new_version(plan: Plan, spec: Spec, counts: Mapping[str, int]) -> NewVersion
         author=build.author(),
         kind=manifest.kind,
         undoes=list(manifest.undoes) or None,
+        tree=list(manifest.tree) or None,
     )
 
 

@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.protocol import Target
-from flows.bind.tables import BoundTable
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.keys import distinct
 from transforms.mapping.inverse import fitting
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import Key, SpecError, TableShape
 from transforms.vocabulary.arrow import contiguous
 
 _FORM = 'write TABLE:KEY, such as customer:42, or TABLE:["a",7] where the key has several columns.'
@@ -50,26 +49,29 @@ def parse_root(text: str, spec: Spec) -> Root:
     return Root(name, tuple(map(str, values)), written)
 
 
-def typed_roots(roots: Sequence[Root], bound: BoundTable, target: Target) -> pa.Table:
-    """The keys of roots of one table, each once, in the types of its columns; SpecError where one is no value of its column."""
+def typed_roots(roots: Sequence[Root], table: str, shape: TableShape, key: Key, target: Target | None) -> pa.Table:
+    """The keys of roots of one table, each once, in the types of its columns; SpecError where one is no value of its column.
+
+    The target says what its columns keep of a value; None where the table is yet to be made.
+    """
     for root in roots:
-        if len(root.values) != len(bound.key):
+        if len(root.values) != len(key):
             raise SpecError(
-                f"{root}: the key of {bound.name} is ({', '.join(bound.key)}), and this has {len(root.values)} of its values.",
-                fix=f"write {bound.name}:{json.dumps([f'<{name}>' for name in bound.key])}.",
+                f"{root}: the key of {table} is ({', '.join(key)}), and this has {len(root.values)} of its values.",
+                fix=f"write {table}:{json.dumps([f'<{name}>' for name in key])}.",
             )
     texts = pa.array([json.dumps(root.values, ensure_ascii=False) for root in roots], pa.string())
-    known = expressions.from_json_keys(texts, bound.shape.schema(bound.key))
+    known = expressions.from_json_keys(texts, shape.schema(key))
     columns = {}
-    for place, name in enumerate(bound.key):
-        shape = bound.shape.column(name)
-        assert shape is not None, "binding knows the key"
-        values = fitting(contiguous(known.column(name)), shape)
-        values = values if bound.ddl else target.kept(shape, values)
+    for place, name in enumerate(key):
+        column = shape.column(name)
+        assert column is not None, "binding knows the key"
+        values = fitting(contiguous(known.column(name)), column)
+        values = values if target is None else target.kept(column, values)
         for root, fits in zip(roots, pc.is_valid(values).to_pylist(), strict=True):
             if not fits:
                 raise SpecError(
-                    f"{root}: {root.values[place]!r} is no value of {bound.name}.{name} ({shape.native}).",
+                    f"{root}: {root.values[place]!r} is no value of {table}.{name} ({column.native}).",
                     fix="give the key as the target has it.",
                 )
         columns[name] = values

@@ -183,7 +183,8 @@ def undo(
 ) -> int:  # fmt: skip
     """Take a version back, as a plan of its own: a row that changed since is a conflict and stays.
 
-    Undoing an undo brings the version back.
+    Undoing an undo brings the version back. With --tree only the changes of these rows, and of those that hang below them in the
+    target or did when the version was made, are taken back; the rest of the version stays.
     """
     from flows import commands
     from flows.cli.launch import apply_in_prefect

@@ -94,7 +94,8 @@ def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) ->
     version = applied.version
     why = WHY.get(version.kind or "run", str(version.kind))
     if version.undoes:
-        why = f"undo of version {', '.join(map(str, version.undoes))}"
+        of = f" for {', '.join(version.tree)}" if version.tree else ""
+        why = f"undo of version {', '.join(map(str, version.undoes))}{of}"
     facts = {
         "version": version.version,
         "when": plain(version.created_at),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from graphlib import TopologicalSorter
 from time import perf_counter
@@ -16,12 +16,15 @@ from adapters.protocol import Target
 from adapters.sql.ddl import drop_statements
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
-from flows.apply.identity import Windows, happened, taken_back
+from flows.apply.identity import Windows, happened, pairs_of, taken_back
 from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
+from flows.history.taken_back import already
 from flows.history.undo_order import listed, undo_order
 from flows.history.undo_steps import freed, in_own_order, let_go_first
+from flows.history.undo_tree import of_trees
+from flows.history.undone import Undone
 from flows.history.versions import AppliedVersion
 from flows.plan.build import manifest_of
 from flows.plan.consequences.whole_rows import WholeRows
@@ -40,7 +43,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import store_of
 from flows.spec.entries import entry_name
-from transforms.net_changes import net, together, with_effect
+from transforms.net_changes import changed_keys, together
 from transforms.vocabulary import (
     OPS,
     ChangeSet,
@@ -54,38 +57,18 @@ from transforms.vocabulary import (
     TableShape,
 )
 
-WINDOW_ROWS = 100_000
 REST: Final[Mapping[Phase, Phase | None]] = {"all": None, "upsert": "delete", "delete": "upsert"}
 """What is left of a window of which a phase is in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What an undo takes back: versions, oldest first. `drop`: tables that they created go too, where they are empty then.
-
-    `source_mark` names the state of the source that the target comes back to.
-    """
-
-    versions: tuple[AppliedVersion, ...]
-    drop: bool = False
-    source_mark: str | None = None
-
-    @property
-    def numbers(self) -> list[int]:
-        return [each.version.version for each in self.versions]
-
-    @property
-    def tables(self) -> list[TableName]:
-        """All that the versions wrote or created."""
-        return list(dict.fromkeys(table for each in self.versions for table in each.tables))
 
 
 def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: bool = False) -> Report:
     """Write down what takes the versions back. Nothing is written to the target.
 
     A `temporary` plan is abandoned when this process dies before it is applied.
-    A single version is taken back by its own windows; several are added up first. Memory: all changes that are taken back.
-    Errors: PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign keys would break.
+    A single version is taken back by its own windows; several are added up first. Of trees only their rows are taken back, and
+    which those are is kept in the plan. Memory: all changes that are taken back.
+    Errors: as of `of_trees`; PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign
+    keys would break.
     """
     began = perf_counter()
     folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
@@ -95,15 +78,29 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
     shapes = related(target, undone.tables)
     order, referred = parents_first(shapes, undone.tables)
     entries: list[FileEntry] = []
+    chosen: list[FileEntry] = []
     reports: list[TableReport] = []
     tables: list[PlannedTable] = []
     backwards: dict[TableName, list[ChangeSet]] = {}
     parts: dict[TableName, list[ChangeSet]] = {}
     passing: list[Passing] = []
+    some: dict[TableName, pa.Table] = {}  # keys of rows that are taken back, where not all are
     with target.snapshot() as snapshot:
-        for table in order:
-            windows = list(_windows(undone, table))
-            ddl, drop = _making(undone, table)
+        if request.trees is not None:
+            undone = of_trees(request.spec, target, snapshot, undone, request.trees)
+        written = set(undone.tables)
+        for table in (each for each in order if each in written):
+            taken = undone.changes(table)
+            windows = list(undone.windows(taken))
+            ddl, drop = undone.making(table)
+            if ddl and undone.tree is not None:
+                raise PlanError(
+                    f"{table} was dropped and would have to be made again, of which rows of trees are only a part. Nothing was written.",
+                    fix="undo without --tree.",
+                )
+            if undone.partly and taken:
+                some[table] = pa.concat_tables(map(changed_keys, taken))
+                chosen.append(writer.add_undone(0, table, some[table]))
             lets_go = any(each.child.name == table for each in passing)
             if not windows and not ddl and not drop and not lets_go:
                 continue
@@ -122,9 +119,9 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             reports.append(_table_report(request, table, windows))
             interim: list[int] = []
             if table in shapes and windows:
-                key, some = windows[0].key, [window_of(0, changes, first=False) for changes in windows]
+                key, plain = windows[0].key, [window_of(0, changes, first=False) for changes in windows]
                 children = {name: shapes[name] for name in undone.tables if name in shapes}
-                mine = list(passed_on(target, shapes[table], key, some, children))
+                mine = list(passed_on(target, shapes[table], key, plain, children))
                 passing += mine
                 let_go = {(each.child.name, each.foreign): each.values for each in mine}
                 freeing, interim = freed(
@@ -137,7 +134,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             own = whole.described if whole is not None else ()
             planned = replace(planned, ddl=ddl, drop=drop, whole=own)
             tables.append(replace(planned, first=tuple(first), late=late, interim=tuple(interim)))
-        sequence = undo_order(undone.numbers, target, snapshot, shapes, backwards)
+        sequence = undo_order(undone.numbers, target, snapshot, shapes, backwards, trees=bool(request.trees))
         for number, planned in enumerate(tables):
             if sequence.in_levels(planned.table):
                 key, windows = backwards[planned.table][0].key, parts[planned.table]
@@ -153,10 +150,14 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
         for table in order:
             pairs = taken_back([happened(each.plan, table, _inside(each)) for each in undone.versions])
+            if undone.partly:
+                pairs = pairs_of(pairs, some.get(table))
             if pairs.num_rows and table in parts:
                 entries.append(writer.add_identity(table, pairs))
         stages = sequence.decided(partial(stages_of, tables, entries, referred))
         mark = snapshot.mark
+    if undone.taken is not None and undone.tree is None and not tables:
+        raise already(undone.numbers[0], undone.taken.versions(undone.numbers[0]))
     report = Report(
         request.spec.name,
         request.run_id,
@@ -164,16 +165,18 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
         None,
         perf_counter() - began,
         tuple(reports),
-        tuple(_warned(undone)),
+        tuple(undone.notices()),
+        tree=request.trees.texts if request.trees is not None else (),
     )
     manifest = replace(
         manifest_of(replace(request, kind="undo", ranges=(), keys=None), session, report, tables, side, {side: mark}),
         # the target comes back to what it was made from the source's state before the oldest of the versions
         source=replace(undone.versions[0].plan.manifest.source, mark=undone.source_mark),
         undoes=tuple(undone.numbers),
+        partly=undone.partly,
         stages=stages,
     )
-    PlanWriter(folder, begun=True).finish(manifest, entries, temporary=temporary)
+    PlanWriter(folder, begun=True).finish(manifest, [*entries, *chosen], temporary=temporary)
     return report
 
 
@@ -237,7 +240,7 @@ def _held(plan: Plan, session: Session, target: Target, shapes: Mapping[TableNam
         in_turn = {name for name, shape in shapes.items() if own_keys(shape)}
         decide = partial(decide, parents_first(shapes, names)[1], in_turn=in_turn, marked=marked)
     with target.snapshot() as snapshot:
-        sequence = undo_order(manifest.undoes, target, snapshot, shapes, there)
+        sequence = undo_order(manifest.undoes, target, snapshot, shapes, there, trees=bool(manifest.tree))
     sequence.must_be(manifest.tables)
     return sequence.decided(decide)
 
@@ -256,29 +259,6 @@ def parents_first(
             if name in graph and name != foreign.refers:
                 linked(graph, name, foreign.refers)
     return list(TopologicalSorter(graph).static_order()), referred
-
-
-def _windows(undone: Undone, table: TableName) -> Iterator[ChangeSet]:
-    """The inverse changes of a table, in parts that one transaction each can take."""
-    if len(undone.versions) == 1:
-        for changes in undone.versions[0].changes(table):
-            if len(effective := with_effect(changes)):
-                yield effective.inverse()
-        return
-    parts = [part for each in undone.versions for part in each.parts(table)]
-    deletes, updates, inserts = [], [], []
-    for back in [changes.inverse() for changes in map(with_effect, net(parts))] if parts else ():
-        none = back.empty
-        deletes += [replace(none, deletes=part) for part in _sliced(back.deletes)]
-        pairs = zip(_sliced(back.before), _sliced(back.after), strict=True)
-        updates += [replace(none, before=before, after=after) for before, after in pairs]
-        inserts += [replace(none, inserts=part) for part in _sliced(back.inserts)]
-    # deletes first, so that unique values are free before they are given again
-    yield from [*deletes, *updates, *inserts]
-
-
-def _sliced(rows: pa.Table) -> Iterator[pa.Table]:
-    return (rows.slice(start, WINDOW_ROWS) for start in range(0, rows.num_rows, WINDOW_ROWS))
 
 
 def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, windows: Sequence[ChangeSet]) -> None:
@@ -319,27 +299,6 @@ def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSe
     return TableReport(name, str(table), counts, samples=shown, windows=len(windows), in_spec=known)
 
 
-def _created(planned: PlannedTable) -> tuple[str, ...]:
-    """The statements by which a plan made a table, with its foreign keys and indexes; none where it was there."""
-    if not any(statement.lstrip().upper().startswith("CREATE TABLE") for statement in planned.ddl):
-        return ()
-    return (*planned.ddl, *(statement for statement in planned.after_load if statement not in planned.ddl))
-
-
-def _making(undone: Undone, table: TableName) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is to be made again before the rows, and what made the table that is to be dropped after them."""
-    ddl: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    for each in undone.versions:
-        if (planned := each.planned_table(table)) is None:
-            continue
-        if planned.drop and not drop:
-            ddl = ddl or planned.drop
-        elif undone.drop and not ddl:
-            drop = drop or _created(planned)
-    return ddl, drop
-
-
 def _dropped(plan: Plan, target: Target, stages: Sequence[Stage]) -> Iterator[Notice]:
     """Drop tables that the undone versions created, where they hold nothing; a line for each that stays."""
     for planned in (plan.manifest[stage.table] for stage in stages if stage.do == "drop"):
@@ -359,11 +318,3 @@ def _dropped(plan: Plan, target: Target, stages: Sequence[Stage]) -> Iterator[No
 def _numbered(shape: TableShape | None, planned: PlannedTable) -> tuple[str, ...]:
     written = {*planned.schema.names, *(name for name, _ in planned.whole)}
     return tuple(c.name for c in shape.columns if c.identity and c.name in written) if shape else ()
-
-
-def _warned(undone: Undone) -> Iterator[Notice]:
-    for each in undone.versions:
-        if each.version.windows is not None:
-            number, windows = each.version.version, len(each.version.windows)
-            text = f"Version {number} was cut off: the {windows} windows that are in are taken back."
-            yield Notice("cut_off_version", text, facts={"version": number, "windows": windows})

@@ -12,6 +12,7 @@ from flows.plan.order.circles import Loosened, NoOrder, Order, order_of, refusal
 from flows.plan.order.levels import Leveling, shared_out
 from flows.plan.order.own_order import moved
 from flows.plan.order.two_steps import Loose, in_steps
+from flows.plan.references.foreseen import ByValue, Whole
 from flows.plan.references.references import Need, look_at_references
 from transforms.vocabulary import ChangeSet, PlanError, Stage, TableName, TableShape
 
@@ -93,19 +94,27 @@ def undo_order(
     snapshot: Snapshot,
     shapes: Mapping[TableName, TableShape],
     changes: Mapping[TableName, Sequence[ChangeSet]],
+    *,
+    trees: bool = False,
 ) -> UndoOrder:
     """In which order the changes that take versions back keep every foreign key, given the rows that are there now.
 
+    `trees`: they are of rows of trees alone, and other rows are not read.
+
     Errors: PlanError where they would break one in the end, or where there is no order.
     """
-    looked = look_at_references(snapshot, shapes, changes, whole_trees=target.capabilities.whole_trees)
+    rows = ByValue(target, snapshot, shapes) if trees else Whole(snapshot)
+    looked = look_at_references(rows, shapes, changes, whole_trees=target.capabilities.whole_trees)
     doing = f"Undoing version {listed(numbers)}"
     if looked.broken:
         edited = any(each.edited for each in looked.broken)
         first = "take those edits back, or delete those rows, in the target" if edited else "change those rows"
         raise PlanError(
             f"{doing} would leave {'; '.join(map(str, looked.broken))}. Nothing was written.",
-            fix=(f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})."),
+            fix=(
+                f"{first} first, or undo what came after it as well (--to {numbers[0] - 1})"
+                f"{', or take back more: name more trees, or none' if trees else ''}."
+            ),
         )
     loosened = Loosened(shapes, looked.foreseen)
     try:

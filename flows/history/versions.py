@@ -168,18 +168,6 @@ def versions_after(ledger: Ledger, spec: Spec, number: int) -> list[Version]:
     return sorted((v for v in ledger.versions(spec.name) if v.version > number), key=lambda v: v.version)
 
 
-def taken_back(ledger: Ledger, spec: Spec, number: int) -> Version | None:
-    """The version that took one back and was not taken back itself; None where rows of it were left alone."""
-    void: set[int] = set()
-    for version in ledger.versions(spec.name):  # newest first
-        if version.undoes and version.version not in void:
-            void |= set(version.undoes)
-            if number in version.undoes:
-                run = ledger.run(version.run_id)
-                return None if run and run.status == "conflicts" else version
-    return None
-
-
 def table_of(spec: Spec, name: str, versions: Sequence[AppliedVersion] = ()) -> TableName:
     """The target table that a person names, in any case where only one has that name: an entry of the spec, a target table of
     it, or one that a version wrote. What versions wrote is spelled as the target's catalog had it."""

@@ -128,7 +128,9 @@ def show_pruned(done: Pruned) -> None:
 
 
 def _about(version: Mapping[str, Any]) -> str:
-    undone = f"takes back {', '.join(map(str, version['undoes']))}" if version["undoes"] else ""
+    of = f"{', '.join(version['tree'])}" if version["tree"] else ""
+    back = f"takes back {', '.join(map(str, version['undoes']))}" if version["undoes"] else ""
+    undone = f"{back} of {of}" if back and of else back or of
     return ". ".join(part for part in (undone, version["message"] or "") if part)
 
 

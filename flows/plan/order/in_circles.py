@@ -144,7 +144,9 @@ class _Rows:
     snapshot: Snapshot
     new: frozenset[TableName]
 
-    def scan(self, relation: Relation, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def scan(
+        self, relation: Relation, columns: Sequence[str], *, keys: pa.Table | None = None
+    ) -> Iterator[pa.RecordBatch]:
         return iter(()) if relation.table in self.new else self.snapshot.scan(relation, columns)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.protocol import Target
 from flows.bind.tables import BoundTable
 from flows.session.route import Route
 from transforms import expressions, keys
@@ -53,8 +54,12 @@ def of_target(route: Route, wanted: Keys | Tree) -> Asked:
 
 def held_by_target(route: Route, values: pa.Table) -> pa.Table:
     """Values of some columns of the target as it holds them, without nulls and without those that no row can have."""
-    shape, kept = route.table.shape, route.writes.adapter.kept
-    found = held(shape, values)
+    return as_held(route.table.shape, route.writes.adapter, values)
+
+
+def as_held(shape: TableShape, target: Target, values: pa.Table) -> pa.Table:
+    """Values of some columns of a table as the target holds them, without nulls and without those that no row can have."""
+    kept, found = target.kept, held(shape, values)
     columns = (shape.column(name) for name in found.column_names)
     made = [
         kept(column, contiguous(each))

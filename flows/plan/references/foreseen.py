@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
 
+from adapters.protocol import Snapshot, Target
+from flows.plan.reading.chosen_keys import as_held
 from flows.session.scan import readable
 from transforms import keys
 from transforms.diff import Comparison, diff
 from transforms.net_changes import IMAGES, filtered
-from transforms.vocabulary import ChangeSet, Key, Relation, TableShape
+from transforms.vocabulary import ChangeSet, Key, Relation, TableName, TableShape
 
 
 class Rows(Protocol):
     """What tables hold: a snapshot, or less than one."""
 
-    def scan(self, relation: Relation, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """As of `Snapshot`."""
+    def scan(
+        self, relation: Relation, columns: Sequence[str], *, keys: pa.Table | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """As of `Snapshot`. No other rows than those with the values of `keys` are needed; they may come all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Tables that are gone through, however few of their rows are needed: that takes one way with every index, and with none."""
+
+    snapshot: Snapshot
+
+    def scan(
+        self, relation: Relation, columns: Sequence[str], *, keys: pa.Table | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        return self.snapshot.scan(relation, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ByValue:
+    """Tables of the target of which nothing is read but what is needed."""
+
+    target: Target
+    snapshot: Snapshot
+    shapes: Mapping[TableName, TableShape]
+
+    def scan(
+        self, relation: Relation, columns: Sequence[str], *, keys: pa.Table | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        if keys is None or relation.table is None:
+            return self.snapshot.scan(relation, columns)
+        asked = as_held(self.shapes[relation.table], self.target, keys)
+        return self.snapshot.scan(relation, columns, keys=asked) if asked.num_rows else iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +102,7 @@ def foresee(snapshot: Rows, shape: TableShape, parts: Sequence[ChangeSet], linke
 
     In: change sets of one table, each key at most once in all of them; `linked` are the columns of foreign keys that `there` is
     to have, mapped or not. Out: changes with the columns of all sets, and with all of a foreign key of which one is written.
-    What a set does not write of a row stays as it is there, or is null in a row that comes. Reads the table once. Memory: the
+    What a set does not write of a row stays as it is there, or is null in a row that comes. Memory: the
     changes, and the rows that they are about. Errors: DataError where such a row cannot be read.
     """
     key = parts[0].key
@@ -134,7 +167,7 @@ def _rows_of(snapshot: Rows, shape: TableShape, names: Sequence[str], parts: Seq
     found = [schema.empty_table()]
     if not wanted.num_rows:
         return found[0]
-    for batch in readable(snapshot.scan(Relation(shape.name), names), shape.name, "target", parts[0].key):
+    for batch in readable(snapshot.scan(Relation(shape.name), names, keys=wanted), shape.name, "target", parts[0].key):
         rows = pa.Table.from_batches([batch])
         inside = keys.contained(rows, wanted.cast(_like(rows, key)), parts[0].key)
         if inside.any():

@@ -155,7 +155,8 @@ def _lost(
     gone = _gone(theirs, foreign.refers_columns)
     found: list[pa.Table] = []
     if gone is not None and gone.num_rows:
-        rows = _scanned(snapshot, child, list(dict.fromkeys([*key, *foreign.columns])))
+        wanted = list(dict.fromkeys([*key, *foreign.columns]))
+        rows = _scanned(snapshot, child, wanted, _called(gone, foreign.refers_columns, foreign.columns))
         for part in _replaced(mine, foreign.columns):
             if rows.num_rows and part.num_rows:
                 rows = rows.filter(pa.array(~keys.contained(rows, _typed(part.select(list(key)), rows), key)))
@@ -165,7 +166,8 @@ def _lost(
     come = _come(mine, foreign.columns)
     if come is not None and come.num_rows:
         names = foreign.refers_columns
-        there = keys.without_null_keys(_scanned(snapshot, parent, list(names)), names)
+        asked = _called(come, foreign.columns, names)
+        there = keys.without_null_keys(_scanned(snapshot, parent, list(names), asked), names)
         if gone is not None and gone.num_rows and there.num_rows:
             there = there.filter(pa.array(~keys.contained(there, _typed(gone, there), names)))
         there = pa.concat_tables([there, _typed(_brought(theirs, names, there), there)])
@@ -210,14 +212,16 @@ def needs_of(
         and come.num_rows
         and having(come, foreign.columns, _offered(theirs, names), names).any()
     ):
-        new = _brought(theirs, names, _scanned(snapshot, parent, list(names)))
+        offered = _offered(theirs, names)
+        new = _brought(theirs, names, _scanned(snapshot, parent, list(names), offered))
         yield from need(Step(there, "upsert"), Step(here, "upsert"), come, new)
     gone = _gone(theirs, names)
     if gone is not None and here != there:
         yield from need(Step(here, "delete"), Step(there, "delete"), mine.deleted, gone)
     rewritten = _updated(mine, foreign.columns)
     if here == there and not whole_trees and rewritten is not None and rewritten.num_rows:
-        rows = _scanned(snapshot, child, list(dict.fromkeys([*mine.changes.key, *foreign.columns, *names])))
+        wanted = list(dict.fromkeys([*mine.changes.key, *foreign.columns, *names]))
+        rows = _scanned(snapshot, child, wanted, rewritten.select(list(mine.changes.key)))
         held = rows.filter(
             pa.array(keys.contained(rows, _typed(rewritten.select(list(mine.changes.key)), rows), mine.changes.key))
         )
@@ -348,6 +352,12 @@ def _typed(rows: pa.Table, like: pa.Table) -> pa.Table:
     return rows.cast(pa.schema([like.schema.field(name) for name in rows.column_names]))
 
 
-def _scanned(snapshot: Rows, shape: TableShape, names: Sequence[str]) -> pa.Table:
-    batches = list(readable(snapshot.scan(Relation(shape.name), names), shape.name, "target", ()))
+def _called(rows: pa.Table, columns: Key, names: Key) -> pa.Table:
+    """Some columns of rows by other names."""
+    return rows.select(list(columns)).rename_columns(list(names))
+
+
+def _scanned(snapshot: Rows, shape: TableShape, names: Sequence[str], asked: pa.Table | None = None) -> pa.Table:
+    """Columns of a table: of rows with the values of `asked`, which may come with others, or of all."""
+    batches = list(readable(snapshot.scan(Relation(shape.name), names, keys=asked), shape.name, "target", ()))
     return pa.Table.from_batches(batches) if batches else shape.schema(tuple(names)).empty_table()

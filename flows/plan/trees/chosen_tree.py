@@ -66,7 +66,11 @@ def chosen(session: Session, job: Job, trees: Trees) -> Chosen:
     by_table: dict[str, list[Root]] = {}
     for root in trees.roots:
         by_table.setdefault(root.table, []).append(root)
-    roots = {name: typed_roots(some, tables[name], adapter) for name, some in by_table.items()}
+    roots = {
+        name: typed_roots(some, name, bound.shape, bound.key, None if bound.ddl else adapter)
+        for name, some in by_table.items()
+        for bound in (tables[name],)
+    }
     for name, wanted in roots.items():
         there = hanging.there(name, wanted)
         if there.num_rows < wanted.num_rows and not trees.gone:
@@ -163,7 +167,8 @@ def _texts(rows: pa.Table) -> pa.Array:
     return expressions.as_json_keys(rows, tuple(rows.column_names)).combine_chunks()
 
 
-def _named(rows: pa.Table) -> str:
+def named_keys(rows: pa.Table) -> str:
+    """The first of some keys, and how many more there are."""
     some = ", ".join(_texts(rows.slice(0, NAMED)).to_pylist())
     return f"{some} and {rows.num_rows - NAMED:,} more" if rows.num_rows > NAMED else some
 
@@ -171,14 +176,14 @@ def _named(rows: pa.Table) -> str:
 def _no_root(table: str, lost: pa.Table) -> PlanError:
     what = "has no row" if lost.num_rows == 1 else "has no rows"
     return PlanError(
-        f"{table} {what} with the key {_named(lost)} on either side: no tree begins there. Nothing was read further.",
+        f"{table} {what} with the key {named_keys(lost)} on either side: no tree begins there. Nothing was read further.",
         fix=f"look at the key, which is ({', '.join(lost.column_names)}) as the target has it.",
     )
 
 
 def _without_parents(lacking: Sequence[tuple[Link, pa.Table]]) -> PlanError:
     found = "; ".join(
-        f"{link.child} refers to {link.parent} {_named(wanted)} by ({', '.join(link.own or link.wanted)})"
+        f"{link.child} refers to {link.parent} {named_keys(wanted)} by ({', '.join(link.own or link.wanted)})"
         for link, wanted in lacking
     )
     return PlanError(
