@@ -174,13 +174,6 @@ def test_parents_that_the_target_lacks_come_along_or_are_named(shop: Scenario) -
 
 
 @ONE
-def test_an_undo_of_a_tree_is_refused(shop: Scenario) -> None:
-    done = run(shop, "customer:1")
-    with pytest.raises(SynclineError, match="takes back whole versions"):
-        commands.undo(trees(shop, "customer:1", kind="undo"), int(str(done.report.version)))
-
-
-@ONE
 def test_the_command_line_names_trees_in_its_json(shop: Scenario) -> None:
     options = ["--tree", "customer:1", "--json"]
     planned = CliRunner().invoke(main, ["plan", str(shop.path), *options])
