@@ -85,17 +85,19 @@ def _links(
         if str(foreign.refers) in shapes
     ]
     for name, table in spec.tables.items():
-        for column, made in (table.columns or {}).items():
+        columns = [each for part in table.parts for each in (part.columns or {}).items()]
+        for column, made in columns:
             lookup = made.lookup
             if lookup is None or lookup.side != "target" or made.cast or made.map or lookup.table not in entries:
                 continue
+            taken = lookup.take or (spec.tables[lookup.table].key or [""])[0]  # by an identity map: its only column
             child, parent = str(entries[name]), str(entries[lookup.table])
-            if not {child, parent} <= shapes.keys():
+            if lookup.to == "source" or not {child, parent} <= shapes.keys():
                 continue
             own = _column(target, shapes[child], column)
-            take = _column(target, shapes[parent], lookup.take)
-            told = shapes[parent].column(take)
-            unique = told is not None and (told.identity or frozenset({take}) in shapes[parent].uniques)
+            take = _column(target, shapes[parent], taken)
+            known = shapes[parent].column(take)
+            unique = known is not None and (known.identity or frozenset({take}) in shapes[parent].uniques)
             if unique and own in shapes[child].names:
                 found.append(Link(child, parent, (own,), (take,)))
     return tuple(dict.fromkeys(found))

@@ -13,9 +13,12 @@ from click.testing import CliRunner
 from scenario import RING, Rows, Scenario, counts, pair_name, quarantine
 
 from adapters.ledger.identity import PAIRS
+from flows import commands
+from flows.bind.roots import parse_root
 from flows.cli.main import main
 from flows.commands import Status
 from flows.history import identity as maps
+from flows.plan.trees.chosen_tree import Trees
 from flows.session.stores import ledger_of
 from transforms.vocabulary import PlanError, SynclineError
 
@@ -96,6 +99,30 @@ def test_rows_keep_the_numbers_that_the_target_gave_them_and_children_follow(sho
     assert shop.undo(done.report.version).status == Status.DONE
     assert shop.target.content() == before
     assert pairs(shop) == known
+
+
+@everywhere
+def test_an_undo_of_a_tree_follows_the_map_and_takes_back_the_pairs_of_its_rows_alone(shop: Scenario) -> None:
+    fill(shop, [("c1", "e1", "Al"), ("c2", "e2", "Bo")], [(7, "c1", "x"), (8, "c2", "y")])
+    shop.run()
+    first, customers, orders = shop.target.content(), pairs(shop), pairs(shop, "purchase")
+    fill(
+        shop,
+        [("c1", "e1", "Alf"), ("c3", "e3", "Cy"), ("c4", "e4", "Di")],
+        [(7, "c1", "x"), (9, "c3", "z"), (10, "c4", "w")],
+    )
+    shop.run()
+    now, bought = pairs(shop), pairs(shop, "purchase")
+    root = "customer:" + now['["c3"]'].strip("[]")
+    trees = Trees((parse_root(root, shop.spec),))
+    assert commands.undo(shop.request("undo", trees=trees), 2).status == Status.DONE
+    assert there(shop) == [("w", "Di"), ("x", "Alf")], "no order stays without its customer"
+    assert pairs(shop) == {source: key for source, key in now.items() if source != '["c3"]'}
+    assert pairs(shop, "purchase") == {source: key for source, key in bought.items() if source != "[9]"}
+    assert shop.undo(3).status == Status.DONE
+    assert (pairs(shop), pairs(shop, "purchase")) == (now, bought)
+    assert shop.undo(2).status == Status.DONE
+    assert (shop.target.content(), pairs(shop), pairs(shop, "purchase")) == (first, customers, orders)
 
 
 @everywhere

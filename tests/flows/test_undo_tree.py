@@ -224,6 +224,28 @@ def test_a_row_of_the_tree_that_somebody_edited_is_a_conflict_and_tried_again(sh
     mixed(shop, first, second, (2,))
 
 
+def test_rows_that_a_lookup_of_one_of_several_sources_hangs_below_a_root_belong_to_its_tree(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    made = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    for side, memos in ((made.source, ("one", "two")), (made.target, ("memo",))):
+        side.execute("CREATE TABLE customer (id integer PRIMARY KEY, code varchar(9) UNIQUE)")
+        for name in memos:
+            of = "customer_id integer" if name == "memo" else "code varchar(9)"
+            side.execute(f"CREATE TABLE {name} (id integer PRIMARY KEY, {of}, txt varchar(9))")
+    lookup = {"lookup": {"table": "customer", "match": {"code": "code"}, "take": "id"}}
+    parts = [{"table": name, "columns": {"id": "id", "txt": "txt", "customer_id": lookup}} for name in ("one", "two")]
+    made.write({"customer": {"from": "customer"}, "memo": {"from": parts, "key": ["id"]}})
+    made.source.insert("customer", [(1, "C1"), (2, "C2")])
+    made.source.insert("one", [(1, "C1", "old"), (2, "C2", "old")])
+    made.source.insert("two", [(3, "C1", "old"), (4, "C2", "old")])
+    made.run()
+    made.source.execute("UPDATE one SET txt = 'new'", "UPDATE two SET txt = 'new'")
+    made.run()
+    assert undo(made, 2, "customer:2").status == Status.DONE
+    assert made.target.rows("memo", "id, txt") == [(1, "new"), (2, "old"), (3, "new"), (4, "old")]
+
+
 @ONE
 def test_bad_roots_are_named_and_nothing_is_written(shop: Scenario) -> None:
     second_version(shop)

@@ -29,6 +29,8 @@ from adapters.store.plans import Plan
 from flows.commands import Outcome, Status
 from transforms.vocabulary import Marker
 
+ER_NO_SUCH_THREAD = 1094
+
 PASSWORD = "hunter2"
 APPLY = {"postgresql": PostgresAdapter, "mysql": MysqlAdapter}
 SCAN = {"postgresql": PostgresSnapshot, "mysql": MysqlSnapshot}
@@ -147,12 +149,21 @@ class Mariadb:
         name = urlsplit(side.place).path[1:]
         found = self.ask(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'")
         for (number,) in found:
-            self.ask(f"KILL {number}")
+            self._kill(number)
         left = f"SELECT count(*) FROM information_schema.processlist WHERE db = '{name}'"
         ends = time.monotonic() + 10
         while self.ask(left)[0][0] and time.monotonic() < ends:  # KILL does not wait
             time.sleep(0.01)
         return len(found)
+
+    def _kill(self, number: int) -> None:
+        import pymysql
+
+        try:
+            self.ask(f"KILL {number}")
+        except pymysql.OperationalError as error:
+            if error.args[0] != ER_NO_SUCH_THREAD:  # it may have ended by itself since it was listed
+                raise
 
     def restart(self) -> None:
         self.server.stop()
