@@ -41,11 +41,17 @@ if TYPE_CHECKING:
     from breakable import Mariadb, Postgres
 
 pytest.register_assert_rewrite("law_states")  # so that what does not hold shows both sides
-_QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "25"))  # others each time, but where CI wants the same
-settings.register_profile("local", deadline=None, max_examples=EXAMPLES, suppress_health_check=_QUIET)
-settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_QUIET)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+EXAMPLES = os.environ.get(
+    "SYNCLINE_EXAMPLES"
+)  # so many of each law, and others each time; else the same ones each time
+settings.register_profile(
+    "suite",
+    deadline=None,
+    max_examples=int(EXAMPLES or 25),
+    derandomize=EXAMPLES is None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("suite")
 
 
 TESTS = Path(__file__).parent

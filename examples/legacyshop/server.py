@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import getpass
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pymysql
 
-START_SECONDS = 30
+START_SECONDS = 120
+SERVER_PORTS = (20_000, 32_000)  # systems give their clients those above
 QUICK = (  # nothing here outlives a power cut
     "--skip-innodb-doublewrite",
     "--innodb-flush-log-at-trx-commit=0",
@@ -88,10 +90,7 @@ def served(options: tuple[str, ...]) -> Iterator[Server]:
     """The same, with nothing but these options, as a Server that can be stopped in between."""
     if daemon() is None:
         raise FileNotFoundError("mariadbd is not installed. Fix: apt-get install mariadb-server.")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = Server(Path(tempfile.mkdtemp(prefix="syncline-mariadb-")), port, options)
+    server = Server(Path(tempfile.mkdtemp(prefix="syncline-mariadb-")), free_port(), options)
     try:
         server.install()
         server.start()
@@ -99,6 +98,15 @@ def served(options: tuple[str, ...]) -> Iterator[Server]:
     finally:
         server.stop()
         shutil.rmtree(server.folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that no client gets for its end of a connection before the server starts."""
+    while True:
+        port = random.randrange(*SERVER_PORTS)
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -44,11 +44,11 @@ def test_sessions_that_only_wait_are_not_ended_by_the_servers_limits(
 
 
 def in_time(side: Side) -> dict[str, Any]:
-    """The side, where statements may take a second as its URL says."""
-    return side.endpoint | {"url": f"{side.url}&options=-c%20statement_timeout%3D1s"}
+    """The side, where statements may take half a second as its URL says."""
+    return side.endpoint | {"url": f"{side.url}&options=-c%20statement_timeout%3D500ms"}
 
 
-def slow(side: Side, seconds: int = 2) -> str:
+def slow(side: Side, seconds: float = 1) -> str:
     """A condition that is true of every row, and takes its time over one."""
     wait = {"postgresql": f"pg_sleep({seconds}) IS NOT NULL", "mysql": f"sleep({seconds}) = 0"}[side.engine]
     return f"(k <> 170 OR {wait})"
@@ -68,8 +68,9 @@ def test_a_statement_that_takes_longer_than_the_url_allows_is_not_tried_again(
     assert shop.target.content() == before
     shop.write(tables, defaults=window)
     source, _ = servers(shop, request)
-    with limited(source, ["statement_timeout"], "1"):  # of the server: it does not hold for us
-        done(shop, shop.run(), WANTED)
+    with limited(source, ["statement_timeout"], "0.5"):  # of the server: it does not hold for us
+        outcome = shop.run()
+    done(shop, outcome, WANTED)
 
 
 @pytest.mark.parametrize("shop", [PAIRS[1]], indirect=True, ids=pair_name)
@@ -77,7 +78,7 @@ def test_a_statement_that_takes_longer_than_the_target_allows_rolls_its_window_b
     shop: Scenario, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.target.execute(
-        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$",
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$",
         "CREATE TRIGGER dawdle BEFORE UPDATE ON item FOR EACH ROW WHEN (NEW.k = 170) EXECUTE FUNCTION dawdle()",
     )
     shop.write({"item": ITEM}, defaults={"window": {"rows": EACH}}, target=in_time(shop.target))
@@ -93,7 +94,7 @@ def test_a_statement_that_takes_longer_than_the_target_allows_rolls_its_window_b
 def test_mariadbs_limit_on_statements_does_not_hold_for_long_reads(
     shop: Scenario, request: pytest.FixtureRequest
 ) -> None:
-    shop.write({"item": {**ITEM, "where": slow(shop.source, 1)}}, defaults={"window": {"rows": 10_000}})
+    shop.write({"item": {**ITEM, "where": slow(shop.source)}}, defaults={"window": {"rows": 10_000}})
     source, _ = servers(shop, request)
     with limited(source, ["max_statement_time"], "0.3"):
         outcome = shop.run()
@@ -107,7 +108,7 @@ def test_mariadbs_limit_on_statements_does_not_hold_for_long_reads(
 
 def run_limited(adapter: MysqlAdapter) -> None:
     with adapter._connections.begin("Reading things") as connection:
-        mysql_connect.run(connection, "SET STATEMENT max_statement_time = 0.2 FOR SELECT sleep(2)")
+        mysql_connect.run(connection, "SET STATEMENT max_statement_time = 0.2 FOR SELECT sleep(5)")
 
 
 class Holder:
@@ -123,6 +124,12 @@ class Holder:
 
 
 LOCKS: dict[str, list[str]] = {"postgresql": ["lock_timeout"], "mysql": ["innodb_lock_wait_timeout"]}
+
+
+WAITING = {  # sessions that wait for a lock
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+    "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+}
 
 
 @everywhere
@@ -177,6 +184,7 @@ def test_a_deadlock_that_the_server_ends_at_our_cost(
         return apply(self, changes, shape, marker, **how)
 
     monkeypatch.setattr(kind, "apply", marked)
+    _, target = servers(shop, request)
     holder = Holder(shop.target)
     if shop.target.engine == "postgresql":
         holder.execute("SET deadlock_timeout = '1h'")  # so that it is not the one to find out
@@ -201,7 +209,8 @@ def test_a_deadlock_that_the_server_ends_at_our_cost(
         if marks and not waiting and 170 in self._changes.after["k"].to_pylist():
             waiting.append(threading.Thread(target=want))
             waiting[0].start()
-            time.sleep(0.3)  # it waits by now
+            while not target.ask(WAITING[shop.target.engine])[0][0]:
+                time.sleep(0.01)
         return write(self)
 
     monkeypatch.setattr(WINDOW[shop.target.engine], "change", crossing)

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -24,6 +23,7 @@ from ledgers import server as server
 from ledgers import url as url
 from old_ledgers import FORMAT_1, FORMAT_2, made, statements_of
 
+from adapters.ledger.lease import Lease
 from adapters.ledger.ledger import Base, Choice, Ledger, RunPlan, Version
 from adapters.ledger.tables import FORMAT, METADATA
 from transforms.vocabulary import BusyError, ConnectionFailed, SynclineError
@@ -59,10 +59,20 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_holder_learns_it(ledger: Led
             new.renew()
 
 
-def test_a_lease_is_renewed_in_the_background(ledger: Ledger, clock: Clock) -> None:
+def test_a_lease_is_renewed_in_the_background(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed, renew = threading.Semaphore(0), Lease.renew
+
+    def counted(lease: Lease) -> None:
+        renew(lease)
+        renewed.release()
+
+    monkeypatch.setattr(Lease, "renew", counted)
     with ledger.lease("m", "target", "ann", seconds=0.3):
         clock.forward(seconds=0.25)
-        time.sleep(0.4)
+        while renewed.acquire(blocking=False):  # those of the time before
+            pass
+        for _ in range(2):  # the first of them may have begun before
+            assert renewed.acquire(timeout=120)
         clock.forward(seconds=0.2)
         with pytest.raises(BusyError):
             ledger.lease("m", "target", "bob").__enter__()

@@ -139,5 +139,5 @@ def test_tens_of_thousands_of_rows_take_a_moment(ledger: Ledger) -> None:
     for run in ("r1", "r2"):
         began = time.monotonic()
         ledger.record_quarantine("m", "target", rows, run)
-        assert time.monotonic() - began < 15, "some 0.6 s on an idle machine"
+        assert time.monotonic() - began < 60, "some 0.6 s on an idle machine; row by row it is minutes"
     assert ledger.sweep_quarantine("m", "target", "flight", "r3", rows["key"].to_pylist()) == 30_000

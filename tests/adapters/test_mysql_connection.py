@@ -9,7 +9,7 @@ import pytest
 from databases import Database
 from mysql_tables import adapter as adapter
 from mysql_tables import database as database
-from mysql_tables import described, inserts, read
+from mysql_tables import described, inserts, kill, read
 
 from adapters.mysql.adapter import MysqlAdapter
 from transforms.vocabulary import (
@@ -65,7 +65,7 @@ def test_a_killed_connection_is_a_passing_fault(adapter: MysqlAdapter, database:
         for (number,) in database.execute(
             "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND db = database()"
         ):
-            database.execute(f"KILL {number}")
+            kill(database.execute, number)
         list(batches)
     assert read(adapter).num_rows == 50_000
 

@@ -28,7 +28,7 @@ def test_a_lost_connection_is_transient_and_the_next_try_succeeds(
     db: psycopg.Connection, adapter: PostgresAdapter
 ) -> None:
     db.execute("CREATE TABLE t AS SELECT 1 AS id")
-    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syncline'"
+    kill = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'syncline'"
     kill += " AND datname = current_database()"
     relation = Relation(TableName("t"))
     with pytest.raises(TransientError), adapter.snapshot() as snapshot:

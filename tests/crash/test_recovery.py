@@ -6,9 +6,12 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +27,7 @@ from flows.commands import Status
 from flows.evidence import record
 from flows.history.log import asof, shown
 from flows.history.version_list import listed
+from flows.session import locking
 from flows.session.locking import sole_writer
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of
@@ -294,9 +298,10 @@ def test_a_fault_that_may_pass_leaves_the_plan_as_good_as_it_was(
 # Two at once
 
 
-def hold(shop: Scenario, seconds: float) -> threading.Thread:
-    """Another run of the migration, which takes that long."""
-    inside = threading.Event()
+@contextmanager
+def held(shop: Scenario) -> Iterator[Callable[[], None]]:
+    """Another run of the migration, which is at work until it is let go: by what this gives, or at the end."""
+    inside, done = threading.Event(), threading.Event()
 
     def work() -> None:
         with (
@@ -305,42 +310,54 @@ def hold(shop: Scenario, seconds: float) -> threading.Thread:
             sole_writer(session, ledger, "THE-OTHER", lambda: datetime.now(UTC), 0),
         ):
             inside.set()
-            time.sleep(seconds)
+            done.wait(200)
+
+    def let_go() -> None:
+        done.set()
+        thread.join()
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert inside.wait(30)
-    return thread
+    try:
+        assert inside.wait(120)
+        yield let_go
+    finally:
+        let_go()
 
 
 @everywhere
 def test_the_second_of_two_runs_leaves_with_who_holds_the_migration_since_when(shop: Scenario) -> None:
-    other = hold(shop, 1.5)
-    with pytest.raises(
-        BusyError, match=r"shop is in use by THE-OTHER \(process \d+ on .*\) since 20\d\d-.* UTC\. Fix: wait for it"
-    ):
-        shop.run()
-    assert shop.plan().status == Status.CHANGES, "reading waits for nobody"
-    assert shop.verify().status == Status.CHANGES
-    assert listed(shop.spec) == []
-    other.join()
+    with held(shop):
+        with pytest.raises(
+            BusyError, match=r"shop is in use by THE-OTHER \(process \d+ on .*\) since 20\d\d-.* UTC\. Fix: wait for it"
+        ):
+            shop.run()
+        assert shop.plan().status == Status.CHANGES, "reading waits for nobody"
+        assert shop.verify().status == Status.CHANGES
+        assert listed(shop.spec) == []
 
 
-def test_a_run_waits_as_long_as_it_is_told_to(shop: Scenario) -> None:
-    other = hold(shop, 1)
-    result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "60s"])
+def test_a_run_waits_as_long_as_it_is_told_to(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    with held(shop) as let_go:
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            let_go()
+
+        monkeypatch.setattr(locking, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "60s"])
     assert result.exit_code == 0, result.output
     assert "Waiting up to 60 s: Migration shop is in use by THE-OTHER" in result.output
-    other.join()
+    assert pauses == [locking.AGAIN_SECONDS]
     shop.settled()
 
 
 def test_a_wait_that_is_over_says_who_still_holds_it(shop: Scenario) -> None:
-    other = hold(shop, 4)
-    result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "1s"])
+    with held(shop):
+        result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "1s"])
     assert result.exit_code == 1
     assert "error: Migration shop is in use by THE-OTHER" in result.output
-    other.join()
 
 
 def test_a_run_whose_lease_was_taken_over_writes_no_further_window(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -279,17 +279,17 @@ def test_reading_imports_neither_prefect_nor_great_expectations(small: Scenario,
     assert "dask" not in loaded
 
 
+def working_seconds(*arguments: str, code: str | None = None) -> float:
+    """What the processor works on a command, which is what it takes where nothing else goes on."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert in_a_new_process(*arguments, code=code).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def test_help_comes_within_a_second() -> None:
-    """The best of three: other tests may be busy."""
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = in_a_new_process("--help")
-        seconds.append(time.perf_counter() - began)
-        assert done.returncode == 0
-        if seconds[-1] < 1:
-            return
-    assert min(seconds) < 1
+    """Or, where a machine is slow, within ten times what it takes to import what prints it."""
+    assert working_seconds("--help") < max(1, 10 * working_seconds(code="import click, rich.console, rich.table"))
 
 
 def test_every_command_is_in_the_help_with_a_sentence() -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenario import PAIRS, RING, Scenario, pair_name
 
@@ -219,7 +219,7 @@ def test_pruning_leaves_plans_that_are_younger_or_hold_quarantined_rows(shop: Sc
 states = st.dictionaries(st.sampled_from("abcd"), st.one_of(st.none(), st.integers(0, 3)), max_size=4)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(st.lists(states, min_size=1, max_size=4), st.data())
 def test_any_course_of_versions_can_be_asked_for_and_taken_back(
     tmp_path_factory: pytest.TempPathFactory,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenario import RING, Scenario, counts, pair_name, quarantine
 
@@ -89,9 +89,7 @@ def test_rows_in_quarantine_are_tried_again_by_the_sources_key(shop: Scenario) -
     assert shop.undo(2).status == Status.DONE
 
 
-@settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=4)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from("abcdefg"), st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=6),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import DESIGN, SMALL, load, problems, with_column
 
@@ -159,7 +159,7 @@ ODD = [
 ]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150)
 @given(place=st.sampled_from(PLACES), odd=st.sampled_from(ODD), over=st.integers(0, 12))
 def test_whatever_is_wrong_the_answer_is_a_list_of_lines(tmp_path: Path, place: int, odd: str, over: int) -> None:
     text = DESIGN[: place + 1] + " " + odd + DESIGN[place + 1 + over :]

@@ -97,6 +97,7 @@ def law_database(postgres_server: str) -> Iterator[str]:
 @pytest.mark.parametrize("pair", PAIRS, ids=pair_name)
 @settings(
     max_examples=EXAMPLES,
+    derandomize="LAW_EXAMPLES" not in os.environ,
     suppress_health_check=[*HealthCheck],
     print_blob=True,
 )

