@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any, Final
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -161,6 +162,11 @@ def position(table: pa.Table, key: Key, value: KeyValue) -> int:
 
 def key_at(table: pa.Table, key: Key, row: int) -> KeyValue:
     return tuple(table.column(name)[row].as_py() for name in key)
+
+
+def named_partition(parts: int) -> str:
+    """What names the parts that `partition` makes: rows that are kept by it lie elsewhere under another name."""
+    return f"duckdb {duckdb.__version__} % {parts}"
 
 
 def partition(table: pa.Table, key: Key, parts: int) -> Indices:

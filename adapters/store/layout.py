@@ -27,7 +27,8 @@ PARTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The folder of everything a migration leaves behind: `plans/<plan>/`, `bases/<side>/` and what was planned last.
+    """The folder of everything a migration leaves behind: `plans/<plan>/`, `bases/<side>/`, `agreed/<migration>/` and what
+    was planned last.
 
     What is of one side lies in a folder that `of_side` names.
     """
@@ -41,6 +42,10 @@ class Store:
     def bases(self, migration: str, side: SideName) -> Path:
         """Where the tables of a side lie as they once were."""
         return self.root / "bases" / of_side(_one_name(migration), side)
+
+    def agreed(self, migration: str) -> Path:
+        """Where the bases of two-way tables lie: the rows that both sides agreed on last."""
+        return self.root / "agreed" / _one_name(migration)
 
     def work(self, migration: str, side: SideName) -> Path:
         """Where what is moved to its place when it is whole is made for a side; nobody else's, and worth nothing after a crash."""

@@ -12,7 +12,8 @@ NoticeCode = Literal[
     "rows_stay", "null_keys", "double_keys", "changed_values", "unstable_column", "source_read_whole",
     "no_index",
     "failed_check", "unchecked", "refused_rows", "stand_in_stays", "not_reconciled", "orphans", "own_ancestors",
-    "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "untyped",
+    "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "base_lost",
+    "resolution_outdated", "untyped",
 ]  # fmt: skip
 
 NOTICES: Final[Mapping[NoticeCode, str]] = {
@@ -42,6 +43,8 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "table_not_dropped": "an undo left a table, since it holds rows of others",
     "cut_off_version": "an undo takes back a version that was cut off",
     "cut_off_run": "a run that was cut off has been brought to its end",
+    "base_lost": "what both sides of a two-way table agreed on last is lost, and they meet anew",
+    "resolution_outdated": "what was decided about a row in conflict was for another state of it, and is not applied",
     "untyped": "from a plan of an earlier version, which kept the text alone",
 }
 """Every code and what it means."""

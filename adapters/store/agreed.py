@@ -1,0 +1,226 @@
+"""The base of two-way tables: the rows that both sides agreed on last, in parts that are cut by key.
+
+agreed/<migration>/<table>/parts.json        what it is a base of, where its parts begin, and the digest of every file
+agreed/<migration>/<table>/<digest>.parquet  the rows of a part, ascending where the key has an order
+
+A base is replaced by new files beside the old ones, then `parts.json`, then the old ones go: whoever is killed in between leaves the
+old base or the new one, whole. Files are named by what is in them, so that a replacement may be done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from adapters.store.layout import Store
+from adapters.store.plans import folder_name
+from adapters.store.record_json import Unreadable, from_json
+from transforms.vocabulary import Key, KeyValue, PlanError, SideName, TableName
+from transforms.vocabulary.arrow import Indices
+
+FORMAT: Final = 1
+PARTS: Final = "parts.json"
+_TAG: Final = "syncline tag"
+_CHUNK: Final = 1 << 20  # bytes
+
+
+class Damaged(PlanError):
+    """A base of which something is missing, or not as it was written. The two sides meet anew."""
+
+    code = "base_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a base is a base of: digests of how the table is mapped, and of where each side's rows lie; its rows' columns and key."""
+
+    mapping: str
+    sides: Mapping[SideName, str]
+    schema: pa.Schema = field(hash=False)
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a base is cut into parts: ascending by all columns of its key in some `order`, each of about `rows`; or, without an
+    order, by a hash that has a name, such as that of its library and the number of parts."""
+
+    order: Key = ()
+    rows: int = 0
+    hashed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of a base. `file` is empty where there are none."""
+
+    file: str
+    rows: int
+    nbytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `parts.json` says. `starts` are rows of the order's columns, in Arrow's format."""
+
+    table: TableName
+    agreement: Agreement
+    cut: Cut
+    starts: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A base. `starts` has the first key of each part but the first one, in the order's columns; none where parts are hashed.
+
+    `digest` stands for all of it: another base has another one.
+    """
+
+    folder: Path
+    agreement: Agreement
+    cut: Cut
+    starts: pa.Table = field(hash=False)
+    parts: tuple[Part, ...]
+    digest: str
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes on disk."""
+        return sum(part.nbytes for part in self.parts)
+
+    def cuts(self) -> list[KeyValue]:
+        """The keys between its parts, ascending, in the order's columns."""
+        columns = [self.starts.column(name).to_pylist() for name in self.starts.column_names]
+        return list(zip(*columns, strict=True))
+
+    def place(self, rows: pa.Table) -> Indices:
+        """The number of the part that each row belongs to. In: a base with an order."""
+        return places(rows.select(list(self.cut.order)).cast(self.starts.schema), self.starts)
+
+
+def parts(store: Store, migration: str, table: TableName) -> Parts | None:
+    """The base of a table with every file of it checked; None where the two sides never met.
+
+    Errors: Damaged; PlanError where a newer Syncline wrote it.
+    """
+    known = opened(folder_of(store, migration, table), table)
+    if known is not None:
+        for part in known.parts:
+            _check(known.folder, part)
+    return known
+
+
+def read_part(base: Parts, number: int) -> pa.Table:
+    """The rows of a part, in the columns and types of the agreement. Errors: Damaged."""
+    return read_file(base.folder, base.parts[number], base.agreement.schema)
+
+
+def places(values: pa.Table, starts: pa.Table) -> Indices:
+    """How many of the starts, which ascend, are not above each row. In: equal columns and types."""
+    tags = np.arange(starts.num_rows + values.num_rows) >= starts.num_rows  # of equals, the start comes first
+    both = pa.concat_tables([starts, values]).append_column(_TAG, pa.array(tags.astype(np.int8)))
+    order = pc.sort_indices(both, sort_keys=[(name, "ascending") for name in both.column_names]).to_numpy()
+    is_start = order < starts.num_rows
+    found: Indices = np.empty(len(order), dtype=np.int64)
+    found[order] = np.cumsum(is_start)
+    return found[starts.num_rows :]
+
+
+def as_table(keys: Sequence[KeyValue], schema: pa.Schema) -> pa.Table:
+    """Keys as rows."""
+    columns = zip(*keys, strict=True) if keys else [[] for _ in schema]
+    return pa.table(
+        [pa.array(list(each), kind.type) for each, kind in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def _of_text(text: str) -> pa.Table:
+    return pa.ipc.open_stream(b64decode(text, validate=True)).read_all()
+
+
+def folder_of(store: Store, migration: str, table: TableName) -> Path:
+    """Where the base of a table lies."""
+    return store.agreed(migration) / folder_name(table)
+
+
+def opened(folder: Path, table: TableName) -> Parts | None:
+    """What `parts.json` says, None where there is none. Errors: as of `parts`."""
+    path = folder / PARTS
+    try:
+        body = json.loads(path.read_bytes())
+        digest, form = body.pop("digest"), body["format"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(path) from error
+    if isinstance(form, int) and form > FORMAT:
+        raise PlanError(f"{path} was written by a newer Syncline (format {form}).", fix="update Syncline here.")
+    if form != FORMAT or digest != digest_of(body):
+        raise damaged(path)
+    try:
+        said = from_json(Written, body.get("agreed"), "agreed")
+        starts = _of_text(said.starts)
+    except (Unreadable, ValueError, pa.ArrowException) as error:
+        raise damaged(path) from error
+    if said.table != table:
+        raise damaged(path, f"is of {said.table}")
+    return Parts(folder, said.agreement, said.cut, starts, said.parts, digest)
+
+
+def _check(folder: Path, part: Part) -> None:
+    """Damaged where a part's file is not what was written."""
+    if not part.file:
+        return
+    digest = hashlib.sha256()
+    path = folder / part.file
+    try:
+        with path.open("rb") as file:
+            while some := file.read(_CHUNK):
+                digest.update(some)
+    except OSError as error:
+        raise damaged(path, "is missing" if isinstance(error, FileNotFoundError) else "cannot be read") from error
+    if digest.hexdigest() != part.digest:
+        raise damaged(path)
+
+
+def read_file(folder: Path, part: Part, schema: pa.Schema) -> pa.Table:
+    """The rows of a part, checked. Errors: Damaged."""
+    if not part.file:
+        return schema.empty_table()
+    path = folder / part.file
+    try:
+        with pa.OSFile(str(path)) as file:
+            data = file.read_buffer()
+        if hashlib.sha256(data).hexdigest() != part.digest:
+            raise damaged(path)
+        with pq.ParquetFile(pa.BufferReader(data)) as opened:
+            return opened.read().cast(schema)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, "is missing" if isinstance(error, FileNotFoundError) else "cannot be read") from error
+
+
+def damaged(path: Path, why: str = "was changed since it was written") -> Damaged:
+    """The error of a file of a base."""
+    what = f"{path} {why}: what both sides agreed on last is not known any more."
+    return Damaged(what, fix="run again: both sides meet anew, as `initial` says.", path=str(path))
+
+
+def digest_of(body: Mapping[str, Any]) -> str:
+    """What stands for all that `parts.json` says."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,141 @@
+"""The base of a two-way table, as far as it can be trusted: the store has its rows, and the ledger which of them it should be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from adapters.ledger.ledger import Ledger
+from adapters.store import agreed, agreed_writing
+from adapters.store.agreed import Agreement, Cut, Damaged, Parts
+from adapters.store.agreed_writing import Window
+from flows.bind.tables import BoundTable
+from flows.session.session import Session
+from flows.session.side import Side
+from flows.session.stores import store_of
+from flows.spec.model import Spec
+from transforms import keys
+from transforms.vocabulary import SIDES, Notice
+
+FACT: Final = "agreed"
+Why = Literal["missing", "damaged", "restored", "other_mapping", "other_columns", "other_database"]
+
+_WHY: Final[dict[Why, str]] = {
+    "missing": "it is missing",
+    "damaged": "a file of it is missing or was changed",
+    "restored": "it is not the one of the latest run, as after a backup was brought back",
+    "other_mapping": "the table's mapping has changed",
+    "other_columns": "the table's columns have changed",
+    "other_database": "it is of other databases",
+}
+
+
+class Known(NamedTuple):
+    """The base of a table. Without one both sides meet for the first time, or anew: then the notice `base_lost` says why."""
+
+    parts: Parts | None
+    lost: Notice | None = None
+
+
+def agreement_of(session: Session, bound: BoundTable, schema: pa.Schema) -> Agreement:
+    """What a base of the table is a base of. In: the columns of its rows."""
+    spec = session.spec
+    sides = {name: _database(session.sides[name], spec.endpoint(name).schema_name) for name in SIDES}
+    return Agreement(_mapping(spec, bound.name), sides, schema, bound.key)
+
+
+def cut_of(bound: BoundTable, parts: int) -> Cut:
+    """How the table's base is cut: by its key's order, else by the key's hash into so many parts."""
+    if bound.order:
+        return Cut(bound.order, bound.window_rows)
+    return Cut(hashed=keys.named_partition(parts))
+
+
+def known_base(spec: Spec, ledger: Ledger, bound: BoundTable, agreement: Agreement) -> Known:
+    """The table's base, every file checked. Errors: PlanError where a newer Syncline wrote it."""
+    expected = ledger.fact(spec.name, FACT, bound.name).get("target")
+    try:
+        parts = agreed.parts(store_of(spec), spec.name, bound.shape.name)
+    except Damaged as error:
+        return _lost(bound, "damaged", error.path)
+    if parts is None:
+        return _lost(bound, "missing") if expected else Known(None)
+    if parts.digest != expected:
+        return _lost(bound, "restored")
+    known = parts.agreement
+    if known.sides != agreement.sides:
+        return _lost(bound, "other_database")
+    if known.mapping != agreement.mapping:
+        return _lost(bound, "other_mapping")
+    if (known.schema, known.key) != (agreement.schema, agreement.key):
+        return _lost(bound, "other_columns")
+    return Known(parts)
+
+
+def replace_base(
+    spec: Spec, ledger: Ledger, bound: BoundTable, agreement: Agreement, cut: Cut, windows: Iterable[Window]
+) -> Parts:
+    """Put the table's base in the place of what both sides agreed on before: see `replace_parts`. Safe to repeat."""
+    made = agreed_writing.replace_parts(store_of(spec), spec.name, bound.shape.name, agreement, cut, windows)
+    ledger.set_fact(spec.name, FACT, bound.name, {"target": made.digest})
+    return made
+
+
+def patch_base(spec: Spec, ledger: Ledger, bound: BoundTable, known: Parts, gone: pa.Table, rows: pa.Table) -> Parts:
+    """Take the rows with some keys out of a base, and put others in. Safe to repeat.
+
+    In: `gone` has the columns of the key, `rows` those of the agreement. Memory: both, and a part.
+    """
+    key, cut = known.agreement.key, known.cut
+
+    def placed(some: pa.Table) -> pa.Array:
+        part = known.place(some) if cut.order else keys.partition(some, key, len(known.parts))
+        return pa.array(part)
+
+    taken, added = placed(gone), placed(rows)
+
+    def windows() -> Iterable[Window]:
+        for number, start in enumerate((None, *(known.cuts() if cut.order else [None] * (len(known.parts) - 1)))):
+            away, new = (each.filter(pa.compute.equal(part, number)) for each, part in ((gone, taken), (rows, added)))
+            if not away.num_rows and not new.num_rows:
+                yield Window(start, None)
+                continue
+            old = agreed.read_part(known, number)
+            touched = pa.concat_tables([away.select(list(key)), new.select(list(key))])
+            stays = old.filter(pa.array(~keys.contained(old, touched.cast(old.select(list(key)).schema), key)))
+            yield Window(start, pa.concat_tables([stays, new.select(old.column_names).cast(old.schema)]))
+
+    return replace_base(spec, ledger, bound, known.agreement, cut, windows())
+
+
+def _lost(bound: BoundTable, why: Why, path: str = "") -> Known:
+    text = (
+        f"{bound.name}: what both sides agreed on last cannot be used, since {_WHY[why]}{f' ({path})' if path else ''}. "
+        f"Both sides meet anew, as `initial` says."
+    )
+    return Known(None, Notice("base_lost", text, bound.name, {"why": why}))
+
+
+def _mapping(spec: Spec, name: str) -> str:
+    """A digest of what makes the table's rows. How changes go back, and who wins, is no part of it."""
+    made_by = {"from_", "key", "identity", "where", "owns", "columns"}
+    told = spec.tables[name].model_dump(mode="json", include=made_by)
+    for column in (told.get("columns") or {}).values():
+        if isinstance(column, dict):
+            column.pop("inverse", None)
+    return _digest(told)
+
+
+def _database(side: Side, schema: str | None) -> str:
+    """A digest of where a side's rows lie, whoever connects and how."""
+    url = sa.make_url(side.address)
+    return _digest([side.engine, url.host, url.port, url.database, schema])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
