@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,7 +136,10 @@ class LedgerEngine:
                 locked(connection, "create")
                 connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
             known = self._known(connection)  # another process may have been first
-            if not known:
+            if not known and self.sqlite:
+                for statement in _tables_in_sqlite():
+                    connection.exec_driver_sql(statement)
+            elif not known:
                 METADATA.create_all(connection, checkfirst=False)
             elif known < FORMAT:
                 upgrade(connection, known, None if self.sqlite else SCHEMA)
@@ -187,16 +190,37 @@ def _engine(url: str) -> sa.Engine:
 
 @lru_cache(maxsize=8)
 def _first_engine(url: str) -> tuple[sa.Engine, dict[Any, Any]]:
-    """An engine of the URL that is never connected itself, and an empty cache of compiled statements."""
+    """An engine of the URL that is never connected itself, and a cache of compiled statements."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
         sa.event.listen(engine, "connect", _without_implicit_begin)
-    else:
-        psycopg = parsed.set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(psycopg, pool_pre_ping=True, hide_parameters=True)
-        sa.event.listen(engine, "connect", _set_up, insert=True)  # before SQLAlchemy asks anything
+        dialect, compiled = _sqlite()
+        return sa.Engine(engine.pool, dialect, engine.url), compiled
+    psycopg = parsed.set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(psycopg, pool_pre_ping=True, hide_parameters=True)
+    sa.event.listen(engine, "connect", _set_up, insert=True)  # before SQLAlchemy asks anything
     return engine, {}
+
+
+@cache
+def _sqlite() -> tuple[sa.Dialect, dict[Any, Any]]:
+    """What SQLAlchemy knows of the SQLite library, and what statements compile to: the same for all files."""
+    anywhere = sa.create_engine("sqlite://")
+    anywhere.connect().close()
+    return anywhere.dialect, {}
+
+
+@cache
+def _tables_in_sqlite() -> tuple[str, ...]:
+    """The statements that make a ledger's tables and indexes."""
+    dialect, _ = _sqlite()
+    made = list[str]()
+    METADATA.create_all(
+        sa.create_mock_engine("sqlite://", lambda made_by, *_: made.append(str(made_by.compile(dialect=dialect)))),
+        checkfirst=False,
+    )
+    return tuple(made)
 
 
 def upsert(
