@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from adapters.duckdb.capabilities import CAPABILITIES
 from adapters.duckdb.types import COLLATED, column_shape, quoted, sortable
@@ -31,21 +31,30 @@ def tables(session: Asking, schema: str | None) -> list[str]:
 
 def named(session: Asking, name: TableName) -> TableName:
     """A table or view as the catalog spells it, whatever the case that is asked for."""
-    found = session.rows(
-        "SELECT schema_name AS s, NULL AS t FROM duckdb_schemas() WHERE database_name = current_database() "
-        "AND lower(schema_name) = lower($2) UNION ALL SELECT schema_name, name FROM "
-        "(SELECT database_name, schema_name, table_name AS name FROM duckdb_tables() "
-        "UNION ALL SELECT database_name, schema_name, view_name FROM duckdb_views()) "
-        "WHERE database_name = current_database() AND lower(name) = lower($1) "
-        "AND lower(schema_name) = lower(coalesce($2, current_schema()))",
-        [name.name, name.schema],
-    )
+    own = folded(name.name, CAPABILITIES.names.tables)
+    found = _named(session, name, "table")
+    if not any(folded(row["t"], CAPABILITIES.names.tables) == own for row in found if row["t"] is not None):
+        found += _named(session, name, "view")  # after the tables: see `_computed`
     schema = spelled_as([name.schema or ""], (row["s"] for row in found))[0] if name.schema is not None else None
     return TableName(spelled_as([name.name], (row["t"] for row in found if row["t"] is not None))[0], schema)
 
 
+def _named(session: Asking, name: TableName, kind: Literal["table", "view"]) -> list[dict[str, Any]]:
+    """Schemas `s` with that name, and tables or views `t` in them."""
+    return session.rows(
+        "SELECT schema_name AS s, NULL AS t FROM duckdb_schemas() WHERE database_name = current_database() "  # noqa: S608
+        f"AND lower(schema_name) = lower($2) UNION ALL SELECT schema_name, {kind}_name FROM duckdb_{kind}s() "
+        f"WHERE database_name = current_database() AND lower({kind}_name) = lower($1) "
+        "AND lower(schema_name) = lower(coalesce($2, current_schema()))",
+        [name.name, name.schema],
+    )
+
+
 def filled(session: Asking, here: Sequence[Any]) -> list[dict[str, Any]]:
     """The columns with a default or an expression: name `n`, its text `d`, and `g`, whether they are generated."""
+    made = session.rows(f"SELECT database_name AS d, schema_name AS s FROM duckdb_tables() WHERE {HERE}", here)  # noqa: S608
+    if made and not any(row["column_default"] for row in _columns(session, [made[0]["d"], made[0]["s"], here[0]])):
+        return []  # without the answer that takes its time: see `_computed`
     return session.rows(
         "SELECT column_name AS n, column_default AS d, is_generated AS g FROM duckdb_columns() "  # noqa: S608
         f"WHERE {HERE} AND column_default IS NOT NULL ORDER BY column_index",
