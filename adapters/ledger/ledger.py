@@ -17,15 +17,18 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import sqlalchemy as sa
 
-from adapters.ledger.engine import LedgerEngine, locked, upsert
+from adapters.ledger.conflicts import chosen_conflicts, count_conflicts, record_conflicts, settle_conflicts
+from adapters.ledger.engine import LedgerEngine, upsert
 from adapters.ledger.identity import IdentityMaps
 from adapters.ledger.lease import Clock, Lease, held, holder_since, utc_now
+from adapters.ledger.open_rows import OpenRows
 from adapters.ledger.quarantine import Choice, chosen_keys, count_chosen, drop_chosen
-from adapters.ledger.records import Base, Conflict, NewVersion, Quarantined, Run, RunPlan, Version
+from adapters.ledger.records import Base, Conflict, Decision, NewVersion, Quarantined, Run, RunPlan, Version
 from adapters.ledger.tables import BASES, CONFLICTS, FACTS, PLANS, QUARANTINE, RUNS, STEPS, VERSIONS
 from adapters.ledger.tables import digest as _digest
+from adapters.ledger.versions import add_versions
 from adapters.store.plans import plain
-from transforms.vocabulary import SIDES, TIMESTAMP_INFINITY, SideName, SynclineError
+from transforms.vocabulary import SIDES, SideName, SynclineError
 
 APPLYING, CUT_OFF = "applying", "cut off"  # its rows are being written; it failed while they were
 CHUNK = 5_000  # bind parameters in one statement; SQLite allows 32,766
@@ -35,6 +38,7 @@ __all__ = [
     "Base",
     "Choice",
     "Conflict",
+    "Decision",
     "Lease",
     "Ledger",
     "NewVersion",
@@ -56,6 +60,7 @@ class Ledger:
         self._now = now
         self.url = self._engine.url
         self.identities = IdentityMaps(self._engine, now)
+        self.open_rows = OpenRows(self._engine, now)
 
     def close(self) -> None:
         """Give back every connection. Idempotent."""
@@ -92,11 +97,12 @@ class Ledger:
             if done.rowcount != 1:
                 raise SynclineError(f"Run {run_id} is not in the ledger at {self.url}.", fix="start_run comes first.")
 
-    def begin_applying(self, plan: RunPlan) -> None:
-        """Note that a plan of a run is whole, and that its rows are being written from now on."""
+    def begin_applying(self, *plans: RunPlan) -> None:
+        """Note that the plans of a run are whole, and that their rows are being written from now on."""
         with self._engine.writing() as connection:
-            upsert(connection, PLANS, [_as_row(plan)])
-            connection.execute(RUNS.update().where(RUNS.c.run_id == plan.run_id).values(status=APPLYING))
+            upsert(connection, PLANS, [_as_row(plan) for plan in plans])
+            for run_id in {plan.run_id for plan in plans}:
+                connection.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(status=APPLYING))
 
     def cut_off(self, migration: str, held: Collection[SideName] = SIDES) -> list[Run]:
         """The runs that never came to an end and write none but the sides `held`, oldest first.
@@ -137,17 +143,12 @@ class Ledger:
 
     def add_version(self, new: NewVersion) -> int:
         """Number an applied plan: 1, 2, 3 without gaps. The same plan keeps the number that it has."""
+        return self.add_versions(new)[0]
+
+    def add_versions(self, *new: NewVersion) -> list[int]:
+        """Number the applied plans of a run, one for each side that it wrote; two are `synchronized_with` each other."""
         with self._engine.writing() as connection:
-            locked(connection, f"versions:{new.migration}")
-            ours = VERSIONS.c.migration == new.migration
-            known = connection.scalar(sa.select(VERSIONS.c.version).where(ours, VERSIONS.c.plan == new.plan))
-            if known is not None:
-                return int(known)
-            number = int(connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).where(ours)) or 0) + 1
-            row = {**_as_row(new), "version": number, "created_at": self._now()}
-            row |= {name: plain(row[name]) for name in ("counts", "undoes", "windows", "tree")}
-            connection.execute(VERSIONS.insert().values(row))
-        return number
+            return add_versions(connection, new, self._now())
 
     def note_kept(self, migration: str, number: int, kept: Mapping[str, str]) -> None:
         """Note that a version's change sets of some tables are not whole any more: keys, off or pruned."""
@@ -248,64 +249,28 @@ class Ledger:
         with self._engine.reading() as connection:
             return {file for (file,) in connection.execute(wanted) if file}
 
-    # Conflicts
+    # Conflicts; those of two ways are `open_rows`
 
     def record_conflicts(self, migration: str, side: SideName, table: str, rows: pa.Table, run_id: str) -> int:
         """Note the rows of `Applied.conflicts`. One line for each key: the last meeting counts, and is open."""
-        moment = self._now()
-        lines = {}
-        for at in range(rows.num_rows):
-            key = _json(list((_image(rows["key"][at]) or {}).values()))
-            images = {name: _json(_image(rows[name][at])) for name in ("before", "after", "found")}
-            line = {
-                "migration": migration,
-                "side": side,
-                "table_name": table,
-                "key_digest": _digest(str(key)),
-                "key": key,
-            }
-            told = {"op": rows["op"][at].as_py(), "run_id": run_id, "seen_at": moment}
-            lines[key] = {**line, **told, **images, "resolved_at": None, "resolution": None}
-        with self._engine.writing() as connection:
-            for chunk in _chunks(lines.values()):
-                upsert(connection, CONFLICTS, chunk)
-        return len(lines)
+        return record_conflicts(self._engine, migration, side, table, rows, run_id, self._now())
 
     def conflicts(
         self, migration: str, table: str | None = None, *, resolved: bool = False, run_id: str | None = None,
         keys: Sequence[str] = (), limit: int | None = None,
     ) -> list[Conflict]:  # fmt: skip
         """The conflicts that are open, and the resolved ones where asked for: of a table, a run, or some keys, or all."""
-        wanted = sa.select(*_columns(Conflict, CONFLICTS)).where(CONFLICTS.c.migration == migration)
-        if table is not None:
-            wanted = wanted.where(CONFLICTS.c.table_name == table)
-        if run_id is not None:
-            wanted = wanted.where(CONFLICTS.c.run_id == run_id)
-        if keys:
-            wanted = wanted.where(CONFLICTS.c.key_digest.in_([_digest(key) for key in keys]))
-        if not resolved:
-            wanted = wanted.where(CONFLICTS.c.resolved_at.is_(None))
-        return self._all(
-            Conflict, wanted.order_by(CONFLICTS.c.table_name, CONFLICTS.c.key, CONFLICTS.c.side).limit(limit)
-        )
+        wanted = chosen_conflicts(migration, table, resolved=resolved, run_id=run_id, keys=keys)
+        order = CONFLICTS.c.table_name, CONFLICTS.c.key, CONFLICTS.c.side
+        return self._all(Conflict, wanted.order_by(*order).limit(limit))
 
     def count_conflicts(self, migration: str) -> dict[str, int]:
         """How many are open, by table."""
-        name = CONFLICTS.c.table_name
-        open_ = sa.select(name, sa.func.count()).where(CONFLICTS.c.migration == migration)
-        with self._engine.reading() as connection:
-            found = connection.execute(open_.where(CONFLICTS.c.resolved_at.is_(None)).group_by(name).order_by(name))
-            return {table: int(rows) for table, rows in found}
+        return count_conflicts(self._engine, migration)
 
     def settle_conflicts(self, migration: str, side: SideName, table: str, run_id: str) -> int:
         """Close what earlier runs met in a side's table that a run has looked at whole; how many were closed."""
-        older = (
-            CONFLICTS.c.migration == migration, CONFLICTS.c.side == side, CONFLICTS.c.table_name == table,
-            CONFLICTS.c.resolved_at.is_(None), CONFLICTS.c.run_id != run_id,
-        )  # fmt: skip
-        closed = {"resolved_at": self._now(), "resolution": f"settled by run {run_id}"}
-        with self._engine.writing() as connection:
-            return int(connection.execute(CONFLICTS.update().where(*older).values(**closed)).rowcount)
+        return settle_conflicts(self._engine, migration, side, table, run_id, self._now())
 
     # Backfill steps, facts and leases
 
@@ -365,23 +330,3 @@ def _chunks(items: Iterable[Any]) -> Iterable[list[Any]]:
     rest = iter(items)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(plain(value), ensure_ascii=False)
-
-
-def _image(struct: pa.StructScalar) -> dict[str, Any] | None:
-    """A row as Python values; times that Python cannot hold become text."""
-    if not struct.is_valid:
-        return None
-    return {name: _value(struct[name]) for name in struct.type.names}
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except (OverflowError, ValueError):
-        number = scalar.cast(pa.int64() if pa.types.is_timestamp(scalar.type) else pa.int32()).as_py()
-        infinite = abs(number) >= TIMESTAMP_INFINITY or not pa.types.is_timestamp(scalar.type)
-        return f"{'-' if number < 0 else ''}infinity" if infinite else str(scalar.cast(pa.string()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from adapters.ledger.tables import FORMAT, json, moment, number, text
+from adapters.ledger.tables import FORMAT, Moment, json, moment, number, text
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -148,6 +148,26 @@ def _with_trees(operations: Operations, schema: str | None) -> None:
     operations.add_column("versions", json("tree"), schema=schema)
 
 
+def _with_two_ways(operations: Operations, schema: str | None) -> None:
+    """5 to 6: conflicts may be of both sides, people decide about them, and versions have a twin on the other side."""
+    operations.add_column("versions", sa.Column("synchronized_with", sa.Integer), schema=schema)
+    for column in (
+        text("kind", required=False), json("fields"),
+        *(text(name, required=False) for name in ("base", "source", "target")),
+    ):  # fmt: skip
+        operations.add_column("conflicts", column, schema=schema)
+    operations.create_table(
+        "decisions",
+        text("migration", key=True), text("table_name", key=True), text("key_digest", key=True), text("field", key=True),
+        sa.Column("decided_at", Moment, primary_key=True),
+        text("key"), text("kind"), text("take"), text("value", required=False), text("base", required=False),
+        text("source", required=False), text("target", required=False), text("decided_by", required=False),
+        text("why", required=False), text("ended", required=False), text("ended_by", required=False),
+        moment("ended_at", required=False),
+        schema=schema,
+    )  # fmt: skip
+
+
 def _rebuilt(
     operations: Operations,
     schema: str | None,
@@ -184,4 +204,10 @@ def _shapes_by_side(operations: Operations, schema: str | None) -> None:
         connection.execute(facts.insert().values({**row, "side": "source", "value": of_side("source")}))
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _with_history, 2: _with_sides, 3: _with_identities, 4: _with_trees}
+STEPS: Final[Mapping[int, Step]] = {
+    1: _with_history,
+    2: _with_sides,
+    3: _with_identities,
+    4: _with_trees,
+    5: _with_two_ways,
+}

@@ -48,7 +48,8 @@ class NewVersion:
     `plan` is its folder's place in the store. `source_mark` and `target_mark` are the states that were read, `made_mark` the
     state of `side` that was made of them. `undoes` are the versions that it takes back, oldest first. `windows` are those of a
     plan that was never finished, as [table, window, phase]; None: all. `tree` are the roots of trees that the plan was
-    restricted to, as texts; None: it was not.
+    restricted to, as texts; None: it was not. `synchronized_with` is the version of the same run on the other side, None where it
+    wrote one side alone.
     """
 
     migration: str
@@ -67,6 +68,7 @@ class NewVersion:
     made_mark: str | None = None
     windows: Any = None
     tree: Any = None
+    synchronized_with: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,11 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A row that was not as the plan saw it. The images are JSON, null where there is no row."""
+    """A row that was not as the plan saw it: `before`, `after` and `found`. Or, with a `kind`, one that both sides changed, each in
+    its own way, or that a side cannot take: then `fields` are open, and it is as in `base`, `source` and `target`.
+
+    The images are JSON, null where there is no row.
+    """
 
     migration: str
     side: SideName
@@ -130,3 +136,35 @@ class Conflict:
     seen_at: datetime
     resolved_at: datetime | None = None
     resolution: str | None = None
+    kind: str | None = None
+    fields: Any = None
+    base: str | None = None
+    source: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody decided about a row in conflict: for a field, or for the whole row (None), to `take` the source's, the target's
+    or the base's value, or a `value` (as text, None for null).
+
+    It was decided about the row as it was in `base`, `source` and `target`, JSON images. `ended` says what became of it: applied,
+    replaced by a later one, or outdated, since the row was not so any more; None where it waits for the next run.
+    """
+
+    migration: str
+    table_name: str
+    key: str
+    field: str | None
+    take: str
+    value: str | None
+    kind: str
+    base: str | None
+    source: str | None
+    target: str | None
+    decided_by: str | None
+    decided_at: datetime
+    why: str | None
+    ended: str | None = None
+    ended_by: str | None = None
+    ended_at: datetime | None = None

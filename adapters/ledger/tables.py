@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 SCHEMA: Final = "syncline"
 METADATA: Final = sa.MetaData()
 
@@ -101,7 +101,7 @@ VERSIONS = sa.Table(
     text("side"), text("plan_id"), text("plan"), text("run_id"), text("spec_digest"), moment("created_at"), json("counts"),
     text("source_mark", required=False), text("target_mark", required=False), words("author"),
     words("message"), text("kind"), json("undoes"), text("made_mark", required=False), json("windows"),
-    json("kept"), json("tree"),
+    json("kept"), json("tree"), sa.Column("synchronized_with", sa.Integer),
     sa.UniqueConstraint("migration", "plan"),
 )  # fmt: skip
 
@@ -134,6 +134,18 @@ CONFLICTS = sa.Table(
     text("key"), text("op"), text("before", required=False), text("after", required=False),
     text("found", required=False), text("run_id"), moment("seen_at"), moment("resolved_at", required=False),
     text("resolution", required=False),
+    text("kind", required=False), json("fields"), text("base", required=False), text("source", required=False),
+    text("target", required=False),
+)  # fmt: skip
+
+# what people decided about rows in conflict, and what they were then; `field` is empty where the row as a whole is meant
+DECISIONS = sa.Table(
+    "decisions", METADATA,
+    text("migration", key=True), text("table_name", key=True), text("key_digest", key=True), text("field", key=True),
+    sa.Column("decided_at", Moment, primary_key=True),
+    text("key"), text("kind"), text("take"), words("value"), text("base", required=False),
+    text("source", required=False), text("target", required=False), words("decided_by"), words("why"),
+    text("ended", required=False), text("ended_by", required=False), moment("ended_at", required=False),
 )  # fmt: skip
 
 # which key of the source is which key of the target, as JSON arrays; `table_name` is the entry of the spec

@@ -19,10 +19,12 @@ def listed(spec: Spec) -> list[dict[str, Any]]:
 
 
 def told(version: Version) -> dict[str, Any]:
-    """A version as a JSON-ready object: what it is, and which states of both sides it brought in line."""
+    """A version as a JSON-ready object: what it is, and which states of both sides it brought in line; of a run that wrote both
+    sides, with the number of the other version."""
     facts = plain(asdict(version))
     read = {"source": version.source_mark, "target": version.target_mark}
-    facts["synchronized_with"] = {**read, version.side: version.made_mark}
+    twin = {} if version.synchronized_with is None else {"version": version.synchronized_with}
+    facts["synchronized_with"] = {**read, version.side: version.made_mark, **twin}
     return dict(facts)
 
 
