@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from flows.bind.identity import TARGET, way_name
 from flows.bind.tables import Binding, BoundTable
 from transforms.mapping.column_mapping import ColumnMapping, LookUp
+from transforms.mapping.waiting_keys import looked_up_keys
 from transforms.vocabulary import Key
 
 
@@ -14,9 +16,10 @@ from transforms.vocabulary import Key
 class Link:
     """Rows of `child` hang below rows of `parent`.
 
-    In the target, `own` has what the parent's `there` has; both are empty where the target does not say which row it is.
-    `matched` are the pairs by which a lookup finds the parent: a column of the parent, and the one of the source that is
-    matched by it. It is None for a foreign key: source rows refer by what `own` is made of.
+    In the target, `own` has what the parent's `there` has; both are empty where the target does not say which row it is, or
+    where another link says the same of it. `matched` are the pairs by which a lookup of the source `part` finds the parent: a column
+    of the parent, and the one of the source that is matched by it. It is None for a foreign key: source rows refer by what `own` is
+    made of. Columns of the parent's source are called `as_read`, where an identity map pairs them.
     """
 
     child: str
@@ -24,29 +27,45 @@ class Link:
     own: Key
     there: Key
     matched: tuple[tuple[str, str], ...] | None = None
+    part: str = ""
 
-    @property
-    def wanted(self) -> Key:
-        """The columns of the parent that rows of the source refer to."""
-        return self.there if self.matched is None else tuple(looked for looked, _ in self.matched)
+
+def as_read(part: str, column: str) -> str:
+    """What a column of a table's source is called beside mapped ones; `part` is the name of the source, where there are several."""
+    return f"source {part}: {column}" if part else f"source: {column}"
+
+
+def apart(bound: BoundTable) -> bool:
+    """Whether a key of the target does not say by itself which row of the source it is: it is looked up, or the target gives it."""
+    return any(looked_up_keys(each.mapping) for each in bound.sources)
 
 
 def links_of(binding: Binding) -> tuple[Link, ...]:
     """Every link between tables of the spec, lookups first. A foreign key whose column is looked up in the same table is one link."""
-    every = (link for bound in binding.tables for part in bound.sources for link in _lookups(part, binding))
-    looked = list(dict.fromkeys(every))
-    known = {(link.child, link.parent, link.own, link.there) for link in looked}
     names = {bound.shape.name: bound.name for bound in binding.tables}
-    declared = (
+    looked = list(
+        dict.fromkeys(link for bound in binding.tables for part in bound.sources for link in _lookups(part, binding))
+    )
+    declared = dict.fromkeys(
         Link(bound.name, names[foreign.refers], foreign.columns, foreign.refers_columns)
         for bound in binding.tables
         for foreign in bound.shape.foreign_keys
         if foreign.refers in names
     )
-    return (
-        *looked,
-        *dict.fromkeys(link for link in declared if (link.child, link.parent, link.own, link.there) not in known),
-    )
+    sources = {bound.name: len(bound.sources) for bound in binding.tables}
+    by = {place: [link.part for link in looked if _place(link) == place] for place in map(_place, looked)}
+    # a source that does not look the column up refers by the foreign key
+    kept = [link for link in declared if len(set(by.get(_place(link), ()))) < sources[link.child]]
+    known = set(map(_place, kept))
+    found: list[Link] = []
+    for link in looked:
+        found.append(replace(link, own=(), there=()) if _place(link) in known else link)
+        known.add(_place(link))
+    return (*found, *kept)
+
+
+def _place(link: Link) -> tuple[str, str, Key, Key]:
+    return link.child, link.parent, link.own, link.there
 
 
 def below(links: Sequence[Link], tables: Collection[str]) -> frozenset[str]:
@@ -70,15 +89,30 @@ def _lookups(bound: BoundTable, binding: Binding) -> Iterator[Link]:
     for column in (*bound.mapping.columns, *bound.computed):
         if not isinstance(column.origin, LookUp):
             continue
-        parent = bound.lookups[column.origin.name].planned
+        looked = bound.lookups[column.origin.name]
+        parent = looked.planned or looked.through
         if parent is None:
             continue
         own, there = _held(column, column.origin, binding.table(parent))
-        yield Link(bound.name, parent, own, there, column.origin.match)
+        pairs = column.origin.match
+        if looked.through is not None:
+            pairs = tuple((_paired(name), source) for name, source in pairs)
+        yield Link(bound.name, parent, own, there, pairs, bound.part)
+
+
+def _paired(name: str) -> str:
+    """What a column of an identity map is called among the rows of its table."""
+    return name if name.startswith(TARGET) else as_read("", name)
 
 
 def _held(column: ColumnMapping, lookup: LookUp, parent: BoundTable) -> tuple[Key, Key]:
     """What a looked-up column of the target says of the row that it was taken from: nothing, where that has no unique value."""
+    if column.values is not None or column.cast is not None:
+        return (), ()
+    known = parent.identity_map
+    if known is not None and lookup.name == way_name(parent.name):
+        ends = {TARGET + name: name for name in known.key} if len(known.key) == 1 else {}
+        ends |= {name: as_read("", name) for name in known.by} if len(known.by) == 1 else {}
+        return ((column.shape.name,), (ends[lookup.take],)) if lookup.take in ends else ((), ())
     unique = lookup.take == parent.identity or any(each == {lookup.take} for each in parent.shape.uniques)
-    plain = column.values is None and column.cast is None
-    return ((column.shape.name,), (lookup.take,)) if unique and plain else ((), ())
+    return ((column.shape.name,), (lookup.take,)) if unique else ((), ())

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.protocol import Target
+from flows.bind.links import as_read
+from flows.bind.tables import BoundTable
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec
 from transforms import expressions
@@ -24,11 +26,19 @@ _FORM = 'write TABLE:KEY, such as customer:42, or TABLE:["a",7] where the key ha
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The row that a tree begins with, as it was written: a table of the spec, and the values of its key as texts."""
+    """The row that a tree begins with, as it was written: a table of the spec, and the values of its key as texts.
+
+    A JSON object among these stands for a value that is looked up, or that the target gives: it has values of the source.
+    """
 
     table: str
-    values: tuple[str, ...]
+    values: tuple[str | dict[str, Any], ...]
     written: str
+
+    @property
+    def of_target(self) -> bool:
+        """Whether the key is as the target has it."""
+        return not any(isinstance(value, dict) for value in self.values)
 
     def __str__(self) -> str:
         return f"{self.table}:{self.written}"
@@ -46,7 +56,7 @@ def parse_root(text: str, spec: Spec) -> Root:
     values = _values(written)
     if any(value is None for value in values):
         raise SpecError(f"{text!r} has a null in its key, and no row is known by one.", fix=_FORM)
-    return Root(name, tuple(map(str, values)), written)
+    return Root(name, tuple(value if isinstance(value, dict) else str(value) for value in values), written)
 
 
 def typed_roots(roots: Sequence[Root], table: str, shape: TableShape, key: Key, target: Target | None) -> pa.Table:
@@ -54,13 +64,11 @@ def typed_roots(roots: Sequence[Root], table: str, shape: TableShape, key: Key, 
 
     The target says what its columns keep of a value; None where the table is yet to be made.
     """
-    for root in roots:
-        if len(root.values) != len(key):
-            raise SpecError(
-                f"{root}: the key of {table} is ({', '.join(key)}), and this has {len(root.values)} of its values.",
-                fix=f"write {table}:{json.dumps([f'<{name}>' for name in key])}.",
-            )
-    texts = pa.array([json.dumps(root.values, ensure_ascii=False) for root in roots], pa.string())
+    values_of = [root.values if root.of_target else (root.written,) for root in roots]
+    for root, each in zip(roots, values_of, strict=True):
+        if len(each) != len(key):
+            raise _wrong_length(root, table, key, len(each))
+    texts = pa.array([json.dumps(each, ensure_ascii=False) for each in values_of], pa.string())
     known = expressions.from_json_keys(texts, shape.schema(key))
     columns = {}
     for place, name in enumerate(key):
@@ -68,14 +76,42 @@ def typed_roots(roots: Sequence[Root], table: str, shape: TableShape, key: Key, 
         assert column is not None, "binding knows the key"
         values = fitting(contiguous(known.column(name)), column)
         values = values if target is None else target.kept(column, values)
-        for root, fits in zip(roots, pc.is_valid(values).to_pylist(), strict=True):
+        for root, own, fits in zip(roots, values_of, pc.is_valid(values).to_pylist(), strict=True):
             if not fits:
                 raise SpecError(
-                    f"{root}: {root.values[place]!r} is no value of {table}.{name} ({column.native}).",
+                    f"{root}: {own[place]!r} is no value of {table}.{name} ({column.native}).",
                     fix="give the key as the target has it.",
                 )
         columns[name] = values
     return distinct(pa.table(columns))
+
+
+def of_source(root: Root, bound: BoundTable) -> pa.Table | None:
+    """What the row of a root has in columns of a source, mapped ones and such as they are read (`as_read`); None where the source does
+    not have these. SpecError where the key is none of the table's."""
+    if len(root.values) != len(bound.key):
+        raise _wrong_length(root, bound.name, bound.key, len(root.values))
+    mapped: dict[str, str] = {}
+    read: dict[str, Any] = {}
+    for name, value in zip(bound.key, root.values, strict=True):
+        if isinstance(value, dict):
+            read |= value
+        else:
+            mapped[name] = value
+    if not read.keys() <= set(bound.source_shape.names):
+        return None
+    texts = pa.array([json.dumps([*mapped.values(), *read.values()], ensure_ascii=False, default=str)], pa.string())
+    own = [(name, bound.shape.schema((name,)).field(0).type) for name in mapped]
+    theirs = [(as_read(bound.part, name), bound.source_shape.schema((name,)).field(0).type) for name in read]
+    schema = pa.schema([*own, *theirs])
+    return expressions.from_json_keys(texts, schema)
+
+
+def _wrong_length(root: Root, table: str, key: Key, count: int) -> SpecError:
+    return SpecError(
+        f"{root}: the key of {table} is ({', '.join(key)}), and this has {count} of its values.",
+        fix=f"write {table}:{json.dumps([f'<{name}>' for name in key])}.",
+    )
 
 
 def _values(written: str) -> list[Any]:
@@ -85,6 +121,6 @@ def _values(written: str) -> list[Any]:
             found = json.loads(written, parse_float=str, parse_int=str)
         except ValueError:
             return [written]
-        if isinstance(found, list) and found and not any(isinstance(value, dict | list) for value in found):
+        if isinstance(found, list) and found and not any(isinstance(value, list) or value == {} for value in found):
             return [json.dumps(value) if isinstance(value, bool) else value for value in found]
     return [written]

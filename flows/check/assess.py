@@ -196,7 +196,7 @@ def _too_many(refused: Refused) -> Iterator[Finding]:
 
 def _rows(request: Request, session: Session, bound: BoundTable) -> int:
     if request.hanging is not None:
-        return request.hanging[bound.name].num_rows if bound.name in request.hanging else 0
+        return request.hanging[bound.name].rows if bound.name in request.hanging else 0
     there = 0 if bound.ddl else session.sides.target.snapshot.estimate(bound.there)
     return max(sum(session.sides.source.snapshot.estimate(each.source) for each in bound.sources), there)
 

@@ -10,10 +10,10 @@ from flows.bind.tables import BoundTable
 from flows.plan.reading.chosen_keys import held
 from flows.plan.reading.piles import Pile
 from transforms import keys
-from transforms.vocabulary import TableShape
+from transforms.vocabulary import TableShape, Tree
 
-Hanging = Mapping[str, pa.Table] | None
-"""The keys of each table in trees; None where whole tables are looked at."""
+Hanging = Mapping[str, Tree] | None
+"""The rows of each table in trees; None where whole tables are looked at."""
 
 
 def referred(children: Pile, parent: TableShape, names: Sequence[str]) -> pa.Table:
@@ -28,6 +28,6 @@ def outside(rows: pa.Table, bound: BoundTable, hanging: Hanging) -> pa.Table:
     """The rows that are in no tree."""
     inside = (hanging or {}).get(bound.name)
     rows = keys.without_null_keys(rows, bound.key)
-    if inside is None or not inside.num_rows or not rows.num_rows:
+    if inside is None or not inside.keys.num_rows or not rows.num_rows:
         return rows
-    return rows.filter(pa.array(~keys.contained(rows, inside, bound.key)))
+    return rows.filter(pa.array(~keys.contained(rows, inside.keys, bound.key)))

@@ -156,6 +156,9 @@ class _Rows:
         now = self._now_known(table, wanted)
         return None if now is None else pa.concat_tables([now, self._then(table, wanted)])
 
+    def key(self, table: str) -> Key:
+        return self.tables.key_of[table]
+
     def below(self, link: Link, parents: pa.Table) -> pa.Table:
         values, key = keys.distinct(parents.select(list(link.there)).drop_null()), self.tables.key_of[link.child]
         now = self._now(link.child, values.rename_columns(list(link.own)))

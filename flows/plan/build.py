@@ -31,7 +31,7 @@ from flows.plan.order.moving_values import settled
 from flows.plan.order.own_references import in_own_order
 from flows.plan.order.passed_on import passed_on_by_plan, with_steps
 from flows.plan.order.stages import referred_tables, stages_of
-from flows.plan.reading.chosen_keys import read_whole
+from flows.plan.reading.chosen_keys import keys_of, read_whole
 from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.emptied import hold_emptied
 from flows.plan.reading.null_keys import keyless
@@ -51,7 +51,6 @@ from flows.session.session import Job, Session, shared
 from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
-from transforms import expressions
 from transforms.vocabulary import (
     SIDES,
     Counts,
@@ -287,7 +286,7 @@ def _finish(
     for name, rows in (request.hanging or {}).items():
         if name in request.listed:
             bound = session.bound.table(name)
-            entries.append(writer.add_mapped(0, bound.shape.name, expressions.as_json_keys(rows, bound.key)))
+            entries.append(writer.add_mapped(0, bound.shape.name, keys_of(rows, bound.key)))
     alone = {each.shape.name for each in beside if each.refers_to_itself}
     referred = referred_tables(session.bound) | {each.shape.name for each in beside}
     manifest = replace(

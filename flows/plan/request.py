@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import pyarrow as pa
-
 from adapters.store.manifest import PlanKind
 from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.roots import parse_root
 from flows.bind.spelling import speller
 from flows.bind.tables import BoundTable
-from flows.plan.trees.chosen_tree import Trees, chosen
+from flows.plan.trees.chosen_tree import Trees, chosen, no_rows
 from flows.session.session import Job, Session
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
@@ -30,7 +28,7 @@ class Request:
     `listed` have rows in quarantine that the plan may release. A writing command waits `wait` seconds for another one to end.
     `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
     delete any share of a table. `step`: it is one of several, whose quarantine is looked at together in the end. `trees` are
-    what is looked at instead of whole tables; once the plan has followed them, `hanging` has the keys of each table in them.
+    what is looked at instead of whole tables; once the plan has followed them, `hanging` has the rows of each table in them.
     """
 
     spec: Spec
@@ -49,7 +47,7 @@ class Request:
     allow_deletes: bool = False
     step: bool = False
     trees: Trees | None = None
-    hanging: Mapping[str, pa.Table] | None = None
+    hanging: Mapping[str, Tree] | None = None
 
     @property
     def plan_id(self) -> str:
@@ -65,7 +63,7 @@ class Request:
         """Which rows of a table are looked at. SpecError for a range whose ends are no values of its column."""
         if self.trees is not None:
             assert self.hanging is not None, "the trees were followed"
-            return Tree(self.hanging.get(bound.name, bound.shape.schema(bound.key).empty_table()))
+            return self.hanging.get(bound.name) or no_rows(bound)
         if self.keys is not None:
             return Keys(tuple(sorted(self.keys.get(bound.name, ()))))
         if self.ranges:
@@ -161,12 +159,6 @@ def followed(request: Request, session: Session, job: Job) -> tuple[Request, tup
     """
     if request.trees is None:
         return request, ()
-    for name in request.tables:
-        if (known := session.bound.table(name).identity_map) is not None:
-            raise SpecError(
-                f"{known.table} has an identity map, and no tree is followed to rows whose keys the sides have each for themselves.",
-                fix="leave out --tree, or run the tables with --range.",
-            )
     found = chosen(session, job, request.trees)
-    tables = tuple(sorted({*request.tables, *found.keys}))
-    return replace(request, tables=tables, hanging=found.keys), found.notices
+    tables = tuple(sorted({*request.tables, *found.rows}))
+    return replace(request, tables=tables, hanging=found.rows), found.notices

@@ -13,7 +13,6 @@ from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
 from flows import commands
 from flows.check.assess import assess
 from flows.history import quarantine as quarantining
-from flows.plan.request import trees_of
 from flows.spec.model import json_schema, load_spec
 from transforms.vocabulary import DataError, PlanError, SpecError
 
@@ -229,13 +228,6 @@ def test_the_schema_of_each_source_is_watched(small: Scenario) -> None:
     small.source.execute("ALTER TABLE company ADD COLUMN seat varchar(20)")
     with pytest.raises(Exception, match=r"party: in the source's .*company .*seat"):
         small.run()
-
-
-def test_a_tree_through_a_merged_table_is_refused_with_the_way_out(small: Scenario) -> None:
-    write(small)
-    small.run()
-    with pytest.raises(SpecError, match=r"party has several sources .*Fix: run whole tables"):
-        commands.run(small.request("run", trees=trees_of(small.spec, ["party:1"], (), ())))
 
 
 def test_mistakes_are_named_with_their_lines(small: Scenario) -> None:

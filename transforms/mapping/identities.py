@@ -61,6 +61,10 @@ class Meeting:
     unknown: Mask
     doubtful: Mask
 
+    def of_first(self, count: int) -> Meeting:
+        """The same of the first rows of the source alone."""
+        return Meeting(self.place[:count], self.ambiguous[:count], self.unknown[:count], self.doubtful)
+
 
 def meet(wanted: pa.Table, found: pa.Table, names: tuple[str, ...]) -> Meeting:
     """In: rows of both sides with the columns `names`, in one type each."""

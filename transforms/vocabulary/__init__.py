@@ -65,6 +65,7 @@ from transforms.vocabulary.selections import (
     Ranges,
     Selection,
     Tree,
+    TreeSource,
 )
 from transforms.vocabulary.shapes import (
     ColumnShape,
@@ -135,6 +136,7 @@ __all__ = [
     "Totals",
     "TransientError",
     "Tree",
+    "TreeSource",
     "Why",
     "message_of",
     "named_text",

@@ -22,12 +22,14 @@ from adapters.store.plans import IDENTITY, FileEntry, PlanWriter
 from flows.bind.identity import TARGET, IdentityMap, way_name
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
-from flows.plan.lookups.own_rows import rows_there
+from flows.plan.lookups.own_rows import rows_there, rows_with
+from flows.plan.lookups.pairs import asked_pairs, known_pairs, pairs_there
+from flows.plan.reading.chosen_keys import held_by_source, held_by_target, of_source
 from flows.plan.reading.window_reader import PlanWork, doubt_file, lookup_file, lookup_rows, rejected_file, spill_folder
+from flows.plan.trees.chosen_tree import asked_of_lookup
 from flows.session.memory import Samples
 from flows.session.route import Route
 from flows.session.session import Job, Session
-from flows.session.stores import ledger_of
 from flows.session.watch import UNWATCHED
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import ColumnMapping, LookUp
@@ -35,7 +37,7 @@ from transforms.mapping.identities import WHY, meet, places
 from transforms.mapping.mapping import map_rows, uuids_of
 from transforms.mapping.rejections import Faults
 from transforms.mapping.sources import read_by
-from transforms.vocabulary import Key, PlanError, Relation
+from transforms.vocabulary import Key, PlanError, Relation, Tree
 from transforms.vocabulary.arrow import Mask, contiguous
 
 STATE = "state"
@@ -51,8 +53,11 @@ def pair_rows(session: Session, route: Route, work: PlanWork) -> PlanWork:
     bound = route.table
     known = bound.identity_map
     assert known is not None, "the table has an identity map"
-    pairs = _typed(_in_ledger(session, bound.name), known)
-    asking = _Asking.read(route, work, known)
+    pairs = known_pairs(session, bound)
+    asked = of_source(bound, work.selection).keys if isinstance(work.selection, Tree) else None
+    asking = _Asking.read(route, work, known, asked)
+    if asked is not None:
+        asking = asking.among(asked)
     there = Relation(bound.shape.name)
     empty = bool(bound.ddl) or route.writes.snapshot.estimate(there) == 0
     if not pairs.num_rows and not known.match and not empty and route.writes.snapshot.count(bound.there):
@@ -71,23 +76,6 @@ def pair_rows(session: Session, route: Route, work: PlanWork) -> PlanWork:
     return replace(work, doubtful=doubtful.num_rows > 0)
 
 
-def _in_ledger(session: Session, table: str) -> pa.Table:
-    """The pairs (PAIRS) that the ledger has of a table."""
-    with ledger_of(session.spec) as ledger:
-        return ledger.identities.pairs(session.spec.name, table) if ledger.there() else PAIRS.empty_table()
-
-
-def _typed(pairs: pa.Table, known: IdentityMap) -> pa.Table:
-    """Pairs in the columns of the map, with their texts; without those whose keys are none of these columns' types."""
-    texts = [contiguous(pairs.column(name)) for name in PAIRS.names]
-    of_source = expressions.from_json_keys(texts[0], pa.schema([(c.name, c.type) for c in known.source]))
-    of_target = expressions.from_json_keys(texts[1], pa.schema([(c.name, c.type) for c in known.target]))
-    made = pa.Table.from_arrays([*of_source.columns, *of_target.columns], schema=known.schema)
-    for name, column in zip(PAIRS.names, texts, strict=True):
-        made = made.append_column(PAIRS.field(name), column)
-    return keys.without_null_keys(made, tuple(known.schema.names))
-
-
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """The rows of the source that want a partner, one for each key: `rows` has the columns of the source's key, and beside them the
@@ -100,7 +88,8 @@ class _Asking:
     bad: Mask
 
     @classmethod
-    def read(cls, route: Route, work: PlanWork, known: IdentityMap) -> _Asking:
+    def read(cls, route: Route, work: PlanWork, known: IdentityMap, asked: pa.Table | None) -> _Asking:
+        """Read the source: all of it, or the rows with some values in some of its columns."""
         bound = route.table
         columns = _wanted(bound, known)
         reads = {*known.by, *(name for column in columns for name in read_by(column, bound.reads))}
@@ -111,7 +100,7 @@ class _Asking:
         shape = bound.source_shape.schema(known.by)
         fields = [*shape, *(pa.field(_MADE + each.shape.name, each.shape.type) for each in columns)]
         parts, bads = [pa.schema(fields).empty_table()], [np.zeros(0, dtype=bool)]
-        for batch in route.reads.snapshot.scan(bound.source, names):
+        for batch in route.reads.snapshot.scan(bound.source, names, keys=asked):
             rows = pa.Table.from_batches([batch])
             own = rows.select(list(known.by)).cast(shape)
             bad = np.zeros(rows.num_rows, dtype=bool)
@@ -137,6 +126,12 @@ class _Asking:
         twice = np.bincount(numbers)[numbers] > 1
         return cls(known, every.take(pa.array(first)), twice[first], bad[first])
 
+    def among(self, asked: pa.Table) -> _Asking:
+        """Those with one of some keys: engines may take others for the same."""
+        by = self.known.by
+        mine = keys.contained(self.rows, asked.select(list(by)).cast(self.rows.select(list(by)).schema), by)
+        return _Asking(self.known, self.rows.filter(pa.array(mine)), self.twice[mine], self.bad[mine])
+
     def paired(self, route: Route, work: PlanWork, pairs: pa.Table, *, empty: bool) -> tuple[pa.Table, pa.Table]:
         """The map as windows look it up, and the keys of rows of the target that are in doubt."""
         known, bound = self.known, route.table
@@ -152,15 +147,15 @@ class _Asking:
         met = np.full(count, -1, dtype=np.int64)
         there = ends.slice(0, 0)
         if known.match and not empty and fresh.any():
-            rows = rows_there(route, replace(work, target_empty=False), list(dict.fromkeys([*known.key, *known.match])))
+            rows = self._partners(route, work, fresh)
             if rows.num_rows and ends.num_rows:
                 rows = rows.filter(
                     pa.array(~keys.contained(rows.select(list(known.key)).cast(ends.schema), ends, known.key))
                 )
             if rows.num_rows:
                 asked = np.flatnonzero(fresh)
-                wanted = self.rows.select([_MADE + name for name in known.match]).rename_columns(list(known.match))
-                meeting = meet(wanted.take(pa.array(asked)), rows.select(list(known.match)), known.match)
+                wanted = pa.concat_tables([self._values.take(pa.array(asked)), self._beside(route, work, rows, pairs)])
+                meeting = meet(wanted, rows.select(list(known.match)), known.match).of_first(len(asked))
                 met[asked] = meeting.place
                 there = rows.select(list(known.key)).cast(ends.schema)
                 unsure = [
@@ -186,6 +181,33 @@ class _Asking:
         made = pa.Table.from_arrays([*self.rows.select(list(known.by)).columns, *columns], schema=known.schema)
         made = made.append_column(WHY, pa.array(whys, pa.string())).append_column(STATE, pa.array(state, pa.string()))
         return made.append_column(PAIRS.field("source_key"), texts), doubtful
+
+    @property
+    def _values(self) -> pa.Table:
+        """What rows find each other by."""
+        return self.rows.select([_MADE + name for name in self.known.match]).rename_columns(list(self.known.match))
+
+    def _partners(self, route: Route, work: PlanWork, fresh: Mask) -> pa.Table:
+        """The rows of the target that new rows may be: all there are, or of trees those with the same values; where a row has a null
+        among these, whether it is a new one hangs on all rows."""
+        known = self.known
+        names = list(dict.fromkeys([*known.key, *known.match]))
+        values = self._values.filter(pa.array(fresh))
+        if not isinstance(work.selection, Tree) or keys.null_keys(values, known.match).any():
+            return rows_there(route, replace(work, target_empty=False), names)
+        asked = held_by_target(route, keys.distinct(values))
+        return rows_with(route, names, asked)
+
+    def _beside(self, route: Route, work: PlanWork, found: pa.Table, pairs: pa.Table) -> pa.Table:
+        """What other rows of the source are found by that are in no pair: of trees those outside of them, which may have the values of
+        some rows of the target, too. Without trees there are none."""
+        known, none = self.known, self._values.slice(0, 0)
+        if not isinstance(work.selection, Tree):
+            return none
+        values = keys.distinct(keys.without_null_keys(found.select(list(known.match)), known.match))
+        others = _Asking.read(route, work, known, held_by_source(route.table, values).keys)
+        mine = keys.contained(others.rows, self.rows, known.by) | (places(others.rows, pairs, known.by) >= 0)
+        return others._values.filter(pa.array(~mine)).cast(none.schema)
 
     def _new(self, route: Route, pairs: pa.Table, fresh: Mask, texts: pa.Array) -> dict[str, pa.Array]:
         """What new rows get, null for others."""
@@ -239,7 +261,7 @@ def pairs_known(session: Session, job: Job, bound: BoundTable) -> tuple[pa.Table
     names = known.schema.names
     path = lookup_file(job, bound.name, known.name, "rows")
     if not path.exists():
-        pairs = _typed(_in_ledger(session, bound.name), known).select(names)
+        pairs = known_pairs(session, bound).select(names)
         return pairs, pairs.slice(0, 0)
     rows, ledger = spill.read_rows(path), spill.read_rows(lookup_file(job, bound.name, known.name, "known"))
     others = ledger.select(names)
@@ -261,14 +283,23 @@ def plan_through_own_map(
     rows = spill.read_rows(lookup_file(job, bound.name, known.name, "rows"))
     away = keys.null_keys(rows, tuple(TARGET + name for name in known.key))
     names = list(known.schema.names)
-    stays = rows_there(route, work, list(known.key)) if not work.target_empty and not bound.ddl else None
     ends = rows.select([TARGET + name for name in known.key]).rename_columns(list(known.key))
+    beside = _beside_trees(route, work, rows)
+    stays = None
+    if not work.target_empty and not bound.ddl:
+        of_trees = isinstance(work.selection, Tree)
+        stays = (
+            rows_with(route, list(known.key), ends.drop_null())
+            if of_trees
+            else rows_there(route, work, list(known.key))
+        )
     held = np.zeros(rows.num_rows, dtype=bool)
     if stays is not None and stays.num_rows and (~away).any():
         held[~away] = keys.contained(ends.filter(pa.array(~away)).cast(stays.schema), stays, known.key)
     while True:
         for kind, mask in (("rows", ~away), ("quarantined", away)):
             some = rows.select(names).filter(pa.array(mask))
+            some = pa.concat_tables([some, beside]) if kind == "rows" else some
             spill.write_rows(lookup_file(job, bound.name, way_name(bound.name), kind), [some], some.schema)
         quiet = replace(session, watch=UNWATCHED) if session.watch.counts else session
         planned = plan(replace(quiet, samples=Samples()))
@@ -281,6 +312,19 @@ def plan_through_own_map(
         for entry in (entry for each in planned for entry in (each.changes, each.quarantine, each.mapped)):
             if entry is not None:
                 (Path(job.folder) / entry.path).unlink(missing_ok=True)
+
+
+def _beside_trees(route: Route, work: PlanWork, rows: pa.Table) -> pa.Table:
+    """The pairs of rows outside of trees that rows in them look up, and that the target has; none without trees."""
+    bound, known = route.table, route.table.identity_map
+    assert known is not None, "it looks through its own map"
+    names = list(known.schema.names)
+    asked = asked_of_lookup(work.job, bound.name, way_name(bound.name)) if isinstance(work.selection, Tree) else None
+    pairs = spill.read_rows(lookup_file(work.job, bound.name, known.name, "known")).select(names)
+    if asked is None or not pairs.num_rows:
+        return pairs.slice(0, 0)
+    mask = asked_pairs(pairs, asked) & ~keys.contained(pairs, rows, known.by)
+    return pairs_there(route, pairs.filter(pa.array(mask)), known.key)
 
 
 def _set_aside(work: PlanWork, bound: BoundTable, ends: pa.Table, away: Mask, planned: Sequence[Planned]) -> Mask:

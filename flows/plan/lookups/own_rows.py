@@ -84,17 +84,21 @@ def first_pass(route: Route, work: PlanWork, *, names: list[str], sources: dict[
 def rows_there(route: Route, work: PlanWork, columns: list[str]) -> pa.Table:
     """Some columns of the rows of the target that have a key: of all that can be looked up."""
     bound = route.table
-    schema = bound.shape.schema(tuple(columns))
-    if work.target_empty:
-        return schema.empty_table()
-    rows = schema.empty_table()
-    for asked in _asked(route, work):
-        there = scan_planned(route.writes.snapshot, bound, columns, keys=asked)
-        batches = list(readable(there, bound.shape.name, route.writes.name, bound.key))
-        more = keys.without_null_keys(pa.Table.from_batches(batches, schema=schema), bound.key)
+    rows = bound.shape.schema(tuple(columns)).empty_table()
+    for asked in () if work.target_empty else _asked(route, work):
+        more = rows_with(route, columns, asked)
         new = more.filter(pa.array(~keys.contained(more, rows, bound.key))) if rows.num_rows else more
         rows = pa.concat_tables([rows, new])
     return rows
+
+
+def rows_with(route: Route, columns: list[str], asked: pa.Table | None) -> pa.Table:
+    """Some columns of the rows of the target that have a key; of those with some values in some columns, where these are given."""
+    bound = route.table
+    there = scan_planned(route.writes.snapshot, bound, columns, keys=asked)
+    batches = list(readable(there, bound.shape.name, route.writes.name, bound.key))
+    rows = pa.Table.from_batches(batches, schema=bound.shape.schema(tuple(columns)))
+    return keys.without_null_keys(rows, bound.key)
 
 
 def _asked(route: Route, work: PlanWork) -> list[pa.Table | None]:

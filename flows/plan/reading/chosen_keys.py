@@ -6,8 +6,8 @@ it was asked for; what is asked here only keeps all other rows from being read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,15 @@ from flows.bind.tables import BoundTable
 from flows.session.route import Route
 from transforms import expressions, keys
 from transforms.mapping import casts
-from transforms.mapping.column_mapping import ColumnMapping, Constant, Rename
+from transforms.mapping.column_mapping import (
+    ColumnMapping,
+    Constant,
+    Expression,
+    Function,
+    Identified,
+    LookUp,
+    Rename,
+)
 from transforms.mapping.inverse import fitting, turned_back, unlike
 from transforms.mapping.waiting_keys import looked_up_keys
 from transforms.vocabulary import ColumnShape, Key, Keys, Notice, Selection, TableShape, Tree
@@ -44,6 +52,12 @@ def among(rows: pa.Table, key: Key, wanted: Keys | Tree) -> pa.Array:
         asked = rows.select(list(key)).filter(pa.array(whole))
         found[whole] = keys.contained(asked, wanted.keys, key)
     return pa.array(found)
+
+
+def keys_of(tree: Tree, key: Key) -> pa.ChunkedArray:
+    """The keys of rows of trees as quarantine has them: as the target has them, and as those may be called that wait for others."""
+    texts = expressions.as_json_keys(tree.keys, key).cast(pa.string())
+    return texts if tree.source is None else pa.chunked_array([*texts.chunks, tree.source.waiting], pa.string())
 
 
 def of_target(route: Route, wanted: Keys | Tree) -> Asked:
@@ -83,18 +97,29 @@ def held(shape: TableShape, values: pa.Table) -> pa.Table:
 
 def of_source(bound: BoundTable, wanted: Keys | Tree) -> Asked:
     """What the source is asked for: what is left of the keys in its own columns, which may be more rows than those of the keys."""
+    if isinstance(wanted, Tree) and wanted.source is not None:
+        return Asked(wanted.source.values.get(bound.part, _nothing(bound)))
     known = _known(bound, wanted)
     return Asked(None, "some of the keys have no one text") if known is None else held_by_source(bound, known)
 
 
-def held_by_source(bound: BoundTable, values: pa.Table) -> Asked:
-    """Values of some mapped columns as the columns of the source hold them, which may be those of more rows."""
+def held_by_source(bound: BoundTable, values: pa.Table, as_they_are: Mapping[str, str] | None = None) -> Asked:
+    """Values of some mapped columns as the columns of the source hold them, which may be those of more rows.
+
+    `as_they_are`: which of the values are those of a column of the source itself.
+    """
     sources: dict[str, ColumnShape] = {}
     why: list[str] = []
+    for name, source_name in (as_they_are or {}).items():
+        shape = bound.source_shape.column(source_name)
+        assert shape is not None, "binding knows the column"
+        sources[name] = shape
     for column in bound.mapping.columns:
         name = column.shape.name
-        if name not in values.column_names:
+        if name not in values.column_names or name in sources:
             continue
+        if isinstance(column.origin, Constant) and column.values is None:
+            values = values.filter(_is(column.origin.value, values.column(name)))
         source = _source(bound, column)
         reason = unlike(column, source)
         if not reason and values.column(name).null_count:
@@ -103,9 +128,60 @@ def held_by_source(bound: BoundTable, values: pa.Table) -> Asked:
             sources[name] = source
         elif not isinstance(column.origin, Constant):
             why.append(f"{'key column' if name in bound.key else 'column'} {name} {reason}")
+    if not values.num_rows:
+        return Asked(_nothing(bound))
     if not sources:
         return Asked(None, "; ".join(why) or "the key is made of constants")
     return Asked(turned_back(values, sources))
+
+
+def told_by(bound: BoundTable) -> tuple[Key, Key]:
+    """What says which row of a source is meant, where its key is looked up or the target gives it: columns of the source, and
+    mapped columns that are made of more than one of those."""
+    columns = {column.shape.name: column for column in bound.mapping.columns}
+    own: dict[str, None] = {}
+    made: dict[str, None] = {}
+
+    def tell(name: str) -> None:
+        origin = columns[name].origin
+        match origin:
+            case Rename(source):
+                own[source] = None
+            case Identified(by=by):
+                own.update(dict.fromkeys(by))
+            case LookUp(match=pairs, chained=chained):
+                for _, each in pairs:
+                    if each in chained:
+                        tell(each)
+                    else:
+                        own[each] = None
+            case Expression() | Function():
+                made[name] = None
+
+    for name in bound.key:
+        tell(name)
+    return tuple(own), tuple(made)
+
+
+def source_texts(bound: BoundTable, source: pa.Table, mapped: pa.Table) -> pa.Array:
+    """What `told_by` says of rows of a source, as JSON. In: the same rows as they are read and as they are mapped."""
+    own, made = told_by(bound)
+    rows = source.select(list(own)).cast(bound.source_shape.schema(own))
+    columns = [pa.repeat(bound.part, rows.num_rows), *rows.columns, *(mapped.column(name) for name in made)]
+    names = tuple(map(str, range(len(columns))))
+    return contiguous(expressions.as_json_keys(pa.table(columns, names=list(names)), names).cast(pa.string()))
+
+
+def _nothing(bound: BoundTable) -> pa.Table:
+    return bound.source_shape.schema(tuple(bound.reads[:1])).empty_table()
+
+
+def _is(value: object, values: pa.ChunkedArray) -> pa.Array:
+    """Which values are a constant, as far as that can be told."""
+    if value is None:
+        return pa.repeat(False, len(values))
+    made = casts.cast(pa.array([value]), casts.Cast(values.type))
+    return pa.repeat(True, len(values)) if made.bad.any() else pc.equal(contiguous(values), made.values[0])
 
 
 def read_whole(bound: BoundTable, wanted: Keys | Tree) -> Iterator[Notice]:
@@ -140,7 +216,10 @@ class Arrived:
 
     def add(self, rows: pa.Table) -> None:
         """Rows of the selection, as they are mapped by now."""
-        if isinstance(self.selection, Keys) and any(looked_up_keys(each.mapping) for each in self.bound.sources):
+        if isinstance(self.selection, Tree) and self.selection.source is not None:
+            new = rows.select(list(self.bound.key)).cast(self.selection.keys.schema)
+            self.selection = replace(self.selection, keys=keys.distinct(pa.concat_tables([self.selection.keys, new])))
+        elif isinstance(self.selection, Keys) and any(looked_up_keys(each.mapping) for each in self.bound.sources):
             texts = pa.array(self.selection.texts, pa.string())
             again = contiguous(_again(self.bound, texts))
             whole = texts.filter(pc.fill_null(pc.equal(again, texts), False)).to_pylist()

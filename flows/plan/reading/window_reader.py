@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from adapters.store import plans, spill
 from flows.bind.rules import KnownOffenders
 from flows.bind.tables import BoundTable
-from flows.plan.reading.chosen_keys import among, of_source, of_target
+from flows.plan.reading.chosen_keys import among, of_source, of_target, source_texts
 from flows.session.route import Route
 from flows.session.scan import readable, scan_planned
 from flows.session.session import Job
@@ -211,6 +211,8 @@ def of_keys(mapped: Mapped, bound: BoundTable, wanted: Keys | Tree | None, sourc
 
 def _asked_for(rows: pa.Table, source: pa.Table, bound: BoundTable, wanted: Keys | Tree) -> pa.Array | pa.ChunkedArray:
     """Which rows have one of some keys, or had it while their lookups found nothing."""
+    if isinstance(wanted, Tree) and wanted.source is not None:
+        return pc.is_in(source_texts(bound, source, rows), value_set=wanted.source.texts)
     asked = among(rows, bound.key, wanted)
     if isinstance(wanted, Keys):
         texts = pa.array(wanted.texts, pa.string())

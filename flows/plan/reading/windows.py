@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.store import spill
-from flows.bind.identity import TARGET
+from flows.bind.identity import TARGET, way_name
 from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, spill_table
 from flows.plan.lookups.identity import pairs_known
+from flows.plan.lookups.pairs import asked_pairs
 from flows.plan.reading.chosen_keys import held, held_by_target
 from flows.plan.reading.window_reader import (
     PlanWork,
@@ -189,8 +190,12 @@ def _through_map(
     known = bound.identity_map
     assert known is not None, "binding has found the map"
     there = LookupSource("target", bound.shape.name, parent, known.key)
-    rows, away = _looked_rows(session, route, there, work, planned, None)
     pairs, doubtful = pairs_known(session, work.job, bound)
+    asked = asked_of_lookup(work.job, route.table.name, way_name(parent))
+    if asked is not None:
+        pairs = pairs.filter(pa.array(asked_pairs(pairs, asked)))
+        asked = [pairs.select([TARGET + name for name in known.key]).rename_columns(list(known.key))]
+    rows, away = _looked_rows(session, route, there, work, planned, asked)
     left = pairs.filter(pa.array(_of_rows(pairs, rows, known.key)))
     lost = _of_rows(pairs, away, known.key) if away is not None else np.zeros(pairs.num_rows, dtype=bool)
     lost &= ~_of_rows(pairs, rows, known.key)

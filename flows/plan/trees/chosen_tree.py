@@ -1,25 +1,34 @@
-"""What a plan of trees looks at: the keys of each table, what the trees refer to above them, and what their lookups may find."""
+"""What a plan of trees looks at: the rows of each table, what the trees refer to above them, and what their lookups may find."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters.store import spill
-from flows.bind.links import Link, above, below, links_of
-from flows.bind.roots import Root, typed_roots
+from flows.bind.identity import TARGET
+from flows.bind.links import Link, apart, as_read, below, links_of
+from flows.bind.roots import Root, of_source, typed_roots
 from flows.bind.tables import Binding, BoundTable
+from flows.plan.lookups.pairs import known_pairs
+from flows.plan.reading.chosen_keys import told_by
+from flows.plan.trees.source_rows import PART, TOLD, SourceRows
 from flows.plan.trees.tree import Hanging
-from flows.plan.trees.tree_rows import AS_READ, SourceRows, TargetRows
+from flows.plan.trees.tree_rows import TargetRows
+from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookUp
-from transforms.vocabulary import Notice, PlanError, SpecError
+from transforms.mapping.waiting_keys import possible_texts
+from transforms.vocabulary import Key, Notice, PlanError, Tree, TreeSource
+from transforms.vocabulary.arrow import contiguous
 
 NAMED: Final = 3  # keys that a message names
 
@@ -44,9 +53,9 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The keys of each table that a plan looks at, and what is to be said of how they were found."""
+    """The rows of each table that a plan looks at, and what is to be said of how they were found."""
 
-    keys: Mapping[str, pa.Table]
+    rows: Mapping[str, Tree]
     notices: tuple[Notice, ...] = ()
 
 
@@ -58,39 +67,101 @@ def chosen(session: Session, job: Job, trees: Trees) -> Chosen:
     """
     tables = {bound.name: bound for bound in session.bound.tables}
     links = links_of(session.bound)
-    _hold_one_source(tables, above(links, below(links, {root.table for root in trees.roots})))
-    target = TargetRows(lambda name: session.route(job, name), links)
-    source = SourceRows(lambda name: session.route(job, name), links)
-    hanging = Hanging({name: bound.key for name, bound in tables.items()}, links, (source, target))
-    adapter = session.sides.written(job.side).adapter
+    pairs = cache(lambda name: known_pairs(session, tables[name]))
+
+    def routes(name: str) -> Route:
+        return session.route(job, name)
+
+    target = TargetRows(routes, links, pairs)
+    source = SourceRows(routes, links, target, pairs)
+    key_of = {name: bound.key for name, bound in tables.items()}
+    two_keys = {name for name, bound in tables.items() if apart(bound)}
+    hanging = Hanging(key_of, links, (source, target), two_keys, source.looked_up.partners)
     by_table: dict[str, list[Root]] = {}
     for root in trees.roots:
         by_table.setdefault(root.table, []).append(root)
-    roots = {
-        name: typed_roots(some, name, bound.shape, bound.key, None if bound.ddl else adapter)
-        for name, some in by_table.items()
-        for bound in (tables[name],)
-    }
-    for name, wanted in roots.items():
+    begun = {name: _begun(session, job, hanging, source, tables[name], some, trees) for name, some in by_table.items()}
+    hanging.grow({name: wanted for name, wanted in begun.items() if wanted is not None})
+    _take_parents(hanging, source, target, with_parents=trees.with_parents)
+    for name in sorted({*trees.tables(session.bound), *(table for _, table in hanging.rows)}):
+        _write_asked(job, source, tables[name], hanging.side_rows("source", name))
+    rows = {name: Tree(some) for name, some in hanging.keys.items()}
+    rows |= {name: _of_both(tables[name], hanging) for name in sorted(two_keys & {table for _, table in hanging.rows})}
+    return Chosen(rows, tuple(_read_whole(source.whole)))
+
+
+def no_rows(bound: BoundTable) -> Tree:
+    """What a plan of trees looks at of a table that has no rows in them."""
+    none = pa.array([], pa.string())
+    return Tree(bound.key_schema.empty_table(), TreeSource({}, none, none) if apart(bound) else None)
+
+
+def _begun(
+    session: Session,
+    job: Job,
+    hanging: Hanging,
+    source: SourceRows,
+    bound: BoundTable,
+    roots: Sequence[Root],
+    trees: Trees,
+) -> pa.Table | None:
+    """The keys of roots of one table; None where it is apart, and their rows are where the trees begin already."""
+    name = bound.name
+    adapter = None if bound.ddl else session.sides.written(job.side).adapter
+    plain = [root for root in roots if root.of_target or name not in hanging.apart]
+    wanted = typed_roots(plain, name, bound.shape, bound.key, adapter) if plain else bound.key_schema.empty_table()
+    if name not in hanging.apart:
         there = hanging.there(name, wanted)
         if there.num_rows < wanted.num_rows and not trees.gone:
-            raise _no_root(name, wanted.filter(pa.array(~keys.contained(wanted, there, tables[name].key))))
-    hanging.grow(roots)
-    _take_parents(hanging, source, target, with_parents=trees.with_parents)
-    for name in hanging.keys:
-        _write_asked(session, job, source, name, hanging.side_rows("source", name))
-    return Chosen(hanging.keys, tuple(_read_whole(source.whole)))
+            raise _no_root(name, named_keys(_without(wanted, there, bound.key)), bound.key)
+        return wanted
+    rows = source.target.having(name, wanted)
+    others = source.looked_up.of_target(name, wanted)
+    ends = others.select([TARGET + each for each in bound.key]).rename_columns(list(bound.key)).cast(wanted.schema)
+    lost = _without(_without(wanted, rows, bound.key), ends, bound.key)
+    if lost.num_rows and not trees.gone:
+        raise _no_root(name, named_keys(lost), bound.key)
+    hanging.begin("target", name, rows)
+    hanging.begin("source", name, others.select(source.schema(name).names))
+    for root in roots:
+        if root.of_target:
+            continue
+        found = source.empty(name)
+        for part in bound.sources:
+            if (values := of_source(root, part)) is not None:
+                found = pa.concat_tables([found, source.of_part(part, values)])
+        if not found.num_rows and not trees.gone:
+            raise _no_root(name, root.written, bound.key)
+        hanging.begin("source", name, found)
+    return None
 
 
-def _hold_one_source(tables: Mapping[str, BoundTable], names: Collection[str]) -> None:
-    """SpecError where a table with several sources may have rows in a tree, or above it."""
-    for name in sorted(names):
-        if tables[name].parts:
-            raise SpecError(
-                f"{name} has several sources ({tables[name].origin}), and trees are not followed through such a table.",
-                fix="run whole tables (--table), or read the sources by one query: `from: {query: …}`.",
-                table=name,
-            )
+def _without(rows: pa.Table, others: pa.Table, key: Key) -> pa.Table:
+    return rows.filter(pa.array(~keys.contained(rows, others, key)))
+
+
+def _of_both(bound: BoundTable, hanging: Hanging) -> Tree:
+    """What hangs in trees of a table whose rows have another key on each side."""
+    target, rows = hanging.side_rows("target", bound.name), hanging.side_rows("source", bound.name)
+    wanted = bound.key_schema.empty_table() if target is None else keys.distinct(target.select(list(bound.key)))
+    values, waiting = {}, [pa.array([], pa.string())]
+    for part in bound.sources:
+        if rows is None:
+            break
+        mine = rows.filter(pc.equal(rows.column(PART), part.part))
+        own = told_by(part)[0]
+        asked = mine.select([as_read(part.part, name) for name in own]).rename_columns(list(own))
+        values[part.part] = keys.distinct(asked)
+        columns = {column.shape.name: column.shape.type for column in part.mapping.columns}
+        mapped = pa.table(
+            {
+                name: mine.column(name) if name in mine.column_names else pa.nulls(mine.num_rows, columns[name])
+                for name in bound.key
+            }
+        )
+        waiting += possible_texts(asked, mapped, part.mapping)
+    told = contiguous(rows.column(TOLD)).unique() if rows is not None else pa.array([], pa.string())
+    return Tree(wanted, TreeSource(values, told, pa.concat_arrays([each.cast(pa.string()) for each in waiting])))
 
 
 def asked_of_lookup(job: Job, table: str, lookup: str) -> list[pa.Table] | None:
@@ -101,15 +172,13 @@ def asked_of_lookup(job: Job, table: str, lookup: str) -> list[pa.Table] | None:
 
 def _take_parents(hanging: Hanging, source: SourceRows, target: TargetRows, *, with_parents: bool) -> None:
     """Take in the rows that rows of the trees refer to and the target lacks. PlanError where they are not to come along."""
-    fresh = {name: hanging.side_rows("source", name) for name in hanging.keys}
+    fresh = {name: hanging.side_rows("source", name) for _, name in hanging.rows}
     while lacking := list(_lacking(hanging, source, target, fresh)):
         if not with_parents:
-            raise _without_parents(lacking)
+            raise _without_parents(source, lacking)
         fresh = {}
         for link, wanted in lacking:
-            before = len(hanging.rows.get(("source", link.parent), ()))
-            hanging.add(link.parent, wanted)
-            if parts := hanging.rows.get(("source", link.parent), [])[before:]:
+            if parts := hanging.add(link.parent, wanted):
                 known = fresh.get(link.parent)
                 fresh[link.parent] = pa.concat_tables([*([known] if known is not None else []), *parts])
 
@@ -117,46 +186,64 @@ def _take_parents(hanging: Hanging, source: SourceRows, target: TargetRows, *, w
 def _lacking(
     hanging: Hanging, source: SourceRows, target: TargetRows, fresh: Mapping[str, pa.Table | None]
 ) -> Iterator[tuple[Link, pa.Table]]:
-    """The keys of parents that the source has and the target lacks, by the link that leads to them."""
+    """The parents that the source has and the target lacks, as rows of the source, by the link that leads to them."""
     for link in hanging.links:
         rows = fresh.get(link.child)
-        values = source.above(link, rows) if rows is not None and rows.num_rows else None
-        mine = hanging.side_rows("source", link.parent)
-        if values is not None and mine is not None and mine.num_rows and set(link.wanted) <= set(mine.column_names):
-            known = mine.select(list(link.wanted)).drop_null()
-            values = values.filter(pa.array(~keys.contained(values, known, link.wanted)))
-        if values is None or not values.num_rows:
-            continue
-        lost = target.lacking(link.parent, values)
-        if lost.num_rows and source.maps(link.parent, link.wanted):
-            found = source.having(link.parent, lost)
+        for values in source.above(link, rows) if rows is not None and rows.num_rows else ():
+            names = tuple(values.column_names)
+            mine = hanging.side_rows("source", link.parent)
+            if mine is not None and mine.num_rows and set(names) <= set(mine.column_names):
+                known = mine.select(list(names)).drop_null()
+                values = values.filter(pa.array(~keys.contained(values, known.cast(values.schema), names)))
+            if not values.num_rows:
+                continue
+            shape = source.routes(link.parent).table.shape
+            if set(names) <= set(shape.names):
+                values = target.lacking(link.parent, values)
+            if not values.num_rows or not source.maps(link.parent, names):
+                continue
+            found = source.having(link.parent, values)
+            if not set(names) <= set(shape.names) and found.num_rows:
+                found = _without(found, _there(source, target, link.parent, found), source.key(link.parent))
             if found.num_rows:
-                yield link, keys.distinct(found.select(list(hanging.key_of[link.parent])))
+                yield link, found
 
 
-def _write_asked(session: Session, job: Job, source: SourceRows, table: str, rows: pa.Table | None) -> None:
+def _there(source: SourceRows, target: TargetRows, table: str, rows: pa.Table) -> pa.Table:
+    """Those rows of the source that the target has."""
+    key = source.routes(table).table.key
+    ends = [TARGET + name for name in key]
+    paired = keys.without_null_keys(source.looked_up.with_target_keys(table, rows), tuple(ends))
+    if not paired.num_rows:
+        return rows.slice(0, 0)
+    asked = paired.select(ends).rename_columns(list(key))
+    there = target.having(table, keys.distinct(asked))
+    return paired.filter(pa.array(keys.contained(asked, there.select(list(key)).cast(asked.schema), key)))
+
+
+def _write_asked(job: Job, source: SourceRows, bound: BoundTable, rows: pa.Table | None) -> None:
     """Put down what the rows of a table look up, so that nothing else is read of other tables when they are mapped."""
-    bound = session.route(job, table).table
     parts: dict[str, dict[tuple[str, ...], list[pa.Table]]] = {}
     whole: set[str] = set()
-    for column in bound.mapping.columns:
-        if not isinstance(column.origin, LookUp):
-            continue
-        lookup = column.origin
-        pairs = [(looked, own) for looked, own in lookup.match if own not in lookup.chained]
-        if not pairs:
-            whole.add(lookup.name)
-            continue
-        names = tuple(looked for looked, _ in pairs)
-        given = source.empty(table) if rows is None else rows
-        values = given.select([AS_READ + own for _, own in pairs]).rename_columns(list(names)).drop_null()
-        parts.setdefault(lookup.name, {}).setdefault(names, []).append(values)
+    given = source.empty(bound.name) if rows is None else rows
+    for part in bound.sources:
+        for column in part.mapping.columns:
+            if not isinstance(column.origin, LookUp):
+                continue
+            lookup = column.origin
+            pairs = [(looked, own) for looked, own in lookup.match if own not in lookup.chained]
+            if not pairs:
+                whole.add(lookup.name)
+                continue
+            names = tuple(looked for looked, _ in pairs)
+            values = given.select([as_read(part.part, own) for _, own in pairs]).rename_columns(list(names)).drop_null()
+            parts.setdefault(lookup.name, {}).setdefault(names, []).append(values)
     for name, asked in parts.items():
         if name in whole:
             continue
         for number, same in enumerate(asked.values()):
             values = keys.distinct(pa.concat_tables(same, promote_options="permissive"))
-            spill.write_rows(_asked_folder(job, table, name) / f"{number}.arrow", [values], values.schema)
+            spill.write_rows(_asked_folder(job, bound.name, name) / f"{number}.arrow", [values], values.schema)
 
 
 def _asked_folder(job: Job, table: str, lookup: str) -> Path:
@@ -173,23 +260,39 @@ def named_keys(rows: pa.Table) -> str:
     return f"{some} and {rows.num_rows - NAMED:,} more" if rows.num_rows > NAMED else some
 
 
-def _no_root(table: str, lost: pa.Table) -> PlanError:
-    what = "has no row" if lost.num_rows == 1 else "has no rows"
+def _no_root(table: str, lost: str, key: Key) -> PlanError:
+    several = lost.count("],") or " more" in lost
     return PlanError(
-        f"{table} {what} with the key {named_keys(lost)} on either side: no tree begins there. Nothing was read further.",
-        fix=f"look at the key, which is ({', '.join(lost.column_names)}) as the target has it.",
+        f"{table} has no {'rows' if several else 'row'} with the key {lost} on either side: no tree begins there. "
+        f"Nothing was read further.",
+        fix=f"look at the key, which is ({', '.join(key)}) as the target has it.",
     )
 
 
-def _without_parents(lacking: Sequence[tuple[Link, pa.Table]]) -> PlanError:
+def _without_parents(source: SourceRows, lacking: Sequence[tuple[Link, pa.Table]]) -> PlanError:
     found = "; ".join(
-        f"{link.child} refers to {link.parent} {named_keys(wanted)} by ({', '.join(link.own or link.wanted)})"
-        for link, wanted in lacking
+        f"{link.child} refers to {link.parent} {_named(source, link.parent, rows)} by ({', '.join(_by(link))})"
+        for link, rows in lacking
     )
     return PlanError(
         f"The tree refers to rows that the target does not have, and that are not in the tree: {found}. Nothing was written.",
         fix="give --with-parents, which brings those rows along, or name them with --tree too.",
     )
+
+
+def _by(link: Link) -> Key:
+    """The columns by which rows of the child refer to the parent, as the target has them, or else the source."""
+    return link.own or tuple(own for _, own in link.matched or ())
+
+
+def _named(source: SourceRows, table: str, rows: pa.Table) -> str:
+    """The first keys of some rows of the source, as they are listed."""
+    bound = source.routes(table).table
+    if not apart(bound):
+        return named_keys(keys.distinct(rows.select(list(bound.key))))
+    part = next(each for each in bound.sources if each.part == rows.column(PART)[0].as_py())
+    own = told_by(part)[0]
+    return named_keys(keys.distinct(rows.select([as_read(part.part, name) for name in own])))
 
 
 def _read_whole(whole: Mapping[str, str]) -> Iterator[Notice]:
