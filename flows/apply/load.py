@@ -125,7 +125,8 @@ def write(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outco
     session = constrained(plan, made.session, stages)
     names = [table.name for table in report.of_spec]
     retried(lambda: remember(loading.ledger, session, names, report.run_id))
-    retried(lambda: remember_filled(loading.ledger, session, names))
+    if not plan.manifest.tree:  # of which the rest of the source is not looked at
+        retried(lambda: remember_filled(loading.ledger, session, names))
     return outcome, session
 
 

@@ -89,7 +89,7 @@ def _explained_by_duckdb(
             asked = f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}"
             ((_, answer),) = self._cursor.execute(asked, list(parameters) or None).fetchall()
             seen[names[str(self.where).rpartition(" in ")[2]]] += sum(
-                n for each in json.loads(answer)["operator"] for n in scanned(each)
+                n for each in json.loads(answer).get("operator", ()) for n in scanned(each)
             )
 
     for name in ("stream", "rows"):

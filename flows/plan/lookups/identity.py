@@ -58,8 +58,8 @@ def pair_rows(session: Session, route: Route, work: PlanWork) -> PlanWork:
     asking = _Asking.read(route, work, known, asked)
     if asked is not None:
         asking = asking.among(asked)
-    there = Relation(bound.shape.name)
-    empty = bool(bound.ddl) or route.writes.snapshot.estimate(there) == 0
+    # where some rows are looked at, others are not counted first
+    empty = bool(bound.ddl) or (asked is None and route.writes.snapshot.estimate(Relation(bound.shape.name)) == 0)
     if not pairs.num_rows and not known.match and not empty and route.writes.snapshot.count(bound.there):
         raise PlanError(
             f"{bound.name}: {bound.shape.name} has rows, and its identity map has none: nothing says which rows of the source they are. "
