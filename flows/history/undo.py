@@ -22,6 +22,7 @@ from flows.apply.plan import create, same_target, write_rows
 from flows.bind.order import linked
 from flows.history.taken_back import already
 from flows.history.undo_order import listed, undo_order
+from flows.history.undo_refused import must_be_taken, rehearse
 from flows.history.undo_steps import freed, in_own_order, let_go_first
 from flows.history.undo_tree import of_trees
 from flows.history.undone import Undone
@@ -144,6 +145,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
                     planned, first=(*planned.first, *freeing), interim=(*planned.interim, *interim)
                 )
         tables = [sequence.with_steps(planned, parts[planned.table]) for planned in tables]
+        must_be_taken(undone.numbers, target, snapshot, shapes, backwards)
         tables = [let_go_first(target, snapshot, planned, passing, parts[planned.table]) for planned in tables]
         tables = [sequence.with_levels(planned, parts[planned.table]) for planned in tables]
         for windows in parts.values():
@@ -202,6 +204,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     stages = [
         each for each in retried(lambda: _held(plan, session, target, shapes), renewed=True) if each.table not in gone
     ]
+    retried(lambda: rehearse(plan, target, shapes, stages))
     numbered = {each.table: _numbered(shapes.get(each.table), each) for each in manifest.tables}
     applied = write_rows(plan, job, session, stages, numbered, loading.execute, loading.workers)
     warnings = [*report.warnings, *_dropped(plan, target, stages)]
@@ -241,6 +244,7 @@ def _held(plan: Plan, session: Session, target: Target, shapes: Mapping[TableNam
         decide = partial(decide, parents_first(shapes, names)[1], in_turn=in_turn, marked=marked)
     with target.snapshot() as snapshot:
         sequence = undo_order(manifest.undoes, target, snapshot, shapes, there, trees=bool(manifest.tree))
+        must_be_taken(manifest.undoes, target, snapshot, shapes, there)
     sequence.must_be(manifest.tables)
     return sequence.decided(decide)
 
