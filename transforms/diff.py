@@ -145,9 +145,11 @@ def _with_numbers(
     return pa.table(columns, schema=schema)
 
 
-def _changed(wanted: pa.Table, found: pa.Table, comparison: Comparison) -> tuple[Mask, dict[str, int]]:
-    changed = np.zeros(wanted.num_rows, dtype=bool)
-    differing: dict[str, int] = {}
+def differing_columns(wanted: pa.Table, found: pa.Table, comparison: Comparison) -> Iterator[tuple[str, Mask]]:
+    """The compared columns beside the key in which rows may differ, in their order, each with the rows that do.
+
+    In: the same rows on both sides, in one order. A column that is alike in all of them may be left out.
+    """
     for name in comparison.compared:
         if name in comparison.key:
             continue
@@ -158,8 +160,15 @@ def _changed(wanted: pa.Table, found: pa.Table, comparison: Comparison) -> tuple
             comparison.meanings.get(name, "plain"),
         )
         if mask is not None:
-            differing[name] = int(mask.sum())
-            changed |= mask
+            yield name, mask
+
+
+def _changed(wanted: pa.Table, found: pa.Table, comparison: Comparison) -> tuple[Mask, dict[str, int]]:
+    changed = np.zeros(wanted.num_rows, dtype=bool)
+    differing: dict[str, int] = {}
+    for name, mask in differing_columns(wanted, found, comparison):
+        differing[name] = int(mask.sum())
+        changed |= mask
     return changed, differing
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from transforms.diff import differing_columns
 from transforms.reconcile.records import Overruling, Reconciled, conflict_rows, fields_of
 from transforms.reconcile.work import Work, fail
 from transforms.vocabulary import SIDES, SideName
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
-from transforms.vocabulary.values import unequal
 
 
 def alone(work: Work, side: SideName, rows: pa.Table, place: Indices) -> Reconciled:
@@ -22,19 +22,10 @@ def alone(work: Work, side: SideName, rows: pa.Table, place: Indices) -> Reconci
     comparison = work.comparison
     known, base = place >= 0, work.of_base(rows, place)
     created, left = rows.filter(pa.array(~known)), rows.filter(pa.array(known))
-    names = [name for name in comparison.compared if name not in comparison.key]
     edited = np.zeros(left.num_rows, dtype=bool)
-    masks: dict[str, Mask] = {}
-    for name in names:
-        mask = unequal(
-            contiguous(left.column(name)),
-            contiguous(base.column(name)),
-            comparison.tolerance.get(name),
-            comparison.meanings.get(name, "plain"),
-        )
-        if mask is not None:
-            masks[name] = mask
-            edited |= mask
+    masks = dict(differing_columns(left, base, comparison))
+    for mask in masks.values():
+        edited |= mask
     kind = "update/delete" if side == "source" else "delete/update"
     other: SideName = "target" if side == "source" else "source"
     key = comparison.key
