@@ -30,6 +30,7 @@ from adapters.protocol import BeforeCommit, committed
 from adapters.sql.staged_apply import (
     apply_staged,
     as_markers,
+    as_writers,
     column_of,
     file_of,
     is_marked,
@@ -251,12 +252,10 @@ class DuckdbAdapter:
             session.execute(f"{alter} SET DEFAULT nextval({literal(sequence)})")
 
     def applied(self, plan: str) -> set[Marker]:
-        found = self._marked(markers_of(plan))
-        return as_markers(found) if found is not None else set()
+        return as_markers(self._marked(markers_of(plan)))
 
     def writers(self, table: TableName) -> set[str]:
-        found = self._marked(writers_of(table))
-        return set(found.column("migration").to_pylist()) if found is not None else set()
+        return as_writers(self._marked(writers_of(table)))
 
     def _marked(self, query: sa.Select[Any]) -> pa.Table | None:
         """What the marker table answers; None where it is not there yet."""

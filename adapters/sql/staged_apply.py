@@ -272,8 +272,14 @@ def writers_of(table: TableName) -> sa.Select[Any]:
     return sa.select(there.c.migration).where(there.c.table_name == str(table)).distinct()
 
 
-def as_markers(rows: pa.Table) -> set[Marker]:
+def as_markers(rows: pa.Table | None) -> set[Marker]:
+    """What `markers_of` found; nothing where there is no table of markers (None)."""
     return {
         Marker(row["migration"], row["plan"], row["table_name"], row["window_no"], row["phase"])
-        for row in rows.to_pylist()
+        for row in (rows.to_pylist() if rows is not None else ())
     }
+
+
+def as_writers(rows: pa.Table | None) -> set[str]:
+    """What `writers_of` found; nothing where there is no table of markers (None)."""
+    return set(rows.column("migration").to_pylist()) if rows is not None else set()

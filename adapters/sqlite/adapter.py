@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.staged_apply import (
     as_markers,
+    as_writers,
     file_of,
     markers_of,
     must_exist,
@@ -206,12 +207,10 @@ class SqliteAdapter:
         """Nothing to do: SQLite numbers from the largest value, and moves its own sequence with every insert."""
 
     def applied(self, plan: str) -> set[Marker]:
-        found = self._marked(markers_of(plan))
-        return as_markers(found) if found is not None else set()
+        return as_markers(self._marked(markers_of(plan)))
 
     def writers(self, table: TableName) -> set[str]:
-        found = self._marked(writers_of(table))
-        return set(found.column("migration").to_pylist()) if found is not None else set()
+        return as_writers(self._marked(writers_of(table)))
 
     def _marked(self, query: sa.Select[Any]) -> pa.Table | None:
         """What the marker table answers; None where it is not there yet."""
