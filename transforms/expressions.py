@@ -239,6 +239,11 @@ def as_json_keys(rows: pa.Table, key: tuple[str, ...]) -> pa.ChunkedArray:
     return select(rows, {"key": f"json_array({values})::VARCHAR"}).column(0)
 
 
+def json_key(rows: pa.Table, key: tuple[str, ...] | None = None, *, at: int = 0) -> str:
+    """The key of one row, as `as_json_keys` writes it; without `key` all its columns."""
+    return str(as_json_keys(rows.slice(at, 1), tuple(rows.column_names) if key is None else key)[0].as_py())
+
+
 def from_json_keys(texts: pa.Array, schema: pa.Schema) -> pa.Table:
     """The keys that `as_json_keys` wrote of rows of that schema; null for a value that is none of its type."""
     connection = _connection()

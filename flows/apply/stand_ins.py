@@ -241,7 +241,7 @@ def _with_found(rows: pa.Table, columns: Sequence[str], restored: pa.Table) -> p
 
 def _notice(name: str, stuck: Sequence[tuple[_Back, pa.Table]]) -> Notice:
     named = [pa.Table.from_struct_array(refused["key"]) for _, refused in stuck]
-    shown = [str(expressions.as_json_keys(each, tuple(each.column_names))[0].as_py()) for each in named]
+    shown = [expressions.json_key(each) for each in named]
     rows = sum(each.num_rows for each in named)
     columns = sorted({column for back, _ in stuck for column in back.columns})
     text = (

@@ -49,7 +49,7 @@ def unstable_columns(
         differs = unequal(one, other, tolerance.get(name), column.meaning if column else "plain")
         if differs is not None and differs.any():
             first = int(differs.argmax())
-            key = expressions.as_json_keys(written.slice(first, 1), changes.key)[0].as_py()
+            key = expressions.json_key(written, changes.key, at=first)
             was, now = (as_text(each.slice(first, 1))[0].as_py() for each in (one, other))
             told.append(Unstable(name, int(differs.sum()), key, _short(was), _short(now)))
     return tuple(told)

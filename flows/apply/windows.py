@@ -203,7 +203,7 @@ def staying(work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None)
         tried = withheld(part, held)
         assert tried.refused is not None, "there are rows that stay"
         raise PlanError(
-            f"{table} row {_first_key(tried.refused)} is to be {tried.refused['op'][0]}d, and "
+            f"{table} row {expressions.json_key(pa.Table.from_struct_array(tried.refused['key']))} is to be {tried.refused['op'][0]}d, and "
             f"{text_of(reason_of(tried.refused['why'][0].as_py()))}. This window was not written.",
             fix="delete those rows, or let them refer to others.",
         )
@@ -224,11 +224,6 @@ def as_conflicts(refused: pa.Table, conflicts: pa.Table | None) -> pa.Table:
     """Rows that were not tried as conflicts, which are as they were planned to be; behind other ones."""
     rows = refused.select(["op", "key", "before", "after"]).append_column("found", refused["before"])
     return rows if conflicts is None else pa.concat_tables([conflicts, rows.cast(conflicts.schema)])
-
-
-def _first_key(rows: pa.Table) -> str:
-    named = pa.Table.from_struct_array(rows["key"].slice(0, 1))
-    return str(expressions.as_json_keys(named, tuple(named.column_names))[0].as_py())
 
 
 def accounted(part: ChangeSet, applied: Applied) -> Applied:

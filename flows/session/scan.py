@@ -41,7 +41,7 @@ def readable(
         bad = rows.filter(pc.is_valid(rows[INVALID]))
         if bad.num_rows:
             known = tuple(name for name in key if name in bad.column_names)
-            where = f" key {expressions.as_json_keys(bad.slice(0, 1), known)[0].as_py()}" if known else ""
+            where = f" key {expressions.json_key(bad, known)}" if known else ""
             why = text_of(reason_of(bad[INVALID][0].as_py()))
             raise DataError(
                 f"{table} in the {side}{where}: {why}; {bad.num_rows} such rows here. Nothing can be "

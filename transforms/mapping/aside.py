@@ -59,7 +59,7 @@ def set_aside(
     rows = mapped.rows.filter(pa.array(bad))
     if mapping.on_invalid == "fail":
         raise DataError(
-            f"{mapping.table} key {expressions.as_json_keys(rows.slice(0, 1), mapping.key)[0].as_py()}: {text_of(reason)}.",
+            f"{mapping.table} key {expressions.json_key(rows, mapping.key)}: {text_of(reason)}.",
             fix="mend the source rows, choose a longer key, or set `on_invalid: quarantine`.",
         )
     count, image = rows.num_rows, without_origin(rows)

@@ -224,7 +224,7 @@ def _refusal(
     count = rows.values.num_rows
     one = count == 1
     columns, there = ", ".join(foreign.columns), ", ".join(foreign.refers_columns)
-    some = expressions.as_json_keys(rows.keys.slice(0, 1), tuple(rows.keys.column_names))[0].as_py()
+    some = expressions.json_key(rows.keys)
     plan = (
         f"let them follow with `delete: {{children: plan}}` of {moves.name}, or "
         if not (known or moves.follows)

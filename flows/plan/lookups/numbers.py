@@ -41,7 +41,7 @@ def number_of(session: Session, job: Job, bound: BoundTable) -> Number:
         known = spill.read_rows(numbers_file(job, bound.name))
         place = keys.match(new, known, bound.key)
         if (place < 0).any():
-            lost = expressions.as_json_keys(new.filter(pa.array(place < 0)).slice(0, 1), bound.key)[0].as_py()
+            lost = expressions.json_key(new.filter(pa.array(place < 0)), bound.key)
             raise DataError(
                 f"{bound.name} key {lost}: the row was another one, or was set aside, when it was read a moment before.",
                 fix="let `python:` functions answer alike for the same row; else run again.",

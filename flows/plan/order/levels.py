@@ -152,8 +152,7 @@ class Leveling:
             return None
         mine = np.unique(pairs.later - start[need.later] if need.comes else pairs.earlier - start[need.earlier])
         own = rows[need.later if need.comes else need.earlier]
-        first: str = expressions.as_json_keys(own.slice(int(mine[0]), 1), tuple(own.column_names))[0].as_py()
-        return replace(need, rows=len(mine), first=first)
+        return replace(need, rows=len(mine), first=expressions.json_key(own, at=int(mine[0])))
 
 
 def _met(children: Some, parents: Some, foreign: ForeignKey) -> tuple[Indices, Indices]:

@@ -300,7 +300,7 @@ class Table:
         """What is needed of rows that nothing refers to: others cannot be changed, on the way or in the end."""
         gone = changes.deletes.num_rows
         if (stuck := _any(masks)[:gone] & held[:gone]).any():
-            key = expressions.as_json_keys(changes.deletes.filter(pa.array(stuck)).slice(0, 1), self.key)[0].as_py()
+            key = expressions.json_key(changes.deletes.filter(pa.array(stuck)), self.key)
             raise PlanError(
                 f"{self.shape.name}: row {key} is to be deleted, another row takes a unique value of it, and rows still refer to it, "
                 f"so that {self.target.capabilities.names.title} lets it neither go nor change before them. Nothing was written.",

@@ -206,9 +206,8 @@ class _Graph:
         """What an error says of rows that need each other."""
         known = self._deleted(self.key) if deletes else self._written(self.key, ())
         place = int(np.flatnonzero(known[0] == rows[0])[0])
-        first: str = expressions.as_json_keys(known[1].slice(place, 1), self.key)[0].as_py()
         columns = tuple(dict.fromkeys(name for each in own_keys(self.shape) for name in each.columns))
-        return InCircle(self.shape.name, columns, len(rows), first)
+        return InCircle(self.shape.name, columns, len(rows), expressions.json_key(known[1], self.key, at=place))
 
     def _written(self, names: Key, changed: Key) -> tuple[Indices, pa.Table]:
         """Columns of inserts, and of updates that give those in `changed` other values, or of all where that is empty, with their

@@ -142,7 +142,7 @@ class Parking:
         return replace(self.shape, design=self.shape.design or self.target.design(self.shape.name))
 
     def _stuck(self, rows: pa.Table, unique: Key) -> PlanError:
-        key = expressions.as_json_keys(rows.slice(0, 1), self.key)[0].as_py()
+        key = expressions.json_key(rows, self.key)
         listed = ", ".join(unique)
         return PlanError(
             f"{self.shape.name}: row {key} gives up a unique value ({listed}) that another row takes, and neither can go before "

@@ -44,5 +44,5 @@ def keyless(route: Route, counts: Counts) -> Keyless | None:
         if first is not None and first.column(column).null_count:
             found = pa.Table.from_batches([first])
             found = found.filter(pa.array(keys.null_keys(found, bound.key)))
-            return Keyless(rows, expressions.as_json_keys(found.slice(0, 1), bound.key)[0].as_py())
+            return Keyless(rows, expressions.json_key(found, bound.key))
     return None

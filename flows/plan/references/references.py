@@ -137,7 +137,7 @@ def look_at_references(
         lost = _lost(snapshot, child, parent, foreign, mine, theirs)
         if lost is not None and lost.num_rows:
             edited = keys.contained(lost, mine.left, mine.changes.key).sum() if mine and mine.left.num_rows else 0
-            broken.append(Broken(child.name, parent.name, lost.num_rows, _first(lost), int(edited)))
+            broken.append(Broken(child.name, parent.name, lost.num_rows, expressions.json_key(lost), int(edited)))
         needs += needs_of(snapshot, child, parent, foreign, mine, theirs, whole_trees=whole_trees)
     return Looked(tuple(broken), tuple(needs), known)
 
@@ -195,7 +195,7 @@ def needs_of(
         chosen = rows.filter(pa.array(having(rows, foreign.columns, values, names)))
         if chosen.num_rows:
             named = chosen.select(list(mine.changes.key)) if mine is not None else chosen
-            yield Need(earlier, later, here, foreign, values, chosen.num_rows, _first(named))
+            yield Need(earlier, later, here, foreign, values, chosen.num_rows, expressions.json_key(named))
 
     if mine is None:
         return
@@ -341,11 +341,6 @@ def _alike(rows: pa.Table, others: pa.Table) -> tuple[pa.Table, pa.Table]:
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         types = others.schema
     return rows.cast(types), others.cast(types)
-
-
-def _first(rows: pa.Table) -> str:
-    text: str = expressions.as_json_keys(rows.slice(0, 1), tuple(rows.column_names))[0].as_py()
-    return text
 
 
 def _typed(rows: pa.Table, like: pa.Table) -> pa.Table:
