@@ -19,9 +19,7 @@ from flows.spec.entries import entry_of
 from flows.spec.model import Endpoint, Spec
 from flows.spec.origins import Origin
 from flows.spec.problems import problem
-from flows.spec.suites import Expectation
 from flows.spec.tables import REST, Table, quoted_name, table_name, table_parts
-from transforms.rules.rules import COLUMN_ARGUMENTS
 from transforms.vocabulary import Problem, SideName, SpecError, TableName, TableShape
 
 Spell = Callable[[str], str]
@@ -235,10 +233,13 @@ class Columns:
         changed["key"] = None if table.key is None else [own(each) for each in table.key]
         changed["identity"] = None if table.identity is None else table.identity.spelled(own, read)
         changed["ignore"] = [own(each) for each in table.ignore]
-        changed["expect"] = [_rule(each, own) for each in table.expect]
-        changed["loaded"] = [_rule(each, own) for each in table.loaded]
+        changed["expect"] = [each.spelled(own) for each in table.expect]
+        changed["loaded"] = [each.spelled(own) for each in table.loaded]
         if (flag := self.spec.delete_policy(name).column) is not None and own(flag) != flag:
             changed["delete"] = self.spec.delete_policy(name).model_copy(update={"column": own(flag)})
+        if (conflict := self.spec.conflict_of(name)) != (spelt := conflict.spelled(own, read)):
+            changed["conflict"] = spelt
+        changed["on_source"] = {read(each): wanted for each, wanted in table.on_source.items()}
         if table.create is not None:
             changed["create"] = self._create(name, table.create, own)
         made = table.model_copy(update=changed)
@@ -356,19 +357,6 @@ def _as_moved(path: tuple[Any, ...], moved: Mapping[tuple[Any, ...], tuple[Any, 
         if path[:length] in moved:
             return (*moved[path[:length]], *path[length:])
     return path
-
-
-def _rule(rule: Expectation, own: Spell) -> Expectation:
-    """A check whose columns are spelled."""
-    changed: dict[str, Any] = {}
-    for place in (*COLUMN_ARGUMENTS, "column_set"):
-        given = rule.arguments.get(place)
-        if isinstance(given, str):
-            changed[place] = own(given)
-        elif isinstance(given, list | tuple):
-            changed[place] = [own(each) if isinstance(each, str) else each for each in given]
-    changed = {place: value for place, value in changed.items() if value != rule.arguments[place]}
-    return Expectation.model_validate({**rule.model_dump(), **changed}) if changed else rule
 
 
 def namesakes(spec: Spec, new: Iterable[str], target: Source) -> list[Problem]:

@@ -213,7 +213,11 @@ class Column(Strict):
         default="error",
         description="With map, for other values: error (the row is invalid), keep, or the value to write.",
     )
-    inverse: dict[str, Any] | None = Field(default=None, description="Source columns: SQL over the target columns.")
+    inverse: dict[str, Annotated[str, Field(min_length=1)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="With two_way: source columns, and the SQL over the target columns that gives them.",
+    )
     tolerance: Closeness | None = Field(
         default=None, description="Numbers this close count as equal: 0.01, {relative: 1e-9}, or both."
     )

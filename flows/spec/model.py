@@ -10,23 +10,22 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
+from flows.spec.conflict import Conflict, Direction, Initial, RuleKind
 from flows.spec.document import Document, digest_of, read_document
 from flows.spec.origins import PARTS, Origin
 from flows.spec.problems import Invalid, explain
+from flows.spec.runner import Dask, Runner, Threads
 from flows.spec.suites import Expectation, suite_files
 from flows.spec.tables import (
     Checkpoint,
-    Dask,
     DeletePolicy,
     QuarantineLimit,
-    Runner,
     Table,
-    Threads,
     Window,
     relation,
     table_name,
@@ -117,21 +116,6 @@ class Defaults(Strict):
     )
 
 
-class Conflict(Strict):
-    """Who wins where both sides changed a row."""
-
-    resolve: Literal["source_wins", "target_wins", "newer_wins", "merge", "manual"] = Field(
-        default="manual", description="manual leaves the row alone and lists it."
-    )
-    clock: str | None = Field(default=None, description="With newer_wins: the column that says when a row was changed.")
-
-    @model_validator(mode="after")
-    def _clock(self) -> Conflict:
-        if self.resolve == "newer_wins" and not self.clock:
-            raise Invalid("is newer_wins, which needs a clock.", "resolve", fix="add `clock:` and a timestamp column")
-        return self
-
-
 class Spec(Strict):
     """A migration: two sides, and how the tables of one become the tables of the other."""
 
@@ -146,7 +130,14 @@ class Spec(Strict):
         default=Defaults(), description="What holds for every table that does not say otherwise."
     )
     tables: dict[str, Table] = Field(min_length=1, description="The target tables.")
-    direction: Literal["one_way", "two_way"] = Field(default="one_way", description="two_way: changes go both ways.")
+    direction: Direction = Field(
+        default="one_way", description="two_way: changes go both ways, and the source is written."
+    )
+    initial: Initial = Field(
+        default="report",
+        description="How sides meet that both hold rows and have no state that they agreed on: as conflicts are decided (policy), "
+        "by one side, by the clock, or not at all: report writes nothing and says what each choice would do.",
+    )
     conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
 
     _document: Document = PrivateAttr()
@@ -161,9 +152,17 @@ class Spec(Strict):
     def _problems(self) -> Iterator[Invalid]:
         if self.defaults.delete.policy == "soft" and not self.defaults.delete.column:
             yield Invalid("is soft, which needs the flag column.", "defaults", "delete", "policy", fix="add `column:`")
+        if "columns" in self.conflict.model_fields_set:
+            yield Invalid(
+                "are rules for columns of a table.", "conflict", "columns", fix="move them to tables.….conflict"
+            )
+        if any(table.conflict is None for table in self.tables.values()):
+            yield from (problem.under("conflict") for problem in self.conflict.problems())
         names: dict[TableName, str] = {}
         for name, table in self.tables.items():
             at = ("tables", name)
+            if table.conflict is not None:
+                yield from (problem.under(*at, "conflict") for problem in self.conflict_of(name).problems())
             wanted = self.delete_policy(name)
             if table.delete and wanted.policy == "soft" and not wanted.column:
                 yield Invalid("is soft, which needs the flag column.", *at, "delete", "policy", fix="add `column:`")
@@ -283,6 +282,23 @@ class Spec(Strict):
         """How many threads or workers windows run on."""
         return self.defaults.runner.workers or WORKERS
 
+    def two_way(self, name: str) -> bool:
+        """Whether changes of a table go both ways."""
+        return (self.tables[name].direction or self.direction) == "two_way"
+
+    @property
+    def writes_source(self) -> bool:
+        """Whether the source is written: only where a table asks for it."""
+        return any(map(self.two_way, self.tables))
+
+    def initial_of(self, name: str) -> Initial:
+        """How the sides of a table meet that have not agreed on anything yet."""
+        return self.tables[name].initial or self.initial
+
+    def conflict_of(self, name: str) -> Conflict:
+        """Who wins in a table: what the migration says, overridden by the table's own settings."""
+        return self.conflict.with_own(self.tables[name].conflict)
+
     def delete_policy(self, name: str) -> DeletePolicy:
         """The defaults, overridden by what the table says."""
         own = self.tables[name].delete
@@ -332,14 +348,14 @@ def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bo
 
 
 def _python_files(spec: Spec, folder: Path) -> list[Path]:
-    """The files of `python:` columns that lie beside the spec; installed modules are not among them."""
+    """The files of `python:` columns and rules that lie beside the spec; installed modules are not among them."""
+    columns = [each for table in spec.tables.values() for part in table.parts for each in (part.columns or {}).values()]
+    rules = [each for table in spec.tables.values() if table.conflict for each in table.conflict.columns.values()]
     found = set()
-    for table in (part for each in spec.tables.values() for part in each.parts):
-        for column in (table.columns or {}).values():
-            if column.python:
-                base = folder.joinpath(*column.python.split(".")[:-1])
-                candidates = (base.with_suffix(".py"), base / "__init__.py")
-                found.update([file for file in candidates if file.is_file()][:1])
+    for function in filter(None, [each.python for each in columns] + [each.python for each in rules]):
+        base = folder.joinpath(*function.split(".")[:-1])
+        candidates = (base.with_suffix(".py"), base / "__init__.py")
+        found.update([file for file in candidates if file.is_file()][:1])
     return sorted(found)
 
 
@@ -358,6 +374,8 @@ def json_schema() -> dict[str, Any]:
         ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
         ("Runner", {"enum": ["threads", "dask"]}),
         ("Window", {"type": "integer", "minimum": 1}),
+        ("Clocks", {**text, "description": "The column's name on both sides."}),
+        ("RuleSpec", {"enum": list(get_args(RuleKind))}),
     ):
         whole = parts[name]
         parts[name] = {"title": name, "description": whole.get("description", ""), "anyOf": [short, whole]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,6 +38,20 @@ class Expectation(Strict):
     def arguments(self) -> dict[str, Any]:
         """What Great Expectations takes beside type and severity."""
         return dict(self.model_extra or {})
+
+    def spelled(self, own: Callable[[str], str]) -> Expectation:
+        """The same with columns as the target's catalog spells them."""
+        from transforms.rules.rules import COLUMN_ARGUMENTS  # with DuckDB, which reading a spec does not need
+
+        changed: dict[str, Any] = {}
+        for place in (*COLUMN_ARGUMENTS, "column_set"):
+            given = self.arguments.get(place)
+            if isinstance(given, str):
+                changed[place] = own(given)
+            elif isinstance(given, list | tuple):
+                changed[place] = [own(each) if isinstance(each, str) else each for each in given]
+        changed = {place: value for place, value in changed.items() if value != self.arguments[place]}
+        return Expectation.model_validate({**self.model_dump(), **changed}) if changed else self
 
 
 def suite_files(document: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from flows.spec.columns import Column, Strict
+from flows.spec.conflict import Conflict, Direction, Initial, OnSource
 from flows.spec.create import Create
 from flows.spec.origins import Origin, Part
 from flows.spec.problems import Fault, Invalid, meant
@@ -110,60 +111,6 @@ class Checkpoint(Strict):
     )
 
 
-class Threads(Strict):
-    """Windows run in threads of one process."""
-
-    workers: int | None = Field(
-        default=None, ge=1, description="How many threads; about the number of cores when not given."
-    )
-
-
-class Dask(Strict):
-    """Windows run on a Dask cluster."""
-
-    address: str | None = Field(
-        default=None, description="A scheduler, such as tcp://host:8786; a local one when not given."
-    )
-    workers: int | None = Field(default=None, ge=1, description="How many workers a local cluster has.")
-
-
-class Runner(Strict):
-    """Where windows run: `threads`, `dask`, or one of them with its settings."""
-
-    threads: Threads | None = Field(default=None, description="Threads of this process.")
-    dask: Dask | None = Field(default=None, description="A Dask cluster.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if value not in ("threads", "dask"):
-                raise Invalid(f"must be threads or dask. {meant(value, ('threads', 'dask'))}")
-            return {value: {}}
-        if isinstance(value, dict):
-            return {name: {} if inner is None else inner for name, inner in value.items()}
-        return value
-
-    @model_validator(mode="after")
-    def _one(self) -> Runner:
-        if (self.threads is None) == (self.dask is None):
-            raise Invalid("takes one of threads and dask")
-        return self
-
-    @property
-    def kind(self) -> Literal["threads", "dask"]:
-        return "dask" if self.dask else "threads"
-
-    @property
-    def workers(self) -> int | None:
-        chosen = self.dask or self.threads
-        return chosen.workers if chosen else None
-
-    @property
-    def address(self) -> str | None:
-        return self.dask.address if self.dask else None
-
-
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -237,6 +184,15 @@ class Table(Strict):
     window: Window | None = Field(default=None, description="Overrides defaults.window.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
     history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")
+    direction: Direction | None = Field(default=None, description="Overrides the migration's direction.")
+    initial: Initial | None = Field(default=None, description="Overrides the migration's initial.")
+    conflict: Conflict | None = Field(
+        default=None, description="Overrides the migration's conflict, setting by setting."
+    )
+    on_source: dict[str, OnSource] = Field(
+        default={},
+        description="With two_way: source columns that the mapping does not show, in rows born on the target.",
+    )
 
     @model_validator(mode="before")
     @classmethod

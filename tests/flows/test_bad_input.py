@@ -206,6 +206,8 @@ def test_what_cannot_be_run_yet_is_said_and_not_passed_over(small: Scenario) -> 
     refused(small, "spec.yaml:", "cannot be run yet", "Fix:")
     small.write({"t": T}, conflict={"resolve": "source_wins"})
     refused(small, "spec.yaml:", "conflict is for changes that go both ways", "Fix: remove it")
+    small.write({"t": {**T, "direction": "two_way"}})
+    refused(small, "spec.yaml:", "tables.t.direction is for changes that go both ways", "Fix: remove it")
     small.write(with_columns(name={"from": "name", "inverse": {"name": "upper(name)"}}))
     refused(small, "spec.yaml:", "tables.t.columns.name.inverse is for", "Fix: remove it", commands=("check", "run"))
 

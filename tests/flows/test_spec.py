@@ -101,7 +101,7 @@ def test_runners_are_words_or_settings(
 
 def test_two_way_and_soft_deletes_are_part_of_the_format(tmp_path: Path) -> None:
     spec = load(tmp_path, SMALL + "direction: two_way\ndefaults: {delete: {policy: soft, column: gone}}\n")
-    assert (spec.direction, spec.conflict.resolve) == ("two_way", "manual")
+    assert (spec.direction, spec.conflict.resolve, spec.initial) == ("two_way", "merge", "report")
 
 
 def test_merged_and_aliased_parts_count_as_written(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_all_mistakes_are_listed_at_once_each_with_its_line_and_what_was_meant(t
     text = DESIGN.replace("policy: hard", "policy: hrd").replace("rows: 100000", "rows: lots")
     text = text.replace("    where:", "    whre:").replace("America/New_York", "America/NewYork")
     text = text.replace("take: airport_id", "tak: airport_id").replace("generate: identity", "generate: identity, x: 1")
-    text = text.replace("resolve: newer_wins, clock: updated_at", "resolve: newer_wins").replace("value:", "severity:")
+    text = text.replace("resolve: newer_wins", "resolve: newest_wins").replace("value:", "severity:")
     text = text.replace("from: airports ", "form: airports ")
     assert problems(tmp_path, text) == [
         "spec.yaml:3: source.time_zone is no known time zone. Did you mean America/New_York?",
@@ -32,7 +32,8 @@ def test_all_mistakes_are_listed_at_once_each_with_its_line_and_what_was_meant(t
         "spec.yaml:31: tables.flight.columns.dest_id.lookup.take is missing. Fix: add `take:`.",
         "spec.yaml:31: tables.flight.columns.dest_id.lookup.tak is not a known key. Did you mean take?",
         "spec.yaml:37: tables.flight.loaded[0].severity must be critical, warning or info, not '$source_rows'.",
-        "spec.yaml:39: conflict.resolve is newer_wins, which needs a clock. Fix: add `clock:` and a timestamp column.",
+        "spec.yaml:39: conflict.resolve must be source_wins, target_wins, newer_wins, merge, manual or fail, not 'newest_wins'. "
+        "Did you mean newer_wins?",
     ]
 
 
