@@ -118,10 +118,10 @@ def _uuid_bytes(array: pa.Array) -> pa.Array | None:
     lengths = pc.min_max(pc.binary_length(known))
     if len(known) and (lengths["min"].as_py(), lengths["max"].as_py()) != (36, 36):
         return None
-    _, _, data = known.buffers()
-    start = known.offset * 36
+    _, offsets, data = known.buffers()
     if len(known) == 0 or data is None:
         return pa.nulls(len(known), pa.binary(16))
+    start = int(np.frombuffer(offsets, np.int32)[known.offset])  # nulls before a slice take no room
     letters = np.frombuffer(data, dtype=np.uint8)[start : start + len(known) * 36].reshape(-1, 36)
     digits = _DIGITS[letters[:, _HEX_PLACES]]
     dashes = letters[:, [8, 13, 18, 23]]

@@ -90,6 +90,22 @@ def test_values_of_every_type_are_updated_and_deleted_under_their_precondition(
     assert read(roomy, shape).num_rows == 0
 
 
+@pytest.mark.parametrize("empty", [True, False], ids=["straight", "staged"])
+def test_part_of_rows_arrives_as_it_is_whatever_stands_before_it(adapter: Target, empty: bool) -> None:
+    columns = [col(name, travel, meaning) for name, travel, meaning, _ in VALUES if name != "large"]
+    shape = make(adapter, a_shape(f"part {next(numbers)}", [ID, *columns]))
+    given = {name: values for name, _, _, values in VALUES}
+    made = [pa.array(range(4), shape.columns[0].type)]
+    for each, wanted in zip(shape.columns[1:], columns, strict=True):
+        values = fitting(given[each.name], wanted.type, each).drop_null().to_pylist()
+        made.append(pa.array([None, *(values * 3)[:3]], each.type))
+    rows = pa.table(made, schema=shape.schema()).slice(1)
+    assert adapter.apply(change(shape, inserts=rows), shape, None, empty=empty) == Applied(inserted=3)
+    assert read(adapter, shape, ("id",)).equals(rows)
+    assert adapter.apply(change(shape, deletes=rows.slice(1, 1)), shape, None) == Applied(deleted=1)
+    assert read(adapter, shape, ("id",))["id"].to_pylist() == [1, 3]
+
+
 def test_a_described_table_is_made_again_as_it_is(adapter: Target) -> None:
     columns = [col(name, travel, meaning) for name, travel, meaning, _ in VALUES]
     columns += [col("json", pa.string(), "json"), col("must", pa.string(), nullable=False)]
