@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters import private
 from adapters.ledger.migrations import upgrade
@@ -227,13 +226,22 @@ def upsert(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()
 ) -> None:
     """Insert rows; where the primary key is taken, update every other column but those to `keep`."""
-    if not rows:
-        return
-    new = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
-    key = [column.name for column in table.primary_key]
-    changed = {name: new.excluded[name] for name in rows[0] if name not in key and name not in keep}
-    done = new.on_conflict_do_update(index_elements=key, set_=changed) if changed else new.on_conflict_do_nothing()
-    connection.execute(done, [dict(row) for row in rows])
+    if rows:
+        schema = None if connection.dialect.name == "sqlite" else SCHEMA
+        connection.execute(_upserting(table, tuple(rows[0]), tuple(keep), schema), [dict(row) for row in rows])
+
+
+@cache
+def _upserting(table: sa.Table, names: tuple[str, ...], keep: tuple[str, ...], schema: str | None) -> sa.TextClause:
+    """The statement, which SQLite and PostgreSQL have alike. SQLAlchemy would compile its own one anew each time."""
+    key = ", ".join(f'"{column.name}"' for column in table.primary_key)
+    changed = [name for name in names if not table.c[name].primary_key and name not in keep]
+    new = ", ".join(f'"{name}" = excluded."{name}"' for name in changed)
+    done = f"UPDATE SET {new}" if changed else "NOTHING"
+    place = f'"{schema}"."{table.name}"' if schema else f'"{table.name}"'
+    columns, values = (", ".join(form.format(name) for name in names) for form in ('"{}"', ":{}"))
+    statement = sa.text(f"INSERT INTO {place} ({columns}) VALUES ({values}) ON CONFLICT ({key}) DO {done}")  # noqa: S608
+    return statement.bindparams(*(sa.bindparam(name, type_=table.c[name].type) for name in names))
 
 
 def locked(connection: sa.Connection, name: str) -> None:
