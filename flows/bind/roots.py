@@ -18,6 +18,7 @@ from flows.spec.model import Spec
 from transforms import expressions
 from transforms.keys import distinct
 from transforms.mapping.inverse import fitting
+from transforms.mapping.waiting_keys import looked_up_keys
 from transforms.vocabulary import Key, SpecError, TableShape
 from transforms.vocabulary.arrow import contiguous
 
@@ -87,19 +88,20 @@ def typed_roots(roots: Sequence[Root], table: str, shape: TableShape, key: Key, 
 
 
 def of_source(root: Root, bound: BoundTable) -> pa.Table | None:
-    """What the row of a root has in columns of a source, mapped ones and such as they are read (`as_read`); None where the source does
-    not have these. SpecError where the key is none of the table's."""
+    """What the row of a root has in columns of a source, mapped ones and such as they are read (`as_read`); None where its key is
+    not looked up by these. SpecError where the key is none of the table's."""
     if len(root.values) != len(bound.key):
         raise _wrong_length(root, bound.name, bound.key, len(root.values))
     mapped: dict[str, str] = {}
     read: dict[str, Any] = {}
+    looked = looked_up_keys(bound.mapping)
     for name, value in zip(bound.key, root.values, strict=True):
-        if isinstance(value, dict):
+        if not isinstance(value, dict):
+            mapped[name] = value
+        elif value.keys() == set(looked.get(name, ())):
             read |= value
         else:
-            mapped[name] = value
-    if not read.keys() <= set(bound.source_shape.names):
-        return None
+            return None
     texts = pa.array([json.dumps([*mapped.values(), *read.values()], ensure_ascii=False, default=str)], pa.string())
     own = [(name, bound.shape.schema((name,)).field(0).type) for name in mapped]
     theirs = [(as_read(bound.part, name), bound.source_shape.schema((name,)).field(0).type) for name in read]

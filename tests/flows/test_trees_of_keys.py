@@ -206,10 +206,13 @@ def test_a_row_with_a_looked_up_key_is_a_root_and_brings_its_parents(pair: Scena
     assert counts(done, "line") == {"delete": 1}
     assert counts(done, "mark") == {"source_rows": 1, "update": 1, "delete": 1}
     assert [row for row in of_orders(pair) if row[-1] == "y"] == [("1a", 1, 1, "y")]
-    with pytest.raises(SynclineError, match="line has no row with the key"):
-        tree(pair, "line:[99,1]")
-    with pytest.raises(SynclineError, match="line has no row with the key"):
-        tree(pair, 'line:[{"order_no":"zz"},1]')
+    for wrong in ("[99,1]", '[{"order_no":"zz"},1]', '[{"pos":1},1]', '[{"nothing":1},1]'):
+        with pytest.raises(SynclineError, match="line has no row with the key"):
+            tree(pair, f"line:{wrong}")
+    pair.source.execute("DELETE FROM items WHERE order_no = '1b'", "DELETE FROM marks WHERE order_no = '1b'")
+    assert counts(tree(pair, 'line:[{"order_no":"1b"},1]'), "mark") == {"delete": 1}, (
+        "what the source has lost is known by its order"
+    )
 
 
 def test_rows_that_waited_for_their_order_leave_quarantine_with_its_tree(pair: Scenario) -> None:
@@ -288,8 +291,9 @@ def test_new_rows_of_an_identity_map_are_named_by_the_key_of_the_source(pair: Sc
     )
     assert there(pair) == [("e1", "x", None), ("e2", "x", "x")]
     assert counts(tree(pair, 'customer:[{"no":"c3"}]'), "purchase") == {"source_rows": 2, "insert": 2}
-    with pytest.raises(SynclineError, match="customer has no row with the key"):
-        tree(pair, 'customer:[{"no":"c9"}]')
+    for wrong in ('{"no":"c9"}', '{"name":"x"}', '{"nothing":1}'):
+        with pytest.raises(SynclineError, match="customer has no row with the key"):
+            tree(pair, f"customer:[{wrong}]")
     assert counts(pair.run(), "customer") == {"source_rows": 3, "unchanged": 3}
     pair.settled()
 

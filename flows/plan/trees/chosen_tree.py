@@ -126,13 +126,16 @@ def _begun(
     for root in roots:
         if root.of_target:
             continue
-        found = source.empty(name)
+        mine, theirs = [source.empty(name)], [source.target.empty(name)]
         for part in bound.sources:
             if (values := of_source(root, part)) is not None:
-                found = pa.concat_tables([found, source.of_part(part, values)])
-        if not found.num_rows and not trees.gone:
+                mine.append(source.of_part(part, values))
+                theirs.append(source.target.having(name, source.looked_up.keys_of(part, values)))
+        found, others = pa.concat_tables(mine), pa.concat_tables(theirs)
+        if not found.num_rows and not others.num_rows and not trees.gone:
             raise _no_root(name, root.written, bound.key)
         hanging.begin("source", name, found)
+        hanging.begin("target", name, others)
     return None
 
 

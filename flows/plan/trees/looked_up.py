@@ -76,6 +76,23 @@ class LookedUp:
             rows = rows.append_column(TARGET + name, rows.column(name))
         return rows
 
+    def keys_of(self, part: BoundTable, values: pa.Table) -> pa.Table:
+        """The keys of the target of what has some values in columns of a source, beside the mapped ones of its key."""
+        for column in part.mapping.columns:
+            name, lookup = column.shape.name, column.origin
+            if name not in part.key or name in values.column_names or not isinstance(lookup, LookUp):
+                continue
+            if not {_own(part, lookup, each) for _, each in lookup.match} <= set(values.column_names):
+                return part.key_schema.empty_table()
+            values = self._with_looked_up(part, values, name)
+        if (known := part.identity_map) is not None:
+            by = tuple(as_read("", name) for name in known.by)
+            if not set(by) <= set(values.column_names):
+                return part.key_schema.empty_table()
+            pairs = self.source.pairs(part.name).select(known.schema.names)
+            values = _joined(values, pairs.rename_columns(list(map(_among_rows, pairs.column_names))), by)
+        return keys.distinct(values.select(list(part.key)).drop_null())
+
     def of_target(self, table: str, wanted: pa.Table) -> pa.Table:
         """The rows of the source that are those of the target with some keys, which they have beside them."""
         bound = self.source.routes(table).table
