@@ -27,6 +27,7 @@ from flows.bind.soft_delete import Soft, soft_flag
 from flows.bind.sources import BoundSource, bound_sources, key_of_sources, lookups_of
 from flows.bind.spelling import namesakes
 from flows.bind.tolerance import tolerances
+from flows.bind.two_way import TwoWay, bind_two_way, shared_origins
 from flows.spec.model import Spec
 from transforms.diff import Comparison
 from transforms.mapping.column_mapping import ColumnMapping, TableMapping
@@ -47,7 +48,8 @@ class BoundTable:
     can be compared and not written, and how to mend it; empty where they can. `unmapped` are the other columns of a whole row.
 
     A table of several sources has one of its `parts` for each, which is called `part`, and is of the first one where nothing else
-    is said: all parts have the same columns. What reads the source goes over `sources`.
+    is said: all parts have the same columns. What reads the source goes over `sources`. `two_way`: how its changes go back; None where
+    they go to the target alone.
     """
 
     name: str
@@ -79,6 +81,7 @@ class BoundTable:
     parts: tuple[BoundTable, ...] = ()
     part: str = ""
     identity_map: IdentityMap | None = None
+    two_way: TwoWay | None = None
 
     @property
     def sources(self) -> tuple[BoundTable, ...]:
@@ -189,7 +192,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
             bound[name] = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
         except SpecError as error:
             problems += error.of_table(name)
-    if problems:
+    if problems := [*problems, *shared_origins(spec, bound.values())]:
         raise SpecError.of(problems)
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
     warnings += [Notice("unwritable", str(table.unwritable), name) for name, table in bound.items() if table.unwritable]
@@ -344,6 +347,8 @@ def _bind_table(
         unmapped=own_columns(spec, name, shape, {*images, *(column.shape.name for column in computed)}),
         identity_map=sources[0].identity_map,
     )
+    if spec.two_way(name):
+        return replace(made_of, two_way=bind_two_way(spec, made_of))
     return made_of if len(sources) == 1 else _merged(made_of, sources)
 
 

@@ -63,7 +63,8 @@ class WrittenSide(Side):
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Both sides: by name where the name is a value, as in `sides[lookup.side]`."""
+    """Both sides: by name where the name is a value, as in `sides[lookup.side]`. The source is opened to be written only where a
+    table of the spec goes both ways."""
 
     source: Side
     target: WrittenSide
@@ -92,7 +93,11 @@ def both_open(spec: Spec) -> Iterator[Sides]:
     _apart(spec)
     with ExitStack() as stack:
         address, zone, rls = resolve_url(spec.source.url), spec.source.time_zone, spec.source.rls
-        source = Side("source", open_source(address, time_zone=zone, rls=rls), zone, rls, address)
+        source: Side
+        if spec.writes_source:
+            source = WrittenSide("source", open_target(address, time_zone=zone, rls=rls), zone, rls, address)
+        else:
+            source = Side("source", open_source(address, time_zone=zone, rls=rls), zone, rls, address)
         stack.callback(source.adapter.close)
         address, zone, rls = resolve_url(spec.target.url), spec.target.time_zone, spec.target.rls
         made = open_target(address, time_zone=zone, create=True, rls=rls)

@@ -18,9 +18,6 @@ Initial = Literal["policy", "source", "target", "newer", "report"]
 RuleKind = Literal[
     "source_wins", "target_wins", "newer", "larger", "smaller", "sum", "union", "longer", "joined", "manual", "fail"
 ]  # fmt: skip
-_CUT = ("union", "joined")
-"""Rules that take what stands between the parts of a text."""
-
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -76,7 +73,8 @@ class RuleSpec(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> RuleSpec:
-        if len(self.model_fields_set) != 1 or self.name is None:
+        given = [name for name in ("kind", "union", "joined", "python") if getattr(self, name) is not None]
+        if len(given) != 1:
             rules = ", ".join(get_args(RuleKind))
             raise Invalid(
                 "takes one rule", fix=f'write one of {rules}, {{joined: ", "}}, {{union: ";"}} or {{python: …}}'
@@ -84,9 +82,11 @@ class RuleSpec(Strict):
         return self
 
     @property
-    def name(self) -> str | None:
+    def name(self) -> RuleKind | Literal["python"]:
         """The rule's name, with or without settings."""
-        return self.kind or next((name for name in (*_CUT, "python") if getattr(self, name) is not None), None)
+        if self.kind is not None:
+            return self.kind
+        return "python" if self.python is not None else "union" if self.union is not None else "joined"
 
     @property
     def separator(self) -> str | None:
