@@ -239,7 +239,8 @@ class Columns:
             changed["delete"] = self.spec.delete_policy(name).model_copy(update={"column": own(flag)})
         if (conflict := self.spec.conflict_of(name)) != (spelt := conflict.spelled(own, read)):
             changed["conflict"] = spelt
-        changed["on_source"] = {read(each): wanted for each, wanted in table.on_source.items()}
+        if table.on_source:
+            changed["on_source"] = {read(each): wanted for each, wanted in table.on_source.items()}
         if table.create is not None:
             changed["create"] = self._create(name, table.create, own)
         made = table.model_copy(update=changed)
