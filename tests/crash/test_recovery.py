@@ -1,24 +1,19 @@
-"""Runs that were cut off, and runs that meet: what the next one makes of them, and who waits for whom."""
+"""Runs that were cut off: what the next one makes of them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cutting_off import cut_off, fail_at, full_disk_at, one_by_one, write
+from cutting_off import shop as shop
 from scenario import RING, Scenario, Side, pair_name
 
-from adapters.ledger.lease import Lease
 from flows import commands
 from flows.apply import windows as applying
 from flows.apply.unfinished import Inside, unfinished
@@ -27,55 +22,11 @@ from flows.commands import Status
 from flows.evidence import record
 from flows.history.log import asof, shown
 from flows.history.version_list import listed
-from flows.session import locking
-from flows.session.locking import sole_writer
-from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of
-from transforms.vocabulary import BusyError, SynclineError, TransientError, message_of
+from transforms.vocabulary import SynclineError, TransientError, message_of
 
 KEYED_LATER = ("postgresql", "mysql")  # the others cannot add a foreign key to a table that is there
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
-
-
-@pytest.fixture
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
-    """Ten rows in windows of two, into a table that is there."""
-    made = Scenario.make(tmp_path, getattr(request, "param", RING[0]), request)
-    made.source.execute("CREATE TABLE goods (no integer PRIMARY KEY, title varchar(40))")
-    made.source.insert("goods", [(i, f"title {i}") for i in range(10)])
-    made.target.execute("CREATE TABLE item (no integer PRIMARY KEY, title varchar(40))")
-    write(made)
-    return made
-
-
-def write(shop: Scenario, **defaults: Any) -> None:
-    shop.write({"item": {"from": "goods"}}, defaults={"window": 2, "delete": {"max_ratio": 1.0}, **defaults})
-
-
-def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
-    """The window whose commit comes as the `number`-th fails, and no later one is tried."""
-    commits = iter(range(1, 1000))
-    original = applying.archive.note
-
-    def failing(*args: Any) -> None:
-        if next(commits) >= number:
-            raise error
-        original(*args)
-
-    monkeypatch.setattr(applying.archive, "note", failing)
-
-
-def cut_off(shop: Scenario, windows: int = 2) -> None:
-    """A run that fails after so many windows are in."""
-    with pytest.MonkeyPatch.context() as patch:
-        fail_at(patch, windows + 1, SynclineError("the disk is full"))
-        with pytest.raises(SynclineError, match="the disk is full"):
-            commands.run(replaced(shop))
-    assert shop.target.count("item") == 2 * windows
-
-
-def replaced(shop: Scenario, **asked: Any) -> Any:
-    return replace(shop.request("run"), workers=1, **asked)
 
 
 @everywhere
@@ -96,7 +47,7 @@ def test_a_run_that_failed_while_it_wrote_says_at_once_what_is_in_the_target(sho
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, 3, SynclineError("the disk is full"))
         with pytest.raises(SynclineError, match="the disk is full") as caught:
-            commands.run(replaced(shop))
+            commands.run(one_by_one(shop))
     said = "In the target are: item 2 of 5 windows (4 inserted). They stay; the next run goes on from there."
     assert message_of(caught.value) == f"the disk is full. {said}"
 
@@ -133,7 +84,7 @@ def test_a_run_that_is_at_work_is_no_interrupted_one(shop: Scenario, monkeypatch
         original(*args)
 
     monkeypatch.setattr(applying.archive, "note", looking)
-    commands.run(replaced(shop))
+    commands.run(one_by_one(shop))
     assert set(seen) == {"running"}
 
 
@@ -213,10 +164,8 @@ def test_rows_that_a_cut_off_run_left_alone_are_told_by_the_one_that_finishes_it
     shop.source.execute("UPDATE goods SET title = 'changed'")
     planned = Path(str(shop.plan().report.plan))
     shop.target.execute("UPDATE item SET title = 'mine' WHERE no = 0")
-    with pytest.MonkeyPatch.context() as patch:
-        fail_at(patch, 3, SynclineError("the disk is full"))
-        with pytest.raises(SynclineError):
-            commands.apply_plan(planned)
+    with full_disk_at(3):
+        commands.apply_plan(planned)
     done = shop.run()
     assert any("9 updated" in w or "10 updated, 0 deleted, 1 conflict" in w for w in done.report.warning_texts)
     with ledger_of(shop.spec) as ledger:  # settled by the rest of the same run, which looked at the whole table
@@ -254,10 +203,8 @@ def test_what_is_said_of_drifted_schemas_outlives_a_recovery(shop: Scenario) -> 
     write(shop, drift="evolve")
     assert shop.run().status == Status.DONE
     shop.source.execute("UPDATE goods SET title = 'new'")
-    with pytest.MonkeyPatch.context() as patch:
-        fail_at(patch, 1, SynclineError("the disk is full"))
-        with pytest.raises(SynclineError, match="the disk is full"):
-            commands.run(replaced(shop))
+    with full_disk_at(1):
+        commands.run(one_by_one(shop))
     shop.source.execute("ALTER TABLE goods ADD COLUMN colour varchar(10)")
     done = shop.run()
     assert any("cut off" in warning for warning in done.report.warning_texts)
@@ -288,95 +235,11 @@ def test_a_fault_that_may_pass_leaves_the_plan_as_good_as_it_was(
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, 2, TransientError("the connection was lost"))
         with pytest.raises(TransientError):
-            commands.run(replaced(shop))
+            commands.run(one_by_one(shop))
     with ledger_of(shop.spec) as ledger:
         assert len(ledger.cut_off("shop")) == 1, "the first run; the second one never began"
     assert shop.run().status == Status.DONE
     assert [v["counts"]["insert"] for v in listed(shop.spec)] == [10]
-
-
-# Two at once
-
-
-@contextmanager
-def held(shop: Scenario) -> Iterator[Callable[[], None]]:
-    """Another run of the migration, which is at work until it is let go: by what this gives, or at the end."""
-    inside, done = threading.Event(), threading.Event()
-
-    def work() -> None:
-        with (
-            connect(shop.spec) as session,
-            ledger_of(shop.spec) as ledger,
-            sole_writer(session, ledger, "THE-OTHER", lambda: datetime.now(UTC), 0),
-        ):
-            inside.set()
-            done.wait(200)
-
-    def let_go() -> None:
-        done.set()
-        thread.join()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        assert inside.wait(120)
-        yield let_go
-    finally:
-        let_go()
-
-
-@everywhere
-def test_the_second_of_two_runs_leaves_with_who_holds_the_migration_since_when(shop: Scenario) -> None:
-    with held(shop):
-        with pytest.raises(
-            BusyError, match=r"shop is in use by THE-OTHER \(process \d+ on .*\) since 20\d\d-.* UTC\. Fix: wait for it"
-        ):
-            shop.run()
-        assert shop.plan().status == Status.CHANGES, "reading waits for nobody"
-        assert shop.verify().status == Status.CHANGES
-        assert listed(shop.spec) == []
-
-
-def test_a_run_waits_as_long_as_it_is_told_to(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    with held(shop) as let_go:
-
-        def pause(seconds: float) -> None:
-            pauses.append(seconds)
-            let_go()
-
-        monkeypatch.setattr(locking, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
-        result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "60s"])
-    assert result.exit_code == 0, result.output
-    assert "Waiting up to 60 s: Migration shop is in use by THE-OTHER" in result.output
-    assert pauses == [locking.AGAIN_SECONDS]
-    shop.settled()
-
-
-def test_a_wait_that_is_over_says_who_still_holds_it(shop: Scenario) -> None:
-    with held(shop):
-        result = CliRunner().invoke(main, ["run", str(shop.path), "--direct", "--yes", "--wait", "1s"])
-    assert result.exit_code == 1
-    assert "error: Migration shop is in use by THE-OTHER" in result.output
-
-
-def test_a_run_whose_lease_was_taken_over_writes_no_further_window(
-    shop: Scenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checks = iter(range(100))
-    real = Lease.check
-
-    def check(lease: Lease) -> None:
-        lease.lost = lease.lost or next(checks) >= 2
-        real(lease)
-
-    monkeypatch.setattr(Lease, "check", check)
-    with pytest.raises(BusyError, match="ran out and another run took it"):
-        commands.run(replaced(shop))
-    assert shop.target.count("item") == 4
-    monkeypatch.undo()
-    assert shop.run().status == Status.DONE
-    shop.settled()
 
 
 # Going on

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cutting_off import full_disk_at
 from scenario import Scenario, counts, quarantine
 
 from adapters.store.plans import Plan
 from flows import commands
-from flows.apply import windows
 from flows.commands import Outcome, Status
 from flows.history import quarantine as quarantining
 from flows.history.quarantine import Filter
 from flows.history.version_list import listed
-from transforms.vocabulary import PlanError, SynclineError
+from transforms.vocabulary import PlanError
 
 ENGINES = ["postgresql", "mysql"]  # SQLite's keys can wait, DuckDB has no circles of keys
 RING = (("store", "staff"), ("staff", "store"))
@@ -137,17 +136,8 @@ def retried(shop: Scenario) -> Outcome:
 
 def test_a_run_that_ends_between_two_levels_is_finished_by_the_next_as_one_version(shop: Scenario) -> None:
     fill(shop, *chain(3))
-    original, calls = windows.archive.note, count(1)
-
-    def failing(*args: Any) -> None:
-        if next(calls) == 4:
-            raise SynclineError("the disk is full")
-        original(*args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows.archive, "note", failing)
-        with pytest.raises(SynclineError, match="the disk is full"):
-            shop.run()
+    with full_disk_at(4):
+        shop.run()
     assert (shop.target.count("store"), shop.target.count("staff")) == (3, 2)
     shop.run()
     assert shop.target.content() == shop.source.content()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cutting_off import full_disk_at
 from scenario import Engine, Scenario, changes, counts
 
-from flows.apply import windows as applying
 from flows.commands import Status
-from transforms.vocabulary import PlanError, SynclineError
+from transforms.vocabulary import PlanError
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
 ACTING: tuple[Engine, ...] = ("sqlite", "postgresql", "mysql")  # DuckDB has no actions
@@ -317,19 +317,8 @@ def test_a_run_that_is_cut_off_between_the_levels_is_finished_as_one_version(
     shop.target.insert("part", [(21, 12, "a"), (22, 11, "b")])
     lose(shop, 2)
     before = shop.target.content()
-    note = applying.archive.note
-    with pytest.MonkeyPatch.context() as patch:
-        windows = iter((note,))  # the first one goes in
-
-        def noted(*args: Any) -> None:
-            write = next(windows, None)
-            if write is None:
-                raise SynclineError("the disk is full")
-            write(*args)
-
-        patch.setattr(applying.archive, "note", noted)
-        with pytest.raises(SynclineError, match="the disk is full"):
-            shop.run()
+    with full_disk_at(2):
+        shop.run()
     assert shop.target.content() == {**before, "part": [(21, None, "a"), (22, 11, "b")]}
     assert shop.run().status == Status.DONE
     assert shop.target.content() == {

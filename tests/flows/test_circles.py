@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cutting_off import full_disk_at
 from scenario import Scenario, counts, quarantine
 
-from flows.apply import windows
 from flows.commands import Status
 from flows.history.version_list import listed
-from transforms.vocabulary import PlanError, SynclineError
+from transforms.vocabulary import PlanError
 
 DEFAULTS = {"window": 2, "delete": {"max_ratio": 1.0}}
 DEFERRABLE = ("", " DEFERRABLE", " DEFERRABLE INITIALLY DEFERRED")
@@ -153,17 +152,8 @@ def test_a_row_that_is_refused_stays_out_with_those_that_need_it_and_all_others_
 def test_all_of_what_goes_together_is_in_or_nothing_of_it(shop: Scenario, late: Sequence[str]) -> None:
     circle(shop, late=late)
     fill(shop, [(1, 1, "a"), (2, 2, "b"), (3, 3, "c")], [(1, 1, "x"), (2, 2, "y"), (3, 3, "z")])
-    original, calls = windows.archive.note, count(1)
-
-    def failing(*args: Any) -> None:
-        if next(calls) == 3:
-            raise SynclineError("the disk is full")
-        original(*args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows.archive, "note", failing)
-        with pytest.raises(SynclineError, match="the disk is full"):
-            shop.run()
+    with full_disk_at(3):
+        shop.run()
     assert shop.target.count("store") == shop.target.count("staff") == 0
     shop.run()
     assert shop.target.count("store") == shop.target.count("staff") == 3

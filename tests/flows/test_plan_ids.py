@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cutting_off import full_disk_at, one_by_one
 from scenario import RING, Scenario, counts, quarantine
 
 from adapters.store.plans import Plan
 from flows import commands
-from flows.apply import windows as applying
 from flows.apply.unfinished import unfinished
 from flows.cli.main import main
 from flows.commands import Status
@@ -22,7 +20,7 @@ from flows.history.log import asof, life
 from flows.history.version_list import listed
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of
-from transforms.vocabulary import SynclineError, names
+from transforms.vocabulary import names
 
 APART = "~plan"
 
@@ -42,18 +40,9 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 def cut_off(shop: Scenario) -> str:
     """A run that fails after its first window is in; its id."""
-    original, request = applying.archive.note, replace(shop.request("run"), workers=1)
-    commits = iter((False, True))
-
-    def failing(*args: Any) -> None:
-        if next(commits):
-            raise SynclineError("the disk is full")
-        original(*args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(applying.archive, "note", failing)
-        with pytest.raises(SynclineError, match="the disk is full"):
-            commands.run(request)
+    request = one_by_one(shop)
+    with full_disk_at(2):
+        commands.run(request)
     return request.run_id
 
 

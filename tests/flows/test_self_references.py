@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cutting_off import full_disk_at
 from scenario import RING, Scenario, counts, pair_name
 
 from adapters.store.plans import Plan
 from flows import commands
-from flows.apply import windows as applying
 from flows.commands import Status
 from flows.history.version_list import listed
-from transforms.vocabulary import PlanError, Stage, SynclineError
+from transforms.vocabulary import PlanError, Stage
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 circles = pytest.mark.parametrize("shop", [pair for pair in RING if pair[1] != "duckdb"], indirect=True, ids=pair_name)
@@ -169,17 +169,8 @@ def test_rows_below_one_in_quarantine_are_set_aside_and_all_others_go_in(shop: S
 @everywhere
 def test_a_run_that_is_cut_off_between_late_windows_is_finished_by_the_next(shop: Scenario) -> None:
     shop.source.insert("staff", DOWN)
-    original, commits = applying.archive.note, iter(range(1, 100))
-
-    def failing(*args: Any) -> None:
-        if next(commits) > 3:
-            raise SynclineError("the disk is full")
-        original(*args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(applying.archive, "note", failing)
-        with pytest.raises(SynclineError, match="the disk is full"):
-            commands.run(shop.request("run"))
+    with full_disk_at(4):
+        commands.run(shop.request("run"))
     assert 0 < shop.target.count("staff") < len(DOWN)
     assert brought(shop) == sorted(DOWN, key=str)
     assert [(each["version"], each["counts"]["insert"]) for each in listed(shop.spec)] == [(1, len(DOWN))]
