@@ -119,6 +119,8 @@ def _matched(wanted: pa.Table, found: pa.Table, key: Key) -> Indices:
 
 def distinct(table: pa.Table) -> pa.Table:
     """Each row once, in no particular order. In: columns that can be grouped by; a null is equal to a null."""
+    if table.num_columns == 1:
+        return pa.table([contiguous(table.column(0)).unique()], schema=table.schema)
     return table.group_by(table.column_names).aggregate([])
 
 
@@ -137,11 +139,22 @@ def duplicates(table: pa.Table, key: Key) -> Mask:
 
 def contained(table: pa.Table, other: pa.Table, key: Key) -> Mask:
     """True for every row of `table` whose key `other` has too. In: keys without nulls; duplicates are fine."""
+    if len(key) == 1 and (numbers := _numbers(table.column(key[0]), other.column(key[0]))) is not None:
+        found: Mask = np.isin(*numbers)
+        return found
     left, right = codes([table.select(list(key)), other.select(list(key))], key)
     known = np.zeros(int(max(left.max(initial=0), right.max(initial=0))) + 1, dtype=bool)
     known[right] = True
     mask: Mask = known[left]
     return mask
+
+
+def _numbers(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[Indices, Indices] | None:
+    """Two columns of whole numbers of one type; None where they are something else."""
+    if left.type != right.type or not pa.types.is_integer(left.type) or left.null_count or right.null_count:
+        return None
+    mine, theirs = (contiguous(each).to_numpy(zero_copy_only=False) for each in (left, right))
+    return mine, theirs
 
 
 def joined(left: pa.Table, right: pa.Table, key: Key) -> pa.Table:
