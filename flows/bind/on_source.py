@@ -14,7 +14,7 @@ from flows.spec.types import suggested, type_name
 from transforms import expressions
 from transforms.mapping import casts
 from transforms.mapping.column_limits import misfits
-from transforms.vocabulary import ColumnShape, DataError, Problem, SpecError, text_of
+from transforms.vocabulary import ColumnShape, DataError, Meaning, Problem, SpecError, text_of
 from transforms.vocabulary.arrow import contiguous
 
 if TYPE_CHECKING:
@@ -77,10 +77,21 @@ def _given(bound: BoundTable, column: str, wanted: OnSource) -> Given:
         given = Given(shape, value=wanted.const)
         given.of(bound.mapping.schema.empty_table())  # raises for a value that does not fit
         return given
-    kind, meaning = expressions.typed(bound.mapping.schema, column, wanted.expr)
+    kind, meaning = typed_over(bound, column, wanted.expr)
     if not casts.implicit(kind, meaning, shape):
         raise SpecError(
             f"`{wanted.expr}` is {type_name(kind, meaning)} and the source's column is {shape.native}.",
             fix=f"convert it in the expression, to {suggested(shape)}.",
         )
     return Given(shape, wanted.expr)
+
+
+def typed_over(bound: BoundTable, name: str, sql: str) -> tuple[pa.DataType, Meaning]:
+    """The type of an expression over the mapped columns of a table. SpecError where it is none."""
+    known = {column.lower() for column in bound.mapping.schema.names}
+    for column in sorted(expressions.columns(sql)):
+        if column.lower() not in known:
+            raise SpecError(
+                f"{bound.shape.name} has no mapped column {column}. {meant(column, bound.mapping.schema.names)}"
+            )
+    return expressions.typed(bound.mapping.schema, name, sql)

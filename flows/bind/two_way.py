@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from flows.bind.functions import load_function
-from flows.bind.on_source import Given, bound_given
+from flows.bind.on_source import Given, bound_given, typed_over
 from flows.bind.required import unfilled
 from flows.spec.conflict import Clocks
 from flows.spec.model import Spec
 from flows.spec.problems import meant
-from transforms import expressions, reconcile
+from transforms import reconcile
 from transforms.diff import Comparison
 from transforms.mapping.column_mapping import Constant, Rename
 from transforms.mapping.put import Backward
@@ -64,6 +64,7 @@ def bind_two_way(spec: Spec, bound: BoundTable) -> TwoWay:
         raise SpecError.of(unfit)
     sources = {column.name: column for column in bound.source_shape.columns}
     inverses, problems = _inverses(spec, bound)
+    problems += [bound.unwritable] if bound.unwritable is not None else []
     ways = _ways(bound, inverses)
     key = tuple(dict.fromkeys(column for each in bound.key for column in ways[each].writes))
     problems += _of_key(spec, bound, ways, key)
@@ -100,8 +101,6 @@ def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:
     """Why the rows of a table cannot go both ways at all."""
     name, table = bound.name, spec.tables[bound.name]
     at, fix = ("tables", name), "write `direction: one_way` for the table"
-    if bound.unwritable is not None:
-        yield replace(bound.unwritable, where=bound.unwritable.where or spec.where(*at))
     if table.from_.parts:
         what = "its rows come from several sources, so that a row which is born on the target belongs to none of them."
         yield Problem(what, f"make a table of each, told apart by `owns:`, or {fix}.", spec.where(*at, "from"), name)
@@ -146,7 +145,7 @@ def _inverses(spec: Spec, bound: BoundTable) -> tuple[dict[str, Inverse], list[P
                 what = f"{column}: inverse: the source computes {source} itself."
                 problems.append(Problem(what, "write the columns back that it is made of.", where, bound.name))
             try:
-                expressions.typed(bound.mapping.schema, source, sql)
+                typed_over(bound, source, sql)
             except SpecError as error:
                 problems += [each.within(where, f"{column}: inverse of {source}: ") for each in error.problems]
     return found, problems
@@ -179,7 +178,11 @@ def _of_key(spec: Spec, bound: BoundTable, ways: Mapping[str, WayBack], key: Key
             if key
             else "the key goes back to no column of the source."
         )
-        fix = f"add UNIQUE ({', '.join(key)}) to the source, or choose another key." if key else "choose another key."
+        fix = (
+            f"add UNIQUE ({', '.join(key)}) to the source, name the table where it is a view, or choose another key."
+            if key
+            else "choose another key."
+        )
         yield Problem(what, fix, where, bound.name)
 
 
@@ -238,9 +241,25 @@ def _of_policy(spec: Spec, bound: BoundTable, policy: Policy, comparison: Compar
             fix = f"map it: `{clock.target}: {clock.source}`, under `ignore:` where it is not to be compared."
             yield Problem(what, fix, where, bound.name)
             return
+        if zones := _zones(spec, bound, clock):
+            what = (
+                f"the clocks are local times of different zones: {zones[0]} on the source and {zones[1]} on the target."
+            )
+            fix = "map the source's with a `cast:` to the target's zone, or keep instants (timestamptz) on both sides."
+            yield Problem(what, fix, where, bound.name)
     meanings = comparison.meanings
     for problem in reconcile.problems(policy, bound.key, rows, target, meanings):
         yield replace(problem, where=where, table=bound.name)
+
+
+def _zones(spec: Spec, bound: BoundTable, clock: Clock) -> tuple[str, str] | None:
+    """The zones of both sides, where they differ and the clocks are local times that the mapping copies as they are."""
+    source, target = spec.source.time_zone, spec.target.time_zone
+    made = next((each for each in bound.mapping.columns if each.shape.name == clock.source), None)
+    cast = made is not None and (made.cast is not None or not isinstance(made.origin, Rename))
+    there = bound.shape.column(clock.target)
+    local = there is not None and pa.types.is_timestamp(there.type) and there.type.tz is None
+    return (source, target) if local and not cast and source and target and source != target else None
 
 
 def _of_new_rows(spec: Spec, bound: BoundTable, written: set[str], given: Mapping[str, Given]) -> Iterator[Problem]:
@@ -249,7 +268,11 @@ def _of_new_rows(spec: Spec, bound: BoundTable, written: set[str], given: Mappin
         if column in written:
             what = f"on_source.{column} is written back from a column of the target, so that nothing else fills it."
             yield Problem(what, "remove it.", spec.where(*at, "on_source", column), bound.name)
-    needed = [each.name for each in unfilled(bound.source_shape) if each.name not in {*written, *given}]
+    needed = [
+        each.name
+        for each in unfilled(bound.source_shape)
+        if each.name not in written | spec.tables[bound.name].on_source.keys()
+    ]
     if needed:
         what = (
             f"rows that are born on the target cannot be written to the source: {bound.source}.{needed[0]} takes no nulls, has no "

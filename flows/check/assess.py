@@ -12,6 +12,7 @@ import pyarrow as pa
 from adapters.processes import temporary_folder
 from flows.apply.trials import MOST
 from flows.bind.tables import BoundTable, validate
+from flows.check.both_ways import needed, not_back, tried_back, ways_of
 from flows.check.constraint_checks import Integrity, Refused
 from flows.check.finding_collector import About, Gathered, Gathering, readers, source_of
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
@@ -92,7 +93,8 @@ def assess(
         def once() -> Assessment:
             if schema_only:
                 bare = tuple(map(_table, build.selected(request, session)))
-                return Assessment(spec.name, bare, (*session.bound.warnings, *session.drift), drifted=session.drifted)
+                warnings = (*session.bound.warnings, *session.drift, *needed(session, known))
+                return Assessment(spec.name, bare, warnings, drifted=session.drifted)
             with temporary_folder("check") as folder:
                 return _assess(request, session, samples, folder)
 
@@ -144,6 +146,7 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
             route = session.route(job, bound.name)
             others += [(bound.name, each) for each in _held(request, route, counts[bound.name])]
             others += [(bound.name, each) for each in _circles(job, bound)]
+            others += [(bound.name, each) for each in tried_back(session, job, route, samples)]
             if not request.whole:
                 continue
             others += [(bound.name, each) for each in _keyless(route, counts[bound.name])]
@@ -168,13 +171,14 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
             for about, gathered in gathering.found.items()
             if about.table == bound.name
         ]
-        found = [*made, *(finding for name, finding in others if name == bound.name)]
+        found = [*made, *(finding for name, finding in others if name == bound.name), *not_back(bound)]
         hooks = () if bound.ddl else session.sides.target.adapter.design(bound.shape.name).hooks
         ordered = tuple(_ordered(bound, found))
         shown.append(replace(_table(bound), counts=counts[bound.name], findings=ordered, hooks=hooks))
     late = "" if limit else beyond(request.spec, counts)
     slow = without_index(session, counts) if request.trees is not None else ()
-    warnings = (*session.bound.warnings, *session.drift, *notices, *slow, *kept.warnings)
+    both = needed(session, chosen)
+    warnings = (*session.bound.warnings, *session.drift, *notices, *slow, *kept.warnings, *both)
     return Assessment(request.spec.name, tuple(shown), warnings, limit, session.drifted, late)
 
 
@@ -209,7 +213,8 @@ def _policies(table: BoundTable) -> _Policies:
 
 
 def _unhindered(table: BoundTable) -> BoundTable:
-    """The table with every `fail` of its spec read as `quarantine`, so that all bad rows are seen."""
+    """The table with every `fail` of its spec read as `quarantine`, so that all bad rows are seen. Rows that only the target has are
+    none to delete where changes go both ways."""
 
     def patient(column: ColumnMapping) -> ColumnMapping:
         if isinstance(column.origin, LookUp) and column.origin.missing == "fail":
@@ -223,6 +228,7 @@ def _unhindered(table: BoundTable) -> BoundTable:
             each,
             mapping=replace(each.mapping, columns=columns, on_invalid="quarantine"),
             source=replace(each.source, zero_dates=dates),
+            delete=each.delete if each.two_way is None else "ignore",
         )
 
     return table.of_each(of_one)
@@ -354,7 +360,7 @@ def _ordered(bound: BoundTable, findings: Sequence[Finding]) -> list[Finding]:
 def _table(bound: BoundTable) -> TableAssessment:
     maps = [(each, {column.shape.name: column for column in each.mapping.columns}) for each in bound.sources]
     lines = tuple(
-        _line(each, by_name.get(shape.name), shape.name, shape.native)
+        replace(_line(each, by_name.get(shape.name), shape.name, shape.native), back=ways_of(bound).get(shape.name))
         for each, by_name in maps
         for shape in bound.shape.columns
         if shape.name in by_name or shape.name == bound.identity

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from flows.results.shares import counted
 from flows.results.untranslated import text_of
+from transforms.mapping.ways_back import WayBack
 from transforms.vocabulary import Counts, Notice
 from transforms.vocabulary.features import Feature
 from transforms.vocabulary.reasons import Code
@@ -70,12 +71,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLine:
-    """A mapped column: where its values come from, and what they become."""
+    """A mapped column: where its values come from, and what they become. `back`: how it goes back, in a table that goes both ways."""
 
     name: str
     origin: str
     origin_type: str
     type: str
+    back: WayBack | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class TableAssessment:
         columns = [
             {"name": c.name, "from": c.origin, "from_type": c.origin_type, "to_type": c.type}
             | ({"fits": all(f.level == "note" for f in self.of(c.name))} if self.counts else {})
+            | ({"back": {"writes": list(c.back.writes), "why_not": c.back.text}} if c.back else {})
             for c in self.columns
         ]
         shapes = {

@@ -12,6 +12,7 @@ from rich.text import Text
 from flows.check.findings import Assessment, ColumnLine, Finding, Sample, TableAssessment, shortened
 from flows.cli.terminal.rows import console
 from flows.results.shares import counted
+from transforms.mapping.ways_back import WayBack
 
 _STYLES = {"refused": "bold red", "error": "red", "quarantine": "magenta", "note": "dim", "fits": "green"}
 _BECOMES = {
@@ -57,6 +58,8 @@ def _show_table(out: Console, table: TableAssessment) -> None:
     out.print(head)
     if table.findings:
         out.print(Padding(_columns(table), (0, 0, 0, 2)) if out.is_terminal else Text("\n".join(_lines(table))))
+    if back := [column.back for column in table.columns if column.back is not None]:
+        _print(out, Text(f"Written back: {_some([_way(each) for each in back])}.", style="dim"), 2)
     if table.unmapped:
         _print(out, Text(f"Source columns that are not mapped: {_some(table.unmapped)}.", style="dim"), 2)
     if table.hooks:
@@ -64,6 +67,10 @@ def _show_table(out: Console, table: TableAssessment) -> None:
     for finding in table.findings:
         out.print()
         _show_finding(out, finding)
+
+
+def _way(back: WayBack) -> str:
+    return f"{back.column} not" if back.why_not else f"{back.column} to {' and '.join(back.writes)}"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -84,6 +91,8 @@ def _result(findings: Sequence[Finding]) -> str:
         return "fits"
     worst = findings[0]
     if worst.level == "note":
+        if not any(finding.rows for finding in findings):
+            return "fits, as told"
         return f"fits, {counted(sum(finding.rows for finding in findings), 'row')} as told"
     rows = sum(finding.rows for finding in findings if finding.level == worst.level)
     return f"{worst.level}: {counted(rows, 'row')}"
