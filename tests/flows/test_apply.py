@@ -223,7 +223,7 @@ def test_soft_deletes_flag_rows_and_take_the_flag_back(small: Scenario, kind: st
     flags = dict(small.target.ask("SELECT k, gone FROM t"))
     assert [key for key, flag in sorted(flags.items()) if flag] == [0, 1, 2]
     if kind == "timestamp":
-        assert str(flags[0])[:10] == str(before)[:10]
+        assert str(flags[0])[:10] in (str(before)[:10], str(datetime.now(UTC))[:10])
     small.settled()
     small.source.insert("t", [(1, "back")])
     assert counts(small.run(), "t") == {"source_rows": 8, "update": 1, "unchanged": 7, "unproved": 2}
