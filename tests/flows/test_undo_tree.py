@@ -143,6 +143,7 @@ def test_history_knows_what_was_taken_back_of_a_tree(shop: Scenario) -> None:
     assert shop.target.content() == states[0]
 
 
+@ONE
 def test_undoing_what_was_taken_back_of_a_tree_brings_it_back(shop: Scenario) -> None:
     first = shop.target.content()
     second_version(shop)
@@ -160,6 +161,7 @@ def test_undoing_what_was_taken_back_of_a_tree_brings_it_back(shop: Scenario) ->
         undo(shop, 2)
 
 
+@ONE
 def test_several_versions_of_a_tree_are_taken_back_at_once(shop: Scenario) -> None:
     first = shop.target.content()
     second_version(shop)
