@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from adapters.ledger.ledger import Choice, Ledger, Version
 from adapters.processes import temporary_folder
 from adapters.store.plans import Plan, taken
+from flows.apply.both_ways import writing_of
 from flows.apply.load import Loading, failures, load, with_orphans
 from flows.bind.ranges import steps
 from flows.bind.tables import validate
@@ -28,6 +29,7 @@ from flows.plan import build
 from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit, set_aside
 from flows.plan.totals import reconciled
+from flows.plan.two_way.build import planned
 from flows.proof import orphans
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
@@ -65,7 +67,7 @@ def _bound(request: Request, meter: Meter | None, *, writes: bool) -> Iterator[t
 def plan(request: Request, *, execute: Execute | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with _bound(request, meter, writes=False) as (request, session):
-        report, _ = build.plan(_listing(request), session, execute)
+        report, _ = planned(_listing(request), session, execute)
         unwritable = any(session.bound.table(table.name).unwritable for table in report.of_spec)
     return _planned(request, report, UNWRITABLE if unwritable else "")
 
@@ -116,9 +118,9 @@ def run(
     """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
     with _bound(request, meter, writes=not dry_run) as (request, session), ledger_of(request.spec) as ledger:
         if dry_run:
-            report, _ = build.plan(request, session, execute)
+            report, _ = planned(request, session, execute)
             return _planned(request, report)
-        with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:
+        with sole_writer(session, ledger, request.run_id, now, request.wait, session.sides.writable) as writing:
             ended, loading = recover(Loading(writing, ledger, execute, request.workers, message), now())
             return _run(request, loading, ended)[0]
 
@@ -187,10 +189,12 @@ def apply_plan(
     with ExitStack() as stack:
         session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
         ledger = stack.enter_context(ledger_of(spec))
-        writing = stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait))
+        sides = session.sides.writable
+        writing = stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait, sides))
         ended, loading = recover(Loading(writing, ledger, execute, spec.workers, message), now(), report.run_id)
         session = loading.session
-        retried(lambda: ledger.start_run(report.run_id, spec.name, "undo" if undo else "apply", spec.digest))
+        kind = "undo" if undo else "apply"
+        retried(lambda: ledger.start_run(report.run_id, spec.name, kind, spec.digest, sides))
         taken(folder)
         stack.enter_context(failures(session, ledger, report.run_id))
         job = Job(str(spec.path.absolute()), plan.manifest.id, str(folder), now(), plan.manifest.side, bare=undo)
@@ -198,7 +202,7 @@ def apply_plan(
             outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
             return _evident(outcome, session, "undo", now(), undoes=plan.manifest.undoes)
         validate(spec, session.bound, names)
-        outcome, session = load(plan, report, job, loading)
+        outcome, session = load(plan, report, job, loading, writing=writing_of(plan))
         outcome = _timed(_noting(outcome, ended), began)
         return _evident(outcome, session, "apply", now(), plan.manifest.ranges, data_docs)
 
@@ -244,7 +248,7 @@ def plan_undo(
     with connect(spec, meter) as session, ledger_of(spec) as ledger:
         ended: list[Notice] = []
         if ledger.cut_off(spec.name):
-            with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:
+            with sole_writer(session, ledger, request.run_id, now, request.wait, session.sides.writable) as writing:
                 ended, _ = recover(Loading(writing, ledger, workers=request.workers), now())
             if ended and not to and (by := taken_back(ledger, spec, version)):
                 return _noting(
@@ -279,12 +283,12 @@ def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tu
     """Plan and apply; the session is bound to the tables as they are then."""
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
-    retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest))
+    retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, session.sides.writable))
     with failures(session, ledger, request.run_id):
         validate(spec, session.bound, request.named)
-        report, job = build.plan(_listing(_with_bases(request, ledger)), session, loading.execute)
+        report, job = planned(_listing(_with_bases(request, ledger)), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
-        outcome, session = load(plan, report, job, loading, step=request.step)
+        outcome, session = load(plan, report, job, loading, step=request.step, writing=writing_of(plan))
         outcome = _timed(_noting(outcome, ended), began)
         return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs), session
 

@@ -79,7 +79,7 @@ def diff(
         both = np.flatnonzero(~new)
         aligned_wanted, aligned_found = complete.take(pa.array(both)), found.take(pa.array(place[both]))
 
-    changed, differing = _changed(aligned_wanted, aligned_found, comparison)
+    changed, differing = changed_rows(aligned_wanted, aligned_found, comparison)
     inserts = complete if new.all() else complete.filter(pa.array(new)) if new.any() else complete.slice(0, 0)
     rows = pa.array(np.flatnonzero(changed))
     gone = _gone(place, found, comparison.key, keep) if delete else np.zeros(found.num_rows, dtype=bool)
@@ -163,7 +163,8 @@ def differing_columns(wanted: pa.Table, found: pa.Table, comparison: Comparison)
             yield name, mask
 
 
-def _changed(wanted: pa.Table, found: pa.Table, comparison: Comparison) -> tuple[Mask, dict[str, int]]:
+def changed_rows(wanted: pa.Table, found: pa.Table, comparison: Comparison) -> tuple[Mask, dict[str, int]]:
+    """Which rows differ, side by side, and in which columns how many of them do."""
     changed = np.zeros(wanted.num_rows, dtype=bool)
     differing: dict[str, int] = {}
     for name, mask in differing_columns(wanted, found, comparison):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
 from typing import Any
 
 
@@ -24,3 +26,20 @@ def in_lines(value: Any, depth: int = 3, *, allow_nan: bool = True, indent: int 
         }
         return f"{{{start}{f',{start}'.join(f'{one(name)}: {text}' for name, text in below.items())}{end}}}"
     return f"[{start}{f',{start}'.join(map(one, value))}{end}]"
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: decimals, dates and everything else exact as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)

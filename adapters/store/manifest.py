@@ -62,8 +62,8 @@ class PlannedTable:
     level from 1 on, come behind these, level by level over all tables whose rows need each other. Those in `completing` come
     behind the inserts and updates of all tables. Those in `interim` hold steps on the way: each of their rows has its real change,
     which counts, in another window. `base`: what was in the target is kept as the beginning of the table's history. The others say
-    how its rows are accounted for, as reports show it. One that is not `in_spec` changes because of rows of others alone: the spec
-    does not name it.
+    how its rows are accounted for, as reports show it; `back` of a table that goes both ways what is to change in the source. One
+    that is not `in_spec` changes because of rows of others alone: the spec does not name it.
     """
 
     name: str
@@ -92,6 +92,9 @@ class PlannedTable:
     broken: tuple[Broken, ...] = ()
     samples: tuple[Sample, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    back: Counts | None = None
+    merged: int = 0
+    overruled: int = 0
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -105,6 +108,7 @@ class Manifest:
 
     `ranges` (as texts), `keys` (as JSON, by table) and `tree`, the roots of trees (as texts), restrict it to some rows; without
     them it looks at all rows of its tables. Which rows hung in the trees, the files of the keys that it looked at say.
+    `both_ways`: it is one of the two plans of a run, the other of which writes the other side.
     `undoes` are the versions that it takes back; `partly`: not all of their rows, but those whose keys are in files of their own.
     `stages` are how it is applied, in order; None in plans of format 1, which leave
     it to whoever applies them.
@@ -128,6 +132,7 @@ class Manifest:
     warnings: tuple[Notice, ...] = ()
     tree: tuple[str, ...] = ()
     partly: bool = False
+    both_ways: bool = False
 
     @property
     def unrestricted(self) -> bool:
@@ -141,6 +146,10 @@ class Manifest:
     def __getitem__(self, table: TableName) -> PlannedTable:
         """What it says of a table of its own."""
         return next(each for each in self.tables if each.table == table)
+
+    def named(self, name: str) -> PlannedTable:
+        """What it says of a table of its own, by the name that the spec has for it."""
+        return next(each for each in self.tables if each.name == name)
 
     def of(self, table: TableName) -> PlannedTable | None:
         """What it says of a table, None where it did not look at it."""
@@ -258,7 +267,18 @@ def _staged(written: Any) -> Any:
 
 
 _SINCE: Final = _Step(
-    plan=_Fields(new={"tree": [], "partly": False}, made={"stages": _staged}),
-    table=_Fields(new={"late": [], "levels": [], "completing": [], "interim": [], "in_spec": True}),
+    plan=_Fields(new={"tree": [], "partly": False, "both_ways": False}, made={"stages": _staged}),
+    table=_Fields(
+        new={
+            "late": [],
+            "levels": [],
+            "completing": [],
+            "interim": [],
+            "in_spec": True,
+            "back": None,
+            "merged": 0,
+            "overruled": 0,
+        }
+    ),
 )
 """What came to be written into the newest format later."""

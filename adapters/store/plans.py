@@ -6,6 +6,7 @@
     plan/identity/<table>/000000.parquet            IDENTITY
     plan/mapped/<table>/<window>.parquet            keys of rows that a run may release from quarantine
     plan/undone/<table>/<window>.parquet            keys of rows that an undo takes back, where it does not take back all
+    plan/{agreed,before,wanted,pairs,open,overruled}/<table>/<window>.parquet   of two ways: see `adapters.store.both_ways`
 
 What was planned is what is applied: a file that was changed, removed or added since is refused.
 """
@@ -20,9 +21,8 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -32,18 +32,20 @@ import pyarrow.parquet as pq
 from adapters import private
 from adapters.processes import stamp
 from adapters.store.changesets import change_schema, change_set, change_table, images_of, taken_apart
-from adapters.store.json_lines import in_lines
+from adapters.store.json_lines import in_lines, plain
 from adapters.store.manifest import FORMAT, Manifest, manifest_json, read_manifest
 from adapters.store.plan_schemas import IDENTITY, QUARANTINE
 from adapters.store.record_json import Unreadable, from_json, to_json
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
-__all__ = ["FORMAT", "IDENTITY", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_set", "change_table"]
+__all__ = ["FORMAT", "IDENTITY", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_set", "change_table", "plain"]
 
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
-Kind = Literal["changes", "quarantine", "mapped", "identity", "undone"]
-KINDS: Final[tuple[Kind, ...]] = ("changes", "quarantine", "mapped", "identity", "undone")
+Kind = Literal[
+    "changes", "quarantine", "mapped", "identity", "undone", "agreed", "before", "wanted", "pairs", "open", "overruled"
+]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 _OURS: Final = re.compile(r"\d{6,}\.parquet|\.\d{6,}\.parquet\.[0-9a-f]{32}")
@@ -93,7 +95,7 @@ class PlanWriter:
         Memory: one encoded window. 1M rows of 8 columns take some 0.2 s.
         """
         counts = {str(op): count for op, count in changes.counts.items()}
-        return self._add("changes", changes.table, window, change_table(changes), counts)
+        return self.add_rows("changes", changes.table, window, change_table(changes), counts)
 
     def add_quarantine(self, window: int, table: TableName, rows: pa.Table) -> FileEntry:
         """Write the rows of a window that were set aside: the columns of QUARANTINE but for table and window."""
@@ -107,20 +109,20 @@ class PlanWriter:
 
         typed = [column(wanted) for wanted in QUARANTINE]
         whole = pa.Table.from_arrays(typed, schema=QUARANTINE)
-        return self._add("quarantine", table, window, whole, {"quarantined": count})
+        return self.add_rows("quarantine", table, window, whole, {"quarantined": count})
 
     def add_mapped(self, window: int, table: TableName, keys: pa.ChunkedArray) -> FileEntry:
         """Write keys that leave quarantine unless they are set aside again, as JSON arrays: of a window's rows that were mapped
         well, or of all rows of trees."""
-        return self._add("mapped", table, window, pa.table({"key": keys}), {"mapped": len(keys)})
+        return self.add_rows("mapped", table, window, pa.table({"key": keys}), {"mapped": len(keys)})
 
     def add_identity(self, table: TableName, pairs: pa.Table) -> FileEntry:
         """Write what becomes of pairs of a table's identity map (IDENTITY)."""
-        return self._add("identity", table, 0, pairs.cast(IDENTITY), {"pairs": pairs.num_rows})
+        return self.add_rows("identity", table, 0, pairs.cast(IDENTITY), {"pairs": pairs.num_rows})
 
     def add_undone(self, window: int, table: TableName, keys: pa.Table) -> FileEntry:
         """Write keys of rows that an undo takes back, in the key's columns."""
-        return self._add("undone", table, window, keys, {"undone": keys.num_rows})
+        return self.add_rows("undone", table, window, keys, {"undone": keys.num_rows})
 
     def finish(self, manifest: Manifest, entries: Iterable[FileEntry] = (), *, temporary: bool = False) -> Path:
         """Write the manifest and with it make the folder a plan, all or nothing. Returns the manifest's path.
@@ -144,7 +146,8 @@ class PlanWriter:
                 taken(self.folder)
         return path
 
-    def _add(self, kind: Kind, table: TableName, window: int, rows: pa.Table, counts: dict[str, int]) -> FileEntry:
+    def add_rows(self, kind: Kind, table: TableName, window: int, rows: pa.Table, counts: dict[str, int]) -> FileEntry:
+        """Write a file of some kind. A second call for the same window replaces the first."""
         sink = pa.BufferOutputStream()
         # without dictionaries and statistics, which nobody reads: 1M rows in 0.15 s and not 0.7 s
         repeated = {"changes": ["op"], "quarantine": ["reason", "column", "table", "code", "facts"]}
@@ -249,7 +252,7 @@ class Plan:
 
     def _files(self, kind: Kind, table: TableName | None) -> Iterator[pa.Table]:
         mine = (entry for entry in self.files if entry.kind == kind and table in (None, entry.table))
-        return (_read(self.folder, entry) for entry in mine)
+        return (read_rows(self.folder, entry) for entry in mine)
 
     def verify(self) -> None:
         """Check every file against the manifest."""
@@ -259,7 +262,7 @@ class Plan:
 
 def read_changes(folder: Path, entry: FileEntry) -> ChangeSet:
     """The changes of one window of a plan, finished or not. ChangedPlan where the file is not what was written."""
-    return change_set(_read(folder, entry), entry.table)
+    return change_set(read_rows(folder, entry), entry.table)
 
 
 def read_written(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
@@ -299,7 +302,8 @@ def _images(folder: Path, entry: FileEntry, columns: Sequence[str], *images: str
         raise _changed(path) from error
 
 
-def _read(folder: Path, entry: FileEntry) -> pa.Table:
+def read_rows(folder: Path, entry: FileEntry) -> pa.Table:
+    """The rows of a file of a plan, finished or not. ChangedPlan where it is not what was written."""
     try:
         # pq.read_table has a scanner whose threads may free the last of it while Python ends, which aborts
         with pq.ParquetFile(pa.BufferReader(_bytes(folder, entry))) as file:
@@ -330,23 +334,6 @@ def folder_name(table: TableName) -> str:
         return ".".join(parts)
     exact = hashlib.sha256(json.dumps([table.schema, table.name]).encode()).hexdigest()[:12]
     return f"{quote('.'.join(parts), safe=' ').replace(' ', '_').strip('.')[:60]}~{exact}"
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON can hold it: decimals, dates and everything else exact as text."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)
-    if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else str(plain(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, Iterable):
-        return [plain(item) for item in value]
-    return str(value)
 
 
 def _digest_of(body: Mapping[str, Any]) -> str:

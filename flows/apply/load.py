@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ from flows.apply import identity, refused_rows, unstable
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.sweep import sweep
 from flows.apply.unfinished import cut_off
+from flows.plan import build
 from flows.plan.reading.emptied import remember_filled
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import Reconciled, reconciled
@@ -24,11 +25,11 @@ from flows.plan.written import written_changes
 from flows.proof import checkpoints, orphans
 from flows.proof.drift import remember
 from flows.results import conflicts as conflicting
+from flows.results.conflicts import SHOWN
 from flows.results.outcome import Outcome, Status
 from flows.results.shares import counted
 from flows.results.tables import Checkpoint, Report
 from flows.results.untranslated import text_of
-from flows.session.author import author
 from flows.session.execute import Execute
 from flows.session.retry import retried
 from flows.session.session import Job, Session
@@ -51,6 +52,9 @@ class Loading:
     @property
     def spec(self) -> Spec:
         return self.session.spec
+
+
+Writing = Callable[[Plan, Report, Job, Loading], tuple[Outcome, Session]]
 
 
 @contextmanager
@@ -80,8 +84,12 @@ def _note_failure(ledger: Ledger, run_id: str, text: str) -> bool:
     return writing
 
 
-def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool = False) -> tuple[Outcome, Session]:
+def load(
+    plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool = False, writing: Writing | None = None
+) -> tuple[Outcome, Session]:
     """Apply a plan between its two checkpoints. Nothing is written where the first one, or the quarantine, says no.
+
+    `writing` writes it, or both plans of a two-way run; `write`, if it is not given.
 
     Out: how it ended, and the session, bound to the tables as they are then.
     `step`: it is one step of several, whose quarantine is looked at together in the end.
@@ -97,7 +105,7 @@ def load(plan: Plan, report: Report, job: Job, loading: Loading, *, step: bool =
         why = f"The planned checkpoint failed: {why}. Nothing was written. Fix: mend the rows, or the rule in {spec.path}."
         ledger.finish_run(report.run_id, "checkpoint", counts=report.as_dict(), message=why)
         return Outcome(report, Status.CHECKPOINT, why), session
-    outcome, session = write(plan, report, job, loading)
+    outcome, session = (writing or write)(plan, report, job, loading)
     found = checkpoints.loaded(plan, outcome.report, session)
     outcome = replace(outcome, report=_reconciled(_with_checks(outcome.report, found), plan, session))
     if why := checkpoints.stopped(found):
@@ -145,12 +153,12 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     for done in applied.done:
         if done.conflicts is not None:
             clashes += ledger.record_conflicts(spec.name, manifest.side, done.table, done.conflicts, report.run_id)
+    met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if clashes else []
     undone = bool(undoes) or manifest.kind == "undo"
-    met = conflicting.first_of(ledger, spec, report.run_id, undone=undone) if clashes else ()
-    report = replace(report, met=met)
+    report = replace(report, met=tuple(conflicting.told(each, undone=undone) for each in met))
     if not undoes:
         refused_rows.record(applied.done, ledger, run_plan(plan, spec))
-        _record_quarantine(plan, report, loading)
+        record_quarantine(plan, report, loading)
         for table in report.tables if manifest.unrestricted else ():
             ledger.settle_conflicts(spec.name, manifest.side, table.name, report.run_id)
     identity.record_pairs(plan, spec, ledger)
@@ -174,7 +182,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         report,
         Status.CONFLICTS,
         f"{counted(clashes, 'row')} changed in the target after planning and {was} left as found, such as "
-        f"{met[0].table} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
+        f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
     return refused_rows.settled(conflicts, applied.done, spec)
 
@@ -198,7 +206,7 @@ def new_version(plan: Plan, spec: Spec, counts: Mapping[str, int]) -> NewVersion
         counts=dict(counts),
         source_mark=manifest.source.mark,
         target_mark=manifest.target.mark,
-        author=author(),
+        author=build.author(),
         kind=manifest.kind,
         undoes=list(manifest.undoes) or None,
         tree=list(manifest.tree) or None,
@@ -207,13 +215,18 @@ def new_version(plan: Plan, spec: Spec, counts: Mapping[str, int]) -> NewVersion
 
 def finish(plan: Plan, version: int | None, loading: Loading, report: Report | None = None, clashes: int = 0) -> None:
     """The last of what a run puts down: of the history what the spec wants to keep, and that the run is done."""
-    spec, ledger, run_id = loading.spec, loading.ledger, plan.manifest.run_id
+    keep(plan, version, loading)
+    counts = report.as_dict() if report else None
+    status = "conflicts" if clashes else "done"
+    loading.ledger.finish_run(plan.manifest.run_id, status, counts=counts, version=version)
+
+
+def keep(plan: Plan, version: int | None, loading: Loading) -> None:
+    """Keep of the history of a plan that is in what the spec wants."""
     keep_bases(plan, version, loading)
     if version is not None:
         _thin(plan, version, loading)
-    store_of(spec).mark_latest(spec.name, plan.manifest.side, plan.manifest.id)
-    counts = report.as_dict() if report else None
-    ledger.finish_run(run_id, "conflicts" if clashes else "done", counts=counts, version=version)
+    store_of(loading.spec).mark_latest(loading.spec.name, plan.manifest.side, plan.manifest.id)
 
 
 def _mark(session: Session, side: SideName) -> str:
@@ -222,7 +235,8 @@ def _mark(session: Session, side: SideName) -> str:
         return made.mark
 
 
-def _record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
+def record_quarantine(plan: Plan, report: Report, loading: Loading) -> None:
+    """Put the rows that the plan set aside into the ledger, and forget those that it did not set aside again."""
     spec, ledger = loading.spec, loading.ledger
     for table in report.of_spec:
         for rows in plan.quarantined(spec.target_table(table.name)):
@@ -281,7 +295,7 @@ def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
 
 def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     """The report with the totals of both sides."""
-    tallies = {told.name: told.tally for told in report.of_spec}
+    tallies = {told.name: told.tally for told in report.of_spec if told.back is None}
     if plan.manifest.keys is not None or plan.manifest.tree:
         return report  # some keys say nothing of the whole table
     found = tuple(reconciled(session, tallies, plan.manifest.ranges))

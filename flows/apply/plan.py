@@ -64,7 +64,7 @@ class AppliedPlan:
         Law: source_rows = insert + update + unchanged + quarantined + conflicts of inserts and updates.
         """
         written: dict[str, int] = {op: getattr(planned, op) for op in OPS}
-        unchanged, conflicts, quarantined = planned.unchanged, 0, planned.quarantined
+        unchanged, conflicts, quarantined = planned.unchanged, planned.conflicts, planned.quarantined
         for done in self.done:
             if done.table != table:
                 continue

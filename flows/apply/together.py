@@ -177,7 +177,7 @@ class _Transaction:
     ) -> Iterator[tuple[tuple[str, int, str], Mapping[int, Reason]]]:
         """Which rows of which windows are the reason that rows refer to nothing: they themselves, or who took their parent away."""
         text = f"it refers by ({', '.join(foreign.columns)}) to no row of {foreign.refers}"
-        alone = Reason("refused_on_write", None, {"message": text}).of(foreign.columns)
+        alone = Reason("refused_on_write", None, {"message": text, "kind": "reference"}).of(foreign.columns)
         for work, window, part in self._windows_of(child.name):
             came = pa.concat_tables([part.after, part.inserts]).select(list(part.key))
             own = having(came, part.key, lost, part.key)
@@ -185,7 +185,7 @@ class _Transaction:
             yield _place(work, window), dict.fromkeys(numbers.tolist(), alone)
             lost = lost.filter(pa.array(~having(lost, part.key, came.filter(pa.array(own)), part.key)))
         text = f"rows of {child.name} refer to it by ({', '.join(foreign.columns)})"
-        still = Reason("refused_on_write", None, {"message": text}).of(foreign.refers_columns)
+        still = Reason("refused_on_write", None, {"message": text, "kind": "reference"}).of(foreign.refers_columns)
         for work, window, part in self._windows_of(foreign.refers):
             if set(foreign.refers_columns) <= set(part.schema.names):
                 went = pa.concat_tables([part.deletes, part.before]).select(list(foreign.refers_columns))

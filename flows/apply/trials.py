@@ -83,6 +83,8 @@ def refusal_of(write: Write, changes: ChangeSet) -> Reason | None:
 
 def _refused(error: RowRefused) -> Reason:
     named = {"constraint": error.constraint} if error.constraint else {}
+    if error.kind != "row":
+        named["kind"] = error.kind
     return Reason("refused_on_write", None, {"message": error.reason, **named}).of(error.columns)
 
 

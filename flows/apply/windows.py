@@ -214,7 +214,7 @@ def waiting(work: ApplyWork, part: ChangeSet) -> dict[int, Reason]:
     """Why changes of a window are not tried: others have kept the values that they were to get, by number as of `withheld`."""
     if work.kept_back is None:
         return {}
-    why = Reason("refused_on_write", None, {"message": WAITS})
+    why = Reason("refused_on_write", None, {"message": WAITS, "kind": "double"})
     rows = pa.concat_tables([each.select(list(part.key)) for each in (part.deletes, part.after, part.inserts)])
     mine = keys.contained(rows, work.kept_back, part.key) if rows.num_rows else np.zeros(0, dtype=bool)
     return dict.fromkeys(np.flatnonzero(mine).tolist(), why)

@@ -30,6 +30,7 @@ from flows.plan.order.moving_values import settled
 from flows.plan.order.passed_on import passed_on_by_plan, with_steps
 from flows.plan.reading.null_keys import keyless
 from flows.plan.request import Request, followed, new_run_id, spelled
+from flows.plan.settled import hold
 from flows.plan.thresholds import beyond, over_limit
 from flows.plan.trees.chosen_tree import Trees
 from flows.proof.drift import watched
@@ -242,7 +243,7 @@ def _hold_parents(bound: BoundTable, blocked: Sequence[str]) -> None:
 
 def _held(request: Request, route: Route, counts: Counts) -> Iterator[Finding]:
     try:
-        build.hold(request, route, counts)
+        hold(request, route, counts)
     except PlanError as error:
         yield _as_finding(error, counts.delete)
 

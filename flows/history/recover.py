@@ -16,6 +16,8 @@ from datetime import datetime
 from adapters import interrupts
 from adapters.ledger.ledger import Run, RunPlan, Version
 from adapters.store.plans import MANIFEST, ChangedPlan, Plan
+from flows.apply.agreed import forget_agreed
+from flows.apply.both_ways import settle, write_both
 from flows.apply.identity import record_pairs
 from flows.apply.load import Loading, finish, keep_bases, new_version, write
 from flows.apply.once import each_once
@@ -68,8 +70,47 @@ def _end(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
         for side in run.sides if run.kind != "apply" else ():  # such a plan is somebody's, who may still want it
             shutil.rmtree(store.plan_folder(of_side(run.run_id, side)), ignore_errors=True)
         ledger.finish_run(run.run_id, "abandoned", message="It ended before it wrote anything.")
+    if len(run.plans) > 1:
+        yield from _end_both(run, loading, at)
+        return
     for plan in run.plans:
         yield from _end_plan(run, plan, loading, at)
+
+
+def _end_both(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
+    """Bring a run to its end that writes both sides."""
+    store, ledger = store_of(loading.spec), loading.ledger
+    begun = next(plan for plan in run.plans if plan.side == "target")
+    folders = {plan.side: store.folder(plan.folder) for plan in run.plans}
+    known = {v.plan: v for v in ledger.versions(loading.spec.name)}
+    made = {plan.side: known[plan.folder] for plan in run.plans if plan.folder in known}
+    try:
+        plans = {side: Plan.open(folders[side], (made[side].kept or {}) if side in made else ()) for side in folders}
+        if made:  # all rows are in on both sides, and what they agree on is kept
+            settle(plans, {side: version.version for side, version in made.items()}, run.run_id, loading)
+            numbers = ", ".join(str(made[side].version) for side in made)
+            yield f"Run {run.run_id} was cut off after its rows were in on both sides: they are version {numbers}."
+            return
+        plans["target"].verify()
+        job = Job(str(loading.spec.path.absolute()), begun.plan_id, str(folders["target"]), at)
+        bound = replace(loading, session=with_binding(loading.session))
+        outcome, session = write_both(plans["target"], report_of(plans["target"]), job, bound)
+    except PASSING:
+        raise  # the plans are as good as they were
+    except SynclineError as error:
+        interrupts.check()
+        if isinstance(error.__cause__, PASSING):
+            raise
+        yield from (_put_down(run, each, loading, str(error)) for each in run.plans)
+        lost = forget_agreed(loading.spec)
+        if lost:
+            yield f"What both sides agreed on in {', '.join(lost)} is not known any more: they meet anew, as `initial` says."
+        return
+    about = f"It was cut off while it wrote, and finished by a later run. {outcome.message}".strip()
+    keep_evidence(plans["target"], outcome.report, session, outcome.status.name.lower(), about)
+    clashes = outcome.report.total.conflicts
+    clash = f", with {counted(clashes, 'row')} in conflict" if clashes else ""
+    yield f"Run {run.run_id} was cut off while it wrote. The rest of it is in on both sides now{clash}."
 
 
 def _end_plan(run: Run, begun: RunPlan, loading: Loading, at: datetime) -> Iterator[str]:

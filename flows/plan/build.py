@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
@@ -16,43 +16,29 @@ from adapters.store.plans import FileEntry, PlanWriter, plain
 from flows.bind.identity import way_name
 from flows.bind.own_columns import described
 from flows.bind.tables import BoundTable
-from flows.plan.consequences.beside import Beside, besides, binding_with, load_order
-from flows.plan.consequences.kept_rows import without_referred
-from flows.plan.consequences.on_update import moved_children
-from flows.plan.consequences.whole_rows import with_whole_deletes
-from flows.plan.decide import KEYS, Planned, plan_windows
+from flows.plan.consequences.beside import load_order
+from flows.plan.decide import Planned, plan_windows
 from flows.plan.lookups.identity import identity_files, pair_rows, plan_through_own_map
 from flows.plan.lookups.numbers import first_number
-from flows.plan.lookups.own_lookups import own_ancestors, plan_with_own_lookups
-from flows.plan.order.circles import Order
-from flows.plan.order.in_circles import arranged, written_tables
-from flows.plan.order.moving_values import settled
-from flows.plan.order.own_references import in_own_order
-from flows.plan.order.passed_on import passed_on_by_plan, with_steps
+from flows.plan.lookups.own_lookups import plan_with_own_lookups
 from flows.plan.order.stages import referred_tables, stages_of
-from flows.plan.reading.chosen_keys import keys_of, read_whole
+from flows.plan.reading.chosen_keys import keys_of
 from flows.plan.reading.cross_row_rules import find_offenders
-from flows.plan.reading.emptied import hold_emptied
-from flows.plan.reading.null_keys import keyless
-from flows.plan.reading.unproved import double_warning
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups, grouped, windows_of
 from flows.plan.references.parents import gather_parents, plan_with_own_parents, refers_to_itself
 from flows.plan.request import Request, followed
-from flows.plan.thresholds import hold_deletes, hold_others
-from flows.plan.unstable_columns import rewritten
-from flows.results.tables import Report, TableReport, mended, planned_table, table_report, with_keyless
+from flows.plan.settled import Settled, settled_plan
+from flows.results.tables import Report, TableReport, planned_table
 from flows.session.execute import Execute, here
 from flows.session.memory import Numbers, Samples
 from flows.session.retry import retried
-from flows.session.route import Route
 from flows.session.session import Job, Session, shared
 from flows.session.side import both_read
 from flows.session.stores import store_of
 from flows.spec.entries import entry_of
 from transforms.vocabulary import (
     SIDES,
-    Counts,
     Keys,
     Ranges,
     Relation,
@@ -89,10 +75,7 @@ def _plan(
 ) -> tuple[Report, Job]:
     began = perf_counter()
     folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
-    outcomes: list[Planned] = []
-    reports: list[TableReport] = []
     warnings = [*session.bound.warnings, *session.drift]
-    beside: tuple[Beside, ...] = ()
     with begun(request, session, folder, again=again) as (session, job):
         request, notices = followed(request, session, job)
         tables, warnings = selected(request, session), [*warnings, *notices]
@@ -102,66 +85,12 @@ def _plan(
             planned[bound.name] = plan_table(
                 request, session, job, bound.name, before, looked_up(bound, tables), execute
             )
-        if check_deletes:
-            passing = passed_on_by_plan(session, job, tables, planned)
-            kept = without_referred(session, job, tables, planned, passing)
-            planned, warnings = kept.planned, [*warnings, *kept.warnings]
-            moved = moved_children(session, job, tables, planned, kept.going, passing)
-            beside = besides(session, job, kept, moved, allow_deletes=request.allow_deletes)
-            session = replace(session, binding=binding_with(session.bound, beside))
-            outcomes += (window for each in beside for window in each.windows)
-        for bound in tables:
-            windows = planned[bound.name]
-            route = session.route(job, bound.name)
-            if check_deletes:
-                if request.keys is None and not request.allow_deletes:
-                    hold(request, route, sum((each.counts for each in windows), Counts()))
-                let_go = {(each.child.name, each.foreign): each.values for each in passing}
-                windows = settled(session, job, route, with_whole_deletes(session, job, route, windows), let_go)
-                windows = in_own_order(session, job, route, windows)
-            outcomes += windows
-            reports.append(table_report(bound, windows))
-            if request.whole and (found := keyless(route, reports[-1].counts)):
-                warnings.append(found.told(bound))
-                reports[-1] = with_keyless(reports[-1], found.rows)
-            if some := [key for outcome in windows for key in outcome.double][:KEYS]:
-                warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
-            warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
-            warnings += own_ancestors(job, bound)
-            if isinstance(selection := request.selection(bound), Keys | Tree):
-                warnings += read_whole(bound, selection)
-        order = Order()
-        if check_deletes:
-            outcomes = with_steps(session, job, tables, passing, outcomes)
-            outcomes, order = arranged(session, job, written_tables(tables, beside, outcomes), outcomes)
-        pairs = [entry for bound in tables for entry in identity_files(job, bound, outcomes)]
+        whole = settled_plan(request, session, job, tables, planned, check_deletes=check_deletes)
+        pairs = [entry for bound in tables for entry in identity_files(job, bound, whole.outcomes)]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
-    report = Report(
-        request.spec.name,
-        request.run_id,
-        str(folder),
-        None,
-        perf_counter() - began,
-        (
-            *(replace(told, after_load=_after_load(request, session, told.name, tables)) for told in reports),
-            *(each.report for each in beside),
-        ),
-        tuple(warnings),
-        chosen=request.keys is not None,
-        tree=request.trees.texts if request.trees is not None else (),
-    )
-    return _finish(request, session, job, report, outcomes, beside, marks, order, pairs), job
-
-
-def hold(request: Request, route: Route, counts: Counts) -> None:
-    """Hold the deletes of a table to what the spec allows. PlanError where they are more."""
-    bound = route.table
-    # how many rows hang in a tree says nothing of how many the table has
-    of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
-    hold_deletes(request.spec, bound, counts, part=not request.whole, of=of)
-    hold_others(request.spec, bound, counts, route.writes.adapter)
-    if request.whole:
-        hold_emptied(request.spec, bound, counts, route.reads.snapshot)
+    session = replace(session, binding=whole.session.binding)
+    report = whole.report(request, folder, perf_counter() - began, tables, warnings)
+    return finish(request, session, job, report, whole, marks, pairs), job
 
 
 @contextmanager
@@ -252,28 +181,19 @@ def plan_table(
     return plan_with_own_parents(session, route, work, windows) if refers_to_itself(bound) else windows(session)
 
 
-def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:
-    """What comes after the rows of a table; nothing where a range leaves rows out, nor what refers to a missing table."""
-    if not request.whole:
-        return ()
-    planned = {table.name for table in tables}
-    missing = {table.shape.name for table in session.bound.tables if table.ddl and table.name not in planned}
-    lacking = session.bound.table(name).after_load.lacking
-    return tuple(later.statement for later in lacking if later.refers not in missing)
-
-
-def _finish(
+def finish(
     request: Request,
     session: Session,
     job: Job,
     report: Report,
-    outcomes: Sequence[Planned],
-    beside: Sequence[Beside],
+    whole: Settled,
     marks: Mapping[SideName, str],
-    order: Order,
-    pairs: Sequence[FileEntry],
+    more: Sequence[FileEntry] = (),
+    *,
+    both_ways: bool = False,
 ) -> Report:
-    """Make the folder a plan; the report, with its tables in the order in which they are written."""
+    """Make the folder a plan; the report, with its tables in the order in which they are written. `more` are files beside the windows'."""
+    outcomes, beside, order = whole.outcomes, whole.beside, whole.order
     known = {each.shape.name: _with_windows(each.planned, outcomes) for each in beside}
     for told in report.of_spec:
         planned = _planned_table(request, session, job, told, outcomes)
@@ -281,7 +201,7 @@ def _finish(
     tables = [known[name] for name in load_order(session.bound, report.counts.keys(), beside)]
     entries = [entry for o in outcomes for entry in (o.changes, o.quarantine, o.mapped) if entry is not None]
     writer = PlanWriter(Path(job.folder), begun=True)
-    entries += pairs
+    entries += more
     for name, rows in (request.hanging or {}).items():
         if name in request.listed:
             bound = session.bound.table(name)
@@ -290,6 +210,7 @@ def _finish(
     referred = referred_tables(session.bound) | {each.shape.name for each in beside}
     manifest = replace(
         manifest_of(request, session, report, tables, job.side, marks),
+        both_ways=both_ways,
         stages=stages_of(
             tables,
             entries,
@@ -356,3 +277,11 @@ def manifest_of(
         seconds=report.seconds,
         warnings=report.warnings,
     )
+
+
+def author() -> str:
+    """Who runs this, for the history."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -246,7 +246,7 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
                 whole = keys.without_null_keys(mapped.rejected_rows.select(bound.kept_schema.names), bound.key)
                 kept.add(whole, parts_of(route, whole, parts))
             if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
-                aside.append(_set_aside(session, route, work, parts + len(aside), rejected))
+                aside.append(set_rejected_aside(session, route, work, parts + len(aside), rejected))
                 rejected = []
             session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
         if work.doubtful:
@@ -262,11 +262,13 @@ def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> t
         for rows in scan_outside(route, work):
             outside.add(rows, parts_of(route, rows, parts))
     if rejected:
-        aside.append(_set_aside(session, route, work, parts + len(aside), rejected))
+        aside.append(set_rejected_aside(session, route, work, parts + len(aside), rejected))
     return tuple(aside)
 
 
-def _set_aside(session: Session, route: Route, work: PlanWork, number: int, rejected: Sequence[Mapped]) -> Planned:
+def set_rejected_aside(
+    session: Session, route: Route, work: PlanWork, number: int, rejected: Sequence[Mapped]
+) -> Planned:
     """Rows that were rejected before anything was cut into windows, as a window of their own."""
     bound = route.table
     whole = Mapped(

@@ -61,6 +61,9 @@ class TableReport:
     unproved: Mapping[Why, int] = field(default_factory=dict)  # target rows that were compared with nothing, and why
     waiting: int = 0  # rows that were set aside for what other tables lack
     in_spec: bool = True  # else its rows change because of rows of others alone
+    back: Counts | None = None  # of a table that goes both ways: what becomes of the source's rows
+    merged: int = 0  # rows in which edits of both sides came together
+    overruled: int = 0  # rows with an edit that lost
 
     @property
     def title(self) -> str:
@@ -103,7 +106,15 @@ class TableReport:
             "kept": dict(self.unproved),
             "set_aside": self.set_aside,
             **({} if self.in_spec else {"in_spec": False}),
+            **self._both_ways,
         }
+
+    @property
+    def _both_ways(self) -> dict[str, Any]:
+        if self.back is None:
+            return {}
+        back = {op: getattr(self.back, op) for op in OPS}
+        return {"back": back, "merged": self.merged, "overruled": self.overruled}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +197,10 @@ class Report:
     @property
     def pending(self) -> bool:
         """Whether the plan would change anything, rows or tables."""
-        return self.total.changes > 0 or any(table.ddl or table.adds or table.after_load for table in self.tables)
+        return self.total.changes > 0 or any(
+            table.ddl or table.adds or table.after_load or (table.back is not None and table.back.changes)
+            for table in self.tables
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The contract's JSON object."""
@@ -291,6 +305,9 @@ def planned_table(report: TableReport, table: TableName, route: PlannedRoute, sc
         samples=report.samples,
         tally=report.tally,
         in_spec=report.in_spec,
+        back=report.back,
+        merged=report.merged,
+        overruled=report.overruled,
     )
 
 
@@ -313,6 +330,9 @@ def report_of(plan: Plan) -> Report:
             unproved=planned.unproved,
             waiting=planned.waiting,
             in_spec=planned.in_spec,
+            back=planned.back,
+            merged=planned.merged,
+            overruled=planned.overruled,
         )
         for planned in manifest.tables
     )

@@ -79,6 +79,11 @@ class Sides:
         return side
 
     @property
+    def writable(self) -> tuple[SideName, ...]:
+        """The sides that a run may write."""
+        return tuple(name for name in SIDES if isinstance(self[name], WrittenSide))
+
+    @property
     def tokens(self) -> Tokens:
         """What joins the open snapshots."""
         return {name: self[name].snapshot.token for name in SIDES}

@@ -31,20 +31,27 @@ def without_refused(
     In: `changes` as they follow from `mapped`. Columns that the target computes itself are not written, and not asked for.
     """
     bound = route.table
-    if bound.unwritable or not (changes.inserts.num_rows or changes.after.num_rows):
-        return None
-    shape = replace(bound.shape, design=bound.design)
-    whole = pa.concat_tables([changes.inserts, changes.after])
-    refusals = dict(_without_parent(session, job, route, whole))
-    refusals |= route.writes.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl))
+    refusals = refused_rows(session, job, route, changes)
     if not refusals:
         return None
+    whole = pa.concat_tables([changes.inserts, changes.after])
     places = sorted(refusals)
     rows = whole.take(pa.array(places))
     why = [refusals[place] for place in places]
     session.watch.refused(bound.name, number, rows, why)
     at = keys.match(rows, mapped.rows, bound.key)
     return set_refused_aside(mapped, dict(zip(at.tolist(), why, strict=True)), bound.mapping)
+
+
+def refused_rows(session: Session, job: Job, route: Route, changes: ChangeSet) -> dict[int, Reason]:
+    """The rows that the side would not take, each by itself: by their place in the inserts, and behind those in the after images."""
+    bound = route.table
+    if bound.unwritable or not (changes.inserts.num_rows or changes.after.num_rows):
+        return {}
+    shape = replace(bound.shape, design=bound.design)
+    whole = pa.concat_tables([changes.inserts, changes.after])
+    refusals = dict(_without_parent(session, job, route, whole))
+    return refusals | dict(route.writes.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl)))
 
 
 def _written(bound: BoundTable, changes: ChangeSet) -> ChangeSet:

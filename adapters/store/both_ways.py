@@ -1,0 +1,136 @@
+"""What a plan of the target keeps of a two-way table beside its changes, so that whoever applies it can say what both sides agree on then.
+
+plan/agreed/<table>/<window>.parquet      what both sides agree on once both plans are in: the rows of the window
+plan/before/<table>/<window>.parquet      what they agreed on before, of the rows that are to change on either side
+plan/wanted/<table>/<window>.parquet      the changes of both sides in the target's shape, the source's first: `side`, and as in changes
+plan/pairs/<table>/<window>.parquet       for each row that is to change in the source its key there: `target`, `source`
+plan/open/<table>/<window>.parquet        the rows in conflict
+plan/overruled/<table>/<window>.parquet   the edits that lost
+plan/agreed/<table>/999999.parquet        where the windows begin: `window`, `changed`, and the struct `start`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from adapters.store.changesets import change_set, change_table
+from adapters.store.plans import FileEntry, Kind, Plan, PlanWriter, read_rows
+from transforms.vocabulary import ChangeSet, KeyValue, SideName, TableName
+
+CUTS: Final = 999_999
+"""The number of the file that says where windows begin, among those of what is agreed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A window of a table: where it begins, None for the first and where there is no order, and whether what is agreed on in it changes."""
+
+    window: int
+    start: KeyValue | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was to become of a window: the changes of both sides in the target's shape, what both agree on before (of rows that
+    change) and after, and for each row that is to change in the source its key on both sides."""
+
+    source: ChangeSet
+    target: ChangeSet
+    before: pa.Table | None
+    after: pa.Table
+    pairs: tuple[pa.Table, pa.Table]
+
+    def changes(self, side: SideName) -> ChangeSet:
+        return self.source if side == "source" else self.target
+
+
+def add_wanted(writer: PlanWriter, window: int, wanted: Wanted) -> list[FileEntry]:
+    """Write down what was to become of a window."""
+    table = wanted.target.table
+    entries = [writer.add_rows("agreed", table, window, wanted.after, {"agreed": wanted.after.num_rows})]
+    if wanted.before is not None:
+        entries.append(writer.add_rows("before", table, window, wanted.before, {"before": wanted.before.num_rows}))
+    if len(wanted.source) or len(wanted.target):
+        both = [(window * 2, wanted.source), (window * 2 + 1, wanted.target)]
+        entries += [
+            writer.add_rows("wanted", table, number, change_table(some), {str(op): n for op, n in some.counts.items()})
+            for number, some in both
+            if len(some)
+        ]
+    if len(wanted.source):
+        ends = {name: rows.to_struct_array() for name, rows in zip(("target", "source"), wanted.pairs, strict=True)}
+        pairs = pa.table(ends)
+        entries.append(writer.add_rows("pairs", table, window, pairs, {"pairs": pairs.num_rows}))
+    return entries
+
+
+def add_stretches(writer: PlanWriter, table: TableName, some: Sequence[Stretch], order: pa.Schema) -> FileEntry:
+    """Write down where the windows of a table begin. In: the columns of the order, none where it has none."""
+    kind = pa.struct([field.with_nullable(True) for field in order])
+    starts = [None if each.start is None else dict(zip(order.names, each.start, strict=True)) for each in some]
+    rows = pa.table(
+        {
+            "window": pa.array([each.window for each in some], pa.int64()),
+            "changed": pa.array([each.changed for each in some], pa.bool_()),
+            **({"start": pa.array(starts, kind)} if order.names else {}),
+        }
+    )
+    return writer.add_rows("agreed", table, CUTS, rows, {"windows": rows.num_rows})
+
+
+def stretches(plan: Plan, table: TableName) -> list[Stretch]:
+    """The windows of a table, ascending; none where a plan changes nothing of what is agreed on."""
+    rows = _of(plan, "agreed", table, CUTS)
+    if rows is None:
+        return []
+    starts = rows["start"].to_pylist() if "start" in rows.column_names else [None] * rows.num_rows
+    return [
+        Stretch(window, None if start is None else tuple(start.values()), changed)
+        for window, start, changed in zip(rows["window"].to_pylist(), starts, rows["changed"].to_pylist(), strict=True)
+    ]
+
+
+def wanted_of(plan: Plan, table: TableName, window: int, like: ChangeSet) -> Wanted:
+    """What was to become of a window whose agreement changes. `like`: a change set of the table without rows."""
+    after = _of(plan, "agreed", table, window)
+    assert after is not None, "a window that changes has what is agreed on then"
+    pairs = _of(plan, "pairs", table, window)
+
+    def changes(number: int) -> ChangeSet:
+        rows = _of(plan, "wanted", table, number)
+        return like if rows is None else change_set(rows, table)
+
+    def end(name: str) -> pa.Table:
+        return pa.table({}) if pairs is None else pa.Table.from_struct_array(pairs[name])
+
+    return Wanted(
+        changes(window * 2),
+        changes(window * 2 + 1),
+        _of(plan, "before", table, window),
+        after,
+        (end("target"), end("source")),
+    )
+
+
+def wanted_keys(plan: Plan, table: TableName, windows: Sequence[int]) -> list[pa.Table]:
+    """The keys of the rows that were to change in the target, window by window."""
+    found = (_of(plan, "wanted", table, window * 2 + 1) for window in windows)
+    return [pa.Table.from_struct_array(rows["key"]) for rows in found if rows is not None]
+
+
+def rows_of(plan: Plan, kind: Kind, table: TableName) -> pa.Table | None:
+    """All rows of files of a kind of a table, None where there are none."""
+    parts = [read_rows(plan.folder, entry) for entry in plan.files if (entry.kind, entry.table) == (kind, table)]
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
+def _of(plan: Plan, kind: Kind, table: TableName, window: int) -> pa.Table | None:
+    for entry in plan.files:
+        if (entry.kind, entry.table, entry.window) == (kind, table, window):
+            return read_rows(plan.folder, entry)
+    return None

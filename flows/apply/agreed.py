@@ -1,0 +1,242 @@
+"""What both sides agree on once both plans are in, with the rows that a side did not take."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.ledger.ledger import Ledger
+from adapters.store import archive, spill
+from adapters.store.agreed import folder_of
+from adapters.store.agreed_writing import Window, forget
+from adapters.store.both_ways import Stretch, Wanted, rows_of, stretches, wanted_keys, wanted_of
+from adapters.store.manifest import PlannedTable
+from adapters.store.plans import Plan
+from flows.apply.plan import AppliedPlan
+from flows.apply.refused_rows import whys
+from flows.bind.tables import BoundTable
+from flows.plan.written import written_changes
+from flows.session.agreed import agreement_of, cut_of, replace_base
+from flows.session.session import Session
+from flows.session.stores import store_of
+from flows.spec.model import Spec
+from transforms import keys
+from transforms.both_ways import kind_of
+from transforms.mapping.rejections import encoded
+from transforms.reconcile import OVERRULED, Reconciled, agreed_after, left_open
+from transforms.reconcile.records import conflict_schema
+from transforms.vocabulary import SIDES, ChangeSet, Key, Reason, SideName, TableName
+from transforms.vocabulary.arrow import Mask
+
+HELD: Final = Reason("referred", None, {})
+"""Why a row stays that others refer to, or that was to be deleted while they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Rows that a side did not take, by their keys in the target's shape: `changed` since they were planned, or `refused`, each with
+    its reason."""
+
+    changed: pa.Table
+    refused: tuple[tuple[pa.Table, Reason], ...] = ()
+
+    @property
+    def keys(self) -> pa.Table:
+        return pa.concat_tables([self.changed, *(rows for rows, _ in self.refused)])
+
+
+@dataclass(frozen=True, slots=True)
+class AgreedTable:
+    """A two-way table of a plan that is in: its windows, and what each side missed."""
+
+    name: str
+    table: TableName
+    like: ChangeSet
+    stretches: tuple[Stretch, ...]
+    missed: Mapping[SideName, Missed]
+
+    def window(self, plan: Plan, number: int) -> Wanted:
+        return wanted_of(plan, self.table, number, self.like)
+
+    def left(self, plan: Plan) -> pa.Table | None:
+        """The rows that a side refused, as conflicts; None where there are none."""
+        if not any(each.refused for each in self.missed.values()):
+            return None
+        found = []
+        for each in self.stretches:
+            if each.changed:
+                found.append(_left_of(self.window(plan, each.window), self.missed))
+        return pa.concat_tables(found) if found else None
+
+
+def agreed_tables(
+    session: Session, plans: Mapping[SideName, Plan], applied: Mapping[SideName, AppliedPlan]
+) -> Iterator[AgreedTable]:
+    """The two-way tables of both plans, which are in."""
+    plan = plans["target"]
+    for planned in plan.manifest.tables:
+        if planned.back is None:
+            continue
+        bound = session.bound.table(planned.name)
+        none = bound.schema.empty_table()
+        like = ChangeSet(planned.table, bound.key, bound.comparison.compared, none, none, none, none)
+        windows = tuple(stretches(plan, planned.table))
+        wanted = [(side, _wanted_keys(plan, planned.table, side, bound.key_schema, windows)) for side in SIDES]
+        missed = {
+            side: _missed(plans[side], planned.name, ours, theirs, applied[side], bound.key_schema)
+            for side, (ours, theirs) in wanted
+        }
+        yield AgreedTable(planned.name, planned.table, like, windows, missed)
+
+
+def replace_agreed(session: Session, ledger: Ledger, plan: Plan, known: AgreedTable) -> None:
+    """Put what both sides agree on now into the store. Safe to repeat."""
+    if not known.stretches:
+        return
+    bound = session.bound.table(known.name)
+    agreement = agreement_of(session, bound, bound.schema)
+
+    def rows(stretch: Stretch) -> pa.Table | None:
+        return _agreed(known, plan, stretch, bound) if stretch.changed else None
+
+    if bound.order:
+        windows = (Window(each.start, rows(each)) for each in known.stretches)
+        replace_base(session.spec, ledger, bound, agreement, cut_of(bound, 0), windows)
+        return
+    folder, parts = plan.folder / "work" / "agreed", len(known.stretches)
+    try:
+        with spill.Spill(folder, bound.schema, parts) as made:
+            for each in known.stretches:
+                part = rows(each)
+                assert part is not None, "of a table without an order, all windows say what is agreed on"
+                made.add(part, keys.partition(part, bound.key, parts))
+        hashed = (Window(None, spill.read_part(folder, part, bound.schema)) for part in range(parts))
+        replace_base(session.spec, ledger, bound, agreement, cut_of(bound, parts), hashed)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_agreed(spec: Spec) -> list[str]:
+    """Forget what both sides agree on, where nobody can say it any more: they meet anew. Out: the tables."""
+    lost = []
+    for name in spec.tables:
+        table = spec.target_table(name)
+        if folder_of(store_of(spec), spec.name, table).exists():
+            forget(store_of(spec), spec.name, table)
+            lost.append(name)
+    return lost
+
+
+def _agreed(known: AgreedTable, plan: Plan, stretch: Stretch, bound: BoundTable) -> pa.Table:
+    """What is agreed on in a window."""
+    wanted = known.window(plan, stretch.window)
+    after = wanted.after.select(bound.schema.names).cast(bound.schema)
+    before = None if wanted.before is None else wanted.before.select(bound.schema.names).cast(bound.schema)
+    missed = {side: each.keys for side, each in known.missed.items() if each.keys.num_rows}
+    if not missed:
+        return after
+    return agreed_after(_reconciled(wanted, after), before, missed)
+
+
+def _reconciled(wanted: Wanted, base: pa.Table) -> Reconciled:
+    none = pa.table({})
+    keyed = wanted.target.schema.empty_table().select(list(wanted.target.key))
+    return Reconciled(wanted.source, wanted.target, none, OVERRULED.empty_table(), base, 0, keyed)
+
+
+def _wanted_keys(
+    plan: Plan, table: TableName, side: SideName, key: pa.Schema, windows: tuple[Stretch, ...]
+) -> tuple[pa.Table, pa.Table]:
+    """The keys of the rows that were to change on a side: in the target's shape, and, row by row, in that of the side."""
+    if side == "source":
+        pairs = rows_of(plan, "pairs", table)
+        if pairs is None:
+            return key.empty_table(), key.empty_table()
+        ours, theirs = (pa.Table.from_struct_array(pairs[name]) for name in ("target", "source"))
+        return ours.cast(key), theirs
+    found = wanted_keys(plan, table, [each.window for each in windows if each.changed])
+    keyed = pa.concat_tables([key.empty_table(), *(each.cast(key) for each in found)])
+    return keyed, keyed
+
+
+def _missed(plan: Plan, name: str, ours: pa.Table, theirs: pa.Table, applied: AppliedPlan, key: pa.Schema) -> Missed:
+    """Which of the rows that were to change on a side did not. In: their keys, and as the side has them."""
+    none = key.empty_table()
+    if not ours.num_rows:
+        return Missed(none)
+    planned = next(each for each in plan.manifest.tables if each.name == name)
+    if not _may_miss(plan, planned, ours.num_rows):
+        return Missed(none)
+    names = tuple(theirs.column_names)
+
+    def mine(rows: pa.Table) -> Mask:
+        return keys.contained(theirs, rows.select(list(names)).cast(theirs.schema), names)
+
+    taken = np.zeros(ours.num_rows, dtype=bool)
+    for changes in written_changes(plan, planned.table, ("applied", "refused")):
+        for rows in (changes.inserts, changes.after, changes.deletes):
+            if rows.num_rows:
+                taken |= mine(rows)
+    refused: list[tuple[pa.Table, Reason]] = []
+    rest = ~taken
+    for done in applied.done:
+        if done.table == name and done.refused is not None and done.refused.num_rows:
+            reasons, numbers = encoded(whys(done.refused))
+            keyed = pa.Table.from_struct_array(done.refused["key"])
+            for number, reason in enumerate(reasons):
+                some = mine(keyed.filter(pa.array(numbers == number))) & rest
+                refused.append((ours.filter(pa.array(some)), reason))
+                rest &= ~some
+    changed = np.zeros(ours.num_rows, dtype=bool)
+    for done in applied.done:
+        if done.table == name and done.conflicts is not None and done.conflicts.num_rows:
+            changed |= mine(pa.Table.from_struct_array(done.conflicts["key"])) & rest
+    rest &= ~changed
+    if rest.any():  # the plan itself let them stay, since others refer to them
+        refused.append((ours.filter(pa.array(rest)), HELD))
+    return Missed(ours.filter(pa.array(changed)), tuple((rows, why) for rows, why in refused if rows.num_rows))
+
+
+def _may_miss(plan: Plan, planned: PlannedTable, wanted: int) -> bool:
+    """Whether a side may not have taken all rows; nothing is read where it has."""
+    real = [entry for entry in plan.windows(planned.table) if entry.window not in planned.interim]
+    if sum(sum(entry.counts.values()) for entry in real) != wanted:
+        return True
+    return any(archive.all_noted(plan.folder, kind, planned.table) for kind in ("applied", "refused"))
+
+
+def _left_of(wanted: Wanted, missed: Mapping[SideName, Missed]) -> pa.Table:
+    """The rows of a window that a side refused, as conflicts."""
+    key = wanted.target.key
+    target = _as_they_are(wanted.target, wanted.source, key)
+    source = _as_they_are(wanted.source, wanted.target, key)
+    none = conflict_schema(wanted.target.schema).empty_table()
+    found = replace(_reconciled(wanted, wanted.after), base=None, conflicts=none)
+    mine = pa.concat_tables([target.select(list(key)), source.select(list(key))])
+    seen = mine.slice(0, 0)
+    for side in SIDES:
+        for rows, reason in missed[side].refused:
+            some = rows.filter(pa.array(keys.contained(rows, mine, key))) if mine.num_rows else rows.slice(0, 0)
+            if seen.num_rows and some.num_rows:
+                some = some.filter(pa.array(~keys.contained(some, seen, key)))
+            if some.num_rows:
+                before = wanted.before
+                found = left_open(found, some, kind_of(reason), reason.columns, before, source, target)
+                seen = pa.concat_tables([seen, some])
+    return found.conflicts
+
+
+def _as_they_are(own: ChangeSet, other: ChangeSet, key: Key) -> pa.Table:
+    """The rows of a side that are to change on one of both, as they are before: where only the other side was to change, they are as
+    that one was to become."""
+    here = pa.concat_tables([own.before, own.deletes])
+    mine = pa.concat_tables([here.select(list(key)), own.inserts.select(list(key))])
+    there = pa.concat_tables([other.after, other.inserts])
+    if mine.num_rows and there.num_rows:
+        there = there.filter(pa.array(~keys.contained(there, mine, key)))
+    return pa.concat_tables([here, there])

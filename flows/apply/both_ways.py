@@ -1,0 +1,202 @@
+"""Write both plans of a two-way run: the target's whole, then the source's, then what both sides agree on, then what was done.
+
+Whatever dies in between, both plans are in the ledger before the first row is written, markers say which windows are in, and what is
+agreed on is made of the plans and of what they could not write: a later run ends as an undisturbed one would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+
+from adapters import interrupts
+from adapters.store.both_ways import rows_of
+from adapters.store.plans import Plan
+from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
+from flows.apply.load import Loading, Writing, keep, new_version, record_quarantine, run_plan, write
+from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
+from flows.apply.windows import Done, as_conflicts
+from flows.plan.two_way.build import back_session, source_folder
+from flows.proof.drift import remember
+from flows.results import conflicts as conflicting
+from flows.results.conflicts import SHOWN
+from flows.results.outcome import Outcome, Status
+from flows.results.shares import counted
+from flows.results.tables import Report, TableReport
+from flows.session.retry import retried
+from flows.session.session import Job, Session
+from transforms.reconcile.open_rows import open_rows
+from transforms.vocabulary import SIDES, Counts, PlanError, SideName, of_side
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A plan of one side with what applying it did."""
+
+    plan: Plan
+    applied: AppliedPlan
+    session: Session
+
+
+def source_plan(plan: Plan) -> Plan:
+    """The plan of the source that belongs to one of the target. PlanError where it is missing, or another one's."""
+    made = Plan.open(source_folder(plan.folder))
+    if made.manifest.run_id != plan.manifest.run_id or made.manifest.side != "source":
+        raise PlanError(
+            f"{made.folder} is not the plan of the source that was made together with {plan.folder}. Nothing was written.",
+            fix="plan again.",
+        )
+    return made
+
+
+def writing_of(plan: Plan) -> Writing:
+    """What writes a plan: alone, or with the other one of its run."""
+    return write_both if plan.manifest.both_ways else write
+
+
+def write_both(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outcome, Session]:
+    """Write the rows of both plans; put down what was done. In: the target's plan; the source's lies beside it.
+
+    Out: as of `flows.apply.load.write`. Safe to repeat after whatever end.
+    """
+    spec, ledger = loading.spec, loading.ledger
+    back = source_plan(plan)
+    back.verify()
+    back_job = replace(job, plan_id=of_side(job.plan_id, "source"), folder=str(back.folder), side="source")
+    retried(lambda: ledger.begin_applying(run_plan(plan, spec), run_plan(back, spec)))
+    interrupts.writing()
+    stages = stages_for(plan, loading.session)
+    session = with_tables(plan, loading.session, stages)
+    mirror = back_session(session)
+    back_stages = stages_for(back, mirror)
+    with_tables(back, mirror, back_stages)
+    ends: dict[SideName, _End] = {
+        "target": _End(plan, apply(plan, job, session, stages, loading.execute, loading.workers), session)
+    }
+    ends["source"] = _End(back, apply(back, back_job, mirror, back_stages, loading.execute, loading.workers), mirror)
+    plans = {side: end.plan for side, end in ends.items()}
+    tables = list(agreed_tables(session, plans, {side: end.applied for side, end in ends.items()}))
+    for each in tables:
+        retried(partial(replace_agreed, session, ledger, plan, each))
+    outcome = retried(lambda: _record(ends, report, replace(loading, session=session), tables))
+    session = constrained(plan, session, stages)
+    names = [table.name for table in report.of_spec]
+    retried(lambda: remember(ledger, session, names, report.run_id))
+    return outcome, session
+
+
+def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tables: Sequence[AgreedTable]) -> Outcome:
+    """Put what was done into the ledger: rows in conflict, quarantine, a version for each side that changed."""
+    spec, ledger, plan = loading.spec, loading.ledger, ends["target"].plan
+    known = {each.name: each for each in tables}
+    clashes = 0
+    for side, end in ends.items():
+        for done in end.applied.done:
+            if done.conflicts is not None and done.conflicts.num_rows:
+                clashes += ledger.record_conflicts(spec.name, side, done.table, done.conflicts, report.run_id)
+    counts: dict[str, TableReport] = {}
+    for told in report.tables:
+        refused = None
+        if told.back is not None:
+            rows = [each for each in (rows_of(plan, "open", plan.manifest.named(told.name).table),) if each is not None]
+            if (refused := known[told.name].left(plan)) is not None:
+                rows.append(refused)
+            if rows:
+                whole = pa.concat_tables([open_rows(each) for each in rows])
+                ledger.open_rows.record(spec.name, told.name, whole, report.run_id)
+        counts[told.name] = _counted(told, ends, 0 if refused is None else refused.num_rows)
+    report = replace(report, tables=tuple(counts[told.name] for told in report.tables))
+    notices = [notice for end in ends.values() for notice in end.applied.notices]
+    report = replace(report, warnings=(*report.warnings, *notices))
+    record_quarantine(plan, report, loading)
+    for told in report.tables if plan.manifest.unrestricted else ():
+        for side in SIDES:
+            ledger.settle_conflicts(spec.name, side, told.name, report.run_id)
+    versions = _versions(ends, report, loading)
+    made = versions.get("target", versions.get("source"))
+    open_ = sum(told.counts.conflicts for told in report.tables)
+    met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if open_ else []
+    report = replace(report, version=made, applied=True, met=tuple(map(conflicting.told, met)))
+    settle({side: end.plan for side, end in ends.items()}, versions, report.run_id, loading, report)
+    if not open_:
+        return Outcome(report, Status.DONE)
+    return Outcome(report, Status.CONFLICTS, _message(report, open_, clashes))
+
+
+def settle(
+    plans: Mapping[SideName, Plan],
+    versions: Mapping[SideName, int],
+    run_id: str,
+    loading: Loading,
+    report: Report | None = None,
+) -> None:
+    """The last of what a run puts down: of the history of both sides what the spec wants to keep, and that the run is done."""
+    for side, plan in plans.items():
+        keep(plan, versions.get(side), loading)
+    open_ = (
+        report.total.conflicts
+        if report is not None
+        else loading.ledger.conflicts(loading.spec.name, run_id=run_id, limit=1)
+    )
+    loading.ledger.finish_run(
+        run_id,
+        "conflicts" if open_ else "done",
+        counts=report.as_dict() if report is not None else None,
+        version=versions.get("target", versions.get("source")),
+    )
+
+
+def _message(report: Report, open_: int, clashes: int) -> str:
+    first = f", such as {report.met[0].table} {report.met[0].key}" if report.met else ""
+    since = f" {counted(clashes, 'row')} changed after planning." if clashes else ""
+    was = "is" if open_ == 1 else "are"
+    return (
+        f"{counted(open_, 'row')} {was} in conflict and stay as they are on both sides{first}.{since} "
+        f"Fix: look at them with `syncline conflicts SPEC list`, decide, and run again."
+    )
+
+
+def _counted(told: TableReport, ends: Mapping[SideName, _End], refused: int) -> TableReport:
+    """What became of a table's rows on both sides. Rows that a side refused are in conflict, and in no quarantine."""
+    planned = told.counts.conflicts
+    clashes = [
+        each.conflicts.num_rows
+        for end in ends.values()
+        for each in end.applied.done
+        if each.table == told.name and each.conflicts is not None
+    ]
+    if told.back is None:
+        return replace(told, counts=ends["target"].applied.counts(told.name, told.counts))
+    after = _as_conflicts(ends["target"].applied).counts(told.name, told.counts)
+    back = _as_conflicts(ends["source"].applied).counts(told.name, told.back)
+    after = replace(after, conflicts=planned + sum(clashes) + refused)
+    return replace(told, counts=after, back=replace(back, conflicts=0))
+
+
+def _as_conflicts(applied: AppliedPlan) -> AppliedPlan:
+    def one(done: Done) -> Done:
+        if done.refused is None:
+            return done
+        return replace(done, conflicts=as_conflicts(done.refused, done.conflicts), refused=None)
+
+    return replace(applied, done=tuple(map(one, applied.done)))
+
+
+def _versions(ends: Mapping[SideName, _End], report: Report, loading: Loading) -> dict[SideName, int]:
+    """A version for each side that changed."""
+    new = {}
+    for side, end in ends.items():
+        counts = (
+            report.total if side == "target" else sum((t.back for t in report.tables if t.back is not None), Counts())
+        )
+        if counts.changes or end.applied.wrote:
+            with end.session.sides[side].adapter.snapshot() as there:
+                mark = there.mark
+            made = new_version(end.plan, loading.spec, counts.as_dict())
+            kind = "run" if end.plan.manifest.kind == "plan" else end.plan.manifest.kind
+            new[side] = replace(made, message=loading.message, kind=kind, made_mark=mark)
+    numbers = loading.ledger.add_versions(*new.values()) if new else []
+    return dict(zip(new, numbers, strict=True))

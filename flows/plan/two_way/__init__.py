@@ -1,0 +1,1 @@
+"""Plans of both sides out of one reconciling."""

@@ -1,0 +1,189 @@
+"""What planning both ways reads of a window: source rows mapped, with the rows that they are mapped from, the target's, and the base."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import pyarrow as pa
+
+from adapters.store import spill
+from adapters.store.agreed import Parts, as_table, places, read_part
+from flows.bind.tables import BoundTable
+from flows.plan.decide import REJECTED_BYTES, Planned, set_rejected_aside
+from flows.plan.reading.collisions import parts_of
+from flows.plan.reading.owns import keys_outside, scan_outside
+from flows.plan.reading.window_reader import (
+    PlanWork,
+    Window,
+    lookup_rows,
+    map_noting,
+    mended_values,
+    read_found,
+    scan_source,
+    scan_target,
+    spill_folder,
+)
+from flows.plan.reading.windows import MOST_PARTS, windows_of
+from flows.session.route import Route
+from flows.session.session import Session
+from transforms import keys
+from transforms.mapping.mapping import REJECTED, Mapped
+from transforms.vocabulary import KeyRange
+
+RAW: Final = "syncline raw "
+"""What names of columns begin with that hold what a row is mapped from, beside those that it is mapped to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A window as it is read. `raw` is what the mapped rows are mapped from, row by row; `base` is None where the sides have not met."""
+
+    mapped: Mapped
+    raw: pa.Table
+    found: pa.Table
+    outside: pa.Table
+    base: pa.Table | None
+    kept: pa.Table | None = None
+
+
+def raw_schema(bound: BoundTable) -> pa.Schema:
+    """The columns that are read of the source, with their types."""
+    return bound.source_shape.schema(bound.reads)
+
+
+def both_windows(
+    session: Session, route: Route, work: PlanWork, known: Parts | None
+) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
+    """The windows of a table, ascending where its key has an order, and what was set aside while it was spilled."""
+    if route.table.order:
+        return windows_of(session, route, work)
+    bound = route.table
+    source_rows, target_rows = route.reads.snapshot.estimate(bound.source), route.writes.snapshot.estimate(bound.there)
+    rows = max(source_rows, target_rows, known.rows if known is not None else 0)
+    session.meter.expect(bound.name, "plan", rows)
+    parts = min(max(1, -(-rows // bound.window_rows)), MOST_PARTS)
+    aside = _spilled(session, route, work, known, parts)
+    return tuple(Window(part, part=part) for part in range(parts)), aside
+
+
+def read_both(session: Session, route: Route, work: PlanWork, window: Window, known: Parts | None) -> Read:
+    """Everything that there is of a window."""
+    bound = route.table
+    if window.part is None:
+        parts = list(_mapped(session, route, work, window.wanted, bound.order, window.number))
+        mapped, raw = _whole(bound, parts)
+        found, outside = read_found(route, work, window), keys_outside(route, work, window.found, bound.order)
+        return Read(mapped, raw, found, outside, _base_of(known, window.found))
+    folder = spill_folder(work.job, work.table)
+    wide = spill.read_part(folder / "wanted", window.part, _wide_schema(bound))
+    names = bound.mapped_schema.names
+    raw = wide.select([RAW + name for name in bound.reads]).rename_columns(list(bound.reads))
+    mapped = Mapped(wide.select(names), REJECTED.empty_table(), wide.select(names).slice(0, 0))
+    kept = spill.read_part(folder / "kept", window.part, bound.kept_schema)
+    found = spill.read_part(folder / "found", window.part, bound.schema)
+    outside = spill.read_part(folder / "outside", window.part, bound.key_schema)
+    base = None if known is None else spill.read_part(folder / "base", window.part, known.agreement.schema)
+    return Read(mapped, raw, found, outside, base, kept)
+
+
+def aligned(raw: pa.Table, before: pa.Table, after: pa.Table, bound: BoundTable) -> pa.Table:
+    """The rows that mapped rows are mapped from, once some were set aside. In: the mapped rows, `before` and `after` that."""
+    if after.num_rows == before.num_rows:
+        return raw
+    return raw.take(pa.array(keys.match(after, before, bound.key)))
+
+
+def _mapped(
+    session: Session, route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...], number: int
+) -> Iterator[tuple[Mapped, pa.Table]]:
+    """Batches of the source, mapped, each with the rows that are mapped well."""
+    bound = route.table
+    lookups, noted = lookup_rows(bound, work.job), session.watch.noting(bound.name, number)
+    for batch in scan_source(route, work, within, order):
+        rows = pa.Table.from_batches([batch])
+        mapped, bad = map_noting(rows, bound.mapping, lookups, noted)
+        raw = rows.filter(pa.array(~bad)) if bad.any() else rows
+        yield mapped, raw.select(list(bound.reads))
+
+
+def _whole(bound: BoundTable, parts: list[tuple[Mapped, pa.Table]]) -> tuple[Mapped, pa.Table]:
+    if not parts:
+        empty = bound.mapped_schema.empty_table()
+        return Mapped(empty, REJECTED.empty_table(), empty), raw_schema(bound).empty_table()
+    made = [mapped for mapped, _ in parts]
+    whole = Mapped(
+        pa.concat_tables([each.rows for each in made]),
+        pa.concat_tables([each.rejected for each in made]),
+        pa.concat_tables([each.rejected_rows for each in made]),
+        mended_values(made),
+    )
+    return whole, pa.concat_tables([raw for _, raw in parts])
+
+
+def _base_of(known: Parts | None, within: KeyRange) -> pa.Table | None:
+    """The base's rows in a range of keys, None where the sides have not met."""
+    if known is None:
+        return None
+    cuts, start, stop = known.cuts(), within.start, within.stop
+    first = 0 if start is None else bisect_right(cuts, start)
+    last = len(cuts) if stop is None else bisect_left(cuts, stop)
+    rows = pa.concat_tables([read_part(known, number) for number in range(first, last + 1)])
+    ends = [each for each in (start, stop) if each is not None]
+    if not ends:
+        return rows
+    order = known.starts.schema
+    at = places(rows.select(order.names).cast(order), as_table(ends, order))
+    return rows.filter(pa.array(at == (start is not None)))
+
+
+def _wide_schema(bound: BoundTable) -> pa.Schema:
+    return pa.schema([*bound.mapped_schema, *(field.with_name(RAW + field.name) for field in raw_schema(bound))])
+
+
+def _spilled(session: Session, route: Route, work: PlanWork, known: Parts | None, parts: int) -> tuple[Planned, ...]:
+    """Read both sides and the base once into `parts` files by the key's hash. Out: what was set aside, as windows of its own.
+
+    Memory: REJECTED_BYTES of rejected rows, a batch, and a part of the base.
+    """
+    bound = route.table
+    folder = spill_folder(work.job, work.table)
+    rejected: list[Mapped] = []
+    aside: list[Planned] = []
+
+    def set_aside() -> None:
+        aside.append(set_rejected_aside(session, route, work, parts + len(aside), rejected))
+        rejected.clear()
+
+    wide = _wide_schema(bound)
+    with (
+        spill.Spill(folder / "wanted", wide, parts) as wanted,
+        spill.Spill(folder / "kept", bound.kept_schema, parts) as kept,
+    ):
+        for mapped, raw in _mapped(session, route, work, KeyRange(), (), 0):
+            rows = pa.table([*mapped.rows.columns, *raw.columns], schema=wide)
+            wanted.add(rows, parts_of(route, mapped.rows, parts))
+            if mapped.rejected.num_rows or mapped.mended:
+                rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
+                away = keys.without_null_keys(mapped.rejected_rows.select(bound.kept_schema.names), bound.key)
+                kept.add(away, parts_of(route, away, parts))
+            if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
+                set_aside()
+            session.meter.advance(bound.name, "read", rows.num_rows + mapped.rejected.num_rows)
+    with spill.Spill(folder / "found", bound.schema, parts) as found:
+        for batch in scan_target(route, work, KeyRange(nulls=False), order=()):
+            rows = pa.Table.from_batches([batch])
+            found.add(rows, parts_of(route, rows, parts))
+    with spill.Spill(folder / "outside", bound.key_schema, parts) as outside:
+        for rows in scan_outside(route, work):
+            outside.add(rows, parts_of(route, rows, parts))
+    if known is not None:
+        with spill.Spill(folder / "base", known.agreement.schema, parts) as base:
+            for number in range(len(known.parts)):
+                rows = read_part(known, number)
+                base.add(rows, parts_of(route, rows, parts))
+    if rejected:
+        set_aside()
+    return tuple(aside)

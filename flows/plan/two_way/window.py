@@ -1,0 +1,283 @@
+"""One window of a two-way table, planned: both change sets, and what both sides agree on once they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters import interrupts
+from adapters.store import archive, spill
+from adapters.store.agreed import Parts
+from adapters.store.both_ways import Stretch, Wanted, add_wanted
+from adapters.store.plans import FileEntry, PlanWriter
+from flows.bind.tables import BoundTable
+from flows.plan.decide import SAMPLES, Planned, samples
+from flows.plan.reading.refusals import refused_rows
+from flows.plan.reading.sifting import sifted
+from flows.plan.reading.window_reader import PlanWork, Window, base_folder, rejected_file
+from flows.plan.two_way.reading import Read, aligned, read_both
+from flows.session.route import Route
+from flows.session.session import Job, Session
+from transforms import keys
+from transforms.both_ways import BothSides, BothWays, Decided, OnSource, decide
+from transforms.diff import changed_rows
+from transforms.mapping.mapping import Mapped
+from transforms.mapping.rejections import encoded, listed
+from transforms.reconcile import Reconciled
+from transforms.vocabulary import AccountingError, ChangeSet, Counts, Reason, SideName
+from transforms.vocabulary.values import unequal
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What plans of one side are made with: its session, whose binding is of that side, and its job."""
+
+    session: Session
+    job: Job
+
+    def route(self, name: str) -> Route:
+        return self.session.route(self.job, name)
+
+
+@dataclass(frozen=True, slots=True)
+class BothPlanned:
+    """A window of both plans. `beside` are files of the target's plan that say what is agreed on, left open and overruled."""
+
+    target: Planned
+    source: Planned
+    beside: tuple[FileEntry, ...]
+    stretch: Stretch
+    open: int = 0
+    overruled: int = 0
+    merged: int = 0
+
+
+def plan_window(
+    ends: Mapping[SideName, End],
+    route: Route,
+    work: PlanWork,
+    window: Window,
+    known: Parts | None,
+    *,
+    keeps_source: bool,
+) -> BothPlanned:
+    """Plan a window of both sides. Safe to repeat: files are written anew.
+
+    In: the route to the target, which reads what is written back, too. `keeps_source`: what is read of the source is the beginning of
+        its history.
+    """
+    interrupts.check()
+    target, source = ends["target"], ends["source"]
+    session, bound = target.session, route.table
+    back_route = source.route(bound.name)
+    there = back_route.table
+    read = read_both(session, route, work, window, known)
+    source_rows = read.mapped.rows.num_rows + read.mapped.rejected.num_rows
+    mapped, found, double = sifted(session, route, read.mapped, read.found, read.outside, read.kept)
+    raw = aligned(read.raw, read.mapped.rows, mapped.rows, bound)
+    aside = _aside(bound, mapped, read, double)
+
+    def refusals(side: SideName, changes: ChangeSet) -> Mapping[int, Reason]:
+        end = ends[side]
+        return refused_rows(end.session, end.job, route if side == "target" else back_route, changes)
+
+    rows = BothSides(read.base, _with_clock(bound, mapped.rows, raw), raw, found, aside)
+    decided = decide(rows, ways_of(bound, there), refusals)
+    outcome = decided.outcome
+    _must_account(bound, window.number, rows, outcome)
+    session.watch.decided(bound.name, window.number, mapped, found, outcome.target)
+    number = window.number
+    if work.base and found.num_rows:
+        archive.write_base(base_folder(target.job, bound.shape.name), number, found)
+    if keeps_source and raw.num_rows:
+        archive.write_base(base_folder(source.job, there.shape.name), number, raw.select(there.schema.names))
+    writer, beside = PlanWriter(Path(target.job.folder), begun=True), list[FileEntry]()
+    changed = outcome.base is not None and _agreement_changes(rows.base, outcome, bound)
+    if changed:
+        assert outcome.base is not None
+        pairs = _keys_of(outcome.source), _keys_of(decided.back)
+        before = _touched(rows.base, outcome, bound)
+        beside += add_wanted(writer, number, Wanted(outcome.source, outcome.target, before, outcome.base, pairs))
+    if outcome.conflicts.num_rows:
+        beside.append(
+            writer.add_rows("open", bound.shape.name, number, outcome.conflicts, {"open": outcome.conflicts.num_rows})
+        )
+    lost = outcome.overruled.filter(pc.not_equal(outcome.overruled["rule"], "clock"))
+    if outcome.overruled.num_rows:
+        count = outcome.overruled.num_rows
+        beside.append(writer.add_rows("overruled", bound.shape.name, number, outcome.overruled, {"overruled": count}))
+    session.meter.advance(bound.name, "plan", max(source_rows, found.num_rows))
+    kept = int(keys.contained(found, aside, bound.key).sum()) if found.num_rows and aside.num_rows else 0
+    unproved = {why: n for why, n in (("quarantined", kept), ("double_key", double.num_rows)) if n}
+    counts = _counts(outcome, source_rows, mapped, found.num_rows + double.num_rows, sum(unproved.values()))
+    return BothPlanned(
+        _planned(target, bound, number, outcome.target, counts, mapped, work, unproved),
+        _planned(source, there, number, decided.back, _back_counts(decided, raw), None, work, {}),
+        tuple(beside),
+        Stretch(number, window.found.start if window.part is None else None, changed),
+        outcome.conflicts.num_rows,
+        len(pc.unique(lost["key"])),
+        outcome.merged.num_rows,
+    )
+
+
+def ways_of(bound: BoundTable, there: BoundTable) -> BothWays:
+    """How a table goes both ways. In: the table, and the source's as it is written."""
+    two_way = bound.two_way
+    assert two_way is not None, "the table goes both ways"
+    on_source = OnSource(there.shape.name, there.key, there.schema, there.comparison.compared, two_way.given)
+    return BothWays(bound.shape.name, two_way.comparison, two_way.policy, two_way.back, on_source)
+
+
+def _with_clock(bound: BoundTable, rows: pa.Table, raw: pa.Table) -> pa.Table:
+    """The mapped rows with the source's clock, where that is no column of them."""
+    clock = bound.two_way.policy.clock if bound.two_way is not None else None
+    if clock is None or clock.source in rows.column_names:
+        return rows
+    return rows.append_column(clock.source, raw.column(clock.source))
+
+
+def _aside(bound: BoundTable, mapped: Mapped, read: Read, double: pa.Table) -> pa.Table:
+    """The keys of rows that nothing is known of on some side."""
+    key = list(bound.key)
+    parts = [keys.without_null_keys(mapped.rejected_rows.select(key), bound.key), double.select(key)]
+    if read.kept is not None:
+        parts.append(read.kept.select(key))
+    return pa.concat_tables([part.cast(bound.key_schema) for part in parts])
+
+
+def _must_account(bound: BoundTable, number: int, rows: BothSides, outcome: Reconciled) -> None:
+    """AccountingError where a row that one side alone has is neither brought to the other side, nor deleted, nor left open."""
+    if outcome.base is None:
+        return
+    one, other = (
+        each.filter(pa.array(~keys.contained(each, rows.aside, bound.key)))
+        if rows.aside is not None and each.num_rows
+        else each
+        for each in (rows.source.select(list(bound.key)), rows.target.select(list(bound.key)))
+    )
+    met = int((keys.match(one, other, bound.key) >= 0).sum())
+    here, there = (pc.is_valid(outcome.conflicts[name]) for name in ("source", "target"))
+    alone = (pc.sum(pc.and_not(here, there)).as_py() or 0, pc.sum(pc.and_not(there, here)).as_py() or 0)
+    known = (
+        outcome.target.inserts.num_rows + outcome.source.deletes.num_rows + alone[0],
+        outcome.source.inserts.num_rows + outcome.target.deletes.num_rows + alone[1],
+    )
+    if (one.num_rows - met, other.num_rows - met) != known:
+        raise AccountingError(
+            f"{bound.name} window {number}: {one.num_rows - met} rows are on the source alone and {other.num_rows - met} on the target "
+            f"alone, and {known[0]} and {known[1]} are accounted for. Nothing was written. This is a defect: please report it."
+        )
+
+
+def _agreement_changes(base: pa.Table | None, outcome: Reconciled, bound: BoundTable) -> bool:
+    """Whether both sides agree on something else than before, in whatever column."""
+    if base is None or len(outcome.source) or len(outcome.target):
+        return True
+    assert outcome.base is not None
+    if base.num_rows != outcome.base.num_rows:
+        return True
+    place = keys.match(outcome.base, base, bound.key)
+    if (place < 0).any():
+        return True
+    old = base if bool(np.all(place == np.arange(len(place)))) else base.take(pa.array(place))
+    masks = (unequal(_one(outcome.base, name), _one(old, name)) for name in outcome.base.column_names)
+    return any(mask is not None and mask.any() for mask in masks)
+
+
+def _one(rows: pa.Table, name: str) -> pa.Array:
+    return rows.column(name).combine_chunks()
+
+
+def _keys_of(changes: ChangeSet) -> pa.Table:
+    """The keys of the rows of a change set: inserts, updates, deletes."""
+    key = list(changes.key)
+    return pa.concat_tables(
+        [each.select(key) for each in (changes.inserts, changes.after, changes.deletes)]
+    ).combine_chunks()
+
+
+def _touched(base: pa.Table | None, outcome: Reconciled, bound: BoundTable) -> pa.Table | None:
+    """The base's rows that are to change on some side."""
+    if base is None:
+        return None
+    assert outcome.base is not None
+    old = base.select(outcome.base.column_names)
+    some = pa.concat_tables([_keys_of(outcome.source), _keys_of(outcome.target)])
+    return (
+        old.filter(pa.array(keys.contained(old, some, bound.key)))
+        if some.num_rows and old.num_rows
+        else old.slice(0, 0)
+    )
+
+
+def _counts(outcome: Reconciled, source_rows: int, mapped: Mapped, target_rows: int, unproved: int) -> Counts:
+    """What becomes of the source's rows in the target. Law: source_rows = insert + update + unchanged + quarantined + the rows in
+    conflict that the source has + the rows that go from the source."""
+    target, rejected = outcome.target, mapped.rejected.num_rows
+    insert, update = target.inserts.num_rows, target.after.num_rows
+    here = pc.sum(pc.is_valid(outcome.conflicts["source"])).as_py() or 0
+    unchanged = source_rows - rejected - insert - update - here - outcome.source.deletes.num_rows
+    return Counts(
+        source_rows=source_rows,
+        target_rows=target_rows,
+        insert=insert,
+        update=update,
+        delete=target.deletes.num_rows,
+        unchanged=unchanged,
+        quarantined=rejected,
+        conflicts=outcome.conflicts.num_rows,
+        unproved=unproved,
+    )
+
+
+def _back_counts(decided: Decided, raw: pa.Table) -> Counts:
+    back = decided.back
+    insert, update, delete = back.inserts.num_rows, back.after.num_rows, back.deletes.num_rows
+    unchanged = raw.num_rows - update - delete
+    return Counts(insert + update + unchanged, raw.num_rows, insert, update, delete, unchanged)
+
+
+def _planned(
+    end: End,
+    bound: BoundTable,
+    number: int,
+    changes: ChangeSet,
+    counts: Counts,
+    mapped: Mapped | None,
+    work: PlanWork,
+    unproved: Mapping[str, int],
+) -> Planned:
+    """A window of one side, written down."""
+    session, writer = end.session, PlanWriter(Path(end.job.folder), begun=True)
+    entry = writer.add(number, changes) if len(changes) else None
+    if entry is not None:
+        session.changes.keep(bound.name, number, changes)
+    aside, reasons = None, dict[Reason, int]()
+    if mapped is not None and mapped.rejected.num_rows:
+        found, numbers = encoded(mapped.rejected.column("why"))
+        reasons = dict(zip(found, np.bincount(numbers).tolist(), strict=True))
+        aside = writer.add_quarantine(number, bound.shape.name, listed(mapped.rejected))
+        if work.looked_up and mapped.rejected_rows.num_rows:
+            path = rejected_file(end.job, bound.name, number)
+            spill.write_rows(path, [mapped.rejected_rows], mapped.rejected_rows.schema)
+    _, differing = changed_rows(changes.after, changes.before, bound.comparison)
+    return Planned(
+        bound.name,
+        number,
+        counts,
+        entry,
+        aside,
+        None,
+        clear=False,
+        differing={name: rows for name, rows in differing.items() if rows},
+        reasons=reasons,
+        mended=mapped.mended if mapped is not None else {},
+        samples=samples(changes) if len(changes) and session.samples.wanted(bound.name, SAMPLES) else (),
+        unproved=unproved,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,214 @@
+"""One window of a two-way table decided whole: what each side is to become, the source in its own columns.
+
+Reconciling says what both sides should hold, `put` what the source's columns have to be for that. A row that a side cannot take, as
+far as that is known before anything is written, becomes a conflict, and both sides keep what they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import keys
+from transforms.diff import Comparison
+from transforms.mapping.put import Backward, Put, put, put_new
+from transforms.reconcile import Decisions, Policy, Reconciled, left_open, reconcile
+from transforms.vocabulary import ChangeSet, Key, Reason, SideName, TableName
+from transforms.vocabulary.arrow import Mask, contiguous
+from transforms.vocabulary.values import unequal
+
+Refusals = Callable[[SideName, ChangeSet], Mapping[int, Reason]]
+"""Which rows a side would not take, by their place in the inserts of its changes and, behind those, in the after images."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnSource:
+    """The source's table as changes of it are written: `columns` are those of its images, with their types. `given` makes of rows that
+    were born on the target what source columns get that no column goes back to."""
+
+    table: TableName
+    key: Key
+    columns: pa.Schema
+    compared: Key
+    given: Callable[[pa.Table], pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class BothWays:
+    """How a table goes both ways."""
+
+    table: TableName
+    comparison: Comparison
+    policy: Policy
+    back: Backward
+    there: OnSource
+
+
+@dataclass(frozen=True, slots=True)
+class BothSides:
+    """A window of both sides: `source` as it is mapped, with the `raw` rows that it is mapped from, row by row, and the `target`.
+
+    `base` and `aside` as of `reconcile`.
+    """
+
+    base: pa.Table | None
+    source: pa.Table
+    raw: pa.Table
+    target: pa.Table
+    aside: pa.Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What becomes of a window. `outcome` has both changes in the target's shape, `back` those of the source in its own columns:
+    row by row the same, its inserts, updates and deletes."""
+
+    outcome: Reconciled
+    back: ChangeSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Rows of a window that a side cannot take: their keys, and why."""
+
+    keyed: pa.Table
+    reason: Reason
+
+
+NO_WAY_BACK: Final = frozenset(
+    {"no_inverse", "inverse_differs", "unlisted_value", "no_match", "merged_keys", "expression_failed", "inexact"}
+)
+
+
+_KINDS: Final = {"reference": "foreign_key", "double": "unique"}
+
+
+def kind_of(reason: Reason) -> str:
+    """What a conflict is called of a row that a side cannot take."""
+    match reason.code:
+        case "null":
+            return "not_null"
+        case "parent_quarantined" | "referred":
+            return "foreign_key"
+        case "refused_on_write" if reason.facts.get("kind") in _KINDS:
+            return _KINDS[reason.facts["kind"]]
+        case code if code in NO_WAY_BACK:
+            return "no_inverse"
+    return "check"
+
+
+def decide(
+    window: BothSides, ways: BothWays, refusals: Refusals | None = None, decisions: Decisions | None = None
+) -> Decided:
+    """Bring the two sides of a window together.
+
+    Errors: as of `reconcile` and `put`. Memory: as of `reconcile`, and the changes of the source once more.
+    """
+    outcome = reconcile(
+        ways.table,
+        window.base,
+        window.source,
+        window.target,
+        ways.comparison,
+        ways.policy,
+        aside=window.aside,
+        decisions=decisions,
+    )
+    while True:
+        back, updated, faults = _written_back(outcome, window, ways)
+        if not faults and refusals is not None:
+            faults = list(_refused(refusals, outcome, back))
+        if not faults:
+            return Decided(_with_derived(outcome, updated, window, ways), back)
+        for fault in faults:
+            outcome = left_open(
+                outcome, fault.keyed, kind_of(fault.reason), fault.reason.columns, window.base, window.source, window.target
+            )  # fmt: skip
+
+
+def _written_back(outcome: Reconciled, window: BothSides, ways: BothWays) -> tuple[ChangeSet, Put | None, list[_Fault]]:
+    """The source's changes in its own columns, what its updates are mapped to, and the rows that cannot be written back."""
+    changes, key, there = outcome.source, ways.comparison.key, ways.there
+    names, none = there.columns.names, there.columns.empty_table()
+    faults: list[_Fault] = []
+
+    def raw(rows: pa.Table) -> pa.Table:
+        return window.raw.take(pa.array(keys.match(rows, window.source, key)))
+
+    def noted(made: Put, rows: pa.Table) -> Put:
+        for number, (reason, _) in enumerate(made.faults.reasons):
+            some = pa.array(made.faults.which == number)
+            faults.append(_Fault(rows.select(list(key)).filter(some), reason))
+        return made
+
+    before, after, inserts, updated = none, none, none, None
+    if changes.after.num_rows:
+        current = raw(changes.before)
+        updated = noted(put(changes.after, changes.before, current, ways.back), changes.after)
+        before, after = current.select(names), updated.rows.select(names)
+    if changes.inserts.num_rows:
+        made = noted(put_new(changes.inserts, there.given(changes.inserts), ways.back), changes.inserts)
+        inserts = made.rows.select(names)
+    deletes = raw(changes.deletes).select(names) if changes.deletes.num_rows else none
+    inserts, before, after, deletes = (each.cast(there.columns) for each in (inserts, before, after, deletes))
+    return ChangeSet(there.table, there.key, there.compared, inserts, before, after, deletes), updated, faults
+
+
+def _refused(refusals: Refusals, outcome: Reconciled, back: ChangeSet) -> Iterator[_Fault]:
+    key = list(outcome.target.key)
+    sides: Iterable[tuple[SideName, ChangeSet]] = (("target", outcome.target), ("source", back))
+    for side, changes in sides:
+        if not (changes.inserts.num_rows or changes.after.num_rows):
+            continue
+        ours = outcome.side(side)  # in the target's shape, row by row
+        keyed = pa.concat_tables([ours.inserts.select(key), ours.after.select(key)])
+        for place, reason in refusals(side, changes).items():
+            yield _Fault(keyed.slice(place, 1), reason)
+
+
+def _with_derived(outcome: Reconciled, updated: Put | None, window: BothSides, ways: BothWays) -> Reconciled:
+    """The outcome with what the mapping makes of the source's updated rows: columns that are computed of others follow them."""
+    changes, key = outcome.source, ways.comparison.key
+    if updated is None:
+        return outcome
+    unlike = np.zeros(changes.after.num_rows, dtype=bool)
+    made: dict[str, pa.Array] = {name: contiguous(changes.after.column(name)) for name in changes.schema.names}
+    for name in updated.mapped.column_names:
+        if name not in ways.comparison.compared or name in key:
+            continue
+        pair = made[name], contiguous(updated.mapped.column(name))
+        mask = unequal(*pair, ways.comparison.tolerance.get(name), ways.comparison.meanings.get(name, "plain"))
+        if mask is not None and mask.any():
+            unlike |= mask
+            made[name] = pc.if_else(pa.array(mask), pair[1].cast(pair[0].type), pair[0])
+    if not unlike.any():
+        return outcome
+    after = pa.table(made, schema=changes.schema)
+    rows = after.filter(pa.array(unlike))
+    target = outcome.target
+    stays = pa.array(~_held(target.after, rows, key))
+    before = window.target.select(target.schema.names).take(pa.array(keys.match(rows, window.target, key)))
+    agreed = outcome.base
+    if agreed is not None:
+        agreed = pa.concat_tables(
+            [agreed.filter(pa.array(~_held(agreed, rows, key))), rows.select(agreed.column_names)]
+        )
+    return replace(
+        outcome,
+        source=replace(changes, after=after),
+        target=replace(
+            target,
+            before=pa.concat_tables([target.before.filter(stays), before]),
+            after=pa.concat_tables([target.after.filter(stays), rows]),
+        ),
+        base=agreed,
+    )
+
+
+def _held(rows: pa.Table, some: pa.Table, key: Key) -> Mask:
+    return keys.contained(rows, some, key) if rows.num_rows else np.zeros(0, dtype=bool)
