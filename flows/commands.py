@@ -19,17 +19,16 @@ from flows.bind.ranges import steps
 from flows.bind.tables import validate
 from flows.evidence.data_docs import with_data_docs
 from flows.evidence.record import evidence, evident
-from flows.history import undo as undoing
 from flows.history.recover import recover
-from flows.history.taken_back import TakenBack, already, taken_back
+from flows.history.taken_back import taken_back
 from flows.history.undo import write_undo
-from flows.history.undone import Undone
-from flows.history.versions import opened_version, version_of, versions_after
+from flows.history.undo_both import on_both, plan_undo_both, taken_by_side
+from flows.history.versions import opened_version
 from flows.plan import build
 from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit, set_aside
 from flows.plan.totals import reconciled
-from flows.plan.two_way.build import planned
+from flows.plan.two_way.build import planned, source_folder
 from flows.proof import orphans
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
@@ -43,7 +42,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import Notice, SpecError
+from transforms.vocabulary import Notice, SideName, SpecError
 
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
@@ -179,9 +178,26 @@ def apply_plan(
     data_docs: bool = False,
 ) -> Outcome:
     """Apply a plan that was made earlier, exactly: one of the spec's, or one of an undo."""
-    began = perf_counter()
-    plan = Plan.open(folder)
-    plan.verify()
+    plans = [Plan.open(folder)]
+    if plans[0].manifest.both_ways and plans[0].manifest.kind == "undo":
+        plans.insert(0, Plan.open(source_folder(folder)))
+    for plan in plans:
+        plan.verify()
+    done = [_apply(plan, execute, meter, message, wait, now, data_docs=data_docs) for plan in plans]
+    return done[-1] if len(done) == 1 else on_both(done[1], done[0])
+
+
+def _apply(
+    plan: Plan,
+    execute: Execute | None,
+    meter: Meter | None,
+    message: str,
+    wait: float,
+    now: Clock,
+    *,
+    data_docs: bool,
+) -> Outcome:
+    began, folder = perf_counter(), plan.folder
     spec = load_spec(Path(plan.manifest.spec.path))
     report = report_of(plan)
     undo = plan.manifest.kind == "undo"
@@ -213,17 +229,19 @@ def undo(
     *,
     to: bool = False,
     drop: bool = False,
+    side: SideName | None = None,
     execute: Execute | None = None,
     meter: Meter | None = None,
     now: Clock = utc_now,
 ) -> Outcome:
-    """Take back a version, or with `to` all that came after it; `drop` takes away tables that were created, too."""
+    """Take back a version, or with `to` all that came after it; `drop` takes away tables that were created, too. Of a version that
+    belongs to one of the other side both are taken back, or the one that wrote `side`."""
     began = perf_counter()
-    planned = plan_undo(request, version, to=to, drop=drop, temporary=True, meter=meter, now=now)
-    if planned.status is Status.DONE:
-        return _timed(planned, began)
-    done = apply_plan(Path(str(planned.report.plan)), execute=execute, meter=meter, wait=request.wait, now=now)
-    return _timed(_noting(done, planned.report.warnings), began)
+    made = plan_undo(request, version, to=to, drop=drop, side=side, temporary=True, meter=meter, now=now)
+    if made.status is Status.DONE:
+        return _timed(made, began)
+    done = apply_plan(Path(str(made.report.plan)), execute=execute, meter=meter, wait=request.wait, now=now)
+    return _timed(_noting(done, made.report.warnings), began)
 
 
 def plan_undo(
@@ -232,6 +250,7 @@ def plan_undo(
     *,
     to: bool = False,
     drop: bool = False,
+    side: SideName | None = None,
     temporary: bool = False,
     meter: Meter | None = None,
     now: Clock = utc_now,
@@ -254,29 +273,14 @@ def plan_undo(
                 return _noting(
                     Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
                 )
-        report = undoing.plan_undo(
-            request, session, _undone(spec, ledger, version, to=to, drop=drop), temporary=temporary
-        )
+        taken = taken_by_side(ledger, spec, version, to=to, side=side)
+        report = plan_undo_both(request, session, ledger, taken, to=to, drop=drop, temporary=temporary)
     return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
 
 
 def _report_of(spec: Spec, version: Version) -> Report:
     plan = opened_version(store_of(spec), version).plan
     return replace(report_of(plan), version=version.version)
-
-
-def _undone(spec: Spec, ledger: Ledger, version: int, *, to: bool, drop: bool) -> Undone:
-    if not to and (by := taken_back(ledger, spec, version)):
-        raise already(version, (by.version,))
-    taken = versions_after(ledger, spec, version) if to else [version_of(ledger, spec, version)]
-    if not taken:
-        raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")
-    before = ledger.version(spec.name, taken[0].version - 1)
-    store = store_of(spec)
-    known = None if to else TakenBack.known(ledger, spec, version)
-    return Undone(
-        tuple(opened_version(store, each) for each in taken), drop, before.source_mark if before else None, known
-    )
 
 
 def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tuple[Outcome, Session]:

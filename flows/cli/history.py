@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -171,6 +171,11 @@ def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_
     "--to", type=_number, metavar="VERSION", help="Take back all that came after this version; 0: everything."
 )
 @tree_option
+@click.option(
+    "--side",
+    type=click.Choice(["source", "target"]),
+    help="Of a version of both sides, take back what this one became.",
+)
 @click.option("--drop", is_flag=True, help="Drop tables that those versions created, where they hold nothing else.")
 @click.option("--dry-run", is_flag=True, help="Only show it; the plan can be applied with `syncline apply`.")
 @direct_option
@@ -178,8 +183,8 @@ def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_
 @yes_option
 @common
 def undo(
-    spec: Path, version: int | None, to: int | None, trees: tuple[str, ...], drop: bool, dry_run: bool, direct: bool,
-    wait: float, yes: bool, as_json: bool,
+    spec: Path, version: int | None, to: int | None, trees: tuple[str, ...], side: Literal["source", "target"] | None,
+    drop: bool, dry_run: bool, direct: bool, wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Take a version back, as a plan of its own: a row that changed since is a conflict and stays.
 
@@ -198,7 +203,9 @@ def undo(
         raise SpecError("Name one version to take back, or with --to the version to go back to.", fix="see --help.")
     request = asked_for(spec, "undo", wait=wait, trees=trees)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
-        planned = commands.plan_undo(request, last, to=to is not None, drop=drop, temporary=not dry_run, meter=meter)
+        planned = commands.plan_undo(
+            request, last, to=to is not None, drop=drop, side=side, temporary=not dry_run, meter=meter
+        )
     folder = Path(str(planned.report.plan))
     if dry_run or planned.status == 0:
         show_outcome(planned, as_json=as_json, samples=True)

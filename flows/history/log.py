@@ -66,7 +66,7 @@ def shown(
             continue
         count = 0
         for changes in applied.changes(each):
-            for change in changes_of(entry_name(spec, each), _of_keys(changes, keys)):
+            for change in changes_of(entry_name(spec, each, version.side), _of_keys(changes, keys)):
                 if limit is not None and count >= limit:
                     break
                 found.append(change)
@@ -81,13 +81,23 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
         opened = [opened_version(store, v) for v in ledger.versions(spec.name)]
         runs = ledger.runs(spec.name, None, "conflicts")
     name = table_of(spec, table, opened)
-    lines = [line for applied in opened for line in _changed(spec, applied, name, key)]
+    there = _on_source(spec, name)
+    lines = []
+    for applied in opened:
+        written = name if applied.version.side == "target" else there
+        lines += [] if written is None else list(_changed(spec, applied, written, key))
     for run in runs:
         facts = {"version": run.version, "when": plain(run.finished_at), "run": run.run_id, "author": None}
         noted = (archive.all_noted(store.folder(plan.folder), "applied", name) for plan in run.plans)
         for alone in chain.from_iterable(noted):
             lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **e} for e in _left_alone(alone, key)]
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
+
+
+def _on_source(spec: Spec, table: TableName) -> TableName | None:
+    """The source's table that changes of a target table go back to; None where they do not."""
+    name = entry_name(spec, table)
+    return spec.source_relation(name).table if name in spec.tables and spec.two_way(name) else None
 
 
 def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) -> Iterator[dict[str, Any]]:
@@ -102,13 +112,15 @@ def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) ->
         "run": version.run_id,
         "author": version.author,
     }
+    if spec.writes_source:  # an edit comes from the side that its plan did not write
+        facts |= {"side": version.side, "came_from": "target" if version.side == "source" else "source"}
     kept = (version.kept or {}).get(str(table))
     if kept == "keys":
         for each in _of_keys_alone(spec, applied, table, [key], None):
             yield {**facts, "why": why, **asdict(each)}
     elif kept is None:
         for changes in applied.changes(table):
-            for each in changes_of(entry_name(spec, table), _of_keys(changes, [key])):
+            for each in changes_of(entry_name(spec, table, version.side), _of_keys(changes, [key])):
                 yield {**facts, "why": why, **asdict(each)}
 
 

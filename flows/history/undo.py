@@ -53,6 +53,7 @@ from transforms.vocabulary import (
     Phase,
     PlanError,
     Relation,
+    SideName,
     Stage,
     TableName,
     TableShape,
@@ -62,10 +63,12 @@ REST: Final[Mapping[Phase, Phase | None]] = {"all": None, "upsert": "delete", "d
 """What is left of a window of which a phase is in."""
 
 
-def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: bool = False) -> Report:
+def plan_undo(
+    request: Request, session: Session, undone: Undone, *, temporary: bool = False, both_ways: bool = False
+) -> Report:
     """Write down what takes the versions back. Nothing is written to the target.
 
-    A `temporary` plan is abandoned when this process dies before it is applied.
+    A `temporary` plan is abandoned when this process dies before it is applied. `both_ways`: one of the source lies beside it.
     A single version is taken back by its own windows; several are added up first. Of trees only their rows are taken back, and
     which those are is kept in the plan. Memory: all changes that are taken back.
     Errors: as of `of_trees`; PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign
@@ -117,7 +120,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
                 first = [n for n, changes in enumerate(windows) if alone and changes.deletes.num_rows]
             if windows:
                 backwards[table] = together(windows)
-            reports.append(_table_report(request, table, windows))
+            reports.append(_table_report(request, table, windows, side))
             interim: list[int] = []
             if table in shapes and windows:
                 key, plain = windows[0].key, [window_of(0, changes, first=False) for changes in windows]
@@ -176,6 +179,7 @@ def plan_undo(request: Request, session: Session, undone: Undone, *, temporary: 
         source=replace(undone.versions[0].plan.manifest.source, mark=undone.source_mark),
         undoes=tuple(undone.numbers),
         partly=undone.partly,
+        both_ways=both_ways,
         stages=stages,
     )
     PlanWriter(folder, begun=True).finish(manifest, [*entries, *chosen], temporary=temporary)
@@ -292,13 +296,13 @@ def _must_fit(undone: Undone, table: TableName, shape: TableShape | None, window
         )
 
 
-def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSet]) -> TableReport:
+def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSet], side: SideName) -> TableReport:
     insert, update, delete = (sum(window.counts[op] for window in windows) for op in OPS)
     counts = Counts(
         source_rows=insert + update, target_rows=update + delete, insert=insert, update=update, delete=delete
     )
     shown = first_samples(sample for window in windows for sample in samples(window))
-    name = entry_name(request.spec, table)
+    name = entry_name(request.spec, table, side)
     known = name in request.spec.tables
     return TableReport(name, str(table), counts, samples=shown, windows=len(windows), in_spec=known)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from flows.spec.model import Spec
 from flows.spec.problems import meant
-from transforms.vocabulary import SpecError, TableName
+from transforms.vocabulary import SideName, SpecError, TableName
 
 
 def entry_of(spec: Spec, name: str) -> str:
@@ -35,9 +35,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return near[0] if name not in there and len(near) == 1 else name
 
 
-def entry_name(spec: Spec, table: TableName) -> str:
-    """How the spec calls a target table; the table's own name where it does not know it, in quotes where an entry has that name."""
-    known = {str(spec.target_table(name)): name for name in spec.tables}
+def entry_name(spec: Spec, table: TableName, side: SideName = "target") -> str:
+    """How the spec calls a table that it writes on a side; the table's own name where it does not know it, in quotes where an entry has
+    that name."""
+    known = {
+        str(spec.target_table(name) if side == "target" else spec.source_relation(name).table): name
+        for name in spec.tables
+        if side == "target" or spec.two_way(name)
+    }
     text = str(table)
     return known.get(nearest(text, known), f'"{text}"' if text in spec.tables else text)
 

@@ -293,3 +293,32 @@ def test_a_plan_whose_other_half_is_missing_is_not_applied(shop: Scenario) -> No
     with pytest.raises(PlanError):
         commands.apply_plan(Path(str(planned.report.plan)))
     assert (shop.source.content(), shop.target.content()) == before
+
+
+@everywhere
+def test_an_undo_takes_both_sides_back_and_a_run_then_has_nothing_to_do(shop: Scenario) -> None:
+    first = shop.source.content(), shop.target.content()
+    edit(shop)
+    edited = shop.source.content(), shop.target.content()
+    number = run(shop).report.version
+    assert number is not None
+    undone = commands.undo(shop.request("undo"), number)
+    assert undone.status is Status.DONE, undone.message
+    assert (shop.source.content(), shop.target.content()) == edited
+    assert undone.report.as_dict()["tables"]["client"]["back"] == {"insert": 0, "update": 2, "delete": 1}
+    with pytest.raises(SpecError):
+        commands.undo(shop.request("undo"), number)
+    assert first != edited
+
+
+def test_an_undo_of_one_side_is_an_edit_of_that_side(shop: Scenario) -> None:
+    shop.source.execute("UPDATE customer SET name = 'Ada' WHERE no = 1")
+    shop.target.execute("UPDATE client SET note = 'good' WHERE id = 1")
+    number = run(shop).report.version
+    assert number is not None
+    assert commands.undo(shop.request("undo"), number, side="target").status is Status.DONE
+    assert shop.target.rows("client")[0] == (1, "name 1", "1@x", "good")
+    assert shop.source.rows("customer")[0] == (1, "Ada", "1@x", "good")
+    assert run(shop).status is Status.DONE
+    assert equal(shop)
+    assert shop.source.rows("customer")[0] == (1, "name 1", "1@x", "good")

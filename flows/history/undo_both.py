@@ -1,0 +1,104 @@
+"""Undo where versions have two sides: each side is taken back by a plan and a run of its own, the source's first.
+
+What both sides agree on needs no mending: a row that is on both sides as it was before is one that both changed alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from adapters.ledger.ledger import Ledger, Version
+from flows.history import undo
+from flows.history.taken_back import TakenBack, already, taken_back
+from flows.history.undone import Undone
+from flows.history.versions import opened_version, version_of, versions_after
+from flows.plan.request import Request
+from flows.plan.two_way.build import source_folder
+from flows.results.outcome import Outcome
+from flows.results.tables import Report
+from flows.session.session import Session
+from flows.session.stores import store_of
+from flows.spec.model import Spec
+from transforms.vocabulary import Counts, SideName, SpecError
+
+
+def taken_by_side(
+    ledger: Ledger, spec: Spec, version: int, *, to: bool, side: SideName | None = None
+) -> dict[SideName, list[Version]]:
+    """The versions that an undo takes back, oldest first, by the side that they wrote: one with the other of its run, or all that came
+    after it. Errors: SpecError where there are none, and where a version is taken back already."""
+    if to:
+        taken = versions_after(ledger, spec, version)
+        if not taken:
+            raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")
+    else:
+        one = version_of(ledger, spec, version)
+        twin = None if one.synchronized_with is None else version_of(ledger, spec, one.synchronized_with)
+        taken = [each for each in (one, twin) if each is not None and side in (None, each.side)]
+        by = {each.version: taken_back(ledger, spec, each.version) for each in taken}
+        left = [each for each in taken if by[each.version] is None]
+        if taken and not left:
+            raise already(version, tuple(each.version for each in by.values() if each is not None))
+        taken = left
+    found: dict[SideName, list[Version]] = {}
+    for each in taken:
+        if side in (None, each.side):
+            found.setdefault(each.side, []).append(each)
+    if not found:
+        raise SpecError(
+            f"Version {version} changed nothing of the {side}.", fix="leave out --side, or name the other one."
+        )
+    return found
+
+
+def undone(ledger: Ledger, spec: Spec, versions: Sequence[Version], *, to: bool, drop: bool) -> Undone:
+    """What an undo of versions of one side takes back."""
+    before = ledger.version(spec.name, versions[0].version - 1)
+    known = None if to else TakenBack.known(ledger, spec, versions[0].version)
+    store = store_of(spec)
+    mark = before.source_mark if before else None
+    return Undone(tuple(opened_version(store, each) for each in versions), drop, mark, known)
+
+
+def plan_undo_both(
+    request: Request,
+    session: Session,
+    ledger: Ledger,
+    taken: Mapping[SideName, Sequence[Version]],
+    *,
+    to: bool,
+    drop: bool,
+    temporary: bool,
+) -> Report:
+    """Write down what takes versions back; where they are of both sides, the plan of the source lies beside that of the target."""
+    spec = request.spec
+
+    def planned(side: SideName, request: Request, *, both_ways: bool = False) -> Report:
+        of_side = undone(ledger, spec, taken[side], to=to, drop=drop)
+        return undo.plan_undo(request, session, of_side, temporary=temporary, both_ways=both_ways)
+
+    if len(taken) == 1:
+        return planned(next(iter(taken)), request)
+    if request.trees is not None:
+        raise SpecError(
+            "The rows of a tree are taken back on one side, and these versions changed both.", fix="give --side target."
+        )
+    folder = request.folder or store_of(spec).plan_folder(request.plan_id)
+    back = planned("source", replace(request, run_id=f"{request.run_id}-source", folder=source_folder(folder)))
+    return with_back(planned("target", replace(request, folder=folder), both_ways=True), back)
+
+
+def with_back(report: Report, back: Report) -> Report:
+    """The report of the target's undo, with what happens to the source."""
+    of_source = {told.name: told.counts for told in back.tables}
+    tables = tuple(replace(told, back=of_source.pop(told.name, None)) for told in report.tables)
+    alone = tuple(replace(told, counts=Counts(), back=told.counts) for told in back.tables if told.name in of_source)
+    warnings = (*report.warnings, *(each for each in back.warnings if each not in report.warnings))
+    return replace(report, tables=(*tables, *alone), warnings=warnings)
+
+
+def on_both(target: Outcome, source: Outcome) -> Outcome:
+    """How an undo of both sides ended. In: how each of both did."""
+    message = " ".join(dict.fromkeys(each for each in (source.message, target.message) if each))
+    return Outcome(with_back(target.report, source.report), max(target.status, source.status), message)
