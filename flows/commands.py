@@ -20,7 +20,7 @@ from flows.bind.tables import validate
 from flows.evidence.data_docs import with_data_docs
 from flows.evidence.record import evidence, evident
 from flows.history.recover import recover
-from flows.history.taken_back import taken_back
+from flows.history.taken_back import now_taken_back
 from flows.history.undo import write_undo
 from flows.history.undo_both import on_both, plan_undo_both, taken_by_side
 from flows.history.versions import opened_version
@@ -269,7 +269,8 @@ def plan_undo(
         if ledger.cut_off(spec.name):
             with sole_writer(session, ledger, request.run_id, now, request.wait, session.sides.writable) as writing:
                 ended, _ = recover(Loading(writing, ledger, workers=request.workers), now())
-            if ended and not to and (by := taken_back(ledger, spec, version)):
+            roots = request.trees.texts if request.trees is not None else ()
+            if ended and not to and (by := now_taken_back(ledger, spec, version, roots)):
                 return _noting(
                     Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
                 )

@@ -20,6 +20,15 @@ from transforms.vocabulary import Key, SpecError, TableName
 from transforms.vocabulary.arrow import Mask
 
 
+def now_taken_back(ledger: Ledger, spec: Spec, number: int, tree: Sequence[str]) -> Version | None:
+    """The version that an undo which was cut off has become: it took back all of one, or what that did to the rows of just these trees."""
+    if not tree:
+        return taken_back(ledger, spec, number)
+    newest = next(iter(ledger.versions(spec.name)), None)
+    same = newest is not None and newest.undoes == [number] and list(newest.tree or ()) == list(tree)
+    return newest if same else None
+
+
 def taken_back(ledger: Ledger, spec: Spec, number: int) -> Version | None:
     """The version that took all of one back and was not taken back itself; None where rows of it were left alone, or where rows of
     trees were taken back or brought back by others."""

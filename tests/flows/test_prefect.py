@@ -384,6 +384,17 @@ def test_an_undo_is_a_flow_run_of_its_own(api: Api, shop: Shop) -> None:
     assert len(shop.rows) == ROWS
 
 
+def test_an_undo_of_trees_takes_back_their_rows_alone(api: Api, shop: Shop) -> None:
+    migrate(shop.spec, return_state=True)
+    state = undo(shop.spec, 1, tree=["item:7", "item:[9]"], return_state=True)
+    assert state.is_completed(), state.message
+    assert str(state.message).startswith("Version 2: 0 inserted, 0 updated, 2 deleted")
+    assert [row[0] for row in shop.rows] == [at for at in range(ROWS) if at not in (7, 9)]
+    wrong = undo(shop.spec, 1, tree=["item:nobody"], return_state=True)
+    assert wrong.is_failed()
+    assert "is no value of item.id" in str(wrong.message)
+
+
 def test_a_backfill_that_prefect_tries_again_begins_with_the_step_that_failed(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

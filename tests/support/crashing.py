@@ -149,20 +149,20 @@ def _all_tables(scenario: Scenario) -> set[str]:
 # In the process that dies
 
 
-def work(path: str, turn: int) -> None:
-    """One run of the migration, as a process of its own; `turn` 3 undoes version 2."""
+def work(path: str, turn: int, trees: Sequence[str] = ()) -> None:
+    """One run of the migration, as a process of its own; `turn` 3 undoes version 2, or what it did to rows of some trees."""
     from flows import commands
 
-    request = _one_by_one(path, "undo" if turn == 3 else "run")
+    request = _one_by_one(path, "undo" if turn == 3 else "run", trees=trees)
     if turn == 3:
         commands.undo(request, 2)
     else:
         commands.run(request)
 
 
-def _dying(path: str, turn: int, target: str, point: str) -> None:
+def _dying(path: str, turn: int, target: str, point: str, trees: Sequence[str]) -> None:
     _die_at(POINTS[point][1], target)
-    work(path, turn)
+    work(path, turn, trees)
 
 
 def fill(path: str, text: str, every: str) -> None:
@@ -172,11 +172,11 @@ def fill(path: str, text: str, every: str) -> None:
     commands.backfill(_one_by_one(path, "backfill", [text]), every)
 
 
-def _one_by_one(path: str, kind: Any, ranges: Sequence[str] = ()) -> Any:
+def _one_by_one(path: str, kind: Any, ranges: Sequence[str] = (), trees: Sequence[str] = ()) -> Any:
     """What is asked for: windows one after the other, so that a point is always the same."""
     from flows.plan.request import asked_for
 
-    return replace(asked_for(Path(path), kind, ranges=ranges, wait=20), workers=1)
+    return replace(asked_for(Path(path), kind, ranges=ranges, wait=20, trees=trees), workers=1)
 
 
 def _dying_in_step(path: str, text: str, every: str, target: str, step: int) -> None:
@@ -257,10 +257,10 @@ def server() -> Any:
     return context
 
 
-def killed_at(scenario: Scenario, point: str) -> bool:
-    """Run in another process until it dies at a point; False where it came to its end without meeting it."""
+def killed_at(scenario: Scenario, point: str, *trees: str) -> bool:
+    """Run in another process until it dies at a point, an undo of some trees alone; False where it came to its end without meeting it."""
     turn, _ = POINTS[point]
-    return _killed(_dying, str(scenario.path), turn, scenario.target.engine, point)
+    return _killed(_dying, str(scenario.path), turn, scenario.target.engine, point, trees)
 
 
 def killed_in_step(scenario: Scenario, text: str, every: str, step: int) -> bool:
