@@ -17,7 +17,6 @@ from flows.apply import identity, refused_rows, unstable
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.sweep import sweep
 from flows.apply.unfinished import cut_off
-from flows.plan import build
 from flows.plan.reading.emptied import remember_filled
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import Reconciled, reconciled
@@ -25,11 +24,11 @@ from flows.plan.written import written_changes
 from flows.proof import checkpoints, orphans
 from flows.proof.drift import remember
 from flows.results import conflicts as conflicting
-from flows.results.conflicts import SHOWN
 from flows.results.outcome import Outcome, Status
 from flows.results.shares import counted
 from flows.results.tables import Checkpoint, Report
 from flows.results.untranslated import text_of
+from flows.session.author import author
 from flows.session.execute import Execute
 from flows.session.retry import retried
 from flows.session.session import Job, Session
@@ -153,9 +152,9 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     for done in applied.done:
         if done.conflicts is not None:
             clashes += ledger.record_conflicts(spec.name, manifest.side, done.table, done.conflicts, report.run_id)
-    met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if clashes else []
     undone = bool(undoes) or manifest.kind == "undo"
-    report = replace(report, met=tuple(conflicting.told(each, undone=undone) for each in met))
+    met = conflicting.first_of(ledger, spec, report.run_id, undone=undone) if clashes else ()
+    report = replace(report, met=met)
     if not undoes:
         refused_rows.record(applied.done, ledger, run_plan(plan, spec))
         record_quarantine(plan, report, loading)
@@ -182,7 +181,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         report,
         Status.CONFLICTS,
         f"{counted(clashes, 'row')} changed in the target after planning and {was} left as found, such as "
-        f"{met[0].table_name} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
+        f"{met[0].table} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
     return refused_rows.settled(conflicts, applied.done, spec)
 
@@ -206,7 +205,7 @@ def new_version(plan: Plan, spec: Spec, counts: Mapping[str, int]) -> NewVersion
         counts=dict(counts),
         source_mark=manifest.source.mark,
         target_mark=manifest.target.mark,
-        author=build.author(),
+        author=author(),
         kind=manifest.kind,
         undoes=list(manifest.undoes) or None,
         tree=list(manifest.tree) or None,

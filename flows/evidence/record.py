@@ -17,10 +17,10 @@ from adapters.store.json_lines import in_lines
 from adapters.store.layout import EVIDENCE, Store
 from adapters.store.plans import plain
 from flows.bind.tables import BoundTable
-from flows.plan import build
 from flows.plan.reading.unproved import WORDS
 from flows.plan.totals import Reconciled
 from flows.results.tables import Report, TableReport
+from flows.session.author import author
 from flows.session.session import Session
 from flows.spec.model import Spec
 from transforms.mapping.column_mapping import (
@@ -64,7 +64,7 @@ def evidence(
         "run_id": report.run_id,
         "kind": kind,
         "at": at.isoformat(),
-        "author": build.author(),
+        "author": author(),
         "seconds": round(report.seconds, 3),
         "status": status,
         "message": message,

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.ledger.ledger import Version
+from adapters.ledger.ledger import Decision, Version
 from adapters.store import archive
 from adapters.store.plans import plain
 from flows.history.own_columns import with_own_columns
@@ -75,11 +75,12 @@ def shown(
 
 
 def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
-    """Every change of one row, oldest first: when, by which run, and why; and what runs left as it was."""
+    """Every change of one row, oldest first: when, by which run, and why; what runs left as it was, and what people decided."""
     store = store_of(spec)
     with ledger_of(spec) as ledger:
         opened = [opened_version(store, v) for v in ledger.versions(spec.name)]
         runs = ledger.runs(spec.name, None, "conflicts")
+        decided = ledger.open_rows.decisions(spec.name, keys=_both_spellings([key]).to_pylist())
     name = table_of(spec, table, opened)
     there = _on_source(spec, name)
     lines = []
@@ -91,6 +92,7 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
         noted = (archive.all_noted(store.folder(plan.folder), "applied", name) for plan in run.plans)
         for alone in chain.from_iterable(noted):
             lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **e} for e in _left_alone(alone, key)]
+    lines += [_decided(each) for each in decided if each.table_name == entry_name(spec, name)]
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
 
 
@@ -98,6 +100,29 @@ def _on_source(spec: Spec, table: TableName) -> TableName | None:
     """The source's table that changes of a target table go back to; None where they do not."""
     name = entry_name(spec, table)
     return spec.source_relation(name).table if name in spec.tables and spec.two_way(name) else None
+
+
+def _decided(made: Decision) -> dict[str, Any]:
+    """What somebody decided about a row, as a line of its life; `ended` says what became of it."""
+    images = {name: None if text is None else json.loads(text) for name, text in _images_of(made).items()}
+    return {
+        "version": None,
+        "when": plain(made.decided_at),
+        "run": made.ended_by,
+        "author": made.decided_by,
+        "why": made.why or "",
+        "table": made.table_name,
+        "op": "decision",
+        "key": made.key,
+        "before": None,
+        "after": None,
+        "decision": {"field": made.field, "take": made.take, "value": made.value, "kind": made.kind, **images},
+        "ended": made.ended,
+    }
+
+
+def _images_of(made: Decision) -> dict[str, str | None]:
+    return {"base": made.base, "source": made.source, "target": made.target}
 
 
 def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) -> Iterator[dict[str, Any]]:

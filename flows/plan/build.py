@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -277,11 +276,3 @@ def manifest_of(
         seconds=report.seconds,
         warnings=report.warnings,
     )
-
-
-def author() -> str:
-    """Who runs this, for the history."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

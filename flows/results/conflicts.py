@@ -1,13 +1,13 @@
-"""Rows that were not as a plan saw them: what was planned, what was found, and what the next run does to it."""
+"""Rows that were not as a plan saw them, and rows that are open between both sides: what they are, and what the next run does."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from adapters.ledger.ledger import Conflict
+from adapters.ledger.ledger import Conflict, Decision, Ledger
 from flows.session.stores import ledger_of
 from flows.spec.entries import kept_as
 from flows.spec.model import Spec
@@ -29,8 +29,35 @@ class Clash:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What somebody decided about a row, or a field of it, that waits for the next run."""
+
+    field: str | None
+    take: str
+    value: str | None
+    by: str | None
+    at: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A column of a row that is open between both sides, as texts; null where it is null, or no row is there."""
+
+    column: str
+    base: str | None
+    source: str | None
+    target: str | None
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Met:
-    """A conflict on a side as people read it: the columns in which what was found is neither of what was planned."""
+    """A conflict on a side as people read it: the columns in which what was found is neither of what was planned.
+
+    Or, with a `kind`, a row that is open between both sides: what each did, or why one cannot take it; the `fields` that are open,
+    the row as it is in the base and on each side, None where there is none, and what was `decided`.
+    """
 
     table: str
     side: SideName
@@ -42,10 +69,18 @@ class Met:
     run_id: str
     seen_at: str
     resolution: str | None = None
+    kind: str | None = None
+    fields: tuple[str, ...] = ()
+    base: Mapping[str, str | None] | None = None
+    source: Mapping[str, str | None] | None = None
+    target: Mapping[str, str | None] | None = None
+    decided: tuple[Decided, ...] = ()
 
 
-def told(conflict: Conflict, *, undone: bool = False) -> Met:
-    """A conflict of the ledger; `undone`: it was met when a version was taken back."""
+def told(conflict: Conflict, *, undone: bool = False, decisions: Sequence[Decision] = ()) -> Met:
+    """A conflict of the ledger; `undone`: it was met when a version was taken back. `decisions` are those about it that wait."""
+    if conflict.kind is not None:
+        return _open(conflict, decisions)
     before, after, found = (_image(text) for text in (conflict.before, conflict.after, conflict.found))
     names = list(dict.fromkeys(name for image in (before, after, found) for name in image or ()))
     columns = [
@@ -84,8 +119,48 @@ def listed(
             for each in ledger.conflicts(spec.name, table, keys=keys, limit=limit, resolved=resolved)
         ]
         runs = {run_id: ledger.run(run_id) for run_id in {each.run_id for each in found[:limit]}}
+        waiting = _waiting(ledger, spec.name, found[:limit])
     undone = {run_id for run_id, run in runs.items() if run is not None and run.kind == "undo"}
-    return [told(each, undone=each.run_id in undone) for each in found[:limit]]
+    return [
+        told(each, undone=each.run_id in undone, decisions=waiting.get((each.table_name, each.key), ()))
+        for each in found[:limit]
+    ]
+
+
+def first_of(ledger: Ledger, spec: Spec, run_id: str, *, undone: bool = False) -> tuple[Met, ...]:
+    """The first conflicts of a run, as its report shows them."""
+    met = ledger.conflicts(spec.name, run_id=run_id, limit=SHOWN)
+    waiting = _waiting(ledger, spec.name, met)
+    return tuple(told(each, undone=undone, decisions=waiting.get((each.table_name, each.key), ())) for each in met)
+
+
+def beside(met: Met) -> list[Beside]:
+    """The columns of an open row in which base, source and target are not all the same; those that are open first."""
+    images = (met.base, met.source, met.target)
+    names = list(dict.fromkeys((*met.fields, *(name for image in images for name in image or ()))))
+    found = []
+    for name in names:
+        base, source, target = (None if image is None else image.get(name) for image in images)
+        is_open = name in met.fields
+        if is_open or (len({base, source, target}) > 1 and None not in images):
+            found.append(Beside(name, base, source, target, is_open))
+    return sorted(found, key=lambda each: not each.open)
+
+
+def values_beside(met: Met, each: Beside) -> tuple[str, str, str]:
+    """Base, source and target, as a line of a listing shows them."""
+    shown = zip((met.base, met.source, met.target), (each.base, each.source, each.target), strict=True)
+    base, source, target = (
+        "(no row)" if image is None else "null" if value is None else value for image, value in shown
+    )
+    return base, source, target
+
+
+def verdict_text(decided: Decided) -> str:
+    """What was decided, in words: `take source`, `price: take 4.20`."""
+    value = "null" if decided.value is None else decided.value
+    taken = f"take {value if decided.take == 'value' else decided.take}"
+    return taken if decided.field is None else f"{decided.field}: {taken}"
 
 
 def values(met: Met, clash: Clash) -> tuple[str, str, str]:
@@ -109,6 +184,48 @@ def counted(spec: Spec) -> dict[str, int]:
 def as_dict(met: Met) -> dict[str, Any]:
     """JSON-ready; the key is an array."""
     return asdict(met) | {"key": json.loads(met.key)}
+
+
+def _open(conflict: Conflict, decisions: Sequence[Decision]) -> Met:
+    """A row that is open between both sides."""
+    images = {}
+    for name in ("base", "source", "target"):
+        image = _image(getattr(conflict, name))
+        images[name] = None if image is None else {column: _text(image, column) for column in image}
+    decided = tuple(
+        Decided(each.field, each.take, each.value, each.decided_by, each.decided_at.isoformat(), each.why)
+        for each in decisions
+    )
+    if decided:
+        then = f"The next run applies what was decided ({'; '.join(map(verdict_text, decided))})."
+    else:
+        then = "It stays open until somebody decides (`syncline conflicts SPEC resolve`), or both sides are alike."
+    return Met(
+        table=conflict.table_name,
+        side=conflict.side,
+        key=conflict.key,
+        op=conflict.op,
+        columns=(),
+        gone=False,
+        next_run=then,
+        run_id=conflict.run_id,
+        seen_at=conflict.seen_at.isoformat(),
+        resolution=conflict.resolution,
+        kind=conflict.kind,
+        fields=tuple(conflict.fields or ()),
+        decided=decided,
+        **images,
+    )
+
+
+def _waiting(ledger: Ledger, migration: str, met: Sequence[Conflict]) -> dict[tuple[str, str], list[Decision]]:
+    """The decisions that wait, by table and key, about some conflicts."""
+    found: dict[tuple[str, str], list[Decision]] = {}
+    for table in {each.table_name for each in met if each.kind is not None}:
+        keys = [each.key for each in met if each.table_name == table]
+        for each in ledger.open_rows.decisions(migration, table, keys=keys, waiting=True):
+            found.setdefault((table, each.key), []).append(each)
+    return found
 
 
 def _clashes(name: str, before: Image | None, after: Image | None, found: Image | None) -> bool:

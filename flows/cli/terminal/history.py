@@ -100,6 +100,9 @@ def show_life(lines: Sequence[Mapping[str, Any]], empty: str) -> None:
     if not lines:
         out.print(empty, markup=False)
     for line in lines:
+        if line["op"] == "decision":
+            out.print(Text(_decision(line), style="bold"))
+            continue
         out.print(
             Text(
                 f"version {line['version']}  {line['when']}  {line['op']}  ({line['why']}; run {line['run']})",
@@ -111,6 +114,16 @@ def show_life(lines: Sequence[Mapping[str, Any]], empty: str) -> None:
         if "found" in line:
             found = _images(None, line["found"]) if line["found"] else "nothing: the row was gone"
             out.print(Text(f"    found instead: {found}"))
+
+
+def _decision(line: Mapping[str, Any]) -> str:
+    """What somebody decided about a row that was open between both sides."""
+    made = line["decision"]
+    taken = _value(made["value"]) if made["take"] == "value" else made["take"]
+    of = f" for {made['field']}" if made["field"] else ""
+    became = f"{line['ended']} by run {line['run']}" if line["run"] else line["ended"] or "waits for the next run"
+    why = f": {_value(line['why'])}" if line["why"] else ""
+    return f"decision  {line['when']}  take {taken}{of}  (by {line['author']}{why}; {became})"
 
 
 def show_pruned(done: Pruned) -> None:

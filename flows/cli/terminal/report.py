@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.terminal.rows import console
-from flows.results.conflicts import Met, values
+from flows.results.conflicts import Met, beside, values, values_beside, verdict_text
 from flows.results.shares import counted, percent
 from flows.results.tables import BESIDE, Report, TableReport
 from flows.results.visible import visible
@@ -114,7 +114,14 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
 
 def conflict_lines(met: Met) -> Iterator[str]:
     """A conflict as people read it: what was planned, what was found, and what a run would do next."""
-    yield f"! {met.table} {met.key}"
+    yield f"! {met.table} {met.key}" + (f" {met.kind}" if met.kind else "")
+    for line in beside(met) if met.kind else ():
+        base, source, target = (_value(text) for text in values_beside(met, line))
+        mark = "" if line.open else ", not in conflict"
+        yield f"    {line.column}: base {base}, source {source}, target {target}{mark}"
+    for made in met.decided:
+        why = f": {_value(made.why)}" if made.why else ""
+        yield f"    decided by {made.by} at {made.at}: {_value(verdict_text(made))}{why}"
     for each in met.columns:
         before, after, found = (_value(text) for text in values(met, each))
         yield f"    {each.column}: planned {before} -> {after}, found {found}"
