@@ -15,6 +15,9 @@ from flows.commands import Outcome
 from flows.plan.trees.chosen_tree import Trees
 from transforms.vocabulary import SynclineError
 
+ONE = pytest.mark.parametrize("pair", RING[3:], indirect=True, ids=pair_name)
+"""For what has nothing to do with engines."""
+
 
 @pytest.fixture(params=RING, ids=pair_name)
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
@@ -92,6 +95,7 @@ def test_a_tree_goes_through_a_table_of_several_sources(pair: Scenario) -> None:
     assert pair.target.content() == before
 
 
+@ONE
 def test_parents_of_rows_of_several_sources_come_along(pair: Scenario) -> None:
     merged(pair)
     assert tree(pair, "note:210", with_parents=True).report.total.insert == 3
@@ -215,6 +219,7 @@ def test_a_row_with_a_looked_up_key_is_a_root_and_brings_its_parents(pair: Scena
     )
 
 
+@ONE
 def test_rows_that_waited_for_their_order_leave_quarantine_with_its_tree(pair: Scenario) -> None:
     looked_up(pair)
     pair.source.execute("DELETE FROM orders WHERE no = '2a'")
@@ -280,6 +285,7 @@ def test_a_tree_goes_through_identity_maps(pair: Scenario) -> None:
     pair.settled()
 
 
+@ONE
 def test_new_rows_of_an_identity_map_are_named_by_the_key_of_the_source(pair: Scenario) -> None:
     identity(pair)
     with pytest.raises(SynclineError, match="purchase refers to customer"):
