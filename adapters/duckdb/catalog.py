@@ -75,7 +75,7 @@ def describe(session: Asking, name: TableName) -> TableShape | None:
     if not columns:
         return None
     constraints = session.rows(
-        "SELECT constraint_type AS kind, constraint_column_names AS columns, referenced_table AS refers, "  # noqa: S608
+        "SELECT constraint_type AS kind, constraint_name AS called, constraint_column_names AS columns, referenced_table AS refers, "  # noqa: S608
         f"referenced_column_names AS refers_columns FROM duckdb_constraints() WHERE {HERE} ORDER BY constraint_index",
         here,
     )
@@ -129,7 +129,8 @@ def _foreign_key(session: Asking, name: TableName, names: Sequence[str], row: di
     there = [each for each in listed if folded(each["t"], CAPABILITIES.names.tables) == own]
     refers = TableName(there[0]["t"] if there else row["refers"], name.schema)
     known = [each["column_name"] for each in (_columns(session, list(there[0].values())) if there else ())]
-    return ForeignKey(spelled_as(row["columns"], names), refers, spelled_as(row["refers_columns"], known))
+    columns, there_columns = spelled_as(row["columns"], names), spelled_as(row["refers_columns"], known)
+    return ForeignKey(columns, refers, there_columns, name=row["called"] or "")
 
 
 def referrers(session: Asking, table: TableName) -> list[TableName]:

@@ -265,7 +265,7 @@ def _foreign_keys(
         refers = TableName(name, asked if schema == here else schema)
         update, delete = actions.get(str(parts[0][0]), ["", ""])
         own, there = tuple(part[1] for part in parts), tuple(part[4] for part in parts)
-        keys.append(ForeignKey(own, refers, there, on_delete=delete, on_update=update))
+        keys.append(ForeignKey(own, refers, there, on_delete=delete, on_update=update, name=str(parts[0][0])))
     return tuple(keys)
 
 

@@ -76,7 +76,7 @@ SELECT
     ARRAY(SELECT quote_ident(attname) FROM jsonb_array_elements_text(
               nullif(to_jsonb(c) -> 'confdelsetcols', 'null')) WITH ORDINALITY k (number, place)
           JOIN pg_catalog.pg_attribute ON attrelid = conrelid AND attnum = k.number::int ORDER BY k.place),
-    condeferrable
+    condeferrable, confmatchtype = 'f', conname::text
 FROM pg_catalog.pg_constraint c
 JOIN pg_catalog.pg_class r ON r.oid = confrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
@@ -196,12 +196,23 @@ def with_keys(
     must be."""
     found = connection.execute(UNIQUES, [oid]).fetchall()
     foreign = []
-    for own, other_schema, visible, name, there, gone, changed, lost, late in connection.execute(FOREIGN_KEYS, [oid]):
+    for own, other_schema, visible, name, there, gone, changed, lost, late, full, called in connection.execute(
+        FOREIGN_KEYS, [oid]
+    ):
         refers = TableName(name, other_schema if not visible or other_schema == schema else None)
         on_delete = f"{ACTIONS[gone]} ({', '.join(lost)})" if lost else ACTIONS[gone]
         on_update = ACTIONS[changed]
         foreign.append(
-            ForeignKey(tuple(own), refers, tuple(there), deferrable=late, on_delete=on_delete, on_update=on_update)
+            ForeignKey(
+                tuple(own),
+                refers,
+                tuple(there),
+                deferrable=late,
+                on_delete=on_delete,
+                on_update=on_update,
+                full=full,
+                name=called,
+            )
         )
     return replace(
         shape,

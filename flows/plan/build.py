@@ -25,6 +25,7 @@ from flows.plan.reading.chosen_keys import keys_of
 from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups, grouped, windows_of
+from flows.plan.references.orphans import plan_without_orphans
 from flows.plan.references.parents import gather_parents, plan_with_own_parents, refers_to_itself
 from flows.plan.request import Request, followed
 from flows.plan.settled import Settled, settled_plan
@@ -177,7 +178,13 @@ def plan_table(
         return plan_through_own_map(session, route, work, windows)
     # numbers are given out in order by this process; everything else may run anywhere
     run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
-    return plan_with_own_parents(session, route, work, windows) if refers_to_itself(bound) else windows(session)
+
+    def without_lost(session: Session) -> list[Planned]:
+        return plan_with_own_parents(session, route, work, windows) if refers_to_itself(bound) else windows(session)
+
+    chosen = [each.name for each in selected(request, session)]
+    later = chosen[chosen.index(table) + 1 :] if table in chosen else ()
+    return plan_without_orphans(session, route, job, before, later, without_lost)
 
 
 def finish(

@@ -61,6 +61,7 @@ from transforms.vocabulary.arrow import Indices
 from transforms.vocabulary.texts import as_text
 
 SAMPLES = 10  # changes of each kind that a table shows
+WAITING = ("parent_quarantined", "no_parent")
 KEYS = 3  # keys that a message names
 REJECTED_BYTES = 32 * 2**20  # rejected rows of a spilled table that wait to be written down
 
@@ -395,5 +396,5 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[Ch
 def _waiting(bound: BoundTable, reasons: Sequence[Reason], numbers: Indices) -> int:
     """How many rows were set aside for what they refer to: they pass once the other table has its rows."""
     looked_up = {c.shape.name for part in bound.sources for c in part.mapping.columns if isinstance(c.origin, LookUp)}
-    waits = [n for n, each in enumerate(reasons) if each.column in looked_up or each.code == "parent_quarantined"]
+    waits = [n for n, each in enumerate(reasons) if each.column in looked_up or each.code in WAITING]
     return int(np.isin(numbers, waits).sum())

@@ -106,7 +106,7 @@ def test_refused_rows_are_set_aside_and_the_next_run_comes_to_the_same(anywhere:
 def test_the_constraint_that_a_row_breaks_is_named_where_the_engine_tells_it(
     engine: Engine, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """DuckDB has its own names for checks, and tells no other; SQLite tells the columns of a unique index."""
+    """DuckDB has its own names for checks and foreign keys, and tells no other; SQLite tells the columns of a unique index."""
     small = Scenario.make(tmp_path, ("sqlite", engine), request)
     small.source.execute("CREATE TABLE t (k integer PRIMARY KEY, v integer, u integer, p integer)")
     small.source.insert("t", [(1, 1, 1, 1), (2, 5000, 2, 1), (3, 3, 1, 1), (4, 4, 4, 9), (5, 5, 5, None)])
@@ -127,7 +127,7 @@ def test_the_constraint_that_a_row_breaks_is_named_where_the_engine_tells_it(
             "postgresql": {2: "small", 3: "once", 4: "family"},
             "mysql": {2: "small", 3: "once", 4: "family"},
             "sqlite": {2: "small", 3: None, 4: None},
-            "duckdb": {2: "t_v_check", 3: None, 4: None},
+            "duckdb": {2: "t_v_check", 3: None, 4: "t_p_id_fkey"},
         }[engine]
     )
     if engine == "sqlite":

@@ -99,6 +99,18 @@ def _check(reason: Reason) -> str:
     return f"breaks the target's check{named} {text if len(text) <= _LONGEST_CHECK else text[: _LONGEST_CHECK - 3] + '...'}"
 
 
+def _constraint(reason: Reason) -> str:
+    return f" (foreign key {name})" if (name := reason.facts.get("constraint")) else ""
+
+
+def _no_parent(reason: Reason) -> str:
+    return f"no {reason.facts['table']} has this {', '.join(reason.facts['refers'])}{_constraint(reason)}"
+
+
+def _partly_null(reason: Reason) -> str:
+    return f"null in some of these columns and not in all, which a foreign key MATCH FULL refuses{_constraint(reason)}"
+
+
 def _referred(reason: Reason) -> str:
     facts = reason.facts
     acts = f"ON UPDATE {facts['on_update']}" if "on_update" in facts else f"ON DELETE {facts['on_delete']}"
@@ -152,6 +164,8 @@ TEXTS: Final[Mapping[Code, str | Callable[[Reason], str]]] = {
     "not_owned": "would not be among the rows of the target that this table owns",
     "breaks_check": _check,
     "no_partition": "fits no partition of the target",
+    "no_parent": _no_parent,
+    "partly_null": _partly_null,
     "refused": "is refused by the target: {message}",
     "refused_on_write": _ON_WRITE + "{message}",
     "changed_by_target": _ON_WRITE + "the target did something else with it (a trigger or rule?): {message}",

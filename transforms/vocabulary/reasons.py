@@ -22,7 +22,16 @@ Mapped = Literal[
     "identity_ambiguous", "identity_unknown",
 ]  # fmt: skip
 OtherRows = Literal["duplicate_key", "colliding_key", "double_key", "taken_key", "not_owned"]
-Engine = Literal["breaks_check", "no_partition", "refused", "refused_on_write", "changed_by_target", "referred"]
+Engine = Literal[
+    "breaks_check",
+    "no_partition",
+    "no_parent",
+    "partly_null",
+    "refused",
+    "refused_on_write",
+    "changed_by_target",
+    "referred",
+]
 Code = Unread | Cast | Limit | Mapped | OtherRows | Engine | Literal["untyped"]
 
 UNREAD: Final[frozenset[Code]] = frozenset(get_args(Unread))
@@ -75,6 +84,8 @@ MEANINGS: Final[Mapping[Code, str]] = {
     "not_owned": "the row would not be among those that the table owns (`owns`)",
     "breaks_check": "the row breaks a check of the target",
     "no_partition": "no partition of the target takes the row",
+    "no_parent": "no row has what it refers to by a foreign key of the target",
+    "partly_null": "some columns of a foreign key of the target are null and others are not, and it is MATCH FULL",
     "refused": "the target's engine refused the row when it was tried out, before anything was written",
     "refused_on_write": "the target refused the row while it was written",
     "changed_by_target": "the target did something else with the row than it was asked to",

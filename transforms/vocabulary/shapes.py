@@ -80,6 +80,7 @@ class ForeignKey:
     `deferred`: in a table that is yet to be made it can wait for the end of a transaction, because keys go in a circle.
     `deferrable`: in one that is there it can.
     `on_delete` and `on_update` are what becomes of rows here (CASCADE, SET NULL, …), empty where that is NO ACTION.
+    `full`: of several columns all are null or none is (MATCH FULL). `name` is that of the constraint, empty where it has none.
     """
 
     columns: Key
@@ -89,6 +90,8 @@ class ForeignKey:
     deferrable: bool = field(default=False, compare=False)
     on_delete: str = field(default="", compare=False)
     on_update: str = field(default="", compare=False)
+    full: bool = field(default=False, compare=False)
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,8 @@ def values_let_go(side: WrittenSide, child: TableShape, foreign: ForeignKey, act
             return f"the default of {by} is no row of {foreign.refers}"
     else:
         free = [c for c in columns if c.nullable and not c.generated and c.name not in key]
-        if not free or (action.startswith("SET NULL") and len(free) < len(columns)):
+        whole = foreign.full or action.startswith("SET NULL")
+        if not free or (whole and len(free) < len(columns)):
             return f"{by} takes no nulls"
         values = {c.name: pa.nulls(1, c.type) for c in free}
     return values

@@ -161,9 +161,10 @@ class Loosened:
             return ()  # the rows let go of it anyway
         changes, shape = self.known[need.child].changes, self.shapes[need.child]
         nullable = {column.name for column in shape.columns if column.nullable and not column.generated}
-        return tuple(
+        found = tuple(
             n for n in need.foreign.columns if n in nullable and n in changes.schema.names and n not in changes.key
         )
+        return () if need.foreign.full and found != need.foreign.columns else found
 
     def of(self, needs: Sequence[Need], order: Order) -> dict[TableName, list[Loose]]:
         """The references of each table that are null for a while."""

@@ -77,7 +77,8 @@ def _may_be_empty(child: TableShape, foreign: ForeignKey) -> Key:
     """The columns of a foreign key that can be null for a while."""
     fixed = {*child.primary_key, *(name for unique in child.nulls_alike for name in unique)}
     columns = [column for name in foreign.columns if (column := child.column(name)) is not None]
-    return tuple(c.name for c in columns if c.nullable and not c.generated and c.name not in fixed)
+    found = tuple(c.name for c in columns if c.nullable and not c.generated and c.name not in fixed)
+    return () if foreign.full and found != foreign.columns else found
 
 
 def _passing(target: Target, parent: TableShape, windows: Sequence[Window], names: Key) -> pa.Table | None:

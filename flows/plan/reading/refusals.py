@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters.protocol import Target
 from adapters.store import spill
 from flows.bind.tables import BoundTable
-from flows.plan.reading.window_reader import parents_file
+from flows.plan.reading.window_reader import orphans_file, parents_file
 from flows.plan.references.references import having
 from flows.plan.references.referrers import compared
 from flows.session.route import Route
@@ -21,6 +22,8 @@ from transforms.mapping.aside import set_refused_aside
 from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import Mapped
 from transforms.vocabulary import ChangeSet, ForeignKey, Key, Reason
+from transforms.vocabulary.arrow import as_mask
+from transforms.vocabulary.values import same_rows
 
 
 def without_refused(
@@ -51,6 +54,7 @@ def refused_rows(session: Session, job: Job, route: Route, changes: ChangeSet) -
     shape = replace(bound.shape, design=bound.design)
     whole = pa.concat_tables([changes.inserts, changes.after])
     refusals = dict(_without_parent(session, job, route, whole))
+    refusals |= dict(_referring_wrongly(session, job, bound, changes, whole))
     return refusals | dict(route.writes.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl)))
 
 
@@ -77,6 +81,32 @@ def as_compared(target: Target, bound: BoundTable, rows: pa.Table, names: Key) -
     if not bound.ddl:
         return compared(target, bound.shape, rows, names)
     return rows.select(list(names)).rename_columns([str(place) for place in range(len(names))])
+
+
+def _referring_wrongly(
+    session: Session, job: Job, bound: BoundTable, changes: ChangeSet, rows: pa.Table
+) -> Iterator[tuple[int, Reason]]:
+    """Which rows newly refer to what no row has (`flows.plan.references.orphans`), or in part to nothing where that is refused."""
+    inserts = changes.inserts.num_rows
+    for number, foreign in enumerate(bound.shape.foreign_keys):
+        path, names = orphans_file(job, bound.name, number), foreign.columns
+        if not (path.exists() or foreign.full) or not set(names) <= set(rows.column_names):
+            continue
+        new = ~same_rows(changes.before, changes.after, names, {})
+        newly = np.concatenate([np.ones(inserts, dtype=bool), new])
+        named = {"constraint": foreign.name} if foreign.name else {}
+        if path.exists():
+            lacking = having(rows, names, spill.read_rows(path), names)
+            parent = next(
+                (each.name for each in session.bound.tables if each.shape.name == foreign.refers), foreign.refers
+            )
+            facts = {"table": str(parent), "refers": list(foreign.refers_columns), **named}
+            why = Reason("no_parent", None, facts).of(names)
+            yield from ((place, why) for place in np.flatnonzero(lacking & newly).tolist())
+        if foreign.full:
+            null = np.array([as_mask(pc.is_null(rows.column(name))) for name in names])
+            why = Reason("partly_null", None, named).of(names)
+            yield from ((place, why) for place in np.flatnonzero(null.any(0) & ~null.all(0) & newly).tolist())
 
 
 def _without_parent(session: Session, job: Job, route: Route, rows: pa.Table) -> Iterator[tuple[int, Reason]]:

@@ -275,6 +275,11 @@ def parents_file(job: Job, table: str, number: int) -> Path:
     return job.work / "parents" / quote(table, safe="") / f"{number:06d}.arrow"
 
 
+def orphans_file(job: Job, table: str, number: int) -> Path:
+    """What rows may not refer to by a foreign key of the table, by its number, in the columns that refer: no row has it."""
+    return job.work / "orphans" / quote(table, safe="") / f"{number:06d}.arrow"
+
+
 def offenders_file(job: Job, table: str, number: int) -> Path:
     return job.work / "offenders" / quote(table, safe="") / f"{number:06d}.arrow"
 
