@@ -68,8 +68,10 @@ def verdict_of(take: str, field: str | None = None, why: str | None = None) -> V
     return Verdict("value", field, None if take == "null" else value, why)
 
 
-def decide(spec: Spec, choice: Choice, verdict: Verdict) -> Decided:
+def decide(spec: Spec, choice: Choice, verdict: Verdict, by: str | None = None) -> Decided:
     """Note what was decided about open rows, with who, when and why: for all that were chosen and fit, or, on an error, for none.
+
+    `by` is who decided; whoever runs this, where nobody is named.
 
     Errors: SpecError for a conflict that is not there, a table or a field that is none, and a condition that is no condition;
     DataError for a value that is none of the column.
@@ -82,13 +84,14 @@ def decide(spec: Spec, choice: Choice, verdict: Verdict) -> Decided:
         open_ = ledger.count_conflicts(spec.name)
         named = kept_as(spec, choice.tables, open_) or tuple(open_)
         left: dict[str, int] = {}
+        _check_named(spec, ledger, named, verdict)
         made = {table: _made(spec, ledger, table, choice, verdict, left) for table in named}
         if not any(rows.num_rows for rows in made.values()):
             raise _nothing(spec, ledger, named, choice, left)
         rows = {}
         for table, decisions in made.items():
             if decisions.num_rows:
-                rows[table] = ledger.open_rows.decide(spec.name, table, decisions, author(), verdict.why)
+                rows[table] = ledger.open_rows.decide(spec.name, table, decisions, by or author(), verdict.why)
     return Decided(rows, left)
 
 
@@ -98,9 +101,9 @@ def _made(spec: Spec, ledger: Ledger, table: str, choice: Choice, verdict: Verdi
     keys = [each for text in choice.keys for each in _spellings(text)]
     if kind is None:
         return MADE.empty_table()
-    _check_field(table, kind, verdict, certain=bool(choice.tables))
     if verdict.field is not None and verdict.field not in kind.schema.names:
         return MADE.empty_table()
+    _check_field(table, kind, verdict)
     if choice.where is not None:
         _check_condition(kind, choice.where)
     parts = [MADE.empty_table()]
@@ -133,14 +136,20 @@ def _unfit(rows: pa.Table, verdict: Verdict) -> Iterator[tuple[str, Mask]]:
         yield "both sides created the row, so that there is no base to take", as_mask(pc.is_null(rows["base"]))
 
 
-def _check_field(table: str, kind: RowKind, verdict: Verdict, *, certain: bool) -> None:
+def _check_named(spec: Spec, ledger: Ledger, tables: Sequence[str], verdict: Verdict) -> None:
+    """SpecError for a field that none of the tables has."""
+    kinds = [kind for table in tables if (kind := row_kind(spec, ledger, table)) is not None]
+    if verdict.field is None or not kinds or any(verdict.field in kind.schema.names for kind in kinds):
+        return
+    others = list(dict.fromkeys(name for kind in kinds for name in kind.schema.names if name not in kind.key))
+    said = f"{' or '.join(tables)} has no column {verdict.field}. {meant(verdict.field, others)}"
+    raise SpecError(said, fix="name a column of the table.")
+
+
+def _check_field(table: str, kind: RowKind, verdict: Verdict) -> None:
+    """Errors: as of `decide`."""
     name = verdict.field
     if name is None:
-        return
-    if name not in kind.schema.names:
-        if certain:
-            others = [each for each in kind.schema.names if each not in kind.key]
-            raise SpecError(f"{table} has no column {name}. {meant(name, others)}", fix="name a column of the table.")
         return
     if name in kind.key:
         raise SpecError(f"{name} is part of the key of {table}, by which rows are matched.", fix="name another column.")
@@ -206,12 +215,8 @@ def _nothing(spec: Spec, ledger: Ledger, tables: Sequence[str], choice: Choice, 
             f"No open row of {where}{with_key} can be decided so: {'; '.join(left)}.",
             fix="look at them with `syncline conflicts SPEC show`.",
         )
-    met = [
-        text
-        for text in choice.keys
-        for each in _spellings(text)
-        if ledger.conflicts(spec.name, keys=[each, _spaced(each)])
-    ]
+    spelt = [each for text in choice.keys for one in _spellings(text) for each in (one, _spaced(one))]
+    met = [each for each in ledger.conflicts(spec.name, keys=spelt) if each.kind is None] if spelt else []
     if met:
         return SpecError(
             f"{where}{with_key} was changed by somebody after planning, and is not open between both sides.",

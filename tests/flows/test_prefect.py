@@ -350,7 +350,7 @@ def test_a_secret_reaches_the_database_and_nothing_else(api: Api, shop: Shop, po
 
 def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
     made = deployed
-    assert set(made) == {"migrate", "backfill", "verify"}
+    assert set(made) == {"migrate", "backfill", "verify", "resolve-conflicts"}
     for deployment in made.values():
         flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
         flow.validate_parameters(deployment.parameters)

@@ -1,0 +1,132 @@
+"""The flow that pauses with the rows that are open between both sides, against a real Prefect API, and goes on with a decision."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from prefect.client.orchestration import SyncPrefectClient as Api
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect_shop import Shop, artifacts_of, eventually
+from prefect_shop import api as api
+from prefect_shop import shop as shop
+
+from flows import conflicts
+from flows.conflicts import resolve_conflicts
+from flows.session.open_rows import note_open
+from flows.session.session import connect, with_binding
+from flows.session.stores import ledger_of
+from flows.spec.model import load_spec
+from transforms.reconcile import Policy, reconcile
+
+
+@pytest.fixture
+def open_rows(shop: Shop) -> Shop:
+    """Rows 1 and 2 of the shop are open between both sides."""
+    spec = load_spec(Path(shop.spec))
+    with connect(spec) as opened, ledger_of(spec) as ledger:
+        bound = with_binding(opened).bound.table("item")
+        kinds = [pa.field(column.name, column.type) for column in bound.shape.columns]
+
+        def rows(*labels: str) -> pa.Table:
+            days = pa.nulls(len(labels), kinds[2].type)
+            return pa.table([[*range(1, len(labels) + 1)], list(labels), days], schema=pa.schema(kinds))
+
+        sides = rows("a", "b"), rows("s|1", "s2"), rows("<script>t1", "t2")
+        met = reconcile(bound.shape.name, *sides, bound.comparison, Policy("merge"))
+        note_open(spec, ledger, bound, met.conflicts, "r1")
+    return shop
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "POLL_SECONDS", 1)
+
+
+def decisions(shop: Shop) -> list[tuple[str, str | None, str, str | None, str | None, str | None]]:
+    spec = load_spec(Path(shop.spec))
+    with ledger_of(spec) as ledger:
+        found = ledger.open_rows.decisions(spec.name)
+    return [(each.key, each.field, each.take, each.value, each.decided_by, each.why) for each in found]
+
+
+def paused(api: Api, number: int) -> FlowRun:
+    """The one flow run that waits for its form of that number."""
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
+
+    def waiting() -> Any:
+        for run in api.read_flow_runs(flow_run_filter=wanted):
+            keyset = run.state.state_details.run_input_keyset if run.state else None
+            if keyset and f"decision-{number}" in str(run.state.state_details.pause_key):
+                return run
+        return None
+
+    found: FlowRun = eventually(waiting, bool, 60)
+    return found
+
+
+def answered(api: Api, shop: Shop, *answers: dict[str, Any] | Callable[[str], dict[str, Any]]) -> tuple[Any, FlowRun]:
+    """Run the flow, answer its forms one after the other; its last state and its run."""
+    states: list[Any] = []
+
+    def run_it() -> None:
+        states.append(resolve_conflicts(shop.spec, return_state=True))
+
+    runner = threading.Thread(target=copy_context().run, args=(run_it,))  # where the API is
+    runner.start()
+    run = None
+    for number, answer in enumerate(answers, 1):
+        run = paused(api, number)
+        if callable(answer):
+            keyset = run.state.state_details.run_input_keyset  # type: ignore[union-attr]
+            answer = answer(json.loads(api.read_flow_run_input(run.id, keyset["description"])))
+        api.resume_flow_run(run.id, run_input=answer)
+    runner.join(60)
+    assert states and run is not None
+    return states[0], run
+
+
+def test_the_flow_waits_with_a_table_of_the_conflicts_and_takes_down_what_is_decided(api: Api, open_rows: Shop) -> None:
+    seen = []
+
+    def first(description: str) -> dict[str, Any]:
+        seen.append(description)
+        return {"take": "source", "field": "nothing", "keys": ["1"]}
+
+    def second(description: str) -> dict[str, Any]:
+        seen.append(description)
+        return {"take": "target", "keys": ["1"], "by": "ann", "why": "they know", "more": True}
+
+    state, run = answered(
+        api, open_rows, first, second, {"take": "value", "field": "label", "value": "new", "keys": ["2"]}
+    )
+    assert (state.name, state.message) == (
+        "Completed", "Decided for 2 rows. The next run applies it to rows that are still so.",
+    )  # fmt: skip
+    assert run.name == "resolve-conflicts/Corner_shop"
+    assert "| item |" in seen[0] and "`s\\|1`" in seen[0] and "2 rows are open" in seen[0]
+    assert "Not decided" in seen[1] and "nothing" in seen[1]
+    made = decisions(open_rows)
+    assert made[0] == ("[1]", None, "target", None, "ann", "they know")
+    assert made[1][:4] == ("[2]", "label", "value", "new") and made[1][4]
+    lines = json.loads(artifacts_of(api, state)["corner-shop-open"]["data"])
+    assert [(line["key"], line["base"], line["source"], line["target"]) for line in lines] == [
+        ("[1]", "a", "s|1", "<script>t1"), ("[2]", "b", "s2", "t2"),
+    ]  # fmt: skip
+
+
+def test_nobody_decides(api: Api, open_rows: Shop) -> None:
+    state, _ = answered(api, open_rows, {"take": "nothing"})
+    assert state.is_failed() and state.name == "Conflicts" and decisions(open_rows) == []
+
+
+def test_nothing_is_asked_where_nothing_is_open(api: Api, shop: Shop) -> None:
+    state = resolve_conflicts(shop.spec, return_state=True)
+    assert state.is_completed() and state.message == "No row is open between both sides."
