@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import pyarrow as pa
-
 from adapters import interrupts
 from adapters.store.both_ways import rows_of
 from adapters.store.plans import Plan
@@ -22,13 +20,12 @@ from flows.apply.windows import Done, as_conflicts
 from flows.plan.two_way.build import back_session, source_folder
 from flows.proof.drift import remember
 from flows.results import conflicts as conflicting
-from flows.results.conflicts import SHOWN
 from flows.results.outcome import Outcome, Status
 from flows.results.shares import counted
 from flows.results.tables import Report, TableReport
+from flows.session.open_rows import note_open
 from flows.session.retry import retried
 from flows.session.session import Job, Session
-from transforms.reconcile.open_rows import open_rows
 from transforms.vocabulary import SIDES, Counts, PlanError, SideName, of_side
 
 
@@ -104,9 +101,8 @@ def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tab
             rows = [each for each in (rows_of(plan, "open", plan.manifest.named(told.name).table),) if each is not None]
             if (refused := known[told.name].left(plan)) is not None:
                 rows.append(refused)
-            if rows:
-                whole = pa.concat_tables([open_rows(each) for each in rows])
-                ledger.open_rows.record(spec.name, told.name, whole, report.run_id)
+            for each in rows:
+                note_open(spec, ledger, loading.session.bound.table(told.name), each, report.run_id)
         counts[told.name] = _counted(told, ends, 0 if refused is None else refused.num_rows)
     report = replace(report, tables=tuple(counts[told.name] for told in report.tables))
     notices = [notice for end in ends.values() for notice in end.applied.notices]
@@ -118,8 +114,8 @@ def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tab
     versions = _versions(ends, report, loading)
     made = versions.get("target", versions.get("source"))
     open_ = sum(told.counts.conflicts for told in report.tables)
-    met = ledger.conflicts(spec.name, run_id=report.run_id, limit=SHOWN) if open_ else []
-    report = replace(report, version=made, applied=True, met=tuple(map(conflicting.told, met)))
+    met = conflicting.first_of(ledger, spec, report.run_id) if open_ else ()
+    report = replace(report, version=made, applied=True, met=met)
     settle({side: end.plan for side, end in ends.items()}, versions, report.run_id, loading, report)
     if not open_:
         return Outcome(report, Status.DONE)
