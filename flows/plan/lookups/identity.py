@@ -22,6 +22,7 @@ from adapters.store.plans import IDENTITY, FileEntry, PlanWriter
 from flows.bind.identity import TARGET, IdentityMap, way_name
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
+from flows.plan.lookups.numbers import must_hold
 from flows.plan.lookups.own_rows import rows_there, rows_with
 from flows.plan.lookups.pairs import asked_pairs, known_pairs, pairs_there
 from flows.plan.reading.chosen_keys import held_by_source, held_by_target, of_source
@@ -217,8 +218,10 @@ class _Asking:
             how = known.generated.get(column.name)
             if how == "number":
                 first = _first(route, column.name, pairs.column(TARGET + column.name))
+                new = int(fresh.sum())
+                must_hold(route.table.shape.name, column, first + new - 1)
                 values = np.zeros(count, dtype=np.int64)
-                values[fresh] = first + np.arange(int(fresh.sum()))
+                values[fresh] = first + np.arange(new)
                 made[column.name] = pa.array(values, mask=~fresh).cast(column.type)
             elif how == "uuid":
                 made[column.name] = pc.if_else(pa.array(fresh), uuids_of(texts), pa.scalar(None, pa.string()))

@@ -14,7 +14,7 @@ from flows.bind.tables import BoundTable
 from flows.session.session import Job, Session
 from transforms import expressions, keys
 from transforms.diff import Number
-from transforms.vocabulary import DataError, Relation
+from transforms.vocabulary import ColumnShape, DataError, PlanError, Relation, TableName
 from transforms.vocabulary.arrow import Indices, contiguous
 
 
@@ -30,12 +30,33 @@ def first_number(bound: BoundTable, target: Inspection) -> int:
     return (highest or 0) + 1
 
 
+def numbered_column(bound: BoundTable) -> ColumnShape:
+    """The column of a table that has the numbers of its rows."""
+    column = bound.shape.column(bound.identity) if bound.identity is not None else None
+    assert column is not None, "its rows are numbered"
+    return column
+
+
+def must_hold(table: TableName, column: ColumnShape, last: int) -> None:
+    """PlanError where a column of whole numbers does not hold those that new rows get, of which `last` is the highest."""
+    bits = column.type.bit_width - (1 if pa.types.is_signed_integer(column.type) else 0)
+    most = column.most if isinstance(column.most, int) else 2**bits - 1
+    if last > most:
+        raise PlanError(
+            f"{table}.{column.name}: new rows would get numbers up to {last:,}, and its {column.native} ends at {most:,}. "
+            f"Nothing was written.",
+            fix="give the column a wider type in the target, or its rows lower numbers.",
+        )
+
+
 def number_of(session: Session, job: Job, bound: BoundTable) -> Number:
     """How new rows of a window are numbered."""
 
     def next_ones(new: pa.Table) -> Indices:
         count = new.num_rows
-        return session.numbers.reserve(bound.name, count) + np.arange(count, dtype=np.int64)
+        first = session.numbers.reserve(bound.name, count)
+        must_hold(bound.shape.name, numbered_column(bound), first + count - 1)
+        return first + np.arange(count, dtype=np.int64)
 
     def written_down(new: pa.Table) -> Indices:
         known = spill.read_rows(numbers_file(job, bound.name))

@@ -20,7 +20,7 @@ import pyarrow as pa
 from adapters.store import spill
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
-from flows.plan.lookups.numbers import first_number, numbers_file
+from flows.plan.lookups.numbers import first_number, must_hold, numbered_column, numbers_file
 from flows.plan.lookups.own_rows import (
     first_pass,
     looked_at,
@@ -59,7 +59,7 @@ from transforms.mapping.own_lookups import (
 )
 from transforms.range_filter import all_inside, touching
 from transforms.vocabulary import Notice, SpecError
-from transforms.vocabulary.arrow import Mask
+from transforms.vocabulary.arrow import Indices, Mask
 
 SHOWN = 10  # rows of a circle that a line names
 
@@ -243,7 +243,7 @@ class _OwnRows:
         comparison = bound.comparison
         compared = tuple(name for name in comparison.compared if name in known)
         away = keys.without_null_keys(self._away().select(list(bound.key)), bound.key)
-        numbered = {bound.identity: lambda new: self.first + np.arange(new.num_rows)} if bound.identity else {}
+        numbered = {bound.identity: lambda new: self._next(0, new.num_rows)} if bound.identity else {}
         ranges = tuple(wanted for wanted in work.ranges if wanted.column not in bound.key)
         if ranges:  # rows outside come last, whose numbers are dropped with them
             inside = all_inside(rows, ranges)
@@ -268,10 +268,16 @@ class _OwnRows:
             after = after.filter(pa.array(~keys.contained(after, renamed, bound.key)))
         return after, numbers
 
+    def _next(self, given: int, count: int) -> Indices:
+        """The numbers of so many new rows, behind those that are given already. PlanError where the column ends before."""
+        first = self.first + given
+        must_hold(self.bound.shape.name, numbered_column(self.bound), first + count - 1)
+        return first + np.arange(count, dtype=np.int64)
+
     def _with_refused(self, numbers: pa.Table, identity: str) -> pa.Table:
         """The numbers, and behind them some for rows that are refused once they are about to be written, and not before."""
         refused = self.known.filter(pa.array(self.refused)).select(list(self.bound.key))
-        given = pa.array(self.first + numbers.num_rows + np.arange(refused.num_rows))
+        given = pa.array(self._next(numbers.num_rows, refused.num_rows))
         more = refused.append_column(identity, given).select(numbers.column_names).cast(numbers.schema)
         return pa.concat_tables([numbers, more])
 
