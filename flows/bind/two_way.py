@@ -14,7 +14,7 @@ from flows.bind.required import unfilled
 from flows.spec.conflict import Clocks
 from flows.spec.model import Spec
 from flows.spec.problems import meant
-from transforms import reconcile
+from transforms import expressions, reconcile
 from transforms.diff import Comparison
 from transforms.mapping.column_mapping import Constant, Rename
 from transforms.mapping.put import Backward
@@ -187,13 +187,27 @@ def _of_key(spec: Spec, bound: BoundTable, ways: Mapping[str, WayBack], key: Key
 
 
 def _knowing_all(bound: BoundTable) -> Comparison:
-    """The comparison with what the values of all columns mean, compared or not."""
+    """The comparison with what the values of all columns mean, compared or not.
+
+    Where a row that a plan expects says by itself whose it is, the condition is not asked once more: a row that leaves is written,
+    and an undo brings it back.
+    """
     meanings = {
         column.name: column.meaning
         for column in bound.shape.columns
         if column.name in bound.images and column.meaning != "plain"
     }
-    return replace(bound.comparison, meanings={**meanings, **bound.comparison.meanings})
+    owns = None if bound.owns is None or _says_whose(bound) else bound.owns
+    return replace(bound.comparison, meanings={**meanings, **bound.comparison.meanings}, owns=owns)
+
+
+def _says_whose(bound: BoundTable) -> bool:
+    """Whether all columns that `owns` names are compared."""
+    try:
+        named = {column.lower() for column in expressions.columns(bound.owns or "")}
+    except SpecError:  # the target's engine reads it, and another one need not
+        return False
+    return named <= {column.lower() for column in (*bound.key, *bound.comparison.compared)}
 
 
 def _policy(spec: Spec, bound: BoundTable) -> Policy:

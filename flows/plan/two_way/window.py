@@ -20,6 +20,7 @@ from flows.plan.decide import SAMPLES, Planned, samples
 from flows.plan.reading.refusals import refused_rows
 from flows.plan.reading.sifting import sifted
 from flows.plan.reading.window_reader import PlanWork, Window, base_folder, rejected_file
+from flows.plan.two_way.leaving import Left, joined, left_in_source, with_left_in_target
 from flows.plan.two_way.reading import Read, aligned, read_both
 from flows.session.route import Route
 from flows.session.session import Job, Session
@@ -76,11 +77,12 @@ def plan_window(
     session, bound = target.session, route.table
     back_route = source.route(bound.name)
     there = back_route.table
-    read = read_both(session, route, work, window, known)
-    source_rows = read.mapped.rows.num_rows + read.mapped.rejected.num_rows
+    read = with_left_in_target(route, read_both(session, route, work, window, known))
+    left = left_in_source(route, work, read)
+    source_rows = read.mapped.rows.num_rows + read.mapped.rejected.num_rows + (left.rows.num_rows if left else 0)
     mapped, found, double = sifted(session, route, read.mapped, read.found, read.outside, read.kept)
-    raw = aligned(read.raw, read.mapped.rows, mapped.rows, bound)
-    aside = _aside(bound, mapped, read, double)
+    mapped, raw = joined(mapped, aligned(read.raw, read.mapped.rows, mapped.rows, bound), left)
+    aside = _aside(bound, mapped, read, double, left)
 
     def refusals(side: SideName, changes: ChangeSet) -> Mapping[int, Reason]:
         end = ends[side]
@@ -142,12 +144,14 @@ def _with_clock(bound: BoundTable, rows: pa.Table, raw: pa.Table) -> pa.Table:
     return rows.append_column(clock.source, raw.column(clock.source))
 
 
-def _aside(bound: BoundTable, mapped: Mapped, read: Read, double: pa.Table) -> pa.Table:
+def _aside(bound: BoundTable, mapped: Mapped, read: Read, double: pa.Table, left: Left | None) -> pa.Table:
     """The keys of rows that nothing is known of on some side."""
     key = list(bound.key)
     parts = [keys.without_null_keys(mapped.rejected_rows.select(key), bound.key), double.select(key)]
     if read.kept is not None:
         parts.append(read.kept.select(key))
+    if left is not None:
+        parts.append(left.aside)
     return pa.concat_tables([part.cast(bound.key_schema) for part in parts])
 
 

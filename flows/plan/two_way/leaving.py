@@ -1,0 +1,103 @@
+"""Rows that have left a projection: one side still shows them, and on the other its condition (`where`, `owns`) holds no more.
+
+Such a row is no deletion. It is asked for outside the condition and reconciled as it is there, so that the other side's row follows
+it. A row that no side shows any more is asked for nowhere: both agree on nothing about it from then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from flows.bind.tables import BoundTable
+from flows.plan.reading.chosen_keys import held_by_source
+from flows.plan.reading.window_reader import PlanWork, lookup_rows, map_noting
+from flows.plan.two_way.reading import Read
+from flows.session.route import Route
+from flows.session.scan import readable
+from transforms import keys
+from transforms.mapping.mapping import Mapped
+from transforms.vocabulary import Relation
+
+
+class Left(NamedTuple):
+    """Rows of the source that are outside its condition: mapped, and as they are. `aside` are keys of those that cannot be mapped."""
+
+    rows: pa.Table
+    raw: pa.Table
+    aside: pa.Table
+
+
+def with_left_in_target(route: Route, read: Read) -> Read:
+    """The window with the target's rows that left: found like others, and not taken by somebody else."""
+    bound = route.table
+    if bound.owns is None:
+        return read
+    gone = _missing(bound, read, read.found, read.mapped.rows)
+    if not gone.num_rows:
+        return read
+    others = Relation(bound.shape.name, where=_outside(bound.owns))
+    exact = not any(column.collation for column in bound.shape.columns if column.name in bound.key)
+    scan = route.writes.snapshot.scan(others, list(bound.schema.names), keys=gone if exact else None)
+    batches = list(readable(scan, bound.shape.name, route.writes.name, bound.key))
+    rows = pa.Table.from_batches(batches, schema=bound.schema) if batches else bound.schema.empty_table()
+    rows = rows.filter(pa.array(keys.contained(rows, gone, bound.key)))
+    if not rows.num_rows:
+        return read
+    ours = keys.contained(read.outside, rows.select(list(bound.key)), bound.key)
+    return replace(read, found=pa.concat_tables([read.found, rows]), outside=read.outside.filter(pa.array(~ours)))
+
+
+def left_in_source(route: Route, work: PlanWork, read: Read) -> Left | None:
+    """The source's rows that left; None for none."""
+    bound = route.table
+    if bound.source.where is None:
+        return None
+    known = pa.concat_tables([read.mapped.rows.select(list(bound.key)), _rejected(bound, read)])
+    gone = _missing(bound, read, known, read.found)
+    if not gone.num_rows:
+        return None
+    others = replace(bound.source, where=_outside(bound.source.where))
+    asked, lookups = held_by_source(bound, gone).keys, lookup_rows(bound, work.job)
+    found: list[Left] = []
+    for batch in route.reads.snapshot.scan(others, list(bound.reads), keys=asked):
+        rows = pa.Table.from_batches([batch])
+        mapped, bad = map_noting(rows, bound.patient_mapping, lookups)
+        wanted = keys.contained(mapped.rows, gone, bound.key)
+        raw = rows.filter(pa.array(~bad)).filter(pa.array(wanted)).select(list(bound.reads))
+        away = keys.without_null_keys(mapped.rejected_rows.select(list(bound.key)), bound.key).cast(bound.key_schema)
+        found.append(Left(mapped.rows.filter(pa.array(wanted)), raw, away))
+    if not found:
+        return None
+    return Left(*(pa.concat_tables(parts) for parts in zip(*found, strict=True)))
+
+
+def joined(mapped: Mapped, raw: pa.Table, left: Left | None) -> tuple[Mapped, pa.Table]:
+    """The rows of a window with those that left, each beside what it is mapped from."""
+    if left is None:
+        return mapped, raw
+    return replace(mapped, rows=pa.concat_tables([mapped.rows, left.rows])), pa.concat_tables([raw, left.raw])
+
+
+def _missing(bound: BoundTable, read: Read, here: pa.Table, there: pa.Table) -> pa.Table:
+    """The keys that both sides agreed on which one side does not show, and the other one does."""
+    if read.base is None or not read.base.num_rows:
+        return bound.key_schema.empty_table()
+    agreed = read.base.select(list(bound.key)).cast(bound.key_schema)
+    gone = np.asarray(~keys.contained(agreed, here, bound.key) & keys.contained(agreed, there, bound.key))
+    return agreed.filter(pa.array(gone)).combine_chunks()
+
+
+def _rejected(bound: BoundTable, read: Read) -> pa.Table:
+    parts = [read.mapped.rejected_rows.select(list(bound.key))]
+    if read.kept is not None:
+        parts.append(read.kept.select(list(bound.key)))
+    return pa.concat_tables([keys.without_null_keys(part, bound.key).cast(bound.key_schema) for part in parts])
+
+
+def _outside(condition: str) -> str:
+    """Where a condition does not hold; null does not either."""
+    return f"CASE WHEN ({condition}\n) THEN 0 ELSE 1 END = 1"
