@@ -25,7 +25,7 @@ POINTS: dict[str, tuple[int, str]] = {
     "spooling to local files": (1, "adapters.store.spill.Spill.add"),
     "writing change sets": (1, "adapters.store.plans.PlanWriter.add"),
     "before the plan is whole": (1, "adapters.store.plans.PlanWriter.finish"),
-    "after the plan is whole": (1, "flows.apply.load.write"),
+    "after the plan is whole": (1, "flows.apply.both_ways.write"),
     "between two CREATE TABLE": (1, "execute_ddl"),
     "before the COMMIT of a first load": (1, "flows.apply.windows.archive.note"),
     "after staging": (2, "stage"),
@@ -55,7 +55,7 @@ ADAPTERS = {
     "mysql": "adapters.mysql.adapter.MysqlAdapter",
 }
 BEFORE = {  # these are not even begun
-    "adapters.store.plans.PlanWriter.finish", "flows.apply.load.write", "flows.apply.load.record", "flows.apply.windows.archive.note",
+    "adapters.store.plans.PlanWriter.finish", "flows.apply.both_ways.write", "flows.apply.load.record", "flows.apply.windows.archive.note",
     "adapters.ledger.ledger.Ledger.add_version", "flows.apply.load.finish", "flows.apply.load.constrained", "flows.commands.apply_plan",
 }  # fmt: skip
 
