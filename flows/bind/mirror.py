@@ -19,7 +19,7 @@ def mirrored(spec: Spec, binding: Binding, source: Target) -> Binding:
     Errors: SpecError with every problem.
     """
     tables = {bound.name: _mirror(spec, bound, bound.two_way) for bound in binding.tables if bound.two_way is not None}
-    one_way = {"target": spec.source, "direction": "one_way", "conflict": Conflict()}
+    one_way = {"target": spec.source, "direction": "one_way", "conflict": Conflict(), "initial": "report"}
     return bind(spec.model_copy(update=one_way).respelled(tables, lambda path: path), source, source, asking=False)
 
 
