@@ -61,6 +61,7 @@ LONG = (
     "flows/test_prefect.py",
     "examples/test_nycflights.py",
     "flows/test_undo_tree.py",
+    "flows/test_two_ways.py",
     "laws/test_type_matrix.py",
     "traps/test_identifiers.py",
     "flows/test_undo_references.py",
