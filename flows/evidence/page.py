@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from flows.results.conflicts import KINDS as KINDS_OF_OPEN
+from flows.results.conflicts import Beside, beside_of
 from flows.results.shares import percent
 
 Told = Mapping[str, Any]
@@ -102,7 +104,8 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         labels={kind: _label(kind, written) for kind in (CHANGES if evidence.get("undoes") else KINDS)},
         undoes=evidence.get("undoes", ()),  # evidence of earlier versions does not tell
         tables=[{"unproved": {}, **table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
-        conflicts=evidence.get("conflicts", ()),
+        conflicts=[each for each in evidence.get("conflicts", ()) if not each.get("kind")],
+        open_rows=[_open_row(each) for each in evidence.get("conflicts", ()) if each.get("kind")],
         drawings=[(table, drawing(table["mapping"]), len(table["mapping"]) <= most) for table in evidence["tables"]],
         hows={each["how"]: HOW.get(each["how"], "") for table in evidence["tables"] for each in table["mapping"]},
         checkpoints=[_checkpoint(evidence, each) for each in evidence["checkpoints"]],
@@ -280,6 +283,21 @@ def _reasons(evidence: Told) -> Iterator[tuple[str, str, int, int]]:
     for table in evidence["tables"]:
         rows = 0 if evidence["kind"] == "retry" else table["counts"]["source_rows"]
         yield from ((table["name"], reason, count, rows) for reason, count in table["reasons"].items())
+
+
+def _values(images: Mapping[str, Any], name: str) -> tuple[Any, Any, Any]:
+    base, source, target = ((image or {}).get(name) for image in images.values())
+    return base, source, target
+
+
+def _open_row(told: Told) -> dict[str, Any]:
+    """A row that is open between both sides, column by column; where it is as a whole, all that there is of it."""
+    images = {side: told[side] for side in ("base", "source", "target")}
+    columns = beside_of(told["fields"], (images["base"], images["source"], images["target"]))
+    there: Told = next((image for image in images.values() if image), {})
+    if not any(each.open for each in columns):
+        columns = [Beside(name, *_values(images, name), False) for name in there]
+    return {**told, "columns": columns, "images": images, "about": KINDS_OF_OPEN.get(told["kind"], "")}
 
 
 def _proof(told: Told) -> dict[str, Any]:

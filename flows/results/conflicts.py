@@ -16,6 +16,21 @@ from transforms.vocabulary import SideName
 SHOWN: Final = 10  # conflicts that a report shows
 
 Image = dict[str, Any]
+Told = Mapping[str, str | None] | None
+KINDS: Final[Mapping[str, str]] = {
+    "update/update": "both sides changed it, each in its own way",
+    "insert/insert": "both sides created it, each in its own way",
+    "update/delete": "the source changed it, and the target deleted it",
+    "delete/update": "the source deleted it, and the target changed it",
+    "unique": "a side cannot take it: another row has a value that is unique",
+    "foreign_key": "a side cannot take it: what it refers to, or what refers to it, stands against it",
+    "not_null": "a side cannot take it: a value is null where none may be",
+    "check": "a side cannot take it: a check of its table says no",
+    "no_inverse": "the change cannot be written back to the source",
+    "inverse_differs": "what goes back to the source does not come back as it was",
+    "two_projections": "two tables of one origin changed it, each in its own way",
+}
+"""What kinds of open rows there are, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +151,16 @@ def first_of(ledger: Ledger, spec: Spec, run_id: str, *, undone: bool = False) -
 
 def beside(met: Met) -> list[Beside]:
     """The columns of an open row in which base, source and target are not all the same; those that are open first."""
-    images = (met.base, met.source, met.target)
-    names = list(dict.fromkeys((*met.fields, *(name for image in images for name in image or ()))))
+    return beside_of(met.fields, (met.base, met.source, met.target))
+
+
+def beside_of(fields: Sequence[str], images: tuple[Told, Told, Told]) -> list[Beside]:
+    """As `beside`. In: the open fields, and the row in the base, the source and the target."""
+    names = list(dict.fromkeys((*fields, *(name for image in images for name in image or ()))))
     found = []
     for name in names:
         base, source, target = (None if image is None else image.get(name) for image in images)
-        is_open = name in met.fields
+        is_open = name in fields
         if is_open or (len({base, source, target}) > 1 and None not in images):
             found.append(Beside(name, base, source, target, is_open))
     return sorted(found, key=lambda each: not each.open)

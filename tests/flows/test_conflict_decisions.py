@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from click.testing import CliRunner
 from scenario import PAIRS, Scenario
 
 from flows.cli.main import main
+from flows.evidence.page import html_report
+from flows.results.conflicts import listed
 from flows.session.open_rows import note_open, row_kind
 from flows.session.session import connect, with_binding
 from flows.session.stores import ledger_of
@@ -197,3 +201,17 @@ def test_the_life_of_a_row_tells_who_decided_what_and_why(small: Scenario) -> No
     )
     told = syncline("log", small.path, "t", "--key", "1")
     assert "take source" in told and "they know" in told and "outdated by run r3" in told and "take null for v" in told
+
+
+def test_the_page_of_a_run_has_base_source_and_target_side_by_side(small: Scenario) -> None:
+    resolve(small, "--key", "2", "--field", "v", "--take", "</td><script>x</script>", "--why", "they & we")
+    shown = [asdict(met) for met in listed(small.spec, (), ())]
+    assert len(shown) == 5
+    evidence = json.loads((Path(str(small.run().report.page)).parent / "evidence.json").read_text())
+    page = html_report({**evidence, "status": "conflicts", "conflicts": json.loads(json.dumps(shown))})
+    cards = re.findall(r'<article class="card open-row">.*?</article>', page, re.DOTALL)
+    assert len(cards) == 5
+    texts = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", card)) for card in cards]
+    assert "v open x ≠ &lt;b&gt;s&lt;/b&gt; ≠ t\u202e1" in texts[0] and "n open 1.00 ≠ 5.00 ≠ 7.50" in texts[0]
+    assert "the source deleted it, and the target changed it" in texts[2] and "no row" in texts[2]
+    assert "<script>" not in page and "they &amp; we" in page and "&lt;/td&gt;&lt;script&gt;" in page
