@@ -28,7 +28,7 @@ from flows.plan import build
 from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit, set_aside
 from flows.plan.totals import reconciled
-from flows.plan.two_way.build import planned, source_folder
+from flows.plan.two_way.build import meeting, planned, source_folder
 from flows.proof import orphans
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
@@ -102,7 +102,10 @@ def _planned(request: Request, report: Report, message: str = "") -> Outcome:
     """How a plan ends that is not applied now."""
     if over := over_limit(request.spec, report.counts):
         return Outcome(report, Status.QUARANTINE, over)
-    return Outcome(report, Status.CHANGES, message) if report.pending else Outcome(report, Status.DONE)
+    message = meeting(report) or message
+    return (
+        Outcome(report, Status.CHANGES, message) if report.pending or meeting(report) else Outcome(report, Status.DONE)
+    )
 
 
 def run(
@@ -188,14 +191,7 @@ def apply_plan(
 
 
 def _apply(
-    plan: Plan,
-    execute: Execute | None,
-    meter: Meter | None,
-    message: str,
-    wait: float,
-    now: Clock,
-    *,
-    data_docs: bool,
+    plan: Plan, execute: Execute | None, meter: Meter | None, message: str, wait: float, now: Clock, *, data_docs: bool
 ) -> Outcome:
     began, folder = perf_counter(), plan.folder
     spec = load_spec(Path(plan.manifest.spec.path))

@@ -73,7 +73,8 @@ def write_both(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[
     ends: dict[SideName, _End] = {
         "target": _End(plan, apply(plan, job, session, stages, loading.execute, loading.workers), session)
     }
-    ends["source"] = _End(back, apply(back, back_job, mirror, back_stages, loading.execute, loading.workers), mirror)
+    # other processes would bind the spec as it goes to the target
+    ends["source"] = _End(back, apply(back, back_job, mirror, back_stages, None, loading.workers), mirror)
     plans = {side: end.plan for side, end in ends.items()}
     tables = list(agreed_tables(session, plans, {side: end.applied for side, end in ends.items()}))
     for each in tables:
@@ -98,15 +99,18 @@ def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tab
     for told in report.tables:
         refused = None
         if told.back is not None:
-            rows = [each for each in (rows_of(plan, "open", plan.manifest.named(told.name).table),) if each is not None]
-            if (refused := known[told.name].left(plan)) is not None:
-                rows.append(refused)
-            for each in rows:
-                note_open(spec, ledger, loading.session.bound.table(told.name), each, report.run_id)
+            bound, name = ends["target"].session.bound.table(told.name), plan.manifest.named(told.name).table
+            refused = known[told.name].left(plan)
+            for rows in (rows_of(plan, "open", name), refused):
+                if rows is not None and rows.num_rows:
+                    note_open(spec, ledger, bound, rows, report.run_id)
         counts[told.name] = _counted(told, ends, 0 if refused is None else refused.num_rows)
     report = replace(report, tables=tuple(counts[told.name] for told in report.tables))
     notices = [notice for end in ends.values() for notice in end.applied.notices]
     report = replace(report, warnings=(*report.warnings, *notices))
+    for notice in plan.manifest.warnings:
+        if notice.code == "resolution_outdated":
+            ledger.open_rows.outdate(spec.name, str(notice.table), notice.facts["keys"], report.run_id)
     record_quarantine(plan, report, loading)
     for told in report.tables if plan.manifest.unrestricted else ():
         for side in SIDES:

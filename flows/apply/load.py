@@ -20,6 +20,7 @@ from flows.apply.unfinished import cut_off
 from flows.plan.reading.emptied import remember_filled
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import Reconciled, reconciled
+from flows.plan.two_way.build import meeting
 from flows.plan.written import written_changes
 from flows.proof import checkpoints, orphans
 from flows.proof.drift import remember
@@ -99,6 +100,9 @@ def load(
     if over:
         ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
         return Outcome(report, Status.QUARANTINE, over), session
+    if why := meeting(report):
+        ledger.finish_run(report.run_id, "done", counts=report.as_dict(), message=why)
+        return Outcome(report, Status.CHANGES, why), session
     report = _with_checks(report, checkpoints.planned(plan, report, session))
     if why := checkpoints.stopped(report.checkpoints):
         why = f"The planned checkpoint failed: {why}. Nothing was written. Fix: mend the rows, or the rule in {spec.path}."

@@ -18,7 +18,7 @@ from flows.bind.identity import IdentityMap
 from flows.bind.inspect import Shapes, look
 from flows.bind.keys import check_key
 from flows.bind.lookup_source import LookupSource
-from flows.bind.not_yet import not_yet
+from flows.bind.one_way import of_both_ways
 from flows.bind.order import circle_warnings, linked, referred
 from flows.bind.own_columns import own_columns
 from flows.bind.required import check_required
@@ -173,7 +173,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
 
     Errors: SpecError with every problem, a line each.
     """
-    if early := list(not_yet(spec)):
+    if early := list(of_both_ways(spec)):
         raise SpecError.of(early)
     if twins := taken_for_one(map(spec.target_table, spec.tables), target.capabilities.names):
         name = next(name for name in spec.tables if spec.target_table(name) == twins[1])

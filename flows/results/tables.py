@@ -64,6 +64,8 @@ class TableReport:
     back: Counts | None = None  # of a table that goes both ways: what becomes of the source's rows
     merged: int = 0  # rows in which edits of both sides came together
     overruled: int = 0  # rows with an edit that lost
+    # what each way to meet would do, where both sides meet and are only looked at
+    meeting: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -114,7 +116,16 @@ class TableReport:
         if self.back is None:
             return {}
         back = {op: getattr(self.back, op) for op in OPS}
-        return {"back": back, "merged": self.merged, "overruled": self.overruled}
+        told: dict[str, Any] = {"back": back, "merged": self.merged, "overruled": self.overruled}
+        if self.meeting:
+            told["meeting"] = {choice: _choice(counts) for choice, counts in self.meeting.items()}
+        return told
+
+
+def _choice(counts: Mapping[str, int]) -> dict[str, Any]:
+    """What a way to meet would do, with what it would do to the source apart."""
+    told: dict[str, Any] = {name: count for name, count in counts.items() if not name.startswith("back_")}
+    return told | {"back": {op: counts[f"back_{op}"] for op in OPS}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,13 +201,11 @@ def test_a_value_map_works_or_says_what_is_wrong(small: Scenario, column: dict[s
     assert done.exit_code in (1, 2)
 
 
-def test_what_cannot_be_run_yet_is_said_and_not_passed_over(small: Scenario) -> None:
-    small.write({"t": T}, direction="two_way")
-    refused(small, "spec.yaml:", "cannot be run yet", "Fix:")
+def test_what_is_for_both_ways_and_goes_one_way_is_said_and_not_passed_over(small: Scenario) -> None:
     small.write({"t": T}, conflict={"resolve": "source_wins"})
     refused(small, "spec.yaml:", "conflict is for changes that go both ways", "Fix: remove it")
-    small.write({"t": {**T, "direction": "two_way"}})
-    refused(small, "spec.yaml:", "tables.t.direction is for changes that go both ways", "Fix: remove it")
+    small.write({"t": {**T, "initial": "source"}})
+    refused(small, "spec.yaml:", "tables.t.initial is for changes that go both ways", "Fix: remove it")
     small.write(with_columns(name={"from": "name", "inverse": {"name": "upper(name)"}}))
     refused(small, "spec.yaml:", "tables.t.columns.name.inverse is for", "Fix: remove it", commands=("check", "run"))
 

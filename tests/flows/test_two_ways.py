@@ -8,24 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from scenario import RING, Scenario, pair_name
 
 from adapters.ledger.ledger import Ledger
 from flows import commands
 from flows.apply import both_ways
 from flows.apply import windows as applying
-from flows.bind import tables
+from flows.cli.main import main
 from flows.commands import Outcome, Status
 from flows.session.stores import ledger_of, store_of
 from transforms.vocabulary import PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 State = tuple[Any, Any, list[Any]]
-
-
-@pytest.fixture(autouse=True)
-def _taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "not_yet", lambda _spec: ())
 
 
 @pytest.fixture
@@ -47,14 +43,14 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     return made
 
 
-def write(shop: Scenario, resolve: str = "merge", **more: Any) -> None:
+def write(shop: Scenario, resolve: str = "merge", initial: str = "policy", **more: Any) -> None:
     shop.write(
         {
             "client": {"from": "customer", "columns": {"id": "no", "label": "name", "mail": "mail", "note": "note"}},
             "invoice": {"from": "bill", "columns": {"id": "no", "client": "customer", "total": "total"}},
         },
         direction="two_way",
-        initial="policy",
+        initial=initial,
         conflict={"resolve": resolve, **more},
         defaults={"window": 2, "delete": {"max_ratio": 1.0}},
     )
@@ -322,3 +318,41 @@ def test_an_undo_of_one_side_is_an_edit_of_that_side(shop: Scenario) -> None:
     assert run(shop).status is Status.DONE
     assert equal(shop)
     assert shop.source.rows("customer")[0] == (1, "name 1", "1@x", "good")
+
+
+def test_sides_that_meet_and_are_only_looked_at_stay_as_they_are(shop: Scenario) -> None:
+    shop.source.execute("UPDATE customer SET name = 'S' WHERE no = 1", "DELETE FROM bill WHERE no = 50")
+    for path in store_of(shop.spec).agreed(shop.spec.name).rglob("parts.json"):
+        path.unlink()
+    write(shop, initial="report")
+    before = shop.source.content(), shop.target.content()
+    outcome = run(shop)
+    assert outcome.status is Status.CHANGES
+    told = outcome.report.as_dict()["tables"]
+    assert told["client"]["meeting"]["target"]["back"] == {"insert": 0, "update": 1, "delete": 0}
+    assert told["client"]["meeting"]["source"]["update"] == 1
+    assert told["client"]["meeting"]["policy"]["conflicts"] == 1
+    assert told["invoice"]["meeting"]["policy"]["back"] == {"insert": 1, "update": 0, "delete": 0}
+    assert (shop.source.content(), shop.target.content()) == before
+    assert run(shop).status is Status.CHANGES
+    write(shop, initial="source")
+    assert run(shop).status is Status.DONE
+    assert equal(shop)
+    assert shop.target.rows("client")[0] == (1, "S", "1@x", "-")
+
+
+@pytest.mark.parametrize(("take", "wins"), [("source", "Ada"), ("target", "Eve")])
+def test_what_people_decided_is_done_by_the_next_run_unless_the_row_changed_again(
+    shop: Scenario, take: str, wins: str
+) -> None:
+    shop.source.execute("UPDATE customer SET name = 'Ada' WHERE no IN (1, 2)")
+    shop.target.execute("UPDATE client SET label = 'Eve' WHERE id IN (1, 2)")
+    assert run(shop).status is Status.CONFLICTS
+    decided = CliRunner().invoke(main, ["conflicts", str(shop.path), "resolve", "--table", "client", "--take", take])
+    assert decided.exit_code in (0, 5), decided.output
+    shop.target.execute("UPDATE client SET label = 'Eva' WHERE id = 2")
+    outcome = run(shop)
+    assert outcome.status is Status.CONFLICTS
+    assert state(shop)[2] == [("client", [2], "update/update")]
+    assert "resolution_outdated" in [notice.code for notice in outcome.report.warnings]
+    assert (shop.source.rows("customer")[0][1], shop.target.rows("client")[0][1]) == (wins, wins)

@@ -10,6 +10,9 @@ from itertools import count
 from pathlib import Path
 from time import perf_counter
 
+import pyarrow as pa
+
+from adapters.ledger.open_rows import MADE
 from adapters.store.agreed import Parts
 from adapters.store.both_ways import add_stretches
 from adapters.store.plans import FileEntry, PlanWriter
@@ -18,6 +21,7 @@ from flows.bind.tables import Binding, BoundTable
 from flows.plan import build
 from flows.plan.build import begun, finish, looked_up, plan_table, selected
 from flows.plan.decide import Planned
+from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
@@ -32,7 +36,7 @@ from flows.session.memory import PlannedChanges
 from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import ledger_of, store_of
-from transforms.vocabulary import SIDES, All, Counts, Notice, SideName, SpecError, of_side
+from transforms.vocabulary import SIDES, All, Counts, Notice, Problem, SideName, SpecError, of_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ def plan_both(request: Request, session: Session) -> PlannedBoth:
             "Tables that go both ways are brought together whole: which rows a side has deleted, a part of them does not say.",
             fix="run without --range and --tree; `retry` and `backfill` are for tables that go one way.",
         )
+    if problems := list(refused(session)):
+        raise SpecError.of(problems)
     tries = count(1)
 
     def once() -> PlannedBoth:
@@ -133,7 +139,13 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                 known = known_base(request.spec, ledger, bound, agreement_of(session, bound, bound.schema))
                 notices += [known.lost] if known.lost is not None else []
                 looked = looked_up(bound, chosen)
-                made.append(_plan_table(request, ends, bound, before, known.parts, looked=looked, kept=kept))
+                decided = (
+                    ledger.open_rows.decisions_of(request.spec.name, bound.name)
+                    if ledger.there()
+                    else MADE.empty_table()
+                )
+                made.append(_plan_table(request, ends, bound, before, known.parts, decided, looked=looked, kept=kept))
+                notices += _outdated(made[-1])
         both = [each for each in made if each.bound.two_way is not None]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
         planned: dict[SideName, dict[str, list[Planned]]] = {
@@ -192,6 +204,7 @@ def _plan_table(
     bound: BoundTable,
     before: Sequence[Planned],
     known: Parts | None,
+    decided: pa.Table,
     *,
     looked: bool,
     kept: Collection[str],
@@ -204,9 +217,12 @@ def _plan_table(
     )
     gather_lookups(end.session, route, work, before)
     gather_parents(end.session, route, work, before)
+    find_offenders(end.session, route, work)
     windows, aside = both_windows(end.session, route, work, known)
     keeps = bool(_bases(request, [_Table(bound)], kept))
-    planned = [plan_window(ends, route, work, each, known, keeps_source=keeps) for each in windows]
+    planned = [
+        plan_window(ends, route, work, each, known, keeps_source=keeps, decided_by_people=decided) for each in windows
+    ]
     return _Table(bound, 0 if bound.order else len(windows), planned, list(aside), known)
 
 
@@ -226,6 +242,8 @@ def _files_of(table: _Table, job: Job) -> Iterator[FileEntry]:
     for each in table.windows:
         yield from each.beside
     stretches = [each.stretch for each in table.windows]
+    if any(each.meeting for each in table.windows):
+        return  # nothing is agreed on yet
     if table.known is None or any(each.changed for each in stretches):
         bound = table.bound
         order = bound.shape.schema(bound.order)
@@ -242,5 +260,51 @@ def _told(report: Report, both: Sequence[_Table], back: Mapping[str, Sequence[Pl
             back=sum((window.counts for window in back[name]), Counts()),
             merged=sum(window.merged for window in each.windows),
             overruled=sum(window.overruled for window in each.windows),
+            meeting=_meeting(each.windows),
         )
     return replace(report, tables=tuple(tables.values()))
+
+
+def _meeting(windows: Sequence[BothPlanned]) -> dict[str, dict[str, int]]:
+    """What each way to meet would do with a table; nothing where its sides have met, or are equal."""
+    found: dict[str, dict[str, int]] = {}
+    for window in windows:
+        for choice, counts in window.meeting.items():
+            known = found.setdefault(choice, dict.fromkeys(counts, 0))
+            for name, rows in counts.items():
+                known[name] += rows
+    return found
+
+
+def _outdated(table: _Table) -> Iterator[Notice]:
+    """A line where people decided about rows that are not as they were then."""
+    some = [key for window in table.windows for key in window.outdated]
+    if some:
+        rows = "A row was" if len(some) == 1 else f"{len(some):,} rows were"
+        text = (
+            f"{table.bound.name}: {rows} changed since people decided about it, such as {some[0]}: it stays open. "
+            f"Fix: look at it and decide again."
+        )
+        yield Notice("resolution_outdated", text, table.bound.name, {"keys": some})
+
+
+def meeting(report: Report) -> str:
+    """Why nothing is written where sides meet that are only looked at (`initial: report`); empty where all have met."""
+    met = [told.name for told in report.tables if told.meeting]
+    if not met:
+        return ""
+    return (
+        f"Both sides of {', '.join(met)} hold rows and have not agreed on anything yet (`initial: report`). Nothing was written. "
+        f"Fix: choose with `initial:` how they meet: policy, source, target or newer; `--json` says what each would do."
+    )
+
+
+def refused(session: Session) -> Iterator[Problem]:
+    """What of tables that go both ways no run can do yet."""
+    fix = "write `direction: one_way` for the table."
+    for bound in session.bound.tables:
+        if bound.two_way is None:
+            continue
+        where = session.spec.where("tables", bound.name)
+        if bound.looks_into_itself:
+            yield Problem("a table that looks up rows of itself goes one way so far.", fix, where, bound.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from flows.bind.tables import BoundTable
 from flows.plan.decide import SAMPLES, Planned, samples
 from flows.plan.reading.refusals import refused_rows
 from flows.plan.reading.sifting import sifted
-from flows.plan.reading.window_reader import PlanWork, Window, base_folder, rejected_file
+from flows.plan.reading.window_reader import PlanWork, Window, base_folder, lookup_rows, rejected_file
 from flows.plan.two_way.leaving import Left, joined, left_in_source, with_left_in_target
 from flows.plan.two_way.reading import Read, aligned, read_both
 from flows.session.route import Route
@@ -29,7 +29,7 @@ from transforms.both_ways import BothSides, BothWays, Decided, OnSource, decide
 from transforms.diff import changed_rows
 from transforms.mapping.mapping import Mapped
 from transforms.mapping.rejections import encoded, listed
-from transforms.reconcile import Reconciled
+from transforms.reconcile import Reconciled, prospects, weighed
 from transforms.vocabulary import AccountingError, ChangeSet, Counts, Reason, SideName
 from transforms.vocabulary.values import unequal
 
@@ -56,6 +56,8 @@ class BothPlanned:
     open: int = 0
     overruled: int = 0
     merged: int = 0
+    meeting: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    outdated: tuple[str, ...] = ()
 
 
 def plan_window(
@@ -66,6 +68,7 @@ def plan_window(
     known: Parts | None,
     *,
     keeps_source: bool,
+    decided_by_people: pa.Table,
 ) -> BothPlanned:
     """Plan a window of both sides. Safe to repeat: files are written anew.
 
@@ -89,8 +92,18 @@ def plan_window(
         return refused_rows(end.session, end.job, route if side == "target" else back_route, changes)
 
     rows = BothSides(read.base, _with_clock(bound, mapped.rows, raw), raw, found, aside)
-    decided = decide(rows, ways_of(bound, there), refusals)
+    ways = ways_of(bound, there, work)
+    decisions, outdated = None, list[str]()
+    if decided_by_people.num_rows:
+        known_rows = weighed(decided_by_people, rows.base, rows.source, rows.target, bound.key)
+        rows, decisions = replace(rows, base=known_rows.base), known_rows.decisions
+        outdated = known_rows.outdated.to_pylist()
+    decided = decide(rows, ways, refusals, decisions)
     outcome = decided.outcome
+    meeting: dict[str, dict[str, int]] = {}
+    if outcome.base is None:
+        outcome, meeting = _met(rows, ways, outcome)
+        decided = replace(decided, outcome=outcome)
     _must_account(bound, window.number, rows, outcome)
     session.watch.decided(bound.name, window.number, mapped, found, outcome.target)
     number = window.number
@@ -125,15 +138,39 @@ def plan_window(
         outcome.conflicts.num_rows,
         len(pc.unique(lost["key"])),
         outcome.merged.num_rows,
+        meeting,
+        tuple(outdated),
     )
 
 
-def ways_of(bound: BoundTable, there: BoundTable) -> BothWays:
+def _met(rows: BothSides, ways: BothWays, outcome: Reconciled) -> tuple[Reconciled, dict[str, dict[str, int]]]:
+    """What each way to meet would do, where both sides meet for the first time and are only looked at. Sides that are equal have met."""
+    source, target = (
+        side.filter(pa.array(~keys.contained(side, rows.aside, ways.comparison.key)))
+        if rows.aside is not None and rows.aside.num_rows and side.num_rows
+        else side
+        for side in (rows.source, rows.target)
+    )
+    choices = prospects(ways.table, source, target, ways.comparison, ways.policy)
+    policy = choices["source"]
+    if not (len(policy.source) or len(policy.target)):
+        return replace(outcome, base=policy.base), {}
+    return outcome, {name: _would(each) for name, each in choices.items()}
+
+
+def _would(made: Reconciled) -> dict[str, int]:
+    counts = {str(op): count for op, count in made.target.counts.items()}
+    back = {f"back_{op}": count for op, count in made.source.counts.items()}
+    return {**counts, **back, "conflicts": made.conflicts.num_rows}
+
+
+def ways_of(bound: BoundTable, there: BoundTable, work: PlanWork) -> BothWays:
     """How a table goes both ways. In: the table, and the source's as it is written."""
     two_way = bound.two_way
     assert two_way is not None, "the table goes both ways"
     on_source = OnSource(there.shape.name, there.key, there.schema, there.comparison.compared, two_way.given)
-    return BothWays(bound.shape.name, two_way.comparison, two_way.policy, two_way.back, on_source)
+    back = replace(two_way.back, lookups=lookup_rows(bound, work.job)) if bound.lookups else two_way.back
+    return BothWays(bound.shape.name, two_way.comparison, two_way.policy, back, on_source)
 
 
 def _with_clock(bound: BoundTable, rows: pa.Table, raw: pa.Table) -> pa.Table:
