@@ -16,6 +16,7 @@ from adapters.store.plans import Plan
 from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
 from flows.apply.load import Loading, Writing, keep, new_version, record_quarantine, run_plan, write
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
+from flows.apply.rehearsal import rehearse
 from flows.apply.windows import Done, as_conflicts
 from flows.plan.two_way.build import back_session, source_folder
 from flows.proof.drift import remember
@@ -70,6 +71,7 @@ def write_both(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[
     mirror = back_session(session)
     back_stages = stages_for(back, mirror)
     with_tables(back, mirror, back_stages)
+    retried(lambda: rehearse(back, mirror))
     ends: dict[SideName, _End] = {
         "target": _End(plan, apply(plan, job, session, stages, loading.execute, loading.workers), session)
     }

@@ -19,6 +19,7 @@ from transforms.vocabulary import (
     ChangedMeanwhile,
     ChangeSet,
     DataError,
+    Marker,
     Op,
     Reason,
     RowRefused,
@@ -52,12 +53,12 @@ def _call_off(_: Applied) -> None:
     raise _Tried("Only tried.")
 
 
-def trial_of(target: Target, shape: TableShape, *, empty: bool = False) -> Write:
-    """Writes changes as a window of a table is written, and leaves nothing behind."""
+def trial_of(target: Target, shape: TableShape, *, empty: bool = False, marker: Marker | None = None) -> Write:
+    """Writes changes as a window of a table is written, and leaves nothing behind; with a marker, the table of markers."""
 
     def trial(some: ChangeSet) -> None:
         with suppress(_Tried), interrupts.window():
-            target.apply(some, shape, None, empty=empty, before_commit=_call_off, trial=True)
+            target.apply(some, shape, marker, empty=empty, before_commit=_call_off, trial=True)
 
     return trial
 
