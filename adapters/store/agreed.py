@@ -109,10 +109,6 @@ class Parts:
         columns = [self.starts.column(name).to_pylist() for name in self.starts.column_names]
         return list(zip(*columns, strict=True))
 
-    def place(self, rows: pa.Table) -> Indices:
-        """The number of the part that each row belongs to. In: a base with an order."""
-        return places(rows.select(list(self.cut.order)).cast(self.starts.schema), self.starts)
-
 
 def parts(store: Store, migration: str, table: TableName) -> Parts | None:
     """The base of a table with every file of it checked; None where the two sides never met.

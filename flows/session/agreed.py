@@ -86,33 +86,6 @@ def replace_base(
     return made
 
 
-def patch_base(spec: Spec, ledger: Ledger, bound: BoundTable, known: Parts, gone: pa.Table, rows: pa.Table) -> Parts:
-    """Take the rows with some keys out of a base, and put others in. Safe to repeat.
-
-    In: `gone` has the columns of the key, `rows` those of the agreement. Memory: both, and a part.
-    """
-    key, cut = known.agreement.key, known.cut
-
-    def placed(some: pa.Table) -> pa.Array:
-        part = known.place(some) if cut.order else keys.partition(some, key, len(known.parts))
-        return pa.array(part)
-
-    taken, added = placed(gone), placed(rows)
-
-    def windows() -> Iterable[Window]:
-        for number, start in enumerate((None, *(known.cuts() if cut.order else [None] * (len(known.parts) - 1)))):
-            away, new = (each.filter(pa.compute.equal(part, number)) for each, part in ((gone, taken), (rows, added)))
-            if not away.num_rows and not new.num_rows:
-                yield Window(start, None)
-                continue
-            old = agreed.read_part(known, number)
-            touched = pa.concat_tables([away.select(list(key)), new.select(list(key))])
-            stays = old.filter(pa.array(~keys.contained(old, touched.cast(old.select(list(key)).schema), key)))
-            yield Window(start, pa.concat_tables([stays, new.select(old.column_names).cast(old.schema)]))
-
-    return replace_base(spec, ledger, bound, known.agreement, cut, windows())
-
-
 def _lost(bound: BoundTable, why: Why, path: str = "") -> Known:
     text = (
         f"{bound.name}: what both sides agreed on last cannot be used, since {_WHY[why]}{f' ({path})' if path else ''}. "

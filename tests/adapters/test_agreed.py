@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.store import agreed, agreed_writing
-from adapters.store.agreed import PARTS, Agreement, Cut, Damaged, Parts, parts, read_part
+from adapters.store.agreed import PARTS, Agreement, Cut, Damaged, Parts, parts, places, read_part
 from adapters.store.agreed_writing import Window, forget, replace_parts
 from adapters.store.layout import Store
 from adapters.store.plans import put
@@ -67,7 +67,7 @@ def test_a_base_is_read_back_whole_and_ascending(store: Store) -> None:
     assert known == made and known is not None
     assert known.cuts() == [(5,)] and known.rows == 4 and known.nbytes > 0
     assert whole(store).to_pylist() == [{"k": k, "v": v} for k, v in ((1, "x"), (3, "x"), (5, None), (9, None))]
-    assert known.place(rows([-1, 4, 5, 6])).tolist() == [0, 0, 1, 1]
+    assert places(rows([-1, 4, 5, 6]).select(["k"]), known.starts).tolist() == [0, 0, 1, 1]
 
 
 def test_a_table_without_rows_has_a_base_too(store: Store) -> None:
@@ -180,7 +180,7 @@ def test_parts_begin_at_keys_of_any_type(store: Store, key: list[KeyValue]) -> N
     made = write(store, *windows, cut=Cut(("p", "q"), 1), agreement=agreement)
     known = parts(store, "m", TABLE)
     assert known == made and known is not None and known.cuts() == key[1:]
-    assert known.place(table).tolist() == [0, 1, 2, 3]
+    assert places(table.select(["p", "q"]), known.starts).tolist() == [0, 1, 2, 3]
     write(store, *(window._replace(rows=None) for window in windows), cut=Cut(("p", "q"), 1), agreement=agreement)
     assert whole(store).equals(table)
 
