@@ -10,18 +10,12 @@ import pytest
 from scenario import Scenario
 
 from flows import commands
-from flows.bind import tables
 from flows.commands import Outcome
 from flows.session.agreed import FACT
 from flows.session.stores import ledger_of, store_of
 
 BOTH = {"direction": "two_way", "initial": "policy", "conflict": {"resolve": "merge"}}
 COLUMNS = {"k": "k", "v": "v", "w": "w"}
-
-
-@pytest.fixture(autouse=True)
-def _taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "not_yet", lambda _spec: ())
 
 
 @pytest.fixture
