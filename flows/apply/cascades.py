@@ -66,13 +66,20 @@ Planned = Callable[[TableName], Sequence[ChangeSet]]
 
 
 def held_back(
-    target: Target, shape: TableShape, changes: ChangeSet, links: Sequence[Carrying], planned: Planned
+    target: Target,
+    shape: TableShape,
+    changes: ChangeSet,
+    links: Sequence[Carrying],
+    planned: Planned,
+    *,
+    together: bool = False,
 ) -> dict[int, Reason]:
     """Why deletes and updates of a window cannot go in now, by number, deletes first: rows refer to them that the engine would
     change with them.
 
     Rows that go with the same window do not count, nor do those that are `planned` to go or to refer to others, and are still as
-    that expects. In: `links` are those of the table. Reads the columns that refer, from a new snapshot.
+    that expects; of the table itself only where its windows go in `together`: else those that come before are in. In: `links` are
+    those of the table. Reads the columns that refer, from a new snapshot.
     """
     found: dict[int, Reason] = {}
     gone = changes.deletes.num_rows
@@ -84,7 +91,9 @@ def held_back(
             moved = ~same_rows(changes.before, changes.after, mine, {})
             rows, places = changes.before.filter(pa.array(moved)), gone + np.flatnonzero(moved)
         if rows.num_rows:
-            referred = _referred(target, shape, changes, rows, link, planned(link.child.name))
+            alone = link.op == "delete" and link.child.name == shape.name and not together
+            others = None if alone else planned(link.child.name)
+            referred = _referred(target, shape, changes, rows, link, others)
             found |= dict.fromkeys(places[referred].tolist(), link.reason)
     return found
 
@@ -95,9 +104,12 @@ def _referred(
     changes: ChangeSet,
     rows: pa.Table,
     link: Carrying,
-    planned: Sequence[ChangeSet],
+    planned: Sequence[ChangeSet] | None,
 ) -> Mask:
-    """Which of some rows others refer to by this key that stay; all of them where the others cannot be read."""
+    """Which of some rows others refer to by this key that stay; all of them where the others cannot be read.
+
+    Without `planned`, those that are deleted with them are all that go.
+    """
     child, foreign, key = link.child, link.foreign, changes.key
 
     def known(names: Sequence[str]) -> pa.Table | None:
@@ -105,7 +117,7 @@ def _referred(
 
     with target.snapshot() as now:
         values = values_of(target, now, shape, key, known, foreign.refers_columns)
-        if child.name == shape.name and link.op == "delete":
+        if planned is None:
             away = changes.deletes.select(list(key))
         else:
             away = (

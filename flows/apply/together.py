@@ -49,7 +49,9 @@ def apply_together(works: Sequence[ApplyWork]) -> tuple[Done, ...]:
     A row that the target refuses is set aside, and so are those that need it; all others go in. Safe to repeat.
     Memory: one window, and the keys of rows that are set aside.
     """
-    aside: Aside = {_place(work, window): staying(work, window) for work in works for window in work.windows}
+    aside: Aside = {
+        _place(work, window): staying(work, window, together=True) for work in works for window in work.windows
+    }
     while True:
         interrupts.check()
         try:

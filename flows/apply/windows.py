@@ -184,7 +184,9 @@ def planned_part(session: Session, work: ApplyWork, window: ApplyWindow) -> Chan
     return _as_left_before(work, window.number, changes.phase(work.phase))
 
 
-def staying(work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None) -> dict[int, Reason]:
+def staying(
+    work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None, *, together: bool = False
+) -> dict[int, Reason]:
     """Why changes of a window cannot go in now (see `held_back`). `part`: what the work writes of it, where that is known.
 
     Errors: PlanError in an undo, which is done whole or not at all.
@@ -198,7 +200,7 @@ def staying(work: ApplyWork, window: ApplyWindow, part: ChangeSet | None = None)
     def planned(name: TableName) -> list[ChangeSet]:
         return [read_changes(work.job, entry) for entry in work.beside if entry.table == name]
 
-    held = held_back(target, shape, part, work.carrying, planned)
+    held = held_back(target, shape, part, work.carrying, planned, together=together)
     if held and work.job.bare:
         tried = withheld(part, held)
         assert tried.refused is not None, "there are rows that stay"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario import RING, Scenario, pair_name
+from scenario import RING, Engine, Scenario, pair_name
 
 from flows.commands import Status
 
@@ -46,3 +46,48 @@ def test_rows_that_refer_to_each_other_go_and_come_back(shop: Scenario, window: 
     assert shop.target.rows("t") == first
     assert shop.undo(1).status is Status.DONE
     assert shop.target.rows("t") == []
+
+
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("pair", [RING[0], RING[3]], ids=pair_name)
+def test_rows_that_go_in_one_transaction_with_those_below_them_go_in_one_run(
+    pair: tuple[Engine, Engine], edited: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, pair, request)
+    late = "DEFERRABLE" if pair[1] == "postgresql" else ""
+    shop.source.execute(
+        "CREATE TABLE a (id integer PRIMARY KEY, ring integer, boss integer)",
+        "CREATE TABLE b (id integer PRIMARY KEY, ring integer)",
+    )
+    shop.target.execute(
+        "CREATE TABLE a (id integer PRIMARY KEY, ring integer NOT NULL, boss integer REFERENCES a (id) ON DELETE CASCADE)",
+        f"CREATE TABLE b (id integer PRIMARY KEY, ring integer NOT NULL REFERENCES a (id) {late})",
+    )
+    if pair[1] == "postgresql":
+        shop.target.execute("ALTER TABLE a ADD FOREIGN KEY (ring) REFERENCES b (id) DEFERRABLE")
+    else:
+        shop.target.execute(
+            "DROP TABLE a",
+            "CREATE TABLE a (id integer PRIMARY KEY, ring integer NOT NULL REFERENCES b (id), "
+            "boss integer REFERENCES a (id) ON DELETE CASCADE)",
+        )
+    first = {"a": [(0, 0, 0), (3, 0, 0), (5, 3, 3)], "b": [(0, 0), (3, 0), (4, 3)]}
+    for name, rows in first.items():
+        shop.source.insert(name, rows)
+    shop.write({name: {"from": name} for name in first}, defaults={"window": 1})
+    assert shop.run().status is Status.DONE
+    shop.source.execute("DELETE FROM a WHERE id > 0", "DELETE FROM b WHERE id > 0")
+    plan = shop.plan()
+    if edited:
+        shop.target.execute("UPDATE a SET ring = 0 WHERE id = 5")
+    done = shop.apply(plan.report.plan)
+    if edited:  # who is left alone keeps the row that would take it along
+        assert [row[0] for row in shop.target.rows("a")] == [0, 3, 5]
+        return
+    assert done.status is Status.DONE
+    assert {name: shop.target.rows(name) for name in first} == {"a": [(0, 0, 0)], "b": [(0, 0)]}
+    shop.settled()
+    assert shop.undo(done.report.version or 0).status is Status.DONE
+    assert {name: shop.target.rows(name) for name in first} == first
+    assert shop.undo(3).status is Status.DONE
+    assert {name: shop.target.rows(name) for name in first} == {"a": [(0, 0, 0)], "b": [(0, 0)]}
