@@ -356,3 +356,33 @@ def test_what_people_decided_is_done_by_the_next_run_unless_the_row_changed_agai
     assert state(shop)[2] == [("client", [2], "update/update")]
     assert "resolution_outdated" in [notice.code for notice in outcome.report.warnings]
     assert (shop.source.rows("customer")[0][1], shop.target.rows("client")[0][1]) == (wins, wins)
+
+
+@everywhere
+def test_keys_without_an_order_on_both_sides_go_both_ways_too(shop: Scenario) -> None:
+    made = shop
+    for side in (made.source, made.target):
+        side.execute(
+            "CREATE TABLE t (a varchar(20) NOT NULL, b integer NOT NULL, v varchar(20), n integer, PRIMARY KEY (a, b))"
+        )
+    made.source.insert("t", [(f"k{i}", i, "v", 10) for i in range(9)])
+    made.write(
+        {"t": {"from": "t", "conflict": {"columns": {"n": "sum"}}}},
+        direction="two_way",
+        initial="policy",
+        defaults={"window": 3, "delete": {"max_ratio": 1.0}},
+    )
+    assert run(made).status is Status.DONE
+    made.source.execute(
+        "UPDATE t SET n = n + 1 WHERE b < 3",
+        "DELETE FROM t WHERE b = 8",
+        "INSERT INTO t VALUES ('z', 1, 'new', NULL)",
+    )
+    made.target.execute(
+        "UPDATE t SET n = n + 2 WHERE b < 2", "UPDATE t SET v = 'w' WHERE b = 2", "DELETE FROM t WHERE b = 7"
+    )
+    assert run(made).status is Status.DONE
+    assert made.source.rows("t") == made.target.rows("t")
+    assert made.source.rows("t")[:3] == [("k0", 0, "v", 13), ("k1", 1, "v", 13), ("k2", 2, "w", 11)]
+    assert made.source.count("t") == 8
+    assert not pending(run(made))

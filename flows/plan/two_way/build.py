@@ -239,12 +239,12 @@ def _bases(request: Request, tables: Sequence[_Table], kept: Collection[str]) ->
 
 def _files_of(table: _Table, job: Job) -> Iterator[FileEntry]:
     """The files that say what is agreed on in a table, left open and overruled."""
+    meets = any(each.meeting for each in table.windows)  # then nothing is agreed on yet
+    anew = not meets and (table.known is None or any(each.anew for each in table.windows))
     for each in table.windows:
-        yield from each.beside
-    stretches = [each.stretch for each in table.windows]
-    if any(each.meeting for each in table.windows):
-        return  # nothing is agreed on yet
-    if table.known is None or any(each.changed for each in stretches):
+        yield from (entry for entry in each.beside if anew or entry.kind in ("open", "overruled"))
+    if anew:
+        stretches = [each.stretch for each in table.windows]
         bound = table.bound
         order = bound.shape.schema(bound.order)
         yield add_stretches(PlanWriter(Path(job.folder), begun=True), bound.shape.name, stretches, order)

@@ -47,7 +47,8 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class BothPlanned:
-    """A window of both plans. `beside` are files of the target's plan that say what is agreed on, left open and overruled."""
+    """A window of both plans. `beside` are files of the target's plan that say what is agreed on, left open and overruled. `anew`: both
+    agree on something else than before."""
 
     target: Planned
     source: Planned
@@ -58,6 +59,7 @@ class BothPlanned:
     merged: int = 0
     meeting: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     outdated: tuple[str, ...] = ()
+    anew: bool = True
 
 
 def plan_window(
@@ -112,7 +114,9 @@ def plan_window(
     if keeps_source and raw.num_rows:
         archive.write_base(base_folder(source.job, there.shape.name), number, raw.select(there.schema.names))
     writer, beside = PlanWriter(Path(target.job.folder), begun=True), list[FileEntry]()
-    changed = outcome.base is not None and _agreement_changes(rows.base, outcome, bound)
+    anew = outcome.base is not None and _agreement_changes(rows.base, outcome, bound)
+    # parts of a hash are written anew all or none: where rows lie, their number says
+    changed = outcome.base is not None and (anew or window.part is not None)
     if changed:
         assert outcome.base is not None
         pairs = _keys_of(outcome.source), _keys_of(decided.back)
@@ -140,6 +144,7 @@ def plan_window(
         outcome.merged.num_rows,
         meeting,
         tuple(outdated),
+        anew,
     )
 
 
