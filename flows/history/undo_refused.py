@@ -89,11 +89,13 @@ class _Table:
         come = pa.concat_tables([_coming(part, unique) for part in self.parts])
         if not come.num_rows or not (there := self._having(unique, come)).num_rows:
             return
-        written = foresee(self._rows, self.shape, self.parts, [unique]).changes
-        gone = pa.concat_tables([written.deletes, written.before.filter(pa.array(_moved(written, unique)))])
-        if gone.num_rows:
-            there = there.filter(pa.array(~keys.contained(there, gone.select(list(self.key)), self.key)))
-        come = _coming(written, unique)
+        images = [image for part in self.parts for image in (part.deletes, part.before)]
+        own = pa.concat_tables([image.select(list(self.key)) for image in images])
+        if own.num_rows:  # those that the undo is about give the value up, or are conflicts, and are met as such
+            there = there.filter(pa.array(~keys.contained(there, own, self.key)))
+        if not there.num_rows:
+            return
+        come = _coming(foresee(self._rows, self.shape, self.parts, [unique]).changes, unique)
         held, taken = (compared(self.target, self.shape, rows, unique) for rows in (there, come))
         if not held.num_rows or not taken.num_rows:
             return
