@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from scenario import RING, Scenario, pair_name
+from scenario import RING, Engine, Scenario, pair_name
 
 from adapters.ledger.ledger import Ledger
 from flows import commands
@@ -386,3 +386,30 @@ def test_keys_without_an_order_on_both_sides_go_both_ways_too(shop: Scenario) ->
     assert made.source.rows("t")[:3] == [("k0", 0, "v", 13), ("k1", 1, "v", 13), ("k2", 2, "w", 11)]
     assert made.source.count("t") == 8
     assert not pending(run(made))
+
+
+@pytest.mark.parametrize("pair", RING, ids=pair_name)
+@pytest.mark.parametrize("filled", ["source", "target"])
+def test_where_one_side_has_no_rows_there_is_nothing_to_choose(
+    request: pytest.FixtureRequest, tmp_path: Path, pair: tuple[Engine, Engine], filled: str
+) -> None:
+    """Nor where both sides are equal. Without the base that they once had, an empty side is a question."""
+    made = Scenario.make(tmp_path, pair, request)
+    made.source.execute("CREATE TABLE t (id integer PRIMARY KEY, v varchar(9))")
+    made.target.execute("CREATE TABLE t (id integer PRIMARY KEY, v varchar(9))")
+    made.write({"t": {"from": "t"}}, direction="two_way", defaults={"window": 2})
+    full, empty = (made.source, made.target) if filled == "source" else (made.target, made.source)
+    full.insert("t", [(n, f"v{n}") for n in range(1, 6)])
+    assert run(made).status is Status.DONE
+    assert empty.rows("t") == full.rows("t")
+    full.execute("UPDATE t SET v = 'new' WHERE id = 1", "DELETE FROM t WHERE id = 5")
+    assert run(made).status is Status.DONE
+    assert empty.rows("t") == full.rows("t") == [(1, "new"), (2, "v2"), (3, "v3"), (4, "v4")]
+    for path in store_of(made.spec).agreed(made.spec.name).rglob("parts.json"):
+        path.unlink()
+    assert run(made).status is Status.DONE
+    for path in store_of(made.spec).agreed(made.spec.name).rglob("parts.json"):
+        path.unlink()
+    empty.execute("DELETE FROM t")
+    assert run(made).status is Status.CHANGES
+    assert (len(full.rows("t")), empty.rows("t")) == (4, [])

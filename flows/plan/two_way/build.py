@@ -30,10 +30,11 @@ from flows.plan.settled import settled_plan
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.window import BothPlanned, End, plan_window
 from flows.results.tables import Report
-from flows.session.agreed import agreement_of, known_base
+from flows.session.agreed import Known, agreement_of, known_base
 from flows.session.execute import Execute
 from flows.session.memory import PlannedChanges
 from flows.session.retry import retried
+from flows.session.route import Route
 from flows.session.session import Job, Session
 from flows.session.stores import ledger_of, store_of
 from transforms.vocabulary import SIDES, All, Counts, Notice, Problem, SideName, SpecError, of_side
@@ -144,7 +145,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                     if ledger.there()
                     else MADE.empty_table()
                 )
-                made.append(_plan_table(request, ends, bound, before, known.parts, decided, looked=looked, kept=kept))
+                made.append(_plan_table(request, ends, bound, before, known, decided, looked=looked, kept=kept))
                 notices += _outdated(made[-1])
         both = [each for each in made if each.bound.two_way is not None]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
@@ -203,15 +204,17 @@ def _plan_table(
     ends: Mapping[SideName, End],
     bound: BoundTable,
     before: Sequence[Planned],
-    known: Parts | None,
+    agreed: Known,
     decided: pa.Table,
     *,
     looked: bool,
     kept: Collection[str],
 ) -> _Table:
     """Plan a table, window by window."""
-    end = ends["target"]
+    end, known = ends["target"], agreed.parts
     route = end.route(bound.name)
+    if known is None and agreed.lost is None and _nothing_to_choose(route):
+        route = _met_by_policy(route)
     work = PlanWork(
         end.job, bound.name, (), All(), target_empty=bool(bound.ddl), looked_up=looked, base=bound.name in request.bases
     )
@@ -224,6 +227,20 @@ def _plan_table(
         plan_window(ends, route, work, each, known, keeps_source=keeps, decided_by_people=decided) for each in windows
     ]
     return _Table(bound, 0 if bound.order else len(windows), planned, list(aside), known)
+
+
+def _nothing_to_choose(route: Route) -> bool:
+    """Whether sides that have never met can meet in one way only: rows of one side alone go to the other as they are."""
+    bound = route.table
+    asked = bound.two_way is not None and bound.two_way.policy.initial == "report"
+    return asked and not (route.reads.snapshot.count(bound.source) and route.writes.snapshot.count(bound.there))
+
+
+def _met_by_policy(route: Route) -> Route:
+    two_way = route.table.two_way
+    assert two_way is not None, "the table goes both ways"
+    policy = replace(two_way.policy, initial="policy")
+    return replace(route, table=replace(route.table, two_way=replace(two_way, policy=policy)))
 
 
 def _bases(request: Request, tables: Sequence[_Table], kept: Collection[str]) -> frozenset[str]:
