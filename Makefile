@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo shop test lint bench format lock clean
+.PHONY: help env demo shop sync test lint bench format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ demo: env  ## migrate real data end to end: embedded PostgreSQL, or TARGET=duckd
 
 shop: env  ## migrate a legacy MariaDB to PostgreSQL from a drafted spec (wants mariadbd)
 	$(BIN)/python -m examples.legacyshop.demo
+
+sync: env  ## keep two live databases in step that are edited on both sides: SQLite and PostgreSQL
+	$(BIN)/python -m examples.crm.demo
 
 test: env  ## run the whole suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -45,4 +48,4 @@ lock: env  ## resolve pyproject.toml again into requirements.lock (names, versio
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what was made here
-	rm -rf .venv .demo .shop .bench .syncline dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .shop .crm .bench .syncline dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

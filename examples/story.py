@@ -38,10 +38,10 @@ class Terminal:
     prefect: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def syncline(self, *arguments: str, status: int = 0, shown: bool = True) -> str:
+    def syncline(self, *arguments: str, status: int | tuple[int, ...] = 0, shown: bool = True) -> str:
         """Run one command, its output shown, or how long it is; returns what it printed where that is JSON.
 
-        Errors: DemoFailed where it leaves with another exit status than `status`.
+        Errors: DemoFailed where it leaves with another exit status than `status`, or one of these.
         """
         print(f"\n$ {shlex.join(['syncline', *arguments])}", flush=True)
         environment = {**os.environ, **quiet_prefect(self.prefect), **self.environment}
@@ -50,7 +50,7 @@ class Terminal:
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=captured, text=True, check=False)
         output = done.stdout or ""
         print(output if shown else f"… {len(output.splitlines()):,} lines\n", end="", flush=True)
-        if done.returncode != status:
+        if done.returncode not in (status if isinstance(status, tuple) else (status,)):
             raise DemoFailed(f"syncline {arguments[0]} left with exit status {done.returncode}, not {status}.")
         return output
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ import yaml
 
 FILE = Path(__file__).with_suffix(".yaml")
 DAY = "2024-02-29"
+MISSING = object()
 OTHER = {"source": "target", "target": "source"}
 EXCHANGED = {"source": "target", "target": "source", "source_wins": "target_wins", "target_wins": "source_wins"}
 
@@ -59,6 +60,25 @@ class Line:
     ends: tuple[Values | None, Values | None]
     kind: str | None = None
 
+    def overruled(self, names: Sequence[str]) -> set[tuple[str | None, str, Any]]:
+        """Edits that lost against what the other side has: the column of `names`, none for a deletion, the side, and the value."""
+        if self.kind is not None:
+            return set()
+        lost: set[tuple[str | None, str, Any]] = set()
+        for side, own, other, end in (
+            ("source", self.source, self.target, self.ends[0]),
+            ("target", self.target, self.source, self.ends[1]),
+        ):
+            if own is None and self.agreed is not None and end is not None and end == other != self.agreed:
+                lost.add((None, side, None))
+            if own is None or (other is None and end is not None) or (other is None and self.agreed is None):
+                continue
+            before: Values = (MISSING,) * len(own) if self.agreed is None else self.agreed
+            for name, was, value, beside, ended in zip(names, before, own, other or own, end or own, strict=True):
+                if value != was and (end is None or value != ended == beside):
+                    lost.add((name, side, value))
+        return lost
+
     def exchanged(self) -> Line:
         kind = self.kind and "/".join(reversed(self.kind.split("/")))
         return replace(self, source=self.target, target=self.source, ends=(self.ends[1], self.ends[0]), kind=kind)
@@ -84,6 +104,15 @@ class CaseTable:
     def names(self) -> tuple[str, ...]:
         return tuple(each.name for each in self.columns)
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.columns if not each.key)
+
+    @property
+    def spellings(self) -> set[str]:
+        """Columns whose values are equal in many spellings."""
+        return {each.name for each in self.columns if each.type == "json"}
+
     def exchanged(self) -> CaseTable:
         rounds = tuple(tuple(line.exchanged() for line in lines) for lines in self.rounds)
         check, not_null = ({OTHER[side]: each for side, each in made.items()} for made in (self.check, self.not_null))
@@ -98,6 +127,7 @@ class Case:
     policy: Mapping[str, Any]
     tables: Mapping[str, CaseTable]
     initial: str | None = None
+    wanted: str | None = None  # what happens yet instead of what should
 
     @property
     def rounds(self) -> int:
@@ -136,18 +166,18 @@ def _exchanged(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def cases() -> tuple[Case, ...]:
-    return tuple(map(_case, yaml.safe_load(FILE.read_text(encoding="utf-8"))))
+    return tuple(map(case_of, yaml.safe_load(FILE.read_text(encoding="utf-8"))))
 
 
-def _case(said: dict[str, Any]) -> Case:
+def case_of(said: dict[str, Any]) -> Case:
+    """A case as it is written."""
     policy = said["policy"] if isinstance(said["policy"], dict) else {"resolve": said["policy"]}
     tables = said.get("tables") or {
-        "t": {name: each for name, each in said.items() if name not in ("case", "policy", "initial")}
+        "t": {name: each for name, each in said.items() if name not in ("case", "policy", "initial", "wanted")}
     }
     met = "initial" not in said
-    return Case(
-        said["case"], policy, {name: _table(each, met=met) for name, each in tables.items()}, said.get("initial")
-    )
+    made = {name: _table(each, met=met) for name, each in tables.items()}
+    return Case(said["case"], policy, made, said.get("initial"), said.get("wanted"))
 
 
 def _table(said: dict[str, Any], *, met: bool) -> CaseTable:

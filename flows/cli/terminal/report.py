@@ -92,8 +92,9 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
             _say_more(out, table)
     if report.met:
         total = report.total.conflicts
-        what = "open between both sides" if any(met.kind for met in report.met) else "not as planned, and left as found"
-        out.print(f"\nConflicts: {counted(total, 'row')} {what}", style="bold red", markup=False)
+        out.print(
+            f"\nConflicts: {counted(total, 'row')} not as planned, and left as found", style="bold red", markup=False
+        )
         for met in report.met:
             for line in conflict_lines(met):
                 out.print(Text(f"  {line}"))
