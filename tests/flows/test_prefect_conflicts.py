@@ -14,6 +14,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient as Api
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect_shop import Shop, artifacts_of, eventually
 from prefect_shop import api as api
 from prefect_shop import shop as shop
@@ -57,6 +58,14 @@ def decisions(shop: Shop) -> list[tuple[str, str | None, str, str | None, str | 
     return [(each.key, each.field, each.take, each.value, each.decided_by, each.why) for each in found]
 
 
+def written(api: Api, run: FlowRun, keyset: dict[str, str]) -> bool:
+    """Whether the form is there: a run is paused a moment before it has one."""
+    try:
+        return all(api.read_flow_run_input(run.id, keyset[name]) for name in ("schema", "description"))
+    except PrefectHTTPStatusError:
+        return False
+
+
 def paused(api: Api, number: int) -> FlowRun:
     """The one flow run that waits for its form of that number."""
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
@@ -64,11 +73,11 @@ def paused(api: Api, number: int) -> FlowRun:
     def waiting() -> Any:
         for run in api.read_flow_runs(flow_run_filter=wanted):
             keyset = run.state.state_details.run_input_keyset if run.state else None
-            if keyset and f"decision-{number}" in str(run.state.state_details.pause_key):
+            if keyset and f"decision-{number}" in str(run.state.state_details.pause_key) and written(api, run, keyset):
                 return run
         return None
 
-    found: FlowRun = eventually(waiting, bool, 60)
+    found: FlowRun = eventually(waiting, bool)
     return found
 
 
@@ -79,7 +88,7 @@ def answered(api: Api, shop: Shop, *answers: dict[str, Any] | Callable[[str], di
     def run_it() -> None:
         states.append(resolve_conflicts(shop.spec, return_state=True))
 
-    runner = threading.Thread(target=copy_context().run, args=(run_it,))  # where the API is
+    runner = threading.Thread(target=copy_context().run, args=(run_it,), daemon=True)  # where the API is
     runner.start()
     run = None
     for number, answer in enumerate(answers, 1):
