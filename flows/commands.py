@@ -271,7 +271,7 @@ def plan_undo(
                     Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
                 )
         taken = taken_by_side(ledger, spec, version, to=to, side=side)
-        report = plan_undo_both(request, session, ledger, taken, to=to, drop=drop, temporary=temporary)
+        report = plan_undo_both(request, session, ledger, taken, to=to, drop=drop, temporary=temporary, side=side)
     return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
 
 

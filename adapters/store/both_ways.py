@@ -7,11 +7,12 @@ plan/pairs/<table>/<window>.parquet       for each row that is to change in the 
 plan/open/<table>/<window>.parquet        the rows in conflict
 plan/overruled/<table>/<window>.parquet   the edits that lost
 plan/agreed/<table>/999999.parquet        where the windows begin: `window`, `changed`, and the struct `start`
+plan/unagreed/<table>/000000.parquet      of an undo: the keys of rows of which both sides agree on what `before` says again, if on anything
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,10 @@ from transforms.vocabulary import ChangeSet, KeyValue, SideName, TableName
 
 CUTS: Final = 999_999
 """The number of the file that says where windows begin, among those of what is agreed on."""
+
+
+Unagreed = tuple[TableName, pa.Table, pa.Table | None]
+"""Of a table: the keys of rows that are to be agreed on otherwise, and as what; not at all where that has no row of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,28 @@ def wanted_keys(plan: Plan, table: TableName, windows: Sequence[int]) -> list[pa
     """The keys of the rows that were to change in the target, window by window."""
     found = (_of(plan, "wanted", table, window * 2 + 1) for window in windows)
     return [pa.Table.from_struct_array(rows["key"]) for rows in found if rows is not None]
+
+
+def touched(plan: Plan, table: TableName) -> pa.Table | None:
+    """The keys of all rows that were to change on either side; None where there are none."""
+    rows = rows_of(plan, "wanted", table)
+    return None if rows is None else pa.Table.from_struct_array(rows["key"].combine_chunks())
+
+
+def add_unagreed(writer: PlanWriter, table: TableName, gone: pa.Table, before: pa.Table | None) -> list[FileEntry]:
+    """Write down the keys of rows that are to be agreed on as `before`, or not at all where that has no row of the key."""
+    entries = [writer.add_rows("unagreed", table, 0, gone, {"unagreed": gone.num_rows})]
+    if before is not None and before.num_rows:
+        entries.append(writer.add_rows("before", table, 0, before, {"before": before.num_rows}))
+    return entries
+
+
+def unagreed(plan: Plan) -> Iterator[Unagreed]:
+    """What an undo changes of what both sides agree on, by table."""
+    for table in dict.fromkeys(entry.table for entry in plan.files if entry.kind == "unagreed"):
+        gone = rows_of(plan, "unagreed", table)
+        assert gone is not None, "the plan has a file of it"
+        yield table, gone, rows_of(plan, "before", table)
 
 
 def rows_of(plan: Plan, kind: Kind, table: TableName) -> pa.Table | None:

@@ -43,7 +43,18 @@ __all__ = ["FORMAT", "IDENTITY", "QUARANTINE", "FileEntry", "Plan", "PlanWriter"
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
 Kind = Literal[
-    "changes", "quarantine", "mapped", "identity", "undone", "agreed", "before", "wanted", "pairs", "open", "overruled"
+    "changes",
+    "quarantine",
+    "mapped",
+    "identity",
+    "undone",
+    "agreed",
+    "before",
+    "wanted",
+    "pairs",
+    "open",
+    "overruled",
+    "unagreed",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 

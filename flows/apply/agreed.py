@@ -14,15 +14,15 @@ from adapters.ledger.ledger import Ledger
 from adapters.store import archive, spill
 from adapters.store.agreed import folder_of
 from adapters.store.agreed_writing import Window, forget
-from adapters.store.both_ways import Stretch, Wanted, rows_of, stretches, wanted_keys, wanted_of
+from adapters.store.both_ways import Stretch, Wanted, rows_of, stretches, unagreed, wanted_keys, wanted_of
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import Plan
 from flows.apply.plan import AppliedPlan
 from flows.apply.refused_rows import whys
 from flows.bind.tables import BoundTable
 from flows.plan.written import written_changes
-from flows.session.agreed import agreement_of, cut_of, replace_base
-from flows.session.session import Session
+from flows.session.agreed import agreement_of, cut_of, known_base, patch_base, replace_base
+from flows.session.session import Session, with_binding
 from flows.session.stores import store_of
 from flows.spec.model import Spec
 from transforms import keys
@@ -30,7 +30,7 @@ from transforms.both_ways import kind_of
 from transforms.mapping.rejections import encoded
 from transforms.reconcile import OVERRULED, Reconciled, agreed_after, left_open
 from transforms.reconcile.records import conflict_schema
-from transforms.vocabulary import SIDES, ChangeSet, Key, Reason, SideName, TableName
+from transforms.vocabulary import SIDES, ChangeSet, Key, Reason, SideName, SpecError, TableName
 from transforms.vocabulary.arrow import Mask
 
 HELD: Final = Reason("referred", None, {})
@@ -119,6 +119,31 @@ def replace_agreed(session: Session, ledger: Ledger, plan: Plan, known: AgreedTa
         replace_base(session.spec, ledger, bound, agreement, cut_of(bound, parts), hashed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[str]:
+    """Once an undo has taken rows back, both sides agree on what they agreed on before them: what each side had done by then is to be
+    brought over again, and is no wish to undo what the other had done. Safe to repeat.
+
+    Out: tables of which nobody can say it any more, as where the spec cannot be bound: they meet anew.
+    """
+    again = list(unagreed(plan))
+    if not again:
+        return []
+    try:
+        session = with_binding(session)
+    except SpecError:
+        return forget_agreed(session.spec)
+    bound_to = {each.shape.name: each for each in session.bound.tables if each.two_way is not None}
+    for table, gone, before in again:
+        if (bound := bound_to.get(table)) is None:
+            continue
+        known = known_base(session.spec, ledger, bound, agreement_of(session, bound, bound.schema)).parts
+        if known is not None:
+            patch_base(
+                session.spec, ledger, bound, known, gone, bound.schema.empty_table() if before is None else before
+            )
+    return []
 
 
 def forget_agreed(spec: Spec) -> list[str]:

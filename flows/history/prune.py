@@ -20,6 +20,7 @@ from flows.apply.load import Loading
 from flows.history.log import asof
 from flows.history.recover import recover
 from flows.history.versions import opened_version
+from flows.plan.two_way.build import target_folder
 from flows.session.locking import sole_writer
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of
@@ -128,6 +129,7 @@ def _sweep_plans(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> 
     needed = {store.folder(v.plan) for v in ledger.versions(spec.name)} | {
         store.folder(f) for f in ledger.quarantine_files(spec.name)
     }
+    needed |= {target_folder(each) for each in needed}  # where an undo of the source finds what both sides agreed on
     needed |= {store.folder(plan.folder) for run in ledger.cut_off(spec.name) for plan in run.plans}
     for folder in _plans(store, spec.name, before):
         if folder not in needed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from graphlib import TopologicalSorter
@@ -14,8 +14,10 @@ import pyarrow as pa
 from adapters import interrupts
 from adapters.protocol import Target
 from adapters.sql.ddl import drop_statements
+from adapters.store.both_ways import Unagreed, add_unagreed
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import FileEntry, Plan, PlanWriter
+from flows.apply.agreed import agree_again
 from flows.apply.identity import Windows, happened, pairs_of, taken_back
 from flows.apply.load import Loading, record, run_plan
 from flows.apply.plan import create, same_target, write_rows
@@ -64,11 +66,18 @@ REST: Final[Mapping[Phase, Phase | None]] = {"all": None, "upsert": "delete", "d
 
 
 def plan_undo(
-    request: Request, session: Session, undone: Undone, *, temporary: bool = False, both_ways: bool = False
+    request: Request,
+    session: Session,
+    undone: Undone,
+    *,
+    temporary: bool = False,
+    both_ways: bool = False,
+    agreed: Iterable[Unagreed] = (),
 ) -> Report:
     """Write down what takes the versions back. Nothing is written to the target.
 
     A `temporary` plan is abandoned when this process dies before it is applied. `both_ways`: one of the source lies beside it.
+    `agreed`: what both sides agree on again, once it is applied.
     A single version is taken back by its own windows; several are added up first. Of trees only their rows are taken back, and
     which those are is kept in the plan. Memory: all changes that are taken back.
     Errors: as of `of_trees`; PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign
@@ -161,6 +170,7 @@ def plan_undo(
                 entries.append(writer.add_identity(table, pairs))
         stages = sequence.decided(partial(stages_of, tables, entries, referred))
         mark = snapshot.mark
+    chosen += [entry for each in agreed for entry in add_unagreed(writer, *each)]
     if undone.taken is not None and undone.tree is None and not tables:
         raise already(undone.numbers[0], undone.taken.versions(undone.numbers[0]))
     report = Report(
@@ -213,6 +223,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     applied = write_rows(plan, job, session, stages, numbered, loading.execute, loading.workers)
     warnings = [*report.warnings, *_dropped(plan, target, stages)]
     forget(loading.ledger, loading.spec, [each.name for each in manifest.tables if each.drop or each.ddl])
+    retried(lambda: agree_again(plan, session, loading.ledger))
     whole = replace(report, warnings=tuple(warnings))
     return retried(lambda: record(plan, whole, applied, loading, manifest.undoes))
 

@@ -1,26 +1,33 @@
 """Undo where versions have two sides: each side is taken back by a plan and a run of its own, the source's first.
 
-What both sides agree on needs no mending: a row that is on both sides as it was before is one that both changed alike.
+Both sides agree then on what they agreed on before those versions: what each side had done by then is brought over by the next run,
+as after an undo of one way. The plan that is applied first says so. An undo of one side alone leaves it: that is an edit of the side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
 
 from adapters.ledger.ledger import Ledger, Version
+from adapters.store.both_ways import Unagreed, rows_of, touched
+from adapters.store.plans import Kind, Plan
 from flows.history import undo
 from flows.history.taken_back import TakenBack, already, taken_back
 from flows.history.undone import Undone
 from flows.history.versions import opened_version, version_of, versions_after
 from flows.plan.request import Request
-from flows.plan.two_way.build import source_folder
+from flows.plan.two_way.build import source_folder, target_folder
 from flows.results.outcome import Outcome
 from flows.results.tables import Report
 from flows.session.session import Session
 from flows.session.stores import store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import Counts, SideName, SpecError
+from transforms import keys
+from transforms.vocabulary import Counts, PlanError, SideName, SpecError, TableName
 
 
 def taken_by_side(
@@ -70,13 +77,22 @@ def plan_undo_both(
     to: bool,
     drop: bool,
     temporary: bool,
+    side: SideName | None = None,
 ) -> Report:
-    """Write down what takes versions back; where they are of both sides, the plan of the source lies beside that of the target."""
+    """Write down what takes versions back; where they are of both sides, the plan of the source lies beside that of the target.
+
+    `side`: the one that alone is asked for.
+    """
     spec = request.spec
+
+    agreed = tuple(_agreed_before(spec, taken)) if side is None else ()
 
     def planned(side: SideName, request: Request, *, both_ways: bool = False) -> Report:
         of_side = undone(ledger, spec, taken[side], to=to, drop=drop)
-        return undo.plan_undo(request, session, of_side, temporary=temporary, both_ways=both_ways)
+        first = side == "source" or len(taken) == 1
+        return undo.plan_undo(
+            request, session, of_side, temporary=temporary, both_ways=both_ways, agreed=agreed if first else ()
+        )
 
     if len(taken) == 1:
         return planned(next(iter(taken)), request)
@@ -87,6 +103,45 @@ def plan_undo_both(
     folder = request.folder or store_of(spec).plan_folder(request.plan_id)
     back = planned("source", replace(request, run_id=f"{request.run_id}-source", folder=source_folder(folder)))
     return with_back(planned("target", replace(request, folder=folder), both_ways=True), back)
+
+
+def _agreed_before(spec: Spec, taken: Mapping[SideName, Sequence[Version]]) -> Iterator[Unagreed]:
+    """What both sides agreed on before versions, of the rows that these changed. Memory: those rows."""
+    store, latest = store_of(spec), dict[Path, int]()
+    for version in (each for some in taken.values() for each in some):
+        plan = opened_version(store, version).plan
+        if plan.manifest.both_ways:
+            latest[target_folder(plan.folder)] = version.version
+    gone, rows = dict[TableName, pa.Table](), dict[TableName, pa.Table | None]()
+    for folder in sorted(latest, key=lambda folder: -latest[folder]):  # of several the oldest decides
+        wanted, agreed = _opened(folder, "wanted"), _opened(folder, "before")
+        for table in (planned.table for planned in wanted.manifest.tables):
+            if (changed := touched(wanted, table)) is None:
+                continue
+            key = tuple(changed.column_names)
+            changed = keys.distinct(changed)
+            before, known = rows_of(agreed, "before", table), rows.get(table)
+            if known is not None:
+                known = known.filter(pa.array(~keys.contained(known, changed, key)))
+            some = [each for each in (known, before) if each is not None]
+            rows[table] = pa.concat_tables(some) if some else None
+            if table in gone:
+                changed = pa.concat_tables(
+                    [gone[table].filter(pa.array(~keys.contained(gone[table], changed, key))), changed]
+                )
+            gone[table] = changed
+    for table, some_keys in gone.items():
+        yield table, some_keys, rows[table]
+
+
+def _opened(folder: Path, kind: Kind) -> Plan:
+    try:
+        return Plan.open(folder, only=kind)
+    except PlanError as error:
+        raise PlanError(
+            f"What both sides agreed on before is not known, since the plan {folder} cannot be read. Nothing was written.",
+            fix="undo one side alone with --side: that is an edit of that side, which the next run brings to the other.",
+        ) from error
 
 
 def with_back(report: Report, back: Report) -> Report:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.ledger.ledger import Ledger
@@ -84,6 +85,35 @@ def replace_base(
     made = agreed_writing.replace_parts(store_of(spec), spec.name, bound.shape.name, agreement, cut, windows)
     ledger.set_fact(spec.name, FACT, bound.name, {"target": made.digest})
     return made
+
+
+def patch_base(spec: Spec, ledger: Ledger, bound: BoundTable, known: Parts, gone: pa.Table, rows: pa.Table) -> Parts:
+    """Take the rows with some keys out of a base, and put others in. Safe to repeat.
+
+    In: `gone` has the columns of the key, without doubles, `rows` those of the agreement. Memory: both, and a part.
+    """
+    key, cut = known.agreement.key, known.cut
+
+    def placed(some: pa.Table) -> pa.Array:
+        if not cut.order:
+            return pa.array(keys.partition(some, key, len(known.parts)))
+        starts = known.starts
+        return pa.array(agreed.places(some.select(starts.column_names).cast(starts.schema), starts))
+
+    away, put = placed(gone), placed(rows)
+
+    def windows() -> Iterable[Window]:
+        for number, start in enumerate((None, *(known.cuts() if cut.order else [None] * (len(known.parts) - 1)))):
+            out, new = (some.filter(pc.equal(part, number)) for some, part in ((gone, away), (rows, put)))
+            if not out.num_rows and not new.num_rows:
+                yield Window(start, None)
+                continue
+            old = agreed.read_part(known, number)
+            touched = pa.concat_tables([out.select(list(key)), new.select(list(key))])
+            stays = old.filter(pa.array(~keys.contained(old, touched.cast(old.select(list(key)).schema), key)))
+            yield Window(start, pa.concat_tables([stays, new.select(old.column_names).cast(old.schema)]))
+
+    return replace_base(spec, ledger, bound, known.agreement, cut, windows())
 
 
 def _lost(bound: BoundTable, why: Why, path: str = "") -> Known:

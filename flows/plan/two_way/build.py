@@ -117,6 +117,11 @@ def source_folder(folder: Path) -> Path:
     return folder.with_name(of_side(folder.name, "source"))
 
 
+def target_folder(folder: Path) -> Path:
+    """Where the plan of the target lies that belongs to one of either side."""
+    return folder.with_name(folder.name.removesuffix(of_side("", "source")))
+
+
 def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
     began = perf_counter()
     where = folders(request)
