@@ -40,7 +40,8 @@ def ends_well(made: TwoWays) -> None:
         assert outcome.status == (Status.CONFLICTS if made.open_rows() else Status.DONE), outcome.message
         before, open_rows = made.now, made.open_rows()
         again = made.synchronize()
-        assert not again.report.pending, [table.name for table in again.report.tables if table.counts.changes]
+        left = [(table.name, table.counts, table.back) for table in again.report.tables]
+        assert not again.report.pending, [each for each in left if each[1].changes or (each[2] and each[2].changes)]
         assert made.now == before
         assert made.open_rows() == open_rows
         assert again.status == outcome.status
@@ -60,7 +61,8 @@ def test_with_both_sides_exchanged_and_the_policy_with_them_the_outcome_is_excha
     some: list[Case], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     exchanged = [case.exchanged() for case in some]
-    ends_well(TwoWays(Scenario.make(tmp_path, ("sqlite", "sqlite"), request), exchanged, own_names=True))
+    if exchanged:
+        ends_well(TwoWays(Scenario.make(tmp_path, ("sqlite", "sqlite"), request), exchanged, own_names=True))
 
 
 @pytest.mark.parametrize("case", [case for case in SOME if case.wanted], ids=lambda case: case.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -29,7 +29,7 @@ from flows.plan.request import Request
 from flows.plan.settled import settled_plan
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.window import BothPlanned, End, plan_window
-from flows.results.tables import Report
+from flows.results.tables import Report, TableReport
 from flows.session.agreed import Known, agreement_of, known_base
 from flows.session.execute import Execute
 from flows.session.memory import PlannedChanges
@@ -37,7 +37,7 @@ from flows.session.retry import retried
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from flows.session.stores import ledger_of, store_of
-from transforms.vocabulary import SIDES, All, Counts, Notice, Problem, SideName, SpecError, of_side
+from transforms.vocabulary import SIDES, All, Notice, Problem, SideName, SpecError, of_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         report = whole[side].report(request, where[side], perf_counter() - began, tables, told)
         at = replace(end.session, binding=whole[side].session.binding)
         asked = request if side == "target" else replace(request, bases=_bases(request, both, kept))
-        told_both = _told(report, both, planned["source"]) if side == "target" else report
+        told_both = _told(report, both, whole["source"].reports) if side == "target" else report
         reports[side] = finish(
             asked, at, end.job, told_both, whole[side], marks, beside if side == "target" else (), both_ways=bool(both)
         )
@@ -272,14 +272,15 @@ def _files_of(table: _Table, job: Job) -> Iterator[FileEntry]:
         yield add_stretches(PlanWriter(Path(job.folder), begun=True), bound.shape.name, stretches, order)
 
 
-def _told(report: Report, both: Sequence[_Table], back: Mapping[str, Sequence[Planned]]) -> Report:
-    """The report of the target's plan, with what happens to the source."""
+def _told(report: Report, both: Sequence[_Table], back: Iterable[TableReport]) -> Report:
+    """The report of the target's plan, with what happens to the source: without deletes of rows that others there refer to."""
     tables = {each.name: each for each in report.tables}
+    counts = {each.name: each.counts for each in back}
     for each in both:
         name = each.bound.name
         tables[name] = replace(
             tables[name],
-            back=sum((window.counts for window in back[name]), Counts()),
+            back=counts[name],
             merged=sum(window.merged for window in each.windows),
             overruled=sum(window.overruled for window in each.windows),
             meeting=_meeting(each.windows),
