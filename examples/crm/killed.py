@@ -7,14 +7,18 @@ import signal
 import sys
 from typing import Any
 
-from adapters.sqlite.adapter import SqliteAdapter
+from flows.apply import both_ways
 
 
 def main() -> None:
-    def dying(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)  # the source is SQLite, and is written after the target
+    apply, calls = both_ways.apply, iter(("target", "source"))
 
-    SqliteAdapter.apply = dying  # type: ignore[method-assign,assignment]
+    def dying(*given: Any, **options: Any) -> Any:
+        if next(calls) == "source":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return apply(*given, **options)
+
+    both_ways.apply = dying  # type: ignore[attr-defined]
     from flows.cli.main import main as syncline
 
     syncline(["run", sys.argv[1], "--direct"])
