@@ -16,7 +16,7 @@ from flows.bind.tables import BoundTable
 from flows.plan.consequences.children import key_of, unplannable, values_let_go
 from flows.plan.consequences.going import Going, Referring, referring_to
 from flows.plan.decide import Planned, read_changes
-from flows.plan.order.passed_on import Passing
+from flows.plan.order.passed_on import Passing, may_be_empty
 from flows.plan.references.references import related
 from flows.plan.references.referrers import compared, inside, looked_through
 from flows.session.scan import readable, rows_by_key
@@ -100,6 +100,8 @@ def moved_children(
                         rows = rows.filter(~each.among(side.adapter, rows.values))
                 if not rows.keys.num_rows:
                     continue
+                if own is None:
+                    _must_not_pass(side, child, foreign, new, rows, moves)
                 edit = _followed(side, child, foreign, old, new, rows, moves, known=own is not None)
                 found.append(Edit(child, edit.after))
                 waiting.append(edit)
@@ -216,6 +218,29 @@ def _followed(
         field = before.schema.field(name)
         after = after.set_column(names.index(name), field, column.cast(field.type))
     return _Moves(str(child.name), child, key, before, after, follows=True)
+
+
+def _must_not_pass(
+    side: WrittenSide, child: TableShape, foreign: ForeignKey, new: pa.Table, rows: Referring, moves: _Moves
+) -> None:
+    """PlanError where rows of a table that the spec does not name refer to a value that one row gives up and another takes: whose
+    they are in the end would hang on the order in which the engine changes those two."""
+    taken = compared(side.adapter, _parent(side, foreign), new, foreign.refers_columns, rows.values.schema)
+    passes = inside(rows.values, taken)
+    if not passes.any():
+        return
+    there, columns, count = ", ".join(foreign.refers_columns), ", ".join(foreign.columns), int(passes.sum())
+    some = expressions.json_key(rows.filter(passes).keys)
+    first = "" if may_be_empty(child, foreign) else f"in the target, let {child.name} ({columns}) be null; then "
+    policy = "" if moves.follows else " and `delete: {children: plan}`"
+    raise PlanError(
+        f"{moves.name}: a value of ({there}) passes from one row to another, and {count:,} "
+        f"{'row' if count == 1 else 'rows'} of {child.name}, which the spec does not name, "
+        f"{'refers' if count == 1 else 'refer'} to it by ({columns}), such as {some}. What ON UPDATE {foreign.on_update} leaves there "
+        f"would depend on which row changes first. Nothing was written.",
+        fix=f"{first}name {child.name} in the spec, so that its rows let go of the value meanwhile, or make these changes in the source "
+        f"in two steps, with a run after each{policy}: first without the row that takes the value.",
+    )
 
 
 def _refusal(

@@ -141,13 +141,33 @@ class Parking:
     def _designed(self) -> TableShape:
         return replace(self.shape, design=self.shape.design or self.target.design(self.shape.name))
 
+    def _referring(self, unique: Key) -> list[tuple[TableName, Key]]:
+        """The foreign keys to some columns: the tables that have them, and their columns there."""
+        return [
+            (shape.name, foreign.columns)
+            for shape in self.related.values()
+            for foreign in shape.foreign_keys
+            if foreign.refers == self.shape.name and {*foreign.refers_columns} & {*unique}
+        ]
+
     def _stuck(self, rows: pa.Table, unique: Key) -> PlanError:
         key = expressions.json_key(rows, self.key)
         listed = ", ".join(unique)
+        steps = "make these changes in the source in two steps, with a run after each"
+        if referring := self._referring(unique):
+            by = " and ".join(f"{child} ({', '.join(columns)})" for child, columns in referring)
+            others = [f"{child} ({', '.join(columns)})" for child, columns in referring if child != self.shape.name]
+            empty = f"in the target, let {' and '.join(others)} be null, and name what refers in the spec: its rows let go meanwhile; or "
+            return PlanError(
+                f"{self.shape.name}: row {key} gives up a unique value ({listed}) that another row takes, and foreign keys refer to it, "
+                f"of {by}, so that no other value can stand in for it meanwhile. {rows.num_rows:,} such rows. Nothing was written.",
+                fix=f"{empty if others else ''}let what refers to that value refer to another row, and {steps}: first without the row "
+                f"that takes it.",
+            )
         return PlanError(
             f"{self.shape.name}: row {key} gives up a unique value ({listed}) that another row takes, and neither can go before "
             f"the other; nor is there a value that it could have meanwhile. {rows.num_rows:,} such rows. Nothing was written.",
-            fix=f"let {listed} be null in the target, or make these changes in the source in two steps, with a run after each.",
+            fix=f"let {listed} be null in the target, or {steps}.",
         )
 
 

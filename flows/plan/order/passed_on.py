@@ -67,13 +67,13 @@ def passed_on(
             names = foreign.refers_columns
             if foreign.refers != parent.name or child.name == parent.name or set(names) == set(key):
                 continue
-            if (empty := _may_be_empty(child, foreign)) and (
+            if (empty := may_be_empty(child, foreign)) and (
                 values := _passing(target, parent, windows, names)
             ) is not None:
                 yield Passing(child, parent, foreign, values, empty)
 
 
-def _may_be_empty(child: TableShape, foreign: ForeignKey) -> Key:
+def may_be_empty(child: TableShape, foreign: ForeignKey) -> Key:
     """The columns of a foreign key that can be null for a while."""
     fixed = {*child.primary_key, *(name for unique in child.nulls_alike for name in unique)}
     columns = [column for name in foreign.columns if (column := child.column(name)) is not None]
