@@ -104,7 +104,7 @@ def stages_for(plan: Plan, session: Session) -> tuple[Stage, ...]:
             for key in table.shape.foreign_keys
             if key.refers != table.shape.name
         }
-        late = losing_at_once(stages, plan.files) & referred_tables(session.bound) & by_others
+        late = losing_at_once(stages, plan.windows()) & referred_tables(session.bound) & by_others
         if late and not (session.spec.state.marker and target.applied(plan.manifest.id)):
             raise PlanError(
                 f"{min(map(str, late))} is referred to by a foreign key that was not there when {plan.folder} was planned, and loses "

@@ -101,8 +101,11 @@ def _end_both(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
         interrupts.check()
         if isinstance(error.__cause__, PASSING):
             raise
+        written_to = not loading.spec.state.marker or any(
+            loading.session.sides.written(each.side).adapter.applied(each.plan_id) for each in run.plans
+        )
         yield from (_put_down(run, each, loading, str(error)) for each in run.plans)
-        lost = forget_agreed(loading.spec)
+        lost = forget_agreed(loading.spec) if written_to else []  # else both sides are as they were
         if lost:
             yield f"What both sides agreed on in {', '.join(lost)} is not known any more: they meet anew, as `initial` says."
         return

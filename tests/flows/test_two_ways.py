@@ -413,3 +413,38 @@ def test_where_one_side_has_no_rows_there_is_nothing_to_choose(
     empty.execute("DELETE FROM t")
     assert run(made).status is Status.CHANGES
     assert (len(full.rows("t")), empty.rows("t")) == (4, [])
+
+
+def test_a_row_that_goes_from_the_source_alone_does_not_count_as_one_that_the_target_loses(shop: Scenario) -> None:
+    shop.source.execute("INSERT INTO customer VALUES (6, 'Six', '6@x', NULL)")
+    shop.target.execute("DELETE FROM invoice WHERE client = 4", "DELETE FROM client WHERE id = 4")
+
+    assert run(shop).status is Status.DONE
+    assert equal(shop)
+    assert [row[0] for row in shop.source.content()["customer"]] == [1, 2, 3, 5, 6]
+
+
+def test_a_run_that_wrote_nothing_and_cannot_go_on_leaves_what_both_sides_agree_on(
+    shop: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.target.execute("DELETE FROM invoice WHERE id = 50", "UPDATE client SET note = 'theirs' WHERE id = 1")
+
+    def stopped(*_: object) -> None:
+        raise PlanError("The plan does not fit any more.", fix="plan again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(both_ways, "rehearse", stopped)
+        with pytest.raises(PlanError):
+            run(shop)
+        assert run_after_recovery_fails(shop)
+
+    assert run(shop).status is Status.DONE
+    assert equal(shop)
+    assert [row[0] for row in shop.source.content()["bill"]] == [10, 20, 30, 40], "a deleted row stays deleted"
+
+
+def run_after_recovery_fails(shop: Scenario) -> bool:
+    """Whether a second run puts the first one down, and then stops as the first one did."""
+    with pytest.raises(PlanError):
+        run(shop)
+    return True
