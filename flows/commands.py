@@ -32,7 +32,7 @@ from flows.plan.two_way.build import meeting, planned, source_folder
 from flows.proof import orphans
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
-from flows.results.conflicts import SHOWN
+from flows.results.conflicts import SHOWN, open_in
 from flows.results.outcome import Outcome, Status
 from flows.results.tables import Report, TableReport, report_of
 from flows.session.execute import Execute
@@ -100,6 +100,7 @@ def verify(
 
 def _planned(request: Request, report: Report, message: str = "") -> Outcome:
     """How a plan ends that is not applied now."""
+    report = replace(report, met=open_in(Plan.open(Path(str(report.plan)))))
     if over := over_limit(request.spec, report.counts):
         return Outcome(report, Status.QUARANTINE, over)
     message = meeting(report) or message

@@ -11,7 +11,7 @@ from typing import IO, Final, Literal
 from adapters.store.plans import Plan
 from flows.history.log import Change, changes_of
 from flows.plan.order.interim import whole_changes
-from transforms.vocabulary import ChangeSet
+from transforms.vocabulary import ChangeSet, SideName
 
 Format = Literal["text", "json", "csv"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "csv")
@@ -19,6 +19,18 @@ SOME: Final = 100  # rows that JSON names without being asked
 TOGETHER: Final = 2_000  # rows that are made into texts at once
 
 _COLUMNS: Final = ("table", "op", "key", "column", "before", "after")
+
+
+Sided = tuple[SideName | None, Change]
+"""A change with the side that it is to be made on, where a plan has some for both."""
+
+
+def rows_of_both(plan: Plan, back: Plan | None, limit: int | None = None) -> Iterator[Sided]:
+    """The changes of a plan, as of `rows_of`; where it has one of the source beside it, those of the target and then the source's."""
+    if back is None:
+        return ((None, change) for change in rows_of(plan, limit))
+    sides: tuple[tuple[SideName, Plan], ...] = (("target", plan), ("source", back))
+    return islice(((side, change) for side, each in sides for change in rows_of(each)), limit)
 
 
 def rows_of(plan: Plan, limit: int | None = None) -> Iterator[Change]:
@@ -47,46 +59,54 @@ def _parts(changes: ChangeSet) -> Iterator[ChangeSet]:
         yield replace(none, inserts=changes.inserts.slice(start, TOGETHER))
 
 
-def write_rows(rows: Iterable[Change], form: Format, out: IO[str]) -> int:
+def write_rows(rows: Iterable[Sided], form: Format, out: IO[str]) -> int:
     """Write the rows down as they come; how many there were.
 
     JSON is one array with an object a line, whose key is an array. CSV has a line for each column: of an update those that
-    differ; null is nothing at all, and an empty text two quotes.
+    differ; null is nothing at all, and an empty text two quotes. Where rows of both sides change, `side` says of which each is.
     """
     writing = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
     return writing(rows, out)
 
 
-def _as_text(rows: Iterable[Change], out: IO[str]) -> int:
+def _as_text(rows: Iterable[Sided], out: IO[str]) -> int:
     from flows.cli.terminal.history import change_lines
 
-    count = 0
-    for change in rows:
+    count, before = 0, None
+    for side, change in rows:
         count += 1
+        if side != before:
+            out.write(f"in the {side}:\n")
+        before = side
         out.writelines(f"{line}\n" for line in change_lines(change))
     return count
 
 
-def _as_json(rows: Iterable[Change], out: IO[str]) -> int:
+def _as_json(rows: Iterable[Sided], out: IO[str]) -> int:
     count = 0
     out.write("[")
-    for change in rows:
-        line = json.dumps({**asdict(change), "key": json.loads(change.key)}, ensure_ascii=False)
+    for side, change in rows:
+        of = {} if side is None else {"side": side}
+        line = json.dumps({**of, **asdict(change), "key": json.loads(change.key)}, ensure_ascii=False)
         out.write(f"{',' if count else ''}\n    {line}")
         count += 1
     out.write("\n  ]\n" if count else "]\n")
     return count
 
 
-def _as_csv(rows: Iterable[Change], out: IO[str]) -> int:
+def _as_csv(rows: Iterable[Sided], out: IO[str]) -> int:
     count = 0
-    out.write(",".join(_COLUMNS) + "\n")
-    for change in rows:
+    for side, change in rows:
+        of = () if side is None else (side,)
+        if not count:
+            out.write(",".join((*(("side",) if of else ()), *_COLUMNS)) + "\n")
         count += 1
         before, after = change.before or {}, change.after or {}
         for column in dict.fromkeys([*before, *after]):
-            values = (change.table, change.op, change.key, column, before.get(column), after.get(column))
+            values = (*of, change.table, change.op, change.key, column, before.get(column), after.get(column))
             out.write(",".join(map(_field, values)) + "\n")
+    if not count:
+        out.write(",".join(_COLUMNS) + "\n")
     return count
 
 

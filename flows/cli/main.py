@@ -148,6 +148,7 @@ def plan(
     """Show which rows would change, and write the plan down. The target is not touched."""
     from adapters.store.plans import Plan
     from flows import commands
+    from flows.apply.both_ways import source_plan
     from flows.cli.terminal.report import metered
     from flows.plan.request import asked_for
     from flows.results.outcome import Status
@@ -159,7 +160,7 @@ def plan(
         outcome = commands.plan(request, meter=meter)
     named = NamedRows(rows, limit, form, as_json)
     planned = Plan.open(Path(str(outcome.report.plan)))
-    named.take(planned)
+    named.take(planned, source_plan(planned) if planned.manifest.both_ways else None)
     named.show(outcome, {"stages": [stage.as_dict() for stage in planned.manifest.stages or ()]})
     if not as_json:
         echo(f"\n{planned_line(outcome)}", err=named.alone or outcome.status == Status.QUARANTINE)

@@ -47,8 +47,9 @@ class NamedRows:
     form: str | None
     as_json: bool
     output: Path | None = None
-    _spool: IO[str] | None = None
+    _spools: dict[str, IO[str]] = field(default_factory=dict)  # by their name in JSON
     _count: int = 0
+    _of_source: int = 0  # rows that JSON names apart
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -60,25 +61,33 @@ class NamedRows:
         """Whether standard output has nothing but the rows, for a program."""
         return self.wanted and not self.as_json and self.output is None and self.form in ("json", "csv")
 
-    def take(self, plan: Any) -> None:
-        """Write the rows of a plan into the file that was named, else into a temporary one."""
-        from flows.cli.differences import SOME, rows_of, write_rows
+    def take(self, plan: Any, back: Any = None) -> None:
+        """Write the rows of a plan, and those of the source's that lies beside it, into the file that was named, else into
+        temporary ones."""
+        from flows.cli.differences import SOME, rows_of_both, write_rows
 
         if not self.wanted and not self.as_json:
             return
         most = self.limit if self.wanted else SOME
         form: Any = "json" if self.as_json and self.output is None else self.form or "text"
         if self.output is None:
-            spool = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - `show` closes it
-            self._spool = self._stack.enter_context(spool)
-            self._count = write_rows(rows_of(plan, most), form, self._spool)
+            if self.as_json and back is not None:  # one object tells of both, each in its place
+                self._count = write_rows(rows_of_both(plan, None, most), form, self._spool("rows"))
+                self._of_source = write_rows(rows_of_both(back, None, most), form, self._spool("back_rows"))
+            else:
+                self._count = write_rows(rows_of_both(plan, back, most), form, self._spool("rows"))
             return
         try:
             private.make_file(self.output)  # rows are in it
             with self.output.open("w", encoding="utf-8", newline="") as file:
-                self._count = write_rows(rows_of(plan, most), form, file)
+                self._count = write_rows(rows_of_both(plan, back, most), form, file)
         except OSError as error:
             raise SpecError(f"{self.output} cannot be written: {error.strerror}.", fix="name another file.") from error
+
+    def _spool(self, name: str) -> IO[str]:
+        file = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - `show` closes it
+        self._spools[name] = self._stack.enter_context(file)
+        return self._spools[name]
 
     def show(self, outcome: Any, also: Mapping[str, Any] | None = None) -> None:
         """The report with the rows: one JSON object, which has `also` more in it, or text; or the rows alone."""
@@ -95,31 +104,33 @@ class NamedRows:
             if self.output is None:
                 if not self.alone:
                     click.echo()
-                self._copy()
-            left = outcome.report.total.changes - self._count
+                self._copy("rows")
+            left = outcome.report.total.changes + outcome.report.back_changes - self._count
             more = f", {left:,} more were left off by --limit" if left > 0 else ""
             where = f" in {self.output}" if self.output else ""
             click.echo(f"{counted(self._count, 'row')} named{where}{more}.", err=self.alone)
 
     def _show_json(self, outcome: Any, also: Mapping[str, Any]) -> None:
         told = outcome.report.as_dict() | {"message": outcome.message} | also
-        left = max(outcome.report.total.changes - self._count, 0)
-        told["rows_left_off"] = left
-        text = json.dumps(told, indent=2, ensure_ascii=False, default=str)
-        if self.output is not None or self._spool is None:
-            click.echo(in_json(text))
+        told["rows_left_off"] = max(outcome.report.total.changes - self._count, 0)
+        if "back_rows" in self._spools:
+            told["back_rows_left_off"] = max(outcome.report.back_changes - self._of_source, 0)
+        text = in_json(json.dumps(told, indent=2, ensure_ascii=False, default=str))
+        if not self._spools:
+            click.echo(text)
             return
-        text = in_json(text)
-        click.echo(text[: text.rindex("\n}")] + ',\n  "rows": ', nl=False)
-        self._copy()
+        click.echo(text[: text.rindex("\n}")], nl=False)
+        for name in self._spools:
+            click.echo(f',\n  "{name}": ', nl=False)
+            self._copy(name)
         click.echo("}")
 
-    def _copy(self) -> None:
-        assert self._spool is not None
-        self._spool.seek(0)
+    def _copy(self, name: str) -> None:
+        spool = self._spools[name]
+        spool.seek(0)
         if self.form == "csv" and not self.as_json and not sys.stdout.isatty():
-            copyfileobj(self._spool, sys.stdout)  # for a program, exactly
+            copyfileobj(spool, sys.stdout)  # for a program, exactly
             return
         clean = in_json if self.as_json or self.form == "json" else visible
-        for line in self._spool:
+        for line in spool:
             sys.stdout.write(clean(line))

@@ -102,6 +102,7 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         written=written,
         total=total,
         labels={kind: _label(kind, written) for kind in (CHANGES if evidence.get("undoes") else KINDS)},
+        changes={kind: _label(kind, written) for kind in CHANGES},
         undoes=evidence.get("undoes", ()),  # evidence of earlier versions does not tell
         tables=[{"unproved": {}, **table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
         conflicts=[each for each in evidence.get("conflicts", ()) if not each.get("kind")],

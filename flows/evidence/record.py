@@ -34,7 +34,7 @@ from transforms.mapping.column_mapping import (
     Rename,
 )
 from transforms.mapping.sources import read_by
-from transforms.vocabulary import SIDES, ColumnTotals, Notice, PlanError, SideName, SpecError, Totals
+from transforms.vocabulary import OPS, SIDES, ColumnTotals, Notice, PlanError, SideName, SpecError, Totals
 from transforms.vocabulary.texts import as_text
 
 FORMAT = 1
@@ -139,7 +139,16 @@ def _counts(told: TableReport) -> dict[str, Any]:
         "added": [column for column, _ in told.adds],
         "windows": told.windows,
         "mapping": [],
+        **_both_ways(told),
     }
+
+
+def _both_ways(told: TableReport) -> dict[str, Any]:
+    """What became of the source's rows; nothing where a table goes one way."""
+    if told.back is None:
+        return {}
+    counts = {op: getattr(told.back, op) for op in OPS}
+    return {"back": {"table": told.back_table, "counts": counts, "differing": dict(told.back_differing)}}
 
 
 def _origins(session: Session, told: TableReport) -> dict[str, Any]:

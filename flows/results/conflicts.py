@@ -8,9 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from adapters.ledger.ledger import Conflict, Decision, Ledger
+from adapters.ledger.open_rows import BOTH
+from adapters.store.both_ways import rows_of
+from adapters.store.plans import Plan
 from flows.session.stores import ledger_of
 from flows.spec.entries import kept_as
 from flows.spec.model import Spec
+from transforms.reconcile import open_rows
 from transforms.vocabulary import SideName
 
 SHOWN: Final = 10  # conflicts that a report shows
@@ -147,6 +151,20 @@ def first_of(ledger: Ledger, spec: Spec, run_id: str, *, undone: bool = False) -
     met = ledger.conflicts(spec.name, run_id=run_id, limit=SHOWN)
     waiting = _waiting(ledger, spec.name, met)
     return tuple(told(each, undone=undone, decisions=waiting.get((each.table_name, each.key), ())) for each in met)
+
+
+def open_in(plan: Plan) -> tuple[Met, ...]:
+    """The first rows that a plan leaves open between both sides."""
+    made, found = plan.manifest, list[Met]()
+    for planned in made.tables:
+        rows = rows_of(plan, "open", planned.table) if planned.back is not None else None
+        for line in open_rows(rows.slice(0, SHOWN - len(found))).to_pylist() if rows is not None else ():
+            row = Conflict(
+                made.migration, "target", planned.name, op=BOTH, before=None, after=None, found=None, run_id=made.run_id,
+                seen_at=made.created_at, **line,
+            )  # fmt: skip
+            found.append(_open(row, ()))
+    return tuple(found)
 
 
 def beside(met: Met) -> list[Beside]:

@@ -62,6 +62,9 @@ class TableReport:
     waiting: int = 0  # rows that were set aside for what other tables lack
     in_spec: bool = True  # else its rows change because of rows of others alone
     back: Counts | None = None  # of a table that goes both ways: what becomes of the source's rows
+    back_table: str = ""  # and of which table of the source
+    back_differing: Mapping[str, int] = field(default_factory=dict)  # in the source's columns, as the samples
+    back_samples: tuple[Sample, ...] = ()
     merged: int = 0  # rows in which edits of both sides came together
     overruled: int = 0  # rows with an edit that lost
     # what each way to meet would do, where both sides meet and are only looked at
@@ -116,7 +119,8 @@ class TableReport:
         if self.back is None:
             return {}
         back = {op: getattr(self.back, op) for op in OPS}
-        told: dict[str, Any] = {"back": back, "merged": self.merged, "overruled": self.overruled}
+        told: dict[str, Any] = {"back": back, "back_differing": dict(self.back_differing)}
+        told |= {"merged": self.merged, "overruled": self.overruled}
         if self.meeting:
             told["meeting"] = {choice: _choice(counts) for choice, counts in self.meeting.items()}
         return told
@@ -184,6 +188,11 @@ class Report:
         return sum((table.counts for table in self.tables), Counts())
 
     @property
+    def back_changes(self) -> int:
+        """How many rows change in the source, where changes go both ways."""
+        return sum(table.back.changes for table in self.tables if table.back is not None)
+
+    @property
     def aside(self) -> str:
         """How many source rows are in quarantine, with their share of the tables; empty where none is."""
         total = self.total
@@ -208,9 +217,8 @@ class Report:
     @property
     def pending(self) -> bool:
         """Whether the plan would change anything, rows or tables."""
-        return self.total.changes > 0 or any(
-            table.ddl or table.adds or table.after_load or (table.back is not None and table.back.changes)
-            for table in self.tables
+        return (self.total.changes + self.back_changes) > 0 or any(
+            table.ddl or table.adds or table.after_load for table in self.tables
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -45,10 +45,12 @@ def show_unfinished(runs: Sequence[Unfinished]) -> None:
 
 
 def show_versions(versions: Sequence[Mapping[str, Any]], empty: str) -> None:
-    columns = ("version", "when", "kind", "author", "run", *OPS, "message")
+    both = len({v["side"] for v in versions}) > 1
+    columns = ("version", *(("side",) if both else ()), "when", "kind", "author", "run", *OPS, "message")
     rows = [
         (
             v["version"],
+            *((v["side"],) if both else ()),
             v["created_at"],
             v["kind"],
             v["author"],

@@ -26,10 +26,10 @@ from rich.text import Text
 from flows.cli.terminal.rows import console
 from flows.results.conflicts import Met, beside, values, values_beside, verdict_text
 from flows.results.shares import counted, percent
-from flows.results.tables import BESIDE, Report, TableReport
+from flows.results.tables import BESIDE, Report
 from flows.results.visible import visible
 from flows.session.meter import Meter
-from transforms.vocabulary import OPS, Sample
+from transforms.vocabulary import OPS, Counts, Sample
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
 RARE = ("unproved",)  # counts that are shown where there are any
@@ -82,25 +82,23 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
             out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined{share}", markup=False)
             for reason, count in sorted(table.reason_texts.items(), key=lambda item: -item[1])[:8]:
                 out.print(f"  {count:>9,}  {reason}", markup=False)
-        if samples and table.differing:
-            out.print(f"\n{table.name}: {table.counts.update:,} to update, by what differs", markup=False)
-            for column, count in sorted(table.differing.items(), key=lambda item: -item[1])[:12]:
-                out.print(f"  {count:>9,}  {column}", markup=False)
-        if samples and table.samples and not rows:
-            out.print()
-            _show_samples(out, table.name, table.samples)
-            _say_more(out, table)
+        if samples:
+            _show_changes(out, table.name, table.counts, table.differing, () if rows else table.samples)
+        back = () if rows else table.back_samples
+        if samples and table.back is not None and (table.back_differing or back):
+            out.print(f"\nin the source, {table.back_table}:", style="bold", markup=False)
+            _show_changes(out, table.back_table, table.back, table.back_differing, back, apart=False)
     if report.met:
         total = report.total.conflicts
-        out.print(
-            f"\nConflicts: {counted(total, 'row')} not as planned, and left as found", style="bold red", markup=False
-        )
+        what = "open between both sides" if any(met.kind for met in report.met) else "not as planned, and left as found"
+        out.print(f"\nConflicts: {counted(total, 'row')} {what}", style="bold red", markup=False)
         for met in report.met:
             for line in conflict_lines(met):
                 out.print(Text(f"  {line}"))
         if total > len(report.met):
+            where = "once they are met" if samples else "has them all"  # the ledger knows of those that a run met
             out.print(
-                f"  … and {total - len(report.met):,} more: `syncline conflicts SPEC list` has them all.", markup=False
+                f"  … and {total - len(report.met):,} more: `syncline conflicts SPEC list` {where}.", markup=False
             )
     if report.checkpoints:
         out.print()
@@ -156,6 +154,29 @@ def _counts_table(report: Report) -> Table:
     return shown
 
 
+def _show_changes(
+    out: Console,
+    name: str,
+    counts: Counts,
+    differing: Mapping[str, int],
+    samples: Sequence[Sample],
+    *,
+    apart: bool = True,
+) -> None:
+    """What changes in a table of one side: the updates by column, and a few rows. `apart`: behind an empty line each."""
+    if differing:
+        if apart:
+            out.print()
+        out.print(f"{name}: {counts.update:,} to update, by what differs", markup=False)
+        for column, count in sorted(differing.items(), key=lambda item: -item[1])[:12]:
+            out.print(f"  {count:>9,}  {column}", markup=False)
+    if samples:
+        if apart or differing:
+            out.print()
+        _show_samples(out, name, samples)
+        _say_more(out, counts, samples)
+
+
 def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
     for sample in samples:
         sign = {"insert": "+", "update": "~", "delete": "-"}[sample.op]
@@ -164,11 +185,11 @@ def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
         out.print(Text("    " + _changes_text(sample)))
 
 
-def _say_more(out: Console, table: TableReport) -> None:
+def _say_more(out: Console, counts: Counts, samples: Sequence[Sample]) -> None:
     """How many changes there are beside those that are shown."""
-    counts = {op: getattr(table.counts, op) for op in OPS}
-    shown = Counter(sample.op for sample in table.samples)
-    more = [f"{count - shown[op]:,} to {op}" for op, count in counts.items() if count > shown[op]]
+    shown = Counter(sample.op for sample in samples)
+    left = {op: getattr(counts, op) - shown[op] for op in OPS}
+    more = [f"{count:,} to {op}" for op, count in left.items() if count > 0]
     if more:
         out.print(f"… and {', '.join(more)}: --rows names them all.", markup=False, style="dim")
 

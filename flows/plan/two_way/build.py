@@ -170,7 +170,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         }
     beside = [entry for each in both for entry in _files_of(each, job)]
     reports: dict[SideName, Report] = {}
-    for side, end in ends.items():
+    for side, end in ends.items():  # the report of the target says what happens to the source
         tables = [end.session.bound.table(name) for name in planned[side]]
         told = (*warnings, *notices) if side == "target" else ()
         report = whole[side].report(request, where[side], perf_counter() - began, tables, told)
@@ -275,12 +275,15 @@ def _files_of(table: _Table, job: Job) -> Iterator[FileEntry]:
 def _told(report: Report, both: Sequence[_Table], back: Iterable[TableReport]) -> Report:
     """The report of the target's plan, with what happens to the source: without deletes of rows that others there refer to."""
     tables = {each.name: each for each in report.tables}
-    counts = {each.name: each.counts for each in back}
+    there = {each.name: each for each in back}
     for each in both:
         name = each.bound.name
         tables[name] = replace(
             tables[name],
-            back=counts[name],
+            back=there[name].counts,
+            back_table=there[name].target,
+            back_differing=there[name].differing,
+            back_samples=there[name].samples,
             merged=sum(window.merged for window in each.windows),
             overruled=sum(window.overruled for window in each.windows),
             meeting=_meeting(each.windows),

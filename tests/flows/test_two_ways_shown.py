@@ -1,0 +1,128 @@
+"""What people and programs see of a plan that writes both sides: the source's rows as the target's, and those left open."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from scenario import Scenario
+
+from flows import commands
+from flows.cli.main import main
+from flows.commands import Status
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    """Customers under other names on both sides, which have met; then each side edits some, and both the second one's town."""
+    made = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    made.source.execute("CREATE TABLE kunden (nr integer PRIMARY KEY, nam varchar(40), ort varchar(40))")
+    made.target.execute("CREATE TABLE customer (id integer PRIMARY KEY, name varchar(40), city varchar(40))")
+    made.source.insert("kunden", [(n, f"name {n}", "Ulm") for n in range(1, 6)])
+    made.write(
+        {"customer": {"from": "kunden", "columns": {"id": "nr", "name": "nam", "city": "ort"}}},
+        direction="two_way",
+        defaults={"delete": {"max_ratio": 1.0}},
+    )
+    assert commands.run(made.request("run")).status is Status.DONE
+    made.source.execute(
+        "UPDATE kunden SET nam = 'Ada' WHERE nr = 1",
+        "UPDATE kunden SET ort = 'Bonn' WHERE nr = 2",
+    )
+    made.target.execute(
+        "UPDATE customer SET city = 'Köln' WHERE id = 2",
+        "UPDATE customer SET name = 'Bob' WHERE id = 3",
+        "DELETE FROM customer WHERE id = 4",
+        "INSERT INTO customer VALUES (6, 'Six', 'Trier')",
+    )
+    return made
+
+
+def shown(shop: Scenario, command: str, *arguments: str, status: int = 2) -> str:
+    done = CliRunner().invoke(main, [command, str(shop.path), *arguments])
+    assert done.exit_code == status, done.output
+    return done.stdout
+
+
+def test_a_plan_shows_what_changes_in_the_source_in_the_sources_own_columns(shop: Scenario) -> None:
+    before = shop.source.content()
+    text = shown(shop, "plan")
+    target, source = text.split("in the source, kunden:")
+    assert "~ customer 1\n    name: name 1 -> Ada" in target
+    assert "kunden: 1 to update, by what differs\n          1  nam" in source
+    assert "+ kunden 6\n    nr=6, nam=Six, ort=Trier" in source
+    assert "~ kunden 3\n    nam: name 3 -> Bob" in source
+    assert "- kunden 4" in source
+    assert shop.source.content() == before
+
+
+def test_a_plan_names_the_rows_that_both_sides_changed(shop: Scenario) -> None:
+    text = shown(shop, "plan")
+    assert "Conflicts: 1 row open between both sides\n  ! customer [2] update/update" in text
+    assert "city: base Ulm, source Bonn, target Köln" in text
+    told = json.loads(shown(shop, "plan", "--json"))
+    assert [(each["key"], each["kind"], each["fields"]) for each in told["conflicts"]] == [
+        ("[2]", "update/update", ["city"])
+    ]
+
+
+def test_a_run_says_the_same_of_its_conflicts_as_its_plan(shop: Scenario) -> None:
+    def conflicts(text: str) -> str:
+        return text.split("Conflicts:")[1].split("\n\n")[0]
+
+    planned = conflicts(shown(shop, "plan"))
+    assert conflicts(shown(shop, "run", "--direct", status=5)) == planned
+
+
+def test_json_has_the_rows_of_the_source_beside_those_of_the_target(shop: Scenario) -> None:
+    told = json.loads(shown(shop, "plan", "--json"))
+    assert [(row["op"], row["key"]) for row in told["rows"]] == [("update", [1])]
+    changed = {(row["op"], row["key"][0]): row["after"] for row in told["back_rows"]}
+    assert changed == {
+        ("delete", 4): None,
+        ("update", 3): {"nam": "Bob"},
+        ("insert", 6): {"nr": "6", "nam": "Six", "ort": "Trier"},
+    }
+    table = told["tables"]["customer"]
+    assert (table["back"], table["back_differing"]) == ({"insert": 1, "update": 1, "delete": 1}, {"nam": 1})
+    limited = json.loads(shown(shop, "plan", "--json", "--limit", "1"))
+    assert (limited["rows_left_off"], limited["back_rows_left_off"], len(limited["back_rows"])) == (0, 2, 1)
+
+
+def test_rows_for_programs_say_of_which_side_they_are(shop: Scenario) -> None:
+    rows: list[dict[str, Any]] = json.loads(shown(shop, "plan", "--rows", "--format", "json"))
+    expected = [("target", 1), ("source", 4), ("source", 3), ("source", 6)]
+    assert [(row["side"], row["key"][0]) for row in rows] == expected
+    lines = csv.DictReader(io.StringIO(shown(shop, "plan", "--rows", "--format", "csv")))
+    found = list(dict.fromkeys((line["side"], json.loads(line["key"])[0]) for line in lines))
+    assert found == expected
+
+
+def test_rows_for_people_are_those_of_the_target_and_then_those_of_the_source(shop: Scenario) -> None:
+    text = shown(shop, "plan", "--rows")
+    target, source = text.split("in the target:\n")[1].split("in the source:\n")
+    assert target.startswith("~ customer [1]")
+    assert [line[0] for line in source.splitlines()[:6] if line[:1] in "+~-"] == ["-", "~", "+"]
+    assert "4 rows named." in text
+    assert "1 row named, 3 more were left off by --limit." in shown(shop, "plan", "--rows", "--limit", "1")
+
+
+def test_the_page_of_a_run_says_what_changed_in_the_source(shop: Scenario) -> None:
+    done = commands.run(shop.request("run"))
+    page = Path(str(done.report.page)).read_text("utf-8")
+    at = page.index("in the source")
+    assert "kunden" in page[at : at + 200]
+    assert [f"<b>1</b> {label}" in page[at : at + 400] for label in ("inserted", "updated", "deleted")] == [True] * 3
+
+
+def test_history_says_which_side_a_version_wrote_where_there_are_both(shop: Scenario) -> None:
+    assert "side" not in shown(shop, "history", status=0).split()
+    commands.run(shop.request("run"))
+    head, *versions = (line.split() for line in shown(shop, "history", status=0).splitlines())
+    assert head[:2] == ["version", "side"]
+    assert sorted(each[1] for each in versions) == ["source", "target", "target"]
