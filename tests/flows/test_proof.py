@@ -330,7 +330,9 @@ def test_an_error_of_order_does_not_ask_to_correct_the_row(small: Scenario) -> N
     small.source.insert("parent", [(1,)])
     small.source.insert("t", [(1, 1)])
     small.write({"parent": {"from": "parent", "key": ["id"]}, "t": {"from": "t", "key": ["k"]}})
+    small.target.insert("parent", [(1,)])
     plan = Plan.open(Path(str(small.plan(tables=["t"]).report.plan)))
+    small.target.execute("DELETE FROM parent")
     (window,) = plan.windows()
     with connect(small.spec) as session, pytest.raises(DataError) as caught:
         session.sides.target.adapter.apply(plan.changes(window), with_binding(session).bound.table("t").shape, None)
