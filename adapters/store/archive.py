@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters import private
-from adapters.store.plans import ChangedPlan, Plan, folder_name, put, written
+from adapters.store.plan_files import ChangedPlan
+from adapters.store.plans import Plan, folder_name, put, written
 from transforms.vocabulary import ChangeSet, Phase, PlanError, TableName
 
 COMPRESSION: Final = "zstd"

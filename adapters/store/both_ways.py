@@ -19,7 +19,8 @@ from typing import Final
 import pyarrow as pa
 
 from adapters.store.changesets import change_set, change_table
-from adapters.store.plans import FileEntry, Kind, Plan, PlanWriter, read_rows
+from adapters.store.plan_files import FileEntry, Kind
+from adapters.store.plans import Plan, PlanWriter
 from transforms.vocabulary import ChangeSet, KeyValue, SideName, TableName
 
 CUTS: Final = 999_999
@@ -90,7 +91,7 @@ def add_stretches(writer: PlanWriter, table: TableName, some: Sequence[Stretch],
 
 def stretches(plan: Plan, table: TableName) -> list[Stretch]:
     """The windows of a table, ascending; none where a plan changes nothing of what is agreed on."""
-    rows = _of(plan, "agreed", table, CUTS)
+    rows = plan.rows_at("agreed", table, CUTS)
     if rows is None:
         return []
     starts = rows["start"].to_pylist() if "start" in rows.column_names else [None] * rows.num_rows
@@ -102,12 +103,12 @@ def stretches(plan: Plan, table: TableName) -> list[Stretch]:
 
 def wanted_of(plan: Plan, table: TableName, window: int, like: ChangeSet) -> Wanted:
     """What was to become of a window whose agreement changes. `like`: a change set of the table without rows."""
-    after = _of(plan, "agreed", table, window)
+    after = plan.rows_at("agreed", table, window)
     assert after is not None, "a window that changes has what is agreed on then"
-    pairs = _of(plan, "pairs", table, window)
+    pairs = plan.rows_at("pairs", table, window)
 
     def changes(number: int) -> ChangeSet:
-        rows = _of(plan, "wanted", table, number)
+        rows = plan.rows_at("wanted", table, number)
         return like if rows is None else change_set(rows, table)
 
     def end(name: str) -> pa.Table:
@@ -116,7 +117,7 @@ def wanted_of(plan: Plan, table: TableName, window: int, like: ChangeSet) -> Wan
     return Wanted(
         changes(window * 2),
         changes(window * 2 + 1),
-        _of(plan, "before", table, window),
+        plan.rows_at("before", table, window),
         after,
         (end("target"), end("source")),
     )
@@ -124,7 +125,7 @@ def wanted_of(plan: Plan, table: TableName, window: int, like: ChangeSet) -> Wan
 
 def wanted_keys(plan: Plan, table: TableName, windows: Sequence[int]) -> list[pa.Table]:
     """The keys of the rows that were to change in the target, window by window."""
-    found = (_of(plan, "wanted", table, window * 2 + 1) for window in windows)
+    found = (plan.rows_at("wanted", table, window * 2 + 1) for window in windows)
     return [pa.Table.from_struct_array(rows["key"]) for rows in found if rows is not None]
 
 
@@ -152,12 +153,5 @@ def unagreed(plan: Plan) -> Iterator[Unagreed]:
 
 def rows_of(plan: Plan, kind: Kind, table: TableName) -> pa.Table | None:
     """All rows of files of a kind of a table, None where there are none."""
-    parts = [read_rows(plan.folder, entry) for entry in plan.files if (entry.kind, entry.table) == (kind, table)]
+    parts = list(plan.rows(kind, table))
     return pa.concat_tables(parts, promote_options="permissive") if parts else None
-
-
-def _of(plan: Plan, kind: Kind, table: TableName, window: int) -> pa.Table | None:
-    for entry in plan.files:
-        if (entry.kind, entry.table, entry.window) == (kind, table, window):
-            return read_rows(plan.folder, entry)
-    return None

@@ -6,7 +6,7 @@
     plan/identity/<table>/000000.parquet            IDENTITY
     plan/mapped/<table>/<window>.parquet            keys of rows that a run may release from quarantine
     plan/undone/<table>/<window>.parquet            keys of rows that an undo takes back, where it does not take back all
-    plan/{agreed,before,wanted,pairs,open,overruled}/<table>/<window>.parquet   of two ways: see `adapters.store.both_ways`
+    plan/{agreed,before,wanted,pairs,open,overruled,unagreed}/<table>/<window>.parquet   of two ways: see `adapters.store.both_ways`
 
 What was planned is what is applied: a file that was changed, removed or added since is refused.
 """
@@ -20,9 +20,10 @@ import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -31,52 +32,20 @@ import pyarrow.parquet as pq
 
 from adapters import private
 from adapters.processes import stamp
-from adapters.store.changesets import change_schema, change_set, change_table, images_of, taken_apart
+from adapters.store.changesets import change_set, change_table
 from adapters.store.json_lines import in_lines, plain
 from adapters.store.manifest import FORMAT, Manifest, manifest_json, read_manifest
+from adapters.store.plan_files import KINDS, FileEntry, Kind, bytes_of, changed, read_changes, read_rows, read_written
 from adapters.store.plan_schemas import IDENTITY, QUARANTINE
 from adapters.store.record_json import Unreadable, from_json, to_json
 from transforms.vocabulary import ChangeSet, PlanError, TableName
 
-__all__ = ["FORMAT", "IDENTITY", "QUARANTINE", "FileEntry", "Plan", "PlanWriter", "change_set", "change_table", "plain"]
+__all__ = ["FORMAT", "IDENTITY", "QUARANTINE", "Plan", "PlanWriter", "change_set", "change_table", "plain"]
 
 MANIFEST: Final = "manifest.json"
 BEGUN: Final = "begun"  # by which process, as long as nobody else may want the plan
-Kind = Literal[
-    "changes",
-    "quarantine",
-    "mapped",
-    "identity",
-    "undone",
-    "agreed",
-    "before",
-    "wanted",
-    "pairs",
-    "open",
-    "overruled",
-    "unagreed",
-]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 _OURS: Final = re.compile(r"\d{6,}\.parquet|\.\d{6,}\.parquet\.[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One file of a plan. `path` is relative to the plan's folder."""
-
-    kind: Kind
-    table: TableName
-    window: int
-    path: str
-    digest: str
-    nbytes: int
-    counts: Mapping[str, int] = field(hash=False, default_factory=dict)
-
-    def has(self, *ops: str) -> bool:
-        """Whether it holds changes of one of these operations."""
-        return any(self.counts.get(op) for op in ops)
 
 
 class PlanWriter:
@@ -212,23 +181,32 @@ class Plan:
         except OSError as error:
             raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
         except json.JSONDecodeError as error:
-            raise _changed(path, f"line {error.lineno}, column {error.colno}") from error
+            raise changed(path, f"line {error.lineno}, column {error.colno}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _changed(path) from error
+            raise changed(path) from error
         if isinstance(form, int) and form > FORMAT:
             raise PlanError(f"{folder} was planned by a newer Syncline (format {form}).", fix="update Syncline here.")
         if form not in range(1, FORMAT + 1) or digest != _digest_of(body):
-            raise _changed(path)
+            raise changed(path)
         try:
             manifest = read_manifest(body.get("manifest"), form)
             files = from_json(tuple[FileEntry, ...], body.get("files"), "files")
         except Unreadable as error:
-            raise _changed(path, str(error)) from error
+            raise changed(path, str(error)) from error
         gone = {entry.path for entry in files if entry.kind == "changes" and str(entry.table) in thinned}
         gone |= {entry.path for entry in files if only not in (None, entry.kind)}
         for odd in sorted((_listing(folder, only) ^ {entry.path for entry in files}) - gone):
-            raise _changed(folder / odd)
+            raise changed(folder / odd)
         return cls(folder, manifest, tuple(entry for entry in files if entry.path not in gone), digest)
+
+    @cached_property
+    def _places(self) -> dict[tuple[Kind, TableName, int], FileEntry]:
+        return {(entry.kind, entry.table, entry.window): entry for entry in self.files}
+
+    def rows_at(self, kind: Kind, table: TableName, window: int) -> pa.Table | None:
+        """The rows of one file; None where the plan has none such."""
+        entry = self._places.get((kind, table, window))
+        return None if entry is None else read_rows(self.folder, entry)
 
     def windows(self, table: TableName | None = None) -> list[FileEntry]:
         """The change sets, of one table or of all, by table and window."""
@@ -244,95 +222,32 @@ class Plan:
 
     def quarantined(self, table: TableName | None = None) -> Iterator[pa.Table]:
         """The rows that were set aside, in the QUARANTINE schema, a window at a time."""
-        for rows in self._files("quarantine", table):
+        for rows in self.rows("quarantine", table):
             for name in QUARANTINE.names[rows.num_columns :]:
                 rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
             yield rows.cast(QUARANTINE)
 
     def mapped_keys(self, table: TableName) -> Iterator[pa.ChunkedArray]:
         """What `add_mapped` wrote of a table, a window at a time; nothing where keys were not noted."""
-        return (rows.column("key") for rows in self._files("mapped", table))
+        return (rows.column("key") for rows in self.rows("mapped", table))
 
     def identity(self, table: TableName) -> pa.Table:
         """What becomes of pairs of a table's identity map (IDENTITY); nothing where it has none."""
-        return pa.concat_tables([IDENTITY.empty_table(), *self._files("identity", table)])
+        return pa.concat_tables([IDENTITY.empty_table(), *self.rows("identity", table)])
 
     def undone_keys(self, table: TableName) -> Iterator[pa.Table]:
         """What `add_undone` wrote of a table."""
-        return self._files("undone", table)
+        return self.rows("undone", table)
 
-    def _files(self, kind: Kind, table: TableName | None) -> Iterator[pa.Table]:
+    def rows(self, kind: Kind, table: TableName | None) -> Iterator[pa.Table]:
+        """The rows of each file of a kind, of one table or of all."""
         mine = (entry for entry in self.files if entry.kind == kind and table in (None, entry.table))
         return (read_rows(self.folder, entry) for entry in mine)
 
     def verify(self) -> None:
         """Check every file against the manifest."""
         for entry in self.files:
-            _bytes(self.folder, entry)
-
-
-def read_changes(folder: Path, entry: FileEntry) -> ChangeSet:
-    """The changes of one window of a plan, finished or not. ChangedPlan where the file is not what was written."""
-    return change_set(read_rows(folder, entry), entry.table)
-
-
-def read_written(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
-    """Some columns of the rows that a window updates and inserts, in that order; None where it has not all of them.
-
-    Only these are read, so the file is not checked against its digest.
-    """
-    return _image(folder, entry, columns, "after", entry.counts.get("delete", 0))
-
-
-def read_expected(folder: Path, entry: FileEntry, columns: Sequence[str]) -> pa.Table | None:
-    """Some columns of the rows that a window deletes and updates, in that order, as they are before. Else as `read_written`."""
-    return _image(folder, entry, columns, "before", 0, sum(entry.counts.get(op, 0) for op in ("delete", "update")))
-
-
-def _image(folder: Path, entry: FileEntry, columns: Sequence[str], image: str, *rows: int) -> pa.Table | None:
-    wanted, images = _images(folder, entry, columns, image)
-    return images_of(images.column(image).slice(*rows), wanted) if len(wanted) == len(columns) else None
-
-
-def read_narrow(folder: Path, entry: FileEntry, columns: Sequence[str]) -> ChangeSet:
-    """The changes of a window in some columns, as far as it has those, read as by `read_written`. It says nothing of its key."""
-    wanted, images = _images(folder, entry, columns, "before", "after")
-    none = wanted.empty_table()
-    return taken_apart(images, wanted, entry.counts, ChangeSet(entry.table, (), (), none, none, none, none))
-
-
-def _images(folder: Path, entry: FileEntry, columns: Sequence[str], *images: str) -> tuple[pa.Schema, pa.Table]:
-    """Of some columns those that a window has, and these images of them."""
-    path = folder / entry.path
-    try:
-        with pq.ParquetFile(path) as file:  # pq.read_table takes a column's name for a path, and flattens
-            schema = change_schema(file.schema_arrow)
-            wanted = pa.schema([schema.field(name) for name in columns if name in schema.names])
-            return wanted, file.read(columns=[f"{image}.{name}" for image in images for name in wanted.names])
-    except (OSError, pa.ArrowException) as error:
-        raise _changed(path) from error
-
-
-def read_rows(folder: Path, entry: FileEntry) -> pa.Table:
-    """The rows of a file of a plan, finished or not. ChangedPlan where it is not what was written."""
-    try:
-        # pq.read_table has a scanner whose threads may free the last of it while Python ends, which aborts
-        with pq.ParquetFile(pa.BufferReader(_bytes(folder, entry))) as file:
-            return file.read()
-    except pa.ArrowException as error:
-        raise _changed(folder / entry.path) from error
-
-
-def _bytes(folder: Path, entry: FileEntry) -> pa.Buffer:
-    path = folder / entry.path
-    try:
-        with pa.OSFile(str(path)) as file:
-            data = file.read_buffer()
-    except OSError as error:
-        raise _changed(path) from error
-    if hashlib.sha256(data).hexdigest() != entry.digest:
-        raise _changed(path)
-    return data
+            bytes_of(self.folder, entry)
 
 
 def folder_name(table: TableName) -> str:
@@ -383,15 +298,3 @@ def written(folder: Path) -> Iterator[None]:
     except OSError as error:
         what = f"Nothing can be written to {folder}: {error.strerror or error}."
         raise PlanError(what, fix="free space or choose another folder.") from error
-
-
-class ChangedPlan(PlanError):
-    """A file of a plan is missing, or is not as it was written."""
-
-    code = "changed_plan"
-
-
-def _changed(path: Path, where: str = "") -> PlanError:
-    at = f" ({where})" if where else ""
-    what = f"{path}{at} was changed after planning, so this plan is not applied."
-    return ChangedPlan(what, fix="plan again.", path=f"{path}{at}")

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from adapters import interrupts
 from adapters.protocol import Target
 from adapters.store.manifest import Manifest, PlannedTable, columns_of
-from adapters.store.plans import FileEntry, Plan
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan
 from flows.apply.cascades import Carrying, carrying
 from flows.apply.once import each_once
 from flows.apply.stand_ins import first_steps, kept_back, take_back

@@ -20,7 +20,8 @@ from adapters.protocol import Target
 from adapters.sql.staging import unwritten
 from adapters.store import archive
 from adapters.store.manifest import PlannedTable
-from adapters.store.plans import FileEntry, Plan
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan
 from flows.apply.trials import refusal_of, sift, trial_of
 from flows.plan.references.referrers import compared, inside
 from flows.session.retry import retried

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from adapters.ledger.ledger import Ledger, Run, RunPlan
 from adapters.store import archive
-from adapters.store.plans import FileEntry, Plan, plain
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan, plain
 from flows.evidence.record import evidence, evident
 from flows.plan.order.stages import WRITES
 from flows.results.tables import Report, report_of

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters import interrupts
 from adapters.store import archive
-from adapters.store.plans import FileEntry
+from adapters.store.plan_files import FileEntry
 from flows.apply.cascades import Carrying, held_back
 from flows.apply.trials import Sifted, refusal_of, sift, trial_of, withheld
 from flows.apply.unstable import Unstable, unstable_columns

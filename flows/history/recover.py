@@ -15,7 +15,8 @@ from datetime import datetime
 
 from adapters import interrupts
 from adapters.ledger.ledger import Run, RunPlan, Version
-from adapters.store.plans import MANIFEST, ChangedPlan, Plan
+from adapters.store.plan_files import ChangedPlan
+from adapters.store.plans import MANIFEST, Plan
 from flows.apply.agreed import forget_agreed
 from flows.apply.both_ways import settle, write_both
 from flows.apply.identity import record_pairs

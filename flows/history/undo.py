@@ -16,7 +16,8 @@ from adapters.protocol import Target
 from adapters.sql.ddl import drop_statements
 from adapters.store.both_ways import Unagreed, add_unagreed
 from adapters.store.manifest import PlannedTable
-from adapters.store.plans import FileEntry, Plan, PlanWriter
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan, PlanWriter
 from flows.apply.agreed import agree_again
 from flows.apply.identity import Windows, happened, pairs_of, taken_back
 from flows.apply.load import Loading, record, run_plan

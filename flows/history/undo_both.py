@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from adapters.ledger.ledger import Ledger, Version
 from adapters.store.both_ways import Unagreed, rows_of, touched
-from adapters.store.plans import Kind, Plan
+from adapters.store.plan_files import Kind
+from adapters.store.plans import Plan
 from flows.history import undo
 from flows.history.taken_back import TakenBack, already, taken_back
 from flows.history.undone import Undone

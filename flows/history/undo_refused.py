@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.protocol import Deferring, Snapshot, Target
-from adapters.store.plans import FileEntry, Plan
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan
 from flows.history.undo_order import listed
 from flows.plan.references.foreseen import ByValue, foresee
 from flows.plan.references.referrers import compared

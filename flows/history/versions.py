@@ -12,7 +12,8 @@ from adapters.ledger.ledger import Ledger, Version
 from adapters.store import archive
 from adapters.store.layout import Store
 from adapters.store.manifest import PlannedTable
-from adapters.store.plans import ChangedPlan, FileEntry, Plan
+from adapters.store.plan_files import ChangedPlan, FileEntry
+from adapters.store.plans import Plan
 from flows.plan.order.interim import in_turn, whole_changes
 from flows.spec.entries import entry_of, nearest
 from flows.spec.model import Spec

@@ -11,7 +11,8 @@ from pathlib import Path
 from time import perf_counter
 
 from adapters.store.manifest import Manifest, PlannedRoute, PlannedSide, PlannedSpec, PlannedTable
-from adapters.store.plans import FileEntry, PlanWriter, plain
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import PlanWriter, plain
 from flows.bind.identity import way_name
 from flows.bind.own_columns import described
 from flows.bind.tables import BoundTable

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from adapters import interrupts
-from adapters.store import archive, plans, spill
-from adapters.store.plans import FileEntry
+from adapters.store import archive, plan_files, plans, spill
+from adapters.store.plan_files import FileEntry
 from flows.bind.tables import BoundTable
 from flows.plan.lookups.numbers import number_of
 from flows.plan.reading.chosen_keys import Arrived
@@ -305,7 +305,7 @@ def _broken(bound: BoundTable, changes: ChangeSet) -> Iterator[Broken]:
 
 def read_changes(job: Job, entry: FileEntry) -> ChangeSet:
     """A change set of the job's plan, finished or not; PlanError where the file is not what was written."""
-    return plans.read_changes(Path(job.folder), entry)
+    return plan_files.read_changes(Path(job.folder), entry)
 
 
 def samples(changes: ChangeSet, most: int = SAMPLES) -> tuple[Sample, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from adapters.store import archive
-from adapters.store.plans import FileEntry, Plan
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan
 from flows.plan.order.interim import whole_changes
 from transforms.net_changes import without
 from transforms.vocabulary import ChangeSet, TableName

@@ -18,16 +18,8 @@ from manifests import manifest, planned
 
 from adapters.store.layout import Store
 from adapters.store.manifest import FORMAT, Manifest
-from adapters.store.plans import (
-    BEGUN,
-    QUARANTINE,
-    FileEntry,
-    Plan,
-    PlanWriter,
-    change_set,
-    change_table,
-    folder_name,
-)
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import BEGUN, QUARANTINE, Plan, PlanWriter, change_set, change_table, folder_name
 from transforms.vocabulary import SIDES, ChangeSet, PlanError, TableName, of_side
 
 TABLE = TableName("flight", "main")

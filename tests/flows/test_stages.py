@@ -16,7 +16,8 @@ from manifests import planned
 from scenario import PAIRS, Scenario
 
 from adapters.store.manifest import PlannedTable
-from adapters.store.plans import FileEntry, Plan, PlanWriter
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan, PlanWriter
 from flows import commands
 from flows.cli.main import main
 from flows.plan.order.stages import WRITES, Step, stages_of

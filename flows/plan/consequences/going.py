@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from adapters.store.plans import read_written
+from adapters.store.plan_files import read_written
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes
 from flows.plan.reading.chosen_keys import held

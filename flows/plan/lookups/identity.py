@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.ledger.identity import PAIRS
-from adapters.store import plans, spill
-from adapters.store.plans import IDENTITY, FileEntry, PlanWriter
+from adapters.store import plan_files, spill
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import IDENTITY, PlanWriter
 from flows.bind.identity import TARGET, IdentityMap, way_name
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
@@ -374,10 +375,10 @@ def _texts(folder: Path, entries: Sequence[FileEntry], key: Key, op: str) -> pa.
         if not (count := entry.counts.get(op, 0)):
             continue
         if op == "delete":
-            images = plans.read_expected(folder, entry, key)
+            images = plan_files.read_expected(folder, entry, key)
             rows = images.slice(0, count) if images is not None else None
         else:
-            images = plans.read_written(folder, entry, key)
+            images = plan_files.read_written(folder, entry, key)
             rows = images.slice(images.num_rows - count) if images is not None else None
         assert rows is not None, "change sets have the key"
         found += expressions.as_json_keys(rows, key).cast(pa.string()).chunks

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from adapters.capabilities import Capabilities
 from adapters.protocol import Snapshot
-from adapters.store.plans import PlanWriter, read_narrow
+from adapters.store.plan_files import read_narrow
+from adapters.store.plans import PlanWriter
 from flows.bind.order import circles
 from flows.bind.tables import BoundTable
 from flows.plan.consequences.beside import WINDOW_ROWS, Beside

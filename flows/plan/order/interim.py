@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from adapters.store.manifest import PlannedTable
-from adapters.store.plans import FileEntry, Plan
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import Plan
 from transforms.net_changes import net, together
 from transforms.vocabulary import OPS, ChangeSet, Op, TableName
 

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.protocol import Snapshot, Target
-from adapters.store.plans import FileEntry, PlanWriter, read_expected, read_written
+from adapters.store.plan_files import FileEntry, read_expected, read_written
+from adapters.store.plans import PlanWriter
 from flows.plan.decide import Planned, read_changes
 from flows.plan.order.parked import Parking, put
 from flows.plan.references.references import having, referring, related

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from adapters.store.plans import read_narrow
+from adapters.store.plan_files import read_narrow
 from flows.plan.decide import Planned
 from flows.plan.order.own_order import NoOwnOrder, own_keys, own_order
 from flows.plan.order.sharing import Share

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.store import spill
-from adapters.store.plans import FileEntry, PlanWriter
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import PlanWriter
 from flows.plan.decide import Planned, read_changes
 from flows.plan.order.own_order import OwnOrder, parted
 from flows.session.session import Job, Session

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Final, Literal, NamedTuple
 
 from adapters.store.manifest import PlannedTable
-from adapters.store.plans import FileEntry
+from adapters.store.plan_files import FileEntry
 from flows.bind.tables import Binding
 from transforms.vocabulary import OPS, Marker, Op, Phase, Stage, TableName
 

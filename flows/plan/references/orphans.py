@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adapters.protocol import Target
 from adapters.store import spill
-from adapters.store.plans import read_expected, read_written
+from adapters.store.plan_files import read_expected, read_written
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
 from flows.plan.lookups.own_lookups import forget

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from adapters.protocol import Snapshot
 from adapters.store import spill
-from adapters.store.plans import read_written
+from adapters.store.plan_files import read_written
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
 from flows.plan.lookups.own_lookups import forget

@@ -15,7 +15,8 @@ import pyarrow as pa
 from adapters.ledger.open_rows import MADE
 from adapters.store.agreed import Parts
 from adapters.store.both_ways import add_stretches
-from adapters.store.plans import FileEntry, PlanWriter
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import PlanWriter
 from flows.bind.mirror import mirrored
 from flows.bind.tables import Binding, BoundTable
 from flows.plan import build

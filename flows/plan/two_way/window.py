@@ -14,7 +14,8 @@ from adapters import interrupts
 from adapters.store import archive, spill
 from adapters.store.agreed import Parts
 from adapters.store.both_ways import Stretch, Wanted, add_wanted
-from adapters.store.plans import FileEntry, PlanWriter
+from adapters.store.plan_files import FileEntry
+from adapters.store.plans import PlanWriter
 from flows.bind.tables import BoundTable
 from flows.plan.decide import SAMPLES, Planned, samples
 from flows.plan.reading.refusals import refused_rows
