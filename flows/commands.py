@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from adapters.ledger.ledger import Choice, Ledger, Version
 from adapters.processes import temporary_folder
+from adapters.store.both_ways import source_folder
 from adapters.store.plans import Plan, taken
 from flows.apply.both_ways import writing_of
 from flows.apply.load import Loading, failures, load, with_orphans
@@ -28,7 +29,7 @@ from flows.plan import build
 from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit, set_aside
 from flows.plan.totals import reconciled
-from flows.plan.two_way.build import meeting, planned, source_folder
+from flows.plan.two_way.build import meeting, planned
 from flows.proof import orphans
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
@@ -100,12 +101,13 @@ def verify(
 
 def _planned(request: Request, report: Report, message: str = "") -> Outcome:
     """How a plan ends that is not applied now."""
-    report = replace(report, met=open_in(Plan.open(Path(str(report.plan)))))
+    if any(table.counts.conflicts for table in report.tables):
+        report = replace(report, met=open_in(Plan.open(Path(str(report.plan)))))
     if over := over_limit(request.spec, report.counts):
         return Outcome(report, Status.QUARANTINE, over)
-    message = meeting(report) or message
+    waits = meeting(report)
     return (
-        Outcome(report, Status.CHANGES, message) if report.pending or meeting(report) else Outcome(report, Status.DONE)
+        Outcome(report, Status.CHANGES, waits or message) if report.pending or waits else Outcome(report, Status.DONE)
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ import pyarrow as pa
 from adapters.store.changesets import change_set, change_table
 from adapters.store.plan_files import FileEntry, Kind
 from adapters.store.plans import Plan, PlanWriter
-from transforms.vocabulary import ChangeSet, KeyValue, SideName, TableName
+from transforms.vocabulary import ChangeSet, KeyValue, SideName, TableName, of_side
 
 CUTS: Final = 999_999
 """The number of the file that says where windows begin, among those of what is agreed on."""
@@ -29,6 +30,16 @@ CUTS: Final = 999_999
 
 Unagreed = tuple[TableName, pa.Table, pa.Table | None]
 """Of a table: the keys of rows that are to be agreed on otherwise, and as what; not at all where that has no row of the key."""
+
+
+def source_folder(folder: Path) -> Path:
+    """Where the plan of the source lies that belongs to one of the target."""
+    return folder.with_name(of_side(folder.name, "source"))
+
+
+def target_folder(folder: Path) -> Path:
+    """Where the plan of the target lies that belongs to one of either side."""
+    return folder.with_name(folder.name.removesuffix(of_side("", "source")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from adapters import interrupts
-from adapters.store.both_ways import rows_of
+from adapters.store.both_ways import rows_of, source_folder
 from adapters.store.plans import Plan
 from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
 from flows.apply.load import Loading, Writing, keep, new_version, record_quarantine, run_plan, write
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.rehearsal import rehearse
 from flows.apply.windows import Done, as_conflicts
-from flows.plan.two_way.build import back_session, source_folder
+from flows.plan.two_way.build import back_session
 from flows.proof.drift import remember
 from flows.results import conflicts as conflicting
 from flows.results.outcome import Outcome, Status

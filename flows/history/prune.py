@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from adapters.ledger.ledger import Base, Ledger, Version
 from adapters.store import archive
+from adapters.store.both_ways import target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan, folder_name
 from flows.apply.load import Loading
 from flows.history.log import asof
 from flows.history.recover import recover
 from flows.history.versions import opened_version
-from flows.plan.two_way.build import target_folder
 from flows.session.locking import sole_writer
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of

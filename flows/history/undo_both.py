@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from adapters.ledger.ledger import Ledger, Version
-from adapters.store.both_ways import Unagreed, rows_of, touched
+from adapters.store.both_ways import Unagreed, rows_of, source_folder, target_folder, touched
 from adapters.store.plan_files import Kind
 from adapters.store.plans import Plan
 from flows.history import undo
@@ -21,7 +21,6 @@ from flows.history.taken_back import TakenBack, already, taken_back
 from flows.history.undone import Undone
 from flows.history.versions import opened_version, version_of, versions_after
 from flows.plan.request import Request
-from flows.plan.two_way.build import source_folder, target_folder
 from flows.results.outcome import Outcome
 from flows.results.tables import Report
 from flows.session.session import Session

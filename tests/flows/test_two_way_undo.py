@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from scenario import RING, Scenario, pair_name
 
+from adapters.store.both_ways import source_folder
 from flows import commands
 from flows.apply import agreed as applying
 from flows.commands import Outcome, Status
 from flows.history import prune
-from flows.plan.two_way.build import source_folder
 from flows.session.stores import store_of
 from transforms.vocabulary import PlanError
 

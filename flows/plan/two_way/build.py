@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from adapters.ledger.open_rows import MADE
 from adapters.store.agreed import Parts
-from adapters.store.both_ways import add_stretches
+from adapters.store.both_ways import add_stretches, source_folder
 from adapters.store.plan_files import FileEntry
 from adapters.store.plans import PlanWriter
 from flows.bind.mirror import mirrored
@@ -111,16 +111,6 @@ def folders(request: Request) -> dict[SideName, Path]:
         return {"target": request.folder, "source": source_folder(request.folder)}
     store = store_of(request.spec)
     return {side: store.plan_folder(of_side(request.run_id, side)) for side in SIDES}
-
-
-def source_folder(folder: Path) -> Path:
-    """Where the plan of the source lies that belongs to one of the target."""
-    return folder.with_name(of_side(folder.name, "source"))
-
-
-def target_folder(folder: Path) -> Path:
-    """Where the plan of the target lies that belongs to one of either side."""
-    return folder.with_name(folder.name.removesuffix(of_side("", "source")))
 
 
 def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
