@@ -30,7 +30,7 @@ from transforms.both_ways import kind_of
 from transforms.mapping.rejections import encoded
 from transforms.reconcile import OVERRULED, Reconciled, agreed_after, left_open
 from transforms.reconcile.records import conflict_schema
-from transforms.vocabulary import SIDES, ChangeSet, Key, Reason, SideName, SpecError, TableName
+from transforms.vocabulary import SIDES, ChangeSet, Key, Notice, Reason, SideName, SpecError, TableName
 from transforms.vocabulary.arrow import Mask
 
 HELD: Final = Reason("referred", None, {})
@@ -121,11 +121,11 @@ def replace_agreed(session: Session, ledger: Ledger, plan: Plan, known: AgreedTa
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[str]:
+def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[Notice]:
     """Once an undo has taken rows back, both sides agree on what they agreed on before them: what each side had done by then is to be
     brought over again, and is no wish to undo what the other had done. Safe to repeat.
 
-    Out: tables of which nobody can say it any more, as where the spec cannot be bound: they meet anew.
+    Out: that they meet anew, where the spec cannot be bound and nobody can say what they agree on.
     """
     again = list(unagreed(plan))
     if not again:
@@ -134,9 +134,9 @@ def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[str]:
         session = with_binding(session)
     except SpecError:
         return forget_agreed(session.spec)
-    bound_to = {each.shape.name: each for each in session.bound.tables if each.two_way is not None}
+    two_way = {each.shape.name: each for each in session.bound.tables if each.two_way is not None}
     for table, gone, before in again:
-        if (bound := bound_to.get(table)) is None:
+        if (bound := two_way.get(table)) is None:
             continue
         known = known_base(session.spec, ledger, bound, agreement_of(session, bound, bound.schema)).parts
         if known is not None:
@@ -146,15 +146,18 @@ def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[str]:
     return []
 
 
-def forget_agreed(spec: Spec) -> list[str]:
-    """Forget what both sides agree on, where nobody can say it any more: they meet anew. Out: the tables."""
+def forget_agreed(spec: Spec) -> list[Notice]:
+    """Forget what both sides agree on, where nobody can say it any more: they meet anew, which is what comes out."""
     lost = []
     for name in spec.tables:
         table = spec.target_table(name)
         if folder_of(store_of(spec), spec.name, table).exists():
             forget(store_of(spec), spec.name, table)
             lost.append(name)
-    return lost
+    if not lost:
+        return []
+    text = f"What both sides agreed on in {', '.join(lost)} is not known any more: they meet anew, as `initial` says."
+    return [Notice("base_lost", text, facts={"why": "forgotten"})]
 
 
 def _agreed(known: AgreedTable, plan: Plan, stretch: Stretch, bound: BoundTable) -> pa.Table:

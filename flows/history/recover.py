@@ -106,9 +106,8 @@ def _end_both(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
             loading.session.sides.written(each.side).adapter.applied(each.plan_id) for each in run.plans
         )
         yield from (_put_down(run, each, loading, str(error)) for each in run.plans)
-        lost = forget_agreed(loading.spec) if written_to else []  # else both sides are as they were
-        if lost:
-            yield f"What both sides agreed on in {', '.join(lost)} is not known any more: they meet anew, as `initial` says."
+        if written_to:  # else both sides are as they were
+            yield from (each.text for each in forget_agreed(loading.spec))
         return
     about = f"It was cut off while it wrote, and finished by a later run. {outcome.message}".strip()
     keep_evidence(plans["target"], outcome.report, session, outcome.status.name.lower(), about)

@@ -224,7 +224,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     applied = write_rows(plan, job, session, stages, numbered, loading.execute, loading.workers)
     warnings = [*report.warnings, *_dropped(plan, target, stages)]
     forget(loading.ledger, loading.spec, [each.name for each in manifest.tables if each.drop or each.ddl])
-    retried(lambda: agree_again(plan, session, loading.ledger))
+    warnings += retried(lambda: agree_again(plan, session, loading.ledger))
     whole = replace(report, warnings=tuple(warnings))
     return retried(lambda: record(plan, whole, applied, loading, manifest.undoes))
 

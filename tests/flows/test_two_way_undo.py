@@ -165,3 +165,11 @@ def test_where_the_plan_of_a_run_is_gone_one_side_alone_can_be_taken_back(shop: 
         shutil.rmtree(each)
     with pytest.raises(PlanError, match="--side"):
         undo(shop, version)
+
+
+def test_where_the_spec_fits_the_tables_no_more_both_sides_meet_anew_and_are_told_so(shop: Scenario) -> None:
+    shop.source.execute("ALTER TABLE old RENAME COLUMN n TO m")
+    done = undo(shop, 1)
+    assert (done.status, shop.target.rows("t")) == (Status.DONE, [])
+    assert "base_lost" in [notice.code for notice in done.report.warnings]
+    assert not list(store_of(shop.spec).agreed(shop.spec.name).rglob("parts.json"))
