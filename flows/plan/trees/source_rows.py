@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,9 +18,10 @@ from flows.plan.trees.tree_rows import Pairs, Routes, TargetRows
 from transforms import keys
 from transforms.mapping import casts
 from transforms.mapping.column_mapping import ColumnMapping, Identified, LookUp
+from transforms.mapping.identities import places
 from transforms.mapping.sources import read_by
 from transforms.vocabulary import Key, SideName, TableShape
-from transforms.vocabulary.arrow import Mask, contiguous
+from transforms.vocabulary.arrow import contiguous
 
 TOLD = "syncline:told"
 """The column that tells rows of the source of a table that is `apart` from each other: what `source_texts` says of them."""
@@ -258,7 +258,7 @@ class SourceRows:
             made[PART] = pa.repeat(part.part, count)
         if bound.identity_map is not None:
             pairs, by = self.pairs(bound.name), bound.identity_map.by
-            at = _places(pa.table(read), pairs, by)
+            at = places(pa.table(read), pairs, by)
             for column in bound.identity_map.target:
                 name = TARGET + column.name
                 made[name] = pairs.column(name).take(pa.array(at, mask=at < 0))
@@ -270,15 +270,6 @@ class SourceRows:
 def _fields(shape: TableShape, names: Key) -> pa.Schema:
     """The columns of some names, which may be none."""
     return shape.schema(names) if names else pa.schema([])
-
-
-def _places(rows: pa.Table, pairs: pa.Table, by: Key) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """For each row its place among the pairs of an identity map, -1 where it is in none."""
-    place = np.full(rows.num_rows, -1, dtype=np.int64)
-    whole: Mask = ~keys.null_keys(rows, by)
-    asked = rows.select(list(by)).filter(pa.array(whole))
-    place[whole] = keys.match(asked, pairs.select(list(by)).cast(asked.schema), by)
-    return place
 
 
 def _alike(own: ColumnMapping, there: ColumnMapping) -> bool:
