@@ -7,7 +7,6 @@ written down as for any other lookup, so that windows map and compare as ever. M
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +23,11 @@ from flows.bind.identity import TARGET, IdentityMap, way_name
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
 from flows.plan.lookups.numbers import must_hold
+from flows.plan.lookups.own_lookups import forget
 from flows.plan.lookups.own_rows import rows_there, rows_with
 from flows.plan.lookups.pairs import asked_pairs, known_pairs, pairs_there
 from flows.plan.reading.chosen_keys import held_by_source, held_by_target, of_source
-from flows.plan.reading.window_reader import PlanWork, doubt_file, lookup_file, lookup_rows, rejected_file, spill_folder
+from flows.plan.reading.window_reader import PlanWork, doubt_file, lookup_file, lookup_rows, rejected_file
 from flows.plan.trees.chosen_tree import asked_of_lookup
 from flows.session.memory import Samples
 from flows.session.route import Route
@@ -311,11 +311,7 @@ def plan_through_own_map(
         if not fallen.any():
             return plan(replace(session, samples=Samples())) if session.watch.counts else planned
         away |= fallen
-        shutil.rmtree(spill_folder(job, bound.name), ignore_errors=True)
-        shutil.rmtree(rejected_file(job, bound.name, 0).parent, ignore_errors=True)
-        for entry in (entry for each in planned for entry in (each.changes, each.quarantine, each.mapped)):
-            if entry is not None:
-                (Path(job.folder) / entry.path).unlink(missing_ok=True)
+        forget(job, bound, planned)
 
 
 def _beside_trees(route: Route, work: PlanWork, rows: pa.Table) -> pa.Table:
