@@ -59,6 +59,11 @@ class IdentityMap:
         return pa.schema([*pairs, *((TARGET + column.name, column.type) for column in self.target)])
 
 
+def ends_of(pairs: pa.Table, key: Key) -> pa.Table:
+    """The target's keys of some pairs, or of rows that have these beside them, as the target calls the columns."""
+    return pairs.select([TARGET + name for name in key]).rename_columns(list(key))
+
+
 def way_name(table: str) -> str:
     """What lookups through the identity map of a table are called."""
     return f"{table} (by identity)"

@@ -19,7 +19,7 @@ from adapters.ledger.identity import PAIRS
 from adapters.store import plan_files, spill
 from adapters.store.plan_files import FileEntry
 from adapters.store.plans import IDENTITY, PlanWriter
-from flows.bind.identity import TARGET, IdentityMap, way_name
+from flows.bind.identity import TARGET, IdentityMap, ends_of, way_name
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
 from flows.plan.lookups.numbers import must_hold
@@ -138,7 +138,7 @@ class _Asking:
         """The map as windows look it up, and the keys of rows of the target that are in doubt."""
         known, bound = self.known, route.table
         place = places(self.rows, pairs, known.by)
-        ends = pairs.select([TARGET + name for name in known.key]).rename_columns(list(known.key))
+        ends = ends_of(pairs, known.key)
         found = ends.take(pa.array(place, mask=place < 0))
         count = self.rows.num_rows
         state = np.where(place >= 0, KNOWN, "begins").astype(object)
@@ -287,7 +287,7 @@ def plan_through_own_map(
     rows = spill.read_rows(lookup_file(job, bound.name, known.name, "rows"))
     away = keys.null_keys(rows, tuple(TARGET + name for name in known.key))
     names = list(known.schema.names)
-    ends = rows.select([TARGET + name for name in known.key]).rename_columns(list(known.key))
+    ends = ends_of(rows, known.key)
     beside = _beside_trees(route, work, rows)
     stays = None
     if not work.target_empty and not bound.ddl:
@@ -352,7 +352,7 @@ def identity_files(job: Job, bound: BoundTable, planned: Iterable[Planned]) -> I
     inserted, deleted = (_texts(folder, entries, key, op) for op in ("insert", "delete"))
     whole = ~keys.null_keys(rows, tuple(TARGET + name for name in key))
     rows = rows.filter(pa.array(whole))
-    ends = rows.select([TARGET + name for name in key]).rename_columns(list(key))
+    ends = ends_of(rows, key)
     texts = contiguous(expressions.as_json_keys(ends, key).cast(pa.string()))
     new = pc.and_(pc.equal(rows.column(STATE), "begins"), pc.is_in(texts, value_set=inserted))
     happens = pc.or_(new, pc.equal(rows.column(STATE), "meets"))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.ledger.identity import PAIRS
-from flows.bind.identity import TARGET
+from flows.bind.identity import ends_of
 from flows.bind.tables import BoundTable
 from flows.plan.reading.chosen_keys import held_by_target
 from flows.session.route import Route
@@ -52,7 +52,7 @@ def pairs_there(route: Route, pairs: pa.Table, key: Key) -> pa.Table:
     bound = route.table
     if bound.ddl or not pairs.num_rows:
         return pairs.slice(0, 0)
-    ends = pairs.select([TARGET + name for name in key]).rename_columns(list(key))
+    ends = ends_of(pairs, key)
     found = scan_planned(route.writes.snapshot, bound, list(key), keys=held_by_target(route, ends))
     batches = list(readable(found, bound.shape.name, route.writes.name, bound.key))
     there = pa.Table.from_batches(batches, schema=bound.shape.schema(key)).cast(ends.schema)

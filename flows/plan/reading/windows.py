@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.store import spill
-from flows.bind.identity import TARGET, way_name
+from flows.bind.identity import ends_of, way_name
 from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, spill_table
@@ -194,7 +194,7 @@ def _through_map(
     asked = asked_of_lookup(work.job, route.table.name, way_name(parent))
     if asked is not None:
         pairs = pairs.filter(pa.array(asked_pairs(pairs, asked)))
-        asked = [pairs.select([TARGET + name for name in known.key]).rename_columns(list(known.key))]
+        asked = [ends_of(pairs, known.key)]
     rows, away = _looked_rows(session, route, there, work, planned, asked)
     left = pairs.filter(pa.array(_of_rows(pairs, rows, known.key)))
     lost = _of_rows(pairs, away, known.key) if away is not None else np.zeros(pairs.num_rows, dtype=bool)
@@ -204,7 +204,7 @@ def _through_map(
 
 def _of_rows(pairs: pa.Table, rows: pa.Table, key: Key) -> Mask:
     """Which pairs have the keys of some rows."""
-    ends = pairs.select([TARGET + name for name in key]).rename_columns(list(key))
+    ends = ends_of(pairs, key)
     whole = keys.without_null_keys(rows, key)
     if not whole.num_rows or not ends.num_rows:
         return np.zeros(pairs.num_rows, dtype=bool)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.store import spill
-from flows.bind.identity import TARGET
+from flows.bind.identity import TARGET, ends_of
 from flows.bind.links import Link, apart, as_read, below, links_of
 from flows.bind.roots import Root, of_source, typed_roots
 from flows.bind.tables import Binding, BoundTable
@@ -117,7 +117,7 @@ def _begun(
         return wanted
     rows = source.target.having(name, wanted)
     others = source.looked_up.of_target(name, wanted)
-    ends = others.select([TARGET + each for each in bound.key]).rename_columns(list(bound.key)).cast(wanted.schema)
+    ends = ends_of(others, bound.key).cast(wanted.schema)
     lost = _without(_without(wanted, rows, bound.key), ends, bound.key)
     if lost.num_rows and not trees.gone:
         raise _no_root(name, named_keys(lost), bound.key)
@@ -215,11 +215,11 @@ def _lacking(
 def _there(source: SourceRows, target: TargetRows, table: str, rows: pa.Table) -> pa.Table:
     """Those rows of the source that the target has."""
     key = source.routes(table).table.key
-    ends = [TARGET + name for name in key]
-    paired = keys.without_null_keys(source.looked_up.with_target_keys(table, rows), tuple(ends))
+    ends = tuple(TARGET + name for name in key)
+    paired = keys.without_null_keys(source.looked_up.with_target_keys(table, rows), ends)
     if not paired.num_rows:
         return rows.slice(0, 0)
-    asked = paired.select(ends).rename_columns(list(key))
+    asked = ends_of(paired, key)
     there = target.having(table, keys.distinct(asked))
     return paired.filter(pa.array(keys.contained(asked, there.select(list(key)).cast(asked.schema), key)))
 

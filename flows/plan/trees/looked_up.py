@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.bind.identity import TARGET
+from flows.bind.identity import TARGET, ends_of
 from flows.bind.links import apart, as_read
 from flows.bind.tables import BoundTable
 from flows.plan.reading.chosen_keys import held
@@ -120,8 +120,8 @@ class LookedUp:
         bound = self.source.routes(table).table
         if side == "target":
             return self.of_target(table, rows).select(self.source.schema(table).names)
-        ends = self.with_target_keys(table, rows).select([TARGET + name for name in bound.key]).drop_null()
-        return self.target.having(table, keys.distinct(ends.rename_columns(list(bound.key))))
+        ends = ends_of(self.with_target_keys(table, rows), bound.key).drop_null()
+        return self.target.having(table, keys.distinct(ends))
 
     def _behind(self, part: BoundTable, column: ColumnMapping, values: pa.Table) -> pa.Table:
         """The values with what a column is looked up by instead of it."""
@@ -158,9 +158,7 @@ class LookedUp:
         bound = self.source.routes(table).table
         rows = self.with_target_keys(table, rows)
         ends = [TARGET + each for each in bound.key]
-        there = self.target.read(
-            table, keys.distinct(rows.select(ends).drop_null()).rename_columns(list(bound.key)), (name,)
-        )
+        there = self.target.read(table, keys.distinct(ends_of(rows, bound.key).drop_null()), (name,))
         beside = pa.table([*(there.column(each) for each in bound.key), there.column(name)], names=[*ends, name])
         return _joined(rows, beside, tuple(ends))
 
@@ -218,7 +216,7 @@ class LookedUp:
         asked = mine if not set(values.column_names) <= mapped else self.source.having(table, values)
         rest = there
         if there.num_rows and mine.num_rows:
-            ends = mine.select([TARGET + name for name in bound.key]).rename_columns(list(bound.key))
+            ends = ends_of(mine, bound.key)
             rest = there.filter(pa.array(~keys.contained(there, ends.cast(bound.key_schema), bound.key)))
         parts = [rest.select(list(names)).drop_null()]
         asked = self._with(table, asked, names)
@@ -261,9 +259,7 @@ class LookedUp:
         """Those rows of the target that are in no pair."""
         known = bound.identity_map
         assert known is not None, "the table has an identity map"
-        ends = (
-            self.source.pairs(bound.name).select([TARGET + name for name in known.key]).rename_columns(list(known.key))
-        )
+        ends = ends_of(self.source.pairs(bound.name), known.key)
         if not rows.num_rows or not ends.num_rows:
             return rows
         return rows.filter(pa.array(~keys.contained(rows, ends.cast(rows.select(list(known.key)).schema), known.key)))

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from flows.bind.identity import TARGET
+from flows.bind.identity import ends_of
 from flows.bind.links import Link, as_read
 from flows.bind.tables import BoundTable
 from flows.plan.reading.chosen_keys import held_by_target
@@ -118,11 +118,7 @@ class TargetRows:
         if bound.identity_map is None:
             return rows
         known, pairs = bound.identity_map, self.pairs(bound.name)
-        ends = (
-            pairs.select([TARGET + name for name in known.key])
-            .rename_columns(list(known.key))
-            .cast(bound.shape.schema(known.key))
-        )
+        ends = ends_of(pairs, known.key).cast(bound.shape.schema(known.key))
         at = keys.match(rows, ends, known.key)
         for name in known.by:
             rows = rows.append_column(as_read("", name), pairs.column(name).take(pa.array(at, mask=at < 0)))
