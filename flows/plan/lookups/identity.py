@@ -25,7 +25,7 @@ from flows.plan.decide import Planned
 from flows.plan.lookups.numbers import must_hold
 from flows.plan.lookups.own_lookups import forget
 from flows.plan.lookups.own_rows import rows_there, rows_with
-from flows.plan.lookups.pairs import asked_pairs, known_pairs, pairs_there
+from flows.plan.lookups.pairs import asked_pairs, known_pairs
 from flows.plan.reading.chosen_keys import held_by_source, held_by_target, of_source
 from flows.plan.reading.window_reader import PlanWork, doubt_file, lookup_file, lookup_rows, rejected_file
 from flows.plan.trees.chosen_tree import asked_of_lookup
@@ -318,13 +318,15 @@ def _beside_trees(route: Route, work: PlanWork, rows: pa.Table) -> pa.Table:
     """The pairs of rows outside of trees that rows in them look up, and that the target has; none without trees."""
     bound, known = route.table, route.table.identity_map
     assert known is not None, "it looks through its own map"
-    names = list(known.schema.names)
     asked = asked_of_lookup(work.job, bound.name, way_name(bound.name)) if isinstance(work.selection, Tree) else None
-    pairs = spill.read_rows(lookup_file(work.job, bound.name, known.name, "known")).select(names)
-    if asked is None or not pairs.num_rows:
-        return pairs.slice(0, 0)
-    mask = asked_pairs(pairs, asked) & ~keys.contained(pairs, rows, known.by)
-    return pairs_there(route, pairs.filter(pa.array(mask)), known.key)
+    if asked is None or bound.ddl:
+        return known.schema.empty_table()
+    pairs = spill.read_rows(lookup_file(work.job, bound.name, known.name, "known")).select(known.schema.names)
+    pairs = pairs.filter(pa.array(asked_pairs(pairs, asked)))
+    pairs = pairs.filter(pa.array(~keys.contained(pairs, rows, known.by)))
+    ends = ends_of(pairs, known.key)
+    there = rows_with(route, list(known.key), held_by_target(route, ends)) if pairs.num_rows else ends
+    return pairs.filter(pa.array(keys.contained(ends, there.cast(ends.schema), known.key)))
 
 
 def _set_aside(work: PlanWork, bound: BoundTable, ends: pa.Table, away: Mask, planned: Sequence[Planned]) -> Mask:

@@ -8,15 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.ledger.identity import PAIRS
-from flows.bind.identity import ends_of
 from flows.bind.tables import BoundTable
-from flows.plan.reading.chosen_keys import held_by_target
-from flows.session.route import Route
-from flows.session.scan import readable, scan_planned
 from flows.session.session import Session
 from flows.session.stores import ledger_of
 from transforms import expressions, keys
-from transforms.vocabulary import Key
 from transforms.vocabulary.arrow import Mask, contiguous
 
 
@@ -45,15 +40,3 @@ def asked_pairs(pairs: pa.Table, asked: Sequence[pa.Table]) -> Mask:
             kinds = pa.schema([pairs.schema.field(name) for name in names])
             found |= keys.contained(pairs, wanted.cast(kinds), names)
     return found
-
-
-def pairs_there(route: Route, pairs: pa.Table, key: Key) -> pa.Table:
-    """Those of some pairs whose row the target has."""
-    bound = route.table
-    if bound.ddl or not pairs.num_rows:
-        return pairs.slice(0, 0)
-    ends = ends_of(pairs, key)
-    found = scan_planned(route.writes.snapshot, bound, list(key), keys=held_by_target(route, ends))
-    batches = list(readable(found, bound.shape.name, route.writes.name, bound.key))
-    there = pa.Table.from_batches(batches, schema=bound.shape.schema(key)).cast(ends.schema)
-    return pairs.filter(pa.array(keys.contained(ends, keys.without_null_keys(there, key), key)))

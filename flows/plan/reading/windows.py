@@ -15,6 +15,7 @@ from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned, read_changes, spill_table
 from flows.plan.lookups.identity import pairs_known
+from flows.plan.lookups.own_rows import rows_with
 from flows.plan.lookups.pairs import asked_pairs
 from flows.plan.reading.chosen_keys import held, held_by_target
 from flows.plan.reading.window_reader import (
@@ -28,7 +29,7 @@ from flows.plan.reading.window_reader import (
 )
 from flows.plan.trees.chosen_tree import asked_of_lookup
 from flows.session.route import Route
-from flows.session.scan import readable, scan_planned
+from flows.session.scan import readable
 from flows.session.session import Session
 from transforms import keys
 from transforms.diff import patched
@@ -170,9 +171,7 @@ def _looked_rows(
     if not bound.ddl:
         way = session.route(work.job, bound.name)
         for some in [None] if asked is None else [held_by_target(way, values) for values in asked]:
-            there = scan_planned(route.writes.snapshot, bound, needed, keys=some)
-            batches = list(readable(there, bound.shape.name, route.writes.name, bound.key))
-            rows = keys.without_null_keys(pa.Table.from_batches(batches, schema=schema), bound.key)
+            rows = rows_with(way, needed, some)
             new = rows.filter(pa.array(~keys.contained(rows, found, bound.key))) if found.num_rows else rows
             found = pa.concat_tables([found, new])
     parts = [read_changes(work.job, outcome.changes) for outcome in planned if outcome.changes is not None]
