@@ -14,7 +14,7 @@ from flows.results.orphans import By, Orphans
 from flows.session.session import Session
 from transforms import expressions, keys
 from transforms.mapping.column_mapping import LookUp
-from transforms.vocabulary import ColumnShape, ForeignKey, Key
+from transforms.vocabulary import ForeignKey, Key
 
 SAMPLES = 3  # keys of orphans that are told
 
@@ -62,7 +62,9 @@ def references(binding: Binding) -> Iterator[Reference]:
             own = bound.shape.column(column.shape.name)
             taken = binding.table(looked.planned).shape.column(take) if looked.planned else None
             key = ForeignKey((column.shape.name,), looked.table, (take,))
-            if own and taken and _alike(own, taken) and (key.columns, key.refers, key.refers_columns) not in known:
+            # a cast may have made something else of what was taken
+            alike = own is not None and taken is not None and own.travels_like(taken)
+            if alike and (key.columns, key.refers, key.refers_columns) not in known:
                 known.add((key.columns, key.refers, key.refers_columns))
                 yield Reference(bound.name, key, "lookup")
 
@@ -75,13 +77,6 @@ def together(found: Sequence[Orphans]) -> tuple[Orphans, ...]:
         known = first.get(bare, bare)
         first[bare] = replace(known, rows=known.rows + each.rows, keys=(*known.keys, *each.keys)[:SAMPLES])
     return tuple(first.values())
-
-
-def _alike(own: ColumnShape, taken: ColumnShape) -> bool:
-    """Both ends can be compared by the engine: a cast may have made something else of what was taken."""
-    if pa.types.is_integer(own.type) and pa.types.is_integer(taken.type):
-        return True
-    return bool(own.type.equals(taken.type)) and own.meaning == taken.meaning
 
 
 def _looked_for(

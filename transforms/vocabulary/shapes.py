@@ -72,6 +72,12 @@ class ColumnShape:
         """It takes no nulls, and the engine says nothing of filling it."""
         return not (self.nullable or self.default or self.identity or self.generated)
 
+    def travels_like(self, other: ColumnShape) -> bool:
+        """Whether values of both columns can be compared as they travel."""
+        if pa.types.is_integer(self.type) and pa.types.is_integer(other.type):
+            return True
+        return bool(self.type.equals(other.type)) and self.meaning == other.meaning
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:

@@ -28,7 +28,7 @@ from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms import keys
 from transforms.mapping import casts
-from transforms.vocabulary import ColumnShape, ForeignKey, Key, TableShape
+from transforms.vocabulary import ForeignKey, Key, TableShape
 from transforms.vocabulary.arrow import Mask, contiguous
 from transforms.vocabulary.values import same_rows
 
@@ -78,21 +78,10 @@ def _links(
         shape = parent.shape if parent is not None else target.describe(foreign.refers)
         if shape is None or shape.hidden_by is not None:
             continue
-        if held_alike(bound.shape, shape, foreign):
+        pairs = zip(foreign.columns, foreign.refers_columns, strict=True)
+        ends = [(bound.shape.column(own), shape.column(there)) for own, there in pairs]
+        if all(own is not None and there is not None and own.travels_like(there) for own, there in ends):
             yield number, foreign, shape
-
-
-def held_alike(child: TableShape, parent: TableShape, foreign: ForeignKey) -> bool:
-    """Whether values of both ends of a foreign key can be compared as they travel."""
-    pairs = zip(foreign.columns, foreign.refers_columns, strict=True)
-    ends = [(child.column(own), parent.column(there)) for own, there in pairs]
-    return all(own is not None and there is not None and _alike(own, there) for own, there in ends)
-
-
-def _alike(own: ColumnShape, there: ColumnShape) -> bool:
-    if pa.types.is_integer(own.type) and pa.types.is_integer(there.type):
-        return True
-    return bool(own.type.equals(there.type)) and own.meaning == there.meaning
 
 
 def _lacking(
