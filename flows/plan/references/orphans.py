@@ -20,7 +20,7 @@ from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
 from flows.plan.lookups.own_lookups import forget
 from flows.plan.reading.chosen_keys import as_held
-from flows.plan.reading.refusals import plain_keys
+from flows.plan.reading.refusals import as_compared, plain_keys
 from flows.plan.reading.window_reader import orphans_file
 from flows.plan.references.referrers import compared, inside, looked_through
 from flows.session.memory import Samples
@@ -47,14 +47,13 @@ def plan_without_orphans(
     A check counts such rows by itself. Memory: what rows refer to that come or are updated, each value once.
     """
     bound = route.table
-    links = list(_links(session, bound, route.writes.adapter, planned_later))
-    if not links or session.watch.counts:
+    if session.watch.counts or not (links := list(_links(session, bound, route.writes.adapter, planned_later))):
         return plan(session)
     planned = plan(replace(session, samples=Samples()))
     lacking = [
         (number, values)
-        for number, foreign, shape in links
-        if (values := _lacking(session, route, job, [*before, *planned], foreign, shape)) is not None
+        for number, foreign, shape, parent in links
+        if (values := _lacking(route, job, [*before, *planned], foreign, shape, parent)) is not None
     ]
     if not lacking:
         return planned
@@ -66,8 +65,9 @@ def plan_without_orphans(
 
 def _links(
     session: Session, bound: BoundTable, target: Target, later: Collection[str]
-) -> Iterator[tuple[int, ForeignKey, TableShape]]:
-    """The foreign keys that the target will hold while rows are written, and whose parents are known, with these and their numbers."""
+) -> Iterator[tuple[int, ForeignKey, TableShape, BoundTable | None]]:
+    """The foreign keys that the target will hold while rows are written, and whose parents are known, by their numbers: with what
+    they refer to, and the table of the spec that it is."""
     if bound.unwritable or (bound.ddl and target.capabilities.adds_foreign_keys):
         return
     known = {each.shape.name: each for each in session.bound.tables}
@@ -81,36 +81,35 @@ def _links(
         pairs = zip(foreign.columns, foreign.refers_columns, strict=True)
         ends = [(bound.shape.column(own), shape.column(there)) for own, there in pairs]
         if all(own is not None and there is not None and own.travels_like(there) for own, there in ends):
-            yield number, foreign, shape
+            yield number, foreign, shape, parent
 
 
 def _lacking(
-    session: Session,
     route: Route,
     job: Job,
     planned: Sequence[Planned],
     foreign: ForeignKey,
     parent: TableShape,
+    known: BoundTable | None,
 ) -> pa.Table | None:
     """What rows of a table refer to and no row has, in the columns that refer; None for nothing."""
     target, names, folder, own = route.writes.adapter, foreign.refers_columns, Path(job.folder), route.table.name
-    known = next((each for each in session.bound.tables if each.shape.name == parent.name), None)
     new = known is not None and bool(known.ddl)
 
     def as_indexed(rows: pa.Table) -> pa.Table:
-        if new:
-            return rows.select(list(names)).rename_columns([str(place) for place in range(len(names))])
-        return compared(target, parent, rows, names)
+        if known is None:
+            return compared(target, parent, rows, names)
+        return as_compared(target, known, rows, names)
 
     wanted = [
         rows
         for each in planned
-        if each.table == own and (rows := referring_rows(folder, each, foreign.columns)) is not None
+        if each.table == own and (rows := _referring_rows(folder, each, foreign.columns)) is not None
     ]
     if not wanted:
         return None
     values = keys.distinct(pa.concat_tables(wanted))
-    mine = as_indexed(as_parent(values, foreign, parent))
+    mine = as_indexed(_as_parent(values, foreign, parent))
     left = np.arange(values.num_rows)
     for each in planned:
         if known is None or each.table != known.name or each.changes is None or not len(left):
@@ -120,16 +119,14 @@ def _lacking(
             left = left[~inside(mine.take(pa.array(left)), as_indexed(come).cast(mine.schema))]
     if not len(left) or new:
         return values.take(pa.array(left)) if len(left) else None
-    asked = as_held(parent, target, as_parent(values.take(pa.array(left)), foreign, parent))
+    asked = as_held(parent, target, _as_parent(values.take(pa.array(left)), foreign, parent))
 
     def taken(rows: pa.Table) -> pa.Table:
         return as_indexed(rows).cast(mine.schema)
 
     collated = any(column.collation for column in parent.columns if column.name in names)
-    for some in [
-        keys.distinct(asked),
-        *([None] if collated else []),
-    ]:  # an index may find less than the engine takes for equal
+    # an index may find less than the engine takes for equal
+    for some in [keys.distinct(asked), *([None] if collated else [])]:
         if some is not None and not some.num_rows:
             continue
         found = looked_through(target, parent, list(names), taken, some)
@@ -142,7 +139,7 @@ def _lacking(
     return values.take(pa.array(left))
 
 
-def referring_rows(folder: Path, planned: Planned, columns: Key) -> pa.Table | None:
+def _referring_rows(folder: Path, planned: Planned, columns: Key) -> pa.Table | None:
     """What rows of a window newly refer to: those that come, and those that referred to something else. None where none does."""
     entry = planned.changes
     if entry is None or not entry.has("insert", "update"):
@@ -150,11 +147,11 @@ def referring_rows(folder: Path, planned: Planned, columns: Key) -> pa.Table | N
     rows = read_written(folder, entry, columns)
     if rows is None:
         return None
-    rows = keys.without_null_keys(rows.filter(pa.array(refers_newly(folder, planned, rows, columns))), columns)
+    rows = keys.without_null_keys(rows.filter(pa.array(_refers_newly(folder, planned, rows, columns))), columns)
     return keys.distinct(rows) if rows.num_rows else None
 
 
-def refers_newly(folder: Path, planned: Planned, written: pa.Table, columns: Key) -> Mask:
+def _refers_newly(folder: Path, planned: Planned, written: pa.Table, columns: Key) -> Mask:
     """Which rows that a window updates and inserts come, or have other values in some columns than before."""
     entry = planned.changes
     assert entry is not None, "it writes rows"
@@ -168,7 +165,7 @@ def refers_newly(folder: Path, planned: Planned, written: pa.Table, columns: Key
     return newly
 
 
-def as_parent(values: pa.Table, foreign: ForeignKey, parent: TableShape) -> pa.Table:
+def _as_parent(values: pa.Table, foreign: ForeignKey, parent: TableShape) -> pa.Table:
     """What is referred to in the columns and types of the table that it is looked for in; null where that cannot hold it."""
     made = {}
     for own, there in zip(foreign.columns, foreign.refers_columns, strict=True):
