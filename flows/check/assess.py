@@ -20,7 +20,7 @@ from flows.check.fixes import Place, facts, remedy
 from flows.check.tree_indexes import without_index
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
-from flows.plan.build import begun, looked_up, plan_table
+from flows.plan.build import begun, plan_table
 from flows.plan.consequences.kept_rows import without_referred
 from flows.plan.decide import Planned
 from flows.plan.lookups.own_lookups import own_ancestors
@@ -127,7 +127,7 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
             try:
                 _hold_parents(bound, blocked)
                 before = [outcome for some in plans.values() for outcome in some]
-                plans[bound.name] = plan_table(request, session, job, bound.name, before, looked_up(bound, chosen))
+                plans[bound.name] = plan_table(request, session, job, bound.name, before, chosen)
             except (DataError, PlanError, SpecError) as error:
                 blocked.append(bound.name)
                 others.append((bound.name, _as_finding(error, 0)))

@@ -83,15 +83,12 @@ def _plan(
         planned: dict[str, list[Planned]] = {}
         for bound in tables:
             before = [outcome for some in planned.values() for outcome in some]
-            planned[bound.name] = plan_table(
-                request, session, job, bound.name, before, looked_up(bound, tables), execute
-            )
+            planned[bound.name] = plan_table(request, session, job, bound.name, before, tables, execute)
         whole = settled_plan(request, session, job, tables, planned, check_deletes=check_deletes)
         pairs = [entry for bound in tables for entry in identity_files(job, bound, whole.outcomes)]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
-    session = replace(session, binding=whole.session.binding)
     report = whole.report(request, folder, perf_counter() - began, tables, warnings)
-    return finish(request, session, job, report, whole, marks, pairs), job
+    return finish(request, job, report, whole, marks, pairs), job
 
 
 @contextmanager
@@ -135,10 +132,10 @@ def plan_table(
     job: Job,
     table: str,
     before: Sequence[Planned],
-    looked_up: bool,
+    tables: Sequence[BoundTable],
     execute: Execute | None = None,
 ) -> list[Planned]:
-    """Plan one table, window by window; `before` are the windows of the tables that it may look into."""
+    """Plan one table, window by window; `before` are the windows of the tables that it may look into, and `tables` all of the plan."""
     route = session.route(job, table)
     bound, selection = route.table, request.selection(route.table)
     there = Relation(bound.shape.name)
@@ -151,7 +148,7 @@ def plan_table(
         (),
         selection,
         target_empty=empty,
-        looked_up=looked_up,
+        looked_up=looked_up(bound, tables),
         base=bound.name in request.bases and not empty,
         listed=bound.name in request.listed and isinstance(selection, Ranges) and bool(selection.ranges),
     )
@@ -183,14 +180,13 @@ def plan_table(
     def without_lost(session: Session) -> list[Planned]:
         return plan_with_own_parents(session, route, work, windows) if refers_to_itself(bound) else windows(session)
 
-    chosen = [each.name for each in selected(request, session)]
-    later = chosen[chosen.index(table) + 1 :] if table in chosen else ()
+    names = [each.name for each in tables]
+    later = names[names.index(table) + 1 :]
     return plan_without_orphans(session, route, job, before, later, without_lost)
 
 
 def finish(
     request: Request,
-    session: Session,
     job: Job,
     report: Report,
     whole: Settled,
@@ -200,7 +196,7 @@ def finish(
     both_ways: bool = False,
 ) -> Report:
     """Make the folder a plan; the report, with its tables in the order in which they are written. `more` are files beside the windows'."""
-    outcomes, beside, order = whole.outcomes, whole.beside, whole.order
+    session, outcomes, beside, order = whole.session, whole.outcomes, whole.beside, whole.order
     known = {each.shape.name: _with_windows(each.planned, outcomes) for each in beside}
     for told in report.of_spec:
         planned = _planned_table(request, session, job, told, outcomes)

@@ -130,7 +130,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                 bound = session.bound.table(bound.name)
                 before = [each for some in made for each in some.of_target]
                 if bound.two_way is None:
-                    windows = plan_table(request, session, job, bound.name, before, looked_up(bound, chosen))
+                    windows = plan_table(request, session, job, bound.name, before, chosen)
                     made.append(_Table(bound, aside=windows))
                     continue
                 known = known_base(request.spec, ledger, bound, agreement_of(session, bound, bound.schema))
@@ -165,11 +165,10 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         tables = [end.session.bound.table(name) for name in planned[side]]
         told = (*warnings, *notices) if side == "target" else ()
         report = whole[side].report(request, where[side], perf_counter() - began, tables, told)
-        at = replace(end.session, binding=whole[side].session.binding)
         asked = request if side == "target" else replace(request, bases=_bases(request, both, kept))
         told_both = _told(report, both, whole["source"].reports) if side == "target" else report
         reports[side] = finish(
-            asked, at, end.job, told_both, whole[side], marks, beside if side == "target" else (), both_ways=bool(both)
+            asked, end.job, told_both, whole[side], marks, beside if side == "target" else (), both_ways=bool(both)
         )
     return PlannedBoth(reports["target"], {side: end.job for side, end in ends.items()})
 
