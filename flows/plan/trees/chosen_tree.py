@@ -19,7 +19,8 @@ from flows.bind.roots import Root, of_source, typed_roots
 from flows.bind.tables import Binding, BoundTable
 from flows.plan.lookups.pairs import known_pairs
 from flows.plan.reading.chosen_keys import told_by
-from flows.plan.trees.source_rows import PART, TOLD, SourceRows
+from flows.plan.trees.looked_up import PART
+from flows.plan.trees.source_rows import TOLD, SourceRows
 from flows.plan.trees.tree import Hanging
 from flows.plan.trees.tree_rows import TargetRows
 from flows.session.route import Route
@@ -253,13 +254,9 @@ def _asked_folder(job: Job, table: str, lookup: str) -> Path:
     return job.work / "looked up" / quote(table, safe="") / quote(lookup, safe="")
 
 
-def _texts(rows: pa.Table) -> pa.Array:
-    return expressions.as_json_keys(rows, tuple(rows.column_names)).combine_chunks()
-
-
 def named_keys(rows: pa.Table) -> str:
     """The first of some keys, and how many more there are."""
-    some = ", ".join(_texts(rows.slice(0, NAMED)).to_pylist())
+    some = ", ".join(expressions.as_json_keys(rows.slice(0, NAMED), tuple(rows.column_names)).to_pylist())
     return f"{some} and {rows.num_rows - NAMED:,} more" if rows.num_rows > NAMED else some
 
 

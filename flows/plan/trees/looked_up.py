@@ -28,6 +28,9 @@ from transforms.vocabulary.arrow import contiguous
 if TYPE_CHECKING:
     from flows.plan.trees.source_rows import SourceRows
 
+PART = "syncline:part"
+"""The name of the source that a row of a table that is `apart` is of."""
+
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
@@ -164,8 +167,6 @@ class LookedUp:
 
     def _with_key(self, part: BoundTable, rows: pa.Table) -> pa.Table:
         """The rows of one source with those columns of their key that are looked up."""
-        from flows.plan.trees.source_rows import PART
-
         rows = rows.filter(pc.equal(rows.column(PART), part.part))
         kept = [name for name in rows.column_names if name not in part.key]
         for column in part.mapping.columns:

@@ -13,7 +13,7 @@ from flows.bind.links import Link, apart, as_read
 from flows.bind.tables import BoundTable
 from flows.plan.reading.chosen_keys import held_by_source, source_texts, told_by
 from flows.plan.reading.window_reader import map_noting
-from flows.plan.trees.looked_up import LookedUp
+from flows.plan.trees.looked_up import PART, LookedUp
 from flows.plan.trees.tree_rows import Pairs, Routes, TargetRows
 from transforms import keys
 from transforms.mapping import casts
@@ -25,8 +25,6 @@ from transforms.vocabulary.arrow import contiguous
 
 TOLD = "syncline:told"
 """The column that tells rows of the source of a table that is `apart` from each other: what `source_texts` says of them."""
-PART = "syncline:part"
-"""The name of the source that a row is of."""
 Pairings = tuple[tuple[str, str], ...]
 """Columns of rows of a parent, and the ones of rows of a child that have the same values."""
 
