@@ -86,8 +86,11 @@ def scan_planned(
     ranges: Sequence[ColumnRange] = (),
     keys: pa.Table | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """`Snapshot.scan` of a target table as the plan looks at it: a column that is yet to be added is null in every row."""
+    """`Snapshot.scan` of a target table as the plan looks at it: a column that is yet to be added is null in every row, and none has
+    one of some values there."""
     absent = {added.column.name: added.column.type for added in bound.adds}
+    if keys is not None and not absent.keys().isdisjoint(keys.column_names):
+        return
     there = [name for name in columns if name not in absent]
     for batch in snapshot.scan(bound.there, there, key=key, within=within, ranges=ranges, keys=keys):
         if not absent:

@@ -107,8 +107,7 @@ class TargetRows:
         bound = route.table
         names = tuple(dict.fromkeys([*bound.key, *names]))
         parts = [bound.shape.schema(names).empty_table()]
-        absent = {added.column.name for added in bound.adds}
-        if values.num_rows and not bound.ddl and not absent & set(values.column_names):
+        if values.num_rows and not bound.ddl:
             asked = held_by_target(route, values)
             found = scan_planned(route.writes.snapshot, bound, names, keys=asked)
             parts += _tables(readable(found, bound.shape.name, route.writes.name, bound.key))
