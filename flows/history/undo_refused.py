@@ -105,7 +105,7 @@ class _Table:
             row = come.filter(pa.array(met)).slice(0, 1)
             first = compared(self.target, self.shape, row, unique).cast(held.schema)
             other = there.filter(pa.array(keys.contained(held, first, names)))
-            why = f"row {_first(other, self.key)} has its value of ({', '.join(unique)}), which is unique"
+            why = f"row {expressions.json_key(other, self.key)} has its value of ({', '.join(unique)}), which is unique"
             raise self._refusal(row, why, "in the target, give that row another value, or delete it")
 
     @property
@@ -121,8 +121,9 @@ class _Table:
         return pa.Table.from_batches([each.select(names).cast(schema) for each in batches], schema=schema)
 
     def _refusal(self, row: pa.Table, why: str, fix: str) -> PlanError:
+        key = expressions.json_key(row, self.key)
         return PlanError(
-            f"Undoing version {self.undone} would bring row {_first(row, self.key)} of {self.shape.name} back, and the target would "
+            f"Undoing version {self.undone} would bring row {key} of {self.shape.name} back, and the target would "
             f"refuse it: {why}. Nothing was written.",
             fix=f"{fix}; {AGAIN}.",
         )
@@ -137,10 +138,6 @@ def _coming(changes: ChangeSet, unique: Key) -> pa.Table:
 
 def _moved(changes: ChangeSet, unique: Key) -> Mask:
     return ~same_rows(changes.before, changes.after, unique, {})
-
-
-def _first(rows: pa.Table, key: Key) -> str:
-    return str(expressions.as_json_keys(rows.slice(0, 1), key)[0].as_py())
 
 
 class _Tried(SynclineError):
