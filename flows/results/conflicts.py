@@ -32,7 +32,6 @@ KINDS: Final[Mapping[str, str]] = {
     "check": "a side cannot take it: a check of its table says no",
     "no_inverse": "the change cannot be written back to the source",
     "inverse_differs": "what goes back to the source does not come back as it was",
-    "two_projections": "two tables of one origin changed it, each in its own way",
 }
 """What kinds of open rows there are, for people."""
 
