@@ -104,11 +104,7 @@ def _list(found: Sequence[Met]) -> None:
         lines: list[tuple[str | None, ...]] = []
         for m in both:
             after = m.seen_at, m.resolution or "; ".join(map(conflicting.verdict_text, m.decided))
-            open_ = [each for each in conflicting.beside(m) if each.open]
-            lines += [(m.table, m.key, m.kind, e.column, *conflicting.values_beside(m, e), *after) for e in open_]
-            if not open_:
-                there = ("(no row)" if image is None else "(a row)" for image in (m.base, m.source, m.target))
-                lines.append((m.table, m.key, m.kind, "", *there, *after))
+            lines += [(m.table, m.key, m.kind, *each, *after) for each in conflicting.open_columns(m)]
         show_rows("Open between both sides", columns, lines, empty="")
     if len(both) < len(found):
         columns = ("table", "key", "op", "column", "planned before", "planned after", "found", "when", "next")

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from flows.results.conflicts import KINDS as KINDS_OF_OPEN
-from flows.results.conflicts import Beside, beside_of
+from flows.results.conflicts import beside_of
 from flows.results.shares import percent
 
 Told = Mapping[str, Any]
@@ -286,19 +286,15 @@ def _reasons(evidence: Told) -> Iterator[tuple[str, str, int, int]]:
         yield from ((table["name"], reason, count, rows) for reason, count in table["reasons"].items())
 
 
-def _values(images: Mapping[str, Any], name: str) -> tuple[Any, Any, Any]:
-    base, source, target = ((image or {}).get(name) for image in images.values())
-    return base, source, target
-
-
 def _open_row(told: Told) -> dict[str, Any]:
     """A row that is open between both sides, column by column; where it is as a whole, all that there is of it."""
-    images = {side: told[side] for side in ("base", "source", "target")}
-    columns = beside_of(told["fields"], (images["base"], images["source"], images["target"]))
-    there: Told = next((image for image in images.values() if image), {})
+    base, source, target = images = told["base"], told["source"], told["target"]
+    columns = beside_of(told["fields"], images)
     if not any(each.open for each in columns):
-        columns = [Beside(name, *_values(images, name), False) for name in there]
-    return {**told, "columns": columns, "images": images, "about": KINDS_OF_OPEN.get(told["kind"], "")}
+        every: Told = next((image for image in images if image), {})
+        columns = [replace(each, open=False) for each in beside_of(tuple(every), images)]
+    sides = {"base": base, "source": source, "target": target}
+    return {**told, "columns": columns, "images": sides, "about": KINDS_OF_OPEN.get(told["kind"], "")}
 
 
 def _proof(told: Told) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from pydantic import Field
 
 from flows.history.decisions import Choice, Verdict
 from flows.orchestration.artifacts import artifact_key
-from flows.results.conflicts import Met, beside, values_beside, verdict_text
+from flows.results.conflicts import Met, open_columns, verdict_text
 from flows.results.visible import as_code, in_markdown, visible
 
 SHOWN: Final = 20  # rows in the text above the form
+NAMES: Final = ("table", "key", "kind", "column", "base", "source", "target", "decided")
 ABOUT: Final = "Rows that both sides changed, or that one cannot take. They stay as they are until somebody decides."
 
 
@@ -64,29 +65,18 @@ def open_lines(met: Sequence[Met]) -> list[dict[str, Any]]:
     """A line for each open column of each row, and one for a row that is open as a whole."""
     lines = []
     for each in met:
-        there = [part for part in beside(each) if part.open]
-        decided = "; ".join(map(verdict_text, each.decided))
-        first = {"table": each.table, "key": each.key, "kind": str(each.kind)}
-        for part in there:
-            base, source, target = values_beside(each, part)
-            values = {"column": part.column, "base": base, "source": source, "target": target}
-            lines.append({**first, **values, "decided": decided})
-        if not there:
-            values = {
-                name: "(no row)" if getattr(each, name) is None else "(a row)" for name in ("base", "source", "target")
-            }
-            lines.append({**first, "column": "", **values, "decided": decided})
+        first, decided = (each.table, each.key, str(each.kind)), "; ".join(map(verdict_text, each.decided))
+        lines += [dict(zip(NAMES, (*first, *values, decided), strict=True)) for values in open_columns(each)]
     return [{name: visible(value) for name, value in line.items()} for line in lines]
 
 
 def asked(met: Sequence[Met], open_: int, error: str = "") -> str:
     """The text above the form: the first conflicts as a table, and why the last decision was none."""
-    names = ("table", "key", "kind", "column", "base", "source", "target", "decided")
     rows = open_lines(met[:SHOWN])
     lines = [f"**Not decided:** {in_markdown(error)}", ""] if error else []
-    lines += [f"{open_:,} rows are open between both sides. {ABOUT}", "", f"| {' | '.join(names)} |"]
-    lines.append("|---" * len(names) + "|")
-    lines += [f"| {' | '.join(_cell(name, row[name]) for name in names)} |" for row in rows]
+    lines += [f"{open_:,} rows are open between both sides. {ABOUT}", "", f"| {' | '.join(NAMES)} |"]
+    lines.append("|---" * len(NAMES) + "|")
+    lines += [f"| {' | '.join(_cell(name, row[name]) for name in NAMES)} |" for row in rows]
     if open_ > len(met[:SHOWN]):
         lines += ["", f"The first {len(met[:SHOWN])} of them; `syncline conflicts SPEC list` names all."]
     return "\n".join(lines)

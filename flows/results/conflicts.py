@@ -192,6 +192,15 @@ def values_beside(met: Met, each: Beside) -> tuple[str, str, str]:
     return base, source, target
 
 
+def open_columns(met: Met) -> list[tuple[str, str, str, str]]:
+    """The open columns of a row, as listings show them: name, base, source, target. Of one that is open as a whole a single line
+    without a name, which says where there is a row."""
+    if found := [(each.column, *values_beside(met, each)) for each in beside(met) if each.open]:
+        return found
+    base, source, target = ("(no row)" if image is None else "(a row)" for image in (met.base, met.source, met.target))
+    return [("", base, source, target)]
+
+
 def verdict_text(decided: Decided) -> str:
     """What was decided, in words: `take source`, `price: take 4.20`."""
     value = "null" if decided.value is None else decided.value
