@@ -84,8 +84,9 @@ def decide(spec: Spec, choice: Choice, verdict: Verdict, by: str | None = None) 
         open_ = ledger.count_conflicts(spec.name)
         named = kept_as(spec, choice.tables, open_) or tuple(open_)
         left: dict[str, int] = {}
-        _check_named(spec, ledger, named, verdict)
-        made = {table: _made(spec, ledger, table, choice, verdict, left) for table in named}
+        known = {table: kind for table in named if (kind := row_kind(spec, ledger, table)) is not None}
+        _check_named(known, named, verdict)
+        made = {table: _made(spec, ledger, table, kind, choice, verdict, left) for table, kind in known.items()}
         if not any(rows.num_rows for rows in made.values()):
             raise _nothing(spec, ledger, named, choice, left)
         rows = {}
@@ -95,12 +96,11 @@ def decide(spec: Spec, choice: Choice, verdict: Verdict, by: str | None = None) 
     return Decided(rows, left)
 
 
-def _made(spec: Spec, ledger: Ledger, table: str, choice: Choice, verdict: Verdict, left: dict[str, int]) -> pa.Table:
+def _made(
+    spec: Spec, ledger: Ledger, table: str, kind: RowKind, choice: Choice, verdict: Verdict, left: dict[str, int]
+) -> pa.Table:
     """The decisions about rows of a table (MADE); why others are left, and how many, is added to `left`."""
-    kind = row_kind(spec, ledger, table)
     keys = [each for text in choice.keys for each in _spellings(text)]
-    if kind is None:
-        return MADE.empty_table()
     if verdict.field is not None and verdict.field not in kind.schema.names:
         return MADE.empty_table()
     _check_field(table, kind, verdict)
@@ -136,12 +136,11 @@ def _unfit(rows: pa.Table, verdict: Verdict) -> Iterator[tuple[str, Mask]]:
         yield "both sides created the row, so that there is no base to take", as_mask(pc.is_null(rows["base"]))
 
 
-def _check_named(spec: Spec, ledger: Ledger, tables: Sequence[str], verdict: Verdict) -> None:
+def _check_named(known: Mapping[str, RowKind], tables: Sequence[str], verdict: Verdict) -> None:
     """SpecError for a field that none of the tables has."""
-    kinds = [kind for table in tables if (kind := row_kind(spec, ledger, table)) is not None]
-    if verdict.field is None or not kinds or any(verdict.field in kind.schema.names for kind in kinds):
+    if verdict.field is None or not known or any(verdict.field in kind.schema.names for kind in known.values()):
         return
-    others = list(dict.fromkeys(name for kind in kinds for name in kind.schema.names if name not in kind.key))
+    others = list(dict.fromkeys(name for kind in known.values() for name in kind.schema.names if name not in kind.key))
     said = f"{' or '.join(tables)} has no column {verdict.field}. {meant(verdict.field, others)}"
     raise SpecError(said, fix="name a column of the table.")
 
