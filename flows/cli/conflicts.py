@@ -67,12 +67,12 @@ def conflicts(
     if field is not None or take is not None or where is not None or why is not None:
         raise SpecError(f"--field, --take, --where and --why say nothing of {action}.", fix="use them with resolve.")
 
-    from flows.history.version_list import key_text
+    from flows.history.version_list import spellings
     from flows.results import conflicts as conflicting
     from flows.spec.model import load_spec
 
     loaded = load_spec(spec)
-    spelt = [each for text in keys for each in dict.fromkeys((text, key_text(text), spaced(text)))]
+    spelt = [each for text in keys for each in spellings(text)]
     found = conflicting.listed(loaded, tables, spelt, limit=limit, resolved=every)
     counts = conflicting.counted(loaded)
     if as_json:
@@ -142,12 +142,3 @@ def _resolve(
         echo(f"{counted(rows, 'row')} left: {reason}.")
     echo(f"The next run applies it to rows that are still so: syncline run {spec}")
     return 0
-
-
-def spaced(text: str) -> str:
-    """A key as the ledger of conflicts writes it: `["a", 7]`."""
-    import json
-
-    from flows.history.version_list import key_text
-
-    return json.dumps(json.loads(key_text(text)), ensure_ascii=False)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from adapters.ledger.ledger import Ledger
 from adapters.ledger.open_rows import MADE
-from flows.history.version_list import key_text
+from flows.history.version_list import key_text, spellings
 from flows.session.author import author
 from flows.session.open_rows import RowKind, row_kind
 from flows.session.stores import ledger_of
@@ -100,7 +100,7 @@ def _made(
     spec: Spec, ledger: Ledger, table: str, kind: RowKind, choice: Choice, verdict: Verdict, left: dict[str, int]
 ) -> pa.Table:
     """The decisions about rows of a table (MADE); why others are left, and how many, is added to `left`."""
-    keys = [each for text in choice.keys for each in _spellings(text)]
+    keys = [each for text in choice.keys for each in spellings(text)]
     if verdict.field is not None and verdict.field not in kind.schema.names:
         return MADE.empty_table()
     _check_field(table, kind, verdict)
@@ -198,13 +198,6 @@ def _as_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
-def _spellings(text: str) -> list[str]:
-    """A key as the ledger may have it: with numbers as such, or as texts where they are decimals."""
-    key = key_text(text)
-    values = [each if isinstance(each, str) else json.dumps(each) for each in json.loads(key)]
-    return list(dict.fromkeys((key, json.dumps(values, ensure_ascii=False, separators=(",", ":")))))
-
-
 def _nothing(spec: Spec, ledger: Ledger, tables: Sequence[str], choice: Choice, left: Mapping[str, int]) -> SpecError:
     """Why nothing could be decided."""
     where = " or ".join(tables) if choice.tables else spec.name
@@ -214,7 +207,7 @@ def _nothing(spec: Spec, ledger: Ledger, tables: Sequence[str], choice: Choice, 
             f"No open row of {where}{with_key} can be decided so: {'; '.join(left)}.",
             fix="look at them with `syncline conflicts SPEC show`.",
         )
-    spelt = [each for text in choice.keys for one in _spellings(text) for each in (one, _spaced(one))]
+    spelt = [each for text in choice.keys for each in spellings(text)]
     met = [each for each in ledger.conflicts(spec.name, keys=spelt) if each.kind is None] if spelt else []
     if met:
         return SpecError(
@@ -226,7 +219,3 @@ def _nothing(spec: Spec, ledger: Ledger, tables: Sequence[str], choice: Choice, 
         f"No row of {where}{with_key}{that} is in conflict.",
         fix="`syncline conflicts SPEC list` names those that are.",
     )
-
-
-def _spaced(key: str) -> str:
-    return json.dumps(json.loads(key), ensure_ascii=False)

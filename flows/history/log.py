@@ -16,7 +16,7 @@ from adapters.ledger.ledger import Decision, Version
 from adapters.store import archive
 from adapters.store.plans import plain
 from flows.history.own_columns import with_own_columns
-from flows.history.version_list import key_text, told
+from flows.history.version_list import spellings, told
 from flows.history.versions import (
     AppliedVersion,
     as_kept,
@@ -80,7 +80,7 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
     with ledger_of(spec) as ledger:
         opened = [opened_version(store, v) for v in ledger.versions(spec.name)]
         runs = ledger.runs(spec.name, None, "conflicts")
-        decided = ledger.open_rows.decisions(spec.name, keys=_both_spellings([key]).to_pylist())
+        decided = ledger.open_rows.decisions(spec.name, keys=spellings(key))
     name = table_of(spec, table, opened)
     there = _on_source(spec, name)
     lines = []
@@ -240,23 +240,14 @@ def _of_keys(changes: ChangeSet, keys: Sequence[str]) -> ChangeSet:
     """Only the changes of some keys, all where none is named."""
     if not keys:
         return changes
-    wanted = _both_spellings(keys)
+    wanted = _spelled(keys)
     return filtered(
         changes, lambda rows: as_mask(pc.is_in(expressions.as_json_keys(rows, changes.key), value_set=wanted))
     )
 
 
-def _both_spellings(keys: Sequence[str]) -> pa.Array:
-    """The keys as they may be stored: what was given as a number may be a text, and the other way round."""
-    spelled = {key_text(key) for key in keys}
-    for text in list(spelled):
-        values = json.loads(text)
-        spelled.add(
-            json.dumps(
-                [str(v) if isinstance(v, int | float) else v for v in values], ensure_ascii=False, separators=(",", ":")
-            )
-        )
-    return pa.array(sorted(spelled), pa.string())
+def _spelled(keys: Sequence[str]) -> pa.Array:
+    return pa.array([each for key in keys for each in spellings(key)], pa.string())
 
 
 def _of_keys_alone(
@@ -268,7 +259,7 @@ def _of_keys_alone(
     names = tuple(name for name in kept.column_names if name != archive.OP)
     texts = expressions.as_json_keys(kept, names)
     if keys:
-        mask = pc.is_in(texts, value_set=_both_spellings(keys))
+        mask = pc.is_in(texts, value_set=_spelled(keys))
         kept, texts = kept.filter(mask), texts.filter(mask)
     pairs = zip(kept[archive.OP].to_pylist()[:limit], texts.to_pylist()[:limit], strict=True)
     for op, key in pairs:
@@ -278,7 +269,7 @@ def _of_keys_alone(
 def _left_alone(rows: pa.Table, key: str) -> list[dict[str, Any]]:
     keys = pa.Table.from_struct_array(rows["key"])
     texts = expressions.as_json_keys(keys, tuple(keys.column_names))
-    there = np.flatnonzero(pc.is_in(texts, value_set=_both_spellings([key])).to_numpy(zero_copy_only=False))
+    there = np.flatnonzero(pc.is_in(texts, value_set=_spelled([key])).to_numpy(zero_copy_only=False))
     return [
         {
             "op": rows["op"][int(at)].as_py(),

@@ -41,3 +41,12 @@ def key_text(text: str) -> str:
     except ValueError:
         value = text
     return json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False, separators=(",", ":"))
+
+
+def spellings(text: str) -> list[str]:
+    """A key in every form in which it may be stored: as it is given; with numbers as such, or as the texts that those of decimals
+    and of text columns are; and with blanks behind its commas, as conflicts have it."""
+    values = json.loads(key_text(text))
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in values]
+    forms = (json.dumps(each, ensure_ascii=False) for each in (values, texts))
+    return list(dict.fromkeys((text, *(each for form in forms for each in (key_text(form), form)))))

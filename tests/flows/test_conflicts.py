@@ -85,3 +85,21 @@ def test_a_run_in_conflict_says_why_it_does_not_reconcile(small: Scenario) -> No
     done = met(small)
     assert not any("Somebody else" in warning for warning in done.report.warning_texts)
     assert any("in conflict" in warning for warning in done.report.warning_texts)
+
+
+def test_a_key_of_texts_may_be_given_as_the_numbers_and_words_that_they_look_like(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    words = Scenario.make(tmp_path, PAIRS[0], request)
+    for side in (words.source, words.target):
+        side.execute("CREATE TABLE t (k varchar(9), l varchar(9), v varchar(20), PRIMARY KEY (k, l))")
+    words.source.insert("t", [("7", "true", "new")])
+    words.target.insert("t", [("7", "true", "old")])
+    words.write({"t": {"from": "t", "key": ["k", "l"]}})
+    planned = words.plan()
+    words.target.execute("UPDATE t SET v = 'mine'")
+    assert words.apply(planned.report.plan).status == Status.CONFLICTS
+    listed = json.loads(syncline("conflicts", words.path, "list", "--key", "[7, true]", "--json").stdout)
+    assert [each["key"] for each in listed["conflicts"]] == [["7", "true"]]
+    lines = json.loads(syncline("log", words.path, "t", "--key", "[7,true]", "--json").stdout)["changes"]
+    assert [each["found"]["v"] for each in lines] == ["mine"]
