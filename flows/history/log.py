@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -59,14 +58,15 @@ def shown(
     tables = applied.tables if table is None else [table_of(spec, table, [applied])]
     found: list[Change] = []
     for each in tables:
+        name = entry_name(spec, each, version.side)
         if (version.kept or {}).get(str(each)) == "keys":
-            found += _of_keys_alone(spec, applied, each, keys, limit)
+            found += _of_keys_alone(applied, each, name, keys, limit)
             continue
         if table is None and str(each) in (version.kept or {}):
             continue
         count = 0
         for changes in applied.changes(each):
-            for change in changes_of(entry_name(spec, each, version.side), _of_keys(changes, keys)):
+            for change in changes_of(name, _of_keys(changes, keys)):
                 if limit is not None and count >= limit:
                     break
                 found.append(change)
@@ -81,30 +81,34 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
         opened = [opened_version(store, v) for v in ledger.versions(spec.name)]
         runs = ledger.runs(spec.name, None, "conflicts")
         decided = ledger.open_rows.decisions(spec.name, keys=spellings(key))
-    name = table_of(spec, table, opened)
-    there = _on_source(spec, name)
-    lines = []
+    own = table_of(spec, table, [each for each in opened if each.version.side == "target"])
+    name = entry_name(spec, own)
+    written = {"target": own, "source": _on_source(spec, name, opened)}
+    lines: list[dict[str, Any]] = []
     for applied in opened:
-        written = name if applied.version.side == "target" else there
-        lines += [] if written is None else list(_changed(spec, applied, written, key))
+        if (there := written[applied.version.side]) is not None:
+            lines += _changed(spec, applied, there, name, key)
     for run in runs:
         facts = {"version": run.version, "when": plain(run.finished_at), "run": run.run_id, "author": None}
-        noted = (archive.all_noted(store.folder(plan.folder), "applied", name) for plan in run.plans)
-        for alone in chain.from_iterable(noted):
-            lines += [{**facts, "why": LEFT, "table": entry_name(spec, name), **e} for e in _left_alone(alone, key)]
-    lines += [_decided(each) for each in decided if each.table_name == entry_name(spec, name)]
+        for plan in run.plans:
+            if (there := written[plan.side]) is None:
+                continue
+            for alone in archive.all_noted(store.folder(plan.folder), "applied", there):
+                lines += [{**facts, "why": LEFT, "table": name, **e} for e in _left_alone(alone, key)]
+    lines += [_decided(each) for each in decided if each.table_name == name]
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
 
 
-def _on_source(spec: Spec, table: TableName) -> TableName | None:
-    """The source's table that changes of a target table go back to; None where they do not."""
-    name = entry_name(spec, table)
-    return spec.source_relation(name).table if name in spec.tables and spec.two_way(name) else None
+def _on_source(spec: Spec, name: str, versions: Sequence[AppliedVersion]) -> TableName | None:
+    """The source's table that changes of an entry's go back to, as versions spelled it that wrote it; None where they do not."""
+    there = spec.source_relation(name).table if name in spec.tables and spec.two_way(name) else None
+    return there and as_kept(there, [str(t) for v in versions if v.version.side == "source" for t in v.tables])
 
 
 def _decided(made: Decision) -> dict[str, Any]:
     """What somebody decided about a row, as a line of its life; `ended` says what became of it."""
-    images = {name: None if text is None else json.loads(text) for name, text in _images_of(made).items()}
+    texts = {"base": made.base, "source": made.source, "target": made.target}
+    images = {name: None if text is None else json.loads(text) for name, text in texts.items()}
     return {
         "version": None,
         "when": plain(made.decided_at),
@@ -121,11 +125,8 @@ def _decided(made: Decision) -> dict[str, Any]:
     }
 
 
-def _images_of(made: Decision) -> dict[str, str | None]:
-    return {"base": made.base, "source": made.source, "target": made.target}
-
-
-def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) -> Iterator[dict[str, Any]]:
+def _changed(spec: Spec, applied: AppliedVersion, table: TableName, name: str, key: str) -> Iterator[dict[str, Any]]:
+    """The changes of a row in a table that the spec calls by that name."""
     version = applied.version
     why = WHY.get(version.kind or "run", str(version.kind))
     if version.undoes:
@@ -141,11 +142,11 @@ def _changed(spec: Spec, applied: AppliedVersion, table: TableName, key: str) ->
         facts |= {"side": version.side, "came_from": "target" if version.side == "source" else "source"}
     kept = (version.kept or {}).get(str(table))
     if kept == "keys":
-        for each in _of_keys_alone(spec, applied, table, [key], None):
+        for each in _of_keys_alone(applied, table, name, [key], None):
             yield {**facts, "why": why, **asdict(each)}
     elif kept is None:
         for changes in applied.changes(table):
-            for each in changes_of(entry_name(spec, table, version.side), _of_keys(changes, [key])):
+            for each in changes_of(name, _of_keys(changes, [key])):
                 yield {**facts, "why": why, **asdict(each)}
 
 
@@ -251,19 +252,19 @@ def _spelled(keys: Sequence[str]) -> pa.Array:
 
 
 def _of_keys_alone(
-    spec: Spec, applied: AppliedVersion, table: TableName, keys: Sequence[str], limit: int | None
+    applied: AppliedVersion, table: TableName, name: str, keys: Sequence[str], limit: int | None
 ) -> Iterator[Change]:
     kept = archive.kept_keys(applied.plan.folder, table)
     if kept is None:
         return
-    names = tuple(name for name in kept.column_names if name != archive.OP)
+    names = tuple(each for each in kept.column_names if each != archive.OP)
     texts = expressions.as_json_keys(kept, names)
     if keys:
         mask = pc.is_in(texts, value_set=_spelled(keys))
         kept, texts = kept.filter(mask), texts.filter(mask)
     pairs = zip(kept[archive.OP].to_pylist()[:limit], texts.to_pylist()[:limit], strict=True)
     for op, key in pairs:
-        yield Change(entry_name(spec, table), op, key, None, None)
+        yield Change(name, op, key, None, None)
 
 
 def _left_alone(rows: pa.Table, key: str) -> list[dict[str, Any]]:

@@ -24,11 +24,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     made.source.execute("CREATE TABLE kunden (nr integer PRIMARY KEY, nam varchar(40), ort varchar(40))")
     made.target.execute("CREATE TABLE customer (id integer PRIMARY KEY, name varchar(40), city varchar(40))")
     made.source.insert("kunden", [(n, f"name {n}", "Ulm") for n in range(1, 6)])
-    made.write(
-        {"customer": {"from": "kunden", "columns": {"id": "nr", "name": "nam", "city": "ort"}}},
-        direction="two_way",
-        defaults={"delete": {"max_ratio": 1.0}},
-    )
+    write(made)
     assert commands.run(made.request("run")).status is Status.DONE
     made.source.execute(
         "UPDATE kunden SET nam = 'Ada' WHERE nr = 1",
@@ -41,6 +37,14 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
         "INSERT INTO customer VALUES (6, 'Six', 'Trier')",
     )
     return made
+
+
+def write(shop: Scenario, origin: str = "kunden", **defaults: Any) -> None:
+    shop.write(
+        {"customer": {"from": origin, "columns": {"id": "nr", "name": "nam", "city": "ort"}}},
+        direction="two_way",
+        defaults={"delete": {"max_ratio": 1.0}, **defaults},
+    )
 
 
 def shown(shop: Scenario, command: str, *arguments: str, status: int = 2) -> str:
@@ -126,3 +130,22 @@ def test_history_says_which_side_a_version_wrote_where_there_are_both(shop: Scen
     head, *versions = (line.split() for line in shown(shop, "history", status=0).splitlines())
     assert head[:2] == ["version", "side"]
     assert sorted(each[1] for each in versions) == ["source", "target", "target"]
+
+
+def test_the_life_of_a_row_has_what_was_left_alone_on_the_source(shop: Scenario) -> None:
+    planned = commands.plan(shop.request("plan"))
+    shop.source.execute("UPDATE kunden SET ort = 'late' WHERE nr = 3")
+    assert commands.apply_plan(Path(str(planned.report.plan))).status is Status.CONFLICTS
+    lines = json.loads(shown(shop, "log", "customer", "--key", "3", "--json", status=0))["changes"]
+    (left,) = (each for each in lines if "found" in each)
+    assert (left["table"], left["op"]) == ("customer", "update")
+    assert (left["after"]["nam"], left["found"]["ort"]) == ("Bob", "late")
+
+
+def test_versions_that_keep_keys_alone_call_a_table_of_the_source_as_the_spec_does(shop: Scenario) -> None:
+    write(shop, "Kunden", history="keys")
+    commands.run(shop.request("run"))
+    told = json.loads(shown(shop, "show", "3", "--json", status=0))
+    assert (told["side"], {each["table"] for each in told["changes"]}) == ("source", {"customer"})
+    lines = json.loads(shown(shop, "log", "customer", "--key", "6", "--json", status=0))["changes"]
+    assert [(each["version"], each["side"], each["table"]) for each in lines] == [(3, "source", "customer")]
