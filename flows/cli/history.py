@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -20,6 +20,12 @@ from flows.cli.options import (
     yes_option,
 )
 from flows.results.visible import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flows.history.log import Change
+    from transforms.vocabulary import ChangeSet
 
 _limit = click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many changes of a table are shown."
@@ -139,29 +145,48 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
 @_limit
 @common
 def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_json: bool) -> int:
-    """Show the net changes from one version to another, each row at most once."""
+    """Show the net changes from one version to another, each row at most once; of the source apart, where runs write it."""
+    from flows.cli.terminal.history import show_changes, show_counts
+    from flows.history.log import difference
+    from flows.spec.model import load_spec
+
+    loaded = load_spec(spec)
+    counts, changes = _net(difference(loaded, first, second, table), limit)
+    back = difference(loaded, first, second, table, side="source") if loaded.writes_source else []
+    back_counts, back_changes = _net(back, limit)
+    if as_json:
+        told = {"from": first, "to": second, "tables": counts, "changes": list(map(asdict, changes))}
+        if loaded.writes_source:
+            told |= {"back_tables": back_counts, "back_changes": list(map(asdict, back_changes))}
+        print_json(told)
+        return 0
+    if counts or not back_counts:
+        show_counts(counts)
+        show_changes(changes)
+    if back_counts:
+        echo("in the source:")
+        show_counts(back_counts)
+        show_changes(back_changes)
+    return 0
+
+
+def _net(found: Sequence[tuple[str, ChangeSet]], limit: int) -> tuple[dict[str, dict[str, int]], list[Change]]:
+    """How many rows of each table change, and the first changes of each."""
     from collections import Counter
     from itertools import chain, groupby, islice
 
-    from flows.cli.terminal.history import show_changes, show_counts
-    from flows.history.log import Change, changes_of, difference
-    from flows.spec.model import load_spec
+    from flows.history.log import changes_of
 
-    found = difference(load_spec(spec), first, second, table)
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, dict[str, int]] = {}
     changes: list[Change] = []
     for name, group in groupby(found, key=lambda each: each[0]):
         parts = [part for _, part in group]
-        counts[name] = Counter()
+        counted = Counter[str]()
         for part in parts:
-            counts[name].update({str(op): count for op, count in part.counts.items()})
+            counted.update({str(op): count for op, count in part.counts.items()})
+        counts[name] = counted
         changes += islice(chain.from_iterable(changes_of(name, part) for part in parts), limit)
-    if as_json:
-        print_json({"from": first, "to": second, "tables": counts, "changes": [asdict(change) for change in changes]})
-    else:
-        show_counts(counts)
-        show_changes(changes)
-    return 0
+    return counts, changes
 
 
 @click.command()

@@ -186,8 +186,10 @@ def asof(spec: Spec, number: int, table: str, *, side: SideName = "target", whol
     return with_own_columns(store, rows, name, number, [known[n] for n in sorted(known)]) if whole else rows
 
 
-def difference(spec: Spec, first: int, second: int, table: str | None = None) -> list[tuple[str, ChangeSet]]:
-    """What leads from one version to another, table by table, each row at most once; backwards where `second` is earlier.
+def difference(
+    spec: Spec, first: int, second: int, table: str | None = None, *, side: SideName = "target"
+) -> list[tuple[str, ChangeSet]]:
+    """What leads a side from one version to another, table by table, each row at most once; backwards where `second` is earlier.
 
     A table has one change set for each schema of rows that differ, as `net` makes them.
     """
@@ -197,16 +199,18 @@ def difference(spec: Spec, first: int, second: int, table: str | None = None) ->
                 version_of(ledger, spec, number)
         versions = versions_after(ledger, spec, 0)
     store = store_of(spec)
-    inside = [opened_version(store, v) for v in versions if min(first, second) < v.version <= max(first, second)]
+    numbers = range(min(first, second) + 1, max(first, second) + 1)
+    inside = [opened_version(store, v) for v in versions if v.side == side and v.version in numbers]
     tables = list(dict.fromkeys(name for each in inside for name in each.tables))
     if table is not None:
-        wanted = table_of(spec, table, inside)
+        own = table_of(spec, table, inside if side == "target" else ())
+        wanted = own if side == "target" else _on_source(spec, entry_name(spec, own), inside)
         tables = [name for name in tables if name == wanted]
     found = []
     for name in tables:
         parts = [part for each in inside for part in each.parts(name)]
         for changes in (net(parts) or [parts[-1].empty]) if parts else ():
-            found.append((entry_name(spec, name), changes.inverse() if second < first else changes))
+            found.append((entry_name(spec, name, side), changes.inverse() if second < first else changes))
     return found
 
 

@@ -149,3 +149,27 @@ def test_versions_that_keep_keys_alone_call_a_table_of_the_source_as_the_spec_do
     assert (told["side"], {each["table"] for each in told["changes"]}) == ("source", {"customer"})
     lines = json.loads(shown(shop, "log", "customer", "--key", "6", "--json", status=0))["changes"]
     assert [(each["version"], each["side"], each["table"]) for each in lines] == [(3, "source", "customer")]
+
+
+def test_the_difference_of_versions_has_what_changed_in_the_source_apart(tmp_path: Path, request: Any) -> None:
+    """Both sides call the table alike, with keys of other names."""
+    made = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    made.source.execute("CREATE TABLE item (nr integer PRIMARY KEY, nam varchar(40))")
+    made.target.execute("CREATE TABLE item (id integer PRIMARY KEY, name varchar(40))")
+    made.source.insert("item", [(1, "one"), (2, "two")])
+    made.write(
+        {"thing": {"from": "item", "target": "item", "columns": {"id": "nr", "name": "nam"}}}, direction="two_way"
+    )
+    commands.run(made.request("run"))
+    made.source.execute("UPDATE item SET nam = 'Ada' WHERE nr = 1")
+    made.target.execute("UPDATE item SET name = 'Bob' WHERE id = 2")
+    commands.run(made.request("run"))
+    for named in ((), ("--table", "thing"), ("--table", "item")):
+        told = json.loads(shown(made, "diff", "1", "3", *named, "--json", status=0))
+        one = {"thing": {"insert": 0, "update": 1, "delete": 0}}
+        assert (told["tables"], told["back_tables"]) == (one, one)
+        assert [(each["key"], each["after"]) for each in told["changes"]] == [("[1]", {"name": "Ada"})]
+        assert [(each["key"], each["after"]) for each in told["back_changes"]] == [("[2]", {"nam": "Bob"})]
+    target, source = shown(made, "diff", "0", "3", status=0).split("in the source:")
+    assert "+ thing [1]" in target and "Bob" not in target and "nam: two -> Bob" in source
+    assert "No changes." not in shown(made, "diff", "2", "3", status=0)
