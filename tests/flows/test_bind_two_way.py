@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from scenario import RING, Scenario, pair_name
 
-from flows.bind import tables as binding
 from flows.bind.mirror import mirrored
 from flows.session.session import Session, connect, with_binding
 from transforms.vocabulary import Problem, SpecError
@@ -37,13 +36,6 @@ AIRPORT: dict[str, Any] = {
     "on_source": {"made_by": {"const": "sync"}},
     "key": ["code"],
 }
-
-
-@pytest.fixture(autouse=True)
-def runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind the refusal, as long as there is one."""
-    if hasattr(binding, "not_yet"):
-        monkeypatch.setattr(binding, "not_yet", lambda spec: [])
 
 
 @contextmanager

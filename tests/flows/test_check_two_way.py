@@ -13,7 +13,6 @@ from assessing import checked
 from click.testing import CliRunner
 from scenario import Scenario, Side
 
-from flows.bind import tables as binding
 from flows.check.assess import assess
 from flows.cli.main import main
 from flows.commands import Status
@@ -23,14 +22,7 @@ HEIGHT: dict[str, Any] = {"expr": "alt * 0.5", "inverse": {"alt": "alt_m / 0.5"}
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind the refusal, as long as there is one."""
-    if hasattr(binding, "not_yet"):
-        monkeypatch.setattr(binding, "not_yet", lambda spec: [])
-
-
-@pytest.fixture
-def hills(tmp_path: Path, request: pytest.FixtureRequest, runs: None) -> Scenario:
+def hills(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
     made = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
     made.source.execute("CREATE TABLE hill (k integer PRIMARY KEY, alt double precision, name text)")
     made.source.insert("hill", ROWS)

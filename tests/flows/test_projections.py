@@ -9,7 +9,6 @@ import pytest
 from scenario import RING, Scenario
 
 from flows import commands
-from flows.bind import tables as binding
 from flows.commands import Outcome, Status
 
 PERSON: dict[str, Any] = {
@@ -19,13 +18,6 @@ PERSON: dict[str, Any] = {
     "columns": {"id": "id", "fullname": "name", "area": "region", "shown": "shown"},
     "on_source": {"made_by": {"const": "sync"}},
 }
-
-
-@pytest.fixture(autouse=True)
-def runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind the refusal, as long as there is one."""
-    if hasattr(binding, "not_yet"):
-        monkeypatch.setattr(binding, "not_yet", lambda spec: [])
 
 
 @pytest.fixture

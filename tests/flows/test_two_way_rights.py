@@ -10,16 +10,14 @@ import pytest
 from scenario import Engine, Scenario
 
 from flows import commands
-from flows.bind import tables as binding
 from flows.commands import Status
 from transforms.vocabulary import SynclineError
 
 
 @pytest.mark.parametrize("source", ["postgresql", "mysql"])
 def test_nothing_is_written_on_either_side_where_the_source_may_not_be(
-    source: Engine, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    source: Engine, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(binding, "not_yet", lambda spec: [], raising=False)
     scenario = Scenario.make(tmp_path, (source, "sqlite"), request)
     for side, rows in ((scenario.source, [(1, "a"), (2, "b")]), (scenario.target, [(7, "x")])):
         side.execute("CREATE TABLE t (k bigint PRIMARY KEY, v varchar(9))")
