@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from scenario import Scenario
 
-from flows import commands
 from flows.commands import Outcome
 from flows.session.agreed import FACT
 from flows.session.stores import ledger_of, store_of
@@ -26,7 +25,7 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
         side.execute("CREATE TABLE t (k integer PRIMARY KEY, v varchar(20), w varchar(20))")
     made.source.insert("t", [(n, f"v{n}", f"w{n}") for n in (1, 2, 3)])
     write(made)
-    run(made)
+    made.run()
     keep(made)
     made.source.execute("DELETE FROM t WHERE k = 1")
     made.target.execute("DELETE FROM t WHERE k = 2")
@@ -35,10 +34,6 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
 
 def write(small: Scenario, columns: dict[str, str] | None = None, **more: object) -> None:
     small.write({"t": {"from": "t", "columns": columns or COLUMNS}}, **{**BOTH, **more})
-
-
-def run(small: Scenario) -> Outcome:
-    return commands.run(small.request("run"))
 
 
 def folder(small: Scenario) -> Path:
@@ -59,7 +54,7 @@ def keys(small: Scenario) -> tuple[list[int], list[int]]:
 
 
 def test_deletions_are_known_where_the_base_is(small: Scenario) -> None:
-    assert why(run(small)) == []
+    assert why(small.run()) == []
     assert keys(small) == ([3], [3])
 
 
@@ -73,7 +68,7 @@ def damaged(small: Scenario) -> None:
 
 def restored(small: Scenario) -> None:
     small.source.execute("INSERT INTO t VALUES (4, 'v4', 'w4')")
-    run(small)
+    small.run()
     shutil.rmtree(folder(small))
     shutil.copytree(small.folder / "backup", folder(small))
     small.source.execute("DELETE FROM t WHERE k = 4")
@@ -100,10 +95,10 @@ def test_a_base_that_cannot_be_used_is_a_first_meeting_in_which_nothing_is_delet
 ) -> None:
     lose(small)
     rows = sorted({*small.source.rows("t"), *small.target.rows("t")})
-    outcome = run(small)
+    outcome = small.run()
     assert why(outcome) == [told]
     assert [set(each) for each in keys(small)] == [{row[0] for row in rows}] * 2
-    assert why(run(small)) == []
+    assert why(small.run()) == []
 
 
 def test_another_database_meets_anew(small: Scenario) -> None:
@@ -111,11 +106,11 @@ def test_another_database_meets_anew(small: Scenario) -> None:
     spec = small.path.read_text()
     assert "core.db" in spec
     small.path.write_text(spec.replace("core.db", "moved.db"))
-    assert why(run(small)) == ["other_database"]
+    assert why(small.run()) == ["other_database"]
     assert keys(small)[0] == [1, 2, 3]
 
 
 def test_who_wins_may_change_without_a_new_meeting(small: Scenario) -> None:
     write(small, conflict={"resolve": "source_wins"})
-    assert why(run(small)) == []
+    assert why(small.run()) == []
     assert keys(small) == ([3], [3])

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from scenario import RING, Scenario
 
-from flows import commands
-from flows.commands import Outcome, Status
+from flows.commands import Status
 
 PERSON: dict[str, Any] = {
     "from": "person",
@@ -37,7 +36,7 @@ def peopled(made: Scenario) -> Scenario:
     )
     made.target.insert("cust", [(50, "Other", "US", 1)])
     write(made)
-    assert run(made).status == Status.DONE
+    assert made.run().status == Status.DONE
     assert made.target.rows("cust") == [(1, "Ann", "EU", 1), (2, "Bob", "EU", 1), (50, "Other", "US", 1)]
     return made
 
@@ -46,14 +45,10 @@ def write(scenario: Scenario, **rest: Any) -> None:
     scenario.write({"cust": PERSON}, direction="two_way", initial="policy", **rest)
 
 
-def run(scenario: Scenario) -> Outcome:
-    return commands.run(scenario.request("run"))
-
-
 def done_for_good(scenario: Scenario) -> None:
     """A run that leaves nothing to do."""
-    assert run(scenario).status == Status.DONE
-    again = run(scenario)
+    assert scenario.run().status == Status.DONE
+    again = scenario.run()
     assert (again.status, again.report.pending, again.report.total.quarantined) == (Status.DONE, False, 0)
 
 
@@ -78,7 +73,7 @@ def test_a_row_that_leaves_on_one_side_leaves_on_the_other_and_is_not_deleted(
     new = "NULL" if value is None else f"'{value}'"
     people.source.execute(f"UPDATE person SET region = {new}, name = 'Ann gone' WHERE id = 1")
     people.target.execute(f"UPDATE cust SET area = {new}, fullname = 'Bob gone' WHERE id = 2")
-    plan = commands.plan(people.request("plan"))
+    plan = people.plan()
     (table,) = plan.report.tables
     assert (table.counts.delete, table.counts.update, table.back and table.back.update) == (0, 1, 1)
     done_for_good(people)
@@ -105,15 +100,15 @@ def test_a_row_that_leaves_on_one_side_and_is_deleted_on_the_other_stays_where_i
     people.source.execute("UPDATE person SET region = 'US' WHERE id = 1")
     people.target.execute("DELETE FROM cust WHERE id = 1")
     before = people.source.rows("person")
-    run(people)
+    people.run()
     assert people.source.rows("person") == before
     assert people.target.ask("SELECT count(*) FROM cust WHERE id = 1") == [(0,)]
 
 
 def test_an_undo_brings_back_what_left(people: Scenario) -> None:
     people.source.execute("UPDATE person SET region = 'US' WHERE id = 1")
-    assert run(people).status == Status.DONE
-    assert commands.undo(people.request("undo"), people_version(people)).status == Status.DONE
+    assert people.run().status == Status.DONE
+    assert people.undo(people_version(people)).status == Status.DONE
     assert people.target.rows("cust")[0] == (1, "Ann", "EU", 1)
 
 

@@ -10,9 +10,8 @@ import pytest
 from click.testing import CliRunner
 from scenario import RING, Scenario, pair_name
 
-from flows import commands
 from flows.cli.main import main
-from flows.commands import Outcome, Status
+from flows.commands import Status
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
 ROWS = [(1, "a", 1), (2, "b", 2), (3, "c", 3), (4, "d", 4)]
@@ -26,17 +25,13 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
         side.execute("CREATE TABLE t (k integer PRIMARY KEY, v varchar(20), n integer)")
         side.insert("t", ROWS)
     made.write({"t": {"from": "t"}}, direction="two_way", initial="policy", conflict={"resolve": "merge"})
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     made.source.execute("UPDATE t SET v = 's1' WHERE k = 1", "UPDATE t SET v = 's2', n = 20 WHERE k = 2")
     made.source.execute("DELETE FROM t WHERE k = 3")
     made.target.execute("UPDATE t SET v = 't1' WHERE k = 1", "UPDATE t SET v = 't2', n = 22 WHERE k = 2")
     made.target.execute("UPDATE t SET v = 't3' WHERE k = 3")
-    assert run(made).status is Status.CONFLICTS
+    assert made.run().status is Status.CONFLICTS
     return made
-
-
-def run(small: Scenario) -> Outcome:
-    return commands.run(small.request("run"))
 
 
 def syncline(*words: Any) -> Any:
@@ -61,7 +56,7 @@ def test_rows_and_fields_become_what_was_decided_on_both_sides(small: Scenario) 
     resolve(small, "--key", "2", "--field", "v", "--take", "both 😀")
     resolve(small, "--key", "2", "--field", "n", "--take", "base")
     resolve(small, "--key", "3", "--take", "target")
-    outcome = run(small)
+    outcome = small.run()
     assert outcome.status is Status.DONE, outcome.message
     assert both(small) == [(1, "s1", 1), (2, "both 😀", 2), (3, "t3", 3), (4, "d", 4)]
     assert syncline("conflicts", small.path, "list", "--json")["open"] == {}
@@ -70,7 +65,7 @@ def test_rows_and_fields_become_what_was_decided_on_both_sides(small: Scenario) 
     assert (made["ended"], made["why"], made["decision"]["take"], bool(made["author"])) == (
         "applied", "they know", "source", True,
     )  # fmt: skip
-    again = run(small)
+    again = small.run()
     assert again.status is Status.DONE and again.report.version is None
 
 
@@ -78,9 +73,9 @@ def test_rows_and_fields_become_what_was_decided_on_both_sides(small: Scenario) 
 def test_a_decision_about_a_row_that_changed_again_is_not_applied_and_said_so(small: Scenario) -> None:
     resolve(small, "--all", "--take", "source")
     small.target.execute("UPDATE t SET v = 'again' WHERE k = 1")
-    planned = commands.plan(small.request("plan"))
+    planned = small.plan()
     assert "resolution_outdated" in [notice.code for notice in planned.report.warnings]
-    outcome = run(small)
+    outcome = small.run()
     assert outcome.status is Status.CONFLICTS
     assert "resolution_outdated" in [notice.code for notice in outcome.report.warnings]
     told = syncline("conflicts", small.path, "list", "--json")
@@ -88,23 +83,23 @@ def test_a_decision_about_a_row_that_changed_again_is_not_applied_and_said_so(sm
     assert small.source.rows("t")[0][1] == "s1" and small.target.rows("t")[0][1] == "again"
     assert [row[0] for row in small.target.rows("t")] == [1, 2, 4]  # the others are done
     assert "outdated by run" in syncline("log", small.path, "t", "--key", "1")
-    assert "resolution_outdated" not in [notice.code for notice in run(small).report.warnings]
+    assert "resolution_outdated" not in [notice.code for notice in small.run().report.warnings]
 
 
 def test_a_row_with_one_field_that_nobody_decided_stays_open_and_its_decision_waits(small: Scenario) -> None:
     resolve(small, "--key", "2", "--field", "v", "--take", "target")
-    assert run(small).status is Status.CONFLICTS
+    assert small.run().status is Status.CONFLICTS
     (row,) = syncline("conflicts", small.path, "list", "--key", "2", "--json")["conflicts"]
     assert row["fields"] == ["n"] and [each["field"] for each in row["decided"]] == ["v"]
     resolve(small, "--key", "2", "--field", "n", "--take", "source")
-    run(small)
+    small.run()
     assert small.source.rows("t")[1] == small.target.rows("t")[1] == (2, "t2", 20)
 
 
 def test_rows_that_are_alike_by_hand_settle_the_conflict_and_what_was_decided_is_not_applied(small: Scenario) -> None:
     resolve(small, "--key", "1", "--take", "target")
     small.target.execute("UPDATE t SET v = 's1' WHERE k = 1")
-    run(small)
+    small.run()
     assert small.source.rows("t")[0] == small.target.rows("t")[0] == (1, "s1", 1)
     assert "[1]" not in syncline("conflicts", small.path, "list")
     assert "outdated" in syncline("log", small.path, "t", "--key", "1")
@@ -113,9 +108,9 @@ def test_rows_that_are_alike_by_hand_settle_the_conflict_and_what_was_decided_is
 def test_a_row_that_the_other_side_refuses_is_decided_as_well(small: Scenario) -> None:
     small.target.execute("CREATE UNIQUE INDEX one_name ON t (v)")
     small.source.execute("INSERT INTO t VALUES (7, 't1', 7)")
-    assert run(small).status is Status.CONFLICTS
+    assert small.run().status is Status.CONFLICTS
     told = {row["key"][0]: row["kind"] for row in syncline("conflicts", small.path, "list", "--json")["conflicts"]}
     assert told[7] == "unique"
     resolve(small, "--key", "7", "--take", "target")
-    run(small)
+    small.run()
     assert [row[0] for row in small.source.rows("t")] == [1, 2, 4]

@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 from scenario import Engine, Scenario
 
-from flows import commands
 from flows.commands import Status
 from transforms.vocabulary import SynclineError
 
@@ -50,9 +49,9 @@ def test_nothing_is_written_on_either_side_where_the_source_may_not_be(
                 scenario.source.execute(right)
             if right != more[-1]:
                 with pytest.raises(SynclineError, match=r"denied"):
-                    commands.run(scenario.request("run"))
+                    scenario.run()
                 assert (scenario.source.content(), scenario.target.content()) == before
-        assert commands.run(scenario.request("run")).status == Status.DONE
+        assert scenario.run().status == Status.DONE
         assert scenario.source.rows("t") == scenario.target.rows("t") == [(1, "a"), (2, "b"), (7, "x")]
     finally:
         scenario.source.execute(*gone)

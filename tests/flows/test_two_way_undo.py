@@ -12,7 +12,7 @@ from scenario import RING, Scenario, pair_name
 from adapters.store.both_ways import source_folder
 from flows import commands
 from flows.apply import agreed as applying
-from flows.commands import Outcome, Status
+from flows.commands import Status
 from flows.history import prune
 from flows.session.stores import store_of
 from transforms.vocabulary import PlanError
@@ -33,16 +33,8 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
         defaults={"window": 2, "delete": {"max_ratio": 1.0}},
     )
     made.source.insert("old", FIRST)
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     return made
-
-
-def run(shop: Scenario) -> Outcome:
-    return commands.run(shop.request("run"))
-
-
-def undo(shop: Scenario, version: int, *, to: bool = False) -> Outcome:
-    return commands.undo(shop.request("undo"), version, to=to)
 
 
 def both(shop: Scenario) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
@@ -69,63 +61,63 @@ MET = [(1, "S", 99), (3, "T", 30), (5, "v5", 50), (6, "six", 0), (7, "sev", 0)]
 def test_a_run_after_an_undo_brings_over_again_what_both_sides_had_done(shop: Scenario) -> None:
     edit(shop)
     edited = both(shop)
-    version = run(shop).report.version
+    version = shop.run().report.version
     assert both(shop) == (MET, MET)
-    assert undo(shop, version or 0).status is Status.DONE
+    assert shop.undo(version or 0).status is Status.DONE
     assert both(shop) == edited
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert both(shop) == (MET, MET)
-    assert commands.verify(shop.request("verify")).status is Status.DONE
+    assert shop.verify().status is Status.DONE
 
 
 @everywhere
 def test_a_run_after_an_undo_of_a_version_of_one_side_does_not_undo_the_edits_of_the_other(shop: Scenario) -> None:
     shop.source.execute("UPDATE old SET v = 'S' WHERE no = 1", "DELETE FROM old WHERE no = 2")
     ours = shop.source.rows("old")
-    assert undo(shop, run(shop).report.version or 0).status is Status.DONE
+    assert shop.undo(shop.run().report.version or 0).status is Status.DONE
     assert both(shop) == (ours, FIRST)
     shop.target.execute("UPDATE t SET n = 7 WHERE id = 5")
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert both(shop) == ([*ours[:-1], (5, "v5", 7)], [*ours[:-1], (5, "v5", 7)])
 
 
 @everywhere
 def test_what_a_first_meeting_brought_over_is_no_deletion_once_it_is_taken_back(shop: Scenario) -> None:
-    assert undo(shop, 1).status is Status.DONE
+    assert shop.undo(1).status is Status.DONE
     assert both(shop) == (FIRST, [])
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert both(shop) == (FIRST, FIRST)
 
 
 def test_of_several_versions_the_oldest_says_what_both_sides_agree_on_again(shop: Scenario) -> None:
     shop.source.execute("UPDATE old SET v = 'S' WHERE no = 1")
-    run(shop)
+    shop.run()
     shop.target.execute("UPDATE t SET n = 77 WHERE id = 4", "DELETE FROM t WHERE id = 5")
-    run(shop)
+    shop.run()
     shop.source.execute("UPDATE old SET v = 'S2' WHERE no = 1", "DELETE FROM old WHERE no = 3")
-    run(shop)
-    assert undo(shop, 1, to=True).status is Status.DONE
+    shop.run()
+    assert shop.undo(1, to=True).status is Status.DONE
     ours, theirs = both(shop)
     assert ours == [(1, "S2", 10), (2, "v2", 20), (4, "v4", 40), (5, "v5", 50)]
     assert theirs == [(1, "v1", 10), (2, "v2", 20), (3, "v3", 30), (4, "v4", 77)]
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     met = [(1, "S2", 10), (2, "v2", 20), (4, "v4", 77)]
     assert both(shop) == (met, met)
 
 
 def test_a_row_that_was_edited_after_a_run_is_open_once_the_run_is_taken_back(shop: Scenario) -> None:
     shop.source.execute("INSERT INTO old VALUES (6, 'six', 0)")
-    version = run(shop).report.version or 0
+    version = shop.run().report.version or 0
     shop.target.execute("UPDATE t SET n = 66 WHERE id = 6")
-    assert undo(shop, version).status is Status.CONFLICTS
-    assert run(shop).status is Status.CONFLICTS
+    assert shop.undo(version).status is Status.CONFLICTS
+    assert shop.run().status is Status.CONFLICTS
     ours, theirs = both(shop)
     assert (ours[-1], theirs[-1]) == ((6, "six", 0), (6, "six", 66))
 
 
 def test_an_undo_that_dies_between_its_sides_loses_nothing(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(shop)
-    version = run(shop).report.version or 0
+    version = shop.run().report.version or 0
     begun = commands._apply
 
     def dies(plan, *rest, **more):  # type: ignore[no-untyped-def]
@@ -135,9 +127,9 @@ def test_an_undo_that_dies_between_its_sides_loses_nothing(shop: Scenario, monke
 
     monkeypatch.setattr(commands, "_apply", dies)
     with pytest.raises(RuntimeError, match="killed"):
-        undo(shop, version)
+        shop.undo(version)
     monkeypatch.undo()
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert both(shop) == (MET, MET)
 
 
@@ -145,18 +137,18 @@ def test_an_undo_that_dies_before_it_is_agreed_on_again_is_finished_by_the_next_
     shop: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edit(shop)
-    version = run(shop).report.version or 0
+    version = shop.run().report.version or 0
     monkeypatch.setattr(applying, "patch_base", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
     with pytest.raises(RuntimeError, match="killed"):
-        undo(shop, version)
+        shop.undo(version)
     monkeypatch.undo()
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert both(shop) == (MET, MET)
 
 
 def test_where_the_plan_of_a_run_is_gone_one_side_alone_can_be_taken_back(shop: Scenario) -> None:
     shop.target.execute("UPDATE t SET v = 'T' WHERE id = 3")  # of which the source alone has a version
-    version = run(shop).report.version or 0
+    version = shop.run().report.version or 0
     known = store_of(shop.spec)
     prune.prune(shop.spec, prune._now())
     folders = [each for each in known.plans() if source_folder(each).exists()]
@@ -164,12 +156,12 @@ def test_where_the_plan_of_a_run_is_gone_one_side_alone_can_be_taken_back(shop: 
     for each in folders:
         shutil.rmtree(each)
     with pytest.raises(PlanError, match="--side"):
-        undo(shop, version)
+        shop.undo(version)
 
 
 def test_where_the_spec_fits_the_tables_no_more_both_sides_meet_anew_and_are_told_so(shop: Scenario) -> None:
     shop.source.execute("ALTER TABLE old RENAME COLUMN n TO m")
-    done = undo(shop, 1)
+    done = shop.undo(1)
     assert (done.status, shop.target.rows("t")) == (Status.DONE, [])
     assert "base_lost" in [notice.code for notice in done.report.warnings]
     assert not list(store_of(shop.spec).agreed(shop.spec.name).rglob("parts.json"))

@@ -12,11 +12,10 @@ from click.testing import CliRunner
 from scenario import RING, Engine, Scenario, pair_name
 
 from adapters.ledger.ledger import Ledger
-from flows import commands
 from flows.apply import both_ways
 from flows.apply import windows as applying
 from flows.cli.main import main
-from flows.commands import Outcome, Status
+from flows.commands import Status
 from flows.session.stores import ledger_of, store_of
 from transforms.vocabulary import PlanError, SpecError
 
@@ -39,7 +38,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     made.source.insert("customer", [(n, f"name {n}", f"{n}@x", "-") for n in range(1, 6)])
     made.source.insert("bill", [(10 * n, n, n) for n in range(1, 6)])
     write(made)
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     return made
 
 
@@ -54,10 +53,6 @@ def write(shop: Scenario, resolve: str = "merge", initial: str = "policy", **mor
         conflict={"resolve": resolve, **more},
         defaults={"window": 2, "delete": {"max_ratio": 1.0}},
     )
-
-
-def run(shop: Scenario) -> Outcome:
-    return commands.run(shop.request("run"))
 
 
 def state(shop: Scenario) -> State:
@@ -89,15 +84,11 @@ def edit(shop: Scenario) -> None:
     )
 
 
-def pending(outcome: Outcome) -> bool:
-    return outcome.report.pending
-
-
 @everywhere
 def test_edits_of_both_sides_come_together_and_a_second_run_is_empty(shop: Scenario) -> None:
     assert equal(shop)
     edit(shop)
-    outcome = run(shop)
+    outcome = shop.run()
     assert outcome.status is Status.DONE, outcome.message
     assert equal(shop)
     assert shop.source.rows("customer") == [
@@ -109,25 +100,25 @@ def test_edits_of_both_sides_come_together_and_a_second_run_is_empty(shop: Scena
     assert told["client"]["back"] == {"insert": 1, "update": 2, "delete": 0}
     assert told["client"]["merged"] == 1
     assert told["invoice"]["back"] == {"insert": 1, "update": 0, "delete": 1}
-    again = run(shop)
-    assert (again.status, pending(again), again.report.version) == (Status.DONE, False, None)
-    assert commands.verify(shop.request("verify")).status is Status.DONE
+    again = shop.run()
+    assert (again.status, again.report.pending, again.report.version) == (Status.DONE, False, None)
+    assert shop.verify().status is Status.DONE
 
 
 @everywhere
 def test_a_field_that_both_sides_changed_is_left_open_until_the_sides_are_alike(shop: Scenario) -> None:
     shop.source.execute("UPDATE customer SET name = 'Ada', note = 's' WHERE no = 1")
     shop.target.execute("UPDATE client SET label = 'Eve' WHERE id = 1", "UPDATE client SET note = 't' WHERE id = 2")
-    outcome = run(shop)
+    outcome = shop.run()
     assert outcome.status is Status.CONFLICTS
     assert state(shop)[2] == [("client", [1], "update/update")]
     assert shop.source.rows("customer")[:2] == [(1, "Ada", "1@x", "s"), (2, "name 2", "2@x", "t")]
     assert shop.target.rows("client")[:2] == [(1, "Eve", "1@x", "-"), (2, "name 2", "2@x", "t")]
     before = state(shop)
-    again = run(shop)
-    assert (again.status, pending(again), state(shop)) == (Status.CONFLICTS, False, before)
+    again = shop.run()
+    assert (again.status, again.report.pending, state(shop)) == (Status.CONFLICTS, False, before)
     shop.target.execute("UPDATE client SET label = 'Ada' WHERE id = 1")
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert equal(shop)
     assert state(shop)[2] == []
 
@@ -138,7 +129,7 @@ def test_a_row_that_the_other_side_refuses_is_a_conflict_and_both_keep_their_row
     shop.target.execute("INSERT INTO client VALUES (9, 'Nine', 'same@x', NULL)")
     shop.source.execute("DELETE FROM bill WHERE no = 20", "DELETE FROM customer WHERE no = 2")
     shop.target.execute("INSERT INTO invoice VALUES (21, 2, 5)")
-    assert run(shop).status is Status.CONFLICTS
+    assert shop.run().status is Status.CONFLICTS
     after = state(shop)
     assert after[2] == [
         ("client", [2], "foreign_key"), ("client", [8], "unique"), ("client", [9], "unique"), ("invoice", [21], "foreign_key"),
@@ -146,10 +137,10 @@ def test_a_row_that_the_other_side_refuses_is_a_conflict_and_both_keep_their_row
     assert (8, "Oct", "same@x", None) in shop.source.rows("customer")
     assert (21, 2, 5) in shop.target.rows("invoice")
     assert (shop.source.count("customer"), shop.target.count("client")) == (5, 6)
-    again = run(shop)
+    again = shop.run()
     assert (again.status, state(shop)) == (Status.CONFLICTS, after)
     shop.target.execute("UPDATE client SET mail = '9@x' WHERE id = 9", "DELETE FROM invoice WHERE id = 21")
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert equal(shop)
 
 
@@ -158,7 +149,7 @@ def test_a_first_meeting_deletes_nothing_and_one_that_is_only_looked_at_writes_n
     shop.source.execute("DELETE FROM bill WHERE no = 50")
     for path in store_of(shop.spec).agreed(shop.spec.name).rglob("parts.json"):
         path.unlink()
-    outcome = run(shop)
+    outcome = shop.run()
     assert [notice.code for notice in outcome.report.warnings] == ["base_lost", "base_lost"]
     assert equal(shop)
     assert shop.source.count("bill") == 5
@@ -169,7 +160,7 @@ def test_what_is_overruled_is_counted_and_kept(shop: Scenario, resolve: str) -> 
     write(shop, resolve)
     shop.source.execute("UPDATE customer SET name = 'S' WHERE no = 1")
     shop.target.execute("UPDATE client SET label = 'T' WHERE id = 1")
-    outcome = run(shop)
+    outcome = shop.run()
     assert outcome.status is Status.DONE
     assert equal(shop)
     assert {row[1] for row in shop.source.rows("customer")} >= {"S" if resolve == "source_wins" else "T"}
@@ -180,15 +171,15 @@ def test_what_is_overruled_is_counted_and_kept(shop: Scenario, resolve: str) -> 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_an_edit_between_plan_and_apply_is_a_conflict_and_no_edit_is_lost(shop: Scenario, side: str) -> None:
     edit(shop)
-    planned = commands.plan(shop.request("plan"))
+    planned = shop.plan()
     assert planned.status is Status.CHANGES
     if side == "source":
         shop.source.execute("UPDATE customer SET note = 'late' WHERE no = 3")
     else:
         shop.target.execute("UPDATE client SET note = 'late' WHERE id = 1")
-    done = commands.apply_plan(Path(str(planned.report.plan)))
+    done = shop.apply(planned.report.plan)
     assert done.status is Status.CONFLICTS
-    outcome = run(shop)
+    outcome = shop.run()
     if side == "source":
         assert outcome.status is Status.DONE, outcome.message
         assert equal(shop)
@@ -255,8 +246,8 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(
     with monkeypatch.context() as patched:
         kill(patched)
         with pytest.raises(Killed):
-            run(shop)
-    again = run(shop)
+            shop.run()
+    again = shop.run()
     assert again.status is Status.CONFLICTS, again.message
     ended = state(shop)
     assert ended[2] == [("client", [5], "update/update")]
@@ -271,23 +262,23 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(
         made = [(each.side, each.synchronized_with) for each in ledger.versions("shop")]
         assert made[:2] == [("source", 2), ("target", 3)], made
         assert len(made) == 3
-    assert not pending(run(shop))
+    assert not shop.run().report.pending
     assert state(shop) == ended
 
 
 def test_a_part_of_the_rows_is_never_brought_together(shop: Scenario) -> None:
     with pytest.raises(SpecError, match="whole"):
-        commands.run(shop.request("run", ranges=["client.id:1..3"]))
+        shop.run(ranges=["client.id:1..3"])
 
 
 def test_a_plan_whose_other_half_is_missing_is_not_applied(shop: Scenario) -> None:
     edit(shop)
     before = shop.source.content(), shop.target.content()
-    planned = commands.plan(shop.request("plan"))
+    planned = shop.plan()
     other = Path(str(planned.report.plan) + "~source")
     (other / "manifest.json").unlink()
     with pytest.raises(PlanError):
-        commands.apply_plan(Path(str(planned.report.plan)))
+        shop.apply(planned.report.plan)
     assert (shop.source.content(), shop.target.content()) == before
 
 
@@ -296,26 +287,26 @@ def test_an_undo_takes_both_sides_back_and_a_run_then_has_nothing_to_do(shop: Sc
     first = shop.source.content(), shop.target.content()
     edit(shop)
     edited = shop.source.content(), shop.target.content()
-    number = run(shop).report.version
+    number = shop.run().report.version
     assert number is not None
-    undone = commands.undo(shop.request("undo"), number)
+    undone = shop.undo(number)
     assert undone.status is Status.DONE, undone.message
     assert (shop.source.content(), shop.target.content()) == edited
     assert undone.report.as_dict()["tables"]["client"]["back"] == {"insert": 0, "update": 2, "delete": 1}
     with pytest.raises(SpecError):
-        commands.undo(shop.request("undo"), number)
+        shop.undo(number)
     assert first != edited
 
 
 def test_an_undo_of_one_side_is_an_edit_of_that_side(shop: Scenario) -> None:
     shop.source.execute("UPDATE customer SET name = 'Ada' WHERE no = 1")
     shop.target.execute("UPDATE client SET note = 'good' WHERE id = 1")
-    number = run(shop).report.version
+    number = shop.run().report.version
     assert number is not None
-    assert commands.undo(shop.request("undo"), number, side="target").status is Status.DONE
+    assert shop.undo(number, side="target").status is Status.DONE
     assert shop.target.rows("client")[0] == (1, "name 1", "1@x", "good")
     assert shop.source.rows("customer")[0] == (1, "Ada", "1@x", "good")
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert equal(shop)
     assert shop.source.rows("customer")[0] == (1, "name 1", "1@x", "good")
 
@@ -326,7 +317,7 @@ def test_sides_that_meet_and_are_only_looked_at_stay_as_they_are(shop: Scenario)
         path.unlink()
     write(shop, initial="report")
     before = shop.source.content(), shop.target.content()
-    outcome = run(shop)
+    outcome = shop.run()
     assert outcome.status is Status.CHANGES
     told = outcome.report.as_dict()["tables"]
     assert told["client"]["meeting"]["target"]["back"] == {"insert": 0, "update": 1, "delete": 0}
@@ -334,9 +325,9 @@ def test_sides_that_meet_and_are_only_looked_at_stay_as_they_are(shop: Scenario)
     assert told["client"]["meeting"]["policy"]["conflicts"] == 1
     assert told["invoice"]["meeting"]["policy"]["back"] == {"insert": 1, "update": 0, "delete": 0}
     assert (shop.source.content(), shop.target.content()) == before
-    assert run(shop).status is Status.CHANGES
+    assert shop.run().status is Status.CHANGES
     write(shop, initial="source")
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert equal(shop)
     assert shop.target.rows("client")[0] == (1, "S", "1@x", "-")
 
@@ -347,11 +338,11 @@ def test_what_people_decided_is_done_by_the_next_run_unless_the_row_changed_agai
 ) -> None:
     shop.source.execute("UPDATE customer SET name = 'Ada' WHERE no IN (1, 2)")
     shop.target.execute("UPDATE client SET label = 'Eve' WHERE id IN (1, 2)")
-    assert run(shop).status is Status.CONFLICTS
+    assert shop.run().status is Status.CONFLICTS
     decided = CliRunner().invoke(main, ["conflicts", str(shop.path), "resolve", "--table", "client", "--take", take])
     assert decided.exit_code in (0, 5), decided.output
     shop.target.execute("UPDATE client SET label = 'Eva' WHERE id = 2")
-    outcome = run(shop)
+    outcome = shop.run()
     assert outcome.status is Status.CONFLICTS
     assert state(shop)[2] == [("client", [2], "update/update")]
     assert "resolution_outdated" in [notice.code for notice in outcome.report.warnings]
@@ -372,7 +363,7 @@ def test_keys_without_an_order_on_both_sides_go_both_ways_too(shop: Scenario) ->
         initial="policy",
         defaults={"window": 3, "delete": {"max_ratio": 1.0}},
     )
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     made.source.execute(
         "UPDATE t SET n = n + 1 WHERE b < 3",
         "DELETE FROM t WHERE b = 8",
@@ -381,11 +372,11 @@ def test_keys_without_an_order_on_both_sides_go_both_ways_too(shop: Scenario) ->
     made.target.execute(
         "UPDATE t SET n = n + 2 WHERE b < 2", "UPDATE t SET v = 'w' WHERE b = 2", "DELETE FROM t WHERE b = 7"
     )
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     assert made.source.rows("t") == made.target.rows("t")
     assert made.source.rows("t")[:3] == [("k0", 0, "v", 13), ("k1", 1, "v", 13), ("k2", 2, "w", 11)]
     assert made.source.count("t") == 8
-    assert not pending(run(made))
+    assert not made.run().report.pending
 
 
 @pytest.mark.parametrize("pair", RING, ids=pair_name)
@@ -400,18 +391,18 @@ def test_where_one_side_has_no_rows_there_is_nothing_to_choose(
     made.write({"t": {"from": "t"}}, direction="two_way", defaults={"window": 2})
     full, empty = (made.source, made.target) if filled == "source" else (made.target, made.source)
     full.insert("t", [(n, f"v{n}") for n in range(1, 6)])
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     assert empty.rows("t") == full.rows("t")
     full.execute("UPDATE t SET v = 'new' WHERE id = 1", "DELETE FROM t WHERE id = 5")
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     assert empty.rows("t") == full.rows("t") == [(1, "new"), (2, "v2"), (3, "v3"), (4, "v4")]
     for path in store_of(made.spec).agreed(made.spec.name).rglob("parts.json"):
         path.unlink()
-    assert run(made).status is Status.DONE
+    assert made.run().status is Status.DONE
     for path in store_of(made.spec).agreed(made.spec.name).rglob("parts.json"):
         path.unlink()
     empty.execute("DELETE FROM t")
-    assert run(made).status is Status.CHANGES
+    assert made.run().status is Status.CHANGES
     assert (len(full.rows("t")), empty.rows("t")) == (4, [])
 
 
@@ -419,7 +410,7 @@ def test_a_row_that_goes_from_the_source_alone_does_not_count_as_one_that_the_ta
     shop.source.execute("INSERT INTO customer VALUES (6, 'Six', '6@x', NULL)")
     shop.target.execute("DELETE FROM invoice WHERE client = 4", "DELETE FROM client WHERE id = 4")
 
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert equal(shop)
     assert [row[0] for row in shop.source.content()["customer"]] == [1, 2, 3, 5, 6]
 
@@ -435,10 +426,10 @@ def test_a_run_that_wrote_nothing_and_cannot_go_on_leaves_what_both_sides_agree_
     with monkeypatch.context() as patch:
         patch.setattr(both_ways, "rehearse", stopped)
         with pytest.raises(PlanError):
-            run(shop)
+            shop.run()
         assert run_after_recovery_fails(shop)
 
-    assert run(shop).status is Status.DONE
+    assert shop.run().status is Status.DONE
     assert equal(shop)
     assert [row[0] for row in shop.source.content()["bill"]] == [10, 20, 30, 40], "a deleted row stays deleted"
 
@@ -446,5 +437,5 @@ def test_a_run_that_wrote_nothing_and_cannot_go_on_leaves_what_both_sides_agree_
 def run_after_recovery_fails(shop: Scenario) -> bool:
     """Whether a second run puts the first one down, and then stops as the first one did."""
     with pytest.raises(PlanError):
-        run(shop)
+        shop.run()
     return True

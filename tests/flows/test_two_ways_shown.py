@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from scenario import Scenario
 
-from flows import commands
 from flows.cli.main import main
 from flows.commands import Status
 
@@ -25,7 +24,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     made.target.execute("CREATE TABLE customer (id integer PRIMARY KEY, name varchar(40), city varchar(40))")
     made.source.insert("kunden", [(n, f"name {n}", "Ulm") for n in range(1, 6)])
     write(made)
-    assert commands.run(made.request("run")).status is Status.DONE
+    assert made.run().status is Status.DONE
     made.source.execute(
         "UPDATE kunden SET nam = 'Ada' WHERE nr = 1",
         "UPDATE kunden SET ort = 'Bonn' WHERE nr = 2",
@@ -117,7 +116,7 @@ def test_rows_for_people_are_those_of_the_target_and_then_those_of_the_source(sh
 
 
 def test_the_page_of_a_run_says_what_changed_in_the_source(shop: Scenario) -> None:
-    done = commands.run(shop.request("run"))
+    done = shop.run()
     page = Path(str(done.report.page)).read_text("utf-8")
     at = page.index("in the source")
     assert "kunden" in page[at : at + 200]
@@ -126,7 +125,7 @@ def test_the_page_of_a_run_says_what_changed_in_the_source(shop: Scenario) -> No
 
 def test_history_says_which_side_a_version_wrote_where_there_are_both(shop: Scenario) -> None:
     assert "side" not in shown(shop, "history", status=0).split()
-    commands.run(shop.request("run"))
+    shop.run()
     head, *versions = (line.split() for line in shown(shop, "history", status=0).splitlines())
     assert head[:2] == ["version", "side"]
     assert sorted(each[1] for each in versions) == ["source", "target", "target"]
