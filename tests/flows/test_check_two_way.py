@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -10,11 +9,10 @@ from uuid import uuid4
 
 import pytest
 from assessing import checked
-from click.testing import CliRunner
+from command_line import answer, syncline
 from scenario import Scenario, Side
 
 from flows.check.assess import assess
-from flows.cli.main import main
 from flows.commands import Status
 
 ROWS = [(1, 12.0, "a"), (2, 7.0, "b")]
@@ -55,15 +53,14 @@ def test_a_check_says_of_every_column_whether_it_goes_back_and_why_not(hills: Sc
         ("note", ("shout",), "no_inverse"),
         ("note", ("fixed",), "no_inverse"),
     ]
-    shown = CliRunner().invoke(main, ["check", str(hills.path)]).stdout
+    shown = syncline("check", hills.path).stdout
     assert "Written back: k to k, alt_m to alt, name to name, shout not, fixed not." in shown
     assert "Fix: add `inverse:`" in shown or "add `inverse:`" in shown
 
 
 def test_a_check_says_what_a_run_needs_on_the_source(hills: Scenario) -> None:
     write(hills)
-    shown = CliRunner().invoke(main, ["check", str(hills.path), "--schema-only", "--json"]).stdout
-    for noticed in (json.loads(shown)["notices"], checked(hills).as_dict()["notices"]):
+    for noticed in (answer("check", hills.path, "--schema-only")["notices"], checked(hills).as_dict()["notices"]):
         (needed,) = noticed
         assert (needed["code"], needed["facts"]) == (
             "writes_source",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from command_line import answer, syncline
 from scenario import PAIRS, Scenario
 
 from flows.cli.main import main
@@ -34,20 +35,6 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     made.source.insert("t", [(n, f"v{n}", f"2024-01-0{n}") for n in range(1, 6)])
     made.write({"t": T})
     return made
-
-
-def syncline(*arguments: Any, status: int = 0) -> Result:
-    done = CliRunner().invoke(main, [str(each) for each in arguments])
-    assert done.exit_code == status, (arguments, done.output)
-    assert "Traceback" not in done.output
-    return done
-
-
-def answer(*arguments: Any, status: int = 0) -> dict[str, Any]:
-    """The one JSON object that a command prints with --json."""
-    done = syncline(*arguments, "--json", status=status)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def bad_rows(scenario: Scenario, **rest: Any) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from click.testing import CliRunner
+from command_line import answer, syncline
 from scenario import PAIRS, Scenario
 
-from flows.cli.main import main
 from flows.evidence.page import html_report
 from flows.results.conflicts import listed
 from flows.session.open_rows import note_open, row_kind
@@ -68,14 +67,8 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
     return made
 
 
-def syncline(*words: Any, status: int = 0) -> Any:
-    done = CliRunner().invoke(main, [str(each) for each in words])
-    assert done.exit_code == status, done.output
-    return json.loads(done.stdout) if "--json" in words else done.output
-
-
 def resolve(small: Scenario, *words: str, status: int = 0) -> Any:
-    return syncline("conflicts", small.path, "resolve", *words, "--json", status=status)
+    return answer("conflicts", small.path, "resolve", *words, status=status)
 
 
 def waiting(small: Scenario) -> list[tuple[str, str | None, str, str | None]]:
@@ -85,7 +78,7 @@ def waiting(small: Scenario) -> list[tuple[str, str | None, str, str | None]]:
 
 
 def test_open_rows_are_listed_with_base_source_and_target(small: Scenario) -> None:
-    told = syncline("conflicts", small.path, "list", "--json")
+    told = answer("conflicts", small.path, "list")
     assert told["open"] == {"t": 5}
     rows = {row["key"][0]: row for row in told["conflicts"]}
     assert {key: (row["kind"], row["fields"]) for key, row in rows.items()} == {
@@ -97,9 +90,9 @@ def test_open_rows_are_listed_with_base_source_and_target(small: Scenario) -> No
     }
     assert (rows[3]["base"], rows[3]["source"]) == ({"k": "3", "v": "z", "n": "3.00", "m": "0"}, None)
     assert (rows[5]["base"], rows[5]["target"]["v"]) == (None, "also")
-    listed = syncline("conflicts", small.path, "list")
+    listed = syncline("conflicts", small.path, "list").output
     assert "1.00 5.00 7.50" in " ".join(listed.split()) and "(no row)" in listed and "\u202e" not in listed
-    shown = syncline("conflicts", small.path, "show", "--key", "2")
+    shown = syncline("conflicts", small.path, "show", "--key", "2").output
     assert "v: base y, source s2, target t2" in shown
     assert "m: base 0, source 1, target 0, not in conflict" in shown
     assert "until somebody decides" in shown
@@ -116,9 +109,9 @@ def test_a_row_a_field_and_a_value_are_decided_with_who_and_why(small: Scenario)
         ("[2]", "v", "value", "third"),
         ("[6]", None, "target", None),
     ]
-    shown = syncline("conflicts", small.path, "show")
+    shown = syncline("conflicts", small.path, "show").output
     assert "take source: the shop said so" in shown and "v: take third" in shown
-    (one,) = syncline("conflicts", small.path, "list", "--key", "1", "--json")["conflicts"]
+    (one,) = answer("conflicts", small.path, "list", "--key", "1")["conflicts"]
     assert [(each["take"], each["why"], bool(each["by"])) for each in one["decided"]] == [
         ("source", "the shop said so", True)
     ]
@@ -174,8 +167,8 @@ def test_what_cannot_be_decided_is_an_error_and_nothing_is_noted(
 
 
 def test_options_of_resolve_are_its_own(small: Scenario) -> None:
-    assert "--take" in syncline("conflicts", small.path, "resolve", "--all", status=1)
-    assert "resolve" in syncline("conflicts", small.path, "list", "--take", "source", status=1)
+    assert "--take" in syncline("conflicts", small.path, "resolve", "--all", status=1).output
+    assert "resolve" in syncline("conflicts", small.path, "list", "--take", "source", status=1).output
 
 
 def test_the_life_of_a_row_tells_who_decided_what_and_why(small: Scenario) -> None:
@@ -190,7 +183,7 @@ def test_the_life_of_a_row_tells_who_decided_what_and_why(small: Scenario) -> No
         resolve(small, "--key", "1", "--take", "source", "--why", "they know")
         resolve(small, "--key", "1", "--field", "v", "--take", "null")
         assert ledger.open_rows.outdate(small.spec.name, "t", ["[1]"], "r3") == 2
-    lines = syncline("log", small.path, "t", "--key", "1", "--json")["changes"]
+    lines = answer("log", small.path, "t", "--key", "1")["changes"]
     assert [(line["op"], line.get("ended")) for line in lines] == [
         ("insert", None), ("decision", "outdated"), ("decision", "outdated"),
     ]  # fmt: skip
@@ -199,7 +192,7 @@ def test_the_life_of_a_row_tells_who_decided_what_and_why(small: Scenario) -> No
         "source",
         "5.00",
     )
-    told = syncline("log", small.path, "t", "--key", "1")
+    told = syncline("log", small.path, "t", "--key", "1").output
     assert "take source" in told and "they know" in told and "outdated by run r3" in told and "take null for v" in told
 
 

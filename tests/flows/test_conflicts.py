@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import answer, syncline
 from scenario import PAIRS, RING, Scenario, pair_name
 
-from flows.cli.main import main
 from flows.commands import Outcome, Status
 from flows.orchestration.artifacts import conflict_rows
 from flows.results import conflicts
@@ -35,12 +33,6 @@ def met(small: Scenario) -> Outcome:
     small.target.execute("UPDATE t SET v = 'mine', n = 7 WHERE k = 1", "DELETE FROM t WHERE k = 2")
     small.target.execute("INSERT INTO t VALUES (3, 'theirs', 3)", "UPDATE t SET v = 'kept' WHERE k = 9")
     return small.apply(planned.report.plan)
-
-
-def syncline(*arguments: Any) -> Result:
-    done = CliRunner().invoke(main, [str(each) for each in arguments])
-    assert done.exit_code == 0, done.output
-    return done
 
 
 @everywhere
@@ -69,7 +61,7 @@ def test_conflicts_are_shown_with_what_was_planned_and_found(small: Scenario) ->
 
 def test_a_conflict_that_a_run_settles_is_open_no_more(small: Scenario) -> None:
     met(small)
-    one = json.loads(syncline("conflicts", small.path, "list", "--table", "t", "--key", "1", "--json").stdout)
+    one = answer("conflicts", small.path, "list", "--table", "t", "--key", "1")
     assert [(each["key"], each["side"]) for each in one["conflicts"]] == [([1], "target")]
     count = one["open"]["t"]
     small.run(ranges=["t.k:1..2"])  # looks at a part: what it has not seen stays open

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import answer, syncline
 from scenario import PAIRS, RING, Scenario, Side, pair_name
 
-from flows.cli.main import main
 from flows.commands import Status
 from transforms.vocabulary import DriftError, SpecError
 
@@ -86,12 +84,6 @@ def planned(scenario: Scenario) -> set[str]:
 def line_of(scenario: Scenario, text: str) -> str:
     lines = scenario.path.read_text().splitlines()
     return f"line {1 + next(number for number, line in enumerate(lines) if text in line)}"
-
-
-def syncline(*arguments: Any, status: int = 0) -> Result:
-    done = CliRunner().invoke(main, [str(each) for each in arguments])
-    assert done.exit_code == status, (arguments, done.output)
-    return done
 
 
 @everywhere
@@ -194,7 +186,7 @@ def test_every_command_that_writes_stops_with_status_1(people: Scenario, command
     done = syncline(command, "--direct", *arguments, status=1)
     assert done.stderr.startswith("error: ")
     assert "renamed?" in done.stderr
-    told = json.loads(syncline(command, "--direct", "--json", *arguments, status=1).stdout)
+    told = answer(command, "--direct", *arguments, status=1)
     assert told["kind"] == "DriftError"
     assert people.target.count("people") == 3
 
@@ -212,17 +204,17 @@ def test_commands_that_only_read_say_it_and_go_on(people: Scenario) -> None:
 
 
 def test_an_assessment_says_that_a_run_would_stop_and_still_looks_at_the_rows(people: Scenario) -> None:
-    assert json.loads(syncline("check", people.path, "--json").stdout)["status"] == 0
+    assert answer("check", people.path)["status"] == 0
     people.source.execute("ALTER TABLE people ADD COLUMN mail text")
     for arguments in ([], ["--schema-only"]):
-        told = json.loads(syncline("check", people.path, "--json", *arguments, status=1).stdout)
+        told = answer("check", people.path, *arguments, status=1)
         assert told["verdict"].startswith("A run would stop: the schemas have drifted")
         assert "column mail (" in told["warnings"][0]
     shown = syncline("check", people.path, status=1).stdout
     assert "3 rows of people -> people" in shown
     assert "all 3 columns fit" in shown
     syncline("drift", people.path, "--accept")
-    assert json.loads(syncline("check", people.path, "--json").stdout)["status"] == 0
+    assert answer("check", people.path)["status"] == 0
 
 
 def test_accepted_schemas_are_gone_on_with(people: Scenario) -> None:
@@ -231,14 +223,14 @@ def test_accepted_schemas_are_gone_on_with(people: Scenario) -> None:
     shown = syncline("drift", people.path, status=2)
     assert "column mail (" in shown.stdout
     assert "column age (" in shown.stdout
-    told = json.loads(syncline("drift", people.path, "--json", status=2).stdout)
+    told = answer("drift", people.path, status=2)
     assert [(each["side"], each["kind"], each["column"], each["stops"]) for each in told["drift"]] == [
         ("source", "added", "mail", True),
         ("target", "gone", "age", True),
     ]
     assert "taken as they are now" in syncline("drift", people.path, "--accept").stdout
     assert "No drift since they were accepted at " in syncline("drift", people.path).stdout
-    assert json.loads(syncline("drift", people.path, "--json").stdout)["drift"] == []
+    assert answer("drift", people.path)["drift"] == []
     assert people.run().status == Status.DONE
     people.settled()
 

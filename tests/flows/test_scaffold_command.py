@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from drafts import fill, noted, scaffold, shape, syncline, untold
+from command_line import syncline
+from drafts import fill, noted, scaffold, shape, untold
 from scenario import Scenario, pair_name
 
 from flows.spec.model import load_spec

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from drafts import noted, scaffold, shape, syncline, typed, untold
+from command_line import syncline
+from drafts import noted, scaffold, shape, typed, untold
 from scenario import Scenario, counts, pair_name
 
 from flows.commands import Status

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from command_line import answer, syncline
 from scenario import RING, Scenario, pair_name
 
-from flows.cli.main import main
 from flows.commands import Status
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
@@ -34,12 +32,6 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Scenario:
     return made
 
 
-def syncline(*words: Any) -> Any:
-    done = CliRunner().invoke(main, [str(each) for each in words])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout) if "--json" in words else done.output
-
-
 def resolve(small: Scenario, *words: str) -> None:
     syncline("conflicts", small.path, "resolve", *words)
 
@@ -59,8 +51,8 @@ def test_rows_and_fields_become_what_was_decided_on_both_sides(small: Scenario) 
     outcome = small.run()
     assert outcome.status is Status.DONE, outcome.message
     assert both(small) == [(1, "s1", 1), (2, "both 😀", 2), (3, "t3", 3), (4, "d", 4)]
-    assert syncline("conflicts", small.path, "list", "--json")["open"] == {}
-    lines = syncline("log", small.path, "t", "--key", "1", "--json")["changes"]
+    assert answer("conflicts", small.path, "list")["open"] == {}
+    lines = answer("log", small.path, "t", "--key", "1")["changes"]
     (made,) = [line for line in lines if line["op"] == "decision"]
     assert (made["ended"], made["why"], made["decision"]["take"], bool(made["author"])) == (
         "applied", "they know", "source", True,
@@ -78,18 +70,18 @@ def test_a_decision_about_a_row_that_changed_again_is_not_applied_and_said_so(sm
     outcome = small.run()
     assert outcome.status is Status.CONFLICTS
     assert "resolution_outdated" in [notice.code for notice in outcome.report.warnings]
-    told = syncline("conflicts", small.path, "list", "--json")
+    told = answer("conflicts", small.path, "list")
     assert [(row["key"], row["target"]["v"], row["decided"]) for row in told["conflicts"]] == [([1], "again", [])]
     assert small.source.rows("t")[0][1] == "s1" and small.target.rows("t")[0][1] == "again"
     assert [row[0] for row in small.target.rows("t")] == [1, 2, 4]  # the others are done
-    assert "outdated by run" in syncline("log", small.path, "t", "--key", "1")
+    assert "outdated by run" in syncline("log", small.path, "t", "--key", "1").output
     assert "resolution_outdated" not in [notice.code for notice in small.run().report.warnings]
 
 
 def test_a_row_with_one_field_that_nobody_decided_stays_open_and_its_decision_waits(small: Scenario) -> None:
     resolve(small, "--key", "2", "--field", "v", "--take", "target")
     assert small.run().status is Status.CONFLICTS
-    (row,) = syncline("conflicts", small.path, "list", "--key", "2", "--json")["conflicts"]
+    (row,) = answer("conflicts", small.path, "list", "--key", "2")["conflicts"]
     assert row["fields"] == ["n"] and [each["field"] for each in row["decided"]] == ["v"]
     resolve(small, "--key", "2", "--field", "n", "--take", "source")
     small.run()
@@ -101,15 +93,15 @@ def test_rows_that_are_alike_by_hand_settle_the_conflict_and_what_was_decided_is
     small.target.execute("UPDATE t SET v = 's1' WHERE k = 1")
     small.run()
     assert small.source.rows("t")[0] == small.target.rows("t")[0] == (1, "s1", 1)
-    assert "[1]" not in syncline("conflicts", small.path, "list")
-    assert "outdated" in syncline("log", small.path, "t", "--key", "1")
+    assert "[1]" not in syncline("conflicts", small.path, "list").output
+    assert "outdated" in syncline("log", small.path, "t", "--key", "1").output
 
 
 def test_a_row_that_the_other_side_refuses_is_decided_as_well(small: Scenario) -> None:
     small.target.execute("CREATE UNIQUE INDEX one_name ON t (v)")
     small.source.execute("INSERT INTO t VALUES (7, 't1', 7)")
     assert small.run().status is Status.CONFLICTS
-    told = {row["key"][0]: row["kind"] for row in syncline("conflicts", small.path, "list", "--json")["conflicts"]}
+    told = {row["key"][0]: row["kind"] for row in answer("conflicts", small.path, "list")["conflicts"]}
     assert told[7] == "unique"
     resolve(small, "--key", "7", "--take", "target")
     small.run()

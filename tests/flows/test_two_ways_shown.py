@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from command_line import answer, syncline
 from scenario import Scenario
 
-from flows.cli.main import main
 from flows.commands import Status
 
 
@@ -47,9 +46,7 @@ def write(shop: Scenario, origin: str = "kunden", **defaults: Any) -> None:
 
 
 def shown(shop: Scenario, command: str, *arguments: str, status: int = 2) -> str:
-    done = CliRunner().invoke(main, [command, str(shop.path), *arguments])
-    assert done.exit_code == status, done.output
-    return done.stdout
+    return syncline(command, shop.path, *arguments, status=status).stdout
 
 
 def test_a_plan_shows_what_changes_in_the_source_in_the_sources_own_columns(shop: Scenario) -> None:
@@ -68,7 +65,7 @@ def test_a_plan_names_the_rows_that_both_sides_changed(shop: Scenario) -> None:
     text = shown(shop, "plan")
     assert "Conflicts: 1 row open between both sides\n  ! customer [2] update/update" in text
     assert "city: base Ulm, source Bonn, target Köln" in text
-    told = json.loads(shown(shop, "plan", "--json"))
+    told = answer("plan", shop.path, status=2)
     assert [(each["key"], each["kind"], each["fields"]) for each in told["conflicts"]] == [
         ("[2]", "update/update", ["city"])
     ]
@@ -83,7 +80,7 @@ def test_a_run_says_the_same_of_its_conflicts_as_its_plan(shop: Scenario) -> Non
 
 
 def test_json_has_the_rows_of_the_source_beside_those_of_the_target(shop: Scenario) -> None:
-    told = json.loads(shown(shop, "plan", "--json"))
+    told = answer("plan", shop.path, status=2)
     assert [(row["op"], row["key"]) for row in told["rows"]] == [("update", [1])]
     changed = {(row["op"], row["key"][0]): row["after"] for row in told["back_rows"]}
     assert changed == {
@@ -93,7 +90,7 @@ def test_json_has_the_rows_of_the_source_beside_those_of_the_target(shop: Scenar
     }
     table = told["tables"]["customer"]
     assert (table["back"], table["back_differing"]) == ({"insert": 1, "update": 1, "delete": 1}, {"nam": 1})
-    limited = json.loads(shown(shop, "plan", "--json", "--limit", "1"))
+    limited = answer("plan", shop.path, "--limit", "1", status=2)
     assert (limited["rows_left_off"], limited["back_rows_left_off"], len(limited["back_rows"])) == (0, 2, 1)
 
 

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import yaml
-from click.testing import CliRunner, Result
+from command_line import syncline
 from scenario import Scenario, Side
 
 from adapters.registry import open_target
-from flows.cli.main import main
 from transforms.vocabulary import TableName, TableShape
 
 SHOP: dict[str, list[str]] = {
@@ -86,12 +85,6 @@ def fill(side: Side) -> None:
             run("SET foreign_key_checks = 0")
         for row in ROWS:
             run(row.replace("{over}", over))
-
-
-def syncline(*arguments: Any, status: int = 0) -> Result:
-    done = CliRunner().invoke(main, [str(each) for each in arguments])
-    assert done.exit_code == status, (arguments, done.output)
-    return done
 
 
 def scaffold(scenario: Scenario, *more: Any, status: int = 0) -> dict[str, Any]:
