@@ -129,9 +129,9 @@ def test_history_says_which_side_a_version_wrote_where_there_are_both(shop: Scen
 
 
 def test_the_life_of_a_row_has_what_was_left_alone_on_the_source(shop: Scenario) -> None:
-    planned = commands.plan(shop.request("plan"))
+    planned = shop.plan()
     shop.source.execute("UPDATE kunden SET ort = 'late' WHERE nr = 3")
-    assert commands.apply_plan(Path(str(planned.report.plan))).status is Status.CONFLICTS
+    assert shop.apply(planned.report.plan).status is Status.CONFLICTS
     lines = json.loads(shown(shop, "log", "customer", "--key", "3", "--json", status=0))["changes"]
     (left,) = (each for each in lines if "found" in each)
     assert (left["table"], left["op"]) == ("customer", "update")
@@ -140,7 +140,7 @@ def test_the_life_of_a_row_has_what_was_left_alone_on_the_source(shop: Scenario)
 
 def test_versions_that_keep_keys_alone_call_a_table_of_the_source_as_the_spec_does(shop: Scenario) -> None:
     write(shop, "Kunden", history="keys")
-    commands.run(shop.request("run"))
+    shop.run()
     told = json.loads(shown(shop, "show", "3", "--json", status=0))
     assert (told["side"], {each["table"] for each in told["changes"]}) == ("source", {"customer"})
     lines = json.loads(shown(shop, "log", "customer", "--key", "6", "--json", status=0))["changes"]
@@ -156,10 +156,10 @@ def test_the_difference_of_versions_has_what_changed_in_the_source_apart(tmp_pat
     made.write(
         {"thing": {"from": "item", "target": "item", "columns": {"id": "nr", "name": "nam"}}}, direction="two_way"
     )
-    commands.run(made.request("run"))
+    made.run()
     made.source.execute("UPDATE item SET nam = 'Ada' WHERE nr = 1")
     made.target.execute("UPDATE item SET name = 'Bob' WHERE id = 2")
-    commands.run(made.request("run"))
+    made.run()
     for named in ((), ("--table", "thing"), ("--table", "item")):
         told = json.loads(shown(made, "diff", "1", "3", *named, "--json", status=0))
         one = {"thing": {"insert": 0, "update": 1, "delete": 0}}
