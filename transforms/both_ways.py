@@ -72,12 +72,16 @@ class Decided:
     back: ChangeSet
 
 
+What = tuple[str, Key]
+"""What a conflict is of a row that a side cannot take: its kind, and the columns that it is about."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """Rows of a window that a side cannot take: their keys, and why."""
+    """Rows of a window that a side cannot take: their keys, and what that is."""
 
     keyed: pa.Table
-    reason: Reason
+    what: What
 
 
 NO_WAY_BACK: Final = frozenset(
@@ -88,12 +92,17 @@ NO_WAY_BACK: Final = frozenset(
 _KINDS: Final = {"reference": "foreign_key", "double": "unique"}
 
 
+def what_of(reason: Reason) -> What:
+    """What a conflict is of a row that a side cannot take for this reason. Rows are taken apart by it: reasons may be as many as they."""
+    return kind_of(reason), reason.columns
+
+
 def kind_of(reason: Reason) -> str:
     """What a conflict is called of a row that a side cannot take."""
     match reason.code:
         case "null":
             return "not_null"
-        case "parent_quarantined" | "referred":
+        case "parent_quarantined" | "no_parent" | "partly_null" | "referred":
             return "foreign_key"
         case "refused_on_write" if reason.facts.get("kind") in _KINDS:
             return _KINDS[reason.facts["kind"]]
@@ -125,10 +134,20 @@ def decide(
             faults = list(_refused(refusals, outcome, back))
         if not faults:
             return Decided(_with_derived(outcome, updated, window, ways), back)
-        for fault in faults:
-            outcome = left_open(
-                outcome, fault.keyed, kind_of(fault.reason), fault.reason.columns, window.base, window.source, window.target
-            )  # fmt: skip
+        outcome = _left_open(outcome, faults, window)
+
+
+def _left_open(outcome: Reconciled, faults: Iterable[_Fault], window: BothSides) -> Reconciled:
+    """The outcome without rows that have faults: each is open once, for its first."""
+    seen: list[pa.Table] = []
+    key = outcome.target.key
+    for fault in faults:
+        keyed, (kind, columns) = fault.keyed, fault.what
+        if seen:
+            keyed = keyed.filter(pa.array(~_held(keyed, pa.concat_tables(seen), key)))
+        outcome = left_open(outcome, keyed, kind, columns, window.base, window.source, window.target)
+        seen.append(keyed)
+    return outcome
 
 
 def _written_back(outcome: Reconciled, window: BothSides, ways: BothWays) -> tuple[ChangeSet, Put | None, list[_Fault]]:
@@ -141,9 +160,12 @@ def _written_back(outcome: Reconciled, window: BothSides, ways: BothWays) -> tup
         return window.raw.take(pa.array(keys.match(rows, window.source, key)))
 
     def noted(made: Put, rows: pa.Table) -> Put:
+        alike: dict[What, list[int]] = {}
         for number, (reason, _) in enumerate(made.faults.reasons):
-            some = pa.array(made.faults.which == number)
-            faults.append(_Fault(rows.select(list(key)).filter(some), reason))
+            alike.setdefault(what_of(reason), []).append(number)
+        for what, numbers in alike.items():
+            some = pa.array(np.isin(made.faults.which, numbers))
+            faults.append(_Fault(rows.select(list(key)).filter(some), what))
         return made
 
     before, after, inserts, updated = none, none, none, None
@@ -167,8 +189,11 @@ def _refused(refusals: Refusals, outcome: Reconciled, back: ChangeSet) -> Iterat
             continue
         ours = outcome.side(side)  # in the target's shape, row by row
         keyed = pa.concat_tables([ours.inserts.select(key), ours.after.select(key)])
+        alike: dict[What, list[int]] = {}
         for place, reason in refusals(side, changes).items():
-            yield _Fault(keyed.slice(place, 1), reason)
+            alike.setdefault(what_of(reason), []).append(place)
+        for what, places in alike.items():
+            yield _Fault(keyed.take(pa.array(places)), what)
 
 
 def _with_derived(outcome: Reconciled, updated: Put | None, window: BothSides, ways: BothWays) -> Reconciled:

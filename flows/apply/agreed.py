@@ -26,24 +26,24 @@ from flows.session.session import Session, with_binding
 from flows.session.stores import store_of
 from flows.spec.model import Spec
 from transforms import keys
-from transforms.both_ways import kind_of
+from transforms.both_ways import What, what_of
 from transforms.mapping.rejections import encoded
 from transforms.reconcile import OVERRULED, Reconciled, agreed_after, left_open
 from transforms.reconcile.records import conflict_schema
 from transforms.vocabulary import SIDES, ChangeSet, Key, Notice, Reason, SideName, SpecError, TableName
 from transforms.vocabulary.arrow import Mask
 
-HELD: Final = Reason("referred", None, {})
-"""Why a row stays that others refer to, or that was to be deleted while they do."""
+HELD: Final = what_of(Reason("referred"))
+"""Of what a row stays that others refer to, or that was to be deleted while they do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Rows that a side did not take, by their keys in the target's shape: `changed` since they were planned, or `refused`, each with
-    its reason."""
+    """Rows that a side did not take, by their keys in the target's shape: `changed` since they were planned, or `refused`, by what
+    that is."""
 
     changed: pa.Table
-    refused: tuple[tuple[pa.Table, Reason], ...] = ()
+    refused: tuple[tuple[pa.Table, What], ...] = ()
 
     @property
     def keys(self) -> pa.Table:
@@ -210,15 +210,18 @@ def _missed(plan: Plan, name: str, ours: pa.Table, theirs: pa.Table, applied: Ap
         for rows in (changes.inserts, changes.after, changes.deletes):
             if rows.num_rows:
                 taken |= mine(rows)
-    refused: list[tuple[pa.Table, Reason]] = []
+    refused: list[tuple[pa.Table, What]] = []
     rest = ~taken
     for done in applied.done:
         if done.table == name and done.refused is not None and done.refused.num_rows:
             reasons, numbers = encoded(whys(done.refused))
             keyed = pa.Table.from_struct_array(done.refused["key"])
-            for number, reason in enumerate(reasons):
-                some = mine(keyed.filter(pa.array(numbers == number))) & rest
-                refused.append((ours.filter(pa.array(some)), reason))
+            whats = list(map(what_of, reasons))
+            places = {what: place for place, what in enumerate(dict.fromkeys(whats))}
+            alike = np.array([places[what] for what in whats])[numbers]
+            for what, place in places.items():
+                some = mine(keyed.filter(pa.array(alike == place))) & rest
+                refused.append((ours.filter(pa.array(some)), what))
                 rest &= ~some
     changed = np.zeros(ours.num_rows, dtype=bool)
     for done in applied.done:
@@ -227,7 +230,7 @@ def _missed(plan: Plan, name: str, ours: pa.Table, theirs: pa.Table, applied: Ap
     rest &= ~changed
     if rest.any():  # the plan itself let them stay, since others refer to them
         refused.append((ours.filter(pa.array(rest)), HELD))
-    return Missed(ours.filter(pa.array(changed)), tuple((rows, why) for rows, why in refused if rows.num_rows))
+    return Missed(ours.filter(pa.array(changed)), tuple((rows, what) for rows, what in refused if rows.num_rows))
 
 
 def _may_miss(plan: Plan, planned: PlannedTable, wanted: int) -> bool:
@@ -248,13 +251,13 @@ def _left_of(wanted: Wanted, missed: Mapping[SideName, Missed]) -> pa.Table:
     mine = pa.concat_tables([target.select(list(key)), source.select(list(key))])
     seen = mine.slice(0, 0)
     for side in SIDES:
-        for rows, reason in missed[side].refused:
+        for rows, (kind, columns) in missed[side].refused:
             some = rows.filter(pa.array(keys.contained(rows, mine, key))) if mine.num_rows else rows.slice(0, 0)
             if seen.num_rows and some.num_rows:
                 some = some.filter(pa.array(~keys.contained(some, seen, key)))
             if some.num_rows:
                 before = wanted.before
-                found = left_open(found, some, kind_of(reason), reason.columns, before, source, target)
+                found = left_open(found, some, kind, columns, before, source, target)
                 seen = pa.concat_tables([seen, some])
     return found.conflicts
 
