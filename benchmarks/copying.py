@@ -126,12 +126,12 @@ def fastest_pipe(server: Server) -> tuple[str, Callable[[Server, str, str], None
 
 
 @contextmanager
-def spec_of(server: Server) -> Iterator[Path]:
-    """A spec whose ledger and plans are new; the columns are mapped to their own names."""
+def spec_of(server: Server, text: str = SPEC) -> Iterator[Path]:
+    """A spec whose ledger and plans are new; the columns are mapped to their own names. `text` has places for what is the server's."""
     folder = Path(tempfile.mkdtemp(prefix="syncline-bench-"))
     try:
         path = folder / "spec.yaml"
-        path.write_text(SPEC.format(source=server.url("source"), target=server.url("target"), folder=folder))
+        path.write_text(text.format(source=server.url("source"), target=server.url("target"), folder=folder))
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)

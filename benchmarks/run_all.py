@@ -34,6 +34,9 @@ from benchmarks.mariadb import measure as measure_mariadb
 from benchmarks.server import make_templates, serving
 from benchmarks.through_prefect import Prefect
 from benchmarks.through_prefect import measure as measure_prefect
+from benchmarks.two_ways import TwoWays
+from benchmarks.two_ways import lines as two_ways_lines
+from benchmarks.two_ways import measure as measure_two_ways
 
 PACKAGES = (
     "pyarrow",
@@ -74,6 +77,9 @@ def main() -> int:
             keeping = measure_keeping(server, asked.rows, min(asked.rounds, 3), _told)
             found["history"] = asdict(keeping)
             print(_keeping_lines(keeping), flush=True)
+            two_ways = measure_two_ways(server, asked.rows, min(asked.rounds, 3), _told)
+            found["two_ways"] = asdict(two_ways)
+            print(_two_ways_lines(two_ways), flush=True)
             prefect = None if asked.no_prefect else measure_prefect(server, asked.rows, 3, _told)
             if prefect is not None:
                 found["prefect"] = asdict(prefect)
@@ -244,6 +250,15 @@ def _keeping_lines(keeping: Keeping) -> str:
     rounds = len(keeping.spent["full"])
     title = f"\nHistory: PostgreSQL to PostgreSQL, {keeping.rows:,} rows of 8 columns; medians of {rounds} rounds\n"
     return title + _aligned(("", "work s", "ratio", "CPU s", "peak MiB", "kept MiB"), keeping_lines(keeping))
+
+
+def _two_ways_lines(found: TwoWays) -> str:
+    title = (
+        f"\nTwo ways: two PostgreSQL databases of {found.rows:,} rows of 8 columns, a base of {found.base_bytes / 2**20:.0f} MiB; "
+        f"medians of {len(found.raw)} rounds\n"
+    )
+    header = ("", "work s", "to raw", "to one way", "CPU s", "peak MiB")
+    return title + _aligned(header, two_ways_lines(found))
 
 
 def _prefect_lines(prefect: Prefect | None) -> str:

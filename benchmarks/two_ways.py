@@ -1,12 +1,8 @@
-"""Two ways: both sides are edited and come together, as a ratio to reading both once: `python -m benchmarks.two_ways [ROWS] [ROUNDS]`."""
+"""Two ways: both sides are edited and come together, as a ratio to reading both once."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,8 +12,8 @@ from typing import Final
 import psycopg
 
 from benchmarks.command import Spent, spend
-from benchmarks.copying import WrongResult
-from benchmarks.server import Server, make_templates, serving
+from benchmarks.copying import WrongResult, spec_of
+from benchmarks.server import Server
 
 SPEC: Final = """
 version: 1
@@ -59,7 +55,7 @@ def measure(server: Server, rows: int, rounds: int, told: Callable[[str], None])
         for database in ("source", "target"):
             server.replace(database, "filled")
             server.settle(database)
-        with _spec(server) as spec:
+        with spec_of(server, SPEC) as spec:
             raw.append(_read(server))
             reading.append(_one_way(spec))
             for step, changes in zip(STEPS, _edits(rows), strict=True):
@@ -132,27 +128,3 @@ def _done(spent: Spent) -> Spent:
     if spent.status:
         raise WrongResult(f"A run left with {spent.status}: {spent.answer.get('error', '')}")
     return spent
-
-
-@contextmanager
-def _spec(server: Server) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="syncline-bench-"))
-    try:
-        path = folder / "spec.yaml"
-        path.write_text(SPEC.format(source=server.url("source"), target=server.url("target"), folder=folder))
-        yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def main() -> None:
-    rows, rounds = (int(given) for given in (sys.argv[1:] + ["1000000", "3"][len(sys.argv) - 1 :])[:2])
-    with serving() as server:
-        make_templates(server, rows)
-        found = measure(server, rows, rounds, lambda what: print(f"... {what}", file=sys.stderr, flush=True))
-    for line in lines(found):
-        print("  ".join(line))
-
-
-if __name__ == "__main__":
-    main()
