@@ -1,7 +1,7 @@
 """The base of two-way tables: the rows that both sides agreed on last, in parts that are cut by key.
 
 agreed/<migration>/<table>/parts.json        what it is a base of, where its parts begin, and the digest of every file
-agreed/<migration>/<table>/<digest>.parquet  the rows of a part, ascending where the key has an order
+agreed/<migration>/<table>/<digest>.parquet  the rows of a part, ascending where the key has an order; or a patch of a part
 
 A base is replaced by new files beside the old ones, then `parts.json`, then the old ones go: whoever is killed in between leaves the
 old base or the new one, whole. Files are named by what is in them, so that a replacement may be done twice.
@@ -28,8 +28,10 @@ from adapters.store.record_json import Unreadable, from_json
 from transforms.vocabulary import Key, KeyValue, PlanError, SideName, TableName
 from transforms.vocabulary.arrow import Indices
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # parts of format 1 have no patches
 PARTS: Final = "parts.json"
+PLACE: Final = "syncline place"
+"""The column of a patch that says where a row goes: at a row of the part, or below 0 behind them; of rows that are gone where they were."""
 _TAG: Final = "syncline tag"
 _CHUNK: Final = 1 << 20  # bytes
 
@@ -61,13 +63,29 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """What is otherwise in a part than it was: rows that are `put` where others stood or behind them all, and how many rows are gone."""
+
+    file: str
+    put: int
+    gone: int
+    nbytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows of a base. `file` is empty where there are none."""
+    """Some rows of a base: those of `file`, which is empty where there are none, and one patch after the other upon them."""
 
     file: str
     rows: int
     nbytes: int
     digest: str
+    patches: tuple[Patch, ...] = ()
+
+    @property
+    def files(self) -> tuple[Part | Patch, ...]:
+        return (self, *self.patches) if self.file else self.patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +120,7 @@ class Parts:
     @property
     def nbytes(self) -> int:
         """What it takes on disk."""
-        return sum(part.nbytes for part in self.parts)
+        return sum(file.nbytes for part in self.parts for file in part.files)
 
     def cuts(self) -> list[KeyValue]:
         """The keys between its parts, ascending, in the order's columns."""
@@ -117,14 +135,26 @@ def parts(store: Store, migration: str, table: TableName) -> Parts | None:
     """
     known = opened(folder_of(store, migration, table), table)
     if known is not None:
-        for part in known.parts:
-            _check(known.folder, part)
+        for file in (each for part in known.parts for each in part.files):
+            _check(known.folder, file)
     return known
 
 
-def read_part(base: Parts, number: int) -> pa.Table:
-    """The rows of a part, in the columns and types of the agreement. Errors: Damaged."""
-    return read_file(base.folder, base.parts[number], base.agreement.schema)
+def base_of(store: Store, migration: str, table: TableName, agreement: Agreement) -> Parts:
+    """The base of a table that is of this agreement, its files not checked yet. Errors: Damaged where there is none."""
+    folder = folder_of(store, migration, table)
+    known = opened(folder, table)
+    if known is None or known.agreement != agreement:
+        raise damaged(folder / PARTS, "is gone, or of another mapping")
+    return known
+
+
+def read_part(base: Parts, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a part, in the columns and types of the agreement, or some of the columns. Errors: Damaged."""
+    schema = base.agreement.schema
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    return rows_of(base.folder, base.parts[number], schema)
 
 
 def places(values: pa.Table, starts: pa.Table) -> Indices:
@@ -167,10 +197,10 @@ def opened(folder: Path, table: TableName) -> Parts | None:
         raise damaged(path) from error
     if isinstance(form, int) and form > FORMAT:
         raise PlanError(f"{path} was written by a newer Syncline (format {form}).", fix="update Syncline here.")
-    if form != FORMAT or digest != digest_of(body):
+    if form not in range(1, FORMAT + 1) or digest != digest_of(body):
         raise damaged(path)
     try:
-        said = from_json(Written, body.get("agreed"), "agreed")
+        said = from_json(Written, _newest(body.get("agreed"), form), "agreed")
         starts = _of_text(said.starts)
     except (Unreadable, ValueError, pa.ArrowException) as error:
         raise damaged(path) from error
@@ -179,34 +209,61 @@ def opened(folder: Path, table: TableName) -> Parts | None:
     return Parts(folder, said.agreement, said.cut, starts, said.parts, digest)
 
 
-def _check(folder: Path, part: Part) -> None:
-    """Damaged where a part's file is not what was written."""
-    if not part.file:
-        return
+def _newest(said: Any, form: int) -> Any:
+    """What an earlier format said, as the newest one does."""
+    if form > 1 or not isinstance(said, dict):
+        return said
+    return {**said, "parts": [{**part, "patches": []} for part in said.get("parts", ())]}
+
+
+def _check(folder: Path, file: Part | Patch) -> None:
+    """Damaged where a file is not what was written."""
     digest = hashlib.sha256()
-    path = folder / part.file
+    path = folder / file.file
     try:
-        with path.open("rb") as file:
-            while some := file.read(_CHUNK):
+        with path.open("rb") as opened:
+            while some := opened.read(_CHUNK):
                 digest.update(some)
     except OSError as error:
         raise damaged(path, "is missing" if isinstance(error, FileNotFoundError) else "cannot be read") from error
-    if digest.hexdigest() != part.digest:
+    if digest.hexdigest() != file.digest:
         raise damaged(path)
 
 
-def read_file(folder: Path, part: Part, schema: pa.Schema) -> pa.Table:
-    """The rows of a part, checked. Errors: Damaged."""
-    if not part.file:
-        return schema.empty_table()
-    path = folder / part.file
+def rows_of(folder: Path, part: Part, schema: pa.Schema) -> pa.Table:
+    """The rows of a part, checked, in these columns. Errors: Damaged. Memory: the rows, and those of its patches."""
+    rows = _read(folder, part, schema) if part.file else schema.empty_table()
+    if not part.patches:
+        return rows
+    wanted = pa.schema([*(each.with_nullable(True) for each in schema), pa.field(PLACE, pa.int64())])
+    found = [_read(folder, patch, wanted) for patch in part.patches]
+    placed = [(each.column(PLACE).to_numpy(), patch.put) for each, patch in zip(found, part.patches, strict=True)]
+    put = [
+        each.slice(0, number).select(schema.names).cast(schema) for each, (_, number) in zip(found, placed, strict=True)
+    ]
+    return pa.concat_tables([rows, *put]).take(pa.array(_patched(rows.num_rows, placed)))
+
+
+def _patched(rows: int, patches: Sequence[tuple[Indices, int]]) -> Indices:
+    """Which rows a part has, by their place in its file with the put rows of all patches behind it."""
+    at: Indices = np.arange(rows, dtype=np.int64)
+    for places_, put in patches:
+        into, gone, new = places_[:put], places_[put:], np.arange(rows, rows + put, dtype=np.int64)
+        at[into[into >= 0]] = new[into >= 0]
+        at = np.concatenate([np.delete(at, gone), new[into < 0]])
+        rows += put
+    return at
+
+
+def _read(folder: Path, file: Part | Patch, schema: pa.Schema) -> pa.Table:
+    path = folder / file.file
     try:
-        with pa.OSFile(str(path)) as file:
-            data = file.read_buffer()
-        if hashlib.sha256(data).hexdigest() != part.digest:
+        with pa.OSFile(str(path)) as opened:
+            data = opened.read_buffer()
+        if hashlib.sha256(data).hexdigest() != file.digest:
             raise damaged(path)
-        with pq.ParquetFile(pa.BufferReader(data)) as opened:
-            return opened.read().cast(schema)
+        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+            return parquet.read(schema.names).select(schema.names).cast(schema)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, "is missing" if isinstance(error, FileNotFoundError) else "cannot be read") from error
 

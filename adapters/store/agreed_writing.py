@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,11 +19,13 @@ import pyarrow.parquet as pq
 from adapters.store.agreed import (
     FORMAT,
     PARTS,
+    PLACE,
     Agreement,
     Cut,
     Damaged,
     Part,
     Parts,
+    Patch,
     Written,
     as_table,
     damaged,
@@ -29,14 +33,15 @@ from adapters.store.agreed import (
     folder_of,
     opened,
     places,
-    read_file,
     read_part,
+    rows_of,
 )
 from adapters.store.json_lines import in_lines
 from adapters.store.layout import Store
 from adapters.store.plans import put, written
 from adapters.store.record_json import to_json
 from transforms.vocabulary import Key, KeyValue, TableName
+from transforms.vocabulary.arrow import Indices
 
 
 class Window(NamedTuple):
@@ -47,6 +52,21 @@ class Window(NamedTuple):
 
     start: KeyValue | None
     rows: pa.Table | None
+
+
+class Change(NamedTuple):
+    """What is otherwise in a part: rows that are put at the `place` of others, below 0 behind them, and where rows are `gone`.
+
+    Places are those in the rows of the part as it is read.
+    """
+
+    put: pa.Table
+    place: Indices
+    gone: Indices
+
+
+MOST_PATCHES: Final = 8
+FEWEST: Final = 8  # times as many rows as its patches a part has at least
 
 
 def replace_parts(
@@ -71,7 +91,32 @@ def replace_parts(
         else:
             _cut_by_hash(making, old, windows)
         made = making.finished(table)
-        _sweep(folder, {PARTS, *(part.file for part in made.parts)})
+        _sweep(folder, made)
+    return made
+
+
+def patch_parts(
+    store: Store, migration: str, table: TableName, known: Parts, changes: Iterable[Change | None]
+) -> Parts:
+    """Put rows of a base in the place of others, and take rows away; the new base.
+
+    In: a change for each part of the base, None where it stays.
+    A part is written anew once its patches have an eighth of its rows, or are MOST_PATCHES; else the change becomes a patch beside it.
+    Memory: a change, and a part. Else as `replace_parts`, and PlanError where the base is not there any more.
+    """
+    folder = folder_of(store, migration, table)
+    with written(folder):
+        making = _Making(folder, known.agreement, known.cut)
+        starts = (None, *(known.cuts() if known.cut.order else [None] * (len(known.parts) - 1)))
+        for start, part, change in zip(starts, known.parts, changes, strict=True):
+            rows = part if change is None else making.changed(part, change)
+            if known.cut.order:
+                making.add(start, rows)
+            else:
+                making.put(start, rows if isinstance(rows, Part) else making.part(rows))
+        making.flush()
+        made = making.finished(table)
+        _sweep(folder, made)
     return made
 
 
@@ -88,7 +133,7 @@ def forget(store: Store, migration: str, table: TableName) -> None:
     folder = folder_of(store, migration, table)
     with written(folder):
         (folder / PARTS).unlink(missing_ok=True)
-        _sweep(folder, set())
+        _sweep(folder)
 
 
 def _cut_by_hash(making: _Making, old: Parts | None, windows: Iterable[Window]) -> None:
@@ -197,14 +242,37 @@ class _Making:
         """Rows, written."""
         if not rows.num_rows:
             return Part("", 0, 0, "")
+        schema = self.agreement.schema
+        file, nbytes, digest = self._file(rows.select(schema.names).cast(schema))
+        return Part(file, rows.num_rows, nbytes, digest)
+
+    def changed(self, part: Part, change: Change) -> Part | pa.Table:
+        """A part with a change, as a patch that is written beside it, or as rows that are to be written."""
+        patch = self._patch(change)
+        rows = part.rows + int((change.place < 0).sum()) - len(change.gone)
+        more = replace(part, rows=rows, patches=(*part.patches, patch))
+        size = sum(each.put + each.gone for each in more.patches)
+        if len(more.patches) > MOST_PATCHES or size * FEWEST > rows:
+            return rows_of(self.folder, more, self.agreement.schema)
+        return more
+
+    def _patch(self, change: Change) -> Patch:
+        schema, gone = self.agreement.schema, len(change.gone)
+        rows = change.put.select(schema.names).cast(schema)
+        columns = [pa.concat_arrays([*rows.column(each.name).chunks, pa.nulls(gone, each.type)]) for each in schema]
+        place = pa.array(np.concatenate([change.place, change.gone]), pa.int64())
+        file, nbytes, digest = self._file(pa.table([*columns, place], names=[*schema.names, PLACE]))
+        return Patch(file, rows.num_rows, gone, nbytes, digest)
+
+    def _file(self, rows: pa.Table) -> tuple[str, int, str]:
+        """Rows as a file: its name, size and digest."""
         sink = pa.BufferOutputStream()
-        typed = rows.select(self.agreement.schema.names).cast(self.agreement.schema)
-        pq.write_table(typed, sink, compression="zstd", use_dictionary=False, write_statistics=False)
+        pq.write_table(rows, sink, compression="zstd", use_dictionary=False, write_statistics=False)
         data = sink.getvalue()
         digest = hashlib.sha256(data).hexdigest()
-        part = Part(f"{digest[:32]}.parquet", rows.num_rows, data.size, digest)
-        put(self.folder / part.file, data, sync=True)
-        return part
+        file = f"{digest[:32]}.parquet"
+        put(self.folder / file, data, sync=True)
+        return file, data.size, digest
 
     def finished(self, table: TableName) -> Parts:
         order = pa.schema([self.agreement.schema.field(name) for name in self.cut.order])
@@ -218,7 +286,7 @@ class _Making:
     def _rows(self, rows: Part | pa.Table) -> pa.Table:
         schema = self.agreement.schema
         if isinstance(rows, Part):
-            return read_file(self.folder, rows, schema)
+            return rows_of(self.folder, rows, schema)
         return rows.select(schema.names).cast(schema)
 
 
@@ -241,8 +309,9 @@ def _as_text(rows: pa.Table) -> str:
     return b64encode(sink.getvalue()).decode()
 
 
-def _sweep(folder: Path, stay: Collection[str]) -> None:
+def _sweep(folder: Path, made: Parts | None = None) -> None:
     """Remove what a base is not made of any more, and what was left by somebody who was killed."""
+    stay = set() if made is None else {PARTS, *(file.file for part in made.parts for file in part.files)}
     for path in folder.glob("*"):
         if path.name not in stay:
             path.unlink(missing_ok=True)

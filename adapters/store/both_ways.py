@@ -1,12 +1,13 @@
 """What a plan of the target keeps of a two-way table beside its changes, so that whoever applies it can say what both sides agree on then.
 
-plan/agreed/<table>/<window>.parquet      what both sides agree on once both plans are in: the rows of the window
-plan/before/<table>/<window>.parquet      what they agreed on before, of the rows that are to change on either side
+plan/agreed/<table>/<window>.parquet      what both sides agree on once both plans are in: the rows of the window, where all of it is
+                                          written anew, else those of which they agree on something else, or that are to change
+plan/before/<table>/<window>.parquet      what they agreed on before of those rows
 plan/wanted/<table>/<window>.parquet      the changes of both sides in the target's shape, the source's first: `side`, and as in changes
 plan/pairs/<table>/<window>.parquet       for each row that is to change in the source its key there: `target`, `source`
 plan/open/<table>/<window>.parquet        the rows in conflict
 plan/overruled/<table>/<window>.parquet   the edits that lost
-plan/agreed/<table>/999999.parquet        where the windows begin: `window`, `changed`, and the struct `start`
+plan/agreed/<table>/999999.parquet        where the windows begin: `window`, `changed`, `whole`, and the struct `start`
 plan/unagreed/<table>/000000.parquet      of an undo: the keys of rows of which both sides agree on what `before` says again, if on anything
 """
 
@@ -44,17 +45,20 @@ def target_folder(folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A window of a table: where it begins, None for the first and where there is no order, and whether what is agreed on in it changes."""
+    """A window of a table: where it begins, None for the first and where there is no order, and whether what is agreed on in it changes;
+    then either the `whole` of it is written down, or what is otherwise."""
 
     window: int
     start: KeyValue | None
     changed: bool
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was to become of a window: the changes of both sides in the target's shape, what both agree on before (of rows that
-    change) and after, and for each row that is to change in the source its key on both sides."""
+    """What was to become of a window: the changes of both sides in the target's shape; what both agree on before, in rows that are to
+    change and in those of which they agree on something else, and after, in the same rows or in the whole window; and for each row
+    that is to change in the source its key on both sides."""
 
     source: ChangeSet
     target: ChangeSet
@@ -94,6 +98,7 @@ def add_stretches(writer: PlanWriter, table: TableName, some: Sequence[Stretch],
         {
             "window": pa.array([each.window for each in some], pa.int64()),
             "changed": pa.array([each.changed for each in some], pa.bool_()),
+            "whole": pa.array([each.whole for each in some], pa.bool_()),
             **({"start": pa.array(starts, kind)} if order.names else {}),
         }
     )
@@ -106,9 +111,13 @@ def stretches(plan: Plan, table: TableName) -> list[Stretch]:
     if rows is None:
         return []
     starts = rows["start"].to_pylist() if "start" in rows.column_names else [None] * rows.num_rows
+    # plans of earlier versions have the whole of each window
+    whole = rows["whole"].to_pylist() if "whole" in rows.column_names else [True] * rows.num_rows
     return [
-        Stretch(window, None if start is None else tuple(start.values()), changed)
-        for window, start, changed in zip(rows["window"].to_pylist(), starts, rows["changed"].to_pylist(), strict=True)
+        Stretch(window, None if start is None else tuple(start.values()), *how)
+        for window, start, *how in zip(
+            rows["window"].to_pylist(), starts, rows["changed"].to_pylist(), whole, strict=True
+        )
     ]
 
 

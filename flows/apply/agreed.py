@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from adapters.ledger.ledger import Ledger
 from adapters.store import archive, spill
-from adapters.store.agreed import folder_of
+from adapters.store.agreed import Agreement, Damaged, base_of, folder_of, read_part
 from adapters.store.agreed_writing import Window, forget
 from adapters.store.both_ways import Stretch, Wanted, rows_of, stretches, unagreed, wanted_keys, wanted_of
 from adapters.store.manifest import PlannedTable
@@ -20,6 +20,7 @@ from adapters.store.plans import Plan
 from flows.apply.plan import AppliedPlan
 from flows.apply.refused_rows import whys
 from flows.bind.tables import BoundTable
+from flows.plan.reading.windows import MOST_PARTS
 from flows.plan.written import written_changes
 from flows.session.agreed import agreement_of, cut_of, known_base, patch_base, replace_base
 from flows.session.session import Session, with_binding
@@ -33,6 +34,8 @@ from transforms.reconcile.records import conflict_schema
 from transforms.vocabulary import SIDES, ChangeSet, Key, Notice, Reason, SideName, SpecError, TableName
 from transforms.vocabulary.arrow import Mask
 
+PATCH_BYTES: Final = 64 << 20
+MOST_ROWS: Final = 4  # times as many rows as a window, from where on parts of a hash are cut anew
 HELD: Final = what_of(Reason("referred"))
 """Of what a row stays that others refer to, or that was to be deleted while they do."""
 
@@ -95,30 +98,69 @@ def agreed_tables(
 
 
 def replace_agreed(session: Session, ledger: Ledger, plan: Plan, known: AgreedTable) -> None:
-    """Put what both sides agree on now into the store. Safe to repeat."""
-    if not known.stretches:
+    """Put what both sides agree on now into the store. Safe to repeat. Where it cannot be read any more, both sides are to meet anew.
+
+    Memory: what changes in a window, or PATCH_BYTES, and a part.
+    """
+    changed = [each for each in known.stretches if each.changed]
+    if not changed:
         return
     bound = session.bound.table(known.name)
     agreement = agreement_of(session, bound, bound.schema)
+    if not any(each.whole for each in changed):
+        try:
+            _patch(session, ledger, plan, known, bound, agreement)
+        except Damaged:
+            forget(store_of(session.spec), session.spec.name, bound.shape.name)
+        return
 
     def rows(stretch: Stretch) -> pa.Table | None:
-        return _agreed(known, plan, stretch, bound) if stretch.changed else None
+        return _agreed(known.window(plan, stretch.window), known.missed, bound) if stretch.changed else None
 
     if bound.order:
         windows = (Window(each.start, rows(each)) for each in known.stretches)
         replace_base(session.spec, ledger, bound, agreement, cut_of(bound, 0), windows)
         return
-    folder, parts = plan.folder / "work" / "agreed", len(known.stretches)
+    made = (part for part in map(rows, known.stretches) if part is not None)
+    _replace_hashed(session, ledger, plan, bound, agreement, made, len(known.stretches))
+
+
+def _replace_hashed(
+    session: Session, ledger: Ledger, plan: Plan, bound: BoundTable, agreement: Agreement, rows: Iterable[pa.Table], parts: int
+) -> None:  # fmt: skip
+    """Put the base of a table without an order into so many parts. In: all its rows."""
+    folder = plan.folder / "work" / "agreed"
     try:
         with spill.Spill(folder, bound.schema, parts) as made:
-            for each in known.stretches:
-                part = rows(each)
-                assert part is not None, "of a table without an order, all windows say what is agreed on"
-                made.add(part, keys.partition(part, bound.key, parts))
+            for each in rows:
+                made.add(each, keys.partition(each, bound.key, parts))
         hashed = (Window(None, spill.read_part(folder, part, bound.schema)) for part in range(parts))
         replace_base(session.spec, ledger, bound, agreement, cut_of(bound, parts), hashed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _patch(
+    session: Session, ledger: Ledger, plan: Plan, known: AgreedTable, bound: BoundTable, agreement: Agreement
+) -> None:  # fmt: skip
+    """Put what changes in some windows into the base. Errors: Damaged."""
+    # it is not held to what the ledger has of it: whoever was killed here had put down the one and not the other
+    base = base_of(store_of(session.spec), session.spec.name, bound.shape.name, agreement)
+    waiting: list[tuple[pa.Table, pa.Table]] = []
+    changed = [each for each in known.stretches if each.changed]
+    for each in changed:
+        wanted = known.window(plan, each.window)
+        rows = _agreed(wanted, known.missed, bound)
+        touched = [some.select(list(bound.key)) for some in (wanted.before, wanted.after) if some is not None]
+        waiting.append((keys.distinct(pa.concat_tables([some.cast(bound.key_schema) for some in touched])), rows))
+        if each is changed[-1] or sum(some.nbytes for pair in waiting for some in pair) > PATCH_BYTES:
+            gone, put = (pa.concat_tables(some) for some in zip(*waiting, strict=True))
+            base = patch_base(session.spec, ledger, bound, base, gone, put)
+            waiting.clear()
+    if not bound.order and base.rows > MOST_ROWS * bound.window_rows * len(base.parts):
+        parts = min(-(-base.rows // bound.window_rows), MOST_PARTS)
+        rows_of_all = (read_part(base, number) for number in range(len(base.parts)))
+        _replace_hashed(session, ledger, plan, bound, agreement, rows_of_all, parts)
 
 
 def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[Notice]:
@@ -160,15 +202,12 @@ def forget_agreed(spec: Spec) -> list[Notice]:
     return [Notice("base_lost", text, facts={"why": "forgotten"})]
 
 
-def _agreed(known: AgreedTable, plan: Plan, stretch: Stretch, bound: BoundTable) -> pa.Table:
-    """What is agreed on in a window."""
-    wanted = known.window(plan, stretch.window)
+def _agreed(wanted: Wanted, missed: Mapping[SideName, Missed], bound: BoundTable) -> pa.Table:
+    """What is agreed on in a window, or of the rows of which it changes."""
     after = wanted.after.select(bound.schema.names).cast(bound.schema)
     before = None if wanted.before is None else wanted.before.select(bound.schema.names).cast(bound.schema)
-    missed = {side: each.keys for side, each in known.missed.items() if each.keys.num_rows}
-    if not missed:
-        return after
-    return agreed_after(_reconciled(wanted, after), before, missed)
+    some = {side: each.keys for side, each in missed.items() if each.keys.num_rows}
+    return agreed_after(_reconciled(wanted, after), before, some) if some else after
 
 
 def _reconciled(wanted: Wanted, base: pa.Table) -> Reconciled:

@@ -121,6 +121,8 @@ def _agreed_before(spec: Spec, taken: Mapping[SideName, Sequence[Version]]) -> I
             key = tuple(changed.column_names)
             changed = keys.distinct(changed)
             before, known = rows_of(agreed, "before", table), rows.get(table)
+            if before is not None:  # it has rows, too, that both sides had changed alike
+                before = before.filter(pa.array(keys.contained(before, changed, key)))
             if known is not None:
                 known = known.filter(pa.array(~keys.contained(known, changed, key)))
             some = [each for each in (known, before) if each is not None]

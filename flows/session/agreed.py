@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from adapters.ledger.ledger import Ledger
 from adapters.store import agreed, agreed_writing
 from adapters.store.agreed import Agreement, Cut, Damaged, Parts
-from adapters.store.agreed_writing import Window
+from adapters.store.agreed_writing import Change, Window
 from flows.bind.tables import BoundTable
 from flows.session.session import Session
 from flows.session.side import Side
@@ -22,6 +21,7 @@ from flows.session.stores import store_of
 from flows.spec.model import Spec
 from transforms import keys
 from transforms.vocabulary import SIDES, Notice
+from transforms.vocabulary.arrow import Indices
 
 FACT: Final = "agreed"
 Why = Literal["missing", "damaged", "restored", "other_mapping", "other_columns", "other_database"]
@@ -88,32 +88,42 @@ def replace_base(
 
 
 def patch_base(spec: Spec, ledger: Ledger, bound: BoundTable, known: Parts, gone: pa.Table, rows: pa.Table) -> Parts:
-    """Take the rows with some keys out of a base, and put others in. Safe to repeat.
+    """Take the rows with some keys out of a base, and put others in: see `patches`. Safe to repeat."""
+    changes = patches(known, gone, rows)
+    made = agreed_writing.patch_parts(store_of(spec), spec.name, bound.shape.name, known, changes)
+    ledger.set_fact(spec.name, FACT, bound.name, {"target": made.digest})
+    return made
 
-    In: `gone` has the columns of the key, without doubles, `rows` those of the agreement. Memory: both, and a part.
+
+def patches(known: Parts, gone: pa.Table, rows: pa.Table) -> Iterator[Change | None]:
+    """What changes in each part of a base, where rows are put and those of some other keys taken out; None where nothing does.
+
+    In: `gone` has the columns of the key, `rows` those of the agreement; no key is in either of them twice. What is in `rows`, too, is not
+        taken out, and keys that the base has not are passed over.
+    Memory: both, and the keys of a part.
     """
-    key, cut = known.agreement.key, known.cut
+    key, schema = known.agreement.key, known.agreement.schema
+    keyed = pa.schema([schema.field(name) for name in key])
+    gone, rows = gone.select(list(key)).cast(keyed), rows.select(schema.names).cast(schema)
+    if gone.num_rows and rows.num_rows:
+        gone = gone.filter(pa.array(~keys.contained(gone, rows, key)))
+    away, put = _parts_of(known, gone), _parts_of(known, rows)
+    for number in range(len(known.parts)):
+        out, new = gone.filter(pa.array(away == number)), rows.filter(pa.array(put == number))
+        if not out.num_rows and not new.num_rows:
+            yield None
+            continue
+        old = agreed.read_part(known, number, key)
+        there = keys.match(out, old, key)
+        yield Change(new, keys.match(new, old, key), there[there >= 0])
 
-    def placed(some: pa.Table) -> pa.Array:
-        if not cut.order:
-            return pa.array(keys.partition(some, key, len(known.parts)))
-        starts = known.starts
-        return pa.array(agreed.places(some.select(starts.column_names).cast(starts.schema), starts))
 
-    away, put = placed(gone), placed(rows)
-
-    def windows() -> Iterable[Window]:
-        for number, start in enumerate((None, *(known.cuts() if cut.order else [None] * (len(known.parts) - 1)))):
-            out, new = (some.filter(pc.equal(part, number)) for some, part in ((gone, away), (rows, put)))
-            if not out.num_rows and not new.num_rows:
-                yield Window(start, None)
-                continue
-            old = agreed.read_part(known, number)
-            touched = pa.concat_tables([out.select(list(key)), new.select(list(key))])
-            stays = old.filter(pa.array(~keys.contained(old, touched.cast(old.select(list(key)).schema), key)))
-            yield Window(start, pa.concat_tables([stays, new.select(old.column_names).cast(old.schema)]))
-
-    return replace_base(spec, ledger, bound, known.agreement, cut, windows())
+def _parts_of(known: Parts, rows: pa.Table) -> Indices:
+    """In which part of a base each row belongs."""
+    if not known.cut.order:
+        return keys.partition(rows, known.agreement.key, len(known.parts))
+    starts = known.starts
+    return agreed.places(rows.select(starts.column_names).cast(starts.schema), starts)
 
 
 def _lost(bound: BoundTable, why: Why, path: str = "") -> Known:

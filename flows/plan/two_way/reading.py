@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -73,10 +74,13 @@ def read_both(session: Session, route: Route, work: PlanWork, window: Window, kn
     """Everything that there is of a window."""
     bound = route.table
     if window.part is None:
-        parts = list(_mapped(session, route, work, window.wanted, bound.order, window.number))
-        mapped, raw = _whole(bound, parts)
-        found, outside = read_found(route, work, window), keys_outside(route, work, window.found, bound.order)
-        return Read(mapped, raw, found, outside, _base_of(known, window.found))
+        with ThreadPoolExecutor(1, thread_name_prefix="target") as pool:  # both sides are read at the same time
+            there = pool.submit(read_found, route, work, window)
+            parts = list(_mapped(session, route, work, window.wanted, bound.order, window.number))
+            mapped, raw = _whole(bound, parts)
+            base = _base_of(known, window.found)
+            found = there.result()
+        return Read(mapped, raw, found, keys_outside(route, work, window.found, bound.order), base)
     folder = spill_folder(work.job, work.table)
     wide = spill.read_part(folder / "wanted", window.part, _wide_schema(bound))
     names = bound.mapped_schema.names

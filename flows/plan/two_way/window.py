@@ -32,6 +32,7 @@ from transforms.mapping.mapping import Mapped
 from transforms.mapping.rejections import encoded, listed
 from transforms.reconcile import Reconciled, prospects, weighed
 from transforms.vocabulary import AccountingError, ChangeSet, Counts, Reason, SideName
+from transforms.vocabulary.arrow import Indices, Mask
 from transforms.vocabulary.values import unequal
 
 
@@ -115,14 +116,10 @@ def plan_window(
     if keeps_source and raw.num_rows:
         archive.write_base(base_folder(source.job, there.shape.name), number, raw.select(there.schema.names))
     writer, beside = PlanWriter(Path(target.job.folder), begun=True), list[FileEntry]()
-    anew = outcome.base is not None and _agreement_changes(rows.base, outcome, bound)
-    # parts of a hash are written anew all or none: where rows lie, their number says
-    changed = outcome.base is not None and (anew or window.part is not None)
-    if changed:
-        assert outcome.base is not None
+    agreed = None if outcome.base is None else _agreed(rows.base, outcome.base, outcome, bound)
+    if agreed is not None:
         pairs = _keys_of(outcome.source), _keys_of(decided.back)
-        before = _touched(rows.base, outcome, bound)
-        beside += add_wanted(writer, number, Wanted(outcome.source, outcome.target, before, outcome.base, pairs))
+        beside += add_wanted(writer, number, Wanted(outcome.source, outcome.target, *agreed, pairs))
     if outcome.conflicts.num_rows:
         beside.append(
             writer.add_rows("open", bound.shape.name, number, outcome.conflicts, {"open": outcome.conflicts.num_rows})
@@ -139,13 +136,13 @@ def plan_window(
         _planned(target, bound, number, outcome.target, counts, mapped, work, unproved),
         _planned(source, there, number, decided.back, _back_counts(decided, raw), None, work, {}),
         tuple(beside),
-        Stretch(number, window.found.start if window.part is None else None, changed),
+        Stretch(number, window.found.start if window.part is None else None, agreed is not None, rows.base is None),
         outcome.conflicts.num_rows,
         len(pc.unique(lost["key"])),
         outcome.merged.num_rows,
         meeting,
         tuple(outdated),
-        anew,
+        agreed is not None,
     )
 
 
@@ -222,19 +219,42 @@ def _must_account(bound: BoundTable, number: int, rows: BothSides, outcome: Reco
         )
 
 
-def _agreement_changes(base: pa.Table | None, outcome: Reconciled, bound: BoundTable) -> bool:
-    """Whether both sides agree on something else than before, in whatever column."""
-    if base is None or len(outcome.source) or len(outcome.target):
-        return True
-    assert outcome.base is not None
-    if base.num_rows != outcome.base.num_rows:
-        return True
-    place = keys.match(outcome.base, base, bound.key)
-    if (place < 0).any():
-        return True
-    old = base if bool(np.all(place == np.arange(len(place)))) else base.take(pa.array(place))
-    masks = (unequal(_one(outcome.base, name), _one(old, name)) for name in outcome.base.column_names)
-    return any(mask is not None and mask.any() for mask in masks)
+def _agreed(
+    base: pa.Table | None, agreed: pa.Table, outcome: Reconciled, bound: BoundTable
+) -> tuple[pa.Table | None, pa.Table] | None:
+    """What both sides agreed on before and agree on now, of the rows that are to change on a side or of which they agree on something
+    else, in whatever column; all rows where they had not met. None where there are none."""
+    if base is None:
+        return None, agreed
+    old = base.select(agreed.column_names)
+    touched = pa.concat_tables([_keys_of(outcome.source), _keys_of(outcome.target)])
+    place = keys.match(agreed, old, bound.key)
+    known = np.flatnonzero(place >= 0)
+    kept, was = place[known], np.zeros(old.num_rows, dtype=bool)
+    is_ = np.ones(agreed.num_rows, dtype=bool)
+    is_[known] = _unlike(agreed, old, known, kept)
+    if touched.num_rows:
+        is_ |= keys.contained(agreed, touched, bound.key)
+        was = keys.contained(old, touched, bound.key) if old.num_rows else was
+    was[np.setdiff1d(np.arange(old.num_rows), kept, assume_unique=True)] = True
+    was[place[known[is_[known]]]] = True
+    if not is_.any() and not was.any():
+        return None
+    return old.filter(pa.array(was)), agreed.filter(pa.array(is_))
+
+
+def _unlike(rows: pa.Table, others: pa.Table, at: Indices, there: Indices) -> Mask:
+    """Which rows are not as others. In: where either are."""
+    if len(at) != rows.num_rows:
+        rows = rows.take(pa.array(at))
+    if len(there) != others.num_rows or not np.array_equal(there, np.arange(len(there))):
+        others = others.take(pa.array(there))
+    unlike = np.zeros(len(at), dtype=bool)
+    for name in rows.column_names:
+        mask = unequal(_one(rows, name), _one(others, name))
+        if mask is not None:
+            unlike |= mask
+    return unlike
 
 
 def _one(rows: pa.Table, name: str) -> pa.Array:
@@ -247,20 +267,6 @@ def _keys_of(changes: ChangeSet) -> pa.Table:
     return pa.concat_tables(
         [each.select(key) for each in (changes.inserts, changes.after, changes.deletes)]
     ).combine_chunks()
-
-
-def _touched(base: pa.Table | None, outcome: Reconciled, bound: BoundTable) -> pa.Table | None:
-    """The base's rows that are to change on some side."""
-    if base is None:
-        return None
-    assert outcome.base is not None
-    old = base.select(outcome.base.column_names)
-    some = pa.concat_tables([_keys_of(outcome.source), _keys_of(outcome.target)])
-    return (
-        old.filter(pa.array(keys.contained(old, some, bound.key)))
-        if some.num_rows and old.num_rows
-        else old.slice(0, 0)
-    )
 
 
 def _counts(outcome: Reconciled, source_rows: int, mapped: Mapped, target_rows: int, unproved: int) -> Counts:
