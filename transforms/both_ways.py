@@ -16,10 +16,15 @@ import pyarrow.compute as pc
 
 from transforms import keys
 from transforms.diff import Comparison
+from transforms.mapping.column_mapping import TableMapping
+from transforms.mapping.mapping import stored
 from transforms.mapping.put import Backward, Put, put, put_new
+from transforms.mapping.rejections import encoded
+from transforms.mapping.taken_along import LACKING
 from transforms.reconcile import Decisions, Policy, Reconciled, left_open, reconcile
+from transforms.reconcile.records import keys_of
 from transforms.vocabulary import ChangeSet, Key, Reason, SideName, TableName
-from transforms.vocabulary.arrow import Mask, contiguous
+from transforms.vocabulary.arrow import Mask, as_mask, contiguous
 from transforms.vocabulary.values import unequal
 
 Refusals = Callable[[SideName, ChangeSet], Mapping[int, Reason]]
@@ -53,7 +58,8 @@ class BothWays:
 class BothSides:
     """A window of both sides: `source` as it is mapped, with the `raw` rows that it is mapped from, row by row, and the `target`.
 
-    `base` and `aside` as of `reconcile`.
+    `base` and `aside` as of `reconcile`. `lacking` are rows of the source in which a value could not be made (`map_along`), and
+    `decided` the keys, as JSON arrays, of rows that people decided about.
     """
 
     base: pa.Table | None
@@ -61,6 +67,8 @@ class BothSides:
     raw: pa.Table
     target: pa.Table
     aside: pa.Table | None = None
+    lacking: pa.Table | None = None
+    decided: pa.Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +93,11 @@ class _Fault:
 
 
 NO_WAY_BACK: Final = frozenset(
-    {"no_inverse", "inverse_differs", "unlisted_value", "no_match", "merged_keys", "expression_failed", "inexact"}
+    {"no_inverse", "inverse_differs", "unlisted_value", "no_match", "merged_keys", "expression_failed"}
 )
 
 
+_NO_PARENT: Final = frozenset({"no_match", "parent_quarantined"})
 _KINDS: Final = {"reference": "foreign_key", "double": "unique"}
 
 
@@ -128,8 +137,10 @@ def decide(
         aside=window.aside,
         decisions=decisions,
     )
+    outcome = _left_open(outcome, list(_lacking(outcome, window)), window)
     while True:
         back, updated, faults = _written_back(outcome, window, ways)
+        faults += _unfit(outcome.target, ways.back.mapping)
         if not faults and refusals is not None:
             faults = list(_refused(refusals, outcome, back))
         if not faults:
@@ -148,6 +159,44 @@ def _left_open(outcome: Reconciled, faults: Iterable[_Fault], window: BothSides)
         outcome = left_open(outcome, keyed, kind, columns, window.base, window.source, window.target)
         seen.append(keyed)
     return outcome
+
+
+def _lacking(outcome: Reconciled, window: BothSides) -> Iterator[_Fault]:
+    """Rows of which the source has a value that cannot be mapped: that value is its edit, whatever becomes of the rest of the row.
+
+    One that is open stays as it is. One for which people chose the target's row is written over, as far as it can be.
+    """
+    if window.lacking is None or not window.lacking.num_rows:
+        return
+    key = outcome.target.key
+    told = keys_of(window.lacking.select(list(key)))
+    stays = ~as_mask(pc.is_in(told, value_set=contiguous(outcome.conflicts["key"])))
+    if window.decided is not None and len(window.decided):
+        overwritten = pa.concat_tables(
+            [each.select(list(key)) for each in (outcome.source.after, outcome.source.deletes)]
+        )
+        brought = pa.concat_tables([each.select(list(key)) for each in _images(outcome.target)])
+        chosen = as_mask(pc.is_in(told, value_set=window.decided))
+        stays &= ~(chosen & _held(window.lacking, overwritten, key) & ~_held(window.lacking, brought, key))
+    rows = window.lacking.filter(pa.array(stays))
+    reasons, numbers = encoded(rows[LACKING])
+    whats = [("foreign_key" if each.code in _NO_PARENT else "check", each.columns) for each in reasons]
+    for what in dict.fromkeys(whats):
+        some = pa.array(np.isin(numbers, [place for place, each in enumerate(whats) if each == what]))
+        yield _Fault(rows.select(list(key)).filter(some), what)
+
+
+def _unfit(changes: ChangeSet, mapping: TableMapping) -> Iterator[_Fault]:
+    """Rows that get a value which its column of the target cannot hold."""
+    rows = pa.concat_tables([changes.inserts, changes.after])
+    for column in mapping.columns if rows.num_rows else ():
+        _, unfit = stored(contiguous(rows.column(column.shape.name)), column)
+        for bad, reason in unfit:
+            yield _Fault(rows.filter(pa.array(bad)).select(list(changes.key)), what_of(reason))
+
+
+def _images(changes: ChangeSet) -> tuple[pa.Table, ...]:
+    return changes.inserts, changes.after, changes.deletes
 
 
 def _written_back(outcome: Reconciled, window: BothSides, ways: BothWays) -> tuple[ChangeSet, Put | None, list[_Fault]]:

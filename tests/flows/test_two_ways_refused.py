@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
-from scenario import Scenario
+from click.testing import CliRunner
+from scenario import Engine, Scenario, Side, pair_name
 
+from flows.cli.main import main
 from flows.commands import Status
 from flows.session.stores import ledger_of
 
@@ -33,3 +36,105 @@ def test_many_rows_that_a_side_refuses_take_no_longer_than_few(tmp_path: Path, r
     with ledger_of(made.spec) as ledger:
         kinds = [each.kind for each in ledger.conflicts(made.spec.name, limit=MANY + 1)]
     assert sorted(map(str, kinds)) == ["check"] * (MANY - 1) + ["update/update"]
+
+
+def open_rows(made: Scenario) -> list[tuple[str, str, str, list[str]]]:
+    """What is open: table, key, kind and fields."""
+    with ledger_of(made.spec) as ledger:
+        found = [
+            (name, row["key"], row["kind"], row["fields"])
+            for name in made.spec.tables
+            for rows in ledger.open_rows.rows(made.spec.name, name)
+            for row in rows.to_pylist()
+        ]
+    return sorted(found)
+
+
+def content(made: Scenario) -> dict[str, list[dict[Any, tuple[Any, ...]]]]:
+    """Of each table the rows of both sides, by key; amounts as texts."""
+
+    def rows(side: Side, table: str) -> dict[Any, tuple[Any, ...]]:
+        found = side.rows(table, "id, name, n, amount")
+        return {row[0]: (row[1], row[2], row[3] if isinstance(row[3], str) else f"{row[3]:.2f}") for row in found}
+
+    return {table: [rows(side, table) for side in (made.source, made.target)] for table in ("here", "there")}
+
+
+def command(name: str, made: Scenario, *given: str) -> None:
+    done = CliRunner().invoke(main, [name, str(made.path), *given])
+    assert done.exit_code in (0, 5), done.output
+
+
+@pytest.mark.parametrize(
+    "pair", [("mysql", "postgresql"), ("postgresql", "duckdb"), ("duckdb", "mysql")], ids=pair_name
+)
+def test_a_value_that_a_side_cannot_hold_leaves_its_row_open_on_either_side(
+    pair: tuple[Engine, Engine], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whether it is null, of another range, or no value of the type at all; the rest of the table goes on."""
+    made = Scenario.make(tmp_path, pair, request)
+    wide = "(id integer PRIMARY KEY, name varchar(60), n bigint, amount varchar(20))"
+    narrow = "(id integer PRIMARY KEY, name varchar(60) NOT NULL, n integer, amount decimal(6,2))"
+    made.source.execute(f"CREATE TABLE here {wide}", f"CREATE TABLE there {narrow}")
+    made.target.execute(f"CREATE TABLE here {narrow}", f"CREATE TABLE there {wide}")
+    as_it_is = {"id": "id", "name": "name", "n": "n"}
+    made.write(
+        {
+            "here": {"from": "here", "columns": {**as_it_is, "amount": {"from": "amount", "cast": "decimal(6,2)"}}},
+            "there": {"from": "there", "columns": {**as_it_is, "amount": {"from": "amount", "cast": "text"}}},
+        },
+        direction="two_way",
+        initial="policy",
+        conflict={"resolve": "merge"},
+    )
+    rows = [(number, "a", 1, "1.50") for number in range(1, 7)]
+    made.source.insert("here", rows)
+    made.source.insert("there", rows)
+    assert made.run().status is Status.DONE
+
+    for side, table in ((made.source, "here"), (made.target, "there")):
+        side.execute(
+            f"UPDATE {table} SET name = NULL WHERE id = 1",
+            f"UPDATE {table} SET amount = 'abc' WHERE id = 3",
+            f"UPDATE {table} SET amount = '12345.00' WHERE id = 4",
+            f"UPDATE {table} SET name = 'b' WHERE id = 5",
+            f"UPDATE {table} SET n = 5000000000 WHERE id = 2",
+            f"INSERT INTO {table} VALUES (7, NULL, 1, '1.00'), (8, 'new', 1, '2.00'), (9, 'new', 1, 'abc')",
+        )
+    made.target.execute("UPDATE here SET amount = 2.5 WHERE id = 3", "UPDATE here SET n = 6 WHERE id = 5")
+    before = content(made)
+    assert made.run().status is Status.CONFLICTS
+
+    kinds = {
+        1: ("not_null", "name"),
+        2: ("check", "n"),
+        4: ("check", "amount"),
+        7: ("not_null", "name"),
+        9: ("check", "amount"),
+    }
+    here = [
+        ("here", f"[{key}]", kind, [field]) for key, (kind, field) in {**kinds, 3: ("update/update", "amount")}.items()
+    ]
+    there = [("there", f"[{key}]", kind, [field]) for key, (kind, field) in {**kinds, 3: ("check", "amount")}.items()]
+    assert open_rows(made) == sorted([*here, *there])
+    after = content(made)
+    for table, kept in before.items():
+        for side, rows in enumerate(kept):
+            assert {key: after[table][side].get(key) for key in kinds} == {key: rows.get(key) for key in kinds}
+    assert [[rows[key] for key in (5, 6, 8)] for rows in after["here"]] == [
+        [("b", 6, "1.50"), ("a", 1, "1.50"), ("new", 1, "2.00")]
+    ] * 2
+    again = made.run()
+    assert (again.status, again.report.pending, content(made)) == (Status.CONFLICTS, False, after)
+
+    for table, taken in (("here", "target"), ("there", "source")):
+        command("conflicts", made, "resolve", "--table", table, "--key", "2", "--take", taken)
+    assert made.run().status is Status.CONFLICTS
+    assert [rows[2] for side in content(made).values() for rows in side] == [("a", 1, "1.50")] * 4
+    for side, table in ((made.source, "here"), (made.target, "there")):
+        side.execute(
+            f"UPDATE {table} SET name = 'mended' WHERE id IN (1, 7)",
+            f"UPDATE {table} SET amount = '2.50' WHERE id IN (3, 4, 9)",
+        )
+    assert made.run().status is Status.DONE
+    assert all(one == other for one, other in content(made).values())

@@ -35,7 +35,7 @@ from transforms.mapping.nul_characters import without_nul
 from transforms.mapping.rejections import REJECTED, Faults
 from transforms.mapping.waiting_keys import key_texts
 from transforms.vocabulary import INVALID, STANDS_IN, ColumnShape, DataError, Key, Reason, reason_of, text_of
-from transforms.vocabulary.arrow import as_mask, contiguous
+from transforms.vocabulary.arrow import Mask, as_mask, contiguous
 from transforms.vocabulary.texts import as_text
 
 __all__ = ["REJECTED", "Mapped", "Noted", "map_rows"]
@@ -190,16 +190,24 @@ def _column(
     values = faults.checked(values, Cast(shape.type, shape.meaning), name)
     if shape.padded and pa.types.is_string(values.type):
         values = pc.utf8_rtrim(values, " ")  # blanks at the end are padding there, and would be gone when read back
-    unfit = np.zeros(len(values), dtype=bool)
-    for bad, reason in misfits(values, shape, written=column.written):
+    made, unfit = stored(values, column)
+    for bad, reason in unfit:
         faults.add(bad, reason, values)
-        unfit |= bad
+    return made
+
+
+def stored(values: pa.Array, column: ColumnMapping) -> tuple[pa.Array, list[tuple[Mask, Reason]]]:
+    """What a column gives back for values of its type, and where it cannot hold them, each with its reason: there they are as given."""
+    unfit = misfits(values, column.shape, written=column.written)
     if column.kept is None:
-        return values
+        return values, unfit
     kept = column.kept(column.shape, values)
-    lost = as_mask(pc.and_(pc.is_valid(values), pc.is_null(kept))) & ~unfit
-    faults.add(lost, Reason("not_kept", name, {"type": shape.native}), values)
-    return pc.coalesce(kept, values)  # the rejected rows are known by their values
+    lost = as_mask(pc.and_(pc.is_valid(values), pc.is_null(kept)))
+    for bad, _ in unfit:
+        lost &= ~bad
+    if lost.any():
+        unfit = [*unfit, (lost, Reason("not_kept", column.shape.name, {"type": column.shape.native}))]
+    return pc.coalesce(kept, values), unfit  # the rejected rows are known by their values
 
 
 def _constant(value: Any, size: int, shape: ColumnShape) -> pa.Array:

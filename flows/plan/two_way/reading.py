@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -20,7 +20,6 @@ from flows.plan.reading.window_reader import (
     PlanWork,
     Window,
     lookup_rows,
-    map_noting,
     mended_values,
     read_found,
     scan_source,
@@ -32,6 +31,7 @@ from flows.session.route import Route
 from flows.session.session import Session
 from transforms import keys
 from transforms.mapping.mapping import REJECTED, Mapped
+from transforms.mapping.taken_along import lacking_schema, map_along
 from transforms.vocabulary import KeyRange
 
 RAW: Final = "syncline raw "
@@ -40,13 +40,17 @@ RAW: Final = "syncline raw "
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A window as it is read. `raw` is what the mapped rows are mapped from, row by row; `base` is None where the sides have not met."""
+    """A window as it is read. `raw` is what the mapped rows are mapped from, row by row; `base` is None where the sides have not met.
+
+    `lacking` are rows in which a value could not be made (`map_along`).
+    """
 
     mapped: Mapped
     raw: pa.Table
     found: pa.Table
     outside: pa.Table
     base: pa.Table | None
+    lacking: pa.Table
     kept: pa.Table | None = None
 
 
@@ -77,10 +81,10 @@ def read_both(session: Session, route: Route, work: PlanWork, window: Window, kn
         with ThreadPoolExecutor(1, thread_name_prefix="target") as pool:  # both sides are read at the same time
             there = pool.submit(read_found, route, work, window)
             parts = list(_mapped(session, route, work, window.wanted, bound.order, window.number))
-            mapped, raw = _whole(bound, parts)
+            mapped, raw, lacking = _whole(bound, parts)
             base = _base_of(known, window.found)
             found = there.result()
-        return Read(mapped, raw, found, keys_outside(route, work, window.found, bound.order), base)
+        return Read(mapped, raw, found, keys_outside(route, work, window.found, bound.order), base, lacking)
     folder = spill_folder(work.job, work.table)
     wide = spill.read_part(folder / "wanted", window.part, _wide_schema(bound))
     names = bound.mapped_schema.names
@@ -90,7 +94,8 @@ def read_both(session: Session, route: Route, work: PlanWork, window: Window, kn
     found = spill.read_part(folder / "found", window.part, bound.schema)
     outside = spill.read_part(folder / "outside", window.part, bound.key_schema)
     base = None if known is None else spill.read_part(folder / "base", window.part, known.agreement.schema)
-    return Read(mapped, raw, found, outside, base, kept)
+    lacking = spill.read_part(folder / "lacking", window.part, lacking_schema(bound.mapping))
+    return Read(mapped, raw, found, outside, base, lacking, kept)
 
 
 def aligned(raw: pa.Table, before: pa.Table, after: pa.Table, bound: BoundTable) -> pa.Table:
@@ -100,31 +105,41 @@ def aligned(raw: pa.Table, before: pa.Table, after: pa.Table, bound: BoundTable)
     return raw.take(pa.array(keys.match(after, before, bound.key)))
 
 
+class _Part(NamedTuple):
+    """A batch of the source: mapped, with the rows that it is mapped from, and those that lack a value."""
+
+    mapped: Mapped
+    raw: pa.Table
+    lacking: pa.Table
+
+
 def _mapped(
     session: Session, route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...], number: int
-) -> Iterator[tuple[Mapped, pa.Table]]:
-    """Batches of the source, mapped, each with the rows that are mapped well."""
+) -> Iterator[_Part]:
+    """Batches of the source, mapped, each with the rows that it is mapped from."""
     bound = route.table
     lookups, noted = lookup_rows(bound, work.job), session.watch.noting(bound.name, number)
     for batch in scan_source(route, work, within, order):
         rows = pa.Table.from_batches([batch])
-        mapped, bad = map_noting(rows, bound.mapping, lookups, noted)
-        raw = rows.filter(pa.array(~bad)) if bad.any() else rows
-        yield mapped, raw.select(list(bound.reads))
+        made = map_along(rows, bound.mapping, lookups, noted)
+        raw = rows.filter(pa.array(~made.aside)) if made.aside.any() else rows
+        yield _Part(made.mapped, raw.select(list(bound.reads)), made.lacking)
 
 
-def _whole(bound: BoundTable, parts: list[tuple[Mapped, pa.Table]]) -> tuple[Mapped, pa.Table]:
+def _whole(bound: BoundTable, parts: list[_Part]) -> _Part:
     if not parts:
         empty = bound.mapped_schema.empty_table()
-        return Mapped(empty, REJECTED.empty_table(), empty), raw_schema(bound).empty_table()
-    made = [mapped for mapped, _ in parts]
+        none = lacking_schema(bound.mapping).empty_table()
+        return _Part(Mapped(empty, REJECTED.empty_table(), empty), raw_schema(bound).empty_table(), none)
+    made = [part.mapped for part in parts]
     whole = Mapped(
         pa.concat_tables([each.rows for each in made]),
         pa.concat_tables([each.rejected for each in made]),
         pa.concat_tables([each.rejected_rows for each in made]),
         mended_values(made),
     )
-    return whole, pa.concat_tables([raw for _, raw in parts])
+    raw, lacking = (pa.concat_tables(some) for some in zip(*((each.raw, each.lacking) for each in parts), strict=True))
+    return _Part(whole, raw, lacking)
 
 
 def _base_of(known: Parts | None, within: KeyRange) -> pa.Table | None:
@@ -165,10 +180,13 @@ def _spilled(session: Session, route: Route, work: PlanWork, known: Parts | None
     with (
         spill.Spill(folder / "wanted", wide, parts) as wanted,
         spill.Spill(folder / "kept", bound.kept_schema, parts) as kept,
+        spill.Spill(folder / "lacking", lacking_schema(bound.mapping), parts) as lacking,
     ):
-        for mapped, raw in _mapped(session, route, work, KeyRange(), (), 0):
+        for mapped, raw, unmade in _mapped(session, route, work, KeyRange(), (), 0):
             rows = pa.table([*mapped.rows.columns, *raw.columns], schema=wide)
             wanted.add(rows, parts_of(route, mapped.rows, parts))
+            if unmade.num_rows:
+                lacking.add(unmade, parts_of(route, unmade, parts))
             if mapped.rejected.num_rows or mapped.mended:
                 rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
                 away = keys.without_null_keys(mapped.rejected_rows.select(bound.kept_schema.names), bound.key)

@@ -95,12 +95,16 @@ def plan_window(
         end = ends[side]
         return refused_rows(end.session, end.job, route if side == "target" else back_route, changes)
 
-    rows = BothSides(read.base, _with_clock(bound, mapped.rows, raw), raw, found, aside)
+    lacking = read.lacking
+    if lacking.num_rows:  # the rest of them was set aside after all
+        lacking = lacking.filter(pa.array(keys.contained(lacking, mapped.rows, bound.key)))
+    rows = BothSides(read.base, _with_clock(bound, mapped.rows, raw), raw, found, aside, lacking)
     ways = ways_of(bound, there, work)
     decisions, outdated = None, list[str]()
     if decided_by_people.num_rows:
         known_rows = weighed(decided_by_people, rows.base, rows.source, rows.target, bound.key)
-        rows, decisions = replace(rows, base=known_rows.base), known_rows.decisions
+        fitting = known_rows.met.filter(pc.invert(pc.is_in(known_rows.met, value_set=known_rows.outdated)))
+        rows, decisions = replace(rows, base=known_rows.base, decided=fitting), known_rows.decisions
         outdated = known_rows.outdated.to_pylist()
     decided = decide(rows, ways, refusals, decisions)
     outcome = decided.outcome
