@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flows.history.log import Change
-    from transforms.vocabulary import ChangeSet
+    from transforms.vocabulary import ChangeSet, SideName
 
 _limit = click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many changes of a table are shown."
@@ -66,7 +66,7 @@ def history(spec: Path, as_json: bool) -> int:
 @common
 def show(spec: Path, version: int, table: str | None, keys: tuple[str, ...], limit: int, as_json: bool) -> int:
     """Show what a version changed, old beside new."""
-    from flows.cli.terminal.history import show_changes, show_version
+    from flows.cli.terminal.history import show_changes, show_overruled, show_version
     from flows.history.log import shown
     from flows.spec.model import load_spec
 
@@ -76,6 +76,7 @@ def show(spec: Path, version: int, table: str | None, keys: tuple[str, ...], lim
     else:
         show_version(facts)
         show_changes(changes)
+        show_overruled(facts.get("overruled", ()), limit)
     return 0
 
 
@@ -103,21 +104,31 @@ def log(spec: Path, table: str, key: str, as_json: bool) -> int:
 @spec_argument
 @click.argument("version", type=_number)
 @click.argument("table")
+@click.option(
+    "--side",
+    type=click.Choice(["source", "target"]),
+    default="target",
+    show_default=True,
+    help="Of a table that goes both ways, the side.",
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a Parquet file.")
 @_limit
 @common
-def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, as_json: bool) -> int:
-    """Give a table as it stood after a version (0: before the first), without touching the target."""
+def asof(spec: Path, version: int, table: str, side: SideName, output: Path | None, limit: int, as_json: bool) -> int:
+    """Give a table of a side as it stood after a version (0: before the first), without touching either."""
     from adapters.store.archive import write_parquet
     from flows.cli.terminal.rows import show_rows
     from flows.history.log import asof, texts_of
     from flows.history.own_columns import SAID, known_in_part
     from flows.spec.model import load_spec
 
-    rows = asof(load_spec(spec), version, table)
+    loaded = load_spec(spec)
+    rows = asof(loaded, version, table, side=side)
     if names := known_in_part(rows.schema):
         echo(f"{', '.join(names)}: {SAID.decode()}.", err=True)
-    facts = {"table": table, "version": version, "total": rows.num_rows}
+    facts: dict[str, Any] = {"table": table, "version": version, "total": rows.num_rows}
+    if loaded.writes_source:
+        facts["side"] = side
     if output is not None:
         write_parquet(output, rows)
         if as_json:
@@ -146,18 +157,23 @@ def asof(spec: Path, version: int, table: str, output: Path | None, limit: int, 
 @common
 def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_json: bool) -> int:
     """Show the net changes from one version to another, each row at most once; of the source apart, where runs write it."""
-    from flows.cli.terminal.history import show_changes, show_counts
-    from flows.history.log import difference
+    from flows.cli.terminal.history import show_changes, show_counts, show_overruled
+    from flows.history.log import difference, overruled_between
     from flows.spec.model import load_spec
 
     loaded = load_spec(spec)
     counts, changes = _net(difference(loaded, first, second, table), limit)
     back = difference(loaded, first, second, table, side="source") if loaded.writes_source else []
     back_counts, back_changes = _net(back, limit)
+    lost = overruled_between(loaded, first, second, table) if loaded.writes_source else []
     if as_json:
         told = {"from": first, "to": second, "tables": counts, "changes": list(map(asdict, changes))}
         if loaded.writes_source:
-            told |= {"back_tables": back_counts, "back_changes": list(map(asdict, back_changes))}
+            told |= {
+                "back_tables": back_counts,
+                "back_changes": list(map(asdict, back_changes)),
+                "overruled": lost[:limit],
+            }
         print_json(told)
         return 0
     if counts or not back_counts:
@@ -167,6 +183,7 @@ def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_
         echo("in the source:")
         show_counts(back_counts)
         show_changes(back_changes)
+    show_overruled(lost, limit)
     return 0
 
 
@@ -208,7 +225,7 @@ def _net(found: Sequence[tuple[str, ChangeSet]], limit: int) -> tuple[dict[str, 
 @yes_option
 @common
 def undo(
-    spec: Path, version: int | None, to: int | None, trees: tuple[str, ...], side: Literal["source", "target"] | None,
+    spec: Path, version: int | None, to: int | None, trees: tuple[str, ...], side: SideName | None,
     drop: bool, dry_run: bool, direct: bool, wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Take a version back, as a plan of its own: a row that changed since is a conflict and stays.

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from flows.results import overruled
 from flows.results.conflicts import KINDS as KINDS_OF_OPEN
 from flows.results.conflicts import beside_of
 from flows.results.shares import percent
@@ -107,6 +108,8 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         tables=[{"unproved": {}, **table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
         conflicts=[each for each in evidence.get("conflicts", ()) if not each.get("kind")],
         open_rows=[_open_row(each) for each in evidence.get("conflicts", ()) if each.get("kind")],
+        lost=[_lost(each) for table in evidence["tables"] for each in table.get("overruled_edits", ())],
+        losing=sum(table.get("overruled", 0) for table in evidence["tables"]),
         drawings=[(table, drawing(table["mapping"]), len(table["mapping"]) <= most) for table in evidence["tables"]],
         hows={each["how"]: HOW.get(each["how"], "") for table in evidence["tables"] for each in table["mapping"]},
         checkpoints=[_checkpoint(evidence, each) for each in evidence["checkpoints"]],
@@ -295,6 +298,12 @@ def _open_row(told: Told) -> dict[str, Any]:
         columns = [replace(each, open=False) for each in beside_of(tuple(every), images)]
     sides = {"base": base, "source": source, "target": target}
     return {**told, "columns": columns, "images": sides, "about": KINDS_OF_OPEN.get(told["kind"], "")}
+
+
+def _lost(told: Told) -> dict[str, Any]:
+    """An edit that lost, with how its values are shown."""
+    base, source, target = overruled.images(told)
+    return {**told, "images": {"base": base, "source": source, "target": target}, "outcome": overruled.outcome(told)}
 
 
 def _proof(told: Told) -> dict[str, Any]:

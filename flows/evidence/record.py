@@ -53,7 +53,7 @@ def evidence(
     undoes: Sequence[int] = (),
 ) -> dict[str, Any]:
     """All of it, JSON-ready. Keys, names and totals are in it; other values of rows are not, but for ends of columns and
-    what differs in conflicts.
+    what differs in conflicts and in edits that lost.
 
     A run that `undoes` versions knows the target and its history alone: it tells of no source and no mapping.
     """
@@ -148,7 +148,12 @@ def _both_ways(told: TableReport) -> dict[str, Any]:
     if told.back is None:
         return {}
     counts = {op: getattr(told.back, op) for op in OPS}
-    return {"back": {"table": told.back_table, "counts": counts, "differing": dict(told.back_differing)}}
+    return {
+        "back": {"table": told.back_table, "counts": counts, "differing": dict(told.back_differing)},
+        "merged": told.merged,
+        "overruled": told.overruled,
+        "overruled_edits": [each.as_dict() for each in told.overruled_edits],
+    }
 
 
 def _origins(session: Session, told: TableReport) -> dict[str, Any]:

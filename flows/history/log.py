@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from adapters.ledger.ledger import Decision, Version
 from adapters.store import archive
 from adapters.store.plans import plain
+from flows.history.overruled import keys_there, overruled_edits
 from flows.history.own_columns import with_own_columns
 from flows.history.version_list import spellings, told
 from flows.history.versions import (
@@ -24,12 +25,13 @@ from flows.history.versions import (
     version_of,
     versions_after,
 )
+from flows.results.overruled import Overruled
 from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.net_changes import filtered, net, rolled
-from transforms.vocabulary import ChangeSet, PlanError, SideName, TableName
+from transforms.vocabulary import ChangeSet, PlanError, SideName, SpecError, TableName
 from transforms.vocabulary.arrow import as_mask, contiguous
 from transforms.vocabulary.texts import as_text
 
@@ -71,7 +73,21 @@ def shown(
                     break
                 found.append(change)
                 count += 1
-    return told(version), found
+    facts = told(version)
+    if spec.writes_source:
+        facts["overruled"] = [
+            each.as_dict()
+            for name in tables
+            for each in _lost(spec, applied, name, [k for key in keys for k in spellings(key)])[:limit]
+        ]
+    return facts, found
+
+
+def _lost(spec: Spec, applied: AppliedVersion, table: TableName, keys: Sequence[str] = ()) -> list[Overruled]:
+    """The edits that a version overruled in a table, which the side that it wrote calls so."""
+    name = entry_name(spec, table, applied.version.side)
+    own = as_kept(spec.target_table(name), map(str, applied.tables)) if name in spec.tables else table
+    return overruled_edits(applied, own, table, name, keys)
 
 
 def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
@@ -87,7 +103,7 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for applied in opened:
         if (there := written[applied.version.side]) is not None:
-            lines += _changed(spec, applied, there, name, key)
+            lines += _changed(spec, applied, there, name, key, own, decided)
     for run in runs:
         facts = {"version": run.version, "when": plain(run.finished_at), "run": run.run_id, "author": None}
         for plan in run.plans:
@@ -125,8 +141,16 @@ def _decided(made: Decision) -> dict[str, Any]:
     }
 
 
-def _changed(spec: Spec, applied: AppliedVersion, table: TableName, name: str, key: str) -> Iterator[dict[str, Any]]:
-    """The changes of a row in a table that the spec calls by that name."""
+def _changed(
+    spec: Spec,
+    applied: AppliedVersion,
+    table: TableName,
+    name: str,
+    key: str,
+    own: TableName,
+    decided: Sequence[Decision],
+) -> Iterator[dict[str, Any]]:
+    """The changes of a row in a table that the spec calls by that name, and that is its `own` on the target."""
     version = applied.version
     why = WHY.get(version.kind or "run", str(version.kind))
     if version.undoes:
@@ -138,24 +162,48 @@ def _changed(spec: Spec, applied: AppliedVersion, table: TableName, name: str, k
         "run": version.run_id,
         "author": version.author,
     }
+    keys, beside = [key], dict[str, Any]()
     if spec.writes_source:  # an edit comes from the side that its plan did not write
         facts |= {"side": version.side, "came_from": "target" if version.side == "source" else "source"}
+        lost = overruled_edits(applied, own, table, name, spellings(key))
+        beside = {"overruled": [each.as_dict() | _by(each, version, decided) for each in lost]}
+        keys += keys_there(applied, own, spellings(key))
     kept = (version.kept or {}).get(str(table))
     if kept == "keys":
-        for each in _of_keys_alone(applied, table, name, [key], None):
-            yield {**facts, "why": why, **asdict(each)}
+        for each in _of_keys_alone(applied, table, name, keys, None):
+            yield {**facts, "why": why, **asdict(each), **beside}
     elif kept is None:
         for changes in applied.changes(table):
-            for each in changes_of(name, _of_keys(changes, [key])):
-                yield {**facts, "why": why, **asdict(each)}
+            for each in changes_of(name, _of_keys(changes, keys)):
+                yield {**facts, "why": why, **asdict(each), **beside}
 
 
-def asof(spec: Spec, number: int, table: str, *, side: SideName = "target", whole: bool = True) -> pa.Table:
-    """A table of a side as it stood after a version, 0 being before the first one; in no particular order.
+def _by(lost: Overruled, version: Version, decided: Sequence[Decision]) -> dict[str, Any]:
+    """Who decided that an edit lost, and why; nobody where the spec did."""
+    mine = [each for each in decided if each.ended_by == version.run_id and each.field in (lost.column, None)]
+    made = next((each for each in sorted(mine, key=lambda each: each.field is None) if lost.rule == "decision"), None)
+    return {"by": made and made.decided_by, "why": made and made.why}
 
-    Out: the columns that were written at that time; `whole`: and others, of rows that went or came back with them, as
-    `with_own_columns` has them. Only what runs saw and wrote is known: an edit by somebody else shows
-    from the version on that met it, be it as a conflict or because it was what the run was about to write.
+
+def asof(spec: Spec, number: int, table: str, *, side: SideName = "target") -> pa.Table:
+    """A table of a side, as a person names it, as it stood after a version, 0 being before the first one; in no particular order.
+
+    Out: the columns that were written at that time; and others, of rows that went or came back with them, as `with_own_columns` has
+    them. Memory and errors: as of `table_at`; SpecError for the source of a table that goes one way.
+    """
+    own = table_of(spec, table)
+    there = own if side == "target" else _on_source(spec, entry_name(spec, own), ())
+    if there is None:
+        what = f"{table} goes one way: nothing is written to its source, and nothing of that is kept."
+        raise SpecError(what, fix="leave out --side source.")
+    return table_at(spec, number, there, side=side)
+
+
+def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole: bool = True) -> pa.Table:
+    """A table of a side as it stood after a version. Out: as of `asof`; without `whole` the columns that were written alone.
+
+    Only what runs saw and wrote is known: an edit by somebody else shows from the version on that met it, be it as a conflict or
+    because it was what the run was about to write.
     Memory: the table and the changes between it and its base.
     Errors: PlanError where it is not known what the table was.
     """
@@ -165,7 +213,7 @@ def asof(spec: Spec, number: int, table: str, *, side: SideName = "target", whol
         bases = ledger.bases(spec.name, side)
         known = {v.version: v for v in versions_after(ledger, spec, 0) if v.side == side}
     store = store_of(spec)
-    name = as_kept(table_of(spec, table), bases)
+    name = as_kept(table, bases)
     base = bases.get(str(name))
     if base is None:
         raise PlanError(
@@ -211,6 +259,20 @@ def difference(
         parts = [part for each in inside for part in each.parts(name)]
         for changes in (net(parts) or [parts[-1].empty]) if parts else ():
             found.append((entry_name(spec, name, side), changes.inverse() if second < first else changes))
+    return found
+
+
+def overruled_between(spec: Spec, first: int, second: int, table: str | None = None) -> list[dict[str, Any]]:
+    """The edits that versions behind one and up to another overruled, on both sides, each with the number of its version."""
+    with ledger_of(spec) as ledger:
+        versions = versions_after(ledger, spec, 0)
+    numbers = range(min(first, second) + 1, max(first, second) + 1)
+    wanted = None if table is None else entry_name(spec, table_of(spec, table))
+    found = []
+    for applied in (opened_version(store_of(spec), each) for each in versions if each.version in numbers):
+        for name in applied.tables:
+            if wanted in (None, entry_name(spec, name, applied.version.side)):
+                found += [{"version": applied.version.version, **each.as_dict()} for each in _lost(spec, applied, name)]
     return found
 
 

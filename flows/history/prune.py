@@ -18,14 +18,14 @@ from adapters.store.both_ways import target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan, folder_name
 from flows.apply.load import Loading
-from flows.history.log import asof
+from flows.history.log import table_at
 from flows.history.recover import recover
 from flows.history.versions import opened_version
 from flows.session.locking import sole_writer
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec
-from transforms.vocabulary import PlanError, SideName, TableName
+from transforms.vocabulary import SIDES, PlanError, SideName, TableName
 
 PART_ROWS = 250_000  # of a file
 
@@ -53,12 +53,12 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
     with (
         connect(spec) as session,
         ledger_of(spec) as ledger,
-        sole_writer(session, ledger, run_id, _now, wait) as writing,
+        sole_writer(session, ledger, run_id, _now, wait, session.sides.writable) as writing,
     ):
         recover(Loading(writing, ledger), _now())
         versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
         done = Pruned()
-        for side in writing.guards:
+        for side in SIDES:  # of the source, too, where a spec that goes one way by now wrote it once
             old = [v for v in versions if v.side == side and v.created_at < before]
             if old:
                 _forget(spec, ledger, old, done)
@@ -84,7 +84,7 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
         if base is None or base.version >= last:
             continue
         try:
-            rows = asof(spec, last, name, side=side, whole=False)
+            rows = table_at(spec, last, table, side=side, whole=False)
         except PlanError:
             continue  # some of its changes were never kept, so that nothing of it can be asked for anyway
         place = archive.base_folder(store.bases(spec.name, side), table, last)

@@ -18,6 +18,7 @@ from flows.plan.decide import KEYS, SAMPLES, Planned
 from flows.plan.totals import Reconciled, together
 from flows.results.conflicts import Met
 from flows.results.orphans import Orphans
+from flows.results.overruled import Overruled, overruled_in
 from flows.results.shares import percent
 from transforms.vocabulary import (
     OPS,
@@ -67,6 +68,7 @@ class TableReport:
     back_samples: tuple[Sample, ...] = ()
     merged: int = 0  # rows in which edits of both sides came together
     overruled: int = 0  # rows with an edit that lost
+    overruled_edits: tuple[Overruled, ...] = ()  # the first of those edits
     # what each way to meet would do, where both sides meet and are only looked at
     meeting: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -121,6 +123,7 @@ class TableReport:
         back = {op: getattr(self.back, op) for op in OPS}
         told: dict[str, Any] = {"back": back, "back_differing": dict(self.back_differing)}
         told |= {"merged": self.merged, "overruled": self.overruled}
+        told["overruled_edits"] = [each.as_dict() for each in self.overruled_edits]
         if self.meeting:
             told["meeting"] = {choice: _choice(counts) for choice, counts in self.meeting.items()}
         return told
@@ -352,6 +355,7 @@ def report_of(plan: Plan) -> Report:
             back=planned.back,
             merged=planned.merged,
             overruled=planned.overruled,
+            overruled_edits=overruled_in(plan, planned.table, planned.name) if planned.overruled else (),
         )
         for planned in manifest.tables
     )

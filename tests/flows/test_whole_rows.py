@@ -8,8 +8,8 @@ import pytest
 from scenario import PAIRS, RING, Engine, Scenario, Side, counts, pair_name
 
 from flows.commands import Status
-from flows.history.log import asof, difference, life
-from transforms.vocabulary import DataError, PlanError, SpecError
+from flows.history.log import asof, difference, life, table_at
+from transforms.vocabulary import DataError, PlanError, SpecError, TableName
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
 
@@ -286,7 +286,10 @@ def test_history_tells_of_whole_rows(shop: Scenario) -> None:
 
     assert shop.run().report.version == 1
     assert noted(0) == {1: "x", 2: "y", 3: None, 4: None}, "of a row that stays nobody has read it"
-    assert asof(shop.spec, 0, "t", whole=False).column_names == ["k", "v"]
+    assert table_at(shop.spec, 0, TableName("t", shop.target.schema), side="target", whole=False).column_names == [
+        "k",
+        "v",
+    ]
     assert asof(shop.spec, 1, "t").column_names == ["k", "v"]
     assert [line["before"] for line in life(shop.spec, "t", "2")] == [{"k": "2", "v": "b", "note": "y"}]
     shop.undo(1)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from flows.cli.terminal.rows import console, show_rows
+from flows.results import overruled
+from flows.results.shares import counted
 from flows.results.visible import visible
 from transforms.vocabulary import OPS
 
@@ -105,17 +107,27 @@ def show_life(lines: Sequence[Mapping[str, Any]], empty: str) -> None:
         if line["op"] == "decision":
             out.print(Text(_decision(line), style="bold"))
             continue
-        out.print(
-            Text(
-                f"version {line['version']}  {line['when']}  {line['op']}  ({line['why']}; run {line['run']})",
-                style="bold",
-            )
-        )
+        side = f" of the {line['came_from']} to the {line['side']}" if "side" in line else ""
+        about = f"{line['op']}{side}  ({line['why']}; by {line['author']}, run {line['run']})"
+        out.print(Text(f"version {line['version']}  {line['when']}  {about}", style="bold"))
         if text := _images(line["before"], line["after"]):
             out.print(Text(f"    {text}"))
+        for lost in line.get("overruled", ()):
+            out.print(Text(f"    overruled {visible(overruled.line(lost))}"))
         if "found" in line:
             found = _images(None, line["found"]) if line["found"] else "nothing: the row was gone"
             out.print(Text(f"    found instead: {found}"))
+
+
+def show_overruled(lost: Sequence[Mapping[str, Any]], limit: int) -> None:
+    """Edits that lost, and how many more there are."""
+    out = console()
+    if lost:
+        out.print(Text(f"Overruled: {counted(len(lost), 'edit')}", style="bold"))
+    for each in lost[:limit]:
+        out.print(Text(visible(f"! {each['table']} {each['key']} {overruled.line(each)}")))
+    if len(lost) > limit:
+        out.print(f"… and {len(lost) - limit:,} more.", markup=False, style="dim")
 
 
 def _decision(line: Mapping[str, Any]) -> str:

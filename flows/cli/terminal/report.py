@@ -24,9 +24,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.terminal.rows import console
+from flows.results import overruled
 from flows.results.conflicts import Met, beside, values, values_beside, verdict_text
 from flows.results.shares import counted, percent
-from flows.results.tables import BESIDE, Report
+from flows.results.tables import BESIDE, Report, TableReport
 from flows.results.visible import visible
 from flows.session.meter import Meter
 from transforms.vocabulary import OPS, Counts, Sample
@@ -88,6 +89,7 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
         if samples and table.back is not None and (table.back_differing or back):
             out.print(f"\nin the source, {table.back_table}:", style="bold", markup=False)
             _show_changes(out, table.back_table, table.back, table.back_differing, back, apart=False)
+        _show_overruled(out, table)
     if report.met:
         total = report.total.conflicts
         what = "open between both sides" if any(met.kind for met in report.met) else "not as planned, and left as found"
@@ -175,6 +177,19 @@ def _show_changes(
             out.print()
         _show_samples(out, name, samples)
         _say_more(out, counts, samples)
+
+
+def _show_overruled(out: Console, table: TableReport) -> None:
+    """In how many rows edits of both sides came together, and which of them lost."""
+    if table.merged:
+        out.print(f"\n{table.name}: edits of both sides come together in {counted(table.merged, 'row')}.", markup=False)
+    if not table.overruled:
+        return
+    out.print(f"\n{table.name}: {counted(table.overruled, 'row')} with an edit that loses", markup=False)
+    for each in table.overruled_edits:
+        out.print(Text(visible(f"  ! {each.table} {each.key} {overruled.line(each.as_dict())}")))
+    if table.overruled > len(told := {each.key for each in table.overruled_edits}):
+        out.print(f"  … and {table.overruled - len(told):,} more rows.", markup=False, style="dim")
 
 
 def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:

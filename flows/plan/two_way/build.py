@@ -16,7 +16,7 @@ from adapters.ledger.open_rows import MADE
 from adapters.store.agreed import Parts
 from adapters.store.both_ways import add_stretches, source_folder
 from adapters.store.plan_files import FileEntry
-from adapters.store.plans import PlanWriter
+from adapters.store.plans import Plan, PlanWriter
 from flows.bind.mirror import mirrored
 from flows.bind.tables import Binding, BoundTable
 from flows.plan import build
@@ -30,6 +30,7 @@ from flows.plan.request import Request
 from flows.plan.settled import settled_plan
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.window import BothPlanned, End, plan_window
+from flows.results.overruled import overruled_in
 from flows.results.tables import Report, TableReport
 from flows.session.agreed import Known, agreement_of, known_base
 from flows.session.execute import Execute
@@ -170,7 +171,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         reports[side] = finish(
             asked, end.job, told_both, whole[side], marks, beside if side == "target" else (), both_ways=bool(both)
         )
-    return PlannedBoth(reports["target"], {side: end.job for side, end in ends.items()})
+    return PlannedBoth(_with_lost(reports["target"], where["target"]), {side: end.job for side, end in ends.items()})
 
 
 @contextmanager
@@ -279,6 +280,17 @@ def _told(report: Report, both: Sequence[_Table], back: Iterable[TableReport]) -
             meeting=_meeting(each.windows),
         )
     return replace(report, tables=tuple(tables.values()))
+
+
+def _with_lost(report: Report, folder: Path) -> Report:
+    """The report of a plan that is written down, with the first edits that lost."""
+    if not any(told.overruled for told in report.tables):
+        return report
+    plan = Plan.open(folder, only="overruled")
+    lost = {each.name: overruled_in(plan, each.table, each.name) for each in plan.manifest.tables if each.overruled}
+    return replace(
+        report, tables=tuple(replace(told, overruled_edits=lost.get(told.name, ())) for told in report.tables)
+    )
 
 
 def _meeting(windows: Sequence[BothPlanned]) -> dict[str, dict[str, int]]:

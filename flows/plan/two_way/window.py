@@ -129,7 +129,7 @@ def plan_window(
             writer.add_rows("open", bound.shape.name, number, outcome.conflicts, {"open": outcome.conflicts.num_rows})
         )
     lost = outcome.overruled.filter(pc.not_equal(outcome.overruled["rule"], "clock"))
-    if outcome.overruled.num_rows:
+    if outcome.overruled.num_rows and session.spec.history(bound.name) == "full":
         count = outcome.overruled.num_rows
         beside.append(writer.add_rows("overruled", bound.shape.name, number, outcome.overruled, {"overruled": count}))
     session.meter.advance(bound.name, "plan", max(source_rows, found.num_rows))
