@@ -113,7 +113,7 @@ def kind_of(reason: Reason) -> str:
             return "not_null"
         case "parent_quarantined" | "no_parent" | "partly_null" | "referred":
             return "foreign_key"
-        case "refused_on_write" if reason.facts.get("kind") in _KINDS:
+        case "refused_on_write" | "refused" if reason.facts.get("kind") in _KINDS:
             return _KINDS[reason.facts["kind"]]
         case code if code in NO_WAY_BACK:
             return "no_inverse"

@@ -17,8 +17,8 @@ ALL = os.environ.get("TWO_WAY_PAIRS") == "all"  # all cases on all pairs, which 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
 PAIRS = tuple((one, other) for one in ENGINES for other in ENGINES) if ALL else RING
 SOME = [case for case in cases() if ONLY in case.name]
-ONCE = [case for case in SOME if case.rounds == 1 and not case.wanted]
-MORE = [case for case in SOME if case.rounds > 1 and not case.wanted]
+ONCE = [case for case in SOME if case.rounds == 1]
+MORE = [case for case in SOME if case.rounds > 1]
 
 
 def share(some: list[Case], pair: tuple[Engine, Engine]) -> list[Case]:
@@ -63,9 +63,3 @@ def test_with_both_sides_exchanged_and_the_policy_with_them_the_outcome_is_excha
     exchanged = [case.exchanged() for case in some]
     if exchanged:
         ends_well(TwoWays(Scenario.make(tmp_path, ("sqlite", "sqlite"), request), exchanged, own_names=True))
-
-
-@pytest.mark.parametrize("case", [case for case in SOME if case.wanted], ids=lambda case: case.name)
-@pytest.mark.xfail(raises=AssertionError, strict=True, reason="what each case says under `wanted`")
-def test_what_is_not_yet_as_it_should_be(case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    ends_well(TwoWays(Scenario.make(tmp_path, ("sqlite", "sqlite"), request), [case]))

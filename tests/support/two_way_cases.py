@@ -127,7 +127,6 @@ class Case:
     policy: Mapping[str, Any]
     tables: Mapping[str, CaseTable]
     initial: str | None = None
-    wanted: str | None = None  # what happens yet instead of what should
 
     @property
     def rounds(self) -> int:
@@ -173,11 +172,11 @@ def case_of(said: dict[str, Any]) -> Case:
     """A case as it is written."""
     policy = said["policy"] if isinstance(said["policy"], dict) else {"resolve": said["policy"]}
     tables = said.get("tables") or {
-        "t": {name: each for name, each in said.items() if name not in ("case", "policy", "initial", "wanted")}
+        "t": {name: each for name, each in said.items() if name not in ("case", "policy", "initial")}
     }
     met = "initial" not in said
     made = {name: _table(each, met=met) for name, each in tables.items()}
-    return Case(said["case"], policy, made, said.get("initial"), said.get("wanted"))
+    return Case(said["case"], policy, made, said.get("initial"))
 
 
 def _table(said: dict[str, Any], *, met: bool) -> CaseTable:

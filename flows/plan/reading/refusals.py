@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from adapters.protocol import Target
 from adapters.store import spill
 from flows.bind.tables import BoundTable
-from flows.plan.reading.window_reader import orphans_file, parents_file
+from flows.plan.reading.window_reader import doubles_file, orphans_file, parents_file
 from flows.plan.references.references import having
 from flows.plan.references.referrers import compared
 from flows.session.route import Route
@@ -55,6 +55,7 @@ def refused_rows(session: Session, job: Job, route: Route, changes: ChangeSet) -
     whole = pa.concat_tables([changes.inserts, changes.after])
     refusals = dict(_without_parent(session, job, route, whole))
     refusals |= dict(_referring_wrongly(session, job, bound, changes, whole))
+    refusals |= dict(_with_value_of_others(job, bound, changes, whole))
     return refusals | dict(route.writes.adapter.refused(shape, _written(bound, changes), new=bool(bound.ddl)))
 
 
@@ -107,6 +108,27 @@ def _referring_wrongly(
             null = np.array([as_mask(pc.is_null(rows.column(name))) for name in names])
             why = Reason("partly_null", None, named).of(names)
             yield from ((place, why) for place in np.flatnonzero(null.any(0) & ~null.all(0) & newly).tolist())
+
+
+def own_uniques(bound: BoundTable) -> Iterator[tuple[int, Key]]:
+    """The columns that are unique beside the key, and all written, with their numbers."""
+    found = [each for each in bound.shape.uniques if each and not set(bound.key) <= each and each <= set(bound.images)]
+    order = {name: place for place, name in enumerate(bound.shape.names)}
+    yield from enumerate(sorted(tuple(sorted(each, key=order.__getitem__)) for each in found))
+
+
+def _with_value_of_others(
+    job: Job, bound: BoundTable, changes: ChangeSet, rows: pa.Table
+) -> Iterator[tuple[int, Reason]]:
+    """Which rows would get a unique value that another row has (`flows.plan.two_way.double_values`)."""
+    for number, unique in own_uniques(bound):
+        path = doubles_file(job, bound.name, number)
+        if path.exists():
+            newly = np.ones(rows.num_rows, dtype=bool)
+            newly[changes.inserts.num_rows :] = ~same_rows(changes.before, changes.after, unique, {})
+            double = keys.contained(rows, spill.read_rows(path), bound.key)
+            why = Reason("refused", None, {"message": "another row has its value", "kind": "double"}).of(unique)
+            yield from ((place, why) for place in np.flatnonzero(double & newly).tolist())
 
 
 def _without_parent(session: Session, job: Job, route: Route, rows: pa.Table) -> Iterator[tuple[int, Reason]]:

@@ -280,6 +280,16 @@ def orphans_file(job: Job, table: str, number: int) -> Path:
     return job.work / "orphans" / quote(table, safe="") / f"{number:06d}.arrow"
 
 
+def created_file(job: Job, table: str, window: int) -> Path:
+    """The rows of a window that both sides created, each in its own way, as the side has them."""
+    return job.work / "created" / quote(table, safe="") / f"{window:06d}.arrow"
+
+
+def doubles_file(job: Job, table: str, number: int) -> Path:
+    """The keys of rows that would get a unique value which another row has: by the number of the unique columns."""
+    return job.work / "doubles" / quote(table, safe="") / f"{number:06d}.arrow"
+
+
 def offenders_file(job: Job, table: str, number: int) -> Path:
     return job.work / "offenders" / quote(table, safe="") / f"{number:06d}.arrow"
 

@@ -47,14 +47,14 @@ def plan_without_orphans(
     A check counts such rows by itself. Memory: what rows refer to that come or are updated, each value once.
     """
     bound = route.table
-    if session.watch.counts or not (links := list(_links(session, bound, route.writes.adapter, planned_later))):
+    if session.watch.counts or not (links := list(links_of(session, bound, route.writes.adapter, planned_later))):
         return plan(session)
     planned = plan(replace(session, samples=Samples()))
-    lacking = [
-        (number, values)
-        for number, foreign, shape, parent in links
-        if (values := _lacking(route, job, [*before, *planned], foreign, shape, parent)) is not None
-    ]
+    every, lacking = [*before, *planned], list[tuple[int, pa.Table]]()
+    for number, foreign, shape, parent in links:
+        values = referred_values(Path(job.folder), planned, foreign.columns)
+        lost = None if values is None else without_row(route, job, every, foreign, shape, parent, values)
+        lacking += [] if lost is None else [(number, lost)]
     if not lacking:
         return planned
     for number, values in lacking:
@@ -63,7 +63,7 @@ def plan_without_orphans(
     return plan(replace(session, samples=Samples()))
 
 
-def _links(
+def links_of(
     session: Session, bound: BoundTable, target: Target, later: Collection[str]
 ) -> Iterator[tuple[int, ForeignKey, TableShape, BoundTable | None]]:
     """The foreign keys that the target will hold while rows are written, and whose parents are known, by their numbers: with what
@@ -84,16 +84,26 @@ def _links(
             yield number, foreign, shape, parent
 
 
-def _lacking(
+def referred_values(folder: Path, planned: Sequence[Planned], columns: Key) -> pa.Table | None:
+    """What rows of windows newly refer to, each value once, in the columns that refer; None for nothing."""
+    wanted = [rows for each in planned if (rows := referring_rows(folder, each, columns)) is not None]
+    return keys.distinct(pa.concat_tables(wanted)) if wanted else None
+
+
+def without_row(
     route: Route,
     job: Job,
     planned: Sequence[Planned],
     foreign: ForeignKey,
     parent: TableShape,
     known: BoundTable | None,
+    values: pa.Table,
 ) -> pa.Table | None:
-    """What rows of a table refer to and no row has, in the columns that refer; None for nothing."""
-    target, names, folder, own = route.writes.adapter, foreign.refers_columns, Path(job.folder), route.table.name
+    """Those of some values in the columns that refer which no row has, neither of the plan nor of the side; None for none.
+
+    In: windows of the tables that have been planned so far.
+    """
+    target, names, folder = route.writes.adapter, foreign.refers_columns, Path(job.folder)
     new = known is not None and bool(known.ddl)
 
     def as_indexed(rows: pa.Table) -> pa.Table:
@@ -101,15 +111,7 @@ def _lacking(
             return compared(target, parent, rows, names)
         return as_compared(target, known, rows, names)
 
-    wanted = [
-        rows
-        for each in planned
-        if each.table == own and (rows := _referring_rows(folder, each, foreign.columns)) is not None
-    ]
-    if not wanted:
-        return None
-    values = keys.distinct(pa.concat_tables(wanted))
-    mine = as_indexed(_as_parent(values, foreign, parent))
+    mine = as_indexed(as_parent(values, foreign, parent))
     left = np.arange(values.num_rows)
     for each in planned:
         if known is None or each.table != known.name or each.changes is None or not len(left):
@@ -119,7 +121,7 @@ def _lacking(
             left = left[~inside(mine.take(pa.array(left)), as_indexed(come).cast(mine.schema))]
     if not len(left) or new:
         return values.take(pa.array(left)) if len(left) else None
-    asked = as_held(parent, target, _as_parent(values.take(pa.array(left)), foreign, parent))
+    asked = as_held(parent, target, as_parent(values.take(pa.array(left)), foreign, parent))
 
     def taken(rows: pa.Table) -> pa.Table:
         return as_indexed(rows).cast(mine.schema)
@@ -139,7 +141,7 @@ def _lacking(
     return values.take(pa.array(left))
 
 
-def _referring_rows(folder: Path, planned: Planned, columns: Key) -> pa.Table | None:
+def referring_rows(folder: Path, planned: Planned, columns: Key) -> pa.Table | None:
     """What rows of a window newly refer to: those that come, and those that referred to something else. None where none does."""
     entry = planned.changes
     if entry is None or not entry.has("insert", "update"):
@@ -165,7 +167,7 @@ def _refers_newly(folder: Path, planned: Planned, written: pa.Table, columns: Ke
     return newly
 
 
-def _as_parent(values: pa.Table, foreign: ForeignKey, parent: TableShape) -> pa.Table:
+def as_parent(values: pa.Table, foreign: ForeignKey, parent: TableShape) -> pa.Table:
     """What is referred to in the columns and types of the table that it is looked for in; null where that cannot hold it."""
     made = {}
     for own, there in zip(foreign.columns, foreign.refers_columns, strict=True):

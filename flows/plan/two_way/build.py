@@ -28,6 +28,7 @@ from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
 from flows.plan.request import Request
 from flows.plan.settled import settled_plan
+from flows.plan.two_way.constraints import Before, plan_within_constraints
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.window import BothPlanned, End, plan_window
 from flows.results.overruled import overruled_in
@@ -129,9 +130,12 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
             kept = ledger.bases(request.spec.name, "source") if ledger.there() else {}
             for bound in chosen:
                 bound = session.bound.table(bound.name)
-                before = [each for some in made for each in some.of_target]
+                before: dict[SideName, list[Planned]] = {
+                    "target": [each for some in made for each in some.of_target],
+                    "source": [each.source for some in made for each in some.windows],
+                }
                 if bound.two_way is None:
-                    windows = plan_table(request, session, job, bound.name, before, chosen)
+                    windows = plan_table(request, session, job, bound.name, before["target"], chosen)
                     made.append(_Table(bound, aside=windows))
                     continue
                 known = known_base(request.spec, ledger, bound, agreement_of(session, bound, bound.schema))
@@ -142,7 +146,8 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                     if ledger.there()
                     else MADE.empty_table()
                 )
-                made.append(_plan_table(request, ends, bound, before, known, decided, looked=looked, kept=kept))
+                later = [each.name for each in chosen[len(made) + 1 :]]
+                made.append(_plan_table(request, ends, bound, before, later, known, decided, looked=looked, kept=kept))
                 notices += _outdated(made[-1])
         both = [each for each in made if each.bound.two_way is not None]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
@@ -199,7 +204,8 @@ def _plan_table(
     request: Request,
     ends: Mapping[SideName, End],
     bound: BoundTable,
-    before: Sequence[Planned],
+    before: Before,
+    later: Sequence[str],
     agreed: Known,
     decided: pa.Table,
     *,
@@ -214,14 +220,17 @@ def _plan_table(
     work = PlanWork(
         end.job, bound.name, (), All(), target_empty=bool(bound.ddl), looked_up=looked, base=bound.name in request.bases
     )
-    gather_lookups(end.session, route, work, before)
-    gather_parents(end.session, route, work, before)
+    gather_lookups(end.session, route, work, before["target"])
+    gather_parents(end.session, route, work, before["target"])
     find_offenders(end.session, route, work)
     windows, aside = both_windows(end.session, route, work, known)
     keeps = bool(_bases(request, [_Table(bound)], kept))
-    planned = [
-        plan_window(ends, route, work, each, known, keeps_source=keeps, decided_by_people=decided) for each in windows
-    ]
+    numbered = {each.number: each for each in windows}
+
+    def plan(number: int) -> BothPlanned:
+        return plan_window(ends, route, work, numbered[number], known, keeps_source=keeps, decided_by_people=decided)
+
+    planned = plan_within_constraints(ends, bound.name, before, later, list(numbered), plan)
     return _Table(bound, 0 if bound.order else len(windows), planned, list(aside), known)
 
 

@@ -20,7 +20,7 @@ from flows.bind.tables import BoundTable
 from flows.plan.decide import SAMPLES, Planned, samples
 from flows.plan.reading.refusals import refused_rows
 from flows.plan.reading.sifting import sifted
-from flows.plan.reading.window_reader import PlanWork, Window, base_folder, lookup_rows, rejected_file
+from flows.plan.reading.window_reader import PlanWork, Window, base_folder, created_file, lookup_rows, rejected_file
 from flows.plan.two_way.leaving import Left, joined, left_in_source, with_left_in_target
 from flows.plan.two_way.reading import Read, aligned, read_both
 from flows.session.route import Route
@@ -115,6 +115,7 @@ def plan_window(
     _must_account(bound, window.number, rows, outcome)
     session.watch.decided(bound.name, window.number, mapped, found, outcome.target)
     number = window.number
+    _note_created(ends, bound.name, number, rows, outcome)
     if work.base and found.num_rows:
         archive.write_base(base_folder(target.job, bound.shape.name), number, found)
     if keeps_source and raw.num_rows:
@@ -197,6 +198,23 @@ def _aside(bound: BoundTable, mapped: Mapped, read: Read, double: pa.Table, left
     if left is not None:
         parts.append(left.aside)
     return pa.concat_tables([part.cast(bound.key_schema) for part in parts])
+
+
+def _note_created(ends: Mapping[SideName, End], table: str, window: int, rows: BothSides, outcome: Reconciled) -> None:
+    """Write down the rows that both sides created, each in its own way, as either side has them."""
+    found = outcome.conflicts
+    twice = pc.and_(pc.and_(pc.is_null(found["base"]), pc.is_valid(found["source"])), pc.is_valid(found["target"]))
+    key, some = list(outcome.target.key), found["target"].filter(twice)
+    keyed = pa.Table.from_struct_array(some).select(key) if len(some) else None
+    sides: tuple[tuple[SideName, pa.Table, pa.Table], ...] = (
+        ("target", rows.target, rows.target), ("source", rows.source, rows.raw),
+    )  # fmt: skip
+    for side, mapped, own in sides:
+        path = created_file(ends[side].job, table, window)
+        path.unlink(missing_ok=True)
+        if keyed is not None:
+            here = own.filter(pa.array(keys.contained(mapped, keyed, outcome.target.key)))
+            spill.write_rows(path, [here], here.schema)
 
 
 def _must_account(bound: BoundTable, number: int, rows: BothSides, outcome: Reconciled) -> None:

@@ -1,0 +1,122 @@
+"""What a side would hold against rows of a table once all its windows are planned: a reference to no row, or a unique value that another
+row has. Their windows are planned again, and leave those rows open.
+
+So does a row that refers to one which both sides created, each in its own way: nobody knows yet which of them it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.store import spill
+from flows.bind.tables import BoundTable
+from flows.plan.decide import Planned
+from flows.plan.reading.refusals import as_compared
+from flows.plan.reading.window_reader import created_file, orphans_file
+from flows.plan.references.orphans import as_parent, links_of, referred_values, referring_rows, without_row
+from flows.plan.references.references import having
+from flows.plan.references.referrers import inside
+from flows.plan.two_way.double_values import with_value_of_others
+from flows.plan.two_way.window import BothPlanned, End
+from flows.session.route import Route
+from transforms import keys
+from transforms.vocabulary import SIDES, Key, SideName
+from transforms.vocabulary.arrow import Mask
+
+Before = Mapping[SideName, Sequence[Planned]]
+"""The windows of the tables that are planned already, by side."""
+
+
+def plan_within_constraints(
+    ends: Mapping[SideName, End],
+    table: str,
+    before: Before,
+    later: Collection[str],
+    windows: Sequence[int],
+    plan: Callable[[int], BothPlanned],
+) -> list[BothPlanned]:
+    """Plan the windows of a table, by `plan`, and again those in which a side would refuse rows, until there are none.
+
+    In: the numbers of its windows, and the tables that are planned `later`. Memory: what rows refer to that come or change, and their
+    unique values with their keys.
+    """
+    planned = {number: plan(number) for number in windows}
+    while wrong := {
+        number for side in SIDES for number in _wrong(ends[side], side, table, before[side], later, planned.values())
+    }:
+        for number in wrong:
+            _forget(ends, planned[number])
+            planned[number] = plan(number)
+    return list(planned.values())
+
+
+def _wrong(
+    end: End,
+    side: SideName,
+    table: str,
+    before: Sequence[Planned],
+    later: Collection[str],
+    both: Collection[BothPlanned],
+) -> set[int]:
+    """The windows in which a side would refuse rows, once what they are refused for is written down for their next planning."""
+    planned = [each.target if side == "target" else each.source for each in both]
+    if not any(each.changes is not None and each.changes.has("insert", "update") for each in planned):
+        return set()
+    route = end.route(table)
+    return {*_referring_wrongly(end, route, before, planned, later), *with_value_of_others(end, route, planned)}
+
+
+def _referring_wrongly(
+    end: End, route: Route, before: Sequence[Planned], planned: Sequence[Planned], later: Collection[str]
+) -> Iterator[int]:
+    bound, job, folder = route.table, end.job, Path(end.job.folder)
+    for number, foreign, shape, parent in links_of(end.session, bound, route.writes.adapter, later):
+        values = referred_values(folder, planned, foreign.columns)
+        if values is None:
+            continue
+        lost = [without_row(route, job, [*before, *planned], foreign, shape, parent, values)]
+        if parent is not None:
+            twofold = _of_rows_created_twice(
+                end, route, parent, foreign.refers_columns, as_parent(values, foreign, shape)
+            )
+            lost.append(values.filter(pa.array(twofold)))
+        found = [each for each in lost if each is not None and each.num_rows]
+        if not found:
+            continue
+        bad = keys.distinct(pa.concat_tables(found))
+        path = orphans_file(job, bound.name, number)
+        known = [spill.read_rows(path)] if path.exists() else []
+        spill.write_rows(path, [keys.distinct(pa.concat_tables([*known, bad]))], bad.schema)
+        for each in planned:
+            rows = referring_rows(folder, each, foreign.columns)
+            if rows is not None and having(rows, foreign.columns, bad, foreign.columns).any():
+                yield each.window
+
+
+def _of_rows_created_twice(end: End, route: Route, parent: BoundTable, names: Key, values: pa.Table) -> Mask:
+    """Which values are those of rows that both sides created, each in its own way."""
+    folder = created_file(end.job, parent.name, 0).parent
+    files = sorted(folder.glob("*.arrow")) if folder.exists() else []
+    rows = [
+        each.select(list(names)) for path in files if set(names) <= set((each := spill.read_rows(path)).column_names)
+    ]
+    if not rows:
+        return np.zeros(values.num_rows, dtype=bool)
+    mine, theirs = (as_compared(route.writes.adapter, parent, each, names) for each in (values, pa.concat_tables(rows)))
+    return inside(mine, theirs.cast(mine.schema))
+
+
+def _forget(ends: Mapping[SideName, End], planned: BothPlanned) -> None:
+    """Take away what planning a window has left behind, as far as the next planning may not write it anew."""
+    for side, each in (("target", planned.target), ("source", planned.source)):
+        end = ends["target" if side == "target" else "source"]
+        end.session.changes.take(each.table, each.window)
+        for entry in (each.changes, each.quarantine):
+            if entry is not None:
+                (Path(end.job.folder) / entry.path).unlink(missing_ok=True)
+    for entry in planned.beside:
+        (Path(ends["target"].job.folder) / entry.path).unlink(missing_ok=True)
