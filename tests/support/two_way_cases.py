@@ -93,6 +93,7 @@ class CaseTable:
     rounds: tuple[tuple[Line, ...], ...]
     unique: tuple[str, ...] = ()
     refers: Mapping[str, str] = field(default_factory=dict)
+    on_delete: str = ""
     check: Mapping[str, str] = field(default_factory=dict)
     not_null: Mapping[str, list[str]] = field(default_factory=dict)
 
@@ -187,7 +188,7 @@ def _table(said: dict[str, Any], *, met: bool) -> CaseTable:
     rounds = [tuple(_lines(said["rows"], columns, met=met))]
     for text in said.get("then", ()):
         rounds.append(tuple(_later(text, columns, rounds)))
-    beside = {name: said[name] for name in ("refers", "check", "not_null") if name in said}
+    beside = {name: said[name] for name in ("refers", "on_delete", "check", "not_null") if name in said}
     return CaseTable(columns, tuple(rounds), tuple(said.get("unique", ())), **beside)
 
 

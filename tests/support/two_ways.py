@@ -70,7 +70,10 @@ class TwoWays:
         for column, other in table.refers.items():
             parent = f"{other}_{number}"
             refers = listed(self.tables[parent][1].key)
-            parts.append(f'FOREIGN KEY ({listed([column])}) REFERENCES "{self._named(side, parent)}" ({refers})')
+            further = f" ON DELETE {table.on_delete}" * bool(table.on_delete and self._side(side).engine != "duckdb")
+            parts.append(
+                f'FOREIGN KEY ({listed([column])}) REFERENCES "{self._named(side, parent)}" ({refers}){further}'
+            )
         return f'CREATE TABLE "{self._named(side, name)}" ({", ".join(parts)})'
 
     def _entry(self, name: str) -> dict[str, Any]:
@@ -112,7 +115,7 @@ class TwoWays:
         statements: list[tuple[str, Sequence[Any]]] = []
         for name in reversed(self.tables):
             gone = there[name].keys() - wanted[name].keys()
-            statements += [self._delete(side, name, key) for key in sorted(gone, key=str)]
+            statements += [self._delete(side, name, key) for key in sorted(gone, key=str, reverse=True)]
         for name, (_, table, _) in self.tables.items():
             for column in table.unique:
                 at = table.others.index(column)
