@@ -7,6 +7,8 @@ plan/wanted/<table>/<window>.parquet      the changes of both sides in the targe
 plan/pairs/<table>/<window>.parquet       for each row that is to change in the source its key there: `target`, `source`
 plan/open/<table>/<window>.parquet        the rows in conflict
 plan/overruled/<table>/<window>.parquet   the edits that lost
+plan/edits/<table>/<window>.parquet       what people had done to a side since both agreed, the source's first: `key`, and `row`, null
+                                          where it is gone; or, where both had not met, all rows of the side
 plan/agreed/<table>/999999.parquet        where the windows begin: `window`, `changed`, `whole`, and the struct `start`
 plan/unagreed/<table>/000000.parquet      of an undo: the keys of rows of which both sides agree on what `before` says again, if on anything
 """
@@ -21,9 +23,9 @@ from typing import Final
 import pyarrow as pa
 
 from adapters.store.changesets import change_set, change_table
-from adapters.store.plan_files import FileEntry, Kind
+from adapters.store.plan_files import FileEntry, Kind, read_rows
 from adapters.store.plans import Plan, PlanWriter
-from transforms.vocabulary import ChangeSet, KeyValue, SideName, TableName, of_side
+from transforms.vocabulary import SIDES, ChangeSet, Key, KeyValue, SideName, TableName, of_side
 
 CUTS: Final = 999_999
 """The number of the file that says where windows begin, among those of what is agreed on."""
@@ -147,6 +149,55 @@ def wanted_keys(plan: Plan, table: TableName, windows: Sequence[int]) -> list[pa
     """The keys of the rows that were to change in the target, window by window."""
     found = (plan.rows_at("wanted", table, window * 2 + 1) for window in windows)
     return [pa.Table.from_struct_array(rows["key"]) for rows in found if rows is not None]
+
+
+def add_edits(
+    writer: PlanWriter,
+    table: TableName,
+    window: int,
+    side: SideName,
+    there: pa.Table,
+    gone: pa.Table | None,
+    key: Key,
+    *,
+    whole: bool,
+) -> FileEntry:
+    """Write down the rows of a side that people have edited, and the keys of those that are gone; or the `whole` of a window."""
+    row = pa.struct([field.with_nullable(True) for field in there.schema])
+    images = pa.StructArray.from_arrays([_one(column) for column in there.columns], fields=list(row))
+    keyed = [_one(there.column(name)) for name in key]
+    if gone is not None and gone.num_rows:
+        images = pa.concat_arrays([images, pa.nulls(gone.num_rows, row)])
+        keyed = [
+            pa.concat_arrays([ours, _one(gone.column(name).cast(ours.type))])
+            for ours, name in zip(keyed, key, strict=True)
+        ]
+    rows = pa.table({"key": pa.StructArray.from_arrays(keyed, names=list(key)), "row": images})
+    counts = {"edits": rows.num_rows, **({"whole": 1} if whole else {})}
+    return writer.add_rows("edits", table, window * 2 + SIDES.index(side), rows, counts)
+
+
+def edits_of(plan: Plan, table: TableName, side: SideName) -> tuple[list[pa.Table], bool]:
+    """What people had done to a side, as `add_edits` wrote it of a table that has this name on the target, and whether that is all of the
+    side's rows."""
+    mine = [e for e in plan.files if e.kind == "edits" and e.table == table and e.window % 2 == SIDES.index(side)]
+    return [read_rows(plan.folder, each) for each in mine], any(each.counts.get("whole") for each in mine)
+
+
+def forget_edits(plan: Plan, table: TableName, side: SideName) -> int:
+    """Remove what people had done to a side; how many bytes that was. In: a plan that was opened for its edits."""
+    freed = 0
+    for each in plan.files:
+        path = plan.folder / each.path
+        if each.kind == "edits" and each.table == table and each.window % 2 == SIDES.index(side) and path.exists():
+            path.unlink()
+            freed += each.nbytes
+    return freed
+
+
+def _one(values: pa.ChunkedArray) -> pa.Array:
+    made = values.combine_chunks()
+    return made if isinstance(made, pa.Array) else pa.concat_arrays(made.chunks)
 
 
 def touched(plan: Plan, table: TableName) -> pa.Table | None:

@@ -26,6 +26,7 @@ Kind = Literal[
     "pairs",
     "open",
     "overruled",
+    "edits",
     "unagreed",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)

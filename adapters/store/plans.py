@@ -6,7 +6,7 @@
     plan/identity/<table>/000000.parquet            IDENTITY
     plan/mapped/<table>/<window>.parquet            keys of rows that a run may release from quarantine
     plan/undone/<table>/<window>.parquet            keys of rows that an undo takes back, where it does not take back all
-    plan/{agreed,before,wanted,pairs,open,overruled,unagreed}/<table>/<window>.parquet   of two ways: see `adapters.store.both_ways`
+    plan/{agreed,before,wanted,pairs,open,overruled,edits,unagreed}/<table>/<window>.parquet   of two ways: see `adapters.store.both_ways`
 
 What was planned is what is applied: a file that was changed, removed or added since is refused.
 """
@@ -195,8 +195,10 @@ class Plan:
             raise changed(path, str(error)) from error
         gone = {entry.path for entry in files if entry.kind == "changes" and str(entry.table) in thinned}
         gone |= {entry.path for entry in files if only not in (None, entry.kind)}
-        for odd in sorted((_listing(folder, only) ^ {entry.path for entry in files}) - gone):
+        edits = {entry.path for entry in files if entry.kind == "edits"}  # which `prune` takes out
+        for odd in sorted((_listing(folder, only) ^ {entry.path for entry in files}) - gone - edits):
             raise changed(folder / odd)
+        gone |= edits if only is None else set()  # no apply and no undo needs them
         return cls(folder, manifest, tuple(entry for entry in files if entry.path not in gone), digest)
 
     @cached_property

@@ -118,7 +118,8 @@ def asof(spec: Path, version: int, table: str, side: SideName, output: Path | No
     """Give a table of a side as it stood after a version (0: before the first), without touching either."""
     from adapters.store.archive import write_parquet
     from flows.cli.terminal.rows import show_rows
-    from flows.history.log import asof, texts_of
+    from flows.history.asof import asof
+    from flows.history.log import texts_of
     from flows.history.own_columns import SAID, known_in_part
     from flows.spec.model import load_spec
 

@@ -15,11 +15,11 @@ from adapters.ledger.ledger import Decision, Version
 from adapters.store import archive
 from adapters.store.plans import plain
 from flows.history.overruled import keys_there, overruled_edits
-from flows.history.own_columns import with_own_columns
 from flows.history.version_list import spellings, told
 from flows.history.versions import (
     AppliedVersion,
     as_kept,
+    on_source,
     opened_version,
     table_of,
     version_of,
@@ -30,8 +30,8 @@ from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import expressions
-from transforms.net_changes import filtered, net, rolled
-from transforms.vocabulary import ChangeSet, PlanError, SideName, SpecError, TableName
+from transforms.net_changes import filtered, net
+from transforms.vocabulary import ChangeSet, SideName, TableName
 from transforms.vocabulary.arrow import as_mask, contiguous
 from transforms.vocabulary.texts import as_text
 
@@ -99,7 +99,7 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
         decided = ledger.open_rows.decisions(spec.name, keys=spellings(key))
     own = table_of(spec, table, [each for each in opened if each.version.side == "target"])
     name = entry_name(spec, own)
-    written = {"target": own, "source": _on_source(spec, name, opened)}
+    written = {"target": own, "source": on_source(spec, name, opened)}
     lines: list[dict[str, Any]] = []
     for applied in opened:
         if (there := written[applied.version.side]) is not None:
@@ -113,12 +113,6 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
                 lines += [{**facts, "why": LEFT, "table": name, **e} for e in _left_alone(alone, key)]
     lines += [_decided(each) for each in decided if each.table_name == name]
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
-
-
-def _on_source(spec: Spec, name: str, versions: Sequence[AppliedVersion]) -> TableName | None:
-    """The source's table that changes of an entry's go back to, as versions spelled it that wrote it; None where they do not."""
-    there = spec.source_relation(name).table if name in spec.tables and spec.two_way(name) else None
-    return there and as_kept(there, [str(t) for v in versions if v.version.side == "source" for t in v.tables])
 
 
 def _decided(made: Decision) -> dict[str, Any]:
@@ -185,55 +179,6 @@ def _by(lost: Overruled, version: Version, decided: Sequence[Decision]) -> dict[
     return {"by": made and made.decided_by, "why": made and made.why}
 
 
-def asof(spec: Spec, number: int, table: str, *, side: SideName = "target") -> pa.Table:
-    """A table of a side, as a person names it, as it stood after a version, 0 being before the first one; in no particular order.
-
-    Out: the columns that were written at that time; and others, of rows that went or came back with them, as `with_own_columns` has
-    them. Memory and errors: as of `table_at`; SpecError for the source of a table that goes one way.
-    """
-    own = table_of(spec, table)
-    there = own if side == "target" else _on_source(spec, entry_name(spec, own), ())
-    if there is None:
-        what = f"{table} goes one way: nothing is written to its source, and nothing of that is kept."
-        raise SpecError(what, fix="leave out --side source.")
-    return table_at(spec, number, there, side=side)
-
-
-def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole: bool = True) -> pa.Table:
-    """A table of a side as it stood after a version. Out: as of `asof`; without `whole` the columns that were written alone.
-
-    Only what runs saw and wrote is known: an edit by somebody else shows from the version on that met it, be it as a conflict or
-    because it was what the run was about to write.
-    Memory: the table and the changes between it and its base.
-    Errors: PlanError where it is not known what the table was.
-    """
-    with ledger_of(spec) as ledger:
-        if number:
-            version_of(ledger, spec, number)
-        bases = ledger.bases(spec.name, side)
-        known = {v.version: v for v in versions_after(ledger, spec, 0) if v.side == side}
-    store = store_of(spec)
-    name = as_kept(table, bases)
-    base = bases.get(str(name))
-    if base is None:
-        raise PlanError(
-            f"Nobody knows all of {name}: no run has looked at the whole table yet.",
-            fix=(
-                "run it without --range, then versions from then "
-                "on, and those before as far as they are kept, can be asked for."
-            ),
-        )
-    inside = [v for n, v in known.items() if min(base.version, number) < n <= max(base.version, number)]
-    parts = [part for v in inside for part in opened_version(store, v).met(name)]
-    schema = _schema_at(spec, known, name, number)
-    empty = (schema or (parts[0].schema if parts else pa.schema([]))).empty_table()
-    rows = pa.concat_tables(archive.read_base(store.folder(base.folder))) if base.folder else empty
-    if number < base.version:
-        parts = [part.inverse() for part in reversed(parts)]
-    rows = rolled(rows, parts, schema or rows.schema)
-    return with_own_columns(store, rows, name, number, [known[n] for n in sorted(known)]) if whole else rows
-
-
 def difference(
     spec: Spec, first: int, second: int, table: str | None = None, *, side: SideName = "target"
 ) -> list[tuple[str, ChangeSet]]:
@@ -252,7 +197,7 @@ def difference(
     tables = list(dict.fromkeys(name for each in inside for name in each.tables))
     if table is not None:
         own = table_of(spec, table, inside if side == "target" else ())
-        wanted = own if side == "target" else _on_source(spec, entry_name(spec, own), inside)
+        wanted = own if side == "target" else on_source(spec, entry_name(spec, own), inside)
         tables = [name for name in tables if name == wanted]
     found = []
     for name in tables:
@@ -353,14 +298,3 @@ def _image(value: pa.StructScalar) -> dict[str, str | None] | None:
     if not value.is_valid:
         return None
     return texts_of(pa.Table.from_struct_array(pa.array([value], value.type)))[0]
-
-
-def _schema_at(spec: Spec, known: dict[int, Version], table: TableName, number: int) -> pa.Schema | None:
-    """The columns of a table at a version: of the last plan up to it that knew the table, else of the first one after."""
-    store = store_of(spec)
-    before, after = sorted((n for n in known if n <= number), reverse=True), sorted(n for n in known if n > number)
-    for at in (*before, *after):
-        opened = opened_version(store, known[at])
-        if (planned := opened.planned_table(table)) is not None:
-            return planned.schema
-    return None

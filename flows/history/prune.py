@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from adapters.ledger.ledger import Base, Ledger, Version
 from adapters.store import archive
-from adapters.store.both_ways import target_folder
+from adapters.store.both_ways import forget_edits, target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan, folder_name
 from flows.apply.load import Loading
-from flows.history.log import table_at
+from flows.history.asof import own_table, runs_of, table_at
 from flows.history.recover import recover
 from flows.history.versions import opened_version
 from flows.session.locking import sole_writer
@@ -61,7 +61,7 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
         for side in SIDES:  # of the source, too, where a spec that goes one way by now wrote it once
             old = [v for v in versions if v.side == side and v.created_at < before]
             if old:
-                _forget(spec, ledger, old, done)
+                _forget(spec, ledger, old, versions, done)
             _sweep_bases(spec, ledger, side, done)
         _sweep_plans(spec, ledger, before, done)
     return done
@@ -71,8 +71,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> None:
-    """Forget the changes of old versions, all of one side."""
+def _forget(spec: Spec, ledger: Ledger, old: list[Version], versions: list[Version], done: Pruned) -> None:
+    """Forget the changes of old versions, all of one side. In: all `versions` of both, oldest first."""
     store, side, last = store_of(spec), old[-1].side, old[-1].version
     bases = ledger.bases(spec.name, side)
     changed: dict[str, TableName] = {}
@@ -94,6 +94,11 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], done: Pruned) -> Non
         if base.folder:
             done.freed += _removed(store.folder(base.folder))
         done.bases[name] = rows.num_rows
+        for run, begun in runs_of(store, versions).items():
+            if begun <= last and (run / "edits").exists():
+                edits = Plan.open(run, only="edits")
+                own = own_table(spec, edits, table, side)
+                done.freed += forget_edits(edits, own, side) if own is not None else 0
     for version in old:
         kept = version.kept or {}
         plan = Plan.open(store.folder(version.plan), kept)

@@ -189,3 +189,9 @@ def as_kept(table: TableName, known: Iterable[str]) -> TableName:
     """The table in the spelling of the ledger's names, where one of them differs in case alone."""
     text, cut = nearest(str(table), known), len(table.schema or "")
     return TableName(text[cut + 1 :], text[:cut]) if cut else TableName(text)
+
+
+def on_source(spec: Spec, name: str, versions: Sequence[AppliedVersion]) -> TableName | None:
+    """The source's table that changes of an entry's go back to, as versions spelled it that wrote it; None where they do not."""
+    there = spec.source_relation(name).table if name in spec.tables and spec.two_way(name) else None
+    return there and as_kept(there, [str(t) for v in versions if v.version.side == "source" for t in v.tables])

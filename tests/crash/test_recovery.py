@@ -20,7 +20,8 @@ from flows.apply.unfinished import Inside, unfinished
 from flows.cli.main import main
 from flows.commands import Status
 from flows.evidence import record
-from flows.history.log import asof, shown
+from flows.history.asof import asof
+from flows.history.log import shown
 from flows.history.version_list import listed
 from flows.session.stores import ledger_of, store_of
 from transforms.vocabulary import SynclineError, TransientError, message_of

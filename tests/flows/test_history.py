@@ -18,7 +18,8 @@ from scenario import PAIRS, RING, Scenario, pair_name
 
 from flows.cli.main import main
 from flows.commands import Status
-from flows.history.log import asof, changes_of, difference, life, shown
+from flows.history.asof import asof
+from flows.history.log import changes_of, difference, life, shown
 from flows.history.prune import prune
 from flows.history.version_list import listed
 from flows.session.stores import ledger_of

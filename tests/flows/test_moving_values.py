@@ -11,7 +11,7 @@ from scenario import RING, Scenario, Side, counts, pair_name
 
 from flows import commands
 from flows.commands import Status
-from flows.history.log import asof
+from flows.history.asof import asof
 from flows.session.meter import Meter
 from transforms.vocabulary import PlanError
 

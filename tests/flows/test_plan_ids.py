@@ -16,7 +16,8 @@ from flows.apply.unfinished import unfinished
 from flows.cli.main import main
 from flows.commands import Status
 from flows.history import quarantine as aside
-from flows.history.log import asof, life
+from flows.history.asof import asof
+from flows.history.log import life
 from flows.history.version_list import listed
 from flows.session.session import connect
 from flows.session.stores import ledger_of, store_of

@@ -8,7 +8,7 @@ import pytest
 from scenario import RING, Engine, Scenario, counts, pair_name
 
 from flows.commands import Status
-from flows.history.log import asof
+from flows.history.asof import asof
 
 TARGETS = [pair for pair in RING if pair[1] in ("postgresql", "mysql")]
 """Where keys cannot wait, so that a reference is left empty for a while. The others need no such step."""

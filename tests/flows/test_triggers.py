@@ -12,7 +12,8 @@ from scenario import Scenario, counts
 from triggers import ENGINES, making, unstable
 
 from flows.commands import Status
-from flows.history.log import asof, life
+from flows.history.asof import asof
+from flows.history.log import life
 
 TABLE = "CREATE TABLE t (k int PRIMARY KEY, v varchar(9), w varchar(9))"
 

@@ -11,7 +11,8 @@ from triggers import ENGINES, making, unstable
 
 from flows.apply.windows import Notes
 from flows.commands import Status
-from flows.history.log import asof, shown
+from flows.history.asof import asof
+from flows.history.log import shown
 
 TABLE = "CREATE TABLE t (k int PRIMARY KEY, v varchar(9))"
 

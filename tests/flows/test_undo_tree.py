@@ -15,7 +15,8 @@ from flows import commands
 from flows.bind.roots import parse_root
 from flows.cli.main import main
 from flows.commands import Outcome
-from flows.history.log import asof, difference, life
+from flows.history.asof import asof
+from flows.history.log import difference, life
 from flows.history.version_list import listed
 from flows.plan.trees.chosen_tree import Trees
 from transforms.vocabulary import PlanError, SpecError, SynclineError

@@ -8,7 +8,8 @@ import pytest
 from scenario import PAIRS, RING, Engine, Scenario, Side, counts, pair_name
 
 from flows.commands import Status
-from flows.history.log import asof, difference, life, table_at
+from flows.history.asof import asof, table_at
+from flows.history.log import difference, life
 from transforms.vocabulary import DataError, PlanError, SpecError, TableName
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)

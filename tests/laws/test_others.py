@@ -11,7 +11,8 @@ import pytest
 from scenario import RING, Scenario, counts, pair_name
 
 from flows.commands import Status
-from flows.history.log import asof, shown
+from flows.history.asof import asof
+from flows.history.log import shown
 from flows.session.stores import ledger_of
 
 Row = tuple[str | None] | None

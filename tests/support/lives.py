@@ -25,7 +25,8 @@ from scenario import Rows, Scenario
 from adapters.ledger.ledger import Ledger
 from flows import commands
 from flows.history import quarantine
-from flows.history.log import LEFT, asof, life
+from flows.history.asof import asof
+from flows.history.log import LEFT, life
 from flows.history.prune import prune
 from flows.history.version_list import listed
 from flows.history.versions import AppliedVersion, opened_version

@@ -264,7 +264,7 @@ def _files_of(table: _Table, job: Job) -> Iterator[FileEntry]:
     meets = any(each.meeting for each in table.windows)  # then nothing is agreed on yet
     anew = not meets and (table.known is None or any(each.anew for each in table.windows))
     for each in table.windows:
-        yield from (entry for entry in each.beside if anew or entry.kind in ("open", "overruled"))
+        yield from (entry for entry in each.beside if anew or entry.kind in ("open", "overruled", "edits"))
     if anew:
         stretches = [each.stretch for each in table.windows]
         bound = table.bound

@@ -21,6 +21,7 @@ from flows.plan.decide import SAMPLES, Planned, samples
 from flows.plan.reading.refusals import refused_rows
 from flows.plan.reading.sifting import sifted
 from flows.plan.reading.window_reader import PlanWork, Window, base_folder, created_file, lookup_rows, rejected_file
+from flows.plan.two_way.edits import write_edits
 from flows.plan.two_way.leaving import Left, joined, left_in_source, with_left_in_target
 from flows.plan.two_way.reading import Read, aligned, read_both
 from flows.session.route import Route
@@ -133,6 +134,10 @@ def plan_window(
     if outcome.overruled.num_rows and session.spec.history(bound.name) == "full":
         count = outcome.overruled.num_rows
         beside.append(writer.add_rows("overruled", bound.shape.name, number, outcome.overruled, {"overruled": count}))
+    if outcome.base is not None and session.spec.history(bound.name) == "full":
+        sides: tuple[tuple[SideName, bool], ...] = (("target", work.base), ("source", keeps_source))
+        begins = frozenset(side for side, begun in sides if begun)
+        beside += write_edits(writer, number, rows, outcome, agreed, ways, begins)
     session.meter.advance(bound.name, "plan", max(source_rows, found.num_rows))
     kept = int(keys.contained(found, aside, bound.key).sum()) if found.num_rows and aside.num_rows else 0
     unproved = {why: n for why, n in (("quarantined", kept), ("double_key", double.num_rows)) if n}

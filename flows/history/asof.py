@@ -1,0 +1,168 @@
+"""Tables as they stood after a version, of either side, worked out of what runs saw and wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial, reduce
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.ledger.ledger import Version
+from adapters.store import archive
+from adapters.store.both_ways import edits_of, target_folder
+from adapters.store.layout import Store
+from adapters.store.plans import Plan
+from flows.history.own_columns import with_own_columns
+from flows.history.versions import as_kept, on_source, opened_version, table_of, unusable, version_of, versions_after
+from flows.session.stores import ledger_of, store_of
+from flows.spec.entries import entry_name
+from flows.spec.model import Spec
+from transforms import keys
+from transforms.net_changes import rolled, shaped
+from transforms.vocabulary import ChangeSet, PlanError, SideName, SpecError, TableName
+
+
+class Edits(NamedTuple):
+    """What people had done to a side before a run: rows that are otherwise then, and the keys of those and of the ones that are gone. Or,
+    where the run met both sides anew, the `whole` side."""
+
+    rows: pa.Table
+    keyed: pa.Table
+    whole: bool
+
+
+def asof(spec: Spec, number: int, table: str, *, side: SideName = "target") -> pa.Table:
+    """A table of a side, as a person names it, as it stood after a version, 0 being before the first one; in no particular order.
+
+    Out: the columns that were written at that time; and others, of rows that went or came back with them, as `with_own_columns` has
+    them. Memory and errors: as of `table_at`; SpecError for the source of a table that goes one way.
+    """
+    own = table_of(spec, table)
+    there = own if side == "target" else on_source(spec, entry_name(spec, own), ())
+    if there is None:
+        what = f"{table} goes one way: nothing is written to its source, and nothing of that is kept."
+        raise SpecError(what, fix="leave out --side source.")
+    return table_at(spec, number, there, side=side)
+
+
+def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole: bool = True) -> pa.Table:
+    """A table of a side as it stood after a version. Out: as of `asof`; without `whole` the columns that were written alone.
+
+    Only what runs saw and wrote is known. What somebody else did shows from the version on that met it: of a table that goes both ways
+    what people had done to either side, else what was a conflict, or what the run was about to write.
+    Memory: the table and the changes between it and its base.
+    Errors: PlanError where it is not known what the table was.
+    """
+    with ledger_of(spec) as ledger:
+        if number:
+            version_of(ledger, spec, number)
+        bases = ledger.bases(spec.name, side)
+        versions = versions_after(ledger, spec, 0)
+        known = {v.version: v for v in versions if v.side == side}
+    store = store_of(spec)
+    name = as_kept(table, bases)
+    base = bases.get(str(name))
+    if base is None:
+        raise PlanError(
+            f"Nobody knows all of {name}: no run has looked at the whole table yet.",
+            fix=(
+                "run it without --range, then versions from then "
+                "on, and those before as far as they are kept, can be asked for."
+            ),
+        )
+    after, until = sorted((base.version, number))
+    schema = _schema_at(spec, known, name, number)
+    steps = list(_steps(spec, store, versions, name, side, range(after + 1, until + 1)))
+    images = [step.schema for step in steps if isinstance(step, ChangeSet)]
+    empty = (schema or (images[0] if images else pa.schema([]))).empty_table()
+    rows = pa.concat_tables(archive.read_base(store.folder(base.folder))) if base.folder else empty
+    schema = schema or rows.schema
+    if number < base.version:
+        back = [step.inverse() for step in reversed(steps) if isinstance(step, ChangeSet)]
+        rows = rolled(rows, back, schema)
+    else:
+        for are_changes, group in groupby(steps, key=lambda step: isinstance(step, ChangeSet)):
+            some: Any = list(group)
+            rows = rolled(rows, some, schema) if are_changes else reduce(partial(_edited, schema, name), some, rows)
+    return with_own_columns(store, rows, name, number, [known[n] for n in sorted(known)]) if whole else rows
+
+
+def edits_before(spec: Spec, plan: Plan, table: TableName, side: SideName) -> Edits | None:
+    """What people had done to a table of a side before a run. In: the run's plan of the target, opened for its edits."""
+    name = entry_name(spec, table, side)
+    mine = [
+        each.table for each in plan.manifest.tables if each.name == name or (side == "target" and each.table == table)
+    ]
+    parts, whole = edits_of(plan, mine[0], side) if mine else ([], False)
+    if not parts:
+        return None
+    known = pa.concat_tables(parts)
+    images = known["row"].combine_chunks()
+    rows = pa.Table.from_struct_array(images.filter(pc.is_valid(images)))
+    return Edits(rows, pa.Table.from_struct_array(known["key"].combine_chunks()), whole)
+
+
+def own_table(spec: Spec, plan: Plan, table: TableName, side: SideName) -> TableName | None:
+    """What a table of a side is on the target, by a plan of it; None where that has none such."""
+    name = entry_name(spec, table, side)
+    found = (
+        each.table for each in plan.manifest.tables if each.name == name or (side == "target" and each.table == table)
+    )
+    return next(found, None)
+
+
+def runs_of(store: Store, versions: Sequence[Version]) -> dict[Path, int]:
+    """The folders of the target's plans of the runs that made versions, each with the first version of the run. In: oldest first."""
+    begun: dict[Path, int] = {}
+    for each in versions:
+        begun.setdefault(target_folder(store.folder(each.plan)), each.version)
+    return begun
+
+
+def _steps(
+    spec: Spec, store: Store, versions: Sequence[Version], table: TableName, side: SideName, numbers: range
+) -> Iterator[ChangeSet | Edits]:
+    """What happened to a table of a side in some versions, oldest first: what each wrote, and before that what its run saw that people
+    had done. A run has versions of both sides; it counts where all of them do."""
+    begun = runs_of(store, versions)
+    for each in versions:
+        if each.version not in numbers:
+            continue
+        folder = target_folder(store.folder(each.plan))
+        if begun[folder] == each.version and (folder / "edits").exists():
+            try:
+                edits = edits_before(spec, Plan.open(folder, only="edits"), table, side)
+            except PlanError as error:
+                raise unusable(each, error) from error
+            if edits is not None:
+                yield edits
+        if each.side == side:
+            yield from opened_version(store, each).met(table)
+
+
+def _edited(schema: pa.Schema, table: TableName, rows: pa.Table, edits: Edits) -> pa.Table:
+    """Rows as people had left them."""
+    now = shaped(edits.rows, schema, table)
+    if edits.whole:
+        return now
+    rows = shaped(rows, schema, table)
+    if rows.num_rows and edits.keyed.num_rows:
+        key = tuple(edits.keyed.column_names)
+        keyed = edits.keyed.cast(pa.schema([schema.field(name) for name in key]))
+        rows = rows.filter(pa.array(~keys.contained(rows, keyed, key)))
+    return pa.concat_tables([rows, now])
+
+
+def _schema_at(spec: Spec, known: dict[int, Version], table: TableName, number: int) -> pa.Schema | None:
+    """The columns of a table at a version: of the last plan up to it that knew the table, else of the first one after."""
+    store = store_of(spec)
+    before, after = sorted((n for n in known if n <= number), reverse=True), sorted(n for n in known if n > number)
+    for at in (*before, *after):
+        opened = opened_version(store, known[at])
+        if (planned := opened.planned_table(table)) is not None:
+            return planned.schema
+    return None
