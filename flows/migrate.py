@@ -13,6 +13,7 @@ from pydantic import Field
 from adapters.store.plans import Plan
 from flows import commands
 from flows.commands import Status
+from flows.orchestration.clients import ClientNames, asked_clients, each_of
 from flows.orchestration.run import (
     RangeParameter,
     RootParameter,
@@ -42,6 +43,7 @@ def migrate(
     wait: WaitSeconds = 0,
     data_docs: bool = False,
     allow_deletes: bool = False,
+    clients: ClientNames = [],  # noqa: B006
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
 
@@ -59,9 +61,13 @@ def migrate(
         data_docs: Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a
             logo from the web, and hold values that were observed.
         allow_deletes: Delete whatever share of a table the source does not have any more.
+        clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
     """
 
     def work() -> State[Any]:
+        if names := asked_clients(spec, clients):
+            rest = (tables, ranges, tree, with_parents, dry_run, verify, wait, data_docs, allow_deletes)
+            return each_of(spec, names, lambda own: migrate(own, *rest, return_state=True))
         request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents)
         with staged(request.spec) as (execute, meter):
             if dry_run:

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import commands
+from flows.orchestration.clients import ClientNames, asked_clients, each_of
 from flows.orchestration.run import (
     RangeParameter,
     RootParameter,
@@ -28,6 +29,7 @@ def verify(
     ranges: list[RangeParameter] = [],  # noqa: B006
     tree: list[RootParameter] = [],  # noqa: B006
     with_parents: bool = False,
+    clients: ClientNames = [],  # noqa: B006
 ) -> State[Any]:
     """Read both sides afresh and compare them through the mapping. Nothing is written.
 
@@ -42,9 +44,13 @@ def verify(
         tree: Only these rows and all that hangs below them, on both sides, such as customer:42 or line:["a",7]; goes without
             tables and ranges.
         with_parents: Bring along what those rows refer to and the target does not have; else that is an error.
+        clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
     """
 
     def work() -> State[Any]:
+        if names := asked_clients(spec, clients):
+            rest = (tables, ranges, tree, with_parents)
+            return each_of(spec, names, lambda own: verify(own, *rest, return_state=True))
         request = requested("verify", spec, tables, ranges, tree=tree, with_parents=with_parents)
         with staged(request.spec) as (execute, meter):
             outcome = commands.verify(request, execute=execute, meter=meter)

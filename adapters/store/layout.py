@@ -119,6 +119,6 @@ class Store:
 
 
 def _one_name(text: str) -> str:
-    if not re.fullmatch(r"[\w][\w.~-]*", text):
+    if not re.fullmatch(r"[\w][\w.~@-]*", text):
         raise PlanError(f"{text!r} is no name of a run or migration: those have letters, digits, _ . and - only.")
     return text

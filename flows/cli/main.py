@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.cli import history
+from flows.cli.clients import each_client
 from flows.cli.conflicts import conflicts
 from flows.cli.drift import drift
 from flows.cli.identity import identity
@@ -55,6 +56,7 @@ def main() -> None:
     "--samples", default=5, show_default=True, type=click.IntRange(min=0), help="How many rows a finding shows."
 )
 @common
+@each_client
 def check(
     spec: Path, tables: tuple[str, ...], trees: tuple[str, ...], with_parents: bool, schema_only: bool, samples: int,
     as_json: bool,
@@ -126,7 +128,7 @@ def scaffold(
 @click.option("--json", "as_json", is_flag=True, hidden=True)
 def schema(as_json: bool) -> None:
     """Print the JSON schema of spec files, for editors."""
-    from flows.spec.model import json_schema
+    from flows.spec.json_schema import json_schema
 
     print_json(json_schema())
 
@@ -141,6 +143,7 @@ def schema(as_json: bool) -> None:
 @rows_options
 @allow_deletes_option
 @common
+@each_client
 def plan(
     spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...],
     with_parents: bool, rows: bool, limit: int | None, form: str | None, allow_deletes: bool, as_json: bool,
@@ -201,6 +204,7 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @wait_option
 @yes_option
 @common
+@each_client
 def run(
     spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool,
     allow_deletes: bool, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool,
@@ -259,6 +263,7 @@ def backfill(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows that differ to this file."
 )
 @common
+@each_client
 def verify(
     spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool, rows: bool,
     limit: int | None, form: str | None, output: Path | None, as_json: bool,

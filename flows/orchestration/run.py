@@ -77,6 +77,12 @@ def handing(handed: Handed) -> Iterator[None]:
         _handed.reset(token)
 
 
+def is_handed() -> bool:
+    """Whether a command started the flow, with its own request."""
+    handed = _handed.get()
+    return handed is not None and handed.request is not None
+
+
 def run_name() -> str:
     """`backfill/nycflights/2013-01-01..2013-02-01`: the flow, the migration, and what it is restricted to."""
     given: dict[str, Any] = flow_run.parameters

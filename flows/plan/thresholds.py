@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from adapters.protocol import Target
 from flows.bind.tables import BoundTable
 from flows.results.shares import percent
+from flows.spec.clients import family
 from flows.spec.model import Spec
 from transforms.vocabulary import Counts, PlanError
 
@@ -87,7 +88,10 @@ def hold_others(spec: Spec, bound: BoundTable, counts: Counts, target: Target) -
     """
     if not counts.delete or bound.owns is not None or bound.ddl:
         return
-    others = sorted(target.writers(bound.shape.name) - {spec.name})
+    writers = target.writers(bound.shape.name) - {spec.name}
+    if bound.two_way is not None and spec.client is not None:  # what other clients wrote has come here, or is new here
+        writers = {each for each in writers if family(each) != family(spec.name)}
+    others = sorted(writers)
     if others:
         raise PlanError(
             f"{bound.name}: this plan would delete {counts.delete:,} rows of {bound.shape.name}, which {', '.join(others)} "

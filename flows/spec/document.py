@@ -99,8 +99,9 @@ class Document:
         return json.dumps(_sorted(masked(self.raw)), ensure_ascii=True, separators=(",", ":"))
 
 
-def read_document(path: Path, environ: Mapping[str, str]) -> Document:
-    """Read a YAML file. SpecError names file and line, and lists every unset variable at once."""
+def read_document(path: Path, environ: Mapping[str, str], only: str | None = None) -> Document:
+    """Read a YAML file, or `only` one key of it with what stands below. SpecError names file and line, and lists every unset
+    variable at once."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -125,6 +126,8 @@ def read_document(path: Path, environ: Mapping[str, str]) -> Document:
         raise SpecError(f"this is not valid YAML: {error.reason}.", where=f"{path}:{line}") from error
     if node is None:
         raise SpecError("the file is empty.", fix="begin with `version: 1`.", where=f"{path}:1")
+    if only is not None and isinstance(node, yaml.MappingNode):
+        node.value = [(key, value) for key, value in node.value if getattr(key, "value", None) == only]
     reader = _Reader(path, loader, environ)
     raw, data = reader.read(node, ())
     if not isinstance(raw, dict):

@@ -10,14 +10,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
+from flows.spec.clients import Clients, document_of, with_client
 from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
-from flows.spec.conflict import Conflict, Direction, Initial, RuleKind
-from flows.spec.document import Document, digest_of, read_document
-from flows.spec.origins import PARTS, Origin
+from flows.spec.conflict import Conflict, Direction, Initial
+from flows.spec.document import Document, digest_of
+from flows.spec.origins import Origin
 from flows.spec.problems import Invalid, explain
 from flows.spec.runner import Dask, Runner, Threads
 from flows.spec.suites import Expectation, suite_files
@@ -54,7 +55,6 @@ __all__ = [
     "Threads",
     "Url",
     "Window",
-    "json_schema",
     "load_spec",
     "resolve_url",
     "table_name",
@@ -139,7 +139,9 @@ class Spec(Strict):
         "by one side, by the clock, or not at all: report writes nothing and says what each choice would do.",
     )
     conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
+    clients: Clients | None = Field(default=None, description="Many sources of the target, a migration of each.")
 
+    _client: str | None = PrivateAttr(default=None)
     _document: Document = PrivateAttr()
     _digest: str = PrivateAttr()
 
@@ -201,8 +203,14 @@ class Spec(Strict):
 
     @property
     def path(self) -> Path:
-        """The spec's file."""
-        return self._document.path
+        """The spec's file, with the client that it is of behind it, if any: `load_spec` takes it so."""
+        file = self._document.path
+        return file if self._client is None else with_client(file, self._client)
+
+    @property
+    def client(self) -> str | None:
+        """Which of its sources the spec is of, where it has several."""
+        return self._client
 
     @property
     def folder(self) -> Path:
@@ -327,17 +335,25 @@ class Spec(Strict):
 
 
 def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bool = True) -> Spec:
-    """Read and validate a spec. SpecError lists every problem, a line each, as `file:line: what. Fix.`
+    """Read and validate a spec, of one of its clients where it has several: `spec.yaml@client`. The migration's name is `name@client` then.
 
+    SpecError lists every problem, a line each, as `file:line: what. Fix.`
     `lined` false: of a file that nobody will see, so that problems are told by the keys that they lie in.
     """
-    document = replace(read_document(path, os.environ if environ is None else environ), lined=lined)
+    read, client = document_of(path, os.environ if environ is None else environ)
+    document = replace(read, lined=lined)
     folder = path.absolute().parent
     try:
         spec = Spec.model_validate(document.data, context={"folder": folder})
     except ValidationError as error:
         # the cause holds the input, and with it secrets: it must not travel along
         raise explain(error, document, Spec) from None
+    if client is not None:
+        if spec.source.url == spec.target.url:
+            what = f"the client {client} is the server's own database."
+            raise SpecError(what, fix="give it a database of its own.", where=document.where("clients"))
+        spec = spec.model_copy(update={"name": f"{spec.name}@{client}"})
+        spec._client = client
     spec._document = document
     try:
         files = [*_python_files(spec, folder), *suite_files(document.data, folder)]
@@ -357,32 +373,3 @@ def _python_files(spec: Spec, folder: Path) -> list[Path]:
         candidates = (base.with_suffix(".py"), base / "__init__.py")
         found.update([file for file in candidates if file.is_file()][:1])
     return sorted(found)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of a spec, for editors; the short forms are in it."""
-    schema = Spec.model_json_schema(by_alias=True)
-    parts = schema["$defs"]
-    text = {"type": "string"}
-    for name, short in (
-        ("Column", {**text, "description": "The source column of this name."}),
-        ("Origin", {**text, "description": "A source table."}),
-        ("Part", {**text, "description": "A source table."}),
-        ("Cast", {**text, "description": "The type's name."}),
-        ("NewColumn", {**text, "description": "The type's name."}),
-        ("Closeness", {"type": "number", "minimum": 0, "description": "The largest difference."}),
-        ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
-        ("Runner", {"enum": ["threads", "dask"]}),
-        ("Window", {"type": "integer", "minimum": 1}),
-        ("Clocks", {**text, "description": "The column's name on both sides."}),
-        ("RuleSpec", {"enum": list(get_args(RuleKind))}),
-    ):
-        whole = parts[name]
-        parts[name] = {"title": name, "description": whole.get("description", ""), "anyOf": [short, whole]}
-    several = {**parts["Origin"]["anyOf"][1]["properties"].pop(PARTS), "minItems": 1}
-    parts["Origin"]["anyOf"].append({name: said for name, said in several.items() if name != "default"})
-    table = parts["Table"]["properties"]
-    table["key"]["anyOf"].append({"$ref": "#/$defs/IdentityKey"})
-    del table["identity"]
-    parts["Lookup"]["required"].remove("take")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Syncline spec"}

@@ -13,7 +13,8 @@ from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
 from flows import commands
 from flows.check.assess import assess
 from flows.history import quarantine as quarantining
-from flows.spec.model import json_schema, load_spec
+from flows.spec.json_schema import json_schema
+from flows.spec.model import load_spec
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)

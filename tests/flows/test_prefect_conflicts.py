@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from many_clients import SERVER, Office
 from prefect.client.orchestration import SyncPrefectClient as Api
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
@@ -21,10 +22,12 @@ from prefect_shop import shop as shop
 
 from flows import conflicts
 from flows.conflicts import resolve_conflicts
+from flows.migrate import migrate
 from flows.session.open_rows import note_open
 from flows.session.session import connect, with_binding
 from flows.session.stores import ledger_of
 from flows.spec.model import load_spec
+from flows.verify import verify
 from transforms.reconcile import Policy, reconcile
 
 
@@ -139,3 +142,18 @@ def test_nobody_decides(api: Api, open_rows: Shop) -> None:
 def test_nothing_is_asked_where_nothing_is_open(api: Api, shop: Shop) -> None:
     state = resolve_conflicts(shop.spec, return_state=True)
     assert state.is_completed() and state.message == "No row is open between both sides."
+
+
+def test_a_flow_over_clients_is_a_run_of_each_and_passes_over_those_that_are_away(tmp_path: Path, api: Api) -> None:
+    office = Office.make(tmp_path, ("graz", "linz", "wien"))
+    office.execute("graz", "INSERT INTO t VALUES ('a', 1, 1)")
+    (office.folder / "linz.db").unlink()
+    state = migrate(str(office.path), return_state=True)
+    assert state.is_completed() and state.message == "2 clients done. Away: linz."
+    assert office.rows(SERVER) == office.rows("wien") == [("a", 1, 1)]
+    office.execute("wien", "UPDATE t SET n = 2")
+    assert migrate(str(office.path), clients=["wien"], return_state=True).message == "1 client done."
+    differs = verify(str(office.path), clients=["graz"], return_state=True)
+    assert (differs.name, office.rows("graz")) == ("Drift", [("a", 1, 1)])
+    below = {run.name for run in api.read_flow_runs() if run.parent_task_run_id is not None}
+    assert {"migrate/crm@graz", "migrate/crm@wien", "verify/crm@graz"} <= below

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from specs import DESIGN, ROOT, SMALL, column, load, with_column, write
 
-from flows.spec.model import json_schema, table_name
+from flows.spec.json_schema import json_schema
+from flows.spec.model import table_name
 from transforms.vocabulary import Relation, TableName
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.spec.model import json_schema
+from flows.spec.json_schema import json_schema
 from tests.support.specs import HEAD, SMALL, load, problems
 
 TABLE = HEAD + "tables:\n  t:\n    from: t\n    key: [id]\n"

@@ -1,0 +1,39 @@
+"""The JSON schema of spec files, for editors."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from flows.spec.conflict import RuleKind
+from flows.spec.model import Spec
+from flows.spec.origins import PARTS
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a spec, for editors; the short forms are in it."""
+    schema = Spec.model_json_schema(by_alias=True)
+    parts = schema["$defs"]
+    text = {"type": "string"}
+    for name, short in (
+        ("Column", {**text, "description": "The source column of this name."}),
+        ("Origin", {**text, "description": "A source table."}),
+        ("Part", {**text, "description": "A source table."}),
+        ("Cast", {**text, "description": "The type's name."}),
+        ("NewColumn", {**text, "description": "The type's name."}),
+        ("Closeness", {"type": "number", "minimum": 0, "description": "The largest difference."}),
+        ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
+        ("Runner", {"enum": ["threads", "dask"]}),
+        ("Window", {"type": "integer", "minimum": 1}),
+        ("Clocks", {**text, "description": "The column's name on both sides."}),
+        ("RuleSpec", {"enum": list(get_args(RuleKind))}),
+    ):
+        whole = parts[name]
+        parts[name] = {"title": name, "description": whole.get("description", ""), "anyOf": [short, whole]}
+    several = {**parts["Origin"]["anyOf"][1]["properties"].pop(PARTS), "minItems": 1}
+    parts["Origin"]["anyOf"].append({name: said for name, said in several.items() if name != "default"})
+    del parts["Endpoint"]["required"]  # where there are clients, each has its own URL
+    table = parts["Table"]["properties"]
+    table["key"]["anyOf"].append({"$ref": "#/$defs/IdentityKey"})
+    del table["identity"]
+    parts["Lookup"]["required"].remove("take")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Syncline spec"}
