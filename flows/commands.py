@@ -30,7 +30,7 @@ from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit, set_aside
 from flows.plan.totals import reconciled
 from flows.plan.two_way.build import meeting, planned
-from flows.proof import orphans
+from flows.proof import agreement, orphans
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
 from flows.results.conflicts import SHOWN, open_in
@@ -79,21 +79,22 @@ def verify(
     meter: Meter | None = None,
     seen: Callable[[Plan], object] | None = None,
 ) -> Outcome:
-    """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty.
+    """Plan into a folder of its own that is thrown away: both sides are equal when the plan is empty. `seen` is given the plan while it
+    is there, for whoever wants its rows.
 
-    `seen` is given the plan while it is there, for whoever wants its rows.
-    A value that the target's own computed column could not even hold is a difference, too, and so is a missing column.
+    A value that the target's own computed column could not even hold is a difference, too, and so is a missing column. Of tables that
+    go both ways, both sides are held to what they agreed on last.
     """
     with temporary_folder("verify") as folder, _bound(request, meter, writes=False) as (request, session):
-        asked = replace(request, kind="verify", folder=folder / "plan")
-        report, _ = build.plan(asked, session, execute, check_deletes=False)
+        asked, known = replace(request, kind="verify", folder=folder / "plan"), agreement.bases(request, session)
+        report = agreement.held(asked, build.plan(asked, session, execute, check_deletes=False)[0], known)
         if seen is not None:
             seen(Plan.open(Path(str(report.plan))))
         computed = {f"{each.name}.{column.shape.name}" for each in session.bound.tables for column in each.computed}
-        held = tuple(reconciled(session, {told.name: told.tally for told in report.tables}))
         apart = any(f"{told.name}.{reason.column}" in computed for told in report.tables for reason in told.reasons)
         apart = apart or any(told.adds for told in report.tables)  # mapped columns that the target does not even have
-        report = replace(report, plan=None, reconciled=held)
+        held = reconciled(session, {told.name: told.tally for told in report.tables})
+        report = replace(report, plan=None, reconciled=tuple(held))
         if request.trees is None:  # whether others refer to what is not there, rows of a tree do not say
             report = with_orphans(report, session, list(map(str, request.ranges)))
         return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)

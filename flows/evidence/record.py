@@ -144,7 +144,9 @@ def _counts(told: TableReport) -> dict[str, Any]:
 
 
 def _both_ways(told: TableReport) -> dict[str, Any]:
-    """What became of the source's rows; nothing where a table goes one way."""
+    """What became of the source's rows, or how both sides stand to what they agreed on; nothing where a table goes one way."""
+    if told.agreement is not None:
+        return {"agreement": told.agreement.as_dict()}
     if told.back is None:
         return {}
     counts = {op: getattr(told.back, op) for op in OPS}

@@ -20,6 +20,7 @@ from flows.plan.reading.owns import keys_outside, scan_outside
 from flows.plan.reading.refusals import without_refused
 from flows.plan.reading.sifting import sifted
 from flows.plan.reading.unproved import counted, first_keys, uncompared
+from flows.plan.reading.waiting import waiting
 from flows.plan.reading.window_reader import (
     PlanWork,
     Window,
@@ -35,15 +36,16 @@ from flows.plan.reading.window_reader import (
     within_ranges,
 )
 from flows.plan.totals import tally
+from flows.plan.two_way.held import hold_window
 from flows.session.route import Route
 from flows.session.session import Job, Session, session_of
 from transforms import expressions, keys
 from transforms.diff import Difference, diff
-from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.origins import without_origin
 from transforms.mapping.rejections import encoded, listed
 from transforms.range_filter import all_inside, touching
+from transforms.reconcile.held import Held
 from transforms.vocabulary import (
     AccountingError,
     All,
@@ -57,11 +59,9 @@ from transforms.vocabulary import (
     Tally,
     Why,
 )
-from transforms.vocabulary.arrow import Indices
 from transforms.vocabulary.texts import as_text
 
 SAMPLES = 10  # changes of each kind that a table shows
-WAITING = ("parent_quarantined", "no_parent")
 KEYS = 3  # keys that a message names
 REJECTED_BYTES = 32 * 2**20  # rejected rows of a spilled table that wait to be written down
 
@@ -90,6 +90,7 @@ class Planned:
     level: int = 0  # above 0 it comes behind all those, in turn with the same level of other tables
     completing: bool = False  # it comes behind the inserts and updates of all tables
     interim: bool = False  # steps of rows whose real change, which counts, is in another window
+    held: Held | None = None  # of a table that goes both ways, in a verification
     double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON
 
 
@@ -117,7 +118,11 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped, found, double = sifted(session, route, mapped, found, outside, kept)
-    return decide(session, route, work, WindowRows(window.number, mapped, found, source_rows, kept, double))
+    planned = decide(session, route, work, WindowRows(window.number, mapped, found, source_rows, kept, double))
+    if not work.job.proof or bound.two_way is None or not isinstance(work.selection, All):
+        return planned
+    apart = None if planned.changes is None else read_changes(work.job, planned.changes)
+    return replace(planned, held=hold_window(session, session.bound.table(bound.name), mapped, found, kept, apart))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +208,7 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
         if session.spec.checkpoint(bound.name).reconcile
         else Tally(),
         unproved=unproved,
-        waiting=_waiting(bound, reasons, numbers),
+        waiting=waiting(bound, reasons, numbers),
         double=first_keys(bound, double, KEYS),
     )
 
@@ -304,7 +309,7 @@ def _broken(bound: BoundTable, changes: ChangeSet) -> Iterator[Broken]:
 
 
 def read_changes(job: Job, entry: FileEntry) -> ChangeSet:
-    """A change set of the job's plan, finished or not; PlanError where the file is not what was written."""
+    """A change set of the job's plan, finished or not. Errors: as of `read_changes` of the store."""
     return plan_files.read_changes(Path(job.folder), entry)
 
 
@@ -391,10 +396,3 @@ def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[Ch
         deletes=gone.slice(0, 0),
     )
     return softened, gone.filter(pa.array(flagged))
-
-
-def _waiting(bound: BoundTable, reasons: Sequence[Reason], numbers: Indices) -> int:
-    """How many rows were set aside for what they refer to: they pass once the other table has its rows."""
-    looked_up = {c.shape.name for part in bound.sources for c in part.mapping.columns if isinstance(c.origin, LookUp)}
-    waits = [n for n, each in enumerate(reasons) if each.column in looked_up or each.code in WAITING]
-    return int(np.isin(numbers, waits).sum())

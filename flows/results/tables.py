@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from itertools import islice
+from operator import add
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,10 +18,12 @@ from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import KEYS, SAMPLES, Planned
 from flows.plan.totals import Reconciled, together
+from flows.results.agreement import AgreementProof
 from flows.results.conflicts import Met
 from flows.results.orphans import Orphans
 from flows.results.overruled import Overruled, overruled_in
 from flows.results.shares import percent
+from transforms.reconcile.held import Held
 from transforms.vocabulary import (
     OPS,
     Broken,
@@ -69,6 +73,8 @@ class TableReport:
     merged: int = 0  # rows in which edits of both sides came together
     overruled: int = 0  # rows with an edit that lost
     overruled_edits: tuple[Overruled, ...] = ()  # the first of those edits
+    held: Held | None = None  # in a verification: how the rows stand to what both sides agreed on
+    agreement: AgreementProof | None = None  # and what that proves
     # what each way to meet would do, where both sides meet and are only looked at
     meeting: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -118,6 +124,8 @@ class TableReport:
 
     @property
     def _both_ways(self) -> dict[str, Any]:
+        if self.agreement is not None:
+            return {"agreement": self.agreement.as_dict()}
         if self.back is None:
             return {}
         back = {op: getattr(self.back, op) for op in OPS}
@@ -269,7 +277,14 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         adds=tuple((added.column.name, added.statement) for added in bound.adds),
         unproved=dict(unproved),
         waiting=sum(outcome.waiting for outcome in planned),
+        held=_held(planned),
     )
+
+
+def _held(planned: Sequence[Planned]) -> Held | None:
+    """How the rows of a table stand to what both sides agreed on; None where some window says nothing of that."""
+    found = [outcome.held for outcome in planned if outcome.held is not None]
+    return reduce(add, found) if found else None
 
 
 def first_samples(samples: Iterable[Sample]) -> tuple[Sample, ...]:

@@ -107,7 +107,7 @@ def patches(known: Parts, gone: pa.Table, rows: pa.Table) -> Iterator[Change | N
     gone, rows = gone.select(list(key)).cast(keyed), rows.select(schema.names).cast(schema)
     if gone.num_rows and rows.num_rows:
         gone = gone.filter(pa.array(~keys.contained(gone, rows, key)))
-    away, put = _parts_of(known, gone), _parts_of(known, rows)
+    away, put = parts_of(known, gone), parts_of(known, rows)
     for number in range(len(known.parts)):
         out, new = gone.filter(pa.array(away == number)), rows.filter(pa.array(put == number))
         if not out.num_rows and not new.num_rows:
@@ -118,7 +118,7 @@ def patches(known: Parts, gone: pa.Table, rows: pa.Table) -> Iterator[Change | N
         yield Change(new, keys.match(new, old, key), there[there >= 0])
 
 
-def _parts_of(known: Parts, rows: pa.Table) -> Indices:
+def parts_of(known: Parts, rows: pa.Table) -> Indices:
     """In which part of a base each row belongs."""
     if not known.cut.order:
         return keys.partition(rows, known.agreement.key, len(known.parts))
