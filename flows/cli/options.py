@@ -134,7 +134,7 @@ direct_option = click.option(
     "--direct", is_flag=True, help="Run in this process alone: no Prefect run, nothing in its UI."
 )
 allow_deletes_option = click.option(
-    "--allow-deletes", is_flag=True, help="Delete whatever share of a table the source does not have any more."
+    "--allow-deletes", is_flag=True, help="Delete whatever share of a table the other side does not have any more."
 )
 yes_option = click.option("--yes", is_flag=True, help="Ask nothing.")
 wait_option = click.option(

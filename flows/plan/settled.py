@@ -125,8 +125,8 @@ def hold(request: Request, route: Route, counts: Counts) -> None:
     bound = route.table
     # how many rows hang in a tree says nothing of how many the table has
     of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
-    hold_deletes(request.spec, bound, counts, part=not request.whole, of=of)
-    hold_others(request.spec, bound, counts, route.writes.adapter)
+    hold_deletes(request.spec, bound, counts, route.writes.name, part=not request.whole, of=of)
+    hold_others(request.spec, bound, counts, route.writes.adapter, route.writes.name)
     if request.whole:
         hold_emptied(request.spec, bound, counts, route.reads.snapshot)
 

@@ -9,7 +9,7 @@ from flows.bind.tables import BoundTable
 from flows.results.shares import percent
 from flows.spec.clients import family
 from flows.spec.model import Spec
-from transforms.vocabulary import Counts, PlanError
+from transforms.vocabulary import Counts, PlanError, SideName
 
 
 def over_limit(spec: Spec, tables: Mapping[str, Counts], *, step: bool = False) -> str:
@@ -65,9 +65,15 @@ def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[
 
 
 def hold_deletes(
-    spec: Spec, bound: BoundTable, counts: Counts, *, part: bool = False, of: Callable[[], int] | None = None
+    spec: Spec,
+    bound: BoundTable,
+    counts: Counts,
+    side: SideName = "target",
+    *,
+    part: bool = False,
+    of: Callable[[], int] | None = None,
 ) -> None:
-    """A source that is suddenly empty, or half loaded, must not wipe the target. `part`: only a range was looked at.
+    """What is suddenly empty, or half loaded, must not wipe the other side, the `side` that is written. `part`: only a range was looked at.
 
     `of` answers with how many rows the table has, where those that were looked at say nothing of that: it is asked if it matters.
     """
@@ -75,45 +81,51 @@ def hold_deletes(
     if of is not None and _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not part):
         rows = max(rows, of())
     if _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
-        why = "The source has no rows at all. " if counts.source_rows == 0 and of is None else ""
+        why = f"The {_other(side)} has no rows at all. " if counts.source_rows == 0 and of is None else ""
         at = spec.where("tables", bound.name, "delete")
-        raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at)
+        raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at, side)
 
 
-def hold_others(spec: Spec, bound: BoundTable, counts: Counts, target: Target) -> None:
+def hold_others(spec: Spec, bound: BoundTable, counts: Counts, written: Target, side: SideName = "target") -> None:
     """What other migrations have brought into a table must not go because this one does not know of it.
 
-    Errors: PlanError where rows are to be deleted from a table that the target's markers say another one writes to, and
+    Errors: PlanError where rows are to be deleted from a table that the markers of the written side say another one writes to, and
     the spec does not say which rows are its own.
     """
-    if not counts.delete or bound.owns is not None or bound.ddl:
+    own = bound.owns if side == "target" else spec.tables[bound.name].where
+    if not counts.delete or own is not None or bound.ddl:
         return
-    writers = target.writers(bound.shape.name) - {spec.name}
+    writers = written.writers(bound.shape.name) - {spec.name}
     if bound.two_way is not None and spec.client is not None:  # what other clients wrote has come here, or is new here
         writers = {each for each in writers if family(each) != family(spec.name)}
     others = sorted(writers)
     if others:
+        key = "owns" if side == "target" else "where"
         raise PlanError(
-            f"{bound.name}: this plan would delete {counts.delete:,} rows of {bound.shape.name}, which {', '.join(others)} "
+            f"{bound.name}: this plan would delete {counts.delete:,} rows of {bound.shape.name} in the {side}, which {', '.join(others)} "
             f"{'writes' if len(others) == 1 else 'write'} to as well, and nothing says whose they are. Nothing was written.",
-            fix="say which rows are this table's own with `owns:` "
-            f'({spec.where("tables", bound.name)}), such as `owns: "1 = 1"` for all, or give --allow-deletes.',
+            fix=f"say which rows are this table's own with `{key}:` "
+            f'({spec.where("tables", bound.name)}), such as `{key}: "1 = 1"` for all, or give --allow-deletes.',
         )
 
 
-def hold_beside(spec: Spec, name: str, rows: int, deletes: int) -> None:
+def hold_beside(spec: Spec, name: str, rows: int, deletes: int, side: SideName) -> None:
     """So it is with the `rows` of a table that the spec does not name: the defaults are its limits."""
     limit = spec.defaults.delete
     if _beyond(deletes, rows, limit.max_ratio, limit.floor, everything=deletes == rows):
         what = f"{name}, which refers to rows that are to be deleted: This plan"
-        raise _too_many(what, deletes, rows, limit.max_ratio, spec.where("defaults", "delete"))
+        raise _too_many(what, deletes, rows, limit.max_ratio, spec.where("defaults", "delete"), side)
 
 
-def _too_many(what: str, deletes: int, rows: int, ratio: float, at: str) -> PlanError:
+def _other(side: SideName) -> SideName:
+    return "source" if side == "target" else "target"
+
+
+def _too_many(what: str, deletes: int, rows: int, ratio: float, at: str, side: SideName) -> PlanError:
     return PlanError(
-        f"{what} would delete {deletes:,} of {rows:,} target rows ({percent(deletes, rows)}), and max_ratio allows "
+        f"{what} would delete {deletes:,} of {rows:,} {side} rows ({percent(deletes, rows)}), and max_ratio allows "
         f"{100 * ratio:g} %. Nothing was written.",
-        fix=f"look at the source; if it is right, give --allow-deletes, or raise delete.max_ratio ({at}).",
+        fix=f"look at the {_other(side)}; if it is right, give --allow-deletes, or raise delete.max_ratio ({at}).",
     )
 
 

@@ -77,7 +77,7 @@ def besides(
             found.append(_written(session, job, shape, parts))
             if not allow_deletes:
                 rows = side.snapshot.count(Relation(table))
-                hold_beside(session.spec, found[-1].report.name, rows, found[-1].report.counts.delete)
+                hold_beside(session.spec, found[-1].report.name, rows, found[-1].report.counts.delete, side.name)
     return tuple(found)
 
 
