@@ -21,6 +21,7 @@ from transforms.mapping.mapping import stored
 from transforms.mapping.put import Backward, Put, put, put_new
 from transforms.mapping.rejections import encoded
 from transforms.mapping.taken_along import LACKING
+from transforms.mapping.ways_back import WayBack
 from transforms.reconcile import Decisions, Policy, Reconciled, left_open, reconcile
 from transforms.reconcile.records import keys_of
 from transforms.vocabulary import ChangeSet, Key, Reason, SideName, TableName
@@ -106,6 +107,12 @@ def what_of(reason: Reason) -> What:
     return kind_of(reason), reason.columns
 
 
+def as_in_target(reason: Reason, ways: Mapping[str, WayBack]) -> Reason:
+    """A reason of the source's, about the columns of the target that go back to those that it names, where there are any."""
+    named = tuple(name for name, way in ways.items() if set(way.writes) & set(reason.columns))
+    return reason.without("columns").of(named) if named else reason
+
+
 def kind_of(reason: Reason) -> str:
     """What a conflict is called of a row that a side cannot take."""
     match reason.code:
@@ -142,7 +149,7 @@ def decide(
         back, updated, faults = _written_back(outcome, window, ways)
         faults += _unfit(outcome.target, ways.back.mapping)
         if not faults and refusals is not None:
-            faults = list(_refused(refusals, outcome, back))
+            faults = list(_refused(refusals, outcome, back, ways.back.ways))
         if not faults:
             return Decided(_with_derived(outcome, updated, window, ways), back)
         outcome = _left_open(outcome, faults, window)
@@ -230,7 +237,7 @@ def _written_back(outcome: Reconciled, window: BothSides, ways: BothWays) -> tup
     return ChangeSet(there.table, there.key, there.compared, inserts, before, after, deletes), updated, faults
 
 
-def _refused(refusals: Refusals, outcome: Reconciled, back: ChangeSet) -> Iterator[_Fault]:
+def _refused(refusals: Refusals, outcome: Reconciled, back: ChangeSet, ways: Mapping[str, WayBack]) -> Iterator[_Fault]:
     key = list(outcome.target.key)
     sides: Iterable[tuple[SideName, ChangeSet]] = (("target", outcome.target), ("source", back))
     for side, changes in sides:
@@ -240,6 +247,7 @@ def _refused(refusals: Refusals, outcome: Reconciled, back: ChangeSet) -> Iterat
         keyed = pa.concat_tables([ours.inserts.select(key), ours.after.select(key)])
         alike: dict[What, list[int]] = {}
         for place, reason in refusals(side, changes).items():
+            reason = as_in_target(reason, ways) if side == "source" else reason
             alike.setdefault(what_of(reason), []).append(place)
         for what, places in alike.items():
             yield _Fault(keyed.take(pa.array(places)), what)

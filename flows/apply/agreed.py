@@ -27,8 +27,9 @@ from flows.session.session import Session, with_binding
 from flows.session.stores import store_of
 from flows.spec.model import Spec
 from transforms import keys
-from transforms.both_ways import What, what_of
+from transforms.both_ways import What, as_in_target, what_of
 from transforms.mapping.rejections import encoded
+from transforms.mapping.ways_back import WayBack
 from transforms.reconcile import OVERRULED, Reconciled, agreed_after, left_open
 from transforms.reconcile.records import conflict_schema
 from transforms.vocabulary import SIDES, ChangeSet, Key, Notice, Reason, SideName, SpecError, TableName
@@ -90,8 +91,10 @@ def agreed_tables(
         like = ChangeSet(planned.table, bound.key, bound.comparison.compared, none, none, none, none)
         windows = tuple(stretches(plan, planned.table))
         wanted = [(side, _wanted_keys(plan, planned.table, side, bound.key_schema, windows)) for side in SIDES]
+        assert bound.two_way is not None, "it goes both ways"
+        ways = bound.two_way.back.ways
         missed = {
-            side: _missed(plans[side], planned.name, ours, theirs, applied[side], bound.key_schema)
+            side: _missed(plans[side], planned.name, ours, theirs, applied[side], ways if side == "source" else {})
             for side, (ours, theirs) in wanted
         }
         yield AgreedTable(planned.name, planned.table, like, windows, missed)
@@ -231,9 +234,12 @@ def _wanted_keys(
     return keyed, keyed
 
 
-def _missed(plan: Plan, name: str, ours: pa.Table, theirs: pa.Table, applied: AppliedPlan, key: pa.Schema) -> Missed:
-    """Which of the rows that were to change on a side did not. In: their keys, and as the side has them."""
-    none = key.empty_table()
+def _missed(
+    plan: Plan, name: str, ours: pa.Table, theirs: pa.Table, applied: AppliedPlan, ways: Mapping[str, WayBack]
+) -> Missed:
+    """Which of the rows that were to change on a side did not. In: their keys, and as the side has them; of the source, how columns
+    of the target go back to its own."""
+    none = ours.slice(0, 0)
     if not ours.num_rows:
         return Missed(none)
     planned = next(each for each in plan.manifest.tables if each.name == name)
@@ -255,7 +261,7 @@ def _missed(plan: Plan, name: str, ours: pa.Table, theirs: pa.Table, applied: Ap
         if done.table == name and done.refused is not None and done.refused.num_rows:
             reasons, numbers = encoded(whys(done.refused))
             keyed = pa.Table.from_struct_array(done.refused["key"])
-            whats = list(map(what_of, reasons))
+            whats = [what_of(as_in_target(each, ways)) for each in reasons]
             places = {what: place for place, what in enumerate(dict.fromkeys(whats))}
             alike = np.array([places[what] for what in whats])[numbers]
             for what, place in places.items():
@@ -289,7 +295,7 @@ def _left_of(wanted: Wanted, missed: Mapping[SideName, Missed]) -> pa.Table:
     found = replace(_reconciled(wanted, wanted.after), base=None, conflicts=none)
     mine = pa.concat_tables([target.select(list(key)), source.select(list(key))])
     seen = mine.slice(0, 0)
-    for side in SIDES:
+    for side in reversed(SIDES):  # what the source went without since the target did is refused by the target
         for rows, (kind, columns) in missed[side].refused:
             some = rows.filter(pa.array(keys.contained(rows, mine, key))) if mine.num_rows else rows.slice(0, 0)
             if seen.num_rows and some.num_rows:

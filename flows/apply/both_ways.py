@@ -15,6 +15,7 @@ from adapters.store.both_ways import rows_of, source_folder
 from adapters.store.plans import Plan
 from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
 from flows.apply.load import Loading, Writing, keep, new_version, record_quarantine, run_plan, write
+from flows.apply.merged import either, merged_rows, refused_by_source, refused_by_target
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.rehearsal import rehearse
 from flows.apply.windows import Done, as_conflicts
@@ -72,11 +73,13 @@ def write_both(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[
     back_stages = stages_for(back, mirror)
     with_tables(back, mirror, back_stages)
     retried(lambda: rehearse(back, mirror))
-    ends: dict[SideName, _End] = {
-        "target": _End(plan, apply(plan, job, session, stages, loading.execute, loading.workers), session)
-    }
+    merged = list(merged_rows(session, plan))
+    without = retried(lambda: refused_by_source(merged, session, plan, back, back_job, mirror))
+    there = apply(plan, job, session, stages, loading.execute, loading.workers, without["target"])
+    rest = either(without["source"], refused_by_target(merged, there))
     # other processes would bind the spec as it goes to the target
-    ends["source"] = _End(back, apply(back, back_job, mirror, back_stages, None, loading.workers), mirror)
+    here = apply(back, back_job, mirror, back_stages, None, loading.workers, rest)
+    ends: dict[SideName, _End] = {"target": _End(plan, there, session), "source": _End(back, here, mirror)}
     plans = {side: end.plan for side, end in ends.items()}
     tables = list(agreed_tables(session, plans, {side: end.applied for side, end in ends.items()}))
     for each in tables:

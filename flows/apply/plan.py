@@ -20,7 +20,7 @@ from flows.apply.cascades import Carrying, carrying
 from flows.apply.once import each_once
 from flows.apply.stand_ins import first_steps, kept_back, take_back
 from flows.apply.together import apply_together
-from flows.apply.windows import ApplyInTurn, ApplyWindow, ApplyWork, Done, Notes, apply_in_turn, apply_windows
+from flows.apply.windows import ApplyInTurn, ApplyWindow, ApplyWork, Done, LeftOut, Notes, apply_in_turn, apply_windows
 from flows.bind.own_columns import writable
 from flows.bind.soft_delete import Soft
 from flows.plan.consequences.whole_rows import WholeRows
@@ -150,10 +150,11 @@ def apply(
     stages: Sequence[Stage],
     execute: Execute | None = None,
     workers: int = 2,
+    left_out: LeftOut | None = None,
 ) -> AppliedPlan:
-    """Write the rows of a plan of the spec, whose tables are all there. The caller holds the migration's lock."""
+    """Write the rows of a plan of the spec, whose tables are all there, but for those `left_out`. The caller holds the migration's lock."""
     numbered = {table.shape.name: table.numbered for table in session.bound.tables}
-    return write_rows(plan, job, session, stages, numbered, execute, workers)
+    return write_rows(plan, job, session, stages, numbered, execute, workers, left_out)
 
 
 def write_rows(
@@ -164,6 +165,7 @@ def write_rows(
     numbered: Mapping[TableName, tuple[str, ...]],
     execute: Execute | None = None,
     workers: int = 2,
+    left_out: LeftOut | None = None,
 ) -> AppliedPlan:
     """Write the rows of a plan, stage by stage, and let sequences follow: those of the columns that `numbered` names.
 
@@ -206,9 +208,10 @@ def write_rows(
                     kept[stage.table] = _kept_back(
                         plan, manifest[stage.table], target, session.shape(job, known.name, stage.table)
                     )
-                works.append(
-                    ApplyWork(job, known.name, stage.phase, windows, links, known.turns, beside, kept.get(stage.table))
+                work = ApplyWork(
+                    job, known.name, stage.phase, windows, links, known.turns, beside, kept.get(stage.table)
                 )
+                works.append(replace(work, left_out=(left_out or {}).get(known.name)))
             if number:
                 done += retried(partial(apply_together, works))
             elif one_by_one and len(works) > 1:  # one task, however many stages there are

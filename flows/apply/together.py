@@ -17,6 +17,7 @@ from flows.apply.windows import (
     ApplyWork,
     Done,
     accounted,
+    left_out,
     marker_of,
     notes_of,
     outcome_of,
@@ -49,8 +50,11 @@ def apply_together(works: Sequence[ApplyWork]) -> tuple[Done, ...]:
     A row that the target refuses is set aside, and so are those that need it; all others go in. Safe to repeat.
     Memory: one window, and the keys of rows that are set aside.
     """
+    session = session_of(works[0].job)
     aside: Aside = {
-        _place(work, window): staying(work, window, together=True) for work in works for window in work.windows
+        _place(work, window): staying(work, window, together=True) | _left_out(session, work, window)
+        for work in works
+        for window in work.windows
     }
     while True:
         interrupts.check()
@@ -199,6 +203,10 @@ class _Transaction:
             for window in work.windows:
                 if window.changes.table == table:
                     yield work, window, self._part(work, window)
+
+
+def _left_out(session: Session, work: ApplyWork, window: ApplyWindow) -> dict[int, Reason]:
+    return left_out(work, planned_part(session, work, window)) if work.left_out is not None else {}
 
 
 def _place(work: ApplyWork, window: ApplyWindow) -> tuple[str, int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,12 @@ from transforms.vocabulary.arrow import Mask
 WAITS: Final = "another row has kept a unique value that this one was to get, since it was changed after planning"
 
 
+LEFT_OUT: Final = "syncline left out"
+"""The column that says why a row is left out, a Reason as JSON, beside those of its key."""
+LeftOut = Mapping[str, pa.Table]
+"""By the name of a table the keys of rows that a side is not to get although they are planned, each with the reason (LEFT_OUT)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApplyWindow:
     """One change set to apply. `clear`: the plan saw no target row in the window's range."""
@@ -50,7 +57,8 @@ class ApplyWork:
     """Windows of one table and phase, applied one after the other by one task. `carrying` would carry its changes further.
 
     `turns` are all windows of a table whose rows are written in several steps, by the step that they are; `beside` are windows
-    of tables that refer to this one by some of `carrying`, and are not in before it. `kept_back`: see there.
+    of tables that refer to this one by some of `carrying`, and are not in before it. `kept_back`: see there. `left_out` are the
+    rows of the table that are not to be written (`LeftOut`).
     """
 
     job: Job
@@ -61,6 +69,7 @@ class ApplyWork:
     turns: tuple[tuple[int, ...], ...] = ()
     beside: tuple[FileEntry, ...] = ()
     kept_back: pa.Table | None = None
+    left_out: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,7 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
     shape = session.shape(work.job, work.table, table)
     part = planned_part(session, work, window)
     marker, notes = marker_of(session, work, window), notes_of(work, window)
-    tried = withheld(part, staying(work, window, part) | waiting(work, part))
+    tried = withheld(part, staying(work, window, part) | waiting(work, part) | left_out(work, part))
 
     def write(sifted: Sifted) -> Applied:
         def known(applied: Applied) -> None:
@@ -217,9 +226,23 @@ def waiting(work: ApplyWork, part: ChangeSet) -> dict[int, Reason]:
     if work.kept_back is None:
         return {}
     why = Reason("refused_on_write", None, {"message": WAITS, "kind": "double"})
-    rows = pa.concat_tables([each.select(list(part.key)) for each in (part.deletes, part.after, part.inserts)])
+    rows = _keyed(part)
     mine = keys.contained(rows, work.kept_back, part.key) if rows.num_rows else np.zeros(0, dtype=bool)
     return dict.fromkeys(np.flatnonzero(mine).tolist(), why)
+
+
+def left_out(work: ApplyWork, part: ChangeSet) -> dict[int, Reason]:
+    """Why changes of a window are not written, since the other side does not get its part of their rows: by number, as of `withheld`."""
+    rows = _keyed(part)
+    if work.left_out is None or not rows.num_rows:
+        return {}
+    place = keys.match(rows, work.left_out.select(list(part.key)).cast(rows.schema), part.key)
+    whys = work.left_out[LEFT_OUT].to_pylist()
+    return {number: reason_of(whys[place[number]]) for number in np.flatnonzero(place >= 0).tolist()}
+
+
+def _keyed(part: ChangeSet) -> pa.Table:
+    return pa.concat_tables([each.select(list(part.key)) for each in (part.deletes, part.after, part.inserts)])
 
 
 def as_conflicts(refused: pa.Table, conflicts: pa.Table | None) -> pa.Table:

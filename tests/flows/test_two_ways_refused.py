@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from scenario import Engine, Scenario, Side, pair_name
+from triggers import refusing
 
+from flows.apply import both_ways
 from flows.cli.main import main
 from flows.commands import Status
 from flows.session.stores import ledger_of
@@ -160,3 +162,70 @@ def test_a_value_that_a_side_cannot_hold_leaves_its_row_open_on_either_side(
         )
     assert made.run().status is Status.DONE
     assert all(one == other for one, other in content(made).values())
+
+
+MERGED = [("sqlite", "postgresql"), ("mysql", "sqlite"), ("postgresql", "mysql")]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "killed between the commits"])
+@pytest.mark.parametrize("pair", MERGED, ids=pair_name)
+def test_a_row_that_both_sides_changed_is_written_on_both_or_on_neither(
+    pair: tuple[Engine, Engine],
+    killed: bool,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where a trigger refuses a part of it, of which no plan knows."""
+    made = Scenario.make(tmp_path, pair, request)
+    for side in (made.source, made.target):
+        side.execute("CREATE TABLE t (id integer PRIMARY KEY, v varchar(20), w varchar(20))")
+    made.write(
+        {"t": {"from": "t"}},
+        direction="two_way",
+        initial="policy",
+        conflict={"resolve": "merge"},
+        defaults={"window": 3},
+    )
+    made.source.insert("t", [(number, "v", "w") for number in range(1, 9)])
+    assert made.run().status is Status.DONE
+    made.source.execute(*refusing(pair[0], "new.w = 'no'"))
+    made.target.execute(*refusing(pair[1], "new.v = 'no'"))
+    made.source.execute("UPDATE t SET v = 'ours' WHERE id IN (1, 2)", "UPDATE t SET v = 'no' WHERE id IN (3, 4, 6)")
+    made.target.execute("UPDATE t SET w = 'theirs' WHERE id IN (1, 3)", "UPDATE t SET w = 'no' WHERE id IN (2, 5, 6)")
+    before = [side.rows("t") for side in (made.source, made.target)]
+    if killed:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            die_after_the_target(patch)
+            made.run()
+    assert made.run().status is Status.CONFLICTS
+
+    ours, theirs = ({row[0]: row for row in side.rows("t")} for side in (made.source, made.target))
+    assert ours[1] == theirs[1] == (1, "ours", "theirs")
+    assert open_rows(made) == [("t", f"[{number}]", "check", []) for number in range(2, 7)]
+    for rows, then in zip((ours, theirs), before, strict=True):
+        assert {number: rows[number] for number in range(2, 7)} == {row[0]: row for row in then if 2 <= row[0] <= 6}
+    again = made.run()
+    assert again.status is Status.CONFLICTS
+    assert [side.rows("t") for side in (made.source, made.target)] == [sorted(ours.values()), sorted(theirs.values())]
+    assert open_rows(made) == [("t", f"[{number}]", "check", []) for number in range(2, 7)]
+    made.source.execute("UPDATE t SET v = 'yes' WHERE v = 'no'")
+    made.target.execute("UPDATE t SET w = 'yes' WHERE w = 'no'")
+    assert made.run().status is Status.DONE
+    assert made.source.rows("t") == made.target.rows("t")
+    assert made.source.rows("t")[1:6] == [
+        (2, "ours", "yes"), (3, "yes", "theirs"), (4, "yes", "w"), (5, "v", "yes"), (6, "yes", "yes"),
+    ]  # fmt: skip
+
+
+class Killed(BaseException):
+    pass
+
+
+def die_after_the_target(patch: pytest.MonkeyPatch) -> None:
+    """The process is gone once the target is written, before the first row of the source is."""
+
+    def dying(*_: object) -> None:
+        raise Killed
+
+    patch.setattr(both_ways, "refused_by_target", dying)

@@ -44,3 +44,22 @@ def unstable(outcome: Outcome) -> dict[str, tuple[int, str]]:
     found = {f"{w.table}.{w.facts['column']}": (w.facts["rows"], w.facts.get("key", "")) for w in told}
     assert len(found) == len(told)
     return found
+
+
+def refusing(engine: Engine, condition: str, table: str = "t") -> list[str]:
+    """Triggers that refuse rows on an update for which a condition over `new` holds."""
+    name = f"{table}_refuses"
+    if engine == "sqlite":
+        return [
+            f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} WHEN {condition} BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+        ]
+    if engine == "mysql":
+        refuse = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'"
+        return [
+            f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW BEGIN IF {condition} THEN {refuse}; END IF; END"
+        ]
+    return [
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF {condition} THEN RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'; END IF; RETURN new; END $$",
+        f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
+    ]

@@ -1,0 +1,161 @@
+"""Rows of which both sides get a part: what one side refuses of them is kept from the other, so that they are written on both or on
+neither.
+
+The target is written first, so what it refuses is known when the source's turn comes. What the source would refuse is found by
+trials before that, for all that planning cannot know: triggers, above all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from adapters.store import spill
+from adapters.store.both_ways import rows_of, stretches, wanted_keys
+from adapters.store.manifest import PlannedTable
+from adapters.store.plans import Plan, folder_name
+from flows.apply.plan import AppliedPlan
+from flows.apply.refused_rows import whys
+from flows.apply.trials import refusal_of, sift, trial_of
+from flows.apply.windows import LEFT_OUT, LeftOut
+from flows.plan.reading.refusals import own_uniques
+from flows.session.session import Job, Session
+from transforms import keys
+from transforms.both_ways import as_in_target
+from transforms.vocabulary import SIDES, ChangeSet, Reason, SideName, reason_of
+from transforms.vocabulary.arrow import Indices, contiguous
+
+_FOLDER: Final = "left_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Rows of a table that are to change on both sides: their keys on either, row by row."""
+
+    planned: PlannedTable
+    of: Mapping[SideName, pa.Table]
+
+    @property
+    def name(self) -> str:
+        return self.planned.name
+
+
+def merged_rows(session: Session, plan: Plan) -> Iterator[Merged]:
+    """The rows of each table of a plan of the target that its two sides are to get. Memory: keys of rows that the source is to get."""
+    for planned in plan.manifest.tables:
+        pairs = rows_of(plan, "pairs", planned.table) if planned.back is not None else None
+        if pairs is None:
+            continue
+        key = session.bound.table(planned.name).key_schema
+        windows = [each.window for each in stretches(plan, planned.table) if each.changed]
+        there = [each.cast(key) for each in wanted_keys(plan, planned.table, windows)]
+        ours, theirs = (pa.Table.from_struct_array(pairs[side]) for side in ("target", "source"))
+        ours = ours.cast(key)
+        both = pa.array(keys.contained(ours, pa.concat_tables([key.empty_table(), *there]), tuple(key.names)))
+        if ours.filter(both).num_rows:
+            yield Merged(planned, {"target": ours.filter(both), "source": theirs.filter(both)})
+
+
+def refused_by_source(
+    merged: Sequence[Merged], session: Session, plan: Plan, back: Plan, back_job: Job, mirror: Session
+) -> dict[SideName, LeftOut]:
+    """Which of the rows the source refuses by itself, tried before the target is written: what neither side is to get.
+
+    Safe to repeat: what was found first stays in the plan's folder, since the target may have gone on without those rows.
+    Memory: a window, and the keys of what is refused. Errors: DataError for very many rows of a window (`sift`).
+    """
+    found: dict[SideName, dict[str, pa.Table]] = {side: {} for side in SIDES}
+    for each in merged:
+        path = plan.folder / _FOLDER / f"{folder_name(each.planned.table)}.arrow"
+        if not path.exists():
+            _keep(path, _tried(each, session, back, back_job, mirror))
+        rows = spill.read_rows(path)
+        for side in SIDES if rows.num_rows else ():
+            keyed = pa.Table.from_struct_array(rows[side])
+            found[side][each.name] = keyed.append_column(LEFT_OUT, rows[LEFT_OUT])
+    return dict(found.items())
+
+
+def refused_by_target(merged: Sequence[Merged], applied: AppliedPlan) -> LeftOut:
+    """Which of the rows the target refused while it was written: what the source is not to get."""
+    found: dict[str, pa.Table] = {}
+    for each in merged:
+        refused = [done.refused for done in applied.done if done.table == each.name and done.refused is not None]
+        parts = [_of_refused(each, rows, "target") for rows in refused if rows.num_rows]
+        if some := [rows for rows in parts if rows.num_rows]:
+            whole = pa.concat_tables(some)
+            found[each.name] = pa.Table.from_struct_array(whole["source"]).append_column(LEFT_OUT, whole[LEFT_OUT])
+    return found
+
+
+def either(one: LeftOut, other: LeftOut) -> LeftOut:
+    """What one of both leaves out."""
+    return {name: pa.concat_tables([each[name] for each in (one, other) if name in each]) for name in {**one, **other}}
+
+
+def _of_refused(merged: Merged, refused: pa.Table, side: SideName) -> pa.Table:
+    """Those of refused rows that are merged: their keys on both sides, and why."""
+    own = merged.of[side]
+    keyed = pa.Table.from_struct_array(refused["key"]).select(own.column_names).cast(own.schema)
+    place: Indices = keys.match(keyed, own, tuple(own.column_names))
+    ends: dict[str, pa.Array] = {
+        name: _structs(rows.take(pa.array(place[place >= 0]))) for name, rows in merged.of.items()
+    }
+    return pa.table({**ends, LEFT_OUT: whys(refused).filter(pa.array(place >= 0))})
+
+
+def _structs(rows: pa.Table) -> pa.Array:
+    return pa.StructArray.from_arrays([contiguous(each) for each in rows.columns], fields=list(rows.schema))
+
+
+def _keep(path: Path, rows: pa.Table) -> None:
+    """All of it, or nothing."""
+    made = path.with_suffix(".new")
+    spill.write_rows(made, [rows], rows.schema)
+    made.replace(path)
+
+
+def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Session) -> pa.Table:
+    """Merged rows that the source refuses, with the reason, whose columns are the target's."""
+    bound, own = mirror.bound.table(merged.name), merged.of["source"]
+    two_way = session.bound.table(merged.name).two_way
+    assert two_way is not None, "it goes both ways"
+    ways = two_way.back.ways
+    shape = mirror.shape(job, merged.name, bound.shape.name)
+    trial, planned = trial_of(mirror.sides.written("source").adapter, shape), back.manifest.of(bound.shape.name)
+    steps = {*planned.first, *planned.interim} if planned is not None else set[int]()
+    known = {frozenset(unique) for _, unique in own_uniques(bound)}
+    none: dict[str, pa.Array] = {name: _structs(rows.slice(0, 0)) for name, rows in merged.of.items()}
+    found = [pa.table({**none, LEFT_OUT: pa.array([], pa.string())})]
+    for entry in back.windows(bound.shape.name):
+        if entry.window in steps or not entry.has("update"):
+            continue
+        part = _only(back.changes(entry), own)
+        why = refusal_of(trial, part) if len(part) else None
+        refused = None if why is None else sift(part, shape, trial, why).refused
+        if refused is not None:
+            reasons = [reason_of(text) for text in whys(refused).to_pylist()]
+            sure = pa.array([_of_the_row_alone(each, known) for each in reasons], pa.bool_())
+            told = pa.array([as_in_target(each, ways).as_json() for each in reasons], pa.string())
+            refused = refused.set_column(refused.column_names.index("why"), "why", told)
+            found.append(_of_refused(merged, refused.filter(sure), "source"))
+    return pa.concat_tables(found)
+
+
+def _only(changes: ChangeSet, own: pa.Table) -> ChangeSet:
+    """The updates of some rows."""
+    mine = pa.array(keys.contained(changes.after, own, tuple(own.column_names)))
+    before, after = changes.before.filter(mine), changes.after.filter(mine)
+    return replace(
+        changes, inserts=changes.inserts.slice(0, 0), before=before, after=after, deletes=changes.deletes.slice(0, 0)
+    )
+
+
+def _of_the_row_alone(why: Reason, known: Collection[frozenset[str]]) -> bool:
+    """Whether a row is refused whatever else of its plan is in. References, and unique values, have been looked at by the plan."""
+    kind = why.facts.get("kind")
+    return kind != "reference" and not (kind == "double" and frozenset(why.columns) in known)
