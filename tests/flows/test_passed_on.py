@@ -10,6 +10,7 @@ import pytest
 from scenario import Engine, Scenario, counts, quarantine
 
 from flows.commands import Status
+from transforms.vocabulary import PlanError
 
 ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgresql", "mysql")
 State = Mapping[str, Sequence[tuple[Any, ...]]]
@@ -65,6 +66,51 @@ def test_rows_come_change_and_go_while_a_value_passes_to_a_new_row(
         },
         window,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_come_to_refer_to_a_value_that_passes_though_none_did(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Its new rows follow a value that goes to another row, and the undo gives it back to the first one."""
+    goes(
+        Scenario.make(tmp_path, ("sqlite", engine), request),
+        {"site": SITE, "device": DEVICE},
+        {"site": [(1, "a", "x"), (3, "c", "x")], "device": [(1, "a", "follows"), (2, "a", "goes"), (3, "c", "moves")]},
+        {"site": [(1, "d", "x"), (2, "a", "x"), (3, "c", "x")], "device": [(1, "d", "follows"), (3, "d", "moves"), (4, "d", "")]},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"])
+def test_what_rows_that_may_not_be_null_refer_to_passes_in_one_transaction_or_not_at_all(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", engine), request)
+    waits = "" if engine == "mysql" else " DEFERRABLE"
+    shop.source.execute(
+        "CREATE TABLE site (no integer PRIMARY KEY, code varchar(9))",
+        "CREATE TABLE device (no integer PRIMARY KEY, site varchar(9))",
+    )
+    shop.target.execute(
+        "CREATE TABLE site (no integer PRIMARY KEY, code varchar(9) NOT NULL UNIQUE)",
+        f"CREATE TABLE device (no integer PRIMARY KEY, site varchar(9) NOT NULL, "
+        f"FOREIGN KEY (site) REFERENCES site (code){waits})",
+    )
+    shop.write({table: {"from": table, "key": "no"} for table in ("site", "device")})
+    first: State = {"site": [(1, "a")], "device": [(1, "a")]}
+    then: State = {"site": [(1, "x"), (2, "a")], "device": [(1, "x")]}
+    hold(shop, first)
+    shop.run()
+    hold(shop, then)
+    if engine == "mysql":
+        with pytest.raises(PlanError, match="need each other"):
+            shop.run()
+        assert there(shop, first) == first
+        return
+    assert shop.run().status == Status.DONE
+    assert there(shop, then) == then
+    assert shop.undo(2).status == Status.DONE
+    assert there(shop, first) == first
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -147,15 +147,13 @@ def letting_go(
     names = list(dict.fromkeys([*key, *(name for each in passing for name in each.foreign.columns)]))
     rows = _referring(target, snapshot, shape, key, names, passing)
     found = Stepped()
-    if not rows.num_rows:
-        return found
     masks = [each.of(target, rows, shape, each.foreign.columns) for each in passing]
     emptied = rows
     for each, mask in zip(passing, masks, strict=True):
         emptied = _emptied(emptied, each.empty, mask)
     none = rows.slice(0, 0)
     step = ChangeSet(shape.name, key, tuple(name for name in names if name not in key), none, rows, emptied, none)
-    found.first.append(step)
+    found.first += [step] if rows.num_rows else []
     touched = np.zeros(rows.num_rows, dtype=bool)
     loose = [Loose(each.foreign.columns, each.values, each.empty) for each in passing]
     for number, changes in windows.items():
@@ -167,7 +165,7 @@ def letting_go(
             place = keys.match(mine, rows, key)
             touched[place[place >= 0]] = True
             for each, mask in zip(passing, masks, strict=True):
-                images[image] = _emptied(images[image], each.empty, mask[place] & (place >= 0))
+                images[image] = _emptied(images[image], each.empty, np.isin(place, np.flatnonzero(mask)))
         left = replace(changes, **images)
         steps = in_steps(left, loose)
         found.changed[number] = left if steps is None else steps.main

@@ -214,6 +214,7 @@ def needs_of(
     ):
         offered = _offered(theirs, names)
         new = _brought(theirs, names, _scanned(snapshot, parent, list(names), offered))
+        new = pa.concat_tables([new, _typed(_passed_on(theirs, names), new)])
         yield from need(Step(there, "upsert"), Step(here, "upsert"), come, new)
     gone = _gone(theirs, names)
     if gone is not None and here != there:
@@ -287,6 +288,18 @@ def _brought(theirs: Foreseen | None, names: Key, there: pa.Table) -> pa.Table:
     new = keys.without_null_keys(_typed(pa.concat_tables([part.select(list(names)) for part in parts]), there), names)
     known = keys.without_null_keys(there, names)
     return new.filter(pa.array(~keys.contained(new, known, names))) if new.num_rows and known.num_rows else new
+
+
+def _passed_on(theirs: Foreseen, names: Key) -> pa.Table:
+    """The values of columns that one row gives up before another one has them: rows that go, or that make way for new ones."""
+    gone = keys.without_null_keys(theirs.deleted.select(list(names)), names)
+    moved = _moved(theirs, names)
+    if moved is None:
+        return gone.slice(0, 0)
+    inserts, after = (_typed(rows.select(list(names)), gone) for rows in (theirs.changes.inserts, theirs.changes.after))
+    moved = _typed(moved, gone)
+    pairs = ((gone, pa.concat_tables([inserts, after])), (moved, inserts))
+    return pa.concat_tables([given.filter(pa.array(having(given, names, come, names))) for given, come in pairs])
 
 
 def _come(mine: Foreseen | None, columns: Key) -> pa.Table | None:
