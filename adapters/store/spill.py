@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,13 +96,15 @@ def read_part(folder: Path, part: int, schema: pa.Schema) -> pa.Table:
 
 
 def write_rows(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> None:
-    """A small table that tasks of a run share, such as what a lookup may find."""
+    """A small table that tasks of a run share, such as what a lookup may find. What was read of it before stays as it was."""
+    new = path.with_name(f"{path.name}.new")
     try:
         private.make_folder(path.parent)
-        private.make_file(path)
-        with pa.ipc.new_file(str(path), schema) as writer:
+        private.make_file(new)
+        with pa.ipc.new_file(str(new), schema) as writer:
             for table in tables:
                 writer.write_table(table)
+        os.replace(new, path)  # noqa: PTH105 - the old file is mapped into memory
     except OSError as error:
         raise _full(path.parent, error) from error
 

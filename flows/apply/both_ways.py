@@ -14,6 +14,7 @@ from adapters import interrupts
 from adapters.store.both_ways import rows_of, source_folder
 from adapters.store.plans import Plan
 from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
+from flows.apply.identity import must_fit, record_pairs
 from flows.apply.load import Loading, Writing, keep, new_version, record_quarantine, run_plan, write
 from flows.apply.merged import either, merged_rows, refused_by_source, refused_by_target
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
@@ -64,6 +65,8 @@ def write_both(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[
     spec, ledger = loading.spec, loading.ledger
     back = source_plan(plan)
     back.verify()
+    for made in (plan, back):
+        retried(partial(must_fit, made, spec, ledger))
     back_job = replace(job, plan_id=of_side(job.plan_id, "source"), folder=str(back.folder), side="source")
     retried(lambda: ledger.begin_applying(run_plan(plan, spec), run_plan(back, spec)))
     interrupts.writing()
@@ -117,6 +120,8 @@ def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tab
         if notice.code == "resolution_outdated":
             ledger.open_rows.outdate(spec.name, str(notice.table), notice.facts["keys"], report.run_id)
     record_quarantine(plan, report, loading)
+    for end in ends.values():
+        record_pairs(end.plan, spec, ledger)
     for told in report.tables if plan.manifest.unrestricted else ():
         for side in SIDES:
             ledger.settle_conflicts(spec.name, side, told.name, report.run_id)

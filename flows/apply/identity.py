@@ -13,7 +13,7 @@ from adapters.store import archive
 from adapters.store.plans import IDENTITY, Plan
 from flows.spec.model import Spec
 from transforms import expressions
-from transforms.vocabulary import OPS, SIDES, Op, Phase, PlanError, TableName
+from transforms.vocabulary import OPS, SIDES, Op, Phase, PlanError, SideName, TableName
 
 Windows = Collection[tuple[str, int, Phase]]
 PHASES: dict[Op, tuple[Phase, ...]] = {
@@ -59,14 +59,14 @@ def happened(plan: Plan, table: TableName, inside: Windows | None = None) -> pa.
         return pairs
     left = pa.chunked_array(list(_left(plan, table, inside)), pa.string())
     hit = pc.and_(
-        pc.is_in(pairs.column("target_key"), value_set=left.combine_chunks()),
+        pc.is_in(pairs.column(f"{plan.manifest.side}_key"), value_set=left.combine_chunks()),
         pc.not_equal(pairs.column("does"), "meets"),
     )
     return pairs.filter(pc.invert(hit))
 
 
 def _left(plan: Plan, table: TableName, inside: Windows | None) -> Iterator[pa.Array]:
-    """The keys, as JSON, of rows that windows did not write, or that are in windows which never came in."""
+    """The keys, as JSON, of rows of the plan's side that windows did not write, or that are in windows which never came in."""
     for entry in plan.windows(table):
         rows = archive.keys_not_written(plan.folder, table, entry.window, ("applied", "refused"))
         if rows is not None:
@@ -87,10 +87,11 @@ def _pairs(pairs: pa.Table, *does: str) -> pa.Table:
     return pairs.filter(pc.is_in(pairs.column("does"), value_set=pa.array(does))).select(PAIRS.names).cast(PAIRS)
 
 
-def taken_back(pairs: list[pa.Table]) -> pa.Table:
+def taken_back(pairs: list[pa.Table], *, one_of_both: bool = False) -> pa.Table:
     """What an undo makes of pairs. In: what became of them (IDENTITY) in the versions that are taken back, oldest first.
 
-    Rows that met go on being what they are: which of them is which was so before.
+    Rows that met go on being what they are: which of them is which was so before. So do pairs that began, where `one_of_both` sides
+    alone is taken back: the other one has the row still, and the next run deletes it there, or brings it back.
     """
     every = pa.concat_tables([IDENTITY.empty_table(), *pairs])
     every = every.filter(pc.not_equal(every.column("does"), "meets"))
@@ -100,12 +101,14 @@ def taken_back(pairs: list[pa.Table]) -> pa.Table:
     first = every.group_by(names, use_threads=False).aggregate([("does", "first")])
     # what began and ended in between was not there before, and is not afterwards
     does = pc.if_else(pc.equal(first.column("does_first"), "begins"), "ends", "begins")
+    if one_of_both:
+        first, does = (each.filter(pc.equal(does, "begins")) for each in (first, does))
     return pa.table([does, first.column(names[0]), first.column(names[1])], IDENTITY.names).cast(IDENTITY)
 
 
-def pairs_of(pairs: pa.Table, keys: pa.Table | None) -> pa.Table:
-    """Those of the pairs (IDENTITY) whose rows of the target have one of some keys, in the key's columns; None: no row."""
+def pairs_of(pairs: pa.Table, keys: pa.Table | None, side: SideName) -> pa.Table:
+    """Those of the pairs (IDENTITY) whose rows of a side have one of some keys, in the key's columns; None: no row."""
     if keys is None or not pairs.num_rows:
         return pairs.slice(0, 0)
     mine = expressions.as_json_keys(keys, tuple(keys.column_names)).cast(pa.string()).combine_chunks()
-    return pairs.filter(pc.is_in(pairs.column("target_key"), value_set=mine))
+    return pairs.filter(pc.is_in(pairs.column(f"{side}_key"), value_set=mine))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from flows.bind.functions import load_function
+from flows.bind.identity import IdentityMap
 from flows.bind.on_source import Given, bound_given, typed_over
 from flows.bind.required import unfilled
 from flows.spec.conflict import Clocks
@@ -110,8 +111,7 @@ def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:
     elif bound.source_shape.unwritable:
         yield Problem(f"the source's {bound.source} {bound.source_shape.unwritable}", "", spec.where(*at, "from"), name)
     if bound.identity_map is not None:
-        what = "its rows are paired by an identity map, which changes follow in one direction alone so far."
-        yield Problem(what, f"{fix}, or choose a key that both sides share.", spec.where(*at, "key"), name)
+        yield from _unnumbered(spec, bound, bound.identity_map)
     if bound.identity is not None:
         what = f"{bound.identity} is numbered by the target, which is not done in a table that goes both ways."
         yield Problem(what, f"take it out of the columns where the target numbers it by itself, or {fix}.",
@@ -125,6 +125,26 @@ def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:
         what = "`where` says which rows of the source it shows, and nothing says which of the target belong to it."
         fix = 'add `owns:` with the same condition in the target\'s words, such as `owns: "year = 2013"`.'
         yield Problem(what, fix, spec.where(*at, "where"), name)
+
+
+def _unnumbered(spec: Spec, bound: BoundTable, known: IdentityMap) -> Iterator[Problem]:
+    """Why rows that were born on the target can have no key in the source."""
+    name = bound.name
+    where = spec.where("tables", name, "key")
+    if known.mapped:
+        column = known.mapped[0].shape.name
+        what = f"{column} of its key is made of the source's columns, and what an identity map gives does not go back to them."
+        yield Problem(what, "take it out of `map:`, or write `direction: one_way` for the table.", where, name)
+    given = spec.tables[name].on_source
+    alone = len([each for each in known.source if each.name not in given]) == 1
+    for each in known.source:
+        if each.name in given or (alone and (pa.types.is_integer(each.type) or each.meaning == "uuid")):
+            continue
+        what = f"nothing numbers {each.name} ({each.native}) of the source's key, so that a row born on the target gets none there."
+        fix = (
+            f"say what it gets: `on_source: {{{each.name}: {{expr: …}}}}`, or write `direction: one_way` for the table."
+        )
+        yield Problem(what, fix, where, name)
 
 
 def _inverses(spec: Spec, bound: BoundTable) -> tuple[dict[str, Inverse], list[Problem]]:
@@ -278,8 +298,9 @@ def _zones(spec: Spec, bound: BoundTable, clock: Clock) -> tuple[str, str] | Non
 
 def _of_new_rows(spec: Spec, bound: BoundTable, written: set[str], given: Mapping[str, Given]) -> Iterator[Problem]:
     at = ("tables", bound.name)
+    keyed = bound.identity_map.by if bound.identity_map is not None else ()
     for column in given:
-        if column in written:
+        if column in written and column not in keyed:
             what = f"on_source.{column} is written back from a column of the target, so that nothing else fills it."
             yield Problem(what, "remove it.", spec.where(*at, "on_source", column), bound.name)
     needed = [

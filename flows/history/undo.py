@@ -74,11 +74,12 @@ def plan_undo(
     temporary: bool = False,
     both_ways: bool = False,
     agreed: Iterable[Unagreed] = (),
+    alone: bool = False,
 ) -> Report:
     """Write down what takes the versions back. Nothing is written to the target.
 
     A `temporary` plan is abandoned when this process dies before it is applied. `both_ways`: one of the source lies beside it.
-    `agreed`: what both sides agree on again, once it is applied.
+    `agreed`: what both sides agree on again, once it is applied. `alone`: nothing is taken back on the other side.
     A single version is taken back by its own windows; several are added up first. Of trees only their rows are taken back, and
     which those are is kept in the plan. Memory: all changes that are taken back.
     Errors: as of `of_trees`; PlanError where change sets are missing, not kept, do not fit the tables any more, or where foreign
@@ -88,6 +89,7 @@ def plan_undo(
     folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
     writer = PlanWriter(folder)
     side = undone.versions[0].plan.manifest.side
+    one_of_both = alone and any(each.plan.manifest.both_ways or side == "source" for each in undone.versions)
     target = session.sides.written(side).adapter
     shapes = related(target, undone.tables)
     order, referred = parents_first(shapes, undone.tables)
@@ -164,9 +166,11 @@ def plan_undo(
         for windows in parts.values():
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]
         for table in order:
-            pairs = taken_back([happened(each.plan, table, _inside(each)) for each in undone.versions])
+            pairs = taken_back(
+                [happened(each.plan, table, _inside(each)) for each in undone.versions], one_of_both=one_of_both
+            )
             if undone.partly:
-                pairs = pairs_of(pairs, some.get(table))
+                pairs = pairs_of(pairs, some.get(table), side)
             if pairs.num_rows and table in parts:
                 entries.append(writer.add_identity(table, pairs))
         stages = sequence.decided(partial(stages_of, tables, entries, referred))

@@ -85,13 +85,20 @@ def plan_undo_both(
     """
     spec = request.spec
 
-    agreed = tuple(_agreed_before(spec, taken)) if side is None else ()
+    alone = side is not None
+    agreed = () if alone else tuple(_agreed_before(spec, taken))
 
     def planned(side: SideName, request: Request, *, both_ways: bool = False) -> Report:
         of_side = undone(ledger, spec, taken[side], to=to, drop=drop)
         first = side == "source" or len(taken) == 1
         return undo.plan_undo(
-            request, session, of_side, temporary=temporary, both_ways=both_ways, agreed=agreed if first else ()
+            request,
+            session,
+            of_side,
+            temporary=temporary,
+            both_ways=both_ways,
+            agreed=agreed if first else (),
+            alone=alone,
         )
 
     if len(taken) == 1:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from scenario import RING, Engine, Scenario, pair_name
 from two_way_crashes import edit, killed_after, outcome_of, shop, steps_of
+from two_way_identity import alike, met, numbered, pairs, seen
+from two_way_identity import edit as edit_numbered
 
 from flows.commands import Status
 
@@ -74,3 +76,21 @@ def test_a_kill_after_any_step_changes_nothing_of_how_it_ends(
         outcome = made.run()
         assert outcome.status == Status.CONFLICTS, (number, steps[number - 1], outcome.message)
         assert ended(made) == expected, f"killed after step {number}: {steps[number - 1]}"
+
+
+@pytest.mark.parametrize("steps", [CHAIN, *((step,) for step in CHAIN[1:3])], ids=lambda steps: "-".join(steps))
+def test_a_row_that_is_born_on_one_side_has_no_twin_after_a_kill(
+    steps: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    ends = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        made = numbered(Scenario.make(tmp_path / str(number), ALIKE, request))
+        met(made)
+        edit_numbered(made)
+        for step in steps if number else ():
+            assert killed_after(made, step), step
+        assert made.run().status == Status.DONE
+        alike(made)
+        ends.append((seen(made), pairs(made), pairs(made, "purchase")))
+    assert ends[0] == ends[1]

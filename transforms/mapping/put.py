@@ -14,7 +14,8 @@ from transforms.diff import Comparison
 from transforms.mapping import casts
 from transforms.mapping.casts import Cast
 from transforms.mapping.column_limits import misfits
-from transforms.mapping.column_mapping import ColumnMapping, LookUp, LookupRows, Rename, TableMapping
+from transforms.mapping.column_mapping import ColumnMapping, Identified, LookUp, LookupRows, Rename, TableMapping
+from transforms.mapping.identities import places
 from transforms.mapping.mapping import map_rows
 from transforms.mapping.rejections import Faults
 from transforms.mapping.value_tables import value_table
@@ -183,6 +184,8 @@ def _back(
             return {source: _renamed(values, column, backward.sources[source], rows, faults)}
         case LookUp() as lookup:
             return _looked_up(values, column, lookup, rows, backward, faults)
+        case Identified() as identified:
+            return _partners(wanted, identified, backward)
     raise AssertionError(f"{column.shape.name} has no way back")
 
 
@@ -237,6 +240,21 @@ def _looked_up(
         parts = contiguous(found.column(looked)).take(pa.array(place, mask=place < 0))
         back[source] = _cast(parts, Cast(shape.type, shape.meaning), rows, name, faults)
     return back
+
+
+def _partners(wanted: pa.Table, identified: Identified, backward: Backward) -> dict[str, pa.Array]:
+    """The source's keys of rows, by their own and the identity map; null for a row that no pair has."""
+    found = backward.lookups[identified.name].rows
+    takes = {
+        each.shape.name: each.origin.take
+        for each in backward.mapping.columns
+        if isinstance(each.origin, Identified) and each.origin.name == identified.name
+    }
+    own = wanted.select(list(takes)).rename_columns(list(takes.values()))
+    pairs = found.filter(pa.array(~keys.null_keys(found, tuple(takes.values()))))
+    place = places(own, pairs, tuple(takes.values()))
+    at = pa.array(place, mask=place < 0)
+    return {source: contiguous(pairs.column(source)).take(at) for source in identified.by}
 
 
 def _cast(values: pa.Array, wanted: Cast, rows: Mask, column: str, faults: Faults) -> pa.Array:

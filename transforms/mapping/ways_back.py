@@ -89,7 +89,9 @@ def _way_back(column: ColumnMapping, sources: Mapping[str, ColumnShape], inverse
             return _writable(name, tuple(source for _, source in pairs), sources)
         case Constant():
             return WayBack(name, why_not="constant")
-        case KeyUuid() | Identified():
+        case Identified(by=by):
+            return _writable(name, by, sources)
+        case KeyUuid():
             return WayBack(name, why_not="generated")
         case Expression():
             return WayBack(name, why_not="expression")

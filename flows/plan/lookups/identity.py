@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.ledger.identity import PAIRS
-from adapters.store import plan_files, spill
+from adapters.store import spill
 from adapters.store.plan_files import FileEntry
 from adapters.store.plans import IDENTITY, PlanWriter
 from flows.bind.identity import TARGET, IdentityMap, ends_of, way_name
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
+from flows.plan.lookups.born_rows import GONE, with_born
+from flows.plan.lookups.identity_texts import KNOWN, STATE, changed_texts, texts_of
 from flows.plan.lookups.numbers import must_hold
 from flows.plan.lookups.own_lookups import forget
 from flows.plan.lookups.own_rows import rows_there, rows_with
@@ -33,23 +35,20 @@ from flows.session.memory import Samples
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from flows.session.watch import UNWATCHED
-from transforms import expressions, keys
+from transforms import keys
 from transforms.mapping.column_mapping import ColumnMapping, LookUp
 from transforms.mapping.identities import WHY, meet, places
 from transforms.mapping.mapping import map_rows, uuids_of
 from transforms.mapping.rejections import Faults
 from transforms.mapping.sources import read_by
-from transforms.vocabulary import Key, PlanError, Relation, Tree
+from transforms.vocabulary import PlanError, Relation, Tree
 from transforms.vocabulary.arrow import Mask, contiguous
 
-STATE = "state"
-"""The column of a map that says of a pair whether it is known, `meets` with this plan, or `begins` with an insert of it."""
-KNOWN = "known"
 
-
-def pair_rows(session: Session, route: Route, work: PlanWork) -> PlanWork:
+def pair_rows(session: Session, route: Route, work: PlanWork, *, had_none: bool = False) -> PlanWork:
     """Find out which row of the target each row of the source is, and write it down; the work, which knows whether rows are in doubt.
 
+    In: `had_none`: both sides have met, and had no rows then.
     Errors: PlanError where the target has rows, and nothing says which rows of the source they are.
     """
     bound = route.table
@@ -62,7 +61,10 @@ def pair_rows(session: Session, route: Route, work: PlanWork) -> PlanWork:
         asking = asking.among(asked)
     # where some rows are looked at, others are not counted first
     empty = bool(bound.ddl) or (asked is None and route.writes.snapshot.estimate(Relation(bound.shape.name)) == 0)
-    if not pairs.num_rows and not known.match and not empty and route.writes.snapshot.count(bound.there):
+    alone = bound.two_way is not None and (
+        had_none or not asking.rows.num_rows
+    )  # then the target's rows are born there
+    if not (pairs.num_rows or known.match or empty or alone) and route.writes.snapshot.count(bound.there):
         raise PlanError(
             f"{bound.name}: {bound.shape.name} has rows, and its identity map has none: nothing says which rows of the source they are. "
             f"Nothing was written.",
@@ -70,6 +72,8 @@ def pair_rows(session: Session, route: Route, work: PlanWork) -> PlanWork:
             f"{session.spec.path.name} rebuild` or `import`.",
         )
     rows, doubtful = asking.paired(route, work, pairs, empty=empty)
+    if bound.two_way is not None:
+        rows = with_born(route, work, pairs, rows, doubtful)
     name = known.name
     spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
     spill.write_rows(lookup_file(work.job, bound.name, name, "known"), [pairs], pairs.schema)
@@ -170,7 +174,7 @@ class _Asking:
                 doubtful = there.filter(pa.array(meeting.doubtful)).select(list(bound.key)).cast(doubtful.schema)
         state[met >= 0] = "meets"
         fresh &= (met < 0) & ~self.bad
-        texts = contiguous(expressions.as_json_keys(self.rows, known.by).cast(pa.string()))
+        texts = texts_of(self.rows, known.by)
         new = self._new(route, pairs, fresh, texts)
         columns = []
         for column in known.target:
@@ -351,33 +355,18 @@ def identity_files(job: Job, bound: BoundTable, planned: Iterable[Planned]) -> I
     names = lookup_file(job, bound.name, known.name, "rows"), lookup_file(job, bound.name, known.name, "known")
     rows, ledger = map(spill.read_rows, names)
     key, folder = known.key, Path(job.folder)
-    inserted, deleted = (_texts(folder, entries, key, op) for op in ("insert", "delete"))
+    inserted, deleted = (changed_texts(folder, entries, key, op) for op in ("insert", "delete"))
     whole = ~keys.null_keys(rows, tuple(TARGET + name for name in key))
     rows = rows.filter(pa.array(whole))
     ends = ends_of(rows, key)
-    texts = contiguous(expressions.as_json_keys(ends, key).cast(pa.string()))
+    texts = texts_of(ends, key)
     new = pc.and_(pc.equal(rows.column(STATE), "begins"), pc.is_in(texts, value_set=inserted))
     happens = pc.or_(new, pc.equal(rows.column(STATE), "meets"))
     begins = pa.table([rows.column(STATE), rows.column("source_key"), texts], IDENTITY.names).filter(happens)
+    lost = texts.filter(pc.equal(rows.column(STATE), GONE))
+    deleted = pa.concat_arrays([deleted, contiguous(lost)])
     gone = ledger.select(PAIRS.names).filter(pc.is_in(ledger.column("target_key"), value_set=deleted))
     ended = pa.table([pa.repeat("ends", gone.num_rows), *gone.columns], IDENTITY.names)
     every = pa.concat_tables([ended.cast(IDENTITY), begins.cast(IDENTITY)])
     if every.num_rows:
         yield PlanWriter(folder, begun=True).add_identity(bound.shape.name, every)
-
-
-def _texts(folder: Path, entries: Sequence[FileEntry], key: Key, op: str) -> pa.Array:
-    """The keys, as JSON, of the rows that windows insert or delete."""
-    found: list[pa.Array] = []
-    for entry in entries:
-        if not (count := entry.counts.get(op, 0)):
-            continue
-        if op == "delete":
-            images = plan_files.read_expected(folder, entry, key)
-            rows = images.slice(0, count) if images is not None else None
-        else:
-            images = plan_files.read_written(folder, entry, key)
-            rows = images.slice(images.num_rows - count) if images is not None else None
-        assert rows is not None, "change sets have the key"
-        found += expressions.as_json_keys(rows, key).cast(pa.string()).chunks
-    return pa.chunked_array(found, pa.string()).combine_chunks()

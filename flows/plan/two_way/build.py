@@ -22,6 +22,8 @@ from flows.bind.tables import Binding, BoundTable
 from flows.plan import build
 from flows.plan.build import begun, finish, looked_up, plan_table, selected
 from flows.plan.decide import Planned
+from flows.plan.lookups.born_rows import back_files, without_open
+from flows.plan.lookups.identity import identity_files, pair_rows
 from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups
@@ -29,6 +31,7 @@ from flows.plan.references.parents import gather_parents
 from flows.plan.request import Request
 from flows.plan.settled import settled_plan
 from flows.plan.two_way.constraints import Before, plan_within_constraints
+from flows.plan.two_way.deleted_parents import add_deleted_parents
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.window import BothPlanned, End, plan_window
 from flows.results.overruled import overruled_in
@@ -147,7 +150,12 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                     else MADE.empty_table()
                 )
                 later = [each.name for each in chosen[len(made) + 1 :]]
-                made.append(_plan_table(request, ends, bound, before, later, known, decided, looked=looked, kept=kept))
+                bases = {each.bound.name: each.known for each in made if each.known is not None}
+                made.append(
+                    _plan_table(
+                        request, ends, bound, before, later, known, decided, looked=looked, kept=kept, bases=bases
+                    )
+                )
                 notices += _outdated(made[-1])
         both = [each for each in made if each.bound.two_way is not None]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
@@ -165,7 +173,14 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
             )
             for side, end in ends.items()
         }
-    beside = [entry for each in both for entry in _files_of(each, job)]
+        beside: dict[SideName, list[FileEntry]] = {"target": [], "source": []}
+        for each in made:
+            beside["target"] += identity_files(job, each.bound, whole["target"].outcomes)
+        for each in both:
+            beside["target"] += _files_of(each, job)
+            if each.bound.identity_map is not None:
+                there = ends["source"].session.bound.table(each.bound.name)
+                beside["source"] += back_files(job, each.bound, there, where["source"], whole["source"].outcomes)
     reports: dict[SideName, Report] = {}
     for side, end in ends.items():  # the report of the target says what happens to the source
         tables = [end.session.bound.table(name) for name in planned[side]]
@@ -173,9 +188,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         report = whole[side].report(request, where[side], perf_counter() - began, tables, told)
         asked = request if side == "target" else replace(request, bases=_bases(request, both, kept))
         told_both = _told(report, both, whole["source"].reports) if side == "target" else report
-        reports[side] = finish(
-            asked, end.job, told_both, whole[side], marks, beside if side == "target" else (), both_ways=bool(both)
-        )
+        reports[side] = finish(asked, end.job, told_both, whole[side], marks, beside[side], both_ways=bool(both))
     return PlannedBoth(_with_lost(reports["target"], where["target"]), {side: end.job for side, end in ends.items()})
 
 
@@ -211,6 +224,7 @@ def _plan_table(
     *,
     looked: bool,
     kept: Collection[str],
+    bases: Mapping[str, Parts],
 ) -> _Table:
     """Plan a table, window by window."""
     end, known = ends["target"], agreed.parts
@@ -221,7 +235,10 @@ def _plan_table(
         end.job, bound.name, (), All(), target_empty=bool(bound.ddl), looked_up=looked, base=bound.name in request.bases
     )
     gather_lookups(end.session, route, work, before["target"])
+    add_deleted_parents(end.session, end.job, bound, bases)
     gather_parents(end.session, route, work, before["target"])
+    if bound.identity_map is not None:
+        work = pair_rows(end.session, route, work, had_none=known is not None and not known.rows)
     find_offenders(end.session, route, work)
     windows, aside = both_windows(end.session, route, work, known)
     keeps = bool(_bases(request, [_Table(bound)], kept))
@@ -231,6 +248,9 @@ def _plan_table(
         return plan_window(ends, route, work, numbered[number], known, keeps_source=keeps, decided_by_people=decided)
 
     planned = plan_within_constraints(ends, bound.name, before, later, list(numbered), plan)
+    if bound.identity_map is not None:
+        back = ends["source"]
+        without_open(end.job, bound, back.route(bound.name).table, Path(back.job.folder), [w.source for w in planned])
     return _Table(bound, 0 if bound.order else len(windows), planned, list(aside), known)
 
 

@@ -19,6 +19,7 @@ from flows.plan.reading.owns import keys_outside, scan_outside
 from flows.plan.reading.window_reader import (
     PlanWork,
     Window,
+    doubt_file,
     lookup_rows,
     mended_values,
     read_found,
@@ -194,6 +195,9 @@ def _spilled(session: Session, route: Route, work: PlanWork, known: Parts | None
             if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
                 set_aside()
             session.meter.advance(bound.name, "read", rows.num_rows + mapped.rejected.num_rows)
+        if work.doubtful:
+            doubtful = spill.read_rows(doubt_file(work.job, bound.name))
+            kept.add(doubtful, parts_of(route, doubtful, parts))
     with spill.Spill(folder / "found", bound.schema, parts) as found:
         for batch in scan_target(route, work, KeyRange(nulls=False), order=()):
             rows = pa.Table.from_batches([batch])

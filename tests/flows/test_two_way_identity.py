@@ -1,0 +1,210 @@
+"""Tables that both sides number by themselves, and that go both ways: rows are born on either side, and pairs say which is which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario import RING, Scenario, pair_name
+from two_way_identity import alike, edit, met, numbered, pairs, seen, write
+
+from flows.commands import Status
+from transforms.vocabulary import DataError, PlanError, SpecError
+
+everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    return numbered(Scenario.make(tmp_path, getattr(request, "param", ("sqlite", "sqlite")), request))
+
+
+@everywhere
+def test_rows_that_are_born_on_either_side_get_a_key_on_the_other_and_references_follow(shop: Scenario) -> None:
+    met(shop)
+    edit(shop)
+    outcome = shop.run()
+    assert outcome.status is Status.DONE, outcome.message
+    alike(shop)
+    orders, customers = seen(shop)[0]
+    assert orders == [("ale", "Alan"), ("bun", "Bob"), ("cup", "Cy"), ("dip", "Di")]
+    assert customers == [("al@x", "Alan"), ("bo@x", "Bob"), ("cy@x", "Cy"), ("di@x", "Di"), ("ed@x", "Ed")]
+    assert pairs(shop) == {"[1]": "[11]", "[2]": "[12]", "[3]": "[15]", "[4]": "[13]", "[5]": "[14]"}
+    assert len(pairs(shop, "purchase")) == 4
+    shop.source.execute("DELETE FROM orders WHERE item = 'dip'", "DELETE FROM people WHERE id = 4")
+    shop.target.execute("DELETE FROM purchase WHERE item = 'cup'", "DELETE FROM customer WHERE id = 15")
+    shop.source.execute("DELETE FROM people WHERE id = 5")
+    shop.target.execute("DELETE FROM customer WHERE id = 14")
+    assert shop.run().status is Status.DONE
+    alike(shop)
+    assert pairs(shop) == {"[1]": "[11]", "[2]": "[12]"}
+
+
+def test_an_undo_takes_pairs_back_with_the_rows_of_both_sides(shop: Scenario) -> None:
+    met(shop)
+    edit(shop)
+    before = shop.source.content(), shop.target.content(), pairs(shop), pairs(shop, "purchase")
+    outcome = shop.run()
+    assert outcome.report.version is not None
+    first = seen(shop)
+    shop.undo(outcome.report.version)
+    assert (shop.source.content(), shop.target.content(), pairs(shop), pairs(shop, "purchase")) == before
+    assert shop.run().status is Status.DONE
+    assert seen(shop) == first
+    alike(shop)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_an_undo_of_one_side_is_an_edit_of_that_side(shop: Scenario, side: Any) -> None:
+    met(shop)
+    edit(shop)
+    outcome = shop.run()
+    assert outcome.report.version is not None
+    shop.undo(outcome.report.version, side=side)
+    ours, theirs = seen(shop)
+    assert shop.run().status is Status.DONE
+    alike(shop)
+    assert seen(shop)[0] == (ours if side == "source" else theirs)
+    assert len(pairs(shop)) == len(seen(shop)[0][1])
+
+
+def test_sides_that_meet_find_their_rows_and_take_over_those_of_the_other(shop: Scenario) -> None:
+    shop.source.insert("people", [(1, "al@x", "Al"), (2, "bo@x", "Bo"), (3, "cy@x", "Cy")])
+    shop.target.insert("customer", [(7, "bo@x", "Bo"), (8, "di@x", "Di"), (9, "cy@x", "Cyril")])
+    shop.target.insert("purchase", [(5, 8, "dip"), (6, 7, "bow")])
+    write(shop, {"initial": "report"})
+    assert shop.run().status is Status.CHANGES
+    assert pairs(shop) == {}
+    write(shop, {"initial": "source"})
+    assert shop.run().status is Status.DONE
+    alike(shop)
+    assert seen(shop)[0] == [[("bow", "Bo"), ("dip", "Di")], [("al@x", "Al"), ("bo@x", "Bo"), ("cy@x", "Cy"), ("di@x", "Di")]]  # fmt: skip
+    assert pairs(shop) == {"[1]": "[10]", "[2]": "[7]", "[3]": "[9]", "[4]": "[8]"}
+
+
+def test_a_side_without_rows_meets_without_a_match_and_rows_of_both_are_new_from_then_on(shop: Scenario) -> None:
+    write(shop, {"key": {"map": ["id"]}})
+    assert shop.run().status is Status.DONE  # both are empty
+    shop.source.insert("people", [(1, "al@x", "Al")])
+    shop.target.insert("customer", [(1, "bo@x", "Bo")])
+    shop.target.insert("purchase", [(1, 1, "bow")])
+    assert shop.run().status is Status.DONE
+    alike(shop)
+    assert pairs(shop) == {"[1]": "[2]", "[2]": "[1]"}
+
+
+def test_rows_of_both_sides_without_pairs_or_a_match_are_refused(shop: Scenario) -> None:
+    write(shop, {"key": {"map": ["id"]}})
+    shop.source.insert("people", [(1, "al@x", "Al")])
+    shop.target.insert("customer", [(1, "bo@x", "Bo")])
+    with pytest.raises(PlanError, match="its identity map has none"):
+        shop.run()
+
+
+def test_rows_in_doubt_stay_as_they_are_on_both_sides(shop: Scenario) -> None:
+    met(shop)
+    shop.source.insert("people", [(3, "cy@x", "Cy"), (4, "cy@x", "Cyd")])
+    shop.target.insert("customer", [(13, "cy@x", "Cyril"), (14, "di@x", "Di")])
+    before = shop.source.rows("people", "id, name")
+    assert shop.run().status is Status.DONE
+    assert shop.target.rows("customer", "id, name") == [(11, "Al"), (12, "Bo"), (13, "Cyril"), (14, "Di")]
+    assert shop.source.rows("people", "id, name") == [*before, (5, "Di")]
+    shop.source.execute("DELETE FROM people WHERE id = 4")
+    assert shop.run().status is Status.CONFLICTS  # both created cy@x, with other names
+    shop.target.execute("UPDATE customer SET name = 'Cy' WHERE id = 13")
+    assert shop.run().status is Status.DONE
+    alike(shop)
+    assert pairs(shop)["[3]"] == "[13]"
+
+
+def test_a_row_that_the_source_refuses_is_open_and_what_refers_to_it_waits(shop: Scenario) -> None:
+    met(shop)
+    shop.source.execute("CREATE UNIQUE INDEX names ON people (name)")
+    shop.target.execute(
+        "INSERT INTO customer VALUES (13, 'xy@x', 'Al')",
+        "INSERT INTO purchase VALUES (20, 13, 'dip'), (21, 11, 'ape')",
+    )
+    for _ in range(2):
+        outcome = shop.run()
+        assert outcome.status is Status.CONFLICTS
+        assert shop.source.rows("orders", "item") == [("ape",), ("axe",), ("bow",)]
+        assert "[13]" not in pairs(shop).values()
+    shop.target.execute("UPDATE customer SET name = 'Other' WHERE id = 13")
+    assert shop.run().status is Status.DONE
+    alike(shop)
+
+
+def test_a_customer_that_both_edited_is_open_and_keeps_its_pair(shop: Scenario) -> None:
+    met(shop)
+    shop.source.execute(
+        "UPDATE people SET name = 'Alan' WHERE id = 1",
+        "DELETE FROM orders WHERE no = 2",
+        "DELETE FROM people WHERE id = 2",
+    )
+    shop.target.execute(
+        "UPDATE customer SET name = 'Alf' WHERE id = 11", "UPDATE customer SET name = 'Bob' WHERE id = 12"
+    )
+    assert shop.run().status is Status.CONFLICTS
+    assert pairs(shop) == {"[1]": "[11]", "[2]": "[12]"}
+    shop.source.execute("UPDATE people SET name = 'Alf' WHERE id = 1")
+    shop.target.execute("UPDATE customer SET name = 'Bo' WHERE id = 12")
+    assert shop.run().status is Status.DONE
+    alike(shop)
+    assert pairs(shop) == {"[1]": "[11]"}
+
+
+def test_texts_of_the_sources_key_are_given_by_on_source(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", "duckdb"), request)
+    shop.source.execute("CREATE TABLE people (no varchar(9) PRIMARY KEY, mail varchar(30))")
+    shop.target.execute("CREATE TABLE customer (id uuid PRIMARY KEY, email varchar(30))")
+    table: dict[str, Any] = {"from": "people", "key": {"map": ["id"], "match": ["email"]}, "columns": {"email": "mail"}}
+    shop.write({"customer": table}, direction="two_way", initial="policy")
+    with pytest.raises(SpecError, match=r"nothing numbers no \(varchar\(9\)\) of the source's key"):
+        shop.run()
+    shop.write(
+        {"customer": table | {"on_source": {"no": {"expr": "substr(email, 1, 2)"}}}},
+        direction="two_way",
+        initial="policy",
+    )
+    shop.source.insert("people", [("a", "al@x")])
+    shop.target.execute("INSERT INTO customer VALUES (uuid(), 'bo@x')")
+    assert shop.run().status is Status.DONE
+    assert shop.source.rows("people") == [("a", "al@x"), ("bo", "bo@x")]
+    assert sorted(pairs(shop)) == ['["a"]', '["bo"]']
+    again = shop.run()
+    assert (again.status, again.report.pending) == (Status.DONE, False)
+    shop.target.execute("INSERT INTO customer VALUES (uuid(), 'bother@x')")
+    with pytest.raises(DataError, match="none of its own"):
+        shop.run()
+
+
+def test_a_parent_and_a_child_that_the_target_deleted_go_from_the_source_whatever_finds_the_parent(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", "duckdb"), request)
+    shop.source.execute(
+        "CREATE TABLE people (id integer PRIMARY KEY, mail varchar(9) UNIQUE)",
+        "CREATE TABLE orders (no integer PRIMARY KEY, mail varchar(9) REFERENCES people (mail))",
+    )
+    shop.target.execute(
+        "CREATE TABLE customer (id integer PRIMARY KEY, email varchar(9) UNIQUE)",
+        "CREATE TABLE purchase (no integer PRIMARY KEY, customer_id integer)",
+    )
+    found = {"lookup": {"table": "customer", "match": {"email": "mail"}, "take": "id"}}
+    shop.write(
+        {
+            "customer": {"from": "people", "columns": {"id": "id", "email": "mail"}},
+            "purchase": {"from": "orders", "columns": {"no": "no", "customer_id": found}},
+        },
+        direction="two_way",
+        initial="policy",
+    )
+    shop.source.insert("people", [(1, "a@x"), (2, "b@x"), (3, "c@x")])
+    shop.source.insert("orders", [(1, "a@x"), (2, "b@x"), (3, "c@x")])
+    assert shop.run().status is Status.DONE
+    shop.target.execute("DELETE FROM purchase WHERE no = 1", "DELETE FROM customer WHERE id = 1")
+    shop.target.execute("DELETE FROM purchase WHERE no = 2", "DELETE FROM customer WHERE id = 2")
+    assert shop.run().status is Status.DONE
+    assert shop.source.rows("people") == [(3, "c@x")]
+    assert shop.source.rows("orders") == [(3, "c@x")]
