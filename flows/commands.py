@@ -23,7 +23,7 @@ from flows.evidence.record import evidence, evident
 from flows.history.recover import recover
 from flows.history.taken_back import now_taken_back
 from flows.history.undo import write_undo
-from flows.history.undo_both import on_both, plan_undo_both, taken_by_side
+from flows.history.undo_both import on_both, plan_undo_both, taken_by_side, undone_on
 from flows.history.versions import opened_version
 from flows.plan import build
 from flows.plan.request import Request, spelled
@@ -215,7 +215,7 @@ def _apply(
         stack.enter_context(failures(session, ledger, report.run_id))
         job = Job(str(spec.path.absolute()), plan.manifest.id, str(folder), now(), plan.manifest.side, bare=undo)
         if undo:
-            outcome = _timed(_noting(write_undo(plan, report, job, loading), ended), began)
+            outcome = _timed(_noting(undone_on(plan, write_undo(plan, report, job, loading)), ended), began)
             return _evident(outcome, session, "undo", now(), undoes=plan.manifest.undoes)
         validate(spec, session.bound, names)
         outcome, session = load(plan, report, job, loading, writing=writing_of(plan))

@@ -158,7 +158,8 @@ def _changed(
     }
     keys, beside = [key], dict[str, Any]()
     if spec.writes_source:  # an edit comes from the side that its plan did not write
-        facts |= {"side": version.side, "came_from": "target" if version.side == "source" else "source"}
+        other = "target" if version.side == "source" else "source"
+        facts |= {"side": version.side, "came_from": None if version.undoes else other}
         lost = overruled_edits(applied, own, table, name, spellings(key))
         beside = {"overruled": [each.as_dict() | _by(each, version, decided) for each in lost]}
         keys += keys_there(applied, own, spellings(key))

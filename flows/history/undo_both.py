@@ -22,7 +22,7 @@ from flows.history.undone import Undone
 from flows.history.versions import opened_version, version_of, versions_after
 from flows.plan.request import Request
 from flows.results.outcome import Outcome
-from flows.results.tables import Report
+from flows.results.tables import Report, TableReport
 from flows.session.session import Session
 from flows.session.stores import store_of
 from flows.spec.model import Spec
@@ -102,14 +102,16 @@ def plan_undo_both(
         )
 
     if len(taken) == 1:
-        return planned(next(iter(taken)), request)
+        (alone,) = taken
+        report = planned(alone, request)
+        return of_source(report) if alone == "source" else report
     if request.trees is not None:
         raise SpecError(
             "The rows of a tree are taken back on one side, and these versions changed both.", fix="give --side target."
         )
     folder = request.folder or store_of(spec).plan_folder(request.plan_id)
     back = planned("source", replace(request, run_id=f"{request.run_id}-source", folder=source_folder(folder)))
-    return with_back(planned("target", replace(request, folder=folder), both_ways=True), back)
+    return with_back(planned("target", replace(request, folder=folder), both_ways=True), of_source(back))
 
 
 def _agreed_before(spec: Spec, taken: Mapping[SideName, Sequence[Version]]) -> Iterator[Unagreed]:
@@ -153,13 +155,46 @@ def _opened(folder: Path, kind: Kind) -> Plan:
         ) from error
 
 
+def of_source(report: Report) -> Report:
+    """The report of an undo of the source, told as what happens to the source."""
+    tables = (
+        replace(
+            told,
+            counts=Counts(conflicts=told.counts.conflicts),
+            differing={},
+            samples=(),
+            back=replace(told.counts, conflicts=0),
+            back_table=told.target,
+            back_differing=told.differing,
+            back_samples=told.samples,
+        )
+        for told in report.tables
+    )
+    return replace(report, tables=tuple(tables))
+
+
 def with_back(report: Report, back: Report) -> Report:
-    """The report of the target's undo, with what happens to the source."""
-    of_source = {told.name: told.counts for told in back.tables}
-    tables = tuple(replace(told, back=of_source.pop(told.name, None)) for told in report.tables)
-    alone = tuple(replace(told, counts=Counts(), back=told.counts) for told in back.tables if told.name in of_source)
+    """The report of the target's undo, with what happens to the source (`of_source`)."""
+    there = {told.name: told for told in back.tables}
+    tables = [_with_back(told, there.pop(told.name)) if told.name in there else told for told in report.tables]
     warnings = (*report.warnings, *(each for each in back.warnings if each not in report.warnings))
-    return replace(report, tables=(*tables, *alone), warnings=warnings)
+    return replace(report, tables=(*tables, *there.values()), warnings=warnings, met=(*report.met, *back.met))
+
+
+def _with_back(told: TableReport, there: TableReport) -> TableReport:
+    return replace(
+        told,
+        counts=told.counts + there.counts,
+        back=there.back,
+        back_table=there.back_table,
+        back_differing=there.back_differing,
+        back_samples=there.back_samples,
+    )
+
+
+def undone_on(plan: Plan, outcome: Outcome) -> Outcome:
+    """How an undo of one side ended, told as what happened to that side."""
+    return outcome if plan.manifest.side == "target" else replace(outcome, report=of_source(outcome.report))
 
 
 def on_both(target: Outcome, source: Outcome) -> Outcome:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command_line import answer, syncline
 from scenario import RING, Scenario, pair_name
 
 from adapters.store.both_ways import source_folder
@@ -165,3 +166,44 @@ def test_where_the_spec_fits_the_tables_no_more_both_sides_meet_anew_and_are_tol
     assert (done.status, shop.target.rows("t")) == (Status.DONE, [])
     assert "base_lost" in [notice.code for notice in done.report.warnings]
     assert not list(store_of(shop.spec).agreed(shop.spec.name).rglob("parts.json"))
+
+
+def test_what_would_be_taken_back_is_shown_of_both_sides_and_of_one_alone(shop: Scenario) -> None:
+    edit(shop)
+    version = shop.run().report.version or 0
+    of_target = "+ t 2\n    id=2, v=v2, n=20"
+    of_source = "in the source, old:\n+ old 4\n    no=4, v=v4, n=40", "~ old 3\n    v: T -> v3", "- old 7"
+    line = "1 to insert, 1 to update, 1 to delete. In the source 1 to insert, 2 to update, 1 to delete."
+    text = syncline("undo", shop.path, version, "--dry-run", status=2).stdout
+    assert of_target in text and all(each in text for each in of_source) and line in text
+    text = syncline("undo", shop.path, version, "--side", "source", "--dry-run", status=2).stdout
+    assert of_target not in text and all(each in text for each in of_source)
+    assert "0 to insert, 0 to update, 0 to delete. In the source 1 to insert, 2 to update, 1 to delete." in text
+    text = syncline("undo", shop.path, version, "--side", "target", "--dry-run", status=2).stdout
+    assert of_target in text and "in the source" not in text
+    for side, counts, back in (
+        ("target", (1, 1, 1), None),
+        ("source", (0, 0, 0), {"insert": 1, "update": 2, "delete": 1}),
+    ):
+        told = answer("undo", shop.path, version, "--side", side, "--dry-run", status=2)["tables"]["t"]
+        assert (tuple(told[op] for op in ("insert", "update", "delete")), told.get("back")) == (counts, back)
+
+
+def test_what_is_taken_back_on_one_side_is_an_edit_of_that_side(shop: Scenario) -> None:
+    edit(shop)
+    version = shop.run().report.version or 0
+    done = shop.undo(version, side="source")
+    page = Path(str(done.report.page)).read_text("utf-8")
+    assert "<b>1</b> inserted, <b>2</b> updated, <b>1</b> deleted" in page[page.index("in the source") :]
+    told = answer("verify", shop.path, status=2)["tables"]["t"]["agreement"]
+    assert told == {"base": "held", "agreed": 2, "alike": 0, "source": 4, "target": 0, "both": 0, "open": 0}
+    assert shop.run().status is Status.DONE
+    taken_back = [(1, "S", 10), (3, "v3", 30), (4, "v4", 40), (5, "v5", 50), (6, "six", 0)]
+    assert both(shop) == (taken_back, taken_back)
+    life = answer("log", shop.path, "t", "--key", 3)["changes"]
+    assert [(each["side"], each["came_from"]) for each in life] == [
+        ("target", "source"),
+        ("source", "target"),
+        ("source", None),
+        ("target", "source"),
+    ]

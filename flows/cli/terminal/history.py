@@ -107,7 +107,8 @@ def show_life(lines: Sequence[Mapping[str, Any]], empty: str) -> None:
         if line["op"] == "decision":
             out.print(Text(_decision(line), style="bold"))
             continue
-        side = f" of the {line['came_from']} to the {line['side']}" if "side" in line else ""
+        came = f" of the {line['came_from']} to the {line['side']}" if line.get("came_from") else ""
+        side = came or (f" in the {line['side']}" if "side" in line else "")
         about = f"{line['op']}{side}  ({line['why']}; by {line['author']}, run {line['run']})"
         out.print(Text(f"version {line['version']}  {line['when']}  {about}", style="bold"))
         if text := _images(line["before"], line["after"]):
