@@ -112,10 +112,6 @@ def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:
         yield Problem(f"the source's {bound.source} {bound.source_shape.unwritable}", "", spec.where(*at, "from"), name)
     if bound.identity_map is not None:
         yield from _unnumbered(spec, bound, bound.identity_map)
-    if bound.identity is not None:
-        what = f"{bound.identity} is numbered by the target, which is not done in a table that goes both ways."
-        yield Problem(what, f"take it out of the columns where the target numbers it by itself, or {fix}.",
-                      spec.where(*at, "columns", bound.identity), name)  # fmt: skip
     if bound.delete != "hard":
         what = (
             f"`delete: {bound.delete}` keeps rows on the target that the source lost, and both sides are to be equal."

@@ -24,6 +24,7 @@ from flows.plan.build import begun, finish, looked_up, plan_table, selected
 from flows.plan.decide import Planned
 from flows.plan.lookups.born_rows import back_files, without_open
 from flows.plan.lookups.identity import identity_files, pair_rows
+from flows.plan.lookups.numbers import first_number
 from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups
@@ -239,6 +240,8 @@ def _plan_table(
     gather_parents(end.session, route, work, before["target"])
     if bound.identity_map is not None:
         work = pair_rows(end.session, route, work, had_none=known is not None and not known.rows)
+    if bound.identity is not None:
+        end.session.numbers.start(bound.name, first_number(bound, route.writes.snapshot))
     find_offenders(end.session, route, work)
     windows, aside = both_windows(end.session, route, work, known)
     keeps = bool(_bases(request, [_Table(bound)], kept))

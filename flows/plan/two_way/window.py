@@ -23,6 +23,7 @@ from flows.plan.reading.sifting import sifted
 from flows.plan.reading.window_reader import PlanWork, Window, base_folder, created_file, lookup_rows, rejected_file
 from flows.plan.two_way.edits import write_edits
 from flows.plan.two_way.leaving import Left, joined, left_in_source, with_left_in_target
+from flows.plan.two_way.numbered import with_numbers
 from flows.plan.two_way.reading import Read, aligned, read_both
 from flows.session.route import Route
 from flows.session.session import Job, Session
@@ -99,7 +100,8 @@ def plan_window(
     lacking = read.lacking
     if lacking.num_rows:  # the rest of them was set aside after all
         lacking = lacking.filter(pa.array(keys.contained(lacking, mapped.rows, bound.key)))
-    rows = BothSides(read.base, _with_clock(bound, mapped.rows, raw), raw, found, aside, lacking)
+    numbered = with_numbers(session, bound, mapped.rows, found, read.base)
+    rows = BothSides(read.base, _with_clock(bound, numbered, raw), raw, found, aside, lacking)
     ways = ways_of(bound, there, work)
     decisions, outdated = None, list[str]()
     if decided_by_people.num_rows:

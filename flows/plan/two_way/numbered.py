@@ -1,0 +1,38 @@
+"""Surrogate keys that the target alone has (`generate: identity`), in tables that go both ways: they follow the row, and go nowhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.bind.tables import BoundTable
+from flows.plan.lookups.numbers import must_hold, numbered_column
+from flows.session.session import Session
+from transforms import keys
+from transforms.vocabulary.arrow import contiguous
+
+
+def with_numbers(
+    session: Session, bound: BoundTable, rows: pa.Table, found: pa.Table, base: pa.Table | None
+) -> pa.Table:
+    """Rows of the source with the numbers that they have on the target, or had when both sides agreed; others get the next ones.
+
+    In: rows with unique keys. Errors: PlanError where the column does not hold them.
+    """
+    if bound.identity is None:
+        return rows
+    column = numbered_column(bound)
+    values = pa.nulls(rows.num_rows, column.type)
+    for there in (found, base):
+        if there is not None and there.num_rows and rows.num_rows:
+            place = keys.match(rows, there.select(list(bound.key)).cast(rows.select(list(bound.key)).schema), bound.key)
+            own = contiguous(there.column(column.name)).take(pa.array(place, mask=place < 0)).cast(column.type)
+            values = pc.coalesce(values, own)
+    if count := values.null_count:
+        first = session.numbers.reserve(bound.name, count)
+        must_hold(bound.shape.name, column, first + count - 1)
+        new = np.zeros(rows.num_rows, dtype=np.int64)
+        new[values.is_null().to_numpy(zero_copy_only=False)] = first + np.arange(count)
+        values = pc.coalesce(values, pa.array(new).cast(column.type))
+    return rows.append_column(pa.field(column.name, column.type), values)
