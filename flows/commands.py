@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,15 +27,17 @@ from flows.history.undo_both import on_both, plan_undo_both, taken_by_side, undo
 from flows.history.versions import opened_version
 from flows.plan import build
 from flows.plan.request import Request, spelled
-from flows.plan.thresholds import over_limit, set_aside
+from flows.plan.thresholds import over_limit
 from flows.plan.totals import reconciled
 from flows.plan.two_way.build import meeting, planned
-from flows.proof import agreement, orphans
+from flows.plan.two_way.rounds import again, in_turn, rounds
+from flows.proof import agreement
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
-from flows.results.conflicts import SHOWN, open_in
+from flows.proof.together import rounds_together, steps_together
+from flows.results.conflicts import open_in
 from flows.results.outcome import Outcome, Status
-from flows.results.tables import Report, TableReport, report_of
+from flows.results.tables import Report, report_of
 from flows.session.execute import Execute
 from flows.session.locking import sole_writer
 from flows.session.meter import Meter
@@ -67,7 +69,8 @@ def _bound(request: Request, meter: Meter | None, *, writes: bool) -> Iterator[t
 def plan(request: Request, *, execute: Execute | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with _bound(request, meter, writes=False) as (request, session):
-        report, _ = planned(_listing(request), session, execute)
+        report, _ = planned(_listing(rounds(request, session)[0]), session, execute)
+        report = replace(report, warnings=(*report.warnings, *in_turn(request, session)))
         unwritable = any(session.bound.table(table.name).unwritable for table in report.of_spec)
     return _planned(request, report, UNWRITABLE if unwritable else "")
 
@@ -124,11 +127,11 @@ def run(
     """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
     with _bound(request, meter, writes=not dry_run) as (request, session), ledger_of(request.spec) as ledger:
         if dry_run:
-            report, _ = planned(request, session, execute)
-            return _planned(request, report)
+            report, _ = planned(rounds(request, session)[0], session, execute)
+            return _planned(request, replace(report, warnings=(*report.warnings, *in_turn(request, session))))
         with sole_writer(session, ledger, request.run_id, now, request.wait, session.sides.writable) as writing:
             ended, loading = recover(Loading(writing, ledger, execute, request.workers, message), now())
-            return _run(request, loading, ended)[0]
+            return _run_all(request, loading, ended)
 
 
 def backfill(
@@ -171,7 +174,7 @@ def backfill(
                     ledger.add_step(spec.name, spec.digest, str(text), part.start, part.stop, step.run_id)
                 if outcome.status not in (Status.DONE, Status.CONFLICTS):
                     break
-    return _together(request, outcomes, len(parts), perf_counter() - began)
+    return steps_together(request, outcomes, len(parts), perf_counter() - began)
 
 
 def apply_plan(
@@ -284,6 +287,27 @@ def _report_of(spec: Spec, version: Version) -> Report:
     return replace(report_of(plan), version=version.version)
 
 
+def _run_all(request: Request, loading: Loading, ended: Sequence[Notice]) -> Outcome:
+    """Run a request, in rounds where tables share an origin, and those rounds again that later ones brought something to."""
+    began = perf_counter()
+    parts = rounds(request, loading.session)
+    outcomes: list[Outcome] = []
+
+    def run_each(some: Sequence[Request]) -> bool:
+        nonlocal loading, ended
+        for part in some:
+            outcome, session = _run(part, loading, ended)
+            loading, ended = replace(loading, session=session), ()
+            outcomes.append(outcome)
+            if outcome.status not in (Status.DONE, Status.CONFLICTS):
+                return False
+        return True
+
+    if run_each(parts) and len(parts) > 1:
+        run_each(again(request, loading.session, parts, [outcome.report for outcome in outcomes]))
+    return outcomes[0] if len(parts) == 1 else rounds_together(request, outcomes, perf_counter() - began)
+
+
 def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tuple[Outcome, Session]:
     """Plan and apply; the session is bound to the tables as they are then."""
     began = perf_counter()
@@ -342,59 +366,3 @@ def _evident(
     if data_docs and report.page:
         report = with_data_docs(report, Path(report.page).parent, at)
     return replace(outcome, report=report)
-
-
-def _together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
-    """The steps of a backfill as one outcome: counts added up, the worst status, the newest version."""
-    tables: dict[str, TableReport] = {}
-    for outcome in outcomes:
-        for table in outcome.report.tables:
-            known = tables.get(table.name)
-            tables[table.name] = table if known is None else _added(known, table)
-    versions = [o.report.version for o in outcomes if o.report.version is not None]
-    report = Report(
-        request.spec.name,
-        request.run_id,
-        outcomes[-1].report.plan if outcomes else None,
-        versions[-1] if versions else None,
-        seconds,
-        tuple(tables.values()),
-        tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
-        tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
-        met=tuple(each for outcome in outcomes for each in outcome.report.met)[:SHOWN],
-        applied=any(outcome.report.applied for outcome in outcomes),
-        data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
-        orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
-    )
-    status = max((o.status for o in outcomes), default=Status.DONE)
-    passed = steps_in_all - len(outcomes)
-    notes = [outcome.message for outcome in outcomes if outcome.message]
-    if status in (Status.DONE, Status.CONFLICTS):
-        if waiting := [o for o in outcomes if any(table.waiting for table in o.report.tables)]:
-            rows = sum(table.waiting for table in report.tables)
-            notes.insert(
-                0,
-                f"{rows:,} rows were set aside for what other tables lack: {len(waiting):,} of {steps_in_all:,} steps are not done, "
-                f"and the same backfill tries them again.",
-            )
-        if passed:
-            notes.insert(0, f"{passed} of {steps_in_all} steps were done before.")
-        if status is Status.DONE and (over := set_aside(request.spec, report.counts)):
-            status, notes = Status.QUARANTINE, [over, *notes]
-    return Outcome(report, status, " ".join(notes))
-
-
-def _added(one: TableReport, other: TableReport) -> TableReport:
-    return replace(
-        one,
-        counts=one.counts + other.counts,
-        reasons=_sum(one.reasons, other.reasons),
-        differing=_sum(one.differing, other.differing),
-        unproved=_sum(one.unproved, other.unproved),
-        waiting=one.waiting + other.waiting,
-        windows=one.windows + other.windows,
-    )
-
-
-def _sum(one: Mapping[Name, int], other: Mapping[Name, int]) -> dict[Name, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in (*one, *other)}

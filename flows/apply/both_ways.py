@@ -72,7 +72,7 @@ def write_both(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[
     interrupts.writing()
     stages = stages_for(plan, loading.session)
     session = with_tables(plan, loading.session, stages)
-    mirror = back_session(session)
+    mirror = back_session(session, [planned.name for planned in plan.manifest.tables])
     back_stages = stages_for(back, mirror)
     with_tables(back, mirror, back_stages)
     retried(lambda: rehearse(back, mirror))

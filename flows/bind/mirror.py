@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from adapters.protocol import Target
 from flows.bind.tables import Binding, BoundTable, bind
 from flows.bind.two_way import TwoWay
@@ -10,15 +12,20 @@ from flows.spec.model import Spec
 from flows.spec.tables import Table
 
 
-def mirrored(spec: Spec, binding: Binding, source: Target) -> Binding:
-    """The binding of plans that write the source, with the tables of `binding` that go both ways, under their names.
+def mirrored(spec: Spec, binding: Binding, source: Target, names: Collection[str]) -> Binding:
+    """The binding of plans that write the source, with those of some tables of `binding` that go both ways, under their names. No two
+    of them are made of one table of the source.
 
     A row has the source's own columns: its key there, those that changes go back to, and those that rows which were born on the
     target are given. Nothing is looked up, checked or made, and no row counts as somebody else's: a plan for the source names
     its rows by key.
     Errors: SpecError with every problem.
     """
-    tables = {bound.name: _mirror(spec, bound, bound.two_way) for bound in binding.tables if bound.two_way is not None}
+    tables = {
+        bound.name: _mirror(spec, bound, bound.two_way)
+        for bound in binding.tables
+        if bound.two_way is not None and bound.name in names
+    }
     one_way = {"target": spec.source, "direction": "one_way", "conflict": Conflict(), "initial": "report"}
     return bind(spec.model_copy(update=one_way).respelled(tables, lambda path: path), source, source, asking=False)
 

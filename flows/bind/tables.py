@@ -27,7 +27,7 @@ from flows.bind.soft_delete import Soft, soft_flag
 from flows.bind.sources import BoundSource, bound_sources, key_of_sources, lookups_of
 from flows.bind.spelling import namesakes
 from flows.bind.tolerance import tolerances
-from flows.bind.two_way import TwoWay, bind_two_way, shared_origins
+from flows.bind.two_way import TwoWay, bind_two_way
 from flows.spec.model import Spec
 from transforms.diff import Comparison
 from transforms.mapping.column_mapping import ColumnMapping, TableMapping
@@ -192,7 +192,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
             bound[name] = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
         except SpecError as error:
             problems += error.of_table(name)
-    if problems := [*problems, *shared_origins(spec, bound.values())]:
+    if problems:
         raise SpecError.of(problems)
     warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
     warnings += [Notice("unwritable", str(table.unwritable), name) for name, table in bound.items() if table.unwritable]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -86,16 +86,6 @@ def bind_two_way(spec: Spec, bound: BoundTable) -> TwoWay:
     reads = [*bound.reads, *key, *sorted(written), *clocks]
     ordered = tuple(column for column in bound.source_shape.names if column in reads)
     return TwoWay(policy, comparison, back, ways, key, given, ordered)
-
-
-def shared_origins(spec: Spec, tables: Iterable[BoundTable]) -> Iterator[Problem]:
-    """Tables whose changes would go back to a table of the source that another one writes too."""
-    first: dict[str, str] = {}
-    for bound in tables:
-        if bound.two_way is not None and (other := first.setdefault(str(bound.source), bound.name)) != bound.name:
-            what = f"{other} and {bound.name} are both made of the source's {bound.source}, and one table alone writes it back."
-            fix = "write `direction: one_way` for one of them."
-            yield Problem(what, fix, spec.where("tables", bound.name, "from"), bound.name)
 
 
 def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:

@@ -13,7 +13,8 @@ NoticeCode = Literal[
     "no_index",
     "failed_check", "unchecked", "refused_rows", "stand_in_stays", "not_reconciled", "orphans", "own_ancestors",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "base_lost",
-    "resolution_outdated", "writes_source", "untyped",
+    "resolution_outdated",
+    "projections_in_turn", "writes_source", "untyped",
 ]  # fmt: skip
 
 NOTICES: Final[Mapping[NoticeCode, str]] = {

@@ -78,10 +78,10 @@ def planned(request: Request, session: Session, execute: Execute | None = None) 
     return made.report, made.jobs["target"]
 
 
-def back_session(session: Session) -> Session:
-    """The session of what is written to the source: bound to the source's tables as they are."""
+def back_session(session: Session, names: Collection[str]) -> Session:
+    """The session of what is written to the source of some tables: bound to the source's tables as they are."""
     source = session.sides.written("source").adapter
-    binding = retried(lambda: mirrored(session.spec, session.bound, source))
+    binding = retried(lambda: mirrored(session.spec, session.bound, source, names))
     return replace(session, binding=binding, changes=PlannedChanges())
 
 
@@ -124,11 +124,11 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
     where = folders(request)
     warnings = [*session.bound.warnings, *session.drift]
     with begun(request, session, where["target"], again=again) as (session, job), _back(where["source"], again=again):
-        mirror = back_session(session)
+        chosen = selected(request, session)
+        mirror = back_session(session, [bound.name for bound in chosen])
         session = replace(session, binding=_reading_back(session.bound, mirror.bound))
         back_job = replace(job, plan_id=of_side(request.run_id, "source"), folder=str(where["source"]), side="source")
         ends: dict[SideName, End] = {"target": End(session, job), "source": End(mirror, back_job)}
-        chosen = selected(request, session)
         made, notices = list[_Table](), list[Notice]()
         with ledger_of(request.spec) as ledger:
             kept = ledger.bases(request.spec.name, "source") if ledger.there() else {}
@@ -207,7 +207,7 @@ def _reading_back(binding: Binding, mirror: Binding) -> Binding:
     """The binding whose two-way tables read of the source what is written back, too."""
 
     def reading(bound: BoundTable) -> BoundTable:
-        if bound.two_way is None:
+        if bound.two_way is None or bound.name not in {each.name for each in mirror.tables}:
             return bound
         return replace(bound, reads=tuple(dict.fromkeys([*bound.two_way.reads, *mirror.table(bound.name).images])))
 

@@ -1,0 +1,137 @@
+"""Several runs as one outcome: the steps of a backfill, and the rounds of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from flows.plan.request import Request
+from flows.plan.thresholds import set_aside
+from flows.proof import orphans
+from flows.results.conflicts import SHOWN
+from flows.results.outcome import Outcome, Status
+from flows.results.tables import Report, TableReport
+from transforms.vocabulary import Counts
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def steps_together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
+    """The steps of a backfill as one outcome: counts added up, the worst status, the newest version."""
+    tables: dict[str, TableReport] = {}
+    for outcome in outcomes:
+        for table in outcome.report.tables:
+            known = tables.get(table.name)
+            tables[table.name] = table if known is None else _added(known, table)
+    versions = [o.report.version for o in outcomes if o.report.version is not None]
+    report = Report(
+        request.spec.name,
+        request.run_id,
+        outcomes[-1].report.plan if outcomes else None,
+        versions[-1] if versions else None,
+        seconds,
+        tuple(tables.values()),
+        tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
+        tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
+        met=tuple(each for outcome in outcomes for each in outcome.report.met)[:SHOWN],
+        applied=any(outcome.report.applied for outcome in outcomes),
+        data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
+        orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
+    )
+    status = max((o.status for o in outcomes), default=Status.DONE)
+    passed = steps_in_all - len(outcomes)
+    notes = [outcome.message for outcome in outcomes if outcome.message]
+    if status in (Status.DONE, Status.CONFLICTS):
+        if waiting := [o for o in outcomes if any(table.waiting for table in o.report.tables)]:
+            rows = sum(table.waiting for table in report.tables)
+            notes.insert(
+                0,
+                f"{rows:,} rows were set aside for what other tables lack: {len(waiting):,} of {steps_in_all:,} steps are not done, "
+                f"and the same backfill tries them again.",
+            )
+        if passed:
+            notes.insert(0, f"{passed} of {steps_in_all} steps were done before.")
+        if status is Status.DONE and (over := set_aside(request.spec, report.counts)):
+            status, notes = Status.QUARANTINE, [over, *notes]
+    return Outcome(report, status, " ".join(notes))
+
+
+def rounds_together(request: Request, outcomes: Sequence[Outcome], seconds: float) -> Outcome:
+    """The rounds of a run as one outcome: what changed in each is added up, and what is open is what the last that had the table left."""
+    last = {table.name: outcome for outcome in outcomes for table in outcome.report.tables}
+    tables: dict[str, TableReport] = {}
+    for outcome in outcomes:
+        for table in outcome.report.tables:
+            known = tables.get(table.name)
+            tables[table.name] = table if known is None else _followed(known, table)
+    whole = steps_together(request, outcomes, len(outcomes), seconds)
+    met = [each for outcome in outcomes for each in outcome.report.met if last.get(each.table) is outcome]
+    names = [name for name in request.spec.tables if name in tables]
+    report = replace(
+        whole.report,
+        tables=tuple(tables[name] for name in (*names, *(set(tables) - set(names)))),
+        met=tuple(met)[:SHOWN],
+        page=outcomes[-1].report.page,
+    )
+    broken = outcomes[-1].status
+    if broken not in (Status.DONE, Status.CONFLICTS):
+        return Outcome(report, broken, outcomes[-1].message)
+    if any(table.counts.conflicts for table in tables.values()):
+        left = [each.message for each in outcomes if any(last[told.name] is each for told in each.report.tables)]
+        return Outcome(report, Status.CONFLICTS, " ".join(filter(None, left)))
+    return Outcome(report, Status.DONE)
+
+
+def _followed(one: TableReport, other: TableReport) -> TableReport:
+    """A table after another round: its changes are those of both, and its rows are as the later one found them."""
+    return replace(
+        other,
+        counts=_after(one.counts, one.back or Counts(), other.counts),
+        back=None if one.back is None or other.back is None else _back_after(one.back, other.back),
+        differing=_sum(one.differing, other.differing),
+        back_differing=_sum(one.back_differing, other.back_differing),
+        samples=(*one.samples, *other.samples),
+        back_samples=(*one.back_samples, *other.back_samples),
+        merged=one.merged + other.merged,
+        overruled=one.overruled + other.overruled,
+        overruled_edits=(*one.overruled_edits, *other.overruled_edits),
+        windows=one.windows + other.windows,
+    )
+
+
+def _after(one: Counts, back: Counts, other: Counts) -> Counts:
+    """The counts of two rounds over the rows that there were before both. What the first changed or brought, the second found unchanged."""
+    touched = one.insert + one.update + back.insert
+    return replace(
+        other,
+        source_rows=other.source_rows - back.insert + back.delete,
+        target_rows=other.target_rows - one.insert + one.delete,
+        insert=one.insert + other.insert,
+        update=one.update + other.update,
+        delete=one.delete + other.delete,
+        unchanged=max(0, other.unchanged - touched),
+    )
+
+
+def _back_after(one: Counts, other: Counts) -> Counts:
+    unchanged = max(0, other.unchanged - one.insert - one.update)
+    insert, update = one.insert + other.insert, one.update + other.update
+    rows = other.target_rows - one.insert + one.delete
+    return Counts(insert + update + unchanged, rows, insert, update, one.delete + other.delete, unchanged)
+
+
+def _added(one: TableReport, other: TableReport) -> TableReport:
+    return replace(
+        one,
+        counts=one.counts + other.counts,
+        reasons=_sum(one.reasons, other.reasons),
+        differing=_sum(one.differing, other.differing),
+        unproved=_sum(one.unproved, other.unproved),
+        waiting=one.waiting + other.waiting,
+        windows=one.windows + other.windows,
+    )
+
+
+def _sum(one: Mapping[Name, int], other: Mapping[Name, int]) -> dict[Name, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in (*one, *other)}
