@@ -245,7 +245,7 @@ def _held(request: Request, route: Route, counts: Counts) -> Iterator[Finding]:
     try:
         hold(request, route, counts)
     except PlanError as error:
-        yield _as_finding(error, counts.delete)
+        yield _as_finding(error, counts.delete or counts.update)
 
 
 def _keyless(route: Route, counts: Counts) -> Iterator[Finding]:

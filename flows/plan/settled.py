@@ -98,8 +98,7 @@ def settled_plan(
         windows = planned[bound.name]
         route = session.route(job, bound.name)
         if check_deletes:
-            if request.keys is None and not request.allow_deletes:
-                hold(request, route, sum((each.counts for each in windows), Counts()))
+            hold(request, route, sum((each.counts for each in windows), Counts()))
             let_go = {(each.child.name, each.foreign): each.values for each in passing}
             windows = settled(session, job, route, with_whole_deletes(session, job, route, windows), let_go)
             windows = in_own_order(session, job, route, windows)
@@ -121,13 +120,18 @@ def settled_plan(
 
 
 def hold(request: Request, route: Route, counts: Counts) -> None:
-    """Hold the deletes of a table to what the spec allows. PlanError where they are more."""
+    """Hold what a plan deletes of a table, and changes of rows that others may have written, to what the spec allows.
+
+    Errors: PlanError where it is more.
+    """
     bound = route.table
+    held = request.keys is None and not request.allow_deletes
+    counts = counts if held else replace(counts, delete=0)
     # how many rows hang in a tree says nothing of how many the table has
     of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
     hold_deletes(request.spec, bound, counts, route.writes.name, part=not request.whole, of=of)
     hold_others(request.spec, bound, counts, route.writes.adapter, route.writes.name)
-    if request.whole:
+    if held and request.whole:
         hold_emptied(request.spec, bound, counts, route.reads.snapshot)
 
 

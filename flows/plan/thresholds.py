@@ -87,13 +87,14 @@ def hold_deletes(
 
 
 def hold_others(spec: Spec, bound: BoundTable, counts: Counts, written: Target, side: SideName = "target") -> None:
-    """What other migrations have brought into a table must not go because this one does not know of it.
+    """What other migrations have brought into a table must neither go nor change because this one does not know of it.
 
-    Errors: PlanError where rows are to be deleted from a table that the markers of the written side say another one writes to, and
-    the spec does not say which rows are its own.
+    Errors: PlanError where rows are to be deleted or updated in a table that the markers of the written side say another one writes
+    to, and the spec does not say which rows are its own. Where changes go both ways, what is agreed on says which updates are due.
     """
     own = bound.owns if side == "target" else spec.tables[bound.name].where
-    if not counts.delete or own is not None or bound.ddl:
+    updates = counts.update if bound.two_way is None else 0
+    if not (counts.delete or updates) or own is not None or bound.ddl:
         return
     writers = written.writers(bound.shape.name) - {spec.name}
     if bound.two_way is not None and spec.client is not None:  # what other clients wrote has come here, or is new here
@@ -101,11 +102,12 @@ def hold_others(spec: Spec, bound: BoundTable, counts: Counts, written: Target, 
     others = sorted(writers)
     if others:
         key = "owns" if side == "target" else "where"
+        does = " and ".join(f"{verb} {n:,}" for verb, n in (("update", updates), ("delete", counts.delete)) if n)
         raise PlanError(
-            f"{bound.name}: this plan would delete {counts.delete:,} rows of {bound.shape.name} in the {side}, which {', '.join(others)} "
+            f"{bound.name}: this plan would {does} rows of {bound.shape.name} in the {side}, which {', '.join(others)} "
             f"{'writes' if len(others) == 1 else 'write'} to as well, and nothing says whose they are. Nothing was written.",
-            fix=f"say which rows are this table's own with `{key}:` "
-            f'({spec.where("tables", bound.name)}), such as `{key}: "1 = 1"` for all, or give --allow-deletes.',
+            fix=f"say which rows are this table's own with `{key}:` ({spec.where('tables', bound.name)}), such as "
+            f'`{key}: "1 = 1"` for all{"" if updates else ", or give --allow-deletes"}.',
         )
 
 

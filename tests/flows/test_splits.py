@@ -140,6 +140,30 @@ def test_a_spec_that_does_not_say_which_rows_are_its_own_deletes_none_of_another
     assert small.target.rows("person") == [(1, "Ada"), (2, "Acme")]
 
 
+@everywhere
+def test_a_spec_that_does_not_say_which_rows_are_its_own_changes_none_of_another_one(small: Scenario) -> None:
+    another(small, "first").run()
+    second = another(small, "second", delete="ignore", columns={"id": "id", "name": {"expr": "upper(name)"}})
+    before = small.target.content()
+    refused = r"would update 4 rows of .*person.*, which first writes to as well.*Nothing was written.*owns:"
+    for command in (
+        second.plan,
+        second.run,
+        lambda: second.run(allow_deletes=True),
+        lambda: second.run(keys={"person": frozenset(("[1]",))}),
+    ):
+        with pytest.raises(PlanError, match=refused.replace("4", "[14]")):
+            command()
+    found = assess(second.spec, second.request().at)
+    assert any("first writes to as well" in each.reason for each in found.tables[0].findings)
+    assert small.target.content() == before
+    small.source.insert("member", [(5, "person", "Zoe", None)])
+    folder = second.folder / "of_its_own"
+    folder.mkdir()
+    own = another(replace(small, folder=folder), "second", where="id > 4", owns="id > 4")
+    assert counts(own.run(), "person") == {"source_rows": 1, "insert": 1}
+
+
 def test_a_spec_that_says_all_rows_are_its_own_deletes_what_others_left(small: Scenario) -> None:
     another(small, "earlier").run()
     now = another(small, "now", where="id < 3", owns="1 = 1")
