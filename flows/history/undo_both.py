@@ -102,9 +102,9 @@ def plan_undo_both(
         )
 
     if len(taken) == 1:
-        (alone,) = taken
-        report = planned(alone, request)
-        return of_source(report) if alone == "source" else report
+        (single,) = taken
+        report = planned(single, request)
+        return of_source(report) if single == "source" else report
     if request.trees is not None:
         raise SpecError(
             "The rows of a tree are taken back on one side, and these versions changed both.", fix="give --side target."
