@@ -162,9 +162,9 @@ def settle(
 def _message(report: Report, open_: int, clashes: int) -> str:
     first = f", such as {report.met[0].table} {report.met[0].key}" if report.met else ""
     since = f" {counted(clashes, 'row')} changed after planning." if clashes else ""
-    was = "is" if open_ == 1 else "are"
+    stay = "is in conflict and stays as it is" if open_ == 1 else "are in conflict and stay as they are"
     return (
-        f"{counted(open_, 'row')} {was} in conflict and stay as they are on both sides{first}.{since} "
+        f"{counted(open_, 'row')} {stay} on both sides{first}.{since} "
         f"Fix: look at them with `syncline conflicts SPEC list`, decide, and run again."
     )
 

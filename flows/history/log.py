@@ -112,7 +112,7 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
             for alone in archive.all_noted(store.folder(plan.folder), "applied", there):
                 lines += [{**facts, "why": LEFT, "table": name, **e} for e in _left_alone(alone, key)]
     lines += [_decided(each) for each in decided if each.table_name == name]
-    return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT))
+    return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT, line["version"] or 0))
 
 
 def _decided(made: Decision) -> dict[str, Any]:

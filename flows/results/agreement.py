@@ -10,10 +10,11 @@ from flows.results.shares import counted
 
 Base = Literal["held", "never", "lost", "replaced"]
 
-_WHY: Final[dict[Base, str]] = {
-    "never": "has not been agreed on yet: both sides meet with the first run",
-    "lost": "is not known any more: both sides meet anew with the next run, as `initial` says, and no deletion is brought over",
-    "replaced": "was replaced by a run meanwhile, and says nothing of the rows that were read",
+_SAYS_NOTHING: Final[dict[Base, str]] = {
+    "never": "Both sides of {} have not agreed on anything yet: they meet with the first run.",
+    "lost": "What both sides of {} agreed on is not known any more: they meet anew with the next run, as `initial` says, and no deletion "
+    "is brought over.",
+    "replaced": "A run replaced what both sides of {} agreed on while they were read: verify again.",
 }
 
 
@@ -56,11 +57,11 @@ def in_words(proofs: Sequence[tuple[str, AgreementProof]]) -> Iterator[str]:
         ]
         yield f"Since both agreed: {', '.join(parts)}."
         if left:
-            yield f"{counted(left, 'row')} of them {'is' if left == 1 else 'are'} open (`syncline conflicts SPEC list`)."
+            yield f"{left:,} of them {'is' if left == 1 else 'are'} open (`syncline conflicts SPEC list`)."
     elif held and not alike:
-        yield f"So both had agreed ({counted(agreed, 'row')})."
+        yield f"{'It is' if agreed == 1 else f'All {agreed:,} are'} as both agreed on last."
     if alike:
         yield f"{counted(alike, 'row')} {'was' if alike == 1 else 'were'} edited alike on both since the last run."
-    for base, why in _WHY.items():
+    for base, text in _SAYS_NOTHING.items():
         if names := [name for name, proof in proofs if proof.base == base]:
-            yield f"What both sides hold of {', '.join(names)} {why}."
+            yield text.format(", ".join(names))

@@ -146,7 +146,8 @@ def test_a_row_that_was_edited_before_it_was_written_has_nothing_overruled(shop:
     assert shop.apply(planned.report.plan).status is Status.CONFLICTS
     assert [lost(line) for line in life(shop, 1) if "overruled" in line] == [{}]  # what went to the source
     assert shop.run().status is Status.DONE
-    assert [lost(line) for line in life(shop, 1) if "overruled" in line][-1]["name"] == (*NAME[:4], "late", "mug")
+    late = [lost(line) for line in life(shop, 1) if line.get("side") == "target"][-1]
+    assert late["name"] == (*NAME[:4], "late", "mug")
 
 
 def test_what_a_decision_overruled_has_who_made_it_and_why(shop: Scenario) -> None:

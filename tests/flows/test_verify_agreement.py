@@ -70,7 +70,7 @@ def edit(shop: Scenario, side: str, *edits: str) -> None:
 def test_rows_that_differ_are_told_by_whose_edit_they_wait_for(shop: Scenario) -> None:
     one, message = proved(shop)
     assert one == counts()
-    assert message.endswith("So both had agreed (40 rows).")
+    assert message.endswith("All 40 are as both agreed on last.")
     edit(shop, "source", "UPDATE {0} SET v = 'S' WHERE {k} IN ({k1}, {k2})", "DELETE FROM {0} WHERE {k} = {k3}")
     edit(shop, "source", "INSERT INTO {0} VALUES ({k25}, 'new', 1)")
     edit(
@@ -87,7 +87,7 @@ def test_rows_that_differ_are_told_by_whose_edit_they_wait_for(shop: Scenario) -
     assert shop.run().status is Status.CONFLICTS
     one, message = proved(shop, 2)
     assert one == counts(agreed=ROWS - 3, both=2, open=2)
-    assert "4 rows of them are open" in message
+    assert "4 of them are open" in message
 
 
 def test_what_both_edited_alike_is_no_difference_and_counted(shop: Scenario) -> None:
@@ -128,7 +128,7 @@ def test_a_base_that_is_damaged_or_gone_is_said_so_with_what_comes_of_it(shop: S
         path.write_bytes(path.read_bytes()[:-1] + b"x")
     one, message = proved(shop)
     assert one == {"base": "lost"}
-    assert "What both sides hold of t, tags is not known any more: both sides meet anew with the next run" in message
+    assert "What both sides of t, tags agreed on is not known any more: they meet anew with the next run" in message
     shutil.rmtree(folder)
     assert proved(shop)[0] == {"base": "lost"}
     for named, lost in (((), 2), (("--table", "t"), 1)):
@@ -145,7 +145,7 @@ def test_of_sides_that_have_not_met_or_of_which_some_rows_are_asked_for_the_base
     shop.write({"t": {"from": "old", "columns": {"id": "no", "v": "v", "n": "n"}}}, name="other", direction="two_way")
     told = answer("verify", shop.path)
     assert told["tables"]["t"]["agreement"] == {"base": "never"}
-    assert "has not been agreed on yet: both sides meet with the first run" in told["message"]
+    assert "Both sides of t have not agreed on anything yet: they meet with the first run" in told["message"]
 
 
 def test_people_and_the_page_are_told_what_was_held_to_the_base(shop: Scenario) -> None:
