@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import answer, syncline
 from many_clients import SERVER, TABLE, Office, written
+from scenario import Scenario, Side
 
+from flows import commands
 from flows.commands import Status
+from flows.plan.request import asked_for
 from flows.spec.clients import with_client
 from flows.spec.model import load_spec
 from transforms.vocabulary import SpecError
@@ -166,3 +170,28 @@ def test_a_password_in_the_url_of_a_client_is_not_shown(office: Office) -> None:
     spec = office.spec("graz")
     assert "s3cret" not in str(spec.document) + repr(spec)
     assert "s3cret" not in syncline("run", office.path, "--direct", status=1).output
+
+
+def test_clients_of_other_engines_share_a_server_one_after_the_other_and_at_once(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    made = Scenario.make(tmp_path, ("mysql", "postgresql"), request)
+    sides = {"main": made.source, "small": Side("sqlite", str(tmp_path / "small.db"))}
+    for side in (*sides.values(), made.target):
+        side.execute("CREATE TABLE t (k varchar(20) NOT NULL PRIMARY KEY, n integer, at date)")
+    clients = [{"name": name, "url": side.url} for name, side in sides.items()]
+    rest = {"clients": clients, "direction": "two_way", "initial": "policy", "conflict": {"resolve": "merge"}}
+    made.write({"t": {"from": "t"}}, **rest, source={"time_zone": "UTC"})
+    for number, side in enumerate(sides.values()):
+        side.execute(*(f"INSERT INTO t VALUES ('{number} {n}', {n}, '2024-02-29')" for n in range(20)))
+    with ThreadPoolExecutor(2) as pool:
+        futures = [
+            pool.submit(lambda own: commands.run(asked_for(own, "run")), with_client(made.path, each)) for each in sides
+        ]
+        assert {future.result().status for future in futures} <= {Status.DONE, Status.CONFLICTS}
+    for _ in range(2):
+        found = answer("run", made.path, "--direct")["clients"]
+        assert all(not each["total"]["conflicts"] for each in found.values())
+    states = [[tuple(map(str, row)) for row in side.rows("t")] for side in (*sides.values(), made.target)]
+    assert states[0] == states[1] == states[2] and len(states[0]) == 40
+    assert answer("verify", made.path)["clients"].keys() == sides.keys()
