@@ -325,19 +325,28 @@ class Joint(Protocol):
     def hold(self) -> None:
         """Look at the foreign keys that have waited. RowRefused where one does not hold; the transaction is as it was before."""
 
+
+class Waiting(Joint, Protocol):
+    """The same, where foreign keys can wait."""
+
     def unmet(self, shape: TableShape, names: Sequence[str], foreign: ForeignKey) -> pa.Table:
         """Some columns of the rows of a table that refer by one of its foreign keys to no row, as the transaction has them now."""
 
 
 @runtime_checkable
-class Deferring(Protocol):
-    """A target whose foreign keys can wait for the end of a transaction (`Capabilities.defers_foreign_keys`)."""
+class Joining(Protocol):
+    """A target that takes windows of several tables in one transaction."""
 
     def together(self) -> AbstractContextManager[Joint]:
-        """One transaction for windows of several tables, with foreign keys deferred as far as they can be.
+        """Committed at the end, all or nothing: on any error it is rolled back."""
 
-        Committed at the end, all or nothing: on any error it is rolled back. Errors: RowRefused where a key does not hold then.
-        """
+
+@runtime_checkable
+class Deferring(Joining, Protocol):
+    """One whose foreign keys can wait for the end of a transaction (`Capabilities.defers_foreign_keys`)."""
+
+    def together(self) -> AbstractContextManager[Waiting]:
+        """With foreign keys deferred as far as they can be. Errors: RowRefused where a key does not hold in the end."""
 
 
 class ChangeFeed(Protocol):

@@ -23,6 +23,7 @@ from adapters.mysql.locks import held
 from adapters.mysql.markers import Markers, mark
 from adapters.mysql.references import referrers
 from adapters.mysql.snapshot import MysqlSnapshot
+from adapters.mysql.together import Joint
 from adapters.mysql.types import travel
 from adapters.mysql.writer import Window
 from adapters.protocol import BeforeCommit, committed
@@ -255,6 +256,11 @@ class MysqlAdapter:
             applied = Applied(inserted=changes.inserts.num_rows) if loaded else window.as_left(window.change())
             before_commit(applied)
             return applied
+
+    @contextmanager
+    def together(self) -> Iterator[Joint]:
+        with self._connections.begin("Writing tables together") as connection:
+            yield Joint(connection, self._connections, self._markers, self._as_shaped)
 
     def _as_shaped(self, shape: TableShape) -> Described:
         """What is known of a table, looked up once as long as it has the types of `shape`."""

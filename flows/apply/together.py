@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters import interrupts
-from adapters.protocol import Deferring, Joint
+from adapters.protocol import Deferring, Waiting
 from flows.apply.trials import MOST, Sifted, refusal_of, sift, withheld
 from flows.apply.windows import (
     ApplyWindow,
@@ -124,7 +124,7 @@ class _Transaction:
     def _part(self, work: ApplyWork, window: ApplyWindow) -> ChangeSet:
         return planned_part(self.session, work, window)
 
-    def _write(self, joint: Joint, work: ApplyWork, window: ApplyWindow) -> _Written:
+    def _write(self, joint: Waiting, work: ApplyWork, window: ApplyWindow) -> _Written:
         part, shape = self._part(work, window), self._shape(work, window)
         marker = marker_of(self.session, work, window)
         known = withheld(part, self.aside.get(_place(work, window), {}))
@@ -146,7 +146,7 @@ class _Transaction:
 
     # Rows that refer to nothing
 
-    def _hold(self, joint: Joint) -> None:
+    def _hold(self, joint: Waiting) -> None:
         """Look at the foreign keys that have waited. Errors: _Once where rows that were written break some."""
         try:
             joint.hold()
@@ -163,7 +163,7 @@ class _Transaction:
             again.aside = found
             raise again from None
 
-    def _lost(self, joint: Joint) -> Iterator[tuple[TableShape, ForeignKey, pa.Table]]:
+    def _lost(self, joint: Waiting) -> Iterator[tuple[TableShape, ForeignKey, pa.Table]]:
         """The rows of each table that refer to nothing by a foreign key from or to what is written here, with their keys."""
         written = {window.changes.table: self._keys(work, window) for work in self.works for window in work.windows}
         target = self.session.sides.written(self.works[0].job.side).adapter

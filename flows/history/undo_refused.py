@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from adapters.protocol import Deferring, Snapshot, Target
+from adapters.protocol import Joining, Snapshot, Target
 from adapters.store.plan_files import FileEntry
 from adapters.store.plans import Plan
 from flows.history.undo_order import listed
@@ -146,13 +146,13 @@ class _Tried(SynclineError):
 
 def rehearse(plan: Plan, target: Target, shapes: Mapping[TableName, TableShape], stages: Sequence[Stage]) -> None:
     """Write all that is left of an undo in one transaction that is rolled back, where a table has what refuses rows only when
-    they are written: triggers, rules, exclusions, policies, unique indexes of expressions or of some rows.
+    they are written: triggers, rules, exclusions, policies, unique indexes of expressions, of computed columns or of some rows.
 
     Engines that cannot write several tables in one transaction are not asked. Errors: PlanError where a row is refused.
     """
     writes = list(_writes(plan, stages))
     tables = {entry.table for _, entry in writes if entry.table in shapes}
-    if not isinstance(target, Deferring) or not any(target.design(table).hooks for table in tables):
+    if not isinstance(target, Joining) or not any(_refuses_late(target, shapes[table]) for table in tables):
         return
     marked = {(mark.table, mark.window, mark.phase) for mark in target.applied(plan.manifest.id)}
     table = None
@@ -170,6 +170,11 @@ def rehearse(plan: Plan, target: Target, shapes: Mapping[TableName, TableShape],
             f"Nothing was written.",
             fix=f"change those rows of the target, or what it demands of them; {AGAIN}.",
         ) from error
+
+
+def _refuses_late(target: Target, shape: TableShape) -> bool:
+    computed = {column.name for column in shape.columns if column.generated}
+    return any(unique & computed for unique in shape.uniques) or bool(target.design(shape.name).hooks)
 
 
 def _writes(plan: Plan, stages: Sequence[Stage]) -> Iterator[tuple[Stage, FileEntry]]:

@@ -18,6 +18,10 @@ TRIGGERS = {
         "RETURN new; END $$",
         "CREATE TRIGGER no BEFORE INSERT ON z FOR EACH ROW EXECUTE FUNCTION no()",
     ),
+    "mysql": (
+        "CREATE TRIGGER no BEFORE INSERT ON z FOR EACH ROW BEGIN IF NEW.v = 3 THEN "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'never three'; END IF; END",
+    ),
     "sqlite": (
         "CREATE TRIGGER no BEFORE INSERT ON z WHEN new.v = 3 BEGIN SELECT raise(ABORT, 'never three'); END",
     ),
@@ -103,6 +107,22 @@ def test_a_trigger_that_raises_refuses_an_undo_as_a_whole(
     refused(made, "never three")
     made.target.execute("DROP TRIGGER no" + (" ON z" if engine == "postgresql" else ""))
     done(made)
+
+
+@pytest.mark.parametrize("engine", ["mysql", "sqlite"])
+def test_a_unique_computed_column_refuses_an_undo_as_a_whole(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    made = with_a_version_that_deletes(tmp_path, engine, request)
+    made.target.execute(
+        "ALTER TABLE z ADD u bigint AS (abs(v)) VIRTUAL",
+        "CREATE UNIQUE INDEX once ON z (u)",
+        "INSERT INTO z (k, v) VALUES (99, -3)",
+    )
+    refused(made, "refuses")
+    made.target.execute("DELETE FROM z WHERE k = 99")
+    assert made.undo(2).status == Status.DONE
+    assert (3, 3, 3) in made.target.rows("z")
 
 
 def test_a_row_that_somebody_edited_is_a_conflict_whatever_the_target_would_refuse(
