@@ -27,6 +27,8 @@ shop: env  ## migrate a legacy MariaDB to PostgreSQL from a drafted spec (wants 
 sync: env  ## keep two live databases in step that are edited on both sides: SQLite and PostgreSQL
 	$(BIN)/python -m examples.crm.demo
 
+# what one process compiled is there for the hundred others that tests start
+test: export PYTHONDONTWRITEBYTECODE :=
 test: env  ## run the whole suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

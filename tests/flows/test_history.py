@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenario import PAIRS, RING, Scenario, pair_name
+from scenario import PAIRS, Scenario, halves
 
 from flows.cli.main import main
 from flows.commands import Status
@@ -25,7 +25,7 @@ from flows.history.version_list import listed
 from flows.session.stores import ledger_of
 from transforms.vocabulary import PlanError, SpecError
 
-everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("shop")
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -62,7 +62,7 @@ def rows_of(table: pa.Table) -> list[Any]:
     return sorted((tuple(row.values()) for row in table.to_pylist()), key=str)
 
 
-@everywhere
+@one_half
 def test_a_table_is_given_as_it_stood_at_each_version_without_asking_the_target(shop: Scenario) -> None:
     shop.target.insert("item", [("c", "old", 3), ("z", "gone soon", 0)])
     states = list(course(shop))
@@ -87,7 +87,7 @@ def test_the_difference_of_two_versions_leads_from_one_to_the_other(shop: Scenar
     assert difference(shop.spec, 0, 4)[0][1].counts == {"insert": 3, "update": 0, "delete": 0}
 
 
-@everywhere
+@other_half
 def test_a_version_says_who_made_it_of_what_and_what_it_changed(shop: Scenario) -> None:
     list(course(shop))
     versions = listed(shop.spec)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from scenario import RING, Rows, Scenario, counts, pair_name, quarantine
+from scenario import RING, Rows, Scenario, counts, halves, pair_name, quarantine
 
 from adapters.ledger.identity import PAIRS
 from flows import commands
@@ -23,6 +23,7 @@ from flows.session.stores import ledger_of
 from transforms.vocabulary import PlanError, SynclineError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("shop")
 CUSTOMER: dict[str, Any] = {
     "from": "customers",
     "key": {"map": ["id"], "match": ["email"]},
@@ -101,7 +102,7 @@ def test_rows_keep_the_numbers_that_the_target_gave_them_and_children_follow(sho
     assert pairs(shop) == known
 
 
-@everywhere
+@one_half
 def test_an_undo_of_a_tree_follows_the_map_and_takes_back_the_pairs_of_its_rows_alone(shop: Scenario) -> None:
     fill(shop, [("c1", "e1", "Al"), ("c2", "e2", "Bo")], [(7, "c1", "x"), (8, "c2", "y")])
     shop.run()
@@ -125,7 +126,7 @@ def test_an_undo_of_a_tree_follows_the_map_and_takes_back_the_pairs_of_its_rows_
     assert (shop.target.content(), pairs(shop), pairs(shop, "purchase")) == (first, customers, orders)
 
 
-@everywhere
+@other_half
 def test_rows_that_are_on_both_sides_find_each_other_by_their_values_and_the_ledger_may_be_lost(shop: Scenario) -> None:
     fill(shop, [("c1", "e1", "Al"), ("c2", "e2", "Bo")], [(7, "c1", "x")])
     shop.run()
@@ -235,7 +236,7 @@ def test_of_two_plans_of_the_same_new_row_only_one_is_applied(shop: Scenario) ->
         shop.apply(fourth.report.plan)
 
 
-@everywhere
+@one_half
 def test_keys_of_several_columns_on_both_sides_and_a_row_that_refers_to_its_own_table(shop: Scenario) -> None:
     shop.source.execute(
         "CREATE TABLE staff (site varchar(3), no integer, boss_site varchar(3), boss integer, pay varchar(9), PRIMARY KEY (site, no))"

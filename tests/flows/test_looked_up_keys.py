@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import RING, Rows, Scenario, counts, pair_name, quarantine
+from scenario import RING, Rows, Scenario, counts, halves, pair_name, quarantine
 
 from flows import commands
 from flows.commands import Status
 from flows.history import quarantine as quarantining
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("shop")
 LOOKUP = {"table": "purchase", "match": {"no": "purchase_no"}, "take": "purchase_id"}
 
 
@@ -72,7 +73,7 @@ def test_lines_are_matched_by_the_numbers_of_their_orders(shop: Scenario) -> Non
     assert shop.target.content() == before
 
 
-@everywhere
+@one_half
 def test_lines_without_their_order_wait_in_quarantine_each_by_itself(shop: Scenario) -> None:
     rows = [("p1", 1, "a"), ("p2", 1, "b"), ("p3", 1, "c"), ("p3", 2, "d"), ("p4", 1, "e")]
     fill(shop, [("p1", "1"), ("p2", "two")], rows)
@@ -99,7 +100,7 @@ def test_lines_without_their_order_wait_in_quarantine_each_by_itself(shop: Scena
     shop.settled()
 
 
-@everywhere
+@other_half
 def test_a_range_over_the_other_columns_of_such_a_key(shop: Scenario) -> None:
     rows = [("p1", 1, "a"), ("p2", 1, "b"), ("p3", 2, "c"), ("p3", 3, "d"), ("p4", 2, "e")]
     fill(shop, [("p1", "1"), ("p2", "2"), ("p3", "3")], rows)

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
-from scenario import RING, Scenario, counts, pair_name, quarantine, reasons
+from scenario import RING, Scenario, counts, halves, pair_name, quarantine, reasons
 
 from flows import commands
 from flows.check.assess import assess
@@ -18,6 +18,7 @@ from flows.spec.model import load_spec
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("small")
 few = pytest.mark.parametrize("small", RING[:1], indirect=True, ids=pair_name)
 
 PERSONS = [(1, "Ada", "1815-12-10"), (2, "Grace", "1906-12-09"), (3, "Alan", "1912-06-23")]
@@ -78,7 +79,7 @@ def test_rows_of_two_tables_go_into_one_and_follow_them_and_come_back(small: Sce
     assert small.target.content() == before
 
 
-@everywhere
+@one_half
 def test_a_key_that_two_tables_have_is_set_aside_with_both_and_nobody_wins(small: Scenario) -> None:
     small.source.execute("INSERT INTO company VALUES (2, 'Clash', 'AT9')")
     write(small)
@@ -153,7 +154,7 @@ def test_columns_of_the_table_are_shared_and_those_of_a_part_come_first(small: S
     ]  # fmt: skip
 
 
-@everywhere
+@other_half
 def test_a_backfill_of_a_range_of_the_key_touches_nothing_else(small: Scenario) -> None:
     write(small)
     small.run()
@@ -163,7 +164,7 @@ def test_a_backfill_of_a_range_of_the_key_touches_nothing_else(small: Scenario) 
     assert there(small) == {1: "Ada", 2: "Grace", 3: "P", 11: "C", 12: "Böhler"}
 
 
-@everywhere
+@one_half
 def test_lookups_into_a_merged_table_and_from_it(small: Scenario) -> None:
     small.source.execute(
         "CREATE TABLE land (code varchar(5) NOT NULL PRIMARY KEY, name varchar(20))",

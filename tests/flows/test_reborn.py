@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario import RING, Scenario, pair_name
+from scenario import RING, Scenario, halves, pair_name
 
 from flows.commands import Status
 from transforms.vocabulary import PlanError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, _ = halves("shop")
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_row_that_is_entered_anew_under_another_key_comes_in_one_run_and_is_ta
     assert shop.target.content() == second
 
 
-@everywhere
+@one_half
 def test_a_row_that_others_still_refer_to_gives_its_value_up_before_it_goes(shop: Scenario) -> None:
     before = shop.target.content()
     shop.source.execute(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import PAIRS, RING, Scenario, changes, counts, pair_name, quarantine, reasons
+from scenario import PAIRS, RING, Scenario, changes, counts, halves, pair_name, quarantine, reasons
 
 from flows import commands
 from flows.commands import Status
@@ -14,6 +14,7 @@ from transforms.vocabulary import BusyError
 
 everywhere = pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
 each_engine = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("shop")
 two_engines = pytest.mark.parametrize("shop", [PAIRS[0], PAIRS[2]], indirect=True, ids=pair_name)
 
 
@@ -99,7 +100,7 @@ def test_edits_of_the_source_are_exactly_what_the_next_run_does(shop: Scenario) 
     shop.settled()
 
 
-@each_engine
+@one_half
 def test_verify_names_the_rows_that_differ(shop: Scenario) -> None:
     shop.run()
     shop.target.execute(
@@ -129,7 +130,7 @@ def test_identity_numbers_stay_and_the_engine_numbers_on_after_them(shop: Scenar
         assert shop.target.ask("SELECT customer_id FROM customer WHERE code = 'zoe'") == [(5,)]
 
 
-@each_engine
+@other_half
 def test_parents_and_children_leave_together_children_first(shop: Scenario) -> None:
     shop.run()
     shop.source.execute("DELETE FROM orders WHERE customer = 'ada'", "DELETE FROM customers WHERE code = 'ada'")
@@ -281,7 +282,7 @@ def test_a_row_edited_between_plan_and_apply_is_a_conflict_and_stays(shop: Scena
     shop.settled()
 
 
-@each_engine
+@one_half
 def test_rows_that_are_already_as_wanted_are_no_conflict(shop: Scenario) -> None:
     shop.run()
     shop.source.execute("UPDATE customers SET city = 'Paris' WHERE code = 'ada'", "DELETE FROM orders WHERE id = 4")

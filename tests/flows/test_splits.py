@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import RING, Scenario, counts, pair_name
+from scenario import Scenario, counts, halves
 
 from flows import commands
 from flows.check.assess import assess
@@ -15,7 +15,7 @@ from flows.commands import Status
 from flows.plan.request import trees_of
 from transforms.vocabulary import PlanError, SpecError
 
-everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("small")
 
 MEMBERS = [
     (1, "person", "Ada", None),
@@ -50,7 +50,7 @@ def split(scenario: Scenario) -> None:
     )
 
 
-@everywhere
+@one_half
 def test_one_table_goes_into_two_that_refer_to_each_other(small: Scenario) -> None:
     split(small)
     done = small.run()
@@ -60,7 +60,7 @@ def test_one_table_goes_into_two_that_refer_to_each_other(small: Scenario) -> No
     small.settled()
 
 
-@everywhere
+@other_half
 def test_a_row_that_moves_is_deleted_here_and_inserted_there_and_an_undo_takes_it_back(small: Scenario) -> None:
     split(small)
     small.run()
@@ -104,7 +104,7 @@ def another(scenario: Scenario, name: str, **table: Any) -> Scenario:
     return made
 
 
-@everywhere
+@one_half
 def test_two_specs_that_say_which_rows_are_theirs_leave_each_other_alone(small: Scenario) -> None:
     low = another(small, "low", where="id < 3", owns="id < 3")
     high = another(small, "high", where="id >= 3", owns="id >= 3")
@@ -122,7 +122,7 @@ def test_two_specs_that_say_which_rows_are_theirs_leave_each_other_alone(small: 
     assert small.target.rows("person") == [(1, "Ada"), (3, "Bohm"), (4, "Emmy")]
 
 
-@everywhere
+@other_half
 def test_a_spec_that_does_not_say_which_rows_are_its_own_deletes_none_of_another_one(small: Scenario) -> None:
     low = another(small, "low", where="id < 3")
     high = another(small, "high", where="id >= 3", delete="ignore")
@@ -140,7 +140,7 @@ def test_a_spec_that_does_not_say_which_rows_are_its_own_deletes_none_of_another
     assert small.target.rows("person") == [(1, "Ada"), (2, "Acme")]
 
 
-@everywhere
+@one_half
 def test_a_spec_that_does_not_say_which_rows_are_its_own_changes_none_of_another_one(small: Scenario) -> None:
     another(small, "first").run()
     second = another(small, "second", delete="ignore", columns={"id": "id", "name": {"expr": "upper(name)"}})

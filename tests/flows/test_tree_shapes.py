@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import RING, Scenario, Status, counts, pair_name, quarantine
+from scenario import RING, Scenario, Status, counts, halves, pair_name, quarantine
 
 from flows import commands
 from flows.bind.roots import parse_root
@@ -15,6 +15,8 @@ from flows.check.assess import assess
 from flows.commands import Outcome
 from flows.plan.trees.chosen_tree import Trees
 from transforms.vocabulary import SynclineError
+
+one_half, other_half = halves("pair")
 
 
 @pytest.fixture(params=RING, ids=pair_name)
@@ -33,6 +35,7 @@ def tree(scenario: Scenario, *roots: str, kind: Any = "run", with_parents: bool 
     return commands.verify(request) if kind == "verify" else commands.run(request)
 
 
+@one_half
 def test_rows_below_rows_of_their_own_table_come_along_to_any_depth(pair: Scenario) -> None:
     for side in (pair.source, pair.target):
         side.execute(
@@ -107,6 +110,7 @@ def test_numbers_that_the_target_gives_lead_on_to_rows_below(pair: Scenario) -> 
     assert tree(pair, "client:a", kind="verify").status == Status.CHANGES
 
 
+@other_half
 def test_keys_and_references_of_several_columns(pair: Scenario) -> None:
     for side in (pair.source, pair.target):
         side.execute(
@@ -195,6 +199,7 @@ def test_roots_are_written_as_keys_are_listed(small: Scenario) -> None:
             tree(small, wrong)
 
 
+@one_half
 def test_a_check_of_a_tree_looks_at_its_rows_and_at_what_they_refer_to(pair: Scenario) -> None:
     pair.source.execute(
         "CREATE TABLE top (id integer PRIMARY KEY, v varchar(9))",

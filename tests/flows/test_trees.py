@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from scenario import RING, Scenario, Status, counts, pair_name
+from scenario import RING, Scenario, Status, counts, halves, pair_name
 
 from flows import commands
 from flows.bind.roots import parse_root
@@ -20,6 +20,7 @@ from transforms.vocabulary import SynclineError
 
 ONE = pytest.mark.parametrize("shop", RING[:1], indirect=True, ids=pair_name)
 """For what has nothing to do with engines."""
+one_half, other_half = halves("shop")
 
 
 def trees(scenario: Scenario, *roots: str, with_parents: bool = False, kind: Any = "run") -> Request:
@@ -87,6 +88,7 @@ def everything(scenario: Scenario) -> None:
     assert scenario.run().status == Status.DONE
 
 
+@one_half
 def test_rows_outside_of_a_tree_stay_as_they_are_whatever_was_done_to_them(shop: Scenario) -> None:
     everything(shop)
     for side, text in ((shop.source, "s"), (shop.target, "t")):
@@ -111,6 +113,7 @@ def test_rows_outside_of_a_tree_stay_as_they_are_whatever_was_done_to_them(shop:
     assert commands.verify(trees(shop, "customer:2", kind="verify")).status == Status.CHANGES
 
 
+@other_half
 def test_a_tree_that_only_the_target_has_is_deleted_children_first(shop: Scenario) -> None:
     everything(shop)
     shop.source.execute(
@@ -127,6 +130,7 @@ def test_a_tree_that_only_the_target_has_is_deleted_children_first(shop: Scenari
     ]
 
 
+@one_half
 def test_a_row_that_moved_into_a_tree_or_out_of_it_is_updated(shop: Scenario) -> None:
     if "duckdb" in (shop.source.engine, shop.target.engine):  # it gives no other parent to a row that others refer to
         shop.source.execute("DELETE FROM line WHERE nr IN (10, 21)")
@@ -159,6 +163,7 @@ def test_a_root_that_no_side_has_is_an_error(shop: Scenario) -> None:
     assert shop.target.count("customer") == 0
 
 
+@other_half
 def test_parents_that_the_target_lacks_come_along_or_are_named(shop: Scenario) -> None:
     with pytest.raises(SynclineError) as refused:
         run(shop, "purchase:20")

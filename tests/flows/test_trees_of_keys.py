@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import RING, Rows, Scenario, Status, balanced, counts, explained, pair_name, quarantine
+from scenario import RING, Rows, Scenario, Status, balanced, counts, explained, halves, pair_name, quarantine
 
 from flows import commands
 from flows.bind.roots import parse_root
@@ -17,6 +17,7 @@ from transforms.vocabulary import SynclineError
 
 ONE = pytest.mark.parametrize("pair", RING[3:], indirect=True, ids=pair_name)
 """For what has nothing to do with engines."""
+one_half, other_half = halves("pair")
 
 
 @pytest.fixture(params=RING, ids=pair_name)
@@ -67,6 +68,7 @@ def merged(made: Scenario) -> None:
     )
 
 
+@one_half
 def test_a_tree_goes_through_a_table_of_several_sources(pair: Scenario) -> None:
     merged(pair)
     with pytest.raises(SynclineError, match="voucher refers to customer"):
@@ -155,6 +157,7 @@ def of_orders(made: Scenario) -> Rows:
     return sorted([*made.target.ask(lines), *made.target.ask(marks)], key=str)
 
 
+@other_half
 def test_a_tree_goes_through_keys_that_are_looked_up(pair: Scenario) -> None:
     looked_up(pair)
     done = tree(pair, "client:2")
@@ -189,6 +192,7 @@ def test_a_tree_goes_through_keys_that_are_looked_up(pair: Scenario) -> None:
     assert pair.target.content() == before
 
 
+@one_half
 def test_a_row_with_a_looked_up_key_is_a_root_and_brings_its_parents(pair: Scenario) -> None:
     looked_up(pair)
     with pytest.raises(SynclineError, match="line refers to purchase"):
@@ -259,6 +263,7 @@ def there(made: Scenario) -> Rows:
     return sorted(made.target.ask(found), key=str)
 
 
+@other_half
 def test_a_tree_goes_through_identity_maps(pair: Scenario) -> None:
     identity(pair)
     pair.run()

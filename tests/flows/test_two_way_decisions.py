@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from command_line import answer, syncline
-from scenario import RING, Scenario, pair_name
+from scenario import Scenario, halves
 
 from flows.commands import Status
 
-everywhere = pytest.mark.parametrize("small", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("small")
 ROWS = [(1, "a", 1), (2, "b", 2), (3, "c", 3), (4, "d", 4)]
 
 
@@ -42,7 +42,7 @@ def both(small: Scenario) -> list[Any]:
     return [tuple(row) for row in one]
 
 
-@everywhere
+@one_half
 def test_rows_and_fields_become_what_was_decided_on_both_sides(small: Scenario) -> None:
     resolve(small, "--key", "1", "--take", "source", "--why", "they know")
     resolve(small, "--key", "2", "--field", "v", "--take", "both 😀")
@@ -61,7 +61,7 @@ def test_rows_and_fields_become_what_was_decided_on_both_sides(small: Scenario) 
     assert again.status is Status.DONE and again.report.version is None
 
 
-@everywhere
+@other_half
 def test_a_decision_about_a_row_that_changed_again_is_not_applied_and_said_so(small: Scenario) -> None:
     resolve(small, "--all", "--take", "source")
     small.target.execute("UPDATE t SET v = 'again' WHERE k = 1")

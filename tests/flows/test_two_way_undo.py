@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import answer, syncline
-from scenario import RING, Scenario, pair_name
+from scenario import Scenario, halves
 
 from adapters.store.both_ways import source_folder
 from flows import commands
@@ -18,7 +18,7 @@ from flows.history import prune
 from flows.session.stores import store_of
 from transforms.vocabulary import PlanError
 
-everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("shop")
 FIRST = [(n, f"v{n}", 10 * n) for n in range(1, 6)]
 
 
@@ -58,7 +58,7 @@ def edit(shop: Scenario) -> None:
 MET = [(1, "S", 99), (3, "T", 30), (5, "v5", 50), (6, "six", 0), (7, "sev", 0)]
 
 
-@everywhere
+@one_half
 def test_a_run_after_an_undo_brings_over_again_what_both_sides_had_done(shop: Scenario) -> None:
     edit(shop)
     edited = both(shop)
@@ -71,7 +71,7 @@ def test_a_run_after_an_undo_brings_over_again_what_both_sides_had_done(shop: Sc
     assert shop.verify().status is Status.DONE
 
 
-@everywhere
+@other_half
 def test_a_run_after_an_undo_of_a_version_of_one_side_does_not_undo_the_edits_of_the_other(shop: Scenario) -> None:
     shop.source.execute("UPDATE old SET v = 'S' WHERE no = 1", "DELETE FROM old WHERE no = 2")
     ours = shop.source.rows("old")
@@ -82,7 +82,7 @@ def test_a_run_after_an_undo_of_a_version_of_one_side_does_not_undo_the_edits_of
     assert both(shop) == ([*ours[:-1], (5, "v5", 7)], [*ours[:-1], (5, "v5", 7)])
 
 
-@everywhere
+@one_half
 def test_what_a_first_meeting_brought_over_is_no_deletion_once_it_is_taken_back(shop: Scenario) -> None:
     assert shop.undo(1).status is Status.DONE
     assert both(shop) == (FIRST, [])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import PAIRS, RING, Scenario, counts, pair_name
+from scenario import PAIRS, RING, Scenario, counts, halves, pair_name
 
 from adapters.store.plans import Plan
 from flows import commands
@@ -17,6 +17,7 @@ from flows.session.stores import ledger_of
 from transforms.vocabulary import PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("shop")
 
 ITEM = "(sku varchar(20) PRIMARY KEY, title varchar(40), pieces integer)"
 
@@ -102,7 +103,7 @@ def test_a_version_that_is_undone_leaves_the_target_as_it_was_and_undoing_that_b
     shop.settled()
 
 
-@everywhere
+@one_half
 def test_several_versions_are_undone_at_once(shop: Scenario) -> None:
     states = three_versions(shop)
     assert shop.undo(1, to=True).status == Status.DONE
@@ -115,7 +116,7 @@ def test_several_versions_are_undone_at_once(shop: Scenario) -> None:
     shop.settled()
 
 
-@everywhere
+@other_half
 def test_a_row_that_changed_since_stays_and_is_a_conflict(shop: Scenario) -> None:
     three_versions(shop)
     shop.target.execute("UPDATE customer SET name = 'edited by hand' WHERE code = 4")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from rows_read import rows_read
-from scenario import RING, Rows, Scenario, Status, counts, pair_name
+from scenario import RING, Rows, Scenario, Status, counts, halves, pair_name
 
 from flows import commands
 from flows.bind.roots import parse_root
@@ -23,6 +23,7 @@ from transforms.vocabulary import PlanError, SpecError, SynclineError
 
 ONE = pytest.mark.parametrize("shop", RING[3:], indirect=True, ids=pair_name)
 """For what has nothing to do with engines."""
+one_half, other_half = halves("shop")
 TABLES = ("customer", "purchase", "line", "memo")
 DEFAULTS = {"window": 2, "delete": {"max_ratio": 1.0}}
 
@@ -178,6 +179,7 @@ def test_several_versions_of_a_tree_are_taken_back_at_once(shop: Scenario) -> No
     assert shop.target.content() == first
 
 
+@one_half
 def test_rows_that_moved_into_a_tree_or_out_of_it_belong_to_it(shop: Scenario) -> None:
     if shop.target.engine == "duckdb":  # it gives no other parent to a row that others refer to
         shop.source.execute("DELETE FROM line WHERE nr IN (10, 21)")
@@ -196,6 +198,7 @@ def test_rows_that_moved_into_a_tree_or_out_of_it_belong_to_it(shop: Scenario) -
     )
 
 
+@other_half
 def test_a_row_outside_of_the_tree_that_needs_one_of_it_is_named_and_nothing_is_written(shop: Scenario) -> None:
     shop.source.execute("INSERT INTO customer VALUES (4, 'C4', 'new')", "INSERT INTO purchase VALUES (40, 4, 'new')")
     assert shop.run().report.version == 2
@@ -213,6 +216,7 @@ def test_a_row_outside_of_the_tree_that_needs_one_of_it_is_named_and_nothing_is_
     assert [row[0] for row in shop.target.rows("customer")] == [1, 2, 3]
 
 
+@one_half
 def test_a_row_of_the_tree_that_somebody_edited_is_a_conflict_and_tried_again(shop: Scenario) -> None:
     first = shop.target.content()
     second_version(shop)

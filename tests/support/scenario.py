@@ -50,6 +50,15 @@ def pair_name(pair: tuple[Engine, Engine]) -> str:
     return f"{pair[0]}-to-{pair[1]}"
 
 
+def halves(fixture: str) -> tuple[pytest.MarkDecorator, pytest.MarkDecorator]:
+    """Two marks with each engine once: for what the flows do alike, whatever the engine.
+
+    Tests of a file take them in turn, so that each engine is there as source and as target.
+    """
+    one, other = (pytest.mark.parametrize(fixture, RING[at::2], indirect=True, ids=pair_name) for at in (0, 1))
+    return one, other
+
+
 @dataclass(frozen=True)
 class Side:
     """One database, asked through its own driver. On PostgreSQL each side has a schema of its own.
