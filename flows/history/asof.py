@@ -57,6 +57,16 @@ def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole
     Memory: the table and the changes between it and its base.
     Errors: PlanError where it is not known what the table was.
     """
+    shared = [
+        name
+        for name in spec.tables
+        if side == "source" and spec.two_way(name) and spec.source_relation(name).table == table
+    ]
+    if len(shared) > 1:
+        raise PlanError(
+            f"The source's {table} is what {', '.join(shared)} are made of: a run sees what one of them shows of it, and nobody knows all.",
+            fix="ask for the tables of the target, or for a row with `syncline log`.",
+        )
     with ledger_of(spec) as ledger:
         if number:
             version_of(ledger, spec, number)

@@ -60,7 +60,7 @@ def shown(
     tables = applied.tables if table is None else [table_of(spec, table, [applied])]
     found: list[Change] = []
     for each in tables:
-        name = entry_name(spec, each, version.side)
+        name = applied.name_of(spec, each)
         if (version.kept or {}).get(str(each)) == "keys":
             found += _of_keys_alone(applied, each, name, keys, limit)
             continue
@@ -85,7 +85,7 @@ def shown(
 
 def _lost(spec: Spec, applied: AppliedVersion, table: TableName, keys: Sequence[str] = ()) -> list[Overruled]:
     """The edits that a version overruled in a table, which the side that it wrote calls so."""
-    name = entry_name(spec, table, applied.version.side)
+    name = applied.name_of(spec, table)
     own = as_kept(spec.target_table(name), map(str, applied.tables)) if name in spec.tables else table
     return overruled_edits(applied, own, table, name, keys)
 
@@ -217,7 +217,7 @@ def overruled_between(spec: Spec, first: int, second: int, table: str | None = N
     found = []
     for applied in (opened_version(store_of(spec), each) for each in versions if each.version in numbers):
         for name in applied.tables:
-            if wanted in (None, entry_name(spec, name, applied.version.side)):
+            if wanted in (None, applied.name_of(spec, name)):
                 found += [{"version": applied.version.version, **each.as_dict()} for each in _lost(spec, applied, name)]
     return found
 

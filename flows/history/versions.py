@@ -15,7 +15,7 @@ from adapters.store.manifest import PlannedTable
 from adapters.store.plan_files import ChangedPlan, FileEntry
 from adapters.store.plans import Plan
 from flows.plan.order.interim import in_turn, whole_changes
-from flows.spec.entries import entry_of, nearest
+from flows.spec.entries import entry_name, entry_of, nearest
 from flows.spec.model import Spec
 from flows.spec.problems import meant
 from transforms.net_changes import as_made, together, without
@@ -40,6 +40,13 @@ class AppliedVersion:
         """The tables that the plan writes or creates, in its order."""
         planned = self.plan.manifest.tables
         return [each.table for each in planned if each.counts.changes or each.ddl or each.drop]
+
+    def name_of(self, spec: Spec, table: TableName) -> str:
+        """What the spec calls a table that the version wrote: of several that are made of one source table the one that it planned."""
+        planned = self.planned_table(table)
+        if planned is not None and self.version.side == "source" and planned.name in spec.tables:
+            return planned.name
+        return entry_name(spec, table, self.version.side)
 
     def planned_table(self, table: TableName) -> PlannedTable | None:
         """What the plan held for a table, None where it did not look at it."""
