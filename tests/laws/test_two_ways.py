@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from scenario import Engine, Scenario, pair_name
+from scenario import Engine, pair_name
 from two_way_cases import Case, CaseTable, Column, Line
-from two_ways import TwoWays
+from two_ways import TwoWays, empty
 
 from adapters.store.both_ways import rows_of
 from adapters.store.plans import Plan
@@ -61,15 +61,6 @@ def histories(draw: st.DrawFn) -> Case:
     policy = draw(st.sampled_from(sorted(POLICIES)))
     initial = draw(st.sampled_from(["policy", "source", "target"]))
     return Case(policy, POLICIES[policy], {"t": CaseTable(COLUMNS, tuple(rounds))}, initial)
-
-
-def empty(folder: Path, pair: tuple[Engine, Engine], request: pytest.FixtureRequest) -> Scenario:
-    """Databases that no other example has used."""
-    made = Scenario.make(folder, pair, request)
-    for side in (made.source, made.target):
-        if side.schema:
-            side.execute(f"DROP SCHEMA {side.schema} CASCADE", f"CREATE SCHEMA {side.schema}")
-    return made
 
 
 def lived(case: Case, pair: tuple[Engine, Engine], request: pytest.FixtureRequest, *, own_names: bool) -> list[Any]:

@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pytest
 from scenario import Engine, Scenario, Side
 from two_way_cases import Case, CaseTable, Column, Values
 
@@ -19,6 +21,15 @@ Content = dict[str, dict[Values, Values]]
 NATIVE = {
     ("timestamp", "mysql"): "datetime(6)", ("json", "postgresql"): "jsonb", ("double", "postgresql"): "double precision",
 }  # fmt: skip
+
+
+def empty(folder: Path, pair: tuple[Engine, Engine], request: pytest.FixtureRequest) -> Scenario:
+    """Databases that no other example has used."""
+    made = Scenario.make(folder, pair, request)
+    for side in (made.source, made.target):
+        if side.schema:
+            side.execute(f"DROP SCHEMA {side.schema} CASCADE", f"CREATE SCHEMA {side.schema}")
+    return made
 
 
 def native(column: Column, engine: Engine) -> str:
