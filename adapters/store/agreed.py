@@ -13,7 +13,7 @@ import hashlib
 import json
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,12 +44,21 @@ class Damaged(PlanError):
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a base is a base of: digests of how the table is mapped, and of where each side's rows lie; its rows' columns and key."""
+    """What a base is a base of: digests of how the table is mapped, and of where each side's rows lie; its rows' columns and key.
+
+    `mapping` is a digest of all of it, and behind a colon one of which rows of which table, as known by what: bases of earlier versions
+    have the first one alone.
+    """
 
     mapping: str
     sides: Mapping[SideName, str]
     schema: pa.Schema = field(hash=False)
     key: Key
+
+    def same_rows(self, other: Agreement) -> bool:
+        """Whether both are about the same rows of the same tables, whatever is made of them."""
+        (whole, _, rows), (others, _, its) = self.mapping.partition(":"), other.mapping.partition(":")
+        return self.key == other.key and (whole == others or (bool(rows) and rows == its))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,14 @@ class Parts:
         """What it takes on disk."""
         return sum(file.nbytes for part in self.parts for file in part.files)
 
+    def under(self, agreement: Agreement) -> Parts | None:
+        """The same rows as an agreement has them that is otherwise about the same: None where it has columns that these have not."""
+        mine = self.agreement
+        lacking = any(each not in mine.schema for each in agreement.schema)
+        if lacking or mine.sides != agreement.sides or not mine.same_rows(agreement):
+            return None
+        return replace(self, agreement=agreement)
+
     def cuts(self) -> list[KeyValue]:
         """The keys between its parts, ascending, in the order's columns."""
         columns = [self.starts.column(name).to_pylist() for name in self.starts.column_names]
@@ -141,10 +158,11 @@ def parts(store: Store, migration: str, table: TableName) -> Parts | None:
 
 
 def base_of(store: Store, migration: str, table: TableName, agreement: Agreement) -> Parts:
-    """The base of a table that is of this agreement, its files not checked yet. Errors: Damaged where there is none."""
+    """The base of a table under this agreement, its files not checked yet. Errors: Damaged where there is none."""
     folder = folder_of(store, migration, table)
-    known = opened(folder, table)
-    if known is None or known.agreement != agreement:
+    there = opened(folder, table)
+    known = None if there is None else there.under(agreement)
+    if known is None:
         raise damaged(folder / PARTS, "is gone, or of another mapping")
     return known
 

@@ -71,11 +71,10 @@ def known_base(spec: Spec, ledger: Ledger, bound: BoundTable, agreement: Agreeme
     known = parts.agreement
     if known.sides != agreement.sides:
         return _lost(bound, "other_database")
-    if known.mapping != agreement.mapping:
+    if not known.same_rows(agreement):
         return _lost(bound, "other_mapping")
-    if (known.schema, known.key) != (agreement.schema, agreement.key):
-        return _lost(bound, "other_columns")
-    return Known(parts)
+    same = parts.under(agreement)
+    return _lost(bound, "other_columns") if same is None else Known(same)
 
 
 def replace_base(
@@ -135,13 +134,16 @@ def _lost(bound: BoundTable, why: Why, path: str = "") -> Known:
 
 
 def _mapping(spec: Spec, name: str) -> str:
-    """A digest of what makes the table's rows. How changes go back, and who wins, is no part of it."""
-    made_by = {"from_", "key", "identity", "where", "owns", "columns"}
-    told = spec.tables[name].model_dump(mode="json", include=made_by)
+    """Digests of what makes the table's rows, and of which rows these are. How changes go back, and who wins, is no part of it.
+
+    What a column is made of may change: then the source is edited, and what both agreed on stays what they agreed on.
+    """
+    which = {"from_", "key", "identity", "where", "owns"}
+    told = spec.tables[name].model_dump(mode="json", include={*which, "columns"})
     for column in (told.get("columns") or {}).values():
         if isinstance(column, dict):
             column.pop("inverse", None)
-    return _digest(told)
+    return f"{_digest(told)}:{_digest({part: told.get(part) for part in sorted(which)})}"
 
 
 def _database(side: Side, schema: str | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scenario import Scenario
 
-from flows.commands import Outcome
+from flows.commands import Outcome, Status
 from flows.session.agreed import FACT
 from flows.session.stores import ledger_of, store_of
 
@@ -80,7 +80,7 @@ def forgotten(small: Scenario) -> None:
 
 
 def other_mapping(small: Scenario) -> None:
-    write(small, {"k": "k", "v": "w", "w": "v"})
+    small.write({"t": {"from": "t", "columns": COLUMNS, "where": "k < 9", "owns": "k < 9"}}, **BOTH)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,31 @@ def test_a_base_that_cannot_be_used_is_a_first_meeting_in_which_nothing_is_delet
     assert why(outcome) == [told]
     assert [set(each) for each in keys(small)] == [{row[0] for row in rows}] * 2
     assert why(small.run()) == []
+
+
+def test_what_a_column_is_made_of_may_change_and_what_was_agreed_on_stays(small: Scenario) -> None:
+    small.source.execute("ALTER TABLE t RENAME COLUMN v TO vv", "UPDATE t SET vv = 'edited' WHERE k = 3")
+    small.target.execute("UPDATE t SET w = 'here' WHERE k = 3")
+    write(small, {"k": "k", "v": "vv", "w": "w"})
+    outcome = small.run()
+    assert (outcome.status, why(outcome)) == (Status.DONE, [])
+    assert small.source.rows("t") == small.target.rows("t") == [(3, "edited", "here")]
+    write(small, {"k": "k", "v": "w", "w": "vv"})  # then the source is edited, and nothing else
+    assert why(small.run()) == []
+    assert (small.source.rows("t"), small.target.rows("t")) == ([(3, "edited", "here")], [(3, "here", "edited")])
+    write(small, {"k": "k", "v": "w"})
+    small.target.execute("DELETE FROM t")
+    assert why(small.run()) == []
+    assert keys(small) == ([], [])
+    assert not small.run().report.pending
+
+
+def test_a_column_that_is_new_is_nothing_that_was_agreed_on(small: Scenario) -> None:
+    for side in (small.source, small.target):
+        side.execute("ALTER TABLE t ADD COLUMN x varchar(9)")
+    write(small, {**COLUMNS, "x": "x"})
+    assert why(small.run()) == ["other_columns"]
+    assert keys(small) == ([1, 2, 3], [1, 2, 3])
 
 
 def test_another_database_meets_anew(small: Scenario) -> None:
