@@ -129,6 +129,10 @@ def _added(one: TableReport, other: TableReport) -> TableReport:
         differing=_sum(one.differing, other.differing),
         unproved=_sum(one.unproved, other.unproved),
         waiting=one.waiting + other.waiting,
+        back=one.back if other.back is None else other.back + (one.back or Counts()),
+        back_differing=_sum(one.back_differing, other.back_differing),
+        merged=one.merged + other.merged,
+        overruled=one.overruled + other.overruled,
         windows=one.windows + other.windows,
     )
 

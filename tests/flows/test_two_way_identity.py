@@ -9,7 +9,9 @@ import pytest
 from scenario import RING, Scenario, pair_name
 from two_way_identity import alike, edit, met, numbered, pairs, seen, write
 
+from flows.bind.roots import parse_root
 from flows.commands import Status
+from flows.plan.trees.chosen_tree import Trees
 from transforms.vocabulary import DataError, PlanError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
@@ -92,6 +94,13 @@ def test_a_side_without_rows_meets_without_a_match_and_rows_of_both_are_new_from
     assert shop.run().status is Status.DONE
     alike(shop)
     assert pairs(shop) == {"[1]": "[2]", "[2]": "[1]"}
+
+
+def test_a_part_of_a_table_whose_rows_have_another_key_on_each_side_is_refused(shop: Scenario) -> None:
+    met(shop)
+    for asked in ({"ranges": ["customer.id:1..20"]}, {"trees": Trees((parse_root("customer:11", shop.spec),))}):
+        with pytest.raises(SpecError, match="have another key on each side"):
+            shop.run(**asked)
 
 
 def test_rows_of_both_sides_without_pairs_or_a_match_are_refused(shop: Scenario) -> None:

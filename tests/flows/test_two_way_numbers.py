@@ -76,6 +76,7 @@ def test_numbers_of_the_target_follow_their_rows_and_references_go_back_without_
     assert shop.source.rows("people", "code") == [("a",), ("b",), ("c",), ("d",), ("e",), ("z",)]
     assert shop.source.rows("orders") == [(1, "a", "axe"), (2, "z", "zip"), (3, "d", "dip"), (4, "e", "egg")]
     assert shop.target.rows("purchase", "no, customer_id") == [(1, 10), (2, 9), (3, 71), (4, 50)]
+    shop.settled()
     after = shop.source.content(), shop.target.content()
     again = shop.run()
     assert (again.status, again.report.pending) == (Status.DONE, False)

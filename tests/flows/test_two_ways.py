@@ -267,11 +267,6 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(
     assert state(shop) == ended
 
 
-def test_a_part_of_the_rows_is_never_brought_together(shop: Scenario) -> None:
-    with pytest.raises(SpecError, match="whole"):
-        shop.run(ranges=["client.id:1..3"])
-
-
 def test_a_plan_whose_other_half_is_missing_is_not_applied(shop: Scenario) -> None:
     edit(shop)
     before = shop.source.content(), shop.target.content()

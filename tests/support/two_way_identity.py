@@ -77,6 +77,7 @@ def alike(shop: Scenario) -> None:
     """Both sides are equal, and a second run writes nothing."""
     ours, theirs = seen(shop)
     assert ours == theirs
+    shop.settled()
     before = shop.source.content(), shop.target.content(), pairs(shop), pairs(shop, "purchase")
     again = shop.run()
     assert (again.status, again.report.pending) == (Status.DONE, False), again.message

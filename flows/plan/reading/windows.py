@@ -134,7 +134,9 @@ def gather_lookups(session: Session, route: Route, work: PlanWork, planned: Iter
         if looked.planned is not None and looked.through is not None:
             rows, away = _through_map(session, route, looked.planned, work, mine)
         else:
-            rows, away = _looked_rows(session, route, looked, work, mine, asked_of_lookup(work.job, bound.name, name))
+            # what rows of the target refer to, which go back, is not among what those of the source ask for
+            asked = asked_of_lookup(work.job, bound.name, name) if bound.two_way is None else None
+            rows, away = _looked_rows(session, route, looked, work, mine, asked)
         spill.write_rows(lookup_file(work.job, bound.name, name, "rows"), [rows], rows.schema)
         if away is not None:
             spill.write_rows(lookup_file(work.job, bound.name, name, "quarantined"), [away], away.schema)
@@ -190,7 +192,7 @@ def _through_map(
     assert known is not None, "binding has found the map"
     there = LookupSource("target", bound.shape.name, parent, known.key)
     pairs, doubtful = pairs_known(session, work.job, bound)
-    asked = asked_of_lookup(work.job, route.table.name, way_name(parent))
+    asked = asked_of_lookup(work.job, route.table.name, way_name(parent)) if route.table.two_way is None else None
     if asked is not None:
         pairs = pairs.filter(pa.array(asked_pairs(pairs, asked)))
         asked = [ends_of(pairs, known.key)]

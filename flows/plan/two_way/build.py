@@ -29,10 +29,11 @@ from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
-from flows.plan.request import Request
+from flows.plan.request import Request, followed
 from flows.plan.settled import settled_plan
 from flows.plan.two_way.constraints import Before, plan_within_constraints
 from flows.plan.two_way.deleted_parents import add_deleted_parents
+from flows.plan.two_way.parts import must_have_met, of_the_source, unfit
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.window import BothPlanned, End, plan_window
 from flows.results.overruled import overruled_in
@@ -44,7 +45,7 @@ from flows.session.retry import retried
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from flows.session.stores import ledger_of, store_of
-from transforms.vocabulary import SIDES, All, Notice, Problem, SideName, SpecError, of_side
+from transforms.vocabulary import SIDES, Notice, Problem, Ranges, SideName, SpecError, of_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,6 @@ def plan_both(request: Request, session: Session) -> PlannedBoth:
 
     Errors: as of `flows.plan.build.plan`, and of the policy (DataError).
     """
-    if request.ranges or request.trees is not None or request.keys is not None:
-        raise SpecError(
-            "Tables that go both ways are brought together whole: which rows a side has deleted, a part of them does not say.",
-            fix="run without --range and --tree; `retry` and `backfill` are for tables that go one way.",
-        )
     if problems := list(refused(session)):
         raise SpecError.of(problems)
     tries = count(1)
@@ -124,7 +120,11 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
     where = folders(request)
     warnings = [*session.bound.warnings, *session.drift]
     with begun(request, session, where["target"], again=again) as (session, job), _back(where["source"], again=again):
+        request, followed_notices = followed(request, session, job)
+        warnings += followed_notices
         chosen = selected(request, session)
+        if problems := list(unfit(request, session, chosen)):
+            raise SpecError.of(problems)
         mirror = back_session(session, [bound.name for bound in chosen])
         session = replace(session, binding=_reading_back(session.bound, mirror.bound))
         back_job = replace(job, plan_id=of_side(request.run_id, "source"), folder=str(where["source"]), side="source")
@@ -144,6 +144,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                     continue
                 known = known_base(request.spec, ledger, bound, agreement_of(session, bound, bound.schema))
                 notices += [known.lost] if known.lost is not None else []
+                must_have_met(request, bound, known)
                 looked = looked_up(bound, chosen)
                 decided = (
                     ledger.open_rows.decisions_of(request.spec.name, bound.name)
@@ -166,7 +167,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         }
         whole = {
             side: settled_plan(
-                request,
+                request if side == "target" else of_the_source(request),
                 end.session,
                 end.job,
                 [end.session.bound.table(each) for each in planned[side]],
@@ -187,7 +188,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         tables = [end.session.bound.table(name) for name in planned[side]]
         told = (*warnings, *notices) if side == "target" else ()
         report = whole[side].report(request, where[side], perf_counter() - began, tables, told)
-        asked = request if side == "target" else replace(request, bases=_bases(request, both, kept))
+        asked = request if side == "target" else replace(request, bases=_bases(request, both, kept), hanging=None)
         told_both = _told(report, both, whole["source"].reports) if side == "target" else report
         reports[side] = finish(asked, end.job, told_both, whole[side], marks, beside[side], both_ways=bool(both))
     return PlannedBoth(_with_lost(reports["target"], where["target"]), {side: end.job for side, end in ends.items()})
@@ -232,8 +233,16 @@ def _plan_table(
     route = end.route(bound.name)
     if known is None and agreed.lost is None and _nothing_to_choose(route):
         route = _met_by_policy(route)
+    selection = request.selection(bound)
     work = PlanWork(
-        end.job, bound.name, (), All(), target_empty=bool(bound.ddl), looked_up=looked, base=bound.name in request.bases
+        end.job,
+        bound.name,
+        (),
+        selection,
+        target_empty=bool(bound.ddl),
+        looked_up=looked,
+        base=bound.name in request.bases,
+        listed=bound.name in request.listed and isinstance(selection, Ranges) and bool(selection.ranges),
     )
     gather_lookups(end.session, route, work, before["target"])
     add_deleted_parents(end.session, end.job, bound, bases)

@@ -15,7 +15,7 @@ from transforms.vocabulary.arrow import contiguous
 
 def with_numbers(
     session: Session, bound: BoundTable, rows: pa.Table, found: pa.Table, base: pa.Table | None
-) -> pa.Table:
+) -> pa.Table:  # fmt: skip
     """Rows of the source with the numbers that they have on the target, or had when both sides agreed; others get the next ones.
 
     In: rows with unique keys. Errors: PlanError where the column does not hold them.
@@ -23,16 +23,27 @@ def with_numbers(
     if bound.identity is None:
         return rows
     column = numbered_column(bound)
+    rows = with_known_numbers(bound, rows, found, base)
+    values = contiguous(rows.column(column.name))
+    if not (count := values.null_count):
+        return rows
+    first = session.numbers.reserve(bound.name, count)
+    must_hold(bound.shape.name, column, first + count - 1)
+    new = np.zeros(rows.num_rows, dtype=np.int64)
+    new[values.is_null().to_numpy(zero_copy_only=False)] = first + np.arange(count)
+    at = rows.schema.get_field_index(column.name)
+    return rows.set_column(at, rows.schema.field(at), pc.coalesce(values, pa.array(new).cast(column.type)))
+
+
+def with_known_numbers(bound: BoundTable, rows: pa.Table, found: pa.Table, base: pa.Table | None = None) -> pa.Table:
+    """The same, with a null for those that have no number yet."""
+    if bound.identity is None:
+        return rows
+    column, key = numbered_column(bound), list(bound.key)
     values = pa.nulls(rows.num_rows, column.type)
     for there in (found, base):
         if there is not None and there.num_rows and rows.num_rows:
-            place = keys.match(rows, there.select(list(bound.key)).cast(rows.select(list(bound.key)).schema), bound.key)
+            place = keys.match(rows, there.select(key).cast(rows.select(key).schema), bound.key)
             own = contiguous(there.column(column.name)).take(pa.array(place, mask=place < 0)).cast(column.type)
             values = pc.coalesce(values, own)
-    if count := values.null_count:
-        first = session.numbers.reserve(bound.name, count)
-        must_hold(bound.shape.name, column, first + count - 1)
-        new = np.zeros(rows.num_rows, dtype=np.int64)
-        new[values.is_null().to_numpy(zero_copy_only=False)] = first + np.arange(count)
-        values = pc.coalesce(values, pa.array(new).cast(column.type))
     return rows.append_column(pa.field(column.name, column.type), values)

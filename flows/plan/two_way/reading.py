@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -28,12 +28,15 @@ from flows.plan.reading.window_reader import (
     spill_folder,
 )
 from flows.plan.reading.windows import MOST_PARTS, windows_of
+from flows.plan.two_way.parts import chosen_rows, of_part
 from flows.session.route import Route
 from flows.session.session import Session
 from transforms import keys
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.taken_along import lacking_schema, map_along
 from transforms.vocabulary import KeyRange
+
+Rows = TypeVar("Rows", pa.Table, pa.Table | None)
 
 RAW: Final = "syncline raw "
 """What names of columns begin with that hold what a row is mapped from, beside those that it is mapped to."""
@@ -64,11 +67,12 @@ def both_windows(
     session: Session, route: Route, work: PlanWork, known: Parts | None
 ) -> tuple[tuple[Window, ...], tuple[Planned, ...]]:
     """The windows of a table, ascending where its key has an order, and what was set aside while it was spilled."""
-    if route.table.order:
+    if route.table.order and work.keys is None:
         return windows_of(session, route, work)
     bound = route.table
     source_rows, target_rows = route.reads.snapshot.estimate(bound.source), route.writes.snapshot.estimate(bound.there)
     rows = max(source_rows, target_rows, known.rows if known is not None else 0)
+    rows = rows if work.keys is None else work.keys.rows
     session.meter.expect(bound.name, "plan", rows)
     parts = min(max(1, -(-rows // bound.window_rows)), MOST_PARTS)
     aside = _spilled(session, route, work, known, parts)
@@ -83,7 +87,7 @@ def read_both(session: Session, route: Route, work: PlanWork, window: Window, kn
             there = pool.submit(read_found, route, work, window)
             parts = list(_mapped(session, route, work, window.wanted, bound.order, window.number))
             mapped, raw, lacking = _whole(bound, parts)
-            base = _base_of(known, window.found)
+            base = _of_plan(_base_of(known, window.found), bound, work)
             found = there.result()
         return Read(mapped, raw, found, keys_outside(route, work, window.found, bound.order), base, lacking)
     folder = spill_folder(work.job, work.table)
@@ -124,7 +128,13 @@ def _mapped(
         rows = pa.Table.from_batches([batch])
         made = map_along(rows, bound.mapping, lookups, noted)
         raw = rows.filter(pa.array(~made.aside)) if made.aside.any() else rows
-        yield _Part(made.mapped, raw.select(list(bound.reads)), made.lacking)
+        raw = raw.select(list(bound.reads))
+        if work.selection.whole:
+            yield _Part(made.mapped, raw, made.lacking)
+            continue
+        mapped, mine = of_part(made.mapped, rows, made.aside, bound, work)
+        lacking = made.lacking.filter(pa.array(chosen_rows(made.lacking, bound, work)))
+        yield _Part(mapped, raw.filter(pa.array(mine)), lacking)
 
 
 def _whole(bound: BoundTable, parts: list[_Part]) -> _Part:
@@ -157,6 +167,13 @@ def _base_of(known: Parts | None, within: KeyRange) -> pa.Table | None:
     order = known.starts.schema
     at = places(rows.select(order.names).cast(order), as_table(ends, order))
     return rows.filter(pa.array(at == (start is not None)))
+
+
+def _of_plan(base: Rows, bound: BoundTable, work: PlanWork) -> Rows:
+    """What is agreed on of the rows that a plan looks at."""
+    if base is None or work.selection.whole:
+        return base
+    return base.filter(pa.array(chosen_rows(base, bound, work)))
 
 
 def _wide_schema(bound: BoundTable) -> pa.Schema:
@@ -208,7 +225,7 @@ def _spilled(session: Session, route: Route, work: PlanWork, known: Parts | None
     if known is not None:
         with spill.Spill(folder / "base", known.agreement.schema, parts) as base:
             for number in range(len(known.parts)):
-                rows = read_part(known, number)
+                rows = _of_plan(read_part(known, number), bound, work)
                 base.add(rows, parts_of(route, rows, parts))
     if rejected:
         set_aside()

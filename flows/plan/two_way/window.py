@@ -30,6 +30,7 @@ from flows.session.session import Job, Session
 from transforms import keys
 from transforms.both_ways import BothSides, BothWays, Decided, OnSource, decide
 from transforms.diff import changed_rows
+from transforms.expressions import as_json_keys
 from transforms.mapping.mapping import Mapped
 from transforms.mapping.rejections import encoded, listed
 from transforms.reconcile import Reconciled, prospects, weighed
@@ -348,6 +349,9 @@ def _planned(
         if work.looked_up and mapped.rejected_rows.num_rows:
             path = rejected_file(end.job, bound.name, number)
             spill.write_rows(path, [mapped.rejected_rows], mapped.rejected_rows.schema)
+    released = None
+    if mapped is not None and work.listed and mapped.rows.num_rows:
+        released = writer.add_mapped(number, bound.shape.name, as_json_keys(mapped.rows, bound.key))
     _, differing = changed_rows(changes.after, changes.before, bound.comparison)
     return Planned(
         bound.name,
@@ -355,7 +359,7 @@ def _planned(
         counts,
         entry,
         aside,
-        None,
+        released,
         clear=False,
         differing={name: rows for name, rows in differing.items() if rows},
         reasons=reasons,

@@ -1,0 +1,83 @@
+"""Two-way plans of a part of the rows: of ranges of keys, of trees, or of keys that were in quarantine.
+
+Of such a key both sides and what they agreed on are read, and nothing else: a row that one side alone has was deleted by the other, or
+born, as in any run. So both sides have to have met, and the key has to say by itself which row of either side is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from flows.bind.links import apart
+from flows.bind.tables import BoundTable
+from flows.plan.reading.chosen_keys import among
+from flows.plan.reading.window_reader import PlanWork, of_keys, target_ranges, within_ranges
+from flows.plan.request import Request
+from flows.plan.trees.chosen_tree import Trees
+from flows.session.agreed import Known
+from flows.session.session import Session
+from transforms.mapping.mapping import Mapped
+from transforms.range_filter import all_inside
+from transforms.vocabulary import Keys, PlanError, Problem, Ranges, Tree
+from transforms.vocabulary.arrow import Mask
+
+
+def unfit(request: Request, session: Session, tables: Sequence[BoundTable]) -> Iterator[Problem]:
+    """Why tables cannot be brought together in a part. In: those that are looked at."""
+    for bound in tables if not request.whole else ():
+        if bound.two_way is None:
+            continue
+        selection = request.selection(bound)
+        where, fix = session.spec.where("tables", bound.name, "key"), "run without --range, --tree and `retry`."
+        others = (
+            [each.column for each in selection.ranges if each.column not in bound.key]
+            if isinstance(selection, Ranges)
+            else []
+        )
+        if others:
+            what = f"{others[0]} is no column of the key, and may have another value on each side of a table that goes both ways."
+            yield Problem(what, f"name a column of the key ({', '.join(bound.key)}).", where, bound.name)
+        elif apart(bound) and not (isinstance(selection, Keys | Tree) and not selection.rows):
+            what = "its rows have another key on each side, so that a table which goes both ways is brought together whole."
+            yield Problem(what, fix, where, bound.name)
+
+
+def must_have_met(request: Request, bound: BoundTable, known: Known) -> None:
+    """Errors: PlanError where a part of a table is asked for and its sides have not met."""
+    if not request.whole and known.parts is None:
+        raise PlanError(
+            f"Both sides of {bound.name} have not agreed on anything yet, and a part of the rows does not say what they agree on. "
+            f"Nothing was written.",
+            fix="run without --range, --tree and `retry` first.",
+        )
+
+
+def of_the_source(request: Request) -> Request:
+    """The request as it goes for the plan of the source, whose rows have the source's keys: those of the target's plan, no others."""
+    if request.whole:
+        return request
+    return replace(request, ranges=(), keys=None, trees=Trees(()), hanging={}, listed=frozenset())
+
+
+def chosen_rows(rows: pa.Table, bound: BoundTable, work: PlanWork) -> Mask:
+    """Which rows a plan looks at, by their keys in the target."""
+    if work.keys is not None:
+        mask: Mask = among(rows, bound.key, work.keys).to_numpy(zero_copy_only=False)
+        return mask
+    ranges = tuple(target_ranges(bound, work))
+    return all_inside(rows, ranges) if ranges else np.ones(rows.num_rows, dtype=bool)
+
+
+def of_part(mapped: Mapped, source: pa.Table, aside: Mask, bound: BoundTable, work: PlanWork) -> tuple[Mapped, Mask]:
+    """Mapped rows of those that a plan looks at, and which of them these are. In: the rows as they were read, and which were set aside."""
+    mine = chosen_rows(mapped.rows, bound, work)
+    few = (
+        of_keys(mapped, bound, work.keys, source, aside)
+        if work.keys is not None
+        else within_ranges(mapped, bound, work.ranges)
+    )
+    return replace(few, rows=mapped.rows.filter(pa.array(mine))), mine
