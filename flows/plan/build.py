@@ -20,13 +20,13 @@ from flows.plan.consequences.beside import load_order
 from flows.plan.decide import Planned, plan_windows
 from flows.plan.lookups.identity import identity_files, pair_rows, plan_through_own_map
 from flows.plan.lookups.numbers import first_number
-from flows.plan.lookups.own_lookups import plan_with_own_lookups
+from flows.plan.lookups.own_lookups import forget, plan_with_own_lookups
 from flows.plan.order.stages import referred_tables, stages_of
 from flows.plan.reading.chosen_keys import keys_of
 from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups, grouped, windows_of
-from flows.plan.references.orphans import plan_without_orphans
+from flows.plan.references.orphans import plan_without_orphans, refer_to_nothing
 from flows.plan.references.parents import gather_parents, plan_with_own_parents, refers_to_itself
 from flows.plan.request import Request, followed
 from flows.plan.settled import Settled, settled_plan
@@ -80,10 +80,7 @@ def _plan(
     with begun(request, session, folder, again=again) as (session, job):
         request, notices = followed(request, session, job)
         tables, warnings = selected(request, session), [*warnings, *notices]
-        planned: dict[str, list[Planned]] = {}
-        for bound in tables:
-            before = [outcome for some in planned.values() for outcome in some]
-            planned[bound.name] = plan_table(request, session, job, bound.name, before, tables, execute)
+        planned = plan_tables(request, session, job, tables, execute)
         whole = settled_plan(request, session, job, tables, planned, check_deletes=check_deletes)
         pairs = [entry for bound in tables for entry in identity_files(job, bound, whole.outcomes)]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
@@ -124,6 +121,43 @@ def looked_up(bound: BoundTable, tables: Sequence[BoundTable]) -> bool:
         or any(foreign.refers == bound.shape.name for foreign in table.shape.foreign_keys)
         for table in tables
     )
+
+
+def plan_tables(
+    request: Request, session: Session, job: Job, tables: Sequence[BoundTable], execute: Execute | None
+) -> dict[str, list[Planned]]:
+    """Plan all tables, each after those that it may look into.
+
+    Where foreign keys go in a circle, rows may refer to what no row of a table has that is planned later: they are set aside then,
+    and that table is planned anew with all behind it, for others may refer to its rows.
+    """
+    planned: dict[str, list[Planned]] = {}
+    left, tries = list(tables), 2 * len(tables)
+    while left:
+        for bound in left:
+            before = [outcome for some in planned.values() for outcome in some]
+            planned[bound.name] = plan_table(request, session, job, bound.name, before, tables, execute)
+        tries -= 1
+        left = _to_plan_anew(session, job, tables, planned) if tries else []
+        for bound in left:
+            forget(job, bound, planned.pop(bound.name))
+            session = replace(session, samples=Samples())
+    return planned
+
+
+def _to_plan_anew(
+    session: Session, job: Job, tables: Sequence[BoundTable], planned: Mapping[str, list[Planned]]
+) -> list[BoundTable]:
+    """The tables from the first one on of which rows refer to nothing in tables behind it; none where some of these give keys."""
+    every = [outcome for some in planned.values() for outcome in some]
+    for place, bound in enumerate(tables):
+        left = tables[place:]
+        if any(each.identity_map is not None or each.looks_into_itself or each.identity for each in left):
+            continue
+        later = [each.name for each in left[1:]]
+        if refer_to_nothing(session, session.route(job, bound.name), job, every, later):
+            return list(left)
+    return []
 
 
 def plan_table(

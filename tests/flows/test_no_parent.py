@@ -166,3 +166,42 @@ def test_a_key_that_is_match_full_takes_all_nulls_or_none(tmp_path: Path, reques
     shop.source.execute("UPDATE child SET b = NULL, v = 1 WHERE k = 6", "UPDATE child SET v = 1 WHERE k = 2")
     assert counts(shop.run(), "child")["update"] == 1
     assert (6, 1, 1, 0) in shop.target.rows("child")
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"])
+def test_rows_of_a_circle_that_refer_to_nothing_are_found_by_the_plan_and_so_are_those_below_them(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", engine), request)
+    for table, other in (("store", "staff"), ("staff", "store")):
+        shop.source.execute(f"CREATE TABLE {table} (k integer PRIMARY KEY, {other} integer)")
+        shop.target.execute(f"CREATE TABLE {table} (k integer PRIMARY KEY, {other} integer)")
+    if engine == "sqlite":
+        shop.target.execute(
+            "DROP TABLE store",
+            "DROP TABLE staff",
+            "CREATE TABLE store (k integer PRIMARY KEY, staff integer REFERENCES staff (k))",
+            "CREATE TABLE staff (k integer PRIMARY KEY, store integer REFERENCES store (k))",
+        )
+    else:
+        shop.target.execute(
+            "ALTER TABLE store ADD FOREIGN KEY (staff) REFERENCES staff (k)",
+            "ALTER TABLE staff ADD FOREIGN KEY (store) REFERENCES store (k)",
+        )
+    many = "WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 1209) SELECT i, 90000 + i FROM n"
+    for table in ("store", "staff"):
+        shop.source.insert(table, [(1, 1), (2, None), (3, 4), (4, 3), (5, 10)])
+        shop.source.execute(f"INSERT INTO {table} {many}")
+    shop.write(
+        {name: {"from": name, "key": "k"} for name in ("store", "staff")}, defaults={"quarantine": {"max_ratio": 1.0}}
+    )
+    planned, done = shop.plan(), shop.run()
+    assert done.status == Status.DONE
+    for table in ("store", "staff"):
+        assert counts(planned, table) == counts(done, table) == {"source_rows": 1205, "insert": 4, "quarantined": 1201}
+        assert shop.target.rows(table) == [(1, 1), (2, None), (3, 4), (4, 3)]
+    assert {each.code for each in done.report.warnings}.isdisjoint({"refused_on_write", "refused_rows"})
+    shop.source.execute("INSERT INTO store VALUES (90010, 1)", "UPDATE store SET staff = 10 WHERE k = 10")
+    assert shop.run().status == Status.DONE
+    assert (10, 90010) in shop.target.rows("staff") and (10, 10) in shop.target.rows("store")
+    shop.settled()

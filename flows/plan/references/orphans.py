@@ -58,9 +58,39 @@ def plan_without_orphans(
     if not lacking:
         return planned
     for number, values in lacking:
-        spill.write_rows(orphans_file(job, bound.name, number), [values], values.schema)
+        _write_down(job, bound, number, values)
     forget(job, bound, planned)
     return plan(replace(session, samples=Samples()))
+
+
+def refer_to_nothing(
+    session: Session, route: Route, job: Job, planned: Sequence[Planned], later: Collection[str]
+) -> bool:
+    """Write down what rows of a table refer to that no row has, of tables that were planned `later` than it; whether there is some.
+
+    In: all windows that were `planned`. A check counts such rows by itself. Memory: as `plan_without_orphans`.
+    """
+    bound, found = route.table, False
+    if session.watch.counts:
+        return False
+    for number, foreign, shape, parent in links_of(session, bound, route.writes.adapter, ()):
+        if parent is None or parent.name not in later:
+            continue
+        values = referred_values(
+            Path(job.folder), [each for each in planned if each.table == bound.name], foreign.columns
+        )
+        lost = None if values is None else without_row(route, job, planned, foreign, shape, parent, values)
+        if lost is not None:
+            _write_down(job, bound, number, lost)
+            found = True
+    return found
+
+
+def _write_down(job: Job, bound: BoundTable, number: int, values: pa.Table) -> None:
+    """What no row has, beside what is known of that."""
+    path = orphans_file(job, bound.name, number)
+    known = [spill.read_rows(path)] if path.exists() else []
+    spill.write_rows(path, [*known, values], values.schema)
 
 
 def links_of(
