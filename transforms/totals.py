@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact
 from fractions import Fraction
+from functools import reduce
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,9 @@ from transforms.vocabulary.texts import as_text
 
 _LOW: Final = 32  # bits that are added up apart from those above them: two sums that cannot overflow
 _MANTISSA: Final = 53  # bits of a double
+_EXACT: Final = Context(
+    prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact]
+)  # sums of decimals without rounding
 _LONGEST: Final = 1024  # bytes of an end: values can have megabytes, and totals are kept with every plan
 
 
@@ -136,4 +140,5 @@ def _of_number_texts(values: pa.Array) -> ColumnTotals:
             odd[str(each)] = odd.get(str(each), 0) + 1
     if not finite:
         return ColumnTotals(odd=odd)
-    return ColumnTotals(least=min(finite), most=max(finite), total=sum(map(Fraction, finite), Fraction(0)), odd=odd)
+    total = Fraction(reduce(_EXACT.add, finite))  # once: of 100,000 digits it takes 20 ms
+    return ColumnTotals(least=min(finite), most=max(finite), total=total, odd=odd)
