@@ -51,24 +51,15 @@ def unchanged_line(report: Any) -> str:
 
 def changes_line(outcome: Any, *, done: bool = False) -> str:
     """All tables together in a line."""
+    from flows.results.outcome import in_source
+
     total = outcome.report.total
     aside = f", {outcome.report.aside}" if outcome.report.aside else ""
     clash = f", {counted(total.conflicts, 'conflict')}" if total.conflicts else ""
-    back = _of_source(outcome, done=done)
+    back = in_source(outcome.report, done=done)
     if done:
         return f"{total.insert:,} inserted, {total.update:,} updated, {total.delete:,} deleted{clash}{aside}.{back}"
     return f"{total.insert:,} to insert, {total.update:,} to update, {total.delete:,} to delete{aside}.{back}"
-
-
-def _of_source(outcome: Any, *, done: bool) -> str:
-    """What happens to the source, where changes go both ways."""
-    counts = [told.back for told in outcome.report.tables if told.back is not None]
-    if not counts:
-        return ""
-    insert, update, delete = (sum(getattr(each, op) for each in counts) for op in ("insert", "update", "delete"))
-    if done:
-        return f" In the source {insert:,} inserted, {update:,} updated, {delete:,} deleted."
-    return f" In the source {insert:,} to insert, {update:,} to update, {delete:,} to delete."
 
 
 def show_outcome(outcome: Any, *, as_json: bool, samples: bool) -> None:

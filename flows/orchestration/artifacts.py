@@ -22,7 +22,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from flows.commands import Outcome
 from flows.proof.checkpoints import some_keys
 from flows.results.conflicts import values
-from flows.results.tables import Report
+from flows.results.tables import Report, TableReport
 from flows.results.visible import as_code, in_markdown, visible
 from flows.session.meter import Meter
 from transforms.vocabulary import OPS
@@ -237,6 +237,8 @@ def report_markdown(outcome: Outcome, said: str) -> str:
             keys = [as_code(sample.key) for sample in table.samples if sample.op == op][:SHOWN_KEYS]
             if keys and not report.applied:  # what was applied is counted in the table below
                 some.append(f"to {op}, such as {'; '.join(keys)}")
+        if table.back is not None:
+            some += _both_ways(table, applied=report.applied)
         if table.ddl:
             some.append("the table was not there, and was created" if report.applied else "the table is to be created")
         if table.adds:
@@ -247,6 +249,20 @@ def report_markdown(outcome: Outcome, said: str) -> str:
         if some:
             lines += ["", f"**{in_markdown(table.name)}**", "", *(f"- {line}" for line in some)]
     return "\n".join(lines)
+
+
+def _both_ways(table: TableReport, *, applied: bool) -> Iterator[str]:
+    """What happens to the source's rows of a table, and what became of edits of both sides."""
+    assert table.back is not None
+    done = (
+        {"insert": "inserted", "update": "updated", "delete": "deleted"} if applied else {op: f"to {op}" for op in OPS}
+    )
+    yield f"in the source: {', '.join(f'{getattr(table.back, op):,} {done[op]}' for op in OPS)}"
+    if table.merged:
+        yield f"{table.merged:,} with edits of both sides"
+    if table.overruled:
+        keys = "; ".join(as_code(key) for key in dict.fromkeys(each.key for each in table.overruled_edits))
+        yield f"{table.overruled:,} with an edit that lost{f', such as {keys}' if keys else ''}"
 
 
 def artifact_key(name: str) -> str:

@@ -32,6 +32,7 @@ from flows.orchestration.artifacts import RunMeter, progress_shown, show_report
 from flows.orchestration.tasks import executed_by, runner_of
 from flows.plan.request import Request, asked_for, new_run_id
 from flows.proof.outcome import besides, unequal
+from flows.results.outcome import in_source
 from flows.results.shares import counted, percent
 from flows.results.tables import Report
 from flows.session.execute import Execute
@@ -198,7 +199,7 @@ def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:
     if dry_run:
         return Completed(
             name="Planned",
-            message=f"Dry run, nothing was written: {counts}{_aside(report)}. {outcome.message}".strip(),
+            message=f"Dry run, nothing was written: {counts}{_aside(report)}.{in_source(report, done=False)} {outcome.message}".strip(),
             data=report.as_dict(),
         )
     if outcome.status in (Status.QUARANTINE, Status.CHECKPOINT):
@@ -209,7 +210,7 @@ def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:
     version = f"Version {report.version}: " if report.version is not None else ""
     if outcome.status is Status.CONFLICTS:
         return Failed(name="Conflicts", message=f"{counted(total.conflicts, 'conflict')}. {outcome.message}".strip())
-    message = f"{version}{done}{_aside(report)}. {outcome.message}".strip()
+    message = f"{version}{done}{_aside(report)}.{in_source(report, done=True)} {outcome.message}".strip()
     return Completed(message=message, data=report.as_dict())
 
 

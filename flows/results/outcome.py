@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from flows.results.tables import Report
+from transforms.vocabulary import OPS
 
 
 class Status(IntEnum):
@@ -26,3 +27,14 @@ class Outcome:
     report: Report
     status: Status
     message: str = ""
+
+
+def in_source(report: Report, *, done: bool) -> str:
+    """What happens to the source, where changes go both ways, as a sentence behind another one."""
+    counts = [told.back for told in report.tables if told.back is not None]
+    if not counts:
+        return ""
+    insert, update, delete = (sum(getattr(each, op) for each in counts) for op in OPS)
+    if done:
+        return f" In the source {insert:,} inserted, {update:,} updated, {delete:,} deleted."
+    return f" In the source {insert:,} to insert, {update:,} to update, {delete:,} to delete."
