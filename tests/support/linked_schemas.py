@@ -34,8 +34,8 @@ class Link:
 
     @property
     def strict(self) -> bool:
-        """A row cannot be there for a moment without what it refers to."""
-        return self.required and not self.waits
+        """A row cannot be there for a moment without what it refers to. A key that waits does not wait with what it does by itself."""
+        return self.required and (not self.waits or self.action != "NO ACTION")
 
 
 @dataclass(frozen=True)
