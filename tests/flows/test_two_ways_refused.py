@@ -218,6 +218,56 @@ def test_a_row_that_both_sides_changed_is_written_on_both_or_on_neither(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("pair", [("sqlite", "sqlite"), ("mysql", "postgresql")], ids=pair_name)
+def test_in_a_circle_of_references_rows_below_an_open_one_stay_open_too(
+    pair: tuple[Engine, Engine], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    made = Scenario.make(tmp_path, pair, request)
+    sides = made.source, made.target
+    for side in sides:
+        own = " REFERENCES b (id)" * (side.engine == "sqlite")
+        side.execute(
+            f"CREATE TABLE a (id integer PRIMARY KEY, b integer{own}, v integer)",
+            "CREATE TABLE b (id integer PRIMARY KEY, a integer, FOREIGN KEY (a) REFERENCES a (id))",
+        )
+        if side.engine != "sqlite":
+            side.execute("ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b (id)")
+    made.write(
+        {"a": {"from": "a"}, "b": {"from": "b"}},
+        direction="two_way",
+        initial="policy",
+        conflict={"resolve": "merge"},
+        defaults={"window": 2, "delete": {"max_ratio": 1.0}},
+    )
+
+    def circle(side: Side, number: int, v: int = 1) -> None:
+        side.execute(
+            f"INSERT INTO a VALUES ({number}, NULL, {v})",
+            f"INSERT INTO b VALUES ({number}, {number})",
+            f"UPDATE a SET b = {number} WHERE id = {number}",
+        )
+
+    circle(made.source, 1)
+    assert made.run().status is Status.DONE
+    circle(made.source, 2)
+    circle(made.target, 3)
+    circle(made.source, 5)
+    circle(made.target, 5, 2)
+    made.source.execute("INSERT INTO b VALUES (10, 5)", "INSERT INTO a VALUES (11, 10, 1)")
+    before = [side.content() for side in sides]
+    assert made.run().status is Status.CONFLICTS
+    assert [(table, key, kind) for table, key, kind, _ in open_rows(made)] == [
+        ("a", "[11]", "foreign_key"), ("a", "[5]", "insert/insert"), ("b", "[10]", "foreign_key"),
+    ]  # fmt: skip
+    assert all((2, 2, 1) in side.rows("a") and (3, 3, 1) in side.rows("a") for side in sides)
+    assert (10, 5) in made.source.rows("b") and (11, 10, 1) in made.source.rows("a")
+    assert made.target.count("b") == len(before[1]["b"]) + 1
+    assert not made.run().report.pending
+    made.target.execute("UPDATE a SET v = 1 WHERE id = 5")
+    assert made.run().status is Status.DONE
+    assert [made.source.rows(table) for table in "ab"] == [made.target.rows(table) for table in "ab"]
+
+
 class Killed(BaseException):
     pass
 

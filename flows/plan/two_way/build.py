@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
@@ -31,10 +31,11 @@ from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
 from flows.plan.request import Request, followed
 from flows.plan.settled import settled_plan
-from flows.plan.two_way.constraints import Before, plan_within_constraints
+from flows.plan.two_way.constraints import held_to_constraints, hold_circles
 from flows.plan.two_way.deleted_parents import add_deleted_parents
 from flows.plan.two_way.parts import must_have_met, of_the_source, unfit
 from flows.plan.two_way.reading import both_windows
+from flows.plan.two_way.table import Before, TableOfBoth, windows_by_side
 from flows.plan.two_way.window import BothPlanned, End, plan_window
 from flows.results.overruled import overruled_in
 from flows.results.tables import Report, TableReport
@@ -54,21 +55,6 @@ class PlannedBoth:
 
     report: Report
     jobs: Mapping[SideName, Job]
-
-
-@dataclass(slots=True)
-class _Table:
-    """What is known of a table while its windows are planned."""
-
-    bound: BoundTable
-    hashed: int = 0  # into how many parts it is cut where its key has no order
-    windows: list[BothPlanned] = field(default_factory=list)
-    aside: list[Planned] = field(default_factory=list)
-    known: Parts | None = None
-
-    @property
-    def of_target(self) -> list[Planned]:
-        return [*(each.target for each in self.windows), *self.aside]
 
 
 def planned(request: Request, session: Session, execute: Execute | None = None) -> tuple[Report, Job]:
@@ -129,18 +115,15 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         session = replace(session, binding=_reading_back(session.bound, mirror.bound))
         back_job = replace(job, plan_id=of_side(request.run_id, "source"), folder=str(where["source"]), side="source")
         ends: dict[SideName, End] = {"target": End(session, job), "source": End(mirror, back_job)}
-        made, notices = list[_Table](), list[Notice]()
+        made, notices = list[TableOfBoth](), list[Notice]()
         with ledger_of(request.spec) as ledger:
             kept = ledger.bases(request.spec.name, "source") if ledger.there() else {}
             for bound in chosen:
                 bound = session.bound.table(bound.name)
-                before: dict[SideName, list[Planned]] = {
-                    "target": [each for some in made for each in some.of_target],
-                    "source": [each.source for some in made for each in some.windows],
-                }
+                before = windows_by_side(made)
                 if bound.two_way is None:
                     windows = plan_table(request, session, job, bound.name, before["target"], chosen)
-                    made.append(_Table(bound, aside=windows))
+                    made.append(TableOfBoth(bound, aside=windows))
                     continue
                 known = known_base(request.spec, ledger, bound, agreement_of(session, bound, bound.schema))
                 notices += [known.lost] if known.lost is not None else []
@@ -159,6 +142,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                     )
                 )
                 notices += _outdated(made[-1])
+        hold_circles(ends, made)
         both = [each for each in made if each.bound.two_way is not None]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
         planned: dict[SideName, dict[str, list[Planned]]] = {
@@ -227,7 +211,7 @@ def _plan_table(
     looked: bool,
     kept: Collection[str],
     bases: Mapping[str, Parts],
-) -> _Table:
+) -> TableOfBoth:
     """Plan a table, window by window."""
     end, known = ends["target"], agreed.parts
     route = end.route(bound.name)
@@ -253,17 +237,17 @@ def _plan_table(
         end.session.numbers.start(bound.name, first_number(bound, route.writes.snapshot))
     find_offenders(end.session, route, work)
     windows, aside = both_windows(end.session, route, work, known)
-    keeps = bool(_bases(request, [_Table(bound)], kept))
+    keeps = bool(_bases(request, [TableOfBoth(bound)], kept))
     numbered = {each.number: each for each in windows}
 
     def plan(number: int) -> BothPlanned:
         return plan_window(ends, route, work, numbered[number], known, keeps_source=keeps, decided_by_people=decided)
 
-    planned = plan_within_constraints(ends, bound.name, before, later, list(numbered), plan)
+    planned = held_to_constraints(ends, bound.name, before, later, list(map(plan, numbered)), plan)
     if bound.identity_map is not None:
         back = ends["source"]
         without_open(end.job, bound, back.route(bound.name).table, Path(back.job.folder), [w.source for w in planned])
-    return _Table(bound, 0 if bound.order else len(windows), planned, list(aside), known)
+    return TableOfBoth(bound, 0 if bound.order else len(windows), planned, list(aside), known, plan)
 
 
 def _nothing_to_choose(route: Route) -> bool:
@@ -280,7 +264,7 @@ def _met_by_policy(route: Route) -> Route:
     return replace(route, table=replace(route.table, two_way=replace(two_way, policy=policy)))
 
 
-def _bases(request: Request, tables: Sequence[_Table], kept: Collection[str]) -> frozenset[str]:
+def _bases(request: Request, tables: Sequence[TableOfBoth], kept: Collection[str]) -> frozenset[str]:
     """Of which tables what the source holds now is kept as the beginning of its history."""
     return frozenset(
         each.bound.name
@@ -291,7 +275,7 @@ def _bases(request: Request, tables: Sequence[_Table], kept: Collection[str]) ->
     )
 
 
-def _files_of(table: _Table, job: Job) -> Iterator[FileEntry]:
+def _files_of(table: TableOfBoth, job: Job) -> Iterator[FileEntry]:
     """The files that say what is agreed on in a table, left open and overruled."""
     meets = any(each.meeting for each in table.windows)  # then nothing is agreed on yet
     anew = not meets and (table.known is None or any(each.anew for each in table.windows))
@@ -304,7 +288,7 @@ def _files_of(table: _Table, job: Job) -> Iterator[FileEntry]:
         yield add_stretches(PlanWriter(Path(job.folder), begun=True), bound.shape.name, stretches, order)
 
 
-def _told(report: Report, both: Sequence[_Table], back: Iterable[TableReport]) -> Report:
+def _told(report: Report, both: Sequence[TableOfBoth], back: Iterable[TableReport]) -> Report:
     """The report of the target's plan, with what happens to the source: without deletes of rows that others there refer to."""
     tables = {each.name: each for each in report.tables}
     there = {each.name: each for each in back}
@@ -345,7 +329,7 @@ def _meeting(windows: Sequence[BothPlanned]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _outdated(table: _Table) -> Iterator[Notice]:
+def _outdated(table: TableOfBoth) -> Iterator[Notice]:
     """A line where people decided about rows that are not as they were then."""
     some = [key for window in table.windows for key in window.outdated]
     if some:

@@ -21,30 +21,28 @@ from flows.plan.references.orphans import as_parent, links_of, referred_values, 
 from flows.plan.references.references import having
 from flows.plan.references.referrers import inside
 from flows.plan.two_way.double_values import with_value_of_others
+from flows.plan.two_way.table import Before, TableOfBoth, windows_by_side
 from flows.plan.two_way.window import BothPlanned, End
 from flows.session.route import Route
 from transforms import keys
 from transforms.vocabulary import SIDES, Key, SideName
 from transforms.vocabulary.arrow import Mask
 
-Before = Mapping[SideName, Sequence[Planned]]
-"""The windows of the tables that are planned already, by side."""
 
-
-def plan_within_constraints(
+def held_to_constraints(
     ends: Mapping[SideName, End],
     table: str,
     before: Before,
     later: Collection[str],
-    windows: Sequence[int],
+    windows: Sequence[BothPlanned],
     plan: Callable[[int], BothPlanned],
 ) -> list[BothPlanned]:
-    """Plan the windows of a table, by `plan`, and again those in which a side would refuse rows, until there are none.
+    """The windows of a table, of which those in which a side would refuse rows are planned again, by `plan`, until there are none.
 
-    In: the numbers of its windows, and the tables that are planned `later`. Memory: what rows refer to that come or change, and their
-    unique values with their keys.
+    In: the windows of other tables, and the names of tables that are planned `later`. Memory: what rows refer to that come or change,
+    and their unique values with their keys.
     """
-    planned = {number: plan(number) for number in windows}
+    planned = {each.target.window: each for each in windows}
     while wrong := {
         number for side in SIDES for number in _wrong(ends[side], side, table, before[side], later, planned.values())
     }:
@@ -52,6 +50,29 @@ def plan_within_constraints(
             _forget(ends, planned[number])
             planned[number] = plan(number)
     return list(planned.values())
+
+
+def hold_circles(ends: Mapping[SideName, End], made: Sequence[TableOfBoth]) -> None:
+    """Where foreign keys go in a circle, so that rows refer to tables that were planned after theirs, hold all tables to those, too."""
+    both = [each for each in made if each.plan is not None and each.bound.identity_map is None]
+    again = _refer_to_later(ends, [each.bound.name for each in both])
+    while again:
+        again = False
+        for table in both:
+            assert table.plan is not None, "it goes both ways"
+            before = windows_by_side([each for each in made if each is not table])
+            held = held_to_constraints(ends, table.bound.name, before, (), table.windows, table.plan)
+            again |= any(new is not old for new, old in zip(held, table.windows, strict=True))
+            table.windows = held
+
+
+def _refer_to_later(ends: Mapping[SideName, End], tables: Sequence[str]) -> bool:
+    for end in ends.values():
+        shapes = [end.session.bound.table(name).shape for name in tables]
+        for at, shape in enumerate(shapes):
+            if {foreign.refers for foreign in shape.foreign_keys} & {each.name for each in shapes[at + 1 :]}:
+                return True
+    return False
 
 
 def _wrong(
