@@ -17,13 +17,22 @@ from adapters.store.both_ways import edits_of, target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan
 from flows.history.own_columns import with_own_columns
-from flows.history.versions import as_kept, on_source, opened_version, table_of, unusable, version_of, versions_after
+from flows.history.versions import (
+    NOT_KEPT,
+    as_kept,
+    on_source,
+    opened_version,
+    table_of,
+    unusable,
+    version_of,
+    versions_after,
+)
 from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import keys
 from transforms.net_changes import rolled, shaped
-from transforms.vocabulary import ChangeSet, PlanError, SideName, SpecError, TableName
+from transforms.vocabulary import SIDES, ChangeSet, PlanError, SideName, SpecError, TableName
 
 
 class Edits(NamedTuple):
@@ -87,11 +96,16 @@ def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole
     after, until = sorted((base.version, number))
     schema = _schema_at(spec, known, name, number)
     steps = list(_steps(spec, store, versions, name, side, range(after + 1, until + 1)))
-    images = [step.schema for step in steps if isinstance(step, ChangeSet)]
+    images = [step.schema if isinstance(step, ChangeSet) else step.rows.schema for step in steps]
     empty = (schema or (images[0] if images else pa.schema([]))).empty_table()
     rows = pa.concat_tables(archive.read_base(store.folder(base.folder))) if base.folder else empty
     schema = schema or rows.schema
     if number < base.version:
+        if any(isinstance(step, Edits) for step in steps):
+            raise PlanError(
+                f"Nobody knows {name} before version {base.version}: {NOT_KEPT['pruned']}.",
+                fix="ask for a later version.",
+            )
         back = [step.inverse() for step in reversed(steps) if isinstance(step, ChangeSet)]
         rows = rolled(rows, back, schema)
     else:
@@ -103,11 +117,8 @@ def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole
 
 def edits_before(spec: Spec, plan: Plan, table: TableName, side: SideName) -> Edits | None:
     """What people had done to a table of a side before a run. In: the run's plan of the target, opened for its edits."""
-    name = entry_name(spec, table, side)
-    mine = [
-        each.table for each in plan.manifest.tables if each.name == name or (side == "target" and each.table == table)
-    ]
-    parts, whole = edits_of(plan, mine[0], side) if mine else ([], False)
+    own = own_table(spec, plan, table, side)
+    parts, whole = edits_of(plan, own, side) if own is not None else ([], False)
     if not parts:
         return None
     known = pa.concat_tables(parts)
@@ -123,6 +134,17 @@ def own_table(spec: Spec, plan: Plan, table: TableName, side: SideName) -> Table
         each.table for each in plan.manifest.tables if each.name == name or (side == "target" and each.table == table)
     )
     return next(found, None)
+
+
+def edited_tables(spec: Spec, plan: Plan, side: SideName) -> list[TableName]:
+    """The tables of a side of which a run's plan of the target, opened for its edits, has some that are not taken out yet."""
+    mine = {
+        each.table for each in plan.files if each.window % 2 == SIDES.index(side) and (plan.folder / each.path).exists()
+    }
+    if side == "target":
+        return sorted(mine)
+    names = [each.name for each in plan.manifest.tables if each.table in mine and each.name in spec.tables]
+    return [there for name in names if (there := on_source(spec, name, ())) is not None]
 
 
 def runs_of(store: Store, versions: Sequence[Version]) -> dict[Path, int]:

@@ -18,7 +18,7 @@ from adapters.store.both_ways import forget_edits, target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan, folder_name
 from flows.apply.load import Loading
-from flows.history.asof import own_table, runs_of, table_at
+from flows.history.asof import edited_tables, own_table, runs_of, table_at
 from flows.history.recover import recover
 from flows.history.versions import opened_version
 from flows.session.locking import sole_writer
@@ -58,10 +58,10 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
         recover(Loading(writing, ledger), _now())
         versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
         done = Pruned()
+        old = [v for v in versions if v.created_at < before]
         for side in SIDES:  # of the source, too, where a spec that goes one way by now wrote it once
-            old = [v for v in versions if v.side == side and v.created_at < before]
             if old:
-                _forget(spec, ledger, old, versions, done)
+                _forget(spec, ledger, side, old, done)
             _sweep_bases(spec, ledger, side, done)
         _sweep_plans(spec, ledger, before, done)
     return done
@@ -71,14 +71,15 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _forget(spec: Spec, ledger: Ledger, old: list[Version], versions: list[Version], done: Pruned) -> None:
-    """Forget the changes of old versions, all of one side. In: all `versions` of both, oldest first."""
-    store, side, last = store_of(spec), old[-1].side, old[-1].version
+def _forget(spec: Spec, ledger: Ledger, side: SideName, old: list[Version], done: Pruned) -> None:
+    """Forget what old versions changed on a side, and what people had done there by then. In: versions of both sides, oldest first."""
+    store, last = store_of(spec), old[-1].version
     bases = ledger.bases(spec.name, side)
-    changed: dict[str, TableName] = {}
-    for version in old:
-        opened = opened_version(store, version)
-        changed |= {str(table): table for table in opened.tables}
+    mine = [version for version in old if version.side == side]
+    runs = [Plan.open(run, only="edits") for run in runs_of(store, old) if (run / "edits").exists()]
+    changed: dict[str, TableName] = {str(table): table for plan in runs for table in edited_tables(spec, plan, side)}
+    for version in mine:
+        changed |= {str(table): table for table in opened_version(store, version).tables}
     for name, table in changed.items():
         base = bases.get(name)
         if base is None or base.version >= last:
@@ -94,12 +95,10 @@ def _forget(spec: Spec, ledger: Ledger, old: list[Version], versions: list[Versi
         if base.folder:
             done.freed += _removed(store.folder(base.folder))
         done.bases[name] = rows.num_rows
-        for run, begun in runs_of(store, versions).items():
-            if begun <= last and (run / "edits").exists():
-                edits = Plan.open(run, only="edits")
-                own = own_table(spec, edits, table, side)
-                done.freed += forget_edits(edits, own, side) if own is not None else 0
-    for version in old:
+        for plan in runs:
+            own = own_table(spec, plan, table, side)
+            done.freed += forget_edits(plan, own, side) if own is not None else 0
+    for version in mine:
         kept = version.kept or {}
         plan = Plan.open(store.folder(version.plan), kept)
         tables = [table for table in {entry.table for entry in plan.windows()} if str(table) not in kept]

@@ -72,7 +72,7 @@ class Past:
 
     def rows(self, number: int, side: SideName) -> list[Any]:
         rows = asof(self.shop.spec, number, "t", side=side)
-        return sorted(zip(*rows.select(rows.column_names[:3]).to_pydict().values(), strict=True))
+        return sorted(zip(*rows.select(rows.column_names[:3]).to_pydict().values(), strict=True), key=str)
 
 
 def lived(shop: Scenario) -> tuple[Past, list[int]]:
@@ -137,6 +137,28 @@ def test_a_row_that_people_delete_on_a_source_whose_keys_are_others_is_gone_ther
     past.run()
     past.run(source=("DELETE FROM old WHERE no = 2", "UPDATE old SET v = 'S' WHERE no = 3"))
     assert past.wrong() == []
+
+
+def test_what_people_did_on_a_side_that_no_run_has_written_is_pruned_too(shop: Scenario) -> None:
+    shop.target.execute("DELETE FROM t")
+    past = Past(shop)
+    for n in range(3):
+        past.run(
+            source=(f"UPDATE old SET v = 'S{n}' WHERE no = 1", f"INSERT INTO old VALUES ({20 + n}, 'new', 0, 'x')")
+        )
+    assert past.wrong() == []
+    edits = list(store_of(shop.spec).root.rglob("edits/*/*.parquet"))
+    prune(shop.spec, _now())
+    assert edits and not any(each.exists() for each in edits)
+    last = max(past.states["source"])
+    with pytest.raises(PlanError):
+        past.rows(last - 1, "source")
+    past.states = {side: {last: known[last]} for side, known in past.states.items()}
+    assert past.wrong() == []
+    past.run(source=("DELETE FROM old WHERE no = 21",))
+    assert past.wrong() == []
+    assert prune(shop.spec, _now()).versions == 1
+    assert past.rows(last + 1, "source") == past.states["source"][last + 1]
 
 
 def test_where_both_sides_meet_anew_each_is_known_as_it_was_then(shop: Scenario) -> None:
