@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from flows.bind.tables import BoundTable
@@ -25,7 +25,7 @@ from flows.plan.reading.null_keys import keyless
 from flows.plan.reading.unproved import double_warning
 from flows.plan.request import Request
 from flows.plan.thresholds import hold_deletes, hold_others
-from flows.plan.unstable_columns import rewritten
+from flows.plan.unstable_columns import latest_of, rewritten
 from flows.results.tables import Report, TableReport, mended, table_report, with_keyless
 from flows.session.route import Route
 from flows.session.session import Job, Session
@@ -86,6 +86,7 @@ def settled_plan(
     warnings: list[Notice] = []
     beside: tuple[Beside, ...] = ()
     order = Order()
+    latest_plan = cache(partial(latest_of, request.spec, session.sides.written(job.side)))  # opened once for all tables
     if check_deletes:
         passing = passed_on_by_plan(session, job, tables, planned)
         kept = without_referred(session, job, tables, planned, passing)
@@ -109,7 +110,7 @@ def settled_plan(
             reports[-1] = with_keyless(reports[-1], found.rows)
         if some := [key for outcome in windows for key in outcome.double][:KEYS]:
             warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
-        warnings += [*mended(bound, windows), *rewritten(request.spec, job, route, windows)]
+        warnings += [*mended(bound, windows), *rewritten(latest_plan, job, route, windows)]
         warnings += own_ancestors(job, bound)
         if isinstance(selection := request.selection(bound), Keys | Tree):
             warnings += read_whole(bound, selection)

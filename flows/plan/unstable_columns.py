@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -16,9 +16,10 @@ from flows.plan.decide import Planned, read_changes
 from flows.plan.order.interim import in_turn
 from flows.session.route import Route
 from flows.session.session import Job
+from flows.session.side import Side
 from flows.spec.model import Spec
 from transforms import expressions, keys
-from transforms.vocabulary import Notice, PlanError, SideName
+from transforms.vocabulary import Notice, PlanError
 from transforms.vocabulary.arrow import Mask, contiguous
 from transforms.vocabulary.texts import as_text
 from transforms.vocabulary.values import unequal
@@ -26,8 +27,10 @@ from transforms.vocabulary.values import unequal
 LOOKED_AT = 10_000  # updated rows of a table: enough to tell, and few enough to hold
 
 
-def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) -> Iterator[Notice]:
-    """A line for each column that is to be updated to what the latest plan wrote already.
+def rewritten(
+    latest_plan: Callable[[], Plan | None], job: Job, route: Route, planned: Sequence[Planned]
+) -> Iterator[Notice]:
+    """A line for each column that is to be updated to what the latest plan wrote already, which is asked for only then.
 
     The source says the same as it did then, so it is the target that has changed: by a trigger, a default, by
     rounding, or because somebody edited it.
@@ -35,7 +38,7 @@ def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) ->
     bound = route.table
     names = [name for name in bound.comparison.compared if any(name in outcome.differing for outcome in planned)]
     changed = [outcome for outcome in planned if outcome.changes is not None and outcome.changes.has("update")]
-    latest = _latest(spec, route.writes.name, route.writes.url) if names and changed else None
+    latest = latest_plan() if names and changed else None
     if latest is None:
         return
     columns = [*bound.key, *names]
@@ -56,14 +59,14 @@ def rewritten(spec: Spec, job: Job, route: Route, planned: Sequence[Planned]) ->
             yield _told(bound, name, key, before.filter(pa.array(mask)), written.filter(pa.array(mask)))
 
 
-def _latest(spec: Spec, side: SideName, url: str) -> Plan | None:
+def latest_of(spec: Spec, side: Side) -> Plan | None:
     """The plan that wrote a side last, where it was for this database and can still be read."""
-    folder = Store(spec.state.store).latest(spec.name, side)
+    folder = Store(spec.state.store).latest(spec.name, side.name)
     try:
         plan = Plan.open(folder) if folder else None
     except PlanError:
         return None
-    return plan if plan and plan.manifest.target.url == url else None
+    return plan if plan and plan.manifest.target.url == side.url else None
 
 
 def _updates(job: Job, planned: Sequence[Planned], columns: Sequence[str]) -> tuple[pa.Table, pa.Table]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scenario import Engine, Scenario, counts
+
+from adapters.store.plans import Plan
 
 UPPER = {
     "sqlite": [
@@ -54,3 +57,28 @@ def test_a_column_that_the_source_changed_is_not_taken_for_a_rewritten_one(small
     changed = small.plan()
     assert counts(changed, "t") == {"source_rows": 3, "update": 1, "unchanged": 2}
     assert changed.report.warning_texts == ()
+
+
+@pytest.mark.parametrize("small", ["sqlite"], indirect=True)
+def test_the_plan_that_wrote_last_is_read_once_however_many_tables_change(
+    small: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = ("t", "u", "w")
+    for side in (small.source, small.target):
+        side.execute(*(f"CREATE TABLE {name} (k int PRIMARY KEY, v varchar(9))" for name in tables[1:]))
+    for name in tables[1:]:
+        small.source.insert(name, [(1, "one"), (2, "two")])
+    small.write({name: {"from": name, "key": ["k"]} for name in tables})
+    first = small.run().report.plan
+    for name in tables:
+        small.target.execute(f"UPDATE {name} SET v = 'theirs' WHERE k = 1")
+    real, opened = Plan.open, list[Path]()
+
+    def noted(folder: Path, *given: Any, **how: Any) -> Plan:
+        opened.append(folder)
+        return real(folder, *given, **how)
+
+    monkeypatch.setattr(Plan, "open", noted)
+    again = small.plan()
+    assert sorted(told.partition(".")[0] for told in again.report.warning_texts) == list(tables)
+    assert opened.count(Path(str(first))) == 1
