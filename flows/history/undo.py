@@ -159,9 +159,9 @@ def plan_undo(
                 tables[number] = replace(
                     planned, first=(*planned.first, *freeing), interim=(*planned.interim, *interim)
                 )
-        tables = [sequence.with_steps(planned, parts[planned.table]) for planned in tables]
         must_be_taken(undone.numbers, target, snapshot, shapes, backwards)
         tables = [let_go_first(target, snapshot, planned, passing, parts[planned.table]) for planned in tables]
+        tables = [sequence.with_steps(planned, parts[planned.table]) for planned in tables]
         tables = [sequence.with_levels(planned, parts[planned.table]) for planned in tables]
         for windows in parts.values():
             entries += [writer.add(number, changes) for number, changes in enumerate(windows) if len(changes)]

@@ -30,8 +30,9 @@ class UndoOrder:
         """What the plan holds for a table once rows that need it are written in steps: their windows are changed, and more are added."""
         loose = self.loose.get(planned.table, ())
         first, completing, interim = ([*some] for some in (planned.first, planned.completing, planned.interim))
+        stepped = {*first, *completing}  # rows that let go, and come back, by themselves
         for number, changes in enumerate(windows[:] if loose else ()):
-            steps = in_steps(changes, loose) if number not in planned.first else None
+            steps = in_steps(changes, loose) if number not in stepped else None
             if steps is None:
                 continue
             windows[number] = steps.main

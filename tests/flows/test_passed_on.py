@@ -81,6 +81,19 @@ def test_rows_come_to_refer_to_a_value_that_passes_though_none_did(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_row_lets_go_of_a_value_that_passes_and_comes_to_refer_to_a_new_one(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    goes(
+        Scenario.make(tmp_path, ("sqlite", engine), request),
+        {"site": SITE, "device": DEVICE},
+        {"site": [(1, "a", "x"), (2, "b", "x")], "device": [(1, "b", "moves")]},
+        {"site": [(1, "d", "x"), (2, "a", "x")], "device": [(1, "a", "moves"), (2, "d", "new")]},
+        window=1,
+    )
+
+
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"])
 def test_what_rows_that_may_not_be_null_refer_to_passes_in_one_transaction_or_not_at_all(
     engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
