@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from scenario import RING, Engine, Scenario, halves, pair_name
+from scenario import RING, Scenario, halves, pair_name
 
 from adapters.ledger.ledger import Ledger
 from flows.apply import both_ways
@@ -343,66 +343,6 @@ def test_what_people_decided_is_done_by_the_next_run_unless_the_row_changed_agai
     assert state(shop)[2] == [("client", [2], "update/update")]
     assert "resolution_outdated" in [notice.code for notice in outcome.report.warnings]
     assert (shop.source.rows("customer")[0][1], shop.target.rows("client")[0][1]) == (wins, wins)
-
-
-@everywhere
-def test_keys_without_an_order_on_both_sides_go_both_ways_too(shop: Scenario) -> None:
-    made = shop
-    for side in (made.source, made.target):
-        side.execute(
-            "CREATE TABLE t (a varchar(20) NOT NULL, b integer NOT NULL, v varchar(20), n integer, PRIMARY KEY (a, b))"
-        )
-    made.source.insert("t", [(f"k{i}", i, "v", 10) for i in range(9)])
-    made.write(
-        {"t": {"from": "t", "conflict": {"columns": {"n": "sum"}}}},
-        direction="two_way",
-        initial="policy",
-        defaults={"window": 3, "delete": {"max_ratio": 1.0}},
-    )
-    assert made.run().status is Status.DONE
-    made.source.execute(
-        "UPDATE t SET n = n + 1 WHERE b < 3",
-        "DELETE FROM t WHERE b = 8",
-        "INSERT INTO t VALUES ('z', 1, 'new', NULL)",
-    )
-    made.target.execute(
-        "UPDATE t SET n = n + 2 WHERE b < 2", "UPDATE t SET v = 'w' WHERE b = 2", "DELETE FROM t WHERE b = 7"
-    )
-    assert made.run().status is Status.DONE
-    assert made.source.rows("t") == made.target.rows("t")
-    assert made.source.rows("t")[:3] == [("k0", 0, "v", 13), ("k1", 1, "v", 13), ("k2", 2, "w", 11)]
-    assert made.source.count("t") == 8
-    assert not made.run().report.pending
-
-
-@pytest.mark.parametrize(
-    ("filled", "pair"),
-    [*(("source", pair) for pair in RING[::2]), *(("target", pair) for pair in RING[1::2])],
-    ids=lambda each: each if isinstance(each, str) else pair_name(each),
-)
-def test_where_one_side_has_no_rows_there_is_nothing_to_choose(
-    request: pytest.FixtureRequest, tmp_path: Path, pair: tuple[Engine, Engine], filled: str
-) -> None:
-    """Nor where both sides are equal. Without the base that they once had, an empty side is a question."""
-    made = Scenario.make(tmp_path, pair, request)
-    made.source.execute("CREATE TABLE t (id integer PRIMARY KEY, v varchar(9))")
-    made.target.execute("CREATE TABLE t (id integer PRIMARY KEY, v varchar(9))")
-    made.write({"t": {"from": "t"}}, direction="two_way", defaults={"window": 2})
-    full, empty = (made.source, made.target) if filled == "source" else (made.target, made.source)
-    full.insert("t", [(n, f"v{n}") for n in range(1, 6)])
-    assert made.run().status is Status.DONE
-    assert empty.rows("t") == full.rows("t")
-    full.execute("UPDATE t SET v = 'new' WHERE id = 1", "DELETE FROM t WHERE id = 5")
-    assert made.run().status is Status.DONE
-    assert empty.rows("t") == full.rows("t") == [(1, "new"), (2, "v2"), (3, "v3"), (4, "v4")]
-    for path in store_of(made.spec).agreed(made.spec.name).rglob("parts.json"):
-        path.unlink()
-    assert made.run().status is Status.DONE
-    for path in store_of(made.spec).agreed(made.spec.name).rglob("parts.json"):
-        path.unlink()
-    empty.execute("DELETE FROM t")
-    assert made.run().status is Status.CHANGES
-    assert (len(full.rows("t")), empty.rows("t")) == (4, [])
 
 
 def test_a_row_that_goes_from_the_source_alone_does_not_count_as_one_that_the_target_loses(shop: Scenario) -> None:
