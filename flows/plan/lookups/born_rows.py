@@ -17,7 +17,7 @@ from adapters.ledger.identity import PAIRS
 from adapters.store import spill
 from adapters.store.plan_files import FileEntry
 from adapters.store.plans import IDENTITY, PlanWriter
-from flows.bind.identity import IdentityMap, ends_of
+from flows.bind.identity import TARGET, IdentityMap, ends_of, way_name
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
 from flows.plan.lookups.identity_texts import KNOWN, STATE, changed_texts, texts_of
@@ -31,6 +31,7 @@ from transforms import expressions, keys
 from transforms.mapping.identities import WHY
 from transforms.mapping.mapping import uuids_of
 from transforms.vocabulary import DataError, Relation
+from transforms.vocabulary.arrow import Mask, as_mask
 
 BORN = "born"
 """What `STATE` says of a pair that begins with an insert of the source."""
@@ -138,6 +139,54 @@ def without_open(job: Job, bound: BoundTable, there: BoundTable, back: Path, pla
         return
     come = pc.is_in(rows.column("source_key"), value_set=_texts(back, planned, there, "insert"))
     spill.write_rows(path, [rows.filter(pc.or_(pc.invert(born), come))], rows.schema)
+
+
+def open_own_map(job: Job, bound: BoundTable) -> bool:
+    """Write down what a table finds of its own rows through its map: all that have a partner. Whether it looks for any."""
+    known, name = _known(bound), way_name(bound.name)
+    if name not in bound.lookups:
+        return False
+    rows = spill.read_rows(lookup_file(job, bound.name, known.name, "rows"))
+    _write_way(
+        job, bound, rows.select(known.schema.names), keys.null_keys(rows, tuple(TARGET + each for each in known.key))
+    )
+    return True
+
+
+def without_waiting(
+    job: Job, bound: BoundTable, there: BoundTable, back: Path, both: tuple[Sequence[Planned], Sequence[Planned]]
+) -> bool:
+    """Take out of that what rows may not refer to yet: rows that were born on a side and do not come to the other one. Whether there are
+    more of them than before. In: as of `without_open`, and the windows of both plans, those of the target first."""
+    known, path = _known(bound), lookup_file(job, bound.name, way_name(bound.name), "rows")
+    rows, way = spill.read_rows(lookup_file(job, bound.name, known.name, "rows")), spill.read_rows(path)
+    target, source = both
+    texts = texts_of(ends_of(rows, known.key), known.key)
+    comes = {
+        "begins": pc.is_in(texts, value_set=_texts(Path(job.folder), target, bound, "insert")),
+        BORN: pc.is_in(rows.column("source_key"), value_set=_texts(back, source, there, "insert")),
+    }
+    waits = np.zeros(rows.num_rows, dtype=bool)
+    for state, come in comes.items():
+        waits |= as_mask(pc.and_(pc.equal(rows.column(STATE), state), pc.invert(come)))
+    waiting = rows.filter(pa.array(waits)).select(known.schema.names)
+    gone = (
+        keys.contained(way, waiting, known.by)
+        if way.num_rows and waiting.num_rows
+        else np.zeros(way.num_rows, dtype=bool)
+    )
+    if not gone.any():
+        return False
+    away = lookup_file(job, bound.name, way_name(bound.name), "quarantined")
+    every = pa.concat_tables([way, spill.read_rows(away)])
+    _write_way(job, bound, every, np.concatenate([gone, np.ones(every.num_rows - way.num_rows, dtype=bool)]))
+    return True
+
+
+def _write_way(job: Job, bound: BoundTable, pairs: pa.Table, away: Mask) -> None:
+    for kind, mask in (("rows", ~away), ("quarantined", away)):
+        some = pairs.filter(pa.array(mask))
+        spill.write_rows(lookup_file(job, bound.name, way_name(bound.name), kind), [some], some.schema)
 
 
 def back_files(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -22,17 +22,18 @@ from flows.bind.tables import Binding, BoundTable
 from flows.plan import build
 from flows.plan.build import begun, finish, looked_up, plan_table, selected
 from flows.plan.decide import Planned
-from flows.plan.lookups.born_rows import back_files, without_open
+from flows.plan.lookups.born_rows import back_files, open_own_map, without_open, without_waiting
 from flows.plan.lookups.identity import identity_files, pair_rows
 from flows.plan.lookups.numbers import first_number
 from flows.plan.reading.cross_row_rules import find_offenders
-from flows.plan.reading.window_reader import PlanWork
+from flows.plan.reading.window_reader import PlanWork, spill_folder
 from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
 from flows.plan.request import Request, followed
 from flows.plan.settled import settled_plan
-from flows.plan.two_way.constraints import held_to_constraints, hold_circles
+from flows.plan.two_way.constraints import forget, held_to_constraints, hold_circles
 from flows.plan.two_way.deleted_parents import add_deleted_parents
+from flows.plan.two_way.meeting import choices, met_by_policy, nothing_to_choose
 from flows.plan.two_way.parts import must_have_met, of_the_source, unfit
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.table import Before, TableOfBoth, windows_by_side
@@ -43,7 +44,6 @@ from flows.session.agreed import Known, agreement_of, known_base
 from flows.session.execute import Execute
 from flows.session.memory import PlannedChanges
 from flows.session.retry import retried
-from flows.session.route import Route
 from flows.session.session import Job, Session
 from flows.session.stores import ledger_of, store_of
 from transforms.vocabulary import SIDES, Notice, Problem, Ranges, SideName, SpecError, of_side
@@ -215,8 +215,8 @@ def _plan_table(
     """Plan a table, window by window."""
     end, known = ends["target"], agreed.parts
     route = end.route(bound.name)
-    if known is None and agreed.lost is None and _nothing_to_choose(route):
-        route = _met_by_policy(route)
+    if known is None and agreed.lost is None and nothing_to_choose(route):
+        route = met_by_policy(route)
     selection = request.selection(bound)
     work = PlanWork(
         end.job,
@@ -236,32 +236,40 @@ def _plan_table(
     if bound.identity is not None:
         end.session.numbers.start(bound.name, first_number(bound, route.writes.snapshot))
     find_offenders(end.session, route, work)
-    windows, aside = both_windows(end.session, route, work, known)
     keeps = bool(_bases(request, [TableOfBoth(bound)], kept))
-    numbered = {each.number: each for each in windows}
 
-    def plan(number: int) -> BothPlanned:
-        return plan_window(ends, route, work, numbered[number], known, keeps_source=keeps, decided_by_people=decided)
+    def once() -> TableOfBoth:
+        windows, aside = both_windows(end.session, route, work, known)
+        numbered = {each.number: each for each in windows}
 
-    planned = held_to_constraints(ends, bound.name, before, later, list(map(plan, numbered)), plan)
-    if bound.identity_map is not None:
-        back = ends["source"]
-        without_open(end.job, bound, back.route(bound.name).table, Path(back.job.folder), [w.source for w in planned])
-    return TableOfBoth(bound, 0 if bound.order else len(windows), planned, list(aside), known, plan)
+        def plan(number: int) -> BothPlanned:
+            return plan_window(
+                ends, route, work, numbered[number], known, keeps_source=keeps, decided_by_people=decided
+            )
 
+        planned = held_to_constraints(ends, bound.name, before, later, list(map(plan, numbered)), plan)
+        return TableOfBoth(bound, 0 if bound.order else len(windows), planned, list(aside), known, plan)
 
-def _nothing_to_choose(route: Route) -> bool:
-    """Whether sides that have never met can meet in one way only: rows of one side alone go to the other as they are."""
-    bound = route.table
-    asked = bound.two_way is not None and bound.two_way.policy.initial == "report"
-    return asked and not (route.reads.snapshot.count(bound.source) and route.writes.snapshot.count(bound.there))
+    return once() if bound.identity_map is None else _through_map(ends, bound, once)
 
 
-def _met_by_policy(route: Route) -> Route:
-    two_way = route.table.two_way
-    assert two_way is not None, "the table goes both ways"
-    policy = replace(two_way.policy, initial="policy")
-    return replace(route, table=replace(route.table, two_way=replace(two_way, policy=policy)))
+def _through_map(ends: Mapping[SideName, End], bound: BoundTable, plan: Callable[[], TableOfBoth]) -> TableOfBoth:
+    """Plan a table with an identity map: where it looks for its own rows there again, as long as rows wait that others refer to."""
+    job, back = ends["target"].job, ends["source"]
+    there, folder = back.route(bound.name).table, Path(back.job.folder)
+    own = open_own_map(job, bound)
+    while True:
+        made = plan()
+        source = [each.source for each in made.windows]
+        if not own or not without_waiting(job, bound, there, folder, (made.of_target, source)):
+            without_open(job, bound, there, folder, source)
+            return made
+        for each in made.windows:
+            forget(ends, each)
+        for aside in made.aside:
+            if aside.quarantine is not None:
+                (Path(job.folder) / aside.quarantine.path).unlink(missing_ok=True)
+        shutil.rmtree(spill_folder(job, bound.name), ignore_errors=True)
 
 
 def _bases(request: Request, tables: Sequence[TableOfBoth], kept: Collection[str]) -> frozenset[str]:
@@ -302,7 +310,7 @@ def _told(report: Report, both: Sequence[TableOfBoth], back: Iterable[TableRepor
             back_samples=there[name].samples,
             merged=sum(window.merged for window in each.windows),
             overruled=sum(window.overruled for window in each.windows),
-            meeting=_meeting(each.windows),
+            meeting=choices(window.meeting for window in each.windows),
         )
     return replace(report, tables=tuple(tables.values()))
 
@@ -316,17 +324,6 @@ def _with_lost(report: Report, folder: Path) -> Report:
     return replace(
         report, tables=tuple(replace(told, overruled_edits=lost.get(told.name, ())) for told in report.tables)
     )
-
-
-def _meeting(windows: Sequence[BothPlanned]) -> dict[str, dict[str, int]]:
-    """What each way to meet would do with a table; nothing where its sides have met, or are equal."""
-    found: dict[str, dict[str, int]] = {}
-    for window in windows:
-        for choice, counts in window.meeting.items():
-            known = found.setdefault(choice, dict.fromkeys(counts, 0))
-            for name, rows in counts.items():
-                known[name] += rows
-    return found
 
 
 def _outdated(table: TableOfBoth) -> Iterator[Notice]:

@@ -47,7 +47,7 @@ def held_to_constraints(
         number for side in SIDES for number in _wrong(ends[side], side, table, before[side], later, planned.values())
     }:
         for number in wrong:
-            _forget(ends, planned[number])
+            forget(ends, planned[number])
             planned[number] = plan(number)
     return list(planned.values())
 
@@ -131,7 +131,7 @@ def _of_rows_created_twice(end: End, route: Route, parent: BoundTable, names: Ke
     return inside(mine, theirs.cast(mine.schema))
 
 
-def _forget(ends: Mapping[SideName, End], planned: BothPlanned) -> None:
+def forget(ends: Mapping[SideName, End], planned: BothPlanned) -> None:
     """Take away what planning a window has left behind, as far as the next planning may not write it anew."""
     for side, each in (("target", planned.target), ("source", planned.source)):
         end = ends["target" if side == "target" else "source"]
