@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from scenario import PAIRS, RING, Scenario, counts, pair_name, quarantine
+from scenario import PAIRS, RING, Scenario, counts, halves, pair_name, quarantine
 
 from flows.cli.terminal.report import show_report
 from flows.commands import Status
@@ -17,6 +17,7 @@ from flows.spec.model import load_spec
 from transforms.vocabulary import DataError, SpecError
 
 everywhere = pytest.mark.parametrize("shop", RING, indirect=True, ids=pair_name)
+one_half, other_half = halves("shop")
 ROWS = [(1, "ann@x.org", 5, "open"), (2, None, 7, "open"), (3, "nobody", -1, "paid"), (4, "eve@x.org", 12, "lost")]
 
 
@@ -43,7 +44,7 @@ def write(shop: Scenario, *expect: Any, loaded: Any = (), **rest: Any) -> None:
 POSITIVE = {"column": "pieces", "min_value": 0}
 
 
-@everywhere
+@one_half
 def test_rows_that_break_a_warning_are_set_aside_with_the_rule(shop: Scenario) -> None:
     write(
         shop,
@@ -63,7 +64,7 @@ def test_rows_that_break_a_warning_are_set_aside_with_the_rule(shop: Scenario) -
     shop.settled()
 
 
-@everywhere
+@other_half
 def test_a_row_that_is_mended_at_its_source_leaves_quarantine_at_the_next_run(shop: Scenario) -> None:
     write(shop, rule("column_values_to_be_between", "warning", **POSITIVE))
     assert counts(shop.run(), "sale") == {"source_rows": 4, "insert": 3, "quarantined": 1}
@@ -72,7 +73,7 @@ def test_a_row_that_is_mended_at_its_source_leaves_quarantine_at_the_next_run(sh
     assert quarantine(shop) == []
 
 
-@everywhere
+@one_half
 def test_a_critical_rule_stops_the_run_and_the_target_stays_as_it_was(shop: Scenario) -> None:
     shop.target.execute("INSERT INTO sale VALUES (9, 'old@x.org', 1, 'paid')")
     before = shop.target.content()
