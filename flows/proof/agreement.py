@@ -59,7 +59,9 @@ def _with(request: Request, ledger: Ledger, plan: Plan, told: TableReport, known
         return replace(told, agreement=AgreementProof("never" if known.lost is None else "lost"))
     if found is None or found.digest != base.digest:
         return replace(told, agreement=AgreementProof("replaced"))
-    gone = base.rows - found.known
+    table = request.spec.tables[told.name]
+    # rows that have left a projection are shown by neither side, and still there
+    gone = 0 if table.owns is not None or table.where is not None else base.rows - found.known
     unlike = found.source + found.target + found.both
     proof = AgreementProof(
         "held",

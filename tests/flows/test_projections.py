@@ -81,11 +81,36 @@ def test_a_row_that_leaves_on_one_side_leaves_on_the_other_and_is_not_deleted(
         (1, "Ann gone", value, 1, "app", "s1"), (2, "Bob gone", value, 1, "app", "s2"), (3, "Cy", "US", 1, "app", "s3"),
     ]  # fmt: skip
     assert people.target.rows("cust") == [(1, "Ann gone", value, 1), (2, "Bob gone", value, 1), (50, "Other", "US", 1)]
+    proof = people.verify().report.tables[0].agreement
+    assert proof is not None and (proof.base, proof.alike) == ("held", 0)
     people.source.execute("UPDATE person SET name = 'far' WHERE id = 1")
     people.target.execute("UPDATE cust SET fullname = 'away' WHERE id = 2")
     done_for_good(people)  # neither side shows them any more
     assert people.target.ask("SELECT fullname FROM cust WHERE id = 1") == [("Ann gone",)]
     assert people.source.ask("SELECT name FROM person WHERE id = 2") == [("Bob gone",)]
+    people.source.execute("UPDATE person SET region = 'EU' WHERE id = 1")
+    people.target.execute("UPDATE cust SET area = 'EU' WHERE id = 2")
+    done_for_good(people)  # what was done to them meanwhile comes along
+    assert people.source.rows("person")[:2] == [(1, "far", "EU", 1, "app", "s1"), (2, "away", "EU", 1, "app", "s2")]
+    assert people.target.rows("cust")[:2] == [(1, "far", "EU", 1), (2, "away", "EU", 1)]
+
+
+def test_a_row_that_comes_back_while_the_other_side_deleted_it_is_a_delete_against_an_edit(people: Scenario) -> None:
+    people.source.execute("UPDATE person SET region = 'US' WHERE id = 1")
+    done_for_good(people)
+    people.target.execute("DELETE FROM cust WHERE id = 1")
+    done_for_good(people)
+    people.source.execute("UPDATE person SET region = 'EU' WHERE id = 1")
+    assert people.run().status == Status.CONFLICTS
+    write(people, conflict={"delete": "update_wins"})
+    done_for_good(people)
+    assert people.target.rows("cust")[0] == (1, "Ann", "EU", 1)
+
+
+def test_a_row_that_was_never_shared_stays_somebody_elses(people: Scenario) -> None:
+    people.source.execute("INSERT INTO person VALUES (50, 'Mine', 'EU', 1, 'app', 's')")
+    people.run()
+    assert people.target.ask("SELECT fullname FROM cust WHERE id = 50") == [("Other",)]
 
 
 def test_a_row_that_leaves_and_is_edited_on_the_other_side_keeps_both_edits(people: Scenario) -> None:

@@ -1,7 +1,7 @@
 """Rows that have left a projection: one side still shows them, and on the other its condition (`where`, `owns`) holds no more.
 
 Such a row is no deletion. It is asked for outside the condition and reconciled as it is there, so that the other side's row follows
-it. A row that no side shows any more is asked for nowhere: both agree on nothing about it from then on.
+it. A row that no side shows any more stays what both agreed on when it left, as long as some side has it: so it can come back.
 """
 
 from __future__ import annotations
@@ -39,12 +39,7 @@ def with_left_in_target(route: Route, read: Read) -> Read:
     gone = _missing(bound, read, read.found, read.mapped.rows)
     if not gone.num_rows:
         return read
-    others = Relation(bound.shape.name, where=_outside(bound.owns))
-    exact = not any(column.collation for column in bound.shape.columns if column.name in bound.key)
-    scan = route.writes.snapshot.scan(others, list(bound.schema.names), keys=gone if exact else None)
-    batches = list(readable(scan, bound.shape.name, route.writes.name, bound.key))
-    rows = pa.Table.from_batches(batches, schema=bound.schema) if batches else bound.schema.empty_table()
-    rows = rows.filter(pa.array(keys.contained(rows, gone, bound.key)))
+    rows = _outside_target(route, bound.owns, gone)
     if not rows.num_rows:
         return read
     ours = keys.contained(read.outside, rows.select(list(bound.key)), bound.key)
@@ -60,7 +55,43 @@ def left_in_source(route: Route, work: PlanWork, read: Read) -> Left | None:
     gone = _missing(bound, read, known, read.found)
     if not gone.num_rows:
         return None
-    others = replace(bound.source, where=_outside(bound.source.where))
+    return _outside_source(route, work, bound.source.where, gone)
+
+
+def left_on_both(route: Route, work: PlanWork, read: Read) -> pa.Table:
+    """The keys that both sides agreed on, that no side shows any more and that some side has outside its condition."""
+    bound = route.table
+    none = bound.key_schema.empty_table()
+    if read.base is None or (bound.owns is None and bound.source.where is None):
+        return none
+    shown = pa.concat_tables([read.mapped.rows.select(list(bound.key)), _rejected(bound, read)])
+    agreed = read.base.select(list(bound.key)).cast(bound.key_schema)
+    here = keys.contained(agreed, pa.concat_tables([shown, read.found.select(list(bound.key))]), bound.key)
+    gone = agreed.filter(pa.array(~here)).combine_chunks()
+    if not gone.num_rows:
+        return none
+    found = [] if bound.owns is None else [_outside_target(route, bound.owns, gone).select(list(bound.key))]
+    if bound.source.where is not None and (left := _outside_source(route, work, bound.source.where, gone)) is not None:
+        found += [left.rows.select(list(bound.key)), left.aside]
+    there = pa.concat_tables([none, *(each.cast(bound.key_schema) for each in found)])
+    return gone.filter(pa.array(keys.contained(gone, there, bound.key)))
+
+
+def _outside_target(route: Route, owns: str, gone: pa.Table) -> pa.Table:
+    """The target's rows of some keys that are outside its condition."""
+    bound = route.table
+    others = Relation(bound.shape.name, where=_outside(owns))
+    exact = not any(column.collation for column in bound.shape.columns if column.name in bound.key)
+    scan = route.writes.snapshot.scan(others, list(bound.schema.names), keys=gone if exact else None)
+    batches = list(readable(scan, bound.shape.name, route.writes.name, bound.key))
+    rows = pa.Table.from_batches(batches, schema=bound.schema) if batches else bound.schema.empty_table()
+    return rows.filter(pa.array(keys.contained(rows, gone, bound.key)))
+
+
+def _outside_source(route: Route, work: PlanWork, where: str, gone: pa.Table) -> Left | None:
+    """The source's rows of some keys that are outside its condition; None for none."""
+    bound = route.table
+    others = replace(bound.source, where=_outside(where))
     asked, lookups = held_by_source(bound, gone).keys, lookup_rows(bound, work.job)
     found: list[Left] = []
     for batch in route.reads.snapshot.scan(others, list(bound.reads), keys=asked):

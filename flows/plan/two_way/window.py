@@ -22,7 +22,7 @@ from flows.plan.reading.refusals import refused_rows
 from flows.plan.reading.sifting import sifted
 from flows.plan.reading.window_reader import PlanWork, Window, base_folder, created_file, lookup_rows, rejected_file
 from flows.plan.two_way.edits import write_edits
-from flows.plan.two_way.leaving import Left, joined, left_in_source, with_left_in_target
+from flows.plan.two_way.leaving import Left, joined, left_in_source, left_on_both, with_left_in_target
 from flows.plan.two_way.numbered import with_numbers
 from flows.plan.two_way.reading import Read, aligned, read_both
 from flows.session.route import Route
@@ -92,7 +92,7 @@ def plan_window(
     source_rows = read.mapped.rows.num_rows + read.mapped.rejected.num_rows + (left.rows.num_rows if left else 0)
     mapped, found, double = sifted(session, route, read.mapped, read.found, read.outside, read.kept)
     mapped, raw = joined(mapped, aligned(read.raw, read.mapped.rows, mapped.rows, bound), left)
-    aside = _aside(bound, mapped, read, double, left)
+    aside = pa.concat_tables([_aside(bound, mapped, read, double, left), left_on_both(route, work, read)])
 
     def refusals(side: SideName, changes: ChangeSet) -> Mapping[int, Reason]:
         end = ends[side]
