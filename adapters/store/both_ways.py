@@ -23,7 +23,7 @@ from typing import Final
 import pyarrow as pa
 
 from adapters.store.changesets import change_set, change_table
-from adapters.store.plan_files import FileEntry, Kind, read_rows
+from adapters.store.plan_files import BESIDE, FileEntry, Kind, read_rows
 from adapters.store.plans import Plan, PlanWriter
 from transforms.vocabulary import SIDES, ChangeSet, Key, KeyValue, SideName, TableName, of_side
 
@@ -192,6 +192,16 @@ def forget_edits(plan: Plan, table: TableName, side: SideName) -> int:
         if each.kind == "edits" and each.table == table and each.window % 2 == SIDES.index(side) and path.exists():
             path.unlink()
             freed += each.nbytes
+    return freed
+
+
+def forget_beside(folder: Path) -> int:
+    """Remove what a plan of the target keeps beside its changes, once nobody can take it back any more; how many bytes that was."""
+    freed = 0
+    for kind in BESIDE:
+        for path in (folder / kind).glob("*/*.parquet"):
+            freed += path.stat().st_size
+            path.unlink()
     return freed
 
 

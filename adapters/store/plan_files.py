@@ -30,6 +30,8 @@ Kind = Literal[
     "unagreed",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+BESIDE: Final[frozenset[Kind]] = frozenset({"agreed", "before", "wanted", "pairs", "open", "overruled"})
+"""What a plan of two ways has beside its changes, and what goes with them once they are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)

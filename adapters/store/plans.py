@@ -35,7 +35,17 @@ from adapters.processes import stamp
 from adapters.store.changesets import change_set, change_table
 from adapters.store.json_lines import in_lines, plain
 from adapters.store.manifest import FORMAT, Manifest, manifest_json, read_manifest
-from adapters.store.plan_files import KINDS, FileEntry, Kind, bytes_of, changed, read_changes, read_rows, read_written
+from adapters.store.plan_files import (
+    BESIDE,
+    KINDS,
+    FileEntry,
+    Kind,
+    bytes_of,
+    changed,
+    read_changes,
+    read_rows,
+    read_written,
+)
 from adapters.store.plan_schemas import IDENTITY, QUARANTINE
 from adapters.store.record_json import Unreadable, from_json, to_json
 from transforms.vocabulary import ChangeSet, PlanError, TableName
@@ -194,6 +204,8 @@ class Plan:
         except Unreadable as error:
             raise changed(path, str(error)) from error
         gone = {entry.path for entry in files if entry.kind == "changes" and str(entry.table) in thinned}
+        if thinned and only is None:
+            gone |= {entry.path for entry in files if entry.kind in BESIDE and not (folder / entry.path).exists()}
         gone |= {entry.path for entry in files if only not in (None, entry.kind)}
         edits = {entry.path for entry in files if entry.kind == "edits"}  # which `prune` takes out
         for odd in sorted((_listing(folder, only) ^ {entry.path for entry in files}) - gone - edits):

@@ -43,7 +43,7 @@ def overruled_edits(
 
 def keys_there(applied: AppliedVersion, own: TableName, keys: Sequence[str]) -> list[str]:
     """The keys of the source's rows that rows of the target with some keys went to, as a version of the source wrote them."""
-    if applied.version.side == "target":
+    if applied.version.side == "target" or "pruned" in (applied.version.kept or {}).values():
         return []
     pairs = _pairs(applied, own)
     if pairs is None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from adapters.ledger.ledger import Base, Ledger, Version
 from adapters.store import archive
-from adapters.store.both_ways import forget_edits, target_folder
+from adapters.store.both_ways import forget_beside, forget_edits, target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan, folder_name
 from flows.apply.load import Loading
@@ -63,6 +63,7 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
             if old:
                 _forget(spec, ledger, side, old, done)
             _sweep_bases(spec, ledger, side, done)
+        _forget_beside(spec, ledger, done)
         _sweep_plans(spec, ledger, before, done)
     return done
 
@@ -107,6 +108,15 @@ def _forget(spec: Spec, ledger: Ledger, side: SideName, old: list[Version], done
             done.versions += 1
         for table in tables:
             done.freed += _removed(plan.folder / "changes" / folder_name(table))
+
+
+def _forget_beside(spec: Spec, ledger: Ledger, done: Pruned) -> None:
+    """Forget what plans of two ways keep for an undo, of runs of which no version can be taken back any more."""
+    store, kept = store_of(spec), dict[Path, bool]()
+    for version in ledger.versions(spec.name):
+        run = target_folder(store.folder(version.plan))
+        kept[run] = kept.get(run, True) and "pruned" in (version.kept or {}).values()
+    done.freed += sum(forget_beside(run) for run, pruned in kept.items() if pruned)
 
 
 def _write_base(work: Path, place: Path, rows: pa.Table) -> None:

@@ -14,6 +14,7 @@ from flows.evidence.record import kept
 from flows.history.prune import _now, prune
 from flows.orchestration.artifacts import report_markdown
 from flows.session.stores import store_of
+from transforms.vocabulary import PlanError
 
 COLUMNS = {"id": {"from": "nr", "cast": "text"}, "name": "nam", "note": "notiz", "stock": "menge"}
 
@@ -190,3 +191,12 @@ def test_what_was_pruned_is_told_no_more(shop: Scenario) -> None:
     prune(shop.spec, _now())
     assert life(shop, 1) == []
     assert [answer("show", shop.path, number)["overruled"] for number in (2, 3)] == [[], []]
+    beside = {path.parts[-3] for path in store_of(shop.spec).root.rglob("plans/*/*/*/*.parquet")}
+    assert not beside & {"agreed", "before", "wanted", "pairs", "overruled", "edits", "changes"}
+    with pytest.raises(PlanError, match=r"pruned|--side"):
+        shop.undo(2)
+    shop.source.execute("UPDATE ding SET nam = 'late' WHERE nr = 5")
+    version = shop.run().report.version or 0
+    assert shop.undo(version).status is Status.DONE
+    assert shop.run().status is Status.DONE
+    assert shop.verify().status is Status.DONE
