@@ -96,7 +96,7 @@ def test_a_table_and_its_mirror_know_how_rows_go_back(
         )
         assert two_way.given(rows).to_pydict() == {"made_by": ["sync", "sync"]}
         source = at.sides.written("source").adapter
-        mirror = mirrored(at.spec, at.bound, source).table("airport")
+        mirror = mirrored(at.spec, at.bound, source, ["airport"]).table("airport")
         assert mirror.shape.name == bound.source.table
         assert mirror.key == ("faa",)
         assert mirror.images == ("faa", "name", "alt", "kind", "changed_at", "made_by")
@@ -157,12 +157,13 @@ def test_a_view_of_the_source_cannot_be_written(airports: Scenario) -> None:
     assert "name the table where it is a view" in texts(problems_of(airports, {"airport": {**AIRPORT, "from": "seen"}}))
 
 
-def test_one_table_of_the_source_is_written_back_by_one(airports: Scenario) -> None:
+def test_several_tables_may_be_made_of_one_of_the_source_and_each_has_a_mirror(airports: Scenario) -> None:
     airports.target.execute(TARGET.replace("airport", "port"))
-    both = {"airport": AIRPORT, "port": AIRPORT}
-    assert "airport and port are both made of the source's airports" in texts(problems_of(airports, both))
-    with bound_of(airports, {"airport": AIRPORT, "port": {**AIRPORT, "direction": "one_way"}}) as at:
-        assert at.bound.table("port").two_way is None
+    with bound_of(airports, {"airport": AIRPORT, "port": AIRPORT}) as at:
+        source = at.sides.written("source").adapter
+        for name in ("airport", "port"):
+            (mirror,) = mirrored(at.spec, at.bound, source, [name]).tables
+            assert (mirror.name, mirror.shape.name) == (name, at.bound.table(name).source.table)
 
 
 def test_local_clocks_of_different_zones_are_refused(airports: Scenario) -> None:

@@ -14,6 +14,7 @@ from flows import commands
 from flows.check.assess import assess
 from flows.history import log
 from flows.history import quarantine as quarantining
+from flows.history.asof import asof
 from transforms.vocabulary import SpecError
 
 ALL: tuple[Engine, ...] = ("sqlite", "duckdb", "mysql", "postgresql")
@@ -87,7 +88,7 @@ def test_names_in_any_case_are_one_table_and_one_history(
     assert (quarantine(small), small.target.tables()) == (aside, {"item", "kind"})
     assert quarantining.listed(small.spec, quarantining.Filter(("ITEM",)), 9)[1] == {"item": 1}
     assert [line["version"] for line in log.life(small.spec, "iTem", "1")] == [1, 2]
-    assert [row["name"] for row in log.asof(small.spec, 1, "ITEM").to_pylist()] == ["A"]
+    assert [row["name"] for row in asof(small.spec, 1, "ITEM").to_pylist()] == ["A"]
     small.undo(2)
     assert small.target.rows("item", "name") == [("A",)]
 

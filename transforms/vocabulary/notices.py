@@ -46,6 +46,7 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "cut_off_run": "a run that was cut off has been brought to its end",
     "base_lost": "what both sides of a two-way table agreed on last is lost, and they meet anew",
     "resolution_outdated": "what was decided about a row in conflict was for another state of it, and is not applied",
+    "projections_in_turn": "several tables are made of one of the source, and a run brings them together one after the other",
     "writes_source": "a run writes the source too, and what it needs there",
     "untyped": "from a plan of an earlier version, which kept the text alone",
 }
