@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.session.side import both_open
-from flows.spec.clients import clients_of, with_client
+from flows.spec.clients import clients_of, must_be_one, with_client
 from flows.spec.model import load_spec
-from flows.spec.problems import meant
 from transforms.vocabulary import ConnectionFailed, SpecError, message_of
 
 
@@ -32,8 +31,7 @@ def chosen(spec: Path, names: Sequence[str]) -> tuple[str, ...]:
     if names and not known:
         raise SpecError("it has no `clients:`, and --client asks for one.", fix="leave it out.", where=str(spec))
     for each in names:
-        if each not in known:
-            raise SpecError(f"it has no client {each}. {meant(each, known)}", where=str(spec))
+        must_be_one(known, each, spec)
     return tuple(name for name in known if not names or name in names)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from flows.spec.columns import Strict
-from flows.spec.document import Document, read_document
+from flows.spec.document import Composed, Document, read_document
 from flows.spec.problems import Invalid, explain, meant
 from flows.spec.urls import Url, UrlField, folder_of
 from transforms.vocabulary import SpecError
@@ -37,6 +37,10 @@ class Settings(Strict):
                 "says nothing of its own.", fix="give it a `url:`, or `variables:` that source.url is made of"
             )
         return self
+
+    def same_as(self, other: Settings) -> bool:
+        """Whether both lead to one database."""
+        return (self.url, self.variables) == (other.url, other.variables)
 
 
 class Client(Settings):
@@ -87,13 +91,27 @@ def with_client(file: Path, client: str) -> Path:
     return file.with_name(f"{file.name}@{client}")
 
 
-def clients_of(path: Path, environ: Mapping[str, str]) -> dict[str, Settings]:
+class Own(NamedTuple):
+    """What a client has of its own: its settings, its URL as it is written, and the values of the environment that are in them."""
+
+    settings: Settings
+    url: Any
+    variables: Mapping[str, str]
+
+
+def clients_of(path: Path, environ: Mapping[str, str]) -> dict[str, Own]:
     """The clients of a spec, by name and in its order; none where it has none, or where one of them is named already.
 
     Errors: SpecError for what is wrong with them.
     """
     file, client = of_client(path)
-    return {} if client is not None else _clients_in(file, environ)
+    return {} if client is not None else _clients_in(Composed(file), environ)
+
+
+def must_be_one(known: Collection[str], client: str, file: Path) -> None:
+    """Errors: SpecError where a spec has no client of that name."""
+    if client not in known:
+        raise SpecError(f"it has no client {client}. {meant(client, known)}", where=str(file))
 
 
 def document_of(path: Path, environ: Mapping[str, str]) -> tuple[Document, str | None]:
@@ -102,7 +120,8 @@ def document_of(path: Path, environ: Mapping[str, str]) -> tuple[Document, str |
     Errors: as of `read_document`, and SpecError where the spec has several clients and none is named, or it has no such client.
     """
     file, client = of_client(path)
-    known = _clients_in(file, environ)
+    composed = Composed(file)
+    known = _clients_in(composed, environ)
     if client is None:
         if known:
             first = with_client(file, next(iter(known)))
@@ -111,54 +130,51 @@ def document_of(path: Path, environ: Mapping[str, str]) -> tuple[Document, str |
                 f"name one, such as {first}; `plan`, `run`, `verify` and `check` go over all of them, or take --client."
             )
             raise SpecError(what, fix=fix, where=str(file))
-        return read_document(file, environ), None
+        return composed.document(environ), None
     if not known:
         raise SpecError(f"it has no `clients:`, and {client} is asked for.", fix=f"name it {file}.", where=str(file))
-    if client not in known:
-        raise SpecError(f"it has no client {client}. {meant(client, known)}", where=str(file))
+    must_be_one(known, client, file)
     own = known[client]
-    read = read_document(file, {**environ, **own.variables})
+    read = composed.document({**environ, **own.settings.variables})
     raw, data = ({key: value for key, value in each.items() if key != KEY} for each in (read.raw, read.data))
-    if own.url is not None:
-        written = own.url.value if isinstance(own.url, Url) else {"secret": own.url.block}
-        for each, url in ((raw, written), (data, own.url)):
+    if own.settings.url is not None:
+        for each, url in ((raw, own.url), (data, own.settings.url)):
             source = each.get("source", {})
             each["source"] = {**source, "url": url} if isinstance(source, dict) else source
-    return replace(read, raw=raw, data=data), client
+    return replace(read, raw=raw, data=data, variables={**read.variables, **own.variables}), client
 
 
-def _clients_in(file: Path, environ: Mapping[str, str]) -> dict[str, Settings]:
-    document = read_document(file, environ, only=KEY)
+def _clients_in(composed: Composed, environ: Mapping[str, str]) -> dict[str, Own]:
+    document = composed.document(environ, only=KEY)
     if KEY not in document.data:
         return {}
     model = InFolder if isinstance(document.data[KEY], dict) else Listed
     try:
-        said = model.model_validate(document.data, context={"folder": file.absolute().parent}).clients
+        said = model.model_validate(document.data, context={"folder": composed.path.absolute().parent}).clients
     except ValidationError as error:
         raise explain(error, document, model) from None
     where = document.where(KEY)
-    listed = [(each.name, each) for each in said] if isinstance(said, list) else list(_in_folder(said, file, environ))
+    if isinstance(said, Folder):
+        listed = list(_in_folder(composed.path.absolute().parent / said.folder, environ))
+    else:
+        urls = [each.get("url") for each in document.raw[KEY]]
+        listed = [(each.name, Own(each, url, document.variables)) for each, url in zip(said, urls, strict=True)]
     if not listed:
         raise SpecError("clients has none.", fix="name one, or leave `clients:` out.", where=where)
-    found: dict[str, Settings] = {}
-    for name, each in listed:
+    found: dict[str, Own] = {}
+    for name, own in listed:
         if name in found:
             raise SpecError(f"clients has two of the name {name}.", fix="give each a name of its own.", where=where)
-        same = [
-            other
-            for other, settings in found.items()
-            if (settings.url, settings.variables) == (each.url, each.variables)
-        ]
-        if same:
-            what = f"clients: {same[0]} and {name} are one and the same database."
+        same = next((other for other, known in found.items() if known.settings.same_as(own.settings)), None)
+        if same is not None:
+            what = f"clients: {same} and {name} are one and the same database."
             raise SpecError(what, fix="give each a database of its own.", where=where)
-        found[name] = each
+        found[name] = own
     return found
 
 
-def _in_folder(said: Folder, file: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, Settings]]:
+def _in_folder(place: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, Own]]:
     """A client for each file of a folder, by name."""
-    place = file.absolute().parent / said.folder
     for each in sorted(place.iterdir()):
         if each.name.startswith(".") or each.suffix not in (*_FILES, *_SPECS):
             continue
@@ -167,16 +183,15 @@ def _in_folder(said: Folder, file: Path, environ: Mapping[str, str]) -> Iterator
                 f"{each.stem!r} is no name of a client.", fix="use letters, digits, _ . and -.", where=str(each)
             )
         if each.suffix in _FILES:
-            yield each.stem, Settings(url=Url(f"{_FILES[each.suffix]}:///{each.name}", place))
+            url = f"{_FILES[each.suffix]}:///{each.name}"
+            yield each.stem, Own(Settings(url=Url(url, place)), url, {})
             continue
         document = read_document(each, environ)
         try:
-            yield each.stem, _SETTINGS.validate_python(document.data, context={"folder": place})
+            settings = Settings.model_validate(document.data, context={"folder": place})
         except ValidationError as error:
             raise explain(error, document, Settings) from None
-
-
-_SETTINGS: Final[TypeAdapter[Settings]] = TypeAdapter(Settings)
+        yield each.stem, Own(settings, document.raw.get("url"), document.variables)
 
 
 def family(migration: str) -> str:

@@ -99,42 +99,54 @@ class Document:
         return json.dumps(_sorted(masked(self.raw)), ensure_ascii=True, separators=(",", ":"))
 
 
-def read_document(path: Path, environ: Mapping[str, str], only: str | None = None) -> Document:
-    """Read a YAML file, or `only` one key of it with what stands below. SpecError names file and line, and lists every unset
-    variable at once."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise SpecError(
-            "there is no such file.", fix="give the path of a spec, a YAML file.", where=str(path)
-        ) from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError("the file is not UTF-8 text.", fix="save it as UTF-8.", where=f"{path}:{line}") from error
-    except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}.", where=str(path)) from error
-    try:
-        node, loader = _composed(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        fix = "put values with ${NAME} in quotes." if "${" in "".join(text.splitlines()[line - 1 : line]) else ""
-        what = f"this is not valid YAML: {error.problem or error.context}."
-        raise SpecError(what, fix=fix, where=f"{path}:{line}") from error
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        raise SpecError(f"this is not valid YAML: {error.reason}.", where=f"{path}:{line}") from error
-    if node is None:
-        raise SpecError("the file is empty.", fix="begin with `version: 1`.", where=f"{path}:1")
-    if only is not None and isinstance(node, yaml.MappingNode):
-        node.value = [(key, value) for key, value in node.value if getattr(key, "value", None) == only]
-    reader = _Reader(path, loader, environ)
-    raw, data = reader.read(node, ())
-    if not isinstance(raw, dict):
-        reader.say(node, "the file must be a mapping that begins with `version: 1`")
-    if reader.problems:
-        raise SpecError.of(reader.problems)
-    return Document(path, raw, data, reader.lines, reader.variables)
+class Composed:
+    """A YAML file, read once: its nodes, of which all or one key can be made a document. Errors: SpecError with file and line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except FileNotFoundError as error:
+            raise SpecError(
+                "there is no such file.", fix="give the path of a spec, a YAML file.", where=str(path)
+            ) from error
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise SpecError("the file is not UTF-8 text.", fix="save it as UTF-8.", where=f"{path}:{line}") from error
+        except OSError as error:
+            raise SpecError(f"cannot be read: {error.strerror}.", where=str(path)) from error
+        try:
+            self._node, self._loader = _composed(text)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line = mark.line + 1 if mark else 1
+            fix = "put values with ${NAME} in quotes." if "${" in "".join(text.splitlines()[line - 1 : line]) else ""
+            what = f"this is not valid YAML: {error.problem or error.context}."
+            raise SpecError(what, fix=fix, where=f"{path}:{line}") from error
+        except yaml.reader.ReaderError as error:
+            line = text[: error.position].count("\n") + 1
+            raise SpecError(f"this is not valid YAML: {error.reason}.", where=f"{path}:{line}") from error
+
+    def document(self, environ: Mapping[str, str], only: str | None = None) -> Document:
+        """All of it, or `only` one key with what stands below. SpecError lists every unset variable at once."""
+        node = self._node
+        if node is None:
+            raise SpecError("the file is empty.", fix="begin with `version: 1`.", where=f"{self.path}:1")
+        if only is not None and isinstance(node, yaml.MappingNode):
+            some = [pair for pair in node.value if getattr(pair[0], "value", None) == only]
+            node = yaml.MappingNode(node.tag, some, node.start_mark, node.end_mark)
+        reader = _Reader(self.path, self._loader, environ)
+        raw, data = reader.read(node, ())
+        if not isinstance(raw, dict):
+            reader.say(node, "the file must be a mapping that begins with `version: 1`")
+        if reader.problems:
+            raise SpecError.of(reader.problems)
+        return Document(self.path, raw, data, reader.lines, reader.variables)
+
+
+def read_document(path: Path, environ: Mapping[str, str]) -> Document:
+    """Read a YAML file. SpecError names file and line, and lists every unset variable at once."""
+    return Composed(path).document(environ)
 
 
 def _composed(text: str) -> tuple[yaml.Node | None, yaml.SafeLoader]:

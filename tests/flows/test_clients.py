@@ -165,6 +165,21 @@ def test_what_is_wrong_with_clients_is_said_before_anything_is_done(
     assert told in str(met.value) and str(office.path) in str(met.value)
 
 
+def test_what_a_client_has_of_the_environment_is_not_shown(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "secret.example")
+    (office.folder / "offices").mkdir()
+    (office.folder / "offices" / "graz.yaml").write_text("url: 'postgresql://u@${WHERE}:1/none'")
+    for said in ([{"name": "graz", "url": "postgresql://u@${WHERE}:1/none"}], {"folder": "offices"}):
+        office.write({"clients": said})
+        spec = office.spec("graz")
+        assert spec.document["source"]["url"] == "postgresql://u@${WHERE}:1/none" and "clients" not in spec.document
+        assert "secret.example" not in spec.hidden("it is at secret.example")
+        digest = spec.digest
+        monkeypatch.setenv("WHERE", "other.example")
+        assert office.spec("graz").digest == digest
+        monkeypatch.setenv("WHERE", "secret.example")
+
+
 def test_a_password_in_the_url_of_a_client_is_not_shown(office: Office) -> None:
     office.write({"clients": [{"name": "graz", "url": "postgresql://u:s3cret@localhost:1/none"}]})
     spec = office.spec("graz")
