@@ -109,6 +109,12 @@ def write_rows(path: Path, tables: Sequence[pa.Table], schema: pa.Schema) -> Non
         raise _full(path.parent, error) from error
 
 
+def add_rows(path: Path, rows: pa.Table) -> None:
+    """Rows beside those that a small table has already."""
+    known = [read_rows(path)] if path.exists() else []
+    write_rows(path, [*known, rows], rows.schema)
+
+
 def read_rows(path: Path) -> pa.Table:
     """What `write_rows` wrote, mapped into memory."""
     with pa.memory_map(str(path)) as source:

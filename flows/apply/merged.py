@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -72,7 +71,8 @@ def refused_by_source(
     for each in merged:
         path = plan.folder / _FOLDER / f"{folder_name(each.planned.table)}.arrow"
         if not path.exists():
-            _keep(path, _tried(each, session, back, back_job, mirror))
+            tried = _tried(each, session, back, back_job, mirror)
+            spill.write_rows(path, [tried], tried.schema)
         rows = spill.read_rows(path)
         for side in SIDES if rows.num_rows else ():
             keyed = pa.Table.from_struct_array(rows[side])
@@ -110,13 +110,6 @@ def _of_refused(merged: Merged, refused: pa.Table, side: SideName) -> pa.Table:
 
 def _structs(rows: pa.Table) -> pa.Array:
     return pa.StructArray.from_arrays([contiguous(each) for each in rows.columns], fields=list(rows.schema))
-
-
-def _keep(path: Path, rows: pa.Table) -> None:
-    """All of it, or nothing."""
-    made = path.with_suffix(".new")
-    spill.write_rows(made, [rows], rows.schema)
-    made.replace(path)
 
 
 def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Session) -> pa.Table:

@@ -58,7 +58,7 @@ def plan_without_orphans(
     if not lacking:
         return planned
     for number, values in lacking:
-        _write_down(job, bound, number, values)
+        spill.add_rows(orphans_file(job, bound.name, number), values)
     forget(job, bound, planned)
     return plan(replace(session, samples=Samples()))
 
@@ -81,16 +81,9 @@ def refer_to_nothing(
         )
         lost = None if values is None else without_row(route, job, planned, foreign, shape, parent, values)
         if lost is not None:
-            _write_down(job, bound, number, lost)
+            spill.add_rows(orphans_file(job, bound.name, number), lost)
             found = True
     return found
-
-
-def _write_down(job: Job, bound: BoundTable, number: int, values: pa.Table) -> None:
-    """What no row has, beside what is known of that."""
-    path = orphans_file(job, bound.name, number)
-    known = [spill.read_rows(path)] if path.exists() else []
-    spill.write_rows(path, [*known, values], values.schema)
 
 
 def links_of(

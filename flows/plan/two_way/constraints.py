@@ -109,9 +109,7 @@ def _referring_wrongly(
         if not found:
             continue
         bad = keys.distinct(pa.concat_tables(found))
-        path = orphans_file(job, bound.name, number)
-        known = [spill.read_rows(path)] if path.exists() else []
-        spill.write_rows(path, [keys.distinct(pa.concat_tables([*known, bad]))], bad.schema)
+        spill.add_rows(orphans_file(job, bound.name, number), bad)
         for each in planned:
             rows = referring_rows(folder, each, foreign.columns)
             if rows is not None and having(rows, foreign.columns, bad, foreign.columns).any():

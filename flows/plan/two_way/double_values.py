@@ -43,9 +43,7 @@ def with_value_of_others(end: End, route: Route, planned: Sequence[Planned]) -> 
         if not refused.any():
             continue
         rows = moved.come.filter(pa.array(refused)).select(list(bound.key))
-        path = doubles_file(job, bound.name, number)
-        known = [spill.read_rows(path)] if path.exists() else []
-        spill.write_rows(path, [pa.concat_tables([*known, rows])], rows.schema)
+        spill.add_rows(doubles_file(job, bound.name, number), rows)
         yield from np.unique(moved.windows[refused]).tolist()
 
 
