@@ -69,8 +69,7 @@ def _bound(request: Request, meter: Meter | None, *, writes: bool) -> Iterator[t
 def plan(request: Request, *, execute: Execute | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with _bound(request, meter, writes=False) as (request, session):
-        report, _ = planned(_listing(rounds(request, session)[0]), session, execute)
-        report = replace(report, warnings=(*report.warnings, *in_turn(request, session)))
+        report = _first_round(_listing(request), session, execute)
         unwritable = any(session.bound.table(table.name).unwritable for table in report.of_spec)
     return _planned(request, report, UNWRITABLE if unwritable else "")
 
@@ -103,6 +102,12 @@ def verify(
         return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
 
 
+def _first_round(request: Request, session: Session, execute: Execute | None) -> Report:
+    """The plan of a request; where tables share an origin, that of its first round, which says so."""
+    report, _ = planned(rounds(request, session)[0], session, execute)
+    return replace(report, warnings=(*report.warnings, *in_turn(request, session)))
+
+
 def _planned(request: Request, report: Report, message: str = "") -> Outcome:
     """How a plan ends that is not applied now."""
     if any(table.counts.conflicts for table in report.tables):
@@ -127,8 +132,7 @@ def run(
     """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
     with _bound(request, meter, writes=not dry_run) as (request, session), ledger_of(request.spec) as ledger:
         if dry_run:
-            report, _ = planned(rounds(request, session)[0], session, execute)
-            return _planned(request, replace(report, warnings=(*report.warnings, *in_turn(request, session))))
+            return _planned(request, _first_round(request, session, execute))
         with sole_writer(session, ledger, request.run_id, now, request.wait, session.sides.writable) as writing:
             ended, loading = recover(Loading(writing, ledger, execute, request.workers, message), now())
             return _run_all(request, loading, ended)

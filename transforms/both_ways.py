@@ -107,6 +107,14 @@ def what_of(reason: Reason) -> What:
     return kind_of(reason), reason.columns
 
 
+def by_what(whats: Iterable[What]) -> dict[What, list[int]]:
+    """The places of equal ones, in the order in which they come first."""
+    found: dict[What, list[int]] = {}
+    for place, what in enumerate(whats):
+        found.setdefault(what, []).append(place)
+    return found
+
+
 def as_in_target(reason: Reason, ways: Mapping[str, WayBack]) -> Reason:
     """A reason of the source's, about the columns of the target that go back to those that it names, where there are any."""
     named = tuple(name for name, way in ways.items() if set(way.writes) & set(reason.columns))
@@ -187,10 +195,9 @@ def _lacking(outcome: Reconciled, window: BothSides) -> Iterator[_Fault]:
         stays &= ~(chosen & _held(window.lacking, overwritten, key) & ~_held(window.lacking, brought, key))
     rows = window.lacking.filter(pa.array(stays))
     reasons, numbers = encoded(rows[LACKING])
-    whats = [("foreign_key" if each.code in _NO_PARENT else "check", each.columns) for each in reasons]
-    for what in dict.fromkeys(whats):
-        some = pa.array(np.isin(numbers, [place for place, each in enumerate(whats) if each == what]))
-        yield _Fault(rows.select(list(key)).filter(some), what)
+    whats = (("foreign_key" if each.code in _NO_PARENT else "check", each.columns) for each in reasons)
+    for what, some in by_what(whats).items():
+        yield _Fault(rows.select(list(key)).filter(pa.array(np.isin(numbers, some))), what)
 
 
 def _unfit(changes: ChangeSet, mapping: TableMapping) -> Iterator[_Fault]:
@@ -216,10 +223,7 @@ def _written_back(outcome: Reconciled, window: BothSides, ways: BothWays) -> tup
         return window.raw.take(pa.array(keys.match(rows, window.source, key)))
 
     def noted(made: Put, rows: pa.Table) -> Put:
-        alike: dict[What, list[int]] = {}
-        for number, (reason, _) in enumerate(made.faults.reasons):
-            alike.setdefault(what_of(reason), []).append(number)
-        for what, numbers in alike.items():
+        for what, numbers in by_what(what_of(reason) for reason, _ in made.faults.reasons).items():
             some = pa.array(np.isin(made.faults.which, numbers))
             faults.append(_Fault(rows.select(list(key)).filter(some), what))
         return made
@@ -245,12 +249,11 @@ def _refused(refusals: Refusals, outcome: Reconciled, back: ChangeSet, ways: Map
             continue
         ours = outcome.side(side)  # in the target's shape, row by row
         keyed = pa.concat_tables([ours.inserts.select(key), ours.after.select(key)])
-        alike: dict[What, list[int]] = {}
-        for place, reason in refusals(side, changes).items():
-            reason = as_in_target(reason, ways) if side == "source" else reason
-            alike.setdefault(what_of(reason), []).append(place)
-        for what, places in alike.items():
-            yield _Fault(keyed.take(pa.array(places)), what)
+        found = refusals(side, changes)
+        reasons = (as_in_target(each, ways) if side == "source" else each for each in found.values())
+        refused = keyed.take(pa.array(list(found), pa.int64()))
+        for what, places in by_what(map(what_of, reasons)).items():
+            yield _Fault(refused.take(pa.array(places)), what)
 
 
 def _with_derived(outcome: Reconciled, updated: Put | None, window: BothSides, ways: BothWays) -> Reconciled:

@@ -26,6 +26,7 @@ from adapters.store.changesets import change_set, change_table
 from adapters.store.plan_files import BESIDE, FileEntry, Kind, read_rows
 from adapters.store.plans import Plan, PlanWriter
 from transforms.vocabulary import SIDES, ChangeSet, Key, KeyValue, SideName, TableName, of_side
+from transforms.vocabulary.arrow import contiguous
 
 CUTS: Final = 999_999
 """The number of the file that says where windows begin, among those of what is agreed on."""
@@ -164,12 +165,12 @@ def add_edits(
 ) -> FileEntry:
     """Write down the rows of a side that people have edited, and the keys of those that are gone; or the `whole` of a window."""
     row = pa.struct([field.with_nullable(True) for field in there.schema])
-    images = pa.StructArray.from_arrays([_one(column) for column in there.columns], fields=list(row))
-    keyed = [_one(there.column(name)) for name in key]
+    images = pa.StructArray.from_arrays([contiguous(column) for column in there.columns], fields=list(row))
+    keyed = [contiguous(there.column(name)) for name in key]
     if gone is not None and gone.num_rows:
         images = pa.concat_arrays([images, pa.nulls(gone.num_rows, row)])
         keyed = [
-            pa.concat_arrays([ours, _one(gone.column(name).cast(ours.type))])
+            pa.concat_arrays([ours, contiguous(gone.column(name).cast(ours.type))])
             for ours, name in zip(keyed, key, strict=True)
         ]
     rows = pa.table({"key": pa.StructArray.from_arrays(keyed, names=list(key)), "row": images})
@@ -203,11 +204,6 @@ def forget_beside(folder: Path) -> int:
             freed += path.stat().st_size
             path.unlink()
     return freed
-
-
-def _one(values: pa.ChunkedArray) -> pa.Array:
-    made = values.combine_chunks()
-    return made if isinstance(made, pa.Array) else pa.concat_arrays(made.chunks)
 
 
 def touched(plan: Plan, table: TableName) -> pa.Table | None:

@@ -27,7 +27,7 @@ from flows.session.session import Session, with_binding
 from flows.session.stores import store_of
 from flows.spec.model import Spec
 from transforms import keys
-from transforms.both_ways import What, as_in_target, what_of
+from transforms.both_ways import What, as_in_target, by_what, what_of
 from transforms.mapping.rejections import encoded
 from transforms.mapping.ways_back import WayBack
 from transforms.reconcile import OVERRULED, Reconciled, agreed_after, left_open
@@ -261,11 +261,8 @@ def _missed(
         if done.table == name and done.refused is not None and done.refused.num_rows:
             reasons, numbers = encoded(whys(done.refused))
             keyed = pa.Table.from_struct_array(done.refused["key"])
-            whats = [what_of(as_in_target(each, ways)) for each in reasons]
-            places = {what: place for place, what in enumerate(dict.fromkeys(whats))}
-            alike = np.array([places[what] for what in whats])[numbers]
-            for what, place in places.items():
-                some = mine(keyed.filter(pa.array(alike == place))) & rest
+            for what, alike in by_what(what_of(as_in_target(each, ways)) for each in reasons).items():
+                some = mine(keyed.filter(pa.array(np.isin(numbers, alike)))) & rest
                 refused.append((ours.filter(pa.array(some)), what))
                 rest &= ~some
     changed = np.zeros(ours.num_rows, dtype=bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,26 +19,8 @@ Name = TypeVar("Name", bound=Hashable)
 
 def steps_together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
     """The steps of a backfill as one outcome: counts added up, the worst status, the newest version."""
-    tables: dict[str, TableReport] = {}
-    for outcome in outcomes:
-        for table in outcome.report.tables:
-            known = tables.get(table.name)
-            tables[table.name] = table if known is None else _added(known, table)
-    versions = [o.report.version for o in outcomes if o.report.version is not None]
-    report = Report(
-        request.spec.name,
-        request.run_id,
-        outcomes[-1].report.plan if outcomes else None,
-        versions[-1] if versions else None,
-        seconds,
-        tuple(tables.values()),
-        tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
-        tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
-        met=tuple(each for outcome in outcomes for each in outcome.report.met)[:SHOWN],
-        applied=any(outcome.report.applied for outcome in outcomes),
-        data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
-        orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
-    )
+    report = _report(request, outcomes, _added, seconds)
+    report = replace(report, met=tuple(each for outcome in outcomes for each in outcome.report.met)[:SHOWN])
     status = max((o.status for o in outcomes), default=Status.DONE)
     passed = steps_in_all - len(outcomes)
     notes = [outcome.message for outcome in outcomes if outcome.message]
@@ -60,27 +42,41 @@ def steps_together(request: Request, outcomes: Sequence[Outcome], steps_in_all: 
 def rounds_together(request: Request, outcomes: Sequence[Outcome], seconds: float) -> Outcome:
     """The rounds of a run as one outcome: what changed in each is added up, and what is open is what the last that had the table left."""
     last = {table.name: outcome for outcome in outcomes for table in outcome.report.tables}
-    tables: dict[str, TableReport] = {}
-    for outcome in outcomes:
-        for table in outcome.report.tables:
-            known = tables.get(table.name)
-            tables[table.name] = table if known is None else _followed(known, table)
-    whole = steps_together(request, outcomes, len(outcomes), seconds)
     met = [each for outcome in outcomes for each in outcome.report.met if last.get(each.table) is outcome]
-    names = [name for name in request.spec.tables if name in tables]
-    report = replace(
-        whole.report,
-        tables=tuple(tables[name] for name in (*names, *(set(tables) - set(names)))),
-        met=tuple(met)[:SHOWN],
-        page=outcomes[-1].report.page,
-    )
+    report = _report(request, outcomes, _followed, seconds)
+    place = {name: number for number, name in enumerate(request.spec.tables)}
+    tables = tuple(sorted(report.tables, key=lambda table: place.get(table.name, len(place))))
+    report = replace(report, tables=tables, met=tuple(met)[:SHOWN], page=outcomes[-1].report.page)
     broken = outcomes[-1].status
     if broken not in (Status.DONE, Status.CONFLICTS):
         return Outcome(report, broken, outcomes[-1].message)
-    if any(table.counts.conflicts for table in tables.values()):
+    if any(table.counts.conflicts for table in report.tables):
         left = [each.message for each in outcomes if any(last[told.name] is each for told in each.report.tables)]
         return Outcome(report, Status.CONFLICTS, " ".join(filter(None, left)))
     return Outcome(report, Status.DONE)
+
+
+def _report(
+    request: Request, outcomes: Sequence[Outcome], also: Callable[[TableReport, TableReport], TableReport], seconds: float
+) -> Report:  # fmt: skip
+    """The reports as one, whose tables are what `also` makes of an earlier and a later one; without rows that were met."""
+    tables: dict[str, TableReport] = {}
+    for table in (each for outcome in outcomes for each in outcome.report.tables):
+        tables[table.name] = also(tables[table.name], table) if table.name in tables else table
+    versions = [o.report.version for o in outcomes if o.report.version is not None]
+    return Report(
+        request.spec.name,
+        request.run_id,
+        outcomes[-1].report.plan if outcomes else None,
+        versions[-1] if versions else None,
+        seconds,
+        tuple(tables.values()),
+        tuple(dict.fromkeys(warning for outcome in outcomes for warning in outcome.report.warnings)),
+        tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
+        applied=any(outcome.report.applied for outcome in outcomes),
+        data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
+        orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
+    )
 
 
 def _followed(one: TableReport, other: TableReport) -> TableReport:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from transforms import keys
 from transforms.diff import Comparison, diff
-from transforms.vocabulary import ChangeSet, Key, TableName
-from transforms.vocabulary.arrow import Mask
+from transforms.net_changes import changed_keys
+from transforms.vocabulary import ChangeSet, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +50,10 @@ def held(
     """
     key, names = comparison.key, list(comparison.key)
     ours, theirs = (diff(table, side, base, comparison).changes for side in (source, target))
-    unlike = base.select(names).slice(0, 0) if apart is None else _keys_of(apart)
-    by_source, by_target = (_contained(unlike, _keys_of(each), key) for each in (ours, theirs))
+    unlike = base.select(names).slice(0, 0) if apart is None else changed_keys(apart)
+    by_source, by_target = (keys.contained(unlike, changed_keys(each), key) for each in (ours, theirs))
     edited = pa.concat_tables([ours.inserts.select(names), ours.after.select(names)])
-    alike = _contained(edited, target, key) & ~_contained(edited, unlike, key)
+    alike = keys.contained(edited, target, key) & ~keys.contained(edited, unlike, key)
     return Held(
         digest,
         base.num_rows,
@@ -63,12 +62,3 @@ def held(
         int((by_target & ~by_source).sum()),
         int((by_source == by_target).sum()),
     )
-
-
-def _contained(rows: pa.Table, some: pa.Table, key: Key) -> Mask:
-    return keys.contained(rows, some, key) if rows.num_rows and some.num_rows else np.zeros(rows.num_rows, dtype=bool)
-
-
-def _keys_of(changes: ChangeSet) -> pa.Table:
-    names = list(changes.key)
-    return pa.concat_tables([each.select(names) for each in (changes.inserts, changes.after, changes.deletes)])

@@ -286,7 +286,7 @@ def _bases(request: Request, tables: Sequence[TableOfBoth], kept: Collection[str
 def _files_of(table: TableOfBoth, job: Job) -> Iterator[FileEntry]:
     """The files that say what is agreed on in a table, left open and overruled."""
     meets = any(each.meeting for each in table.windows)  # then nothing is agreed on yet
-    anew = not meets and (table.known is None or any(each.anew for each in table.windows))
+    anew = not meets and (table.known is None or any(each.stretch.changed for each in table.windows))
     for each in table.windows:
         yield from (entry for entry in each.beside if anew or entry.kind in ("open", "overruled", "edits"))
     if anew:

@@ -43,7 +43,9 @@ def hold_window(
         return None
     known_rows = base.num_rows
     if aside.num_rows:
-        base, source, target = (_without(rows, aside, key) for rows in (base, source, target))
+        base, source, target = (
+            rows.filter(pa.array(~keys.contained(rows, aside, key))) for rows in (base, source, target)
+        )
     made = held(bound.shape.name, base, source, target, apart, bound.two_way.comparison, known.digest)
     return replace(made, known=known_rows)
 
@@ -57,7 +59,3 @@ def _rows_of(known: Parts, keyed: pa.Table) -> pa.Table:
         some = keyed.filter(pa.array(numbers == number))
         found.append(rows.filter(pa.array(keys.contained(rows, some, known.agreement.key))))
     return pa.concat_tables(found)
-
-
-def _without(rows: pa.Table, some: pa.Table, key: tuple[str, ...]) -> pa.Table:
-    return rows.filter(pa.array(~keys.contained(rows, some, key))) if rows.num_rows else rows

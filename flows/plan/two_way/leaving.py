@@ -51,8 +51,7 @@ def left_in_source(route: Route, work: PlanWork, read: Read) -> Left | None:
     bound = route.table
     if bound.source.where is None:
         return None
-    known = pa.concat_tables([read.mapped.rows.select(list(bound.key)), _rejected(bound, read)])
-    gone = _missing(bound, read, known, read.found)
+    gone = _missing(bound, read, _on_source(bound, read), read.found)
     if not gone.num_rows:
         return None
     return _outside_source(route, work, bound.source.where, gone)
@@ -64,10 +63,9 @@ def left_on_both(route: Route, work: PlanWork, read: Read) -> pa.Table:
     none = bound.key_schema.empty_table()
     if read.base is None or (bound.owns is None and bound.source.where is None):
         return none
-    shown = pa.concat_tables([read.mapped.rows.select(list(bound.key)), _rejected(bound, read)])
     agreed = read.base.select(list(bound.key)).cast(bound.key_schema)
-    here = keys.contained(agreed, pa.concat_tables([shown, read.found.select(list(bound.key))]), bound.key)
-    gone = agreed.filter(pa.array(~here)).combine_chunks()
+    shown = pa.concat_tables([_on_source(bound, read), read.found.select(list(bound.key))])
+    gone = agreed.filter(pa.array(~keys.contained(agreed, shown, bound.key))).combine_chunks()
     if not gone.num_rows:
         return none
     found = [] if bound.owns is None else [_outside_target(route, bound.owns, gone).select(list(bound.key))]
@@ -122,11 +120,11 @@ def _missing(bound: BoundTable, read: Read, here: pa.Table, there: pa.Table) -> 
     return agreed.filter(pa.array(gone)).combine_chunks()
 
 
-def _rejected(bound: BoundTable, read: Read) -> pa.Table:
-    parts = [read.mapped.rejected_rows.select(list(bound.key))]
-    if read.kept is not None:
-        parts.append(read.kept.select(list(bound.key)))
-    return pa.concat_tables([keys.without_null_keys(part, bound.key).cast(bound.key_schema) for part in parts])
+def _on_source(bound: BoundTable, read: Read) -> pa.Table:
+    """The keys of the rows that the source shows, mapped or set aside."""
+    aside = [read.mapped.rejected_rows, *([read.kept] if read.kept is not None else [])]
+    away = [keys.without_null_keys(part.select(list(bound.key)), bound.key).cast(bound.key_schema) for part in aside]
+    return pa.concat_tables([read.mapped.rows.select(list(bound.key)), *away])
 
 
 def _outside(condition: str) -> str:

@@ -35,7 +35,7 @@ from transforms.mapping.mapping import Mapped
 from transforms.mapping.rejections import encoded, listed
 from transforms.reconcile import Reconciled, prospects, weighed
 from transforms.vocabulary import AccountingError, ChangeSet, Counts, Reason, SideName
-from transforms.vocabulary.arrow import Indices, Mask
+from transforms.vocabulary.arrow import Indices, Mask, contiguous
 from transforms.vocabulary.values import unequal
 
 
@@ -52,8 +52,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class BothPlanned:
-    """A window of both plans. `beside` are files of the target's plan that say what is agreed on, left open and overruled. `anew`: both
-    agree on something else than before."""
+    """A window of both plans. `beside` are files of the target's plan that say what is agreed on, left open and overruled."""
 
     target: Planned
     source: Planned
@@ -64,7 +63,6 @@ class BothPlanned:
     merged: int = 0
     meeting: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     outdated: tuple[str, ...] = ()
-    anew: bool = True
 
 
 def plan_window(
@@ -155,7 +153,6 @@ def plan_window(
         outcome.merged.num_rows,
         meeting,
         tuple(outdated),
-        agreed is not None,
     )
 
 
@@ -260,17 +257,16 @@ def _agreed(
     touched = pa.concat_tables([_keys_of(outcome.source), _keys_of(outcome.target)])
     place = keys.match(agreed, old, bound.key)
     known = np.flatnonzero(place >= 0)
-    kept, was = place[known], np.zeros(old.num_rows, dtype=bool)
-    is_ = np.ones(agreed.num_rows, dtype=bool)
-    is_[known] = _unlike(agreed, old, known, kept)
-    if touched.num_rows:
-        is_ |= keys.contained(agreed, touched, bound.key)
-        was = keys.contained(old, touched, bound.key) if old.num_rows else was
-    was[np.setdiff1d(np.arange(old.num_rows), kept, assume_unique=True)] = True
-    was[place[known[is_[known]]]] = True
-    if not is_.any() and not was.any():
+    now = keys.contained(agreed, touched, bound.key) | (place < 0)
+    now[known] |= _unlike(agreed, old, known, place[known])
+    before = keys.contained(old, touched, bound.key)
+    gone = np.ones(old.num_rows, dtype=bool)
+    gone[place[known]] = False
+    before[place[now & (place >= 0)]] = True
+    before |= gone
+    if not now.any() and not before.any():
         return None
-    return old.filter(pa.array(was)), agreed.filter(pa.array(is_))
+    return old.filter(pa.array(before)), agreed.filter(pa.array(now))
 
 
 def _unlike(rows: pa.Table, others: pa.Table, at: Indices, there: Indices) -> Mask:
@@ -281,14 +277,10 @@ def _unlike(rows: pa.Table, others: pa.Table, at: Indices, there: Indices) -> Ma
         others = others.take(pa.array(there))
     unlike = np.zeros(len(at), dtype=bool)
     for name in rows.column_names:
-        mask = unequal(_one(rows, name), _one(others, name))
+        mask = unequal(contiguous(rows.column(name)), contiguous(others.column(name)))
         if mask is not None:
             unlike |= mask
     return unlike
-
-
-def _one(rows: pa.Table, name: str) -> pa.Array:
-    return rows.column(name).combine_chunks()
 
 
 def _keys_of(changes: ChangeSet) -> pa.Table:
