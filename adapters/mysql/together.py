@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final
+from functools import partial
 
 import pymysql
 
@@ -12,9 +11,8 @@ from adapters.mysql.catalog import Described
 from adapters.mysql.connection import Connection, Connections, run
 from adapters.mysql.markers import Markers, mark
 from adapters.mysql.writer import Window
+from adapters.sql.savepoint import savepoint
 from transforms.vocabulary import Applied, ChangeSet, Marker, TableShape
-
-POINT: Final = "syncline_window"
 
 
 class Joint:
@@ -42,20 +40,14 @@ class Joint:
         if marker is not None:
             self._markers.make_table()
         described = self._described_of(shape)
-        with self._connections.translated(f"Writing {changes.table}"):
-            run(self._connection, f"SAVEPOINT {POINT}")
-            try:
-                if marker is not None and not mark(self._connection, marker):
-                    return Applied(already=True)
-                window = Window(self._connection, changes, described)
-                applied = window.as_left(window.change())
-                if trial:
-                    run(self._connection, f"ROLLBACK TO SAVEPOINT {POINT}")
-                return applied
-            except BaseException:
-                with suppress(pymysql.Error):  # the server may have rolled back by itself
-                    run(self._connection, f"ROLLBACK TO SAVEPOINT {POINT}")
-                raise
+        with (
+            self._connections.translated(f"Writing {changes.table}"),
+            savepoint(partial(run, self._connection), "syncline_window", pymysql.Error, trial=trial),
+        ):
+            if marker is not None and not mark(self._connection, marker):
+                return Applied(already=True)
+            window = Window(self._connection, changes, described)
+            return window.as_left(window.change())
 
     def hold(self) -> None:
         """No foreign key waits."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.sql.orphans import orphaned
+from adapters.sql.savepoint import savepoint
 from adapters.sql.staged_apply import ORDER, column_of
 from adapters.sql.statements import column, rendered, select
 from adapters.sqlite.catalog import referrers
@@ -37,22 +38,14 @@ class Joint:
         empty: bool = False,
         trial: bool = False,
     ) -> Applied:
-        self._connection.ask("SAVEPOINT syncline_window")
         try:
-            if marker is not None and marked(self._connection, marker):
-                return Applied(already=True)
-            applied = apply_window(self._connection, changes, shape, empty=empty)
-            self._written.add(changes.table)
-            if trial:
-                self._connection.ask("ROLLBACK TO syncline_window")
-            return applied
-        except BaseException:
-            with suppress(SynclineError):  # SQLite may have rolled back by itself
-                self._connection.ask("ROLLBACK TO syncline_window")
-            raise
+            with savepoint(self._connection.ask, "syncline_window", SynclineError, trial=trial):
+                if marker is not None and marked(self._connection, marker):
+                    return Applied(already=True)
+                applied = apply_window(self._connection, changes, shape, empty=empty)
+                self._written.add(changes.table)
+                return applied
         finally:
-            with suppress(SynclineError):
-                self._connection.ask("RELEASE syncline_window")
             for op in ORDER:
                 self._connection.drop(f"syncline_{op}")
 
