@@ -31,7 +31,7 @@ from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.net_changes import filtered, net
-from transforms.vocabulary import ChangeSet, SideName, TableName
+from transforms.vocabulary import ChangeSet, SideName, TableName, other_side
 from transforms.vocabulary.arrow import as_mask, contiguous
 from transforms.vocabulary.texts import as_text
 
@@ -158,8 +158,7 @@ def _changed(
     }
     keys, beside = [key], dict[str, Any]()
     if spec.writes_source:  # an edit comes from the side that its plan did not write
-        other = "target" if version.side == "source" else "source"
-        facts |= {"side": version.side, "came_from": None if version.undoes else other}
+        facts |= {"side": version.side, "came_from": None if version.undoes else other_side(version.side)}
         lost = overruled_edits(applied, own, table, name, spellings(key))
         beside = {"overruled": [each.as_dict() | _by(each, version, decided) for each in lost]}
         keys += keys_there(applied, own, spellings(key))

@@ -9,7 +9,7 @@ from flows.bind.tables import BoundTable
 from flows.results.shares import percent
 from flows.spec.clients import family
 from flows.spec.model import Spec
-from transforms.vocabulary import Counts, PlanError, SideName
+from transforms.vocabulary import Counts, PlanError, SideName, other_side
 
 
 def over_limit(spec: Spec, tables: Mapping[str, Counts], *, step: bool = False) -> str:
@@ -81,7 +81,7 @@ def hold_deletes(
     if of is not None and _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not part):
         rows = max(rows, of())
     if _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
-        why = f"The {_other(side)} has no rows at all. " if counts.source_rows == 0 and of is None else ""
+        why = f"The {other_side(side)} has no rows at all. " if counts.source_rows == 0 and of is None else ""
         at = spec.where("tables", bound.name, "delete")
         raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at, side)
 
@@ -119,15 +119,11 @@ def hold_beside(spec: Spec, name: str, rows: int, deletes: int, side: SideName) 
         raise _too_many(what, deletes, rows, limit.max_ratio, spec.where("defaults", "delete"), side)
 
 
-def _other(side: SideName) -> SideName:
-    return "source" if side == "target" else "target"
-
-
 def _too_many(what: str, deletes: int, rows: int, ratio: float, at: str, side: SideName) -> PlanError:
     return PlanError(
         f"{what} would delete {deletes:,} of {rows:,} {side} rows ({percent(deletes, rows)}), and max_ratio allows "
         f"{100 * ratio:g} %. Nothing was written.",
-        fix=f"look at the {_other(side)}; if it is right, give --allow-deletes, or raise delete.max_ratio ({at}).",
+        fix=f"look at the {other_side(side)}; if it is right, give --allow-deletes, or raise delete.max_ratio ({at}).",
     )
 
 

@@ -21,7 +21,7 @@ from flows.session.route import Route
 from flows.session.side import Sides, Tokens, both_open
 from flows.session.watch import Watch
 from flows.spec.model import Spec
-from transforms.vocabulary import Notice, SideName, TableName, TableShape
+from transforms.vocabulary import Notice, SideName, TableName, TableShape, other_side
 
 Guard = Callable[[], None]
 
@@ -89,8 +89,9 @@ class Session:
     def route(self, job: Job, name: str) -> Route:
         """The way that rows of a table take, as the job looks at it."""
         table = self.bound.table(name)
-        reads: SideName = "source" if job.side == "target" else "target"
-        return Route(self.sides[reads], self.sides.written(job.side), table.proving() if job.proof else table)
+        return Route(
+            self.sides[other_side(job.side)], self.sides.written(job.side), table.proving() if job.proof else table
+        )
 
     def shape(self, job: Job, name: str, table: TableName) -> TableShape:
         """The table that windows of the job are written to. PlanError where it is not there."""

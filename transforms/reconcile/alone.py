@@ -10,7 +10,7 @@ import pyarrow as pa
 from transforms.diff import differing_columns
 from transforms.reconcile.records import Overruling, Reconciled, conflict_rows, fields_of
 from transforms.reconcile.work import Work, fail
-from transforms.vocabulary import SIDES, SideName
+from transforms.vocabulary import SIDES, SideName, other_side
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
 
 
@@ -27,7 +27,7 @@ def alone(work: Work, side: SideName, rows: pa.Table, place: Indices) -> Reconci
     for mask in masks.values():
         edited |= mask
     kind = "update/delete" if side == "source" else "delete/update"
-    other: SideName = "target" if side == "source" else "source"
+    other = other_side(side)
     key = comparison.key
     fates, by_people = _fates(work, side, left.select(list(key)), edited)
     fields = fields_of(list(masks), list(masks.values()), edited)

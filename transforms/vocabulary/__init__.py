@@ -42,6 +42,7 @@ from transforms.vocabulary.names import (
     SideName,
     TableName,
     of_side,
+    other_side,
 )
 from transforms.vocabulary.notices import (
     Notice,
@@ -141,6 +142,7 @@ __all__ = [
     "message_of",
     "named_text",
     "of_side",
+    "other_side",
     "reason_of",
     "text_of",
     "unread",

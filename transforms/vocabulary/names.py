@@ -48,6 +48,11 @@ class TableName:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
+def other_side(side: SideName) -> SideName:
+    """The side across from one."""
+    return "target" if side == "source" else "source"
+
+
 def of_side(name: str, side: SideName) -> str:
     """The name of a run or of a migration as the name of one of its sides, where a name alone tells things apart: plans,
     locks, folders. The target's is the plain one. No name that a user gives has a ~.

@@ -25,8 +25,9 @@ from flows.plan.decide import Planned
 from flows.plan.lookups.born_rows import back_files, open_own_map, without_open, without_waiting
 from flows.plan.lookups.identity import identity_files, pair_rows
 from flows.plan.lookups.numbers import first_number
+from flows.plan.lookups.own_lookups import forget as forget_windows
 from flows.plan.reading.cross_row_rules import find_offenders
-from flows.plan.reading.window_reader import PlanWork, spill_folder
+from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
 from flows.plan.request import Request, followed
@@ -266,10 +267,7 @@ def _through_map(ends: Mapping[SideName, End], bound: BoundTable, plan: Callable
             return made
         for each in made.windows:
             forget(ends, each)
-        for aside in made.aside:
-            if aside.quarantine is not None:
-                (Path(job.folder) / aside.quarantine.path).unlink(missing_ok=True)
-        shutil.rmtree(spill_folder(job, bound.name), ignore_errors=True)
+        forget_windows(job, bound, made.aside)
 
 
 def _bases(request: Request, tables: Sequence[TableOfBoth], kept: Collection[str]) -> frozenset[str]:
