@@ -347,15 +347,3 @@ class Deferring(Joining, Protocol):
 
     def together(self) -> AbstractContextManager[Waiting]:
         """With foreign keys deferred as far as they can be. Errors: RowRefused where a key does not hold in the end."""
-
-
-class ChangeFeed(Protocol):
-    """Which rows of a source may have changed. No engine has one yet.
-
-    It will promise: the keys of rows that may have changed since a position, and never their values. The source says
-    *which* rows, a plan of those keys says *what*, so that an event that is lost, doubled or out of order costs a read and
-    never a row. A position is a text that the source names and takes back, is taken before the rows are read, and is kept
-    only once their plan is applied. Changes that a plan wrote itself are marked by the engine and left out. Where
-    something happened that a feed cannot see (a TRUNCATE, a partition that came or went, a log that was cut off),
-    it says so, and the table is compared whole.
-    """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
+from adapters.feeds.feed import ChangeFeed, Watched, Way
 from adapters.protocol import RowSecurity, Source, Target
 from adapters.secrets import masked
 from adapters.sql.access import Access
@@ -16,7 +17,8 @@ from transforms.vocabulary import SpecError
 
 class Engine(NamedTuple):
     """An engine's package, its adapter there, what that takes beside a URL and a time zone, and the extra that brings its
-    driver. `accessible`: SQLAlchemy has a way into it, which its `access` module opens.
+    driver. `accessible`: SQLAlchemy has a way into it, which its `access` module opens. `feeds`: the modules of its ways to tell
+    which rows changed, each with a `feed(url, watched, name)`.
     """
 
     package: str
@@ -24,6 +26,7 @@ class Engine(NamedTuple):
     takes: tuple[str, ...] = ()
     extra: str | None = None
     accessible: bool = True
+    feeds: Mapping[Way, str] = {}
 
 
 _POSTGRES: Final = Engine("adapters.postgres", "PostgresAdapter", ("rls",), "postgres")
@@ -65,6 +68,26 @@ def open_access(url: str, *, rls: RowSecurity = "refuse") -> AbstractContextMana
         return None
     opened = _imported(url, engine, "access").access(url, **_taken(engine, {"rls": rls}))
     return cast(AbstractContextManager[Access], opened)
+
+
+def ways(url: str) -> tuple[Way, ...]:
+    """The ways in which an engine can tell which rows changed, whatever its settings and the user's rights."""
+    return tuple(TARGETS[_scheme(url, TARGETS)].feeds)
+
+
+def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str) -> ChangeFeed:
+    """What tells which rows of some tables change; nothing is connected to yet.
+
+    `name` is that of whoever follows: two of different names never see or move each other's positions. It may be any text.
+    Errors: SpecError for a way that the engine does not have.
+    """
+    engine = TARGETS[_scheme(url, TARGETS)]
+    if way not in engine.feeds:
+        raise SpecError(
+            f"{_scheme(url, TARGETS)} cannot be followed by {way}.",
+            fix=f"write capture: {' or '.join(ways(url)) or 'none'}.",
+        )
+    return cast(ChangeFeed, _imported(url, engine, engine.feeds[way]).feed(url, watched, name))
 
 
 def _opened(url: str, engines: Mapping[str, Engine], *, time_zone: str | None, **options: Any) -> Any:

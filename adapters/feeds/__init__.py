@@ -1,0 +1,1 @@
+"""Which rows of a database may have changed."""
