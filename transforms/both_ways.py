@@ -26,6 +26,7 @@ from transforms.reconcile import Decisions, Policy, Reconciled, left_open, recon
 from transforms.reconcile.records import keys_of
 from transforms.vocabulary import ChangeSet, Key, Reason, SideName, TableName
 from transforms.vocabulary.arrow import Mask, as_mask, contiguous
+from transforms.vocabulary.unmet import met_in_all
 from transforms.vocabulary.values import unequal
 
 Refusals = Callable[[SideName, ChangeSet], Mapping[int, Reason]]
@@ -280,9 +281,8 @@ def _with_derived(outcome: Reconciled, updated: Put | None, window: BothSides, w
     before = window.target.select(target.schema.names).take(pa.array(keys.match(rows, window.target, key)))
     agreed = outcome.base
     if agreed is not None:
-        agreed = pa.concat_tables(
-            [agreed.filter(pa.array(~_held(agreed, rows, key))), rows.select(agreed.column_names)]
-        )
+        kept = agreed.filter(pa.array(~_held(agreed, rows, key)))
+        agreed = pa.concat_tables([kept, rows.select(met_in_all(agreed).column_names)], promote_options="default")
     return replace(
         outcome,
         source=replace(changes, after=after),

@@ -27,8 +27,9 @@ from adapters.store.plans import folder_name
 from adapters.store.record_json import Unreadable, from_json
 from transforms.vocabulary import Key, KeyValue, PlanError, SideName, TableName
 from transforms.vocabulary.arrow import Indices
+from transforms.vocabulary.unmet import UNMET, completed, without_idle_marks
 
-FORMAT: Final = 2  # parts of format 1 have no patches
+FORMAT: Final = 3  # parts of format 1 have no patches, and those of format 2 know of all columns
 PARTS: Final = "parts.json"
 PLACE: Final = "syncline place"
 """The column of a patch that says where a row goes: at a row of the part, or below 0 behind them; of rows that are gone where they were."""
@@ -46,8 +47,8 @@ class Damaged(PlanError):
 class Agreement:
     """What a base is a base of: digests of how the table is mapped, and of where each side's rows lie; its rows' columns and key.
 
-    `mapping` is a digest of all of it, and behind a colon one of which rows of which table, as known by what: bases of earlier versions
-    have the first one alone.
+    `mapping` has digests with colons between: of all of it, of which rows of which table, as known by what, and of which table. Bases of
+    earlier versions have the first one or two alone.
     """
 
     mapping: str
@@ -55,10 +56,16 @@ class Agreement:
     schema: pa.Schema = field(hash=False)
     key: Key
 
-    def same_rows(self, other: Agreement) -> bool:
-        """Whether both are about the same rows of the same tables, whatever is made of them."""
-        (whole, _, rows), (others, _, its) = self.mapping.partition(":"), other.mapping.partition(":")
-        return self.key == other.key and (whole == others or (bool(rows) and rows == its))
+    def same_table(self, other: Agreement) -> bool:
+        """Whether both are about rows of the same tables, whichever these are and whatever is made of them."""
+        both = zip(self.mapping.split(":"), other.mapping.split(":"), strict=False)
+        mine, its = list(both)[-1]  # the last that both have
+        return self.sides == other.sides and mine == its
+
+    @property
+    def keyed(self) -> pa.Schema:
+        """The columns by which its rows are known."""
+        return pa.schema([self.schema.field(name) for name in self.key])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +139,12 @@ class Parts:
         return sum(file.nbytes for part in self.parts for file in part.files)
 
     def under(self, agreement: Agreement) -> Parts | None:
-        """The same rows as an agreement has them that is otherwise about the same: None where it has columns that these have not."""
+        """The same rows as an agreement has them that is about the same tables, and knows rows by the same key; else None.
+
+        In columns that these have not, they have not met (`transforms.vocabulary.unmet`).
+        """
         mine = self.agreement
-        lacking = any(each not in mine.schema for each in agreement.schema)
-        if lacking or mine.sides != agreement.sides or not mine.same_rows(agreement):
+        if not mine.same_table(agreement) or mine.key != agreement.key or mine.keyed.types != agreement.keyed.types:
             return None
         return replace(self, agreement=agreement)
 
@@ -168,11 +177,15 @@ def base_of(store: Store, migration: str, table: TableName, agreement: Agreement
 
 
 def read_part(base: Parts, number: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a part, in the columns and types of the agreement, or some of the columns. Errors: Damaged."""
+    """The rows of a part, in the columns and types of the agreement, with UNMET where some have not met; or some of the columns.
+
+    Errors: Damaged.
+    """
     schema = base.agreement.schema
-    if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns])
-    return rows_of(base.folder, base.parts[number], schema)
+    if columns is None:
+        return rows_of(base.folder, base.parts[number], schema)
+    schema = pa.schema([schema.field(name) for name in columns])
+    return rows_of(base.folder, base.parts[number], schema).select(list(columns))
 
 
 def places(values: pa.Table, starts: pa.Table) -> Indices:
@@ -249,17 +262,15 @@ def _check(folder: Path, file: Part | Patch) -> None:
 
 
 def rows_of(folder: Path, part: Part, schema: pa.Schema) -> pa.Table:
-    """The rows of a part, checked, in these columns. Errors: Damaged. Memory: the rows, and those of its patches."""
-    rows = _read(folder, part, schema) if part.file else schema.empty_table()
+    """The rows of a part, checked, in these columns, and UNMET. Errors: Damaged. Memory: the rows, and those of its patches."""
+    rows = completed(_read(folder, part, schema), schema) if part.file else schema.empty_table()
     if not part.patches:
         return rows
-    wanted = pa.schema([*(each.with_nullable(True) for each in schema), pa.field(PLACE, pa.int64())])
-    found = [_read(folder, patch, wanted) for patch in part.patches]
+    found = [_read(folder, patch, schema, (PLACE,)) for patch in part.patches]
     placed = [(each.column(PLACE).to_numpy(), patch.put) for each, patch in zip(found, part.patches, strict=True)]
-    put = [
-        each.slice(0, number).select(schema.names).cast(schema) for each, (_, number) in zip(found, placed, strict=True)
-    ]
-    return pa.concat_tables([rows, *put]).take(pa.array(_patched(rows.num_rows, placed)))
+    put = [completed(each.slice(0, number), schema) for each, (_, number) in zip(found, placed, strict=True)]
+    whole = pa.concat_tables([rows, *put], promote_options="default")
+    return without_idle_marks(whole.take(pa.array(_patched(rows.num_rows, placed))))
 
 
 def _patched(rows: int, patches: Sequence[tuple[Indices, int]]) -> Indices:
@@ -273,7 +284,8 @@ def _patched(rows: int, patches: Sequence[tuple[Indices, int]]) -> Indices:
     return at
 
 
-def _read(folder: Path, file: Part | Patch, schema: pa.Schema) -> pa.Table:
+def _read(folder: Path, file: Part | Patch, schema: pa.Schema, more: Sequence[str] = ()) -> pa.Table:
+    """What a file has of some columns, of UNMET, and of `more`."""
     path = folder / file.file
     try:
         with pa.OSFile(str(path)) as opened:
@@ -281,7 +293,8 @@ def _read(folder: Path, file: Part | Patch, schema: pa.Schema) -> pa.Table:
         if hashlib.sha256(data).hexdigest() != file.digest:
             raise damaged(path)
         with pq.ParquetFile(pa.BufferReader(data)) as parquet:
-            return parquet.read(schema.names).select(schema.names).cast(schema)
+            there = [name for name in (*schema.names, UNMET, *more) if name in parquet.schema_arrow.names]
+            return parquet.read(there).select(there)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, "is missing" if isinstance(error, FileNotFoundError) else "cannot be read") from error
 

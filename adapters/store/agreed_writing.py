@@ -42,6 +42,7 @@ from adapters.store.plans import put, written
 from adapters.store.record_json import to_json
 from transforms.vocabulary import Key, KeyValue, TableName
 from transforms.vocabulary.arrow import Indices
+from transforms.vocabulary.unmet import completed
 
 
 class Window(NamedTuple):
@@ -83,8 +84,9 @@ def replace_parts(
     folder = folder_of(store, migration, table)
     with written(folder):
         old = _there(folder, table)
-        if old is not None and (old.agreement, old.cut.order, old.cut.hashed) != (agreement, cut.order, cut.hashed):
+        if old is not None and (old.cut.order, old.cut.hashed) != (cut.order, cut.hashed):
             old = None
+        old = None if old is None else old.under(agreement)
         making = _Making(folder, agreement, cut)
         if cut.order:
             _cut_by_key(making, old, windows)
@@ -209,7 +211,8 @@ class _Making:
             elif not _size(rows):
                 return
             elif fresh and size <= self.cut.rows and min(_size(last), _size(rows)) * 4 <= self.cut.rows:
-                self._last = known, pa.concat_tables([self._rows(last), self._rows(rows)])
+                both = [self._rows(last), self._rows(rows)]
+                self._last = known, pa.concat_tables(both, promote_options="default")
                 return
             else:
                 self.flush()
@@ -242,8 +245,7 @@ class _Making:
         """Rows, written."""
         if not rows.num_rows:
             return Part("", 0, 0, "")
-        schema = self.agreement.schema
-        file, nbytes, digest = self._file(rows.select(schema.names).cast(schema))
+        file, nbytes, digest = self._file(completed(rows, self.agreement.schema))
         return Part(file, rows.num_rows, nbytes, digest)
 
     def changed(self, part: Part, change: Change) -> Part | pa.Table:
@@ -257,11 +259,12 @@ class _Making:
         return more
 
     def _patch(self, change: Change) -> Patch:
-        schema, gone = self.agreement.schema, len(change.gone)
-        rows = change.put.select(schema.names).cast(schema)
-        columns = [pa.concat_arrays([*rows.column(each.name).chunks, pa.nulls(gone, each.type)]) for each in schema]
+        rows, gone = completed(change.put, self.agreement.schema), len(change.gone)
+        columns = [
+            pa.concat_arrays([*rows.column(each.name).chunks, pa.nulls(gone, each.type)]) for each in rows.schema
+        ]
         place = pa.array(np.concatenate([change.place, change.gone]), pa.int64())
-        file, nbytes, digest = self._file(pa.table([*columns, place], names=[*schema.names, PLACE]))
+        file, nbytes, digest = self._file(pa.table([*columns, place], names=[*rows.column_names, PLACE]))
         return Patch(file, rows.num_rows, gone, nbytes, digest)
 
     def _file(self, rows: pa.Table) -> tuple[str, int, str]:
@@ -287,7 +290,7 @@ class _Making:
         schema = self.agreement.schema
         if isinstance(rows, Part):
             return rows_of(self.folder, rows, schema)
-        return rows.select(schema.names).cast(schema)
+        return completed(rows, schema)
 
 
 def _key_at(rows: pa.Table, order: Key, at: int) -> KeyValue | None:

@@ -34,6 +34,7 @@ from transforms.reconcile import OVERRULED, Reconciled, agreed_after, left_open
 from transforms.reconcile.records import conflict_schema
 from transforms.vocabulary import SIDES, ChangeSet, Key, Notice, Reason, SideName, SpecError, TableName
 from transforms.vocabulary.arrow import Mask
+from transforms.vocabulary.unmet import UNMET, completed, with_marks
 
 PATCH_BYTES: Final = 64 << 20
 MOST_ROWS: Final = 4  # times as many rows as a window, from where on parts of a hash are cut anew
@@ -134,10 +135,11 @@ def _replace_hashed(
     """Put the base of a table without an order into so many parts. In: all its rows."""
     folder = plan.folder / "work" / "agreed"
     try:
-        with spill.Spill(folder, bound.schema, parts) as made:
+        schema = pa.schema([*(each.with_nullable(True) for each in bound.schema), pa.field(UNMET, pa.string())])
+        with spill.Spill(folder, schema, parts) as made:
             for each in rows:
-                made.add(each, keys.partition(each, bound.key, parts))
-        hashed = (Window(None, spill.read_part(folder, part, bound.schema)) for part in range(parts))
+                made.add(with_marks(each).cast(schema), keys.partition(each, bound.key, parts))
+        hashed = (Window(None, spill.read_part(folder, part, schema)) for part in range(parts))
         replace_base(session.spec, ledger, bound, agreement, cut_of(bound, parts), hashed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -157,7 +159,7 @@ def _patch(
         touched = [some.select(list(bound.key)) for some in (wanted.before, wanted.after) if some is not None]
         waiting.append((keys.distinct(pa.concat_tables([some.cast(bound.key_schema) for some in touched])), rows))
         if each is changed[-1] or sum(some.nbytes for pair in waiting for some in pair) > PATCH_BYTES:
-            gone, put = (pa.concat_tables(some) for some in zip(*waiting, strict=True))
+            gone, put = (pa.concat_tables(some, promote_options="default") for some in zip(*waiting, strict=True))
             base = patch_base(session.spec, ledger, bound, base, gone, put)
             waiting.clear()
     if not bound.order and base.rows > MOST_ROWS * bound.window_rows * len(base.parts):
@@ -207,8 +209,8 @@ def forget_agreed(spec: Spec) -> list[Notice]:
 
 def _agreed(wanted: Wanted, missed: Mapping[SideName, Missed], bound: BoundTable) -> pa.Table:
     """What is agreed on in a window, or of the rows of which it changes."""
-    after = wanted.after.select(bound.schema.names).cast(bound.schema)
-    before = None if wanted.before is None else wanted.before.select(bound.schema.names).cast(bound.schema)
+    after = completed(wanted.after, bound.schema)
+    before = None if wanted.before is None else completed(wanted.before, bound.schema)
     some = {side: each.keys for side, each in missed.items() if each.keys.num_rows}
     return agreed_after(_reconciled(wanted, after), before, some) if some else after
 

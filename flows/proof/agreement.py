@@ -49,8 +49,8 @@ def held(request: Request, report: Report, known: Mapping[str, Known]) -> Report
             _with(request, ledger, plan, told, known[told.name]) if told.name in known else told
             for told in report.tables
         ]
-    lost = [each.lost for each in known.values() if each.lost is not None]
-    return replace(report, tables=tuple(tables), warnings=(*report.warnings, *lost))
+    told = [notice for each in known.values() for notice in (each.lost, *each.told) if notice is not None]
+    return replace(report, tables=tuple(tables), warnings=(*report.warnings, *told))
 
 
 def _with(request: Request, ledger: Ledger, plan: Plan, told: TableReport, known: Known) -> TableReport:

@@ -22,25 +22,30 @@ from flows.spec.model import Spec
 from transforms import keys
 from transforms.vocabulary import SIDES, Notice
 from transforms.vocabulary.arrow import Indices
+from transforms.vocabulary.unmet import completed
 
 FACT: Final = "agreed"
-Why = Literal["missing", "damaged", "restored", "other_mapping", "other_columns", "other_database"]
+Why = Literal["missing", "damaged", "restored", "other_mapping", "other_key", "other_database"]
 
 _WHY: Final[dict[Why, str]] = {
     "missing": "it is missing",
     "damaged": "a file of it is missing or was changed",
     "restored": "it is not the one of the latest run, as after a backup was brought back",
-    "other_mapping": "the table's mapping has changed",
-    "other_columns": "the table's columns have changed",
+    "other_mapping": "the table is made of another one of the source, or its rows have other numbers there",
+    "other_key": "rows are known by another key now",
     "other_database": "it is of other databases",
 }
 
 
 class Known(NamedTuple):
-    """The base of a table. Without one both sides meet for the first time, or anew: then the notice `base_lost` says why."""
+    """The base of a table. Without one both sides meet for the first time, or anew: then the notice `base_lost` says why.
+
+    `told` is what there is to say of one that can be used.
+    """
 
     parts: Parts | None
     lost: Notice | None = None
+    told: tuple[Notice, ...] = ()
 
 
 def agreement_of(session: Session, bound: BoundTable, schema: pa.Schema) -> Agreement:
@@ -71,10 +76,22 @@ def known_base(spec: Spec, ledger: Ledger, bound: BoundTable, agreement: Agreeme
     known = parts.agreement
     if known.sides != agreement.sides:
         return _lost(bound, "other_database")
-    if not known.same_rows(agreement):
+    if not known.same_table(agreement):
         return _lost(bound, "other_mapping")
     same = parts.under(agreement)
-    return _lost(bound, "other_columns") if same is None else Known(same)
+    return _lost(bound, "other_key") if same is None else Known(same, told=tuple(_new_columns(bound, parts)))
+
+
+def _new_columns(bound: BoundTable, parts: Parts) -> Iterator[Notice]:
+    """That columns are new in the mapping, where there are rows that have not met in them."""
+    known = parts.agreement.schema
+    new = [name for name in bound.schema.names if name not in known.names]
+    if new and parts.rows:
+        text = (
+            f"{bound.name}: what both sides agreed on last says nothing of {', '.join(new)}, which the mapping had not then. Both sides "
+            f"meet there: a value that one side alone has goes to the other, and two unlike ones go by `initial` or the policy."
+        )
+        yield Notice("new_columns", text, bound.name, {"columns": new})
 
 
 def replace_base(
@@ -101,9 +118,8 @@ def patches(known: Parts, gone: pa.Table, rows: pa.Table) -> Iterator[Change | N
         taken out, and keys that the base has not are passed over.
     Memory: both, and the keys of a part.
     """
-    key, schema = known.agreement.key, known.agreement.schema
-    keyed = pa.schema([schema.field(name) for name in key])
-    gone, rows = gone.select(list(key)).cast(keyed), rows.select(schema.names).cast(schema)
+    key, schema, keyed = known.agreement.key, known.agreement.schema, known.agreement.keyed
+    gone, rows = gone.select(list(key)).cast(keyed), completed(rows, schema)
     if gone.num_rows and rows.num_rows:
         gone = gone.filter(pa.array(~keys.contained(gone, rows, key)))
     away, put = parts_of(known, gone), parts_of(known, rows)
@@ -134,16 +150,20 @@ def _lost(bound: BoundTable, why: Why, path: str = "") -> Known:
 
 
 def _mapping(spec: Spec, name: str) -> str:
-    """Digests of what makes the table's rows, and of which rows these are. How changes go back, and who wins, is no part of it.
+    """Digests of what makes the table's rows, of which rows these are, and of which table. How changes go back, and who wins, is no part
+    of it.
 
-    What a column is made of may change: then the source is edited, and what both agreed on stays what they agreed on.
+    What a column is made of may change: then the source is edited, and what both agreed on stays what they agreed on. So it does of
+    rows that are shown before and after, where others are shown now.
     """
-    which = {"from_", "key", "identity", "where", "owns"}
+    table = ("from_", "identity")
+    which = {*table, "key", "where", "owns"}
     told = spec.tables[name].model_dump(mode="json", include={*which, "columns"})
     for column in (told.get("columns") or {}).values():
         if isinstance(column, dict):
             column.pop("inverse", None)
-    return f"{_digest(told)}:{_digest({part: told.get(part) for part in sorted(which)})}"
+    parts = (told, *({part: told.get(part) for part in sorted(some)} for some in (which, table)))
+    return ":".join(map(_digest, parts))
 
 
 def _database(side: Side, schema: str | None) -> str:

@@ -12,6 +12,7 @@ from transforms import keys
 from transforms.reconcile.records import Reconciled
 from transforms.vocabulary import SideName
 from transforms.vocabulary.arrow import contiguous
+from transforms.vocabulary.unmet import completed, marked, met_in_all, unmet
 from transforms.vocabulary.values import unequal
 
 
@@ -30,8 +31,9 @@ def agreed_after(outcome: Reconciled, base: pa.Table | None, missed: Mapping[Sid
     whole = outcome.base.filter(pa.array(~keys.contained(outcome.base, left, key)))
     if base is None:
         return whole
-    old = base.select(whole.column_names)
-    old = old.filter(pa.array(keys.contained(old, left, key)))
+    base = completed(base, met_in_all(whole).schema)
+    base = base.filter(pa.array(keys.contained(base, left, key)))
+    old, meets = met_in_all(base), unmet(base)
     sides: tuple[SideName, SideName] = ("source", "target")
     for side in sides:
         changes = outcome.side(side)
@@ -45,4 +47,6 @@ def agreed_after(outcome: Reconciled, base: pa.Table | None, missed: Mapping[Sid
             if written is not None:
                 value = pc.if_else(pa.array(written), other, contiguous(old.column(name)))
                 old = old.set_column(at, old.schema.field(at), value)
-    return pa.concat_tables([whole, old])
+                if name in meets:
+                    meets[name] &= ~written
+    return pa.concat_tables([whole, marked(old, meets)], promote_options="default")

@@ -12,6 +12,7 @@ from transforms.reconcile.records import Overruling, Reconciled, conflict_rows, 
 from transforms.reconcile.work import Work, fail
 from transforms.vocabulary import SIDES, SideName, other_side
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
+from transforms.vocabulary.unmet import filled
 
 
 def alone(work: Work, side: SideName, rows: pa.Table, place: Indices) -> Reconciled:
@@ -22,6 +23,7 @@ def alone(work: Work, side: SideName, rows: pa.Table, place: Indices) -> Reconci
     comparison = work.comparison
     known, base = place >= 0, work.of_base(rows, place)
     created, left = rows.filter(pa.array(~known)), rows.filter(pa.array(known))
+    base = filled(base, left)
     edited = np.zeros(left.num_rows, dtype=bool)
     masks = dict(differing_columns(left, base, comparison))
     for mask in masks.values():

@@ -16,6 +16,7 @@ from transforms.reconcile.records import keys_of
 from transforms.vocabulary import Key, SideName
 from transforms.vocabulary.arrow import Indices, Mask, as_mask, contiguous
 from transforms.vocabulary.texts import as_text
+from transforms.vocabulary.unmet import marked, met_in_all, unmet
 
 IMAGES: Final = ("base", "source", "target")
 
@@ -77,9 +78,11 @@ def _rebased(decided: pa.Table, base: pa.Table | None, sides: Mapping[SideName, 
 
     Where they took the base, that is the side that did not change the row; where both did, the row stays open.
     """
-    if base is None:
-        return None
+    if base is None or not decided.num_rows:
+        return base
     told = contiguous(decided["key"])
+    meets = {name: mask & ~as_mask(pc.is_in(_keys(base, key), value_set=told)) for name, mask in unmet(base).items()}
+    base, keyed = met_in_all(base), base.select(list(key))
     then = _objects(base, _place(told, base, key))
     pairs: tuple[tuple[SideName, SideName], ...] = (("source", "target"), ("target", "source"))
     for side, other in pairs:
@@ -91,7 +94,8 @@ def _rebased(decided: pa.Table, base: pa.Table | None, sides: Mapping[SideName, 
             of_field = pc.is_null(decided["field"]) if field is None else pc.equal(decided["field"], field)
             some = told.filter(pa.array(taken & as_mask(of_field)))
             base = _with_rows(base, lost, some, key) if field is None else _with_field(base, lost, some, field, key)
-    return base
+    place = keys.match(base, keyed, key)
+    return marked(base, {name: mask[place] & (place >= 0) for name, mask in meets.items()})
 
 
 def _with_rows(base: pa.Table, rows: pa.Table, some: pa.Array, key: Key) -> pa.Table:

@@ -26,7 +26,8 @@ from transforms.reconcile.column_rules import (
     within,
 )
 from transforms.reconcile.decisions import Decisions, as_values
-from transforms.reconcile.policy import Clock, Policy
+from transforms.reconcile.new_columns import rules, who_brings
+from transforms.reconcile.policy import Clock, Policy, Rule
 from transforms.reconcile.records import OVERRULED, Overruling, fields_of
 from transforms.vocabulary import Key, Meaning, SideName
 from transforms.vocabulary.arrow import Mask, as_mask, contiguous
@@ -35,12 +36,16 @@ from transforms.vocabulary.values import Tolerance, unequal
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """The same rows of three tables, row by row; `base` is None for rows that it does not have. `meeting`: there is no base yet."""
+    """The same rows of three tables, row by row; `base` is None for rows that it does not have. `meeting`: there is no base yet.
+
+    `unmet`: the columns in which some rows have not met, each with these.
+    """
 
     base: pa.Table | None
     source: pa.Table
     target: pa.Table
     meeting: bool = False
+    unmet: Mapping[str, Mask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Outcome:
 @dataclass(slots=True)
 class _Field:
     """One column: where the sides differ, who changed it, and what is taken; where the policy for whole rows decided that, and
-    where the column's own rule has to."""
+    which `rules` did. `meets`: where the sides have not met in it."""
 
     name: str
     base: pa.Array | None
@@ -75,11 +80,13 @@ class _Field:
     differs: Mask
     by_source: Mask
     by_target: Mask
+    meets: Mask
     choices: Choices = field(init=False)
     whole: Mask = field(init=False)
     by_people: Mask = field(init=False)
     made: pa.Array | None = None
     lost: tuple[Mask, Mask] | None = None
+    rules: list[tuple[Mask, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         alone = [self.by_source & ~self.by_target, self.by_target & ~self.by_source]
@@ -119,8 +126,11 @@ def met(
         _decide_whole(fields, policy, newer, rows.target.num_rows)
     for each in fields:
         contested = each.contested
-        if contested.any():
-            _decide_contested(each, contested, policy, comparison, newer, meeting=rows.meeting)
+        for mask, rule in rules(policy, each.name, contested & each.meets, newer):
+            _decide_contested(each, mask, rule, comparison, newer, meeting=True)
+        _decide_contested(
+            each, contested & ~each.meets, policy.rule(each.name), comparison, newer, meeting=rows.meeting
+        )
     if decisions is not None:
         _decide_open(fields, decisions, rows.target.select(list(comparison.key)), comparison)
     return _outcome(rows, fields, policy, comparison, kind)
@@ -148,7 +158,13 @@ def _fields(rows: Met, comparison: Comparison) -> list[_Field]:
                     by | (_changed(each, old, None, meaning, none) & unsure)
                     for by, each in ((by_source, one), (by_target, other))
                 )
-        fields.append(_Field(name, old, one, other, differs, by_source, by_target))
+        meets = rows.unmet.get(name, none)
+        if meets.any():
+            brings = who_brings(one, other, differs)
+            by_source, by_target = (
+                np.where(meets, brought, by) for brought, by in zip(brings, (by_source, by_target), strict=True)
+            )
+        fields.append(_Field(name, old, one, other, differs, by_source, by_target, meets))
     return fields
 
 
@@ -178,13 +194,13 @@ def _decide_whole(fields: list[_Field], policy: Policy, newer: Choices | None, s
     whole = [each for each in fields if each.name not in policy.columns]
     edits = [each for each in whole if each.name not in clocks]
     none = np.zeros(size, dtype=bool)
-    by_source = np.logical_or.reduce([none, *(each.by_source for each in edits)])
-    by_target = np.logical_or.reduce([none, *(each.by_target for each in edits)])
+    by_source = np.logical_or.reduce([none, *(each.by_source & ~each.meets for each in edits)])
+    by_target = np.logical_or.reduce([none, *(each.by_target & ~each.meets for each in edits)])
     contested = by_source & by_target
     winner = _WINNERS.get(policy.resolve, newer)
     assert winner is not None, "newer_wins has a clock"
     for each in whole:
-        each.whole = contested & each.differs
+        each.whole = contested & each.differs & ~each.meets
         each.choices = np.where(each.whole, winner, each.choices).astype(np.int8)
 
 
@@ -193,27 +209,31 @@ _WINNERS: Final = {"source_wins": SOURCE, "target_wins": TARGET, "manual": OPEN,
 
 
 def _decide_contested(
-    each: _Field, contested: Mask, policy: Policy, comparison: Comparison, newer: Choices | None, *, meeting: bool
+    each: _Field, contested: Mask, rule: Rule, comparison: Comparison, newer: Choices | None, *, meeting: bool
 ) -> None:
-    """Let the column's rule decide the fields that are contested, and no others."""
+    """Let a rule decide fields that are contested, and no others."""
+    if not contested.any():
+        return
     some = pa.array(np.flatnonzero(contested))
     cells = Cells(
         each.name,
-        None if each.base is None else each.base.take(some),
+        None if each.base is None or meeting else each.base.take(some),
         each.source.take(some),
         each.target.take(some),
         comparison.meanings.get(each.name, "plain"),
         None if newer is None else newer[contested],
         meeting,
     )
-    decided = decide(policy.rule(each.name), cells)
+    decided = decide(rule, cells)
     each.choices[contested] = decided.choices
+    each.rules.append((contested, rule.kind))
     if decided.made is not None:
         spread = np.zeros(len(contested), dtype=np.int64)
         spread[contested] = np.arange(len(some))
-        each.made = decided.made.take(pa.array(spread, mask=~contested))
+        made = decided.made.take(pa.array(spread, mask=~contested))
+        each.made = made if each.made is None else _where(contested, made, each.made)
     if decided.lost is not None:
-        lost = np.zeros((2, len(contested)), dtype=bool)
+        lost = np.zeros((2, len(contested)), dtype=bool) if each.lost is None else np.array(each.lost)
         lost[:, contested] = decided.lost
         each.lost = (lost[0], lost[1])
 
@@ -224,6 +244,8 @@ def _decide_open(fields: list[_Field], decisions: Decisions, keyed: pa.Table, co
     for decided in decisions.about(keyed):
         for each in fields:
             some = decided.rows & were_open[each.name]
+            if decided.take == "base":
+                some &= ~each.meets
             if not some.any() or not decided.says(each.name) or (decided.take == "base" and each.base is None):
                 continue
             each.by_people = each.by_people | some
@@ -287,7 +309,6 @@ def _overruled(
     target: pa.Table, each: _Field, value: pa.Array, decided: Mask, policy: Policy, key: Key, kind: str
 ) -> Iterator[pa.Table]:
     """The edits of a column that lost: to the policy for whole rows, to the column's rule, or to somebody's decision."""
-    of_rule = policy.rule(each.name).kind
     sides: tuple[tuple[SideName, pa.Array, Mask, np.int8, int], ...] = (
         ("source", each.source, each.by_source, TARGET, 0),
         ("target", each.target, each.by_target, SOURCE, 1),
@@ -299,7 +320,7 @@ def _overruled(
         machine = lost & ~each.by_people
         for mask, rule in (
             (machine & each.whole, policy.resolve),
-            (machine & each.contested, of_rule),
+            *((machine & mask, kind) for mask, kind in each.rules),
             (lost & each.by_people, "decision"),
         ):
             if mask.any():

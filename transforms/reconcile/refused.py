@@ -13,6 +13,7 @@ from transforms import keys
 from transforms.reconcile.records import Reconciled, conflict_images, keys_of
 from transforms.vocabulary import ChangeSet, Key
 from transforms.vocabulary.arrow import Mask
+from transforms.vocabulary.unmet import UNMET
 
 
 def left_open(
@@ -43,8 +44,9 @@ def left_open(
     if agreed is not None:
         agreed = _without(agreed, refused, key)
         if base is not None:
-            old = base.select(row.names)
-            agreed = pa.concat_tables([agreed, old.filter(pa.array(keys.contained(old, refused, key)))])
+            old = base.select([name for name in base.column_names if name in row.names or name == UNMET])
+            old = old.filter(pa.array(keys.contained(old, refused, key)))
+            agreed = pa.concat_tables([agreed, old], promote_options="default")
     told = keys_of(refused)
     return replace(
         outcome,

@@ -21,6 +21,7 @@ from transforms.reconcile.records import Reconciled, conflict_rows, fields_of
 from transforms.reconcile.work import Work, fail
 from transforms.vocabulary import ChangeSet, SideName, TableName
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
+from transforms.vocabulary.unmet import UNMET, marked, met_in_all, unmet
 from transforms.vocabulary.values import unequal
 
 
@@ -39,9 +40,9 @@ def reconcile(
 
     In: mapped rows of the source and rows of the target, in any order, with unique keys without nulls. Columns that both have, in
         equal types, are the row; those that one side alone has are there for the clock. `base` has the row's columns, or is None
-        where the sides have not met: rows on one side only are then new, never deleted. `policy` has no `problems`. `aside` holds
-        keys of rows that nothing is known of on some side (in quarantine): both sides and the base stay as they are. `decisions` are
-        about what the policy leaves open.
+        where the sides have not met: rows on one side only are then new, never deleted. It may have UNMET: in those columns a row
+        meets field by field (`new_columns`). `policy` has no `problems`. `aside` holds keys of rows that nothing is known of on some
+        side (in quarantine): both sides and the base stay as they are. `decisions` are about what the policy leaves open.
     Out: rows that are equal, as the diff sees it, are not written; fields that are equal keep the spelling of their side. A field
         that one side alone changed is taken from there, one that both changed alike is agreed on; the others go by the policy.
     Errors: DataError for the first row in conflict where the policy says `fail`, and for a function that fails.
@@ -52,7 +53,7 @@ def reconcile(
     names = [name for name in target.column_names if name in source.column_names]
     one, other = source.select(names), target.select(names)
     if base is not None:
-        base = base.select(names)
+        base = base.select([*names, *(name for name in base.column_names if name == UNMET)])
     held = other.slice(0, 0)
     if aside is not None and aside.num_rows:
         one, other = (each.filter(pa.array(~keys.contained(each, aside, comparison.key))) for each in (one, other))
@@ -103,7 +104,8 @@ def _pairs(work: Work, changes: ChangeSet, place: Indices) -> list[Reconciled]:
     for mask, old, kind, policy in parts:
         if mask.any():
             some = pa.array(mask)
-            both = Met(old, source.filter(some), target.filter(some), meeting=work.base is None)
+            meets = {} if old is None else unmet(old)
+            both = Met(old, source.filter(some), target.filter(some), meeting=work.base is None, unmet=meets)
             outcomes.append(_of_pairs(work, both, kind, policy))
     return outcomes
 
@@ -128,8 +130,9 @@ def _of_pairs(work: Work, both: Met, kind: str, policy: Policy) -> Reconciled:
         fail(work, both.target.filter(failing), kind, result.fields.filter(failing))
     open_ = pa.array(result.open)
     old = None if both.base is None else both.base.filter(open_)
+    was = None if old is None else met_in_all(old)
     conflicts = conflict_rows(
-        key, kind, result.fields.filter(open_), old, both.source.filter(open_), both.target.filter(open_)
+        key, kind, result.fields.filter(open_), was, both.source.filter(open_), both.target.filter(open_)
     )
     to_source, to_target = (pa.array(each) for each in (result.to_source, result.to_target))
     agreed = [result.target.filter(pa.array(~result.open))]
@@ -141,20 +144,22 @@ def _of_pairs(work: Work, both: Met, kind: str, policy: Policy) -> Reconciled:
         target=replace(none.target, before=both.target.filter(to_target), after=result.target.filter(to_target)),
         conflicts=conflicts,
         overruled=result.overruled,
-        base=pa.concat_tables(agreed),
+        base=_joined(agreed),
         merged=both.target.select(list(key)).filter(pa.array(result.merged)),
     )
 
 
 def _with_agreed(old: pa.Table, target: pa.Table, alike: Mapping[str, Mask], open_: Mask) -> pa.Table:
     """The base's rows of a conflict, with the fields that both sides hold alike: who edits one of those later edits it alone."""
+    rows = met_in_all(old)
     columns = [
-        _chosen(alike[name][open_], contiguous(target.column(name)), contiguous(old.column(name)))
+        _chosen(alike[name][open_], contiguous(target.column(name)), contiguous(rows.column(name)))
         if name in alike
         else target.column(name)
-        for name in old.column_names
+        for name in rows.column_names
     ]
-    return pa.table(columns, schema=old.schema)
+    unlike = {name: mask & ~alike[name][open_] for name, mask in unmet(old).items() if name in alike}
+    return marked(pa.table(columns, schema=rows.schema), unlike)
 
 
 def _chosen(mask: Mask, yes: pa.Array, no: pa.Array) -> pa.Array:
@@ -192,7 +197,7 @@ def _together(work: Work, outcomes: list[Reconciled]) -> Reconciled:
         changes("target"),
         pa.concat_tables([each.conflicts for each in outcomes]),
         pa.concat_tables([each.overruled for each in outcomes]),
-        pa.concat_tables([each.base for each in outcomes]),
+        _joined([each.base for each in outcomes if each.base is not None]),
         unchanged=0,
         merged=pa.concat_tables([each.merged for each in outcomes]),
     )
@@ -205,4 +210,9 @@ def _new_base(
     gone = pa.concat_tables([rows.select(list(comparison.key)) for rows in touched])
     if gone.num_rows:
         target = target.filter(pa.array(keys.match(target, gone, comparison.key) < 0))
-    return pa.concat_tables([target, *(rows for rows in (agreed, held) if rows.num_rows)])
+    return _joined([target, *(rows for rows in (agreed, held) if rows.num_rows)])
+
+
+def _joined(rows: list[pa.Table]) -> pa.Table:
+    """Rows that are agreed on, of which some may have UNMET."""
+    return pa.concat_tables(rows, promote_options="default")

@@ -127,7 +127,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                     made.append(TableOfBoth(bound, aside=windows))
                     continue
                 known = known_base(request.spec, ledger, bound, agreement_of(session, bound, bound.schema))
-                notices += [known.lost] if known.lost is not None else []
+                notices += [*([known.lost] if known.lost is not None else []), *known.told]
                 must_have_met(request, bound, known)
                 looked = looked_up(bound, chosen)
                 decided = (

@@ -17,6 +17,7 @@ from transforms import keys
 from transforms.mapping.mapping import Mapped
 from transforms.reconcile.held import Held, held
 from transforms.vocabulary import ChangeSet
+from transforms.vocabulary.unmet import filled
 
 
 def hold_window(
@@ -42,6 +43,7 @@ def hold_window(
     except Damaged:
         return None
     known_rows = base.num_rows
+    base = filled(base, target, keys.match(base, target, key))
     if aside.num_rows:
         base, source, target = (
             rows.filter(pa.array(~keys.contained(rows, aside, key))) for rows in (base, source, target)
@@ -58,4 +60,4 @@ def _rows_of(known: Parts, keyed: pa.Table) -> pa.Table:
         rows = read_part(known, int(number))
         some = keyed.filter(pa.array(numbers == number))
         found.append(rows.filter(pa.array(keys.contained(rows, some, known.agreement.key))))
-    return pa.concat_tables(found)
+    return pa.concat_tables(found, promote_options="default")

@@ -35,6 +35,7 @@ from transforms import keys
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.taken_along import lacking_schema, map_along
 from transforms.vocabulary import KeyRange
+from transforms.vocabulary.unmet import UNMET, with_marks, without_idle_marks
 
 Rows = TypeVar("Rows", pa.Table, pa.Table | None)
 
@@ -98,7 +99,9 @@ def read_both(session: Session, route: Route, work: PlanWork, window: Window, kn
     kept = spill.read_part(folder / "kept", window.part, bound.kept_schema)
     found = spill.read_part(folder / "found", window.part, bound.schema)
     outside = spill.read_part(folder / "outside", window.part, bound.key_schema)
-    base = None if known is None else spill.read_part(folder / "base", window.part, known.agreement.schema)
+    base = None
+    if known is not None:
+        base = without_idle_marks(spill.read_part(folder / "base", window.part, _base_schema(known)))
     lacking = spill.read_part(folder / "lacking", window.part, lacking_schema(bound.mapping))
     return Read(mapped, raw, found, outside, base, lacking, kept)
 
@@ -160,13 +163,20 @@ def _base_of(known: Parts | None, within: KeyRange) -> pa.Table | None:
     cuts, start, stop = known.cuts(), within.start, within.stop
     first = 0 if start is None else bisect_right(cuts, start)
     last = len(cuts) if stop is None else bisect_left(cuts, stop)
-    rows = pa.concat_tables([read_part(known, number) for number in range(first, last + 1)])
+    parts = [read_part(known, number) for number in range(first, last + 1)]
+    rows = pa.concat_tables(parts, promote_options="default")
     ends = [each for each in (start, stop) if each is not None]
     if not ends:
         return rows
     order = known.starts.schema
     at = places(rows.select(order.names).cast(order), as_table(ends, order))
     return rows.filter(pa.array(at == (start is not None)))
+
+
+def _base_schema(known: Parts) -> pa.Schema:
+    """The columns of spilled rows of the base, in which some may not have met."""
+    loose = [each if each.name in known.agreement.key else each.with_nullable(True) for each in known.agreement.schema]
+    return pa.schema([*loose, pa.field(UNMET, pa.string())])
 
 
 def _of_plan(base: Rows, bound: BoundTable, work: PlanWork) -> Rows:
@@ -223,9 +233,10 @@ def _spilled(session: Session, route: Route, work: PlanWork, known: Parts | None
         for rows in scan_outside(route, work):
             outside.add(rows, parts_of(route, rows, parts))
     if known is not None:
-        with spill.Spill(folder / "base", known.agreement.schema, parts) as base:
+        schema = _base_schema(known)
+        with spill.Spill(folder / "base", schema, parts) as base:
             for number in range(len(known.parts)):
-                rows = _of_plan(read_part(known, number), bound, work)
+                rows = _of_plan(with_marks(read_part(known, number)).cast(schema), bound, work)
                 base.add(rows, parts_of(route, rows, parts))
     if rejected:
         set_aside()

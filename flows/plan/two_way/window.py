@@ -36,6 +36,7 @@ from transforms.mapping.rejections import encoded, listed
 from transforms.reconcile import Reconciled, prospects, weighed
 from transforms.vocabulary import AccountingError, ChangeSet, Counts, Reason, SideName
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
+from transforms.vocabulary.unmet import UNMET, with_marks
 from transforms.vocabulary.values import unequal
 
 
@@ -253,6 +254,8 @@ def _agreed(
     else, in whatever column; all rows where they had not met. None where there are none."""
     if base is None:
         return None, agreed
+    if UNMET in base.column_names or UNMET in agreed.column_names:
+        base, agreed = with_marks(base), with_marks(agreed)
     old = base.select(agreed.column_names)
     touched = pa.concat_tables([_keys_of(outcome.source), _keys_of(outcome.target)])
     place = keys.match(agreed, old, bound.key)
