@@ -18,6 +18,7 @@ from adbc_driver_manager import dbapi
 
 from adapters import interrupts
 from adapters.sql.refused import FIX, Refused
+from adapters.sqlite import file_bytes
 from adapters.sqlite.types import quoted
 from transforms.vocabulary import ConnectionFailed, RowRefused, SynclineError, TransientError
 
@@ -153,13 +154,11 @@ def open_to_read(path: Path) -> Connection:
 
 
 def mark_of(path: Path) -> str:
-    """The file's change counter, and how far its write-ahead log has grown since."""
+    """The change counter of a file that is open here, and how far its write-ahead log has grown since."""
     if not path.exists():
         return "no file yet"
-    with path.open("rb") as file:
-        header = file.read(28)
-    log = path.with_name(path.name + "-wal")
-    return f"change {int.from_bytes(header[24:28], 'big')}, log {log.stat().st_size if log.exists() else 0}"
+    counter = file_bytes.read(path, 4, 24)
+    return f"change {int.from_bytes(counter, 'big') if counter else 'unknown'}, log {file_bytes.log_bytes(path)}"
 
 
 class EvaluationFailed(SynclineError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from transforms.vocabulary import (
     RowRefused,
     SpecError,
     SynclineError,
+    TableName,
     TransientError,
 )
 
@@ -86,6 +89,35 @@ def test_what_a_killed_writer_left_is_undone_by_the_next_reader(tmp_path: Path, 
         writer.execute("ROLLBACK")
     left = SqliteAdapter(f"sqlite:///{killed}")
     assert {row["x"] for row in read(left, "t")} == {"x" * 500}
+
+
+WRITER = """
+import sqlite3, sys
+lite = sqlite3.connect(sys.argv[1], timeout=0)
+try:
+    lite.execute("UPDATE t SET v = v + 1")
+    lite.commit()
+except sqlite3.OperationalError:
+    print("held")
+"""
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_snapshot_keeps_others_from_changing_what_it_reads(adapter: SqliteAdapter, path: Path, journal: str) -> None:
+    run(path, f"PRAGMA journal_mode = {journal}", "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)")
+    run(path, "INSERT INTO t VALUES (1, 1)")
+
+    def written() -> str:
+        return subprocess.run([sys.executable, "-c", WRITER, path], check=True, capture_output=True, text=True).stdout
+
+    with adapter.snapshot() as snapshot, adapter.snapshot() as other:
+        assert snapshot.mark == other.mark
+        assert written().strip() == ("held" if journal == "delete" else "")
+        values = [row for batch in snapshot.scan(Relation(TableName("t")), ["v"]) for row in batch["v"].to_pylist()]
+        assert values == [1]
+    assert written() == ""
+    with adapter.snapshot() as snapshot:
+        assert snapshot.mark != other.mark or journal == "wal"  # whose change counter stands still
 
 
 def test_columns_named_alike_are_refused(adapter: SqliteAdapter, path: Path) -> None:
