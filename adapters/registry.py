@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
+from adapters.feeds import poll
 from adapters.feeds.feed import ChangeFeed, Watched, Way
 from adapters.protocol import RowSecurity, Source, Target
 from adapters.secrets import masked
@@ -72,20 +73,23 @@ def open_access(url: str, *, rls: RowSecurity = "refuse") -> AbstractContextMana
 
 def ways(url: str) -> tuple[Way, ...]:
     """The ways in which an engine can tell which rows changed, whatever its settings and the user's rights."""
-    return tuple(TARGETS[_scheme(url, TARGETS)].feeds)
+    return (*TARGETS[_scheme(url, TARGETS)].feeds, "poll")
 
 
-def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str) -> ChangeFeed:
+def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str, *, time_zone: str | None = None) -> ChangeFeed:
     """What tells which rows of some tables change; nothing is connected to yet.
 
     `name` is that of whoever follows: two of different names never see or move each other's positions. It may be any text.
+    `time_zone` is that of times without one, which a poll compares with the server's clock.
     Errors: SpecError for a way that the engine does not have.
     """
     engine = TARGETS[_scheme(url, TARGETS)]
+    if way == "poll":
+        return poll.feed(open_source(url, time_zone=time_zone), watched, time_zone=time_zone)
     if way not in engine.feeds:
         raise SpecError(
             f"{_scheme(url, TARGETS)} cannot be followed by {way}.",
-            fix=f"write capture: {' or '.join(ways(url)) or 'none'}.",
+            fix=f"write capture: {' or '.join(ways(url))}.",
         )
     return cast(ChangeFeed, _imported(url, engine, engine.feeds[way]).feed(url, watched, name))
 
