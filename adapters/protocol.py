@@ -33,6 +33,9 @@ RowSecurity = Literal["refuse", "accept"]
 
 BeforeCommit = Callable[[Applied], None]
 
+CHECKSUMS = pa.schema([("rows", pa.int64()), ("checksum", pa.string())])
+"""How many rows a window has, null where nobody counted them, and what tells these rows from all others."""
+
 
 def committed(applied: Applied) -> None:
     """What is done before a commit where nobody wants to know."""
@@ -88,6 +91,23 @@ class Snapshot(Protocol):
         Order: ascending by `key` in binary order, nulls first; any order where `key` is empty or `keys` are given.
         Memory: one batch (at most some 64k rows), whatever the size of the table.
         Errors: TransientError for a lost connection, SynclineError naming table and column otherwise.
+        """
+
+
+@runtime_checkable
+class Sealing(Protocol):
+    """A snapshot whose engine can say in short what rows are there, so that they need not be read to see that none has changed."""
+
+    def checksums(
+        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+    ) -> pa.Table | None:
+        """The checksum of each window of a table, in their order.
+
+        Out: CHECKSUMS. Where two checksums of one side are the same text, `scan` of these columns and that window yields the same
+            rows, whatever others did meanwhile: a checksum also says how it was made and of which types. Rows that scan tells apart
+            have different ones, and what swaps, shifts or doubles values between rows is not lost. That two are different says
+            nothing. None where the engine cannot promise that: of what is no base table of its own, of columns that it computes.
+        In: `columns` with those of `key`, in any order.
         """
 
 

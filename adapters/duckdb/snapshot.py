@@ -15,12 +15,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.duckdb.catalog import describe, describe_query
+from adapters.duckdb.checksums import OWN_ROWS, row_hash, summed
 from adapters.duckdb.types import DIALECT, as_travel_array, compared, keyed, operand, reading
+from adapters.sql.checksums import checksums, way
 from adapters.sql.keys import among, unkeyed
 from adapters.sql.orphans import is_declared, orphaned
 from adapters.sql.refused import FIX, Refused
 from adapters.sql.staged_apply import KnownShapes, as_travel, cuts, python_values
-from adapters.sql.statements import Expression, Operand, bound, column, quoted, select
+from adapters.sql.statements import Expression, Operand, bound, column, quoted, rendered, select
 from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
@@ -291,6 +293,24 @@ class DuckdbSnapshot:
         columns = self._shapes.columns(Relation(table), key)
         nullable = [each.name for each in columns if each.nullable]
         return unkeyed(table, key, [compared(each, each)[0] for each in columns], nullable, DIALECT, most)
+
+    def checksums(
+        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+    ) -> pa.Table | None:
+        relation, session = Relation(table), self._session
+        shapes = self._shapes.columns(relation, columns)
+        if not session.ask(OWN_ROWS, (table.schema, table.name))["n"][0].as_py() or any(
+            each.generated for each in shapes
+        ):
+            return None
+        hashed, operands = row_hash(shapes), self._operands(relation, key)
+        found = []
+        for each in windows:
+            rows = select(relation, [hashed.label("h")], key=operands, within=each, ordered=False, row_values=False)
+            (answer,) = session.ask(*bound(summed(rows), DIALECT)).to_pylist()
+            found.append((answer["rows"], answer["both"], answer["total"]))
+        made = f"duckdb {duckdb.__version__}"
+        return checksums(way(made, rendered(hashed, DIALECT), shapes), found)
 
     def scan(
         self,

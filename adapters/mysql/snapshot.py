@@ -14,10 +14,12 @@ import sqlalchemy as sa
 
 from adapters.mysql.arrow import arrived, stands_in
 from adapters.mysql.catalog import Described
+from adapters.mysql.checksums import OWN_ROWS, row_hash, summed
 from adapters.mysql.connection import Connection, Connections, drop, rows, run
 from adapters.mysql.keys import with_keys
 from adapters.mysql.types import Travel
 from adapters.mysql.wire import MARK, Answer, Block, cut
+from adapters.sql.checksums import checksums, way
 from adapters.sql.keys import unkeyed
 from adapters.sql.orphans import is_declared, orphaned
 from adapters.sql.statements import Expression, Operand, along_index, dialect_of, quoted, rendered, select
@@ -143,6 +145,25 @@ class MysqlSnapshot:
             (last,) = found
             inside = KeyRange(last, inside.stop, nulls=False)
             yield last
+
+    def checksums(
+        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+    ) -> pa.Table | None:
+        relation = Relation(table)
+        travels = [self._travel(relation, name) for name in columns]
+        with self._translated(f"Looking at {table}"), self._free() as connection:
+            own_rows = rows(connection, OWN_ROWS, (table.schema, table.name))
+        if not own_rows or not own_rows[0][0] or any(each.shape.generated for each in travels):
+            return None
+        hashed, operands = row_hash(travels), [self._travel(relation, name).operand(self._zone) for name in key]
+        found = []
+        for each in windows:
+            chosen = select(relation, [hashed.label("h")], key=operands, within=each, ordered=False, row_values=False)
+            ((count, made, both, total),) = self._asked(relation, summed(chosen))
+            if made != count:
+                return None
+            found.append((int(count), both, total))
+        return checksums(way(repr(self._connections.server), spelled(hashed), [each.shape for each in travels]), found)
 
     def scan(
         self,

@@ -15,9 +15,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.postgres.arrow import ROWS, arrived, lost
+from adapters.postgres.checksums import OWN_ROWS, row_hash, summed
 from adapters.postgres.connection import DRIVER_ERRORS, Connections, answer, close_quietly, run, stream
 from adapters.postgres.keys import with_keys
 from adapters.postgres.types import Travel
+from adapters.sql.checksums import checksums, way
 from adapters.sql.keys import unkeyed
 from adapters.sql.orphans import is_declared, orphaned, pairs
 from adapters.sql.statements import (
@@ -186,6 +188,28 @@ class PostgresSnapshot:
         kept = pa.table(arrays, names=[str(i) for i in range(len(key))]).filter(pa.array(fits))
         values = list(zip(*(array.to_pylist() for array in kept.columns), strict=True))
         return [value for i, value in enumerate(values) if i == 0 or value != values[i - 1]]
+
+    def checksums(
+        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+    ) -> pa.Table | None:
+        relation = Relation(table)
+        if not self._has_own_rows(table):
+            return None
+        travels = [self._travel(relation, name) for name in columns]
+        hashed, version = row_hash(travels), f"postgresql {self._connections.version}"
+        operands = [self._travel(relation, name).operand(self._zone) for name in key]
+        found = []
+        for each in windows:
+            rows = self._selected(relation, [hashed.label("h")], key=operands, within=each, ordered=False)
+            answer = self._table(relation, summed(rows))
+            found.append((answer["rows"][0].as_py(), answer["both"][0].as_py(), answer["total"][0].as_py()))
+        return checksums(way(version, spelled(hashed), [each.shape for each in travels]), found)
+
+    def _has_own_rows(self, name: TableName) -> bool:
+        with self._connections.translated(f"Looking at {name}"):
+            text = dialect_of("postgresql").identifier_preparer.format_table(table(name))
+            row = self._coordinator.execute(OWN_ROWS, [text, text]).fetchone()
+        return row is not None and bool(row[0])
 
     def scan(
         self,

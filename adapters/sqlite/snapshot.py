@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from adapters.protocol import CHECKSUMS
+from adapters.sql.checksums import way
 from adapters.sql.keys import among, unkeyed
 from adapters.sql.orphans import is_declared, orphaned
 from adapters.sql.staged_apply import KnownShapes, as_travel, cuts, python_values
@@ -21,6 +23,7 @@ from adapters.sql.statements import Expression, Operand, bound, dialect_of, quot
 from adapters.sql.statements import column as named
 from adapters.sqlite.arrow import decode, encode, offence, sort_value, stored_value
 from adapters.sqlite.catalog import describe, describe_query
+from adapters.sqlite.checksums import digest, has_own_rows
 from adapters.sqlite.connection import BATCH_ROWS, FAULTS, Connection, translated
 from adapters.sqlite.types import (
     Style,
@@ -95,6 +98,10 @@ class SqliteSnapshot:
         return self.count(relation)
 
     @cached_property
+    def _digest(self) -> str | None:
+        return digest(self._connection.path)
+
+    @cached_property
     def _bytes(self) -> int:
         rows = self._connection.rows("SELECT page_count * page_size AS n FROM pragma_page_count, pragma_page_size")
         return int(rows[0]["n"])
@@ -155,6 +162,17 @@ class SqliteSnapshot:
             columns = self._shapes.columns(Relation(table), key)
         nullable = [each.name for each in columns if each.nullable]
         return unkeyed(table, key, [_compared(each, each) for each in columns], nullable, DIALECT, most)
+
+    def checksums(
+        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+    ) -> pa.Table | None:
+        with self._lock:
+            shapes = self._shapes.columns(Relation(table), columns)
+            known = self._digest if has_own_rows(self._connection, table) else None
+        if known is None:
+            return None
+        text = f"{way('sqlite', '', shapes)}:{known}"
+        return pa.table([pa.nulls(len(windows), pa.int64()), pa.array([text] * len(windows))], schema=CHECKSUMS)
 
     def scan(
         self,
