@@ -119,7 +119,8 @@ class Written:
 class Parts:
     """A base. `starts` has the first key of each part but the first one, in the order's columns; none where parts are hashed.
 
-    `digest` stands for all of it: another base has another one.
+    `digest` stands for all of it: another base has another one. `elsewhere`: it is for a plan alone, and all of its rows are to be
+    written where bases lie.
     """
 
     folder: Path
@@ -128,6 +129,7 @@ class Parts:
     starts: pa.Table = field(hash=False)
     parts: tuple[Part, ...]
     digest: str
+    elsewhere: bool = False
 
     @property
     def rows(self) -> int:

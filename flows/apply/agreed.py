@@ -172,7 +172,7 @@ def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[Notice]:
     """Once an undo has taken rows back, both sides agree on what they agreed on before them: what each side had done by then is to be
     brought over again, and is no wish to undo what the other had done. Safe to repeat.
 
-    Out: that they meet anew, where the spec cannot be bound and nobody can say what they agree on.
+    Out: that they meet anew, where the spec cannot be bound, or rows have another key by now, and nobody can say what they agree on.
     """
     again = list(unagreed(plan))
     if not again:
@@ -182,21 +182,25 @@ def agree_again(plan: Plan, session: Session, ledger: Ledger) -> list[Notice]:
     except SpecError:
         return forget_agreed(session.spec)
     two_way = {each.shape.name: each for each in session.bound.tables if each.two_way is not None}
+    lost = list[Notice]()
     for table, gone, before in again:
         if (bound := two_way.get(table)) is None:
             continue
-        known = known_base(session.spec, ledger, bound, agreement_of(session, bound, bound.schema)).parts
-        if known is not None:
-            patch_base(
-                session.spec, ledger, bound, known, gone, bound.schema.empty_table() if before is None else before
-            )
-    return []
+        found = known_base(session.spec, ledger, bound, agreement_of(session, bound, bound.schema))
+        known = found.parts or found.other_key
+        if known is not None and not set(known.agreement.key) <= set(gone.column_names):
+            lost += forget_agreed(session.spec, [bound.name])  # the undone rows are told by another key
+        elif known is not None:
+            none = known.agreement.schema.empty_table()
+            patch_base(session.spec, ledger, bound, known, gone, none if before is None else before)
+    return lost
 
 
-def forget_agreed(spec: Spec) -> list[Notice]:
-    """Forget what both sides agree on, where nobody can say it any more: they meet anew, which is what comes out."""
+def forget_agreed(spec: Spec, names: Iterable[str] = ()) -> list[Notice]:
+    """Forget what both sides agree on in some tables, or in all, where nobody can say it any more: they meet anew, which is what comes
+    out."""
     lost = []
-    for name in spec.tables:
+    for name in names or spec.tables:
         table = spec.target_table(name)
         if folder_of(store_of(spec), spec.name, table).exists():
             forget(store_of(spec), spec.name, table)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -28,6 +29,10 @@ from flows.session.stores import store_of
 from flows.spec.model import Spec
 from transforms import keys
 from transforms.vocabulary import Counts, PlanError, SideName, SpecError, TableName
+from transforms.vocabulary.unmet import completed, met_in_all
+
+_BY_OTHER_KEY: Final = pa.table({"syncline other key": pa.array([], pa.int64())})
+"""Where rows were known by one key in some versions and by another in others: nobody can say then what both agreed on."""
 
 
 def taken_by_side(
@@ -130,12 +135,15 @@ def _agreed_before(spec: Spec, taken: Mapping[SideName, Sequence[Version]]) -> I
             key = tuple(changed.column_names)
             changed = keys.distinct(changed)
             before, known = rows_of(agreed, "before", table), rows.get(table)
+            if table in gone and gone[table].column_names != changed.column_names:
+                gone[table], rows[table] = _BY_OTHER_KEY, None
+                continue
             if before is not None:  # it has rows, too, that both sides had changed alike
                 before = before.filter(pa.array(keys.contained(before, changed, key)))
             if known is not None:
                 known = known.filter(pa.array(~keys.contained(known, changed, key)))
             some = [each for each in (known, before) if each is not None]
-            rows[table] = pa.concat_tables(some) if some else None
+            rows[table] = _joined(some) if some else None
             if table in gone:
                 changed = pa.concat_tables(
                     [gone[table].filter(pa.array(~keys.contained(gone[table], changed, key))), changed]
@@ -143,6 +151,13 @@ def _agreed_before(spec: Spec, taken: Mapping[SideName, Sequence[Version]]) -> I
             gone[table] = changed
     for table, some_keys in gone.items():
         yield table, some_keys, rows[table]
+
+
+def _joined(some: Sequence[pa.Table]) -> pa.Table:
+    """Rows that both sides agreed on, of mappings that may have had other columns."""
+    fields = {field.name: field for each in some for field in met_in_all(each).schema}
+    schema = pa.schema([field.with_nullable(True) for field in fields.values()])
+    return pa.concat_tables([completed(each, schema) for each in some], promote_options="default")
 
 
 def _opened(folder: Path, kind: Kind) -> Plan:

@@ -55,6 +55,8 @@ def held(request: Request, report: Report, known: Mapping[str, Known]) -> Report
 
 def _with(request: Request, ledger: Ledger, plan: Plan, told: TableReport, known: Known) -> TableReport:
     base, found = known.parts, told.held
+    if known.other_key is not None:
+        return replace(told, agreement=AgreementProof("other_key"))
     if base is None:
         return replace(told, agreement=AgreementProof("never" if known.lost is None else "lost"))
     if found is None or found.digest != base.digest:

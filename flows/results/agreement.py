@@ -8,12 +8,14 @@ from typing import Any, Final, Literal
 
 from flows.results.shares import counted
 
-Base = Literal["held", "never", "lost", "replaced"]
+Base = Literal["held", "never", "lost", "replaced", "other_key"]
 
 _SAYS_NOTHING: Final[dict[Base, str]] = {
     "never": "Both sides of {} have not agreed on anything yet: they meet with the first run.",
     "lost": "What both sides of {} agreed on is not known any more: they meet anew with the next run, as `initial` says, and no deletion "
     "is brought over.",
+    "other_key": "What both sides of {} agreed on is known by another key: the next run goes by the one of now, where that "
+    "is there and unique.",
     "replaced": "A run replaced what both sides of {} agreed on while they were read: verify again.",
 }
 

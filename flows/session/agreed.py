@@ -20,7 +20,7 @@ from flows.session.side import Side
 from flows.session.stores import store_of
 from flows.spec.model import Spec
 from transforms import keys
-from transforms.vocabulary import SIDES, Notice
+from transforms.vocabulary import SIDES, Key, Notice
 from transforms.vocabulary.arrow import Indices
 from transforms.vocabulary.unmet import completed
 
@@ -32,7 +32,7 @@ _WHY: Final[dict[Why, str]] = {
     "damaged": "a file of it is missing or was changed",
     "restored": "it is not the one of the latest run, as after a backup was brought back",
     "other_mapping": "the table is made of another one of the source, or its rows have other numbers there",
-    "other_key": "rows are known by another key now",
+    "other_key": "its rows are known by another key",
     "other_database": "it is of other databases",
 }
 
@@ -40,12 +40,13 @@ _WHY: Final[dict[Why, str]] = {
 class Known(NamedTuple):
     """The base of a table. Without one both sides meet for the first time, or anew: then the notice `base_lost` says why.
 
-    `told` is what there is to say of one that can be used.
+    `told` is what there is to say of one that can be used, or could be if its rows were known by the table's key: `other_key`.
     """
 
     parts: Parts | None
     lost: Notice | None = None
     told: tuple[Notice, ...] = ()
+    other_key: Parts | None = None
 
 
 def agreement_of(session: Session, bound: BoundTable, schema: pa.Schema) -> Agreement:
@@ -78,8 +79,13 @@ def known_base(spec: Spec, ledger: Ledger, bound: BoundTable, agreement: Agreeme
         return _lost(bound, "other_database")
     if not known.same_table(agreement):
         return _lost(bound, "other_mapping")
-    same = parts.under(agreement)
-    return _lost(bound, "other_key") if same is None else Known(same, told=tuple(_new_columns(bound, parts)))
+    same, told = parts.under(agreement), tuple(_new_columns(bound, parts))
+    return Known(None, told=told, other_key=parts) if same is None else Known(same, told=told)
+
+
+def by_other_key(bound: BoundTable, key: Key, why: str) -> Notice:
+    """That a base cannot be used, since it is by another key. In: that, and why it cannot be had by the one of now."""
+    return _lost_notice(bound, "other_key", f"({', '.join(key)}, now {', '.join(bound.key)}), and {why}")
 
 
 def _new_columns(bound: BoundTable, parts: Parts) -> Iterator[Notice]:
@@ -142,11 +148,15 @@ def parts_of(known: Parts, rows: pa.Table) -> Indices:
 
 
 def _lost(bound: BoundTable, why: Why, path: str = "") -> Known:
+    return Known(None, _lost_notice(bound, why, f"({path})" if path else ""))
+
+
+def _lost_notice(bound: BoundTable, why: Why, more: str) -> Notice:
     text = (
-        f"{bound.name}: what both sides agreed on last cannot be used, since {_WHY[why]}{f' ({path})' if path else ''}. "
+        f"{bound.name}: what both sides agreed on last cannot be used, since {_WHY[why]}{f' {more}' if more else ''}. "
         f"Both sides meet anew, as `initial` says."
     )
-    return Known(None, Notice("base_lost", text, bound.name, {"why": why}))
+    return Notice("base_lost", text, bound.name, {"why": why})
 
 
 def _mapping(spec: Spec, name: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from scenario import Rows, Scenario, pair_name
 
 from flows.commands import Outcome, Status
+from transforms.vocabulary import PlanError
 
 PAIRS = (("sqlite", "sqlite"), ("mysql", "postgresql"), ("postgresql", "duckdb"), ("duckdb", "mysql"))
 OLD = ["k", "v", "n"]
@@ -31,6 +32,11 @@ def write(made: Scenario, columns: list[str] = OLD, initial: str = "policy", **m
     entry = {"from": "t", "columns": {name: name for name in columns}, "key": ["k"], "conflict": conflict, **more}
     window = {"defaults": {"window": 5, "delete": {"max_ratio": 1.0}}}
     made.write({"t": entry}, direction="two_way", initial=initial, **window)
+
+
+def unique(made: Scenario, column: str) -> None:
+    for side in (made.source, made.target):
+        side.execute(f"CREATE UNIQUE INDEX by_{column} ON t ({column})")
 
 
 def told(outcome: Outcome) -> list[str]:
@@ -148,3 +154,62 @@ def test_rows_that_neither_condition_showed_meet_as_rows_that_both_created(made:
     write(made, conflict={"resolve": "merge", "create": "target_wins"})
     assert made.run().status == Status.DONE
     assert both(made)[-2:] == [("s", "alone", 20, None), ("u", "other", 21, None)]
+
+
+@pytest.mark.parametrize("made", PAIRS, indirect=True, ids=pair_name)
+def test_what_both_agreed_on_is_known_by_the_new_key_where_that_tells_rows_apart(made: Scenario) -> None:
+    made.source.execute("DELETE FROM t WHERE k = 'r00'", "UPDATE t SET v = 's' WHERE k = 'r05'")
+    made.target.execute("DELETE FROM t WHERE k = 'r01'", "UPDATE t SET k = 'moved' WHERE k = 'r05'")
+    unique(made, "n")
+    write(made, key=["n"])
+    with pytest.raises(PlanError, match="another key"):
+        made.run(ranges=["t.n:0..4"])
+    proof = made.verify().report.tables[0].agreement
+    assert proof is not None and proof.base == "other_key"
+    assert made.plan().status == Status.CHANGES
+    outcome = made.run()
+    assert (outcome.status, told(outcome)) == (Status.DONE, ["new_key"])
+    assert [row[:3] for row in both(made)[:5]] == [
+        ("moved", "s", 5), ("r02", "v2", 2), ("r03", "v3", 3), ("r04", "v4", 4), ("r06", "v6", 6),
+    ]  # fmt: skip
+    made.target.execute("DELETE FROM t WHERE n = 7")
+    again = made.run()
+    assert (told(again), made.source.count("t")) == ([], 9)
+    made.undo(1, to=True)
+    assert (made.source.count("t"), made.target.count("t")) == (11, 10)
+    assert made.run().status == Status.DONE
+    assert len(both(made)) == 9
+    made.settled()
+
+
+@pytest.mark.parametrize(
+    ("key", "why"), [("v", "not unique"), ("x", "says nothing of x"), ("n", "not all of its rows have n")]
+)
+def test_a_key_that_does_not_tell_apart_what_both_agreed_on_is_a_first_meeting_that_says_so(
+    made: Scenario, key: str, why: str
+) -> None:
+    for side in (made.source, made.target):
+        side.execute("UPDATE t SET v = 'twice' WHERE n > 9", "UPDATE t SET n = NULL WHERE k = 'r08'")
+    assert made.run().status == Status.DONE
+    for side in (made.source, made.target):
+        side.execute("UPDATE t SET v = k WHERE n > 9", "UPDATE t SET n = 8 WHERE n IS NULL", "UPDATE t SET x = k")
+    made.source.execute("DELETE FROM t WHERE k = 'r00'")
+    unique(made, key)
+    write(made, [*OLD, "x"], key=[key])
+    outcome = made.run()
+    (lost,) = (notice for notice in outcome.report.warnings if notice.code == "base_lost")
+    assert lost.facts == {"why": "other_key"}
+    assert f"(k, now {key})" in lost.text and why in lost.text
+    assert made.source.count("t") == 12
+
+
+def test_an_undo_of_versions_that_knew_rows_by_other_keys_lets_both_sides_meet_anew_and_says_so(made: Scenario) -> None:
+    made.source.execute("UPDATE t SET v = 'early' WHERE k = 'r03'")
+    made.run()
+    unique(made, "n")
+    write(made, key=["n"])
+    made.target.execute("UPDATE t SET v = 'late' WHERE k = 'r04'")
+    made.run()
+    outcome = made.undo(1, to=True)
+    assert [notice.facts["why"] for notice in outcome.report.warnings if notice.code == "base_lost"] == ["forgotten"]
+    assert (made.target.rows("t")[3][1], made.source.rows("t")[4][1]) == ("v3", "v4")

@@ -13,7 +13,7 @@ NoticeCode = Literal[
     "no_index",
     "failed_check", "unchecked", "refused_rows", "stand_in_stays", "not_reconciled", "orphans", "own_ancestors",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "base_lost",
-    "new_columns", "resolution_outdated",
+    "new_columns", "new_key", "resolution_outdated",
     "projections_in_turn", "writes_source", "untyped",
 ]  # fmt: skip
 
@@ -46,6 +46,7 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "cut_off_run": "a run that was cut off has been brought to its end",
     "base_lost": "what both sides of a two-way table agreed on last is lost, and they meet anew",
     "new_columns": "columns are new in the mapping of a two-way table, and its sides meet in them",
+    "new_key": "what both sides of a two-way table agreed on last is known by another key now",
     "resolution_outdated": "what was decided about a row in conflict was for another state of it, and is not applied",
     "projections_in_turn": "several tables are made of one of the source, and a run brings them together one after the other",
     "writes_source": "a run writes the source too, and what it needs there",

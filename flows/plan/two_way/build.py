@@ -37,6 +37,7 @@ from flows.plan.two_way.deleted_parents import add_deleted_parents
 from flows.plan.two_way.meeting import choices, met_by_policy, nothing_to_choose
 from flows.plan.two_way.parts import must_have_met, of_the_source, unfit
 from flows.plan.two_way.reading import both_windows
+from flows.plan.two_way.rekeyed import rekeyed
 from flows.plan.two_way.table import Before, TableOfBoth, windows_by_side
 from flows.plan.two_way.window import BothPlanned, End, plan_window
 from flows.results.overruled import overruled_in
@@ -126,9 +127,12 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                     windows = plan_table(request, session, job, bound.name, before["target"], chosen)
                     made.append(TableOfBoth(bound, aside=windows))
                     continue
-                known = known_base(request.spec, ledger, bound, agreement_of(session, bound, bound.schema))
-                notices += [*([known.lost] if known.lost is not None else []), *known.told]
+                agreement = agreement_of(session, bound, bound.schema)
+                known = known_base(request.spec, ledger, bound, agreement)
                 must_have_met(request, bound, known)
+                if known.other_key is not None:
+                    known = rekeyed(known, bound, agreement, job.work / "rekeyed" / bound.name)
+                notices += [*([known.lost] if known.lost is not None else []), *known.told]
                 looked = looked_up(bound, chosen)
                 decided = (
                     ledger.open_rows.decisions_of(request.spec.name, bound.name)

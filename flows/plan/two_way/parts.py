@@ -47,7 +47,14 @@ def unfit(request: Request, session: Session, tables: Sequence[BoundTable]) -> I
 
 
 def must_have_met(request: Request, bound: BoundTable, known: Known) -> None:
-    """Errors: PlanError where a part of a table is asked for and its sides have not met."""
+    """Errors: PlanError where a part of a table is asked for and its sides have not met, or not by its key."""
+    if not request.whole and known.other_key is not None:
+        by = ", ".join(known.other_key.agreement.key)
+        raise PlanError(
+            f"What both sides of {bound.name} agreed on is known by another key ({by}) until a run has looked at all rows. "
+            f"Nothing was written.",
+            fix="run without --range, --tree and `retry` first.",
+        )
     if not request.whole and known.parts is None:
         raise PlanError(
             f"Both sides of {bound.name} have not agreed on anything yet, and a part of the rows does not say what they agree on. "

@@ -123,8 +123,9 @@ def plan_window(
         archive.write_base(base_folder(target.job, bound.shape.name), number, found)
     if keeps_source and raw.num_rows:
         archive.write_base(base_folder(source.job, there.shape.name), number, raw.select(there.schema.names))
+    anew = rows.base is None or (known is not None and known.elsewhere)
     writer, beside = PlanWriter(Path(target.job.folder), begun=True), list[FileEntry]()
-    agreed = None if outcome.base is None else _agreed(rows.base, outcome.base, outcome, bound)
+    agreed = None if outcome.base is None else _agreed(rows.base, outcome.base, outcome, bound, whole=anew)
     if agreed is not None:
         pairs = _keys_of(outcome.source), _keys_of(decided.back)
         beside += add_wanted(writer, number, Wanted(outcome.source, outcome.target, *agreed, pairs))
@@ -148,7 +149,7 @@ def plan_window(
         _planned(target, bound, number, outcome.target, counts, mapped, work, unproved),
         _planned(source, there, number, decided.back, _back_counts(decided, raw), None, work, {}),
         tuple(beside),
-        Stretch(number, window.found.start if window.part is None else None, agreed is not None, rows.base is None),
+        Stretch(number, window.found.start if window.part is None else None, agreed is not None, anew),
         outcome.conflicts.num_rows,
         len(pc.unique(lost["key"])),
         outcome.merged.num_rows,
@@ -248,15 +249,17 @@ def _must_account(bound: BoundTable, number: int, rows: BothSides, outcome: Reco
 
 
 def _agreed(
-    base: pa.Table | None, agreed: pa.Table, outcome: Reconciled, bound: BoundTable
+    base: pa.Table | None, agreed: pa.Table, outcome: Reconciled, bound: BoundTable, *, whole: bool
 ) -> tuple[pa.Table | None, pa.Table] | None:
     """What both sides agreed on before and agree on now, of the rows that are to change on a side or of which they agree on something
-    else, in whatever column; all rows where they had not met. None where there are none."""
+    else, in whatever column; or all rows, where the whole is written. None where there are none."""
     if base is None:
         return None, agreed
     if UNMET in base.column_names or UNMET in agreed.column_names:
         base, agreed = with_marks(base), with_marks(agreed)
     old = base.select(agreed.column_names)
+    if whole:
+        return old, agreed
     touched = pa.concat_tables([_keys_of(outcome.source), _keys_of(outcome.target)])
     place = keys.match(agreed, old, bound.key)
     known = np.flatnonzero(place >= 0)
