@@ -30,7 +30,7 @@ class Engine(NamedTuple):
     feeds: Mapping[Way, str] = {}
 
 
-_POSTGRES: Final = Engine("adapters.postgres", "PostgresAdapter", ("rls",), "postgres")
+_POSTGRES: Final = Engine("adapters.postgres", "PostgresAdapter", ("rls",), "postgres", feeds={"log": "log_feed"})
 _MYSQL: Final = Engine("adapters.mysql", "MysqlAdapter", (), "mysql")
 
 TARGETS: Final[dict[str, Engine]] = {

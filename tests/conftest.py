@@ -163,7 +163,9 @@ def postgres_server() -> Iterator[str]:
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing here outlives a power cut
             connection.execute(f"ALTER SYSTEM SET {setting} = off")
-        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("ALTER SYSTEM SET wal_level = logical")
+    server.cleanup()  # it stops
+    server = embedded.get_server(folder / "data")
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
@@ -208,6 +210,8 @@ def _own_database(server: str, options: str = "") -> Iterator[str]:
         yield server.replace("/postgres?", f"/{name}?")
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
+            left = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s"
+            connection.execute(left, [name])
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

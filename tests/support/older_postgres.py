@@ -41,7 +41,15 @@ def older_postgres(folder_of_programs: Path) -> Iterator[str]:
             log = folder / "log"
             raise RuntimeError(f"{name} failed: {done.stderr}{log.read_text() if log.exists() else ''}")
 
-    settings = ["-h", "''", "-k", str(folder), *(word for name in QUICK for word in ("-c", f"{name}=off"))]
+    settings = [
+        "-c",
+        "wal_level=logical",
+        "-h",
+        "''",
+        "-k",
+        str(folder),
+        *(word for name in QUICK for word in ("-c", f"{name}=off")),
+    ]
     try:
         program("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-U", "postgres")
         program("pg_ctl", "-w", "-l", str(folder / "log"), "-o", " ".join(settings), "start")
