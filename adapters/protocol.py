@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -166,6 +167,28 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give back every connection. Idempotent."""
+
+
+@runtime_checkable
+class RowVersions(Source, Protocol):
+    """A source whose rows say which transaction wrote them, and which knows what is still being written."""
+
+    row_version: str
+    """What the version of a row is called in its SQL."""
+
+    def position(self, state: str) -> int:
+        """Up to which transaction all are in a state of the database, which the `mark` of a snapshot names."""
+
+    def written_since(self, position: int, now: int) -> tuple[str, str] | None:
+        """Clauses over the rows of a table: those that were written since a position, and the others.
+
+        None where so much was written until the position of `now` that it cannot be told any more.
+        """
+
+    def oldest_writer(self) -> datetime | None:
+        """When the oldest transaction began that may still write, or else what time it is: what comes to light later was not stamped
+        earlier by the server's clock. None where the user may not know.
+        """
 
 
 @runtime_checkable

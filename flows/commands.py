@@ -112,7 +112,7 @@ def _planned(request: Request, report: Report, message: str = "") -> Outcome:
     """How a plan ends that is not applied now."""
     if any(table.counts.conflicts for table in report.tables):
         report = replace(report, met=open_in(Plan.open(Path(str(report.plan)))))
-    if over := over_limit(request.spec, report.counts):
+    if over := over_limit(request.spec, report.shares):
         return Outcome(report, Status.QUARANTINE, over)
     waits = meeting(report)
     return (
@@ -327,8 +327,8 @@ def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tu
 
 
 def _listing(request: Request) -> Request:
-    """A plan of ranges or trees notes keys of tables that have some in quarantine: they leave when it is applied."""
-    if not request.ranges and request.trees is None:
+    """A plan of ranges or trees, or of what is new, notes keys of tables that have some in quarantine: they leave when it is applied."""
+    if not request.ranges and request.trees is None and not any(map(request.spec.cursor, request.spec.tables)):
         return request
     with ledger_of(request.spec) as ledger:
         if not ledger.there():

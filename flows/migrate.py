@@ -43,6 +43,7 @@ def migrate(
     wait: WaitSeconds = 0,
     data_docs: bool = False,
     allow_deletes: bool = False,
+    full: bool = False,
     clients: ClientNames = [],  # noqa: B006
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
@@ -61,14 +62,15 @@ def migrate(
         data_docs: Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a
             logo from the web, and hold values that were observed.
         allow_deletes: Delete whatever share of a table the source does not have any more.
+        full: Read all rows of tables that have a cursor, too, and not only what is new: deletes and late rows are found then.
         clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
     """
 
     def work() -> State[Any]:
         if names := asked_clients(spec, clients):
-            rest = (tables, ranges, tree, with_parents, dry_run, verify, wait, data_docs, allow_deletes)
+            rest = (tables, ranges, tree, with_parents, dry_run, verify, wait, data_docs, allow_deletes, full)
             return each_of(spec, names, lambda own: migrate(own, *rest, return_state=True))
-        request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents)
+        request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents, full)
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, commands.plan(request, execute=execute, meter=meter), dry_run=True)

@@ -13,14 +13,15 @@ from transforms.vocabulary.arrow import Mask, as_mask
 
 
 def inside(rows: pa.Table, wanted: ColumnRange) -> Mask:
-    """True where the column's value is in the range; null is outside."""
+    """True where the column's value is in the range; null is where `nulls` says."""
     column = rows.column(wanted.column)
-    mask: Mask = as_mask(pc.is_valid(column))
+    valid: Mask = as_mask(pc.is_valid(column))
+    mask = valid
     if wanted.start is not None:
         mask = mask & as_mask(pc.greater_equal(column, pa.scalar(wanted.start, column.type)))
     if wanted.stop is not None:
         mask = mask & as_mask(pc.less(column, pa.scalar(wanted.stop, column.type)))
-    return mask
+    return mask | ~valid if wanted.nulls else mask
 
 
 def all_inside(rows: pa.Table, ranges: tuple[ColumnRange, ...]) -> Mask:

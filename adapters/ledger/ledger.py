@@ -18,6 +18,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from adapters.ledger.conflicts import chosen_conflicts, count_conflicts, record_conflicts, settle_conflicts
+from adapters.ledger.cursors import Move, forget, move
 from adapters.ledger.engine import LedgerEngine, upsert
 from adapters.ledger.identity import IdentityMaps
 from adapters.ledger.lease import Clock, Lease, held, holder_since, utc_now
@@ -41,6 +42,7 @@ __all__ = [
     "Decision",
     "Lease",
     "Ledger",
+    "Move",
     "NewVersion",
     "Quarantined",
     "Run",
@@ -141,9 +143,21 @@ class Ledger:
 
     # Versions
 
-    def add_version(self, new: NewVersion) -> int:
-        """Number an applied plan: 1, 2, 3 without gaps. The same plan keeps the number that it has."""
-        return self.add_versions(new)[0]
+    def add_version(self, new: NewVersion, moves: Sequence[Move] = ()) -> int:
+        """Number an applied plan: 1, 2, 3 without gaps. The same plan keeps the number that it has. With it the marks of cursors move."""
+        with self._engine.writing() as connection:
+            move(connection, new.migration, moves, self._now())
+            return add_versions(connection, [new], self._now())[0]
+
+    def move_cursors(self, migration: str, moves: Sequence[Move]) -> None:
+        """Move the marks of a plan that changed nothing."""
+        with self._engine.writing() as connection:
+            move(connection, migration, moves, self._now())
+
+    def forget_cursors(self, migration: str) -> None:
+        """Forget all marks: the next runs read all rows."""
+        with self._engine.writing() as connection:
+            forget(connection, migration)
 
     def add_versions(self, *new: NewVersion) -> list[int]:
         """Number the applied plans of a run, one for each side that it wrote; two are `synchronized_with` each other."""

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from adapters.postgres import ddl
+from adapters.postgres import ddl, row_versions
 from adapters.postgres import design as designs
 from adapters.postgres import probe as trial
 from adapters.postgres.capabilities import CAPABILITIES
@@ -179,6 +180,20 @@ class PostgresAdapter:
                 raise
             finally:
                 snapshot.close()
+
+    # What is new
+
+    row_version = row_versions.COLUMN
+
+    def position(self, state: str) -> int:
+        return row_versions.position(state)
+
+    def written_since(self, position: int, now: int) -> tuple[str, str] | None:
+        return row_versions.written_since(position, now)
+
+    def oldest_writer(self) -> datetime | None:
+        with self._connections.begin("Asking who is writing") as connection:
+            return row_versions.oldest_writer(connection)
 
     # Writing
 

@@ -220,15 +220,18 @@ def _compare(key: Sequence[Operand], values: Sequence[Any], *, from_start: bool,
 
 
 def in_ranges(ranges: Sequence[tuple[Operand, ColumnRange]]) -> list[Expression]:
-    """The clauses that keep the rows inside every range; a null value is outside."""
+    """The clauses that keep the rows inside every range; a null value is where the range says."""
     clauses: list[Expression] = []
     for operand, each in ranges:
+        ends: list[Expression] = []
         if each.start is not None:
-            clauses.append(operand.expression >= operand.bind(each.start))
+            ends.append(operand.expression >= operand.bind(each.start))
         if each.stop is not None:
-            clauses.append(operand.expression < operand.bind(each.stop))
-        if each.start is None and each.stop is None:
-            clauses.append(operand.expression.is_not(None))
+            ends.append(operand.expression < operand.bind(each.stop))
+        if not each.nulls:
+            clauses += ends or [operand.expression.is_not(None)]
+        elif ends:
+            clauses.append(sa.or_(sa.and_(*ends), operand.expression.is_(None)))
     return clauses
 
 

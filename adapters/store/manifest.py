@@ -51,6 +51,28 @@ class PlannedRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedCursor:
+    """How far a plan reads a table by its cursor: `rows` of about `of` in the source, from `since` on, as people read it.
+
+    None: it reads all of them, and `why` says why. `began` is the mark that the ledger had, and `reached` the one that it gets once
+    the plan is in, both as the ledger keeps them; None where there is no row that has a value.
+    """
+
+    column: str
+    since: str | None
+    why: str | None
+    began: str | None
+    reached: str | None
+    rows: int = 0
+    of: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is told, without what is the ledger's own."""
+        told = {"column": self.column, "since": self.since, "rows": self.rows, "of": self.of, "full": self.why}
+        return told if self.since is not None else {"column": self.column, "since": None, "full": self.why}
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedTable:
     """What a plan holds for one table, which the spec calls `name`.
 
@@ -62,8 +84,9 @@ class PlannedTable:
     level from 1 on, come behind these, level by level over all tables whose rows need each other. Those in `completing` come
     behind the inserts and updates of all tables. Those in `interim` hold steps on the way: each of their rows has its real change,
     which counts, in another window. `base`: what was in the target is kept as the beginning of the table's history. The others say
-    how its rows are accounted for, as reports show it; `back` of a table that goes both ways what is to change in the source. One
-    that is not `in_spec` changes because of rows of others alone: the spec does not name it.
+    how its rows are accounted for, as reports show it; `back` of a table that goes both ways what is to change in the source. `cursor`
+    says which rows were read, where the table has one. One that is not `in_spec` changes because of rows of others alone: the spec
+    does not name it.
     """
 
     name: str
@@ -95,6 +118,7 @@ class PlannedTable:
     back: Counts | None = None
     merged: int = 0
     overruled: int = 0
+    cursor: PlannedCursor | None = None
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -278,6 +302,7 @@ _SINCE: Final = _Step(
             "back": None,
             "merged": 0,
             "overruled": 0,
+            "cursor": None,
         }
     ),
 )

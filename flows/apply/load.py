@@ -10,7 +10,7 @@ from functools import partial
 import pyarrow as pa
 
 from adapters import interrupts
-from adapters.ledger.ledger import APPLYING, CUT_OFF, Base, Ledger, NewVersion, RunPlan
+from adapters.ledger.ledger import APPLYING, CUT_OFF, Base, Ledger, Move, NewVersion, RunPlan
 from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
 from flows.apply import identity, refused_rows, unstable
@@ -96,7 +96,7 @@ def load(
     """
     spec, session, ledger = loading.spec, loading.session, loading.ledger
     # keys that were in quarantine say nothing of the table
-    over = over_limit(spec, report.counts, step=step) if plan.manifest.keys is None else ""
+    over = over_limit(spec, report.shares, step=step) if plan.manifest.keys is None else ""
     if over:
         ledger.finish_run(report.run_id, "quarantine", counts=report.as_dict(), message=over)
         return Outcome(report, Status.QUARANTINE, over), session
@@ -162,10 +162,10 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     if not undoes:
         refused_rows.record(applied.done, ledger, run_plan(plan, spec))
         record_quarantine(plan, report, loading)
-        for table in report.tables if manifest.unrestricted else ():
+        for table in (each for each in report.tables if manifest.unrestricted and each.looked_whole):
             ledger.settle_conflicts(spec.name, manifest.side, table.name, report.run_id)
     identity.record_pairs(plan, spec, ledger)
-    version = None
+    version, moves = None, cursor_moves(plan)
     if report.total.changes or applied.wrote:
         new = replace(
             new_version(plan, spec, report.total.as_dict()),
@@ -174,7 +174,9 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
             undoes=list(undoes) or None,
             made_mark=_mark(loading.session, plan.manifest.side),
         )
-        version = ledger.add_version(new)
+        version = ledger.add_version(new, moves)
+    elif moves:
+        ledger.move_cursors(spec.name, moves)
     report = replace(report, version=version, applied=True)
     finish(plan, version, loading, report, clashes)
     if not clashes:
@@ -188,6 +190,16 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
         f"{met[0].table} {met[0].key}. Fix: look at them with `syncline conflicts SPEC list`, then {again}.",
     )
     return refused_rows.settled(conflicts, applied.done, spec)
+
+
+def cursor_moves(plan: Plan) -> list[Move]:
+    """How the marks of cursors move once a plan is in."""
+    known = ((each, each.cursor) for each in plan.manifest.tables)
+    return [
+        Move(each.name, cursor.began, cursor.reached, whole=cursor.since is None)
+        for each, cursor in known
+        if cursor is not None
+    ]
 
 
 def run_plan(plan: Plan, spec: Spec) -> RunPlan:
@@ -298,7 +310,7 @@ def _with_checks(report: Report, found: Sequence[Checkpoint]) -> Report:
 
 def _reconciled(report: Report, plan: Plan, session: Session) -> Report:
     """The report with the totals of both sides."""
-    tallies = {told.name: told.tally for told in report.of_spec if told.back is None}
+    tallies = {told.name: told.tally for told in report.of_spec if told.back is None and told.looked_whole}
     if plan.manifest.keys is not None or plan.manifest.tree:
         return report  # some keys say nothing of the whole table
     found = tuple(reconciled(session, tallies, plan.manifest.ranges))
@@ -327,5 +339,5 @@ def _hooks(session: Session, side: SideName, table: TableName) -> Sequence[Featu
 
 def with_orphans(report: Report, session: Session, ranges: Sequence[str]) -> Report:
     """The report with the target's rows that refer to what is not there."""
-    found = orphans.orphans(session, [told.name for told in report.tables], ranges)
+    found = orphans.orphans(session, [told.name for told in report.tables if told.looked_whole], ranges)
     return replace(report, orphans=found, warnings=(*report.warnings, *(each.notice for each in found if each.rows)))

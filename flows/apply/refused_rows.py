@@ -84,7 +84,7 @@ def settled(outcome: Outcome, done: Iterable[Done], spec: Spec) -> Outcome:
         return outcome
     many = f"{refused:,} {'row was' if refused == 1 else 'rows were'} refused by the target while the others were written, and set aside"
     message = f"{many}; `syncline quarantine SPEC list` has their reasons. {outcome.message}".strip()
-    above = "" if outcome.report.chosen else beyond(spec, outcome.report.counts)
+    above = "" if outcome.report.chosen else beyond(spec, outcome.report.shares)
     if not above:
         return replace(outcome, message=message)
     status = max(outcome.status, Status.QUARANTINE)

@@ -25,15 +25,17 @@ MANY = 10_000  # keys of the ledger that are looked at together
 def sweep(plan: Plan, table: str, session: Session, ledger: Ledger) -> None:
     """Forget of a table what the plan's run looked at and did not set aside.
 
-    That is everything, or the keys that the plan was restricted to, which of trees its files have, or with ranges the rows that
-    it maps, and the lines whose key lies in a range over the key: those rows are gone from the source. Memory: a window's keys.
+    That is everything, or the keys that the plan was restricted to, which of trees and of what was new its files have, or with
+    ranges the rows that it maps, and the lines whose key lies in a range over the key: those rows are gone from the source. Memory:
+    a window's keys.
     """
     spec, manifest = session.spec, plan.manifest
     run_id, side = manifest.run_id, manifest.side
     if manifest.keys is not None:
         ledger.sweep_quarantine(spec.name, side, table, run_id, manifest.keys.get(table, ()))
         return
-    if manifest.tree:
+    cursor = manifest.named(table).cursor
+    if manifest.tree or (cursor is not None and cursor.since is not None):
         for keys in plan.mapped_keys(spec.target_table(table)):
             ledger.sweep_quarantine(spec.name, side, table, run_id, keys.to_pylist())
         return

@@ -58,6 +58,22 @@ class BoundSource:
             and zero_dates.get(c.origin.source, "null") in ("null", "quarantine", "fail")
         }
 
+    def order(self, key: Key, target: TableShape, *, new: bool) -> Key:
+        """The key in an order in which both sides have an index, or () where windows cannot be pushed down."""
+        renamed = self.renamed
+        if self.relation.query is not None or any(column not in renamed for column in key):
+            return ()
+        if not new and any(shape.collation for shape in target.columns if shape.name in key):
+            return ()  # keys that collide must meet, and lie in different windows
+        back = {renamed[column]: column for column in key}
+        for candidate in sorted(self.shape.ordered):
+            if set(candidate) != set(back):
+                continue
+            order = tuple(back[column] for column in candidate)
+            if new or order in target.ordered:
+                return order
+        return ()
+
     def fitted(self, shape: TableShape) -> BoundSource:
         """The source with its columns in the shapes that the whole table gives them."""
         return replace(self, columns=fitted(self.columns, shape), computed=fitted(self.computed, shape))

@@ -12,6 +12,7 @@ from adapters.protocol import Source, Target
 from adapters.sql.names import taken_for_one
 from flows.bind import create_table, evolve, untried
 from flows.bind.create_table import AfterLoad
+from flows.bind.cursor import BoundCursor, bound_cursors
 from flows.bind.evolve import Added
 from flows.bind.hidden_rows import hidden_rows
 from flows.bind.identity import IdentityMap
@@ -49,7 +50,7 @@ class BoundTable:
 
     A table of several sources has one of its `parts` for each, which is called `part`, and is of the first one where nothing else
     is said: all parts have the same columns. What reads the source goes over `sources`. `two_way`: how its changes go back; None where
-    they go to the target alone.
+    they go to the target alone. `cursor` finds rows of a source that are new; None where all are read.
     """
 
     name: str
@@ -82,6 +83,7 @@ class BoundTable:
     part: str = ""
     identity_map: IdentityMap | None = None
     two_way: TwoWay | None = None
+    cursor: BoundCursor | None = None
 
     @property
     def sources(self) -> tuple[BoundTable, ...]:
@@ -314,7 +316,7 @@ def _bind_table(
         Comparison(key, (), tolerances(spec, name, shape), owns=table.owns),
         [c for c in shape.columns if c.name in compared],
     )
-    policy = spec.delete_policy(name)
+    policy, cursors = spec.delete_policy(name), bound_cursors(spec, name, sources, source)
     mapping = TableMapping(name, key, columns, spec.on_invalid(name))
     checks = bound_checks(spec, name, mapping.schema, key)
     mapping = replace(mapping, checks=checks.aside)
@@ -331,7 +333,7 @@ def _bind_table(
         images=images,
         identity=identity,
         renamed=sources[0].renamed,
-        order=_order(key, sources[0], shape, new=bool(ddl)),
+        order=sources[0].order(key, shape, new=bool(ddl)),
         window_rows=spec.window_rows(name),
         delete=policy.policy,
         max_ratio=policy.max_ratio,
@@ -346,14 +348,16 @@ def _bind_table(
         design=design,
         unmapped=own_columns(spec, name, shape, {*images, *(column.shape.name for column in computed)}),
         identity_map=sources[0].identity_map,
+        cursor=cursors[0] if cursors else None,
     )
     if spec.two_way(name):
         return replace(made_of, two_way=bind_two_way(spec, made_of))
-    return made_of if len(sources) == 1 else _merged(made_of, sources)
+    return made_of if len(sources) == 1 else _merged(made_of, sources, cursors)
 
 
-def _merged(table: BoundTable, sources: Sequence[BoundSource]) -> BoundTable:
+def _merged(table: BoundTable, sources: Sequence[BoundSource], cursors: Sequence[BoundCursor]) -> BoundTable:
     """A table of several sources: `table` is bound to the first of them."""
+    of_each = cursors or (None,) * len(sources)
     parts = tuple(
         replace(
             table,
@@ -367,8 +371,9 @@ def _merged(table: BoundTable, sources: Sequence[BoundSource]) -> BoundTable:
                 column for column in each.computed if column.shape.name in [c.shape.name for c in table.computed]
             ),
             part=each.name,
+            cursor=cursor,
         )
-        for each in sources
+        for each, cursor in zip(sources, of_each, strict=True)
     )
     return replace(parts[0], renamed={}, part="", parts=parts)
 
@@ -378,20 +383,3 @@ def _comparing(comparison: Comparison, columns: Sequence[ColumnShape]) -> Compar
     told = {column.name: column.meaning for column in columns if column.meaning in ("json", "decimal")}
     names = tuple(column.name for column in columns)
     return replace(comparison, compared=(*comparison.compared, *names), meanings={**comparison.meanings, **told})
-
-
-def _order(key: Key, source: BoundSource, target: TableShape, *, new: bool) -> Key:
-    """The key in an order in which both sides have an index, or () where windows cannot be pushed down."""
-    renamed = source.renamed
-    if source.relation.query is not None or any(column not in renamed for column in key):
-        return ()
-    if not new and any(shape.collation for shape in target.columns if shape.name in key):
-        return ()  # keys that collide must meet, and lie in different windows
-    back = {renamed[column]: column for column in key}
-    for candidate in sorted(source.shape.ordered):
-        if set(candidate) != set(back):
-            continue
-        order = tuple(back[column] for column in candidate)
-        if new or order in target.ordered:
-            return order
-    return ()

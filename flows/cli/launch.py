@@ -53,6 +53,7 @@ def run_in_prefect(request: Request, meter: Meter) -> Outcome:
             with_parents=request.trees is not None and request.trees.with_parents,
             data_docs=request.data_docs,
             allow_deletes=request.allow_deletes,
+            full=request.full,
         )
 
     return _in_prefect(start, request.spec.name, request, meter)

@@ -22,6 +22,7 @@ from flows.cli.options import (
     common,
     data_docs_option,
     direct_option,
+    full_option,
     print_json,
     scope,
     spec_argument,
@@ -142,11 +143,12 @@ def schema(as_json: bool) -> None:
 @trees_options
 @rows_options
 @allow_deletes_option
+@full_option
 @common
 @each_client
 def plan(
     spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...],
-    with_parents: bool, rows: bool, limit: int | None, form: str | None, allow_deletes: bool, as_json: bool,
+    with_parents: bool, rows: bool, limit: int | None, form: str | None, allow_deletes: bool, full: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Show which rows would change, and write the plan down. The target is not touched."""
     from adapters.store.plans import Plan
@@ -157,8 +159,9 @@ def plan(
     from flows.results.outcome import Status
 
     request = asked_for(
-        spec, "plan", tables, ranges, output, allow_deletes=allow_deletes, trees=trees, with_parents=with_parents
-    )
+        spec, "plan", tables, ranges, output, allow_deletes=allow_deletes, trees=trees, with_parents=with_parents,
+        full=full,
+    )  # fmt: skip
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = commands.plan(request, meter=meter)
     named = NamedRows(rows, limit, form, as_json)
@@ -199,6 +202,7 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @scope
 @trees_options
 @allow_deletes_option
+@full_option
 @direct_option
 @data_docs_option
 @wait_option
@@ -207,14 +211,14 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @each_client
 def run(
     spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool,
-    allow_deletes: bool, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool,
+    allow_deletes: bool, full: bool, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Plan and apply in one go."""
     from flows.plan.request import asked_for
 
     request = asked_for(
         spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=trees,
-        with_parents=with_parents,
+        with_parents=with_parents, full=full,
     )  # fmt: skip
     return applied(_run(request, direct=direct, as_json=as_json), as_json)
 

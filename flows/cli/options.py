@@ -136,6 +136,7 @@ direct_option = click.option(
 allow_deletes_option = click.option(
     "--allow-deletes", is_flag=True, help="Delete whatever share of a table the other side does not have any more."
 )
+full_option = click.option("--full", is_flag=True, help="Read all rows, whatever cursors say: deletes are found, too.")
 yes_option = click.option("--yes", is_flag=True, help="Ask nothing.")
 wait_option = click.option(
     "--wait",

@@ -212,6 +212,7 @@ def write_undo(plan: Plan, report: Report, job: Job, loading: Loading) -> Outcom
     session, manifest = loading.session, plan.manifest
     target = session.sides.written(manifest.side).adapter
     same_target(plan, session)
+    loading.ledger.forget_cursors(loading.spec.name)  # what is taken back is new again
     loading.ledger.begin_applying(run_plan(plan, loading.spec))
     interrupts.writing()
     create(plan, session, manifest.stages or stages_of(manifest.tables, plan.files, ()))

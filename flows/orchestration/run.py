@@ -105,6 +105,7 @@ def requested(
     allow_deletes: bool = False,
     tree: Sequence[str] = (),
     with_parents: bool = False,
+    full: bool = False,
 ) -> Request:
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
@@ -112,7 +113,7 @@ def requested(
         return handed.request
     return asked_for(
         Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=tree,
-        with_parents=with_parents,
+        with_parents=with_parents, full=full,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from flows.bind.identity import way_name
 from flows.bind.own_columns import described
 from flows.bind.tables import BoundTable
 from flows.plan.consequences.beside import load_order
+from flows.plan.cursors import Opened, by_cursors
 from flows.plan.decide import Planned, plan_windows
 from flows.plan.lookups.identity import identity_files, pair_rows, plan_through_own_map
 from flows.plan.lookups.numbers import first_number
@@ -44,6 +45,7 @@ from transforms.vocabulary import (
     Ranges,
     Relation,
     SideName,
+    Since,
     Tree,
     of_side,
 )
@@ -77,8 +79,10 @@ def _plan(
     began = perf_counter()
     folder = request.folder or store_of(request.spec).plan_folder(request.plan_id)
     warnings = [*session.bound.warnings, *session.drift]
+    opened = Opened.now(request, session)
     with begun(request, session, folder, again=again) as (session, job):
         request, notices = followed(request, session, job)
+        request = by_cursors(request, session, selected(request, session), opened)
         tables, warnings = selected(request, session), [*warnings, *notices]
         planned = plan_tables(request, session, job, tables, execute)
         whole = settled_plan(request, session, job, tables, planned, check_deletes=check_deletes)
@@ -175,7 +179,8 @@ def plan_table(
     there = Relation(bound.shape.name)
     target = route.writes.snapshot
     # where some keys are looked at, rows are not counted first
-    empty = bool(bound.ddl) or (not isinstance(selection, Keys | Tree) and target.estimate(there) == 0)
+    few = isinstance(selection, Keys | Tree | Since)
+    empty = bool(bound.ddl) or (not few and target.estimate(there) == 0)
     work = PlanWork(
         job,
         bound.name,
@@ -184,7 +189,8 @@ def plan_table(
         target_empty=empty,
         looked_up=looked_up(bound, tables),
         base=bound.name in request.bases and not empty,
-        listed=bound.name in request.listed and isinstance(selection, Ranges) and bool(selection.ranges),
+        listed=bound.name in request.listed
+        and (isinstance(selection, Since) or (isinstance(selection, Ranges) and bool(selection.ranges))),
     )
     gather_lookups(session, route, work, before)
     gather_parents(session, route, work, before)

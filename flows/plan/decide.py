@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,9 +14,7 @@ from adapters.store import archive, plan_files, plans, spill
 from adapters.store.plan_files import FileEntry
 from flows.bind.tables import BoundTable
 from flows.plan.lookups.numbers import number_of
-from flows.plan.reading.chosen_keys import Arrived
-from flows.plan.reading.collisions import parts_of
-from flows.plan.reading.owns import keys_outside, scan_outside
+from flows.plan.reading.owns import keys_outside
 from flows.plan.reading.refusals import without_refused
 from flows.plan.reading.sifting import sifted
 from flows.plan.reading.unproved import counted, first_keys, uncompared
@@ -25,15 +23,10 @@ from flows.plan.reading.window_reader import (
     PlanWork,
     Window,
     base_folder,
-    doubt_file,
-    map_source,
-    mended_values,
     read_found,
     read_wanted,
     rejected_file,
-    scan_target,
     spill_folder,
-    within_ranges,
 )
 from flows.plan.totals import tally
 from flows.plan.two_way.held import hold_window
@@ -53,7 +46,6 @@ from transforms.vocabulary import (
     ChangeSet,
     ColumnRange,
     Counts,
-    KeyRange,
     Reason,
     Sample,
     Tally,
@@ -63,7 +55,6 @@ from transforms.vocabulary.texts import as_text
 
 SAMPLES = 10  # changes of each kind that a table shows
 KEYS = 3  # keys that a message names
-REJECTED_BYTES = 32 * 2**20  # rejected rows of a spilled table that wait to be written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,67 +217,6 @@ def _difference(
     delete = bound.delete != "ignore" and work.selection.covers
     result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)
     return wanted, keep, result
-
-
-def spill_table(session: Session, route: Route, work: PlanWork, parts: int) -> tuple[Planned, ...]:
-    """Read both sides once into `parts` files by the key's hash; rejected rows are written down on the way.
-
-    Out: what was rejected or mended, as windows of the numbers `parts`, `parts + 1` and so on; none where nothing was.
-    Memory: REJECTED_BYTES of rejected rows, and a batch.
-    """
-    bound = route.table
-    folder = spill_folder(work.job, work.table)
-    rejected: list[Mapped] = []
-    aside: list[Planned] = []
-    arrived = Arrived(bound, work.selection)
-    with (
-        spill.Spill(folder / "wanted", bound.mapped_schema, parts) as wanted,
-        spill.Spill(folder / "kept", bound.kept_schema, parts) as kept,
-    ):
-        for mapped in map_source(route, work, KeyRange(), (), session.watch):
-            mapped = within_ranges(mapped, bound, work.ranges)
-            wanted.add(mapped.rows, parts_of(route, mapped.rows, parts))
-            arrived.add(mapped.rows)
-            if mapped.rejected.num_rows or mapped.mended:
-                rejected.append(replace(mapped, rows=mapped.rows.slice(0, 0)))
-                whole = keys.without_null_keys(mapped.rejected_rows.select(bound.kept_schema.names), bound.key)
-                kept.add(whole, parts_of(route, whole, parts))
-            if sum(each.rejected.nbytes + each.rejected_rows.nbytes for each in rejected) >= REJECTED_BYTES:
-                aside.append(set_rejected_aside(session, route, work, parts + len(aside), rejected))
-                rejected = []
-            session.meter.advance(bound.name, "read", mapped.rows.num_rows + mapped.rejected.num_rows)
-        if work.doubtful:
-            rows = spill.read_rows(doubt_file(work.job, bound.name))
-            kept.add(rows, parts_of(route, rows, parts))
-    work = replace(work, selection=arrived.selection)
-    with spill.Spill(folder / "found", bound.schema, parts) as found:
-        if not work.target_empty:
-            for batch in scan_target(route, work, KeyRange(nulls=False), order=()):
-                rows = pa.Table.from_batches([batch])
-                found.add(rows, parts_of(route, rows, parts))
-    with spill.Spill(folder / "outside", bound.key_schema, parts) as outside:
-        for rows in scan_outside(route, work):
-            outside.add(rows, parts_of(route, rows, parts))
-    if rejected:
-        aside.append(set_rejected_aside(session, route, work, parts + len(aside), rejected))
-    return tuple(aside)
-
-
-def set_rejected_aside(
-    session: Session, route: Route, work: PlanWork, number: int, rejected: Sequence[Mapped]
-) -> Planned:
-    """Rows that were rejected before anything was cut into windows, as a window of their own."""
-    bound = route.table
-    whole = Mapped(
-        rejected[0].rows,
-        pa.concat_tables([m.rejected for m in rejected]),
-        pa.concat_tables([m.rejected_rows for m in rejected]),
-        mended_values(rejected),
-    )
-    none = bound.schema.empty_table()
-    return decide(
-        session, route, replace(work, selection=All()), WindowRows(number, whole, none, whole.rejected.num_rows)
-    )
 
 
 def written_rows(bound: BoundTable, changes: ChangeSet) -> pa.Table:

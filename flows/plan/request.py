@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from adapters.store.manifest import PlanKind
+from adapters.store.manifest import PlanKind, PlannedCursor
 from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.roots import parse_root
 from flows.bind.spelling import speller
@@ -17,7 +17,7 @@ from flows.plan.trees.chosen_tree import Trees, chosen, no_rows
 from flows.session.session import Job, Session
 from flows.spec.entries import entry_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import All, Keys, Notice, Ranges, Selection, SpecError, Tree, of_side
+from transforms.vocabulary import All, Keys, Notice, Ranges, Selection, Since, SpecError, Tree, of_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Request:
     `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
     delete any share of a table. `step`: it is one of several, whose quarantine is looked at together in the end. `trees` are
     what is looked at instead of whole tables; once the plan has followed them, `hanging` has the rows of each table in them.
+    `full`: all rows are read, whatever cursors say; else, once the plan has asked them, `since` has the tables of which only new rows are,
+    and `cursors` what each cursor said.
     """
 
     spec: Spec
@@ -48,6 +50,9 @@ class Request:
     step: bool = False
     trees: Trees | None = None
     hanging: Mapping[str, Tree] | None = None
+    full: bool = False
+    since: Mapping[str, Since] = field(default_factory=dict)
+    cursors: Mapping[str, PlannedCursor] = field(default_factory=dict)
 
     @property
     def plan_id(self) -> str:
@@ -56,7 +61,7 @@ class Request:
 
     @property
     def whole(self) -> bool:
-        """Every row of its tables is looked at."""
+        """Every row of its tables is looked at, but for what cursors leave out."""
         return not self.ranges and self.keys is None and self.trees is None
 
     def selection(self, bound: BoundTable) -> Selection:
@@ -69,7 +74,7 @@ class Request:
         if self.ranges:
             zone = self.spec.source.time_zone
             return Ranges(tuple(typed(text, bound, zone) for text in self.ranges if text.table == bound.name))
-        return All()
+        return self.since.get(bound.name, All())
 
     @property
     def named(self) -> frozenset[str]:
@@ -93,6 +98,7 @@ def asked_for(
     allow_deletes: bool = False,
     trees: Sequence[str] = (),
     with_parents: bool = False,
+    full: bool = False,
 ) -> Request:
     """A request of now, with a run of its own. SpecError where the spec, a range or a root of `trees` is wrong."""
     spec, at = load_spec(path), datetime.now(UTC)
@@ -110,6 +116,7 @@ def asked_for(
         data_docs=data_docs,
         allow_deletes=allow_deletes,
         trees=asked,
+        full=full,
     )
 
 

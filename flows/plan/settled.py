@@ -26,7 +26,8 @@ from flows.plan.reading.unproved import double_warning
 from flows.plan.request import Request
 from flows.plan.thresholds import hold_deletes, hold_others
 from flows.plan.unstable_columns import latest_of, rewritten
-from flows.results.tables import Report, TableReport, mended, table_report, with_keyless
+from flows.results.mended import mended
+from flows.results.tables import Report, TableReport, table_report, with_keyless
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms.vocabulary import (
@@ -104,8 +105,8 @@ def settled_plan(
             windows = settled(session, job, route, with_whole_deletes(session, job, route, windows), let_go)
             windows = in_own_order(session, job, route, windows)
         outcomes += windows
-        reports.append(table_report(bound, windows))
-        if request.whole and (found := keyless(route, reports[-1].counts)):
+        reports.append(replace(table_report(bound, windows), cursor=request.cursors.get(bound.name)))
+        if request.selection(bound).whole and (found := keyless(route, reports[-1].counts)):
             warnings.append(found.told(bound))
             reports[-1] = with_keyless(reports[-1], found.rows)
         if some := [key for outcome in windows for key in outcome.double][:KEYS]:
@@ -138,7 +139,7 @@ def hold(request: Request, route: Route, counts: Counts) -> None:
 
 def _after_load(request: Request, session: Session, name: str, tables: Sequence[BoundTable]) -> tuple[str, ...]:
     """What comes after the rows of a table; nothing where a range leaves rows out, nor what refers to a missing table."""
-    if not request.whole:
+    if not request.selection(session.bound.table(name)).whole:
         return ()
     planned = {table.name for table in tables}
     missing = {table.shape.name for table in session.bound.tables if table.ddl and table.name not in planned}

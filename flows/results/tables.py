@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from adapters.expectations.run import Checked
-from adapters.store.manifest import PlannedRoute, PlannedTable
+from adapters.store.manifest import PlannedCursor, PlannedRoute, PlannedTable
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import KEYS, SAMPLES, Planned
@@ -75,8 +75,14 @@ class TableReport:
     overruled_edits: tuple[Overruled, ...] = ()  # the first of those edits
     held: Held | None = None  # in a verification: how the rows stand to what both sides agreed on
     agreement: AgreementProof | None = None  # and what that proves
+    cursor: PlannedCursor | None = None  # which rows were read, where the table has one
     # what each way to meet would do, where both sides meet and are only looked at
     meeting: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def looked_whole(self) -> bool:
+        """Whether all rows were read, as far as the plan is not about some alone."""
+        return self.cursor is None or self.cursor.since is None
 
     @property
     def title(self) -> str:
@@ -119,6 +125,7 @@ class TableReport:
             "kept": dict(self.unproved),
             "set_aside": self.set_aside,
             **({} if self.in_spec else {"in_spec": False}),
+            **({} if self.cursor is None else {"cursor": self.cursor.as_dict()}),
             **self._both_ways,
         }
 
@@ -221,6 +228,12 @@ class Report:
         return {table.name: table.counts for table in self.tables}
 
     @property
+    def shares(self) -> dict[str, Counts]:
+        """The counts that shares are taken of: where not all rows were read, of about as many as the source has."""
+        of = {table.name: table.cursor.of if table.cursor is not None else 0 for table in self.tables}
+        return {name: replace(each, source_rows=max(each.source_rows, of[name])) for name, each in self.counts.items()}
+
+    @property
     def of_spec(self) -> tuple[TableReport, ...]:
         """The tables that the spec names: the others change because of rows of these."""
         return tuple(table for table in self.tables if table.in_spec)
@@ -309,19 +322,6 @@ def _broken(planned: Sequence[Planned]) -> Iterator[Broken]:
         yield Broken(number, sum(each.rows for each in same), first)
 
 
-def mended(bound: BoundTable, planned: Sequence[Planned]) -> list[Notice]:
-    """A line for each column whose values differ from the source's because the spec says so, with their number."""
-    found: Counter[Reason] = Counter()
-    for outcome in planned:
-        found.update(outcome.mended)
-    notices = []
-    for reason, count in found.items():
-        what = f"{text_of(reason)} in {count:,} of the rows that were read, as the spec says."
-        facts = {"reason": reason.code, "column": reason.column, "rows": count}
-        notices.append(Notice("changed_values", f"{bound.name}.{reason.column}: {what}", bound.name, facts))
-    return sorted(notices, key=str)
-
-
 def planned_table(report: TableReport, table: TableName, route: PlannedRoute, schema: pa.Schema) -> PlannedTable:
     """What a manifest says of a table that is reported: where it lies, and which columns are written."""
     return PlannedTable(
@@ -345,6 +345,7 @@ def planned_table(report: TableReport, table: TableName, route: PlannedRoute, sc
         back=report.back,
         merged=report.merged,
         overruled=report.overruled,
+        cursor=report.cursor,
     )
 
 
@@ -370,6 +371,7 @@ def report_of(plan: Plan) -> Report:
             back=planned.back,
             merged=planned.merged,
             overruled=planned.overruled,
+            cursor=planned.cursor,
             overruled_edits=overruled_in(plan, planned.table, planned.name) if planned.overruled else (),
         )
         for planned in manifest.tables

@@ -24,6 +24,7 @@ def json_schema() -> dict[str, Any]:
         ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
         ("Runner", {"enum": ["threads", "dask"]}),
         ("Window", {"type": "integer", "minimum": 1}),
+        ("Cursor", {**text, "description": "The source's column of this name, or off."}),
         ("Clocks", {**text, "description": "The column's name on both sides."}),
         ("RuleSpec", {"enum": list(get_args(RuleKind))}),
     ):

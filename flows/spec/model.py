@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, Valid
 from flows.spec.clients import Clients, document_of, with_client
 from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec.conflict import Conflict, Direction, Initial
+from flows.spec.cursor import Cursor
 from flows.spec.document import Document, digest_of
 from flows.spec.origins import Origin
 from flows.spec.problems import Invalid, explain
@@ -111,6 +112,10 @@ class Defaults(Strict):
     drift: Literal["fail", "evolve"] = Field(default="fail", description="evolve: add missing columns to the target.")
     quarantine: QuarantineLimit = Field(default=QuarantineLimit(), description="How much may be set aside.")
     checkpoint: Checkpoint = Field(default=Checkpoint(), description="How Great Expectations runs around a load.")
+    cursor: Cursor | None = Field(
+        default=None,
+        description="Runs read what is new by this column, of the tables that have it, and all of the others.",
+    )
     runner: Runner = Field(
         default=Runner(threads=Threads()), description="threads, dask, or one of them with settings."
     )
@@ -329,6 +334,11 @@ class Spec(Strict):
     def history(self, name: str) -> Literal["full", "keys", "off"]:
         """How much is kept of what runs changed in a table."""
         return self.tables[name].history or self.defaults.history
+
+    def cursor(self, name: str) -> Cursor | None:
+        """By which column runs read what is new of a table; None where they read all of it."""
+        found = self.tables[name].cursor or self.defaults.cursor
+        return None if found is None or found.column is None else found
 
     def on_invalid(self, name: str) -> Literal["quarantine", "fail"]:
         return self.tables[name].on_invalid or self.defaults.on_invalid

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from flows.spec.columns import Column, Strict
 from flows.spec.conflict import Conflict, Direction, Initial, OnSource
 from flows.spec.create import Create
+from flows.spec.cursor import Cursor
 from flows.spec.origins import Origin, Part
 from flows.spec.problems import Fault, Invalid, meant
 from flows.spec.suites import Suite
@@ -184,6 +185,7 @@ class Table(Strict):
     window: Window | None = Field(default=None, description="Overrides defaults.window.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
     history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")
+    cursor: Cursor | None = Field(default=None, description="Overrides defaults.cursor.")
     direction: Direction | None = Field(default=None, description="Overrides the migration's direction.")
     initial: Initial | None = Field(default=None, description="Overrides the migration's initial.")
     conflict: Conflict | None = Field(

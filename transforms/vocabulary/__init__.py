@@ -62,9 +62,12 @@ from transforms.vocabulary.reasons import (
 )
 from transforms.vocabulary.selections import (
     All,
+    Clause,
     Keys,
+    Older,
     Ranges,
     Selection,
+    Since,
     Tree,
     TreeSource,
 )
@@ -99,6 +102,7 @@ __all__ = [
     "BusyError",
     "ChangeSet",
     "ChangedMeanwhile",
+    "Clause",
     "ColumnRange",
     "ColumnShape",
     "ColumnTotals",
@@ -116,6 +120,7 @@ __all__ = [
     "Marker",
     "Meaning",
     "Notice",
+    "Older",
     "Op",
     "Phase",
     "PlanError",
@@ -127,6 +132,7 @@ __all__ = [
     "Sample",
     "Selection",
     "SideName",
+    "Since",
     "SnapshotLost",
     "SpecError",
     "Stage",

@@ -22,8 +22,9 @@ class KeyRange:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRange:
-    """Values of one column in `[start, stop)`; None is unbounded, null values are outside."""
+    """Values of one column in `[start, stop)`; None is unbounded, null values are outside unless `nulls` says otherwise."""
 
     column: str
     start: Any = None
     stop: Any = None
+    nulls: bool = False

@@ -82,4 +82,41 @@ class TreeSource:
     waiting: pa.Array
 
 
-Selection = All | Ranges | Keys | Tree
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """SQL of the source's engine that holds for some rows of a table, and SQL that holds for the `others`."""
+
+    named: str
+    others: str
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The rows that a cursor says may have changed, and those with one of some keys, which `wait` to be looked at again.
+
+    `newer` has by source (of a table with several; else it is the one without a name) which rows these are: a range of its cursor column,
+    with nulls, or a clause. `rows` is about how many there are. `unique`: no two rows of the source have one key. What is not
+    among them may be in the source all the same, so that nothing is taken for deleted.
+    """
+
+    newer: Mapping[str, ColumnRange | Clause]
+    wait: Keys
+    rows: int
+    unique: bool
+
+    whole: ClassVar[bool] = False
+    covers: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """The rows with one of some keys that a cursor does not name: the others of a selection by it."""
+
+    keys: Keys
+    since: Since
+
+    whole: ClassVar[bool] = False
+    covers: ClassVar[bool] = False
+
+
+Selection = All | Ranges | Keys | Tree | Since | Older

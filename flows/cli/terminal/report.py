@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.terminal.rows import console
-from flows.results import overruled
+from flows.results import cursors, overruled
 from flows.results.conflicts import Met, beside, values, values_beside, verdict_text
 from flows.results.shares import counted, percent
 from flows.results.tables import BESIDE, Report, TableReport
@@ -61,6 +61,8 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
     for warning in report.warnings:
         out.print(f"warning: {warning}", style="yellow", markup=False)
     for table in report.tables:
+        if table.cursor is not None:
+            out.print(f"\n{table.name}: {cursors.line(table.cursor)}.", markup=False)
         if table.ddl and not samples:
             what = "was not there, and was created" if report.applied else "is not there, and was not created"
             out.print(f"\n{table.name}: the table {what}.", markup=False)
@@ -79,7 +81,11 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
             for statement in table.after_load:
                 out.print(Text(f"  {statement}"))
         if table.reasons:
-            share = "" if report.chosen else f" ({percent(table.counts.quarantined, table.counts.source_rows)})"
+            share = (
+                ""
+                if report.chosen
+                else f" ({percent(table.counts.quarantined, report.shares[table.name].source_rows)})"
+            )
             out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined{share}", markup=False)
             for reason, count in sorted(table.reason_texts.items(), key=lambda item: -item[1])[:8]:
                 out.print(f"  {count:>9,}  {reason}", markup=False)

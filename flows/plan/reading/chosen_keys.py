@@ -7,7 +7,8 @@ it was asked for; what is asked here only keeps all other rows from being read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -28,9 +29,12 @@ from transforms.mapping.column_mapping import (
     Rename,
 )
 from transforms.mapping.inverse import fitting, turned_back, unlike
+from transforms.mapping.mapping import Mapped
 from transforms.mapping.waiting_keys import looked_up_keys
-from transforms.vocabulary import ColumnShape, Key, Keys, Notice, Selection, TableShape, Tree
+from transforms.vocabulary import ColumnShape, Key, Keys, Notice, Selection, Since, TableShape, Tree
 from transforms.vocabulary.arrow import contiguous
+
+ASKED: Final = 500_000  # keys that the target is asked for at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +210,38 @@ def _source(bound: BoundTable, column: ColumnMapping) -> ColumnShape | None:
 
 @dataclass(slots=True)
 class Arrived:
-    """What to look at in the target for keys that may have waited for a lookup: those that they are by now.
+    """What to look at in the target for keys that may have waited for a lookup: those that they are by now. Of what is new,
+    the keys that came.
 
     `selection` is as it was where no key is chosen, or none is looked up.
     """
 
     bound: BoundTable
     selection: Selection
+    came: list[pa.Table] = field(default_factory=list)
 
-    def add(self, rows: pa.Table) -> None:
+    def selections(self) -> Iterator[Selection]:
+        """What the target is asked for, one after the other: no row is in two of them. Memory: all keys that came."""
+        if not isinstance(self.selection, Since):
+            yield self.selection
+            return
+        whole = [self.bound.key_schema.empty_table(), *self.came]
+        every = keys.distinct(keys.without_null_keys(pa.concat_tables(whole), self.bound.key))
+        for start in range(0, every.num_rows, ASKED):
+            yield Tree(every.slice(start, ASKED))
+
+    def with_texts(self, some: Keys) -> Keys:
+        """Some keys, and those that came, as texts."""
+        texts = (expressions.as_json_keys(each, self.bound.key).to_pylist() for each in self.came)
+        return Keys(tuple(sorted({*some.texts, *(text for each in texts for text in each)})))
+
+    def add(self, mapped: Mapped) -> None:
         """Rows of the selection, as they are mapped by now."""
-        if isinstance(self.selection, Tree) and self.selection.source is not None:
+        rows = mapped.rows
+        if isinstance(self.selection, Since):
+            names = list(self.bound.key)
+            self.came += [each.select(names).cast(self.bound.key_schema) for each in (rows, mapped.rejected_rows)]
+        elif isinstance(self.selection, Tree) and self.selection.source is not None:
             new = rows.select(list(self.bound.key)).cast(self.selection.keys.schema)
             self.selection = replace(self.selection, keys=keys.distinct(pa.concat_tables([self.selection.keys, new])))
         elif isinstance(self.selection, Keys) and any(looked_up_keys(each.mapping) for each in self.bound.sources):

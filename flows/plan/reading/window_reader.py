@@ -27,7 +27,20 @@ from transforms.mapping.origins import from_source, noting_source
 from transforms.mapping.rejections import Faults
 from transforms.mapping.waiting_keys import possible_texts
 from transforms.range_filter import inside
-from transforms.vocabulary import ColumnRange, KeyRange, Keys, Ranges, Reason, Selection, TableName, Tree
+from transforms.vocabulary import (
+    Clause,
+    ColumnRange,
+    KeyRange,
+    Keys,
+    Older,
+    Ranges,
+    Reason,
+    Relation,
+    Selection,
+    Since,
+    TableName,
+    Tree,
+)
 from transforms.vocabulary.arrow import Mask
 
 
@@ -63,6 +76,8 @@ class PlanWork:
     @property
     def keys(self) -> Keys | Tree | None:
         """The keys that rows have; None where it is not keys that choose them."""
+        if isinstance(self.selection, Older):
+            return self.selection.keys
         return self.selection if isinstance(self.selection, Keys | Tree) else None
 
 
@@ -163,8 +178,29 @@ def scan_source(route: Route, work: PlanWork, within: KeyRange, order: tuple[str
     bound = route.table
     key = tuple(bound.renamed[name] for name in order)
     asked = of_source(bound, work.keys).keys if work.keys is not None else None
-    ranges = source_ranges(bound, work)
-    yield from route.reads.snapshot.scan(bound.source, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
+    relation, ranges = bound.source, source_ranges(bound, work)
+    if isinstance(work.selection, Older) and not _has_older(bound, work.selection):
+        return
+    if isinstance(work.selection, Since | Older):
+        relation, ranges = by_cursor(bound, work.selection)
+    yield from route.reads.snapshot.scan(relation, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
+
+
+def _has_older(bound: BoundTable, selection: Older) -> bool:
+    """Whether a cursor leaves any row of a source out."""
+    newer = selection.since.newer[bound.part]
+    return isinstance(newer, Clause) or newer.start is not None
+
+
+def by_cursor(bound: BoundTable, selection: Since | Older) -> tuple[Relation, list[ColumnRange]]:
+    """The rows of a source that a cursor names, or the others."""
+    older = isinstance(selection, Older)
+    newer = (selection.since if isinstance(selection, Older) else selection).newer[bound.part]
+    if isinstance(newer, Clause):
+        clause = newer.others if older else newer.named
+        where = clause if bound.source.where is None else f"({bound.source.where}\n) AND {clause}"
+        return replace(bound.source, where=where), []
+    return bound.source, [ColumnRange(newer.column, None, newer.start) if older else newer]
 
 
 def source_ranges(bound: BoundTable, work: PlanWork) -> list[ColumnRange]:

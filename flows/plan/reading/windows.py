@@ -13,7 +13,7 @@ from adapters.store import spill
 from flows.bind.identity import ends_of, way_name
 from flows.bind.lookup_source import LookupSource
 from flows.bind.tables import BoundTable
-from flows.plan.decide import Planned, read_changes, spill_table
+from flows.plan.decide import Planned, read_changes
 from flows.plan.lookups.identity import pairs_known
 from flows.plan.lookups.own_rows import rows_with
 from flows.plan.lookups.pairs import asked_pairs
@@ -27,6 +27,7 @@ from flows.plan.reading.window_reader import (
     source_ranges,
     target_ranges,
 )
+from flows.plan.spilled import spill_table
 from flows.plan.trees.chosen_tree import asked_of_lookup
 from flows.session.route import Route
 from flows.session.scan import readable
@@ -34,7 +35,7 @@ from flows.session.session import Session
 from transforms import keys
 from transforms.diff import patched
 from transforms.mapping import casts
-from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation
+from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation, Since
 from transforms.vocabulary.arrow import Mask, contiguous
 
 Some = TypeVar("Some")
@@ -48,10 +49,11 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
 
     The ordered path cuts the larger side at its keys and asks both sides for the same ranges; a plan that is restricted
     to ranges cuts only what is inside them. The spill path reads both sides once and cuts them by the key's hash; so does a plan
-    of some keys, of which nothing but those rows is read.
+    of some keys, or of what is new, of which nothing but those rows is read.
     """
-    if work.keys is not None:
-        rows = work.keys.rows
+    some = work.selection if isinstance(work.selection, Since) else work.keys
+    if some is not None:
+        rows = some.rows
         session.meter.expect(route.table.name, "read", rows)
         return _spilled(session, route, work, rows)
     bound, source, target = route.table, route.reads.snapshot, route.writes.snapshot

@@ -13,7 +13,7 @@ import pyarrow as pa
 from adapters.store import spill
 from adapters.store.agreed import Parts, as_table, places, read_part
 from flows.bind.tables import BoundTable
-from flows.plan.decide import REJECTED_BYTES, Planned, set_rejected_aside
+from flows.plan.decide import Planned
 from flows.plan.reading.collisions import parts_of
 from flows.plan.reading.owns import keys_outside, scan_outside
 from flows.plan.reading.window_reader import (
@@ -28,6 +28,7 @@ from flows.plan.reading.window_reader import (
     spill_folder,
 )
 from flows.plan.reading.windows import MOST_PARTS, windows_of
+from flows.plan.spilled import REJECTED_BYTES, set_rejected_aside
 from flows.plan.two_way.parts import chosen_rows, of_part
 from flows.session.route import Route
 from flows.session.session import Session
