@@ -20,6 +20,7 @@ from transforms.mapping.column_mapping import TableMapping
 from transforms.mapping.mapping import stored
 from transforms.mapping.put import Backward, Put, put, put_new
 from transforms.mapping.rejections import encoded
+from transforms.mapping.renamed import stale_references
 from transforms.mapping.taken_along import LACKING
 from transforms.mapping.ways_back import WayBack
 from transforms.reconcile import Decisions, Policy, Reconciled, left_open, reconcile
@@ -154,6 +155,7 @@ def decide(
         decisions=decisions,
     )
     outcome = _left_open(outcome, list(_lacking(outcome, window)), window)
+    outcome = _with_stale(outcome, window, ways.back)
     while True:
         back, updated, faults = _written_back(outcome, window, ways)
         faults += _unfit(outcome.target, ways.back.mapping)
@@ -175,6 +177,25 @@ def _left_open(outcome: Reconciled, faults: Iterable[_Fault], window: BothSides)
         outcome = left_open(outcome, keyed, kind, columns, window.base, window.source, window.target)
         seen.append(keyed)
     return outcome
+
+
+def _with_stale(outcome: Reconciled, window: BothSides, back: Backward) -> Reconciled:
+    """The outcome with updates of the source's rows that stay as they are, and name rows which are called otherwise from now on."""
+    if outcome.base is None or not any(rows.num_rows for rows in back.renamed.values()):
+        return outcome
+    changes = outcome.source
+    key, stale = changes.key, np.zeros(window.source.num_rows, dtype=bool)
+    for mask in stale_references(window.source, window.raw, back.mapping, back.renamed).values():
+        stale |= mask
+    rows = window.source.filter(pa.array(stale))
+    told = keys_of(rows.select(list(key)))
+    stays = ~as_mask(pc.is_in(told, value_set=contiguous(outcome.conflicts["key"])))
+    for others in (changes.after, changes.deletes, window.aside):
+        if others is not None and others.num_rows:
+            stays &= ~_held(rows, others, key)
+    rows = rows.filter(pa.array(stays)).select(changes.schema.names).cast(changes.schema)
+    before, after = (pa.concat_tables([some, rows]) for some in (changes.before, changes.after))
+    return replace(outcome, source=replace(changes, before=before, after=after))
 
 
 def _lacking(outcome: Reconciled, window: BothSides) -> Iterator[_Fault]:

@@ -18,6 +18,7 @@ from flows.spec.problems import meant
 from transforms import expressions, reconcile
 from transforms.diff import Comparison
 from transforms.mapping.column_mapping import Constant, Rename
+from transforms.mapping.own_lookups import own_depths
 from transforms.mapping.put import Backward
 from transforms.mapping.ways_back import Inverse, WayBack, ways_back
 from transforms.reconcile import Clock, Policy, Rule
@@ -107,6 +108,9 @@ def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:
             f"`delete: {bound.delete}` keeps rows on the target that the source lost, and both sides are to be equal."
         )
         yield Problem(what, f"write `delete: hard`, or {fix}.", spec.where(*at, "delete"), name)
+    if deep := [column for column, depth in own_depths(name, bound.mapping.columns).items() if depth > 1]:
+        what = f"{deep[0]} is looked up in {name} itself by what is looked up there before, and such a value does not go back."
+        yield Problem(what, f"take {deep[0]} out of the columns, or {fix}.", spec.where(*at, "columns", deep[0]), name)
     if table.where is not None and table.owns is None:
         what = "`where` says which rows of the source it shows, and nothing says which of the target belong to it."
         fix = 'add `owns:` with the same condition in the target\'s words, such as `owns: "year = 2013"`.'

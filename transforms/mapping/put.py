@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from transforms.mapping.column_mapping import ColumnMapping, Identified, LookUp,
 from transforms.mapping.identities import places
 from transforms.mapping.mapping import map_rows
 from transforms.mapping.rejections import Faults
+from transforms.mapping.renamed import Renamed, stale_references
 from transforms.mapping.value_tables import value_table
 from transforms.mapping.ways_back import Inverse, WayBack
 from transforms.vocabulary import ColumnShape, Reason
@@ -28,7 +29,8 @@ from transforms.vocabulary.values import unequal
 @dataclass(frozen=True, slots=True)
 class Backward:
     """What writes rows of a table back: its mapping, the source's columns, how values compare, the `inverse` of columns that have one,
-    what lookups find, and how each column goes back (`ways_back`)."""
+    what lookups find, how each column goes back (`ways_back`), and which rows that lookups find are called otherwise on the source from
+    now on."""
 
     mapping: TableMapping
     sources: Mapping[str, ColumnShape]
@@ -36,6 +38,7 @@ class Backward:
     inverses: Mapping[str, Inverse]
     lookups: Mapping[str, LookupRows]
     ways: Mapping[str, WayBack]
+    renamed: Renamed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Put:
 
 
 def put(wanted: pa.Table, before: pa.Table, current: pa.Table, backward: Backward) -> Put:
-    """Rows that are there written back: of the source only the columns that changed columns are made of.
+    """Rows that are there written back: of the source only the columns that changed columns are made of, and those that refer to rows
+    which are called otherwise from now on.
 
     In: rows in the target's shape as they are `wanted`, and as the mapping makes them of `current`: row by row the source's columns
         that the mapping reads or that are written back.
@@ -69,6 +73,8 @@ def put(wanted: pa.Table, before: pa.Table, current: pa.Table, backward: Backwar
     Errors: as of map_rows; SpecError for an inverse that is wrong for every row.
     """
     changed = {name: _unlike(wanted, before, name, backward.comparison) for name in backward.mapping.schema.names}
+    for name, stale in stale_references(wanted, current, backward.mapping, backward.renamed).items():
+        changed[name] |= stale
     return _put(wanted, current, changed, backward)
 
 
@@ -232,14 +238,27 @@ def _looked_up(
         once = np.flatnonzero(~several)
         at = keys.match(asked.filter(pa.array(given)), listed.take(pa.array(once)), (lookup.take,))
         place[given] = np.where(at < 0, -1, whole[once[at]] if len(once) else -1)
+    lost = given & (place < 0) & rows
+    waits = lost & _among(asked, backward.lookups[lookup.name].quarantined, lookup.take)
     table = {"table": lookup.name, "match": [lookup.take]}
-    faults.add(given & (place < 0) & rows, Reason("no_match", name, table), values)
+    faults.add(waits, Reason("parent_quarantined", name, {"table": lookup.name}), values)
+    faults.add(lost & ~waits, Reason("no_match", name, table), values)
     back = {}
     for looked, source in lookup.match:
         shape = backward.sources[source]
         parts = contiguous(found.column(looked)).take(pa.array(place, mask=place < 0))
         back[source] = _cast(parts, Cast(shape.type, shape.meaning), rows, name, faults)
     return back
+
+
+def _among(asked: pa.Table, rows: pa.Table | None, name: str) -> Mask:
+    """Which values are those of some rows that wait."""
+    found = np.zeros(asked.num_rows, dtype=bool)
+    some = keys.without_null_keys(rows.select([name]), (name,)) if rows is not None else asked.slice(0, 0)
+    given = ~keys.null_keys(asked, (name,))
+    if some.num_rows and given.any():
+        found[given] = keys.contained(asked.filter(pa.array(given)), some.cast(asked.schema), (name,))
+    return found
 
 
 def _partners(wanted: pa.Table, identified: Identified, backward: Backward) -> dict[str, pa.Array]:

@@ -205,10 +205,10 @@ class _OwnRows:
             if looked.planned == self.bound.name:
                 columns = list(looked.columns)
                 schema = self.bound.shape.schema(looked.columns)
-                _write(lookup_file(job, self.bound.name, name, "rows"), after.select(columns))
-                _write(lookup_file(job, self.bound.name, name, "quarantined"), padded(away, columns, schema))
+                write(lookup_file(job, self.bound.name, name, "rows"), after.select(columns))
+                write(lookup_file(job, self.bound.name, name, "quarantined"), padded(away, columns, schema))
         if self.bound.identity:
-            _write(numbers_file(job, self.bound.name), self._with_refused(numbers, self.bound.identity))
+            write(numbers_file(job, self.bound.name), self._with_refused(numbers, self.bound.identity))
         self._write_circles(job, rows, links)
 
     def fall(self, planned: Sequence[Planned]) -> bool:
@@ -326,10 +326,11 @@ class _OwnRows:
         path = _circles_file(job, self.bound.name)
         path.unlink(missing_ok=True)
         if found:
-            _write(path, pa.Table.from_pylist(found))
+            write(path, pa.Table.from_pylist(found))
 
 
-def _write(path: Path, rows: pa.Table) -> None:
+def write(path: Path, rows: pa.Table) -> None:
+    """Write rows in the place of others, which somebody may still read."""
     with suppress(FileNotFoundError):
         path.unlink()  # what is mapped into memory outlives its name
     spill.write_rows(path, [rows], rows.schema)

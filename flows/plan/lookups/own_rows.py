@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from adapters.store import spill
 from flows.bind.tables import BoundTable
 from flows.plan.reading.chosen_keys import among, held_by_target, of_target
 from flows.plan.reading.window_reader import (
     PlanWork,
+    lookup_file,
     lookup_rows,
     map_noting,
     of_keys,
@@ -33,6 +36,30 @@ from transforms.range_filter import all_inside
 from transforms.vocabulary import KeyRange
 from transforms.vocabulary.arrow import Mask, contiguous
 from transforms.vocabulary.values import unequal
+
+
+def own_names(bound: BoundTable) -> list[str]:
+    """The lookups of a table that read the table as the plan will leave it, by name."""
+    return [name for name, looked in bound.lookups.items() if looked.planned == bound.name]
+
+
+def back_file(job: Job, bound: BoundTable, name: str, kind: str) -> Path:
+    """What such a lookup finds on the way back to the source."""
+    return lookup_file(job, bound.name, name, f"back.{kind}")
+
+
+def back_rows(bound: BoundTable, job: Job) -> dict[str, LookupRows]:
+    """What lookups of a table into itself find on the way back, as it was written down."""
+    return {
+        name: LookupRows(*(spill.read_rows(back_file(job, bound, name, kind)) for kind in ("rows", "quarantined")))
+        for name in own_names(bound)
+    }
+
+
+def renamed_rows(bound: BoundTable, job: Job) -> dict[str, pa.Table]:
+    """Rows that lookups of a table find which are called otherwise on the source from now on, as it was written down."""
+    paths = {name: back_file(job, bound, name, "renamed") for name in bound.lookups}
+    return {name: spill.read_rows(path) for name, path in paths.items() if path.exists()}
 
 
 def source_names(bound: BoundTable, mapping: TableMapping, names: Sequence[str]) -> dict[str, str]:

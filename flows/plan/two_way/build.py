@@ -25,16 +25,16 @@ from flows.plan.decide import Planned
 from flows.plan.lookups.born_rows import back_files, open_own_map, without_open, without_waiting
 from flows.plan.lookups.identity import identity_files, pair_rows
 from flows.plan.lookups.numbers import first_number
-from flows.plan.lookups.own_lookups import forget as forget_windows
 from flows.plan.reading.cross_row_rules import find_offenders
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
 from flows.plan.request import Request, followed
 from flows.plan.settled import settled_plan
-from flows.plan.two_way.constraints import forget, held_to_constraints, hold_circles
+from flows.plan.two_way.constraints import forget_all, held_to_constraints, hold_circles
 from flows.plan.two_way.deleted_parents import add_deleted_parents
 from flows.plan.two_way.meeting import choices, met_by_policy, nothing_to_choose
+from flows.plan.two_way.own_lookups import through_own_lookups
 from flows.plan.two_way.parts import must_have_met, of_the_source, unfit
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.rekeyed import rekeyed
@@ -48,7 +48,7 @@ from flows.session.memory import PlannedChanges
 from flows.session.retry import retried
 from flows.session.session import Job, Session
 from flows.session.stores import ledger_of, store_of
-from transforms.vocabulary import SIDES, Notice, Problem, Ranges, SideName, SpecError, of_side
+from transforms.vocabulary import SIDES, Notice, Ranges, SideName, SpecError, of_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,6 @@ def plan_both(request: Request, session: Session) -> PlannedBoth:
 
     Errors: as of `flows.plan.build.plan`, and of the policy (DataError).
     """
-    if problems := list(refused(session)):
-        raise SpecError.of(problems)
     tries = count(1)
 
     def once() -> PlannedBoth:
@@ -255,7 +253,10 @@ def _plan_table(
         planned = held_to_constraints(ends, bound.name, before, later, list(map(plan, numbered)), plan)
         return TableOfBoth(bound, 0 if bound.order else len(windows), planned, list(aside), known, plan)
 
-    return once() if bound.identity_map is None else _through_map(ends, bound, once)
+    def with_own() -> TableOfBoth:
+        return through_own_lookups(ends, route, work, known, once) if bound.looks_into_itself else once()
+
+    return with_own() if bound.identity_map is None else _through_map(ends, bound, with_own)
 
 
 def _through_map(ends: Mapping[SideName, End], bound: BoundTable, plan: Callable[[], TableOfBoth]) -> TableOfBoth:
@@ -269,9 +270,7 @@ def _through_map(ends: Mapping[SideName, End], bound: BoundTable, plan: Callable
         if not own or not without_waiting(job, bound, there, folder, (made.of_target, source)):
             without_open(job, bound, there, folder, source)
             return made
-        for each in made.windows:
-            forget(ends, each)
-        forget_windows(job, bound, made.aside)
+        forget_all(ends, made)
 
 
 def _bases(request: Request, tables: Sequence[TableOfBoth], kept: Collection[str]) -> frozenset[str]:
@@ -349,14 +348,3 @@ def meeting(report: Report) -> str:
         f"Both sides of {', '.join(met)} hold rows and have not agreed on anything yet (`initial: report`). Nothing was written. "
         f"Fix: choose with `initial:` how they meet: policy, source, target or newer; `--json` says what each would do."
     )
-
-
-def refused(session: Session) -> Iterator[Problem]:
-    """What of tables that go both ways no run can do yet."""
-    fix = "write `direction: one_way` for the table."
-    for bound in session.bound.tables:
-        if bound.two_way is None:
-            continue
-        where = session.spec.where("tables", bound.name)
-        if bound.looks_into_itself:
-            yield Problem("a table that looks up rows of itself goes one way so far.", fix, where, bound.name)

@@ -6,6 +6,7 @@ So does a row that refers to one which both sides created, each in its own way: 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pyarrow as pa
 from adapters.store import spill
 from flows.bind.tables import BoundTable
 from flows.plan.decide import Planned
+from flows.plan.lookups.own_lookups import forget as forget_windows
 from flows.plan.reading.refusals import as_compared
-from flows.plan.reading.window_reader import created_file, orphans_file
+from flows.plan.reading.window_reader import created_file, doubles_file, orphans_file
 from flows.plan.references.orphans import as_parent, links_of, referred_values, referring_rows, without_row
 from flows.plan.references.references import having
 from flows.plan.references.referrers import inside
@@ -139,3 +141,14 @@ def forget(ends: Mapping[SideName, End], planned: BothPlanned) -> None:
                 (Path(end.job.folder) / entry.path).unlink(missing_ok=True)
     for entry in planned.beside:
         (Path(ends["target"].job.folder) / entry.path).unlink(missing_ok=True)
+
+
+def forget_all(ends: Mapping[SideName, End], made: TableOfBoth) -> None:
+    """Take away all that planning a table has left behind, with what was held against its rows."""
+    for each in made.windows:
+        forget(ends, each)
+    job, bound = ends["target"].job, made.bound
+    forget_windows(job, bound, made.aside)
+    for end in ends.values():
+        for path in (orphans_file(end.job, bound.name, 0), doubles_file(end.job, bound.name, 0)):
+            shutil.rmtree(path.parent, ignore_errors=True)

@@ -18,6 +18,7 @@ from adapters.store.plan_files import FileEntry
 from adapters.store.plans import PlanWriter
 from flows.bind.tables import BoundTable
 from flows.plan.decide import SAMPLES, Planned, samples
+from flows.plan.lookups.own_rows import back_rows, renamed_rows
 from flows.plan.reading.refusals import refused_rows
 from flows.plan.reading.sifting import sifted
 from flows.plan.reading.window_reader import PlanWork, Window, base_folder, created_file, lookup_rows, rejected_file
@@ -100,7 +101,7 @@ def plan_window(
     lacking = read.lacking
     if lacking.num_rows:  # the rest of them was set aside after all
         lacking = lacking.filter(pa.array(keys.contained(lacking, mapped.rows, bound.key)))
-    numbered = with_numbers(session, bound, mapped.rows, found, read.base)
+    numbered = with_numbers(session, work.job, bound, mapped.rows, found, read.base)
     rows = BothSides(read.base, _with_clock(bound, numbered, raw), raw, found, aside, lacking)
     ways = ways_of(bound, there, work)
     decisions, outdated = None, list[str]()
@@ -184,7 +185,10 @@ def ways_of(bound: BoundTable, there: BoundTable, work: PlanWork) -> BothWays:
     two_way = bound.two_way
     assert two_way is not None, "the table goes both ways"
     on_source = OnSource(there.shape.name, there.key, there.schema, there.comparison.compared, two_way.given)
-    back = replace(two_way.back, lookups=lookup_rows(bound, work.job)) if bound.lookups else two_way.back
+    back = two_way.back
+    if bound.lookups:
+        lookups = lookup_rows(bound, work.job) | back_rows(bound, work.job)
+        back = replace(back, lookups=lookups, renamed=renamed_rows(bound, work.job))
     return BothWays(bound.shape.name, two_way.comparison, two_way.policy, back, on_source)
 
 
