@@ -339,7 +339,10 @@ class Target(Catalog, Definitions, Protocol):
         """The markers of that plan; empty where the marker table is not there yet."""
 
     def writers(self, table: TableName) -> set[str]:
-        """The migrations that have written to a table, as markers say; empty where there are none."""
+        """Who has written to a table, as markers say; empty where there are none."""
+
+    def plans_by(self, writer: str, table: TableName) -> set[str]:
+        """The plans by which a writer has, as markers say; empty where there are none."""
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """One writer for each migration, held by the engine itself; BusyError where another holds it.

@@ -30,13 +30,14 @@ from adapters.protocol import BeforeCommit, committed
 from adapters.sql.staged_apply import (
     apply_staged,
     as_markers,
-    as_writers,
+    as_texts,
     column_of,
     file_of,
     is_marked,
     last_written,
     mark,
     markers_of,
+    plans_of,
     writers_of,
 )
 from adapters.sql.statements import MARKER, create_statement, marker_table
@@ -255,7 +256,10 @@ class DuckdbAdapter:
         return as_markers(self._marked(markers_of(plan)))
 
     def writers(self, table: TableName) -> set[str]:
-        return as_writers(self._marked(writers_of(table)))
+        return as_texts(self._marked(writers_of(table)))
+
+    def plans_by(self, writer: str, table: TableName) -> set[str]:
+        return as_texts(self._marked(plans_of(writer, table)))
 
     def _marked(self, query: sa.Select[Any]) -> pa.Table | None:
         """What the marker table answers; None where it is not there yet."""

@@ -106,6 +106,15 @@ class Ledger:
             for run_id in {plan.run_id for plan in plans}:
                 connection.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(status=APPLYING))
 
+    def known_plans(self, migration: str, plans: Collection[str]) -> set[str]:
+        """Those among some plans that runs of the migration have begun to apply."""
+        known: set[str] = set()
+        with self._engine.reading() as connection:
+            for some in _chunks(plans):
+                wanted = sa.select(PLANS.c.plan_id).where(PLANS.c.migration == migration, PLANS.c.plan_id.in_(some))
+                known |= set(connection.execute(wanted).scalars())
+        return known
+
     def cut_off(self, migration: str, held: Collection[SideName] = SIDES) -> list[Run]:
         """The runs that never came to an end and write none but the sides `held`, oldest first.
 

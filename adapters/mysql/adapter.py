@@ -286,6 +286,9 @@ class MysqlAdapter:
     def writers(self, table: TableName) -> set[str]:
         return self._markers.writers(table)
 
+    def plans_by(self, writer: str, table: TableName) -> set[str]:
+        return self._markers.plans_by(writer, table)
+
     def lock(self, name: str) -> AbstractContextManager[None]:
         return held(self._connections, name)
 

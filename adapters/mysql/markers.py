@@ -52,12 +52,20 @@ class Markers:
             query = f"SELECT DISTINCT migration FROM {MARKER} WHERE table_name = %s"  # noqa: S608
             return {str(name) for (name,) in rows(connection, query, [str(table)])}
 
+    def plans_by(self, writer: str, table: TableName) -> set[str]:
+        """See `Target.plans_by`."""
+        with self._connections.begin(f"Reading {MARKER}") as connection:
+            if not rows(connection, TABLE, [None, MARKER]):
+                return set()
+            query = f"SELECT DISTINCT plan FROM {MARKER} WHERE migration = %s AND table_name = %s"  # noqa: S608
+            return {str(plan) for (plan,) in rows(connection, query, [writer, str(table)])}
+
 
 def mark(connection: Connection, marker: Marker) -> bool:
     """Record a window; False where it was recorded before. Waits for another transaction that is recording it."""
     statement = f"INSERT INTO {MARKER} (migration, plan, table_name, window_no, phase) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
     try:
-        rows(connection, statement, [marker.migration, marker.plan, marker.table, marker.window, marker.phase])
+        rows(connection, statement, [marker.writer, marker.plan, marker.table, marker.window, marker.phase])
     except pymysql.IntegrityError as error:
         if code_of(error) != TAKEN:
             raise

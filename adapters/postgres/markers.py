@@ -50,6 +50,14 @@ class Markers:
             query = f"SELECT DISTINCT migration FROM {spelled_name(MARKER)} WHERE table_name = %s"  # noqa: S608
             return {str(name) for (name,) in connection.execute(query, [str(table)])}
 
+    def plans_by(self, writer: str, table: TableName) -> set[str]:
+        """See `Target.plans_by`."""
+        with self._connections.begin(f"Reading {MARKER}") as connection:
+            if not _is_there(connection):
+                return set()
+            query = f"SELECT DISTINCT plan FROM {spelled_name(MARKER)} WHERE migration = %s AND table_name = %s"  # noqa: S608
+            return {str(plan) for (plan,) in connection.execute(query, [writer, str(table)])}
+
 
 def _is_there(connection: psycopg.Connection[Any]) -> bool:
     row = connection.execute("SELECT to_regclass(%s)", [spelled_name(MARKER)]).fetchone()
@@ -61,6 +69,6 @@ def mark(connection: psycopg.Connection[Any], marker: Marker) -> bool:
     made = connection.execute(
         f"INSERT INTO {spelled_name(MARKER)} (migration, plan, table_name, window_no, phase) "  # noqa: S608
         "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [marker.migration, marker.plan, marker.table, marker.window, marker.phase],
+        [marker.writer, marker.plan, marker.table, marker.window, marker.phase],
     )
     return made.rowcount == 1

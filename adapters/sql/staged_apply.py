@@ -250,7 +250,7 @@ def is_marked(marker: Marker) -> sa.Select[Any]:
 def mark(marker: Marker) -> sa.Insert:
     """The row that says that the window is in."""
     return sa.insert(marker_table()).values(
-        migration=marker.migration,
+        migration=marker.writer,
         plan=marker.plan,
         table_name=marker.table,
         window_no=marker.window,
@@ -267,9 +267,15 @@ def markers_of(plan: str) -> sa.Select[Any]:
 
 
 def writers_of(table: TableName) -> sa.Select[Any]:
-    """The migrations that have markers of a table."""
+    """Who has markers of a table."""
     there = marker_table()
     return sa.select(there.c.migration).where(there.c.table_name == str(table)).distinct()
+
+
+def plans_of(writer: str, table: TableName) -> sa.Select[Any]:
+    """The plans by which somebody has markers of a table."""
+    there = marker_table()
+    return sa.select(there.c.plan).where(there.c.migration == writer, there.c.table_name == str(table)).distinct()
 
 
 def as_markers(rows: pa.Table | None) -> set[Marker]:
@@ -280,6 +286,6 @@ def as_markers(rows: pa.Table | None) -> set[Marker]:
     }
 
 
-def as_writers(rows: pa.Table | None) -> set[str]:
-    """What `writers_of` found; nothing where there is no table of markers (None)."""
-    return set(rows.column("migration").to_pylist()) if rows is not None else set()
+def as_texts(rows: pa.Table | None) -> set[str]:
+    """What `writers_of` or `plans_of` found; nothing where there is no table of markers (None)."""
+    return set(rows.column(0).to_pylist()) if rows is not None else set()

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.staged_apply import (
     as_markers,
-    as_writers,
+    as_texts,
     file_of,
     markers_of,
     must_exist,
+    plans_of,
     writers_of,
 )
 from adapters.sql.statements import MARKER, rendered
@@ -210,7 +211,10 @@ class SqliteAdapter:
         return as_markers(self._marked(markers_of(plan)))
 
     def writers(self, table: TableName) -> set[str]:
-        return as_writers(self._marked(writers_of(table)))
+        return as_texts(self._marked(writers_of(table)))
+
+    def plans_by(self, writer: str, table: TableName) -> set[str]:
+        return as_texts(self._marked(plans_of(writer, table)))
 
     def _marked(self, query: sa.Select[Any]) -> pa.Table | None:
         """What the marker table answers; None where it is not there yet."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from adapters.store.plans import Plan
 from flows.apply.trials import trial_of
 from flows.session.session import Session
-from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Marker
+from flows.session.writers import writer_of
+from transforms.vocabulary import ChangedMeanwhile, ChangeSet, DataError, Marker, other_side
 
 
 def rehearse(plan: Plan, session: Session) -> None:
@@ -18,14 +19,16 @@ def rehearse(plan: Plan, session: Session) -> None:
     written, such as of a user who may not.
     """
     target = session.sides.written(plan.manifest.side).adapter
+    reads = session.sides[other_side(plan.manifest.side)]
     for bound in session.bound.tables:
+        writer = writer_of(session.spec, reads, bound.name)
         left = {"insert", "update", "delete"}
         for entry in plan.windows(bound.shape.name):
             kinds = {kind for kind in left if entry.counts.get(kind)}
             if not kinds:
                 continue
             left -= kinds
-            marker = Marker(session.spec.name, plan.manifest.id, str(entry.table), entry.window)
+            marker = Marker(writer, plan.manifest.id, str(entry.table), entry.window)
             with suppress(DataError, ChangedMeanwhile):
                 write = trial_of(target, bound.shape, marker=marker if session.spec.state.marker else None)
                 write(_first(plan.changes(entry)))

@@ -18,6 +18,7 @@ from flows.apply.trials import Sifted, refusal_of, sift, trial_of, withheld
 from flows.apply.unstable import Unstable, unstable_columns
 from flows.plan.decide import read_changes
 from flows.session.session import Job, Session, session_of
+from flows.session.writers import writer_of
 from transforms import expressions, keys
 from transforms.net_changes import as_found
 from transforms.vocabulary import (
@@ -29,6 +30,7 @@ from transforms.vocabulary import (
     PlanError,
     Reason,
     TableName,
+    other_side,
     reason_of,
     text_of,
 )
@@ -151,7 +153,8 @@ def marker_of(session: Session, work: ApplyWork, window: ApplyWindow) -> Marker 
     """The row that says that a window is in, None where the spec does without."""
     if not session.spec.state.marker:
         return None
-    return Marker(session.spec.name, work.job.plan_id, str(window.changes.table), window.number, work.phase)
+    writer = writer_of(session.spec, session.sides[other_side(work.job.side)], work.table)
+    return Marker(writer, work.job.plan_id, str(window.changes.table), window.number, work.phase)
 
 
 def notes_of(work: ApplyWork, window: ApplyWindow) -> Notes:

@@ -132,7 +132,7 @@ def hold(request: Request, route: Route, counts: Counts) -> None:
     # how many rows hang in a tree says nothing of how many the table has
     of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
     hold_deletes(request.spec, bound, counts, route.writes.name, part=not request.whole, of=of)
-    hold_others(request.spec, bound, counts, route.writes.adapter, route.writes.name)
+    hold_others(request.spec, route, counts)
     if held and request.whole:
         hold_emptied(request.spec, bound, counts, route.reads.snapshot)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from adapters.protocol import Target
 from flows.bind.tables import BoundTable
 from flows.results.shares import percent
+from flows.session.route import Route
+from flows.session.writers import others_of
 from flows.spec.clients import family
 from flows.spec.model import Spec
 from transforms.vocabulary import Counts, PlanError, SideName, other_side
@@ -86,29 +87,40 @@ def hold_deletes(
         raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at, side)
 
 
-def hold_others(spec: Spec, bound: BoundTable, counts: Counts, written: Target, side: SideName = "target") -> None:
+def hold_others(spec: Spec, route: Route, counts: Counts) -> None:
     """What other migrations have brought into a table must neither go nor change because this one does not know of it.
 
     Errors: PlanError where rows are to be deleted or updated in a table that the markers of the written side say another one writes
     to, and the spec does not say which rows are its own. Where changes go both ways, what is agreed on says which updates are due.
     """
+    bound, side = route.table, route.writes.name
     own = bound.owns if side == "target" else spec.tables[bound.name].where
     updates = counts.update if bound.two_way is None else 0
     if not (counts.delete or updates) or own is not None or bound.ddl:
         return
-    writers = written.writers(bound.shape.name) - {spec.name}
+    names, namesake = others_of(spec, route.reads, route.writes.adapter, bound.name, bound.shape.name)
     if bound.two_way is not None and spec.client is not None:  # what other clients wrote has come here, or is new here
-        writers = {each for each in writers if family(each) != family(spec.name)}
-    others = sorted(writers)
-    if others:
-        key = "owns" if side == "target" else "where"
-        does = " and ".join(f"{verb} {n:,}" for verb, n in (("update", updates), ("delete", counts.delete)) if n)
-        raise PlanError(
-            f"{bound.name}: this plan would {does} rows of {bound.shape.name} in the {side}, which {', '.join(others)} "
-            f"{'writes' if len(others) == 1 else 'write'} to as well, and nothing says whose they are. Nothing was written.",
-            fix=f"say which rows are this table's own with `{key}:` ({spec.where('tables', bound.name)}), such as "
-            f'`{key}: "1 = 1"` for all{"" if updates else ", or give --allow-deletes"}.',
-        )
+        names, namesake = {each for each in names if family(each) != family(spec.name)}, False
+    if not (names or namesake):
+        return
+    twin = [f"another {spec.name}, with other rows and a ledger of its own,"] if namesake else []
+    others = [*sorted(names), *twin]
+    key = "owns" if side == "target" else "where"
+    does = " and ".join(f"{verb} {n:,}" for verb, n in (("update", updates), ("delete", counts.delete)) if n)
+    raise PlanError(
+        f"{bound.name}: this plan would {does} rows of {bound.shape.name} in the {side}, which {', '.join(others)} "
+        f"{'writes' if len(others) == 1 else 'write'} to as well, and nothing says whose they are. Nothing was written.",
+        fix=f"say which rows are this table's own with `{key}:` ({spec.where('tables', bound.name)}), such as "
+        f'`{key}: "1 = 1"` for all{"" if updates else ", or give --allow-deletes"}'
+        f"{_of_twins(spec) if namesake else ''}.",
+    )
+
+
+def _of_twins(spec: Spec) -> str:
+    return (
+        f", and give two migrations two names ({spec.where('name')}). Where it was this one, with another source or `where:` and a "
+        f"ledger that is lost, all rows are its own"
+    )
 
 
 def hold_beside(spec: Spec, name: str, rows: int, deletes: int, side: SideName) -> None:

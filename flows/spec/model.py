@@ -184,7 +184,8 @@ class Spec(Strict):
                 yield Invalid(
                     f"writes {target}, and so does tables.{names[target]}.",
                     *at,
-                    fix="keep one of them. Rows of several source tables go into one by `from: [{table: …}, {table: …}]`",
+                    fix="make one of them, with `from: [{table: …, where: …}, {table: …}]` for what each takes; where they differ in "
+                    "more than sources and columns, give each a spec of its own name, with `owns:`",
                 )
             names[target] = name
             for column, made in ((c, each) for part in table.parts for c, each in (part.columns or {}).items()):

@@ -198,7 +198,7 @@ def test_a_deadlock_that_the_server_ends_at_our_cost(
 
     def want() -> None:
         mark = marks[-1]
-        values = [mark.migration, mark.plan, mark.table, mark.window, mark.phase]
+        values = [mark.writer, mark.plan, mark.table, mark.window, mark.phase]
         names = "migration, plan, table_name, window_no, phase"
         holder.execute(f"INSERT INTO syncline_marker ({names}) VALUES (%s, %s, %s, %s, %s)", values)
         holder.let_go()

@@ -139,7 +139,7 @@ def test_a_marked_window_is_applied_once(adapter: Target) -> None:
         Marker("m", "plan 1", "t", 1),
     ]
     assert adapter.applied("plan 1") == set()
-    assert adapter.writers(TableName("t")) == set()
+    assert adapter.writers(TableName("t")) == adapter.plans_by("m", TableName("t")) == set()
     gone = change(shape, deletes=rows)
     for marker, part in zip(markers, range(3), strict=True):
         assert adapter.apply(change(shape, deletes=rows.slice(part, 1)), shape, marker) == Applied(deleted=1)
@@ -152,6 +152,8 @@ def test_a_marked_window_is_applied_once(adapter: Target) -> None:
     assert adapter.applied("plan 2") == set()
     assert adapter.writers(TableName("t")) == {"m"}
     assert adapter.writers(TableName("u")) == set()
+    assert adapter.plans_by("m", TableName("t")) == {"plan 1"}
+    assert adapter.plans_by("m", TableName("u")) == adapter.plans_by("n", TableName("t")) == set()
     assert [each.name for each in adapter.tables()] == ["simple"]
 
 

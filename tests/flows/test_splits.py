@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,10 @@ def test_a_tree_and_a_backfill_through_the_pieces(small: Scenario) -> None:
     assert small.target.rows("person") == [(1, "Ada"), (4, "Emmy")]
 
 
-def another(scenario: Scenario, name: str, **table: Any) -> Scenario:
+def another(scenario: Scenario, name: str, *, within: str = "", **table: Any) -> Scenario:
     """A spec of another name, with a ledger and a store of its own, that writes to the target's `person`."""
-    folder = scenario.folder / name
-    folder.mkdir()
+    folder = scenario.folder / (within or name)
+    folder.mkdir(exist_ok=True)
     made = replace(scenario, folder=folder)
     entry = {"from": "member", "key": ["id"], "columns": {"id": "id", "name": "name"}} | table
     made.write({"person": entry}, name=name)
@@ -164,6 +165,44 @@ def test_a_spec_that_does_not_say_which_rows_are_its_own_changes_none_of_another
     assert counts(own.run(), "person") == {"source_rows": 1, "insert": 1}
 
 
+@other_half
+def test_two_specs_of_one_name_are_told_apart_by_their_rows_and_a_spec_is_known_again_without_its_ledger(
+    small: Scenario,
+) -> None:
+    mine = another(small, "shop", where="id < 3")
+    mine.run()
+    small.source.execute("DELETE FROM member WHERE id = 2")
+    shutil.rmtree(mine.folder / "store")
+    (mine.folder / "ledger.db").unlink()
+    assert counts(mine.run(), "person") == {"source_rows": 1, "delete": 1, "unchanged": 1}
+
+    theirs = another(small, "shop", within="theirs", where="id > 3")
+    refused = r"would delete 1 rows of .*person.*, which another shop.* writes to as well.*owns:.*two names"
+    with pytest.raises(PlanError, match=refused):
+        theirs.run()
+    assert any("another shop" in each.reason for each in assess(theirs.spec, theirs.request().at).tables[0].findings)
+    assert small.target.rows("person") == [(1, "Ada")]
+    their_rows = another(small, "shop", within="with_owns", where="id > 3", owns="id > 3")
+    assert counts(their_rows.run(), "person") == {"source_rows": 1, "insert": 1}
+
+    with pytest.raises(PlanError, match="another shop"):
+        mine.run()
+    mine.run(allow_deletes=True)
+    assert small.target.rows("person") == [(1, "Ada")]
+
+
+@one_half
+def test_a_spec_whose_rows_are_others_from_now_on_knows_by_its_ledger_that_it_wrote_the_former(small: Scenario) -> None:
+    another(small, "shop", where="id < 4").run()
+    now = another(small, "shop", where="id > 1")
+    assert counts(now.run(), "person") == {"source_rows": 3, "insert": 1, "delete": 1, "unchanged": 2}
+    small.source.execute("DELETE FROM member WHERE id = 4")
+    assert counts(now.run(), "person") == {"source_rows": 2, "delete": 1, "unchanged": 2}
+    now.undo(3)
+    with pytest.raises(PlanError, match="another shop"):
+        another(small, "shop", within="elsewhere", where="id > 1 AND id < 4").run()
+
+
 def test_a_spec_that_says_all_rows_are_its_own_deletes_what_others_left(small: Scenario) -> None:
     another(small, "earlier").run()
     now = another(small, "now", where="id < 3", owns="1 = 1")
@@ -175,5 +214,5 @@ def test_a_spec_that_says_all_rows_are_its_own_deletes_what_others_left(small: S
 def test_two_entries_of_one_target_table_are_an_error_that_names_the_way(small: Scenario) -> None:
     entry = {"from": "member", "key": ["id"], "columns": {"id": "id", "name": "name"}, "target": "person"}
     small.write({"one": entry | {"owns": "id < 3"}, "two": entry | {"owns": "id > 1"}})
-    with pytest.raises(SpecError, match=r"tables.two writes person, and so does tables.one.*from: \[\{table"):
+    with pytest.raises(SpecError, match=r"tables.two writes person, and so does tables.one.*from: \[\{table.*`owns:`"):
         commands.run(small.request())

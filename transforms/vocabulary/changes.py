@@ -72,9 +72,9 @@ class ChangeSet:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The row that says, in the target itself, that a window is in."""
+    """The row that says, in the side that is written itself, that a window is in, and who wrote it."""
 
-    migration: str
+    writer: str
     plan: str
     table: str
     window: int
