@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from adapters.feeds import poll
 from adapters.feeds.feed import ChangeFeed, Watched, Way
+from adapters.feeds.triggers import TriggerFeed
 from adapters.protocol import RowSecurity, Source, Target
 from adapters.secrets import masked
 from adapters.sql.access import Access
@@ -30,11 +31,13 @@ class Engine(NamedTuple):
     feeds: Mapping[Way, str] = {}
 
 
-_POSTGRES: Final = Engine("adapters.postgres", "PostgresAdapter", ("rls",), "postgres", feeds={"log": "log_feed"})
+_POSTGRES: Final = Engine(
+    "adapters.postgres", "PostgresAdapter", ("rls",), "postgres", feeds={"log": "log_feed", "trigger": "trigger_feed"}
+)
 _MYSQL: Final = Engine("adapters.mysql", "MysqlAdapter", (), "mysql")
 
 TARGETS: Final[dict[str, Engine]] = {
-    "sqlite": Engine("adapters.sqlite", "SqliteAdapter", ("create",)),
+    "sqlite": Engine("adapters.sqlite", "SqliteAdapter", ("create",), feeds={"trigger": "trigger_feed"}),
     "duckdb": Engine("adapters.duckdb", "DuckdbAdapter", ("create",), accessible=False),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
@@ -92,6 +95,11 @@ def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str, *, time
             fix=f"write capture: {' or '.join(ways(url))}.",
         )
     return cast(ChangeFeed, _imported(url, engine, engine.feeds[way]).feed(url, watched, name))
+
+
+def open_triggers(url: str, watched: Sequence[Watched], name: str) -> TriggerFeed:
+    """The feed of that name by triggers, which can be made and taken away through it; see `open_feed`."""
+    return cast(TriggerFeed, open_feed(url, "trigger", watched, name))
 
 
 def _opened(url: str, engines: Mapping[str, Engine], *, time_zone: str | None, **options: Any) -> Any:

@@ -40,7 +40,7 @@ from adapters.sql.staged_apply import (
     plans_of,
     writers_of,
 )
-from adapters.sql.statements import MARKER, create_statement, marker_table
+from adapters.sql.statements import MARKER, create_statement, is_own, marker_table
 from transforms.vocabulary import (
     Applied,
     ChangeSet,
@@ -93,7 +93,7 @@ class DuckdbAdapter:
 
     def tables(self, schema: str | None = None) -> list[TableName]:
         with self._session() as session:
-            return [TableName(name, schema) for name in shapes.tables(session, schema) if name != MARKER]
+            return [TableName(name, schema) for name in shapes.tables(session, schema) if not is_own(name)]
 
     def named(self, table: TableName) -> TableName:
         with self._session() as session:

@@ -30,7 +30,7 @@ from adapters.protocol import BeforeCommit, committed
 from adapters.sql import trials
 from adapters.sql.json_texts import doubtful, kept_where_doubtful
 from adapters.sql.known import Known
-from adapters.sql.statements import MARKER
+from adapters.sql.statements import is_own
 from adapters.sql.trials import of_design
 from transforms.vocabulary import (
     Applied,
@@ -75,7 +75,7 @@ class MysqlAdapter:
     def tables(self, schema: str | None = None) -> list[TableName]:
         with self._connections.begin("Listing tables") as connection:
             names = [str(name) for (name,) in rows(connection, TABLES, [schema])]
-        return sorted(TableName(name, schema) for name in names if name != MARKER)
+        return sorted(TableName(name, schema) for name in names if not is_own(name))
 
     def named(self, table: TableName) -> TableName:
         if self._cases == 0:

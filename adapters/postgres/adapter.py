@@ -44,7 +44,7 @@ from adapters.postgres.writer import Window
 from adapters.protocol import BeforeCommit, RowSecurity, committed
 from adapters.sql.known import Known
 from adapters.sql.statements import (
-    MARKER,
+    is_own,
     source,
 )
 from adapters.sql.trials import of_design
@@ -109,7 +109,7 @@ class PostgresAdapter:
     def tables(self, schema: str | None = None) -> list[TableName]:
         with self._connections.begin("Listing tables") as connection:
             names = [name for (name,) in connection.execute(TABLES, [schema])]
-        return sorted(TableName(name, schema) for name in names if name != MARKER)
+        return sorted(TableName(name, schema) for name in names if not is_own(name))
 
     def named(self, table: TableName) -> TableName:
         return table

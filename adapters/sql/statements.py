@@ -18,6 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from adapters.feeds.triggers import is_log
 from transforms.vocabulary import (
     ColumnRange,
     ColumnShape,
@@ -35,6 +36,11 @@ Expression = sa.ColumnElement[Any]
 
 MARKER: Final = "syncline_marker"
 """The table of applied windows in the target's default schema; adapters leave it out of `tables`."""
+
+
+def is_own(name: str) -> bool:
+    """Whether a table is Syncline's, and not the user's: that of markers, and logs that triggers write to."""
+    return name == MARKER or is_log(name)
 
 
 LONGEST_LABEL: Final = (

@@ -22,7 +22,7 @@ from adapters.sql.staged_apply import (
     plans_of,
     writers_of,
 )
-from adapters.sql.statements import MARKER, rendered
+from adapters.sql.statements import MARKER, is_own, rendered
 from adapters.sqlite import catalog as shapes
 from adapters.sqlite import ddl
 from adapters.sqlite import design as designs
@@ -92,7 +92,7 @@ class SqliteAdapter:
         if schema not in (None, "main"):
             return []
         with self._connection() as connection:
-            return [TableName(name, schema) for name in shapes.tables(connection) if name != MARKER]
+            return [TableName(name, schema) for name in shapes.tables(connection) if not is_own(name)]
 
     def named(self, table: TableName) -> TableName:
         with self._connection() as connection:

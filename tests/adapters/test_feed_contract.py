@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -14,20 +17,24 @@ import psycopg
 import pymysql
 import pytest
 from databases import Database
-from following import Following, Told, beside, drained
+from following import Following, Told, beside, drained, with_triggers
 
+from adapters.feeds.feed import FeedLost
 from adapters.registry import open_target
 from transforms.vocabulary import Relation, TableName
 
-WAYS = [("postgresql", "log"), ("pg15", "log")]
+WAYS = [("postgresql", "log"), ("pg15", "log"), ("sqlite", "trigger"), ("postgresql", "trigger")]  # fmt: skip
 DATABASES = {"postgresql": "postgres_url", "pg15": "pg15_url", "mysql": "mariadb_url"}
 
 
 @pytest.fixture(params=WAYS, ids="-".join)
-def following(request: pytest.FixtureRequest) -> Following:
+def following(request: pytest.FixtureRequest, tmp_path: Path) -> Following:
     engine, way = request.param
-    url = request.getfixturevalue(DATABASES[engine])
-    return Following(Database("postgresql" if engine == "pg15" else engine, url), way)
+    url = f"sqlite:///{tmp_path}/source.db" if engine == "sqlite" else request.getfixturevalue(DATABASES[engine])
+    if engine == "sqlite":
+        sqlite3.connect(tmp_path / "source.db").execute("PRAGMA journal_mode = WAL").connection.close()
+    prepare = with_triggers if way == "trigger" else None
+    return Following(Database("postgresql" if engine == "pg15" else engine, url), way, prepare)
 
 
 ITEM = "CREATE TABLE item (id BIGINT PRIMARY KEY, name VARCHAR(40))"
@@ -111,6 +118,18 @@ KEYS: dict[str, list[tuple[str, list[tuple[str, Any]]]]] = {
         ("char(4)", [("'ab'", "ab")]),
         ("inet", [("'10.0.0.1'", "10.0.0.1/32")]),
     ],
+    "sqlite": [
+        ("INTEGER", [("-1", -1), ("9223372036854775807", 2**63 - 1)]),
+        ("TEXT", [("'a😀'", "a😀"), ("''", ""), ("' x '", " x "), ("'12'", "12")]),
+        ("TEXT COLLATE NOCASE", [("'Ab'", "Ab")]),
+        ("BLOB", [("x'00ff'", b"\x00\xff"), ("x''", b"")]),
+        ("DECIMAL(9,2)", [("1.5", Decimal("1.50")), ("-0.01", Decimal("-0.01"))]),
+        ("DATE", [("'2024-02-29'", dt.date(2024, 2, 29))]),
+        ("TIMESTAMP", [("'2024-02-29 01:02:03.000004'", dt.datetime(2024, 2, 29, 1, 2, 3, 4))]),
+        ("BOOLEAN", [("1", True), ("0", False)]),
+        ("REAL", [("0.1", 0.1), ("2", 2.0)]),
+        ("UUID", [("'6E0E5D51-4C9F-4CE1-9E57-0D3F0A8E2F11'", "6e0e5d51-4c9f-4ce1-9e57-0d3f0a8e2f11")]),
+    ],
     "mysql": [
         ("INT", [("-1", -1), ("2147483647", 2**31 - 1)]),
         ("TINYINT UNSIGNED", [("255", 255)]),
@@ -178,10 +197,14 @@ def test_a_table_that_was_emptied_or_changed_has_to_be_compared_whole(following:
     following.execute(ITEM, "CREATE TABLE other (id INT PRIMARY KEY)", "INSERT INTO item VALUES (1, 'a')")
     with following.feed("item", "other") as (feed, position):
         following.execute("INSERT INTO other VALUES (1)")
-        following.execute("TRUNCATE TABLE item")
+        following.execute("DELETE FROM item" if following.engine == "sqlite" else "TRUNCATE TABLE item")
         following.execute("INSERT INTO other VALUES (2)")
         told = drained(feed, position)
-        assert (told.whole, told.keys) == ({"item": "truncated"}, {"other": {(1,), (2,)}})
+        if following.engine == "sqlite":  # whose triggers see rows that go at once
+            assert (told.whole, told.keys.pop("item")) == ({}, {(1,)})
+        else:
+            assert told.whole == {"item": "truncated"}
+        assert told.keys == {"other": {(1,), (2,)}}
         following.execute("ALTER TABLE item ADD COLUMN more INT")
         following.execute("INSERT INTO item VALUES (2, 'a', 1)")
         assert drained(feed, told.position).whole == {"item": "altered"}
@@ -232,13 +255,14 @@ def writers(following: Following) -> Iterator[None]:
     def write(stop: Event) -> None:
         connection = connected(following)
         try:
-            with connection.cursor() as cursor:
+            with closing(connection.cursor()) as cursor:
                 while not stop.is_set():
                     number = next(numbers)
-                    cursor.execute("INSERT INTO item VALUES (%s, 'a')", [number])
+                    cursor.execute(f"INSERT INTO item VALUES ({number}, 'a')")
                     if number % 50 == 0:
                         time.sleep(0.02)
-                    connection.commit()
+                    if following.engine != "sqlite":
+                        connection.commit()
         finally:
             connection.close()
 
@@ -249,6 +273,15 @@ def writers(following: Following) -> Iterator[None]:
 def connected(following: Following) -> Any:
     if following.engine == "postgresql":
         return psycopg.connect(following.database.url)
+    if following.engine == "sqlite":
+        import adbc_driver_sqlite.dbapi as sqlite  # another library of SQLite would take this one's locks away
+
+        connection = sqlite.connect(
+            f"file:{following.database.url.removeprefix('sqlite:///')}?mode=rw", autocommit=True
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 30000")
+        return connection
     from urllib.parse import urlsplit
 
     url = urlsplit(following.database.url)
@@ -305,8 +338,6 @@ def test_a_burst_comes_in_pieces(following: Following) -> None:
 
 
 def test_what_a_feed_keeps_goes_with_it_and_its_positions_are_lost(following: Following) -> None:
-    from adapters.feeds.feed import FeedLost
-
     following.execute(ITEM)
     with following.feed("item") as (feed, position):
         following.execute("INSERT INTO item VALUES (1, 'a')")
@@ -314,7 +345,7 @@ def test_what_a_feed_keeps_goes_with_it_and_its_positions_are_lost(following: Fo
         assert held is None or held.size >= 0
         feed.remove()
         feed.remove()
-        if held is not None:
+        if held is not None and following.way == "log":  # triggers go by a command
             with pytest.raises(FeedLost) as caught:
                 feed.read(position, 10)
             assert caught.value.fix

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from databases import Database
 
 from adapters.feeds.feed import Batch, ChangeFeed, Watched, Way
-from adapters.registry import open_feed, open_target
+from adapters.registry import open_feed, open_target, open_triggers
 from transforms.vocabulary import TableName
 
 Rows = set[tuple[Any, ...]]
@@ -74,6 +74,13 @@ class Following:
             stack.callback(feed.close)
             stack.callback(feed.remove)
             yield feed, feed.start()
+
+
+def with_triggers(url: str, watched: list[Watched], name: str) -> None:
+    """Make the triggers that a follower needs."""
+    with closing(open_triggers(url, watched, name)) as triggers:
+        triggers.execute(triggers.installing())
+        assert triggers.installing() == [], "what was made is as it is to be"
 
 
 def drained(feed: ChangeFeed, position: str, most: int = 10_000, *, settle: bool = True) -> Told:

@@ -1,0 +1,249 @@
+"""Triggers that write down which rows changed: what is made, what they see, and what is noticed where they cannot."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from databases import Database
+from following import Following, drained, with_triggers
+
+from adapters.feeds.feed import FeedLost
+from adapters.registry import open_target, open_triggers
+from transforms.vocabulary import SpecError
+
+ITEM = "CREATE TABLE item (id BIGINT PRIMARY KEY, code VARCHAR(40) UNIQUE)"
+ENGINES = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(params=ENGINES)
+def following(request: pytest.FixtureRequest, tmp_path: Path) -> Following:
+    return of_engine(request.param, request, tmp_path)
+
+
+def of_engine(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Following:
+    fixtures = {"postgresql": "postgres_url", "pg15": "pg15_url", "mysql": "mariadb_url"}
+    url = request.getfixturevalue(fixtures[engine]) if engine in fixtures else f"sqlite:///{tmp_path}/source.db"
+    if engine == "sqlite":
+        Path(tmp_path, "source.db").touch()
+    return Following(Database("postgresql" if engine == "pg15" else engine, url), "trigger", with_triggers)
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Following:
+    return Following(Database("postgresql", postgres_url), "trigger", with_triggers)
+
+
+@pytest.fixture
+def sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Following:
+    return of_engine("sqlite", request, tmp_path)
+
+
+def test_triggers_are_made_once_and_go_without_a_trace(following: Following) -> None:
+    following.execute(ITEM, "CREATE TABLE other (id INT PRIMARY KEY)")
+    item, other = following.watch("item"), following.watch("other")
+    with pytest.raises(SpecError, match="no triggers") as caught:
+        following.open(item).start()
+    assert "syncline follow install" in caught.value.fix
+    with closing(open_triggers(following.database.url, [item], "one")) as triggers:
+        made = triggers.installing()
+        assert any("CREATE TRIGGER" in each for each in made) and triggers.missing() == [item.table]
+        triggers.execute(made)
+        assert triggers.installing() == [] and triggers.missing() == []
+    with closing(open_triggers(following.database.url, [item, other], "one")) as triggers:
+        assert triggers.missing() == [other.table]
+        with pytest.raises(SpecError, match="other"):
+            triggers.start()
+        triggers.execute(triggers.installing())
+        position = triggers.start()
+        following.execute("INSERT INTO other VALUES (1)", "INSERT INTO item VALUES (1, 'a')")
+        assert drained(triggers, position).keys == {"item": {(1,)}, "other": {(1,)}}
+    with_triggers(following.database.url, [item], "two")
+    with closing(open_target(following.database.url)) as adapter:
+        assert adapter.tables() == [item.table, other.table], "logs are not the user's tables"
+    with closing(open_triggers(following.database.url, [item], "one")) as triggers:
+        triggers.execute(triggers.uninstalling())
+        assert triggers.uninstalling() == [] and triggers.missing() == [item.table]
+    following.execute("INSERT INTO item VALUES (2, 'b')")
+    with closing(open_triggers(following.database.url, [item], "two")) as triggers:
+        assert triggers.missing() == [], "another follower's stay"
+        triggers.execute(triggers.uninstalling())
+    assert left_behind(following) == []
+
+
+def left_behind(following: Following) -> list[object]:
+    if following.engine == "sqlite":
+        return following.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'syncline%'")
+    if following.engine == "mysql":
+        return following.execute(
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE 'syncline%'"
+            " UNION ALL SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()"
+        )
+    return following.execute(
+        "SELECT relname FROM pg_class WHERE relname LIKE 'syncline%' UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE"
+        " 'syncline%' UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'syncline%'"
+    )
+
+
+def trigger_names(following: Following) -> list[str]:
+    query = {
+        "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'syncline%' ORDER BY name",
+        "mysql": "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'syncline%' ORDER BY tgname",
+    }
+    return [name for (name,) in following.execute(query[following.engine])]
+
+
+def test_triggers_that_were_dropped_or_made_anew_lose_the_feed(following: Following) -> None:
+    following.execute(ITEM)
+    with following.feed("item") as (feed, position):
+        dropped = trigger_names(following)[0]
+        on = " ON item" if following.engine == "postgresql" else ""
+        following.execute(f'DROP TRIGGER "{dropped}"{on}')
+        with pytest.raises(FeedLost) as caught:
+            feed.read(position, 10)
+        assert "syncline follow install" in caught.value.fix
+        with pytest.raises(SpecError, match="no triggers"):
+            feed.start()
+        with_triggers(following.database.url, [following.watch("item")], "one")
+        with pytest.raises(FeedLost):
+            feed.read(position, 10)
+        position = feed.start()
+        following.execute("INSERT INTO item VALUES (1, 'a')")
+        assert drained(feed, position).keys == {"item": {(1,)}}
+        following.execute("DROP TABLE item", ITEM)
+        with pytest.raises(FeedLost):
+            feed.read(position, 10)
+
+
+def test_triggers_of_the_application_and_of_several_followers_work_beside_each_other(following: Following) -> None:
+    following.execute(ITEM, "CREATE TABLE seen (id BIGINT PRIMARY KEY)")
+    if following.engine == "postgresql":
+        body = "BEGIN INSERT INTO seen VALUES (NEW.id); RETURN NEW; END"
+        following.execute(
+            f"CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS '{body}'",
+            "CREATE TRIGGER own AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION own()",
+        )
+    else:
+        each = " FOR EACH ROW" if following.engine == "mysql" else ""
+        body = "INSERT INTO seen VALUES (NEW.id)"
+        body = body if following.engine == "mysql" else f"BEGIN {body}; END"
+        following.execute(f"CREATE TRIGGER own AFTER INSERT ON item{each} {body}")
+    with following.feed("item", "seen") as (feed, position), following.feed("item", name="two") as (two, at_two):
+        following.execute("INSERT INTO item VALUES (1, 'a'), (2, 'b')")
+        assert drained(feed, position).keys == {"item": {(1,), (2,)}, "seen": {(1,), (2,)}}
+        assert drained(two, at_two).keys == {"item": {(1,), (2,)}}
+
+
+def test_columns_that_are_no_key_are_told_as_they_were_and_are(following: Following) -> None:
+    following.execute(ITEM, "INSERT INTO item VALUES (1, 'a'), (2, NULL)")
+    with following.feed(following.watch("item", "code", "id")) as (feed, position):
+        following.execute("UPDATE item SET code = 'A' WHERE id = 1", "UPDATE item SET code = 'b' WHERE id = 2")
+        told = drained(feed, position)
+        assert told.keys == {"item": {("a", 1), ("A", 1), (None, 2), ("b", 2)}}
+        following.execute("UPDATE item SET code = code")
+        assert drained(feed, told.position).keys == {"item": {("A", 1), ("b", 2)}}
+
+
+def test_rows_that_replace_takes_away_are_told(sqlite: Following) -> None:
+    sqlite.execute(ITEM, "INSERT INTO item VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    with sqlite.feed("item") as (feed, position):
+        sqlite.execute(
+            "INSERT OR REPLACE INTO item VALUES (4, 'a')", "UPDATE OR REPLACE item SET code = 'c' WHERE id = 2"
+        )
+        assert drained(feed, position).keys == {"item": {(1,), (2,), (3,), (4,)}}
+        assert sqlite.execute("SELECT id FROM item ORDER BY id") == [(2,), (4,)]
+
+
+def test_a_table_that_was_built_anew_has_lost_its_triggers(sqlite: Following) -> None:
+    sqlite.execute(ITEM)
+    with sqlite.feed("item") as (feed, position):
+        sqlite.execute("CREATE TABLE anew AS SELECT * FROM item", "DROP TABLE item", "ALTER TABLE anew RENAME TO item")
+        with pytest.raises(FeedLost):
+            feed.read(position, 10)
+
+
+PARTS = (
+    "CREATE TABLE item (id INT PRIMARY KEY, v INT) PARTITION BY RANGE (id)",
+    "CREATE TABLE low PARTITION OF item FOR VALUES FROM (0) TO (100)",
+    "CREATE TABLE high PARTITION OF item FOR VALUES FROM (100) TO (200)",
+)
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "pg15"])
+def test_partitions_tell_what_is_written_past_their_table(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    following = of_engine(engine, request, tmp_path)
+    following.execute(*PARTS, "CREATE TABLE later (id INT PRIMARY KEY, v INT)", "INSERT INTO later VALUES (201)")
+    with following.feed("item", following.watch("low")) as (feed, position):
+        following.execute("INSERT INTO low VALUES (1, 1)", "INSERT INTO item VALUES (2, 2), (150, 1)")
+        following.execute("UPDATE item SET id = 101 WHERE id = 2")
+        told = drained(feed, position)
+        assert told.keys == {"item": {(1,), (2,), (101,), (150,)}, "low": {(1,), (2,)}}
+        following.execute("TRUNCATE high")
+        told = drained(feed, told.position)
+        assert told.whole == {"item": "truncated"}
+        following.execute("ALTER TABLE item ATTACH PARTITION later FOR VALUES FROM (200) TO (300)")
+        told = drained(feed, told.position)
+        assert told.whole == {"item": "altered"}
+        following.execute("INSERT INTO later VALUES (250)")
+        assert drained(feed, told.position).keys == {"item": {(250,)}}
+
+
+def test_postgres_tells_cascades_merges_copies_and_replicas_for_writers_without_rights(postgres: Following) -> None:
+    postgres.execute(
+        ITEM,
+        "CREATE TABLE line (id INT PRIMARY KEY, item BIGINT REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE)",
+        "INSERT INTO item VALUES (1, 'a'), (2, 'b')",
+        "INSERT INTO line VALUES (10, 1), (11, 1), (20, 2), (30, NULL)",
+    )
+    with postgres.feed("item", "line") as (feed, position):
+        postgres.execute("DELETE FROM item WHERE id = 1", "UPDATE item SET id = 3 WHERE id = 2")
+        told = drained(feed, position)
+        assert told.keys == {"item": {(1,), (2,), (3,)}, "line": {(10,), (11,), (20,)}}
+        merge = "MERGE INTO line USING (VALUES (20), (21)) s (id) ON s.id = line.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id)"
+        postgres.execute(
+            "SET session_replication_role = replica", "INSERT INTO item VALUES (4) ON CONFLICT DO NOTHING", merge
+        )
+        with (
+            psycopg.connect(postgres.database.url) as connection,
+            connection.cursor().copy("COPY item (id) FROM STDIN") as copy,
+        ):
+            copy.write("5\n6\n")
+        told = drained(feed, told.position)
+        assert told.keys == {"item": {(4,), (5,), (6,)}, "line": {(20,), (21,)}}
+        role = f"writer_{urlsplit(postgres.database.url).path[1:]}"
+        postgres.execute(f"CREATE ROLE {role}", f"GRANT INSERT ON item TO {role}")
+        try:
+            postgres.execute(f"SET ROLE {role}", "INSERT INTO item VALUES (7)")
+            assert drained(feed, told.position).keys == {"item": {(7,)}}
+        finally:
+            postgres.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_a_trigger_that_was_off_for_a_while_loses_the_feed(postgres: Following) -> None:
+    postgres.execute(ITEM)
+    with postgres.feed("item") as (feed, position):
+        name = trigger_names(postgres)[0]
+        postgres.execute(f'ALTER TABLE item DISABLE TRIGGER "{name}"')
+        postgres.execute("INSERT INTO item VALUES (1)", f'ALTER TABLE item ENABLE ALWAYS TRIGGER "{name}"')
+        with pytest.raises(FeedLost):
+            feed.read(position, 10)
+
+
+def test_who_may_not_make_triggers_is_told_what_it_takes(postgres: Following) -> None:
+    postgres.execute(ITEM)
+    role = f"reader_{urlsplit(postgres.database.url).path[1:]}"
+    postgres.execute(f"CREATE ROLE {role} LOGIN", f"GRANT SELECT ON item TO {role}")
+    url = postgres.database.url.replace("postgres:", f"{role}:", 1)
+    try:
+        with closing(open_triggers(url, [postgres.watch("item")], "one")) as triggers:
+            with pytest.raises(SpecError, match="cannot be made") as caught:
+                triggers.execute(triggers.installing())
+            assert "owner" in caught.value.fix
+    finally:
+        postgres.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
