@@ -174,3 +174,43 @@ def test_a_row_that_one_side_alone_was_to_get_and_missed_keeps_its_base() -> Non
     both = pa.table({"no": pa.array([1, 2], pa.int64())})
     assert rows_of(agreed_after(outcome, BASE, {"target": both})) == rows_of(BASE)
     assert not agreed_after(outcome, None, {"target": both}).num_rows
+
+
+elements = st.sets(st.sampled_from(["b", "c", "d", "e"]))
+berths = st.integers(5, 15)
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["source", "target"]), st.booleans(), elements, elements, elements, berths, berths, berths
+)  # fmt: skip
+def test_what_came_together_on_one_side_alone_counts_once_when_the_other_gets_it(
+    side: SideName, born: bool, ours: set[str], theirs: set[str], later: set[str], one: int, other: int, then: int
+) -> None:
+    """One side is edited again before it gets its part of a row that both sides changed, or created: no edit is lost, none counts twice."""
+
+    def joined(some: set[str]) -> str:
+        return ",".join(["a", *sorted(some)])
+
+    policy = Policy("merge", columns={"berth": Rule("sum"), "name": Rule("union")})
+    base = table((2, "x", 1)) if born else table((1, "a", 10), (2, "x", 1))
+    now = {
+        "source": table((1, joined(ours), one), (2, "x", 1)),
+        "target": table((1, joined(theirs), other), (2, "x", 1)),
+    }
+    outcome = reconcile(T, base, now["source"], now["target"], COMPARISON, policy)
+    assert not outcome.conflicts.num_rows
+    if not outcome.merged.num_rows or not all(outcome.side(each).after.num_rows for each in now):
+        return
+    mine = (ours, one) if side == "source" else (theirs, other)
+    for name, rows in now.items():
+        now[name] = patched(rows, outcome.side(name)) if name != side else rows  # type: ignore[arg-type]
+    now[side] = table((1, joined(mine[0] | later), then), (2, "x", 1))
+    known = agreed_after(outcome, base, {side: pa.table({"no": pa.array([1], pa.int64())})})
+    again = reconcile(T, known, now["source"], now["target"], COMPARISON, policy)
+    assert not again.conflicts.num_rows
+    left, right = (patched(now[name], again.side(name)) for name in ("source", "target"))  # type: ignore[arg-type]
+    assert rows_of(left) == rows_of(right)
+    whole = one + other - (0 if born else 10)
+    ((_, name, berth), _) = rows_of(left)
+    assert (set(name.split(",")), berth) == ({"a"} | ours | theirs | later, whole + then - mine[1])
