@@ -262,16 +262,19 @@ def _missed(
             if rows.num_rows:
                 taken |= mine(rows)
     refused: list[tuple[pa.Table, What]] = []
+    changed = np.zeros(ours.num_rows, dtype=bool)
     rest = ~taken
     for done in applied.done:
         if done.table == name and done.refused is not None and done.refused.num_rows:
             reasons, numbers = encoded(whys(done.refused))
             keyed = pa.Table.from_struct_array(done.refused["key"])
+            since = np.isin(numbers, [at for at, each in enumerate(reasons) if each.code == "changed_meanwhile"])
+            changed |= mine(keyed.filter(pa.array(since))) & rest
+            rest &= ~changed
             for what, alike in by_what(what_of(as_in_target(each, ways)) for each in reasons).items():
                 some = mine(keyed.filter(pa.array(np.isin(numbers, alike)))) & rest
                 refused.append((ours.filter(pa.array(some)), what))
                 rest &= ~some
-    changed = np.zeros(ours.num_rows, dtype=bool)
     for done in applied.done:
         if done.table == name and done.conflicts is not None and done.conflicts.num_rows:
             changed |= mine(pa.Table.from_struct_array(done.conflicts["key"])) & rest

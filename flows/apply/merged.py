@@ -2,7 +2,8 @@
 neither.
 
 The target is written first, so what it refuses is known when the source's turn comes. What the source would refuse is found by
-trials before that, for all that planning cannot know: triggers, above all.
+trials before that, for all that planning cannot know: triggers, above all, and rows that somebody has edited since. What happens to the
+source after its trial is for the next run: both agree then on what the source held (`agreed_after`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters.store import spill
 from adapters.store.both_ways import rows_of, stretches, wanted_keys
@@ -19,16 +21,17 @@ from adapters.store.manifest import PlannedTable
 from adapters.store.plans import Plan, folder_name
 from flows.apply.plan import AppliedPlan
 from flows.apply.refused_rows import whys
-from flows.apply.trials import refusal_of, sift, trial_of
+from flows.apply.trials import Sifted, refusal_of, sift, trial_of
 from flows.apply.windows import LEFT_OUT, LeftOut
 from flows.plan.reading.refusals import own_uniques
 from flows.session.session import Job, Session
 from transforms import keys
 from transforms.both_ways import as_in_target
-from transforms.vocabulary import SIDES, ChangeSet, Reason, SideName, reason_of
+from transforms.vocabulary import SIDES, Applied, ChangeSet, Reason, SideName, reason_of
 from transforms.vocabulary.arrow import Indices, contiguous
 
 _FOLDER: Final = "left_out"
+_CHANGED: Final = Reason("changed_meanwhile").as_json()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,24 @@ def refused_by_source(
             tried = _tried(each, session, back, back_job, mirror)
             spill.write_rows(path, [tried], tried.schema)
         rows = spill.read_rows(path)
-        for side in SIDES if rows.num_rows else ():
-            keyed = pa.Table.from_struct_array(rows[side])
-            found[side][each.name] = keyed.append_column(LEFT_OUT, rows[LEFT_OUT])
+        for side in SIDES:
+            # what somebody has edited on the source is tried there all the same, and is a conflict then
+            mine = rows if side == "target" else rows.filter(pc.not_equal(rows[LEFT_OUT], _CHANGED))
+            if mine.num_rows:
+                keyed = pa.Table.from_struct_array(mine[side])
+                found[side][each.name] = keyed.append_column(LEFT_OUT, mine[LEFT_OUT])
     return dict(found.items())
 
 
 def refused_by_target(merged: Sequence[Merged], applied: AppliedPlan) -> LeftOut:
-    """Which of the rows the target refused while it was written: what the source is not to get."""
+    """Which of the rows the target refused while it was written, or had otherwise by then: what the source is not to get."""
     found: dict[str, pa.Table] = {}
     for each in merged:
-        refused = [done.refused for done in applied.done if done.table == each.name and done.refused is not None]
+        mine = [done for done in applied.done if done.table == each.name]
+        refused = [
+            done.refused.filter(pc.not_equal(whys(done.refused), _CHANGED)) for done in mine if done.refused is not None
+        ]
+        refused += [_as_refused(done.conflicts) for done in mine if done.conflicts is not None]
         parts = [_of_refused(each, rows, "target") for rows in refused if rows.num_rows]
         if some := [rows for rows in parts if rows.num_rows]:
             whole = pa.concat_tables(some)
@@ -108,18 +118,25 @@ def _of_refused(merged: Merged, refused: pa.Table, side: SideName) -> pa.Table:
     return pa.table({**ends, LEFT_OUT: whys(refused).filter(pa.array(place >= 0))})
 
 
+def _as_refused(conflicts: pa.Table) -> pa.Table:
+    """Rows that were edited since they were planned, as rows that are refused for that."""
+    return conflicts.append_column("why", pa.array([_CHANGED] * conflicts.num_rows, pa.string()))
+
+
 def _structs(rows: pa.Table) -> pa.Array:
     return pa.StructArray.from_arrays([contiguous(each) for each in rows.columns], fields=list(rows.schema))
 
 
 def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Session) -> pa.Table:
-    """Merged rows that the source refuses, with the reason, whose columns are the target's."""
+    """Merged rows that the source refuses, with the reason, whose columns are the target's, and those that it has otherwise by now."""
     bound, own = mirror.bound.table(merged.name), merged.of["source"]
     two_way = session.bound.table(merged.name).two_way
     assert two_way is not None, "it goes both ways"
     ways = two_way.back.ways
     shape = mirror.shape(job, merged.name, bound.shape.name)
-    trial, planned = trial_of(mirror.sides.written("source").adapter, shape), back.manifest.of(bound.shape.name)
+    seen: list[Applied] = []
+    trial = trial_of(mirror.sides.written("source").adapter, shape, known=seen.append)
+    planned = back.manifest.of(bound.shape.name)
     steps = {*planned.first, *planned.interim} if planned is not None else set[int]()
     known = {frozenset(unique) for _, unique in own_uniques(bound)}
     none: dict[str, pa.Array] = {name: _structs(rows.slice(0, 0)) for name, rows in merged.of.items()}
@@ -129,7 +146,12 @@ def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Sessi
             continue
         part = _only(back.changes(entry), own)
         why = refusal_of(trial, part) if len(part) else None
-        refused = None if why is None else sift(part, shape, trial, why).refused
+        sifted = Sifted(part) if why is None else sift(part, shape, trial, why)
+        if why is not None:
+            refusal_of(trial, sifted.good)
+        if len(part) and seen and (changed := seen[-1].conflicts) is not None:
+            found.append(_of_refused(merged, _as_refused(changed), "source"))
+        refused = sifted.refused
         if refused is not None:
             reasons = [reason_of(text) for text in whys(refused).to_pylist()]
             sure = pa.array([_of_the_row_alone(each, known) for each in reasons], pa.bool_())

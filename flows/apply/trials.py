@@ -49,16 +49,25 @@ class _Tried(SynclineError):
     """A trial came to its end, and is rolled back."""
 
 
-def _call_off(_: Applied) -> None:
-    raise _Tried("Only tried.")
+def trial_of(
+    target: Target,
+    shape: TableShape,
+    *,
+    empty: bool = False,
+    marker: Marker | None = None,
+    known: Callable[[Applied], object] | None = None,
+) -> Write:
+    """Writes changes as a window of a table is written, and leaves nothing behind; with a marker, the table of markers. `known` is given
+    what a trial came to."""
 
-
-def trial_of(target: Target, shape: TableShape, *, empty: bool = False, marker: Marker | None = None) -> Write:
-    """Writes changes as a window of a table is written, and leaves nothing behind; with a marker, the table of markers."""
+    def call_off(applied: Applied) -> None:
+        if known is not None:
+            known(applied)
+        raise _Tried("Only tried.")
 
     def trial(some: ChangeSet) -> None:
         with suppress(_Tried), interrupts.window():
-            target.apply(some, shape, marker, empty=empty, before_commit=_call_off, trial=True)
+            target.apply(some, shape, marker, empty=empty, before_commit=call_off, trial=True)
 
     return trial
 

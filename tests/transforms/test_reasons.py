@@ -80,6 +80,7 @@ SAMPLES: list[tuple[Any, str | None, dict[str, Any], str]] = [
     ("refused", None, {"message": "no"}, "is refused by the target: no"),
     ("refused_on_write", None, {"message": "no"}, "refused by the target: no"),
     ("changed_by_target", None, {"message": "m"}, "refused by the target: the target did something else with it (a trigger or rule?): m"),
+    ("changed_meanwhile", None, {}, "the row was edited on the other side after planning"),
     ("referred", None, {"table": "b", "by": ["x", "y"], "on_delete": "CASCADE"}, "rows of b refer to it by (x, y), and would be changed with it (ON DELETE CASCADE)"),
     ("referred", None, {"table": "b", "by": ["x", "y"], "on_update": "CASCADE"}, "rows of b refer to it by (x, y), and would be changed with it (ON UPDATE CASCADE)"),
     ("untyped", None, {"text": "as it was"}, "as it was"),

@@ -169,6 +169,7 @@ TEXTS: Final[Mapping[Code, str | Callable[[Reason], str]]] = {
     "refused": "is refused by the target: {message}",
     "refused_on_write": _ON_WRITE + "{message}",
     "changed_by_target": _ON_WRITE + "the target did something else with it (a trigger or rule?): {message}",
+    "changed_meanwhile": "the row was edited on the other side after planning",
     "referred": _referred,
     "untyped": "{text}",
 }

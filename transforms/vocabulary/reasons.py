@@ -30,6 +30,7 @@ Engine = Literal[
     "refused",
     "refused_on_write",
     "changed_by_target",
+    "changed_meanwhile",
     "referred",
 ]
 Code = Unread | Cast | Limit | Mapped | OtherRows | Engine | Literal["untyped"]
@@ -89,6 +90,7 @@ MEANINGS: Final[Mapping[Code, str]] = {
     "refused": "the target's engine refused the row when it was tried out, before anything was written",
     "refused_on_write": "the target refused the row while it was written",
     "changed_by_target": "the target did something else with the row than it was asked to",
+    "changed_meanwhile": "a row of which both sides were to get a part was edited on the other side after planning",
     "referred": "a row that is to be deleted, or to get another value, is referred to by others that the engine would change with it",
     "untyped": "from a plan of an earlier version, which kept the text alone",
 }
