@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -312,8 +313,29 @@ def _run_all(request: Request, loading: Loading, ended: Sequence[Notice]) -> Out
     return outcomes[0] if len(parts) == 1 else rounds_together(request, outcomes, perf_counter() - began)
 
 
+def bring_over(request: Request, loading: Loading) -> Outcome:
+    """Plan and apply for whoever holds the sides already: a `live` request leaves nothing behind where there is nothing to do."""
+    return _run_all(request, loading, ())
+
+
+def _run_live(request: Request, loading: Loading) -> tuple[Outcome, Session]:
+    spec, session, ledger = request.spec, loading.session, loading.ledger
+    asked = _listing(request)
+    report, job = planned(asked, session, loading.execute)
+    nothing = not report.pending and not report.total.quarantined and not asked.listed
+    if nothing and all(told.back is None for told in report.of_spec):
+        shutil.rmtree(str(report.plan), ignore_errors=True)
+        return Outcome(report, Status.DONE), session
+    retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, session.sides.writable))
+    with failures(session, ledger, request.run_id):
+        plan = Plan.open(Path(str(report.plan)))
+        return load(plan, report, job, loading, writing=writing_of(plan))
+
+
 def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tuple[Outcome, Session]:
     """Plan and apply; the session is bound to the tables as they are then."""
+    if request.live:
+        return _run_live(request, loading)
     began = perf_counter()
     spec, session, ledger = request.spec, loading.session, loading.ledger
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, session.sides.writable))

@@ -32,6 +32,7 @@ from flows.cli.options import (
 )
 from flows.cli.outcome import applied, planned_line
 from flows.cli.rows import NamedRows, rows_options
+from flows.cli.sync import sync
 from flows.results.visible import echo
 
 if TYPE_CHECKING:
@@ -386,7 +387,7 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
 
 
-for command in (*history.COMMANDS, drift, conflicts, identity):
+for command in (*history.COMMANDS, drift, conflicts, identity, sync):
     main.add_command(command)
 
 

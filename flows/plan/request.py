@@ -31,6 +31,7 @@ class Request:
     what is looked at instead of whole tables; once the plan has followed them, `hanging` has the rows of each table in them.
     `full`: all rows are read, whatever cursors say; else, once the plan has asked them, `since` has the tables of which only new rows are,
     and `cursors` what each cursor said.
+    `live`: it is one of many a minute, which puts nothing down where there is nothing to do, and makes no page.
     """
 
     spec: Spec
@@ -53,6 +54,7 @@ class Request:
     full: bool = False
     since: Mapping[str, Since] = field(default_factory=dict)
     cursors: Mapping[str, PlannedCursor] = field(default_factory=dict)
+    live: bool = False
 
     @property
     def plan_id(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from flows.spec.conflict import RuleKind
+from flows.spec.follow import Capture
 from flows.spec.model import Spec
 from flows.spec.origins import PARTS
 
@@ -25,6 +26,8 @@ def json_schema() -> dict[str, Any]:
         ("Runner", {"enum": ["threads", "dask"]}),
         ("Window", {"type": "integer", "minimum": 1}),
         ("Cursor", {**text, "description": "The source's column of this name, or off."}),
+        ("Captures", {"enum": list(get_args(Capture))}),
+        ("Follow", {"enum": list(get_args(Capture))}),
         ("Clocks", {**text, "description": "The column's name on both sides."}),
         ("RuleSpec", {"enum": list(get_args(RuleKind))}),
     ):

@@ -19,6 +19,7 @@ from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec.conflict import Conflict, Direction, Initial
 from flows.spec.cursor import Cursor
 from flows.spec.document import Document, digest_of
+from flows.spec.follow import Follow
 from flows.spec.origins import Origin
 from flows.spec.problems import Invalid, explain
 from flows.spec.runner import Dask, Runner, Threads
@@ -145,6 +146,7 @@ class Spec(Strict):
     )
     conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
     clients: Clients | None = Field(default=None, description="Many sources of the target, a migration of each.")
+    follow: Follow = Field(default=Follow(), description="How `syncline sync` follows what changes.")
 
     _client: str | None = PrivateAttr(default=None)
     _document: Document = PrivateAttr()

@@ -19,6 +19,7 @@ from flows.bind.roots import Root, of_source, typed_roots
 from flows.bind.tables import Binding, BoundTable
 from flows.plan.lookups.pairs import known_pairs
 from flows.plan.reading.chosen_keys import told_by
+from flows.plan.trees.changed import Changed, grow
 from flows.plan.trees.looked_up import PART
 from flows.plan.trees.source_rows import TOLD, SourceRows
 from flows.plan.trees.tree import Hanging
@@ -36,20 +37,25 @@ NAMED: Final = 3  # keys that a message names
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """What was asked for: roots, and whether parents that the target lacks come along. `gone`: a root may be on neither side."""
+    """What was asked for: roots, and whether parents that the target lacks come along. `gone`: a root may be on neither side.
+
+    `changed` are keys of rows that may have changed, in place of roots.
+    """
 
     roots: tuple[Root, ...]
     with_parents: bool = False
     gone: bool = False
+    changed: Changed | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The roots as they are written."""
-        return tuple(map(str, self.roots))
+        """The roots as they are written; of keys how many there are."""
+        return tuple(map(str, self.roots)) if self.changed is None else self.changed.texts
 
     def tables(self, binding: Binding) -> frozenset[str]:
         """The tables that may have rows in the trees."""
-        return below(links_of(binding), {root.table for root in self.roots})
+        changed = self.changed.tables if self.changed is not None else ()
+        return below(links_of(binding), {*(root.table for root in self.roots), *changed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ def chosen(session: Session, job: Job, trees: Trees) -> Chosen:
         by_table.setdefault(root.table, []).append(root)
     begun = {name: _begun(session, job, hanging, source, tables[name], some, trees) for name, some in by_table.items()}
     hanging.grow({name: wanted for name, wanted in begun.items() if wanted is not None})
+    if trees.changed is not None:
+        grow(hanging, source, target, session.bound, links, trees.changed)
     _take_parents(hanging, source, target, with_parents=trees.with_parents)
     for name in sorted({*trees.tables(session.bound), *(table for _, table in hanging.rows)}):
         _write_asked(job, source, tables[name], hanging.side_rows("source", name))

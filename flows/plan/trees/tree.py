@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from flows.bind.links import Link
 from flows.plan.trees.tree_rows import SideRows
 from transforms import keys
 from transforms.vocabulary import Key, SideName
+from transforms.vocabulary.arrow import Mask
 
 Partners = Callable[[SideName, str, pa.Table], pa.Table]
 """The rows that the other side has of some rows of one side of a table."""
@@ -75,12 +77,24 @@ class Hanging:
 
     def there(self, table: str, wanted: pa.Table) -> pa.Table:
         """Those of some keys that a side has a row of. What was read of it is not read again."""
+        found = pa.concat_tables(self._met_now(table, wanted))
+        return wanted.filter(pa.array(keys.contained(wanted, found, self.key_of[table])))
+
+    def on_both(self, table: str, wanted: pa.Table) -> Mask:
+        """Which of some keys every side has a row of. What was read of it is not read again."""
+        found = np.ones(wanted.num_rows, dtype=bool)
+        for rows in self._met_now(table, wanted):
+            found &= keys.contained(wanted, rows, self.key_of[table])
+        return found
+
+    def _met_now(self, table: str, wanted: pa.Table) -> list[pa.Table]:
+        """Of each side the keys of its rows with some keys; the rows wait to be taken in."""
         found = []
         for side in self.sides:
             rows = side.of(table, wanted)
             self._met.setdefault((side.side, table), []).append(rows)
             found.append(rows.select(list(self.key_of[table])))
-        return wanted.filter(pa.array(keys.contained(wanted, pa.concat_tables(found), self.key_of[table])))
+        return found
 
     def side_rows(self, side: SideName, table: str) -> pa.Table | None:
         """The rows of a table in the tree that were read of a side; None where there are none."""

@@ -1,0 +1,378 @@
+"""Follow what changes, batch by batch, until it is stopped.
+
+Feeds say which rows may have changed, a plan of those keys says what, and the plan is applied as any other: under the migration's lock,
+with a version. A position moves only once its plan is in, so whatever dies in between, keys are told again and find nothing to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from adapters import interrupts
+from adapters.feeds.feed import Batch, ChangeFeed, FeedLost, WhyWhole
+from adapters.ledger.ledger import Ledger
+from adapters.registry import open_feed
+from flows import commands
+from flows.apply.load import Loading
+from flows.follow.lag import Brought, Totals, write_metrics
+from flows.follow.positions import Place
+from flows.follow.watched import Watching, watching
+from flows.history.recover import recover
+from flows.plan.request import Request, new_run_id, spelled
+from flows.plan.trees.changed import Changed
+from flows.plan.trees.chosen_tree import Trees
+from flows.proof.drift import watched
+from flows.results.outcome import Outcome, Status
+from flows.session.locking import sole_writer
+from flows.session.meter import Meter
+from flows.session.retry import GaveUp
+from flows.session.session import Session
+from flows.session.stores import ledger_of
+from flows.spec.model import Spec, load_spec
+from transforms.vocabulary import (
+    SIDES,
+    BusyError,
+    ConnectionFailed,
+    Counts,
+    SideName,
+    SynclineError,
+    TableName,
+    TransientError,
+)
+
+PASSING: Final = (TransientError, ConnectionFailed, GaveUp)
+"""What a server that restarts makes of whoever follows it: it is waited for."""
+
+AGAIN_SECONDS: Final = 2.0  # between two tries to reach a server
+BUSY_SECONDS: Final = 600.0  # that a batch waits for another command to end
+LOOK_SECONDS: Final = 10.0  # between two looks at what a database keeps for us
+FOLLOWER: Final = "~follows"
+"""What the lease of whoever follows a migration is called, behind its name: there is one at a time, beside those who write."""
+
+WHY_WHOLE: Final[Mapping[WhyWhole, str]] = {
+    "truncated": "its rows went all at once",
+    "altered": "its definition changed",
+    "unseen": "the feed cannot tell what happened to it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `sync` is to do: `once` ends when nothing is left to bring over, `seconds` after that time; else it goes on until stopped."""
+
+    spec: Path
+    once: bool = False
+    seconds: float | None = None
+    workers: int | None = None
+
+
+class Told:
+    """Is told what happens while it goes on. This one keeps silent."""
+
+    meter: Meter | None = None
+
+    def began(self, first: bool) -> None:
+        """Feeds are open; `first`: there is no position to go on from, so both sides are compared in full."""
+
+    def compared(self, outcome: Outcome) -> None:
+        """Both sides, or some tables, were compared in full, and what differed was brought over."""
+
+    def brought(self, brought: Brought) -> None:
+        """A batch is in."""
+
+    def notice(self, text: str) -> None:
+        """Something a person may want to know."""
+
+
+@dataclass(slots=True)
+class _Following:
+    """Feeds that are open, and how far each is."""
+
+    asked: Asked
+    told: Told
+    spec: Spec
+    session: Session
+    ledger: Ledger
+    watching: Watching
+    feeds: Mapping[SideName, ChangeFeed]
+    places: Mapping[SideName, Place]
+    totals: Totals
+    deadline: float | None
+    positions: dict[SideName, str] = field(default_factory=dict)
+    held: dict[SideName, int] = field(default_factory=dict)
+    looked: float = 0.0
+    warned: set[SideName] = field(default_factory=set)
+
+    @property
+    def over(self) -> bool:
+        """Its time is up."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def sync(
+    asked: Asked, told: Told | None = None, now: Callable[[], datetime] | None = None
+) -> tuple[Outcome | None, Totals]:
+    """Follow both sides. Out: what it ended with where a plan was stopped (None elsewhere), and what was done.
+
+    Errors: SpecError where a side cannot be followed so; BusyError where somebody else follows this migration; DriftError where a
+    schema changed that the spec maps. A server that is away is waited for.
+    """
+    told, clock = told or Told(), now or (lambda: datetime.now(UTC))
+    spec, totals = load_spec(asked.spec), Totals(clock())
+    deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
+    with ledger_of(spec) as ledger, ledger.lease(f"{spec.name}{FOLLOWER}", "target", "sync", clock):
+        while True:
+            try:
+                return _followed(asked, told, spec, ledger, totals, deadline, clock), totals
+            except PASSING as error:
+                if asked.once or (deadline is not None and time.monotonic() >= deadline):
+                    raise
+                interrupts.check()
+                told.notice(f"Waiting: {error}")
+                time.sleep(AGAIN_SECONDS)
+            except FeedLost as error:
+                if spec.follow.lost == "stop":
+                    raise
+                told.notice(f"{error} Both sides are compared in full now.")
+
+
+def _followed(
+    asked: Asked,
+    told: Told,
+    spec: Spec,
+    ledger: Ledger,
+    totals: Totals,
+    deadline: float | None,
+    clock: Callable[[], datetime],
+) -> Outcome | None:
+    with _opened(asked, told, spec, ledger, totals, deadline) as following:
+        outcome = _caught_up(following, clock)
+        if outcome is not None:
+            return outcome
+    # the tables are there by now
+    with _opened(asked, told, spec, ledger, totals, deadline) as following:
+        for side, place in following.places.items():
+            position = place.known(ledger)
+            assert position is not None, "it was kept"
+            following.positions[side] = position
+        return _go_on(following, clock)
+
+
+@contextmanager
+def _opened(
+    asked: Asked, told: Told, spec: Spec, ledger: Ledger, totals: Totals, deadline: float | None
+) -> Iterator[_Following]:
+    """Both sides bound, and a feed of each that has something to tell."""
+    with ExitStack() as stack:
+        session = stack.enter_context(watched(spec, (), told.meter, writes=True))
+        seen = watching(session)
+        feeds: dict[SideName, ChangeFeed] = {}
+        places: dict[SideName, Place] = {}
+        for side in SIDES:
+            tables, way = seen.of(side), spec.follow.way(side)
+            if not tables:
+                continue
+            opened = session.sides[side]
+            feeds[side] = open_feed(opened.address, way, tables, f"{spec.name} {side}", time_zone=opened.time_zone)
+            stack.callback(feeds[side].close)
+            places[side] = Place(spec, side, way, tables)
+        yield _Following(asked, told, spec, session, ledger, seen, feeds, places, totals, deadline)
+
+
+def _caught_up(following: _Following, clock: Callable[[], datetime]) -> Outcome | None:
+    """Where a side has no position to go on from, take those of now, and compare in full what was before. Out: where that was stopped."""
+    ledger, told = following.ledger, following.told
+    known = {side: place.known(ledger) for side, place in following.places.items()}
+    first = None in known.values()
+    told.began(first)
+    if not first:
+        return None
+    positions = {side: known[side] or feed.start() for side, feed in following.feeds.items()}
+    outcome = _compared(following, (), clock)
+    if outcome is not None:
+        return outcome
+    for side, position in positions.items():
+        following.places[side].keep(ledger, position)
+    return None
+
+
+def _compared(following: _Following, tables: tuple[str, ...], clock: Callable[[], datetime]) -> Outcome | None:
+    """Compare some tables, or all, and bring over what differs. Out: where a plan was stopped."""
+    spec, at = following.spec, clock()
+    request = Request(
+        spec, new_run_id(at), at, tables=tables, workers=following.asked.workers or spec.workers, wait=BUSY_SECONDS
+    )
+    outcome = commands.run(request, meter=following.told.meter, message="sync: compared in full", now=clock)
+    following.told.compared(outcome)
+    return outcome if outcome.status not in (Status.DONE, Status.CONFLICTS) else None
+
+
+def _go_on(following: _Following, clock: Callable[[], datetime]) -> Outcome | None:
+    """Batch after batch. Out: where a plan was stopped."""
+    every, kept = following.spec.follow.every.total_seconds(), time.monotonic()
+    while True:
+        began = time.monotonic()
+        _look_at_logs(following)
+        batches = {side: _read(following, side) for side in following.feeds}
+        changes: dict[SideName, int] = {side: batch.changes for side, batch in batches.items()}
+        if any(batch.keys or batch.whole for batch in batches.values()):
+            outcome = _bring_over(following, batches, changes, clock)
+            if outcome is not None:
+                return outcome
+        moved = {side: batch.position for side, batch in batches.items() if batch.position != following.positions[side]}
+        if moved and (any(changes.values()) or began - kept > LOOK_SECONDS):
+            kept = began
+            for side, position in moved.items():
+                following.places[side].keep(following.ledger, position)
+                following.feeds[side].settle(position)
+        following.positions.update(moved)
+        more = any(batch.more for batch in batches.values())
+        if following.over or (following.asked.once and not more and not any(changes.values())):
+            return None
+        if more:
+            continue
+        if any(changes.values()):
+            _pause(following, began + every - time.monotonic())
+        else:
+            _wait(following, max(every, 0.05))
+
+
+def _read(following: _Following, side: SideName) -> Batch:
+    try:
+        return following.feeds[side].read(following.positions[side], following.spec.follow.most)
+    except FeedLost:
+        following.places[side].forget(following.ledger)
+        raise
+
+
+def _bring_over(
+    following: _Following,
+    batches: Mapping[SideName, Batch],
+    changes: Mapping[SideName, int],
+    clock: Callable[[], datetime],
+) -> Outcome | None:
+    """Plan the keys of all sides, and apply the plan. Out: where it was stopped."""
+    read = clock()
+    whole = _whole(following, {side: batch.whole for side, batch in batches.items()})
+    if whole:
+        outcome = _compared(following, whole, clock)
+        if outcome is not None:
+            return outcome
+    parts = [following.watching.changed(side, batch.keys) for side, batch in batches.items()]
+    changed = Changed(
+        {name: values for part in parts for name, values in part.source.items()},
+        {name: values for part in parts for name, values in part.target.items()},
+        {name: values for part in parts for name, values in part.looked_up.items()},
+    )
+    outcome = _applied(following, changed, clock) if changed.tables else None
+    if outcome is not None and outcome.status not in (Status.DONE, Status.CONFLICTS):
+        return outcome
+    report = outcome.report if outcome is not None else None
+    at = clock()
+    oldest = min((batch.since for batch in batches.values() if batch.since is not None), default=read)
+    brought = Brought(
+        at,
+        changes,
+        report.total if report else Counts(),
+        sum((told.back for told in report.of_spec if told.back is not None), Counts()) if report else Counts(),
+        max(0.0, (at - min(oldest, read)).total_seconds()),
+        report.version if report else None,
+        report.total.quarantined if report else 0,
+        report.total.conflicts if report else 0,
+        whole,
+    )
+    following.totals.add(brought)
+    following.told.brought(brought)
+    _write_metrics(following, at)
+    return None
+
+
+def _whole(following: _Following, told: Mapping[SideName, Mapping[TableName, WhyWhole]]) -> tuple[str, ...]:
+    """The tables of the spec that have to be compared whole. DriftError where a schema changed that they map, FeedLost where the spec
+    would rather stop."""
+    names: dict[str, None] = {}
+    for side, tables in told.items():
+        for table, why in tables.items():
+            text = f"The {side}'s {table} has to be compared in full: {WHY_WHOLE[why]}."
+            if following.spec.follow.lost == "stop":
+                raise FeedLost(text, fix="run the migration, then follow again; or write `lost: compare`.")
+            following.told.notice(text)
+            names.update(dict.fromkeys(following.watching.tables_of(side, [table])))
+    return tuple(names)
+
+
+def _applied(following: _Following, changed: Changed, clock: Callable[[], datetime]) -> Outcome:
+    spec, session, at = following.spec, following.session, clock()
+    request = Request(
+        spec,
+        new_run_id(at),
+        at,
+        workers=following.asked.workers or spec.workers,
+        trees=Trees((), with_parents=True, gone=True, changed=changed),
+        live=True,
+    )
+    request = spelled(request, session)
+    with sole_writer(session, following.ledger, request.run_id, clock, BUSY_SECONDS, session.sides.writable) as writing:
+        _, loading = recover(Loading(writing, following.ledger, None, request.workers, "sync"), clock())
+        try:
+            return commands.bring_over(request, loading)
+        except (*PASSING, BusyError):
+            raise
+        except SynclineError:
+            with watched(spec, (), None, writes=True):  # DriftError where a schema changed meanwhile: that says more
+                raise
+
+
+def _look_at_logs(following: _Following) -> None:
+    """Say where a database keeps much for us, and give it up where that is too much. FeedLost then."""
+    now = time.monotonic()
+    if now - following.looked < LOOK_SECONDS:
+        return
+    following.looked, limit = now, following.spec.follow.retained
+    for side, feed in following.feeds.items():
+        held = feed.held()
+        if held is None:
+            continue
+        following.held[side] = held.size
+        most = limit.most if held.most is None else min(limit.most, held.most)
+        if held.size > limit.most:
+            feed.remove()
+            following.places[side].forget(following.ledger)
+            raise FeedLost(
+                f"The {side} kept {held.size:,} bytes of log for us, more than {limit.most:,}: they were given up, so that its disk "
+                f"does not fill.",
+                fix="follow without long pauses, or raise `follow: {retained: {most: …}}`.",
+            )
+        if held.size > min(limit.warn, most) and side not in following.warned:
+            following.warned.add(side)
+            following.told.notice(f"The {side} keeps {held.size:,} bytes of log for us; at {most:,} they are given up.")
+        elif held.size <= min(limit.warn, most):
+            following.warned.discard(side)
+
+
+def _write_metrics(following: _Following, at: datetime) -> None:
+    if following.spec.follow.metrics is not None:
+        file = following.spec.folder / following.spec.follow.metrics
+        write_metrics(file, following.spec.name, following.totals, at, following.held)
+
+
+def _pause(following: _Following, seconds: float) -> None:
+    """Sleep, and not beyond the end."""
+    left = seconds if following.deadline is None else min(seconds, following.deadline - time.monotonic())
+    if left > 0:
+        time.sleep(left)
+
+
+def _wait(following: _Following, seconds: float) -> None:
+    """Wait for something to read, as the first feed does best, and look at the others in between."""
+    left = seconds if following.deadline is None else min(seconds, following.deadline - time.monotonic())
+    if left <= 0:
+        return
+    side = next(iter(following.feeds))
+    following.feeds[side].wait(following.positions[side], left)

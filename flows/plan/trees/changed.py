@@ -1,0 +1,164 @@
+"""Keys of rows that may have changed, as the beginnings of a plan that looks at these and at what has to do with them alone.
+
+What a row becomes may hang on others by lookups, and whether it may be there on those that it refers to. So beside the rows of the
+keys a plan looks
+
+- below those that one side alone has, at all that hangs there: what waited for a new row comes along with it, and what refers to one
+  that is gone goes first;
+- below the others, at the rows that look up a value that may be another one now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from flows.bind.links import Link, apart, as_read
+from flows.bind.tables import Binding, BoundTable
+from flows.plan.reading.window_reader import map_noting
+from flows.plan.trees.source_rows import SourceRows
+from flows.plan.trees.tree import Hanging
+from flows.plan.trees.tree_rows import TargetRows
+from transforms import keys
+from transforms.mapping.column_mapping import LookUp
+from transforms.vocabulary import Key, SideName
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Keys of rows that may have changed.
+
+    `source`: by table of the spec and by the name of one of its sources, values of the columns of that source that its key is made of.
+    `target`: by table, keys as the target has them. `looked_up`: by table and source, values of columns that it looks something up
+    by in a table of the source that is in no plan, of rows of that table that may have changed.
+    """
+
+    source: Mapping[tuple[str, str], pa.Table] = field(default_factory=dict)
+    target: Mapping[str, pa.Table] = field(default_factory=dict)
+    looked_up: Mapping[tuple[str, str], Sequence[pa.Table]] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables of the spec that they are keys of."""
+        return frozenset({*(table for table, _ in (*self.source, *self.looked_up)), *self.target})
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """How many keys of which table, for people."""
+        counts: dict[str, int] = {}
+        some = [(table, values) for (table, _), values in self.source.items()]
+        some += [(table, each) for (table, _), parts in self.looked_up.items() for each in parts]
+        for table, values in [*some, *self.target.items()]:
+            counts[table] = counts.get(table, 0) + values.num_rows
+        return tuple(f"{table}: {count:,} changed" for table, count in sorted(counts.items()))
+
+
+def grow(
+    hanging: Hanging, source: SourceRows, target: TargetRows, binding: Binding, links: Sequence[Link], changed: Changed
+) -> None:
+    """Take in the rows of keys that may have changed, on both sides, and those that have to do with them."""
+    alone, both = _Found({}, {}), _Found({}, {})
+    for (name, part), values in changed.source.items():
+        _of_source(hanging, source, target, _part(binding, name, part), values, alone, both)
+    for (name, part), parts in changed.looked_up.items():
+        bound = _part(binding, name, part)
+        for values in parts:
+            rows = source.of_part(bound, values.rename_columns([as_read(part, each) for each in values.column_names]))
+            if name in hanging.apart:
+                both.begin("source", name, rows)
+            else:
+                both.take(name, rows.select(list(bound.key)))
+    for name, wanted in changed.target.items():
+        if name in hanging.apart:
+            rows, others = target.having(name, wanted), source.looked_up.of_target(name, wanted)
+            into = both if rows.num_rows and others.num_rows else alone
+            into.begin("target", name, rows)
+            into.begin("source", name, others.select(source.schema(name).names))
+        else:
+            _split(hanging, name, wanted, alone, both)
+    for found, followed in ((alone, tuple(links)), (both, tuple(_by_value(binding, links)))):
+        hanging.links = followed
+        for (side, name), rows in found.rows.items():
+            for each in rows:
+                hanging.begin(side, name, each)
+        hanging.grow({name: pa.concat_tables(parts) for name, parts in found.keys.items()})
+    hanging.links = tuple(links)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Keys by table, and of tables that are apart rows by side and table."""
+
+    keys: dict[str, list[pa.Table]]
+    rows: dict[tuple[SideName, str], list[pa.Table]]
+
+    def take(self, name: str, wanted: pa.Table) -> None:
+        if wanted.num_rows:
+            self.keys.setdefault(name, []).append(wanted)
+
+    def begin(self, side: SideName, name: str, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self.rows.setdefault((side, name), []).append(rows)
+
+
+def _part(binding: Binding, name: str, part: str) -> BoundTable:
+    return next(each for each in binding.table(name).sources if each.part == part)
+
+
+def _of_source(
+    hanging: Hanging,
+    source: SourceRows,
+    target: TargetRows,
+    bound: BoundTable,
+    values: pa.Table,
+    alone: _Found,
+    both: _Found,
+) -> None:
+    if not apart(bound) and bound.name not in hanging.apart:
+        _split(hanging, bound.name, mapped_keys(bound, values), alone, both)
+        return
+    asked = values.rename_columns([as_read(bound.part, name) for name in values.column_names])
+    found, others = source.of_part(bound, asked), target.having(bound.name, source.looked_up.keys_of(bound, asked))
+    into = both if found.num_rows == others.num_rows else alone
+    into.begin("source", bound.name, found)
+    into.begin("target", bound.name, others)
+
+
+def _split(hanging: Hanging, name: str, wanted: pa.Table, alone: _Found, both: _Found) -> None:
+    """Keys by whether both sides have a row of them."""
+    found = pa.array(hanging.on_both(name, wanted))
+    both.take(name, wanted.filter(found))
+    alone.take(name, wanted.filter(pa.compute.invert(found)))
+
+
+def mapped_keys(bound: BoundTable, values: pa.Table) -> pa.Table:
+    """The keys that a table makes of values of the columns of its source that they are made of, without those that it cannot make."""
+    names = tuple(name for name in bound.source_shape.names if name in values.column_names)
+    columns = tuple(column for column in bound.mapping.columns if column.shape.name in bound.key)
+    mapping = replace(bound.mapping, key=bound.key, columns=columns, on_invalid="quarantine", checks=())
+    rows = values.select(list(names)).cast(bound.source_shape.schema(names))
+    mapped, _ = map_noting(rows, mapping, {})
+    made = mapped.rows.select(list(bound.key)).cast(bound.key_schema)
+    return keys.distinct(keys.without_null_keys(made, bound.key))
+
+
+def _by_value(binding: Binding, links: Sequence[Link]) -> Iterator[Link]:
+    """The links whose children look up what may change of a row that stays: not its key, and not a number that the target gave it."""
+    for link in links:
+        if link.matched is None:
+            continue
+        parent = binding.table(link.parent)
+        lasting: Key = (*parent.key, *((parent.identity,) if parent.identity else ()))
+        mapped = {column.shape.name for column in parent.mapping.columns}
+        for part in binding.table(link.child).sources:
+            taken = {
+                each.origin.take
+                for each in part.mapping.columns
+                if isinstance(each.origin, LookUp) and part.lookups[each.origin.name].planned == link.parent
+            }
+            matched = {name for name, _ in link.matched}
+            if ({*taken, *matched} & mapped) - set(lasting):
+                yield link
+                break

@@ -1,0 +1,91 @@
+"""What the spec says of following: how changes are captured, and how often they are brought over."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from flows.spec.columns import Strict
+from flows.spec.conflict import Span
+from flows.spec.problems import Invalid
+from transforms.vocabulary import SideName
+
+Capture = Literal["log", "trigger", "poll"]
+_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def size(value: Any) -> Any:
+    """A number of bytes, such as 500MB or 10GB."""
+    if isinstance(value, int):
+        return value
+    written = re.fullmatch(r"(\d{1,9})\s*(kB|MB|GB|TB)", value.strip()) if isinstance(value, str) else None
+    if written is None:
+        raise Invalid("must be a size such as 500MB or 10GB")
+    return int(written[1]) * _BYTES[written[2]]
+
+
+Size = Annotated[int, BeforeValidator(size, json_schema_input_type=str)]
+
+
+class Captures(Strict):
+    """How each side is followed; one word where both are alike."""
+
+    source: Capture = Field(
+        default="poll",
+        description="log: by the log that the engine writes anyway (PostgreSQL, MariaDB). trigger: by triggers that "
+        "`syncline follow install` makes (PostgreSQL, MariaDB, SQLite). poll: by each table's cursor column (any engine; no deletes).",
+    )
+    target: Capture = Field(
+        default="poll", description="The same of the target, which is followed where changes go both ways."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"source": value, "target": value} if isinstance(value, str) else value
+
+
+class LogLimit(Strict):
+    """How much log a database may keep for us that it would otherwise let go."""
+
+    warn: Size = Field(default=10**9, ge=0, description="Beyond, it is said.")
+    most: Size = Field(
+        default=10 * 10**9,
+        ge=0,
+        description="Beyond, the log is given up, so that the disk does not fill; a comparison in full settles what was missed.",
+    )
+
+
+class Follow(Strict):
+    """How `syncline sync` follows the sides."""
+
+    capture: Captures = Field(default=Captures(), description="How changes are captured: log, trigger or poll.")
+    cursor: str | None = Field(
+        default=None, min_length=1, description="poll: the column that is asked what is new, of each table that has it."
+    )
+    every: Span = Field(
+        default=timedelta(seconds=1), description="How long keys are gathered before they are brought over."
+    )
+    most: int = Field(default=10_000, ge=1, description="About how many keys one plan is made of.")
+    lost: Literal["compare", "stop"] = Field(
+        default="compare",
+        description="Where a feed cannot go on, or cannot say what happened to a table: it is compared in full, or sync stops.",
+    )
+    retained: LogLimit = Field(default=LogLimit(), description="How much log may be kept for us.")
+    metrics: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A file for Prometheus' textfile collector, written anew after each batch.",
+    )
+
+    def way(self, side: SideName) -> Capture:
+        """How a side is followed."""
+        return self.capture.source if side == "source" else self.capture.target
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"capture": value} if isinstance(value, str) else value
