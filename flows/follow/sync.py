@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from flows.apply.load import Loading
 from flows.follow.lag import Brought, Totals, write_metrics
 from flows.follow.positions import Place
 from flows.follow.watched import Watching, watching
+from flows.history.quarantine import Filter, retry
 from flows.history.recover import recover
 from flows.plan.request import Request, new_run_id, spelled
 from flows.plan.trees.changed import Changed
@@ -45,15 +46,23 @@ from transforms.vocabulary import (
     TableName,
     TransientError,
 )
+from transforms.vocabulary.reasons import Code
 
 PASSING: Final = (TransientError, ConnectionFailed, GaveUp)
 """What a server that restarts makes of whoever follows it: it is waited for."""
 
 AGAIN_SECONDS: Final = 2.0  # between two tries to reach a server
 BUSY_SECONDS: Final = 600.0  # that a batch waits for another command to end
+KEEP_SECONDS: Final = 5.0  # between two positions that nothing was read between
 LOOK_SECONDS: Final = 10.0  # between two looks at what a database keeps for us
 FOLLOWER: Final = "~follows"
 """What the lease of whoever follows a migration is called, behind its name: there is one at a time, beside those who write."""
+
+WAITING: Final[tuple[Code, ...]] = (
+    "no_match", "parent_quarantined", "no_parent", "duplicate_key", "colliding_key", "taken_key", "refused", "refused_on_write",
+    "referred",
+)  # fmt: skip
+"""Why rows are set aside that other rows have to do with: they are looked at again behind each batch."""
 
 WHY_WHOLE: Final[Mapping[WhyWhole, str]] = {
     "truncated": "its rows went all at once",
@@ -226,7 +235,7 @@ def _go_on(following: _Following, clock: Callable[[], datetime]) -> Outcome | No
             if outcome is not None:
                 return outcome
         moved = {side: batch.position for side, batch in batches.items() if batch.position != following.positions[side]}
-        if moved and (any(changes.values()) or began - kept > LOOK_SECONDS):
+        if moved and (any(changes.values()) or began - kept > KEEP_SECONDS):
             kept = began
             for side, position in moved.items():
                 following.places[side].keep(following.ledger, position)
@@ -270,21 +279,21 @@ def _bring_over(
         {name: values for part in parts for name, values in part.target.items()},
         {name: values for part in parts for name, values in part.looked_up.items()},
     )
-    outcome = _applied(following, changed, clock) if changed.tables else None
-    if outcome is not None and outcome.status not in (Status.DONE, Status.CONFLICTS):
-        return outcome
-    report = outcome.report if outcome is not None else None
-    at = clock()
+    done = list(_brought_over(following, changed, clock)) if changed.tables else []
+    if done and done[-1].status not in (Status.DONE, Status.CONFLICTS):
+        return done[-1]
+    at, reports = clock(), [outcome.report for outcome in done]
+    last = reports[-1].total if reports else Counts()
     oldest = min((batch.since for batch in batches.values() if batch.since is not None), default=read)
     brought = Brought(
         at,
         changes,
-        report.total if report else Counts(),
-        sum((told.back for told in report.of_spec if told.back is not None), Counts()) if report else Counts(),
+        sum((report.total for report in reports), Counts()),
+        sum((told.back for report in reports for told in report.of_spec if told.back is not None), Counts()),
         max(0.0, (at - min(oldest, read)).total_seconds()),
-        report.version if report else None,
-        report.total.quarantined if report else 0,
-        report.total.conflicts if report else 0,
+        max((report.version for report in reports if report.version is not None), default=None),
+        last.quarantined,
+        last.conflicts,
         whole,
     )
     following.totals.add(brought)
@@ -307,26 +316,41 @@ def _whole(following: _Following, told: Mapping[SideName, Mapping[TableName, Why
     return tuple(names)
 
 
-def _applied(following: _Following, changed: Changed, clock: Callable[[], datetime]) -> Outcome:
-    spec, session, at = following.spec, following.session, clock()
-    request = Request(
-        spec,
-        new_run_id(at),
-        at,
-        workers=following.asked.workers or spec.workers,
-        trees=Trees((), with_parents=True, gone=True, changed=changed),
-        live=True,
-    )
-    request = spelled(request, session)
-    with sole_writer(session, following.ledger, request.run_id, clock, BUSY_SECONDS, session.sides.writable) as writing:
-        _, loading = recover(Loading(writing, following.ledger, None, request.workers, "sync"), clock())
-        try:
-            return commands.bring_over(request, loading)
-        except (*PASSING, BusyError):
+def _brought_over(following: _Following, changed: Changed, clock: Callable[[], datetime]) -> Iterator[Outcome]:
+    """Plan the keys and apply the plan; then once more those that are set aside for what other rows were: these may be other ones by
+    now. Ends where a plan was stopped."""
+    spec = following.spec
+    trees = Trees((), with_parents=True, gone=True, changed=changed)
+    with _writing(following, clock) as loading:
+        done = commands.bring_over(replace(_request(following, clock), trees=trees), loading)
+        yield done
+        if done.status not in (Status.DONE, Status.CONFLICTS):
+            return
+        waiting = retry(_request(following, clock), Filter(codes=WAITING), most=spec.follow.most)
+        if waiting is not None:
+            yield commands.bring_over(spelled(waiting, following.session), loading)
+
+
+def _request(following: _Following, clock: Callable[[], datetime]) -> Request:
+    at, spec = clock(), following.spec
+    workers = following.asked.workers or spec.workers
+    return spelled(Request(spec, new_run_id(at), at, workers=workers, live=True), following.session)
+
+
+@contextmanager
+def _writing(following: _Following, clock: Callable[[], datetime]) -> Iterator[Loading]:
+    """Hold both sides for a batch. DriftError, rather than what came of it, where a schema changed that the spec maps."""
+    session, spec, ledger = following.session, following.spec, following.ledger
+    try:
+        with sole_writer(session, ledger, "sync", clock, BUSY_SECONDS, session.sides.writable) as writing:
+            workers = following.asked.workers or spec.workers
+            _, loading = recover(Loading(writing, ledger, None, workers, "sync"), clock())
+            yield loading
+    except (*PASSING, BusyError):
+        raise
+    except SynclineError:
+        with watched(spec, (), writes=True):
             raise
-        except SynclineError:
-            with watched(spec, (), None, writes=True):  # DriftError where a schema changed meanwhile: that says more
-                raise
 
 
 def _look_at_logs(following: _Following) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
@@ -56,12 +57,12 @@ def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
     return found
 
 
-def retry(request: Request, wanted: Filter) -> Request | None:
-    """A request that maps the current source rows of those keys again; None where nothing is chosen."""
+def retry(request: Request, wanted: Filter, *, most: int | None = None) -> Request | None:
+    """A request that maps the current source rows of those keys again, the first `most` of them; None where nothing is chosen."""
     keys: dict[str, set[str]] = {}
     with ledger_of(request.spec) as ledger:
         choice = replace(_choice(request.spec, wanted, ledger), side="target")
-        for table, key in ledger.chosen_keys(request.spec.name, choice):
+        for table, key in islice(ledger.chosen_keys(request.spec.name, choice), most):
             if (
                 table in request.spec.tables
             ):  # else rows that go with others, which nothing but their deletes tries again

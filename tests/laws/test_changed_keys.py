@@ -1,0 +1,92 @@
+"""Law of following: the plans of keys that changed, in whatever batches, come to what a plan of whole tables comes to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
+from linked_schemas import LinkedSchema, State, schemas, states
+from scenario import Scenario, Side, balanced
+
+from flows import commands
+from flows.commands import Status
+from flows.follow.sync import WAITING
+from flows.history.quarantine import Filter, retry
+from flows.plan.trees.changed import Changed
+from flows.plan.trees.chosen_tree import Trees
+
+EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "2"))
+
+
+@pytest.fixture(params=["postgresql", "mysql", "sqlite"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
+    return Scenario.make(tmp_path, ("sqlite", request.param), request).target
+
+
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=EXAMPLES < 10,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_batches_of_changed_keys_come_to_what_whole_tables_come_to(
+    target: Side, tmp_path: Path, data: st.DataObject
+) -> None:
+    schema = data.draw(schemas(target.engine))
+    first, second = data.draw(states(schema)), data.draw(states(schema))
+    for statement in schema.statements():
+        note(statement)
+    note((first, second))
+    folder = Path(mkdtemp(dir=tmp_path))
+    file = target.engine in ("sqlite", "duckdb")
+    shop = Scenario(
+        folder,
+        Side("sqlite", str(folder / "legacy.db")),
+        Side(target.engine, str(folder / "core.db")) if file else target,
+    )
+    schema.make(shop.target)
+    shop.source.execute(*schema.bare())
+    shop.write({table.name: {"from": table.name} for table in schema.tables})
+    fill(shop, schema, first)
+    assert shop.run().status is Status.DONE
+
+    fill(shop, schema, second)
+    batches: list[dict[str, list[int]]] = [{}, {}]
+    for table in schema.tables:
+        before, after = first[table.name], second[table.name]
+        for key in sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key)):
+            batches[data.draw(st.integers(0, 1))].setdefault(table.name, []).append(key)
+    for batch in batches:
+        note(batch)
+        bring_over(shop, batch)
+    assert {t.name: {row[0]: row for row in shop.target.rows(t.name)} for t in schema.tables} == second
+    shop.settled()
+
+
+def fill(shop: Scenario, schema: LinkedSchema, state: State) -> None:
+    for table in schema.tables:
+        shop.source.execute(f"DELETE FROM {table.name}")
+        shop.source.insert(table.name, list(state[table.name].values()))
+
+
+def bring_over(shop: Scenario, batch: Mapping[str, list[int]]) -> None:
+    """What `sync` does with a batch."""
+    keys = {(name, ""): pa.table({"id": pa.array(some, pa.int64())}) for name, some in batch.items()}
+    if keys:
+        done(shop, trees=Trees((), with_parents=True, gone=True, changed=Changed(keys)))
+        if (again := retry(shop.request(live=True), Filter(codes=WAITING))) is not None:
+            assert balanced(commands.run(again)).status is Status.DONE
+
+
+def done(shop: Scenario, **asked: Any) -> None:
+    outcome = shop.run(live=True, **asked)
+    assert outcome.status is Status.DONE, outcome.message
