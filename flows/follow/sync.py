@@ -215,7 +215,13 @@ def _compared(following: _Following, tables: tuple[str, ...], clock: Callable[[]
     """Compare some tables, or all, and bring over what differs. Out: where a plan was stopped."""
     spec, at = following.spec, clock()
     request = Request(
-        spec, new_run_id(at), at, tables=tables, workers=following.asked.workers or spec.workers, wait=BUSY_SECONDS
+        spec,
+        new_run_id(at),
+        at,
+        tables=tables,
+        workers=following.asked.workers or spec.workers,
+        wait=BUSY_SECONDS,
+        full=True,
     )
     outcome = commands.run(request, meter=following.told.meter, message="sync: compared in full", now=clock)
     following.told.compared(outcome)

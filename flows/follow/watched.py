@@ -90,7 +90,8 @@ def watching(session: Session) -> Watching:
                     where=session.spec.where("tables", bound.name),
                     table=bound.name,
                 )
-            own = _watch(source, part.source_shape, part.source.table, cursor)
+            asked = session.spec.cursor(bound.name)
+            own = _watch(source, part.source_shape, part.source.table, asked.column if asked else cursor)
             names = _told_by(part)
             own.uses.append(_Use(bound.name, part.part, names, names))
             for use, table in _looked_up(part):

@@ -166,7 +166,17 @@ def test_another_mapping_begins_anew(shop: Scenario) -> None:
 @pytest.mark.parametrize(
     ("tables", "follow", "told"),
     [
-        ({"orders": {"from": {"query": "SELECT * FROM bestellung"}, "key": ["nr"]}}, {}, "orders"),
+        (
+            {
+                "orders": {
+                    "from": {"query": "SELECT * FROM bestellung"},
+                    "key": ["nr"],
+                    "columns": {"nr": "nr", "total": "total", "customer_id": "kunde"},
+                }
+            },
+            {},
+            "by a query",
+        ),
         ({}, {"cursor": "nothing"}, "cursor"),
         ({}, {"capture": "log", "cursor": "changed"}, "sqlite"),
     ],
