@@ -33,7 +33,8 @@ def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, as_
     --json each batch is an object on a line of its own, and the last one says what was done in all.
     """
     from adapters import interrupts
-    from flows.follow.sync import Asked, Told, sync
+    from flows.follow.following import Asked, Told
+    from flows.follow.sync import sync
     from flows.results.outcome import Status
 
     class Shown(Told):

@@ -9,9 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from adapters import interrupts
@@ -20,9 +19,10 @@ from adapters.ledger.ledger import Ledger
 from adapters.registry import open_feed
 from flows import commands
 from flows.apply.load import Loading
-from flows.follow.lag import Brought, Totals, write_metrics
+from flows.follow.following import Asked, Following, Told, look_at_logs, pause, put_figures, wait
+from flows.follow.lag import Brought, Totals
 from flows.follow.positions import Place
-from flows.follow.watched import Watching, watching
+from flows.follow.watched import watching
 from flows.history.quarantine import Filter, retry
 from flows.history.recover import recover
 from flows.plan.request import Request, new_run_id, spelled
@@ -31,9 +31,7 @@ from flows.plan.trees.chosen_tree import Trees
 from flows.proof.drift import watched
 from flows.results.outcome import Outcome, Status
 from flows.session.locking import sole_writer
-from flows.session.meter import Meter
 from flows.session.retry import GaveUp
-from flows.session.session import Session
 from flows.session.stores import ledger_of
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import (
@@ -54,7 +52,6 @@ PASSING: Final = (TransientError, ConnectionFailed, GaveUp)
 AGAIN_SECONDS: Final = 2.0  # between two tries to reach a server
 BUSY_SECONDS: Final = 600.0  # that a batch waits for another command to end
 KEEP_SECONDS: Final = 5.0  # between two positions that nothing was read between
-LOOK_SECONDS: Final = 10.0  # between two looks at what a database keeps for us
 FOLLOWER: Final = "~follows"
 """What the lease of whoever follows a migration is called, behind its name: there is one at a time, beside those who write."""
 
@@ -69,59 +66,6 @@ WHY_WHOLE: Final[Mapping[WhyWhole, str]] = {
     "altered": "its definition changed",
     "unseen": "the feed cannot tell what happened to it",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What `sync` is to do: `once` ends when nothing is left to bring over, `seconds` after that time; else it goes on until stopped."""
-
-    spec: Path
-    once: bool = False
-    seconds: float | None = None
-    workers: int | None = None
-
-
-class Told:
-    """Is told what happens while it goes on. This one keeps silent."""
-
-    meter: Meter | None = None
-
-    def began(self, first: bool) -> None:
-        """Feeds are open; `first`: there is no position to go on from, so both sides are compared in full."""
-
-    def compared(self, outcome: Outcome) -> None:
-        """Both sides, or some tables, were compared in full, and what differed was brought over."""
-
-    def brought(self, brought: Brought) -> None:
-        """A batch is in."""
-
-    def notice(self, text: str) -> None:
-        """Something a person may want to know."""
-
-
-@dataclass(slots=True)
-class _Following:
-    """Feeds that are open, and how far each is."""
-
-    asked: Asked
-    told: Told
-    spec: Spec
-    session: Session
-    ledger: Ledger
-    watching: Watching
-    feeds: Mapping[SideName, ChangeFeed]
-    places: Mapping[SideName, Place]
-    totals: Totals
-    deadline: float | None
-    positions: dict[SideName, str] = field(default_factory=dict)
-    held: dict[SideName, int] = field(default_factory=dict)
-    looked: float = 0.0
-    warned: set[SideName] = field(default_factory=set)
-
-    @property
-    def over(self) -> bool:
-        """Its time is up."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 def sync(
@@ -176,7 +120,7 @@ def _followed(
 @contextmanager
 def _opened(
     asked: Asked, told: Told, spec: Spec, ledger: Ledger, totals: Totals, deadline: float | None
-) -> Iterator[_Following]:
+) -> Iterator[Following]:
     """Both sides bound, and a feed of each that has something to tell."""
     with ExitStack() as stack:
         session = stack.enter_context(watched(spec, (), told.meter, writes=True))
@@ -191,10 +135,10 @@ def _opened(
             feeds[side] = open_feed(opened.address, way, tables, f"{spec.name} {side}", time_zone=opened.time_zone)
             stack.callback(feeds[side].close)
             places[side] = Place(spec, side, way, tables)
-        yield _Following(asked, told, spec, session, ledger, seen, feeds, places, totals, deadline)
+        yield Following(asked, told, spec, session, ledger, seen, feeds, places, totals, deadline)
 
 
-def _caught_up(following: _Following, clock: Callable[[], datetime]) -> Outcome | None:
+def _caught_up(following: Following, clock: Callable[[], datetime]) -> Outcome | None:
     """Where a side has no position to go on from, take those of now, and compare in full what was before. Out: where that was stopped."""
     ledger, told = following.ledger, following.told
     known = {side: place.known(ledger) for side, place in following.places.items()}
@@ -211,7 +155,7 @@ def _caught_up(following: _Following, clock: Callable[[], datetime]) -> Outcome 
     return None
 
 
-def _compared(following: _Following, tables: tuple[str, ...], clock: Callable[[], datetime]) -> Outcome | None:
+def _compared(following: Following, tables: tuple[str, ...], clock: Callable[[], datetime]) -> Outcome | None:
     """Compare some tables, or all, and bring over what differs. Out: where a plan was stopped."""
     spec, at = following.spec, clock()
     request = Request(
@@ -228,12 +172,12 @@ def _compared(following: _Following, tables: tuple[str, ...], clock: Callable[[]
     return outcome if outcome.status not in (Status.DONE, Status.CONFLICTS) else None
 
 
-def _go_on(following: _Following, clock: Callable[[], datetime]) -> Outcome | None:
+def _go_on(following: Following, clock: Callable[[], datetime]) -> Outcome | None:
     """Batch after batch. Out: where a plan was stopped."""
     every, kept = following.spec.follow.every.total_seconds(), time.monotonic()
     while True:
         began = time.monotonic()
-        _look_at_logs(following)
+        look_at_logs(following)
         batches = {side: _read(following, side) for side in following.feeds}
         changes: dict[SideName, int] = {side: batch.changes for side, batch in batches.items()}
         if any(batch.keys or batch.whole for batch in batches.values()):
@@ -253,12 +197,12 @@ def _go_on(following: _Following, clock: Callable[[], datetime]) -> Outcome | No
         if more:
             continue
         if any(changes.values()):
-            _pause(following, began + every - time.monotonic())
+            pause(following, began + every - time.monotonic())
         else:
-            _wait(following, max(every, 0.05))
+            wait(following, max(every, 0.05))
 
 
-def _read(following: _Following, side: SideName) -> Batch:
+def _read(following: Following, side: SideName) -> Batch:
     try:
         return following.feeds[side].read(following.positions[side], following.spec.follow.most)
     except FeedLost:
@@ -267,7 +211,7 @@ def _read(following: _Following, side: SideName) -> Batch:
 
 
 def _bring_over(
-    following: _Following,
+    following: Following,
     batches: Mapping[SideName, Batch],
     changes: Mapping[SideName, int],
     clock: Callable[[], datetime],
@@ -304,11 +248,11 @@ def _bring_over(
     )
     following.totals.add(brought)
     following.told.brought(brought)
-    _write_metrics(following, at)
+    put_figures(following, at)
     return None
 
 
-def _whole(following: _Following, told: Mapping[SideName, Mapping[TableName, WhyWhole]]) -> tuple[str, ...]:
+def _whole(following: Following, told: Mapping[SideName, Mapping[TableName, WhyWhole]]) -> tuple[str, ...]:
     """The tables of the spec that have to be compared whole. DriftError where a schema changed that they map, FeedLost where the spec
     would rather stop."""
     names: dict[str, None] = {}
@@ -322,7 +266,7 @@ def _whole(following: _Following, told: Mapping[SideName, Mapping[TableName, Why
     return tuple(names)
 
 
-def _brought_over(following: _Following, changed: Changed, clock: Callable[[], datetime]) -> Iterator[Outcome]:
+def _brought_over(following: Following, changed: Changed, clock: Callable[[], datetime]) -> Iterator[Outcome]:
     """Plan the keys and apply the plan; then once more those that are set aside for what other rows were: these may be other ones by
     now. Ends where a plan was stopped."""
     spec = following.spec
@@ -337,14 +281,14 @@ def _brought_over(following: _Following, changed: Changed, clock: Callable[[], d
             yield commands.bring_over(spelled(waiting, following.session), loading)
 
 
-def _request(following: _Following, clock: Callable[[], datetime]) -> Request:
+def _request(following: Following, clock: Callable[[], datetime]) -> Request:
     at, spec = clock(), following.spec
     workers = following.asked.workers or spec.workers
     return spelled(Request(spec, new_run_id(at), at, workers=workers, live=True), following.session)
 
 
 @contextmanager
-def _writing(following: _Following, clock: Callable[[], datetime]) -> Iterator[Loading]:
+def _writing(following: Following, clock: Callable[[], datetime]) -> Iterator[Loading]:
     """Hold both sides for a batch. DriftError, rather than what came of it, where a schema changed that the spec maps."""
     session, spec, ledger = following.session, following.spec, following.ledger
     try:
@@ -357,52 +301,3 @@ def _writing(following: _Following, clock: Callable[[], datetime]) -> Iterator[L
     except SynclineError:
         with watched(spec, (), writes=True):
             raise
-
-
-def _look_at_logs(following: _Following) -> None:
-    """Say where a database keeps much for us, and give it up where that is too much. FeedLost then."""
-    now = time.monotonic()
-    if now - following.looked < LOOK_SECONDS:
-        return
-    following.looked, limit = now, following.spec.follow.retained
-    for side, feed in following.feeds.items():
-        held = feed.held()
-        if held is None:
-            continue
-        following.held[side] = held.size
-        most = limit.most if held.most is None else min(limit.most, held.most)
-        if held.size > limit.most:
-            feed.remove()
-            following.places[side].forget(following.ledger)
-            raise FeedLost(
-                f"The {side} kept {held.size:,} bytes of log for us, more than {limit.most:,}: they were given up, so that its disk "
-                f"does not fill.",
-                fix="follow without long pauses, or raise `follow: {retained: {most: …}}`.",
-            )
-        if held.size > min(limit.warn, most) and side not in following.warned:
-            following.warned.add(side)
-            following.told.notice(f"The {side} keeps {held.size:,} bytes of log for us; at {most:,} they are given up.")
-        elif held.size <= min(limit.warn, most):
-            following.warned.discard(side)
-
-
-def _write_metrics(following: _Following, at: datetime) -> None:
-    if following.spec.follow.metrics is not None:
-        file = following.spec.folder / following.spec.follow.metrics
-        write_metrics(file, following.spec.name, following.totals, at, following.held)
-
-
-def _pause(following: _Following, seconds: float) -> None:
-    """Sleep, and not beyond the end."""
-    left = seconds if following.deadline is None else min(seconds, following.deadline - time.monotonic())
-    if left > 0:
-        time.sleep(left)
-
-
-def _wait(following: _Following, seconds: float) -> None:
-    """Wait for something to read, as the first feed does best, and look at the others in between."""
-    left = seconds if following.deadline is None else min(seconds, following.deadline - time.monotonic())
-    if left <= 0:
-        return
-    side = next(iter(following.feeds))
-    following.feeds[side].wait(following.positions[side], left)

@@ -9,8 +9,9 @@ import pytest
 from scenario import Scenario
 
 from flows.commands import Status
+from flows.follow.following import Asked, Told
 from flows.follow.lag import Brought, Totals
-from flows.follow.sync import Asked, Told, sync
+from flows.follow.sync import sync
 from flows.results.outcome import Outcome
 from flows.session.stores import ledger_of
 from transforms.vocabulary import BusyError, DriftError, SpecError
