@@ -23,7 +23,7 @@ from adapters.feeds.feed import FeedLost
 from adapters.registry import open_target
 from transforms.vocabulary import Relation, TableName
 
-WAYS = [("postgresql", "log"), ("pg15", "log"), ("sqlite", "trigger"), ("postgresql", "trigger")]  # fmt: skip
+WAYS = [("postgresql", "log"), ("pg15", "log"), ("sqlite", "trigger"), ("postgresql", "trigger"), ("mysql", "trigger")]  # fmt: skip
 DATABASES = {"postgresql": "postgres_url", "pg15": "pg15_url", "mysql": "mariadb_url"}
 
 
@@ -87,7 +87,11 @@ def test_a_position_can_be_read_again_until_it_is_settled_by_another_process_too
         try:
             second = Told(one.position)
             second.add(again.read(one.position, 3))
-            assert second.position == two.position
+            if (following.engine, following.way) != (
+                "mysql",
+                "trigger",
+            ):  # whose places are what is left of what was read
+                assert second.position == two.position
             assert second.keys == {
                 table.name: {(n,) for n in rows["id"].to_pylist()} for table, rows in two.keys.items()
             }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+import pymysql
 import pytest
 from databases import Database
 from following import Following, drained, with_triggers
@@ -16,7 +18,7 @@ from adapters.registry import open_target, open_triggers
 from transforms.vocabulary import SpecError
 
 ITEM = "CREATE TABLE item (id BIGINT PRIMARY KEY, code VARCHAR(40) UNIQUE)"
-ENGINES = ["sqlite", "postgresql"]
+ENGINES = ["sqlite", "postgresql", "mysql"]
 
 
 @pytest.fixture(params=ENGINES)
@@ -247,3 +249,82 @@ def test_who_may_not_make_triggers_is_told_what_it_takes(postgres: Following) ->
             assert "owner" in caught.value.fix
     finally:
         postgres.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def mariadb(mariadb_url: str) -> Following:
+    return Following(Database("mysql", mariadb_url), "trigger", with_triggers)
+
+
+FAMILY = (
+    "CREATE TABLE grand (id INT PRIMARY KEY)",
+    "CREATE TABLE parent (id INT PRIMARY KEY, g INT, v INT, FOREIGN KEY (g) REFERENCES grand (id) ON DELETE CASCADE)",
+    "CREATE TABLE child (id INT, p INT, q INT, PRIMARY KEY (id), FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE"
+    " ON UPDATE CASCADE, FOREIGN KEY (q) REFERENCES parent (id) ON DELETE SET NULL ON UPDATE SET NULL)",
+    "CREATE TABLE tree (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES tree (id) ON DELETE CASCADE)",
+    "INSERT INTO grand VALUES (1), (2)",
+    "INSERT INTO parent VALUES (1, 1, 0), (2, 1, 0), (3, 2, 0), (4, NULL, 0)",
+    "INSERT INTO child VALUES (10, 1, 2), (11, 1, NULL), (20, 2, NULL), (30, 3, 4), (40, 4, NULL)",
+    "INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2), (4, NULL)",
+)
+
+
+def test_mariadb_tells_which_rows_foreign_keys_change(mariadb: Following) -> None:
+    mariadb.execute(*FAMILY)
+    with mariadb.feed(mariadb.watch("child", "id", "p", "q"), "tree") as (feed, position):
+        mariadb.execute("UPDATE parent SET v = 1", "DELETE FROM tree WHERE id = 4")
+        told = drained(feed, position)
+        assert (told.keys, told.whole) == ({"tree": {(4,)}}, {}), "nothing else changed"
+        mariadb.execute("UPDATE parent SET id = 9 WHERE id = 2")
+        told = drained(feed, told.position)
+        assert told.keys["child"] >= {(20, 2, None), (20, 9, None), (10, 1, 2), (10, 1, None)} and not told.whole
+        mariadb.execute("DELETE FROM parent WHERE id = 4")
+        told = drained(feed, told.position)
+        assert told.keys["child"] >= {(40, 4, None), (30, 3, 4), (30, 3, None)} and not told.whole
+        mariadb.execute("DELETE FROM grand WHERE id = 1", "DELETE FROM tree WHERE id = 1")
+        assert mariadb.execute("SELECT id FROM child UNION SELECT id FROM tree") == [(30,)]
+        assert drained(feed, told.position).whole == {"child": "unseen", "tree": "unseen"}
+
+
+def test_mariadb_forgets_what_was_read_beside_those_who_write(mariadb: Following) -> None:
+    mariadb.execute(ITEM)
+    url = urlsplit(mariadb.database.url)
+    reached = {
+        "host": url.hostname,
+        "port": url.port,
+        "user": url.username,
+        "database": url.path[1:],
+        "ssl_disabled": True,
+    }
+    with mariadb.feed("item") as (feed, position):
+        with closing(pymysql.connect(**reached)) as early, closing(pymysql.connect(**reached)) as late:
+            early.query("INSERT INTO item VALUES (1, 'a')")
+            mariadb.execute(f"INSERT INTO item VALUES {', '.join(f'({number}, NULL)' for number in range(10, 50))}")
+            late.query("INSERT INTO item VALUES (2, 'b')")
+            begun = time.monotonic()
+            told = drained(feed, position)
+            assert told.keys == {"item": {(number,) for number in range(10, 50)}}
+            assert time.monotonic() - begun < 5, "nobody waits for a transaction that is open"
+            early.commit()
+            late.commit()
+        assert drained(feed, told.position).keys == {"item": {(1,), (2,)}}
+
+
+def test_who_may_make_no_triggers_on_mariadb_is_told_what_it_takes(mariadb: Following) -> None:
+    mariadb.execute(ITEM)
+    url = urlsplit(mariadb.database.url)
+    user, schema = f"u{url.path[-8:]}", url.path[1:]
+    mariadb.execute(f"CREATE USER {user} IDENTIFIED BY 'x'", f"GRANT ALL ON {schema}.* TO {user}")
+    limited = f"mysql://{user}:x@{url.hostname}:{url.port}/{schema}"
+    try:
+        with closing(open_triggers(limited, [mariadb.watch("item")], "one")) as triggers:
+            with pytest.raises(SpecError) as caught:
+                triggers.installing()
+            assert "PROCESS" in caught.value.fix
+            mariadb.execute(f"GRANT PROCESS ON *.* TO {user}")
+        with closing(open_triggers(limited, [mariadb.watch("item")], "one")) as triggers:
+            with pytest.raises(SpecError) as caught:
+                triggers.execute(triggers.installing())
+            assert "log_bin_trust_function_creators" in caught.value.fix
+    finally:
+        mariadb.execute(f"DROP USER {user}")
