@@ -34,7 +34,9 @@ class Engine(NamedTuple):
 _POSTGRES: Final = Engine(
     "adapters.postgres", "PostgresAdapter", ("rls",), "postgres", feeds={"log": "log_feed", "trigger": "trigger_feed"}
 )
-_MYSQL: Final = Engine("adapters.mysql", "MysqlAdapter", (), "mysql", feeds={"trigger": "trigger_feed"})
+_MYSQL: Final = Engine(
+    "adapters.mysql", "MysqlAdapter", (), "mysql", feeds={"log": "log_feed", "trigger": "trigger_feed"}
+)
 
 TARGETS: Final[dict[str, Engine]] = {
     "sqlite": Engine("adapters.sqlite", "SqliteAdapter", ("create",), feeds={"trigger": "trigger_feed"}),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from adapters.feeds.key_tables import distinct
 from adapters.postgres.arrow import arrived, lost
 from adapters.postgres.snapshot import spelled
 from adapters.postgres.types import Travel
@@ -19,13 +20,6 @@ BYTES: Final = 16 * 2**20
 
 Ask = Callable[[str], pa.Table]
 """The whole answer to a query."""
-
-
-def distinct(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of tables of one schema, each once, in any order."""
-    whole = pa.concat_tables(tables)
-    found = whole.group_by(whole.column_names).aggregate([])
-    return found.select(whole.column_names)
 
 
 def travelled(texts: pa.Table, travels: Sequence[Travel], ask: Ask) -> pa.Table | None:

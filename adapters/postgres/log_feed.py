@@ -17,10 +17,11 @@ import psycopg
 import pyarrow as pa
 
 from adapters.feeds.feed import Batch, Held, Watched, Way, WhyWhole
+from adapters.feeds.key_tables import distinct
 from adapters.postgres import slots
 from adapters.postgres.connection import Connections, answer, close_quietly, stream
 from adapters.postgres.decoding import Decoded, Place
-from adapters.postgres.key_texts import distinct, travelled
+from adapters.postgres.key_texts import travelled
 from adapters.postgres.pgoutput import Read
 from adapters.postgres.types import Travel
 from transforms.vocabulary import Key, SynclineError, TableName

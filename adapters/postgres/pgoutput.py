@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.feeds.key_tables import cut_out
 from transforms.vocabulary import Key
 
 BEGIN, COMMIT, RELATION, INSERT, UPDATE, DELETE, TRUNCATE = b"BCRIUDT"
@@ -122,13 +123,13 @@ def _values_of_table(messages: Messages, chosen: Places, table: Described, colum
     if any(each.unchanged.any() for each in first):
         into.unseen.add(oid)
         return
-    arrays = [_array(messages.wire, each) for each in first]
+    arrays = [cut_out(messages.wire, each.starts, each.ends, each.null) for each in first]
     into.values.setdefault(oid, []).append(pa.table(arrays, names=list(columns)))
     if both.any():
         later, _ = _tuples(messages, ends[both] + 1, len(table.columns), places)
         old = [array.filter(pa.array(both)) for array in arrays]
         new = [
-            pc.if_else(pa.array(each.unchanged), before, _array(messages.wire, each))
+            pc.if_else(pa.array(each.unchanged), before, cut_out(messages.wire, each.starts, each.ends, each.null))
             for before, each in zip(old, later, strict=True)
         ]
         into.values[oid].append(pa.table(new, names=list(columns)))
@@ -161,15 +162,3 @@ def _tuples(messages: Messages, at: Places, count: int, wanted: Sequence[int]) -
         if place in wanted:
             found[place] = _Column(starts, at, null, unchanged)
     return [found[place] for place in wanted], at
-
-
-def _array(wire: Bytes, column: _Column) -> pa.Array:
-    """The values of a column, binary: cut out of the wire, where values and what lies between them alternate."""
-    count = len(column.starts)
-    if not count:
-        return pa.nulls(0, pa.binary())
-    bounds = np.empty(2 * count, np.int32)
-    bounds[0::2], bounds[1::2] = column.starts, column.ends
-    offsets = np.append(bounds, bounds[-1])
-    every = pa.Array.from_buffers(pa.binary(), 2 * count, [None, pa.py_buffer(offsets), pa.py_buffer(wire)])
-    return pc.take(every, pa.array(np.arange(0, 2 * count, 2, dtype=np.int32), mask=column.null), boundscheck=False)

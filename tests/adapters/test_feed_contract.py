@@ -23,7 +23,10 @@ from adapters.feeds.feed import FeedLost
 from adapters.registry import open_target
 from transforms.vocabulary import Relation, TableName
 
-WAYS = [("postgresql", "log"), ("pg15", "log"), ("sqlite", "trigger"), ("postgresql", "trigger"), ("mysql", "trigger")]  # fmt: skip
+WAYS = [
+    ("postgresql", "log"), ("pg15", "log"), ("mysql", "log"),
+    ("sqlite", "trigger"), ("postgresql", "trigger"), ("mysql", "trigger"),
+]  # fmt: skip
 DATABASES = {"postgresql": "postgres_url", "pg15": "pg15_url", "mysql": "mariadb_url"}
 
 
