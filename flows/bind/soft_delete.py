@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from flows.spec.model import Spec
 from flows.spec.problems import meant
+from transforms import keys
 from transforms.mapping.casts import BOOLEAN_LIKE
 from transforms.mapping.column_mapping import ColumnMapping
-from transforms.vocabulary import ColumnShape, SpecError, TableShape
+from transforms.vocabulary import ChangeSet, ColumnShape, SpecError, TableShape
 from transforms.vocabulary.arrow import Mask, as_mask
 
 
@@ -47,6 +48,35 @@ class Soft:
         """Which rows of the target are flagged."""
         flags = rows.column(self.column)
         return as_mask(pc.is_valid(flags) if self.timed else pc.fill_null(flags.cast(pa.bool_()), False))
+
+    def filled(self, rows: pa.Table) -> pa.Table:
+        """Rows of the target in which no truth value is no deletion: false."""
+        place = rows.schema.get_field_index(self.column)
+        flags = rows.column(place)
+        cleared = flags if self.timed or not flags.null_count else pc.fill_null(flags, pa.scalar(0).cast(flags.type))
+        return rows.set_column(place, rows.schema.field(place), cleared)
+
+    def marked(self, rows: pa.Table) -> pa.Table:
+        """Rows of the source with the flag of rows that are there."""
+        return rows.append_column(self.column, self.cleared(rows.num_rows))
+
+    def softened(self, changes: ChangeSet, flagged: pa.Table, at: datetime) -> ChangeSet:
+        """Changes of which deletes set the flag at `at`, and inserts of rows that are `flagged` in the target clear it."""
+        gone, none = changes.deletes, changes.deletes.slice(0, 0)
+        place = gone.schema.get_field_index(self.column)
+        marked = gone.set_column(place, gone.schema.field(place), self.set(gone.num_rows, at))
+        back, there = none, none
+        if flagged.num_rows and changes.inserts.num_rows:
+            at_flagged = keys.match(changes.inserts, flagged, changes.key)
+            back = changes.inserts.filter(pa.array(at_flagged >= 0))
+            there = flagged.take(pa.array(at_flagged[at_flagged >= 0]))
+            changes = replace(changes, inserts=changes.inserts.filter(pa.array(at_flagged < 0)))
+        return replace(
+            changes,
+            before=pa.concat_tables([changes.before, there, gone]),
+            after=pa.concat_tables([changes.after, back, marked]),
+            deletes=none,
+        )
 
 
 def soft_flag(spec: Spec, name: str, shape: TableShape, columns: Sequence[ColumnMapping]) -> Soft | None:

@@ -103,11 +103,9 @@ def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:
         yield Problem(f"the source's {bound.source} {bound.source_shape.unwritable}", "", spec.where(*at, "from"), name)
     if bound.identity_map is not None:
         yield from _unnumbered(spec, bound, bound.identity_map)
-    if bound.delete != "hard":
-        what = (
-            f"`delete: {bound.delete}` keeps rows on the target that the source lost, and both sides are to be equal."
-        )
-        yield Problem(what, f"write `delete: hard`, or {fix}.", spec.where(*at, "delete"), name)
+    if bound.delete == "ignore":
+        what = "`delete: ignore` keeps rows on the target that the source lost, and both sides are to be equal."
+        yield Problem(what, f"write `delete: hard` or `soft`, or {fix}.", spec.where(*at, "delete"), name)
     if deep := [column for column, depth in own_depths(name, bound.mapping.columns).items() if depth > 1]:
         what = f"{deep[0]} is looked up in {name} itself by what is looked up there before, and such a value does not go back."
         yield Problem(what, f"take {deep[0]} out of the columns, or {fix}.", spec.where(*at, "columns", deep[0]), name)
@@ -208,7 +206,10 @@ def _knowing_all(bound: BoundTable) -> Comparison:
         if column.name in bound.images and column.meaning != "plain"
     }
     owns = None if bound.owns is None or _says_whose(bound) else bound.owns
-    return replace(bound.comparison, meanings={**meanings, **bound.comparison.meanings}, owns=owns)
+    # a row that is flagged as deleted is none, and no other one has a flag
+    compared = tuple(each for each in bound.comparison.compared if bound.soft is None or each != bound.soft.column)
+    every = {**meanings, **bound.comparison.meanings}
+    return replace(bound.comparison, compared=compared, meanings=every, owns=owns)
 
 
 def _says_whose(bound: BoundTable) -> bool:

@@ -107,6 +107,8 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
         found = spill.read_part(folder / "found", window.part, bound.schema)
         outside = spill.read_part(folder / "outside", window.part, bound.key_schema)
         mapped = Mapped(wanted, REJECTED.empty_table(), wanted.slice(0, 0))
+    if bound.soft is not None and bound.two_way is not None:  # people make such rows, and nobody clears their flags
+        found = bound.soft.filled(found)
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped, found, double = sifted(session, route, mapped, found, outside, kept)
     planned = decide(session, route, work, WindowRows(window.number, mapped, found, source_rows, kept, double))
@@ -213,7 +215,8 @@ def _difference(
     if kept is not None and kept.num_rows:
         keep = pa.concat_tables([keep, kept.select(list(bound.key))])
     numbered = {bound.identity: number_of(session, work.job, bound)} if bound.identity else {}
-    wanted = _with_flag(without_origin(mapped.rows), bound)
+    wanted = without_origin(mapped.rows)
+    wanted = wanted if bound.soft is None else bound.soft.marked(wanted)
     delete = bound.delete != "ignore" and work.selection.covers
     result = diff(bound.shape.name, wanted, found, bound.comparison, keep=keep, delete=delete, numbered=numbered)
     return wanted, keep, result
@@ -302,27 +305,11 @@ def _rejected_inside(mapped: Mapped, ranges: tuple[ColumnRange, ...]) -> Mapped:
     return replace(mapped, rejected=rejected, rejected_rows=rows)
 
 
-def _with_flag(rows: pa.Table, bound: BoundTable) -> pa.Table:
-    """A row that the source has is not deleted: its flag is false, or no time."""
-    if bound.soft is None:
-        return rows
-    return rows.append_column(bound.soft.column, bound.soft.cleared(rows.num_rows))
-
-
 def _softened(changes: ChangeSet, bound: BoundTable, work: PlanWork) -> tuple[ChangeSet, pa.Table]:
     """Turn deletes into updates of the flag column; rows flagged earlier stay as they are, and stand apart."""
     gone = changes.deletes
     if bound.soft is None or not gone.num_rows:
         return changes, gone.slice(0, 0)
     flagged = bound.soft.flagged(gone)
-    before = gone.filter(pa.array(~flagged))
-    place = before.schema.get_field_index(bound.soft.column)
-    kind = before.schema.field(place)
-    flags = bound.soft.set(before.num_rows, work.job.at)
-    softened = replace(
-        changes,
-        before=pa.concat_tables([changes.before, before]),
-        after=pa.concat_tables([changes.after, before.set_column(place, kind, flags)]),
-        deletes=gone.slice(0, 0),
-    )
-    return softened, gone.filter(pa.array(flagged))
+    changes = replace(changes, deletes=gone.filter(pa.array(~flagged)))
+    return bound.soft.softened(changes, gone.slice(0, 0), work.job.at), gone.filter(pa.array(flagged))

@@ -174,7 +174,8 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
     for side, end in ends.items():  # the report of the target says what happens to the source
         tables = [end.session.bound.table(name) for name in planned[side]]
         told = (*warnings, *notices) if side == "target" else ()
-        report = whole[side].report(request, where[side], perf_counter() - began, tables, told)
+        mine = request if side == "target" else of_the_source(request)
+        report = whole[side].report(mine, where[side], perf_counter() - began, tables, told)
         asked = request if side == "target" else replace(request, bases=_bases(request, both, kept), hanging=None)
         told_both = _told(report, both, whole["source"].reports) if side == "target" else report
         reports[side] = finish(asked, end.job, told_both, whole[side], marks, beside[side], both_ways=bool(both))

@@ -10,6 +10,7 @@ import pyarrow as pa
 from adapters.store.agreed import Damaged, Parts, base_of, read_part
 from flows.bind.tables import BoundTable
 from flows.plan.two_way.numbered import with_known_numbers
+from flows.plan.two_way.soft_deletes import living, with_flag
 from flows.session.agreed import agreement_of, parts_of
 from flows.session.session import Session
 from flows.session.stores import store_of
@@ -34,7 +35,8 @@ def hold_window(
     aside = keys.without_null_keys(mapped.rejected_rows.select(list(key)), key)
     if kept is not None and kept.num_rows:
         aside = pa.concat_tables([aside, kept.select(list(key))])
-    ours = with_known_numbers(bound, mapped.rows, found)
+    found, _ = living(bound, found)
+    ours = with_flag(bound, with_known_numbers(bound, mapped.rows, found))
     source, target = (rows.select(bound.schema.names).cast(bound.schema) for rows in (ours, found))
     keyed = [each.select(list(key)).cast(bound.key_schema) for each in (source, target, aside)]
     try:

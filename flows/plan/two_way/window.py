@@ -26,6 +26,7 @@ from flows.plan.two_way.edits import write_edits
 from flows.plan.two_way.leaving import Left, joined, left_in_source, left_on_both, with_left_in_target
 from flows.plan.two_way.numbered import with_numbers
 from flows.plan.two_way.reading import Read, aligned, read_both
+from flows.plan.two_way.soft_deletes import as_written, living, with_flag
 from flows.session.route import Route
 from flows.session.session import Job, Session
 from transforms import keys
@@ -87,10 +88,15 @@ def plan_window(
     session, bound = target.session, route.table
     back_route = source.route(bound.name)
     there = back_route.table
-    read = with_left_in_target(route, read_both(session, route, work, window, known))
+    read = read_both(session, route, work, window, known)
+    there_now, flagged = living(bound, read.found)
+    read = with_left_in_target(route, replace(read, found=there_now))
+    read = replace(read, found=living(bound, read.found)[0])
     left = left_in_source(route, work, read)
     source_rows = read.mapped.rows.num_rows + read.mapped.rejected.num_rows + (left.rows.num_rows if left else 0)
-    mapped, found, double = sifted(session, route, read.mapped, read.found, read.outside, read.kept)
+    every = pa.concat_tables([read.found, flagged])
+    mapped, every, double = sifted(session, route, read.mapped, every, read.outside, read.kept)
+    found, flagged = living(bound, every)
     mapped, raw = joined(mapped, aligned(read.raw, read.mapped.rows, mapped.rows, bound), left)
     aside = pa.concat_tables([_aside(bound, mapped, read, double, left), left_on_both(route, work, read)])
 
@@ -101,7 +107,7 @@ def plan_window(
     lacking = read.lacking
     if lacking.num_rows:  # the rest of them was set aside after all
         lacking = lacking.filter(pa.array(keys.contained(lacking, mapped.rows, bound.key)))
-    numbered = with_numbers(session, work.job, bound, mapped.rows, found, read.base)
+    numbered = with_flag(bound, with_numbers(session, work.job, bound, mapped.rows, every, read.base))
     rows = BothSides(read.base, _with_clock(bound, numbered, raw), raw, found, aside, lacking)
     ways = ways_of(bound, there, work)
     decisions, outdated = None, list[str]()
@@ -117,11 +123,12 @@ def plan_window(
         outcome, meeting = _met(rows, ways, outcome)
         decided = replace(decided, outcome=outcome)
     _must_account(bound, window.number, rows, outcome)
-    session.watch.decided(bound.name, window.number, mapped, found, outcome.target)
+    written = as_written(bound, outcome.target, flagged, work.job.at)
+    session.watch.decided(bound.name, window.number, mapped, every, written)
     number = window.number
     _note_created(ends, bound.name, number, rows, outcome)
-    if work.base and found.num_rows:
-        archive.write_base(base_folder(target.job, bound.shape.name), number, found)
+    if work.base and every.num_rows:
+        archive.write_base(base_folder(target.job, bound.shape.name), number, every)
     if keeps_source and raw.num_rows:
         archive.write_base(base_folder(source.job, there.shape.name), number, raw.select(there.schema.names))
     anew = rows.base is None or (known is not None and known.elsewhere)
@@ -141,13 +148,15 @@ def plan_window(
     if outcome.base is not None and session.spec.history(bound.name) == "full":
         sides: tuple[tuple[SideName, bool], ...] = (("target", work.base), ("source", keeps_source))
         begins = frozenset(side for side, begun in sides if begun)
-        beside += write_edits(writer, number, rows, outcome, agreed, ways, begins)
-    session.meter.advance(bound.name, "plan", max(source_rows, found.num_rows))
+        with_flags = replace(ways, comparison=replace(ways.comparison, compared=bound.comparison.compared))
+        beside += write_edits(writer, number, replace(rows, target=every), outcome, agreed, with_flags, begins)
+    session.meter.advance(bound.name, "plan", max(source_rows, every.num_rows))
     kept = int(keys.contained(found, aside, bound.key).sum()) if found.num_rows and aside.num_rows else 0
-    unproved = {why: n for why, n in (("quarantined", kept), ("double_key", double.num_rows)) if n}
-    counts = _counts(outcome, source_rows, mapped, found.num_rows + double.num_rows, sum(unproved.values()))
+    stay = flagged.num_rows - (outcome.target.inserts.num_rows - written.inserts.num_rows)
+    unproved = {why: n for why, n in (("quarantined", kept), ("flagged", stay), ("double_key", double.num_rows)) if n}
+    counts = _counts(outcome, written, source_rows, mapped, every.num_rows + double.num_rows, sum(unproved.values()))
     return BothPlanned(
-        _planned(target, bound, number, outcome.target, counts, mapped, work, unproved),
+        _planned(target, bound, number, written, counts, mapped, work, unproved),
         _planned(source, there, number, decided.back, _back_counts(decided, raw), None, work, {}),
         tuple(beside),
         Stretch(number, window.found.start if window.part is None else None, agreed is not None, anew),
@@ -301,11 +310,14 @@ def _keys_of(changes: ChangeSet) -> pa.Table:
     ).combine_chunks()
 
 
-def _counts(outcome: Reconciled, source_rows: int, mapped: Mapped, target_rows: int, unproved: int) -> Counts:
+def _counts(
+    outcome: Reconciled, written: ChangeSet, source_rows: int, mapped: Mapped, target_rows: int, unproved: int
+) -> Counts:
     """What becomes of the source's rows in the target. Law: source_rows = insert + update + unchanged + quarantined + the rows in
     conflict that the source has + the rows that go from the source."""
     target, rejected = outcome.target, mapped.rejected.num_rows
-    insert, update = target.inserts.num_rows, target.after.num_rows
+    insert = written.inserts.num_rows
+    update = target.after.num_rows + target.inserts.num_rows - insert
     here = pc.sum(pc.is_valid(outcome.conflicts["source"])).as_py() or 0
     unchanged = source_rows - rejected - insert - update - here - outcome.source.deletes.num_rows
     return Counts(
