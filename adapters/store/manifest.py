@@ -55,7 +55,8 @@ class PlannedCursor:
     """How far a plan reads a table by its cursor: `rows` of about `of` in the source, from `since` on, as people read it.
 
     None: it reads all of them, and `why` says why. `began` is the mark that the ledger had, and `reached` the one that it gets once
-    the plan is in, both as the ledger keeps them; None where there is no row that has a value.
+    the plan is in, both as the ledger keeps them; None where there is no row that has a value. `nulls` of the rows have none: they are
+    read each time.
     """
 
     column: str
@@ -65,11 +66,12 @@ class PlannedCursor:
     reached: str | None
     rows: int = 0
     of: int = 0
+    nulls: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """As it is told, without what is the ledger's own."""
-        told = {"column": self.column, "since": self.since, "rows": self.rows, "of": self.of, "full": self.why}
-        return told if self.since is not None else {"column": self.column, "since": None, "full": self.why}
+        told = {"column": self.column, "since": self.since, "full": self.why}
+        return told if self.since is None else told | {"rows": self.rows, "of": self.of, "nulls": self.nulls}
 
 
 @dataclass(frozen=True, slots=True)

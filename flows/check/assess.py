@@ -14,6 +14,7 @@ from flows.apply.trials import MOST
 from flows.bind.tables import BoundTable, validate
 from flows.check.both_ways import needed, not_back, tried_back, ways_of
 from flows.check.constraint_checks import Integrity, Refused
+from flows.check.cursors import costs
 from flows.check.finding_collector import About, Gathered, Gathering, readers, source_of
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.check.fixes import Place, facts, remedy
@@ -115,6 +116,7 @@ def _assess(request: Request, session: Session, samples: int, folder: Path) -> A
     with begun(request, replace(session, binding=binding), folder / "plan") as (session, job):
         request, notices = followed(request, session, job)
         chosen = build.selected(request, session)
+        notices = (*notices, *costs(session, chosen))
         rows = max(_rows(request, session, table) for table in chosen)
         integrity = Integrity(session, folder / "constraints", chosen, rows, request.hanging)
         gathering = Gathering(chosen, samples, integrity)

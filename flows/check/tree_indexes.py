@@ -25,7 +25,7 @@ def without_index(session: Session, tables: Collection[str]) -> Iterator[Notice]
                 shape, table = bound.shape, None if bound.ddl else bound.shape.name
             if not names or table is None or not isinstance(adapter, Catalog):
                 continue
-            if not _indexed(adapter, table, shape, names):
+            if not indexed(adapter, table, shape, names):
                 yield _notice(link, name, table, names)
 
 
@@ -42,7 +42,8 @@ def _referring(bound: BoundTable, link: Link, side: SideName) -> Key:
     return tuple(origin.source for origin in origins if isinstance(origin, Rename))
 
 
-def _indexed(adapter: Catalog, table: TableName, shape: TableShape, names: Key) -> bool:
+def indexed(adapter: Catalog, table: TableName, shape: TableShape, names: Key) -> bool:
+    """Whether an index of a table begins with one of some columns."""
     begins = [shape.primary_key[:1], *(index[:1] for index in adapter.design(table).indexes)]
     return any(first and first[0] in names for first in begins) or any(unique <= set(names) for unique in shape.uniques)
 

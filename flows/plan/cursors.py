@@ -52,11 +52,13 @@ def _asks(request: Request) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a source has from a mark on: how many rows, and the `highest` value of its cursor; `below` the mark where that is lower."""
+    """What a source has from a mark on: how many rows, `nulls` of them without a value, and the `highest` value of its cursor; `below` the
+    mark where that is lower."""
 
     rows: int
     highest: pa.Scalar
     below: bool
+    nulls: int = 0
 
 
 @dataclass(slots=True)
@@ -129,7 +131,8 @@ class _Asked:
         rows = sum(each.rows for each in found.values())
         reached = self._kept({part: self._mark(part, each.highest) for part, each in found.items()})
         of = sum(self.source.estimate(each.source) for each in self.bound.sources)
-        told = PlannedCursor(column, ", ".join(dict.fromkeys(starts)), None, text, reached, rows, max(of, rows))
+        nulls = sum(each.nulls for each in found.values())
+        told = PlannedCursor(column, ", ".join(dict.fromkeys(starts)), None, text, reached, rows, max(of, rows), nulls)
         return told, Since(newer, waiting, rows + waiting.rows, _unique(self.bound))
 
     @property
@@ -201,7 +204,7 @@ class _Asked:
             values.append(batch.column(0))
         highest = cursor.scale.highest(values)
         below = name in known and cursor.scale.below(highest, cursor.scale.read(known[name]))
-        return Found(rows, highest, below)
+        return Found(rows, highest, below, sum(each.null_count for each in values))
 
     def _whole(self, part: BoundTable, known: Mapping[str, str]) -> str | None:
         """The mark of a source that is read whole: what is below an earlier mark need not be looked at for that."""

@@ -34,6 +34,7 @@ from transforms.vocabulary import (
     Counts,
     Keys,
     Notice,
+    Since,
     Tree,
 )
 
@@ -113,8 +114,9 @@ def settled_plan(
             warnings.append(double_warning(bound, reports[-1].unproved["double_key"], some))
         warnings += [*mended(bound, windows), *rewritten(latest_plan, job, route, windows)]
         warnings += own_ancestors(job, bound)
-        if isinstance(selection := request.selection(bound), Keys | Tree):
-            warnings += read_whole(bound, selection)
+        selection = request.selection(bound)
+        if isinstance(some := selection.wait if isinstance(selection, Since) else selection, Keys | Tree) and some.rows:
+            warnings += read_whole(bound, some)
     if check_deletes:
         outcomes = with_steps(session, job, tables, passing, outcomes)
         outcomes, order = arranged(session, job, written_tables(tables, beside, outcomes), outcomes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from adapters.store.manifest import PlannedCursor
-from flows.results.shares import percent
+from flows.results.shares import counted, percent
 
 WHY: Final[Mapping[str, str]] = {
     "asked": "as asked",
@@ -23,7 +23,8 @@ def line(cursor: PlannedCursor) -> str:
     """`read since 2026-11-29 09:50:00 by updated_at: 12 of about 1,000 rows (1 %); no deletes are decided`."""
     if cursor.since is None:
         return f"all rows were read and not by {cursor.column} what is new: {WHY[cursor.why or 'asked']}"
+    nulls = f", {counted(cursor.nulls, 'row')} without a value among them" if cursor.nulls else ""
     return (
         f"read since {cursor.since} by {cursor.column}: {cursor.rows:,} of about {cursor.of:,} rows "
-        f"({percent(cursor.rows, cursor.of)}); deletes are for a full pass (--full)"
+        f"({percent(cursor.rows, cursor.of)}){nulls}; deletes are for a full pass (--full)"
     )
