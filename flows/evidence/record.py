@@ -20,6 +20,7 @@ from adapters.store.plans import plain
 from flows.bind.tables import BoundTable
 from flows.plan.reading.unproved import WORDS
 from flows.plan.totals import Reconciled
+from flows.results import cursors
 from flows.results.tables import Report, TableReport
 from flows.session.author import author
 from flows.session.session import Session
@@ -140,6 +141,7 @@ def _counts(told: TableReport) -> dict[str, Any]:
         "added": [column for column, _ in told.adds],
         "windows": told.windows,
         "mapping": [],
+        **({} if told.cursor is None else {"cursor": told.cursor.as_dict(), "read": cursors.line(told.cursor)}),
         **_both_ways(told),
     }
 

@@ -21,6 +21,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.commands import Outcome
 from flows.proof.checkpoints import some_keys
+from flows.results import cursors
 from flows.results.conflicts import values
 from flows.results.tables import Report, TableReport
 from flows.results.visible import as_code, in_markdown, visible
@@ -228,6 +229,8 @@ def report_markdown(outcome: Outcome, said: str) -> str:
             f"{count:,} quarantined: {in_markdown(why)}"
             for why, count in sorted(table.reason_texts.items(), key=_by_count)[:8]
         ]
+        if table.cursor is not None:
+            some.append(in_markdown(cursors.line(table.cursor)))
         if table.differing:
             named = [
                 f"{in_markdown(name)} ({count:,})" for name, count in sorted(table.differing.items(), key=_by_count)

@@ -115,8 +115,9 @@ def settled_plan(
         warnings += [*mended(bound, windows), *rewritten(latest_plan, job, route, windows)]
         warnings += own_ancestors(job, bound)
         selection = request.selection(bound)
-        if isinstance(some := selection.wait if isinstance(selection, Since) else selection, Keys | Tree) and some.rows:
-            warnings += read_whole(bound, some)
+        asked = selection.wait if isinstance(selection, Since) else selection
+        if isinstance(asked, Keys | Tree) and asked.rows:
+            warnings += read_whole(bound, asked)
     if check_deletes:
         outcomes = with_steps(session, job, tables, passing, outcomes)
         outcomes, order = arranged(session, job, written_tables(tables, beside, outcomes), outcomes)

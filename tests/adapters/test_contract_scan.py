@@ -85,6 +85,9 @@ def test_rows_come_in_binary_key_order_with_nulls_first(roomy: Target, kind: str
         assert snapshot.count(Relation(shape.name), [ColumnRange("k", expected[1])]) == len(expected) - 1
         assert snapshot.count(Relation(shape.name), [ColumnRange("k", None, expected[1])]) == 1
         assert snapshot.count(Relation(shape.name), [ColumnRange("k")]) == len(expected)
+        assert snapshot.count(Relation(shape.name), [ColumnRange("k", expected[1], nulls=True)]) == len(expected) + 1
+        assert snapshot.count(Relation(shape.name), [ColumnRange("k", None, expected[1], nulls=True)]) == 3
+        assert snapshot.count(Relation(shape.name), [ColumnRange("k", nulls=True)]) == len(expected) + 2
 
 
 @pytest.mark.parametrize("kind", KEYS)
