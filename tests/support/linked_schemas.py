@@ -75,7 +75,7 @@ class LinkedSchema:
         if self.engine == "postgresql":
             target.execute(f"DROP SCHEMA {target.schema} CASCADE", f"CREATE SCHEMA {target.schema}")
         elif self.engine == "mysql":
-            names = [f"DROP TABLE {name}" for name in target.tables()]
+            names = [f"DROP TABLE IF EXISTS {name}" for name in (*target.tables(), "syncline_marker")]
             target.execute("SET foreign_key_checks = 0", *names, "SET foreign_key_checks = 1")
         target.execute(*self.statements())
 
