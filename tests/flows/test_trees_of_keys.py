@@ -235,6 +235,82 @@ def test_rows_that_waited_for_their_order_leave_quarantine_with_its_tree(pair: S
     assert quarantine(pair) == []
 
 
+def regions(made: Scenario, **behind: Any) -> None:
+    """Regions with sites with visits, whose keys are made of what the region's code is looked up as."""
+    made.source.execute(
+        "CREATE TABLE region (id integer PRIMARY KEY, code varchar(9))",
+        "CREATE TABLE site (code varchar(9), no integer, v varchar(9), PRIMARY KEY (code, no))",
+        "CREATE TABLE visit (code varchar(9), no integer, nr integer, v varchar(9), PRIMARY KEY (code, no, nr))",
+    )
+    made.target.execute(
+        "CREATE TABLE region (id integer PRIMARY KEY, code varchar(9))",
+        "CREATE TABLE site (region varchar(9) NOT NULL, no integer NOT NULL, v varchar(9), PRIMARY KEY (region, no))",
+        "CREATE TABLE visit (region varchar(9) NOT NULL, no integer NOT NULL, nr integer NOT NULL, v varchar(9), "
+        "PRIMARY KEY (region, no, nr), FOREIGN KEY (region, no) REFERENCES site (region, no))",
+    )
+    region = {"lookup": {"table": "region", "match": {"code": "code"}, "take": "id"}} | behind
+    named = {"region": region, "no": "no", "v": "v"}
+    made.write(
+        {
+            "region": {"from": "region"},
+            "site": {"from": "site", "key": ["region", "no"], "columns": named},
+            "visit": {"from": "visit", "key": ["region", "no", "nr"], "columns": named | {"nr": "nr"}},
+        }
+    )
+    made.source.insert("region", [(1, "north"), (2, "south")])
+    made.source.insert("site", [("north", 7, "x"), ("south", 7, "x"), ("south", 8, "x")])
+    made.source.insert(
+        "visit", [("north", 7, 1, "x"), ("south", 7, 1, "x"), ("south", 8, 1, "x"), ("south", 8, 2, "x")]
+    )
+
+
+@other_half
+def test_a_tree_goes_through_keys_that_are_made_of_what_is_looked_up(pair: Scenario) -> None:
+    regions(pair, cast="text")
+    goes_through_regions(pair, "2")
+
+
+@ONE
+@pytest.mark.parametrize(
+    ("behind", "south"), [({"map": {1: "N", 2: "S"}}, "S"), ({"map": {2: 20}, "default": "keep", "cast": "text"}, "20")]
+)
+def test_a_tree_goes_through_keys_that_a_map_makes_of_what_is_looked_up(
+    pair: Scenario, behind: dict[str, Any], south: str
+) -> None:
+    regions(pair, **behind)
+    goes_through_regions(pair, south)
+
+
+def goes_through_regions(pair: Scenario, south: str) -> None:
+    with pytest.raises(SynclineError, match="visit refers to site"):
+        tree(pair, f'visit:["{south}",8,1]')
+    done = tree(pair, f'visit:["{south}",8,1]', with_parents=True)
+    assert {name: each.insert for name, each in done.report.counts.items()} == {"region": 1, "site": 1, "visit": 1}
+    done = tree(pair, "region:2")
+    assert {name: each.insert for name, each in done.report.counts.items()} == {"region": 0, "site": 1, "visit": 2}
+    pair.run()
+    pair.settled()
+    before = pair.target.content()
+    pair.source.execute("UPDATE site SET v = 'y'", "UPDATE visit SET v = 'y'", "DELETE FROM visit WHERE nr = 2")
+    pair.source.insert("visit", [("south", 8, 3, "new"), ("north", 7, 3, "new")])
+    done = tree(pair, f'site:["{south}",8]')
+    assert (counts(done, "site"), counts(done, "visit")) == (
+        {"source_rows": 1, "update": 1},
+        {"source_rows": 2, "insert": 1, "update": 1, "delete": 1},
+    )
+    assert tree(pair, f'site:["{south}",8]', kind="verify").status == Status.DONE
+    assert tree(pair, "region:1", kind="verify").status == Status.CHANGES
+    assert undo(pair, done.report.version).status == Status.DONE
+    assert pair.target.content() == before
+
+
+@ONE
+def test_a_key_that_does_not_say_what_it_was_looked_up_as_is_in_no_tree(pair: Scenario) -> None:
+    regions(pair, map={1: "N"}, default="S")
+    with pytest.raises(SynclineError, match="does not say what it was made of"):
+        tree(pair, 'site:["S",8]')
+
+
 def identity(made: Scenario, **customer: Any) -> None:
     made.source.execute(
         "CREATE TABLE customers (no varchar(9) PRIMARY KEY, email varchar(30), up varchar(9), name varchar(30))",

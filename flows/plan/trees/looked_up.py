@@ -22,7 +22,8 @@ from flows.session.scan import readable
 from transforms import keys
 from transforms.mapping import casts
 from transforms.mapping.column_mapping import ColumnMapping, Identified, LookUp
-from transforms.vocabulary import Key, Relation, SpecError
+from transforms.mapping.one_column import made_of, mapped_alone
+from transforms.vocabulary import ColumnShape, Key, Relation, SpecError
 from transforms.vocabulary.arrow import contiguous
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class LookedUp:
 
     def back(self, part: BoundTable, values: pa.Table) -> pa.Table:
         """Values of some columns with what those are looked up by instead of looked-up ones, and with the keys of the source instead
-        of those that an identity map gives. SpecError where a column is made into another value behind its lookup."""
+        of those that an identity map gives. SpecError where a value that is made of what is looked up
+        does not say what that was."""
         columns = {column.shape.name: column for column in part.mapping.columns}
         given = {
             name for name in values.column_names if name in columns and isinstance(columns[name].origin, Identified)
@@ -130,11 +132,14 @@ class LookedUp:
         """The values with what a column is looked up by instead of it."""
         lookup, name = column.origin, column.shape.name
         assert isinstance(lookup, LookUp), "it is looked up"
-        if column.cast is not None or column.values is not None:
-            raise not_followed(part, name)
         own = {looked: _own(part, lookup, each) for looked, each in lookup.match}
-        asked = keys.distinct(values.select([name])).rename_columns([lookup.take])
-        found = self._left(part, lookup, asked.drop_null(), (lookup.take, *own))
+        asked = keys.distinct(values.select([name])).rename_columns([lookup.take]).drop_null()
+        if column.cast is not None or column.values is not None:
+            made_from = made_of(contiguous(asked.column(0)), column, self._taken(part, lookup))
+            if made_from is None:
+                raise not_followed(part, name)
+            asked = pa.table({lookup.take: made_from})
+        found = _made(self._left(part, lookup, asked, (lookup.take, *own)), column, lookup.take)
         found = found.rename_columns([name, *own.values()])
         beside = tuple(each for each in own.values() if each in values.column_names)
         return _joined(values, found, (name, *beside)).drop_columns([name])
@@ -179,15 +184,11 @@ class LookedUp:
         column = next(column for column in part.mapping.columns if column.shape.name == name)
         lookup = column.origin
         assert isinstance(lookup, LookUp), "it is looked up"
-        if column.cast is not None or column.values is not None:
-            raise not_followed(part, name)
         own = {looked: _own(part, lookup, each) for looked, each in lookup.match}
         rows = self._with(part.name, rows, tuple(own.values()))
         asked = keys.distinct(rows.select(list(own.values())).drop_null()).rename_columns(list(own))
         found = self._left(part, lookup, asked, (*own, lookup.take)).rename_columns([*own.values(), name])
-        made = _joined(rows, found, tuple(own.values()))
-        values = casts.cast(contiguous(made.column(name)), casts.Cast(column.shape.type, column.shape.meaning)).values
-        return made.drop_columns([name]).append_column(name, values)
+        return _made(_joined(rows, found, tuple(own.values())), column, name)
 
     def _left(self, part: BoundTable, lookup: LookUp, values: pa.Table, names: Key) -> pa.Table:
         """What rows have in some columns that a lookup may find: those with some values in some of them, as the plan leaves them."""
@@ -205,6 +206,21 @@ class LookedUp:
         )
         batches = list(readable(scanned, looked.table, looked.side, ()))
         return pa.Table.from_batches(batches, schema=shape.schema(columns)).select(list(names)).drop_null()
+
+    def _taken(self, part: BoundTable, lookup: LookUp) -> ColumnShape:
+        """The column that a lookup takes its values from."""
+        looked = part.lookups[lookup.name]
+        known = looked.planned or looked.through
+        if known is None:
+            routes = self.source.routes(part.name)
+            shape = (routes.reads if looked.side == "source" else routes.writes).adapter.describe(looked.table)
+        else:
+            bound = self.source.routes(known).table
+            of_target = looked.planned is not None or lookup.take.startswith(TARGET)
+            shape = bound.shape if of_target else bound.source_shape
+        taken = shape.column(lookup.take.removeprefix(TARGET)) if shape is not None else None
+        assert taken is not None, "binding has found the column"
+        return taken
 
     def _planned(self, table: str, values: pa.Table, names: Key) -> pa.Table:
         bound = self.source.routes(table).table
@@ -266,6 +282,12 @@ class LookedUp:
         return rows.filter(pa.array(~keys.contained(rows, ends.cast(rows.select(list(known.key)).schema), known.key)))
 
 
+def _made(rows: pa.Table, column: ColumnMapping, name: str) -> pa.Table:
+    """Rows with what a column makes of what it is looked up as, in the place of that: those of which it can make something."""
+    values, good = mapped_alone(contiguous(rows.column(name)), column)
+    return rows.set_column(rows.column_names.index(name), name, values).filter(pa.array(good))
+
+
 def _looked_up(column: ColumnMapping) -> bool:
     return isinstance(column.origin, LookUp)
 
@@ -294,7 +316,8 @@ def _joined(left: pa.Table, right: pa.Table, names: Key) -> pa.Table:
 
 def not_followed(part: BoundTable, column: str) -> SpecError:
     return SpecError(
-        f"{part.name}: rows of the source are not found by what {column} is in the target: it is looked up, and made into another value.",
-        fix="leave out --tree, or look the value up as it is, without `cast` and `map`.",
+        f"{part.name}: rows of the source are not found by what {column} is in the target: it is looked up, and made into "
+        f"another value that does not say what it was made of.",
+        fix="leave out --tree, or make it by a `map` that lists every value, or a cast that can be taken back.",
         table=part.name,
     )
