@@ -27,6 +27,9 @@ shop: env  ## migrate a legacy MariaDB to PostgreSQL from a drafted spec (wants 
 sync: env  ## keep two live databases in step that are edited on both sides: SQLite and PostgreSQL
 	$(BIN)/python -m examples.crm.demo
 
+live: env  ## follow a shop that is in use, be killed five times, and end equal: PostgreSQL
+	$(BIN)/python -m examples.live.demo
+
 # what one process compiled is there for the hundred others that tests start
 test: export PYTHONDONTWRITEBYTECODE :=
 test: env  ## run the whole suite
@@ -50,4 +53,4 @@ lock: env  ## resolve pyproject.toml again into requirements.lock (names, versio
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what was made here
-	rm -rf .venv .demo .shop .crm .bench .syncline dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .shop .crm .live .bench .syncline dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

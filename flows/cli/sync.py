@@ -43,6 +43,7 @@ def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, as_
         changes = 0
 
         def began(self, first: bool) -> None:
+            interrupts.known("Run it again and it goes on.")
             if first:
                 self.notice("There is no position to go on from: both sides are compared in full first.")
             elif not as_json:
@@ -72,7 +73,7 @@ def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, as_
         _print_line({**_in_all(totals), "status": (outcome.status if outcome else Status.DONE).name.lower()})
     elif outcome is None:
         echo(
-            f"{counted(sum(totals.changes.values()), 'change')} in {counted(totals.batches, 'batch')}, {totals.rows:,} rows written."
+            f"{counted(sum(totals.changes.values()), 'change')} in {f"{totals.batches:,} {'batch' if totals.batches == 1 else 'batches'}"}, {totals.rows:,} rows written."
         )
     if outcome is not None:
         echo(f"error: sync stopped. {outcome.message}", err=True)
