@@ -21,7 +21,9 @@ ARTICLES = ("Tee", "Kaffee", "Zucker", "Brot", "Käse", "Äpfel 🍎")
 def fill(url: str, customers: int) -> None:
     """What is there before anybody follows: some customers, each with an order of two lines."""
     with psycopg.connect(url) as shop:
-        shop.execute("INSERT INTO kunde (name, ort) SELECT 'Kunde ' || n, 'Wien' FROM generate_series(1, %s) n", [customers])
+        shop.execute(
+            "INSERT INTO kunde (name, ort) SELECT 'Kunde ' || n, 'Wien' FROM generate_series(1, %s) n", [customers]
+        )
         shop.execute("INSERT INTO auftrag (kunde, betrag_cent) SELECT id, 1000 + id FROM kunde")
         shop.execute("INSERT INTO zeile SELECT id, n, 'Tee', n FROM auftrag, generate_series(1, 2) n")
 
@@ -66,7 +68,8 @@ class Client(threading.Thread):
     def orders(self, shop: psycopg.Connection) -> None:
         customer = self.any_of(shop, "kunde")
         found = shop.execute(
-            "INSERT INTO auftrag (kunde, betrag_cent) VALUES (%s, %s) RETURNING id", [customer, self.chance.randint(1, 10**6)]
+            "INSERT INTO auftrag (kunde, betrag_cent) VALUES (%s, %s) RETURNING id",
+            [customer, self.chance.randint(1, 10**6)],
         ).fetchone()
         for line in range(self.chance.randint(1, 4)):
             item = (found or (0,))[0], line + 1, self.chance.choice(ARTICLES), self.chance.randint(1, 9)
@@ -78,7 +81,9 @@ class Client(threading.Thread):
         shop.commit()
 
     def moves(self, shop: psycopg.Connection) -> None:
-        shop.execute("UPDATE kunde SET ort = %s WHERE id = %s", [f"Ort {self.chance.random():.6f}", self.any_of(shop, "kunde")])
+        shop.execute(
+            "UPDATE kunde SET ort = %s WHERE id = %s", [f"Ort {self.chance.random():.6f}", self.any_of(shop, "kunde")]
+        )
         shop.commit()
 
     def strikes(self, shop: psycopg.Connection) -> None:
@@ -105,7 +110,9 @@ def main() -> None:
         if each.failed is not None:
             raise SystemExit(f"A client failed: {each.failed}")
     done = sum((each.done for each in some), Counter())
-    print(f"{sum(done.values()):,} transactions: {', '.join(f'{count:,} {name}' for name, count in sorted(done.items()))}")
+    print(
+        f"{sum(done.values()):,} transactions: {', '.join(f'{count:,} {name}' for name, count in sorted(done.items()))}"
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Clients write on the old database, an embedded PostgreSQL, all the time; `syncli
 schema. It is killed in the middle of what it does, and started again. When the clients have gone home, both sides are compared by SQL of
 the demo's own, and `syncline verify` proves them equal. Everything is left in `.live/`.
 
-LIVE_SECONDS (20), LIVE_CLIENTS (8), LIVE_RATE (200 transactions a second) and LIVE_KILLS (5) say how much.
+LIVE_SECONDS (20), LIVE_CLIENTS (8), LIVE_RATE (200 transactions a second) and LIVE_KILLS (5) say how much, LIVE_PLACE where else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from examples.live.clients import fill
 from examples.story import ROOT, DemoFailed, Terminal, fresh_postgres, say
 
 HERE = Path(__file__).resolve().parent
-PLACE = ROOT / ".live"
+PLACE = Path(os.environ.get("LIVE_PLACE", ROOT / ".live"))
 SPEC = str((HERE / "spec.yaml").relative_to(ROOT))
 SECONDS, RATE = (float(os.environ.get(f"LIVE_{name}", usual)) for name, usual in (("SECONDS", "20"), ("RATE", "200")))
 CLIENTS, KILLS = (int(os.environ.get(f"LIVE_{name}", usual)) for name, usual in (("CLIENTS", "8"), ("KILLS", "5")))
@@ -60,7 +60,9 @@ def told() -> None:
     fill(source, 2_000)
     places = {"LIVE_SOURCE": source, "LIVE_TARGET": target, "LIVE_STATE": str(PLACE)}
     syncline = Terminal(PLACE / "prefect", places).syncline
-    say(f"{CLIENTS} clients write {RATE:.0f} transactions a second for {SECONDS:.0f} s; sync follows, and is killed {KILLS} times")
+    say(
+        f"{CLIENTS} clients write {RATE:.0f} transactions a second for {SECONDS:.0f} s; sync follows, and is killed {KILLS} times"
+    )
     writing = [sys.executable, "-m", "examples.live.clients", source, str(SECONDS), str(CLIENTS), str(RATE)]
     clients = subprocess.Popen(writing, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     lags = followed(places, clients)
@@ -73,7 +75,7 @@ def told() -> None:
     if lags:
         print(f"Lag of {len(lags)} batches: median {statistics.median(lags):.1f} s, at most {max(lags):.1f} s.")
     syncline("verify", SPEC)
-    syncline("history", SPEC, "--limit", "5")
+    syncline("history", SPEC)
 
 
 def followed(places: dict[str, str], clients: subprocess.Popen[str]) -> list[float]:

@@ -72,9 +72,11 @@ def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, as_
     if as_json:
         _print_line({**_in_all(totals), "status": (outcome.status if outcome else Status.DONE).name.lower()})
     elif outcome is None:
-        echo(
-            f"{counted(sum(totals.changes.values()), 'change')} in {f"{totals.batches:,} {'batch' if totals.batches == 1 else 'batches'}"}, {totals.rows:,} rows written."
+        changes, batches = (
+            counted(sum(totals.changes.values()), "change"),
+            f"{totals.batches:,} batch{'es' * (totals.batches != 1)}",
         )
+        echo(f"{changes} in {batches}, {totals.rows:,} rows written.")
     if outcome is not None:
         echo(f"error: sync stopped. {outcome.message}", err=True)
     sys.stdout.flush()
