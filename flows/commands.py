@@ -349,13 +349,18 @@ def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tu
 
 
 def _listing(request: Request) -> Request:
-    """A plan of ranges or trees, or of what is new, notes keys of tables that have some in quarantine: they leave when it is applied."""
+    """A plan of ranges or trees, or of what is new, notes keys of tables that have some in quarantine or in conflict: they are listed no
+    more when it is applied."""
     if not request.ranges and request.trees is None and not any(map(request.spec.cursor, request.spec.tables)):
         return request
     with ledger_of(request.spec) as ledger:
         if not ledger.there():
             return request
-        return replace(request, listed=frozenset(ledger.count_chosen(request.spec.name, Choice(side="target"))))
+        name = request.spec.name
+        return replace(
+            request,
+            listed=frozenset({*ledger.count_chosen(name, Choice(side="target")), *ledger.count_conflicts(name)}),
+        )
 
 
 def _with_bases(request: Request, ledger: Ledger) -> Request:

@@ -287,13 +287,25 @@ class Ledger:
         order = CONFLICTS.c.table_name, CONFLICTS.c.key, CONFLICTS.c.side
         return self._all(Conflict, wanted.order_by(*order).limit(limit))
 
+    def conflict_keys(self, migration: str, table: str) -> list[str]:
+        """The keys of a table's conflicts that are open, of either side."""
+        wanted = (
+            chosen_conflicts(migration, table, resolved=False, run_id=None, keys=())
+            .with_only_columns(CONFLICTS.c.key)
+            .distinct()
+        )
+        with self._engine.reading() as connection:
+            return list(connection.scalars(wanted))
+
     def count_conflicts(self, migration: str) -> dict[str, int]:
         """How many are open, by table."""
         return count_conflicts(self._engine, migration)
 
-    def settle_conflicts(self, migration: str, side: SideName, table: str, run_id: str) -> int:
-        """Close what earlier runs met in a side's table that a run has looked at whole; how many were closed."""
-        return settle_conflicts(self._engine, migration, side, table, run_id, self._now())
+    def settle_conflicts(
+        self, migration: str, side: SideName, table: str, run_id: str, keys: Sequence[str] | None = None
+    ) -> int:
+        """Close what earlier runs met in a side's table that a run has looked at: all of it, or some keys; how many were closed."""
+        return settle_conflicts(self._engine, migration, side, table, run_id, self._now(), keys)
 
     # Backfill steps, facts and leases
 

@@ -13,6 +13,7 @@ from functools import partial
 from adapters import interrupts
 from adapters.store.both_ways import rows_of, source_folder
 from adapters.store.plans import Plan
+from flows.apply import sweep
 from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
 from flows.apply.identity import must_fit, record_pairs
 from flows.apply.load import Loading, Writing, keep, new_version, record_quarantine, run_plan, write
@@ -122,9 +123,9 @@ def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tab
     record_quarantine(plan, report, loading)
     for end in ends.values():
         record_pairs(end.plan, spec, ledger)
-    for told in report.tables if plan.manifest.unrestricted else ():
+    for told in report.of_spec:
         for side in SIDES:
-            ledger.settle_conflicts(spec.name, side, told.name, report.run_id)
+            sweep.settle(plan, told.name, ends["target"].session, ledger, side)
     versions = _versions(ends, report, loading)
     made = versions.get("target", versions.get("source"))
     open_ = sum(told.counts.conflicts for told in report.tables)

@@ -15,7 +15,7 @@ from adapters.store import archive
 from adapters.store.plans import Plan, folder_name
 from flows.apply import identity, refused_rows, unstable
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
-from flows.apply.sweep import sweep
+from flows.apply.sweep import settle, sweep
 from flows.apply.unfinished import cut_off
 from flows.plan.reading.emptied import remember_filled
 from flows.plan.thresholds import over_limit
@@ -162,8 +162,11 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
     if not undoes:
         refused_rows.record(applied.done, ledger, run_plan(plan, spec))
         record_quarantine(plan, report, loading)
-        for table in (each for each in report.tables if manifest.unrestricted and each.looked_whole):
-            ledger.settle_conflicts(spec.name, manifest.side, table.name, report.run_id)
+        for table in report.tables:
+            if table.in_spec:
+                settle(plan, table.name, loading.session, ledger, manifest.side)
+            elif manifest.unrestricted:
+                ledger.settle_conflicts(spec.name, manifest.side, table.name, report.run_id)
     identity.record_pairs(plan, spec, ledger)
     version, moves = None, cursor_moves(plan)
     if report.total.changes or applied.wrote:

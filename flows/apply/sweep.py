@@ -1,4 +1,4 @@
-"""What leaves quarantine after a run: every key that the run looked at and did not set aside again."""
+"""What leaves quarantine after a run, and which conflicts are settled: those of every key that it looked at and did not meet again."""
 
 from __future__ import annotations
 
@@ -16,42 +16,52 @@ from flows.bind.tables import BoundTable
 from flows.session.session import Session
 from transforms.mapping import casts
 from transforms.range_filter import all_inside
-from transforms.vocabulary import ColumnRange
+from transforms.vocabulary import ColumnRange, SideName
 from transforms.vocabulary.arrow import contiguous
 
 MANY = 10_000  # keys of the ledger that are looked at together
 
 
 def sweep(plan: Plan, table: str, session: Session, ledger: Ledger) -> None:
-    """Forget of a table what the plan's run looked at and did not set aside.
+    """Forget of a table what the plan's run looked at and did not set aside. Memory: a window's keys."""
+    name, side, run_id = session.spec.name, plan.manifest.side, plan.manifest.run_id
+    listed = (key for _, key in ledger.chosen_keys(name, Choice((table,), side=side)))
+    for keys in looked_at(plan, table, session, listed):
+        ledger.sweep_quarantine(name, side, table, run_id, keys)
+
+
+def settle(plan: Plan, table: str, session: Session, ledger: Ledger, side: SideName) -> None:
+    """Close the conflicts of a side's table that the plan's run looked at and did not meet again. Memory: the keys of open ones."""
+    name, run_id = session.spec.name, plan.manifest.run_id
+    listed = ledger.conflict_keys(name, table) if plan.manifest.ranges else ()
+    for keys in looked_at(plan, table, session, listed):
+        ledger.settle_conflicts(name, side, table, run_id, keys)
+
+
+def looked_at(plan: Plan, table: str, session: Session, listed: Iterable[str]) -> Iterator[Sequence[str] | None]:
+    """The keys of a table that a plan's run looked at, of which the ledger has listed some; None stands for all.
 
     That is everything, or the keys that the plan was restricted to, which of trees and of what was new its files have, or with
-    ranges the rows that it maps, and the lines whose key lies in a range over the key: those rows are gone from the source. Memory:
-    a window's keys.
+    ranges the rows that it maps, and those of the listed ones that lie in ranges over the key: their rows may be gone from the source.
     """
     spec, manifest = session.spec, plan.manifest
-    run_id, side = manifest.run_id, manifest.side
     if manifest.keys is not None:
-        ledger.sweep_quarantine(spec.name, side, table, run_id, manifest.keys.get(table, ()))
+        yield manifest.keys.get(table, ())
         return
     cursor = manifest.named(table).cursor
     if manifest.tree or (cursor is not None and cursor.since is not None):
-        for keys in plan.mapped_keys(spec.target_table(table)):
-            ledger.sweep_quarantine(spec.name, side, table, run_id, keys.to_pylist())
+        yield from (keys.to_pylist() for keys in plan.mapped_keys(spec.target_table(table)))
         return
     texts = [parse_range(text, spec) for text in manifest.ranges]
     mine = [text for text in texts if text.table == table]
     if not mine:
-        ledger.sweep_quarantine(spec.name, side, table, run_id)
+        yield None
         return
-    for keys in plan.mapped_keys(spec.target_table(table)):
-        ledger.sweep_quarantine(spec.name, side, table, run_id, keys.to_pylist())
+    yield from (keys.to_pylist() for keys in plan.mapped_keys(spec.target_table(table)))
     bound = session.bound.table(table)
     ranges = tuple(typed(text, bound, spec.source.time_zone) for text in mine)
     if all(each.column in bound.key for each in ranges):
-        listed = (key for _, key in ledger.chosen_keys(spec.name, Choice((table,), side=side)))
-        inside = [key for some in _chunks(listed) for key in _inside(bound, ranges, some)]
-        ledger.sweep_quarantine(spec.name, side, table, run_id, inside)
+        yield [key for some in _chunks(listed) for key in _inside(bound, ranges, some)]
 
 
 def _inside(bound: BoundTable, ranges: Sequence[ColumnRange], keys: Sequence[str]) -> Iterator[str]:

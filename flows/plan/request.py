@@ -25,7 +25,7 @@ class Request:
     """What is asked for: some tables or all, some ranges or everything, or of tables in `keys` those keys alone (as JSON).
 
     Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history; those in
-    `listed` have rows in quarantine that the plan may release. A writing command waits `wait` seconds for another one to end.
+    `listed` have rows in quarantine or conflict that the plan may release. A writing command waits `wait` seconds for another one to end.
     `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
     delete any share of a table. `step`: it is one of several, whose quarantine is looked at together in the end. `trees` are
     what is looked at instead of whole tables; once the plan has followed them, `hanging` has the rows of each table in them.

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from scenario import RING, Rows, Scenario, pair_name
 
 from flows import commands
 from flows.bind.roots import parse_root
+from flows.cli.main import main
 from flows.commands import Outcome, Status
 from flows.history import quarantine as quarantining
 from flows.plan.trees.chosen_tree import Trees
+from flows.session.stores import ledger_of
 from transforms.vocabulary import PlanError, SpecError
 
 TABLES: dict[str, Any] = {
@@ -135,6 +138,30 @@ def test_a_row_that_both_edited_is_open_in_a_part_too(shop: Scenario) -> None:
     shop.target.execute("UPDATE purchase SET item = 'mug' WHERE no = 20")
     assert tree(shop, "customer:2").status is Status.DONE
     assert shop.run().status is Status.DONE
+
+
+def test_conflicts_that_a_part_settles_are_listed_no_more_and_others_stay(shop: Scenario) -> None:
+    def listed() -> list[str]:
+        with ledger_of(shop.spec) as ledger:
+            return [each.key for each in ledger.conflicts("shop")]
+
+    assert shop.run().status is Status.DONE
+    shop.source.execute("UPDATE orders SET item = 'mug'")
+    shop.target.execute("UPDATE purchase SET item = 'jug'")
+    assert shop.run().status is Status.CONFLICTS
+    shop.target.execute(
+        "UPDATE purchase SET item = 'mug' WHERE no IN (20, 60)", "DELETE FROM purchase WHERE no IN (30, 40)"
+    )
+    shop.source.execute("DELETE FROM orders WHERE no IN (30, 40)")
+    assert tree(shop, "customer:2").status is Status.DONE
+    assert listed() == ["[10]", "[30]", "[40]", "[50]", "[60]"]
+    assert shop.run(ranges=["purchase.no:30..51"]).status is Status.CONFLICTS
+    assert listed() == ["[10]", "[50]", "[60]"]
+    CliRunner().invoke(
+        main, ["conflicts", str(shop.path), "resolve", "--all", "--take", "source"], catch_exceptions=False
+    )
+    assert shop.run(ranges=["purchase.no:50..51"]).status is Status.DONE
+    assert listed() == ["[10]", "[60]"]
 
 
 def test_rows_in_quarantine_are_tried_again_on_both_sides(shop: Scenario) -> None:

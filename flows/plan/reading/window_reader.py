@@ -66,7 +66,9 @@ class PlanWork:
     looked_up: bool = False
     base: bool = False  # what is found in the target is kept in the `base_folder`
     doubtful: bool = False  # some rows of the target may be partners of rows that are set aside, and stay
-    listed: bool = False  # the table has rows in quarantine: which keys are mapped well is kept with the plan
+    listed: bool = (
+        False  # the table has rows in quarantine or conflict: which keys are mapped well is kept with the plan
+    )
 
     @property
     def ranges(self) -> tuple[ColumnRange, ...]:
