@@ -44,6 +44,7 @@ def migrate(
     data_docs: bool = False,
     allow_deletes: bool = False,
     full: bool = False,
+    afresh: bool = False,
     clients: ClientNames = [],  # noqa: B006
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
@@ -63,14 +64,17 @@ def migrate(
             logo from the web, and hold values that were observed.
         allow_deletes: Delete whatever share of a table the source does not have any more.
         full: Read all rows of tables that have a cursor, too, and not only what is new: deletes and late rows are found then.
+        afresh: Read sealed windows, too, which both sides left as they were when they were equal.
         clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
     """
 
     def work() -> State[Any]:
         if names := asked_clients(spec, clients):
-            rest = (tables, ranges, tree, with_parents, dry_run, verify, wait, data_docs, allow_deletes, full)
+            rest = (tables, ranges, tree, with_parents, dry_run, verify, wait, data_docs, allow_deletes, full, afresh)
             return each_of(spec, names, lambda own: migrate(own, *rest, return_state=True))
-        request = requested("run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents, full)
+        request = requested(
+            "run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents, full, afresh
+        )
         with staged(request.spec) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, commands.plan(request, execute=execute, meter=meter), dry_run=True)

@@ -29,6 +29,7 @@ def verify(
     ranges: list[RangeParameter] = [],  # noqa: B006
     tree: list[RootParameter] = [],  # noqa: B006
     with_parents: bool = False,
+    afresh: bool = False,
     clients: ClientNames = [],  # noqa: B006
 ) -> State[Any]:
     """Read both sides afresh and compare them through the mapping. Nothing is written.
@@ -44,14 +45,15 @@ def verify(
         tree: Only these rows and all that hangs below them, on both sides, such as customer:42 or line:["a",7]; goes without
             tables and ranges.
         with_parents: Bring along what those rows refer to and the target does not have; else that is an error.
+        afresh: Read sealed windows, too, which both sides left as they were when they were equal.
         clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
     """
 
     def work() -> State[Any]:
         if names := asked_clients(spec, clients):
-            rest = (tables, ranges, tree, with_parents)
+            rest = (tables, ranges, tree, with_parents, afresh)
             return each_of(spec, names, lambda own: verify(own, *rest, return_state=True))
-        request = requested("verify", spec, tables, ranges, tree=tree, with_parents=with_parents)
+        request = requested("verify", spec, tables, ranges, tree=tree, with_parents=with_parents, afresh=afresh)
         with staged(request.spec) as (execute, meter):
             outcome = commands.verify(request, execute=execute, meter=meter)
         return verdict(request.spec, outcome)

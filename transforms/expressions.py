@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
 import duckdb
@@ -162,6 +162,51 @@ def means_the_same(sql: str) -> bool:
             yield from classes(each)
 
     return set(classes(wanted)) <= _COMPARING
+
+
+CLOCKED = frozenset({"age"})
+"""Functions that read the clock in one of their forms, although DuckDB calls them consistent."""
+
+
+def steady(sql: str, names: Collection[str]) -> bool:
+    """Whether an expression over columns of some names gives the same for the same values whenever it is asked: false where it may
+    not, and where nobody can tell."""
+    answer = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT {sql}"]).fetchall()
+    tree = json.loads(answer[0][0])
+    known = {name.lower() for name in names}
+    return not tree.get("error") and all(
+        _is_steady(function) if function else column in known for column, function in _named_in(tree, frozenset())
+    )
+
+
+def _named_in(node: object, own: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """The columns and functions that a parsed expression names, in lower case, one of both empty; not the parameters of its lambdas."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _named_in(each, own)
+    elif isinstance(node, dict):
+        if node.get("class") == "LAMBDA":
+            own |= {column for column, _ in _named_in(node.get("lhs"), frozenset()) if column}
+        if node.get("class") == "COLUMN_REF" and (name := str(node["column_names"][0]).lower()) not in own:
+            yield name, ""  # CURRENT_DATE and the like are parsed as columns
+        if function := node.get("function_name"):
+            yield "", str(function).lower()
+        for each in node.values():
+            yield from _named_in(each, own)
+
+
+@cache
+def _is_steady(function: str) -> bool:
+    query = "SELECT stability, macro_definition, parameters FROM duckdb_functions() WHERE function_name = ?"
+    found = _connection().execute(query, [function]).fetchall()
+    return (
+        bool(found)
+        and function not in CLOCKED
+        and all(
+            stability == "CONSISTENT" if macro is None else steady(macro, parameters)
+            for stability, macro, parameters in found
+        )
+    )
 
 
 def columns(sql: str) -> set[str]:

@@ -47,6 +47,10 @@ class Store:
         """Where the bases of two-way tables lie: the rows that both sides agreed on last."""
         return self.root / "agreed" / _one_name(migration)
 
+    def seals(self, migration: str) -> Path:
+        """Where what was proved of windows lies, see `adapters.store.seals`."""
+        return self.root / "seals" / _one_name(migration)
+
     def work(self, migration: str, side: SideName) -> Path:
         """Where what is moved to its place when it is whole is made for a side; nobody else's, and worth nothing after a crash."""
         return self.bases(migration, side) / ".making"

@@ -54,6 +54,7 @@ def run_in_prefect(request: Request, meter: Meter) -> Outcome:
             data_docs=request.data_docs,
             allow_deletes=request.allow_deletes,
             full=request.full,
+            afresh=request.afresh,
         )
 
     return _in_prefect(start, request.spec.name, request, meter)

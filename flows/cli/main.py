@@ -17,13 +17,14 @@ from flows.cli.identity import identity
 from flows.cli.options import (
     EXIT_STATUSES,
     Commands,
+    afresh_option,
     allow_deletes_option,
     check_one_folder,
     common,
     data_docs_option,
     direct_option,
-    full_option,
     print_json,
+    reading_options,
     scope,
     spec_argument,
     trees_options,
@@ -144,12 +145,13 @@ def schema(as_json: bool) -> None:
 @trees_options
 @rows_options
 @allow_deletes_option
-@full_option
+@reading_options
 @common
 @each_client
 def plan(
     spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...],
-    with_parents: bool, rows: bool, limit: int | None, form: str | None, allow_deletes: bool, full: bool, as_json: bool,
+    with_parents: bool, rows: bool, limit: int | None, form: str | None, allow_deletes: bool, full: bool, afresh: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Show which rows would change, and write the plan down. The target is not touched."""
     from adapters.store.plans import Plan
@@ -161,7 +163,7 @@ def plan(
 
     request = asked_for(
         spec, "plan", tables, ranges, output, allow_deletes=allow_deletes, trees=trees, with_parents=with_parents,
-        full=full,
+        full=full, afresh=afresh,
     )  # fmt: skip
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = commands.plan(request, meter=meter)
@@ -203,7 +205,7 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @scope
 @trees_options
 @allow_deletes_option
-@full_option
+@reading_options
 @direct_option
 @data_docs_option
 @wait_option
@@ -212,14 +214,14 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @each_client
 def run(
     spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool,
-    allow_deletes: bool, full: bool, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool,
+    allow_deletes: bool, full: bool, afresh: bool, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Plan and apply in one go."""
     from flows.plan.request import asked_for
 
     request = asked_for(
         spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=trees,
-        with_parents=with_parents, full=full,
+        with_parents=with_parents, full=full, afresh=afresh,
     )  # fmt: skip
     return applied(_run(request, direct=direct, as_json=as_json), as_json)
 
@@ -267,19 +269,20 @@ def backfill(
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows that differ to this file."
 )
+@afresh_option
 @common
 @each_client
 def verify(
     spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool, rows: bool,
-    limit: int | None, form: str | None, output: Path | None, as_json: bool,
+    limit: int | None, form: str | None, output: Path | None, afresh: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Read both sides afresh, and prove them equal through the mapping or name the rows that differ."""
+    """Read both sides, and prove them equal through the mapping or name the rows that differ."""
     from flows import commands
     from flows.cli.terminal.report import metered
     from flows.plan.request import asked_for
     from flows.results.outcome import Status
 
-    request = asked_for(spec, "verify", tables, ranges, trees=trees, with_parents=with_parents)
+    request = asked_for(spec, "verify", tables, ranges, trees=trees, with_parents=with_parents, afresh=afresh)
     named = NamedRows(rows, limit, form, as_json, output)
     with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
         outcome = commands.verify(request, meter=meter, seen=named.take)

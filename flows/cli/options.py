@@ -137,6 +137,7 @@ allow_deletes_option = click.option(
     "--allow-deletes", is_flag=True, help="Delete whatever share of a table the other side does not have any more."
 )
 full_option = click.option("--full", is_flag=True, help="Read all rows, whatever cursors say: deletes are found, too.")
+afresh_option = click.option("--afresh", is_flag=True, help="Read sealed windows, too (see `seal` in the spec).")
 yes_option = click.option("--yes", is_flag=True, help="Ask nothing.")
 wait_option = click.option(
     "--wait",
@@ -145,6 +146,11 @@ wait_option = click.option(
     metavar="TIME",
     help="Wait so long for another run of the migration, such as 60s.",
 )
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--full and --afresh."""
+    return full_option(afresh_option(command))
 
 
 def scope(command: Callable[..., Any]) -> Callable[..., Any]:

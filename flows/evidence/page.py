@@ -105,7 +105,10 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         labels={kind: _label(kind, written) for kind in (CHANGES if evidence.get("undoes") else KINDS)},
         changes={kind: _label(kind, written) for kind in CHANGES},
         undoes=evidence.get("undoes", ()),  # evidence of earlier versions does not tell
-        tables=[{"unproved": {}, **table, "bar": bar(table["counts"], written)} for table in evidence["tables"]],
+        tables=[
+            {"unproved": {}, "sealed": None, **table, "bar": bar(table["counts"], written)}
+            for table in evidence["tables"]
+        ],
         conflicts=[each for each in evidence.get("conflicts", ()) if not each.get("kind")],
         open_rows=[_open_row(each) for each in evidence.get("conflicts", ()) if each.get("kind")],
         lost=[_lost(each) for table in evidence["tables"] for each in table.get("overruled_edits", ())],

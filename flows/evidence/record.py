@@ -136,6 +136,7 @@ def _counts(told: TableReport) -> dict[str, Any]:
         "reasons": told.reason_texts,
         "set_aside": told.set_aside,
         "differing": dict(told.differing),
+        "sealed": None if told.sealed is None else {**asdict(told.sealed), "text": str(told.sealed)},
         "unproved": {WORDS[why]: rows for why, rows in told.unproved.items()},
         "created": bool(told.ddl),
         "added": [column for column, _ in told.adds],

@@ -106,6 +106,7 @@ def requested(
     tree: Sequence[str] = (),
     with_parents: bool = False,
     full: bool = False,
+    afresh: bool = False,
 ) -> Request:
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
@@ -113,7 +114,7 @@ def requested(
         return handed.request
     return asked_for(
         Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=tree,
-        with_parents=with_parents, full=full,
+        with_parents=with_parents, full=full, afresh=afresh,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from flows.plan.lookups.own_lookups import forget, plan_with_own_lookups
 from flows.plan.order.stages import referred_tables, stages_of
 from flows.plan.reading.chosen_keys import keys_of
 from flows.plan.reading.cross_row_rules import find_offenders
+from flows.plan.reading.sealed import context_of, keep_seals, sealed_windows
 from flows.plan.reading.window_reader import PlanWork
 from flows.plan.reading.windows import gather_lookups, grouped, windows_of
 from flows.plan.references.orphans import plan_without_orphans, refer_to_nothing
@@ -201,11 +202,17 @@ def plan_table(
         if bound.identity and not bound.looks_into_itself:
             session.numbers.start(bound.name, first_number(bound, target))
         find_offenders(session, route, work)
-        cut, aside = windows_of(session, route, work)
-        works = [replace(work, windows=each) for each in grouped(cut, request.workers)]
+        context = context_of(session, route, work)
+        known = sealed_windows(session, route, work, context) if context and not request.afresh else None
+        cut, aside = known or windows_of(session, route, work)
+        sealing = replace(work, sealing=context is not None)
+        works = [replace(sealing, windows=each) for each in grouped(cut, request.workers)]
         with shared(job.plan_id, session):
             planned = [outcome for group in run(plan_windows, works) for outcome in group]
-        return sorted([*planned, *aside], key=lambda outcome: outcome.window)
+        planned = sorted([*planned, *aside], key=lambda outcome: outcome.window)
+        if context is not None:
+            keep_seals(session, route, job, context, planned)
+        return planned
 
     policy = session.watch.policy
     if bound.looks_into_itself:

@@ -12,10 +12,12 @@ import pyarrow as pa
 from adapters import interrupts
 from adapters.store import archive, plan_files, plans, spill
 from adapters.store.plan_files import FileEntry
+from adapters.store.seals import Proof, Seal
 from flows.bind.tables import BoundTable
 from flows.plan.lookups.numbers import number_of
 from flows.plan.reading.owns import keys_outside
 from flows.plan.reading.refusals import without_refused
+from flows.plan.reading.sealing import seal
 from flows.plan.reading.sifting import sifted
 from flows.plan.reading.unproved import counted, first_keys, uncompared
 from flows.plan.reading.waiting import waiting
@@ -82,6 +84,8 @@ class Planned:
     completing: bool = False  # it comes behind the inserts and updates of all tables
     interim: bool = False  # steps of rows whose real change, which counts, is in another window
     held: Held | None = None  # of a table that goes both ways, in a verification
+    seal: Seal | None = None  # of a table whose windows are sealed: under what, where nothing is to do
+    sealed: bool = False  # it was not read: both sides are as they were when it was sealed
     double: tuple[str, ...] = ()  # the first keys that several rows of the target have, as JSON
 
 
@@ -112,10 +116,22 @@ def _plan_window(session: Session, work: PlanWork, window: Window) -> Planned:
     source_rows = mapped.rows.num_rows + mapped.rejected.num_rows
     mapped, found, double = sifted(session, route, mapped, found, outside, kept)
     planned = decide(session, route, work, WindowRows(window.number, mapped, found, source_rows, kept, double))
+    if work.sealing and window.part is None:
+        return replace(planned, seal=seal(route, window, _proof(planned)))
     if not work.job.proof or bound.two_way is None or not isinstance(work.selection, All):
         return planned
     apart = None if planned.changes is None else read_changes(work.job, planned.changes)
     return replace(planned, held=hold_window(session, session.bound.table(bound.name), mapped, found, kept, apart))
+
+
+def _proof(planned: Planned) -> Proof | None:
+    """What a window is sealed with; None where anything is to do in it, or to be told of it each time."""
+    counts = planned.counts
+    quiet = Counts(source_rows=counts.unchanged, target_rows=counts.unchanged, unchanged=counts.unchanged)
+    told = (
+        planned.changes or planned.quarantine or planned.mapped or planned.waiting or planned.double or planned.broken
+    )
+    return None if counts != quiet or told else Proof(counts.unchanged, planned.tally, planned.mended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +212,7 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
             pa.concat_tables([found, double]),
             [rest, double, *([result.changes.deletes] if bound.soft else [])],
             changed=len(changes) > 0,
-            proof=work.job.proof,
+            proof=work.job.proof or (work.sealing and not len(changes)),
         )
         if session.spec.checkpoint(bound.name).reconcile
         else Tally(),

@@ -27,8 +27,9 @@ class Request:
     Of the tables in `bases` the plan also keeps what it finds in the target, as the beginning of their history; those in
     `listed` have rows in quarantine or conflict that the plan may release. A writing command waits `wait` seconds for another one to end.
     `data_docs`: Great Expectations' own pages are made of the checkpoints, beside the evidence. `allow_deletes`: a plan may
-    delete any share of a table. `step`: it is one of several, whose quarantine is looked at together in the end. `trees` are
-    what is looked at instead of whole tables; once the plan has followed them, `hanging` has the rows of each table in them.
+    delete any share of a table. `afresh`: sealed windows are read, too. `step`: it is one of several, whose quarantine is looked at
+    together in the end. `trees` are what is looked at instead of whole tables; once the plan has followed them, `hanging` has the
+    rows of each table in them.
     `full`: all rows are read, whatever cursors say; else, once the plan has asked them, `since` has the tables of which only new rows are,
     and `cursors` what each cursor said.
     `live`: it is one of many a minute, which puts nothing down where there is nothing to do, and makes no page.
@@ -49,6 +50,7 @@ class Request:
     data_docs: bool = False
     allow_deletes: bool = False
     step: bool = False
+    afresh: bool = False
     trees: Trees | None = None
     hanging: Mapping[str, Tree] | None = None
     full: bool = False
@@ -101,6 +103,7 @@ def asked_for(
     trees: Sequence[str] = (),
     with_parents: bool = False,
     full: bool = False,
+    afresh: bool = False,
 ) -> Request:
     """A request of now, with a run of its own. SpecError where the spec, a range or a root of `trees` is wrong."""
     spec, at = load_spec(path), datetime.now(UTC)
@@ -117,6 +120,7 @@ def asked_for(
         wait=wait,
         data_docs=data_docs,
         allow_deletes=allow_deletes,
+        afresh=afresh,
         trees=asked,
         full=full,
     )

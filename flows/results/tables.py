@@ -22,6 +22,7 @@ from flows.results.agreement import AgreementProof
 from flows.results.conflicts import Met
 from flows.results.orphans import Orphans
 from flows.results.overruled import Overruled, overruled_in
+from flows.results.sealed import Sealed, sealed_of
 from flows.results.shares import percent
 from transforms.reconcile.held import Held
 from transforms.vocabulary import (
@@ -73,6 +74,7 @@ class TableReport:
     merged: int = 0  # rows in which edits of both sides came together
     overruled: int = 0  # rows with an edit that lost
     overruled_edits: tuple[Overruled, ...] = ()  # the first of those edits
+    sealed: Sealed | None = None  # None where its windows are not sealed
     held: Held | None = None  # in a verification: how the rows stand to what both sides agreed on
     agreement: AgreementProof | None = None  # and what that proves
     cursor: PlannedCursor | None = None  # which rows were read, where the table has one
@@ -118,7 +120,7 @@ class TableReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The counts, in how many rows each column differs, why target rows are kept that were compared with nothing, why
-        source rows are set aside, and `in_spec` where the spec does not name the table."""
+        source rows are set aside, `in_spec` where the spec does not name the table, and `sealed` where its windows are."""
         return {
             **self.counts.as_dict(),
             "differing": dict(self.differing),
@@ -126,6 +128,7 @@ class TableReport:
             "set_aside": self.set_aside,
             **({} if self.in_spec else {"in_spec": False}),
             **({} if self.cursor is None else {"cursor": self.cursor.as_dict()}),
+            **({} if self.sealed is None else {"sealed": asdict(self.sealed)}),
             **self._both_ways,
         }
 
@@ -290,6 +293,7 @@ def table_report(bound: BoundTable, planned: Sequence[Planned]) -> TableReport:
         adds=tuple((added.column.name, added.statement) for added in bound.adds),
         unproved=dict(unproved),
         waiting=sum(outcome.waiting for outcome in planned),
+        sealed=sealed_of(planned),
         held=_held(planned),
     )
 

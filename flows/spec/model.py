@@ -117,6 +117,10 @@ class Defaults(Strict):
         default=None,
         description="Runs read what is new by this column, of the tables that have it, and all of the others.",
     )
+    seal: bool = Field(
+        default=False,
+        description="Whether windows are passed over that both sides left as they were when they were equal.",
+    )
     runner: Runner = Field(
         default=Runner(threads=Threads()), description="threads, dask, or one of them with settings."
     )
@@ -342,6 +346,11 @@ class Spec(Strict):
         """By which column runs read what is new of a table; None where they read all of it."""
         found = self.tables[name].cursor or self.defaults.cursor
         return None if found is None or found.column is None else found
+
+    def seal(self, name: str) -> bool:
+        """Whether windows of a table are sealed."""
+        own = self.tables[name].seal
+        return self.defaults.seal if own is None else own
 
     def on_invalid(self, name: str) -> Literal["quarantine", "fail"]:
         return self.tables[name].on_invalid or self.defaults.on_invalid

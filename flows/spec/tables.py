@@ -183,6 +183,7 @@ class Table(Strict):
         default=None, description="Overrides defaults.quarantine, setting by setting."
     )
     window: Window | None = Field(default=None, description="Overrides defaults.window.")
+    seal: bool | None = Field(default=None, description="Overrides defaults.seal.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
     history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")
     cursor: Cursor | None = Field(default=None, description="Overrides defaults.cursor.")

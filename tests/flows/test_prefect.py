@@ -174,6 +174,7 @@ def test_a_fault_that_does_not_pass_says_how_often_it_was_tried(shop: Shop, monk
 
 def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: Shop, monkeypatch: Patch) -> None:
     real, tried = SqliteSnapshot.scan, list[int]()
+    shop.at("source", "PRAGMA journal_mode = wal")  # so that others can write while a snapshot is open
 
     def losing(self: SqliteSnapshot, *given: Any, **how: Any) -> Any:
         tried.append(id(self))

@@ -11,7 +11,7 @@ import pytest
 from scenario import PAIRS, Scenario, quarantine
 
 from flows.commands import Status
-from flows.plan import decide
+from flows.plan import spilled
 
 ROWS = 500_000
 PLAN = """
@@ -70,7 +70,7 @@ def test_memory_does_not_grow_with_the_rows_that_are_set_aside(shop: Scenario) -
 def test_rows_set_aside_in_several_windows_are_all_there_and_take_their_children_along(
     shop: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decide, "REJECTED_BYTES", 1)
+    monkeypatch.setattr(spilled, "REJECTED_BYTES", 1)
     monkeypatch.setattr("adapters.sqlite.snapshot.BATCH_ROWS", 64)
     fill(shop, 200)
     shop.source.execute(

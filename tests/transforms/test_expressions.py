@@ -207,3 +207,27 @@ def test_what_arrow_has_no_type_for_travels_as_text(sql: str, wanted: list[str],
 def test_what_no_column_takes_is_refused_with_what_helps(sql: str) -> None:
     with pytest.raises(SpecError, match=r"which no column takes\. Fix: make a text of it there"):
         expressions.typed(pa.schema([("a", pa.int64())]), "v", sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "steady"),
+    [
+        ("upper(a) || split_part(b, 'x', 1)", True),
+        ("(a * 0.01)::decimal(12,2)", True),
+        ("CASE WHEN a IS NULL THEN nullif(b, '') ELSE coalesce(a, b) END", True),
+        ("list_transform([a], x -> x || 'b')[1]", True),
+        ("extract(year FROM a::date) + A", True),
+        ("a + random()", False),
+        ("CASE WHEN a > 1 THEN CURRENT_DATE END", False),
+        ("current_timestamp", False),
+        ("now()", False),
+        ("age(a::timestamp)", False),
+        ("list_transform([a], x -> x + random())", False),
+        ("gen_random_uuid()::VARCHAR", False),
+        ("current_setting('TimeZone')", False),
+        ("nobody_knows(a)", False),
+        ("a +", False),
+    ],
+)
+def test_an_expression_is_steady_where_the_same_values_always_give_the_same(sql: str, steady: bool) -> None:
+    assert expressions.steady(sql, ["a", "b"]) is steady

@@ -63,6 +63,8 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
     for table in report.tables:
         if table.cursor is not None:
             out.print(f"\n{table.name}: {cursors.line(table.cursor)}.", markup=False)
+        if table.sealed is not None and table.sealed.windows:
+            out.print(f"{table.name}: {table.sealed}.", markup=False)
         if table.ddl and not samples:
             what = "was not there, and was created" if report.applied else "is not there, and was not created"
             out.print(f"\n{table.name}: the table {what}.", markup=False)

@@ -66,6 +66,7 @@ class PlanWork:
     looked_up: bool = False
     base: bool = False  # what is found in the target is kept in the `base_folder`
     doubtful: bool = False  # some rows of the target may be partners of rows that are set aside, and stay
+    sealing: bool = False  # windows in which nothing is to do are sealed
     listed: bool = (
         False  # the table has rows in quarantine or conflict: which keys are mapped well is kept with the plan
     )
@@ -81,6 +82,12 @@ class PlanWork:
         if isinstance(self.selection, Older):
             return self.selection.keys
         return self.selection if isinstance(self.selection, Keys | Tree) else None
+
+
+def order_schemas(bound: BoundTable) -> tuple[pa.Schema, pa.Schema]:
+    """The key of both sides in the table's order, source first."""
+    source_key = tuple(bound.renamed[name] for name in bound.order)
+    return bound.source_shape.schema(source_key), bound.shape.schema(bound.order)
 
 
 def base_folder(job: Job, table: TableName) -> Path:

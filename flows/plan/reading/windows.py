@@ -22,6 +22,7 @@ from flows.plan.reading.window_reader import (
     PlanWork,
     Window,
     lookup_file,
+    order_schemas,
     padded,
     rejected_file,
     source_ranges,
@@ -35,7 +36,7 @@ from flows.session.session import Session
 from transforms import keys
 from transforms.diff import patched
 from transforms.mapping import casts
-from transforms.vocabulary import ChangeSet, ColumnShape, Key, KeyRange, KeyValue, PlanError, Relation, Since
+from transforms.vocabulary import ChangeSet, Key, KeyRange, KeyValue, PlanError, Relation, Since
 from transforms.vocabulary.arrow import Mask, contiguous
 
 Some = TypeVar("Some")
@@ -67,28 +68,30 @@ def windows_of(session: Session, route: Route, work: PlanWork) -> tuple[tuple[Wi
         return _spilled(session, route, work, max(source_rows, target_rows))
 
     source_key = tuple(bound.renamed[name] for name in bound.order)
-    source_types = [_type(bound.source_shape.column(name)) for name in source_key]
-    target_types = [_type(bound.shape.column(name)) for name in bound.order]
     cuts, of_target = _cuts(route, work, source_key, source_rows, target_rows)
     inside = (len(cuts) + 1) * bound.window_rows
     session.meter.expect(bound.name, "plan", inside if ranged else min(inside, max(source_rows, target_rows)))
+    return between([(None, None), *on_both_sides(bound, cuts, of_target=of_target)]), ()
+
+
+def on_both_sides(bound: BoundTable, cuts: Sequence[KeyValue], *, of_target: bool) -> list[tuple[KeyValue, KeyValue]]:
+    """Keys of one side in the types of the source and of the target. One that is no value of the other side's type is left out: two
+    windows become one by it, and nothing is lost."""
+    source_types, target_types = (list(schema.types) for schema in order_schemas(bound))
     pairs: list[tuple[KeyValue | None, KeyValue | None]]
     if of_target:
         pairs = [(_converted(cut, target_types, source_types), cut) for cut in cuts]
     else:
         pairs = [(cut, _converted(cut, source_types, target_types)) for cut in cuts]
-    # a cut that is no value of the other side's type joins two windows; nothing is lost by it
-    whole: list[tuple[KeyValue | None, KeyValue | None]] = [
-        (None, None),
-        *((a, b) for a, b in pairs if a is not None and b is not None),
-        (None, None),
-    ]
-    windows = []
-    for number, ((wanted, found), (wanted_stop, found_stop)) in enumerate(pairwise(whole)):
-        windows.append(
-            Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
-        )
-    return tuple(windows), ()
+    return [(wanted, found) for wanted, found in pairs if wanted is not None and found is not None]
+
+
+def between(starts: Sequence[tuple[KeyValue | None, KeyValue | None]]) -> tuple[Window, ...]:
+    """The windows that start at some keys of both sides, ascending, the first one at none."""
+    return tuple(
+        Window(number, KeyRange(wanted, wanted_stop, nulls=number == 0), KeyRange(found, found_stop, nulls=False))
+        for number, ((wanted, found), (wanted_stop, found_stop)) in enumerate(pairwise([*starts, (None, None)]))
+    )
 
 
 def _spilled(
@@ -224,11 +227,6 @@ def _narrowed(parts: list[ChangeSet], bound: BoundTable, columns: list[str], sch
     return ChangeSet(
         bound.shape.name, bound.key, bound.key, joined("inserts"), joined("before"), joined("after"), joined("deletes")
     )
-
-
-def _type(shape: ColumnShape | None) -> pa.DataType:
-    assert shape is not None, "binding has found the column"
-    return shape.type
 
 
 def _converted(cut: KeyValue, types: list[pa.DataType], others: list[pa.DataType]) -> KeyValue | None:
