@@ -97,7 +97,7 @@ class MysqlLogFeed:
     def wait(self, position: str, seconds: float) -> None:
         at = Place.parsed(position)
         ends = time.monotonic() + seconds
-        while self._open is None and not at.done and self._ends().order <= at.order:
+        while self._open is None and not at.done and self._ends().order == at.order:
             left = ends - time.monotonic()
             if left <= 0:
                 return
@@ -131,7 +131,7 @@ class MysqlLogFeed:
     def _anew(self, at: Place, most: int) -> Found | None:
         """The first of a new look; None where nothing was written since."""
         self._leave()
-        if self._ends().order <= at.order and not at.done:
+        if self._ends().order == at.order and not at.done:  # one that ends before that is another log
             return None
         tables = self._tables()
         with self._connections.translated("Reading the log"):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import psycopg
 import pyarrow as pa
 
-from adapters.feeds.feed import Batch, Held, Watched, Way, WhyWhole
+from adapters.feeds.feed import Batch, FeedLost, Held, Watched, Way, WhyWhole
 from adapters.feeds.key_tables import distinct
 from adapters.postgres import slots
 from adapters.postgres.connection import Connections, answer, close_quietly, stream
@@ -131,7 +131,10 @@ class PostgresLogFeed:
 
     def _state(self, at: Place) -> slots.State:
         with self._asking("Looking at a replication slot") as connection:
-            return slots.state(connection, self._slot(at.token), self._connections.url)
+            found = slots.state(connection, self._slot(at.token), self._connections.url)
+        if found.written + slots.PAGE < at.lsn:
+            raise FeedLost(f"{self._connections.url} is at an earlier state than what was read of it.", fix=slots.ANEW)
+        return found
 
     def _upto(self, at: Place) -> int:
         """How far the log can be decoded, and at least as far as what is committed by now."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pytest
 from databases import Database
 from following import Following, drained
 
 from adapters.feeds.feed import FeedLost
+from adapters.postgres.decoding import Decoded, Place
 from adapters.postgres.log_feed import unseen_by
 from transforms.vocabulary import SpecError
 
@@ -144,7 +146,60 @@ def test_a_slot_or_publication_that_is_gone_is_never_taken_for_no_change(followi
             position = feed.start()
             assert len(left(following)) == 2
         following.execute("INSERT INTO item VALUES (2, 'a')")
-        assert drained(feed, position).keys == {"item": {(2,)}}
+        told = drained(feed, position)
+        assert told.keys == {"item": {(2,)}}
+        with pytest.raises(FeedLost):
+            feed.read(position.partition(":")[0] + ":FF/0", 10)  # the server was put back to what it was before
+
+
+def test_the_stream_can_be_cut_and_taken_up_anywhere(following: Following) -> None:
+    """However it comes in pieces, and wherever reading begins again, the same changes are told in the same order."""
+    following.execute(ITEM, "CREATE TABLE other (a TEXT, b INT, PRIMARY KEY (a, b))")
+    with following.feed("item", "other") as (feed, position):
+        for number in range(6):
+            following.execute(
+                f"INSERT INTO item SELECT i, 'a' FROM generate_series({100 * number}, {100 * number + number}) i",
+                *[f"INSERT INTO other VALUES ('x{number}', 1), ('y', {number})"] * (number % 2),
+                *["UPDATE item SET id = id + 1000 WHERE id < 1000 AND id % 2 = 0"] * (number == 4),
+                *["TRUNCATE other"] * (number == 3),
+            )
+        drained(feed, position, settle=False)  # waits until all of it is on disk
+        (slot,) = following.execute("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")[0]
+        peek = f"SELECT data FROM pg_logical_slot_peek_binary_changes('{slot}', NULL, NULL, 'proto_version', '1', 'publication_names', '{slot}')"
+        messages = pa.array([data for (data,) in following.execute(peek)], pa.binary())
+        oids = following.execute("SELECT 'item'::regclass::oid::int, 'other'::regclass::oid::int")[0]
+        watched = {oids[0]: ("id",), oids[1]: ("a", "b")}
+        start, end = Place.parsed(position), 1 << 40
+
+        def told(most: int, piece: int, again: int) -> list[Any]:
+            """A new look begins after `again` pieces."""
+            found: list[Any] = []
+            place = start
+            while True:
+                pieces = [messages.slice(at, piece) for at in range(0, len(messages), piece)]
+                look = Decoded(iter(pieces), place, end, 10**9, watched)
+                for _ in range(again):
+                    read = look.take(most)
+                    assert read.changes <= most
+                    for oid in sorted(read.values):
+                        found += [(oid, row) for table in read.values[oid] for row in table.to_pylist()]
+                    found += [(oid, "all") for oid in sorted(read.truncated)]
+                    if look.over:
+                        return found
+                place = Place.parsed(str(look.place))
+
+        whole = told(10**6, 10**6, 1)
+        assert len(whole) > 30
+        for most, piece, again in [
+            (1, 1, 1),
+            (1, 7, 2),
+            (2, 3, 1),
+            (5, 2, 3),
+            (3, 1000, 1),
+            (1, 1000, 10**6),
+            (4, 11, 10**6),
+        ]:
+            assert sorted(map(repr, told(most, piece, again))) == sorted(map(repr, whole)), (most, piece, again)
 
 
 def test_what_is_read_ahead_and_never_settled_does_not_hold_the_reader_up(
