@@ -6,7 +6,7 @@ An engine's own record is `CAPABILITIES` in its package.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Fold = Literal["exact", "ascii", "unicode"]
 """Which names are one: equal ones; those that differ in the case of ASCII letters alone; or in that of any letter."""
@@ -39,6 +39,18 @@ class Names:
 
     plain: bool = False
     """Characters of four bytes and blanks at the end are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """A way to tell which rows changed (see adapters/feeds/feed.py): the rights it takes, and what it costs those who write."""
+
+    way: Literal["log", "trigger", "poll"]
+    rights: str
+    writers: str
+
+
+POLL: Final = Needs("poll", "SELECT", "nothing, with an index that begins with the cursor column")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +115,6 @@ class Capabilities:
 
     casts_as_stored: bool = True
     """A cast to a column's type gives what the column would hold."""
+
+    ways: tuple[Needs, ...] = (POLL,)
+    """In which ways it can tell which rows changed."""

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.feeds.feed import Batch, Held, Watched, Way, WhyWhole
+from adapters.feeds.key_tables import distinct
 from adapters.feeds.poll_position import Mark, Marks, as_text, of_text
 from adapters.protocol import Inspection, Snapshot, Source
 from transforms.vocabulary import (
@@ -175,7 +176,7 @@ class Poll:
                 if marks[name].lost:
                     whole[name], marks[name] = "unseen", self._mark(snapshot, cursor, now)
                 if found.num_rows:
-                    keys[name] = found.select(cursor.watched.columns).group_by(cursor.watched.columns).aggregate([])
+                    keys[name] = distinct([found.select(cursor.watched.columns)])
                     times += _moments(cursor, found)
                 left = max(0, left - found.num_rows)
         return Batch(

@@ -237,11 +237,6 @@ def logged(
     return pa.schema([*schema, *own]).empty_table(), True
 
 
-def distinct(keys: pa.Table, columns: Key) -> pa.Table:
-    """Each combination of values of some columns once."""
-    return keys.select(columns).group_by(list(columns)).aggregate([])
-
-
 def share_of(left: int, tables: int) -> int:
     """How many rows one of several tables that are yet to be read may give."""
     return max(1, left // tables)

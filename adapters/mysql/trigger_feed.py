@@ -7,7 +7,7 @@ still there: whatever else is there is yet to be read, and what was read is dele
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -20,7 +20,8 @@ import pymysql
 import sqlalchemy as sa
 
 from adapters.feeds.feed import FeedLost, Watched
-from adapters.feeds.triggers import Found, Seen, TriggerFeed, distinct, log_name, logged, prefix_of, share_of
+from adapters.feeds.key_tables import distinct
+from adapters.feeds.triggers import Found, Seen, TriggerFeed, log_name, logged, prefix_of, share_of
 from adapters.mysql.adapter import MysqlAdapter
 from adapters.mysql.catalog import Alphabets
 from adapters.mysql.change_logs import TRIGGERS, Log, logs, must_be_a_table, placed, seen_of, statements
@@ -83,9 +84,9 @@ class MysqlLog:
         fit = log is not None and log.made == known[1] and known[1].endswith(f" {len(own)}")
         return replace(seen, fit=fit)
 
-    def _there(self, connection: Connection) -> dict[TableName, Log]:
-        """The logs of this follower, by their names."""
-        schemas = {each.table.schema for each in self.watched if each.table.schema}
+    def _there(self, connection: Connection, more: Collection[str] = ()) -> dict[TableName, Log]:
+        """The logs of this follower, by their names, in the schemas of tables that are watched and in some `more`."""
+        schemas = {*more, *(each.table.schema for each in self.watched if each.table.schema)}
         ((here,),) = rows(connection, "SELECT DATABASE()")
         return logs(connection, sorted({*schemas, *([here] if here else [])}), self._prefix)
 
@@ -136,7 +137,7 @@ class MysqlLog:
                 doubtful.add(each.table)
             told = fresh.filter(pc.invert(marked))
             if told.num_rows:
-                keys[each.table] = distinct(told, each.columns)
+                keys[each.table] = distinct([told.select(each.columns)])
                 times.append(pc.min(told["at"]).as_py())
             changes += fresh.num_rows
             left = max(0, left - fresh.num_rows)
@@ -211,7 +212,9 @@ class MysqlLog:
 
     def _dropping(self, connection: Connection, beginning: str) -> list[str]:
         triggers = rows(connection, TRIGGERS, [len(beginning), beginning])
-        there = [each for each in self._there(connection) if each.name.startswith(beginning)]
+        there = [
+            each for each in self._there(connection, {each[0] for each in triggers}) if each.name.startswith(beginning)
+        ]
         return [
             *(f"DROP TRIGGER {name_of(TableName(each[1], each[0]))}" for each in triggers),
             *(f"DROP TABLE {name_of(each)}" for each in there),

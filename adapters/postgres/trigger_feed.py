@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.feeds.feed import FeedLost, Watched
+from adapters.feeds.key_tables import distinct
 from adapters.feeds.triggers import (
     Found,
     Seen,
     TriggerFeed,
-    distinct,
     log_name,
     logged,
     prefix_of,
@@ -95,7 +95,7 @@ class PostgresLog:
                 if not whole:
                     doubtful.add(each.table)
                 if found.num_rows:
-                    keys[each.table] = distinct(found, each.columns)
+                    keys[each.table] = distinct([found.select(each.columns)])
                     times.append(pc.min(found["at"]).as_py())
                 changes += found.num_rows
                 left = max(0, left - found.num_rows)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from adapters.capabilities import Capabilities, Names
+from adapters.capabilities import POLL, Capabilities, Names, Needs
 
 CAPABILITIES: Final = Capabilities(
     Names("sqlite", "SQLite", tables="ascii", columns="ascii"),
@@ -14,4 +14,12 @@ CAPABILITIES: Final = Capabilities(
     typed=False,
     exact_literals=False,
     casts_as_stored=False,
+    ways=(
+        Needs(
+            "trigger",
+            "to write the file",
+            "1.3 to 2.6 times the CPU for rows in bulk, 1.3 times for a row a transaction",
+        ),
+        POLL,
+    ),
 )

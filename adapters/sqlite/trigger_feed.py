@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.feeds.feed import FeedLost, Watched
+from adapters.feeds.key_tables import distinct
 from adapters.feeds.triggers import (
     Found,
     Seen,
     TriggerFeed,
-    distinct,
     log_name,
     logged,
     logged_names,
@@ -114,7 +114,7 @@ class SqliteLog:
                 if not whole:
                     doubtful.add(each.table)
                 if found.num_rows:
-                    keys[each.table] = distinct(found, each.columns)
+                    keys[each.table] = distinct([found.select(each.columns)])
                     times.append(_EPOCH + timedelta(days=pc.min(found["at"]).as_py() - _SINCE_1970))
                 changes += found.num_rows
         return Found(to, keys, changes, min(times, default=None), more, frozenset(doubtful))

@@ -18,6 +18,7 @@ from flows.check.cursors import costs
 from flows.check.finding_collector import About, Gathered, Gathering, readers, source_of
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.check.fixes import Place, facts, remedy
+from flows.check.following import ways_told
 from flows.check.tree_indexes import without_index
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
@@ -89,8 +90,7 @@ def assess(
         spec = session.spec
         validate(spec, session.bound)
         request = spelled(Request(spec, new_run_id(at), at, "plan", tuple(tables), trees=trees), session)
-        known = session.bound.tables
-        unread = unread_tables(spec, session.sides.source.adapter)
+        known, unread = session.bound.tables, unread_tables(spec, session.sides.source.adapter)
 
         def once() -> Assessment:
             if schema_only:
@@ -105,7 +105,7 @@ def assess(
             replace(each, unmapped=unmapped_columns(spec, session.bound.table(each.name), known))
             for each in found.tables
         )
-        return replace(found, tables=shown, unread=unread)
+        return replace(found, tables=shown, unread=unread, ways=ways_told(session))
 
 
 def _assess(request: Request, session: Session, samples: int, folder: Path) -> Assessment:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from flows.results.shares import counted
 from flows.results.untranslated import text_of
 from transforms.mapping.ways_back import WayBack
-from transforms.vocabulary import Counts, Notice
+from transforms.vocabulary import Counts, Notice, SideName
 from transforms.vocabulary.features import Feature
 from transforms.vocabulary.reasons import Code
 
@@ -141,12 +141,27 @@ class TableAssessment:
 
 
 @dataclass(frozen=True, slots=True)
+class SideWay:
+    """A way in which a side can be followed, whether the spec takes it, what it needs, and what it costs those who write there."""
+
+    side: SideName
+    way: str
+    taken: bool
+    rights: str
+    writers: str
+
+    def __str__(self) -> str:
+        taken = ", as the spec says" if self.taken else ""
+        return f"the {self.side} by {self.way}{taken}: needs {self.rights}; costs its writers {self.writers}"
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """What a run would meet. `limit` says why the quarantine would be too large, so that nothing is written; `late` why it would be
     with what the target refuses while the others are written. Both are empty where it would not.
 
     `drifted`: a run stops before it reads anything; the warnings say at what. `unread` are tables of the source's schema that
-    the spec does not read.
+    the spec does not read. `ways`: of a spec that says how it is followed, how each side can be.
     """
 
     migration: str
@@ -156,6 +171,7 @@ class Assessment:
     drifted: bool = False
     late: str = ""
     unread: tuple[str, ...] = ()
+    ways: tuple[SideWay, ...] = ()
 
     @property
     def warning_texts(self) -> tuple[str, ...]:
@@ -208,6 +224,7 @@ class Assessment:
             "warnings": list(self.warning_texts),
             "notices": [asdict(each) for each in self.warnings],
             "unread_tables": list(self.unread),
+            **({"follow": [asdict(each) for each in self.ways]} if self.ways else {}),
         }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli import history
+from flows.cli import follow, history
 from flows.cli.clients import each_client
 from flows.cli.conflicts import conflicts
 from flows.cli.drift import drift
@@ -33,7 +33,6 @@ from flows.cli.options import (
 )
 from flows.cli.outcome import applied, planned_line
 from flows.cli.rows import NamedRows, rows_options
-from flows.cli.sync import sync
 from flows.results.visible import echo
 
 if TYPE_CHECKING:
@@ -390,7 +389,7 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
 
 
-for command in (*history.COMMANDS, drift, conflicts, identity, sync):
+for command in (*history.COMMANDS, *follow.COMMANDS, drift, conflicts, identity):
     main.add_command(command)
 
 

@@ -22,7 +22,7 @@ from flows.apply.load import Loading
 from flows.follow.following import Asked, Following, Told, look_at_logs, pause, put_figures, wait
 from flows.follow.lag import Brought, Totals
 from flows.follow.positions import Place
-from flows.follow.watched import watching
+from flows.follow.watched import feed_name, watching
 from flows.history.quarantine import Filter, retry
 from flows.history.recover import recover
 from flows.plan.request import Request, new_run_id, spelled
@@ -132,7 +132,7 @@ def _opened(
             if not tables:
                 continue
             opened = session.sides[side]
-            feeds[side] = open_feed(opened.address, way, tables, f"{spec.name} {side}", time_zone=opened.time_zone)
+            feeds[side] = open_feed(opened.address, way, tables, feed_name(spec, side), time_zone=opened.time_zone)
             stack.callback(feeds[side].close)
             places[side] = Place(spec, side, way, tables)
         yield Following(asked, told, spec, session, ledger, seen, feeds, places, totals, deadline)

@@ -37,6 +37,9 @@ def show_assessment(found: Assessment, out: Console | None = None) -> None:
         out.print(Text(f"warning: {warning}", style="yellow"))
     if found.unread:
         out.print(Text(f"\nSource tables that the spec does not read: {_some(found.unread)}.", style="dim"))
+    if found.ways:
+        out.print(Text("\nChanges can be followed:", style="dim"))
+        out.print(Text("\n".join(f"  {each}." for each in found.ways), style="dim"))
     out.print()
     out.print(Text(found.verdict, style="bold red" if found.status else "bold green"))
 
