@@ -75,8 +75,9 @@ class LinkedSchema:
         if self.engine == "postgresql":
             target.execute(f"DROP SCHEMA {target.schema} CASCADE", f"CREATE SCHEMA {target.schema}")
         elif self.engine == "mysql":
-            names = [f"DROP TABLE IF EXISTS {name}" for name in (*target.tables(), "syncline_marker")]
+            names = [f"DROP TABLE {name}" for name in target.tables()]
             target.execute("SET foreign_key_checks = 0", *names, "SET foreign_key_checks = 1")
+        target.forget()
         target.execute(*self.statements())
 
     def statements(self) -> Iterator[str]:

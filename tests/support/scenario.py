@@ -137,6 +137,11 @@ class Side:
             found = self.ask(f"SELECT tablename FROM pg_tables WHERE schemaname = '{self.schema}'")
         return {name for (name,) in found if "syncline" not in name}
 
+    def forget(self) -> None:
+        """Take away what says who wrote to it, so that another migration of that name is the first one."""
+        public = "public." if self.engine == "postgresql" else ""
+        self.execute(f"DROP TABLE IF EXISTS {public}syncline_marker")
+
     def content(self) -> dict[str, Rows]:
         """Everything in it, for before and after."""
         if self.engine in ("sqlite", "duckdb") and not Path(self.place).exists():
