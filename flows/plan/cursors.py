@@ -6,6 +6,7 @@ may say less than what is new, all is read, with the reason.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,13 +71,13 @@ class Marks:
     why: str | None = None
 
     @classmethod
-    def of(cls, text: str | None, digest: str, column: str) -> Marks:
+    def of(cls, text: str | None, digest: str, shapes: str) -> Marks:
         if text is None:
             return cls(None, why="first")
         kept: dict[str, Any] = json.loads(text)
-        if (kept["digest"], kept["column"]) != (digest, column):
+        if kept["digest"] != digest:
             return cls(text, why="spec")
-        return cls(text, kept["marks"])
+        return cls(text, kept["marks"], None if kept["shapes"] == shapes else "shapes")
 
 
 def by_cursors(request: Request, session: Session, tables: Sequence[BoundTable], opened: Opened) -> Request:
@@ -114,7 +115,7 @@ class _Asked:
         spec, name = self.request.spec, self.bound.name
         column = self.cursors[""].column
         text = self.ledger.fact(spec.name, KIND, name).get("source") if self.ledger is not None else None
-        marks = Marks.of(text, spec.digest, column)
+        marks = Marks.of(text, spec.digest, _shapes(self.bound))
         waiting = self._waiting()
         why = ("asked" if self.request.full else None) or marks.why or self._changed_target()
         if why is None and waiting is None:
@@ -142,10 +143,10 @@ class _Asked:
         return {"": next(iter(found.values())), **found}
 
     def _changed_target(self) -> str | None:
-        """Why what was read before is not in the target any more: it is empty."""
-        target = self.session.sides.target.snapshot
-        gone = self.bound.ddl or self.bound.adds or not target.estimate(self.bound.there)
-        return "target" if gone else None
+        """Why what was read before is not in the target any more: it is empty, or lacks columns."""
+        if self.bound.adds:
+            return "shapes"
+        return "target" if self.bound.ddl or not self.session.sides.target.snapshot.estimate(self.bound.there) else None
 
     def _waiting(self) -> Keys | None:
         """The keys of rows that were set aside, or found changed; None where they are too many.
@@ -181,10 +182,10 @@ class _Asked:
                 try:
                     mark = cursor.scale.read(known[part.part])
                 except ValueError:  # the column has another type by now
-                    return {}, [], "column"
+                    return {}, [], "shapes"
                 start = cursor.scale.start(mark, cursor.overlap, self.opened.moment)
                 starts.append(cursor.scale.written(start))
-            newer[part.part] = ColumnRange(cursor.column, start, nulls=True)
+            newer[part.part] = ColumnRange(cursor.column, start, nulls=cursor.shape.nullable)
         return newer, starts, None
 
     def _written_since(self, mark: str | None) -> Clause | None:
@@ -235,12 +236,21 @@ class _Asked:
     def _kept(self, marks: Mapping[str, str | None]) -> str | None:
         """Marks as the ledger keeps them; None where there are none."""
         known = {part: mark for part, mark in marks.items() if mark is not None}
-        told = {"digest": self.request.spec.digest, "column": self.cursors[""].column, "marks": known}
+        told = {"digest": self.request.spec.digest, "shapes": _shapes(self.bound), "marks": known}
         return json.dumps(told, ensure_ascii=False, sort_keys=True) if known else None
 
 
 def _narrowed(relation: Relation, clause: str) -> Relation:
     return replace(relation, where=clause if relation.where is None else f"({relation.where}\n) AND {clause}")
+
+
+def _shapes(bound: BoundTable) -> str:
+    """What tells whether rows are made of the same columns as before: a column that is altered stamps no row."""
+    read = [
+        [(n, str(c.type), c.native) for n in each.reads if (c := each.source_shape.column(n))] for each in bound.sources
+    ]
+    written = [(each.name, str(each.type)) for each in bound.schema]
+    return hashlib.sha256(repr((read, written)).encode()).hexdigest()[:32]
 
 
 def _unique(bound: BoundTable) -> bool:

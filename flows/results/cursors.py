@@ -12,7 +12,7 @@ WHY: Final[Mapping[str, str]] = {
     "asked": "as asked",
     "first": "no run has read it by its cursor yet",
     "spec": "the spec is not as it was when it was read last",
-    "column": "its cursor has another type than when it was read last",
+    "shapes": "its columns are not as they were when it was read last",
     "target": "the target has no rows of it",
     "waiting": "too many rows are in quarantine or in conflict to be looked at by their keys",
     "clock": "no row is as new as the newest one of the last run, which was deleted, or clocks were set back",
@@ -22,7 +22,7 @@ WHY: Final[Mapping[str, str]] = {
 def line(cursor: PlannedCursor) -> str:
     """`read since 2026-11-29 09:50:00 by updated_at: 12 of about 1,000 rows (1 %); no deletes are decided`."""
     if cursor.since is None:
-        return f"all rows were read and not by {cursor.column} what is new: {WHY[cursor.why or 'asked']}"
+        return f"all rows were read, and not what is new by {cursor.column}: {WHY[cursor.why or 'asked']}"
     nulls = f", {counted(cursor.nulls, 'row')} without a value among them" if cursor.nulls else ""
     return (
         f"read since {cursor.since} by {cursor.column}: {cursor.rows:,} of about {cursor.of:,} rows "

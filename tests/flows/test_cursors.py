@@ -10,6 +10,7 @@ import pytest
 from scenario import RING, Scenario, counts, pair_name
 
 from flows.commands import Status
+from flows.proof.drift import accept, looked
 from transforms.vocabulary import SpecError
 
 NOON = datetime(2026, 3, 1, 12)
@@ -125,6 +126,16 @@ def test_what_a_mark_does_not_say_for_certain_is_read_whole(shop: Shop) -> None:
     shop.write_with()
     assert shop.read().cursor.why == "spec"
 
+    # a column that is altered stamps no row
+    shop.source.execute("ALTER TABLE customers RENAME TO before", "ALTER TABLE before RENAME COLUMN name TO n")
+    shop.source.execute(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name VARCHAR(41), region VARCHAR(40), updated_at DATETIME)",
+        "INSERT INTO customers SELECT id, upper(n), region, updated_at FROM before",
+    )
+    accept(shop.spec, looked(shop.spec)[0], datetime.now(UTC))
+    altered = shop.read()
+    assert (altered.cursor.why, altered.counts.update) == ("shapes", 20)
+
     # the newest row is gone, as where clocks were set back: what is stamped below the mark by now could be new
     shop.source.execute("DELETE FROM customers WHERE id = 1")
     shop.put(2, "clock", "north", -500)
@@ -207,6 +218,8 @@ def test_rows_found_changed_in_the_target_are_looked_at_again(shop: Shop, monkey
     shop.put(30, "newer", "north", 60)
     shop.read()
     assert shop.names()[7] == "wanted"
+    shop.put(8, "waits", "nowhere", 60)
+    assert shop.read().counts.quarantined == 1
     monkeypatch.setattr("flows.plan.cursors.MOST_WAITING", 0)
     assert shop.read().cursor.why == "waiting"
 

@@ -351,7 +351,7 @@ def test_a_secret_reaches_the_database_and_nothing_else(api: Api, shop: Shop, po
 
 def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
     made = deployed
-    assert set(made) == {"migrate", "backfill", "verify", "resolve-conflicts"}
+    assert set(made) == {"migrate", "migrate-full", "backfill", "verify", "resolve-conflicts"}
     for deployment in made.values():
         flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
         flow.validate_parameters(deployment.parameters)
@@ -361,7 +361,8 @@ def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
         assert deployment.global_concurrency_limit is not None
         assert deployment.global_concurrency_limit.limit == 1
         assert deployment.concurrency_options is not None
-    assert [len(made[name].schedules) for name in ("migrate", "backfill", "verify")] == [1, 0, 1]
+    assert [len(made[name].schedules) for name in ("migrate", "migrate-full", "backfill", "verify")] == [1, 1, 0, 1]
+    assert made["migrate-full"].parameters["full"] is True
 
 
 def test_the_server_schedules_runs_of_a_deployment(api: Api, deployed: dict[str, Any]) -> None:
