@@ -110,7 +110,9 @@ class ChangeFeed(Protocol):
         """What the database keeps because of this feed; None where it keeps nothing, or nothing that could fill a disk."""
 
     def remove(self) -> None:
-        """Take away what the feed keeps in the database (a slot, a publication). Idempotent. Triggers go by `syncline follow`."""
+        """Take away what the feed keeps in the database (a slot, a publication, the rows of logs that triggers write to), and with it
+        every position. Idempotent. The triggers themselves go by `syncline follow`.
+        """
 
     def close(self) -> None:
         """Give back every connection. Idempotent; the position stays good."""

@@ -25,6 +25,8 @@ LOG_PREFIX: Final = "syncline_log_"
 """How the name of every log begins, and of whatever writes to it."""
 
 INSTALL: Final = "syncline follow install SPEC"
+LOCK_SECONDS: Final = 10  # that making a trigger waits for those who write, while others wait for it
+BUSY_FIX: Final = "run it again once they are over; the longest of them is what it waits for."
 LOOK_SECONDS: Final = 0.05  # between two looks of one who waits
 
 
@@ -114,7 +116,10 @@ class ChangeLog(Protocol):
         """The statements that take away whatever there is of this follower, of tables that are watched no more, too."""
 
     def execute(self, statements: Sequence[str]) -> None:
-        """Run them, in one transaction where the engine can."""
+        """Run them, in one transaction where the engine can. BusyError where others hold the tables for too long."""
+
+    def empty(self) -> None:
+        """Take all rows out of the logs, so that their room is free, and every place in them is lost."""
 
     def close(self) -> None:
         """Give back every connection. Idempotent."""
@@ -201,7 +206,7 @@ class TriggerFeed:
         return Held(self._log.size())
 
     def remove(self) -> None:
-        return
+        self._log.empty()
 
     def close(self) -> None:
         self._log.close()

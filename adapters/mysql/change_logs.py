@@ -27,7 +27,7 @@ SELECT EVENT_OBJECT_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVE
 FROM information_schema.TRIGGERS WHERE LEFT(TRIGGER_NAME, %s) = %s ORDER BY TRIGGER_NAME"""
 
 LOGS: Final = """
-SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COMMENT, CAST(CREATE_TIME AS CHAR), AUTO_INCREMENT, coalesce(DATA_LENGTH, 0)
+SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COMMENT, AUTO_INCREMENT, coalesce(DATA_LENGTH, 0)
 FROM information_schema.TABLES WHERE TABLE_SCHEMA IN %s AND LEFT(TABLE_NAME, %s) = %s ORDER BY TABLE_NAME"""
 
 STORED: Final = "SELECT TABLE_ID FROM information_schema.{} WHERE NAME = %s"
@@ -52,10 +52,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A log that is there: how it was made, when, and the number that its next row would have. `size` is in bytes."""
+    """A log that is there: how it was made, and the number that its next row would have. `size` is in bytes."""
 
+    name: TableName
     made: str
-    created: str
     next: int
     size: int
 
@@ -64,8 +64,8 @@ def logs(connection: Connection, schemas: Sequence[str], prefix: str) -> dict[Ta
     """The logs whose names begin so."""
     found = rows(connection, LOGS, [tuple(schemas), len(prefix), prefix])
     return {
-        TableName(name, schema): Log(made, str(at), int(number or 0), int(size))
-        for schema, name, made, at, number, size in found
+        TableName(name, schema): Log(TableName(name, schema), made, int(number or 0), int(size))
+        for schema, name, made, number, size in found
     }
 
 
@@ -73,7 +73,7 @@ def seen_of(connection: Connection, server: Server, table: TableName, log: Log |
     """See Seen, but for whether it is fit. In: the table with its schema, and the triggers that write to its log."""
     columns = rows(connection, COLUMNS, [table.schema, table.name])
     links = [rows(connection, each, [table.schema, table.name]) for each in (FOREIGN_KEYS, ACTIONS)]
-    identity = digest((log.created if log else "", *triggers))
+    identity = digest((stored(connection, server, log.name) if log else "", *triggers))
     return Seen(False, identity, digest((columns, links)), stored(connection, server, table))
 
 

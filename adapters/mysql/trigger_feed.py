@@ -21,13 +21,23 @@ import sqlalchemy as sa
 
 from adapters.feeds.feed import FeedLost, Watched
 from adapters.feeds.key_tables import distinct
-from adapters.feeds.triggers import Found, Seen, TriggerFeed, log_name, logged, prefix_of, share_of
+from adapters.feeds.triggers import (
+    BUSY_FIX,
+    LOCK_SECONDS,
+    Found,
+    Seen,
+    TriggerFeed,
+    log_name,
+    logged,
+    prefix_of,
+    share_of,
+)
 from adapters.mysql.adapter import MysqlAdapter
 from adapters.mysql.catalog import Alphabets
 from adapters.mysql.change_logs import TRIGGERS, Log, logs, must_be_a_table, placed, seen_of, statements
-from adapters.mysql.connection import FORBIDDEN, Connection, Connections, code_of, rows, run
+from adapters.mysql.connection import DDL_SECONDS, FORBIDDEN, Connection, Connections, code_of, rows, run
 from adapters.mysql.load_data import name_of
-from transforms.vocabulary import Relation, SpecError, TableName
+from transforms.vocabulary import BusyError, Relation, SpecError, TableName
 
 Ranges = list[tuple[int, int]]
 """Numbers from the first to the last, each pair of them."""
@@ -115,34 +125,34 @@ class MysqlLog:
         changes, left, more = 0, most, False
         with self._allowed("Reading logs") as connection:
             there = self._found(connection)
-        for number, each in enumerate(self.watched):
-            if each.table not in there:
-                raise FeedLost(f"{self.url}: the log of {each.table} is gone.", fix="compare all.")
-            (log, known), place = there[each.table], at.get(self._logs[each.table], {"read": [], "next": 0})
-            if known.next and known.next < place["next"]:
-                raise FeedLost(
-                    f"{self.url}: the log of {each.table} is an older one than was read.", fix="compare all."
-                )
-            share = share_of(left, len(self.watched) - number)
-            end = self._end(log, place["read"], share)
-            more = more or end is not None
-            with self._adapter.snapshot() as snapshot:
+        with self._adapter.snapshot() as snapshot:
+            for number, each in enumerate(self.watched):
+                if each.table not in there:
+                    raise FeedLost(f"{self.url}: the log of {each.table} is gone.", fix="compare all.")
+                (log, known), place = there[each.table], at.get(self._logs[each.table], {"read": [], "next": 0})
+                if known.next and known.next < place["next"]:
+                    raise FeedLost(
+                        f"{self.url}: the log of {each.table} is an older one than was read.", fix="compare all."
+                    )
+                share = share_of(left, len(self.watched) - number)
+                end = self._end(log, place["read"], share)
+                more = more or end is not None
                 where = "TRUE" if end is None else f"seq < {end}"
                 found, whole = logged(snapshot, log, each, where, ("seq", "unseen", "at"))
-            seqs = found["seq"].to_numpy()
-            old = _within(seqs, place["read"])
-            fresh = found.filter(pa.array(~old))
-            marked = pc.equal(fresh["unseen"], 1)
-            if not whole or pc.any(marked).as_py():
-                doubtful.add(each.table)
-            told = fresh.filter(pc.invert(marked))
-            if told.num_rows:
-                keys[each.table] = distinct([told.select(each.columns)])
-                times.append(pc.min(told["at"]).as_py())
-            changes += fresh.num_rows
-            left = max(0, left - fresh.num_rows)
-            last = max(place["next"], int(seqs.max()) + 1 if len(seqs) else 0)
-            to[log.name] = {"read": _ranges(seqs), "next": last}
+                seqs = found["seq"].to_numpy()
+                old = _within(seqs, place["read"])
+                fresh = found.filter(pa.array(~old))
+                marked = pc.equal(fresh["unseen"], 1)
+                if not whole or pc.any(marked).as_py():
+                    doubtful.add(each.table)
+                told = fresh.filter(pc.invert(marked))
+                if told.num_rows:
+                    keys[each.table] = distinct([told.select(each.columns)])
+                    times.append(pc.min(told["at"]).as_py())
+                changes += fresh.num_rows
+                left = max(0, left - fresh.num_rows)
+                last = max(place["next"], int(seqs.max()) + 1 if len(seqs) else 0)
+                to[log.name] = {"read": _ranges(seqs), "next": last}
         return Found(to, keys, changes, min(times, default=None), more, frozenset(doubtful))
 
     def _end(self, log: TableName, read: Ranges, most: int) -> int | None:
@@ -223,8 +233,20 @@ class MysqlLog:
     def execute(self, statements: Sequence[str]) -> None:
         """One by one: the server commits each. One that is cut off is made anew by the next."""
         with self._allowed("Installing triggers") as connection:
-            for statement in statements:
-                run(connection, statement)
+            run(connection, f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
+            try:
+                for statement in statements:
+                    run(connection, statement)
+            except pymysql.Error as error:
+                if code_of(error) == WAITED:
+                    raise BusyError(f"{self.url}: transactions that are open hold the tables.", fix=BUSY_FIX) from error
+                raise
+            run(connection, f"SET SESSION lock_wait_timeout = {DDL_SECONDS}")  # after an error the connection is closed
+
+    def empty(self) -> None:
+        with self._allowed("Looking for logs") as connection:
+            there = [log for log, _ in self._found(connection).values()]
+        self.execute([f"TRUNCATE TABLE {name_of(log)}" for log in there])
 
     @contextmanager
     def _allowed(self, where: str) -> Iterator[Connection]:

@@ -30,7 +30,8 @@ SELECT
     pg_catalog.obj_description(%(log)s, 'pg_class'),
     (SELECT pg_catalog.array_agg(t.tgname::text || t.tgenabled::text ORDER BY t.tgname)
      FROM pg_catalog.pg_trigger t WHERE t.tgrelid = %(oid)s AND pg_catalog.starts_with(t.tgname::text, %(name)s)),
-    pg_catalog.concat_ws(' ', %(log)s,
+    pg_catalog.concat_ws(' ', %(log)s, pg_catalog.pg_relation_filenode(%(log)s::oid::regclass),
+        pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
         (SELECT pg_catalog.string_agg(t.oid || ':' || t.xmin, ' ' ORDER BY t.oid) FROM pg_catalog.pg_trigger t
          WHERE t.tgrelid IN (SELECT x.relid FROM {tree} x) AND pg_catalog.starts_with(t.tgname::text, %(name)s)
            AND t.tgparentid = 0),
@@ -47,7 +48,8 @@ SELECT
         SELECT FROM pg_catalog.pg_trigger own WHERE own.tgrelid = t.relid AND own.tgenabled = 'A'
           AND pg_catalog.starts_with(own.tgname::text, %(name)s)))
 """.replace("{tree}", "(SELECT relid FROM pg_catalog.pg_partition_tree(%(oid)s) UNION SELECT %(oid)s::oid::regclass)")
-"""Of a table, its log and triggers: how they were made, those there are and whether they work, and what tells them from others;
+"""Of a table, its log and triggers: how they were made, those there are and whether they work, and what tells them from others,
+such as the file of the log, and the timeline, which is another one after a failover and a restore;
 the table's columns and partitions; the files of all of it; and whether all partitions have their own."""
 
 FOUND: Final = """

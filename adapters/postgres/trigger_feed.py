@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 from adapters.feeds.feed import FeedLost, Watched
 from adapters.feeds.key_tables import distinct
 from adapters.feeds.triggers import (
+    BUSY_FIX,
+    LOCK_SECONDS,
     Found,
     Seen,
     TriggerFeed,
@@ -30,9 +32,8 @@ from adapters.postgres.adapter import PostgresAdapter
 from adapters.postgres.change_logs import Place, made_by, must_be_a_table, placed, seen_of, statements
 from adapters.postgres.connection import Connections
 from adapters.postgres.writer import spelled_name
-from transforms.vocabulary import SpecError, TableName
+from transforms.vocabulary import BusyError, SpecError, TableName
 
-DENIED: Final = "42501"
 RIGHTS: Final = "install as the owner of the tables, with CREATE on their schemas: a trigger that always works is its owner's to make"
 
 
@@ -154,12 +155,19 @@ class PostgresLog:
 
     def execute(self, statements: Sequence[str]) -> None:
         with self._connections.begin("Installing triggers") as connection:
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
             try:
                 for statement in statements:
                     connection.execute(statement.encode())
+            except psycopg.errors.LockNotAvailable as error:
+                raise BusyError(f"{self.url}: transactions that are open hold the tables.", fix=BUSY_FIX) from error
             except psycopg.errors.InsufficientPrivilege as error:
                 told = error.diag.message_primary
                 raise SpecError(f"{self.url}: triggers cannot be made: {told}.", fix=f"{RIGHTS}.") from error
+
+    def empty(self) -> None:
+        if there := self._there():
+            self.execute([f"TRUNCATE {', '.join(there)}"])
 
     def close(self) -> None:
         self._adapter.close()

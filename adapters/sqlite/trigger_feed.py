@@ -179,6 +179,12 @@ class SqliteLog:
             for statement in statements:
                 connection.ask(statement)
 
+    def empty(self) -> None:
+        """Anew, since a log that was emptied would not be told from one that was read."""
+        with self._reading() as connection:
+            there = [each for each in self.watched if connection.rows(_THERE, (self._logs[each.table],))]
+        self.execute([statement for each in there for statement in self.installing(each)])
+
     def close(self) -> None:
         self._adapter.close()
 

@@ -15,7 +15,7 @@ from following import Following, drained, with_triggers
 
 from adapters.feeds.feed import FeedLost
 from adapters.registry import open_target, open_triggers
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import BusyError, SpecError
 
 ITEM = "CREATE TABLE item (id BIGINT PRIMARY KEY, code VARCHAR(40) UNIQUE)"
 ENGINES = ["sqlite", "postgresql", "mysql"]
@@ -119,6 +119,23 @@ def test_triggers_that_were_dropped_or_made_anew_lose_the_feed(following: Follow
         following.execute("DROP TABLE item", ITEM)
         with pytest.raises(FeedLost):
             feed.read(position, 10)
+
+
+def test_a_log_that_grew_too_large_is_emptied_and_its_room_is_free(following: Following) -> None:
+    following.execute(ITEM)
+    with following.feed("item") as (feed, position):
+        numbers = ", ".join(f"({number}, NULL)" for number in range(5000))
+        following.execute(f"INSERT INTO item VALUES {numbers}")
+        full = feed.held()
+        assert full is not None and (full.size > 50_000 or following.engine == "mysql")
+        feed.remove()
+        left = feed.held()
+        assert left is not None and left.size < 50_000
+        with pytest.raises(FeedLost):
+            feed.read(position, 10)
+        position = feed.start()
+        following.execute("DELETE FROM item WHERE id > 0")
+        assert len(drained(feed, position).keys["item"]) == 4999
 
 
 def test_triggers_of_the_application_and_of_several_followers_work_beside_each_other(following: Following) -> None:
@@ -328,3 +345,29 @@ def test_who_may_make_no_triggers_on_mariadb_is_told_what_it_takes(mariadb: Foll
             assert "log_bin_trust_function_creators" in caught.value.fix
     finally:
         mariadb.execute(f"DROP USER {user}")
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_triggers_wait_for_open_transactions_no_longer_than_writers_may_wait_for_them(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"adapters.{'postgres' if engine == 'postgresql' else 'mysql'}.trigger_feed.LOCK_SECONDS", 1)
+    following = of_engine(engine, request, tmp_path)
+    following.execute(ITEM)
+    url = urlsplit(following.database.url)
+    reached = {
+        "host": url.hostname,
+        "port": url.port,
+        "user": url.username,
+        "database": url.path[1:],
+        "ssl_disabled": True,
+    }
+    opened = psycopg.connect(following.database.url) if engine == "postgresql" else pymysql.connect(**reached)
+    with closing(opened), closing(open_triggers(following.database.url, [following.watch("item")], "one")) as triggers:
+        opened.cursor().execute("INSERT INTO item VALUES (1, 'a')")
+        with pytest.raises(BusyError) as caught:
+            triggers.execute(triggers.installing())
+        assert caught.value.fix
+        opened.commit()
+        triggers.execute(triggers.installing())
+        assert not triggers.missing()
