@@ -232,7 +232,7 @@ def _unequal(outcome: Outcome) -> State[Any]:
 
 def _aside(report: Report) -> str:
     total = report.total
-    share = "" if report.chosen else f" ({percent(total.quarantined, total.source_rows)})"
+    share = "" if report.chosen else f" ({percent(total.quarantined, report.of_rows)})"
     return f"; {total.quarantined:,} source rows in quarantine{share}" if total.quarantined else ""
 
 

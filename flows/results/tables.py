@@ -219,7 +219,7 @@ class Report:
         total = self.total
         if not total.quarantined:
             return ""
-        share = "" if self.chosen else f" ({percent(total.quarantined, total.source_rows)} of the source rows)"
+        share = "" if self.chosen else f" ({percent(total.quarantined, self.of_rows)} of the source rows)"
         return f"{total.quarantined:,} in quarantine{share}"
 
     @property
@@ -235,6 +235,11 @@ class Report:
         """The counts that shares are taken of: where not all rows were read, of about as many as the source has."""
         of = {table.name: table.cursor.of if table.cursor is not None else 0 for table in self.tables}
         return {name: replace(each, source_rows=max(each.source_rows, of[name])) for name, each in self.counts.items()}
+
+    @property
+    def of_rows(self) -> int:
+        """The rows that shares of all tables are taken of."""
+        return sum(each.source_rows for each in self.shares.values())
 
     @property
     def of_spec(self) -> tuple[TableReport, ...]:

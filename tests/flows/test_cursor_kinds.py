@@ -158,3 +158,28 @@ def test_more_keys_than_the_target_is_asked_for_at_once(shop: Scenario, monkeypa
     put(shop, "old_firms", (3, "o3", 1020))
     assert step(shop)["flagged"] == [0, 5, 0, 0]
     shop.settled()
+
+
+@pytest.mark.parametrize("shop", [("sqlite", "sqlite")], indirect=True, ids=pair_name)
+def test_tables_that_both_sides_number_and_limits_on_quarantine(shop: Scenario) -> None:
+    """An identity map pairs the rows that are read; a limit is held to the rows that the source has, not to the few that were read."""
+    shop.target.execute("CREATE TABLE client (no INTEGER PRIMARY KEY AUTOINCREMENT, code VARCHAR(20) NOT NULL)")
+    key = {"map": ["no"], "source": ["id"], "match": ["code"]}
+    table = {"from": "people", "key": key, "columns": {"no": {"generate": "identity"}, "code": "code"}}
+    defaults = {"delete": {"max_ratio": 1.0}, "quarantine": {"max_ratio": 0.3}, "cursor": CURSOR}
+    shop.write({"client": table}, defaults=defaults)
+    shop.source.insert("people", [(n, f"c{n}", None, n) for n in range(1, 9)])
+    shop.target.execute("INSERT INTO client VALUES (100, 'c3')")
+    assert shop.run().report.tables[0].counts.insert == 7
+    numbers = dict(shop.target.ask("SELECT code, no FROM client"))
+    assert numbers["c3"] == 100
+
+    put(shop, "people", (3, "renamed", None, 20))
+    put(shop, "people", (9, "c9", None, 20))
+    put(shop, "people", (10, None, None, 20))  # 1 of 3 rows that are read, and of 10 that there are
+    assert step(shop) == {"client": [1, 1, 0, 1]}
+    assert dict(shop.target.ask("SELECT code, no FROM client WHERE no = 100")) == {"renamed": 100}
+    put(shop, "people", (10, "c10", None, 21))
+    done = shop.run()
+    assert (done.report.tables[0].counts.insert, done.report.tables[0].cursor.since, done.report.aside) == (1, "19", "")
+    shop.settled()
