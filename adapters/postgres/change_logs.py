@@ -3,6 +3,8 @@
 
 A trigger for each statement, with all rows that it changed, costs the writer the least. It sees nothing of what is written past the
 table that it is on: into a partition of it, by one of which it is a part, or by a subscription. There each row has a trigger.
+
+A log has no sequence of its own: `lastval()` of the application's session would answer with its numbers.
 """
 
 from __future__ import annotations
@@ -159,8 +161,9 @@ def _made(watched: Any, place: Place) -> list[str]:
     body = _by_row(watched, log) if place.by_row else _by_statement(watched, log, shapes)
     made = [
         f"CREATE TABLE {log} (xid bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint, "
-        f"seq bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT clock_timestamp(), {columns}, "
-        "PRIMARY KEY (xid, seq))",
+        f"at timestamptz NOT NULL DEFAULT clock_timestamp(), {columns})",
+        f"CREATE INDEX ON {log} (xid, at)",
+        f"ALTER TABLE {log} REPLICA IDENTITY FULL",  # or a publication of all tables would let nobody delete from it
         f"CREATE FUNCTION {log}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
         f"SET search_path = pg_catalog, pg_temp AS $syncline${body}$syncline$",
         f"REVOKE ALL ON FUNCTION {log}() FROM PUBLIC",

@@ -34,6 +34,9 @@ from adapters.postgres.connection import Connections
 from adapters.postgres.writer import spelled_name
 from transforms.vocabulary import BusyError, SpecError, TableName
 
+Row = tuple[int, str]
+"""The place of rows of a log: the number of their transaction, and when they were written."""
+
 RIGHTS: Final = "install as the owner of the tables, with CREATE on their schemas: a trigger that always works is its owner's to make"
 
 
@@ -79,18 +82,18 @@ class PostgresLog:
             if _end(begun) > _end(now):
                 raise FeedLost(f"{self.url}: the database is an older one than was read from.", fix="compare all.")
             to = at.get("to", now)
-            behind: dict[str, tuple[int, int] | None] = dict(at.get("behind", {}))
+            behind: dict[str, Row | None] = dict(at.get("behind", {}))
             for number, each in enumerate(self.watched):
                 log = self._logs[each.table]
                 if log in behind and behind[log] is None:
                     continue
                 own = _between(begun, to)
                 if (after := behind.get(log)) is not None:
-                    own += f" AND (xid, seq) >= ({after[0]}, {after[1]})"
+                    own += f" AND (xid, at) >= {_spelled(after)}"
                 share = share_of(left, len(self.watched) - number)
                 behind[log] = next_one = self._next(each.table, own, share)
                 if next_one is not None:
-                    own += f" AND (xid, seq) < ({next_one[0]}, {next_one[1]})"
+                    own += f" AND (xid, at) < {_spelled(next_one)}"
                 there = self._log_of(each.table)
                 found, whole = logged(snapshot, there, each, own, ("at",))
                 if not whole:
@@ -110,13 +113,15 @@ class PostgresLog:
             raise FeedLost(f"{self.url}: {table} is not there any more.", fix="correct the spec, and compare all.")
         return TableName(self._logs[table], place.schema)
 
-    def _next(self, table: TableName, where: str, rows: int) -> tuple[int, int] | None:
-        """The place of the row behind so many; None where there is none."""
+    def _next(self, table: TableName, where: str, rows: int) -> Row | None:
+        """The place behind about so many rows; None where there is none. Rows of one place stay together."""
         log = spelled_name(self._log_of(table))
-        query = f"SELECT xid, seq FROM {log} WHERE {where} ORDER BY xid, seq LIMIT 1 OFFSET {rows}"
+        query = f"SELECT xid, at::text FROM {log} WHERE {where} ORDER BY xid, at LIMIT 1"
         with self._connections.begin(f"Reading the log of {table}") as connection:
-            found = connection.execute(query.encode()).fetchone()
-        return (int(found[0]), int(found[1])) if found else None
+            first, found = (_row(connection, f"{query}{skip}") for skip in ("", f" OFFSET {rows}"))
+            if found is None or found != first:
+                return found
+            return _row(connection, query.replace(" ORDER", f" AND (xid, at) > {_spelled(found)} ORDER", 1))
 
     def waiting(self, at: dict[str, Any]) -> bool:
         if "to" in at:
@@ -178,6 +183,15 @@ def _one(connection: psycopg.Connection[Any], query: str, values: Iterable[Any] 
     row = connection.execute(query.encode(), list(values) if values is not None else None).fetchone()
     assert row is not None
     return row[0]
+
+
+def _row(connection: psycopg.Connection[Any], query: str) -> Row | None:
+    found = connection.execute(query.encode()).fetchone()
+    return (int(found[0]), str(found[1])) if found else None
+
+
+def _spelled(row: Row) -> str:
+    return f"({int(row[0])}, timestamptz '{row[1]}')"
 
 
 def _begin(snapshot: str) -> int:

@@ -371,3 +371,38 @@ def test_triggers_wait_for_open_transactions_no_longer_than_writers_may_wait_for
         opened.commit()
         triggers.execute(triggers.installing())
         assert not triggers.missing()
+
+
+def test_the_application_is_told_of_its_statements_what_it_is_told_without_triggers(following: Following) -> None:
+    numbered = {
+        "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "mysql": "BIGINT AUTO_INCREMENT PRIMARY KEY",
+        "postgresql": "SERIAL PRIMARY KEY",
+    }[following.engine]
+    last = {"sqlite": "last_insert_rowid()", "mysql": "last_insert_id()", "postgresql": "lastval()"}[following.engine]
+    following.execute(
+        f"CREATE TABLE numbered (id {numbered}, v INT)", ITEM, "INSERT INTO item VALUES (1, 'a'), (2, 'b'), (3, 'c')"
+    )
+    with following.feed("numbered", "item"):
+        change = ["INSERT INTO numbered (v) VALUES (1), (2)", "UPDATE item SET id = id + 10", f"SELECT {last}"]
+        told = following.execute(*change)
+        again = following.execute("UPDATE item SET id = id + 10", "DELETE FROM item WHERE id = 21", *change)
+    assert (told, again) == (([(1,)], [(3,)]) if following.engine == "mysql" else ([(2,)], [(4,)]))
+
+
+def test_a_cut_goes_between_rows_of_a_transaction_however_small_the_batch(following: Following) -> None:
+    following.execute(ITEM)
+    with following.feed("item") as (feed, position):
+        following.execute(f"INSERT INTO item VALUES {', '.join(f'({number}, NULL)' for number in range(40))}")
+        following.execute("INSERT INTO item VALUES (100, 'a')")
+        told = drained(feed, position, 1)
+        assert told.keys == {"item": {*((number,) for number in range(40)), (100,)}}
+        assert len(told.batches) > 15
+
+
+def test_what_is_published_of_all_tables_does_not_keep_a_log_from_being_read(postgres: Following) -> None:
+    postgres.execute(ITEM, "CREATE PUBLICATION everything FOR ALL TABLES")
+    with postgres.feed("item") as (feed, position):
+        postgres.execute("INSERT INTO item VALUES (1)")
+        told = drained(feed, position)
+        assert told.keys == {"item": {(1,)}}
