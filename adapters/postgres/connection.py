@@ -118,6 +118,15 @@ class Connections:
         self._encoding = connection.info.parameter_status("server_encoding") or "UTF8"
         return connection
 
+    def own(self) -> psycopg.Connection[Any]:
+        """A connection of one's own, outside of the pool and of any transaction. Errors as those of `connected`."""
+        try:
+            connection = self._connect()
+        except psycopg.Error as error:
+            raise self._unreachable(error) from error
+        connection.autocommit = True
+        return connection
+
     @property
     def version(self) -> int:
         """The server's version as a number: 150004 is 15.4."""

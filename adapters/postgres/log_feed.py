@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from select import select
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ PEEKED: Final = 250_000  # messages in one look: the server keeps about 50 bytes
 POLL_SECONDS: Final = 0.02
 FLUSH_SECONDS: Final = 1.0  # wal_writer_delay is 0.2: what is committed without waiting is on disk after three of them
 VISIBLE_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 5.0
 
 PEEK: Final = (
     "SELECT data FROM pg_catalog.pg_logical_slot_peek_binary_changes({slot}, {upto}, {most}, "
@@ -52,6 +54,9 @@ class PostgresLogFeed:
         self._watched = tuple(watched)
         self._name = name
         self._open: _Look | None = None
+        self._asker: psycopg.Connection[Any] | None = None
+        self._known: dict[slots.Seen, list[Travel]] = {}
+        self._moved = time.monotonic()
 
     def start(self) -> str:
         self._leave()
@@ -95,7 +100,11 @@ class PostgresLogFeed:
         return Batch(str(look.place), keys, whole, found.changes, found.since, more)
 
     def settle(self, position: str) -> None:
+        """Moving a slot decodes the log from the slot's beginning: that is done now and then while a look is open."""
         at = Place.parsed(position)
+        if self._open is not None and time.monotonic() < self._moved + SETTLE_SECONDS:
+            return
+        self._moved = time.monotonic()
         with self._asking("Moving a replication slot") as connection:
             slots.advance(connection, self._slot(at.token), at.log)
 
@@ -118,6 +127,7 @@ class PostgresLogFeed:
 
     def close(self) -> None:
         self._leave()
+        self._hush()
         self._connections.close()
 
     def _slot(self, token: str) -> str:
@@ -126,8 +136,21 @@ class PostgresLogFeed:
 
     @contextmanager
     def _asking(self, where: str) -> Iterator[psycopg.Connection[Any]]:
-        with self._connections.begin(where) as connection:
-            yield connection
+        """The connection for short questions, outside of transactions; another one after an error or where the server closed it."""
+        with self._connections.translated(where):
+            if self._asker is not None and select([self._asker.fileno()], [], [], 0)[0]:
+                self._hush()
+            connection = self._asker = self._asker or self._connections.own()
+            try:
+                yield connection
+            except BaseException:
+                self._hush()
+                raise
+
+    def _hush(self) -> None:
+        if self._asker is not None:
+            self._asker.close()
+            self._asker = None
 
     def _state(self, at: Place) -> slots.State:
         with self._asking("Looking at a replication slot") as connection:
@@ -198,12 +221,11 @@ class PostgresLogFeed:
         """What is watched as it is, and how the watched columns of a table travel that is as its shape has it."""
         with self._asking("Looking at what is followed") as connection:
             found = slots.seen(connection, self._slot(at.token), self._watched, self._connections.url)
-            travels = {
-                seen.oid: slots.travels(connection, each, seen.oid)
-                for each, seen in zip(self._watched, found, strict=True)
-                if seen.same
-            }
-        return list(zip(self._watched, found, strict=True)), travels
+            tables = list(zip(self._watched, found, strict=True))
+            for each, seen in tables:
+                if seen.same and seen not in self._known:
+                    self._known[seen] = slots.travels(connection, each, seen.oid)
+        return tables, {seen.oid: self._known[seen] for _, seen in tables if seen.same}
 
     def _visible(self, found: Read) -> bool:
         """Wait until a new snapshot sees all transactions: a commit is in the log before it is seen. False where one stays unseen."""
