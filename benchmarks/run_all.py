@@ -17,6 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.capture import HEADINGS as CAPTURE_HEADINGS
+from benchmarks.capture import Capture
+from benchmarks.capture import lines as capture_lines
+from benchmarks.capture import measure as measure_capture
 from benchmarks.checking import Checking
 from benchmarks.checking import measure as measure_check
 from benchmarks.checkpoints import Guarding
@@ -88,6 +92,9 @@ def main() -> int:
         if there is not None:
             found["mariadb"] = asdict(there)
         print(_mariadb_lines(there), flush=True)
+        capture = measure_capture(asked.rows // 5, min(asked.rounds, 3), _told)
+        found["capture"] = asdict(capture)
+        print(_capture_lines(capture), flush=True)
         _told(f"two tables of {asked.diff_rows:,} rows in memory")
         diffing = measure_diff(asked.diff_rows, asked.rounds)
         found["diff"] = asdict(diffing)
@@ -289,6 +296,11 @@ def _mariadb_lines(found: Mariadb | None) -> str:
     )
     ways = [*mariadb_ways(found, found.reading), *mariadb_ways(found, found.writing)]
     return title + _aligned(("", "s", "ratio", "Mrow/s"), ways)
+
+
+def _capture_lines(found: Capture) -> str:
+    title = f"\nCapture: which of {found.rows:,} rows changed, a thousand in each transaction\n"
+    return title + _aligned(CAPTURE_HEADINGS, capture_lines(found))
 
 
 def _diff_lines(diffing: Diffing) -> str:

@@ -49,7 +49,7 @@ class MysqlLogFeed:
             must_be_followable(connection, connections.server, connections.url, self._watched)
         self._known = None
         self._tables()
-        place = self._ends()
+        place = self._seen()
         with connections.translated("Reading the log"):
             dump = Dump(connections, place)
             try:
@@ -117,6 +117,15 @@ class MysqlLogFeed:
         """Where the log ends by now: behind all that is committed."""
         with self._connections.begin("Asking where the log ends") as connection:
             return _place(connection)
+
+    def _seen(self) -> Place:
+        """The place up to which a new snapshot sees what is in the log: it may not see yet what is written behind it."""
+        with self._connections.translated("Looking at what is visible"), self._connections.connected() as connection:
+            run(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            run(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            seen = _place(connection)
+            run(connection, "COMMIT")
+        return seen
 
     def _on(self, at: Place, most: int) -> Found | None:
         """The next of the look that is open; None where it does not stand there, or has come to its end."""

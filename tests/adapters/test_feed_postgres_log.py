@@ -128,6 +128,33 @@ def test_partitions_children_and_long_keys_are_told_by_their_table(following: Fo
         assert drained(feed, told.position).whole == {"part": "truncated"}
 
 
+def test_keys_that_the_log_cannot_tell_have_the_table_compared(following: Following) -> None:
+    server, _, rest = following.database.url.partition("/t")
+    name = f"e{rest[:12]}"
+    following.execute(
+        "CREATE TABLE full_one (id INT PRIMARY KEY, v INT NOT NULL)", "ALTER TABLE full_one REPLICA IDENTITY FULL"
+    )
+    with following.feed(following.watch("full_one", "v")) as (feed, position):
+        following.execute("INSERT INTO full_one VALUES (1, 2)", "UPDATE full_one SET v = 3")
+        told = drained(feed, position)
+        assert (told.keys, told.whole) == ({"full_one": {(2,), (3,)}}, {})
+        following.execute("ALTER TABLE full_one REPLICA IDENTITY DEFAULT", "UPDATE full_one SET v = 4")
+        assert drained(feed, told.position).whole == {"full_one": "unseen"}
+    with psycopg.connect(following.database.url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'".encode())
+        try:
+            there = Following(Database("postgresql", f"{server}/{name}{rest[12:]}"), "log")
+            there.execute("CREATE TABLE item (k TEXT PRIMARY KEY)")
+            with there.feed("item") as (feed, position):
+                there.execute(r"INSERT INTO item VALUES (E'\xc3\xa9')")
+                told = drained(feed, position)
+                assert (told.keys, told.whole) == ({"item": {("é",)}}, {})
+                there.execute(r"INSERT INTO item VALUES (E'\xe9')")
+                assert drained(feed, told.position).whole == {"item": "unseen"}
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 def test_a_slot_or_publication_that_is_gone_is_never_taken_for_no_change(following: Following) -> None:
     following.execute(ITEM)
     with following.feed("item") as (feed, position):
