@@ -68,6 +68,10 @@ WHY_WHOLE: Final[Mapping[WhyWhole, str]] = {
 }
 
 
+class _Altered(Exception):
+    """A table is another one than it was when both sides were opened."""
+
+
 def sync(
     asked: Asked, told: Told | None = None, now: Callable[[], datetime] | None = None
 ) -> tuple[Outcome | None, Totals]:
@@ -89,6 +93,8 @@ def sync(
                 interrupts.check()
                 told.notice(f"Waiting: {error}")
                 time.sleep(AGAIN_SECONDS)
+            except _Altered:
+                continue
             except FeedLost as error:
                 if spec.follow.lost == "stop":
                     raise
@@ -185,13 +191,16 @@ def _go_on(following: Following, clock: Callable[[], datetime]) -> Outcome | Non
             if outcome is not None:
                 return outcome
         moved = {side: batch.position for side, batch in batches.items() if batch.position != following.positions[side]}
-        if moved and (any(changes.values()) or began - kept > KEEP_SECONDS):
+        whole = any(batch.whole for batch in batches.values())
+        if moved and (whole or any(changes.values()) or began - kept > KEEP_SECONDS):
             kept = began
             for side, position in moved.items():
                 following.places[side].keep(following.ledger, position)
                 following.feeds[side].settle(position)
         following.positions.update(moved)
         more = any(batch.more for batch in batches.values())
+        if any("altered" in batch.whole.values() for batch in batches.values()):
+            raise _Altered
         if following.over or (following.asked.once and not more and not any(changes.values())):
             return None
         if more:
@@ -229,7 +238,12 @@ def _bring_over(
         {name: values for part in parts for name, values in part.target.items()},
         {name: values for part in parts for name, values in part.looked_up.items()},
     )
-    done = list(_brought_over(following, changed, clock)) if changed.tables else []
+    order = [bound.name for bound in following.session.bound.tables]
+    done: list[Outcome] = []
+    for some in changed.slices(following.spec.follow.most, order) if changed.tables else ():
+        done += _brought_over(following, some, clock)
+        if done[-1].status not in (Status.DONE, Status.CONFLICTS):
+            break
     if done and done[-1].status not in (Status.DONE, Status.CONFLICTS):
         return done[-1]
     at, reports = clock(), [outcome.report for outcome in done]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -67,7 +67,7 @@ def test_batches_of_changed_keys_come_to_what_whole_tables_come_to(
             batches[data.draw(st.integers(0, 1))].setdefault(table.name, []).append(key)
     for batch in batches:
         note(batch)
-        bring_over(shop, batch)
+        bring_over(shop, batch, [table.name for table in schema.tables], data.draw(st.sampled_from((1, 2, 100))))
     assert {t.name: {row[0]: row for row in shop.target.rows(t.name)} for t in schema.tables} == second
     shop.settled()
 
@@ -78,11 +78,11 @@ def fill(shop: Scenario, schema: LinkedSchema, state: State) -> None:
         shop.source.insert(table.name, list(state[table.name].values()))
 
 
-def bring_over(shop: Scenario, batch: Mapping[str, list[int]]) -> None:
+def bring_over(shop: Scenario, batch: Mapping[str, list[int]], order: Sequence[str], most: int) -> None:
     """What `sync` does with a batch."""
     keys = {(name, ""): pa.table({"id": pa.array(some, pa.int64())}) for name, some in batch.items()}
-    if keys:
-        done(shop, trees=Trees((), with_parents=True, gone=True, changed=Changed(keys)))
+    for some in Changed(keys).slices(most, order) if keys else ():
+        done(shop, trees=Trees((), with_parents=True, gone=True, changed=some))
         if (again := retry(shop.request(live=True), Filter(codes=WAITING))) is not None:
             assert balanced(commands.run(again)).status is Status.DONE
 

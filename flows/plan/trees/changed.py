@@ -39,6 +39,28 @@ class Changed:
     target: Mapping[str, pa.Table] = field(default_factory=dict)
     looked_up: Mapping[tuple[str, str], Sequence[pa.Table]] = field(default_factory=dict)
 
+    def slices(self, most: int, order: Sequence[str]) -> Iterator[Changed]:
+        """The same in parts of about `most` keys, where there are many more; those of tables that come first in `order` go first."""
+        some = [
+            *self.source.values(),
+            *self.target.values(),
+            *(each for parts in self.looked_up.values() for each in parts),
+        ]
+        if sum(values.num_rows for values in some) <= 2 * most:
+            yield self
+            return
+        for name in order:
+            for (table, part), values in self.source.items():
+                if table == name:
+                    yield from (Changed({(table, part): each}) for each in _cut(values, most))
+            if name in self.target:
+                yield from (Changed(target={name: each}) for each in _cut(self.target[name], most))
+            for (table, part), tables in self.looked_up.items():
+                if table == name:
+                    yield from (
+                        Changed(looked_up={(table, part): [each]}) for all_ in tables for each in _cut(all_, most)
+                    )
+
     @property
     def tables(self) -> frozenset[str]:
         """The tables of the spec that they are keys of."""
@@ -53,6 +75,10 @@ class Changed:
         for table, values in [*some, *self.target.items()]:
             counts[table] = counts.get(table, 0) + values.num_rows
         return tuple(f"{table}: {count:,} changed" for table, count in sorted(counts.items()))
+
+
+def _cut(values: pa.Table, most: int) -> Iterator[pa.Table]:
+    return (values.slice(start, most) for start in range(0, values.num_rows, most))
 
 
 def grow(
