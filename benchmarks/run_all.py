@@ -35,6 +35,9 @@ from benchmarks.keeping import measure as measure_keeping
 from benchmarks.mariadb import Mariadb
 from benchmarks.mariadb import lines as mariadb_ways
 from benchmarks.mariadb import measure as measure_mariadb
+from benchmarks.sealing import SealedRuns
+from benchmarks.sealing import lines as sealed_lines
+from benchmarks.sealing import measure as measure_sealed
 from benchmarks.server import make_templates, serving
 from benchmarks.through_prefect import Prefect
 from benchmarks.through_prefect import measure as measure_prefect
@@ -81,6 +84,9 @@ def main() -> int:
             keeping = measure_keeping(server, asked.rows, min(asked.rounds, 3), _told)
             found["history"] = asdict(keeping)
             print(_keeping_lines(keeping), flush=True)
+            sealed = measure_sealed(server, asked.rows, min(asked.rounds, 3), _told)
+            found["sealed"] = asdict(sealed)
+            print(_sealed_lines(sealed), flush=True)
             two_ways = measure_two_ways(server, asked.rows, min(asked.rounds, 3), _told)
             found["two_ways"] = asdict(two_ways)
             print(_two_ways_lines(two_ways), flush=True)
@@ -257,6 +263,14 @@ def _keeping_lines(keeping: Keeping) -> str:
     rounds = len(keeping.spent["full"])
     title = f"\nHistory: PostgreSQL to PostgreSQL, {keeping.rows:,} rows of 8 columns; medians of {rounds} rounds\n"
     return title + _aligned(("", "work s", "ratio", "CPU s", "peak MiB", "kept MiB"), keeping_lines(keeping))
+
+
+def _sealed_lines(found: SealedRuns) -> str:
+    rounds = len(found.spent["no seals"])
+    title = (
+        f"\nSealed windows: PostgreSQL to PostgreSQL, {found.rows:,} rows of 8 columns; medians of {rounds} rounds\n"
+    )
+    return title + _aligned(("", "work s", "ratio", "CPU s", "ratio", "peak MiB"), sealed_lines(found))
 
 
 def _two_ways_lines(found: TwoWays) -> str:
