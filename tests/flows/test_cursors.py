@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import answer, syncline
 from scenario import RING, Scenario, counts, pair_name
 
 from flows.commands import Status
@@ -255,3 +256,26 @@ def test_a_cursor_that_rows_cannot_be_found_by_is_refused(shop: Shop) -> None:
     # what the defaults say holds where it can be
     shop.write_with("no_such_column", {"customer": {"from": "customers", "columns": columns}})
     assert next(iter(shop.run().report.tables)).cursor is None
+
+
+@here
+def test_the_commands_and_the_page_say_since_when_a_table_was_read(shop: Shop) -> None:
+    first = answer("run", "--direct", shop.path)["tables"]["customer"]["cursor"]
+    assert first == {"column": "updated_at", "since": None, "full": "first"}
+    shop.put(30, "new", "north", None)
+    told = answer("plan", shop.path, status=2)["tables"]["customer"]["cursor"]
+    since = f"{NOON - timedelta(minutes=111):%Y-%m-%dT%H:%M:%S}"
+    assert told == {"column": "updated_at", "since": since, "full": None, "rows": 12, "of": 21, "nulls": 1}
+    line = f"read since {since} by updated_at: 12 of about 21 rows (57 %), 1 row without a value among them"
+    shown = syncline("run", "--direct", shop.path).stdout
+    assert f"customer: {line}" in shown
+    assert "region: " not in shown
+    page = next(word for word in shown.split() if word.endswith("report.html"))
+    assert line in (shop.folder / page).read_text()
+    shop.source.execute("DELETE FROM customers WHERE id = 30")
+    assert (
+        "customer: all rows were read, and not what is new by updated_at: as asked."
+        in syncline("run", "--direct", "--full", shop.path).stdout
+    )
+    assert 30 not in shop.names()
+    assert answer("verify", shop.path)["tables"]["customer"].get("cursor") is None
