@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -32,7 +32,7 @@ from flows.session.stores import store_of
 from flows.session.watch import Watch
 from transforms import expressions
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, KeyUuid, LookUp, Rename
-from transforms.vocabulary import All, Counts, KeyValue, Relation
+from transforms.vocabulary import All, Counts, KeyValue, Relation, TableShape
 
 MADE_BY: Final = ("syncline", "duckdb", "pyarrow", "numpy", "tzdata")
 """Whose versions may make something else of the same rows."""
@@ -54,8 +54,8 @@ def context_of(session: Session, route: Route, work: PlanWork) -> str | None:
         spec.digest,
         *(one.model_dump_json(exclude={"url"}) for one in written),
         *map(_version, MADE_BY),
-        bound.shape,
-        bound.source_shape,
+        _in_order(bound.shape),
+        _in_order(bound.source_shape),
         bound.order,
         bound.reads,
         bound.images,
@@ -66,6 +66,12 @@ def context_of(session: Session, route: Route, work: PlanWork) -> str | None:
         for kind in ("rows", "quarantined"):
             digest.update(_digest(lookup_file(work.job, bound.name, name, kind)))
     return digest.hexdigest()
+
+
+def _in_order(shape: TableShape) -> tuple[object, ...]:
+    """A shape with its sets in one order, which differs from process to process."""
+    sets = (sorted(map(sorted, each)) for each in (shape.uniques, shape.nulls_alike, shape.ordered))
+    return (*sets, replace(shape, uniques=frozenset(), nulls_alike=frozenset(), ordered=frozenset()))
 
 
 def _whole(session: Session, work: PlanWork) -> bool:
