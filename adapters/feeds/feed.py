@@ -116,3 +116,11 @@ class ChangeFeed(Protocol):
 
     def close(self) -> None:
         """Give back every connection. Idempotent; the position stays good."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A ChangeFeed that keeps something in the database as long as it is followed, and can say how that is taken away."""
+
+    def removing(self) -> list[str]:
+        """The statements that `remove` runs; none where nothing is kept."""

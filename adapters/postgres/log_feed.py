@@ -62,7 +62,7 @@ class PostgresLogFeed:
         self._leave()
         with self._asking("Looking at what can be followed") as connection:
             slots.must_be_followable(connection, self._connections.url, self._watched)
-        slots.drop(self._connections, self._name)
+        self.remove()
         token = slots.new_token()
         slot = self._slot(token)
         with self._asking("Publishing tables") as connection:
@@ -73,7 +73,7 @@ class PostgresLogFeed:
             with self._asking("Looking at what is published") as connection:
                 slots.seen(connection, slot, self._watched, self._connections.url)
         except BaseException:
-            slots.drop(self._connections, self._name)
+            self.remove()
             raise
         return str(Place(token, place))
 
@@ -123,7 +123,12 @@ class PostgresLogFeed:
 
     def remove(self) -> None:
         self._leave()
-        slots.drop(self._connections, self._name)
+        with self._asking(f"Dropping the replication slots of {self._name!r}") as connection:
+            slots.drop(connection, self._name, self._connections.url)
+
+    def removing(self) -> list[str]:
+        with self._asking(f"Looking for the replication slots of {self._name!r}") as connection:
+            return slots.dropping(connection, self._name)
 
     def close(self) -> None:
         self._leave()

@@ -16,7 +16,6 @@ from psycopg import errors
 
 from adapters.feeds.feed import FeedLost, Held, Watched
 from adapters.postgres.catalog import table_rows
-from adapters.postgres.connection import Connections
 from adapters.postgres.types import Travel, travel
 from adapters.postgres.writer import spelled_name
 from transforms.vocabulary import Problem, SpecError, TransientError
@@ -233,17 +232,22 @@ def held(connection: psycopg.Connection[Any], name: str) -> Held | None:
     return Held(int(size), int(most) * 2**20 if most is not None and most >= 0 else None)
 
 
-def drop(connections: Connections, name: str) -> None:
-    """Drop the slots and publications of that name. TransientError while somebody reads from one."""
-    with connections.begin(f"Dropping the replication slots of {name!r}") as connection:
-        for (slot,) in connection.execute(SLOTS, [prefix_of(name)]).fetchall():
-            try:
-                connection.execute("SELECT pg_catalog.pg_drop_replication_slot(%s)", [slot])
-            except errors.ObjectInUse as error:
-                raise TransientError(f"The replication slot {slot} of {connections.url} is in use: {error}") from error
-    with connections.begin(f"Dropping the publications of {name!r}") as connection:
-        for (publication,) in connection.execute(PUBLICATIONS, [prefix_of(name)]).fetchall():
-            connection.execute(f"DROP PUBLICATION IF EXISTS {spelled_name(publication)}".encode())
+def dropping(connection: psycopg.Connection[Any], name: str) -> list[str]:
+    """The statements that drop the slots and publications of that name, slots first."""
+    found = [connection.execute(query, [prefix_of(name)]).fetchall() for query in (SLOTS, PUBLICATIONS)]
+    dropped = [f"SELECT pg_catalog.pg_drop_replication_slot('{slot}')" for (slot,) in found[0]]
+    return dropped + [f"DROP PUBLICATION IF EXISTS {spelled_name(publication)}" for (publication,) in found[1]]
+
+
+def drop(connection: psycopg.Connection[Any], name: str, url: str) -> None:
+    """Drop them. TransientError while somebody reads from a slot. In: a connection outside of transactions."""
+    for statement in dropping(connection, name):
+        try:
+            connection.execute(statement.encode())
+        except errors.ObjectInUse as error:
+            raise TransientError(f"A replication slot of {url} is in use: {error}") from error
+        except errors.UndefinedObject:  # somebody was faster
+            continue
 
 
 def travels(connection: psycopg.Connection[Any], watched: Watched, oid: int) -> list[Travel]:

@@ -142,17 +142,26 @@ class TableAssessment:
 
 @dataclass(frozen=True, slots=True)
 class SideWay:
-    """A way in which a side can be followed, whether the spec takes it, what it needs, and what it costs those who write there."""
+    """A way in which a side can be followed, whether the spec takes it, what it needs, and what it costs those who write there.
+
+    `kept_bytes`: what the database keeps of its log for us by now; `most_bytes` is where it stops. None where nothing, or no end.
+    """
 
     side: SideName
     way: str
     taken: bool
     rights: str
     writers: str
+    kept_bytes: int | None = None
+    most_bytes: int | None = None
 
     def __str__(self) -> str:
         taken = ", as the spec says" if self.taken else ""
-        return f"the {self.side} by {self.way}{taken}: needs {self.rights}; costs its writers {self.writers}"
+        kept = ""
+        if self.kept_bytes is not None:
+            most = "without end" if self.most_bytes is None else f"up to {self.most_bytes:,}"
+            kept = f"; the database keeps {self.kept_bytes:,} bytes of its log for us, {most}"
+        return f"the {self.side} by {self.way}{taken}: needs {self.rights}; costs its writers {self.writers}{kept}"
 
 
 @dataclass(frozen=True, slots=True)

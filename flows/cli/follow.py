@@ -32,7 +32,7 @@ def follow(
     """Make the triggers by which `sync` follows a side, take them away, or say what is there.
 
     The statements are shown before they run. With install they are those that are missing; uninstall takes away all that the
-    migration has there. Elsewhere than on a terminal nothing is asked.
+    migration has there, a replication slot too, which would keep PostgreSQL's log for ever. Elsewhere than on a terminal nothing is asked.
     """
     from flows.spec.model import load_spec
 
@@ -93,7 +93,7 @@ def _status(spec: Spec, side: SideName | None, *, as_json: bool) -> int:
 def _show_side(side: SideStatus) -> None:
     from flows.cli.terminal.rows import show_rows
 
-    kept = f"; its logs take {side.kept:,} bytes" if side.kept is not None else ""
+    kept = f"; it keeps {side.kept:,} bytes of log for that" if side.kept is not None else ""
     installed = {True: "installed", False: "missing", None: ""}
     lines = [(each.table, ", ".join(each.columns), installed[each.installed]) for each in side.tables]
     echo(f"The {side.side}, {side.url}, by {side.way}{kept}.")

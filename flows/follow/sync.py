@@ -16,13 +16,12 @@ from typing import Final
 from adapters import interrupts
 from adapters.feeds.feed import Batch, ChangeFeed, FeedLost, WhyWhole
 from adapters.ledger.ledger import Ledger
-from adapters.registry import open_feed
 from flows import commands
 from flows.apply.load import Loading
 from flows.follow.following import Asked, Following, Told, look_at_logs, pause, put_figures, wait
 from flows.follow.lag import Brought, Totals
 from flows.follow.positions import Place
-from flows.follow.watched import feed_name, watching
+from flows.follow.watched import watching
 from flows.history.quarantine import Filter, retry
 from flows.history.recover import recover
 from flows.plan.request import Request, new_run_id, spelled
@@ -30,6 +29,7 @@ from flows.plan.trees.changed import Changed
 from flows.plan.trees.chosen_tree import Trees
 from flows.proof.drift import watched
 from flows.results.outcome import Outcome, Status
+from flows.session.feeds import feed_of
 from flows.session.locking import sole_writer
 from flows.session.retry import GaveUp
 from flows.session.stores import ledger_of
@@ -137,8 +137,7 @@ def _opened(
             tables, way = seen.of(side), spec.follow.way(side)
             if not tables:
                 continue
-            opened = session.sides[side]
-            feeds[side] = open_feed(opened.address, way, tables, feed_name(spec, side), time_zone=opened.time_zone)
+            feeds[side] = feed_of(session, side, tables)
             stack.callback(feeds[side].close)
             places[side] = Place(spec, side, way, tables)
         yield Following(asked, told, spec, session, ledger, seen, feeds, places, totals, deadline)

@@ -1,19 +1,22 @@
-"""The triggers that sides are followed by: what is there, what is missing, and the statements that make them and take them away."""
+"""What sides are followed by: triggers that are there or missing, what a database keeps for us, and the statements that make it
+and take it away.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.feeds.feed import Watched
+from adapters.feeds.feed import ChangeFeed, Keeping, Watched, Way
 from adapters.feeds.triggers import TriggerFeed
-from adapters.registry import open_triggers, ways
+from adapters.registry import open_feed, open_triggers, ways
 from flows.check.findings import SideWay
 from flows.check.following import capture_ways
-from flows.follow.watched import feed_name, watching
+from flows.follow.watched import watching
 from flows.proof.drift import watched
+from flows.session.feeds import feed_name, feed_of
 from flows.session.session import Session, connect
 from flows.spec.model import Spec
 from transforms.vocabulary import SIDES, SideName, SpecError
@@ -21,11 +24,12 @@ from transforms.vocabulary import SIDES, SideName, SpecError
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What is to be run on a side. `url` is without the password."""
+    """What is to be run on a side, of one way of following it. `url` is without the password."""
 
     side: SideName
     url: str
     statements: tuple[str, ...]
+    way: Way = "trigger"
 
     def as_dict(self) -> dict[str, Any]:
         return {"side": self.side, "url": self.url, "statements": list(self.statements)}
@@ -42,7 +46,7 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class SideStatus:
-    """How a side is followed, and how large the logs of its triggers are, in bytes."""
+    """How a side is followed, and how much log it keeps for that, in bytes: that of its triggers, or its own."""
 
     side: SideName
     url: str
@@ -59,18 +63,23 @@ class SideStatus:
 
 @dataclass(frozen=True, slots=True)
 class Triggers:
-    """The sides of a migration with the feeds by which their triggers are made and taken away."""
+    """The sides of a migration with the feeds by which their triggers are made and taken away, and those by whose logs something
+    may be kept.
+    """
 
     feeds: Mapping[SideName, TriggerFeed]
     urls: Mapping[SideName, str]
+    logs: Mapping[SideName, ChangeFeed] = field(default_factory=dict)
 
     def installing(self) -> list[Statements]:
         """What is missing, by side; nothing where all is there."""
         return self._of({side: feed.installing() for side, feed in self.feeds.items()})
 
     def uninstalling(self) -> list[Statements]:
-        """What is there, by side, of tables that the spec names no more, too."""
-        return self._of({side: feed.uninstalling() for side, feed in self.feeds.items()})
+        """What is there, by side, of tables that the spec names no more, too, and what a database keeps of its log for us."""
+        kept = [(side, feed.removing()) for side, feed in self.logs.items() if isinstance(feed, Keeping)]
+        logs = [Statements(side, self.urls[side], tuple(each), "log") for side, each in kept if each]
+        return [*self._of({side: feed.uninstalling() for side, feed in self.feeds.items()}), *logs]
 
     def _of(self, found: Mapping[SideName, Sequence[str]]) -> list[Statements]:
         return [Statements(side, self.urls[side], tuple(each)) for side, each in found.items() if each]
@@ -78,7 +87,10 @@ class Triggers:
     def execute(self, planned: Sequence[Statements]) -> None:
         """Run them, side by side. SpecError where the user may not."""
         for each in planned:
-            self.feeds[each.side].execute(each.statements)
+            if each.way == "log":
+                self.logs[each.side].remove()
+            else:
+                self.feeds[each.side].execute(each.statements)
 
 
 @contextmanager
@@ -104,10 +116,19 @@ def to_install(spec: Spec, side: SideName | None) -> Iterator[Triggers]:
 def to_uninstall(spec: Spec, side: SideName | None) -> Iterator[Triggers]:
     """Both sides, or the one that is named, as far as their engines have triggers; the spec need not fit the schemas any more."""
     with connect(spec) as session, ExitStack() as stack:
-        sides = [each for each in ([side] if side else SIDES) if "trigger" in ways(session.sides[each].address)]
+        sides: list[SideName] = [side] if side else list(SIDES)
+        addresses = {each: session.sides[each].address for each in sides}
+        logs: dict[SideName, ChangeFeed] = {
+            each: open_feed(address, "log", (), feed_name(spec, each))
+            for each, address in addresses.items()
+            if "log" in ways(address)
+        }
+        for feed in logs.values():
+            stack.callback(feed.close)
         yield Triggers(
-            {each: _opened(stack, spec, session, each, ()) for each in sides},
+            {each: _opened(stack, spec, session, each, ()) for each in sides if "trigger" in ways(addresses[each])},
             {each: session.sides[each].url for each in sides},
+            logs,
         )
 
 
@@ -124,7 +145,9 @@ def _status(stack: ExitStack, spec: Spec, session: Session, side: SideName, tabl
     opened, way = session.sides[side], spec.follow.way(side)
     feed = _opened(stack, spec, session, side, tables) if way == "trigger" else None
     missing = feed.missing() if feed else ()
-    held = feed.held() if feed else None
+    asked = feed or feed_of(session, side, tables)
+    stack.callback(asked.close)
+    held = asked.held()
     lines = [TableStatus(str(each.table), each.columns, each.table not in missing if feed else None) for each in tables]
     return SideStatus(side, opened.url, way, tuple(lines), held.size if held else None)
 

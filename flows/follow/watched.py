@@ -11,7 +11,6 @@ from adapters.feeds.feed import Watched
 from flows.bind.tables import BoundTable
 from flows.plan.trees.changed import Changed
 from flows.session.session import Session
-from flows.spec.model import Spec
 from transforms import keys
 from transforms.mapping.column_mapping import LookUp
 from transforms.mapping.sources import read_by
@@ -75,11 +74,6 @@ class Watching:
     def tables_of(self, side: SideName, tables: Sequence[TableName]) -> tuple[str, ...]:
         """The tables of the spec that have to do with some tables of a side."""
         return tuple(sorted({use.table for table in tables for use in self.sides[side][table].uses}))
-
-
-def feed_name(spec: Spec, side: SideName) -> str:
-    """As whom a side's feed knows the migration."""
-    return f"{spec.name} {side}"
 
 
 def watching(session: Session) -> Watching:

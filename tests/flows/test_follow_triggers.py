@@ -105,6 +105,30 @@ def test_both_sides_of_a_table_that_goes_both_ways_are_followed(request: pytest.
     shop.settled()
 
 
+def test_what_a_database_keeps_of_its_log_is_told_and_taken_away(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    shop = of_engine("postgresql", request, tmp_path)
+    shop.write(TABLES, follow={"capture": "log"})
+    syncline("sync", shop.path, "--once")
+    shop.source.execute("INSERT INTO kunde VALUES (3, 'Cy')", "SET synchronous_commit = on", "DELETE FROM bestellung")
+    syncline("sync", shop.path, "--once")
+    assert shop.target.content() == {"customer": [(1, "Ann"), (2, "Bob"), (3, "Cy")], "orders": []}
+    (side,) = answer("follow", "status", shop.path)["sides"]
+    assert (side["capture"], side["kept_bytes"] > 0) == ("log", True)
+    (taken,) = [each for each in answer("check", shop.path, "--schema-only")["follow"] if each["taken"]]
+    assert taken["kept_bytes"] > 0
+    assert "bytes of its log" in syncline("check", shop.path, "--schema-only").output
+    told = syncline("follow", "uninstall", shop.path).output
+    assert "pg_drop_replication_slot" in told and "DROP PUBLICATION" in told
+    assert shop.source.ask("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()") == [(0,)]
+    assert "nothing to take away" in syncline("follow", "uninstall", shop.path).output
+    shop.source.execute("INSERT INTO kunde VALUES (4, 'Di')")
+    assert "compared in full" in syncline("sync", shop.path, "--once").output
+    assert (4, "Di") in shop.target.rows("customer")
+    syncline("follow", "uninstall", shop.path)
+
+
 def test_a_spec_that_follows_by_no_trigger_says_what_to_write(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     shop = of_engine("sqlite", request, tmp_path)
     shop.write(TABLES)

@@ -1,0 +1,23 @@
+"""Feeds of changes as a spec opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.feeds.feed import ChangeFeed, Watched
+from adapters.registry import open_feed
+from flows.session.session import Session
+from flows.spec.model import Spec
+from transforms.vocabulary import SideName
+
+
+def feed_name(spec: Spec, side: SideName) -> str:
+    """As whom a side's feed knows the migration."""
+    return f"{spec.name} {side}"
+
+
+def feed_of(session: Session, side: SideName, tables: Sequence[Watched]) -> ChangeFeed:
+    """The feed by which the spec says that a side is followed; nothing is connected to yet."""
+    opened, spec = session.sides[side], session.spec
+    way, name = spec.follow.way(side), feed_name(spec, side)
+    return open_feed(opened.address, way, tables, name, time_zone=opened.time_zone)
