@@ -181,23 +181,28 @@ def _unchanged(columns: Sequence[str]) -> str:
 
 
 def _of_others(connection: Connection, watched: Watched, table: TableName, log: TableName) -> Iterator[str]:
-    """Triggers of tables from which foreign keys carry changes on to this one."""
+    """Triggers of tables from which foreign keys carry changes on to this one.
+
+    Where links come back to the table itself, rows that one of them changes may change others of it: then all are compared.
+    """
     near = links_of(connection, table)
+    far: list[Link] = []
+    known, waiting = {table}, [each.parent for each in near]
+    while waiting:
+        child = waiting.pop(0)
+        if child not in known:
+            known.add(child)
+            found = links_of(connection, child)
+            far += found
+            waiting += [each.parent for each in found]
+    comes_back = any(each.parent == table for each in (*near, *far))
     for number, link in enumerate(near, 1):
-        if link.parent == table:
+        if comes_back:
             yield from _marking(log, f"s{number}", link)
         else:
             yield from _carrying(watched, log, number, link)
-    known, waiting, number = {table}, [each.parent for each in near], 0
-    while waiting:
-        child = waiting.pop(0)
-        if child in known:
-            continue
-        known.add(child)
-        for link in links_of(connection, child):
-            number += 1
-            waiting.append(link.parent)
-            yield from _marking(log, f"m{number}", link)
+    for number, link in enumerate(far, 1):
+        yield from _marking(log, f"m{number}", link)
 
 
 def _there(link: Link, row: str) -> str:
