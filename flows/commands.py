@@ -31,11 +31,10 @@ from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import reconciled
 from flows.plan.two_way.build import meeting, planned
-from flows.plan.two_way.rounds import again, in_turn, rounds
 from flows.proof import agreement
 from flows.proof.drift import watched
 from flows.proof.outcome import proved
-from flows.proof.together import rounds_together, steps_together
+from flows.proof.together import steps_together
 from flows.results.conflicts import open_in
 from flows.results.outcome import Outcome, Status
 from flows.results.tables import Report, report_of
@@ -70,7 +69,7 @@ def _bound(request: Request, meter: Meter | None, *, writes: bool) -> Iterator[t
 def plan(request: Request, *, execute: Execute | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
     with _bound(request, meter, writes=False) as (request, session):
-        report = _first_round(_listing(request), session, execute)
+        report, _ = planned(_listing(request), session, execute)
         unwritable = any(session.bound.table(table.name).unwritable for table in report.of_spec)
     return _planned(request, report, UNWRITABLE if unwritable else "")
 
@@ -103,12 +102,6 @@ def verify(
         return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
 
 
-def _first_round(request: Request, session: Session, execute: Execute | None) -> Report:
-    """The plan of a request; where tables share an origin, that of its first round, which says so."""
-    report, _ = planned(rounds(request, session)[0], session, execute)
-    return replace(report, warnings=(*report.warnings, *in_turn(request, session)))
-
-
 def _planned(request: Request, report: Report, message: str = "") -> Outcome:
     """How a plan ends that is not applied now."""
     if any(table.counts.conflicts for table in report.tables):
@@ -133,10 +126,10 @@ def run(
     """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
     with _bound(request, meter, writes=not dry_run) as (request, session), ledger_of(request.spec) as ledger:
         if dry_run:
-            return _planned(request, _first_round(request, session, execute))
+            return _planned(request, planned(request, session, execute)[0])
         with sole_writer(session, ledger, request.run_id, now, request.wait, session.sides.writable) as writing:
             ended, loading = recover(Loading(writing, ledger, execute, request.workers, message), now())
-            return _run_all(request, loading, ended)
+            return _run(request, loading, ended)[0]
 
 
 def backfill(
@@ -292,30 +285,9 @@ def _report_of(spec: Spec, version: Version) -> Report:
     return replace(report_of(plan), version=version.version)
 
 
-def _run_all(request: Request, loading: Loading, ended: Sequence[Notice]) -> Outcome:
-    """Run a request, in rounds where tables share an origin, and those rounds again that later ones brought something to."""
-    began = perf_counter()
-    parts = rounds(request, loading.session)
-    outcomes: list[Outcome] = []
-
-    def run_each(some: Sequence[Request]) -> bool:
-        nonlocal loading, ended
-        for part in some:
-            outcome, session = _run(part, loading, ended)
-            loading, ended = replace(loading, session=session), ()
-            outcomes.append(outcome)
-            if outcome.status not in (Status.DONE, Status.CONFLICTS):
-                return False
-        return True
-
-    if run_each(parts) and len(parts) > 1:
-        run_each(again(request, loading.session, parts, [outcome.report for outcome in outcomes]))
-    return outcomes[0] if len(parts) == 1 else rounds_together(request, outcomes, perf_counter() - began)
-
-
 def bring_over(request: Request, loading: Loading) -> Outcome:
     """Plan and apply for whoever holds the sides already: a `live` request leaves nothing behind where there is nothing to do."""
-    return _run_all(request, loading, ())
+    return _run(request, loading)[0]
 
 
 def _run_live(request: Request, loading: Loading) -> tuple[Outcome, Session]:

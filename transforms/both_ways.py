@@ -257,7 +257,11 @@ def _written_back(outcome: Reconciled, window: BothSides, ways: BothWays) -> tup
         before, after = current.select(names), updated.rows.select(names)
     if changes.inserts.num_rows:
         made = noted(put_new(changes.inserts, there.given(changes.inserts), ways.back), changes.inserts)
-        inserts = made.rows.select(names)
+        lacking = [field for field in there.columns if field.name not in made.rows.column_names]  # others show those
+        inserts = made.rows
+        for field in lacking:
+            inserts = inserts.append_column(field, pa.nulls(inserts.num_rows, field.type))
+        inserts = inserts.select(names)
     deletes = raw(changes.deletes).select(names) if changes.deletes.num_rows else none
     inserts, before, after, deletes = (each.cast(there.columns) for each in (inserts, before, after, deletes))
     return ChangeSet(there.table, there.key, there.compared, inserts, before, after, deletes), updated, faults

@@ -4,7 +4,8 @@ plan/agreed/<table>/<window>.parquet      what both sides agree on once both pla
                                           written anew, else those of which they agree on something else, or that are to change
 plan/before/<table>/<window>.parquet      what they agreed on before of those rows
 plan/wanted/<table>/<window>.parquet      the changes of both sides in the target's shape, the source's first: `side`, and as in changes
-plan/pairs/<table>/<window>.parquet       for each row that is to change in the source its key there: `target`, `source`
+plan/pairs/<table>/<window>.parquet       for each row that is to change in the source its key there: `target`, `source`, and `others` where
+                                          it is other projections of its origin that change it
 plan/open/<table>/<window>.parquet        the rows in conflict
 plan/overruled/<table>/<window>.parquet   the edits that lost
 plan/edits/<table>/<window>.parquet       what people had done to a side since both agreed, the source's first: `key`, and `row`, null
@@ -18,9 +19,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adapters.store.changesets import change_set, change_table
 from adapters.store.plan_files import BESIDE, FileEntry, Kind, read_rows
@@ -46,6 +49,13 @@ def target_folder(folder: Path) -> Path:
     return folder.with_name(folder.name.removesuffix(of_side("", "source")))
 
 
+class Pairs(NamedTuple):
+    """Rows by their keys on both sides, row by row."""
+
+    target: pa.Table
+    source: pa.Table
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A window of a table: where it begins, None for the first and where there is no order, and whether what is agreed on in it changes;
@@ -61,13 +71,15 @@ class Stretch:
 class Wanted:
     """What was to become of a window: the changes of both sides in the target's shape; what both agree on before, in rows that are to
     change and in those of which they agree on something else, and after, in the same rows or in the whole window; and for each row
-    that is to change in the source its key on both sides."""
+    that is to change in the source its key on both sides; in `others` the same of rows that other projections of the origin change, and
+    that this one shows as they leave them."""
 
     source: ChangeSet
     target: ChangeSet
     before: pa.Table | None
     after: pa.Table
-    pairs: tuple[pa.Table, pa.Table]
+    pairs: Pairs
+    others: Pairs
 
     def changes(self, side: SideName) -> ChangeSet:
         return self.source if side == "source" else self.target
@@ -86,9 +98,10 @@ def add_wanted(writer: PlanWriter, window: int, wanted: Wanted) -> list[FileEntr
             for number, some in both
             if len(some)
         ]
-    if len(wanted.source):
-        ends = {name: rows.to_struct_array() for name, rows in zip(("target", "source"), wanted.pairs, strict=True)}
-        pairs = pa.table(ends)
+    if wanted.pairs.source.num_rows or wanted.others.source.num_rows:
+        both = [pa.concat_tables(some).to_struct_array() for some in zip(wanted.pairs, wanted.others, strict=True)]
+        others = np.repeat([False, True], [wanted.pairs.source.num_rows, wanted.others.source.num_rows])
+        pairs = pa.table({**dict(zip(Pairs._fields, both, strict=True)), "others": pa.array(others)})
         entries.append(writer.add_rows("pairs", table, window, pairs, {"pairs": pairs.num_rows}))
     return entries
 
@@ -128,22 +141,37 @@ def wanted_of(plan: Plan, table: TableName, window: int, like: ChangeSet) -> Wan
     """What was to become of a window whose agreement changes. `like`: a change set of the table without rows."""
     after = plan.rows_at("agreed", table, window)
     assert after is not None, "a window that changes has what is agreed on then"
-    pairs = plan.rows_at("pairs", table, window)
 
     def changes(number: int) -> ChangeSet:
         rows = plan.rows_at("wanted", table, number)
         return like if rows is None else change_set(rows, table)
-
-    def end(name: str) -> pa.Table:
-        return pa.table({}) if pairs is None else pa.Table.from_struct_array(pairs[name])
 
     return Wanted(
         changes(window * 2),
         changes(window * 2 + 1),
         plan.rows_at("before", table, window),
         after,
-        (end("target"), end("source")),
+        *_pairs_apart(plan.rows_at("pairs", table, window)),
     )
+
+
+def _pairs_apart(rows: pa.Table | None) -> tuple[Pairs, Pairs]:
+    if rows is None:
+        return (none := Pairs(pa.table({}), pa.table({}))), none
+    ends = [pa.Table.from_struct_array(rows[name]) for name in Pairs._fields]
+    if "others" not in rows.column_names:  # plans of earlier versions have none
+        return Pairs(*ends), Pairs(*(each.slice(0, 0) for each in ends))
+    others = rows["others"]
+    return Pairs(*(each.filter(pc.invert(others)) for each in ends)), Pairs(*(each.filter(others) for each in ends))
+
+
+def pairs_of(plan: Plan, table: TableName, *, others: bool = False) -> Pairs | None:
+    """The rows of a table that are to change in the source, by their keys on both sides, and those that other projections change there."""
+    found = [_pairs_apart(rows) for rows in plan.rows("pairs", table)]
+    if not found:
+        return None
+    some = [each for own, more in found for each in ((own, more) if others else (own,))]
+    return Pairs(*(pa.concat_tables(parts) for parts in zip(*some, strict=True)))
 
 
 def wanted_keys(plan: Plan, table: TableName, windows: Sequence[int]) -> list[pa.Table]:

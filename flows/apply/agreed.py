@@ -14,11 +14,12 @@ from adapters.ledger.ledger import Ledger
 from adapters.store import archive, spill
 from adapters.store.agreed import Agreement, Damaged, base_of, folder_of, read_part
 from adapters.store.agreed_writing import Window, forget
-from adapters.store.both_ways import Stretch, Wanted, rows_of, stretches, unagreed, wanted_keys, wanted_of
+from adapters.store.both_ways import Stretch, Wanted, pairs_of, stretches, unagreed, wanted_keys, wanted_of
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import Plan
 from flows.apply.plan import AppliedPlan
 from flows.apply.refused_rows import whys
+from flows.bind.mirror import origins
 from flows.bind.tables import BoundTable
 from flows.plan.reading.windows import MOST_PARTS
 from flows.plan.written import written_changes
@@ -83,7 +84,7 @@ def agreed_tables(
     session: Session, plans: Mapping[SideName, Plan], applied: Mapping[SideName, AppliedPlan]
 ) -> Iterator[AgreedTable]:
     """The two-way tables of both plans, which are in."""
-    plan = plans["target"]
+    plan, entries = plans["target"], origins(session.bound)
     for planned in plan.manifest.tables:
         if planned.back is None:
             continue
@@ -95,8 +96,8 @@ def agreed_tables(
         assert bound.two_way is not None, "it goes both ways"
         ways = bound.two_way.back.ways
         missed = {
-            side: _missed(plans[side], planned.name, ours, theirs, applied[side], ways if side == "source" else {})
-            for side, (ours, theirs) in wanted
+            side: _missed(plans[side], name, ours, theirs, applied[side], ways if side == "source" else {})
+            for (side, (ours, theirs)), name in zip(wanted, (entries[planned.name], planned.name), strict=True)
         }
         yield AgreedTable(planned.name, planned.table, like, windows, missed)
 
@@ -230,11 +231,10 @@ def _wanted_keys(
 ) -> tuple[pa.Table, pa.Table]:
     """The keys of the rows that were to change on a side: in the target's shape, and, row by row, in that of the side."""
     if side == "source":
-        pairs = rows_of(plan, "pairs", table)
+        pairs = pairs_of(plan, table, others=True)
         if pairs is None:
             return key.empty_table(), key.empty_table()
-        ours, theirs = (pa.Table.from_struct_array(pairs[name]) for name in ("target", "source"))
-        return ours.cast(key), theirs
+        return pairs.target.cast(key), pairs.source
     found = wanted_keys(plan, table, [each.window for each in windows if each.changed])
     keyed = pa.concat_tables([key.empty_table(), *(each.cast(key) for each in found)])
     return keyed, keyed

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import pyarrow as pa
+
 from adapters import interrupts
-from adapters.store.both_ways import rows_of, source_folder
+from adapters.store.both_ways import pairs_of, rows_of, source_folder
 from adapters.store.plans import Plan
 from flows.apply import sweep
 from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
@@ -21,6 +23,7 @@ from flows.apply.merged import either, merged_rows, refused_by_source, refused_b
 from flows.apply.plan import AppliedPlan, apply, constrained, stages_for, with_tables
 from flows.apply.rehearsal import rehearse
 from flows.apply.windows import Done, as_conflicts
+from flows.bind.mirror import origins
 from flows.plan.two_way.build import back_session
 from flows.proof.drift import remember
 from flows.results import conflicts as conflicting
@@ -30,6 +33,7 @@ from flows.results.tables import Report, TableReport
 from flows.session.open_rows import note_open
 from flows.session.retry import retried
 from flows.session.session import Job, Session
+from transforms import keys
 from transforms.vocabulary import SIDES, Counts, PlanError, SideName, of_side
 
 
@@ -105,6 +109,7 @@ def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tab
             if done.conflicts is not None and done.conflicts.num_rows:
                 clashes += ledger.record_conflicts(spec.name, side, done.table, done.conflicts, report.run_id)
     counts: dict[str, TableReport] = {}
+    shares = _shares(plan, ends["target"].session, ends["source"].applied)
     for told in report.tables:
         refused = None
         if told.back is not None:
@@ -113,7 +118,11 @@ def _record(ends: Mapping[SideName, _End], report: Report, loading: Loading, tab
             for rows in (rows_of(plan, "open", name), refused):
                 if rows is not None and rows.num_rows:
                     note_open(spec, ledger, bound, rows, report.run_id)
-        counts[told.name] = _counted(told, ends, 0 if refused is None else refused.num_rows)
+        applied: dict[SideName, AppliedPlan] = {
+            "target": ends["target"].applied,
+            "source": shares.get(told.name, ends["source"].applied),
+        }
+        counts[told.name] = _counted(told, applied, 0 if refused is None else refused.num_rows)
     report = replace(report, tables=tuple(counts[told.name] for told in report.tables))
     notices = [notice for end in ends.values() for notice in end.applied.notices]
     report = replace(report, warnings=(*report.warnings, *notices))
@@ -170,19 +179,51 @@ def _message(report: Report, open_: int, clashes: int) -> str:
     )
 
 
-def _counted(told: TableReport, ends: Mapping[SideName, _End], refused: int) -> TableReport:
+def _shares(plan: Plan, session: Session, applied: AppliedPlan) -> dict[str, AppliedPlan]:
+    """What applying the plan of the source did, by the tables that go both ways, under their names. Where several are made of one table
+    there, a row is told of the last one that changes it."""
+    entries, found = origins(session.bound), dict[str, AppliedPlan]()
+    tables = [each for each in plan.manifest.tables if each.back is not None]
+    for entry in dict.fromkeys(entries[each.name] for each in tables):
+        rest = [replace(done, table="") for done in applied.done if done.table == entry]
+        mine = [each for each in tables if entries[each.name] == entry]
+        order = sorted(mine, key=lambda each: list(entries).index(each.name), reverse=True)
+        for each in order:
+            last = each is order[-1]
+            pairs = None if last else pairs_of(plan, each.table)
+            share = rest if last else [_with_keys(done, pairs and pairs.source, inside=True) for done in rest]
+            rest = [] if last else [_with_keys(done, pairs and pairs.source, inside=False) for done in rest]
+            found[each.name] = replace(applied, done=tuple(replace(done, table=each.name) for done in share))
+    return found
+
+
+def _with_keys(done: Done, keyed: pa.Table | None, *, inside: bool) -> Done:
+    """The rows of a window that were not written and have some keys, or have none of them."""
+
+    def some(rows: pa.Table | None) -> pa.Table | None:
+        if rows is None or not rows.num_rows:
+            return rows
+        if keyed is None or not keyed.num_rows:
+            return rows.slice(0, 0) if inside else rows
+        own = pa.Table.from_struct_array(rows["key"]).select(keyed.column_names).cast(keyed.schema)
+        return rows.filter(pa.array(keys.contained(own, keyed, tuple(keyed.column_names)) == inside))
+
+    return replace(done, conflicts=some(done.conflicts), by_others=some(done.by_others), refused=some(done.refused))
+
+
+def _counted(told: TableReport, applied: Mapping[SideName, AppliedPlan], refused: int) -> TableReport:
     """What became of a table's rows on both sides. Rows that a side refused are in conflict, and in no quarantine."""
     planned = told.counts.conflicts
     clashes = [
         each.conflicts.num_rows
-        for end in ends.values()
-        for each in end.applied.done
+        for end in applied.values()
+        for each in end.done
         if each.table == told.name and each.conflicts is not None
     ]
     if told.back is None:
-        return replace(told, counts=ends["target"].applied.counts(told.name, told.counts))
-    after = _as_conflicts(ends["target"].applied).counts(told.name, told.counts)
-    back = _as_conflicts(ends["source"].applied).counts(told.name, told.back)
+        return replace(told, counts=applied["target"].counts(told.name, told.counts))
+    after = _as_conflicts(applied["target"]).counts(told.name, told.counts)
+    back = _as_conflicts(applied["source"]).counts(told.name, told.back)
     after = replace(after, conflicts=planned + sum(clashes) + refused)
     return replace(told, counts=after, back=replace(back, conflicts=0))
 

@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.store import spill
-from adapters.store.both_ways import rows_of, stretches, wanted_keys
+from adapters.store.both_ways import pairs_of, stretches, wanted_keys
 from adapters.store.manifest import PlannedTable
 from adapters.store.plans import Plan, folder_name
 from flows.apply.plan import AppliedPlan
 from flows.apply.refused_rows import whys
 from flows.apply.trials import Sifted, refusal_of, sift, trial_of
 from flows.apply.windows import LEFT_OUT, LeftOut
+from flows.bind.mirror import origins
 from flows.plan.reading.refusals import own_uniques
 from flows.session.session import Job, Session
 from transforms import keys
@@ -36,30 +37,30 @@ _CHANGED: Final = Reason("changed_meanwhile").as_json()
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Rows of a table that are to change on both sides: their keys on either, row by row."""
+    """Rows of a table that are to change on both sides: by their keys on either. `entry` is the name of its table of the source."""
 
     planned: PlannedTable
+    entry: str
     of: Mapping[SideName, pa.Table]
 
-    @property
-    def name(self) -> str:
-        return self.planned.name
+    def name(self, side: SideName) -> str:
+        return self.planned.name if side == "target" else self.entry
 
 
 def merged_rows(session: Session, plan: Plan) -> Iterator[Merged]:
     """The rows of each table of a plan of the target that its two sides are to get. Memory: keys of rows that the source is to get."""
+    entries = origins(session.bound)
     for planned in plan.manifest.tables:
-        pairs = rows_of(plan, "pairs", planned.table) if planned.back is not None else None
+        pairs = pairs_of(plan, planned.table) if planned.back is not None else None
         if pairs is None:
             continue
         key = session.bound.table(planned.name).key_schema
         windows = [each.window for each in stretches(plan, planned.table) if each.changed]
         there = [each.cast(key) for each in wanted_keys(plan, planned.table, windows)]
-        ours, theirs = (pa.Table.from_struct_array(pairs[side]) for side in ("target", "source"))
-        ours = ours.cast(key)
+        ours, theirs = pairs.target.cast(key), pairs.source
         both = pa.array(keys.contained(ours, pa.concat_tables([key.empty_table(), *there]), tuple(key.names)))
         if ours.filter(both).num_rows:
-            yield Merged(planned, {"target": ours.filter(both), "source": theirs.filter(both)})
+            yield Merged(planned, entries[planned.name], {"target": ours.filter(both), "source": theirs.filter(both)})
 
 
 def refused_by_source(
@@ -70,7 +71,7 @@ def refused_by_source(
     Safe to repeat: what was found first stays in the plan's folder, since the target may have gone on without those rows.
     Memory: a window, and the keys of what is refused. Errors: DataError for very many rows of a window (`sift`).
     """
-    found: dict[SideName, dict[str, pa.Table]] = {side: {} for side in SIDES}
+    found: dict[SideName, LeftOut] = {side: {} for side in SIDES}
     for each in merged:
         path = plan.folder / _FOLDER / f"{folder_name(each.planned.table)}.arrow"
         if not path.exists():
@@ -82,15 +83,16 @@ def refused_by_source(
             mine = rows if side == "target" else rows.filter(pc.not_equal(rows[LEFT_OUT], _CHANGED))
             if mine.num_rows:
                 keyed = pa.Table.from_struct_array(mine[side])
-                found[side][each.name] = keyed.append_column(LEFT_OUT, mine[LEFT_OUT])
-    return dict(found.items())
+                more = {each.name(side): keyed.append_column(LEFT_OUT, mine[LEFT_OUT])}
+                found[side] = either(found[side], more)
+    return found
 
 
 def refused_by_target(merged: Sequence[Merged], applied: AppliedPlan) -> LeftOut:
     """Which of the rows the target refused while it was written, or had otherwise by then: what the source is not to get."""
-    found: dict[str, pa.Table] = {}
+    found: LeftOut = {}
     for each in merged:
-        mine = [done for done in applied.done if done.table == each.name]
+        mine = [done for done in applied.done if done.table == each.name("target")]
         refused = [
             done.refused.filter(pc.not_equal(whys(done.refused), _CHANGED)) for done in mine if done.refused is not None
         ]
@@ -98,7 +100,8 @@ def refused_by_target(merged: Sequence[Merged], applied: AppliedPlan) -> LeftOut
         parts = [_of_refused(each, rows, "target") for rows in refused if rows.num_rows]
         if some := [rows for rows in parts if rows.num_rows]:
             whole = pa.concat_tables(some)
-            found[each.name] = pa.Table.from_struct_array(whole["source"]).append_column(LEFT_OUT, whole[LEFT_OUT])
+            rows = pa.Table.from_struct_array(whole["source"]).append_column(LEFT_OUT, whole[LEFT_OUT])
+            found = either(found, {each.entry: rows})
     return found
 
 
@@ -129,11 +132,11 @@ def _structs(rows: pa.Table) -> pa.Array:
 
 def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Session) -> pa.Table:
     """Merged rows that the source refuses, with the reason, whose columns are the target's, and those that it has otherwise by now."""
-    bound, own = mirror.bound.table(merged.name), merged.of["source"]
-    two_way = session.bound.table(merged.name).two_way
+    bound, own = mirror.bound.table(merged.entry), merged.of["source"]
+    two_way = session.bound.table(merged.planned.name).two_way
     assert two_way is not None, "it goes both ways"
     ways = two_way.back.ways
-    shape = mirror.shape(job, merged.name, bound.shape.name)
+    shape = mirror.shape(job, merged.entry, bound.shape.name)
     seen: list[Applied] = []
     trial = trial_of(mirror.sides.written("source").adapter, shape, known=seen.append)
     planned = back.manifest.of(bound.shape.name)

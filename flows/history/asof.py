@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,6 +33,7 @@ from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import keys
 from transforms.net_changes import rolled, shaped
+from transforms.reconcile.records import keys_of
 from transforms.vocabulary import SIDES, ChangeSet, PlanError, SideName, SpecError, TableName
 
 
@@ -66,16 +68,6 @@ def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole
     Memory: the table and the changes between it and its base.
     Errors: PlanError where it is not known what the table was.
     """
-    shared = [
-        name
-        for name in spec.tables
-        if side == "source" and spec.two_way(name) and spec.source_relation(name).table == table
-    ]
-    if len(shared) > 1:
-        raise PlanError(
-            f"The source's {table} is what {', '.join(shared)} are made of: a run sees what one of them shows of it, and nobody knows all.",
-            fix="ask for the tables of the target, or for a row with `syncline log`.",
-        )
     with ledger_of(spec) as ledger:
         if number:
             version_of(ledger, spec, number)
@@ -98,7 +90,7 @@ def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole
     steps = list(_steps(spec, store, versions, name, side, range(after + 1, until + 1)))
     images = [step.schema if isinstance(step, ChangeSet) else step.rows.schema for step in steps]
     empty = (schema or (images[0] if images else pa.schema([]))).empty_table()
-    rows = pa.concat_tables(archive.read_base(store.folder(base.folder))) if base.folder else empty
+    rows = _begun(list(archive.read_base(store.folder(base.folder))), side) if base.folder else empty
     schema = schema or rows.schema
     if number < base.version:
         if any(isinstance(step, Edits) for step in steps):
@@ -116,24 +108,32 @@ def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole
 
 
 def edits_before(spec: Spec, plan: Plan, table: TableName, side: SideName) -> Edits | None:
-    """What people had done to a table of a side before a run. In: the run's plan of the target, opened for its edits."""
-    own = own_table(spec, plan, table, side)
-    parts, whole = edits_of(plan, own, side) if own is not None else ([], False)
+    """What people had done to a table of a side before a run. In: the run's plan of the target, opened for its edits.
+
+    Of a table of the source all that its projections have seen is known; it is whole where all of them met anew.
+    """
+    own = [edits_of(plan, each, side) for each in own_tables(spec, plan, table, side)]
+    parts = [each for some, _ in own for each in some]
     if not parts:
         return None
     known = pa.concat_tables(parts)
+    if len(own) > 1:  # several have seen a row as it was
+        texts = keys_of(pa.Table.from_struct_array(known["key"].combine_chunks()))
+        _, first = np.unique(texts.dictionary_encode().indices.to_numpy(), return_index=True)
+        known = known.take(pa.array(first))
     images = known["row"].combine_chunks()
     rows = pa.Table.from_struct_array(images.filter(pc.is_valid(images)))
-    return Edits(rows, pa.Table.from_struct_array(known["key"].combine_chunks()), whole)
+    return Edits(rows, pa.Table.from_struct_array(known["key"].combine_chunks()), all(whole for _, whole in own))
 
 
-def own_table(spec: Spec, plan: Plan, table: TableName, side: SideName) -> TableName | None:
-    """What a table of a side is on the target, by a plan of it; None where that has none such."""
-    name = entry_name(spec, table, side)
-    found = (
-        each.table for each in plan.manifest.tables if each.name == name or (side == "target" and each.table == table)
-    )
-    return next(found, None)
+def own_tables(spec: Spec, plan: Plan, table: TableName, side: SideName) -> list[TableName]:
+    """What a table of a side is on the target, by a plan of it: of one of the source all that are made of it."""
+    if side == "target":
+        name = entry_name(spec, table, side)
+        return [each.table for each in plan.manifest.tables if each.name == name or each.table == table][:1]
+    named = {name for name in spec.tables if str(spec.source_relation(name).table) == str(table)}
+    named |= {entry_name(spec, table, side)}
+    return [each.table for each in plan.manifest.tables if each.name in named]
 
 
 def edited_tables(spec: Spec, plan: Plan, side: SideName) -> list[TableName]:
@@ -187,6 +187,12 @@ def _edited(schema: pa.Schema, table: TableName, rows: pa.Table, edits: Edits) -
         keyed = edits.keyed.cast(pa.schema([schema.field(name) for name in key]))
         rows = rows.filter(pa.array(~keys.contained(rows, keyed, key)))
     return pa.concat_tables([rows, now])
+
+
+def _begun(parts: Sequence[pa.Table], side: SideName) -> pa.Table:
+    """The rows that a history begins with. Of a table of the source each of its projections has kept those that it shows."""
+    rows = pa.concat_tables(parts)
+    return keys.distinct(rows) if side == "source" else rows
 
 
 def _schema_at(spec: Spec, known: dict[int, Version], table: TableName, number: int) -> pa.Schema | None:

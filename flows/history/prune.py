@@ -18,7 +18,7 @@ from adapters.store.both_ways import forget_beside, forget_edits, target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan, folder_name
 from flows.apply.load import Loading
-from flows.history.asof import edited_tables, own_table, runs_of, table_at
+from flows.history.asof import edited_tables, own_tables, runs_of, table_at
 from flows.history.recover import recover
 from flows.history.versions import opened_version
 from flows.session.locking import sole_writer
@@ -97,8 +97,7 @@ def _forget(spec: Spec, ledger: Ledger, side: SideName, old: list[Version], done
             done.freed += _removed(store.folder(base.folder))
         done.bases[name] = rows.num_rows
         for plan in runs:
-            own = own_table(spec, plan, table, side)
-            done.freed += forget_edits(plan, own, side) if own is not None else 0
+            done.freed += sum(forget_edits(plan, own, side) for own in own_tables(spec, plan, table, side))
     for version in mine:
         kept = version.kept or {}
         plan = Plan.open(store.folder(version.plan), kept)

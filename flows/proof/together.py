@@ -1,4 +1,4 @@
-"""Several runs as one outcome: the steps of a backfill, and the rounds of a run."""
+"""Several runs as one outcome: the steps of a backfill."""
 
 from __future__ import annotations
 
@@ -39,23 +39,6 @@ def steps_together(request: Request, outcomes: Sequence[Outcome], steps_in_all: 
     return Outcome(report, status, " ".join(notes))
 
 
-def rounds_together(request: Request, outcomes: Sequence[Outcome], seconds: float) -> Outcome:
-    """The rounds of a run as one outcome: what changed in each is added up, and what is open is what the last that had the table left."""
-    last = {table.name: outcome for outcome in outcomes for table in outcome.report.tables}
-    met = [each for outcome in outcomes for each in outcome.report.met if last.get(each.table) is outcome]
-    report = _report(request, outcomes, _followed, seconds)
-    place = {name: number for number, name in enumerate(request.spec.tables)}
-    tables = tuple(sorted(report.tables, key=lambda table: place.get(table.name, len(place))))
-    report = replace(report, tables=tables, met=tuple(met)[:SHOWN], page=outcomes[-1].report.page)
-    broken = outcomes[-1].status
-    if broken not in (Status.DONE, Status.CONFLICTS):
-        return Outcome(report, broken, outcomes[-1].message)
-    if any(table.counts.conflicts for table in report.tables):
-        left = [each.message for each in outcomes if any(last[told.name] is each for told in each.report.tables)]
-        return Outcome(report, Status.CONFLICTS, " ".join(filter(None, left)))
-    return Outcome(report, Status.DONE)
-
-
 def _report(
     request: Request, outcomes: Sequence[Outcome], also: Callable[[TableReport, TableReport], TableReport], seconds: float
 ) -> Report:  # fmt: skip
@@ -77,44 +60,6 @@ def _report(
         data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
         orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
     )
-
-
-def _followed(one: TableReport, other: TableReport) -> TableReport:
-    """A table after another round: its changes are those of both, and its rows are as the later one found them."""
-    return replace(
-        other,
-        counts=_after(one.counts, one.back or Counts(), other.counts),
-        back=None if one.back is None or other.back is None else _back_after(one.back, other.back),
-        differing=_sum(one.differing, other.differing),
-        back_differing=_sum(one.back_differing, other.back_differing),
-        samples=(*one.samples, *other.samples),
-        back_samples=(*one.back_samples, *other.back_samples),
-        merged=one.merged + other.merged,
-        overruled=one.overruled + other.overruled,
-        overruled_edits=(*one.overruled_edits, *other.overruled_edits),
-        windows=one.windows + other.windows,
-    )
-
-
-def _after(one: Counts, back: Counts, other: Counts) -> Counts:
-    """The counts of two rounds over the rows that there were before both. What the first changed or brought, the second found unchanged."""
-    touched = one.insert + one.update + back.insert
-    return replace(
-        other,
-        source_rows=other.source_rows - back.insert + back.delete,
-        target_rows=other.target_rows - one.insert + one.delete,
-        insert=one.insert + other.insert,
-        update=one.update + other.update,
-        delete=one.delete + other.delete,
-        unchanged=max(0, other.unchanged - touched),
-    )
-
-
-def _back_after(one: Counts, other: Counts) -> Counts:
-    unchanged = max(0, other.unchanged - one.insert - one.update)
-    insert, update = one.insert + other.insert, one.update + other.update
-    rows = other.target_rows - one.insert + one.delete
-    return Counts(insert + update + unchanged, rows, insert, update, one.delete + other.delete, unchanged)
 
 
 def _added(one: TableReport, other: TableReport) -> TableReport:

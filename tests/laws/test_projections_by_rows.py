@@ -68,7 +68,8 @@ class Map:
         (folder / "map.yaml").write_text(yaml.safe_dump(said))
 
     def condition(self, name: str) -> str:
-        return f"zone % {self.of} IN ({', '.join(map(str, self.zones[name]))})"
+        zones = (zone for zone in range(400) if self.shows(name, zone))
+        return f"zone IN ({', '.join(map(str, zones))})"
 
     def shows(self, name: str, zone: int) -> bool:
         return name == "origin" or zone % self.of in self.zones[name]

@@ -271,10 +271,11 @@ def accounted(counts: Counts) -> bool:
     return 0 <= left <= counts.conflicts
 
 
-def accounted_both(counts: Counts, back: Counts) -> bool:
-    """Whether every row of either side of a two-way table is; unchanged is what stays as it is on the target."""
+def accounted_both(counts: Counts, back: Counts, others: int = 0) -> bool:
+    """Whether every row of either side of a two-way table is; unchanged is what stays as it is on the target. `others`: so many rows of
+    the source change by other tables that are made of it."""
     return all(
-        0 <= rows - new - gone - counts.update - counts.unchanged - aside <= counts.conflicts
+        -others <= rows - new - gone - counts.update - counts.unchanged - aside <= counts.conflicts + others
         for rows, new, gone, aside in (
             (counts.source_rows, counts.insert, back.delete, counts.quarantined),
             (counts.target_rows, back.insert, counts.delete, counts.unproved),
@@ -292,7 +293,13 @@ def balanced(outcome: Outcome, both: Callable[[Counts, Counts], bool] = accounte
     for table in outcome.report.tables:
         if table.meeting:
             continue
-        whole = accounted(table.counts) if table.back is None else both(table.counts, table.back)
+        of_one = [
+            each for each in outcome.report.tables if each.back is not None and each.back_table == table.back_table
+        ]
+        if table.back is not None and len(of_one) > 1:
+            whole = accounted_both(table.counts, table.back, sum(each.back.changes for each in of_one if each.back))
+        else:
+            whole = accounted(table.counts) if table.back is None else both(table.counts, table.back)
         assert whole, f"{table.name}: {table.counts}, back: {table.back}"
     return outcome
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -16,8 +16,8 @@ from adapters.ledger.open_rows import MADE
 from adapters.store.agreed import Parts
 from adapters.store.both_ways import add_stretches, source_folder
 from adapters.store.plan_files import FileEntry
-from adapters.store.plans import Plan, PlanWriter
-from flows.bind.mirror import mirrored
+from adapters.store.plans import PlanWriter
+from flows.bind.mirror import mirrored, origins
 from flows.bind.tables import Binding, BoundTable
 from flows.plan import build
 from flows.plan.build import begun, finish, looked_up, plan_table, selected
@@ -31,17 +31,21 @@ from flows.plan.reading.windows import gather_lookups
 from flows.plan.references.parents import gather_parents
 from flows.plan.request import Request, followed
 from flows.plan.settled import settled_plan
-from flows.plan.two_way.constraints import forget_all, held_to_constraints, hold_circles
+from flows.plan.two_way.bringing import End
+from flows.plan.two_way.constraints import bring_in_step, forget_all, held_to_constraints, hold_circles
 from flows.plan.two_way.deleted_parents import add_deleted_parents
-from flows.plan.two_way.meeting import choices, met_by_policy, nothing_to_choose
+from flows.plan.two_way.meeting import met_by_policy, nothing_to_choose
+from flows.plan.two_way.origins import Origin, origins_of
+from flows.plan.two_way.origins import unfit as origins_apart
 from flows.plan.two_way.own_lookups import through_own_lookups
 from flows.plan.two_way.parts import must_have_met, of_the_source, unfit
 from flows.plan.two_way.reading import both_windows
 from flows.plan.two_way.rekeyed import rekeyed
+from flows.plan.two_way.seen import readable_condition
 from flows.plan.two_way.table import Before, TableOfBoth, windows_by_side
-from flows.plan.two_way.window import BothPlanned, End, plan_window
-from flows.results.overruled import overruled_in
-from flows.results.tables import Report, TableReport
+from flows.plan.two_way.telling import told_of_both, with_lost
+from flows.plan.two_way.window import BothPlanned, plan_window
+from flows.results.tables import Report
 from flows.session.agreed import Known, agreement_of, known_base
 from flows.session.execute import Execute
 from flows.session.memory import PlannedChanges
@@ -109,12 +113,14 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         request, followed_notices = followed(request, session, job)
         warnings += followed_notices
         chosen = selected(request, session)
-        if problems := list(unfit(request, session, chosen)):
+        if problems := [*unfit(request, session, chosen), *origins_apart(session.bound, session.spec)]:
             raise SpecError.of(problems)
         mirror = back_session(session, [bound.name for bound in chosen])
-        session = replace(session, binding=_reading_back(session.bound, mirror.bound))
+        entries = origins(session.bound)
+        session = replace(session, binding=_reading_back(session.bound, mirror.bound, entries))
         back_job = replace(job, plan_id=of_side(request.run_id, "source"), folder=str(where["source"]), side="source")
-        ends: dict[SideName, End] = {"target": End(session, job), "source": End(mirror, back_job)}
+        ends: dict[SideName, End] = {"target": End(session, job), "source": End(mirror, back_job, entries)}
+        shared = origins_of([session.bound.table(bound.name) for bound in chosen], mirror.bound, job)
         made, notices = list[TableOfBoth](), list[Notice]()
         with ledger_of(request.spec) as ledger:
             kept = ledger.bases(request.spec.name, "source") if ledger.there() else {}
@@ -141,16 +147,31 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                 bases = {each.bound.name: each.known for each in made if each.known is not None}
                 made.append(
                     _plan_table(
-                        request, ends, bound, before, later, known, decided, looked=looked, kept=kept, bases=bases
+                        request,
+                        ends,
+                        bound,
+                        before,
+                        later,
+                        known,
+                        decided,
+                        looked=looked,
+                        kept=kept,
+                        bases=bases,
+                        origin=(origin := shared.get(bound.name)),
                     )
                 )
+                if origin is not None and not origin.after(bound.name):
+                    bring_in_step(ends, made, origin, later)
                 notices += _outdated(made[-1])
         hold_circles(ends, made)
         both = [each for each in made if each.bound.two_way is not None]
         marks = {name: session.sides[name].snapshot.mark for name in SIDES}
         planned: dict[SideName, dict[str, list[Planned]]] = {
             "target": {each.bound.name: each.of_target for each in made},
-            "source": {each.bound.name: [w.source for w in each.windows] for each in both},
+            "source": {
+                entry: [w.source for each in both if entries[each.bound.name] == entry for w in each.windows]
+                for entry in dict.fromkeys(entries[each.bound.name] for each in both)
+            },
         }
         whole = {
             side: settled_plan(
@@ -168,7 +189,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         for each in both:
             beside["target"] += _files_of(each, job)
             if each.bound.identity_map is not None:
-                there = ends["source"].session.bound.table(each.bound.name)
+                there = ends["source"].route(each.bound.name).table
                 beside["source"] += back_files(job, each.bound, there, where["source"], whole["source"].outcomes)
     reports: dict[SideName, Report] = {}
     for side, end in ends.items():  # the report of the target says what happens to the source
@@ -176,10 +197,12 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         told = (*warnings, *notices) if side == "target" else ()
         mine = request if side == "target" else of_the_source(request)
         report = whole[side].report(mine, where[side], perf_counter() - began, tables, told)
-        asked = request if side == "target" else replace(request, bases=_bases(request, both, kept), hanging=None)
-        told_both = _told(report, both, whole["source"].reports) if side == "target" else report
+        asked = (
+            request if side == "target" else replace(request, bases=_bases(request, both, kept, entries), hanging=None)
+        )
+        told_both = told_of_both(report, both, whole["source"].reports, entries) if side == "target" else report
         reports[side] = finish(asked, end.job, told_both, whole[side], marks, beside[side], both_ways=bool(both))
-    return PlannedBoth(_with_lost(reports["target"], where["target"]), {side: end.job for side, end in ends.items()})
+    return PlannedBoth(with_lost(reports["target"], where["target"]), {side: end.job for side, end in ends.items()})
 
 
 @contextmanager
@@ -192,13 +215,21 @@ def _back(folder: Path, *, again: bool) -> Iterator[None]:
         shutil.rmtree(folder / "work", ignore_errors=True)
 
 
-def _reading_back(binding: Binding, mirror: Binding) -> Binding:
-    """The binding whose two-way tables read of the source what is written back, too."""
+def _reading_back(binding: Binding, mirror: Binding, entries: Mapping[str, str]) -> Binding:
+    """The binding whose two-way tables read of the source what is written back, too. In: the names that their origins go by.
+
+    Those that are made of one table of it read the same, with what their conditions are about.
+    """
+    reads = {each.name: dict.fromkeys(each.images) for each in mirror.tables}
+    for bound in binding.tables:
+        if bound.two_way is not None and (known := reads.get(entries[bound.name])) is not None:
+            known |= dict.fromkeys([*bound.two_way.reads, *(readable_condition(bound) or ())])
 
     def reading(bound: BoundTable) -> BoundTable:
-        if bound.two_way is None or bound.name not in {each.name for each in mirror.tables}:
+        if bound.two_way is None or entries[bound.name] not in reads:
             return bound
-        return replace(bound, reads=tuple(dict.fromkeys([*bound.two_way.reads, *mirror.table(bound.name).images])))
+        wanted = reads[entries[bound.name]]
+        return replace(bound, reads=tuple(name for name in bound.source_shape.names if name in wanted))
 
     return replace(binding, tables=tuple(map(reading, binding.tables)))
 
@@ -215,6 +246,7 @@ def _plan_table(
     looked: bool,
     kept: Collection[str],
     bases: Mapping[str, Parts],
+    origin: Origin | None,
 ) -> TableOfBoth:
     """Plan a table, window by window."""
     end, known = ends["target"], agreed.parts
@@ -240,15 +272,25 @@ def _plan_table(
     if bound.identity is not None:
         end.session.numbers.start(bound.name, first_number(bound, route.writes.snapshot))
     find_offenders(end.session, route, work)
-    keeps = bool(_bases(request, [TableOfBoth(bound)], kept))
+    keeps = bool(_bases(request, [TableOfBoth(bound)], kept, ends["source"].entries))
 
     def once() -> TableOfBoth:
         windows, aside = both_windows(end.session, route, work, known)
         numbered = {each.number: each for each in windows}
+        if origin is not None:
+            origin.begin(bound.name, len(windows))
 
         def plan(number: int) -> BothPlanned:
             return plan_window(
-                ends, route, work, numbered[number], known, keeps_source=keeps, decided_by_people=decided
+                ends,
+                route,
+                work,
+                numbered[number],
+                known,
+                keeps_source=keeps,
+                decided_by_people=decided,
+                origin=origin,
+                parts=len(windows),
             )
 
         planned = held_to_constraints(ends, bound.name, before, later, list(map(plan, numbered)), plan)
@@ -274,10 +316,12 @@ def _through_map(ends: Mapping[SideName, End], bound: BoundTable, plan: Callable
         forget_all(ends, made)
 
 
-def _bases(request: Request, tables: Sequence[TableOfBoth], kept: Collection[str]) -> frozenset[str]:
-    """Of which tables what the source holds now is kept as the beginning of its history."""
+def _bases(
+    request: Request, tables: Sequence[TableOfBoth], kept: Collection[str], entries: Mapping[str, str]
+) -> frozenset[str]:  # fmt: skip
+    """Of which tables, by the names that they go by there, what the source holds now is kept as the beginning of its history."""
     return frozenset(
-        each.bound.name
+        entries[each.bound.name]
         for each in tables
         if str(each.bound.source.table) not in kept
         and request.whole
@@ -296,36 +340,6 @@ def _files_of(table: TableOfBoth, job: Job) -> Iterator[FileEntry]:
         bound = table.bound
         order = bound.shape.schema(bound.order)
         yield add_stretches(PlanWriter(Path(job.folder), begun=True), bound.shape.name, stretches, order)
-
-
-def _told(report: Report, both: Sequence[TableOfBoth], back: Iterable[TableReport]) -> Report:
-    """The report of the target's plan, with what happens to the source: without deletes of rows that others there refer to."""
-    tables = {each.name: each for each in report.tables}
-    there = {each.name: each for each in back}
-    for each in both:
-        name = each.bound.name
-        tables[name] = replace(
-            tables[name],
-            back=there[name].counts,
-            back_table=there[name].target,
-            back_differing=there[name].differing,
-            back_samples=there[name].samples,
-            merged=sum(window.merged for window in each.windows),
-            overruled=sum(window.overruled for window in each.windows),
-            meeting=choices(window.meeting for window in each.windows),
-        )
-    return replace(report, tables=tuple(tables.values()))
-
-
-def _with_lost(report: Report, folder: Path) -> Report:
-    """The report of a plan that is written down, with the first edits that lost."""
-    if not any(told.overruled for told in report.tables):
-        return report
-    plan = Plan.open(folder, only="overruled")
-    lost = {each.name: overruled_in(plan, each.table, each.name) for each in plan.manifest.tables if each.overruled}
-    return replace(
-        report, tables=tuple(replace(told, overruled_edits=lost.get(told.name, ())) for told in report.tables)
-    )
 
 
 def _outdated(table: TableOfBoth) -> Iterator[Notice]:

@@ -22,12 +22,14 @@ from flows.plan.reading.window_reader import created_file, doubles_file, orphans
 from flows.plan.references.orphans import as_parent, links_of, referred_values, referring_rows, without_row
 from flows.plan.references.references import having
 from flows.plan.references.referrers import inside
+from flows.plan.two_way.bringing import End
 from flows.plan.two_way.double_values import with_value_of_others
+from flows.plan.two_way.origins import Origin
 from flows.plan.two_way.table import Before, TableOfBoth, windows_by_side
-from flows.plan.two_way.window import BothPlanned, End
+from flows.plan.two_way.window import BothPlanned
 from flows.session.route import Route
 from transforms import keys
-from transforms.vocabulary import SIDES, Key, SideName
+from transforms.vocabulary import SIDES, AccountingError, Key, SideName
 from transforms.vocabulary.arrow import Mask
 
 
@@ -45,8 +47,14 @@ def held_to_constraints(
     and their unique values with their keys.
     """
     planned = {each.target.window: each for each in windows}
+    numbers = {
+        "target": {each.target.window: each.target.window for each in windows},
+        "source": {each.source.window: each.target.window for each in windows},
+    }
     while wrong := {
-        number for side in SIDES for number in _wrong(ends[side], side, table, before[side], later, planned.values())
+        numbers[side][number]
+        for side in SIDES
+        for number in _wrong(ends[side], side, table, before[side], later, planned.values())
     }:
         for number in wrong:
             forget(ends, planned[number])
@@ -68,9 +76,37 @@ def hold_circles(ends: Mapping[SideName, End], made: Sequence[TableOfBoth]) -> N
             table.windows = held
 
 
+def bring_in_step(
+    ends: Mapping[SideName, End], made: Sequence[TableOfBoth], origin: Origin, later: Collection[str]
+) -> None:  # fmt: skip
+    """Plan the projections of an origin again, all of which are planned, until each has what the others make of its rows.
+
+    In: the tables that are planned, and the names of those that are planned `later`. What is refused in one of them stays refused, so
+    that this ends. Errors: AccountingError where it does not.
+    """
+    tables = {each.bound.name: each for each in made}
+    for _ in range(4 * len(origin.shows)):
+        name = next(origin.outdated(), None)
+        if name is None:
+            return
+        table = tables[name]
+        assert table.plan is not None, "it goes both ways"
+        origin.begin(name, len(table.windows))
+        for each in table.windows:
+            forget(ends, each)
+        windows = [table.plan(each.target.window) for each in table.windows]
+        before = windows_by_side([each for each in made if each is not table])
+        table.windows = held_to_constraints(ends, name, before, later, windows, table.plan)
+    raise AccountingError(
+        f"{', '.join(tables)} are made of the source's {origin.like.table}, and do not come to rest. Nothing was written. This is a "
+        f"defect: please report it."
+    )
+
+
 def _refer_to_later(ends: Mapping[SideName, End], tables: Sequence[str]) -> bool:
     for end in ends.values():
-        shapes = [end.session.bound.table(name).shape for name in tables]
+        entries = dict.fromkeys(end.entry(name) for name in tables)
+        shapes = [end.session.bound.table(entry).shape for entry in entries]
         for at, shape in enumerate(shapes):
             if {foreign.refers for foreign in shape.foreign_keys} & {each.name for each in shapes[at + 1 :]}:
                 return True
@@ -90,7 +126,11 @@ def _wrong(
     if not any(each.changes is not None and each.changes.has("insert", "update") for each in planned):
         return set()
     route = end.route(table)
-    return {*_referring_wrongly(end, route, before, planned, later), *with_value_of_others(end, route, planned)}
+    entry, own = end.entry(table), {each.window for each in planned}
+    others = [each for each in before if each.table == entry]  # of other projections of the same origin
+    double = {number for number in with_value_of_others(end, route, [*planned, *others]) if number in own}
+    behind = {end.entry(name) for name in later} - {each.table for each in before}
+    return {*_referring_wrongly(end, route, before, planned, behind), *double}
 
 
 def _referring_wrongly(

@@ -15,7 +15,7 @@ from flows.plan.decide import Planned
 from flows.plan.reading.chosen_keys import as_held
 from flows.plan.reading.refusals import as_compared, own_uniques
 from flows.plan.reading.window_reader import doubles_file
-from flows.plan.two_way.window import End
+from flows.plan.two_way.bringing import End
 from flows.session.route import Route
 from flows.session.scan import readable
 from transforms import keys

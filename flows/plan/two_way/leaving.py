@@ -15,7 +15,7 @@ import pyarrow as pa
 from flows.bind.tables import BoundTable
 from flows.plan.reading.chosen_keys import held_by_source
 from flows.plan.reading.window_reader import PlanWork, lookup_rows, map_noting
-from flows.plan.two_way.reading import Read
+from flows.plan.two_way.reading import Others, Read
 from flows.session.route import Route
 from flows.session.scan import readable
 from transforms import keys
@@ -54,7 +54,7 @@ def left_in_source(route: Route, work: PlanWork, read: Read) -> Left | None:
     gone = _missing(bound, read, _on_source(bound, read), read.found)
     if not gone.num_rows:
         return None
-    return _outside_source(route, work, bound.source.where, gone)
+    return _outside_source(route, work, bound.source.where, gone, read.others)
 
 
 def left_on_both(route: Route, work: PlanWork, read: Read) -> pa.Table:
@@ -69,7 +69,10 @@ def left_on_both(route: Route, work: PlanWork, read: Read) -> pa.Table:
     if not gone.num_rows:
         return none
     found = [] if bound.owns is None else [_outside_target(route, bound.owns, gone).select(list(bound.key))]
-    if bound.source.where is not None and (left := _outside_source(route, work, bound.source.where, gone)) is not None:
+    if (
+        bound.source.where is not None
+        and (left := _outside_source(route, work, bound.source.where, gone, read.others)) is not None
+    ):
         found += [left.rows.select(list(bound.key)), left.aside]
     there = pa.concat_tables([none, *(each.cast(bound.key_schema) for each in found)])
     return gone.filter(pa.array(keys.contained(gone, there, bound.key)))
@@ -86,14 +89,20 @@ def _outside_target(route: Route, owns: str, gone: pa.Table) -> pa.Table:
     return rows.filter(pa.array(keys.contained(rows, gone, bound.key)))
 
 
-def _outside_source(route: Route, work: PlanWork, where: str, gone: pa.Table) -> Left | None:
-    """The source's rows of some keys that are outside its condition; None for none."""
+def _outside_source(route: Route, work: PlanWork, where: str, gone: pa.Table, seen: Others | None) -> Left | None:
+    """The source's rows of some keys that are outside its condition; None for none. In: what others made of some rows."""
     bound = route.table
     others = replace(bound.source, where=_outside(where))
     asked, lookups = held_by_source(bound, gone).keys, lookup_rows(bound, work.job)
     found: list[Left] = []
+    if seen is not None and (rows := seen.outside.mapped.rows).num_rows:
+        mine = pa.array(keys.contained(rows, gone, bound.key))
+        found.append(Left(rows.filter(mine), seen.outside.raw.filter(mine), bound.key_schema.empty_table()))
     for batch in route.reads.snapshot.scan(others, list(bound.reads), keys=asked):
         rows = pa.Table.from_batches([batch])
+        if seen is not None and seen.touched.num_rows:
+            key = tuple(seen.touched.column_names)
+            rows = rows.filter(pa.array(~keys.contained(rows, seen.touched, key)))
         mapped, bad = map_noting(rows, bound.patient_mapping, lookups)
         wanted = keys.contained(mapped.rows, gone, bound.key)
         raw = rows.filter(pa.array(~bad)).filter(pa.array(wanted)).select(list(bound.reads))

@@ -24,9 +24,9 @@ from flows.plan.lookups.numbers import first_number, must_hold, numbered_column,
 from flows.plan.lookups.own_lookups import write
 from flows.plan.lookups.own_rows import back_file, first_pass, own_names, rows_there, source_names
 from flows.plan.reading.window_reader import PlanWork, lookup_file, padded
+from flows.plan.two_way.bringing import End
 from flows.plan.two_way.constraints import forget_all
 from flows.plan.two_way.table import TableOfBoth
-from flows.plan.two_way.window import End
 from flows.session.route import Route
 from flows.session.session import Job
 from transforms import keys

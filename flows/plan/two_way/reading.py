@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from adapters.store import spill
@@ -36,6 +37,7 @@ from transforms import keys
 from transforms.mapping.mapping import REJECTED, Mapped
 from transforms.mapping.taken_along import lacking_schema, map_along
 from transforms.vocabulary import KeyRange
+from transforms.vocabulary.arrow import Mask
 from transforms.vocabulary.unmet import UNMET, with_marks, without_idle_marks
 
 Rows = TypeVar("Rows", pa.Table, pa.Table | None)
@@ -58,6 +60,17 @@ class Read:
     base: pa.Table | None
     lacking: pa.Table
     kept: pa.Table | None = None
+    others: Others | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What other projections of its origin made of a window's rows: the keys of all these in the source, `touched`, and those of them that
+    the source still has but does not show any more, `outside` its condition. `before` has the rows as they were read."""
+
+    touched: pa.Table
+    outside: Part
+    before: Part
 
 
 def raw_schema(bound: BoundTable) -> pa.Schema:
@@ -88,7 +101,7 @@ def read_both(session: Session, route: Route, work: PlanWork, window: Window, kn
         with ThreadPoolExecutor(1, thread_name_prefix="target") as pool:  # both sides are read at the same time
             there = pool.submit(read_found, route, work, window)
             parts = list(_mapped(session, route, work, window.wanted, bound.order, window.number))
-            mapped, raw, lacking = _whole(bound, parts)
+            mapped, raw, lacking = whole(bound, parts)
             base = _of_plan(_base_of(known, window.found), bound, work)
             found = there.result()
         return Read(mapped, raw, found, keys_outside(route, work, window.found, bound.order), base, lacking)
@@ -114,8 +127,8 @@ def aligned(raw: pa.Table, before: pa.Table, after: pa.Table, bound: BoundTable)
     return raw.take(pa.array(keys.match(after, before, bound.key)))
 
 
-class _Part(NamedTuple):
-    """A batch of the source: mapped, with the rows that it is mapped from, and those that lack a value."""
+class Part(NamedTuple):
+    """Rows of the source: mapped, with the rows that they are mapped from, row by row, and those that lack a value."""
 
     mapped: Mapped
     raw: pa.Table
@@ -124,37 +137,48 @@ class _Part(NamedTuple):
 
 def _mapped(
     session: Session, route: Route, work: PlanWork, within: KeyRange, order: tuple[str, ...], number: int
-) -> Iterator[_Part]:
+) -> Iterator[Part]:
     """Batches of the source, mapped, each with the rows that it is mapped from."""
-    bound = route.table
+    batches = scan_source(route, work, within, order)
+    return mapped_parts(session, route.table, work, map(_as_table, batches), number)
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
+
+
+def mapped_parts(
+    session: Session, bound: BoundTable, work: PlanWork, batches: Iterable[pa.Table], number: int
+) -> Iterator[Part]:
+    """Rows of the source, mapped: of a plan of some rows those alone."""
     lookups, noted = lookup_rows(bound, work.job), session.watch.noting(bound.name, number)
-    for batch in scan_source(route, work, within, order):
-        rows = pa.Table.from_batches([batch])
+    for rows in batches:
         made = map_along(rows, bound.mapping, lookups, noted)
         raw = rows.filter(pa.array(~made.aside)) if made.aside.any() else rows
         raw = raw.select(list(bound.reads))
         if work.selection.whole:
-            yield _Part(made.mapped, raw, made.lacking)
+            yield Part(made.mapped, raw, made.lacking)
             continue
         mapped, mine = of_part(made.mapped, rows, made.aside, bound, work)
         lacking = made.lacking.filter(pa.array(chosen_rows(made.lacking, bound, work)))
-        yield _Part(mapped, raw.filter(pa.array(mine)), lacking)
+        yield Part(mapped, raw.filter(pa.array(mine)), lacking)
 
 
-def _whole(bound: BoundTable, parts: list[_Part]) -> _Part:
+def whole(bound: BoundTable, parts: Sequence[Part]) -> Part:
+    """Parts as one."""
     if not parts:
         empty = bound.mapped_schema.empty_table()
         none = lacking_schema(bound.mapping).empty_table()
-        return _Part(Mapped(empty, REJECTED.empty_table(), empty), raw_schema(bound).empty_table(), none)
+        return Part(Mapped(empty, REJECTED.empty_table(), empty), raw_schema(bound).empty_table(), none)
     made = [part.mapped for part in parts]
-    whole = Mapped(
+    mapped = Mapped(
         pa.concat_tables([each.rows for each in made]),
         pa.concat_tables([each.rejected for each in made]),
         pa.concat_tables([each.rejected_rows for each in made]),
         mended_values(made),
     )
     raw, lacking = (pa.concat_tables(some) for some in zip(*((each.raw, each.lacking) for each in parts), strict=True))
-    return _Part(whole, raw, lacking)
+    return Part(mapped, raw, lacking)
 
 
 def _base_of(known: Parts | None, within: KeyRange) -> pa.Table | None:
@@ -166,12 +190,17 @@ def _base_of(known: Parts | None, within: KeyRange) -> pa.Table | None:
     last = len(cuts) if stop is None else bisect_left(cuts, stop)
     parts = [read_part(known, number) for number in range(first, last + 1)]
     rows = pa.concat_tables(parts, promote_options="default")
-    ends = [each for each in (start, stop) if each is not None]
+    return rows.filter(pa.array(within_keys(rows, within, known.starts.schema)))
+
+
+def within_keys(rows: pa.Table, within: KeyRange, order: pa.Schema) -> Mask:
+    """Which rows are in a range of keys. In: the columns of the keys, as they are ordered."""
+    ends = [each for each in (within.start, within.stop) if each is not None]
     if not ends:
-        return rows
-    order = known.starts.schema
+        return np.ones(rows.num_rows, dtype=bool)
     at = places(rows.select(order.names).cast(order), as_table(ends, order))
-    return rows.filter(pa.array(at == (start is not None)))
+    inside: Mask = at == (within.start is not None)
+    return inside
 
 
 def _base_schema(known: Parts) -> pa.Schema:

@@ -18,39 +18,26 @@ from adapters.store.plan_files import FileEntry
 from adapters.store.plans import PlanWriter
 from flows.bind.tables import BoundTable
 from flows.plan.decide import SAMPLES, Planned, samples
-from flows.plan.lookups.own_rows import back_rows, renamed_rows
-from flows.plan.reading.refusals import refused_rows
-from flows.plan.reading.sifting import sifted
-from flows.plan.reading.window_reader import PlanWork, Window, base_folder, created_file, lookup_rows, rejected_file
+from flows.plan.reading.window_reader import PlanWork, Window, base_folder, created_file, rejected_file
+from flows.plan.two_way.bringing import Bringing, End, ways_of
 from flows.plan.two_way.edits import write_edits
-from flows.plan.two_way.leaving import Left, joined, left_in_source, left_on_both, with_left_in_target
-from flows.plan.two_way.numbered import with_numbers
-from flows.plan.two_way.reading import Read, aligned, read_both
-from flows.plan.two_way.soft_deletes import as_written, living, with_flag
+from flows.plan.two_way.origins import Origin
+from flows.plan.two_way.reading import read_both
+from flows.plan.two_way.seen import Place
+from flows.plan.two_way.sharing import alone, among_others, as_read
+from flows.plan.two_way.soft_deletes import as_written
 from flows.session.route import Route
-from flows.session.session import Job, Session
 from transforms import keys
-from transforms.both_ways import BothSides, BothWays, Decided, OnSource, decide
+from transforms.both_ways import BothSides
 from transforms.diff import changed_rows
 from transforms.expressions import as_json_keys
 from transforms.mapping.mapping import Mapped
 from transforms.mapping.rejections import encoded, listed
-from transforms.reconcile import Reconciled, prospects, weighed
-from transforms.vocabulary import AccountingError, ChangeSet, Counts, Reason, SideName
+from transforms.reconcile import Reconciled
+from transforms.vocabulary import ChangeSet, Counts, Reason, SideName
 from transforms.vocabulary.arrow import Indices, Mask, contiguous
 from transforms.vocabulary.unmet import UNMET, with_marks
 from transforms.vocabulary.values import unequal
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """What plans of one side are made with: its session, whose binding is of that side, and its job."""
-
-    session: Session
-    job: Job
-
-    def route(self, name: str) -> Route:
-        return self.session.route(self.job, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,66 +64,41 @@ def plan_window(
     *,
     keeps_source: bool,
     decided_by_people: pa.Table,
+    origin: Origin | None,
+    parts: int,
 ) -> BothPlanned:
     """Plan a window of both sides. Safe to repeat: files are written anew.
 
     In: the route to the target, which reads what is written back, too. `keeps_source`: what is read of the source is the beginning of
-        its history.
+        its history. `origin`: what it is made of, where other tables of the plan are, too. `parts`: how many windows there are.
     """
     interrupts.check()
     target, source = ends["target"], ends["source"]
     session, bound = target.session, route.table
-    back_route = source.route(bound.name)
-    there = back_route.table
+    there, number = source.route(bound.name).table, window.number
+    bringing = Bringing(ends, route, work, ways_of(bound, there, work), decided_by_people)
     read = read_both(session, route, work, window, known)
-    there_now, flagged = living(bound, read.found)
-    read = with_left_in_target(route, replace(read, found=there_now))
-    read = replace(read, found=living(bound, read.found)[0])
-    left = left_in_source(route, work, read)
-    source_rows = read.mapped.rows.num_rows + read.mapped.rejected.num_rows + (left.rows.num_rows if left else 0)
-    every = pa.concat_tables([read.found, flagged])
-    mapped, every, double = sifted(session, route, read.mapped, every, read.outside, read.kept)
-    found, flagged = living(bound, every)
-    mapped, raw = joined(mapped, aligned(read.raw, read.mapped.rows, mapped.rows, bound), left)
-    aside = pa.concat_tables([_aside(bound, mapped, read, double, left), left_on_both(route, work, read)])
-
-    def refusals(side: SideName, changes: ChangeSet) -> Mapping[int, Reason]:
-        end = ends[side]
-        return refused_rows(end.session, end.job, route if side == "target" else back_route, changes)
-
-    lacking = read.lacking
-    if lacking.num_rows:  # the rest of them was set aside after all
-        lacking = lacking.filter(pa.array(keys.contained(lacking, mapped.rows, bound.key)))
-    numbered = with_flag(bound, with_numbers(session, work.job, bound, mapped.rows, every, read.base))
-    rows = BothSides(read.base, _with_clock(bound, numbered, raw), raw, found, aside, lacking)
-    ways = ways_of(bound, there, work)
-    decisions, outdated = None, list[str]()
-    if decided_by_people.num_rows:
-        known_rows = weighed(decided_by_people, rows.base, rows.source, rows.target, bound.key)
-        fitting = known_rows.met.filter(pc.invert(pc.is_in(known_rows.met, value_set=known_rows.outdated)))
-        rows, decisions = replace(rows, base=known_rows.base, decided=fitting), known_rows.decisions
-        outdated = known_rows.outdated.to_pylist()
-    decided = decide(rows, ways, refusals, decisions)
-    outcome = decided.outcome
-    meeting: dict[str, dict[str, int]] = {}
-    if outcome.base is None:
-        outcome, meeting = _met(rows, ways, outcome)
-        decided = replace(decided, outcome=outcome)
-    _must_account(bound, window.number, rows, outcome)
-    written = as_written(bound, outcome.target, flagged, work.job.at)
-    session.watch.decided(bound.name, window.number, mapped, every, written)
-    number = window.number
-    _note_created(ends, bound.name, number, rows, outcome)
+    if origin is None:
+        made = bringing.together(number, read)
+        back, number_there = alone(made, bound, there), number
+    else:
+        made, back = among_others(origin, bringing, Place(session, route, work, window, parts), read)
+        number_there = origin.number(bound.name, number)
+    rows, outcome, mapped, every = made.rows, made.decided.outcome, made.mapped, made.every
+    written = as_written(bound, outcome.target, made.flagged, work.job.at)
+    session.watch.decided(bound.name, number, mapped, every, written)
+    raw = as_read(made, bound).raw
+    assert rows.aside is not None, "what was set aside is known"
+    _note_created(ends, bound.name, number, number_there, rows, outcome)
     if work.base and every.num_rows:
         archive.write_base(base_folder(target.job, bound.shape.name), number, every)
     if keeps_source and raw.num_rows:
-        archive.write_base(base_folder(source.job, there.shape.name), number, raw.select(there.schema.names))
+        archive.write_base(base_folder(source.job, there.shape.name), number_there, raw.select(there.schema.names))
     anew = rows.base is None or (known is not None and known.elsewhere)
     writer, beside = PlanWriter(Path(target.job.folder), begun=True), list[FileEntry]()
     agreed = None if outcome.base is None else _agreed(rows.base, outcome.base, outcome, bound, whole=anew)
     if agreed is not None:
-        pairs = _keys_of(outcome.source), _keys_of(decided.back)
-        beside += add_wanted(writer, number, Wanted(outcome.source, outcome.target, *agreed, pairs))
+        beside += add_wanted(writer, number, Wanted(outcome.source, outcome.target, *agreed, back.own, back.others))
     if outcome.conflicts.num_rows:
         beside.append(
             writer.add_rows("open", bound.shape.name, number, outcome.conflicts, {"open": outcome.conflicts.num_rows})
@@ -148,79 +110,31 @@ def plan_window(
     if outcome.base is not None and session.spec.history(bound.name) == "full":
         sides: tuple[tuple[SideName, bool], ...] = (("target", work.base), ("source", keeps_source))
         begins = frozenset(side for side, begun in sides if begun)
+        ways, known_rows = bringing.ways, replace(as_read(made, bound), target=every)
         with_flags = replace(ways, comparison=replace(ways.comparison, compared=bound.comparison.compared))
-        beside += write_edits(writer, number, replace(rows, target=every), outcome, agreed, with_flags, begins)
-    session.meter.advance(bound.name, "plan", max(source_rows, every.num_rows))
-    kept = int(keys.contained(found, aside, bound.key).sum()) if found.num_rows and aside.num_rows else 0
-    stay = flagged.num_rows - (outcome.target.inserts.num_rows - written.inserts.num_rows)
-    unproved = {why: n for why, n in (("quarantined", kept), ("flagged", stay), ("double_key", double.num_rows)) if n}
-    counts = _counts(outcome, written, source_rows, mapped, every.num_rows + double.num_rows, sum(unproved.values()))
+        beside += write_edits(writer, number, known_rows, outcome, agreed, with_flags, begins)
+    session.meter.advance(bound.name, "plan", max(made.source_rows, every.num_rows))
+    aside, double = rows.aside, made.double.num_rows
+    kept = int(keys.contained(rows.target, aside, bound.key).sum()) if rows.target.num_rows and aside.num_rows else 0
+    stay = made.flagged.num_rows - (outcome.target.inserts.num_rows - written.inserts.num_rows)
+    unproved = {why: n for why, n in (("quarantined", kept), ("flagged", stay), ("double_key", double)) if n}
+    counts = _counts(outcome, written, made.source_rows, mapped, every.num_rows + double, sum(unproved.values()))
     return BothPlanned(
         _planned(target, bound, number, written, counts, mapped, work, unproved),
-        _planned(source, there, number, decided.back, _back_counts(decided, raw), None, work, {}),
+        _planned(source, there, number_there, back.changes, _back_counts(back.changes, raw), None, work, {}),
         tuple(beside),
         Stretch(number, window.found.start if window.part is None else None, agreed is not None, anew),
         outcome.conflicts.num_rows,
         len(pc.unique(lost["key"])),
         outcome.merged.num_rows,
-        meeting,
-        tuple(outdated),
+        made.meeting,
+        made.outdated,
     )
 
 
-def _met(rows: BothSides, ways: BothWays, outcome: Reconciled) -> tuple[Reconciled, dict[str, dict[str, int]]]:
-    """What each way to meet would do, where both sides meet for the first time and are only looked at. Sides that are equal have met."""
-    source, target = (
-        side.filter(pa.array(~keys.contained(side, rows.aside, ways.comparison.key)))
-        if rows.aside is not None and rows.aside.num_rows and side.num_rows
-        else side
-        for side in (rows.source, rows.target)
-    )
-    choices = prospects(ways.table, source, target, ways.comparison, ways.policy)
-    policy = choices["source"]
-    if not (len(policy.source) or len(policy.target)):
-        return replace(outcome, base=policy.base), {}
-    return outcome, {name: _would(each) for name, each in choices.items()}
-
-
-def _would(made: Reconciled) -> dict[str, int]:
-    counts = {str(op): count for op, count in made.target.counts.items()}
-    back = {f"back_{op}": count for op, count in made.source.counts.items()}
-    return {**counts, **back, "conflicts": made.conflicts.num_rows}
-
-
-def ways_of(bound: BoundTable, there: BoundTable, work: PlanWork) -> BothWays:
-    """How a table goes both ways. In: the table, and the source's as it is written."""
-    two_way = bound.two_way
-    assert two_way is not None, "the table goes both ways"
-    on_source = OnSource(there.shape.name, there.key, there.schema, there.comparison.compared, two_way.given)
-    back = two_way.back
-    if bound.lookups:
-        lookups = lookup_rows(bound, work.job) | back_rows(bound, work.job)
-        back = replace(back, lookups=lookups, renamed=renamed_rows(bound, work.job))
-    return BothWays(bound.shape.name, two_way.comparison, two_way.policy, back, on_source)
-
-
-def _with_clock(bound: BoundTable, rows: pa.Table, raw: pa.Table) -> pa.Table:
-    """The mapped rows with the source's clock, where that is no column of them."""
-    clock = bound.two_way.policy.clock if bound.two_way is not None else None
-    if clock is None or clock.source in rows.column_names:
-        return rows
-    return rows.append_column(clock.source, raw.column(clock.source))
-
-
-def _aside(bound: BoundTable, mapped: Mapped, read: Read, double: pa.Table, left: Left | None) -> pa.Table:
-    """The keys of rows that nothing is known of on some side."""
-    key = list(bound.key)
-    parts = [keys.without_null_keys(mapped.rejected_rows.select(key), bound.key), double.select(key)]
-    if read.kept is not None:
-        parts.append(read.kept.select(key))
-    if left is not None:
-        parts.append(left.aside)
-    return pa.concat_tables([part.cast(bound.key_schema) for part in parts])
-
-
-def _note_created(ends: Mapping[SideName, End], table: str, window: int, rows: BothSides, outcome: Reconciled) -> None:
+def _note_created(
+    ends: Mapping[SideName, End], table: str, window: int, there: int, rows: BothSides, outcome: Reconciled
+) -> None:  # fmt: skip
     """Write down the rows that both sides created, each in its own way, as either side has them."""
     found = outcome.conflicts
     twice = pc.and_(pc.and_(pc.is_null(found["base"]), pc.is_valid(found["source"])), pc.is_valid(found["target"]))
@@ -230,35 +144,11 @@ def _note_created(ends: Mapping[SideName, End], table: str, window: int, rows: B
         ("target", rows.target, rows.target), ("source", rows.source, rows.raw),
     )  # fmt: skip
     for side, mapped, own in sides:
-        path = created_file(ends[side].job, table, window)
+        path = created_file(ends[side].job, ends[side].entry(table), window if side == "target" else there)
         path.unlink(missing_ok=True)
         if keyed is not None:
             here = own.filter(pa.array(keys.contained(mapped, keyed, outcome.target.key)))
             spill.write_rows(path, [here], here.schema)
-
-
-def _must_account(bound: BoundTable, number: int, rows: BothSides, outcome: Reconciled) -> None:
-    """AccountingError where a row that one side alone has is neither brought to the other side, nor deleted, nor left open."""
-    if outcome.base is None:
-        return
-    one, other = (
-        each.filter(pa.array(~keys.contained(each, rows.aside, bound.key)))
-        if rows.aside is not None and each.num_rows
-        else each
-        for each in (rows.source.select(list(bound.key)), rows.target.select(list(bound.key)))
-    )
-    met = int((keys.match(one, other, bound.key) >= 0).sum())
-    here, there = (pc.is_valid(outcome.conflicts[name]) for name in ("source", "target"))
-    alone = (pc.sum(pc.and_not(here, there)).as_py() or 0, pc.sum(pc.and_not(there, here)).as_py() or 0)
-    known = (
-        outcome.target.inserts.num_rows + outcome.source.deletes.num_rows + alone[0],
-        outcome.source.inserts.num_rows + outcome.target.deletes.num_rows + alone[1],
-    )
-    if (one.num_rows - met, other.num_rows - met) != known:
-        raise AccountingError(
-            f"{bound.name} window {number}: {one.num_rows - met} rows are on the source alone and {other.num_rows - met} on the target "
-            f"alone, and {known[0]} and {known[1]} are accounted for. Nothing was written. This is a defect: please report it."
-        )
 
 
 def _agreed(
@@ -333,8 +223,7 @@ def _counts(
     )
 
 
-def _back_counts(decided: Decided, raw: pa.Table) -> Counts:
-    back = decided.back
+def _back_counts(back: ChangeSet, raw: pa.Table) -> Counts:
     insert, update, delete = back.inserts.num_rows, back.after.num_rows, back.deletes.num_rows
     unchanged = raw.num_rows - update - delete
     return Counts(insert + update + unchanged, raw.num_rows, insert, update, delete, unchanged)
@@ -366,7 +255,8 @@ def _planned(
     released = None
     if mapped is not None and work.listed and mapped.rows.num_rows:
         released = writer.add_mapped(number, bound.shape.name, as_json_keys(mapped.rows, bound.key))
-    _, differing = changed_rows(changes.after, changes.before, bound.comparison)
+    compared = tuple(name for name in bound.comparison.compared if name in changes.schema.names)
+    _, differing = changed_rows(changes.after, changes.before, replace(bound.comparison, compared=compared))
     return Planned(
         bound.name,
         number,
