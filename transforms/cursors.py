@@ -75,7 +75,10 @@ class Scale:
             return cap
         if pa.types.is_timestamp(self.type):
             highest = highest.cast(pa.timestamp("us", self.type.tz), safe=False)
-        return highest.as_py()
+        try:
+            return highest.as_py()
+        except (OverflowError, ValueError):  # minus infinity, and nothing above it
+            return None
 
     def below(self, highest: pa.Scalar, mark: Any) -> bool:
         """Whether no value is as high as a mark, as where clocks were set back."""

@@ -26,7 +26,7 @@ from flows.plan.request import Request
 from flows.session.session import Session
 from flows.session.stores import ledger_of
 from transforms.mapping.waiting_keys import looked_up_keys
-from transforms.vocabulary import Clause, ColumnRange, Keys, Relation, Since
+from transforms.vocabulary import SIDES, Clause, ColumnRange, Keys, Relation, Since
 
 MOST_WAITING: Final = 100_000  # keys that are looked at again in memory
 
@@ -115,7 +115,7 @@ class _Asked:
         spec, name = self.request.spec, self.bound.name
         column = self.cursors[""].column
         text = self.ledger.fact(spec.name, KIND, name).get("source") if self.ledger is not None else None
-        marks = Marks.of(text, spec.digest, _shapes(self.bound))
+        marks = Marks.of(text, spec.digest, self._shapes())
         waiting = self._waiting()
         why = ("asked" if self.request.full else None) or marks.why or self._changed_target()
         if why is None and waiting is None:
@@ -147,6 +147,15 @@ class _Asked:
         if self.bound.adds:
             return "shapes"
         return "target" if self.bound.ddl or not self.session.sides.target.snapshot.estimate(self.bound.there) else None
+
+    def _shapes(self) -> str:
+        """What tells whether it is the same rows, made of the same columns: a column that is altered stamps no row, and another
+        database, which the environment may name by now, has other rows."""
+        read = [[(n, str(c.type), c.native) for n in each.reads if (c := each.source_shape.column(n))]
+                for each in self.bound.sources]  # fmt: skip
+        written = [(each.name, str(each.type)) for each in self.bound.schema]
+        places = [self.session.sides[name].url for name in SIDES]
+        return hashlib.sha256(repr((read, written, places)).encode()).hexdigest()[:32]
 
     def _waiting(self) -> Keys | None:
         """The keys of rows that were set aside, or found changed; None where they are too many.
@@ -236,21 +245,12 @@ class _Asked:
     def _kept(self, marks: Mapping[str, str | None]) -> str | None:
         """Marks as the ledger keeps them; None where there are none."""
         known = {part: mark for part, mark in marks.items() if mark is not None}
-        told = {"digest": self.request.spec.digest, "shapes": _shapes(self.bound), "marks": known}
+        told = {"digest": self.request.spec.digest, "shapes": self._shapes(), "marks": known}
         return json.dumps(told, ensure_ascii=False, sort_keys=True) if known else None
 
 
 def _narrowed(relation: Relation, clause: str) -> Relation:
     return replace(relation, where=clause if relation.where is None else f"({relation.where}\n) AND {clause}")
-
-
-def _shapes(bound: BoundTable) -> str:
-    """What tells whether rows are made of the same columns as before: a column that is altered stamps no row."""
-    read = [
-        [(n, str(c.type), c.native) for n in each.reads if (c := each.source_shape.column(n))] for each in bound.sources
-    ]
-    written = [(each.name, str(each.type)) for each in bound.schema]
-    return hashlib.sha256(repr((read, written)).encode()).hexdigest()[:32]
 
 
 def _unique(bound: BoundTable) -> bool:

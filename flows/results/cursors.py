@@ -12,7 +12,7 @@ WHY: Final[Mapping[str, str]] = {
     "asked": "as asked",
     "first": "no run has read it by its cursor yet",
     "spec": "the spec is not as it was when it was read last",
-    "shapes": "its columns are not as they were when it was read last",
+    "shapes": "its columns, or the databases, are not those of when it was read last",
     "target": "the target has no rows of it",
     "waiting": "too many rows are in quarantine or in conflict to be looked at by their keys",
     "clock": "no row is as new as the newest one of the last run, which was deleted, or clocks were set back",

@@ -173,5 +173,7 @@ def test_a_naive_mark_begins_an_hour_earlier_where_clocks_were_set_back_since() 
     assert Scale(pa.int64(), None).start(100, 7, datetime.now(UTC)) == 93
     for scale, text in ((NEW_YORK, "2026-11-01T01:50:00"), (days, "2026-05-02"), (Scale(pa.int64(), None), "12")):
         assert scale.written(scale.read(text)) == text
+    least = pa.array([-(2**63 - 1)]).cast(pa.timestamp("us", "UTC"))
+    assert Scale(least.type, None).mark(least[0], datetime.now(UTC)) is None
     with pytest.raises(ValueError, match="2026-11"):
         NEW_YORK.read("2026-11-01T01:50:00+00:00")

@@ -117,7 +117,7 @@ def test_a_run_reads_what_is_new_and_a_full_one_settles_the_rest(shop: Shop) -> 
 
 
 @here
-def test_what_a_mark_does_not_say_for_certain_is_read_whole(shop: Shop) -> None:
+def test_what_a_mark_does_not_say_for_certain_is_read_whole(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.read()
     assert shop.read().cursor.since is not None
 
@@ -136,6 +136,17 @@ def test_what_a_mark_does_not_say_for_certain_is_read_whole(shop: Shop) -> None:
     accept(shop.spec, looked(shop.spec)[0], datetime.now(UTC))
     altered = shop.read()
     assert (altered.cursor.why, altered.counts.update) == ("shapes", 20)
+
+    # another database under the same name: the environment may say which one it is
+    elsewhere = shop.folder / "elsewhere.db"
+    elsewhere.write_bytes(Path(shop.source.place).read_bytes())
+    shop.path.write_text(shop.path.read_text().replace("legacy.db", "${LEGACY}"))
+    monkeypatch.setenv("LEGACY", "legacy.db")
+    assert [shop.read().cursor.why for _ in range(2)] == ["spec", None]
+    monkeypatch.setenv("LEGACY", "elsewhere.db")
+    assert [shop.read().cursor.why for _ in range(2)] == ["shapes", None]
+    shop.write_with()
+    shop.read()
 
     # the newest row is gone, as where clocks were set back: what is stamped below the mark by now could be new
     shop.source.execute("DELETE FROM customers WHERE id = 1")
