@@ -9,47 +9,52 @@ A log has no sequence of its own: `lastval()` of the application's session would
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
 
+from adapters.feeds.feed import Watched
 from adapters.feeds.triggers import Seen, logged_names, mark_of
 from adapters.postgres.writer import spelled_name
 from transforms.vocabulary import ColumnShape, SpecError, TableName
 
 PLACED: Final = """
-SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text,
+SELECT x.spelled, c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text,
     c.relkind = 'p' OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid)
         OR EXISTS (SELECT FROM pg_catalog.pg_subscription_rel s WHERE s.srrelid = c.oid),
-    (SELECT l.oid FROM pg_catalog.pg_class l WHERE l.relnamespace = c.relnamespace AND l.relname = %(log)s)::bigint
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = to_regclass(%(table)s)"""
+    (SELECT l.oid FROM pg_catalog.pg_class l WHERE l.relnamespace = c.relnamespace AND l.relname = x.log)::bigint
+FROM unnest(%(tables)s::text[], %(logs)s::text[]) x (spelled, log)
+JOIN pg_catalog.pg_class c ON c.oid = to_regclass(x.spelled) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
 
 SEEN: Final = """
-SELECT
-    pg_catalog.obj_description(%(log)s, 'pg_class'),
+SELECT x.oid,
+    pg_catalog.obj_description(x.log::oid, 'pg_class'),
     (SELECT pg_catalog.array_agg(t.tgname::text || t.tgenabled::text ORDER BY t.tgname)
-     FROM pg_catalog.pg_trigger t WHERE t.tgrelid = %(oid)s AND pg_catalog.starts_with(t.tgname::text, %(name)s)),
-    pg_catalog.concat_ws(' ', %(log)s, pg_catalog.pg_relation_filenode(%(log)s::oid::regclass),
+     FROM pg_catalog.pg_trigger t WHERE t.tgrelid = x.oid AND pg_catalog.starts_with(t.tgname::text, x.name)),
+    pg_catalog.concat_ws(' ', x.log, pg_catalog.pg_relation_filenode(x.log::oid::regclass),
         pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
         (SELECT pg_catalog.string_agg(t.oid || ':' || t.xmin, ' ' ORDER BY t.oid) FROM pg_catalog.pg_trigger t
-         WHERE t.tgrelid IN (SELECT x.relid FROM {tree} x) AND pg_catalog.starts_with(t.tgname::text, %(name)s)
+         WHERE t.tgrelid IN (SELECT y.relid FROM {tree} y) AND pg_catalog.starts_with(t.tgname::text, x.name)
            AND t.tgparentid = 0),
         (SELECT p.oid || ':' || p.xmin FROM pg_catalog.pg_proc p
-         WHERE p.proname = %(name)s AND p.pronamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = %(oid)s))),
+         WHERE p.proname = x.name AND p.pronamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = x.oid))),
     pg_catalog.concat_ws(' ',
         (SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod,
              a.attnotnull, a.attcollation), ',' ORDER BY a.attnum))
-         FROM pg_catalog.pg_attribute a WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped),
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.oid AND a.attnum > 0 AND NOT a.attisdropped),
         (SELECT pg_catalog.md5(pg_catalog.string_agg(t.relid::bigint::text, ' ' ORDER BY t.relid)) FROM {tree} t)),
     (SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.pg_relation_filenode(t.relid)::text, ' ' ORDER BY t.relid))
      FROM {tree} t),
-    NOT EXISTS (SELECT FROM {tree} t WHERE t.relid <> %(oid)s::oid AND NOT EXISTS (
+    NOT EXISTS (SELECT FROM {tree} t WHERE t.relid <> x.oid::oid AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_trigger own WHERE own.tgrelid = t.relid AND own.tgenabled = 'A'
-          AND pg_catalog.starts_with(own.tgname::text, %(name)s)))
-""".replace("{tree}", "(SELECT relid FROM pg_catalog.pg_partition_tree(%(oid)s) UNION SELECT %(oid)s::oid::regclass)")
+          AND pg_catalog.starts_with(own.tgname::text, x.name)))
+FROM unnest(%(oids)s::bigint[], %(logs)s::bigint[], %(names)s::text[]) x (oid, log, name)
+""".replace(
+    "{tree}", "(SELECT relid FROM pg_catalog.pg_partition_tree(x.oid::oid::regclass) UNION SELECT x.oid::oid::regclass)"
+)
 """Of a table, its log and triggers: how they were made, those there are and whether they work, and what tells them from others,
 such as the file of the log, and the timeline, which is another one after a failover and a restore;
 the table's columns and partitions; the files of all of it; and whether all partitions have their own."""
@@ -99,30 +104,41 @@ class Place:
     log: str
 
 
-def placed(connection: psycopg.Connection[Any], table: TableName, log: str) -> Place | None:
-    """None where there is no such table."""
-    row = connection.execute(PLACED, {"log": log, "table": spelled_name(table)}).fetchone()
-    if row is None:
-        return None
-    oid, schema, name, kind, by_row, logged = row
-    return Place(oid, schema, name, kind, by_row, logged, log)
+def placed(connection: psycopg.Connection[Any], logs: Mapping[TableName, str]) -> dict[TableName, Place | None]:
+    """Where some tables are, by what their logs are called; None where there is no such table."""
+    asked = {spelled_name(table): log for table, log in logs.items()}
+    rows = connection.execute(PLACED, {"tables": list(asked), "logs": list(asked.values())})
+    found = {
+        spelled: Place(oid, schema, name, kind, by_row, logged, asked[spelled])
+        for spelled, oid, schema, name, kind, by_row, logged in rows
+    }
+    return {table: found.get(spelled_name(table)) for table in logs}
 
 
-def must_be_a_table(place: Place | None, table: object, url: str) -> Place:
+def must_be_a_table(place: Place | None, table: TableName, url: str) -> Place:
     """SpecError for what has no triggers of its own."""
     if place is None or place.kind not in ("r", "p"):
         what = "is not there" if place is None else "is no table, but a view or a foreign table"
-        raise SpecError(f"{url}: {getattr(table, 'table', table)} {what}.", fix="follow the tables that it is made of.")
+        raise SpecError(f"{url}: {table} {what}.", fix="follow the tables that it is made of.")
     return place
 
 
-def seen_of(connection: psycopg.Connection[Any], watched: Any, place: Place | None) -> Seen:
+def seen_of(
+    connection: psycopg.Connection[Any], watched: Sequence[Watched], places: Mapping[TableName, Place | None]
+) -> dict[TableName, Seen]:
     """See Seen. A partition that was attached, or the file of one that was emptied, is seen here alone."""
-    if place is None or place.logged is None or place.kind not in ("r", "p"):
+    there = [
+        each for each in places.values() if each is not None and each.logged is not None and each.kind in ("r", "p")
+    ]
+    asked = {"oids": [p.oid for p in there], "logs": [p.logged for p in there], "names": [p.log for p in there]}
+    found = {oid: rest for oid, *rest in connection.execute(SEEN, asked)}
+    return {each.table: _seen(each, places[each.table], found) for each in watched}
+
+
+def _seen(watched: Watched, place: Place | None, found: Mapping[int, Sequence[Any]]) -> Seen:
+    if place is None or place.oid not in found:
         return Seen(False, "", "")
-    row = connection.execute(SEEN, {"oid": place.oid, "log": place.logged, "name": place.log}).fetchone()
-    assert row is not None
-    made, triggers, identity, definition, storage, everywhere = row
+    made, triggers, identity, definition, storage, everywhere = found[place.oid]
     wanted = sorted(f"{name}A" for name in _triggers(place))
     fit = made == mark_of(_made(watched, place)) and triggers == wanted and (everywhere or not place.by_row)
     return Seen(fit, identity, definition, storage)
@@ -133,7 +149,7 @@ def made_by(connection: psycopg.Connection[Any], prefix: str) -> list[str]:
     return [str(statement) for statement, _ in connection.execute(FOUND, {"prefix": prefix})]
 
 
-def statements(watched: Any, place: Place) -> list[str]:
+def statements(watched: Watched, place: Place) -> list[str]:
     """What makes a log and its triggers."""
     made = _made(watched, place)
     log = spelled_name(TableName(place.log, place.schema))
@@ -154,9 +170,9 @@ _ROWS: Final = {
 }
 
 
-def _made(watched: Any, place: Place) -> list[str]:
+def _made(watched: Watched, place: Place) -> list[str]:
     table, log = (spelled_name(TableName(each, place.schema)) for each in (place.name, place.log))
-    shapes: list[ColumnShape] = [watched.shape.column(each) for each in watched.columns]
+    shapes = [column for each in watched.columns if (column := watched.shape.column(each))]
     columns = ", ".join(f"{name} {_kept(each)}" for name, each in zip(logged_names(watched), shapes, strict=True))
     body = _by_row(watched, log) if place.by_row else _by_statement(watched, log, shapes)
     made = [
@@ -183,11 +199,11 @@ def _kept(column: ColumnShape) -> str:
     return _WIDER.get(column.native, column.native)
 
 
-def _of(row: str, watched: Any) -> str:
+def _of(row: str, watched: Watched) -> str:
     return ", ".join(f"{row}.{spelled_name(each)}" for each in watched.columns)
 
 
-def _by_statement(watched: Any, log: str, shapes: list[ColumnShape]) -> str:
+def _by_statement(watched: Watched, log: str, shapes: list[ColumnShape]) -> str:
     into = f"INSERT INTO {log} ({', '.join(logged_names(watched))})"
     new, old = (f"SELECT {_of(each, watched)} FROM {each}" for each in ("syncline_new", "syncline_old"))
     if all(_is_exact(each) for each in shapes):
@@ -201,7 +217,7 @@ def _by_statement(watched: Any, log: str, shapes: list[ColumnShape]) -> str:
     )
 
 
-def _by_row(watched: Any, log: str) -> str:
+def _by_row(watched: Watched, log: str) -> str:
     into = f"INSERT INTO {log} ({', '.join(logged_names(watched))})"
     other = f'ROW({_of("OLD", watched)})::text COLLATE "C" IS DISTINCT FROM ROW({_of("NEW", watched)})::text'
     return (

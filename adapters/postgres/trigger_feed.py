@@ -59,14 +59,10 @@ class PostgresLog:
         self._logs = {each.table: log_name(name, each.table) for each in watched}
         self._placed: dict[TableName, Place | None] = {}
 
-    def _place(self, connection: psycopg.Connection[Any], table: TableName) -> Place | None:
-        """Where a table is, and what it is like: asked for each time, as it may be another one."""
-        self._placed[table] = placed(connection, table, self._logs[table])
-        return self._placed[table]
-
     def seen(self) -> Mapping[TableName, Seen]:
         with self._connections.begin("Looking for triggers") as connection:
-            return {each.table: seen_of(connection, each, self._place(connection, each.table)) for each in self.watched}
+            self._placed = placed(connection, self._logs)
+            return seen_of(connection, self.watched, self._placed)
 
     def now(self) -> dict[str, Any]:
         with self._connections.begin("Asking for the snapshot of now") as connection:
@@ -83,9 +79,11 @@ class PostgresLog:
                 raise FeedLost(f"{self.url}: the database is an older one than was read from.", fix="compare all.")
             to = at.get("to", now)
             behind: dict[str, Row | None] = dict(at.get("behind", {}))
+            waiting = self._with_rows(_between(begun, to))
             for number, each in enumerate(self.watched):
                 log = self._logs[each.table]
-                if log in behind and behind[log] is None:
+                if (log in behind and behind[log] is None) or each.table not in waiting:
+                    behind[log] = None
                     continue
                 own = _between(begun, to)
                 if (after := behind.get(log)) is not None:
@@ -106,6 +104,15 @@ class PostgresLog:
         done = all(each is None for each in behind.values())
         place = {"from": to} if done else {"from": begun, "to": to, "behind": behind}
         return Found(place, keys, changes, min(times, default=None), not done or to != now, frozenset(doubtful))
+
+    def _with_rows(self, where: str) -> set[TableName]:
+        """The tables in whose logs there is something."""
+        looks = [
+            f"EXISTS (SELECT FROM {spelled_name(self._log_of(each.table))} WHERE {where})" for each in self.watched
+        ]
+        with self._connections.begin("Looking for changes") as connection:
+            found = _one(connection, f"SELECT ARRAY[{', '.join(looks)}]::boolean[]")
+        return {each.table for each, there in zip(self.watched, found, strict=True) if there}
 
     def _log_of(self, table: TableName) -> TableName:
         place = self._placed.get(table)
@@ -151,7 +158,8 @@ class PostgresLog:
 
     def installing(self, watched: Watched) -> list[str]:
         with self._connections.begin(f"Looking at {watched.table}") as connection:
-            place = must_be_a_table(self._place(connection, watched.table), watched, self.url)
+            self._placed = placed(connection, self._logs)
+            place = must_be_a_table(self._placed[watched.table], watched.table, self.url)
             return [*made_by(connection, self._logs[watched.table]), *statements(watched, place)]
 
     def uninstalling(self) -> list[str]:
