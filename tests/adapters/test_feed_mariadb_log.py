@@ -126,6 +126,59 @@ def test_rows_come_whatever_form_the_log_has(following: Following) -> None:
         assert next_of(feed, told).keys == {"item": {(7,), (8,)}}
 
 
+WIDE = (
+    "TINYINT", "SMALLINT UNSIGNED", "MEDIUMINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL(38,10)", "DECIMAL(7,7)", "DECIMAL(9,0)",
+    "BIT(1)", "BIT(13)", "YEAR", "DATE", "TIME", "TIME(3)", "DATETIME", "DATETIME(1)", "DATETIME(6)", "TIMESTAMP(2) NULL", "TIMESTAMP NULL",
+    "CHAR(3)", "CHAR(200) CHARACTER SET utf8mb4", "VARCHAR(20)", "VARCHAR(300)", "BINARY(5)", "VARBINARY(260)", "TINYBLOB", "BLOB", "MEDIUMTEXT",
+    "LONGBLOB", "ENUM('a','b')", "SET('x','y','z')", "JSON", "UUID", "INET6", "POINT", "VARCHAR(50) COMPRESSED", "TEXT COMPRESSED",
+    "INT AS (1 + 1) VIRTUAL", "INT AS (2 + 1) STORED", "INT INVISIBLE",
+)  # fmt: skip
+SOME = (
+    "1", "65535", "-5", "2147483647", "-1", "1.5", "-2.25", "-1234567890123456789012345678.0123456789", "0.1234567", "999999999",
+    "b'1'", "b'1010101010101'", "1999", "'2024-02-29'", "'-838:59:59'", "'12:13:14.567'", "'2024-01-01 01:02:03'", "'1000-01-01 00:00:00.1'",
+    "'9999-12-31 23:59:59.999999'", "'2024-01-01 00:00:00.25'", "'2024-01-01 00:00:00'", "'abc'", "REPEAT('ä', 200)", "'v'", "REPEAT('w', 300)",
+    "x'0100'", "REPEAT('b', 260)", "'t'", "REPEAT('q', 300)", "'m'", "'l'", "'b'", "'x,z'", "'{}'", "UUID()", "'::1'", "POINT(1, 2)",
+    "REPEAT('c', 50)", "REPEAT('d', 500)", "DEFAULT", "DEFAULT", "7",
+)  # fmt: skip
+
+
+def test_keys_are_found_among_columns_of_every_kind_with_and_without_values(following: Following) -> None:
+    """Rows say nothing of where they end: one column whose length is misread, and all behind it is wrong."""
+    assert len(WIDE) == len(SOME)
+    half = len(WIDE) // 2
+    columns = [f"c{i} {kind}" for i, kind in enumerate(WIDE)]
+    following.execute(
+        f"CREATE TABLE wide ({', '.join([*columns[:half], 'k VARCHAR(40) NOT NULL', *columns[half:], 'n INT NOT NULL'])}, PRIMARY KEY (n, k))"
+    )
+    names = [f"c{i}" for i in range(len(WIDE))]
+    rows = []
+    for number in range(60):
+        values = [
+            "DEFAULT"
+            if i >= len(WIDE) - 3 and some == "DEFAULT"
+            else "NULL"
+            if (i * 7 + number * number) % (number % 5 + 1)
+            else some
+            for i, some in enumerate(SOME)
+        ]
+        rows.append(f"({', '.join([*values, repr('k' * (number % 9)), str(number)])})")
+    with following.feed("wide") as (feed, position):
+        assert feed.way == "log"
+        into = f"INSERT INTO wide ({', '.join([*names, 'k', 'n'])}) VALUES "
+        following.execute(into + ", ".join(rows[:50]), *(into + row for row in rows[50:]))
+        following.execute(
+            "UPDATE wide SET c3 = 4, c24 = NULL WHERE n % 3 = 0",
+            "UPDATE wide SET k = 'other', c28 = 'x' WHERE n % 10 = 0",
+            "DELETE FROM wide WHERE n % 2",
+        )
+        wanted = {(number, "k" * (number % 9)) for number in range(60)} | {
+            (number, "other") for number in range(0, 60, 10)
+        }
+        assert drained(feed, position, 7, settle=False).keys == {"wide": wanted}
+        told = drained(feed, position)
+        assert (told.keys, told.whole) == ({"wide": wanted}, {})
+
+
 def test_a_statement_that_was_logged_as_such_has_everything_compared(following: Following) -> None:
     following.execute(ITEM, "CREATE TABLE other (id INT PRIMARY KEY)")
     both = {"item": "unseen", "other": "unseen"}
