@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from select import select
+from select import POLLIN, poll
 from typing import Any, Final
 
 import numpy as np
@@ -143,7 +143,7 @@ class PostgresLogFeed:
     def _asking(self, where: str) -> Iterator[psycopg.Connection[Any]]:
         """The connection for short questions, outside of transactions; another one after an error or where the server closed it."""
         with self._connections.translated(where):
-            if self._asker is not None and select([self._asker.fileno()], [], [], 0)[0]:
+            if self._asker is not None and _speaks(self._asker):
                 self._hush()
             connection = self._asker = self._asker or self._connections.own()
             try:
@@ -275,6 +275,13 @@ class PostgresLogFeed:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+
+def _speaks(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a connection that rests has something to say: that it is closed."""
+    waiting = poll()
+    waiting.register(connection.fileno(), POLLIN)
+    return bool(waiting.poll(0))
 
 
 class _Look:
