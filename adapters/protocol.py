@@ -100,15 +100,15 @@ class Sealing(Protocol):
     """A snapshot whose engine can say in short what rows are there, so that they need not be read to see that none has changed."""
 
     def checksums(
-        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+        self, relation: Relation, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
     ) -> pa.Table | None:
-        """The checksum of each window of a table, in their order.
+        """The checksum of each window of a table, or of those of its rows that a `where` keeps, in their order.
 
         Out: CHECKSUMS. Where two checksums of one side are the same text, `scan` of these columns and that window yields the same
             rows, whatever others did meanwhile: a checksum also says how it was made and of which types. Rows that scan tells apart
             have different ones, and what swaps, shifts or doubles values between rows is not lost. That two are different says
             nothing. None where the engine cannot promise that: of what is no base table of its own, of columns that it computes.
-        In: `columns` with those of `key`, in any order.
+        In: `columns` with those of `key`, in any order; a `where` that answers for the same row always the same.
         """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
@@ -164,6 +165,7 @@ def means_the_same(sql: str) -> bool:
     return set(classes(wanted)) <= _COMPARING
 
 
+_TODAY = re.compile(r"\b(now|today|tomorrow|yesterday)\b", re.IGNORECASE)
 CLOCKED = frozenset({"age"})
 """Functions that read the clock in one of their forms, although DuckDB calls them consistent."""
 
@@ -177,6 +179,12 @@ def steady(sql: str, names: Collection[str]) -> bool:
     return not tree.get("error") and all(
         _is_steady(function) if function else column in known for column, function in _named_in(tree, frozenset())
     )
+
+
+def timeless(condition: str, names: Collection[str]) -> bool:
+    """Whether a condition, in whatever engine's SQL, answers for the same row always the same: it compares columns of some names
+    with constants, none of which PostgreSQL takes for a time of today."""
+    return means_the_same(condition) and steady(condition, names) and not _TODAY.search(condition)
 
 
 def _named_in(node: object, own: frozenset[str]) -> Iterator[tuple[str, str]]:

@@ -295,9 +295,11 @@ class DuckdbSnapshot:
         return unkeyed(table, key, [compared(each, each)[0] for each in columns], nullable, DIALECT, most)
 
     def checksums(
-        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+        self, relation: Relation, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
     ) -> pa.Table | None:
-        relation, session = Relation(table), self._session
+        table, session = relation.table, self._session
+        if table is None:
+            return None
         shapes = self._shapes.columns(relation, columns)
         if not session.ask(OWN_ROWS, (table.schema, table.name))["n"][0].as_py() or any(
             each.generated for each in shapes

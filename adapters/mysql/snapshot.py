@@ -147,9 +147,11 @@ class MysqlSnapshot:
             yield last
 
     def checksums(
-        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+        self, relation: Relation, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
     ) -> pa.Table | None:
-        relation = Relation(table)
+        table = relation.table
+        if table is None:
+            return None
         travels = [self._travel(relation, name) for name in columns]
         with self._translated(f"Looking at {table}"), self._free() as connection:
             own_rows = rows(connection, OWN_ROWS, (table.schema, table.name))

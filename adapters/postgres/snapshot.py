@@ -190,10 +190,9 @@ class PostgresSnapshot:
         return [value for i, value in enumerate(values) if i == 0 or value != values[i - 1]]
 
     def checksums(
-        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+        self, relation: Relation, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
     ) -> pa.Table | None:
-        relation = Relation(table)
-        if not self._has_own_rows(table):
+        if relation.table is None or not self._has_own_rows(relation.table):
             return None
         travels = [self._travel(relation, name) for name in columns]
         hashed, version = row_hash(travels), f"postgresql {self._connections.version}"

@@ -164,11 +164,12 @@ class SqliteSnapshot:
         return unkeyed(table, key, [_compared(each, each) for each in columns], nullable, DIALECT, most)
 
     def checksums(
-        self, table: TableName, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
+        self, relation: Relation, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
     ) -> pa.Table | None:
         with self._lock:
-            shapes = self._shapes.columns(Relation(table), columns)
-            known = self._digest if has_own_rows(self._connection, table) else None
+            shapes = self._shapes.columns(relation, columns)
+            own_rows = relation.table is not None and has_own_rows(self._connection, relation.table)
+            known = self._digest if own_rows else None
         if known is None:
             return None
         text = f"{way('sqlite', '', shapes)}:{known}"

@@ -85,7 +85,7 @@ TRAPS: dict[str, dict[str, list[tuple[str, ...]]]] = {
 def checksum(adapter: Target, columns: Sequence[str], windows: Sequence[KeyRange] = ALL) -> list[str]:
     with adapter.snapshot() as snapshot:
         assert isinstance(snapshot, Sealing)
-        found = snapshot.checksums(T, columns, ("id",), windows)
+        found = snapshot.checksums(Relation(T), columns, ("id",), windows)
     assert found is not None
     assert found.schema == CHECKSUMS
     return [str(each) for each in found["checksum"].to_pylist()]
@@ -168,12 +168,12 @@ def test_each_window_has_its_own(database: Database) -> None:
     assert before == checksum(adapter, ("v", "id"), windows)
     with adapter.snapshot() as snapshot:
         assert isinstance(snapshot, Sealing)
-        held = snapshot.checksums(T, ("v", "id"), ("id",), windows)
+        held = snapshot.checksums(Relation(T), ("v", "id"), ("id",), windows)
         assert held is not None
         assert held["rows"].to_pylist() in ([2, 2], [None, None])
         if database.engine != "sqlite":  # whose snapshot keeps others from writing
             database.execute("UPDATE t SET v = 9 WHERE id = 2")
-            assert snapshot.checksums(T, ("v", "id"), ("id",), windows) == held  # type: ignore[comparison-overlap]
+            assert snapshot.checksums(Relation(T), ("v", "id"), ("id",), windows) == held  # type: ignore[comparison-overlap]
     database.execute("UPDATE t SET v = 8 WHERE id = 2")
     after = checksum(adapter, ("v", "id"), windows)
     assert after[0] != before[0]
@@ -201,7 +201,7 @@ def test_what_is_no_table_of_its_own_has_none(database: Database) -> None:
     adapter = open_target(database.url)
     with adapter.snapshot() as snapshot:
         assert isinstance(snapshot, Sealing)
-        assert snapshot.checksums(T, ("id",), ("id",), ALL) is None
+        assert snapshot.checksums(Relation(T), ("id",), ("id",), ALL) is None
     adapter.close()
 
 
@@ -213,14 +213,14 @@ def test_mariadb_vouches_only_for_rows_that_its_snapshot_holds(database: Databas
         adapter = open_target(database.url)
         with adapter.snapshot() as snapshot:
             assert isinstance(snapshot, Sealing)
-            assert snapshot.checksums(T, ("id", "v"), ("id",), ALL) is None
+            assert snapshot.checksums(Relation(T), ("id", "v"), ("id",), ALL) is None
         adapter.close()
     database.execute("DROP TABLE t", "CREATE TABLE t (id integer PRIMARY KEY, v longtext, w longtext)")
     database.execute("INSERT INTO t VALUES (1, repeat('a', 9000000), repeat('b', 9000000))")  # more than it joins
     adapter = open_target(database.url)
     with adapter.snapshot() as snapshot:
         assert isinstance(snapshot, Sealing)
-        assert snapshot.checksums(T, ("id", "v", "w"), ("id",), ALL) is None
+        assert snapshot.checksums(Relation(T), ("id", "v", "w"), ("id",), ALL) is None
     adapter.close()
 
 
@@ -268,12 +268,12 @@ def test_a_file_whose_log_holds_something_has_none(database: Database) -> None:
     adapter = open_source(database.url)
     with adapter.snapshot() as snapshot:
         assert isinstance(snapshot, Sealing)
-        assert snapshot.checksums(T, ("id",), ("id",), ALL) is not None
+        assert snapshot.checksums(Relation(T), ("id",), ("id",), ALL) is not None
     with adapter.snapshot() as snapshot:
         writing = "import sqlite3, sys; lite = sqlite3.connect(sys.argv[1]); lite.execute('INSERT INTO t VALUES (1)'); lite.commit()"
         subprocess.run([sys.executable, "-c", writing, database.path], check=True)
         assert isinstance(snapshot, Sealing)
-        assert snapshot.checksums(T, ("id",), ("id",), ALL) is None
+        assert snapshot.checksums(Relation(T), ("id",), ("id",), ALL) is None
     with adapter.snapshot() as snapshot:
         assert pa.table({"id": [1]}) == pa.Table.from_batches(list(snapshot.scan(Relation(T), ["id"])))
     adapter.close()

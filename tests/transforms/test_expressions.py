@@ -231,3 +231,22 @@ def test_what_no_column_takes_is_refused_with_what_helps(sql: str) -> None:
 )
 def test_an_expression_is_steady_where_the_same_values_always_give_the_same(sql: str, steady: bool) -> None:
     assert expressions.steady(sql, ["a", "b"]) is steady
+
+
+@pytest.mark.parametrize(
+    ("condition", "timeless"),
+    [
+        ("a > 0 AND (b = 'x' OR b IS NULL)", True),
+        ("a BETWEEN 1 AND 2 AND b IN ('x', 'y')", True),
+        ("a < CURRENT_DATE", False),
+        ("a < 'now'", False),
+        ("a < 'Today'", False),
+        ("a = upper(b)", False),
+        ("a = (SELECT 1)", False),
+        ("a = elsewhere", False),
+        ("a = @x", False),
+        ("a = 1; b", False),
+    ],
+)
+def test_a_condition_is_timeless_where_it_compares_columns_with_constants(condition: str, timeless: bool) -> None:
+    assert expressions.timeless(condition, ["a", "b"]) is timeless

@@ -32,7 +32,7 @@ from flows.session.stores import store_of
 from flows.session.watch import Watch
 from transforms import expressions
 from transforms.mapping.column_mapping import ColumnMapping, Constant, Expression, KeyUuid, LookUp, Rename
-from transforms.vocabulary import All, Counts, KeyValue, Relation, TableShape
+from transforms.vocabulary import All, Counts, KeyValue, TableShape
 
 MADE_BY: Final = ("syncline", "duckdb", "pyarrow", "numpy", "tzdata")
 """Whose versions may make something else of the same rows."""
@@ -83,7 +83,12 @@ def _whole(session: Session, work: PlanWork) -> bool:
 def _nameable(bound: BoundTable) -> bool:
     """Whether a window follows from its rows and the context."""
     changing = bound.ddl or bound.adds or bound.parts or bound.two_way or bound.identity_map
-    filtered = bound.owns or bound.source.table is None or bound.source.where
+    where = bound.source.where
+    filtered = (
+        bound.owns
+        or bound.source.table is None
+        or (where and not expressions.timeless(where, bound.source_shape.names))
+    )
     asked = bound.checks.aside_across or any(each.check is None for each in bound.checks.rows)
     return (
         bool(bound.order)
@@ -200,10 +205,10 @@ def _known(route: Route, found: Sequence[Seal]) -> _Known | None:
 
 def _cuts(route: Route, window: Window, *, of_target: bool) -> list[tuple[KeyValue, KeyValue]]:
     """The keys that cut a window which has grown."""
-    (snapshot, table, _, key), within = (
+    (snapshot, relation, _, key), within = (
         (target_side(route), window.found) if of_target else (source_side(route), window.wanted)
     )
-    cuts = snapshot.split(Relation(table), key, route.table.window_rows, within)
+    cuts = snapshot.split(relation, key, route.table.window_rows, within)
     return on_both_sides(route.table, cuts, of_target=of_target)
 
 

@@ -11,27 +11,26 @@ from adapters.store.seals import Proof, Seal
 from flows.plan.reading.window_reader import Window
 from flows.session.route import Route
 from transforms.totals import differences
-from transforms.vocabulary import Key, KeyRange, TableName
+from transforms.vocabulary import Key, KeyRange, Relation
 
-SealedSide = tuple[Snapshot, TableName, tuple[str, ...], Key]
+SealedSide = tuple[Snapshot, Relation, tuple[str, ...], Key]
 
 
 def source_side(route: Route) -> SealedSide:
     bound = route.table
-    assert bound.source.table is not None, "no query is sealed"
     key = tuple(bound.renamed[name] for name in bound.order)
-    return route.reads.snapshot, bound.source.table, tuple(dict.fromkeys([*key, *bound.reads])), key
+    return route.reads.snapshot, bound.source, tuple(dict.fromkeys([*key, *bound.reads])), key
 
 
 def target_side(route: Route) -> SealedSide:
     bound = route.table
-    return route.writes.snapshot, bound.shape.name, tuple(dict.fromkeys([*bound.order, *bound.images])), bound.order
+    return route.writes.snapshot, bound.there, tuple(dict.fromkeys([*bound.order, *bound.images])), bound.order
 
 
 def checksums(side: SealedSide, windows: Sequence[KeyRange]) -> pa.Table | None:
     """The checksums of windows of a side; None where it has none."""
-    snapshot, table, columns, key = side
-    return snapshot.checksums(table, columns, key, windows) if isinstance(snapshot, Sealing) else None
+    snapshot, relation, columns, key = side
+    return snapshot.checksums(relation, columns, key, windows) if isinstance(snapshot, Sealing) else None
 
 
 def seal(route: Route, window: Window, proof: Proof | None) -> Seal:
