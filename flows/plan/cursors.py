@@ -29,6 +29,8 @@ from transforms.mapping.waiting_keys import looked_up_keys
 from transforms.vocabulary import SIDES, Clause, ColumnRange, Keys, Relation, Since
 
 MOST_WAITING: Final = 100_000  # keys that are looked at again in memory
+MOST_NEW: Final = 5_000_000  # keys of new rows that are held in memory
+MOST_SHARED: Final = 500_000  # and those of which other rows are looked for, as texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,9 @@ class _Asked:
         if why is None:
             assert waiting is not None, "looked at above"
             found = {part: self._look(part, newer[part], marks.known) for part in newer}
-            why = "clock" if any(each.below for each in found.values()) else None
+            most = MOST_NEW if _unique(self.bound) else MOST_SHARED
+            why = "many" if sum(each.rows for each in found.values()) > most else None
+            why = "clock" if any(each.below for each in found.values()) else why
         if why is not None or waiting is None:
             reached = self._kept({part.part: self._whole(part, marks.known) for part in self.bound.sources})
             return PlannedCursor(column, None, why, text, reached), None

@@ -15,6 +15,7 @@ WHY: Final[Mapping[str, str]] = {
     "shapes": "its columns, or the databases, are not those of when it was read last",
     "target": "the target has no rows of it",
     "waiting": "too many rows are in quarantine or in conflict to be looked at by their keys",
+    "many": "so many rows are new that to read all is less work than to look for them by their keys",
     "clock": "no row is as new as the newest one of the last run, which was deleted, or clocks were set back",
 }
 

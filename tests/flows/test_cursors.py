@@ -232,6 +232,9 @@ def test_rows_found_changed_in_the_target_are_looked_at_again(shop: Shop, monkey
     assert shop.names()[7] == "wanted"
     shop.put(8, "waits", "nowhere", 60)
     assert shop.read().counts.quarantined == 1
+    with monkeypatch.context() as patched:
+        patched.setattr("flows.plan.cursors.MOST_NEW", 1)
+        assert shop.read().cursor.why == "many"
     monkeypatch.setattr("flows.plan.cursors.MOST_WAITING", 0)
     assert shop.read().cursor.why == "waiting"
 

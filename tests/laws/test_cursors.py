@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scenario import Scenario, Side
 
-EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "3"))
 OVERLAP = 10
 STEP = st.tuples(
     st.sampled_from(["put", "put", "put", "twin", "delete", "group"]),
