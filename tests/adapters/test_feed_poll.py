@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from threading import Event
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
 from contract import ID, ZONED, a_shape, change, col, edited, load, make, numbers, rows_of
 from databases import Database
+from following import beside
 
 from adapters.feeds.feed import Batch, ChangeFeed, Watched
 from adapters.feeds.poll import feed, server_clock
 from adapters.protocol import Snapshot, Target
 from adapters.registry import open_feed, open_target, ways
-from transforms.vocabulary import SpecError, TableName, TableShape
+from transforms.vocabulary import Relation, SpecError, TableName, TableShape
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -191,3 +196,32 @@ def test_every_engine_can_be_polled_by_the_clock_of_its_server(database: Databas
     watched = [Watched(shape, ("id",), "at")]
     with closing(open_feed(database.url, "poll", watched, "someone", time_zone="Europe/Vienna")) as follow:
         assert follow.way == "poll" and not follow.read(follow.start(), 10).changes
+
+
+def test_a_poll_misses_nothing_while_others_write(postgres_url: str) -> None:
+    with closing(open_target(postgres_url)) as adapter:
+        shape = a_table(adapter)
+        table, ids_of = f'"{shape.name.name}"', count(1)
+
+        def write(stop: Event) -> None:
+            with psycopg.connect(postgres_url) as connection:
+                while not stop.is_set():
+                    number = next(ids_of)
+                    connection.execute(f"INSERT INTO {table} VALUES ({number}, 'x', now())".encode())
+                    stop.wait(0.15 if number % 20 == 0 else 0)  # its time is by then one that others have gone past
+                    connection.commit()
+
+        follow = feed(adapter, [Watched(shape, ("id",), "at")], overlap=timedelta(seconds=2))
+        position, found = follow.start(), list[int]()
+        with beside(write, 4):
+            ends = time.monotonic() + 1.5
+            while time.monotonic() < ends:
+                batch = follow.read(position, 50)
+                position, found = batch.position, found + ids(batch, shape.name)
+        found += through(follow, position, shape.name, 50)[0]
+        with adapter.snapshot() as snapshot:
+            there = [
+                number for part in snapshot.scan(Relation(shape.name), ["id"]) for number in part["id"].to_pylist()
+            ]
+        assert sorted(found) == sorted(there), "each once"
+        assert len(there) > 100
