@@ -153,11 +153,12 @@ def plan_tables(
 def _to_plan_anew(
     session: Session, job: Job, tables: Sequence[BoundTable], planned: Mapping[str, list[Planned]]
 ) -> list[BoundTable]:
-    """The tables from the first one on of which rows refer to nothing in tables behind it; none where some of these give keys."""
+    """The tables from the first one on of which rows refer to nothing in tables behind it; none where some of these pair keys or
+    look into themselves."""
     every = [outcome for some in planned.values() for outcome in some]
     for place, bound in enumerate(tables):
         left = tables[place:]
-        if any(each.identity_map is not None or each.looks_into_itself or each.identity for each in left):
+        if any(each.identity_map is not None or each.looks_into_itself for each in left):
             continue
         later = [each.name for each in left[1:]]
         if refer_to_nothing(session, session.route(job, bound.name), job, every, later):

@@ -205,3 +205,87 @@ def test_rows_of_a_circle_that_refer_to_nothing_are_found_by_the_plan_and_so_are
     assert shop.run().status == Status.DONE
     assert (10, 90010) in shop.target.rows("staff") and (10, 10) in shop.target.rows("store")
     shop.settled()
+
+
+@everywhere
+def test_what_is_looked_up_refers_to_what_is_there_and_what_does_not_is_found_by_the_plan(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A code that a table beside says, and a key of which one column is a number that is looked up."""
+    shop = Scenario.make(tmp_path, ("sqlite", engine), request)
+    shop.source.execute(
+        "CREATE TABLE alias (name varchar(9) PRIMARY KEY, code varchar(9))",
+        "CREATE TABLE area (k integer PRIMARY KEY, name varchar(9))",
+        "CREATE TABLE sale (no varchar(9) PRIMARY KEY)",
+        "CREATE TABLE line (sale varchar(9), pos integer, PRIMARY KEY (sale, pos))",
+        "CREATE TABLE mark (k integer PRIMARY KEY, sale varchar(9), pos integer)",
+    )
+    shop.target.execute(
+        "CREATE TABLE country (code varchar(9) PRIMARY KEY)",
+        "CREATE TABLE area (k integer PRIMARY KEY, country varchar(9), FOREIGN KEY (country) REFERENCES country (code))",
+        "CREATE TABLE sale (id integer PRIMARY KEY, no varchar(9) NOT NULL UNIQUE)",
+        "CREATE TABLE line (sale integer NOT NULL, pos integer NOT NULL, PRIMARY KEY (sale, pos), FOREIGN KEY (sale) REFERENCES sale (id))",
+        "CREATE TABLE mark (k integer PRIMARY KEY, sale integer, pos integer, "
+        "FOREIGN KEY (sale, pos) REFERENCES line (sale, pos))",
+    )
+    code = {"lookup": {"side": "source", "table": "alias", "match": {"name": "name"}, "take": "code"}}
+    sale = {"lookup": {"table": "sale", "match": {"no": "sale"}, "take": "id"}}
+    shop.write(
+        {
+            "area": {"from": "area", "key": ["k"], "columns": {"k": "k", "country": code}},
+            "sale": {"from": "sale", "key": ["no"], "columns": {"id": {"generate": "identity"}, "no": "no"}},
+            "line": {"from": "line", "key": ["sale", "pos"], "columns": {"sale": sale, "pos": "pos"}},
+            "mark": {"from": "mark", "key": ["k"], "columns": {"k": "k", "sale": sale, "pos": "pos"}},
+        },
+        defaults={"window": 2, "quarantine": {"max_ratio": 1.0}},
+    )
+    shop.target.insert("country", [("at",), ("de",)])
+    shop.source.insert("alias", [("austria", "at"), ("german", "de"), ("nowhere", "xx")])
+    shop.source.insert("area", [(1, "austria"), (2, "nowhere"), (3, "german"), (4, "nowhere")])
+    shop.source.insert("sale", [("a",), ("b",)])
+    shop.source.insert("line", [("a", 1), ("b", 1), ("b", 2)])
+    shop.source.insert("mark", [(1, "a", 1), (2, "a", 2), (3, "b", 2), (4, "b", None)])
+    planned, done = shop.plan(), shop.run()
+    for each in (planned, done):
+        assert counts(each, "area") == {"source_rows": 4, "insert": 2, "quarantined": 2}
+        assert counts(each, "mark") == {"source_rows": 4, "insert": 3, "quarantined": 1}
+        assert counts(each, "line") == {"source_rows": 3, "insert": 3}
+    assert {each.code for each in done.report.warnings}.isdisjoint({"refused_on_write", "refused_rows"})
+    assert [key for _, key, _ in quarantine(shop)] == [[2], [4], [2]]
+    shop.source.execute("UPDATE alias SET code = 'de' WHERE name = 'nowhere'", "INSERT INTO line VALUES ('a', 2)")
+    assert shop.run().status == Status.DONE
+    assert quarantine(shop) == []
+    shop.settled()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mysql"])
+def test_rows_of_a_circle_that_are_numbered_refer_to_nothing_and_are_found_by_the_plan(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", engine), request)
+    shop.source.execute(
+        "CREATE TABLE store (k integer PRIMARY KEY, head varchar(9))",
+        "CREATE TABLE staff (name varchar(9) PRIMARY KEY, store integer)",
+    )
+    store = "CREATE TABLE store (k integer PRIMARY KEY, head varchar(9)"
+    late = ["ALTER TABLE store ADD FOREIGN KEY (head) REFERENCES staff (name)"] if engine != "sqlite" else []
+    shop.target.execute(
+        f"{store})" if late else f"{store}, FOREIGN KEY (head) REFERENCES staff (name))",
+        "CREATE TABLE staff (id integer NOT NULL UNIQUE, name varchar(9) NOT NULL PRIMARY KEY, store integer, "
+        "FOREIGN KEY (store) REFERENCES store (k))",
+        *late,
+    )
+    numbered = {"id": {"generate": "identity"}, "name": "name", "store": "store"}
+    shop.write(
+        {"store": {"from": "store"}, "staff": {"from": "staff", "key": ["name"], "columns": numbered}},
+        defaults={"window": 2, "quarantine": {"max_ratio": 1.0}},
+    )
+    shop.source.insert("store", [(1, "a"), (2, "b"), (3, None), (4, "nobody")])
+    shop.source.insert("staff", [("a", 1), ("b", 4), ("c", 3), ("d", 9)])
+    planned, done = shop.plan(), shop.run()
+    for each in (planned, done):
+        assert counts(each, "store") == {"source_rows": 4, "insert": 2, "quarantined": 2}
+        assert counts(each, "staff") == {"source_rows": 4, "insert": 2, "quarantined": 2}
+    assert {each.code for each in done.report.warnings}.isdisjoint({"refused_on_write", "refused_rows"})
+    assert sorted(shop.target.ask("SELECT id, name FROM staff")) == [(1, "a"), (2, "c")]
+    shop.settled()

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from adapters.protocol import Target
 from adapters.store import spill
+from flows.bind.identity import TARGET
 from flows.bind.tables import BoundTable
 from flows.plan.reading.window_reader import doubles_file, orphans_file, parents_file
 from flows.plan.references.references import having
@@ -71,10 +72,24 @@ def _written(bound: BoundTable, changes: ChangeSet) -> ChangeSet:
 
 
 def plain_keys(bound: BoundTable) -> Iterator[tuple[int, ForeignKey]]:
-    """The foreign keys of a table, with their numbers, whose columns are mapped, and not filled by lookups alone."""
-    mapped = (each for part in bound.sources for each in part.mapping.columns)
-    plain = {each.shape.name for each in mapped if not isinstance(each.origin, LookUp)}
-    return ((n, foreign) for n, foreign in enumerate(bound.shape.foreign_keys) if set(foreign.columns) <= plain)
+    """The foreign keys of a table, with their numbers, whose columns are mapped, but for those that lookups fill with what they have
+    found in the very row that is referred to."""
+    mapped = {each.shape.name for part in bound.sources for each in part.mapping.columns}
+    for number, foreign in enumerate(bound.shape.foreign_keys):
+        if set(foreign.columns) <= mapped and not all(_found_there(part, foreign) for part in bound.sources):
+            yield number, foreign
+
+
+def _found_there(part: BoundTable, foreign: ForeignKey) -> bool:
+    """Whether a lookup of a source takes what a foreign key refers to out of the row that has it."""
+    if len(foreign.columns) > 1:
+        return False
+    column = next((each for each in part.mapping.columns if each.shape.name == foreign.columns[0]), None)
+    if column is None or not isinstance(column.origin, LookUp) or column.values is not None:
+        return False
+    looked = part.lookups[column.origin.name]
+    there = (foreign.refers, foreign.refers_columns[0])
+    return looked.side == "target" and (looked.table, column.origin.take.removeprefix(TARGET)) == there
 
 
 def as_compared(target: Target, bound: BoundTable, rows: pa.Table, names: Key) -> pa.Table:
