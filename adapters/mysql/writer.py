@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pymysql
 import sqlalchemy as sa
 
+from adapters.feeds.triggers import is_log
 from adapters.mysql.arrow import arrived
 from adapters.mysql.catalog import Described
 from adapters.mysql.connection import UNFIT, Connection, code_of, refused, rows, run
@@ -61,8 +62,8 @@ Left = tuple[pa.Table | None, pa.Table | None]
 HASHING: Final = 4
 HELD: Final = 1451  # rows refer to it
 TAKEN: Final = 1062  # another row has that unique value
-TRIGGERED: Final = """SELECT 1 FROM information_schema.TRIGGERS
-WHERE EVENT_OBJECT_SCHEMA = COALESCE(%s, DATABASE()) AND EVENT_OBJECT_TABLE = %s LIMIT 1"""
+TRIGGERED: Final = """SELECT TRIGGER_NAME FROM information_schema.TRIGGERS
+WHERE EVENT_OBJECT_SCHEMA = COALESCE(%s, DATABASE()) AND EVENT_OBJECT_TABLE = %s"""
 SHOWN: Final = 80  # characters of a value in a message
 
 _STAGED: Final = re.compile(r"['`]([ab])(\d+)['`]")
@@ -243,9 +244,9 @@ class Window:
 
     @cached_property
     def triggered(self) -> bool:
-        """Whether the table has triggers that this user may see."""
+        """Whether the table has triggers that this user may see, and that may do something with a row."""
         name = self._changes.table
-        return bool(rows(self._connection, TRIGGERED, [name.schema, name.name]))
+        return any(not is_log(str(each)) for (each,) in rows(self._connection, TRIGGERED, [name.schema, name.name]))
 
     def _again(self, op: Op, left: LeftOut) -> None:
         """Write the rows that are as planned in another spelling, where they are still as they were found."""

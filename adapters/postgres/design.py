@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
+from adapters.feeds.triggers import LOG_PREFIX
 from adapters.postgres.writer import spelled_name
 from adapters.sql.filling import assigned, name_of
 from transforms.vocabulary import Design, TableName
@@ -58,7 +59,8 @@ FROM pg_catalog.pg_description d
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0
 WHERE d.objoid = %(table)s AND d.classoid = 'pg_catalog.pg_class'::regclass
 UNION ALL
-SELECT 'trigger', NULL, tgname, NULL FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal
+SELECT 'trigger', NULL, tgname, NULL FROM pg_catalog.pg_trigger
+WHERE tgrelid = %(table)s AND NOT tgisinternal AND NOT pg_catalog.starts_with(tgname::text, {own})
 UNION ALL
 SELECT 'policy', NULL, polname, NULL FROM pg_catalog.pg_policy WHERE polrelid = %(table)s
 UNION ALL
@@ -70,10 +72,13 @@ UNION ALL
 SELECT 'inherited', NULL, inhrelid::regclass::text, NULL FROM pg_catalog.pg_inherits
 WHERE inhparent = %(table)s AND NOT EXISTS (SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = %(table)s)
 UNION ALL
-SELECT 'inherits', NULL, inhparent::regclass::text, NULL FROM pg_catalog.pg_inherits WHERE inhrelid = %(table)s"""
+SELECT 'inherits', NULL, inhparent::regclass::text, NULL FROM pg_catalog.pg_inherits WHERE inhrelid = %(table)s""".replace(
+    "{own}", f"'{LOG_PREFIX}'"
+)
 
 HOOKS: Final = """
-SELECT 'trigger', tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = %(table)s AND NOT tgisinternal AND tgenabled <> 'D'
+SELECT 'trigger', tgname::text FROM pg_catalog.pg_trigger
+WHERE tgrelid = %(table)s AND NOT tgisinternal AND tgenabled <> 'D' AND NOT pg_catalog.starts_with(tgname::text, {own})
 UNION ALL
 SELECT 'rule', rulename FROM pg_catalog.pg_rewrite
 WHERE ev_class = %(table)s AND rulename <> '_RETURN' AND ev_enabled <> 'D'
@@ -81,7 +86,8 @@ UNION ALL
 SELECT 'exclusion', conname FROM pg_catalog.pg_constraint WHERE conrelid = %(table)s AND contype = 'x'
 UNION ALL
 SELECT 'policy', p.polname FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
-WHERE p.polrelid = %(table)s AND c.relrowsecurity"""
+WHERE p.polrelid = %(table)s AND c.relrowsecurity""".replace("{own}", f"'{LOG_PREFIX}'")
+"""What may refuse, swallow or change rows. Triggers that write keys down for those who follow do none of that."""
 
 BEFORE_INSERT: Final = """
 SELECT t.tgname::text, p.prosrc FROM pg_catalog.pg_trigger t
@@ -112,9 +118,11 @@ WHERE c.relnamespace = (SELECT oid FROM here) AND c.relkind IN ('v', 'm', 'f', '
 UNION ALL
 SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, p.oid::regprocedure::text
 FROM pg_catalog.pg_proc p
-WHERE p.pronamespace = (SELECT oid FROM here)
+WHERE p.pronamespace = (SELECT oid FROM here) AND NOT pg_catalog.starts_with(p.proname::text, {own})
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')"""
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')""".replace(
+    "{own}", f"'{LOG_PREFIX}'"
+)
 
 
 def design(connection: psycopg.Connection[Any], oid: int | None) -> Design:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from psycopg import errors
 
+from adapters.feeds.triggers import LOG_PREFIX
 from adapters.postgres.arrow import copy_data, found_values, wire
 from adapters.postgres.snapshot import spelled
 from adapters.postgres.types import Travel
@@ -53,8 +54,11 @@ ORDER: Final[tuple[Op, ...]] = ("delete", "update", "insert")
 MOVED: Final = TableName("syncline_moved")
 TRIGGERED: Final = """
 WITH of_it (oid) AS (SELECT %s::regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree(%s::regclass))
-SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid IN (SELECT oid FROM of_it) AND NOT tgisinternal AND tgenabled <> 'D')
-    OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class IN (SELECT oid FROM of_it) AND ev_type <> '1')"""
+SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid IN (SELECT oid FROM of_it) AND NOT tgisinternal AND tgenabled <> 'D'
+               AND NOT pg_catalog.starts_with(tgname::text, {own}))
+    OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class IN (SELECT oid FROM of_it) AND ev_type <> '1')""".replace(
+    "{own}", f"'{LOG_PREFIX}'"
+)
 REPLACED: Final = (errors.UniqueViolation, errors.GeneratedAlways)
 """What one UPDATE cannot do, and taking rows out and putting them back can."""
 Left = tuple[pa.Table | None, pa.Table | None]

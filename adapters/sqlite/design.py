@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+from adapters.feeds.triggers import is_log
 from adapters.sql.filling import inserted_instead, tokens
 from adapters.sqlite.catalog import references
 from adapters.sqlite.connection import Connection
@@ -96,7 +97,8 @@ def _broken(connection: Connection, name: str) -> Iterator[Feature]:
 
 def _triggers(connection: Connection, name: str) -> Iterator[Feature]:
     triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1) ORDER BY name"
-    return (Feature("trigger", (), {"name": row["name"]}) for row in connection.rows(triggers, (name,)))
+    found = (row["name"] for row in connection.rows(triggers, (name,)))
+    return (Feature("trigger", (), {"name": each}) for each in found if not is_log(each))
 
 
 def _counter(connection: Connection, name: str, columns: Sequence[dict[str, Any]]) -> Iterator[Feature]:

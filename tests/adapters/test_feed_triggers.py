@@ -66,6 +66,12 @@ def test_triggers_are_made_once_and_go_without_a_trace(following: Following) -> 
     with_triggers(following.database.url, [item], "two")
     with closing(open_target(following.database.url)) as adapter:
         assert adapter.tables() == [item.table, other.table], "logs are not the user's tables"
+        design = adapter.design(item.table)
+        assert (design.hooks, [each for each in design.features if each.kind == "trigger"], adapter.besides()) == (
+            (),
+            [],
+            [],
+        )
     with closing(open_triggers(following.database.url, [item], "one")) as triggers:
         triggers.execute(triggers.uninstalling())
         assert triggers.uninstalling() == [] and triggers.missing() == [item.table]
