@@ -13,7 +13,7 @@ from functools import partial
 import pyarrow as pa
 
 from adapters import interrupts
-from adapters.store.both_ways import pairs_of, rows_of, source_folder
+from adapters.store.both_ways import pairs_of, rows_of, source_folder, stretches
 from adapters.store.plans import Plan
 from flows.apply import sweep
 from flows.apply.agreed import AgreedTable, agreed_tables, replace_agreed
@@ -238,17 +238,30 @@ def _as_conflicts(applied: AppliedPlan) -> AppliedPlan:
 
 
 def _versions(ends: Mapping[SideName, _End], report: Report, loading: Loading) -> dict[SideName, int]:
-    """A version for each side that changed."""
+    """A version for each side that changed; or for the target where neither did, and both were edited alike: the history of both sides
+    knows of that by the run's plan."""
+    changed = {side: end.applied.wrote or _counts(report, side).changes for side, end in ends.items()}
+    if not any(changed.values()):
+        changed["target"] = _agreed_anew(ends["target"].plan)
     new = {}
     for side, end in ends.items():
-        counts = (
-            report.total if side == "target" else sum((t.back for t in report.tables if t.back is not None), Counts())
-        )
-        if counts.changes or end.applied.wrote:
+        if changed[side]:
             with end.session.sides[side].adapter.snapshot() as there:
                 mark = there.mark
-            made = new_version(end.plan, loading.spec, counts.as_dict())
+            made = new_version(end.plan, loading.spec, _counts(report, side).as_dict())
             kind = "run" if end.plan.manifest.kind == "plan" else end.plan.manifest.kind
             new[side] = replace(made, message=loading.message, kind=kind, made_mark=mark)
     numbers = loading.ledger.add_versions(*new.values()) if new else []
     return dict(zip(new, numbers, strict=True))
+
+
+def _counts(report: Report, side: SideName) -> Counts:
+    if side == "target":
+        return report.total
+    return sum((told.back for told in report.tables if told.back is not None), Counts())
+
+
+def _agreed_anew(plan: Plan) -> bool:
+    """Whether both sides agree on something else now that people have done to them, in a table of which the history is kept."""
+    edited = {each.table for each in Plan.open(plan.folder, only="edits").files}
+    return any(each.changed for table in edited for each in stretches(plan, table))

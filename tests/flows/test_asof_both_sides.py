@@ -100,6 +100,30 @@ def lived(shop: Scenario) -> tuple[Past, list[int]]:
     ]
 
 
+def test_what_both_sides_did_alike_is_known_where_a_run_had_nothing_else_to_do(shop: Scenario) -> None:
+    past = Past(shop)
+    met = past.run()
+    edits = ("UPDATE {} SET v = 'alike' WHERE {} IN (1, 3)", "DELETE FROM {} WHERE {} = 2")
+    both = {
+        "source": tuple(each.format("old", "no") for each in edits),
+        "target": tuple(each.format("t", "id") for each in edits),
+    }
+    alike = past.run(**both)
+    assert shop.run().status is Status.DONE
+    assert (past.newest(), alike) == (alike, met + 1), "no version for what both agree on already"
+    listed = answer("history", shop.path)["versions"][0]
+    counts = listed["counts"]
+    assert (listed["version"], counts["insert"], counts["update"], counts["delete"]) == (alike, 0, 0, 0)
+    last = past.run(source=("UPDATE old SET n = 77 WHERE no = 3",))
+    assert past.wrong() == []
+    assert "alike" not in str(syncline("show", shop.path, str(alike)).stdout)
+    assert shop.undo(alike).status is Status.DONE
+    assert past.newest() == last
+    assert shop.undo(met, to=True).status is Status.DONE
+    past.newest()
+    assert past.wrong() == []
+
+
 @pytest.mark.parametrize("shop", PAIRS, indirect=True, ids=pair_name)
 def test_both_sides_are_known_as_they_stood_after_every_version_and_once_old_ones_are_pruned(shop: Scenario) -> None:
     past, numbers = lived(shop)
