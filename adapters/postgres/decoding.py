@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -31,19 +31,21 @@ from transforms.vocabulary import Key, SynclineError
 class Place:
     """A place in the log: behind `lsn`, and of the first transaction that is committed behind it, behind `done` changes.
 
-    `token` is the slot's: of another slot, the numbers would say nothing.
+    `token` is the slot's: of another slot, the numbers would say nothing. `parts` is of partitions, which the log does not tell of.
     """
 
     token: str
     lsn: int
     done: int = 0
+    parts: str = ""
 
     @classmethod
     def parsed(cls, text: str) -> Self:
         try:
-            token, lsn, *done = text.split(":")
+            place, _, parts = text.partition("@")
+            token, lsn, done = place.split(":")
             high, low = lsn.split("/")
-            return cls(token, int(high, 16) << 32 | int(low, 16), *map(int, done))
+            return cls(token, int(high, 16) << 32 | int(low, 16), int(done), parts)
         except (TypeError, ValueError) as error:
             raise SynclineError(
                 f"{text!r} is no position in a log of PostgreSQL.", fix="follow anew, which compares everything first."
@@ -55,7 +57,7 @@ class Place:
         return f"{self.lsn >> 32:X}/{self.lsn & 0xFFFFFFFF:X}"
 
     def __str__(self) -> str:
-        return f"{self.token}:{self.log}" + (f":{self.done}" if self.done else "")
+        return f"{self.token}:{self.log}:{self.done}" + (f"@{self.parts}" if self.parts else "")
 
 
 class Decoded:
@@ -93,7 +95,7 @@ class Decoded:
                 self._end()
             elif len(piece):
                 self._piece(piece, most, found)
-        self.place = Place(self.place.token, self._lsn, self._done)
+        self.place = replace(self.place, lsn=self._lsn, done=self._done)
         return found
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from select import POLLIN, poll
 from typing import Any, Final
 
@@ -71,11 +72,11 @@ class PostgresLogFeed:
             with self._asking("Making a replication slot") as connection:
                 place = slots.make_slot(connection, slot, self._connections.url)
             with self._asking("Looking at what is published") as connection:
-                slots.seen(connection, slot, self._watched, self._connections.url)
+                tables = slots.seen(connection, slot, self._watched, self._connections.url)
         except BaseException:
             self.remove()
             raise
-        return str(Place(token, place))
+        return str(Place(token, place, parts=slots.parts_of(tables)))
 
     def read(self, position: str, most: int) -> Batch:
         at = Place.parsed(position)
@@ -94,6 +95,9 @@ class PostgresLogFeed:
         if look.over:
             self._leave()
         keys, unseen = self._keys(found, tables, travels)
+        look.place = replace(look.place, parts=slots.parts_of([seen for _, seen in tables]))
+        if look.place.parts != at.parts:
+            unseen |= {each.table for each, seen in tables if seen.parts is not None}
         whole: dict[TableName, WhyWhole] = dict.fromkeys(unseen, "unseen")
         whole |= {each.table: "altered" for each, seen in tables if not seen.same or seen.oid in found.altered}
         whole |= {each.table: "truncated" for each, seen in tables if seen.oid in found.truncated}

@@ -49,7 +49,11 @@ SELECT w.place::int, t.oid::bigint,
     (SELECT p.attnames::text[] FROM pg_catalog.pg_publication_tables p
      WHERE p.pubname = %s AND p.schemaname = n.nspname AND p.tablename = t.relname AND p.rowfilter IS NULL),
     ARRAY(SELECT ARRAY[attname::text, pg_catalog.format_type(atttypid, atttypmod)] FROM pg_catalog.pg_attribute
-          WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped)
+          WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped),
+    CASE WHEN t.relkind = 'p' THEN
+        (SELECT pg_catalog.md5(pg_catalog.string_agg(
+            pg_catalog.concat_ws(' ', part.relid::oid, pg_catalog.pg_relation_filenode(part.relid)), ',' ORDER BY part.relid::oid))
+         FROM pg_catalog.pg_partition_tree(t.oid) part) END
 FROM unnest(%s::text[]) WITH ORDINALITY w (name, place)
 JOIN pg_catalog.pg_class t ON t.oid = to_regclass(w.name)
 JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace"""
@@ -86,10 +90,13 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A watched table as it is: its oid, and whether its columns are those of its shape."""
+    """A watched table as it is: its oid, whether its columns are those of its shape, and of one with partitions a text that is another
+    one where a partition came, went, or was emptied, which is not in the log.
+    """
 
     oid: int
     same: bool
+    parts: str | None = None
 
 
 def prefix_of(name: str) -> str:
@@ -212,11 +219,17 @@ def seen(connection: psycopg.Connection[Any], publication: str, watched: Sequenc
     found = {row[0]: row[1:] for row in connection.execute(PUBLISHED, [publication, names])}
     tables = []
     for place, each in enumerate(watched, 1):
-        oid, published, columns = found.get(place, (0, None, []))
+        oid, published, columns, parts = found.get(place, (0, None, [], None))
         if not published or not set(each.columns) <= set(published):
             raise FeedLost(f"{each.table} on {url} is not followed any more as it was.", fix=ANEW)
-        tables.append(Seen(oid, dict(columns) == {column.name: column.native for column in each.shape.columns}))
+        tables.append(Seen(oid, dict(columns) == {column.name: column.native for column in each.shape.columns}, parts))
     return tables
+
+
+def parts_of(tables: Sequence[Seen]) -> str:
+    """What tells whether the partitions of watched tables are as they were; empty where none has any."""
+    told = [each.parts for each in tables if each.parts is not None]
+    return hashlib.sha256(" ".join(told).encode()).hexdigest()[:12] if told else ""
 
 
 def advance(connection: psycopg.Connection[Any], slot: str, place: str) -> None:

@@ -124,6 +124,19 @@ def test_partitions_children_and_long_keys_are_told_by_their_table(following: Fo
         days = {tuple(map(str, row)) for row in told.keys.pop("part")}
         assert days == {("1", "2024-06-01"), ("1", "2021-01-01"), ("2", "2020-01-01")}
         assert told.keys == {"parent": {(1,), (2,), (3,)}, "child": {(10,), (20,)}, "wide": {(long,)}}
+        following.execute("INSERT INTO part VALUES (3, '2024-07-01', 0)")
+        told = drained(feed, told.position)
+        assert told.whole == {}
+        for unseen in (
+            "TRUNCATE part_1", "ALTER TABLE part DETACH PARTITION part_1", "DROP TABLE part_1",
+            "CREATE TABLE part_3 PARTITION OF part FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')",
+        ):  # fmt: skip
+            following.execute(unseen)
+            first, told = told.position, drained(feed, told.position)
+            assert told.whole == ({} if unseen.startswith("DROP") else {"part": "unseen"}), unseen
+            again = following.open(*(following.watch(each) for each in ("part", "parent", "child", "wide")))
+            assert drained(again, first).whole == told.whole
+            again.close()
         following.execute("TRUNCATE part")
         assert drained(feed, told.position).whole == {"part": "truncated"}
 
@@ -176,7 +189,7 @@ def test_a_slot_or_publication_that_is_gone_is_never_taken_for_no_change(followi
         told = drained(feed, position)
         assert told.keys == {"item": {(2,)}}
         with pytest.raises(FeedLost):
-            feed.read(position.partition(":")[0] + ":FF/0", 10)  # the server was put back to what it was before
+            feed.read(position.partition(":")[0] + ":FF/0:0", 10)  # the server was put back to what it was before
 
 
 def test_the_stream_can_be_cut_and_taken_up_anywhere(following: Following) -> None:
