@@ -19,7 +19,7 @@ from adapters.feeds.triggers import Seen, logged_names, mark_of
 from adapters.mysql.catalog import ACTIONS, COLUMNS, FOREIGN_KEYS, TABLE, Alphabets, described
 from adapters.mysql.connection import Connection, Server, rows
 from adapters.mysql.load_data import name_of
-from transforms.vocabulary import Key, SpecError, TableName
+from transforms.vocabulary import Key, SpecError, TableName, TransientError
 
 TRIGGERS: Final = """
 SELECT EVENT_OBJECT_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT,
@@ -30,12 +30,15 @@ LOGS: Final = """
 SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COMMENT, AUTO_INCREMENT, coalesce(DATA_LENGTH, 0)
 FROM information_schema.TABLES WHERE TABLE_SCHEMA IN %s AND LEFT(TABLE_NAME, %s) = %s ORDER BY TABLE_NAME"""
 
-STORED: Final = "SELECT TABLE_ID FROM information_schema.{} WHERE NAME = %s"
-
-PARTS: Final = "SELECT TABLE_ID FROM information_schema.{} WHERE lower(LEFT(NAME, %s)) = lower(%s) ORDER BY NAME"
+STORED: Final = """
+SELECT i.TABLE_ID FROM information_schema.{} i JOIN (SELECT CONCAT(CONVERT(CAST(CONVERT(%s USING filename) AS BINARY) USING utf8mb4), '/',
+    CONVERT(CAST(CONVERT(%s USING filename) AS BINARY) USING utf8mb4)) AS name) f
+WHERE BINARY i.NAME = BINARY f.name
+    OR BINARY LEFT(i.NAME, CHAR_LENGTH(f.name) + 3) IN (BINARY CONCAT(f.name, '#P#'), BINARY CONCAT(f.name, '#p#'))
+ORDER BY i.TABLE_ID"""
+"""The numbers of a table's storage, or of that of its partitions, which InnoDB calls as files are called."""
 
 ACTING: Final = ("CASCADE", "SET NULL", "SET DEFAULT")
-PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_$]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +85,12 @@ def digest(found: object) -> str:
 
 
 def stored(connection: Connection, server: Server, table: TableName) -> str:
-    """The number of the table's storage, which TRUNCATE changes and no trigger sees. Takes the right PROCESS."""
-    name = f"{in_files(table.schema or '')}/{in_files(table.name)}"
+    """The numbers of the table's storage, which TRUNCATE changes and no trigger sees. Takes the right PROCESS."""
     catalog = "INNODB_SYS_TABLES" if server.mariadb else "INNODB_TABLES"
-    found = rows(connection, STORED.format(catalog), [name])
-    parts = [] if found else rows(connection, PARTS.format(catalog), [len(name) + 3, f"{name}#p#"])
-    return " ".join(str(number) for (number,) in (*found, *parts))
-
-
-def in_files(name: str) -> str:
-    """A name as InnoDB has it: what is no letter or digit of ASCII stands there by its number."""
-    return "".join(each if PLAIN_NAME.fullmatch(each) and each != "$" else f"@{ord(each):04x}" for each in name)
+    found = rows(connection, STORED.format(catalog), [table.schema, table.name])
+    if not found:
+        raise TransientError(f"InnoDB does not say where {table} is stored.")
+    return " ".join(str(number) for (number,) in found)
 
 
 def placed(connection: Connection, table: TableName) -> TableName | None:

@@ -412,3 +412,18 @@ def test_what_is_published_of_all_tables_does_not_keep_a_log_from_being_read(pos
         postgres.execute("INSERT INTO item VALUES (1)")
         told = drained(feed, position)
         assert told.keys == {"item": {(1,)}}
+
+
+def test_mariadb_tells_that_tables_of_any_name_were_emptied(mariadb: Following) -> None:
+    names = ["tüb-le x", "日本", "ta$ble", "tab'le"]
+    mariadb.execute(
+        *(f'CREATE TABLE "{name}" (id INT PRIMARY KEY)' for name in names),
+        "CREATE TABLE parted (id INT PRIMARY KEY) PARTITION BY RANGE (id)"
+        " (PARTITION a VALUES LESS THAN (10), PARTITION b VALUES LESS THAN (20))",
+    )
+    with mariadb.feed(*names, "parted") as (feed, position):
+        mariadb.execute(*(f'INSERT INTO "{name}" VALUES (1)' for name in names))
+        told = drained(feed, position)
+        assert (set(told.keys), told.whole) == (set(names), {})
+        mariadb.execute(*(f'TRUNCATE TABLE "{name}"' for name in names), "ALTER TABLE parted TRUNCATE PARTITION b")
+        assert drained(feed, told.position).whole == dict.fromkeys((*names, "parted"), "truncated")
