@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import answer, syncline
 from scenario import RING, Scenario, changes, pair_name
 
 from flows.commands import Outcome, Status
@@ -257,3 +258,18 @@ def test_another_process_finds_the_seals(shop: Scenario) -> None:
         done = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True)
         found.append(json.loads(done.stdout)["tables"]["coded"]["sealed"]["windows"])
     assert found == [0, 1, 1]
+
+
+def test_the_share_that_was_not_read_is_told_and_who_asks_reads_it_all(shop: Scenario) -> None:
+    write(shop)
+    kept(shop)
+    line = "sales: 6 of 6 windows were as sealed, with 60 rows, and not read."
+    for command in ("plan", "verify"):
+        assert line in syncline(command, shop.path).output
+        assert "as sealed" not in syncline(command, shop.path, "--afresh").output
+    done = answer("run", shop.path, "--direct")
+    assert done["tables"]["sales"]["sealed"] == {"windows": 6, "of": 6, "rows": 60}
+    assert "6 of 6 windows were as sealed, with 60 rows, and not read" in Path(done["report"]).read_text()
+    assert answer("run", shop.path, "--direct", "--afresh")["tables"]["sales"]["sealed"]["rows"] == 0
+    assert sealed(shop.plan(ranges=["sales.id:1..20"])) is None
+    assert sealed(shop.plan()) == (6, 6, 60)
