@@ -14,7 +14,7 @@ from pydantic import Field
 
 from flows.history.decisions import decide
 from flows.migrate import migrate
-from flows.orchestration.conflicts import SHOWN, Decision, asked, show_open
+from flows.orchestration.conflicts import form_about, show_open
 from flows.orchestration.run import SpecFile, TableNames, ended, run_name
 from flows.results import conflicts
 from flows.results.shares import counted
@@ -50,9 +50,7 @@ def _decided(spec: Spec, path: str, tables: tuple[str, ...], seconds: float) -> 
         if not met:
             return Completed(message="No row is open between both sides.")
         show_open(spec.name, met)
-        form = Decision.with_initial_data(
-            description=asked(met[:SHOWN], len(met), error), table=tables[0] if len(tables) == 1 else ""
-        )
+        form = form_about(spec.name, met, error, tables[0] if len(tables) == 1 else "")
         try:
             made = pause_flow_run(
                 wait_for_input=form, timeout=int(seconds), poll_interval=POLL_SECONDS, key=f"decision-{number}"

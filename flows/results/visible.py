@@ -30,9 +30,10 @@ def in_markdown(text: str) -> str:
     return _MARKUP.sub(r"\\\1", visible(" ".join(text.split()))).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
-def as_code(text: str) -> str:
-    """The text in one line as code in Markdown, in more backticks than it has in a row."""
-    line = visible(" ".join(text.split())).replace("|", "\\|")
+def as_code(text: str, *, cell: bool = True) -> str:
+    """The text in one line as code in Markdown, in more backticks than it has in a row; as a `cell` of a table, or outside of one."""
+    line = visible(" ".join(text.split()))
+    line = line.replace("|", "\\|") if cell else line
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     room = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{room}{line}{room}{fence}"

@@ -23,6 +23,8 @@ from prefect_shop import shop as shop
 from flows import conflicts
 from flows.conflicts import resolve_conflicts
 from flows.migrate import migrate
+from flows.orchestration.conflicts import form_about
+from flows.results.conflicts import listed
 from flows.session.open_rows import note_open
 from flows.session.session import connect, with_binding
 from flows.session.stores import ledger_of
@@ -123,7 +125,7 @@ def test_the_flow_waits_with_a_table_of_the_conflicts_and_takes_down_what_is_dec
         "Completed", "Decided for 2 rows. The next run applies it to rows that are still so.",
     )  # fmt: skip
     assert run.name == "resolve-conflicts/Corner_shop"
-    assert "| item |" in seen[0] and "`s\\|1`" in seen[0] and "2 rows are open" in seen[0]
+    assert "item `[1]`" in seen[0] and "| `label` | `a` | `s\\|1` |" in seen[0] and "2 rows are open" in seen[0]
     assert "Not decided" in seen[1] and "nothing" in seen[1]
     made = decisions(open_rows)
     assert made[0] == ("[1]", None, "target", None, "ann", "they know")
@@ -132,6 +134,18 @@ def test_the_flow_waits_with_a_table_of_the_conflicts_and_takes_down_what_is_dec
     assert [(line["key"], line["base"], line["source"], line["target"]) for line in lines] == [
         ("[1]", "a", "s|1", "<script>t1"), ("[2]", "b", "s2", "t2"),
     ]  # fmt: skip
+
+
+def test_the_form_says_by_itself_what_is_open(open_rows: Shop) -> None:
+    """One UI of Prefect hides the text above a form that leaves it no room."""
+    met = listed(load_spec(Path(open_rows.spec)), (), ())
+    fields = form_about("Corner shop", met * 3, "no *such* field", "item").model_json_schema()["properties"]
+    shown = fields["take"]["description"]
+    assert "Not decided: no \\*such\\* field\n" in shown
+    assert "item `[1]`: `label` is `s|1` on the source and `<script>t1` on the target, and was `a`." in shown
+    assert "3 more are in the artifact corner-shop-open of this run." in shown
+    assert fields["take"]["enum"][0] == fields["take"]["default"] == "nothing"
+    assert (fields["table"]["default"], bool(fields["table"]["description"])) == ("item", True)
 
 
 def test_nobody_decides(api: Api, open_rows: Shop) -> None:
