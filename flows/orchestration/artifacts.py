@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from flows.commands import Outcome
 from flows.proof.checkpoints import some_keys
 from flows.results import cursors
-from flows.results.conflicts import values
+from flows.results.conflicts import Met, open_columns, values, verdict_text
 from flows.results.tables import Report, TableReport
 from flows.results.visible import as_code, in_markdown, visible
 from flows.session.meter import Meter
@@ -33,6 +33,12 @@ SHOWN_KEYS: Final = 3  # of each kind of change
 # browsers do not follow a link from a site to a file: the address is the text, to be copied
 ABOUT_PAGE: Final = "The report as a page, on the machine that ran. Copy the address into a browser there."
 ABOUT_CONFLICTS: Final = "Rows that somebody changed after planning. They were left as they are."
+ABOUT_OPEN: Final = (
+    "Rows that both sides changed, or that one cannot take. They stay as they are until somebody decides."
+)
+NAMES: Final = ("table", "key", "kind", "column", "base", "source", "target", "decided")
+FIRST: Final = ("insert", "update", "delete", "conflicts", "quarantined", "unchanged")
+"""The counts that stand in front: the UI shows a table's first columns and hides the rest behind a scroll bar."""
 log = logging.getLogger(__name__)
 
 
@@ -154,8 +160,11 @@ def show_report(outcome: Outcome, said: str) -> None:
     The rows are in by now: a fault of Prefect's is a warning.
     """
     report = outcome.report
-    rows: list[dict[str, Any]] = [{"table": table.title, **table.counts.as_dict()} for table in report.tables]
-    rows.append({"table": "all tables", **report.total.as_dict()})
+    counted = [*((table.title, table.counts) for table in report.tables), ("all tables", report.total)]
+    rows: list[dict[str, Any]] = [
+        {"table": title, **{name: counts.as_dict()[name] for name in FIRST}, **counts.as_dict()}
+        for title, counts in counted
+    ]
     try:
         create_table_artifact(
             table=rows, key=f"{artifact_key(report.migration)}-report", description=report_markdown(outcome, said)
@@ -164,15 +173,27 @@ def show_report(outcome: Outcome, said: str) -> None:
             about = "\n".join(f"- {in_markdown(str(each))}" for each in report.checkpoints)
             key = f"{artifact_key(report.migration)}-checkpoints"
             create_table_artifact(table=checked_rows(report), key=key, description=about)
-        if report.met:
+        if late := conflict_rows(report):
             key = f"{artifact_key(report.migration)}-conflicts"
-            create_table_artifact(table=conflict_rows(report), key=key, description=ABOUT_CONFLICTS)
+            create_table_artifact(table=late, key=key, description=ABOUT_CONFLICTS)
+        if unsettled := [met for met in report.met if met.kind is not None]:
+            key = f"{artifact_key(report.migration)}-open"
+            create_table_artifact(table=open_lines(unsettled), key=key, description=ABOUT_OPEN)
         if report.page:
             key = f"{artifact_key(report.migration)}-page"
             link = Path(report.page).absolute().as_uri()
             create_link_artifact(link=link, link_text=link, key=key, description=ABOUT_PAGE)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
+
+
+def open_lines(met: Sequence[Met]) -> list[dict[str, Any]]:
+    """A line for each open column of each row, and one for a row that is open as a whole."""
+    lines = []
+    for each in met:
+        first, decided = (each.table, each.key, str(each.kind)), "; ".join(map(verdict_text, each.decided))
+        lines += [dict(zip(NAMES, (*first, *values, decided), strict=True)) for values in open_columns(each)]
+    return [{name: visible(value) for name, value in line.items()} for line in lines]
 
 
 def conflict_rows(report: Report) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
@@ -11,16 +11,14 @@ from prefect.input import RunInput
 from pydantic import Field, create_model
 
 from flows.history.decisions import Choice, Verdict
-from flows.orchestration.artifacts import artifact_key
+from flows.orchestration.artifacts import ABOUT_OPEN, artifact_key, open_lines
 from flows.results.conflicts import Met, open_columns, verdict_text
-from flows.results.visible import as_code, in_markdown, visible
+from flows.results.visible import as_code, in_markdown
 
 SHOWN: Final = 20  # rows in the text above the form
 FEW: Final = 3  # rows in the text of its first field
 MOST: Final = 80  # characters of a value
 BESIDE: Final = ("column", "base", "source", "target")
-NAMES: Final = ("table", "key", "kind", "column", "base", "source", "target", "decided")
-ABOUT: Final = "Rows that both sides changed, or that one cannot take. They stay as they are until somebody decides."
 
 
 Take = Literal["nothing", "source", "target", "base", "value"]
@@ -101,24 +99,15 @@ def _short(value: str) -> str:
 def show_open(migration: str, met: Sequence[Met]) -> None:
     """Show open rows as a table artifact of the flow run."""
     try:
-        create_table_artifact(table=open_lines(met), key=f"{artifact_key(migration)}-open", description=ABOUT)
+        create_table_artifact(table=open_lines(met), key=f"{artifact_key(migration)}-open", description=ABOUT_OPEN)
     except Exception as error:
         get_run_logger().warning("The conflicts could not be shown in Prefect: %s", error)
-
-
-def open_lines(met: Sequence[Met]) -> list[dict[str, Any]]:
-    """A line for each open column of each row, and one for a row that is open as a whole."""
-    lines = []
-    for each in met:
-        first, decided = (each.table, each.key, str(each.kind)), "; ".join(map(verdict_text, each.decided))
-        lines += [dict(zip(NAMES, (*first, *values, decided), strict=True)) for values in open_columns(each)]
-    return [{name: visible(value) for name, value in line.items()} for line in lines]
 
 
 def asked(met: Sequence[Met], open_: int, error: str = "") -> str:
     """The text above the form: the first conflicts, base, source and target side by side, and why the last decision was none."""
     lines = [f"**Not decided:** {in_markdown(error)}", ""] if error else []
-    lines += [f"{open_:,} rows are open between both sides. {ABOUT}"]
+    lines += [f"{open_:,} rows are open between both sides. {ABOUT_OPEN}"]
     for each in met[:SHOWN]:
         decided = "; ".join(map(verdict_text, each.decided))
         about = f"{in_markdown(each.table)} {as_code(each.key)} ({each.kind}{in_markdown(f'; decided: {decided}') if decided else ''})"

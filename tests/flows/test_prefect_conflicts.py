@@ -171,3 +171,19 @@ def test_a_flow_over_clients_is_a_run_of_each_and_passes_over_those_that_are_awa
     assert (differs.name, office.rows("graz")) == ("Drift", [("a", 1, 1)])
     below = {run.name for run in api.read_flow_runs() if run.parent_task_run_id is not None}
     assert {"migrate/crm@graz", "migrate/crm@wien", "verify/crm@graz"} <= below
+    office.execute(SERVER, "UPDATE t SET n = 7")
+    office.execute("wien", "UPDATE t SET n = 8")
+    state = migrate(f"{office.path}@wien", return_state=True)
+    shown = artifacts_of(api, state)
+    (line,) = json.loads(shown["crm-wien-open"]["data"])
+    assert [line[name] for name in ("table", "key", "column", "base", "source", "target")] == [
+        "t",
+        '["a"]',
+        "n",
+        "2",
+        "8",
+        "7",
+    ]
+    counts = json.loads(shown["crm-wien-report"]["data"])[0]
+    assert (list(counts)[:5], counts["conflicts"]) == (["table", "insert", "update", "delete", "conflicts"], 1)
+    assert "crm-wien-conflicts" not in shown  # no row changed after planning

@@ -198,7 +198,35 @@ def test_rows_in_quarantine_are_tried_again_on_both_sides(shop: Scenario) -> Non
 def test_parts_that_say_nothing_for_sure_are_refused(shop: Scenario) -> None:
     with pytest.raises(PlanError, match="have not agreed on anything yet"):
         tree(shop, "customer:2")
+    shop.target.execute("CREATE TABLE numbered (id integer PRIMARY KEY, no integer UNIQUE)")
+    numbered = {"from": "orders", "key": ["no"], "columns": {"id": {"generate": "identity"}, "no": "no"}}
+    shop.write({"numbered": numbered}, direction="two_way", initial="policy")
     assert shop.run().status is Status.DONE
-    with pytest.raises(SpecError, match="item is no column of the key"):
-        shop.run(ranges=["purchase.item:a..b"])
-    assert shop.source.rows("people") == shop.target.rows("customer")
+    with pytest.raises(SpecError, match="id is given by the target"):
+        shop.run(ranges=["numbered.id:1..2"])
+
+
+def test_a_range_of_another_column_has_the_rows_that_are_inside_on_either_side(shop: Scenario) -> None:
+    assert shop.run().status is Status.DONE
+    shop.source.execute(
+        "UPDATE orders SET item = 'saw' WHERE no = 10",  # leaves the range, which it is in on the target
+        "UPDATE orders SET item = 'bow' WHERE no = 20",
+        "INSERT INTO orders VALUES (71, 1, 'ball'), (72, 1, 'zip')",
+        "DELETE FROM orders WHERE no = 30",
+    )
+    shop.target.execute(
+        "UPDATE purchase SET customer_id = 6 WHERE no = 20",
+        "UPDATE purchase SET item = 'zoo' WHERE no = 40",  # on the source it is in the range still
+        "INSERT INTO purchase VALUES (73, 2, 'bat'), (74, 2, 'zen')",
+        "DELETE FROM purchase WHERE no = 50",
+    )
+    outcome = shop.run(ranges=["purchase.item:a..c"])
+    assert outcome.status is Status.DONE, outcome.message
+    both = [(10, 1, "saw"), (20, 6, "bow"), (40, 4, "zoo"), (60, 6, "axe"), (71, 1, "ball"), (73, 2, "bat")]
+    (_, ours), (_, theirs) = rows(shop)
+    assert (ours, theirs) == ([*both[:5], (72, 1, "zip"), both[5]], [*both, (74, 2, "zen")])
+    shop.source.execute("UPDATE orders SET person = 3 WHERE no = 72")
+    assert shop.backfill("purchase.customer_id:1..7", "2").status is Status.DONE
+    (_, ours), (_, theirs) = rows(shop)
+    assert ours == theirs and (72, 3, "zip") in theirs and (74, 2, "zen") in ours
+    assert not shop.run().report.pending

@@ -22,7 +22,7 @@ from flows.session.agreed import Known
 from flows.session.session import Session
 from transforms.mapping.mapping import Mapped
 from transforms.range_filter import all_inside
-from transforms.vocabulary import Keys, PlanError, Problem, Ranges, Tree
+from transforms.vocabulary import ColumnRange, Keys, PlanError, Problem, Ranges, Selection, Tree
 from transforms.vocabulary.arrow import Mask
 
 
@@ -33,17 +33,34 @@ def unfit(request: Request, session: Session, tables: Sequence[BoundTable]) -> I
             continue
         selection = request.selection(bound)
         where, fix = session.spec.where("tables", bound.name, "key"), "run without --range, --tree and `retry`."
-        others = (
-            [each.column for each in selection.ranges if each.column not in bound.key]
-            if isinstance(selection, Ranges)
-            else []
-        )
+        mapped = bound.mapping.schema.names
+        others = [each.column for each in _beside_key(selection, bound) if each.column not in mapped]
         if others:
-            what = f"{others[0]} is no column of the key, and may have another value on each side of a table that goes both ways."
-            yield Problem(what, f"name a column of the key ({', '.join(bound.key)}).", where, bound.name)
+            what = f"{others[0]} is given by the target, so that rows which are born on the source have none yet."
+            yield Problem(what, "name a column that is mapped.", where, bound.name)
         elif apart(bound) and not (isinstance(selection, Keys | Tree) and not selection.rows):
             what = "its rows have another key on each side, so that a table which goes both ways is brought together whole."
             yield Problem(what, fix, where, bound.name)
+
+
+def _beside_key(selection: Selection, bound: BoundTable) -> tuple[ColumnRange, ...]:
+    """The ranges of a selection over columns that are none of the key."""
+    ranges = selection.ranges if isinstance(selection, Ranges) else ()
+    return tuple(each for each in ranges if each.column not in bound.key)
+
+
+def inside_on_a_side(sides: Sequence[pa.Table], bound: BoundTable, selection: Selection) -> pa.Table | None:
+    """The keys of a window's rows that are inside ranges of other columns than the key on one side at least; None without such ranges.
+
+    Rows that both sides have moved out of the ranges are none of them.
+    """
+    ranges = _beside_key(selection, bound)
+    if not ranges:
+        return None
+    key = list(bound.key)
+    return pa.concat_tables(
+        [each.filter(pa.array(all_inside(each, ranges))).select(key).cast(bound.key_schema) for each in sides]
+    )
 
 
 def must_have_met(request: Request, bound: BoundTable, known: Known) -> None:

@@ -30,7 +30,7 @@ from flows.plan.reading.window_reader import (
 )
 from flows.plan.reading.windows import MOST_PARTS, windows_of
 from flows.plan.spilled import REJECTED_BYTES, set_rejected_aside
-from flows.plan.two_way.parts import chosen_rows, of_part
+from flows.plan.two_way.parts import chosen_rows, inside_on_a_side, of_part
 from flows.session.route import Route
 from flows.session.session import Session
 from transforms import keys
@@ -95,7 +95,27 @@ def both_windows(
 
 
 def read_both(session: Session, route: Route, work: PlanWork, window: Window, known: Parts | None) -> Read:
-    """Everything that there is of a window."""
+    """Everything that there is of a window, or of those of its rows that the plan looks at."""
+    read, bound = _read_both(session, route, work, window, known), route.table
+    inside = inside_on_a_side((read.mapped.rows, read.found), bound, work.selection)
+    if inside is None:
+        return read
+
+    def some(rows: pa.Table) -> pa.Array:
+        return pa.array(keys.contained(rows, inside, bound.key) if rows.num_rows else np.zeros(0, dtype=bool))
+
+    mine = some(read.mapped.rows)
+    return replace(
+        read,
+        mapped=replace(read.mapped, rows=read.mapped.rows.filter(mine)),
+        raw=read.raw.filter(mine),
+        found=read.found.filter(some(read.found)),
+        base=None if read.base is None else read.base.filter(some(read.base)),
+        lacking=read.lacking.filter(some(read.lacking)),
+    )
+
+
+def _read_both(session: Session, route: Route, work: PlanWork, window: Window, known: Parts | None) -> Read:
     bound = route.table
     if window.part is None:
         with ThreadPoolExecutor(1, thread_name_prefix="target") as pool:  # both sides are read at the same time
