@@ -96,11 +96,30 @@ def test_a_side_without_rows_meets_without_a_match_and_rows_of_both_are_new_from
     assert pairs(shop) == {"[1]": "[2]", "[2]": "[1]"}
 
 
-def test_a_part_of_a_table_whose_rows_have_another_key_on_each_side_is_refused(shop: Scenario) -> None:
+def test_a_tree_of_a_table_whose_rows_have_another_key_on_each_side_is_refused(shop: Scenario) -> None:
     met(shop)
-    for asked in ({"ranges": ["customer.id:1..20"]}, {"trees": Trees((parse_root("customer:11", shop.spec),))}):
-        with pytest.raises(SpecError, match="have another key on each side"):
-            shop.run(**asked)
+    with pytest.raises(SpecError, match="have another key on each side"):
+        shop.run(trees=Trees((parse_root("customer:11", shop.spec),)))
+
+
+def test_a_range_of_the_targets_keys_is_brought_together_by_itself(shop: Scenario) -> None:
+    met(shop)
+    edit(shop)
+    before = seen(shop), pairs(shop)
+    assert shop.run(ranges=["purchase.no:100..200"]).report.pending is False
+    assert (seen(shop), pairs(shop)) == before
+    assert shop.run(ranges=["customer.id:13..14"]).status is Status.DONE  # Di, who was born on the target
+    assert seen(shop)[1] == before[0][1]
+    assert seen(shop)[0][1] == [("al@x", "Alan"), ("bo@x", "Bo"), ("cy@x", "Cy"), ("di@x", "Di")]
+    assert pairs(shop) == {"[1]": "[11]", "[2]": "[12]", "[4]": "[13]"}
+    assert shop.run(ranges=["customer.id:1..13"]).status is Status.DONE
+    assert seen(shop)[1][1] == [("al@x", "Alan"), ("bo@x", "Bob"), ("di@x", "Di"), ("ed@x", "Ed")]
+    shop.target.execute("DELETE FROM customer WHERE id = 14")
+    assert shop.backfill("customer.id:1..31", "10").status is Status.DONE
+    assert [name for _, name in seen(shop)[1][1]] == ["Alan", "Bob", "Cy", "Di"]
+    assert shop.run().status is Status.DONE
+    alike(shop)
+    assert len(pairs(shop)) == len(pairs(shop, "purchase")) == 4
 
 
 def test_rows_of_both_sides_without_pairs_or_a_match_are_refused(shop: Scenario) -> None:

@@ -32,14 +32,17 @@ def unfit(request: Request, session: Session, tables: Sequence[BoundTable]) -> I
         if bound.two_way is None:
             continue
         selection = request.selection(bound)
-        where, fix = session.spec.where("tables", bound.name, "key"), "run without --range, --tree and `retry`."
+        where, fix = (
+            session.spec.where("tables", bound.name, "key"),
+            "run without --tree and `retry`, or with a range of its key.",
+        )
         mapped = bound.mapping.schema.names
         others = [each.column for each in _beside_key(selection, bound) if each.column not in mapped]
         if others:
             what = f"{others[0]} is given by the target, so that rows which are born on the source have none yet."
             yield Problem(what, "name a column that is mapped.", where, bound.name)
-        elif apart(bound) and not (isinstance(selection, Keys | Tree) and not selection.rows):
-            what = "its rows have another key on each side, so that a table which goes both ways is brought together whole."
+        elif apart(bound) and isinstance(selection, Keys | Tree) and selection.rows:
+            what = "its rows have another key on each side, so that a tree of a table which goes both ways does not say which they are."
             yield Problem(what, fix, where, bound.name)
 
 
