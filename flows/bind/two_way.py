@@ -95,7 +95,8 @@ def _unfit(spec: Spec, bound: BoundTable) -> Iterator[Problem]:
     at, fix = ("tables", name), "write `direction: one_way` for the table"
     if table.from_.parts:
         what = "its rows come from several sources, so that a row which is born on the target belongs to none of them."
-        yield Problem(what, f"make a table of each, told apart by `owns:`, or {fix}.", spec.where(*at, "from"), name)
+        apart = "name each source by a client of its own (`clients:` with `variables:`), told apart by `owns:` and a `const:` column"
+        yield Problem(what, f"{apart}, or {fix}.", spec.where(*at, "from"), name)
     elif bound.source.query is not None:
         what = "its rows come from a query, which cannot be written."
         yield Problem(what, f"name a table of the source, or {fix}.", spec.where(*at, "from"), name)
