@@ -216,30 +216,38 @@ def _position(seen: Mapping[TableName, Seen], at: Any) -> str:
     return json.dumps({"seen": [(name.schema, name.name, asdict(each)) for name, each in seen.items()], "at": at})
 
 
-def logged(
-    snapshot: Snapshot, log: TableName, watched: Watched, where: str, more: Key = (), order: Key = ()
-) -> tuple[pa.Table, bool]:
-    """What a log has where a condition holds: the columns that are watched, each in its travel type, and some of its own behind them.
-    And whether all could be told; rows that cannot are left out."""
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Rows of a log: the columns that are watched, each in its travel type, and beside them, row by row, some of the log's own, whose
+    names may be the same. `whole`: all could be told; rows that cannot are left out.
+    """
+
+    keys: pa.Table
+    own: pa.Table
+    whole: bool
+
+
+def logged(snapshot: Snapshot, log: TableName, watched: Watched, where: str, more: Key) -> Logged:
+    """What a log has where a condition holds, with some of its own columns."""
     names = logged_names(watched)
     schema = watched.shape.schema(watched.columns)
-    parts, whole = [], True
-    for batch in snapshot.scan(Relation(log, where=where), (*names, *more), key=order):
+    keys, own, whole = [schema.empty_table()], list[pa.Table](), True
+    for batch in snapshot.scan(Relation(log, where=where), (*names, *more)):
         part = pa.Table.from_batches([batch])
         if INVALID in part.column_names:
             fine = part[INVALID].is_null()
-            whole = whole and fine.to_numpy().all()
-            part = part.filter(fine).drop_columns([INVALID])
+            whole = whole and bool(fine.to_numpy().all())
+            part = part.filter(fine)
         try:
-            keys = [part[name].cast(each.type) for name, each in zip(names, schema, strict=True)]
+            keys.append(
+                pa.table([part[name].cast(each.type) for name, each in zip(names, schema, strict=True)], schema=schema)
+            )
         except pa.ArrowInvalid:  # the table was altered, and this is no value of what it had been
-            whole, part, keys = False, part.slice(0, 0), [each.type for each in schema]
-            keys = [pa.chunked_array([], each) for each in keys]
-        parts.append(pa.table([*keys, *(part[name] for name in more)], names=[*watched.columns, *more]))
-    if parts:
-        return pa.concat_tables(parts), bool(whole)
-    own = [pa.field(name, pa.int64()) for name in more]
-    return pa.schema([*schema, *own]).empty_table(), True
+            whole, part = False, part.slice(0, 0)
+        own.append(part.select(more))
+    return Logged(
+        pa.concat_tables(keys), pa.concat_tables(own) if own else pa.table({each: [] for each in more}), whole
+    )
 
 
 def share_of(left: int, tables: int) -> int:

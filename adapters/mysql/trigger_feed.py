@@ -138,19 +138,18 @@ class MysqlLog:
                 end = self._end(log, place["read"], share)
                 more = more or end is not None
                 where = "TRUE" if end is None else f"seq < {end}"
-                found, whole = logged(snapshot, log, each, where, ("seq", "unseen", "at"))
-                seqs = found["seq"].to_numpy()
-                old = _within(seqs, place["read"])
-                fresh = found.filter(pa.array(~old))
-                marked = pc.equal(fresh["unseen"], 1)
-                if not whole or pc.any(marked).as_py():
+                found = logged(snapshot, log, each, where, ("seq", "unseen", "at"))
+                seqs = found.own["seq"].to_numpy()
+                fresh = ~_within(seqs, place["read"])
+                marked = found.own["unseen"].to_numpy() == 1
+                if not found.whole or (fresh & marked).any():
                     doubtful.add(each.table)
-                told = fresh.filter(pc.invert(marked))
-                if told.num_rows:
-                    keys[each.table] = distinct([told.select(each.columns)])
-                    times.append(pc.min(told["at"]).as_py())
-                changes += fresh.num_rows
-                left = max(0, left - fresh.num_rows)
+                told = pa.array(fresh & ~marked)
+                if pc.any(told).as_py():
+                    keys[each.table] = distinct([found.keys.filter(told)])
+                    times.append(pc.min(found.own["at"].filter(told)).as_py())
+                changes += int(fresh.sum())
+                left = max(0, left - int(fresh.sum()))
                 last = max(place["next"], int(seqs.max()) + 1 if len(seqs) else 0)
                 to[log.name] = {"read": _ranges(seqs), "next": last}
         return Found(to, keys, changes, min(times, default=None), more, frozenset(doubtful))

@@ -93,14 +93,14 @@ class PostgresLog:
                 if next_one is not None:
                     own += f" AND (xid, at) < {_spelled(next_one)}"
                 there = self._log_of(each.table)
-                found, whole = logged(snapshot, there, each, own, ("at",))
-                if not whole:
+                found = logged(snapshot, there, each, own, ("at",))
+                if not found.whole:
                     doubtful.add(each.table)
-                if found.num_rows:
-                    keys[each.table] = distinct([found.select(each.columns)])
-                    times.append(pc.min(found["at"]).as_py())
-                changes += found.num_rows
-                left = max(0, left - found.num_rows)
+                if found.keys.num_rows:
+                    keys[each.table] = distinct([found.keys])
+                    times.append(pc.min(found.own["at"]).as_py())
+                changes += found.keys.num_rows
+                left = max(0, left - found.keys.num_rows)
         done = all(each is None for each in behind.values())
         place = {"from": to} if done else {"from": begun, "to": to, "behind": behind}
         return Found(place, keys, changes, min(times, default=None), not done or to != now, frozenset(doubtful))

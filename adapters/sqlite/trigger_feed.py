@@ -110,13 +110,13 @@ class SqliteLog:
                 if after == to[log]:
                     continue
                 where = f"seq > {after} AND seq <= {to[log]}"
-                found, whole = logged(snapshot, TableName(log, each.table.schema), each, where, ("at",))
-                if not whole:
+                found = logged(snapshot, TableName(log, each.table.schema), each, where, ("at",))
+                if not found.whole:
                     doubtful.add(each.table)
-                if found.num_rows:
-                    keys[each.table] = distinct([found.select(each.columns)])
-                    times.append(_EPOCH + timedelta(days=pc.min(found["at"]).as_py() - _SINCE_1970))
-                changes += found.num_rows
+                if found.keys.num_rows:
+                    keys[each.table] = distinct([found.keys])
+                    times.append(_EPOCH + timedelta(days=pc.min(found.own["at"]).as_py() - _SINCE_1970))
+                changes += found.keys.num_rows
         return Found(to, keys, changes, min(times, default=None), more, frozenset(doubtful))
 
     def _upto(self, at: dict[str, int], most: int) -> tuple[dict[str, int], bool]:

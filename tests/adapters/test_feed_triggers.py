@@ -427,3 +427,14 @@ def test_mariadb_tells_that_tables_of_any_name_were_emptied(mariadb: Following) 
         assert (set(told.keys), told.whole) == (set(names), {})
         mariadb.execute(*(f'TRUNCATE TABLE "{name}"' for name in names), "ALTER TABLE parted TRUNCATE PARTITION b")
         assert drained(feed, told.position).whole == dict.fromkeys((*names, "parted"), "truncated")
+
+
+def test_names_are_what_they_are(following: Following) -> None:
+    table, column, other = "we\"i%r'd; Ünï", 'K "e%y', "new"
+    spelled, key, value = (f'"{each.replace(chr(34), 2 * chr(34))}"' for each in (table, column, other))
+    following.execute(
+        f"CREATE TABLE {spelled} ({key} INT PRIMARY KEY, {value} VARCHAR(9) UNIQUE, seq INT, at INT, xid INT)"
+    )
+    with following.feed(following.watch(table, column, other, "seq", "at")) as (feed, position):
+        following.execute(f"INSERT INTO {spelled} VALUES (1, 'a', 2, 3, 4)", f"UPDATE {spelled} SET {key} = 5, at = 6")
+        assert drained(feed, position).keys == {table: {(1, "a", 2, 3), (5, "a", 2, 6)}}
