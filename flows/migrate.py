@@ -46,6 +46,7 @@ def migrate(
     full: bool = False,
     afresh: bool = False,
     clients: ClientNames = [],  # noqa: B006
+    changed: list[RootParameter] = [],  # noqa: B006
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
 
@@ -66,14 +67,16 @@ def migrate(
         full: Read all rows of tables that have a cursor, too, and not only what is new: deletes and late rows are found then.
         afresh: Read sealed windows, too, which both sides left as they were when they were equal.
         clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
+        changed: Only these rows, which somebody says have changed, such as customer:42: with what they refer to, and they may be
+            gone on both sides by now. What an automation fills from the event `syncline.source.changed`.
     """
 
     def work() -> State[Any]:
         if names := asked_clients(spec, clients):
             rest = (tables, ranges, tree, with_parents, dry_run, verify, wait, data_docs, allow_deletes, full, afresh)
-            return each_of(spec, names, lambda own: migrate(own, *rest, return_state=True))
+            return each_of(spec, names, lambda own: migrate(own, *rest, changed=changed, return_state=True))
         request = requested(
-            "run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents, full, afresh
+            "run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents, full, afresh, changed
         )
         with staged(request.spec) as (execute, meter):
             if dry_run:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -87,6 +87,29 @@ def apply_in_prefect(folder: Path, meter: Meter, wait: float = 0, data_docs: boo
         return apply(str(folder), wait, data_docs)
 
     return _in_prefect(start, Plan.open(folder).manifest.migration, None, meter)
+
+
+def send_event(migration: str, tables: Sequence[str], rows: Sequence[str]) -> None:
+    """Tell the server at PREFECT_API_URL that a source has changed. Errors: PrefectUnreachable."""
+    _prepare()
+
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.orchestration.events import changed
+
+    if not PREFECT_API_URL.value():
+        raise PrefectUnreachable(
+            "There is no Prefect server to tell: PREFECT_API_URL is not set.", fix="set it to the URL of its API."
+        )
+    try:
+        with get_client(sync_client=True) as client:
+            event = changed(migration, tables, rows).model_dump(mode="json")
+            client.request("POST", "/events", json=[event]).raise_for_status()
+    except Exception as error:
+        if not _is_prefects(error):
+            raise
+        raise _unreachable("cannot be reached", error) from error
 
 
 def _in_prefect(start: Callable[[], Any], migration: str, request: Request | None, meter: Meter) -> Outcome:

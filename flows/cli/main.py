@@ -14,6 +14,7 @@ from flows.cli.clients import each_client
 from flows.cli.conflicts import conflicts
 from flows.cli.drift import drift
 from flows.cli.identity import identity
+from flows.cli.notify import notify
 from flows.cli.options import (
     EXIT_STATUSES,
     Commands,
@@ -389,7 +390,7 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
 
 
-for command in (*history.COMMANDS, *follow.COMMANDS, drift, conflicts, identity):
+for command in (*history.COMMANDS, *follow.COMMANDS, drift, conflicts, identity, notify):
     main.add_command(command)
 
 

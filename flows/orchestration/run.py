@@ -20,7 +20,6 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TagsContext
-from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
@@ -29,6 +28,7 @@ from adapters.store.manifest import PlanKind
 from flows import commands
 from flows.commands import Outcome, Status
 from flows.orchestration.artifacts import RunMeter, progress_shown, show_report
+from flows.orchestration.events import announce_failure, announce_proof, announce_run
 from flows.orchestration.tasks import executed_by, runner_of
 from flows.plan.request import Request, asked_for, new_run_id
 from flows.proof.outcome import besides, unequal
@@ -39,9 +39,6 @@ from flows.session.execute import Execute
 from flows.session.meter import Meter
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import SynclineError, message_of
-
-VERIFIED: Final = "syncline.run.verified"
-DRIFT: Final = "syncline.drift.detected"
 
 # `flows.bind.ranges.PATTERN` without group names, which browsers write differently, and never without both ends
 RANGE: Final = r"^[^.:]+\.[^:]+:(.+\.\..*|\.\..+)$"
@@ -88,7 +85,7 @@ def run_name() -> str:
     """`backfill/nycflights/2013-01-01..2013-02-01`: the flow, the migration, and what it is restricted to."""
     given: dict[str, Any] = flow_run.parameters
     ranges = [given["range"]] if given.get("range") else list(given.get("ranges") or [])
-    roots = list(given.get("tree") or [])
+    roots = list(given.get("tree") or given.get("changed") or [])
     parts = [str(flow_run.flow_name), migration_of(str(given["spec"]))]
     if given.get("tables"):
         parts.append(",".join(given["tables"]))
@@ -107,15 +104,19 @@ def requested(
     with_parents: bool = False,
     full: bool = False,
     afresh: bool = False,
+    changed: Sequence[str] = (),
 ) -> Request:
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
     if handed is not None and handed.request is not None:
         return handed.request
-    return asked_for(
-        Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=tree,
-        with_parents=with_parents, full=full, afresh=afresh,
+    asked = asked_for(
+        Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes,
+        trees=tree or changed, with_parents=with_parents or bool(changed), full=full, afresh=afresh,
     )  # fmt: skip
+    if changed and asked.trees is not None:  # what changed may be gone on both sides by now
+        asked = replace(asked, trees=replace(asked.trees, gone=True))
+    return asked
 
 
 @contextmanager
@@ -140,6 +141,8 @@ def ended(work: Callable[[], State[Any]]) -> State[Any]:
         get_run_logger().error(message_of(error))
         if _tried_again():
             raise
+        if spec := flow_run.parameters.get("spec"):
+            announce_failure(migration_of(str(spec)), message_of(error))
         return Failed(message=message_of(error), data=error)
 
 
@@ -155,8 +158,10 @@ def concluded(spec: Spec, outcome: Outcome, *, dry_run: bool = False, verified: 
     if handed is not None:
         handed.outcome = outcome
     state = _state(outcome, dry_run=dry_run)
+    if not dry_run:
+        announce_run(spec, outcome)
     if verified is not None and state.is_completed():
-        announce(spec, verified)
+        announce_proof(spec, verified)
         state = (
             _unequal(verified)
             if verified.status
@@ -171,7 +176,7 @@ def verdict(spec: Spec, outcome: Outcome) -> State[Any]:
     handed = _handed.get()
     if handed is not None:
         handed.outcome = outcome
-    announce(spec, outcome)
+    announce_proof(spec, outcome)
     state = _unequal(outcome) if outcome.status else Completed(message=outcome.message)
     show_report(outcome, str(state.message))
     return state
@@ -183,16 +188,6 @@ def verified_after(request: Request, execute: Execute, meter: Meter) -> Outcome:
     trees = replace(request.trees, gone=True) if request.trees is not None else None  # the run may have deleted a root
     proof = replace(request, run_id=new_run_id(at), at=at, kind="verify", trees=trees)
     return commands.verify(proof, execute=execute, meter=meter)
-
-
-def announce(spec: Spec, outcome: Outcome) -> None:
-    """An event that automations can act on: both sides are equal, or they have drifted apart."""
-    report = outcome.report
-    emit_event(
-        event=DRIFT if outcome.status else VERIFIED,
-        resource={"prefect.resource.id": f"syncline.migration.{spec.name}", "prefect.resource.name": spec.name},
-        payload={**report.as_dict(), "changes": report.total.changes, "total": report.total.as_dict()},
-    )
 
 
 def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:

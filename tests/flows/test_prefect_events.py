@@ -1,0 +1,126 @@
+"""Events: what runs tell automations, and runs that start because a source says that it has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import settings
+from prefect_shop import Api, Shop, ask, eventually
+
+from flows.migrate import migrate
+from flows.page import page
+from flows.sync import sync
+
+pytest_plugins = ("prefect_shop",)
+ROOT = Path(__file__).parents[2]
+PLACES = {"NYC_SOURCE": "sqlite:///legacy.db", "NYC_TARGET": "sqlite:///new.db", "NYC_STATE": "state"}
+
+
+def told(api: Api, name: str, count: int = 1) -> list[dict[str, Any]]:
+    """What events of a name said of the shop, latest first."""
+    asked = {"event": {"name": [name]}, "resource": {"id": ["syncline.migration.Corner_shop"]}}
+
+    def look() -> list[dict[str, Any]]:
+        return [each["payload"] for each in ask(api, "/events/filter", filter=asked)["events"]]
+
+    found: list[dict[str, Any]] = eventually(look, lambda events: len(events) >= count, 30)
+    return found
+
+
+def test_a_run_tells_how_it_ended_and_what_it_set_aside(api: Api, shop: Shop) -> None:
+    shop.write("quarantine: {max_ratio: 1}")
+    shop.at("source", "UPDATE things SET day = 'no day' WHERE id < 2")
+    shop.at("target", "CREATE TABLE item (id int PRIMARY KEY, label text, sold_on text CHECK (sold_on LIKE '2013%'))")
+    state = migrate(shop.spec, return_state=True)
+    assert state.is_completed(), state.message
+    (done,) = told(api, "syncline.run.done")
+    assert done["total"]["insert"] == 38
+    (aside,) = told(api, "syncline.quarantine.rows")
+    assert (aside["table"], aside["rows"], [each["rows"] for each in aside["reasons"]]) == ("item", 2, [2])
+
+
+def test_a_run_that_fails_tells_why(api: Api, shop: Shop) -> None:
+    shop.write(source='"sqlite:///nothing.db"')
+    migrate(shop.spec, return_state=True)
+    assert told(api, "syncline.run.failed")[0]["message"]
+
+
+def test_a_flow_follows_and_tells_its_lag(api: Api, shop: Shop) -> None:
+    spec = Path(shop.spec)
+    spec.write_text(spec.read_text() + "follow: {capture: poll, cursor: number, every: 50ms}\n")
+    shop.at("source", "ALTER TABLE things ADD COLUMN number integer NOT NULL DEFAULT 1")
+    state = sync(shop.spec, once=True, return_state=True)
+    assert state.is_completed(), state.message
+    shop.at("source", "INSERT INTO things VALUES (99, 'new', '2013-02-01', 2)")
+    state = sync(shop.spec, once=True, return_state=True)
+    assert state.message is not None
+    assert "1 rows written" in state.message
+    assert [each["insert"] for each in told(api, "syncline.lag", 2)] == [1, 0]
+    assert (99, "new", "2013-02-01") in shop.rows
+
+
+def notified(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows.cli.main", "notify", "examples/nycflights/spec.yaml", *arguments]
+    there = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value()), **PLACES}
+    return subprocess.run(command, cwd=ROOT, env=there, capture_output=True, text=True, check=False)
+
+
+def test_a_source_that_says_so_starts_a_run_of_what_it_named(api: Api, deployed: dict[str, Any]) -> None:
+    done = notified("flight", "--key", "7", "--key", "8")
+    assert done.returncode == 0, done.stderr
+    runs = {"deployments": {"id": {"any_": [str(deployed["on-change"].id)]}}}
+    (run,) = eventually(lambda: ask(api, "/flow_runs/filter", **runs), bool, 60)
+    assert run["parameters"]["changed"] == ["flight:7", "flight:8"]
+    assert run["parameters"]["tables"] == []
+
+
+def test_a_notice_that_names_nothing_that_is_there_is_refused(api: Api) -> None:
+    done = notified("nothing")
+    assert done.returncode == 1
+    assert "nothing" in done.stderr
+
+
+@pytest.fixture
+def pager() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that takes messages: its URL, and what came."""
+    came: list[dict[str, Any]] = []
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Taking)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", came
+    server.shutdown()
+
+
+def test_drift_pages_somebody(api: Api, deployed: dict[str, Any], pager: tuple[str, list[dict[str, Any]]]) -> None:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.events import emit_event
+
+    url, came = pager
+    block = CustomWebhookNotificationBlock(
+        name="on-call", url=url, json_data={"subject": "{{subject}}", "body": "{{body}}"}, allow_private_urls=True
+    )
+    block.save("on-call", overwrite=True)
+    resource = {"prefect.resource.id": "syncline.migration.nycflights", "prefect.resource.name": "nycflights"}
+    emit_event(event="syncline.drift.detected", resource=resource, payload={"changes": 3})
+    runs = {"deployments": {"id": {"any_": [str(deployed["page"].id)]}}}
+    (run,) = eventually(lambda: ask(api, "/flow_runs/filter", **runs), bool, 60)
+    assert run["parameters"]["body"] == "3 rows differ"
+    page(**run["parameters"])
+    assert came == [{"subject": "nycflights: syncline.drift.detected", "body": "3 rows differ"}]
