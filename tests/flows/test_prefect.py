@@ -270,7 +270,8 @@ def test_verify_announces_equal_sides_and_drift(api: Api, shop: Shop) -> None:
     def emitted() -> dict[str, str]:
         events = ask(api, "/events/filter", filter={"event": {"prefix": ["syncline."]}}, limit=50)["events"]
         assert all(e["resource"]["prefect.resource.id"] == "syncline.migration.Corner_shop" for e in events)
-        return {related["prefect.resource.id"]: e["event"] for e in events for related in e["related"]}
+        ends = [e for e in events if e["event"] != "syncline.run.done"]
+        return {related["prefect.resource.id"]: e["event"] for e in ends for related in e["related"]}
 
     wanted = {done: "syncline.run.verified", equal: "syncline.run.verified", drifted: "syncline.drift.detected"}
     named = {f"prefect.flow-run.{state.state_details.flow_run_id}": event for state, event in wanted.items()}
@@ -351,13 +352,15 @@ def test_a_secret_reaches_the_database_and_nothing_else(api: Api, shop: Shop, po
 
 def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
     made = deployed
-    assert set(made) == {"migrate", "migrate-full", "backfill", "verify", "resolve-conflicts"}
+    assert set(made) == {"migrate", "migrate-full", "backfill", "verify", "resolve-conflicts", "on-change", "page"}
     for deployment in made.values():
         flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
         flow.validate_parameters(deployment.parameters)
-        assert (ROOT / deployment.parameters["spec"]).exists()
         assert deployment.work_pool_name == "syncline"
         assert deployment.description
+        if deployment.name == "page":  # which is about no spec, and may be called twice at once
+            continue
+        assert (ROOT / deployment.parameters["spec"]).exists()
         assert deployment.global_concurrency_limit is not None
         assert deployment.global_concurrency_limit.limit == 1
         assert deployment.concurrency_options is not None
