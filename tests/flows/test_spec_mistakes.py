@@ -72,7 +72,7 @@ def test_all_mistakes_are_listed_at_once_each_with_its_line_and_what_was_meant(t
         (SMALL.replace("from: t,", "from: {query: select 1, table: t},"), "spec.yaml:6: tables.t.from takes a table's "
          "name, or {query: …}."),
         (SMALL + "  u: {from: t, target: t}\n", "spec.yaml:7: tables.u writes t, and so does tables.t. Fix: make one "
-         "of them."),
+         "of them, with `from:"),
         (SMALL + "  a.b.c: {from: t}\n", "spec.yaml:7: tables.a.b.c 'a.b.c' is not table or schema.table. Fix: write "
          "names with dots as \"a.b\", in quotes."),
         (SMALL + "defaults: {delete: soft}\n", "spec.yaml:7: defaults.delete.policy is soft, which needs the flag "
