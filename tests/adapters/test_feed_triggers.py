@@ -438,3 +438,18 @@ def test_names_are_what_they_are(following: Following) -> None:
     with following.feed(following.watch(table, column, other, "seq", "at")) as (feed, position):
         following.execute(f"INSERT INTO {spelled} VALUES (1, 'a', 2, 3, 4)", f"UPDATE {spelled} SET {key} = 5, at = 6")
         assert drained(feed, position).keys == {table: {(1, "a", 2, 3), (5, "a", 2, 6)}}
+
+
+def test_an_owner_of_tables_without_other_rights_makes_triggers_and_follows(postgres: Following) -> None:
+    role = f"owner_{urlsplit(postgres.database.url).path[1:]}"
+    postgres.execute(f"CREATE ROLE {role} LOGIN", f"CREATE SCHEMA AUTHORIZATION {role}")
+    url = postgres.database.url.replace("postgres:", f"{role}:", 1)
+    owned = Following(Database("postgresql", url), "trigger", with_triggers)
+    try:
+        owned.execute(ITEM)
+        with owned.feed("item") as (feed, position):
+            owned.execute("INSERT INTO item VALUES (1, 'a')")
+            postgres.execute(f"INSERT INTO {role}.item VALUES (2, 'b')")
+            assert drained(feed, position).keys == {"item": {(1,), (2,)}}
+    finally:
+        postgres.execute(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
