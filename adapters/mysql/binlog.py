@@ -14,7 +14,6 @@ from pymysql.protocol import MysqlPacket
 
 from adapters.feeds.feed import FeedLost
 from adapters.mysql.connection import Connection, Connections, code_of, drop, run
-from transforms.vocabulary import SynclineError
 
 QUERY, ROTATE, DESCRIPTION, XID, TABLE_MAP, INCIDENT, XA_PREPARE = 2, 4, 15, 16, 19, 26, 38
 WRITE_ROWS, UPDATE_ROWS, DELETE_ROWS = 23, 24, 25
@@ -53,7 +52,7 @@ class Place:
             at, made, done, file = text.split(":", 3)
             return cls(file, int(at), int(made), int(done))
         except ValueError as error:
-            raise SynclineError(f"{text!r} is no position in a binary log.", fix=ANEW) from error
+            raise FeedLost(f"{text!r} is no position in a binary log.", fix=ANEW) from error
 
     def __str__(self) -> str:
         return f"{self.at}:{self.made}:{self.done}:{self.file}"

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from adapters.feeds.feed import FeedLost
 from adapters.postgres.pgoutput import (
     BEGIN,
     CHANGES,
@@ -24,7 +25,7 @@ from adapters.postgres.pgoutput import (
     values_of,
     when,
 )
-from transforms.vocabulary import Key, SynclineError
+from transforms.vocabulary import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Place:
             high, low = lsn.split("/")
             return cls(token, int(high, 16) << 32 | int(low, 16), int(done), parts)
         except (TypeError, ValueError) as error:
-            raise SynclineError(
+            raise FeedLost(
                 f"{text!r} is no position in a log of PostgreSQL.", fix="follow anew, which compares everything first."
             ) from error
 
