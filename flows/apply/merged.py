@@ -28,6 +28,7 @@ from flows.plan.reading.refusals import own_uniques
 from flows.session.session import Job, Session
 from transforms import keys
 from transforms.both_ways import as_in_target
+from transforms.net_changes import changed_keys
 from transforms.vocabulary import SIDES, Applied, ChangeSet, Reason, SideName, reason_of
 from transforms.vocabulary.arrow import Indices, contiguous
 
@@ -141,6 +142,7 @@ def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Sessi
     trial = trial_of(mirror.sides.written("source").adapter, shape, known=seen.append)
     planned = back.manifest.of(bound.shape.name)
     steps = {*planned.first, *planned.interim} if planned is not None else set[int]()
+    stepped = [changed_keys(back.changes(entry)) for entry in back.windows(bound.shape.name) if entry.window in steps]
     known = {frozenset(unique) for _, unique in own_uniques(bound)}
     none: dict[str, pa.Array] = {name: _structs(rows.slice(0, 0)) for name, rows in merged.of.items()}
     found = [pa.table({**none, LEFT_OUT: pa.array([], pa.string())})]
@@ -153,7 +155,7 @@ def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Sessi
         if why is not None:
             refusal_of(trial, sifted.good)
         if len(part) and seen and (changed := seen[-1].conflicts) is not None:
-            found.append(_of_refused(merged, _as_refused(changed), "source"))
+            found.append(_of_refused(merged, _as_refused(_without_steps(changed, stepped)), "source"))
         refused = sifted.refused
         if refused is not None:
             reasons = [reason_of(text) for text in whys(refused).to_pylist()]
@@ -162,6 +164,15 @@ def _tried(merged: Merged, session: Session, back: Plan, job: Job, mirror: Sessi
             refused = refused.set_column(refused.column_names.index("why"), "why", told)
             found.append(_of_refused(merged, refused.filter(sure), "source"))
     return pa.concat_tables(found)
+
+
+def _without_steps(changed: pa.Table, stepped: Sequence[pa.Table]) -> pa.Table:
+    """Rows that are not as planned, without those that a step of the plan is to change before: nobody has edited these."""
+    if not stepped or not changed.num_rows:
+        return changed
+    steps = pa.concat_tables(stepped)
+    own = pa.Table.from_struct_array(changed["key"]).select(steps.column_names).cast(steps.schema)
+    return changed.filter(pa.array(~keys.contained(own, steps, tuple(steps.column_names))))
 
 
 def _only(changes: ChangeSet, own: pa.Table) -> ChangeSet:
