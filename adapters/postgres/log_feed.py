@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from select import POLLIN, poll
 from typing import Any, Final
@@ -31,6 +31,7 @@ from transforms.vocabulary import Key, SynclineError, TableName
 PEEKED: Final = 250_000  # messages in one look: the server keeps about 50 bytes of each key in a temporary file
 POLL_SECONDS: Final = 0.02
 FLUSH_SECONDS: Final = 1.0  # wal_writer_delay is 0.2: what is committed without waiting is on disk after three of them
+SOON_SECONDS: Final = 0.03
 VISIBLE_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 5.0
 
@@ -38,6 +39,7 @@ PEEK: Final = (
     "SELECT data FROM pg_catalog.pg_logical_slot_peek_binary_changes({slot}, {upto}, {most}, "
     "'proto_version', '1', 'publication_names', {publication})"
 )
+PUSH: Final = "SELECT pg_catalog.pg_logical_emit_message(true, 'syncline', '')"
 SNAPSHOT: Final = "SELECT pg_catalog.pg_current_snapshot()::text"
 
 
@@ -170,12 +172,24 @@ class PostgresLogFeed:
 
     def _upto(self, at: Place) -> int:
         """How far the log can be decoded, and at least as far as what is committed by now."""
-        found = self._state(at)
-        written, ends = found.written, time.monotonic() + FLUSH_SECONDS
-        while at.lsn < written and found.flushed < written and time.monotonic() < ends:
-            time.sleep(POLL_SECONDS / 4)
+        found, begun, pushed = self._state(at), time.monotonic(), False
+        written = found.written
+        while at.lsn < written and found.flushed < written and time.monotonic() < begun + FLUSH_SECONDS:
+            if not pushed and time.monotonic() > begun + SOON_SECONDS:
+                self._push()
+                pushed = True
+            else:
+                time.sleep(POLL_SECONDS / 4)
             found = self._state(at)
         return found.flushed if written > at.lsn else at.lsn
+
+    def _push(self) -> None:
+        """Have the log flushed as it is, by a message in it that nobody looks at.
+
+        What was written without a commit may lie there unflushed for 15 s, and a look that comes to it waits all that time.
+        """
+        with suppress(SynclineError), self._asking("Flushing the log") as connection:  # a standby takes none, and waits
+            connection.execute(PUSH)
 
     def _on(self, at: Place, most: int) -> Read | None:
         """The next of the look that is open; None where it does not stand there, or has come to its end."""
