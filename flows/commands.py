@@ -16,6 +16,7 @@ from adapters.processes import temporary_folder
 from adapters.store.both_ways import source_folder
 from adapters.store.plans import Plan, taken
 from flows.apply.both_ways import writing_of
+from flows.apply.idle import leaves_nothing
 from flows.apply.load import Loading, failures, load, with_orphans
 from flows.bind.ranges import steps
 from flows.bind.tables import validate
@@ -294,13 +295,13 @@ def _run_live(request: Request, loading: Loading) -> tuple[Outcome, Session]:
     spec, session, ledger = request.spec, loading.session, loading.ledger
     asked = _listing(request)
     report, job = planned(asked, session, loading.execute)
-    nothing = not report.pending and not report.total.quarantined and not asked.listed
-    if nothing and all(told.back is None for told in report.of_spec):
-        shutil.rmtree(str(report.plan), ignore_errors=True)
-        return Outcome(report, Status.DONE), session
+    plan = Plan.open(Path(str(report.plan)))
+    if leaves_nothing(plan, report, asked, session, ledger):
+        for folder in (plan.folder, source_folder(plan.folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+        return Outcome(report, Status.CONFLICTS if report.total.conflicts else Status.DONE), session
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, session.sides.writable))
     with failures(session, ledger, request.run_id):
-        plan = Plan.open(Path(str(report.plan)))
         return load(plan, report, job, loading, writing=writing_of(plan))
 
 

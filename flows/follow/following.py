@@ -11,6 +11,7 @@ from typing import Final
 
 from adapters.feeds.feed import ChangeFeed, FeedLost
 from adapters.ledger.ledger import Ledger
+from adapters.ledger.records import Decision
 from flows.follow.lag import Brought, Totals, write_metrics
 from flows.follow.positions import Place
 from flows.follow.watched import Watching
@@ -69,6 +70,7 @@ class Following:
     held: dict[SideName, int] = field(default_factory=dict)
     looked: float = 0.0
     warned: set[SideName] = field(default_factory=set)
+    decided: set[Decision] = field(default_factory=set)  # what people decided and was tried
 
     @property
     def over(self) -> bool:

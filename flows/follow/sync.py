@@ -18,6 +18,7 @@ from adapters.feeds.feed import Batch, ChangeFeed, FeedLost, WhyWhole
 from adapters.ledger.ledger import Ledger
 from flows import commands
 from flows.apply.load import Loading
+from flows.follow.again import decisions, held_back, whole_tables
 from flows.follow.following import Asked, Following, Told, look_at_logs, pause, put_figures, wait
 from flows.follow.lag import Brought, Totals
 from flows.follow.positions import Place
@@ -27,6 +28,7 @@ from flows.history.recover import recover
 from flows.plan.request import Request, new_run_id, spelled
 from flows.plan.trees.changed import Changed
 from flows.plan.trees.chosen_tree import Trees
+from flows.plan.two_way.parts import NotMet
 from flows.proof.drift import watched
 from flows.results.outcome import Outcome, Status
 from flows.session.feeds import feed_of
@@ -185,8 +187,10 @@ def _go_on(following: Following, clock: Callable[[], datetime]) -> Outcome | Non
         look_at_logs(following)
         batches = {side: _read(following, side) for side in following.feeds}
         changes: dict[SideName, int] = {side: batch.changes for side, batch in batches.items()}
-        if any(batch.keys or batch.whole for batch in batches.values()):
-            outcome = _bring_over(following, batches, changes, clock)
+        decided = decisions(following.session, following.ledger, following.decided, following.spec.follow.most)
+        busy = any(changes.values()) or bool(decided.tables)
+        if decided.tables or any(batch.keys or batch.whole for batch in batches.values()):
+            outcome = _bring_over(following, batches, decided, changes, clock)
             if outcome is not None:
                 return outcome
         moved = {side: batch.position for side, batch in batches.items() if batch.position != following.positions[side]}
@@ -200,11 +204,11 @@ def _go_on(following: Following, clock: Callable[[], datetime]) -> Outcome | Non
         more = any(batch.more for batch in batches.values())
         if any("altered" in batch.whole.values() for batch in batches.values()):
             raise _Altered
-        if following.over or (following.asked.once and not more and not any(changes.values())):
+        if following.over or (following.asked.once and not more and not busy):
             return None
         if more:
             continue
-        if any(changes.values()):
+        if busy:
             pause(following, began + every - time.monotonic())
         else:
             wait(following, max(every, 0.05))
@@ -221,32 +225,32 @@ def _read(following: Following, side: SideName) -> Batch:
 def _bring_over(
     following: Following,
     batches: Mapping[SideName, Batch],
+    decided: Changed,
     changes: Mapping[SideName, int],
     clock: Callable[[], datetime],
 ) -> Outcome | None:
-    """Plan the keys of all sides, and apply the plan. Out: where it was stopped."""
+    """Plan the keys of all sides, and of rows that people decided about, and apply the plan. Out: where it was stopped."""
     read = clock()
     whole = _whole(following, {side: batch.whole for side, batch in batches.items()})
     if whole:
         outcome = _compared(following, whole, clock)
         if outcome is not None:
             return outcome
-    parts = [following.watching.changed(side, batch.keys) for side, batch in batches.items()]
-    changed = Changed(
-        {name: values for part in parts for name, values in part.source.items()},
-        {name: values for part in parts for name, values in part.target.items()},
-        {name: values for part in parts for name, values in part.looked_up.items()},
-    )
-    order = [bound.name for bound in following.session.bound.tables]
+    told = [following.watching.changed(side, batch.keys) for side, batch in batches.items()]
     done: list[Outcome] = []
-    for some in changed.slices(following.spec.follow.most, order) if changed.tables else ():
-        done += _brought_over(following, some, clock)
-        if done[-1].status not in (Status.DONE, Status.CONFLICTS):
-            break
+    try:
+        for some in _steps(following, Changed.together([*told, decided])):
+            done += _brought_over(following, some, clock)
+            if done[-1].status not in (Status.DONE, Status.CONFLICTS):
+                break
+    except NotMet as error:
+        following.told.notice(f"{error.what} Both sides are compared in full now.")
+        outcome = _compared(following, (), clock)
+        if outcome is not None:
+            return outcome
     if done and done[-1].status not in (Status.DONE, Status.CONFLICTS):
         return done[-1]
     at, reports = clock(), [outcome.report for outcome in done]
-    last = reports[-1].total if reports else Counts()
     oldest = min((batch.since for batch in batches.values() if batch.since is not None), default=read)
     brought = Brought(
         at,
@@ -255,8 +259,8 @@ def _bring_over(
         sum((told.back for report in reports for told in report.of_spec if told.back is not None), Counts()),
         max(0.0, (at - min(oldest, read)).total_seconds()),
         max((report.version for report in reports if report.version is not None), default=None),
-        last.quarantined,
-        last.conflicts,
+        reports[-1].total.quarantined if reports else 0,
+        max((report.total.conflicts for report in reports), default=0),
         whole,
     )
     following.totals.add(brought)
@@ -279,19 +283,49 @@ def _whole(following: Following, told: Mapping[SideName, Mapping[TableName, WhyW
     return tuple(names)
 
 
-def _brought_over(following: Following, changed: Changed, clock: Callable[[], datetime]) -> Iterator[Outcome]:
-    """Plan the keys and apply the plan; then once more those that are set aside for what other rows were: these may be other ones by
-    now. Ends where a plan was stopped."""
-    spec = following.spec
-    trees = Trees((), with_parents=True, gone=True, changed=changed)
+def _steps(following: Following, changed: Changed) -> Iterator[Changed | tuple[str, ...]]:
+    """What is planned in turn: keys, about as many as a plan is made of, and tables that are planned whole."""
+    whole = whole_tables(following.session.bound, changed.tables)
+    if whole:
+        yield whole
+    few = changed.only(changed.tables.difference(whole))
+    order = [bound.name for bound in following.session.bound.tables]
+    if few.tables:
+        yield from few.slices(following.spec.follow.most, order)
+
+
+def _brought_over(
+    following: Following, some: Changed | tuple[str, ...], clock: Callable[[], datetime]
+) -> Iterator[Outcome]:
+    """Plan keys, or whole tables, and apply the plan; then once more rows that others stood against: these may be other ones by now.
+    Ends where a plan was stopped."""
     with _writing(following, clock) as loading:
-        done = commands.bring_over(replace(_request(following, clock), trees=trees), loading)
-        yield done
-        if done.status not in (Status.DONE, Status.CONFLICTS):
-            return
-        waiting = retry(_request(following, clock), Filter(codes=WAITING), most=spec.follow.most)
-        if waiting is not None:
-            yield commands.bring_over(spelled(waiting, following.session), loading)
+        for asked in _asked(following, some, clock):
+            done = commands.bring_over(spelled(asked, following.session), loading)
+            yield done
+            if done.status not in (Status.DONE, Status.CONFLICTS):
+                return
+
+
+def _asked(
+    following: Following, some: Changed | tuple[str, ...], clock: Callable[[], datetime]
+) -> Iterator[Request]:  # fmt: skip
+    session, most = following.session, following.spec.follow.most
+    if isinstance(some, tuple):
+        yield replace(_request(following, clock), tables=some, full=True)
+        return
+    yield replace(_request(following, clock), trees=_trees(some))
+    by_keys = tuple(name for name in session.spec.tables if not whole_tables(session.bound, [name]))
+    waiting = retry(_request(following, clock), Filter(by_keys, codes=WAITING), most=most)
+    if waiting is not None:
+        yield waiting
+    held = held_back(session, following.ledger, most).only(by_keys)
+    if held.tables:
+        yield replace(_request(following, clock), trees=_trees(held))
+
+
+def _trees(changed: Changed) -> Trees:
+    return Trees((), with_parents=True, gone=True, changed=changed)
 
 
 def _request(following: Following, clock: Callable[[], datetime]) -> Request:

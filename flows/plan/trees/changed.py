@@ -10,7 +10,7 @@ keys a plan looks
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -38,6 +38,27 @@ class Changed:
     source: Mapping[tuple[str, str], pa.Table] = field(default_factory=dict)
     target: Mapping[str, pa.Table] = field(default_factory=dict)
     looked_up: Mapping[tuple[str, str], Sequence[pa.Table]] = field(default_factory=dict)
+
+    @classmethod
+    def together(cls, parts: Sequence[Changed]) -> Changed:
+        """The keys of several; of the target the same table may be in more than one of them."""
+        source = {name: values for part in parts for name, values in part.source.items()}
+        looked_up = {name: values for part in parts for name, values in part.looked_up.items()}
+        target: dict[str, pa.Table] = {}
+        for part in parts:
+            for name, values in part.target.items():
+                known = target.get(name)
+                both = values if known is None else pa.concat_tables([known, values.cast(known.schema)])
+                target[name] = keys.distinct(both)
+        return cls(source, target, looked_up)
+
+    def only(self, names: Collection[str]) -> Changed:
+        """The keys of some tables."""
+        return Changed(
+            {place: values for place, values in self.source.items() if place[0] in names},
+            {name: values for name, values in self.target.items() if name in names},
+            {place: parts for place, parts in self.looked_up.items() if place[0] in names},
+        )
 
     def slices(self, most: int, order: Sequence[str]) -> Iterator[Changed]:
         """The same in parts of about `most` keys, where there are many more; those of tables that come first in `order` go first."""

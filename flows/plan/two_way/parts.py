@@ -66,17 +66,21 @@ def inside_on_a_side(sides: Sequence[pa.Table], bound: BoundTable, selection: Se
     )
 
 
+class NotMet(PlanError):
+    """A part of a table is asked for whose sides have not met, or not by its key: a run that looks at all rows has to come first."""
+
+
 def must_have_met(request: Request, bound: BoundTable, known: Known) -> None:
-    """Errors: PlanError where a part of a table is asked for and its sides have not met, or not by its key."""
+    """Errors: NotMet where a part of a table is asked for and its sides have not met, or not by its key."""
     if not request.whole and known.other_key is not None:
         by = ", ".join(known.other_key.agreement.key)
-        raise PlanError(
+        raise NotMet(
             f"What both sides of {bound.name} agreed on is known by another key ({by}) until a run has looked at all rows. "
             f"Nothing was written.",
             fix="run without --range, --tree and `retry` first.",
         )
     if not request.whole and known.parts is None:
-        raise PlanError(
+        raise NotMet(
             f"Both sides of {bound.name} have not agreed on anything yet, and a part of the rows does not say what they agree on. "
             f"Nothing was written.",
             fix="run without --range, --tree and `retry` first.",
