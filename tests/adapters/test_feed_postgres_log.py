@@ -16,6 +16,7 @@ from databases import Database
 from following import Following, drained
 
 from adapters.feeds.feed import FeedLost
+from adapters.postgres import log_feed
 from adapters.postgres.decoding import Decoded, Place
 from adapters.postgres.log_feed import unseen_by
 from transforms.vocabulary import SpecError
@@ -245,7 +246,7 @@ def test_the_stream_can_be_cut_and_taken_up_anywhere(following: Following) -> No
 def test_what_is_read_ahead_and_never_settled_does_not_hold_the_reader_up(
     following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.postgres.log_feed.PEEKED", 10)
+    monkeypatch.setattr(log_feed, "PEEKED", 10)
     following.execute(ITEM)
     with following.feed("item") as (feed, position):
         for number in range(40):
