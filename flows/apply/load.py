@@ -276,7 +276,7 @@ def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
         return
     known = ledger.bases(spec.name, manifest.side)
     wanted = [planned for planned in manifest.tables if planned.in_spec and str(planned.table) not in known]
-    if not wanted:
+    if not wanted or _outdated(plan, version, ledger):
         return
     before = version - 1 if version is not None else max((v.version for v in ledger.versions(spec.name)), default=0)
     for planned in wanted:
@@ -290,6 +290,13 @@ def keep_bases(plan: Plan, version: int | None, loading: Loading) -> None:
             if made.exists():
                 archive.move_base(made, place)
             ledger.set_base(Base(spec.name, manifest.side, str(table), before, store_of(spec).named(place), rows))
+
+
+def _outdated(plan: Plan, version: int | None, ledger: Ledger) -> bool:
+    """Whether others wrote to the side after the plan was asked for: what it saw is then not what its own version came upon."""
+    manifest = plan.manifest
+    since = (each for each in ledger.versions(manifest.migration) if each.created_at > manifest.created_at)
+    return any(each.version != version and each.side == manifest.side for each in since)
 
 
 def _thin(plan: Plan, version: int, loading: Loading) -> None:
