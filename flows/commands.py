@@ -296,7 +296,7 @@ def _run_live(request: Request, loading: Loading) -> tuple[Outcome, Session]:
     asked = _listing(request)
     report, job = planned(asked, session, loading.execute)
     plan = Plan.open(Path(str(report.plan)))
-    if leaves_nothing(plan, report, asked, session, ledger):
+    if asked.keys is None and leaves_nothing(plan, report, asked, session, ledger):
         for folder in (plan.folder, source_folder(plan.folder)):
             shutil.rmtree(folder, ignore_errors=True)
         return Outcome(report, Status.CONFLICTS if report.total.conflicts else Status.DONE), session

@@ -14,6 +14,7 @@ from adapters.ledger.ledger import Ledger
 from adapters.ledger.records import Decision
 from flows.follow.lag import Brought, Totals, write_metrics
 from flows.follow.positions import Place
+from flows.follow.waiting import Waiting
 from flows.follow.watched import Watching
 from flows.results.outcome import Outcome
 from flows.session.meter import Meter
@@ -66,6 +67,7 @@ class Following:
     places: Mapping[SideName, Place]
     totals: Totals
     deadline: float | None
+    waiting: Waiting
     positions: dict[SideName, str] = field(default_factory=dict)
     held: dict[SideName, int] = field(default_factory=dict)
     looked: float = 0.0

@@ -22,8 +22,8 @@ from flows.follow.again import decisions, held_back, whole_tables
 from flows.follow.following import Asked, Following, Told, look_at_logs, pause, put_figures, wait
 from flows.follow.lag import Brought, Totals
 from flows.follow.positions import Place
+from flows.follow.waiting import Waiting
 from flows.follow.watched import watching
-from flows.history.quarantine import Filter, retry
 from flows.history.recover import recover
 from flows.plan.request import Request, new_run_id, spelled
 from flows.plan.trees.changed import Changed
@@ -46,7 +46,6 @@ from transforms.vocabulary import (
     TableName,
     TransientError,
 )
-from transforms.vocabulary.reasons import Code
 
 PASSING: Final = (TransientError, ConnectionFailed, GaveUp)
 """What a server that restarts makes of whoever follows it: it is waited for."""
@@ -56,12 +55,6 @@ BUSY_SECONDS: Final = 600.0  # that a batch waits for another command to end
 KEEP_SECONDS: Final = 5.0  # between two positions that nothing was read between
 FOLLOWER: Final = "~follows"
 """What the lease of whoever follows a migration is called, behind its name: there is one at a time, beside those who write."""
-
-WAITING: Final[tuple[Code, ...]] = (
-    "no_match", "parent_quarantined", "no_parent", "duplicate_key", "colliding_key", "taken_key", "refused", "refused_on_write",
-    "referred",
-)  # fmt: skip
-"""Why rows are set aside that other rows have to do with: they are looked at again behind each batch."""
 
 WHY_WHOLE: Final[Mapping[WhyWhole, str]] = {
     "truncated": "its rows went all at once",
@@ -142,7 +135,9 @@ def _opened(
             feeds[side] = feed_of(session, side, tables)
             stack.callback(feeds[side].close)
             places[side] = Place(spec, side, way, tables)
-        yield Following(asked, told, spec, session, ledger, seen, feeds, places, totals, deadline)
+        yield Following(
+            asked, told, spec, session, ledger, seen, feeds, places, totals, deadline, Waiting.of(spec, ledger)
+        )
 
 
 def _caught_up(following: Following, clock: Callable[[], datetime]) -> Outcome | None:
@@ -176,7 +171,10 @@ def _compared(following: Following, tables: tuple[str, ...], clock: Callable[[],
     )
     outcome = commands.run(request, meter=following.told.meter, message="sync: compared in full", now=clock)
     following.told.compared(outcome)
-    return outcome if outcome.status not in (Status.DONE, Status.CONFLICTS) else None
+    if outcome.status not in (Status.DONE, Status.CONFLICTS):
+        return outcome
+    following.waiting.compared(outcome, tables)
+    return None
 
 
 def _go_on(following: Following, clock: Callable[[], datetime]) -> Outcome | None:
@@ -302,6 +300,9 @@ def _brought_over(
     with _writing(following, clock) as loading:
         for asked in _asked(following, some, clock):
             done = commands.bring_over(spelled(asked, following.session), loading)
+            if done.status in (Status.DONE, Status.CONFLICTS):
+                noted = following.waiting.tried if asked.keys is not None else following.waiting.brought
+                noted(done)
             yield done
             if done.status not in (Status.DONE, Status.CONFLICTS):
                 return
@@ -316,7 +317,7 @@ def _asked(
         return
     yield replace(_request(following, clock), trees=_trees(some))
     by_keys = tuple(name for name in session.spec.tables if not whole_tables(session.bound, [name]))
-    waiting = retry(_request(following, clock), Filter(by_keys, codes=WAITING), most=most)
+    waiting = following.waiting.again(_request(following, clock), most, by_keys)
     if waiting is not None:
         yield waiting
     held = held_back(session, following.ledger, most).only(by_keys)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from adapters.feeds.feed import Watched
 from flows.bind.tables import BoundTable
+from flows.plan.reading.chosen_keys import told_by
 from flows.plan.trees.changed import Changed
 from flows.session.session import Session
 from transforms import keys
@@ -113,13 +114,9 @@ def _watch(known: dict[TableName, _Watching], shape: TableShape, table: TableNam
 
 def _told_by(part: BoundTable) -> Key:
     """The columns of a source that the key of its rows is made of; those of its own key, where that is made of none."""
-    names = {
-        name
-        for column in part.mapping.columns
-        if column.shape.name in part.key
-        for name in read_by(column, part.source_shape.names)
-    }
-    names &= set(part.source_shape.names)
+    own, made = told_by(part)
+    read = [read_by(column, part.source_shape.names) for column in part.mapping.columns if column.shape.name in made]
+    names = {*own, *(name for each in read for name in each)}
     return tuple(name for name in part.source_shape.names if name in names) or part.source_shape.primary_key
 
 

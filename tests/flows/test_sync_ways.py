@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from scenario import Engine, Scenario
+from syncing import followed, install
 
 from flows.follow.following import Asked, Told
 from flows.follow.sync import sync
-from flows.follow.triggers import to_install
 
 WAYS: list[tuple[Engine, str, Engine]] = [
     ("postgresql", "log", "mysql"),
@@ -61,11 +61,6 @@ def made(pair: tuple[Engine, Engine], tmp_path: Path, request: pytest.FixtureReq
     return shop
 
 
-def followed(shop: Scenario) -> None:
-    outcome, _ = sync(Asked(shop.path, once=True), Told())
-    assert outcome is None, outcome
-
-
 @pytest.mark.parametrize(("source", "way", "target"), WAYS, ids=lambda each: str(each))
 def test_rounds_of_edits_are_followed(
     source: Engine, way: str, target: Engine, tmp_path: Path, request: pytest.FixtureRequest
@@ -81,12 +76,6 @@ def test_rounds_of_edits_are_followed(
         followed(shop)
         shop.settled()
     assert ("anna@x.at", "Ann") in shop.target.rows("customer")
-
-
-def install(shop: Scenario) -> None:
-    """Make the triggers that the spec asks for."""
-    with to_install(shop.spec, None) as triggers:
-        triggers.execute(triggers.installing())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from scenario import Scenario, Side, balanced
 
 from flows import commands
 from flows.commands import Status
-from flows.follow.sync import WAITING
+from flows.follow.waiting import WAITING
 from flows.history.quarantine import Filter, retry
 from flows.plan.trees.changed import Changed
 from flows.plan.trees.chosen_tree import Trees

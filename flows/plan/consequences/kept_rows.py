@@ -32,6 +32,7 @@ from transforms.vocabulary import Notice, TableName
 from transforms.vocabulary.arrow import Mask
 
 NAMED: Final = 3  # keys that a line names
+TOLD: Final = 1_000  # keys that its facts have, for who waits until others let these rows go
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,8 @@ def _lines(
         if link.does == "let_go" or not held.any() or deleted is None:
             continue
         rows = deleted.filter(pa.array(held))
-        some = ", ".join(expressions.as_json_keys(rows.slice(0, NAMED), parent.key).to_pylist())
+        told = expressions.as_json_keys(rows.slice(0, TOLD), parent.key).to_pylist()
+        some = ", ".join(told[:NAMED])
         what = "1 row stays" if rows.num_rows == 1 else f"{rows.num_rows:,} rows stay"
         what += " that the source does not have" if parent.bound else ""
         referring = int(inside(staying.values, link.values).sum())
@@ -208,6 +210,7 @@ def _lines(
             "refers": str(link.child.name),
             "by": list(link.foreign.columns),
             "on_delete": action,
+            "keys": told,
         }
         yield Notice("rows_stay", text, name, {**by, "referring": referring, "why": link.why})
 

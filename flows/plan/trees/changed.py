@@ -17,12 +17,13 @@ import pyarrow as pa
 
 from flows.bind.links import Link, apart, as_read
 from flows.bind.tables import Binding, BoundTable
+from flows.plan.reading.chosen_keys import told_by
 from flows.plan.reading.window_reader import map_noting
 from flows.plan.trees.source_rows import SourceRows
 from flows.plan.trees.tree import Hanging
 from flows.plan.trees.tree_rows import TargetRows
 from transforms import keys
-from transforms.mapping.column_mapping import LookUp
+from transforms.mapping.column_mapping import Identified, LookUp
 from transforms.vocabulary import Key, SideName
 
 
@@ -167,7 +168,11 @@ def _of_source(
         _split(hanging, bound.name, mapped_keys(bound, values), alone, both)
         return
     asked = values.rename_columns([as_read(bound.part, name) for name in values.column_names])
-    found, others = source.of_part(bound, asked), target.having(bound.name, source.looked_up.keys_of(bound, asked))
+    asked = _with_mapped(bound, values, asked)
+    own, made = told_by(bound)
+    telling = [*(as_read(bound.part, name) for name in own), *made]
+    found = source.of_part(bound, keys.distinct(asked.select(telling)))
+    others = target.having(bound.name, source.looked_up.keys_of(bound, asked))
     into = both if found.num_rows == others.num_rows else alone
     into.begin("source", bound.name, found)
     into.begin("target", bound.name, others)
@@ -182,13 +187,33 @@ def _split(hanging: Hanging, name: str, wanted: pa.Table, alone: _Found, both: _
 
 def mapped_keys(bound: BoundTable, values: pa.Table) -> pa.Table:
     """The keys that a table makes of values of the columns of its source that they are made of, without those that it cannot make."""
-    names = tuple(name for name in bound.source_shape.names if name in values.column_names)
-    columns = tuple(column for column in bound.mapping.columns if column.shape.name in bound.key)
-    mapping = replace(bound.mapping, key=bound.key, columns=columns, on_invalid="quarantine", checks=())
-    rows = values.select(list(names)).cast(bound.source_shape.schema(names))
-    mapped, _ = map_noting(rows, mapping, {})
-    made = mapped.rows.select(list(bound.key)).cast(bound.key_schema)
+    made = _mapped(bound, bound.key, values)[0].select(list(bound.key)).cast(bound.key_schema)
     return keys.distinct(keys.without_null_keys(made, bound.key))
+
+
+def _with_mapped(bound: BoundTable, values: pa.Table, asked: pa.Table) -> pa.Table:
+    """Values as they are read, with what the key has of them beside them where it is not looked up; without those of which it can have
+    nothing. In: the same values by both names."""
+    given = {column.shape.name for column in bound.mapping.columns if isinstance(column.origin, LookUp | Identified)}
+    own = tuple(name for name in bound.key if name not in given)
+    if not own:
+        return asked
+    mapped, fits = _mapped(bound, own, values)
+    asked = asked.filter(fits)
+    for name in own:
+        asked = asked.append_column(
+            bound.key_schema.field(name), mapped.column(name).cast(bound.key_schema.field(name).type)
+        )
+    return asked
+
+
+def _mapped(bound: BoundTable, names: Key, values: pa.Table) -> tuple[pa.Table, pa.Array]:
+    """Some columns of the table as values of its source are mapped, and which of the values fit."""
+    read = tuple(name for name in bound.source_shape.names if name in values.column_names)
+    columns = tuple(column for column in bound.mapping.columns if column.shape.name in names)
+    mapping = replace(bound.mapping, key=names, columns=columns, on_invalid="quarantine", checks=())
+    mapped, bad = map_noting(values.select(list(read)).cast(bound.source_shape.schema(read)), mapping, {})
+    return mapped.rows, pa.array(~bad)
 
 
 def _by_value(binding: Binding, links: Sequence[Link]) -> Iterator[Link]:

@@ -87,7 +87,7 @@ class LookedUp:
             name, lookup = column.shape.name, column.origin
             if name not in part.key or name in values.column_names or not isinstance(lookup, LookUp):
                 continue
-            if not {_own(part, lookup, each) for _, each in lookup.match} <= set(values.column_names):
+            if not _read_by(part, lookup) <= set(values.column_names):
                 return part.key_schema.empty_table()
             values = self._with_looked_up(part, values, name)
         if (known := part.identity_map) is not None:
@@ -300,6 +300,18 @@ def _among_rows(name: str) -> str:
 def _own(part: BoundTable, lookup: LookUp, name: str) -> str:
     """What a column that a lookup matches by is called among rows of the source."""
     return name if name in lookup.chained else as_read(part.part, name)
+
+
+def _read_by(part: BoundTable, lookup: LookUp) -> set[str]:
+    """What columns are called by which a lookup matches, and by which those are looked up that it matches by."""
+    found: set[str] = set()
+    for _, name in lookup.match:
+        if name not in lookup.chained:
+            found.add(as_read(part.part, name))
+            continue
+        column = next(column for column in part.mapping.columns if column.shape.name == name)
+        found |= _read_by(part, column.origin) if isinstance(column.origin, LookUp) else {name}
+    return found
 
 
 def _joined(left: pa.Table, right: pa.Table, names: Key) -> pa.Table:
