@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -357,7 +358,8 @@ def test_who_may_make_no_triggers_on_mariadb_is_told_what_it_takes(mariadb: Foll
 def test_triggers_wait_for_open_transactions_no_longer_than_writers_may_wait_for_them(
     engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"adapters.{'postgres' if engine == 'postgresql' else 'mysql'}.trigger_feed.LOCK_SECONDS", 1)
+    package = "postgres" if engine == "postgresql" else "mysql"
+    monkeypatch.setattr(import_module(f"adapters.{package}.trigger_feed"), "LOCK_SECONDS", 1)
     following = of_engine(engine, request, tmp_path)
     following.execute(ITEM)
     url = urlsplit(following.database.url)

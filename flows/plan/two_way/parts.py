@@ -69,6 +69,8 @@ def inside_on_a_side(sides: Sequence[pa.Table], bound: BoundTable, selection: Se
 class NotMet(PlanError):
     """A part of a table is asked for whose sides have not met, or not by its key: a run that looks at all rows has to come first."""
 
+    code = "not_met"
+
 
 def must_have_met(request: Request, bound: BoundTable, known: Known) -> None:
     """Errors: NotMet where a part of a table is asked for and its sides have not met, or not by its key."""
