@@ -75,6 +75,11 @@ class Following:
     decided: set[Decision] = field(default_factory=set)  # what people decided and was tried
 
     @property
+    def workers(self) -> int:
+        """How many threads a plan works on."""
+        return self.asked.workers or self.spec.workers
+
+    @property
     def over(self) -> bool:
         """Its time is up."""
         return self.deadline is not None and time.monotonic() >= self.deadline

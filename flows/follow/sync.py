@@ -106,16 +106,19 @@ def _followed(
     clock: Callable[[], datetime],
 ) -> Outcome | None:
     with _opened(asked, told, spec, ledger, totals, deadline) as following:
-        outcome = _caught_up(following, clock)
+        known = {side: place.known(ledger) for side, place in following.places.items()}
+        first = None in known.values()
+        told.began(first)
+        if not first:
+            return _go_on(following, known, clock)
+        positions = {side: known[side] or feed.start() for side, feed in following.feeds.items()}
+        outcome = _compared(following, (), clock)
         if outcome is not None:
             return outcome
-    # the tables are there by now
-    with _opened(asked, told, spec, ledger, totals, deadline) as following:
-        for side, place in following.places.items():
-            position = place.known(ledger)
-            assert position is not None, "it was kept"
-            following.positions[side] = position
-        return _go_on(following, clock)
+        for side, position in positions.items():
+            following.places[side].keep(ledger, position)
+    with _opened(asked, told, spec, ledger, totals, deadline) as following:  # the tables are there by now
+        return _go_on(following, positions, clock)
 
 
 @contextmanager
@@ -140,23 +143,6 @@ def _opened(
         )
 
 
-def _caught_up(following: Following, clock: Callable[[], datetime]) -> Outcome | None:
-    """Where a side has no position to go on from, take those of now, and compare in full what was before. Out: where that was stopped."""
-    ledger, told = following.ledger, following.told
-    known = {side: place.known(ledger) for side, place in following.places.items()}
-    first = None in known.values()
-    told.began(first)
-    if not first:
-        return None
-    positions = {side: known[side] or feed.start() for side, feed in following.feeds.items()}
-    outcome = _compared(following, (), clock)
-    if outcome is not None:
-        return outcome
-    for side, position in positions.items():
-        following.places[side].keep(ledger, position)
-    return None
-
-
 def _compared(following: Following, tables: tuple[str, ...], clock: Callable[[], datetime]) -> Outcome | None:
     """Compare some tables, or all, and bring over what differs. Out: where a plan was stopped."""
     spec, at = following.spec, clock()
@@ -165,20 +151,28 @@ def _compared(following: Following, tables: tuple[str, ...], clock: Callable[[],
         new_run_id(at),
         at,
         tables=tables,
-        workers=following.asked.workers or spec.workers,
+        workers=following.workers,
         wait=BUSY_SECONDS,
         full=True,
     )
     outcome = commands.run(request, meter=following.told.meter, message="sync: compared in full", now=clock)
     following.told.compared(outcome)
-    if outcome.status not in (Status.DONE, Status.CONFLICTS):
+    if _stopped(outcome):
         return outcome
     following.waiting.compared(outcome, tables)
     return None
 
 
-def _go_on(following: Following, clock: Callable[[], datetime]) -> Outcome | None:
-    """Batch after batch. Out: where a plan was stopped."""
+def _stopped(outcome: Outcome) -> bool:
+    """Whether a plan was not brought over, for the good of the target."""
+    return outcome.status not in (Status.DONE, Status.CONFLICTS)
+
+
+def _go_on(
+    following: Following, positions: Mapping[SideName, str | None], clock: Callable[[], datetime]
+) -> Outcome | None:
+    """Batch after batch, from positions that are known of every side. Out: where a plan was stopped."""
+    following.positions.update({side: position for side, position in positions.items() if position is not None})
     every, kept = following.spec.follow.every.total_seconds(), time.monotonic()
     while True:
         began = time.monotonic()
@@ -239,14 +233,14 @@ def _bring_over(
     try:
         for some in _steps(following, Changed.together([*told, decided])):
             done += _brought_over(following, some, clock)
-            if done[-1].status not in (Status.DONE, Status.CONFLICTS):
+            if _stopped(done[-1]):
                 break
     except NotMet as error:
         following.told.notice(f"{error.what} Both sides are compared in full now.")
         outcome = _compared(following, (), clock)
         if outcome is not None:
             return outcome
-    if done and done[-1].status not in (Status.DONE, Status.CONFLICTS):
+    if done and _stopped(done[-1]):
         return done[-1]
     at, reports = clock(), [outcome.report for outcome in done]
     oldest = min((batch.since for batch in batches.values() if batch.since is not None), default=read)
@@ -300,12 +294,12 @@ def _brought_over(
     with _writing(following, clock) as loading:
         for asked in _asked(following, some, clock):
             done = commands.bring_over(spelled(asked, following.session), loading)
-            if done.status in (Status.DONE, Status.CONFLICTS):
-                noted = following.waiting.tried if asked.keys is not None else following.waiting.brought
-                noted(done)
-            yield done
-            if done.status not in (Status.DONE, Status.CONFLICTS):
+            if _stopped(done):
+                yield done
                 return
+            noted = following.waiting.tried if asked.keys is not None else following.waiting.brought
+            noted(done)
+            yield done
 
 
 def _asked(
@@ -316,7 +310,8 @@ def _asked(
         yield replace(_request(following, clock), tables=some, full=True)
         return
     yield replace(_request(following, clock), trees=_trees(some))
-    by_keys = tuple(name for name in session.spec.tables if not whole_tables(session.bound, [name]))
+    whole = whole_tables(session.bound, session.spec.tables)
+    by_keys = tuple(name for name in session.spec.tables if name not in whole)
     waiting = following.waiting.again(_request(following, clock), most, by_keys)
     if waiting is not None:
         yield waiting
@@ -330,9 +325,9 @@ def _trees(changed: Changed) -> Trees:
 
 
 def _request(following: Following, clock: Callable[[], datetime]) -> Request:
-    at, spec = clock(), following.spec
-    workers = following.asked.workers or spec.workers
-    return spelled(Request(spec, new_run_id(at), at, workers=workers, live=True), following.session)
+    at = clock()
+    asked = Request(following.spec, new_run_id(at), at, workers=following.workers, live=True)
+    return spelled(asked, following.session)
 
 
 @contextmanager
@@ -341,8 +336,7 @@ def _writing(following: Following, clock: Callable[[], datetime]) -> Iterator[Lo
     session, spec, ledger = following.session, following.spec, following.ledger
     try:
         with sole_writer(session, ledger, "sync", clock, BUSY_SECONDS, session.sides.writable) as writing:
-            workers = following.asked.workers or spec.workers
-            _, loading = recover(Loading(writing, ledger, None, workers, "sync"), clock())
+            _, loading = recover(Loading(writing, ledger, None, following.workers, "sync"), clock())
             yield loading
     except (*PASSING, BusyError):
         raise
