@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 def steps_together(request: Request, outcomes: Sequence[Outcome], steps_in_all: int, seconds: float) -> Outcome:
     """The steps of a backfill as one outcome: counts added up, the worst status, the newest version."""
-    report = _report(request, outcomes, _added, seconds)
+    report = _report(request, outcomes, seconds)
     report = replace(report, met=tuple(each for outcome in outcomes for each in outcome.report.met)[:SHOWN])
     status = max((o.status for o in outcomes), default=Status.DONE)
     passed = steps_in_all - len(outcomes)
@@ -39,13 +39,11 @@ def steps_together(request: Request, outcomes: Sequence[Outcome], steps_in_all: 
     return Outcome(report, status, " ".join(notes))
 
 
-def _report(
-    request: Request, outcomes: Sequence[Outcome], also: Callable[[TableReport, TableReport], TableReport], seconds: float
-) -> Report:  # fmt: skip
-    """The reports as one, whose tables are what `also` makes of an earlier and a later one; without rows that were met."""
+def _report(request: Request, outcomes: Sequence[Outcome], seconds: float) -> Report:
+    """The reports as one, each table added up; without rows that were met."""
     tables: dict[str, TableReport] = {}
     for table in (each for outcome in outcomes for each in outcome.report.tables):
-        tables[table.name] = also(tables[table.name], table) if table.name in tables else table
+        tables[table.name] = _added(tables[table.name], table) if table.name in tables else table
     versions = [o.report.version for o in outcomes if o.report.version is not None]
     return Report(
         request.spec.name,

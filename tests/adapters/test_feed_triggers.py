@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -310,18 +311,18 @@ def test_mariadb_tells_which_rows_foreign_keys_change(mariadb: Following) -> Non
         assert drained(feed, told.position).whole == {"child": "unseen", "tree": "unseen"}
 
 
+def _reached(mariadb: Following) -> Any:
+    """A connection of its own, for what is not committed yet."""
+    url = urlsplit(mariadb.database.url)
+    return pymysql.connect(
+        host=url.hostname, port=url.port, user=url.username, database=url.path[1:], ssl_disabled=True
+    )
+
+
 def test_mariadb_forgets_what_was_read_beside_those_who_write(mariadb: Following) -> None:
     mariadb.execute(ITEM)
-    url = urlsplit(mariadb.database.url)
-    reached = {
-        "host": url.hostname,
-        "port": url.port,
-        "user": url.username,
-        "database": url.path[1:],
-        "ssl_disabled": True,
-    }
     with mariadb.feed("item") as (feed, position):
-        with closing(pymysql.connect(**reached)) as early, closing(pymysql.connect(**reached)) as late:
+        with closing(_reached(mariadb)) as early, closing(_reached(mariadb)) as late:
             early.query("INSERT INTO item VALUES (1, 'a')")
             mariadb.execute(f"INSERT INTO item VALUES {', '.join(f'({number}, NULL)' for number in range(10, 50))}")
             late.query("INSERT INTO item VALUES (2, 'b')")
@@ -362,15 +363,7 @@ def test_triggers_wait_for_open_transactions_no_longer_than_writers_may_wait_for
     monkeypatch.setattr(import_module(f"adapters.{package}.trigger_feed"), "LOCK_SECONDS", 1)
     following = of_engine(engine, request, tmp_path)
     following.execute(ITEM)
-    url = urlsplit(following.database.url)
-    reached = {
-        "host": url.hostname,
-        "port": url.port,
-        "user": url.username,
-        "database": url.path[1:],
-        "ssl_disabled": True,
-    }
-    opened = psycopg.connect(following.database.url) if engine == "postgresql" else pymysql.connect(**reached)
+    opened = psycopg.connect(following.database.url) if engine == "postgresql" else _reached(following)
     with closing(opened), closing(open_triggers(following.database.url, [following.watch("item")], "one")) as triggers:
         opened.cursor().execute("INSERT INTO item VALUES (1, 'a')")
         with pytest.raises(BusyError) as caught:

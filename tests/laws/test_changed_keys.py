@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from linked_schemas import LinkedSchema, State, schemas, states
+from linked_schemas import schemas, states
 from scenario import Scenario, Side, balanced
 
 from flows import commands
@@ -46,20 +45,11 @@ def test_batches_of_changed_keys_come_to_what_whole_tables_come_to(
     for statement in schema.statements():
         note(statement)
     note((first, second))
-    folder = Path(mkdtemp(dir=tmp_path))
-    file = target.engine in ("sqlite", "duckdb")
-    shop = Scenario(
-        folder,
-        Side("sqlite", str(folder / "legacy.db")),
-        Side(target.engine, str(folder / "core.db")) if file else target,
-    )
-    schema.make(shop.target)
-    shop.source.execute(*schema.bare())
-    shop.write({table.name: {"from": table.name} for table in schema.tables})
-    fill(shop, schema, first)
+    shop = schema.shop(target, tmp_path)
+    schema.fill(shop.source, first)
     assert shop.run().status is Status.DONE
 
-    fill(shop, schema, second)
+    schema.fill(shop.source, second)
     batches: list[dict[str, list[int]]] = [{}, {}]
     for table in schema.tables:
         before, after = first[table.name], second[table.name]
@@ -68,14 +58,8 @@ def test_batches_of_changed_keys_come_to_what_whole_tables_come_to(
     for batch in batches:
         note(batch)
         bring_over(shop, batch, [table.name for table in schema.tables], data.draw(st.sampled_from((1, 2, 100))))
-    assert {t.name: {row[0]: row for row in shop.target.rows(t.name)} for t in schema.tables} == second
+    assert schema.there(shop.target) == second
     shop.settled()
-
-
-def fill(shop: Scenario, schema: LinkedSchema, state: State) -> None:
-    for table in schema.tables:
-        shop.source.execute(f"DELETE FROM {table.name}")
-        shop.source.insert(table.name, list(state[table.name].values()))
 
 
 def bring_over(shop: Scenario, batch: Mapping[str, list[int]], order: Sequence[str], most: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
@@ -40,34 +39,19 @@ def test_a_plan_turns_one_state_into_another_and_back(target: Side, tmp_path: Pa
     rows = data.draw(st.integers(1, 3))
     for statement in schema.statements():
         note(statement)
-    folder = Path(mkdtemp(dir=tmp_path))
-    file = target.engine in ("sqlite", "duckdb")
-    shop = Scenario(
-        folder,
-        Side("sqlite", str(folder / "legacy.db")),
-        Side(target.engine, str(folder / "core.db")) if file else target,
-    )
-    schema.make(shop.target)
-    shop.source.execute(*schema.bare())
-    shop.write({table.name: {"from": table.name} for table in schema.tables}, defaults={"window": rows})
+    shop = schema.shop(target, tmp_path, defaults={"window": rows})
 
     goes_to(shop, schema, first)
     if (version := goes_to(shop, schema, second)) is not None:
         assert shop.undo(version).status is Status.DONE
-    assert there(shop, schema) == first
+    assert schema.there(shop.target) == first
 
 
 def goes_to(shop: Scenario, schema: LinkedSchema, state: State) -> int | None:
     """A run brings the target to a state of the source, and leaves nothing to do; its version, None where nothing changed."""
-    for table in schema.tables:
-        shop.source.execute(f"DELETE FROM {table.name}")
-        shop.source.insert(table.name, list(state[table.name].values()))
+    schema.fill(shop.source, state)
     done = shop.run()
     assert done.status is Status.DONE, (done.message, done.report.warning_texts)
-    assert there(shop, schema) == state
+    assert schema.there(shop.target) == state
     shop.settled()
     return done.report.version
-
-
-def there(shop: Scenario, schema: LinkedSchema) -> State:
-    return {table.name: {row[0]: row for row in shop.target.rows(table.name)} for table in schema.tables}

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Final
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
 
 from hypothesis import strategies as st
-from scenario import Engine, Side
+from scenario import Engine, Scenario, Side
 
 Row = tuple[int | str | None, ...]
 State = Mapping[str, Mapping[int, Row]]
@@ -69,6 +71,30 @@ class LinkedSchema:
 
     def root(self, table: Linked) -> Row:
         return (0, "a", "root", *(0 for _ in table.links))
+
+    def shop(self, target: Side, folder: Path, **rest: Any) -> Scenario:
+        """A migration of its own from a SQLite source without keys: into the target, or of an embedded one into a file of its own."""
+        made = Path(mkdtemp(dir=folder))
+        file = target.engine in ("sqlite", "duckdb")
+        shop = Scenario(
+            made,
+            Side("sqlite", str(made / "legacy.db")),
+            Side(target.engine, str(made / "core.db")) if file else target,
+        )
+        self.make(shop.target)
+        shop.source.execute(*self.bare())
+        shop.write({table.name: {"from": table.name} for table in self.tables}, **rest)
+        return shop
+
+    def fill(self, source: Side, state: State) -> None:
+        """Bring a source to a state."""
+        for table in self.tables:
+            source.execute(f"DELETE FROM {table.name}")
+            source.insert(table.name, list(state[table.name].values()))
+
+    def there(self, target: Side) -> State:
+        """What a target holds."""
+        return {table.name: {row[0]: row for row in target.rows(table.name)} for table in self.tables}
 
     def make(self, target: Side) -> None:
         """Make the tables of the target, in place of those that are there."""
