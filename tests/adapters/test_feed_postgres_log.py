@@ -301,8 +301,7 @@ def test_a_server_that_restarts_forgets_nothing_and_one_that_threw_its_log_away_
         again.close()
         assert (2,) in told.keys["item"]
         _hidden_until_a_standby_has_it(to_break, postgres_to_break, feed, told.position)
-        ask("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
-        ask("SELECT pg_reload_conf()")
+        postgres_to_break.configure(max_slot_wal_keep_size="'1MB'")
         held = feed.held()
         assert held is not None
         assert held.most == 2**20
@@ -320,8 +319,7 @@ def test_a_server_that_restarts_forgets_nothing_and_one_that_threw_its_log_away_
 
 def _hidden_until_a_standby_has_it(following: Following, server: Postgres, feed: Any, position: str) -> None:
     """A commit that waits for a standby is in the log, and nobody sees it: it is told once it can be seen."""
-    server.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    server.ask("SELECT pg_reload_conf()")
+    server.configure(synchronous_standby_names="'nobody'")
 
     def write() -> None:
         with suppress(psycopg.Error), psycopg.connect(following.database.url) as connection:
@@ -336,7 +334,6 @@ def _hidden_until_a_standby_has_it(following: Following, server: Postgres, feed:
         assert (batch.keys, batch.position, batch.more) == ({}, position, False)
         assert following.execute("SELECT count(*) FROM item WHERE id = 3") == [(0,)]
     finally:
-        server.ask("ALTER SYSTEM RESET synchronous_standby_names")
-        server.ask("SELECT pg_reload_conf()")
+        server.configure(synchronous_standby_names="DEFAULT")
         writer.join()
     assert drained(feed, position, settle=False).keys == {"item": {(3,)}}

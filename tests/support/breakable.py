@@ -114,6 +114,16 @@ class Postgres:
             cursor = connection.execute(statement, values)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
+    def configure(self, **settings: str) -> None:
+        """Settings of the whole server, which every session has from its next command on. `DEFAULT` takes one back."""
+        for name, value in settings.items():
+            self.ask(f"ALTER SYSTEM SET {name} = {value}")
+        before = self.ask("SELECT pg_conf_load_time()")
+        self.ask("SELECT pg_reload_conf()")
+        # the server reads its file when it comes to that, and tells its sessions before it begins another
+        while self.ask("SELECT pg_conf_load_time()") == before:
+            time.sleep(0.01)
+
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
@@ -122,10 +132,8 @@ def postgres() -> Iterator[Postgres]:
     folder.chmod(0o755)
     started = embedded.get_server(folder / "data")
     server = Postgres(folder / "data", started.get_uri(), started.system_user)
-    server.ask("ALTER SYSTEM SET fsync = off")  # what is written outlives the server's death, though not the machine's
-    server.ask("ALTER SYSTEM SET full_page_writes = off")
-    server.ask("ALTER SYSTEM SET synchronous_commit = off")  # Syncline flushes what it says is in all the same
-    server.ask("SELECT pg_reload_conf()")
+    # What is written outlives the server's death, though not the machine's; Syncline flushes what it says is in all the same.
+    server.configure(fsync="off", full_page_writes="off", synchronous_commit="off")
     try:
         yield server
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from breakable import PASSWORD, Mariadb, Server, between, engine_of
+from breakable import PASSWORD, Mariadb, Postgres, Server, between, engine_of
 from click.testing import CliRunner
 from scenario import Engine, Scenario, pair_name
 
@@ -75,12 +75,13 @@ def limited(server: Server, names: list[str], value: str) -> Iterator[None]:
     before = {name: server.ask(f"SELECT @@GLOBAL.{name}")[0][0] for name in names} if mysql else {}
 
     def settle(value_of: Callable[[str], str]) -> None:
-        for name in names:
-            server.ask(
-                f"SET GLOBAL {name} = {value_of(name)}" if mysql else f"ALTER SYSTEM SET {name} = {value_of(name)}"
-            )
-        if not mysql:
-            server.ask("SELECT pg_reload_conf()")
+        values = {name: value_of(name) for name in names}
+        if isinstance(server, Mariadb):
+            for name, wanted in values.items():
+                server.ask(f"SET GLOBAL {name} = {wanted}")
+        else:
+            assert isinstance(server, Postgres)
+            server.configure(**values)
 
     settle(lambda _: value if mysql else f"'{value}s'")
     try:
