@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import shutil
 import signal
 import tempfile
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,15 +132,51 @@ LONG = (
 )
 
 
+ENGINE_NAMES = re.compile("sqlite|duckdb|postgresql|mysql|mariadb", re.IGNORECASE)
+# Adapters are held to their contract on each engine; what is above them is shown on some.
+EACH_ENGINE = TESTS / "adapters"
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not config.option.keyword
+    if whole and not hasattr(config, "workerinput"):  # workers inherit it
+        os.environ.setdefault("SYNCLINE_ENGINES", "some")
     if hasattr(config.option, "loadscopereorder"):  # by how many tests a file has, which tells nothing here
         config.option.loadscopereorder = False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; else the order stays."""
+def pytest_report_header() -> str | None:
+    if os.environ.get("SYNCLINE_ENGINES") == "some":
+        return "engines: tests of what is above the adapters on half of them, SYNCLINE_ENGINES=all on each"
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long files first; else the order stays. Of the whole suite, tests of many engines run on half of them."""
     place = {name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(str(item.path.relative_to(TESTS)), len(LONG)))
+    if os.environ.get("SYNCLINE_ENGINES") == "some":
+        spared = _spared(items)
+        config.hook.pytest_deselected(items=[item for item in items if item in spared])
+        items[:] = [item for item in items if item not in spared]
+
+
+def _spared(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Of tests that are the same but for the engines in their names: all but every second, or so many that four are left.
+
+    Which is their name's choice: always the same ones, and over the whole each engine as often as any other.
+    """
+    alike: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if EACH_ENGINE not in item.path.parents:
+            alike.setdefault(ENGINE_NAMES.sub("*", item.nodeid), []).append(item)
+    return {
+        item
+        for name, those in alike.items()
+        if len(those) > 2
+        for number, item in enumerate(those, zlib.crc32(name.encode()))
+        if number % max(2, len(those) // 4)
+    }
 
 
 def pytest_collection_finish() -> None:
