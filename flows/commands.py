@@ -165,6 +165,7 @@ def backfill(
                     ranges=(part,),
                     step=len(parts) > 1,
                 )
+                session.meter.step(number + 1, len(parts), str(part))
                 outcome, session = _run(step, replace(loading, message=f"backfill {part}"), ended)
                 loading, ended = replace(loading, session=session), []
                 outcomes.append(outcome)

@@ -222,6 +222,8 @@ def write_rows(
                 groups = [works[0].windows] if one_by_one else grouped(works[0].windows, workers)
                 apart = [replace(works[0], windows=each) for each in groups]
                 done += [outcome for found in run(apply_windows, apart) for outcome in found]
+        for written in tables.values():
+            session.meter.finish(written.name, "apply")
         notices = take_back(plan, session, stages)
         done = [_as_noted(each, plan, stepping[each.table]) if each.table in stepping else each for each in done]
         for stage in stages:

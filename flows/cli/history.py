@@ -237,7 +237,7 @@ def undo(
     from flows import commands
     from flows.cli.launch import apply_in_prefect
     from flows.cli.outcome import applied, changes_line, show_outcome
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
     from flows.plan.request import asked_for
     from transforms.vocabulary import SpecError
 
@@ -245,7 +245,7 @@ def undo(
     if last is None or (version is not None and to is not None):
         raise SpecError("Name one version to take back, or with --to the version to go back to.", fix="see --help.")
     request = asked_for(spec, "undo", wait=wait, trees=trees)
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+    with metered(as_json=as_json) as meter:
         planned = commands.plan_undo(
             request, last, to=to is not None, drop=drop, side=side, temporary=not dry_run, meter=meter
         )
@@ -262,7 +262,7 @@ def undo(
         if not yes and sys.stdin.isatty():
             click.confirm(f"\n{changes_line(planned)} Apply?", abort=True)
         echo()
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+    with metered(as_json=as_json) as meter:
         done: Any = (
             commands.apply_plan(folder, meter=meter, wait=wait) if direct else apply_in_prefect(folder, meter, wait)
         )

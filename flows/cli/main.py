@@ -66,13 +66,13 @@ def check(
 ) -> int:  # fmt: skip
     """Say what of the data does not fit, why, and how to mend it. Nothing is written."""
     from flows.check.assess import assess
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
     from flows.plan.request import trees_of
     from flows.spec.model import load_spec
 
     loaded = load_spec(spec)
     asked = trees_of(loaded, trees, tables, with_parents=with_parents)
-    with metered(quiet=as_json and not sys.stderr.isatty(), least=LONG_ROWS) as meter:
+    with metered(as_json=as_json, least=LONG_ROWS) as meter:
         found = assess(
             loaded, datetime.now(UTC), tables, samples=samples, schema_only=schema_only, meter=meter, trees=asked
         )
@@ -107,7 +107,7 @@ def scaffold(
     as_json: bool,
 ) -> int:
     """Draft a spec for a whole schema: types that the rows fit in, keys, and all that translates. Nothing is loaded."""
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
     from flows.cli.terminal.scaffold import show_draft
     from flows.scaffold.draft import Asked, free_file, scaffold
 
@@ -116,7 +116,7 @@ def scaffold(
         free_file(output)
     folder = Path() if printed else output.parent
     asked = Asked(source_url, target_url, folder, "" if printed else output.stem, schema, target_schema, tables)
-    with metered(quiet=as_json and not sys.stderr.isatty(), least=LONG_ROWS) as meter:
+    with metered(as_json=as_json, least=LONG_ROWS) as meter:
         draft = scaffold(asked, meter)
     if not printed:
         draft.write(output)
@@ -157,7 +157,7 @@ def plan(
     from adapters.store.plans import Plan
     from flows import commands
     from flows.apply.both_ways import source_plan
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
     from flows.plan.request import asked_for
     from flows.results.outcome import Status
 
@@ -165,7 +165,7 @@ def plan(
         spec, "plan", tables, ranges, output, allow_deletes=allow_deletes, trees=trees, with_parents=with_parents,
         full=full, afresh=afresh,
     )  # fmt: skip
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+    with metered(as_json=as_json) as meter:
         outcome = commands.plan(request, meter=meter)
     named = NamedRows(rows, limit, form, as_json)
     planned = Plan.open(Path(str(outcome.report.plan)))
@@ -186,11 +186,11 @@ def plan(
 def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool) -> int:
     """Apply exactly the plan in FOLDER. A row that changed since is a conflict and stays as it is."""
     from flows import commands
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
 
     if not yes and not as_json and sys.stdin.isatty():
         _confirm_apply(folder)
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+    with metered(as_json=as_json) as meter:
         if direct:
             outcome = commands.apply_plan(folder, meter=meter, wait=wait, data_docs=data_docs)
         else:
@@ -247,11 +247,11 @@ def backfill(
 ) -> int:  # fmt: skip
     """Plan and apply a range, step by step. Started again, it goes on where it stopped."""
     from flows import commands
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
     from flows.plan.request import asked_for
 
     request = asked_for(spec, "backfill", (), (text,), wait=wait, data_docs=data_docs, allow_deletes=allow_deletes)
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+    with metered(as_json=as_json) as meter:
         if direct:
             outcome = commands.backfill(request, every, again=again, meter=meter)
         else:
@@ -278,13 +278,13 @@ def verify(
 ) -> int:  # fmt: skip
     """Read both sides, and prove them equal through the mapping or name the rows that differ."""
     from flows import commands
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
     from flows.plan.request import asked_for
     from flows.results.outcome import Status
 
     request = asked_for(spec, "verify", tables, ranges, trees=trees, with_parents=with_parents, afresh=afresh)
     named = NamedRows(rows, limit, form, as_json, output)
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+    with metered(as_json=as_json) as meter:
         outcome = commands.verify(request, meter=meter, seen=named.take)
     named.show(outcome)
     if not as_json:
@@ -373,9 +373,9 @@ def quarantine(
 
 def _run(request: Request, *, direct: bool, as_json: bool) -> Outcome:
     from flows import commands
-    from flows.cli.terminal.report import metered
+    from flows.cli.terminal.progress import metered
 
-    with metered(quiet=as_json and not sys.stderr.isatty()) as meter:
+    with metered(as_json=as_json) as meter:
         if direct:
             return commands.run(request, meter=meter)
         from flows.cli.launch import run_in_prefect

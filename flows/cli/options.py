@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -23,6 +23,10 @@ Exit statuses:
   2  changes pending 5  conflicts left open
   130, 143  interrupted or terminated; run it again and it goes on
 """
+
+
+PROGRESS: Final = "progress"
+"""Where a command keeps what `--progress` says, among what click knows of the call."""
 
 
 class Commands(click.Group):
@@ -66,6 +70,13 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
     """--json, --debug, errors in one line, and the exit status."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+    @click.option(
+        "--progress",
+        type=click.Choice(["bars", "lines", "json", "none"]),
+        expose_value=False,
+        callback=lambda context, _, value: context.meta.__setitem__(PROGRESS, value),
+        help="How far it is, on standard error: bars (on a terminal), lines (elsewhere), JSON on lines of its own, or nothing.",
+    )
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @wraps(command)
     def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:

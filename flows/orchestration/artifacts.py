@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -23,9 +22,11 @@ from flows.commands import Outcome
 from flows.proof.checkpoints import some_keys
 from flows.results import cursors
 from flows.results.conflicts import Met, open_columns, values, verdict_text
+from flows.results.shares import counted
 from flows.results.tables import Report, TableReport
 from flows.results.visible import as_code, in_markdown, visible
 from flows.session.meter import Meter
+from flows.session.progress import Part, Progress
 from transforms.vocabulary import OPS
 
 EVERY_SECONDS: Final = 2.0
@@ -42,59 +43,62 @@ FIRST: Final = ("insert", "update", "delete", "conflicts", "quarantined", "uncha
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Part:
-    expected: int = 0
-    done: int = 0
-
-
-class RunMeter(Meter):
-    """Adds up what threads report, and passes it on to the meter of a terminal."""
+class RunMeter(Progress):
+    """Adds up what threads report, logs each phase of a table as it ends, and passes it all on to the meter of a terminal."""
 
     def __init__(self, inner: Meter | None = None) -> None:
+        super().__init__()
         self._inner = inner or Meter()
-        self._parts: dict[tuple[str, str], _Part] = {}
-        self._lock = threading.Lock()
         self._began = monotonic()
 
+    def foresee(self, what: str, tables: Mapping[str, int]) -> None:
+        super().foresee(what, tables)
+        self._inner.foresee(what, tables)
+
     def expect(self, table: str, what: str, rows: int) -> None:
-        with self._lock:
-            self._parts.setdefault((table, what), _Part()).expected += rows
+        super().expect(table, what, rows)
         self._inner.expect(table, what, rows)
 
     def advance(self, table: str, what: str, rows: int) -> None:
-        with self._lock:
-            self._parts.setdefault((table, what), _Part()).done += rows
+        super().advance(table, what, rows)
         self._inner.advance(table, what, rows)
+
+    def finish(self, table: str, what: str) -> None:
+        super().finish(table, what)
+        self._inner.finish(table, what)
+
+    def changed(self, part: Part | None) -> None:
+        if part is not None and part.finished:
+            get_run_logger().info("%s %s: %s in %.1f s", part.what, part.table, counted(part.done, "row"), part.seconds)
+
+    def step(self, number: int, of: int, what: str) -> None:
+        super().step(number, of, what)
+        get_run_logger().info(str(self.now))
+        self._inner.step(number, of, what)
 
     def notice(self, text: str) -> None:
         get_run_logger().info(text)
         self._inner.notice(text)
 
     def again(self) -> None:
-        with self._lock:
-            self._parts.clear()
+        super().again()
         self._inner.again()
 
     @property
     def percent(self) -> float:
-        """Of the rows that are known to come; estimates may be too low, so that it stays below 100 until the end."""
-        with self._lock:
-            expected = sum(max(part.expected, part.done) for part in self._parts.values())
-            done = sum(part.done for part in self._parts.values())
-        return min(99.0, 100 * done / expected) if expected else 0.0
+        """Of the rows that are known to come; below 100 until the end, since what is to be written is known only once it is planned."""
+        return min(99.0, 100 * self.share)
 
     def markdown(self) -> str:
         """A table of what is through by table and kind of work, and the rate."""
-        seconds = max(monotonic() - self._began, 0.001)
-        with self._lock:
-            parts = [(table, what, part.done, part.expected) for (table, what), part in self._parts.items()]
-        lines = ["| table | work | rows done | of about |", "|---|---|---:|---:|"]
+        seconds, parts = max(monotonic() - self._began, 0.001), self.parts
+        step = [f"{in_markdown(str(self.now).capitalize())}.", ""] if self.now is not None else []
+        lines = [*step, "| table | work | rows done | of about |", "|---|---|---:|---:|"]
         lines += [
-            f"| {in_markdown(table)} | {what} | {done:,} | {f'{most:,}' if most else ''} |"
-            for table, what, done, most in parts
+            f"| {in_markdown(part.table)} | {part.what} | {part.done:,} | {f'{part.of:,}' if part.of else ''} |"
+            for part in parts
         ]
-        planned, applied = (sum(done for _, what, done, _ in parts if what == each) for each in ("plan", "apply"))
+        planned, applied = (sum(part.done for part in parts if part.what == each) for each in ("plan", "apply"))
         rate = f"{planned / seconds:,.0f} rows a second"
         return "\n".join([*lines, "", f"{planned:,} rows planned and {applied:,} applied in {seconds:,.1f} s: {rate}."])
 

@@ -138,16 +138,39 @@ def plan_tables(
     """
     planned: dict[str, list[Planned]] = {}
     left, tries = list(tables), 2 * len(tables)
+    foresee(request, session, tables)
     while left:
         for bound in left:
             before = [outcome for some in planned.values() for outcome in some]
             planned[bound.name] = plan_table(request, session, job, bound.name, before, tables, execute)
+            planned_whole(session, bound.name)
         tries -= 1
         left = _to_plan_anew(session, job, tables, planned) if tries else []
         for bound in left:
             forget(job, bound, planned.pop(bound.name))
             session = replace(session, samples=Samples())
     return planned
+
+
+def foresee(request: Request, session: Session, tables: Sequence[BoundTable]) -> None:
+    """Tell who looks on how many rows there will be, where whole tables are planned."""
+    if session.meter.silent or request.keys is not None or request.trees is not None or request.ranges:
+        return
+    source, target = (session.sides[name].snapshot for name in SIDES)
+    rows = {
+        bound.name: max(
+            sum(source.estimate(each.source) for each in bound.sources),
+            0 if bound.ddl else target.estimate(bound.there),
+        )
+        for bound in tables
+    }
+    session.meter.foresee("plan", rows)
+
+
+def planned_whole(session: Session, table: str) -> None:
+    """Tell who looks on that a table is planned."""
+    for phase in ("read", "plan"):
+        session.meter.finish(table, phase)
 
 
 def _to_plan_anew(

@@ -192,7 +192,7 @@ def decide(session: Session, route: Route, work: PlanWork, read: WindowRows) -> 
     if work.looked_up and mapped.rejected_rows.num_rows:
         path = rejected_file(work.job, bound.name, number)
         spill.write_rows(path, [mapped.rejected_rows], mapped.rejected_rows.schema)
-    session.meter.advance(bound.name, "plan", max(read.source_rows, found.num_rows))
+    session.meter.advance(bound.name, "plan", max(counts.source_rows, counts.target_rows))
     return Planned(
         bound.name,
         number,

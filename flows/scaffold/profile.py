@@ -154,6 +154,7 @@ def profile(
         if INVALID in batch.schema.names:
             _note_invalid(facts, batch.column(INVALID))
         meter.advance(str(table), "look", batch.num_rows)
+    meter.finish(str(table), "look")
     return facts
 
 

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class Meter:
-    """Is shown how far a run is. This one keeps silent; a terminal and a Prefect run have their own."""
+    """Is shown how far a run is. This one keeps silent; a terminal, a pipe and a Prefect run have their own.
+
+    Work on a table goes by phases: look, read, plan, apply. Calls come from several threads.
+    """
+
+    silent = True
+    """Nobody looks: what is only there to be shown need not be found out."""
+
+    def foresee(self, what: str, tables: Mapping[str, int]) -> None:
+        """About so many rows of each table will come to a phase; `expect` says it better once it begins."""
 
     def expect(self, table: str, what: str, rows: int) -> None:
-        """About `rows` rows of the table will be worked on; `what` is read, plan or apply."""
+        """About `rows` more rows of the table will be worked on now."""
 
     def advance(self, table: str, what: str, rows: int) -> None:
-        """So many more rows are through. Called from several threads."""
+        """So many more rows are through."""
+
+    def finish(self, table: str, what: str) -> None:
+        """All rows of the table are through, however many were expected."""
+
+    def step(self, number: int, of: int, what: str) -> None:
+        """The work on a part begins, `number` (from 1) `of` so many, such as a day of a backfill: tables begin anew."""
 
     def notice(self, text: str) -> None:
         """Something a person may want to know while a run goes on."""

@@ -22,6 +22,7 @@ from flows.bind.ranges import parse_range
 from flows.commands import Outcome, Status
 from flows.history import quarantine as quarantining
 from flows.plan.request import Request, new_run_id
+from flows.session.progress import Progress
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import Counts
 
@@ -241,7 +242,11 @@ class Scenario:
         return explained(balanced(commands.plan(self.request("plan", **asked))), asked)
 
     def run(self, **asked: Any) -> Outcome:
-        return balanced(commands.run(self.request("run", **asked)))
+        progress = Progress()
+        done = balanced(commands.run(self.request("run", **asked), meter=progress))
+        if done.status in (Status.DONE, Status.CONFLICTS):  # it went through all of its rows, and says so
+            assert all(part.finished and part.done == part.of for part in progress.parts), progress.parts
+        return done
 
     def verify(self, **asked: Any) -> Outcome:
         return explained(balanced(commands.verify(self.request("verify", **asked))), asked)

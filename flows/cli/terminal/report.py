@@ -1,24 +1,11 @@
-"""What people see: tables and a progress bar on a terminal, plain lines in a pipe."""
+"""What people see of a run: tables on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -29,7 +16,6 @@ from flows.results.conflicts import Met, beside, values, values_beside, verdict_
 from flows.results.shares import counted, percent
 from flows.results.tables import BESIDE, Report, TableReport
 from flows.results.visible import visible
-from flows.session.meter import Meter
 from transforms.vocabulary import OPS, Counts, Sample
 
 COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
@@ -232,70 +218,3 @@ def _value(value: str | None) -> str:
     text = value if len(value) <= _WIDTH else value[: _WIDTH - 1] + "…"
     plain = text and text == text.strip() and text.lower() != "null" and text.isprintable()
     return text if plain else repr(text)
-
-
-class _Bars(Meter):
-    """One bar for each table and kind of work, with rows, rate and the time that remains."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bars: dict[tuple[str, str], TaskID] = {}
-        self._lock = threading.Lock()
-
-    def expect(self, table: str, what: str, rows: int) -> None:
-        with self._lock:
-            self._bars[table, what] = self._progress.add_task(f"{what:<5} {escape(table)}", total=max(rows, 1), rate="")
-
-    def advance(self, table: str, what: str, rows: int) -> None:
-        with self._lock:
-            bar = self._bars.get((table, what))
-            if bar is None:
-                return
-            self._progress.advance(bar, rows)
-            task = next(task for task in self._progress.tasks if task.id == bar)
-            speed = task.finished_speed or task.speed
-            self._progress.update(bar, rate=f"{speed:,.0f} rows/s" if speed else "")
-
-    def notice(self, text: str) -> None:
-        self._progress.console.print(text, markup=False)
-
-    def again(self) -> None:
-        with self._lock:
-            for bar in self._bars.values():
-                self._progress.remove_task(bar)
-            self._bars.clear()
-
-
-class _Lines(Meter):
-    """A line when work on a table of `least` rows or more begins: enough for a log."""
-
-    def __init__(self, least: int) -> None:
-        self._least = least
-
-    def notice(self, text: str) -> None:
-        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201
-
-    def expect(self, table: str, what: str, rows: int) -> None:
-        if rows >= self._least:
-            print(visible(f"{what} {table}: about {rows:,} rows"), file=sys.stderr, flush=True)  # noqa: T201
-
-
-@contextmanager
-def metered(*, quiet: bool, least: int = 1) -> Iterator[Meter]:
-    """The meter for standard error: bars on a terminal, lines in a pipe, nothing when quiet."""
-    if quiet:
-        yield Meter()
-        return
-    if not sys.stderr.isatty():
-        yield _Lines(least)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console(error=True), transient=True) as progress:
-        yield _Bars(progress)

@@ -20,7 +20,7 @@ from adapters.store.plans import PlanWriter
 from flows.bind.mirror import mirrored, origins
 from flows.bind.tables import Binding, BoundTable
 from flows.plan import build
-from flows.plan.build import begun, finish, looked_up, plan_table, selected
+from flows.plan.build import begun, finish, foresee, looked_up, plan_table, planned_whole, selected
 from flows.plan.decide import Planned
 from flows.plan.lookups.born_rows import back_files, open_own_map, without_open, without_waiting
 from flows.plan.lookups.identity import identity_files, pair_rows
@@ -124,12 +124,14 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
         made, notices = list[TableOfBoth](), list[Notice]()
         with ledger_of(request.spec) as ledger:
             kept = ledger.bases(request.spec.name, "source") if ledger.there() else {}
+            foresee(request, session, chosen)
             for bound in chosen:
                 bound = session.bound.table(bound.name)
                 before = windows_by_side(made)
                 if bound.two_way is None:
                     windows = plan_table(request, session, job, bound.name, before["target"], chosen)
                     made.append(TableOfBoth(bound, aside=windows))
+                    planned_whole(session, bound.name)
                     continue
                 agreement = agreement_of(session, bound, bound.schema)
                 known = known_base(request.spec, ledger, bound, agreement)
@@ -162,6 +164,7 @@ def _plan(request: Request, session: Session, *, again: bool) -> PlannedBoth:
                 )
                 if origin is not None and not origin.after(bound.name):
                     bring_in_step(ends, made, origin, later)
+                planned_whole(session, bound.name)
                 notices += _outdated(made[-1])
         hold_circles(ends, made)
         both = [each for each in made if each.bound.two_way is not None]
