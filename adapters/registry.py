@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
 from adapters.feeds import poll
+from adapters.feeds.channel import Channel
 from adapters.feeds.feed import ChangeFeed, Watched, Way
 from adapters.feeds.triggers import TriggerFeed
 from adapters.protocol import RowSecurity, Source, Target
@@ -20,7 +21,8 @@ from transforms.vocabulary import SpecError
 class Engine(NamedTuple):
     """An engine's package, its adapter there, what that takes beside a URL and a time zone, and the extra that brings its
     driver. `accessible`: SQLAlchemy has a way into it, which its `access` module opens. `feeds`: the modules of its ways to tell
-    which rows changed, each with a `feed(url, watched, name)`.
+    which rows changed, each with a `feed(url, watched, name)`. `channel`: the module of its channels, if it has some, with a
+    `channel(url, name)`.
     """
 
     package: str
@@ -29,11 +31,13 @@ class Engine(NamedTuple):
     extra: str | None = None
     accessible: bool = True
     feeds: Mapping[Way, str] = {}
+    channel: str | None = None
 
 
 _POSTGRES: Final = Engine(
-    "adapters.postgres", "PostgresAdapter", ("rls",), "postgres", feeds={"log": "log_feed", "trigger": "trigger_feed"}
-)
+    "adapters.postgres", "PostgresAdapter", ("rls",), "postgres", channel="channel",
+    feeds={"log": "log_feed", "trigger": "trigger_feed"},
+)  # fmt: skip
 _MYSQL: Final = Engine(
     "adapters.mysql", "MysqlAdapter", (), "mysql", feeds={"log": "log_feed", "trigger": "trigger_feed"}
 )
@@ -97,6 +101,12 @@ def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str, *, time
             fix=f"write capture: {' or '.join(ways(url))}.",
         )
     return cast(ChangeFeed, _imported(url, engine, engine.feeds[way]).feed(url, watched, name))
+
+
+def open_channel(url: str, name: str) -> Channel | None:
+    """A channel of a database by which programs can tell something; nothing is connected to yet. None where the engine has none."""
+    engine = TARGETS[_scheme(url, TARGETS)]
+    return None if engine.channel is None else cast(Channel, _imported(url, engine, engine.channel).channel(url, name))
 
 
 def open_triggers(url: str, watched: Sequence[Watched], name: str) -> TriggerFeed:

@@ -61,7 +61,7 @@ class _Logged(Told):
         self._log.info("Compared in full: +%d ~%d -%d.", total.insert, total.update, total.delete)
 
     def brought(self, brought: Brought) -> None:
-        counts, changes = brought.target, sum(brought.changes.values())
+        counts, changes = brought.target, brought.told
         line = "%d changes: +%d ~%d -%d, %d on the source, %d set aside, lag %.1f s."
         self._log.info(
             line, changes, counts.insert, counts.update, counts.delete, brought.source.changes, brought.waiting, brought.lag

@@ -103,8 +103,9 @@ class ChangeFeed(Protocol):
     def settle(self, position: str) -> None:
         """What is before a position will not be asked for again: the database may forget it. Idempotent."""
 
-    def wait(self, position: str, seconds: float) -> None:
-        """Return once there may be something to read behind a position, and after `seconds` at the latest."""
+    def wait(self, position: str, seconds: float) -> bool:
+        """Whether there is something to read behind a position, as soon as there is, and after `seconds` at the latest. A way that
+        does not know answers no, after a while."""
 
     def held(self) -> Held | None:
         """What the database keeps because of this feed; None where it keeps nothing, or nothing that could fill a disk."""

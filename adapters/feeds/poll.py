@@ -208,8 +208,9 @@ class Poll:
     def settle(self, position: str) -> None:
         return
 
-    def wait(self, position: str, seconds: float) -> None:
+    def wait(self, position: str, seconds: float) -> bool:
         time.sleep(min(seconds, PAUSE_SECONDS))
+        return False
 
     def held(self) -> Held | None:
         return None

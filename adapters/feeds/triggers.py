@@ -197,10 +197,11 @@ class TriggerFeed:
     def settle(self, position: str) -> None:
         self._log.settle(json.loads(position)["at"])
 
-    def wait(self, position: str, seconds: float) -> None:
+    def wait(self, position: str, seconds: float) -> bool:
         at, end = json.loads(position)["at"], time.monotonic() + seconds
-        while not self._log.waiting(at) and (left := end - time.monotonic()) > 0:
+        while not (there := self._log.waiting(at)) and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, LOOK_SECONDS))
+        return there
 
     def held(self) -> Held | None:
         return Held(self._log.size())

@@ -94,14 +94,15 @@ class MysqlLogFeed:
         """The server keeps its log for as long as it is set to, whoever reads it."""
         Place.parsed(position)
 
-    def wait(self, position: str, seconds: float) -> None:
+    def wait(self, position: str, seconds: float) -> bool:
         at = Place.parsed(position)
         ends = time.monotonic() + seconds
         while self._open is None and not at.done and self._ends().order == at.order:
             left = ends - time.monotonic()
             if left <= 0:
-                return
+                return False
             time.sleep(min(POLL_SECONDS, left))
+        return True
 
     def held(self) -> Held | None:
         return None

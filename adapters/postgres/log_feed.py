@@ -114,14 +114,15 @@ class PostgresLogFeed:
         with self._asking("Moving a replication slot") as connection:
             slots.advance(connection, self._slot(at.token), at.log)
 
-    def wait(self, position: str, seconds: float) -> None:
+    def wait(self, position: str, seconds: float) -> bool:
         at = Place.parsed(position)
         ends = time.monotonic() + seconds
         while self._open is None and not at.done and self._state(at).written <= at.lsn:
             left = ends - time.monotonic()
             if left <= 0:
-                return
+                return False
             time.sleep(min(POLL_SECONDS, left))
+        return True
 
     def held(self) -> Held | None:
         with self._asking("Asking how much log is kept") as connection:

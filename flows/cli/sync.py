@@ -58,7 +58,7 @@ def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, as_
             echo(f"Compared {what} in full: +{total.insert:,} ~{total.update:,} -{total.delete:,}.")
 
         def brought(self, brought: Brought) -> None:
-            self.changes += sum(brought.changes.values())
+            self.changes += brought.told
             if as_json:
                 _print_line(brought.as_dict())
             else:
@@ -87,7 +87,7 @@ def _line(brought: Brought) -> str:
     target, source = brought.target, brought.source
     parts = [
         f"{brought.at.astimezone():%H:%M:%S}",
-        counted(sum(brought.changes.values()), "change"),
+        counted(brought.told, "change"),
         f"+{target.insert:,} ~{target.update:,} -{target.delete:,}",
     ]
     if source.changes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from adapters.feeds.channel import Channel
 from adapters.feeds.feed import ChangeFeed, FeedLost
 from adapters.ledger.ledger import Ledger
 from adapters.ledger.records import Decision
@@ -22,17 +23,21 @@ from flows.session.session import Session
 from flows.spec.model import Spec
 from transforms.vocabulary import SideName
 
+LISTEN_SECONDS: Final = 0.05  # to channels, before feeds are asked again
 LOOK_SECONDS: Final = 10.0  # between two looks at what a database keeps for us
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What `sync` is to do: `once` ends when nothing is left to bring over, `seconds` after that time; else it goes on until stopped."""
+    """What `sync` is to do: `once` ends when nothing is left to bring over, `seconds` after that time; else it goes on until stopped.
+    `allow_deletes`: whatever share of a table is deleted.
+    """
 
     spec: Path
     once: bool = False
     seconds: float | None = None
     workers: int | None = None
+    allow_deletes: bool = False
 
 
 class Told:
@@ -54,25 +59,18 @@ class Told:
 
 
 @dataclass(slots=True)
-class Following:
-    """Feeds that are open, and how far each is."""
+class Course:
+    """Whoever follows, from the start to the end, whatever is opened anew in between. `said` was heard on channels and is not brought
+    over yet."""
 
     asked: Asked
     told: Told
     spec: Spec
-    session: Session
     ledger: Ledger
-    watching: Watching
-    feeds: Mapping[SideName, ChangeFeed]
-    places: Mapping[SideName, Place]
+    clock: Callable[[], datetime]
     totals: Totals
     deadline: float | None
-    waiting: Waiting
-    positions: dict[SideName, str] = field(default_factory=dict)
-    held: dict[SideName, int] = field(default_factory=dict)
-    looked: float = 0.0
-    warned: set[SideName] = field(default_factory=set)
-    decided: set[Decision] = field(default_factory=set)  # what people decided and was tried
+    said: list[str] = field(default_factory=list)
 
     @property
     def workers(self) -> int:
@@ -84,13 +82,35 @@ class Following:
         """Its time is up."""
         return self.deadline is not None and time.monotonic() >= self.deadline
 
+    def left(self, seconds: float) -> float:
+        """So many seconds, and not beyond the end."""
+        return seconds if self.deadline is None else min(seconds, self.deadline - time.monotonic())
+
+
+@dataclass(slots=True)
+class Following:
+    """Feeds that are open, and how far each is."""
+
+    course: Course
+    session: Session
+    watching: Watching
+    feeds: Mapping[SideName, ChangeFeed]
+    places: Mapping[SideName, Place]
+    channels: Sequence[Channel]
+    waiting: Waiting
+    positions: dict[SideName, str] = field(default_factory=dict)
+    held: dict[SideName, int] = field(default_factory=dict)
+    looked: float = 0.0
+    warned: set[SideName] = field(default_factory=set)
+    decided: set[Decision] = field(default_factory=set)  # what people decided and was tried
+
 
 def look_at_logs(following: Following) -> None:
     """Say where a database keeps much for us, and give it up where that is too much. FeedLost then."""
     now = time.monotonic()
     if now - following.looked < LOOK_SECONDS:
         return
-    following.looked, limit = now, following.spec.follow.retained
+    following.looked, limit = now, following.course.spec.follow.retained
     for side, feed in following.feeds.items():
         held = feed.held()
         if held is None:
@@ -99,7 +119,7 @@ def look_at_logs(following: Following) -> None:
         most = limit.most if held.most is None else min(limit.most, held.most)
         if held.size > limit.most:
             feed.remove()
-            following.places[side].forget(following.ledger)
+            following.places[side].forget(following.course.ledger)
             raise FeedLost(
                 f"The {side} kept {held.size:,} bytes of log for us, more than {limit.most:,}: they were given up, so that its disk "
                 f"does not fill.",
@@ -107,28 +127,43 @@ def look_at_logs(following: Following) -> None:
             )
         if held.size > min(limit.warn, most) and side not in following.warned:
             following.warned.add(side)
-            following.told.notice(f"The {side} keeps {held.size:,} bytes of log for us; at {most:,} they are given up.")
+            following.course.told.notice(
+                f"The {side} keeps {held.size:,} bytes of log for us; at {most:,} they are given up."
+            )
         elif held.size <= min(limit.warn, most):
             following.warned.discard(side)
 
 
 def put_figures(following: Following, at: datetime) -> None:
-    if following.spec.follow.metrics is not None:
-        file = following.spec.folder / following.spec.follow.metrics
-        write_metrics(file, following.spec.name, following.totals, at, following.held)
+    if following.course.spec.follow.metrics is not None:
+        file = following.course.spec.folder / following.course.spec.follow.metrics
+        write_metrics(file, following.course.spec.name, following.course.totals, at, following.held)
 
 
 def pause(following: Following, seconds: float) -> None:
-    """Sleep, and not beyond the end."""
-    left = seconds if following.deadline is None else min(seconds, following.deadline - time.monotonic())
-    if left > 0:
-        time.sleep(left)
+    """Gather what changes, until something is said on a channel, and not beyond the end."""
+    ends = time.monotonic() + following.course.left(seconds)
+    while (left := ends - time.monotonic()) > 0:
+        if not following.channels:
+            time.sleep(left)
+        elif _said(following, left):
+            return
 
 
 def wait(following: Following, seconds: float) -> None:
-    """Wait for something to read, as the first feed does best, and look at the others in between."""
-    left = seconds if following.deadline is None else min(seconds, following.deadline - time.monotonic())
-    if left <= 0:
+    """Wait for something to read, as the first feed does best, or for what is said on a channel; others are looked at in between."""
+    side, left = next(iter(following.feeds)), following.course.left(seconds)
+    feed, position = following.feeds[side], following.positions[side]
+    if not following.channels and left > 0:
+        feed.wait(position, left)
         return
-    side = next(iter(following.feeds))
-    following.feeds[side].wait(following.positions[side], left)
+    ends = time.monotonic() + left
+    while (left := ends - time.monotonic()) > 0:
+        if _said(following, left) or feed.wait(position, 0):
+            return
+
+
+def _said(following: Following, seconds: float) -> bool:
+    """Whether something is said on a channel, as soon as it is, and after LISTEN_SECONDS at the latest."""
+    first, *others = following.channels
+    return first.wait(min(seconds, LISTEN_SECONDS)) or any(each.wait(0) for each in others)

@@ -17,7 +17,7 @@ class Brought:
     """A batch that is in: how many changes were told of, and how many rows of either side were written.
 
     `lag` is the time in seconds from the commit of its oldest change, or from when that was read where nobody knows, until it was in.
-    `waiting` counts rows that were set aside, `open` those in conflict.
+    `waiting` counts rows that were set aside, `open` those in conflict, `named` the rows and tables that somebody named.
     """
 
     at: datetime
@@ -29,6 +29,12 @@ class Brought:
     waiting: int = 0
     open: int = 0
     whole: tuple[str, ...] = ()
+    named: int = 0
+
+    @property
+    def told(self) -> int:
+        """How many changes were told of, by feeds and by name."""
+        return sum(self.changes.values()) + self.named
 
     @property
     def rows(self) -> int:
@@ -44,7 +50,7 @@ class Brought:
         return {
             "at": self.at.isoformat(timespec="milliseconds"), "changes": dict(self.changes), **counts(self.target),
             "back": counts(self.source), "lag": round(self.lag, 3), "version": self.version, "quarantined": self.waiting,
-            "conflicts": self.open, "compared": list(self.whole),
+            "conflicts": self.open, "compared": list(self.whole), "named": self.named,
         }  # fmt: skip
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adapters.feeds.channel import Channel
 from adapters.feeds.feed import ChangeFeed, Watched
-from adapters.registry import open_feed
+from adapters.registry import open_channel, open_feed
 from flows.session.session import Session
 from flows.spec.model import Spec
 from transforms.vocabulary import SideName
@@ -21,3 +22,9 @@ def feed_of(session: Session, side: SideName, tables: Sequence[Watched]) -> Chan
     opened, spec = session.sides[side], session.spec
     way, name = spec.follow.way(side), feed_name(spec, side)
     return open_feed(opened.address, way, tables, name, time_zone=opened.time_zone)
+
+
+def channel_of(session: Session, side: SideName) -> Channel | None:
+    """The channel of a side that the spec says is listened to; nothing is connected to yet. None where there is none."""
+    name = session.spec.follow.listen
+    return None if name is None else open_channel(session.sides[side].address, name)

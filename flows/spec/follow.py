@@ -74,6 +74,13 @@ class Follow(Strict):
         default="compare",
         description="Where a feed cannot go on, or cannot say what happened to a table: it is compared in full, or sync stops.",
     )
+    listen: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=63,
+        description="A channel of PostgreSQL (NOTIFY), on each side that is one and is followed: what is said there wakes sync, and its "
+        "payload names what is looked at, a line each: rows such as customer:42, or a table; an empty one only wakes.",
+    )
     retained: LogLimit = Field(default=LogLimit(), description="How much log may be kept for us.")
     metrics: str | None = Field(
         default=None,
