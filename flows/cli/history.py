@@ -11,6 +11,7 @@ import click
 
 from flows.cli.options import (
     Duration,
+    all_option,
     common,
     direct_option,
     print_json,
@@ -224,6 +225,7 @@ def _net(found: Sequence[tuple[str, ChangeSet]], limit: int) -> tuple[dict[str, 
 @direct_option
 @wait_option
 @yes_option
+@all_option
 @common
 def undo(
     spec: Path, version: int | None, to: int | None, trees: tuple[str, ...], side: SideName | None,

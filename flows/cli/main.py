@@ -19,6 +19,7 @@ from flows.cli.options import (
     EXIT_STATUSES,
     Commands,
     afresh_option,
+    all_option,
     allow_deletes_option,
     check_one_folder,
     common,
@@ -32,13 +33,13 @@ from flows.cli.options import (
     wait_option,
     yes_option,
 )
-from flows.cli.outcome import applied, planned_line
+from flows.cli.outcome import applied, planned_line, ran
+from flows.cli.quarantine import quarantine
 from flows.cli.rows import NamedRows, rows_options
 from flows.results.visible import echo
 
 if TYPE_CHECKING:
-    from flows.plan.request import Request
-    from flows.results.outcome import Outcome
+    pass
 
 LONG_ROWS = 200_000  # tables of fewer rows are checked before anyone asks how far it is
 
@@ -146,6 +147,7 @@ def schema(as_json: bool) -> None:
 @rows_options
 @allow_deletes_option
 @reading_options
+@all_option
 @common
 @each_client
 def plan(
@@ -182,6 +184,7 @@ def plan(
 @data_docs_option
 @wait_option
 @yes_option
+@all_option
 @common
 def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool) -> int:
     """Apply exactly the plan in FOLDER. A row that changed since is a conflict and stays as it is."""
@@ -210,6 +213,7 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @data_docs_option
 @wait_option
 @yes_option
+@all_option
 @common
 @each_client
 def run(
@@ -223,7 +227,7 @@ def run(
         spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=trees,
         with_parents=with_parents, full=full, afresh=afresh,
     )  # fmt: skip
-    return applied(_run(request, direct=direct, as_json=as_json), as_json)
+    return applied(ran(request, direct=direct, as_json=as_json), as_json)
 
 
 @main.command()
@@ -240,6 +244,7 @@ def run(
 @data_docs_option
 @wait_option
 @yes_option
+@all_option
 @common
 def backfill(
     spec: Path, text: str, every: str | None, again: bool, allow_deletes: bool, direct: bool, data_docs: bool,
@@ -270,6 +275,7 @@ def backfill(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows that differ to this file."
 )
 @afresh_option
+@all_option
 @common
 @each_client
 def verify(
@@ -318,71 +324,6 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
     return 0
 
 
-@main.command()
-@spec_argument
-@click.argument("action", type=click.Choice(["list", "show", "retry", "drop"]))
-@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
-@click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
-@click.option(
-    "--code", "codes", multiple=True, metavar="CODE", help="Only rows with this reason, such as too_long; repeatable."
-)
-@click.option("--reason", metavar="TEXT", help="Only rows whose reason has this text in it.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many rows are shown.")
-@direct_option
-@wait_option
-@yes_option
-@common
-def quarantine(
-    spec: Path, action: str, tables: tuple[str, ...], keys: tuple[str, ...], codes: tuple[str, ...], reason: str | None,
-    limit: int, direct: bool, wait: float, yes: bool, as_json: bool,
-) -> int:  # fmt: skip
-    """List the source rows that were set aside, show them whole, try them again, or forget them.
-
-    `retry` maps the current source rows of those keys again, plans and applies them; what passes leaves quarantine.
-    """
-    from flows.cli.terminal.quarantine import show_list, show_rows_whole
-    from flows.history import quarantine as quarantining
-    from flows.plan.request import asked_for
-    from flows.spec.model import load_spec
-
-    wanted = quarantining.Filter(tables, keys, reason, codes)
-    if action == "retry":
-        request = quarantining.retry(asked_for(spec, "run", (), (), wait=wait), wanted)
-        if request is None:
-            echo("Nothing of that is in quarantine.", err=True)
-            return 0
-        return applied(_run(request, direct=direct, as_json=as_json), as_json)
-    loaded = load_spec(spec)
-    if action == "drop":
-        if not yes and not as_json and sys.stdin.isatty():
-            click.confirm("Forget these rows? A run that sets one aside again has it again.", abort=True)
-        dropped = quarantining.drop(loaded, wanted)
-        print_json({"migration": loaded.name, "dropped": dropped}) if as_json else echo(f"{dropped:,} forgotten.")
-        return 0
-    if action == "show":
-        whole = quarantining.shown(loaded, wanted, limit)
-        print_json({"migration": loaded.name, "rows": whole}) if as_json else show_rows_whole(whole)
-        return 0
-    rows, totals = quarantining.listed(loaded, wanted, limit)
-    if as_json:
-        print_json({"migration": loaded.name, "total": sum(totals.values()), "tables": totals, "rows": rows})
-    else:
-        show_list(rows, sum(totals.values()))
-    return 0
-
-
-def _run(request: Request, *, direct: bool, as_json: bool) -> Outcome:
-    from flows import commands
-    from flows.cli.terminal.progress import metered
-
-    with metered(as_json=as_json) as meter:
-        if direct:
-            return commands.run(request, meter=meter)
-        from flows.cli.launch import run_in_prefect
-
-        return run_in_prefect(request, meter)
-
-
 def _confirm_apply(folder: Path) -> None:
     from adapters.store.plans import Plan
 
@@ -390,7 +331,7 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
 
 
-for command in (*history.COMMANDS, *follow.COMMANDS, drift, conflicts, identity, notify):
+for command in (*history.COMMANDS, *follow.COMMANDS, drift, conflicts, identity, notify, quarantine):
     main.add_command(command)
 
 

@@ -25,6 +25,8 @@ Exit statuses:
 """
 
 
+EVERYTHING: Final = "all"
+"""Where a command keeps whether `--all` was given, among what click knows of the call."""
 PROGRESS: Final = "progress"
 """Where a command keeps what `--progress` says, among what click knows of the call."""
 
@@ -157,6 +159,20 @@ wait_option = click.option(
     metavar="TIME",
     help="Wait so long for another run of the migration, such as 60s.",
 )
+
+
+def all_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--all, which `shows_all` answers."""
+    return click.option(
+        "--all", is_flag=True, expose_value=False, help="Show tables without changes, too, and the details of all.",
+        callback=lambda context, _, value: context.meta.__setitem__(EVERYTHING, value),
+    )(command)  # fmt: skip
+
+
+def shows_all() -> bool:
+    """Whether the command that runs was asked for all tables."""
+    context = click.get_current_context(silent=True)
+    return bool(context is not None and context.meta.get(EVERYTHING))
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli.options import print_json
+from flows.cli.options import print_json, shows_all
 from flows.results.shares import counted
 from flows.results.visible import echo
+
+if TYPE_CHECKING:
+    from flows.plan.request import Request
+    from flows.results.outcome import Outcome
 
 
 def applied(outcome: Any, as_json: bool) -> int:
@@ -69,4 +73,17 @@ def show_outcome(outcome: Any, *, as_json: bool, samples: bool) -> None:
 
     from flows.cli.terminal.report import show_report
 
-    show_report(outcome.report, samples=samples)
+    show_report(outcome.report, samples=samples, every=shows_all())
+
+
+def ran(request: Request, *, direct: bool, as_json: bool) -> Outcome:
+    """Plan and apply, as a run of Prefect's unless `direct`."""
+    from flows import commands
+    from flows.cli.terminal.progress import metered
+
+    with metered(as_json=as_json) as meter:
+        if direct:
+            return commands.run(request, meter=meter)
+        from flows.cli.launch import run_in_prefect
+
+        return run_in_prefect(request, meter)

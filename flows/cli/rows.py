@@ -15,6 +15,7 @@ from typing import IO, Any
 import click
 
 from adapters import private
+from flows.cli.options import shows_all
 from flows.results.shares import counted
 from flows.results.visible import in_json, visible
 from transforms.vocabulary import SpecError
@@ -98,7 +99,7 @@ class NamedRows:
                 self._show_json(outcome, also or {})
                 return
             if not self.alone:
-                show_report(outcome.report, samples=True, rows=self.wanted)
+                show_report(outcome.report, samples=True, rows=self.wanted, every=shows_all())
             if not self.wanted:
                 return
             if self.output is None:

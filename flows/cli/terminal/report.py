@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
+from flows.cli.terminal.counts import COLORS, is_busy, show_counts
 from flows.cli.terminal.rows import console
 from flows.results import cursors, overruled
 from flows.results.conflicts import Met, beside, values, values_beside, verdict_text
@@ -18,30 +18,19 @@ from flows.results.tables import BESIDE, Report, TableReport
 from flows.results.visible import visible
 from transforms.vocabulary import OPS, Counts, Sample
 
-COUNTS = ("source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts")
-RARE = ("unproved",)  # counts that are shown where there are any
-_COLORS = {
-    "insert": "green",
-    "update": "yellow",
-    "delete": "red",
-    "quarantined": "magenta",
-    "conflicts": "bold red",
-    "unproved": "yellow",
-}
 _WIDTH = 60  # characters of a value in a sample
+MOST_DETAILS = 10  # tables of which more is shown than counts
 
 
-def show_report(report: Report, *, samples: bool, rows: bool = False, out: Console | None = None) -> None:
+def show_report(
+    report: Report, *, samples: bool, rows: bool = False, every: bool = False, out: Console | None = None
+) -> None:
     """Counts of each table, what is to be created, why rows were set aside, and a few changes, old beside new.
 
-    `rows`: all changes are shown elsewhere.
+    `rows`: all changes are shown elsewhere. `every`: tables without changes too, and the details of however many.
     """
     out = out or console()
-    if out.is_terminal:
-        out.print(_counts_table(report))
-    else:
-        for line in counts_lines(report):
-            out.print(line, markup=False)
+    show_counts(out, report, every=every)
     if report.of_spec != report.tables:
         out.print(BESIDE, markup=False)
     for warning in report.warnings:
@@ -51,51 +40,18 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
             out.print(f"\n{table.name}: {cursors.line(table.cursor)}.", markup=False)
         if table.sealed is not None and table.sealed.windows:
             out.print(f"{table.name}: {table.sealed}.", markup=False)
-        if table.ddl and not samples:
-            what = "was not there, and was created" if report.applied else "is not there, and was not created"
-            out.print(f"\n{table.name}: the table {what}.", markup=False)
-        for statement in table.ddl if samples else ():
-            out.print(f"\n{table.name} will be created:", markup=False)
-            sql = statement.expandtabs(4)
-            out.print(Syntax(sql, "sql", background_color="default") if out.is_terminal else Text(sql))
-        if table.adds and not samples:
-            out.print(f"\n{table.name}: added {', '.join(column for column, _ in table.adds)}.", markup=False)
-        elif table.adds:
-            out.print(f"\n{table.name} will get columns:", markup=False)
-            for _, statement in table.adds:
-                out.print(Text(statement))
-        if table.after_load and samples:
-            out.print(f"\n{table.name}, once its rows are in:", markup=False)
-            for statement in table.after_load:
-                out.print(Text(f"  {statement}"))
-        if table.reasons:
-            share = (
-                ""
-                if report.chosen
-                else f" ({percent(table.counts.quarantined, report.shares[table.name].source_rows)})"
-            )
-            out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined{share}", markup=False)
-            for reason, count in sorted(table.reason_texts.items(), key=lambda item: -item[1])[:8]:
-                out.print(f"  {count:>9,}  {reason}", markup=False)
+    busy = [table for table in report.tables if is_busy(table)]
+    for table in busy if every else busy[:MOST_DETAILS]:
+        _show_schema(out, table, planned=samples, applied=report.applied)
+        _show_reasons(out, report, table)
         if samples:
-            _show_changes(out, table.name, table.counts, table.differing, () if rows else table.samples)
-        back = () if rows else table.back_samples
-        if samples and table.back is not None and (table.back_differing or back):
-            out.print(f"\nin the source, {table.back_table}:", style="bold", markup=False)
-            _show_changes(out, table.back_table, table.back, table.back_differing, back, apart=False)
+            _show_both_sides(out, table, rows=rows)
         _show_overruled(out, table)
-    if report.met:
-        total = report.total.conflicts
-        what = "open between both sides" if any(met.kind for met in report.met) else "not as planned, and left as found"
-        out.print(f"\nConflicts: {counted(total, 'row')} {what}", style="bold red", markup=False)
-        for met in report.met:
-            for line in conflict_lines(met):
-                out.print(Text(f"  {line}"))
-        if total > len(report.met):
-            where = "once they are met" if samples else "has them all"  # the ledger knows of those that a run met
-            out.print(
-                f"  … and {total - len(report.met):,} more: `syncline conflicts SPEC list` {where}.", markup=False
-            )
+    if len(busy) > MOST_DETAILS and not every:
+        out.print(
+            f"\n… and more of {counted(len(busy) - MOST_DETAILS, 'table')}: --all shows it.", markup=False, style="dim"
+        )
+    _show_conflicts(out, report, planned=samples)
     if report.checkpoints:
         out.print()
     for checkpoint in report.checkpoints:
@@ -104,6 +60,61 @@ def show_report(report: Report, *, samples: bool, rows: bool = False, out: Conso
         out.print(f"\nReport: {report.page}", markup=False)
     if report.data_docs:
         out.print(f"Data Docs: {report.data_docs}", markup=False)
+
+
+def _show_schema(out: Console, table: TableReport, *, planned: bool, applied: bool) -> None:
+    """What a table is made by, or was."""
+    if table.ddl and not planned:
+        what = "was not there, and was created" if applied else "is not there, and was not created"
+        out.print(f"\n{table.name}: the table {what}.", markup=False)
+    for statement in table.ddl if planned else ():
+        out.print(f"\n{table.name} will be created:", markup=False)
+        sql = statement.expandtabs(4)
+        out.print(Syntax(sql, "sql", background_color="default") if out.is_terminal else Text(sql))
+    if table.adds and not planned:
+        out.print(f"\n{table.name}: added {', '.join(column for column, _ in table.adds)}.", markup=False)
+    elif table.adds:
+        out.print(f"\n{table.name} will get columns:", markup=False)
+        for _, statement in table.adds:
+            out.print(Text(statement))
+    if table.after_load and planned:
+        out.print(f"\n{table.name}, once its rows are in:", markup=False)
+        for statement in table.after_load:
+            out.print(Text(f"  {statement}"))
+
+
+def _show_reasons(out: Console, report: Report, table: TableReport) -> None:
+    """Why rows were set aside, most rows first."""
+    if not table.reasons:
+        return
+    of = report.shares[table.name].source_rows
+    share = "" if report.chosen else f" ({percent(table.counts.quarantined, of)})"
+    out.print(f"\n{table.name}: {table.counts.quarantined:,} quarantined{share}", markup=False)
+    for reason, count in sorted(table.reason_texts.items(), key=lambda item: -item[1])[:8]:
+        out.print(f"  {count:>9,}  {reason}", markup=False)
+
+
+def _show_both_sides(out: Console, table: TableReport, *, rows: bool) -> None:
+    """What changes in a table, and in that of the source where changes go both ways."""
+    _show_changes(out, table.name, table.counts, table.differing, () if rows else table.samples)
+    back = () if rows else table.back_samples
+    if table.back is not None and (table.back_differing or back):
+        out.print(f"\nin the source, {table.back_table}:", style="bold", markup=False)
+        _show_changes(out, table.back_table, table.back, table.back_differing, back, apart=False)
+
+
+def _show_conflicts(out: Console, report: Report, *, planned: bool) -> None:
+    if not report.met:
+        return
+    total = report.total.conflicts
+    what = "open between both sides" if any(met.kind for met in report.met) else "not as planned, and left as found"
+    out.print(f"\nConflicts: {counted(total, 'row')} {what}", style="bold red", markup=False)
+    for met in report.met:
+        for line in conflict_lines(met):
+            out.print(Text(f"  {line}"))
+    if total > len(report.met):
+        where = "once they are met" if planned else "has them all"  # the ledger knows of those that a run met
+        out.print(f"  … and {total - len(report.met):,} more: `syncline conflicts SPEC list` {where}.", markup=False)
 
 
 def conflict_lines(met: Met) -> Iterator[str]:
@@ -120,34 +131,6 @@ def conflict_lines(met: Met) -> Iterator[str]:
         before, after, found = (_value(text) for text in values(met, each))
         yield f"    {each.column}: planned {before} -> {after}, found {found}"
     yield f"    {met.next_run}"
-
-
-def counts_lines(report: Report) -> Iterator[str]:
-    """The counts as aligned plain text."""
-    width = max([5, *(len(table.title) for table in report.tables)])
-    names = _shown_counts(report)
-    yield f"{'table':<{width}}" + "".join(f"{name.replace('_', ' '):>13}" for name in names)
-    for table in report.tables:
-        counts = table.counts.as_dict()
-        yield f"{table.title:<{width}}" + "".join(f"{counts[name]:>13,}" for name in names)
-
-
-def _shown_counts(report: Report) -> tuple[str, ...]:
-    total = report.total.as_dict()
-    return (*COUNTS, *(name for name in RARE if total[name]))
-
-
-def _counts_table(report: Report) -> Table:
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    shown.add_column("table")
-    names = _shown_counts(report)
-    for name in names:
-        shown.add_column(name.replace("_", " "), justify="right")
-    for table in report.tables:
-        counts = table.counts.as_dict()
-        cells = [Text(f"{counts[n]:,}", style=_COLORS.get(n, "") if counts[n] else "dim") for n in names]
-        shown.add_row(Text(table.title, style="bold"), *cells)
-    return shown
 
 
 def _show_changes(
@@ -190,7 +173,7 @@ def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
     for sample in samples:
         sign = {"insert": "+", "update": "~", "delete": "-"}[sample.op]
         head = f"{sign} {name} {sample.key}"
-        out.print(Text(head, style=_COLORS[sample.op]))
+        out.print(Text(head, style=COLORS[sample.op]))
         out.print(Text("    " + _changes_text(sample)))
 
 
