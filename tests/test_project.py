@@ -84,3 +84,9 @@ def test_every_link_of_the_documentation_leads_to_a_file() -> None:
         if not (page.parent / to).exists()
     ]
     assert lost == []
+
+
+def test_fixtures_of_one_file_are_not_those_of_all() -> None:
+    """A test file that names a plugin gives its autouse fixtures to every other file: a server was started for each."""
+    named = [path for path in (ROOT / "tests").glob("*/*.py") if re.search("^pytest_plugins", path.read_text(), re.M)]
+    assert not named

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from prefect import settings
 from prefect_shop import Api, Shop, ask, eventually
+from prefect_shop import api as api
+from prefect_shop import deployed as deployed
+from prefect_shop import shop as shop
 
 from flows.migrate import migrate
 from flows.page import page
 from flows.sync import sync
 
-pytest_plugins = ("prefect_shop",)
 ROOT = Path(__file__).parents[2]
 PLACES = {"NYC_SOURCE": "sqlite:///legacy.db", "NYC_TARGET": "sqlite:///new.db", "NYC_STATE": "state"}
 
