@@ -37,7 +37,7 @@ from flows.proof.drift import watched
 from flows.proof.outcome import proved
 from flows.proof.together import steps_together
 from flows.results.conflicts import open_in
-from flows.results.outcome import Outcome, Status
+from flows.results.outcome import Outcome, Status, deletes_asked
 from flows.results.tables import Report, report_of
 from flows.session.execute import Execute
 from flows.session.locking import sole_writer
@@ -46,7 +46,7 @@ from flows.session.retry import retried
 from flows.session.session import Job, Session, connect
 from flows.session.stores import ledger_of, store_of
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import Notice, SideName, SpecError
+from transforms.vocabulary import Declined, Notice, SideName, SpecError
 
 __all__ = ["Outcome", "Status", "apply_plan", "backfill", "plan", "run", "undo", "verify"]
 
@@ -317,6 +317,10 @@ def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tu
         validate(spec, session.bound, request.named)
         report, job = planned(_listing(_with_bases(request, ledger)), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
+        if request.kind == "run" and (question := deletes_asked(report)) and not session.meter.approves(question):
+            raise Declined(
+                "Nothing was written: the deletes were declined.", fix=f"look at them: syncline show {report.plan}."
+            )
         outcome, session = load(plan, report, job, loading, step=request.step, writing=writing_of(plan))
         outcome = _timed(_noting(outcome, ended), began)
         return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs), session

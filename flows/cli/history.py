@@ -20,7 +20,9 @@ from flows.cli.options import (
     wait_option,
     yes_option,
 )
+from flows.cli.outcome import planned_line
 from flows.results.visible import echo
+from transforms.vocabulary import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,18 +61,34 @@ def history(spec: Path, as_json: bool) -> int:
 
 
 @click.command()
-@spec_argument
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC|FOLDER")
+@click.argument("version", type=click.IntRange(min=1), required=False)
 @click.argument("table", required=False)
 @click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
 @_limit
+@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), help="Of a plan: its rows alone, so.")
+@all_option
 @common
-def show(spec: Path, version: int, table: str | None, keys: tuple[str, ...], limit: int, as_json: bool) -> int:
-    """Show what a version changed, old beside new."""
+def show(
+    spec: Path,
+    version: int | None,
+    table: str | None,
+    keys: tuple[str, ...],
+    limit: int,
+    form: str | None,
+    as_json: bool,
+) -> int:
+    """Show what a version of SPEC changed, old beside new; or the plan in FOLDER."""
     from flows.cli.terminal.history import show_changes, show_overruled, show_version
     from flows.history.log import shown
     from flows.spec.model import load_spec
 
+    if spec.is_dir():
+        if version is not None or keys:
+            raise SpecError(f"{spec} is a folder.", fix="give a spec with a version, or the folder of a plan alone.")
+        return _show_plan(spec, limit, form, as_json)
+    if version is None:
+        raise SpecError("No version is given.", fix="name one of `syncline history SPEC`, or the folder of a plan.")
     facts, changes = shown(load_spec(spec), version, table, keys, limit)
     if as_json:
         print_json({**facts, "changes": [asdict(change) for change in changes]})
@@ -78,6 +96,26 @@ def show(spec: Path, version: int, table: str | None, keys: tuple[str, ...], lim
         show_version(facts)
         show_changes(changes)
         show_overruled(facts.get("overruled", ()), limit)
+    return 0
+
+
+def _show_plan(folder: Path, limit: int, form: str | None, as_json: bool) -> int:
+    """A plan that was made earlier, with its first rows."""
+    from adapters.store.plans import Plan
+    from flows.apply.both_ways import source_plan
+    from flows.cli.rows import NamedRows
+    from flows.results.outcome import Outcome, Status
+    from flows.results.tables import report_of
+
+    plan = Plan.open(folder)
+    plan.verify()
+    report = report_of(plan)
+    named = NamedRows(True, limit, form, as_json)
+    named.take(plan, source_plan(plan) if plan.manifest.both_ways else None)
+    outcome = Outcome(report, Status.CHANGES if report.pending else Status.DONE)
+    named.show(outcome, {"stages": [stage.as_dict() for stage in plan.manifest.stages or ()]})
+    if not as_json:
+        echo(f"\n{planned_line(outcome)}", err=named.alone)
     return 0
 
 

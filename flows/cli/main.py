@@ -227,7 +227,7 @@ def run(
         spec, "run", tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes, trees=trees,
         with_parents=with_parents, full=full, afresh=afresh,
     )  # fmt: skip
-    return applied(ran(request, direct=direct, as_json=as_json), as_json)
+    return applied(ran(request, direct=direct, as_json=as_json, ask=not yes), as_json)
 
 
 @main.command()

@@ -76,12 +76,12 @@ def show_outcome(outcome: Any, *, as_json: bool, samples: bool) -> None:
     show_report(outcome.report, samples=samples, every=shows_all())
 
 
-def ran(request: Request, *, direct: bool, as_json: bool) -> Outcome:
-    """Plan and apply, as a run of Prefect's unless `direct`."""
+def ran(request: Request, *, direct: bool, as_json: bool, ask: bool = False) -> Outcome:
+    """Plan and apply, as a run of Prefect's unless `direct`. `ask`: a person has to agree to deletes."""
     from flows import commands
     from flows.cli.terminal.progress import metered
 
-    with metered(as_json=as_json) as meter:
+    with metered(as_json=as_json, ask=ask) as meter:
         if direct:
             return commands.run(request, meter=meter)
         from flows.cli.launch import run_in_prefect

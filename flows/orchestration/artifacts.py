@@ -84,6 +84,9 @@ class RunMeter(Progress):
         super().again()
         self._inner.again()
 
+    def approves(self, question: str) -> bool:
+        return self._inner.approves(question)
+
     @property
     def percent(self) -> float:
         """Of the rows that are known to come; below 100 until the end, since what is to be written is known only once it is planned."""

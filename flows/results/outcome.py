@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
+from flows.results.shares import counted
 from flows.results.tables import Report
 from transforms.vocabulary import OPS
+
+NAMED: Final = 5  # tables of a question
 
 
 class Status(IntEnum):
@@ -27,6 +31,19 @@ class Outcome:
     report: Report
     status: Status
     message: str = ""
+
+
+def deletes_asked(report: Report) -> str:
+    """What a person is asked before rows are deleted; empty where none is."""
+    deletes = [(told.title, told.counts.delete) for told in report.tables]
+    deletes += [
+        (f"{told.back_table} in the source", told.back.delete) for told in report.tables if told.back is not None
+    ]
+    some = [f"{rows:,} of {name}" for name, rows in sorted(deletes, key=lambda each: -each[1]) if rows]
+    if not some:
+        return ""
+    more = [f"{len(some) - NAMED:,} tables more"] if len(some) > NAMED else []
+    return f"Delete {counted(sum(rows for _, rows in deletes), 'row')}: {', '.join([*some[:NAMED], *more])}?"
 
 
 def in_source(report: Report, *, done: bool) -> str:

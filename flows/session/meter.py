@@ -34,3 +34,7 @@ class Meter:
 
     def again(self) -> None:
         """Work begins anew: what was shown so far does not count."""
+
+    def approves(self, question: str) -> bool:
+        """Whether a person says yes to that; also where nobody is there to be asked."""
+        return True

@@ -156,6 +156,12 @@ class BusyError(SynclineError):
     code = "busy"
 
 
+class Declined(SynclineError):
+    """Somebody was asked, and said no."""
+
+    code = "declined"
+
+
 class ConnectionFailed(SynclineError):
     """A server cannot be reached or refused us."""
 

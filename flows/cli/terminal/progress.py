@@ -36,7 +36,20 @@ class _Left(ProgressColumn):
         return Text(f"{rate:,.0f} rows/s{ahead}" if rate else "")
 
 
-class Bars(progress.Progress):
+class _Asking(Meter):
+    """Asks a person on the terminal, where `asks`."""
+
+    asks = False
+
+    def approves(self, question: str) -> bool:
+        return not self.asks or click.confirm(question, err=True)
+
+
+class Quiet(_Asking):
+    """Says nothing."""
+
+
+class Bars(_Asking, progress.Progress):
     """A bar for each table at work, and one for all of them, in rows."""
 
     def __init__(self, shown: Progress) -> None:
@@ -49,6 +62,13 @@ class Bars(progress.Progress):
 
     def notice(self, text: str) -> None:
         self._shown.console.print(text, markup=False)
+
+    def approves(self, question: str) -> bool:
+        self._shown.stop()
+        try:
+            return super().approves(question)
+        finally:
+            self._shown.start()
 
     def changed(self, part: Part | None) -> None:
         with self._drawing:
@@ -66,11 +86,12 @@ class Bars(progress.Progress):
         if part.table not in self._bars:
             if len(self._bars) == MOST_BARS:
                 return
-            self._bars[part.table] = self._shown.add_task("", left=None, rate=0.0, rows=(0, 0))
+            self._bars[part.table] = self._shown.add_task("", left=None, rate=0.0, rows=(0, 0), visible=False)
         self._shown.update(
             self._bars[part.table],
             description=f"{part.what:<5} {escape(visible(part.table))}",
             completed=part.done, total=max(part.of, 1), left=part.remaining, rate=part.rate, rows=(part.done, part.of),
+            visible=True,
         )  # fmt: skip
 
     def _draw_all(self) -> None:
@@ -91,7 +112,7 @@ class Bars(progress.Progress):
         self._bars.clear()
 
 
-class Lines(progress.Progress):
+class Lines(_Asking, progress.Progress):
     """A line when work on a table of `least` rows or more begins, and one for each step: enough for a log."""
 
     def __init__(self, least: int = 1) -> None:
@@ -111,7 +132,7 @@ class Lines(progress.Progress):
         _say(str(self.now))
 
 
-class JsonLines(progress.Progress):
+class JsonLines(_Asking, progress.Progress):
     """A JSON object on a line of its own for each part that got on, every half a second and when it ends."""
 
     def __init__(self) -> None:
@@ -140,11 +161,18 @@ class JsonLines(progress.Progress):
 
 
 @contextmanager
-def metered(*, as_json: bool, least: int = 1) -> Iterator[Meter]:
+def metered(*, as_json: bool, least: int = 1, ask: bool = False) -> Iterator[Meter]:
     """The meter for standard error: what `--progress` asks for, else bars on a terminal, else lines, and nothing beside JSON.
 
-    `least`: tables of fewer rows have no line.
+    `least`: tables of fewer rows have no line. `ask`: what needs a yes is asked on a terminal, unless output is JSON.
     """
+    with _shown(as_json=as_json, least=least) as meter:
+        meter.asks = ask and not as_json and sys.stdin.isatty()
+        yield meter
+
+
+@contextmanager
+def _shown(*, as_json: bool, least: int) -> Iterator[_Asking]:
     context = click.get_current_context(silent=True)
     asked = context.meta.get(PROGRESS) if context is not None else None
     if asked is None:
@@ -153,7 +181,7 @@ def metered(*, as_json: bool, least: int = 1) -> Iterator[Meter]:
         with drawn(console(error=True)) as shown:
             yield Bars(shown)
     else:
-        yield JsonLines() if asked == "json" else Lines(least) if asked == "lines" else Meter()
+        yield JsonLines() if asked == "json" else Lines(least) if asked == "lines" else Quiet()
 
 
 def drawn(where: Console) -> Progress:
