@@ -1,6 +1,6 @@
-"""The README states only what was run: its transcripts are run again here, and its tables checked.
+"""The README and the pages state only what was run: their transcripts are run again here, and the README's tables checked.
 
-`UPDATE_README=1 pytest tests/test_readme.py` puts what the commands print now into the README.
+`UPDATE_README=1 pytest tests/test_readme.py` puts what the commands print now into them.
 """
 
 from __future__ import annotations
@@ -79,12 +79,14 @@ class Shell:
 
 
 @pytest.mark.timeout(400)
-def test_the_transcripts_print_what_the_readme_says(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    folder = tmp_path / "quickstart"
-    shutil.copytree(
-        ROOT / "examples" / "quickstart", folder, ignore=shutil.ignore_patterns(".syncline", "*.db*", "__pycache__")
-    )
-    text = README.read_text()
+@pytest.mark.parametrize(("page", "example"), [("README.md", "quickstart"), ("docs/compare.md", "compare")])
+def test_the_transcripts_print_what_the_page_says(
+    page: str, example: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path / example
+    ignored = shutil.ignore_patterns(".syncline", "*.db*", "__pycache__")
+    shutil.copytree(ROOT / "examples" / example, folder, ignore=ignored)
+    text = (ROOT / page).read_text()
     blocks = [block for block in BLOCK.findall(text) if block.startswith("$ ")]
     assert blocks
     shell = Shell(folder)
@@ -93,7 +95,7 @@ def test_the_transcripts_print_what_the_readme_says(tmp_path: Path, request: pyt
         printed = "".join(f"$ {command}\n{shell.run(command)}" for command in commands(block))
         if os.environ.get("UPDATE_README"):
             text = text.replace(block, printed)
-            README.write_text(text)
+            (ROOT / page).write_text(text)
             continue
         assert normal(printed) == normal(block)
 

@@ -33,7 +33,7 @@ def without_null_keys(table: pa.Table, key: Key) -> pa.Table:
 def codes(tables: list[pa.Table], key: Key) -> list[Indices]:
     """Number the distinct keys of several tables alike: equal numbers mean equal tuples.
 
-    In: equal types of the key columns; keys without nulls; NaN equals NaN and -0.0 equals 0.0.
+    In: equal types of the key columns; a null equals a null, NaN equals NaN and -0.0 equals 0.0.
     Out: one array a table, numbers from 0 without gaps, in no particular order.
     """
     combined: Indices | None = None
@@ -44,7 +44,7 @@ def codes(tables: list[pa.Table], key: Key) -> list[Indices]:
         )
         if pa.types.is_floating(stacked.type):
             stacked = pc.add(stacked, pa.scalar(0.0, stacked.type))
-        encoded = stacked.dictionary_encode()
+        encoded = stacked.dictionary_encode("encode")
         numbers: Indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         size = max(len(encoded.dictionary), 1)
         if combined is None:

@@ -1,21 +1,19 @@
-"""The rows that a plan would change, one by one and in any number: as text, JSON or CSV."""
+"""The rows that a plan would change, one by one and in any number: as text, JSON, JSON lines or CSV."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
-from itertools import islice
-from typing import IO, Final, Literal
+from itertools import chain, islice
+from typing import IO, Any, Final
 
 from adapters.store.plans import Plan
+from flows.cli.row_formats import Format, write_csv, write_json, write_json_lines
 from flows.history.log import Change, changes_of
 from flows.plan.order.interim import whole_changes
 from transforms.vocabulary import ChangeSet, SideName
 
-Format = Literal["text", "json", "csv"]
-FORMATS: Final[tuple[Format, ...]] = ("text", "json", "csv")
-SOME: Final = 100  # rows that JSON names without being asked
 TOGETHER: Final = 2_000  # rows that are made into texts at once
 
 _COLUMNS: Final = ("table", "op", "key", "column", "before", "after")
@@ -62,11 +60,14 @@ def _parts(changes: ChangeSet) -> Iterator[ChangeSet]:
 def write_rows(rows: Iterable[Sided], form: Format, out: IO[str]) -> int:
     """Write the rows down as they come; how many there were.
 
-    JSON is one array with an object a line, whose key is an array. CSV has a line for each column: of an update those that
-    differ; null is nothing at all, and an empty text two quotes. Where rows of both sides change, `side` says of which each is.
+    JSON is one array with an object a line, JSON lines the objects alone; the key in them is an array. CSV has a line for each column: of
+    an update those that differ. Where rows of both sides change, `side` says of which each is.
     """
-    writing = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
-    return writing(rows, out)
+    if form == "text":
+        return _as_text(rows, out)
+    if form == "csv":
+        return _as_csv(rows, out)
+    return (write_json if form == "json" else write_json_lines)(map(_object, rows), out)
 
 
 def _as_text(rows: Iterable[Sided], out: IO[str]) -> int:
@@ -82,33 +83,28 @@ def _as_text(rows: Iterable[Sided], out: IO[str]) -> int:
     return count
 
 
-def _as_json(rows: Iterable[Sided], out: IO[str]) -> int:
-    count = 0
-    out.write("[")
-    for side, change in rows:
-        of = {} if side is None else {"side": side}
-        line = json.dumps({**of, **asdict(change), "key": json.loads(change.key)}, ensure_ascii=False)
-        out.write(f"{',' if count else ''}\n    {line}")
-        count += 1
-    out.write("\n  ]\n" if count else "]\n")
-    return count
+def _object(row: Sided) -> dict[str, Any]:
+    side, change = row
+    of = {} if side is None else {"side": side}
+    return {**of, **asdict(change), "key": json.loads(change.key)}
 
 
 def _as_csv(rows: Iterable[Sided], out: IO[str]) -> int:
-    count = 0
-    for side, change in rows:
-        of = () if side is None else (side,)
-        if not count:
-            out.write(",".join((*(("side",) if of else ()), *_COLUMNS)) + "\n")
-        count += 1
-        before, after = change.before or {}, change.after or {}
-        for column in dict.fromkeys([*before, *after]):
-            values = (*of, change.table, change.op, change.key, column, before.get(column), after.get(column))
-            out.write(",".join(map(_field, values)) + "\n")
-    if not count:
-        out.write(",".join(_COLUMNS) + "\n")
-    return count
+    first, rows = _looked_at(rows)
+    sided = first is not None and first[0] is not None
+    return write_csv(("side", *_COLUMNS) if sided else _COLUMNS, map(_lines, rows), out)
 
 
-def _field(value: str | None) -> str:
-    return "" if value is None else '"' + value.replace('"', '""') + '"'
+def _looked_at(rows: Iterable[Sided]) -> tuple[Sided | None, Iterable[Sided]]:
+    """The first row, None where there is none, and all of them."""
+    every = iter(rows)
+    first = next(every, None)
+    return first, every if first is None else chain([first], every)
+
+
+def _lines(row: Sided) -> Iterator[tuple[str | None, ...]]:
+    side, change = row
+    of = () if side is None else (side,)
+    before, after = change.before or {}, change.after or {}
+    for column in dict.fromkeys([*before, *after]):
+        yield (*of, change.table, change.op, change.key, column, before.get(column), after.get(column))

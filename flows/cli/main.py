@@ -12,6 +12,7 @@ import click
 from flows.cli import follow, history
 from flows.cli.clients import each_client
 from flows.cli.conflicts import conflicts
+from flows.cli.diff_tables import diff_tables
 from flows.cli.drift import drift
 from flows.cli.identity import identity
 from flows.cli.notify import notify
@@ -98,15 +99,9 @@ def check(
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @common
 def scaffold(
-    source_url: str,
-    target_url: str,
-    output: Path,
-    tables: tuple[str, ...],
-    schema: str | None,
-    target_schema: str | None,
-    force: bool,
-    as_json: bool,
-) -> int:
+    source_url: str, target_url: str, output: Path, tables: tuple[str, ...], schema: str | None,
+    target_schema: str | None, force: bool, as_json: bool,
+) -> int:  # fmt: skip
     """Draft a spec for a whole schema: types that the rows fit in, keys, and all that translates. Nothing is loaded."""
     from flows.cli.terminal.progress import metered
     from flows.cli.terminal.scaffold import show_draft
@@ -331,7 +326,16 @@ def _confirm_apply(folder: Path) -> None:
     click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
 
 
-for command in (*history.COMMANDS, *follow.COMMANDS, drift, conflicts, identity, notify, quarantine):
+for command in (
+    *history.COMMANDS,
+    *follow.COMMANDS,
+    drift,
+    conflicts,
+    identity,
+    notify,
+    quarantine,
+    diff_tables,
+):
     main.add_command(command)
 
 

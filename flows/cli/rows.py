@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -16,8 +13,8 @@ import click
 
 from adapters import private
 from flows.cli.options import shows_all
+from flows.cli.row_formats import FOR_PROGRAMS, FORMATS, SOME, copy_rows, print_json_with_rows
 from flows.results.shares import counted
-from flows.results.visible import in_json, visible
 from transforms.vocabulary import SpecError
 
 
@@ -27,7 +24,7 @@ def rows_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--format",
             "form",
-            type=click.Choice(["text", "json", "csv"]),
+            type=click.Choice(FORMATS),
             help="How --rows names them: text, unless given.",
         ),
         click.option("--limit", type=click.IntRange(min=1), help="Name so many rows at most."),
@@ -60,12 +57,12 @@ class NamedRows:
     @property
     def alone(self) -> bool:
         """Whether standard output has nothing but the rows, for a program."""
-        return self.wanted and not self.as_json and self.output is None and self.form in ("json", "csv")
+        return self.wanted and not self.as_json and self.output is None and self.form in FOR_PROGRAMS
 
     def take(self, plan: Any, back: Any = None) -> None:
         """Write the rows of a plan, and those of the source's that lies beside it, into the file that was named, else into
         temporary ones."""
-        from flows.cli.differences import SOME, rows_of_both, write_rows
+        from flows.cli.differences import rows_of_both, write_rows
 
         if not self.wanted and not self.as_json:
             return
@@ -105,7 +102,7 @@ class NamedRows:
             if self.output is None:
                 if not self.alone:
                     click.echo()
-                self._copy("rows")
+                copy_rows(self._spools["rows"], self.form or "text")
             left = outcome.report.total.changes + outcome.report.back_changes - self._count
             more = f", {left:,} more were left off by --limit" if left > 0 else ""
             where = f" in {self.output}" if self.output else ""
@@ -116,22 +113,4 @@ class NamedRows:
         told["rows_left_off"] = max(outcome.report.total.changes - self._count, 0)
         if "back_rows" in self._spools:
             told["back_rows_left_off"] = max(outcome.report.back_changes - self._of_source, 0)
-        text = in_json(json.dumps(told, indent=2, ensure_ascii=False, default=str))
-        if not self._spools:
-            click.echo(text)
-            return
-        click.echo(text[: text.rindex("\n}")], nl=False)
-        for name in self._spools:
-            click.echo(f',\n  "{name}": ', nl=False)
-            self._copy(name)
-        click.echo("}")
-
-    def _copy(self, name: str) -> None:
-        spool = self._spools[name]
-        spool.seek(0)
-        if self.form == "csv" and not self.as_json and not sys.stdout.isatty():
-            copyfileobj(spool, sys.stdout)  # for a program, exactly
-            return
-        clean = in_json if self.as_json or self.form == "json" else visible
-        for line in spool:
-            sys.stdout.write(clean(line))
+        print_json_with_rows(told, self._spools)

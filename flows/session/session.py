@@ -117,7 +117,7 @@ def with_target_anew(session: Session) -> Session:
     return with_binding(session, retried(lambda: look_again(seen, source, target)) if seen else None)
 
 
-def _steady_memory() -> None:
+def steady_memory() -> None:
     """Let Arrow allocate by jemalloc where it has it, unless the environment says otherwise.
 
     The default pool gives pages back so eagerly that windows spend a tenth of their time on getting new ones: a copy
@@ -131,7 +131,7 @@ def _steady_memory() -> None:
 @contextmanager
 def connect(spec: Spec, meter: Meter | None = None) -> Iterator[Session]:
     """Open both sides of a migration; close them at the end."""
-    _steady_memory()
+    steady_memory()
     with both_open(spec) as sides:
         yield Session(spec, sides, meter or Meter())
 

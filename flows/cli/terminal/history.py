@@ -80,7 +80,7 @@ def show_changes(changes: Sequence[Change]) -> None:
     out = console()
     for change in changes:
         out.print(Text(f"{SIGNS[change.op]} {change.table} {change.key}", style=COLORS[change.op]))
-        if text := _images(change.before, change.after):
+        if text := images(change.before, change.after):
             out.print(Text(f"    {text}"))
     if not changes:
         out.print("No changes.", markup=False)
@@ -89,7 +89,7 @@ def show_changes(changes: Sequence[Change]) -> None:
 def change_lines(change: Change) -> Iterator[str]:
     """A change as plain lines, with its values whole."""
     yield f"{SIGNS[change.op]} {change.table} {change.key}"
-    if text := _images(change.before, change.after, longest=None):
+    if text := images(change.before, change.after, longest=None):
         yield f"    {text}"
 
 
@@ -111,12 +111,12 @@ def show_life(lines: Sequence[Mapping[str, Any]], empty: str) -> None:
         side = came or (f" in the {line['side']}" if "side" in line else "")
         about = f"{line['op']}{side}  ({line['why']}; by {line['author']}, run {line['run']})"
         out.print(Text(f"version {line['version']}  {line['when']}  {about}", style="bold"))
-        if text := _images(line["before"], line["after"]):
+        if text := images(line["before"], line["after"]):
             out.print(Text(f"    {text}"))
         for lost in line.get("overruled", ()):
             out.print(Text(f"    overruled {visible(overruled.line(lost))}"))
         if "found" in line:
-            found = _images(None, line["found"]) if line["found"] else "nothing: the row was gone"
+            found = images(None, line["found"]) if line["found"] else "nothing: the row was gone"
             out.print(Text(f"    found instead: {found}"))
 
 
@@ -162,9 +162,10 @@ def _about(version: Mapping[str, Any]) -> str:
     return ". ".join(part for part in (undone, version["message"] or "") if part)
 
 
-def _images(
+def images(
     before: Mapping[str, str | None] | None, after: Mapping[str, str | None] | None, longest: int | None = LONGEST
 ) -> str:
+    """A row, or what became of it, in one line; values of at most `longest` characters, whole where None."""
     if before is not None and after is not None:
         sides = [{name: _value(value, longest) for name, value in side.items()} for side in (before, after)]
         old, new = sides  # a row that went and came back is known in more columns before than after
