@@ -10,7 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("flows", "adapters", "transforms")
-DATA = "flows/evidence/report.html.j2"  # what the packages read beside their modules
+PROJECT = ("README.md.j2", "env.example.j2", "gitignore.j2", "legacy.sql", "prefect.yaml.j2")
+DATA = {"flows/evidence/report.html.j2", *(f"flows/scaffold/project/{name}" for name in PROJECT)}
+"""What the packages read beside their modules."""
 
 
 def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:
@@ -25,7 +27,7 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(ROOMS)
-    assert {name for name in names if name.split("/")[0] in ROOMS and not name.endswith(".py")} == {DATA}
+    assert {name for name in names if name.split("/")[0] in ROOMS and not name.endswith(".py")} == DATA
     shipped = {name for name in names if name.endswith(".py")}
     assert shipped == {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
 

@@ -15,6 +15,7 @@ from flows.cli.conflicts import conflicts
 from flows.cli.diff_tables import diff_tables
 from flows.cli.drift import drift
 from flows.cli.identity import identity
+from flows.cli.init import init
 from flows.cli.notify import notify
 from flows.cli.options import (
     EXIT_STATUSES,
@@ -329,6 +330,7 @@ def _confirm_apply(folder: Path) -> None:
 for command in (
     *history.COMMANDS,
     *follow.COMMANDS,
+    init,
     drift,
     conflicts,
     identity,

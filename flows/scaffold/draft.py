@@ -247,7 +247,7 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Catalog, target: Tar
         with temporary_folder("scaffold") as folder:
             sides = _sides(asked, zones, *map(_absolute, (asked.source, asked.target)))
             path = folder / "spec.yaml"
-            private.write(path, written(_name(asked), *sides, tables, ()).encode())
+            private.write(path, written(migration_name(asked), *sides, tables, ()).encode())
             try:
                 binding = bind(load_spec(path, {}, lined=False), source, target, asking=False)
             except SpecError as error:
@@ -335,7 +335,7 @@ def _unlike(binding: Binding, tables: Sequence[DraftTable], target: Target) -> b
     return found
 
 
-def _name(asked: Asked) -> str:
+def migration_name(asked: Asked) -> str:
     """The migration's name: as asked for, or that of the source's database."""
     raw = asked.name or Path(masked(asked.source).partition("?")[0].rstrip("/")).stem or "migration"
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", raw).lstrip(".-")[:100]
@@ -349,7 +349,7 @@ def _variables(asked: Asked) -> dict[str, str]:
     return {name: url for name, url in ends.items() if masked(bare[name]) != bare[name]}
 
 
-def _shown(asked: Asked, url: str, variable: str) -> str:
+def shown_url(asked: Asked, url: str, variable: str) -> str:
     """A URL as the draft has it: a relative file as seen from the draft's folder, a password in the environment."""
     if variable in _variables(asked):
         return f"${{{variable}}}"
@@ -368,6 +368,6 @@ def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[Feature
         head.append(f"{name} holds the URL with its password: export it before.")
     for severity, lines in summary(everything(tables, besides)):
         head += [f"{TITLES[severity]}:", *(f"- {line}" for line in lines)]
-    shown = [_shown(asked, *each) for each in ((asked.source, "SOURCE_URL"), (asked.target, "TARGET_URL"))]
+    shown = [shown_url(asked, *each) for each in ((asked.source, "SOURCE_URL"), (asked.target, "TARGET_URL"))]
     sides = _sides(asked, zones, *shown)
-    return written(_name(asked), *sides, tables, head)
+    return written(migration_name(asked), *sides, tables, head)

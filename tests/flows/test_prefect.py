@@ -352,25 +352,26 @@ def test_a_secret_reaches_the_database_and_nothing_else(api: Api, shop: Shop, po
 
 def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
     made = deployed
-    assert set(made) == {"migrate", "migrate-full", "backfill", "verify", "resolve-conflicts", "on-change", "page"}
+    scheduled, others = ["migrate", "full", "backfill", "verify"], ["resolve-conflicts", "on-change", "page"]
+    assert set(made) == {f"nycflights-{name}" for name in scheduled + others}
     for deployment in made.values():
         flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
         flow.validate_parameters(deployment.parameters)
         assert deployment.work_pool_name == "syncline"
         assert deployment.description
-        if deployment.name == "page":  # which is about no spec, and may be called twice at once
+        if deployment.name == "nycflights-page":  # which is about no spec, and may be called twice at once
             continue
         assert (ROOT / deployment.parameters["spec"]).exists()
         assert deployment.global_concurrency_limit is not None
         assert deployment.global_concurrency_limit.limit == 1
         assert deployment.concurrency_options is not None
-    assert [len(made[name].schedules) for name in ("migrate", "migrate-full", "backfill", "verify")] == [1, 1, 0, 1]
-    assert made["migrate-full"].parameters["full"] is True
+    assert [len(made[f"nycflights-{name}"].schedules) for name in scheduled] == [1, 1, 0, 1]
+    assert made["nycflights-full"].parameters["full"] is True
 
 
 def test_the_server_schedules_runs_of_a_deployment(api: Api, deployed: dict[str, Any]) -> None:
     """With SQLAlchemy 2.1 the scheduler of Prefect 3.8 fails at its insert, and nothing ever runs on a schedule."""
-    migrate = str(deployed["migrate"].id)
+    migrate = str(deployed["nycflights-migrate"].id)
     api.request("POST", f"/deployments/{migrate}/schedule", json={"min_runs": 2})  # type: ignore[arg-type]
     runs = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [migrate]}})
     assert [run["state_name"] for run in runs][:2] == ["Scheduled", "Scheduled"]

@@ -79,7 +79,7 @@ def notified(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_source_that_says_so_starts_a_run_of_what_it_named(api: Api, deployed: dict[str, Any]) -> None:
     done = notified("flight", "--key", "7", "--key", "8")
     assert done.returncode == 0, done.stderr
-    runs = {"deployments": {"id": {"any_": [str(deployed["on-change"].id)]}}}
+    runs = {"deployments": {"id": {"any_": [str(deployed["nycflights-on-change"].id)]}}}
     (run,) = eventually(lambda: ask(api, "/flow_runs/filter", **runs), bool, 60)
     assert run["parameters"]["changed"] == ["flight:7", "flight:8"]
     assert run["parameters"]["tables"] == []
@@ -121,7 +121,7 @@ def test_drift_pages_somebody(api: Api, deployed: dict[str, Any], pager: tuple[s
     block.save("on-call", overwrite=True)
     resource = {"prefect.resource.id": "syncline.migration.nycflights", "prefect.resource.name": "nycflights"}
     emit_event(event="syncline.drift.detected", resource=resource, payload={"changes": 3})
-    runs = {"deployments": {"id": {"any_": [str(deployed["page"].id)]}}}
+    runs = {"deployments": {"id": {"any_": [str(deployed["nycflights-page"].id)]}}}
     (run,) = eventually(lambda: ask(api, "/flow_runs/filter", **runs), bool, 60)
     assert run["parameters"]["body"] == "3 rows differ"
     page(**run["parameters"])
