@@ -24,7 +24,9 @@ LAG_SECONDS: Final = 10.0  # between two events that tell of the lag
 
 
 @flow(name="sync", flow_run_name=run_name, persist_result=False)
-def sync(spec: SpecFile, seconds: Annotated[float, Field(gt=0)] = 3600, once: bool = False) -> State[Any]:
+def sync(
+    spec: SpecFile, seconds: Annotated[float, Field(gt=0)] = 3600, once: bool = False, allow_deletes: bool = False
+) -> State[Any]:
     """Follow what changes and bring it over, seconds behind, by the spec's `follow:`.
 
     Each batch is a line of the log; `syncline.lag` is emitted every 10 seconds at most. A run lasts `seconds`, so that a schedule
@@ -34,11 +36,14 @@ def sync(spec: SpecFile, seconds: Annotated[float, Field(gt=0)] = 3600, once: bo
         spec: The spec's file; a relative path starts from the working directory. Secrets are named in it, never here.
         seconds: How long it goes on.
         once: End as soon as nothing is left to bring over.
+        allow_deletes: Delete whatever share of a table the other side does not have any more.
     """
 
     def work() -> State[Any]:
         loaded = load_spec(Path(spec))
-        outcome, totals = follow(Asked(Path(spec), once=once, seconds=seconds), _Logged(loaded))
+        outcome, totals = follow(
+            Asked(Path(spec), once=once, seconds=seconds, allow_deletes=allow_deletes), _Logged(loaded)
+        )
         if outcome is not None:
             return concluded(loaded, outcome)
         changes = counted(sum(totals.changes.values()), "change")

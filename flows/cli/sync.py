@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.options import Duration, common, spec_argument
+from flows.cli.options import Duration, allow_deletes_option, common, spec_argument
 from flows.results.shares import counted
 from flows.results.visible import echo, in_json
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(min=1), help="How many threads a plan works on; as the spec says if not given."
 )
+@allow_deletes_option
 @common
-def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, as_json: bool) -> int:
+def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, allow_deletes: bool, as_json: bool) -> int:
     """Follow what changes and bring it over, until stopped: seconds behind, a version for each batch.
 
     Where no position is known to go on from, both sides are compared in full first; nothing that is written meanwhile is missed. With
@@ -68,7 +69,7 @@ def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, as_
         def notice(self, text: str) -> None:
             echo(text, err=True)
 
-    outcome, totals = sync(Asked(spec, once, seconds, workers), Shown())
+    outcome, totals = sync(Asked(spec, once, seconds, workers, allow_deletes), Shown())
     if as_json:
         _print_line({**_in_all(totals), "status": (outcome.status if outcome else Status.DONE).name.lower()})
     elif outcome is None:

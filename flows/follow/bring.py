@@ -59,6 +59,7 @@ def compared(following: Following, tables: tuple[str, ...]) -> Outcome | None:
         workers=following.course.workers,
         wait=BUSY_SECONDS,
         full=True,
+        allow_deletes=following.course.asked.allow_deletes,
     )
     outcome = commands.run(
         request, meter=following.course.told.meter, message="sync: compared in full", now=following.course.clock
@@ -159,7 +160,15 @@ def _brought_over(following: Following, some: Step) -> Iterator[Outcome]:
                 return
             noted = following.waiting.tried if asked.keys is not None else following.waiting.brought
             noted(done)
+            _count_deletes(following, done)
             yield done
+
+
+def _count_deletes(following: Following, done: Outcome) -> None:
+    for told in done.report.of_spec:
+        following.course.burst.add("target", told.name, told.counts.delete)
+        if told.back is not None:
+            following.course.burst.add("source", told.name, told.back.delete)
 
 
 def _asked(following: Following, some: Step) -> Iterator[Request]:
@@ -184,7 +193,16 @@ def _trees(changed: Changed) -> Trees:
 
 def _request(following: Following) -> Request:
     at = following.course.clock()
-    asked = Request(following.course.spec, new_run_id(at), at, workers=following.course.workers, live=True)
+    course = following.course
+    asked = Request(
+        course.spec,
+        new_run_id(at),
+        at,
+        workers=course.workers,
+        live=True,
+        burst=course.burst,
+        allow_deletes=course.asked.allow_deletes,
+    )
     return spelled(asked, following.session)
 
 

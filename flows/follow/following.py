@@ -17,6 +17,7 @@ from flows.follow.lag import Brought, Totals, write_metrics
 from flows.follow.positions import Place
 from flows.follow.waiting import Waiting
 from flows.follow.watched import Watching
+from flows.plan.thresholds import Burst
 from flows.results.outcome import Outcome
 from flows.session.meter import Meter
 from flows.session.session import Session
@@ -61,7 +62,7 @@ class Told:
 @dataclass(slots=True)
 class Course:
     """Whoever follows, from the start to the end, whatever is opened anew in between. `said` was heard on channels and is not brought
-    over yet."""
+    over yet, `burst` is what was deleted since feeds had nothing more to tell."""
 
     asked: Asked
     told: Told
@@ -71,6 +72,7 @@ class Course:
     totals: Totals
     deadline: float | None
     said: list[str] = field(default_factory=list)
+    burst: Burst = field(default_factory=Burst)
 
     @property
     def workers(self) -> int:

@@ -9,12 +9,26 @@ from dataclasses import dataclass
 
 from adapters.feeds.feed import Watched
 from adapters.ledger.ledger import Ledger
+from flows.plan.thresholds import Burst
 from flows.session.retry import retried
 from flows.spec.follow import Capture
 from flows.spec.model import Spec
 from transforms.vocabulary import SideName
 
 KIND = "followed"
+
+
+def known_burst(spec: Spec, ledger: Ledger) -> Burst:
+    """What was deleted right before a plan that would have deleted too much: it counts with what comes next."""
+    text = ledger.fact(spec.name, KIND, "burst").get("target") if ledger.there() else None
+    found = json.loads(text) if text else []
+    return Burst({(side, name): deletes for side, name, deletes, _ in found}, {(s, n): rows for s, n, _, rows in found})
+
+
+def keep_burst(spec: Spec, ledger: Ledger, burst: Burst) -> None:
+    """See `known_burst`."""
+    told = [(*place, deletes, burst.rows[place]) for place, deletes in burst.deletes.items() if place in burst.rows]
+    retried(lambda: ledger.set_fact(spec.name, KIND, "burst", {"target": json.dumps(told)}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,16 @@ from flows.follow.bring import PASSING, bring_over, compared
 from flows.follow.following import Asked, Course, Following, Told, look_at_logs, pause, wait
 from flows.follow.lag import Totals
 from flows.follow.named import named
-from flows.follow.positions import Place
+from flows.follow.positions import Place, keep_burst, known_burst
 from flows.follow.waiting import Waiting
 from flows.follow.watched import watching
+from flows.plan.thresholds import Burst
 from flows.proof.drift import watched
 from flows.results.outcome import Outcome
 from flows.session.feeds import channel_of, feed_of
 from flows.session.stores import ledger_of
 from flows.spec.model import load_spec
-from transforms.vocabulary import SIDES, SideName, SpecError
+from transforms.vocabulary import SIDES, PlanError, SideName, SpecError
 
 AGAIN_SECONDS: Final = 2.0  # between two tries to reach a server
 KEEP_SECONDS: Final = 5.0  # between two positions that nothing was read between
@@ -52,7 +53,7 @@ def sync(
     spec = load_spec(asked.spec)
     deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
     with ledger_of(spec) as ledger, ledger.lease(f"{spec.name}{FOLLOWER}", "target", "sync", clock):
-        course = Course(asked, told, spec, ledger, clock, Totals(clock()), deadline)
+        course = Course(asked, told, spec, ledger, clock, Totals(clock()), deadline, burst=known_burst(spec, ledger))
         while True:
             try:
                 return _followed(course), course.totals
@@ -62,6 +63,9 @@ def sync(
                 interrupts.check()
                 told.notice(f"Waiting: {error}")
                 time.sleep(AGAIN_SECONDS)
+            except PlanError:
+                keep_burst(spec, ledger, course.burst)
+                raise
             except _Altered:
                 continue
             except FeedLost as error:
@@ -150,12 +154,21 @@ def _go_on(following: Following, positions: Mapping[SideName, str | None]) -> Ou
             raise _Altered
         if course.over or (course.asked.once and not more and not busy):
             return None
+        if not more:
+            _end_burst(course)
         if more or course.asked.once:
             continue
         if busy:
             pause(following, began + every - time.monotonic())
         else:
             wait(following, max(every, 0.05))
+
+
+def _end_burst(course: Course) -> None:
+    if course.burst.deletes:
+        course.burst = Burst()
+        if known_burst(course.spec, course.ledger).deletes:
+            keep_burst(course.spec, course.ledger, course.burst)
 
 
 def _read(following: Following, side: SideName) -> Batch:

@@ -13,6 +13,7 @@ from flows.bind.ranges import RangeText, parse_range, typed
 from flows.bind.roots import parse_root
 from flows.bind.spelling import speller
 from flows.bind.tables import BoundTable
+from flows.plan.thresholds import Burst
 from flows.plan.trees.chosen_tree import Trees, chosen, no_rows
 from flows.session.session import Job, Session
 from flows.spec.entries import entry_of
@@ -32,7 +33,8 @@ class Request:
     rows of each table in them.
     `full`: all rows are read, whatever cursors say; else, once the plan has asked them, `since` has the tables of which only new rows are,
     and `cursors` what each cursor said.
-    `live`: it is one of many a minute, which puts nothing down where there is nothing to do, and makes no page.
+    `live`: it is one of many a minute, which puts nothing down where there is nothing to do, and makes no page. `burst`: what those
+    right before it deleted.
     """
 
     spec: Spec
@@ -57,6 +59,7 @@ class Request:
     since: Mapping[str, Since] = field(default_factory=dict)
     cursors: Mapping[str, PlannedCursor] = field(default_factory=dict)
     live: bool = False
+    burst: Burst | None = None
 
     @property
     def plan_id(self) -> str:

@@ -130,11 +130,12 @@ def hold(request: Request, route: Route, counts: Counts) -> None:
     Errors: PlanError where it is more.
     """
     bound = route.table
-    held = request.keys is None and not request.allow_deletes
+    held = (request.keys is None or request.live) and not request.allow_deletes
     counts = counts if held else replace(counts, delete=0)
-    # how many rows hang in a tree says nothing of how many the table has
-    of = partial(route.writes.snapshot.estimate, bound.there) if request.trees is not None else None
-    hold_deletes(request.spec, bound, counts, route.writes.name, part=not request.whole, of=of)
+    # how many rows hang in a tree, or have some keys, says nothing of how many the table has
+    some = request.trees is not None or request.keys is not None
+    of, burst = (partial(route.writes.snapshot.estimate, bound.there), request.burst) if some else (None, None)
+    hold_deletes(request.spec, bound, counts, route.writes.name, part=not request.whole, of=of, burst=burst)
     hold_others(request.spec, route, counts)
     if held and request.whole:
         hold_emptied(request.spec, bound, counts, route.reads.snapshot)

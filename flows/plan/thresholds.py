@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from flows.bind.tables import BoundTable
 from flows.results.shares import percent
@@ -65,6 +66,19 @@ def _above(spec: Spec, tables: Mapping[str, Counts], *, step: bool) -> Iterator[
             yield f"{told}, and the limit is {100 * limit.max_ratio:g} % (quarantine.max_ratio, {at})."
 
 
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Plans that come right behind each other, each of some of the rows: their deletes count together. `rows` are how many a table
+    had when that began, as far as somebody asked."""
+
+    deletes: dict[tuple[SideName, str], int] = field(default_factory=dict)
+    rows: dict[tuple[SideName, str], int] = field(default_factory=dict)
+
+    def add(self, side: SideName, table: str, deletes: int) -> None:
+        """So many rows more are deleted."""
+        self.deletes[side, table] = self.deletes.get((side, table), 0) + deletes
+
+
 def hold_deletes(
     spec: Spec,
     bound: BoundTable,
@@ -73,18 +87,25 @@ def hold_deletes(
     *,
     part: bool = False,
     of: Callable[[], int] | None = None,
+    burst: Burst | None = None,
 ) -> None:
     """What is suddenly empty, or half loaded, must not wipe the other side, the `side` that is written. `part`: only a range was looked at.
 
     `of` answers with how many rows the table has, where those that were looked at say nothing of that: it is asked if it matters.
+    `burst` are plans that this one comes right behind.
     """
-    rows, left = counts.target_rows, counts.update + counts.unchanged
-    if of is not None and _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not part):
-        rows = max(rows, of())
-    if _beyond(counts.delete, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
+    before = burst.deletes.get((side, bound.name), 0) if burst is not None and counts.delete else 0
+    deletes, rows, left = counts.delete + before, counts.target_rows + before, counts.update + counts.unchanged
+    if of is not None and _beyond(deletes, rows, bound.max_ratio, bound.at_least, everything=not part):
+        known = {} if burst is None else burst.rows
+        if (side, bound.name) not in known:
+            known[side, bound.name] = of() + before
+        rows = max(rows, known[side, bound.name])
+    if _beyond(deletes, rows, bound.max_ratio, bound.at_least, everything=not left and not part):
         why = f"The {other_side(side)} has no rows at all. " if counts.source_rows == 0 and of is None else ""
+        what = "This plan" if not before else "This plan and those right before it"
         at = spec.where("tables", bound.name, "delete")
-        raise _too_many(f"{bound.name}: {why}This plan", counts.delete, rows, bound.max_ratio, at, side)
+        raise _too_many(f"{bound.name}: {why}{what}", deletes, rows, bound.max_ratio, at, side, more=bool(before))
 
 
 def hold_others(spec: Spec, route: Route, counts: Counts) -> None:
@@ -131,10 +152,16 @@ def hold_beside(spec: Spec, name: str, rows: int, deletes: int, side: SideName) 
         raise _too_many(what, deletes, rows, limit.max_ratio, spec.where("defaults", "delete"), side)
 
 
-def _too_many(what: str, deletes: int, rows: int, ratio: float, at: str, side: SideName) -> PlanError:
+def _too_many(
+    what: str, deletes: int, rows: int, ratio: float, at: str, side: SideName, *, more: bool = False
+) -> PlanError:
+    """In: `more`: a part of them is deleted already, by plans before this one."""
+    written = (
+        "Nothing of this one was written, and the earlier ones are versions that `undo` takes back" if more else ""
+    )
     return PlanError(
         f"{what} would delete {deletes:,} of {rows:,} {side} rows ({percent(deletes, rows)}), and max_ratio allows "
-        f"{100 * ratio:g} %. Nothing was written.",
+        f"{100 * ratio:g} %. {written or 'Nothing was written'}.",
         fix=f"look at the {other_side(side)}; if it is right, give --allow-deletes, or raise delete.max_ratio ({at}).",
     )
 

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import Scenario, quarantine
+from scenario import Engine, Scenario, quarantine
 from syncing import followed, install
+
+from flows.follow.following import Asked, Told
+from flows.follow.sync import sync
+from transforms.vocabulary import PlanError
 
 COPY = {"id": "id", "name": "name"}
 PARENTS = {
@@ -152,3 +156,31 @@ def test_rows_come_and_go_by_keys_that_are_looked_up_by_what_is_looked_up(shop: 
             ["DELETE FROM c"],
         ],
     )
+
+
+@pytest.mark.parametrize("pair", [("sqlite", "sqlite"), ("postgresql", "mysql")], ids=str)
+def test_more_deletes_than_a_run_may_make_stop_it_in_however_many_batches_they_come(
+    pair: tuple[Engine, Engine], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, pair, request)
+    rows = ", ".join(f"({number}, {number})" for number in range(200))
+    shop.source.execute("CREATE TABLE a (id int PRIMARY KEY, name int)", f"INSERT INTO a VALUES {rows}")
+    shop.target.execute("CREATE TABLE parent (id int PRIMARY KEY, name int)")
+    limit = {"delete": {"max_ratio": 0.2, "at_least": 10}}
+    shop.write({"parent": PARENTS["parent"]}, defaults=limit, follow={"capture": "trigger", "every": "10ms", "most": 8})
+    install(shop)
+    followed(shop)
+    for start in (0, 38):  # each fifth row of the table may go at once, and again once feeds are at their end
+        shop.source.execute(f"DELETE FROM a WHERE id BETWEEN {start} AND {start + 30}")
+        followed(shop)
+    assert shop.target.count("parent") == 138
+    shop.source.execute("UPDATE a SET name = 7 WHERE id = 199", "DELETE FROM a WHERE id < 150")
+    for _ in range(2):
+        with pytest.raises(PlanError, match="max_ratio") as stopped:
+            followed(shop)
+        assert "--allow-deletes" in stopped.value.fix
+        assert 100 < shop.target.count("parent") <= 138, "it stops again, and not one batch later each time"
+    outcome, _ = sync(Asked(shop.path, once=True, allow_deletes=True), Told())
+    assert outcome is None
+    assert shop.target.rows("parent") == shop.source.rows("a")
+    shop.settled()
