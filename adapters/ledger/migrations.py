@@ -168,6 +168,11 @@ def _with_two_ways(operations: Operations, schema: str | None) -> None:
     )  # fmt: skip
 
 
+def _with_joined(operations: Operations, schema: str | None) -> None:
+    """6 to 7: versions may be one for people."""
+    operations.add_column("versions", sa.Column("joined", sa.Integer), schema=schema)
+
+
 def _rebuilt(
     operations: Operations,
     schema: str | None,
@@ -210,4 +215,5 @@ STEPS: Final[Mapping[int, Step]] = {
     3: _with_identities,
     4: _with_trees,
     5: _with_two_ways,
+    6: _with_joined,
 }

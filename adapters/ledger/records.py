@@ -49,7 +49,8 @@ class NewVersion:
     state of `side` that was made of them. `undoes` are the versions that it takes back, oldest first. `windows` are those of a
     plan that was never finished, as [table, window, phase]; None: all. `tree` are the roots of trees that the plan was
     restricted to, as texts; None: it was not. `synchronized_with` is the version of the same run on the other side, None where it
-    wrote one side alone.
+    wrote one side alone. `joined` is the first of the versions that this one is one with for people, None where it stands alone; to
+    be numbered, 0: it is such a first one, and another number is asked for: it stands where others came in between.
     """
 
     migration: str
@@ -69,6 +70,7 @@ class NewVersion:
     windows: Any = None
     tree: Any = None
     synchronized_with: int | None = None
+    joined: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 SCHEMA: Final = "syncline"
 METADATA: Final = sa.MetaData()
 
@@ -101,7 +101,7 @@ VERSIONS = sa.Table(
     text("side"), text("plan_id"), text("plan"), text("run_id"), text("spec_digest"), moment("created_at"), json("counts"),
     text("source_mark", required=False), text("target_mark", required=False), words("author"),
     words("message"), text("kind"), json("undoes"), text("made_mark", required=False), json("windows"),
-    json("kept"), json("tree"), sa.Column("synchronized_with", sa.Integer),
+    json("kept"), json("tree"), sa.Column("synchronized_with", sa.Integer), sa.Column("joined", sa.Integer),
     sa.UniqueConstraint("migration", "plan"),
 )  # fmt: skip
 

@@ -250,7 +250,7 @@ def _versions(ends: Mapping[SideName, _End], report: Report, loading: Loading) -
                 mark = there.mark
             made = new_version(end.plan, loading.spec, _counts(report, side).as_dict())
             kind = "run" if end.plan.manifest.kind == "plan" else end.plan.manifest.kind
-            new[side] = replace(made, message=loading.message, kind=kind, made_mark=mark)
+            new[side] = replace(made, message=loading.message, kind=kind, made_mark=mark, joined=loading.joins)
     numbers = loading.ledger.add_versions(*new.values()) if new else []
     return dict(zip(new, numbers, strict=True))
 

@@ -41,13 +41,14 @@ from transforms.vocabulary.features import Feature
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What plans are loaded with."""
+    """What plans are loaded with. `joins`: their versions are one with others for people (see `NewVersion.joined`)."""
 
     session: Session
     ledger: Ledger
     execute: Execute | None = None
     workers: int = 2
     message: str = ""
+    joins: int | None = None
 
     @property
     def spec(self) -> Spec:
@@ -176,6 +177,7 @@ def record(plan: Plan, report: Report, applied: AppliedPlan, loading: Loading, u
             kind="run" if manifest.kind == "plan" else manifest.kind,
             undoes=list(undoes) or None,
             made_mark=_mark(loading.session, plan.manifest.side),
+            joined=loading.joins,
         )
         version = ledger.add_version(new, moves)
     elif moves:

@@ -161,6 +161,10 @@ def _brought_over(following: Following, some: Step) -> Iterator[Outcome]:
             noted = following.waiting.tried if asked.keys is not None else following.waiting.brought
             noted(done)
             _count_deletes(following, done)
+            if loading.joins is not None and done.report.version is not None:
+                made = following.course.ledger.version(following.course.spec.name, done.report.version)
+                following.course.joins.made(made.joined if made is not None else None)
+                loading = replace(loading, joins=following.course.joins.first)
             yield done
 
 
@@ -214,10 +218,9 @@ def _writing(following: Following) -> Iterator[Loading]:
         with sole_writer(
             session, ledger, "sync", following.course.clock, BUSY_SECONDS, session.sides.writable
         ) as writing:
-            _, loading = recover(
-                Loading(writing, ledger, None, following.course.workers, "sync"), following.course.clock()
-            )
-            yield loading
+            course = following.course
+            _, loading = recover(Loading(writing, ledger, None, course.workers, "sync"), course.clock())
+            yield replace(loading, joins=course.joins.now(spec.follow.versions))
     except (*PASSING, BusyError):
         raise
     except SynclineError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 from adapters.feeds.channel import Channel
@@ -21,6 +22,7 @@ from flows.plan.thresholds import Burst
 from flows.results.outcome import Outcome
 from flows.session.meter import Meter
 from flows.session.session import Session
+from flows.spec.follow import Versions
 from flows.spec.model import Spec
 from transforms.vocabulary import SideName
 
@@ -31,7 +33,7 @@ LOOK_SECONDS: Final = 10.0  # between two looks at what a database keeps for us
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What `sync` is to do: `once` ends when nothing is left to bring over, `seconds` after that time; else it goes on until stopped.
-    `allow_deletes`: whatever share of a table is deleted.
+    `allow_deletes`: whatever share of a table is deleted. `stop`: it ends behind the batch that it is at once this is set.
     """
 
     spec: Path
@@ -39,6 +41,7 @@ class Asked:
     seconds: float | None = None
     workers: int | None = None
     allow_deletes: bool = False
+    stop: Event = field(default_factory=Event)
 
 
 class Told:
@@ -60,9 +63,30 @@ class Told:
 
 
 @dataclass(slots=True)
+class Joins:
+    """Which version the versions of batches are one with: `first` since a moment, by `time.monotonic`."""
+
+    first: int = 0
+    since: float = 0.0
+
+    def now(self, versions: Versions | None) -> int | None:
+        """What the next version is one with, as `NewVersion.joined` has it."""
+        if versions is None:
+            return None
+        if time.monotonic() - self.since >= versions.every.total_seconds():
+            self.first = 0
+        return self.first
+
+    def made(self, first: int | None) -> None:
+        """A version was made that is one with this one."""
+        if first is not None and first != self.first:
+            self.first, self.since = first, time.monotonic()
+
+
+@dataclass(slots=True)
 class Course:
     """Whoever follows, from the start to the end, whatever is opened anew in between. `said` was heard on channels and is not brought
-    over yet, `burst` is what was deleted since feeds had nothing more to tell."""
+    over yet, `burst` is what was deleted since feeds had nothing more to tell, `joins` says which batches are one version."""
 
     asked: Asked
     told: Told
@@ -73,6 +97,7 @@ class Course:
     deadline: float | None
     said: list[str] = field(default_factory=list)
     burst: Burst = field(default_factory=Burst)
+    joins: Joins = field(default_factory=Joins)
 
     @property
     def workers(self) -> int:
@@ -81,11 +106,13 @@ class Course:
 
     @property
     def over(self) -> bool:
-        """Its time is up."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
+        """Its time is up, or it was told to stop."""
+        return self.asked.stop.is_set() or (self.deadline is not None and time.monotonic() >= self.deadline)
 
     def left(self, seconds: float) -> float:
         """So many seconds, and not beyond the end."""
+        if self.asked.stop.is_set():
+            return 0.0
         return seconds if self.deadline is None else min(seconds, self.deadline - time.monotonic())
 
 
@@ -147,8 +174,9 @@ def pause(following: Following, seconds: float) -> None:
     ends = time.monotonic() + following.course.left(seconds)
     while (left := ends - time.monotonic()) > 0:
         if not following.channels:
-            time.sleep(left)
-        elif _said(following, left):
+            following.course.asked.stop.wait(left)
+            return
+        if _said(following, left):
             return
 
 

@@ -62,7 +62,7 @@ def sync(
                     raise
                 interrupts.check()
                 told.notice(f"Waiting: {error}")
-                time.sleep(AGAIN_SECONDS)
+                asked.stop.wait(AGAIN_SECONDS)
             except PlanError:
                 keep_burst(spec, ledger, course.burst)
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from adapters.ledger.ledger import Decision, Version
 from adapters.store import archive
 from adapters.store.plans import plain
 from flows.history.overruled import keys_there, overruled_edits
-from flows.history.version_list import spellings, told
+from flows.history.version_list import spellings, told, told_as_one
 from flows.history.versions import (
     AppliedVersion,
     as_kept,
     on_source,
+    one_with,
     opened_version,
     table_of,
     version_of,
@@ -56,6 +58,9 @@ def shown(
     """A version and its changes: of one table or all, of some keys or all, the first `limit` of each table."""
     with ledger_of(spec) as ledger:
         version = version_of(ledger, spec, number)
+        together = [each for each in one_with(ledger, spec, version) if each.side == version.side]
+    if len(together) > 1:
+        return _shown_as_one(spec, together, table, keys, limit)
     applied = opened_version(store_of(spec), version)
     tables = applied.tables if table is None else [table_of(spec, table, [applied])]
     found: list[Change] = []
@@ -81,6 +86,35 @@ def shown(
             for each in _lost(spec, applied, name, [k for key in keys for k in spellings(key)])[:limit]
         ]
     return facts, found
+
+
+def _shown_as_one(
+    spec: Spec, versions: Sequence[Version], table: str | None, keys: Sequence[str], limit: int | None
+) -> tuple[dict[str, Any], list[Change]]:
+    """Versions that are one for people, oldest first, and their net changes. Memory: the changes of a table."""
+    opened = [opened_version(store_of(spec), each) for each in versions]
+    tables = [*dict.fromkeys(name for each in opened for name in each.tables)]
+    found: list[Change] = []
+    lost: list[dict[str, Any]] = []
+    for name in tables if table is None else [table_of(spec, table, opened)]:
+        called, kept = (
+            entry_name(spec, name, versions[-1].side),
+            {(each.kept or {}).get(str(name)) for each in versions},
+        )
+        if "keys" in kept:
+            alone = (each for one in opened for each in _of_keys_alone(one, name, called, keys, None))
+            found += islice(alone, limit)
+            continue
+        if table is None and kept != {None}:
+            continue
+        parts = [part for each in opened for part in each.parts(name)]
+        some = (change for part in (net(parts) if parts else ()) for change in changes_of(called, _of_keys(part, keys)))
+        found += islice(some, limit)
+        if spec.writes_source:
+            mine = [k for key in keys for k in spellings(key)]
+            lost += [each.as_dict() for one in opened for each in _lost(spec, one, name, mine)]
+    facts = told_as_one(versions)
+    return (facts | {"overruled": lost[:limit]} if spec.writes_source else facts), found
 
 
 def _lost(spec: Spec, applied: AppliedVersion, table: TableName, keys: Sequence[str] = ()) -> list[Overruled]:

@@ -58,7 +58,8 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
         recover(Loading(writing, ledger), _now())
         versions = sorted(ledger.versions(spec.name), key=lambda v: v.version)
         done = Pruned()
-        old = [v for v in versions if v.created_at < before]
+        young = {v.joined for v in versions if v.created_at >= before and v.joined is not None}
+        old = [v for v in versions if v.created_at < before and v.joined not in young]  # those that are one go as one
         for side in SIDES:  # of the source, too, where a spec that goes one way by now wrote it once
             if old:
                 _forget(spec, ledger, side, old, done)

@@ -25,7 +25,7 @@ def now_taken_back(ledger: Ledger, spec: Spec, number: int, tree: Sequence[str])
     if not tree:
         return taken_back(ledger, spec, number)
     newest = next(iter(ledger.versions(spec.name)), None)
-    same = newest is not None and newest.undoes == [number] and list(newest.tree or ()) == list(tree)
+    same = newest is not None and number in (newest.undoes or ()) and list(newest.tree or ()) == list(tree)
     return newest if same else None
 
 
@@ -72,15 +72,15 @@ class TakenBack:
     _known: dict[tuple[int, TableName], tuple[pa.Table | None, pa.Table | None]] = field(default_factory=dict)
 
     @classmethod
-    def known(cls, ledger: Ledger, spec: Spec, number: int) -> TakenBack | None:
-        """What later versions took back of one; None where no trees have to do with it, so that versions went as a whole."""
+    def known(cls, ledger: Ledger, spec: Spec, numbers: Sequence[int]) -> TakenBack | None:
+        """What later versions took back of some; None where no trees have to do with it, so that versions went as a whole."""
         versions = ledger.versions(spec.name)
         by: dict[int, list[Version]] = {}
         for version in versions:
             for undone in version.undoes or ():
                 by.setdefault(undone, []).append(version)
         about: list[Version] = []
-        waiting = [number]
+        waiting = [*numbers]
         while waiting:
             more = by.get(waiting.pop(), [])
             about += more

@@ -20,7 +20,7 @@ from adapters.store.plans import Plan
 from flows.history import undo
 from flows.history.taken_back import TakenBack, already, taken_back
 from flows.history.undone import Undone
-from flows.history.versions import opened_version, version_of, versions_after
+from flows.history.versions import one_with, opened_version, version_of, versions_after
 from flows.plan.request import Request
 from flows.results.outcome import Outcome
 from flows.results.tables import Report, TableReport
@@ -38,16 +38,19 @@ _BY_OTHER_KEY: Final = pa.table({"syncline other key": pa.array([], pa.int64())}
 def taken_by_side(
     ledger: Ledger, spec: Spec, version: int, *, to: bool, side: SideName | None = None
 ) -> dict[SideName, list[Version]]:
-    """The versions that an undo takes back, oldest first, by the side that they wrote: one with the other of its run, or all that came
-    after it. Errors: SpecError where there are none, and where a version is taken back already."""
+    """The versions that an undo takes back, oldest first, by the side that they wrote: one with the other of its run and with those that
+    are one with it, or all that came after these. Errors: SpecError where there are none, and where a version is taken back already."""
     if to:
-        taken = versions_after(ledger, spec, version)
+        last = one_with(ledger, spec, version_of(ledger, spec, version))[-1].version if version else 0
+        taken = versions_after(ledger, spec, last)
         if not taken:
             raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")
     else:
         one = version_of(ledger, spec, version)
         twin = None if one.synchronized_with is None else version_of(ledger, spec, one.synchronized_with)
-        taken = [each for each in (one, twin) if each is not None and side in (None, each.side)]
+        alone = [each for each in (one, twin) if each is not None]
+        taken = alone if one.joined is None else one_with(ledger, spec, one)
+        taken = [each for each in taken if side in (None, each.side)]
         by = {each.version: taken_back(ledger, spec, each.version) for each in taken}
         left = [each for each in taken if by[each.version] is None]
         if taken and not left:
@@ -67,7 +70,7 @@ def taken_by_side(
 def undone(ledger: Ledger, spec: Spec, versions: Sequence[Version], *, to: bool, drop: bool) -> Undone:
     """What an undo of versions of one side takes back."""
     before = ledger.version(spec.name, versions[0].version - 1)
-    known = None if to else TakenBack.known(ledger, spec, versions[0].version)
+    known = None if to else TakenBack.known(ledger, spec, [each.version for each in versions])
     store = store_of(spec)
     mark = before.source_mark if before else None
     return Undone(tuple(opened_version(store, each) for each in versions), drop, mark, known)

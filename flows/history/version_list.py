@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,12 +12,30 @@ from adapters.ledger.ledger import Version
 from adapters.store.plans import plain
 from flows.session.stores import ledger_of
 from flows.spec.model import Spec
+from transforms.vocabulary import OPS
 
 
 def listed(spec: Spec) -> list[dict[str, Any]]:
     """The versions of a migration, newest first, as JSON-ready objects."""
     with ledger_of(spec) as ledger:
-        return [told(version) for version in ledger.versions(spec.name)]
+        versions = ledger.versions(spec.name)
+    some: dict[tuple[int, str], list[Version]] = {}
+    for version in versions:
+        some.setdefault((version.joined or version.version, version.side), []).append(version)
+    return [told_as_one(each[::-1]) for each in some.values()]
+
+
+def told_as_one(versions: Sequence[Version]) -> dict[str, Any]:
+    """Versions of a side that are one for people, oldest first, as a JSON-ready object: the latest, with the changes of all of them and,
+    where there are several, their numbers as `versions`."""
+    facts = told(versions[-1])
+    if len(versions) == 1:
+        return facts
+    counts = Counter[str]()
+    for each in versions:
+        counts.update({op: (each.counts or {}).get(op, 0) for op in OPS})
+    facts["counts"] = {**facts["counts"], **counts}
+    return {**facts, "versions": [each.version for each in versions]}
 
 
 def told(version: Version) -> dict[str, Any]:
@@ -24,6 +44,7 @@ def told(version: Version) -> dict[str, Any]:
     facts = plain(asdict(version))
     read = {"source": version.source_mark, "target": version.target_mark}
     twin = {} if version.synchronized_with is None else {"version": version.synchronized_with}
+    del facts["joined"]
     facts["synchronized_with"] = {**read, version.side: version.made_mark, **twin}
     return dict(facts)
 

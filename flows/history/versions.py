@@ -169,6 +169,13 @@ def version_of(ledger: Ledger, spec: Spec, number: int) -> Version:
     return found
 
 
+def one_with(ledger: Ledger, spec: Spec, version: Version) -> list[Version]:
+    """The versions of both sides that are one with a version for people, oldest first; itself alone where it stands alone."""
+    if version.joined is None:
+        return [version]
+    return sorted((v for v in ledger.versions(spec.name) if v.joined == version.joined), key=lambda v: v.version)
+
+
 def versions_after(ledger: Ledger, spec: Spec, number: int) -> list[Version]:
     """The versions after a number, oldest first; 0 is what was before the first one. SpecError where there is none such."""
     if number:

@@ -59,6 +59,12 @@ class LogLimit(Strict):
     )
 
 
+class Versions(Strict):
+    """How many batches are one version of the history."""
+
+    every: Span = Field(description="Batches that come within this time are one.")
+
+
 class Follow(Strict):
     """How `syncline sync` follows the sides."""
 
@@ -73,6 +79,9 @@ class Follow(Strict):
     lost: Literal["compare", "stop"] = Field(
         default="compare",
         description="Where a feed cannot go on, or cannot say what happened to a table: it is compared in full, or sync stops.",
+    )
+    versions: Versions | None = Field(
+        default=None, description="Which batches are one version of the history; each one is of its own if not given."
     )
     listen: str | None = Field(
         default=None,

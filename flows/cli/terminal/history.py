@@ -51,7 +51,7 @@ def show_versions(versions: Sequence[Mapping[str, Any]], empty: str) -> None:
     columns = ("version", *(("side",) if both else ()), "when", "kind", "author", "run", *OPS, "message")
     rows = [
         (
-            v["version"],
+            _numbers(v),
             *((v["side"],) if both else ()),
             v["created_at"],
             v["kind"],
@@ -65,10 +65,16 @@ def show_versions(versions: Sequence[Mapping[str, Any]], empty: str) -> None:
     show_rows("Versions", columns, rows, empty=empty)
 
 
+def _numbers(facts: Mapping[str, Any]) -> str:
+    """The number of a version; of several that are one the first and the last."""
+    several = facts.get("versions")
+    return f"{several[0]}-{several[-1]}" if several else str(facts["version"])
+
+
 def show_version(facts: Mapping[str, Any]) -> None:
     out = console()
     counts = ", ".join(f"{facts['counts'].get(op, 0):,} {op}" for op in OPS)
-    out.print(Text(f"Version {facts['version']}, {facts['kind']} {facts['run_id']}: {counts}", style="bold"))
+    out.print(Text(f"Version {_numbers(facts)}, {facts['kind']} {facts['run_id']}: {counts}", style="bold"))
     out.print(Text(f"  {facts['created_at']} by {facts['author']}{': ' if _about(facts) else ''}{_about(facts)}"))
     both = facts["synchronized_with"]
     out.print(Text(f"  spec {facts['spec_digest'][:12]}, source at {both['source']}, made target {both['target']}"))
