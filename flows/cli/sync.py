@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.options import Duration, allow_deletes_option, common, spec_argument
+from flows.cli.clients import WORST
+from flows.cli.options import Duration, allow_deletes_option, common, described, spec_argument
 from flows.results.shares import counted
 from flows.results.visible import echo, in_json
+from transforms.vocabulary import SynclineError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flows.follow.following import Asked, Told
     from flows.follow.lag import Brought, Totals
     from flows.results.outcome import Outcome
 
@@ -26,62 +32,114 @@ if TYPE_CHECKING:
     "--workers", type=click.IntRange(min=1), help="How many threads a plan works on; as the spec says if not given."
 )
 @allow_deletes_option
+@click.option(
+    "--client", "clients", multiple=True, metavar="NAME", help="Only this client of the spec, of several; repeatable."
+)
 @common
-def sync(spec: Path, once: bool, seconds: float | None, workers: int | None, allow_deletes: bool, as_json: bool) -> int:
+def sync(
+    spec: Path, once: bool, seconds: float | None, workers: int | None, allow_deletes: bool, clients: tuple[str, ...],
+    as_json: bool,
+) -> int:  # fmt: skip
     """Follow what changes and bring it over, until stopped: seconds behind, a version for each batch.
 
     Where no position is known to go on from, both sides are compared in full first; nothing that is written meanwhile is missed. With
-    --json each batch is an object on a line of its own, and the last one says what was done in all.
+    --json each batch is an object on a line of its own, and the last one says what was done in all. All clients of a spec that has some
+    are followed at once, and one that ends with an error stops no other.
     """
-    from adapters import interrupts
-    from flows.follow.following import Asked, Told
+    from flows.follow.following import Asked
     from flows.follow.sync import sync
     from flows.results.outcome import Status
+    from flows.session.clients import chosen
 
-    class Shown(Told):
-        """Says what happens on standard output, or as JSON lines there, and notices on standard error."""
-
-        changes = 0
-
-        def began(self, first: bool) -> None:
-            interrupts.known("Run it again and it goes on.")
-            if first:
-                self.notice("There is no position to go on from: both sides are compared in full first.")
-            elif not as_json:
-                echo("Going on from where it was left. Ctrl-C ends it; run it again and it goes on.")
-
-        def compared(self, outcome: Outcome) -> None:
-            if as_json:
-                _print_line({"compared": outcome.report.as_dict(), "status": outcome.status.name.lower()})
-                return
-            total, names = outcome.report.total, [told.name for told in outcome.report.of_spec]
-            what = names[0] if len(names) == 1 else f"{len(names)} tables"
-            echo(f"Compared {what} in full: +{total.insert:,} ~{total.update:,} -{total.delete:,}.")
-
-        def brought(self, brought: Brought) -> None:
-            self.changes += brought.told
-            if as_json:
-                _print_line(brought.as_dict())
-            else:
-                echo(_line(brought))
-            interrupts.known(f"{counted(self.changes, 'change')} brought over; run it again and it goes on.")
-
-        def notice(self, text: str) -> None:
-            echo(text, err=True)
-
-    outcome, totals = sync(Asked(spec, once, seconds, workers, allow_deletes), Shown())
+    asked, shown = Asked(spec, once, seconds, workers, allow_deletes), _Shown(as_json)
+    if names := chosen(spec, clients):
+        return _of_each(asked, names, shown)
+    outcome, totals = sync(asked, shown.of(""))
     if as_json:
         _print_line({**_in_all(totals), "status": (outcome.status if outcome else Status.DONE).name.lower()})
     elif outcome is None:
-        changes, batches = (
-            counted(sum(totals.changes.values()), "change"),
-            f"{totals.batches:,} batch{'es' * (totals.batches != 1)}",
-        )
-        echo(f"{changes} in {batches}, {totals.rows:,} rows written.")
+        echo(_in_short(totals))
     if outcome is not None:
         echo(f"error: sync stopped. {outcome.message}", err=True)
     sys.stdout.flush()
     return int(outcome.status) if outcome else 0
+
+
+def _of_each(asked: Asked, names: Sequence[str], shown: _Shown) -> int:
+    """Follow several clients at once; the worst exit status of all, or that of an error where none is there."""
+    from flows.follow.clients import sync_each
+
+    ended = sync_each(asked, names, shown.of)
+    if shown.as_json:
+        found = {name: _in_all(end.totals) if end.totals is not None else {} for name, end in ended.items()}
+        errors = {name: described(end.error) for name, end in ended.items() if end.error is not None}
+        states = {name: "away" if end.away else end.status.name.lower() for name, end in ended.items()}
+        _print_line(
+            {"clients": {name: {**found[name], **errors.get(name, {}), "status": states[name]} for name in ended}}
+        )
+    else:
+        for name, end in ended.items():
+            if end.totals is not None and end.outcome is None:
+                echo(f"{name}  {_in_short(end.totals)}")
+    sys.stdout.flush()
+    here = [end for end in ended.values() if not end.away]
+    if not here:
+        raise SynclineError(
+            "No client is there: nothing was done.", fix="look at their URLs, and at what keeps them away."
+        )
+    return min((int(end.status) for end in here), key=WORST.index)
+
+
+class _Shown:
+    """Says what happens on standard output, or as JSON lines there, and notices on standard error."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json, self.changes = as_json, Counter[str]()
+
+    def of(self, client: str) -> Told:
+        """Who is told of a client, or where there are none of all."""
+        from adapters import interrupts
+        from flows.follow.following import Told
+
+        shown, before = self, f"{client}  " if client else ""
+        named = {"client": client} if client else {}
+
+        class One(Told):
+            def began(self, first: bool) -> None:
+                interrupts.known("Run it again and it goes on.")
+                if first:
+                    self.notice("There is no position to go on from: both sides are compared in full first.")
+                elif not shown.as_json:
+                    echo(f"{before}Going on from where it was left. Ctrl-C ends it; run it again and it goes on.")
+
+            def compared(self, outcome: Outcome) -> None:
+                if shown.as_json:
+                    _print_line({**named, "compared": outcome.report.as_dict(), "status": outcome.status.name.lower()})
+                    return
+                total, names = outcome.report.total, [told.name for told in outcome.report.of_spec]
+                what = names[0] if len(names) == 1 else f"{len(names)} tables"
+                echo(f"{before}Compared {what} in full: +{total.insert:,} ~{total.update:,} -{total.delete:,}.")
+
+            def brought(self, brought: Brought) -> None:
+                shown.changes[client] += brought.told
+                if shown.as_json:
+                    _print_line({**named, **brought.as_dict()})
+                else:
+                    echo(before + _line(brought))
+                interrupts.known(
+                    f"{counted(shown.changes.total(), 'change')} brought over; run it again and it goes on."
+                )
+
+            def notice(self, text: str) -> None:
+                echo(before + text, err=True)
+
+        return One()
+
+
+def _in_short(totals: Totals) -> str:
+    """What was done in all, in a line."""
+    changes = counted(sum(totals.changes.values()), "change")
+    return f"{changes} in {totals.batches:,} batch{'es' * (totals.batches != 1)}, {totals.rows:,} rows written."
 
 
 def _line(brought: Brought) -> str:

@@ -1,0 +1,81 @@
+"""Follow several clients of a spec at once, each on a thread of its own: one that ends, or is away, keeps no other from going on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from flows.follow.following import Asked, Told
+from flows.follow.lag import Totals
+from flows.follow.sync import sync
+from flows.results.outcome import Outcome, Status
+from flows.session.clients import present
+from flows.spec.clients import with_client
+from transforms.vocabulary import SynclineError
+
+JOIN_SECONDS: Final = 0.2
+ENDING_SECONDS: Final = (
+    5.0  # that batches have to end in where a signal came; what dies then goes on with the next start
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How following a client ended: with a plan that was stopped, with an error, or since it was away; else it came to its end."""
+
+    totals: Totals | None = None
+    outcome: Outcome | None = None
+    error: Exception | None = None
+    away: str = ""
+
+    @property
+    def status(self) -> Status:
+        if self.outcome is not None:
+            return self.outcome.status
+        return Status.ERROR if self.error is not None else Status.DONE
+
+
+def sync_each(asked: Asked, names: Sequence[str], told: Callable[[str], Told]) -> Mapping[str, Ended]:
+    """Follow some clients of a spec until all have ended. In: `told` makes, by name, who is told of a client.
+
+    One that is away is waited for, and with `once` passed over. An error of one is told as a notice, and the others go on.
+    """
+    ended: dict[str, Ended] = {}
+    asked = replace(asked, stop=threading.Event())
+
+    def follow(name: str, ears: Told) -> None:
+        ended[name] = _followed(asked, name, ears)
+
+    threads = [
+        threading.Thread(target=follow, args=(name, told(name)), name=f"sync {name}", daemon=True) for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(JOIN_SECONDS)
+    finally:
+        asked.stop.set()
+        for thread in threads:
+            thread.join(ENDING_SECONDS / len(threads))
+    return {name: ended.get(name, Ended(error=RuntimeError("it ended without a word"))) for name in names}
+
+
+def _followed(asked: Asked, name: str, told: Told) -> Ended:
+    try:
+        if asked.once:
+            (there,) = present(asked.spec, [name])
+            if there.away:
+                told.notice(f"It is away, and catches up when it is back: {there.away}")
+                return Ended(away=there.away)
+        outcome, totals = sync(replace(asked, spec=with_client(asked.spec, name)), told)
+    except Exception as error:  # whatever it is: it is this client's
+        text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
+        told.notice(f"error: {text}")
+        return Ended(error=error)
+    if outcome is not None:
+        told.notice(f"error: sync stopped. {outcome.message}")
+    return Ended(totals, outcome)

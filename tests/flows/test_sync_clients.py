@@ -1,0 +1,84 @@
+"""`sync` of a spec with clients: each is followed beside the others, and one that fails or is away stops none of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import answer, syncline
+from many_clients import SERVER, Office
+
+NAMES = ("graz", "linz", "wien")
+FOLLOW = {"capture": "trigger", "every": "20ms"}
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    made = Office.make(tmp_path, NAMES, follow=FOLLOW)
+    installed = answer("follow", "install", made.path, "--yes")
+    assert set(installed["clients"]) == set(NAMES)
+    return made
+
+
+def once(office: Office, *more: str, status: int = 0) -> list[dict[str, Any]]:
+    done = syncline("sync", office.path, "--once", "--json", *more, status=status)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_edits_of_all_clients_travel_while_all_are_followed(office: Office) -> None:
+    assert {each["status"] for each in once(office)[-1]["clients"].values()} == {"done"}
+    ended: list[Any] = []
+    followed = threading.Thread(
+        target=lambda: ended.append(syncline("sync", office.path, "--for", "4s", "--json")), daemon=True
+    )
+    followed.start()
+    time.sleep(0.8)
+    for number, name in enumerate(NAMES):
+        office.execute(name, f"INSERT INTO t VALUES ('{name}', {number}, 0)")
+    office.execute(SERVER, "INSERT INTO t VALUES ('server', 9, 9)")
+    wanted = [("graz", 0, 0), ("linz", 1, 0), ("server", 9, 9), ("wien", 2, 0)]
+    until = time.monotonic() + 3
+    while [office.rows(each) for each in (SERVER, *NAMES)] != [wanted] * 4 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [office.rows(each) for each in (SERVER, *NAMES)] == [wanted] * 4
+    followed.join(20)
+    lines = [json.loads(line) for line in ended[0].stdout.splitlines()]
+    assert {each["client"] for each in lines[:-1]} == set(NAMES), "each batch says whose it is"
+    assert {name: each["status"] for name, each in lines[-1]["clients"].items()} == dict.fromkeys(NAMES, "done")
+    assert "graz  0 changes in 0 batches" in syncline("sync", office.path, "--once", "--client", "graz").stdout
+
+
+def test_one_that_fails_or_is_away_stops_no_other(office: Office) -> None:
+    once(office)
+    office.execute("linz", "ALTER TABLE t RENAME COLUMN n TO renamed")
+    (office.folder / "graz.db").rename(office.folder / "gone.db")
+    office.execute("wien", "INSERT INTO t VALUES ('w', 1, 1)")
+    told = once(office, status=1)[-1]["clients"]
+    assert {name: each["status"] for name, each in told.items()} == {"graz": "away", "linz": "error", "wien": "done"}
+    assert told["linz"]["fix"]
+    assert office.rows(SERVER) == office.rows("wien") == [("w", 1, 1)]
+    done = syncline("sync", office.path, "--once", "--client", "linz", "--client", "graz", status=1)
+    assert "linz  error: " in done.stderr
+    assert "graz  It is away" in done.stderr
+    assert "No client is there" in syncline("sync", office.path, "--once", "--client", "graz", status=1).stderr
+    (office.folder / "gone.db").rename(office.folder / "graz.db")
+    once(office, "--client", "graz")
+    assert office.rows("graz") == [("w", 1, 1)], "it catches up"
+
+
+def test_as_a_flow_it_follows_all_clients_and_fails_where_one_does(office: Office) -> None:
+    from flows.sync import sync
+
+    office.execute("wien", "INSERT INTO t VALUES ('w', 1, 1)")
+    state = sync(str(office.path), once=True, return_state=True)
+    assert state.is_completed(), state.message
+    office.execute("graz", "ALTER TABLE t RENAME COLUMN n TO renamed")
+    office.execute("linz", "INSERT INTO t VALUES ('l', 1, 1)")
+    state = sync(str(office.path), once=True, clients=["graz", "linz"], return_state=True)
+    assert state.is_failed()
+    assert "graz: " in str(state.message)
+    assert ("l", 1, 1) in office.rows(SERVER)
