@@ -36,8 +36,8 @@ def test_sessions_that_only_wait_are_not_ended_by_the_servers_limits(
         "mysql": ["idle_transaction_timeout", "idle_readonly_transaction_timeout", "wait_timeout"],
     }
     with limited(source, limits[shop.source.engine], "1"), limited(target, limits[shop.target.engine], "1"):
-        while_reading(monkeypatch, shop.source, "things", Trap(lambda: time.sleep(1.5), 2))
-        while_reading(monkeypatch, shop.target, "item", Trap(lambda: time.sleep(1.5), 2))
+        while_reading(monkeypatch, shop.source, "things", Trap(lambda: time.sleep(1.2), 2))
+        while_reading(monkeypatch, shop.target, "item", Trap(lambda: time.sleep(1.2), 2))
         outcome = shop.run()
     assert not caplog.records
     done(shop, outcome, WANTED)
@@ -48,7 +48,7 @@ def in_time(side: Side, most: str) -> dict[str, Any]:
     return side.endpoint | {"url": f"{side.url}&options=-c%20statement_timeout%3D{most}"}
 
 
-def slow(side: Side, seconds: float = 1) -> str:
+def slow(side: Side, seconds: float = 0.6) -> str:
     """A condition that is true of every row, and takes its time over one."""
     wait = {"postgresql": f"pg_sleep({seconds}) IS NOT NULL", "mysql": f"sleep({seconds}) = 0"}[side.engine]
     return f"(k <> 170 OR {wait})"
@@ -70,6 +70,7 @@ def test_a_statement_that_takes_longer_than_the_url_allows_is_not_tried_again(
     source, _ = servers(shop, request)
     with limited(source, ["statement_timeout"], "0.5"):  # of the server: it does not hold for us
         outcome = shop.run()
+    shop.write({"item": ITEM})
     done(shop, outcome, WANTED)
 
 
@@ -78,14 +79,15 @@ def test_a_statement_that_takes_longer_than_the_target_allows_rolls_its_window_b
     shop: Scenario, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.target.execute(
-        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN NEW; END $$",
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$",
         "CREATE TRIGGER dawdle BEFORE UPDATE ON item FOR EACH ROW WHEN (NEW.k = 170) EXECUTE FUNCTION dawdle()",
     )
-    shop.write({"item": ITEM}, defaults={"window": {"rows": EACH}}, target=in_time(shop.target, "1500ms"))
+    shop.write({"item": ITEM}, defaults={"window": {"rows": EACH}}, target=in_time(shop.target, "1s"))
     said = refused(shop)
     assert "statement timeout" in said
     assert not [record for record in caplog.records if "Trying again" in record.message]
     assert only_whole_windows(shop) < 5
+    shop.target.execute("DROP TRIGGER dawdle ON item")
     shop.write({"item": ITEM}, defaults={"window": {"rows": EACH}})
     done(shop, shop.run(), WANTED)
 
@@ -123,7 +125,11 @@ class Holder:
         self._stack.close()
 
 
-LOCKS: dict[str, list[str]] = {"postgresql": ["lock_timeout"], "mysql": ["innodb_lock_wait_timeout"]}
+LOCKS: dict[str, tuple[list[str], str]] = {
+    "postgresql": (["lock_timeout"], "0.2"),
+    "mysql": (["innodb_lock_wait_timeout"], "1"),
+}
+"""What limits how long a lock is waited for, and seconds."""
 
 
 WAITING = {  # sessions that wait for a lock
@@ -137,7 +143,7 @@ def test_a_row_that_another_session_holds_for_a_while_is_waited_for(
     shop: Scenario, request: pytest.FixtureRequest, monkeypatch: Patch
 ) -> None:
     _, target = servers(shop, request)
-    with limited(target, LOCKS[shop.target.engine], "1"):
+    with limited(target, *LOCKS[shop.target.engine]):
         holder, pauses = Holder(shop.target), list[float]()
         holder.execute("UPDATE item SET n = n WHERE k = 170")
 
@@ -158,7 +164,7 @@ def test_a_row_that_another_session_does_not_let_go_ends_the_run_after_some_trie
 ) -> None:
     monkeypatch.setattr(retry, "POLICY", replace(retry.POLICY, attempts=2))
     _, target = servers(shop, request)
-    with limited(target, LOCKS[shop.target.engine], "1"):
+    with limited(target, *LOCKS[shop.target.engine]):
         holder = Holder(shop.target)
         holder.execute("UPDATE item SET n = n WHERE k = 170")
         said = refused(shop)
@@ -204,6 +210,7 @@ def test_a_deadlock_that_the_server_ends_at_our_cost(
         holder.let_go()
 
     write = WINDOW[shop.target.engine].change
+    patience = ["deadlock_timeout"] if shop.target.engine == "postgresql" else []
 
     def crossing(self: Any) -> Any:
         if marks and not waiting and 170 in self._changes.after["k"].to_pylist():
@@ -214,7 +221,8 @@ def test_a_deadlock_that_the_server_ends_at_our_cost(
         return write(self)
 
     monkeypatch.setattr(WINDOW[shop.target.engine], "change", crossing)
-    outcome = shop.run()
+    with limited(target, patience, "0.1"):
+        outcome = shop.run()
     waiting[0].join()
     assert "deadlock" in caplog.text.lower()
     done(shop, outcome, WANTED)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
+from law_examples import slow_examples
 from linked_schemas import schemas, states
 from scenario import Scenario, Side, balanced
 
@@ -21,21 +21,13 @@ from flows.history.quarantine import Filter, retry
 from flows.plan.trees.changed import Changed
 from flows.plan.trees.chosen_tree import Trees
 
-EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "2"))
-
 
 @pytest.fixture(params=["postgresql", "mysql", "sqlite"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
     return Scenario.make(tmp_path, ("sqlite", request.param), request).target
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=EXAMPLES < 10,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@slow_examples(2)
 @given(data=st.data())
 def test_batches_of_changed_keys_come_to_what_whole_tables_come_to(
     target: Side, tmp_path: Path, data: st.DataObject

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 from scenario import Engine, Scenario
 
 from flows.commands import Status
@@ -62,7 +63,7 @@ def test_any_state_of_a_ring_becomes_any_other_and_back(
         assert not shop.plan().report.pending
         versions[0] = done.report.version or versions[0]
 
-    @settings(max_examples=2, derandomize=True)
+    @examples(2)
     @given(states(), states())
     def law(one: State, other: State) -> None:
         come(one)

@@ -6,8 +6,9 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 from many_clients import SERVER, Office, written
 
 from flows.commands import Status
@@ -20,7 +21,7 @@ edits = st.tuples(st.sampled_from(PLACES), st.sampled_from(["insert", "n", "m", 
 runs = st.tuples(st.sampled_from(NAMES), st.just("run"), st.just(0))
 
 
-@settings(max_examples=12, deadline=None)
+@examples(6)
 @given(st.lists(st.one_of(edits, edits, runs), min_size=4, max_size=14))
 def test_all_that_synchronized_are_equal_and_hold_every_edit(steps: list[tuple[str, str, int]]) -> None:
     """Each edit sets a field to more than any before, and the larger value wins: so the last of each field has to be there."""

@@ -3,16 +3,15 @@ what runs of all rows make of it, but for rows that are gone from the source; an
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import slow_examples
 from scenario import Scenario, Side
 
-EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "3"))
 OVERLAP = 10
 STEP = st.tuples(
     st.sampled_from(["put", "put", "put", "twin", "delete", "group"]),
@@ -76,7 +75,7 @@ def made(folder: Path, source: Side, cursor: Any) -> Edited:
     return shop
 
 
-@settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
+@slow_examples(3)
 @given(runs=RUNS, unique=st.booleans(), numbers=st.booleans())
 def test_runs_of_what_is_new_are_runs_of_all_but_for_rows_that_are_gone(
     runs: list[list[Any]], unique: bool, numbers: bool

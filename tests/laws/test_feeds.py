@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from databases import Database
 from following import Following, drained, with_triggers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 
 from adapters.registry import open_triggers
 
@@ -82,7 +83,7 @@ def tried(following: Following, statements: list[str]) -> None:
     batches=st.lists(st.lists(STATEMENTS, min_size=1, max_size=4), min_size=1, max_size=4),
     most=st.sampled_from([1, 3, 1000]),
 )
-@settings(max_examples=15)
+@examples(8)
 def test_every_row_that_is_another_one_is_told(
     following: Following, columns: tuple[str, ...], actions: tuple[str, str], batches: list[list[Any]], most: int
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import slow_examples
 
 from flows import commands
 from flows.commands import Status
@@ -125,7 +125,7 @@ class Office:
             triggers.execute(triggers.installing())
 
 
-@settings(max_examples=int(os.environ.get("SYNCLINE_EXAMPLES") or 3), deadline=None, phases=[Phase.generate])
+@slow_examples(3)
 @given(st.sampled_from(sorted(POLICIES)), histories)
 def test_batches_bring_both_sides_to_where_whole_runs_would(
     policy: str, history: list[list[tuple[str, str, int, tuple[int, ...]]]]

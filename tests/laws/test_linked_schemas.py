@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
+from law_examples import slow_examples
 from linked_schemas import LinkedSchema, State, schemas, states
 from scenario import Scenario, Side
 
 from flows.commands import Status
-
-EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "2"))
 
 
 @pytest.fixture(params=["postgresql", "mysql", "sqlite"])  # DuckDB takes no change of a row that others refer to
@@ -21,17 +19,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
     return Scenario.make(tmp_path, ("sqlite", request.param), request).target
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=EXAMPLES < 10,
-    deadline=None,
-    phases=[
-        Phase.explicit,
-        Phase.reuse,
-        Phase.generate,
-    ],  # an example takes seconds: too long to look for a smaller one
-    suppress_health_check=list(HealthCheck),
-)
+@slow_examples(2)
 @given(data=st.data())
 def test_a_plan_turns_one_state_into_another_and_back(target: Side, tmp_path: Path, data: st.DataObject) -> None:
     schema = data.draw(schemas(target.engine))

@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 from scenario import Scenario, Side, counts
 
 Rows = dict[int, str]
@@ -32,7 +33,7 @@ def expected(state: tuple[Rows, Rows], before: dict[int, Any]) -> dict[int, tupl
     }
 
 
-@settings(max_examples=3)
+@examples(3)
 @given(states=STATES, window=st.integers(1, 4))
 def test_two_states_of_two_sources_follow_each_other_and_come_back(
     states: list[tuple[Rows, Rows]], window: int

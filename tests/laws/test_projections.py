@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 from many_clients import written
 
 from flows import commands
@@ -84,7 +85,7 @@ def rules(table: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
-@settings(max_examples=12, deadline=None)
+@examples(6)
 @given(history=rounds)
 def test_after_one_run_the_origin_and_all_its_projections_show_the_same(
     key: str, history: list[list[tuple[str, str, int]]]

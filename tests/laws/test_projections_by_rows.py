@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 from many_clients import written
 
 from flows import commands
@@ -144,7 +145,7 @@ class Edited:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@settings(max_examples=8, deadline=None)
+@examples(5)
 @given(history=rounds)
 def test_after_one_run_all_show_the_rows_that_they_share_with_their_origin(
     split: str, history: list[list[tuple[str, str, int]]]

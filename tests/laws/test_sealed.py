@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 from scenario import Scenario, Side, changes
 
 from flows.commands import Outcome
@@ -81,7 +82,7 @@ def both(shop: Scenario, kind: str) -> tuple[Outcome, Outcome]:
     return done, afresh
 
 
-@settings(max_examples=3)
+@examples(3)
 @given(
     steps=st.lists(st.tuples(edits("source"), edits("target"), edits("target"), st.booleans()), min_size=2, max_size=2)
 )

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples
 from scenario import Engine, Scenario
 
 from flows.commands import Status
@@ -70,7 +71,7 @@ def there(shop: Scenario, table: str) -> Any:
     return sorted(shop.target.rows(table))
 
 
-@settings(max_examples=3, derandomize=True)
+@examples(3)
 @given(st.data())
 def test_any_state_becomes_any_other_and_comes_back(shop: Scenario, data: st.DataObject) -> None:
     two = data.draw(two_states())

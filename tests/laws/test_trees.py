@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import ASKED, slow_examples
 from scenario import Scenario, Side, Status
 
 from flows import commands
@@ -19,7 +19,6 @@ from flows.bind.roots import parse_root
 from flows.commands import Outcome
 from flows.plan.trees.chosen_tree import Trees
 
-EXAMPLES = int(os.environ.get("SYNCLINE_EXAMPLES", "2"))
 TABLES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "customer": (("no",), {"up": "customer"}),
     "orders": (("no",), {"customer": "customer"}),
@@ -34,7 +33,7 @@ COLUMNS = {
     "customer": "no up v", "orders": "no customer v", "item": "orders pos v", "mark": "orders pos nr v", "invoice": "no customer v",
     "receipt": "no customer v", "note": "id invoice receipt v",
 }  # fmt: skip
-ENGINES = ["postgresql", "mysql", "sqlite"] if EXAMPLES >= 10 else ["sqlite"]
+ENGINES = ["postgresql", "mysql", "sqlite"] if int(ASKED or 0) >= 10 else ["sqlite"]
 """DuckDB takes no change of a row that others refer to; what engines have to do with trees, other tests say on all of them."""
 Node = tuple[str, tuple[Any, ...]]
 State = dict[Node, dict[str, Any]]
@@ -225,17 +224,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
     return Scenario.make(tmp_path, ("sqlite", request.param), request).target
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=EXAMPLES < 10,
-    deadline=None,
-    phases=[
-        Phase.explicit,
-        Phase.reuse,
-        Phase.generate,
-    ],  # an example takes seconds: too long to look for a smaller one
-    suppress_health_check=list(HealthCheck),
-)
+@slow_examples(2)
 @given(first=states(), second=states(), data=st.data())
 def test_rows_of_a_tree_become_what_a_run_of_all_makes_of_them_and_others_stay(
     target: Side, tmp_path: Path, first: State, second: State, data: st.DataObject

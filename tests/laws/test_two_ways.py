@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples, slow_examples
 from scenario import Engine, pair_name
 from two_way_cases import Case, CaseTable, Column, Line
 from two_ways import TwoWays, empty
@@ -113,7 +114,7 @@ def _same(text: str, key: tuple[int, str]) -> bool:
     return bool(json.loads(text) == list(key))
 
 
-@settings(max_examples=6)
+@examples(4)
 @given(histories())
 def test_both_sides_come_together_and_no_edit_is_lost_unseen(request: pytest.FixtureRequest, case: Case) -> None:
     held = lived(case, ("sqlite", "sqlite"), request, own_names=False)
@@ -121,7 +122,7 @@ def test_both_sides_come_together_and_no_edit_is_lost_unseen(request: pytest.Fix
 
 
 @pytest.mark.parametrize("pair", [("mysql", "postgresql")], ids=pair_name)
-@settings(max_examples=2, phases=[Phase.generate])  # to shrink takes minutes
+@slow_examples(2)
 @given(case=histories())
 def test_so_they_do_between_servers(pair: tuple[Engine, Engine], request: pytest.FixtureRequest, case: Case) -> None:
     pytest.importorskip("psycopg")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from law_examples import examples, slow_examples
 from scenario import Engine, Scenario, Side, pair_name
 from two_ways import empty
 
@@ -145,7 +146,7 @@ def holds(made: Scenario, before: list[dict[Any, Any]], outcome: Outcome) -> Non
             assert found[0] == found[1], (key, left)
 
 
-@settings(max_examples=3)
+@examples(3)
 @given(life=lives)
 def test_a_run_between_constraints_leaves_open_what_a_side_refuses_and_nothing_else(
     request: pytest.FixtureRequest, life: Life
@@ -154,7 +155,7 @@ def test_a_run_between_constraints_leaves_open_what_a_side_refuses_and_nothing_e
 
 
 @pytest.mark.parametrize("pair", [("duckdb", "postgresql"), ("postgresql", "mysql")], ids=pair_name)
-@settings(max_examples=1, phases=[Phase.generate])  # to shrink takes minutes
+@slow_examples(1)
 @given(life=lives)
 def test_so_it_does_between_servers(pair: tuple[Engine, Engine], request: pytest.FixtureRequest, life: Life) -> None:
     pytest.importorskip("psycopg")

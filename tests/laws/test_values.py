@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from contract import ID, a_shape, change, col, make, read, rows_of
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from law_examples import examples
 
 from adapters.protocol import Target
 from transforms.vocabulary import TableShape
@@ -74,7 +75,7 @@ def documents_there(adapter: Target) -> TableShape:
     return make(adapter, a_shape("doc", [ID, col("j", pa.string(), meaning="json"), col("n", pa.int64())]))
 
 
-@settings(max_examples=4)
+@examples(4)
 @given(cases=st.lists(pairs, min_size=40, max_size=60))
 def test_json_is_as_planned_exactly_where_the_diff_says_equal(
     adapter: Target, documents_there: TableShape, cases: list[tuple[str, str]]
