@@ -143,7 +143,8 @@ class Source(Protocol):
     """What rows are read from, behind one URL. Opening it does not connect; every method raises ConnectionFailed if it cannot."""
 
     engine: str
-    """postgresql, mysql (MariaDB too), sqlite or duckdb: a name to show, and that of its SQL. What an engine does is in `capabilities`."""
+    """postgresql, mysql (MariaDB too), sqlite, duckdb or parquet: a name to show, and that of its SQL, which is DuckDB's for
+    parquet. What an engine does is in `capabilities`."""
 
     capabilities: Capabilities
 
@@ -220,7 +221,8 @@ class Definitions(Protocol):
     """How tables are defined that are yet to be made. Nothing here writes."""
 
     engine: str
-    """postgresql, mysql (MariaDB too), sqlite or duckdb: a name to show, and that of its SQL. What an engine does is in `capabilities`."""
+    """postgresql, mysql (MariaDB too), sqlite, duckdb or parquet: a name to show, and that of its SQL, which is DuckDB's for
+    parquet. What an engine does is in `capabilities`."""
 
     capabilities: Capabilities
 

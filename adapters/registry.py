@@ -45,6 +45,7 @@ _MYSQL: Final = Engine(
 TARGETS: Final[dict[str, Engine]] = {
     "sqlite": Engine("adapters.sqlite", "SqliteAdapter", ("create",), feeds={"trigger": "trigger_feed"}),
     "duckdb": Engine("adapters.duckdb", "DuckdbAdapter", ("create",), accessible=False),
+    "parquet": Engine("adapters.parquet", "ParquetAdapter", ("create",), accessible=False),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
     "mysql": _MYSQL,

@@ -132,7 +132,8 @@ LONG = (
 )
 
 
-ENGINE_NAMES = re.compile("sqlite|duckdb|postgresql|mysql|mariadb", re.IGNORECASE)
+ENGINE_NAMES = re.compile("sqlite|duckdb|parquet|postgresql|mysql|mariadb", re.IGNORECASE)
+ENGINES = ("sqlite", "duckdb", "postgresql", "mysql")
 # Adapters are held to their contract on each engine; what is above them is shown on some.
 EACH_ENGINE = TESTS / "adapters"
 
@@ -143,6 +144,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("SYNCLINE_ENGINES", "some")
     if hasattr(config.option, "loadscopereorder"):  # by how many tests a file has, which tells nothing here
         config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest goes by these marks
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The contract holds targets too that are no databases."""
+    if metafunc.definition.path.name.startswith("test_contract_"):
+        named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+        for fixture in {"engine", "roomy"} & set(metafunc.fixturenames) - set(named):
+            metafunc.definition.add_marker(pytest.mark.parametrize(fixture, [*ENGINES, "parquet"], indirect=True))
 
 
 def pytest_report_header() -> str | None:
@@ -292,7 +302,7 @@ def mariadb_to_break() -> Iterator[Mariadb]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "duckdb", "postgresql", "mysql"])
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -319,7 +329,7 @@ def adapter(database: Database) -> Iterator[Target]:
     opened.close()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "duckdb", "postgresql", "mysql"])
+@pytest.fixture(scope="module", params=ENGINES)
 def roomy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """One database for the tests of a module that only need a table of their own."""
     url = f"{request.param}:///{tmp_path_factory.mktemp('roomy')}/target.db"

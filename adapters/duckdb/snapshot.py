@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
 
+from adapters.duckdb.batches import gathered
 from adapters.duckdb.catalog import describe, describe_query
 from adapters.duckdb.checksums import OWN_ROWS, row_hash, summed
 from adapters.duckdb.types import DIALECT, as_travel_array, compared, keyed, operand, reading
@@ -35,11 +36,10 @@ from transforms.vocabulary import (
     RowRefused,
     SynclineError,
     TableName,
+    TableShape,
     TransientError,
 )
 
-BATCH_ROWS: Final = 65_536
-BATCH_BYTES: Final = 32 * 1024 * 1024  # wide rows come in smaller batches
 VECTOR_ROWS: Final = 2_048  # DuckDB's own step: what it hands over before it is known how wide the rows are
 
 
@@ -174,20 +174,6 @@ class Stream:
             self._session.finished(self)
 
 
-def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in fewer batches, of bounded rows and bytes."""
-    waiting: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        if waiting and (rows + batch.num_rows > BATCH_ROWS or size + batch.nbytes > BATCH_BYTES):
-            yield pa.concat_batches(waiting)
-            waiting, rows, size = [], 0, 0
-        waiting.append(batch)
-        rows, size = rows + batch.num_rows, size + batch.nbytes
-    if waiting:
-        yield pa.concat_batches(waiting)
-
-
 # DuckDB tells errors apart by a few classes and gives no code: what goes further is known by its own text, and nowhere but by
 # this table. Of several that fit the first one counts.
 _SIGNS: Final[dict[str, tuple[str, ...]]] = {
@@ -234,17 +220,23 @@ def translated(error: BaseException, where: str) -> SynclineError:
     return SynclineError(f"DuckDB answered for {where}: {text}")
 
 
+Described = Callable[[TableName], TableShape | None]
+
+
 class DuckdbSnapshot:
-    """One read transaction of one cursor."""
+    """One read transaction of one cursor. `described` says the shapes of views that stand for tables of another kind."""
 
     token: str | None = None
 
-    def __init__(self, session: Session, mark: str, time_zone: str | None) -> None:
+    def __init__(self, session: Session, mark: str, time_zone: str | None, described: Described | None = None) -> None:
         self.mark = mark
         self._session = session
         self._zone = time_zone
         self._numbers = count(1)
-        self._shapes = KnownShapes(partial(describe, session), partial(describe_query, session), session.where)
+        self._described = described
+        self._shapes = KnownShapes(
+            described or partial(describe, session), partial(describe_query, session), session.where
+        )
 
     def estimate(self, relation: Relation) -> int:
         return self.count(relation)  # which DuckDB knows of each part of a table
@@ -301,9 +293,7 @@ class DuckdbSnapshot:
         if table is None:
             return None
         shapes = self._shapes.columns(relation, columns)
-        if not session.ask(OWN_ROWS, (table.schema, table.name))["n"][0].as_py() or any(
-            each.generated for each in shapes
-        ):
+        if not self._has_own_rows(table) or any(each.generated for each in shapes):
             return None
         hashed, operands = row_hash(shapes), self._operands(relation, key)
         found = []
@@ -354,6 +344,12 @@ class DuckdbSnapshot:
             if keys is not None:
                 with suppress(duckdb.Error):  # a transaction that failed and a closed snapshot refuse even that
                     self._session.unregister(view)
+
+    def _has_own_rows(self, table: TableName) -> bool:
+        """Whether it is a table; of views, those that stand for tables of another kind."""
+        if self._described is not None:
+            return self._described(table) is not None
+        return bool(self._session.ask(OWN_ROWS, (table.schema, table.name))["n"][0].as_py())
 
     def _with_keys(self, relation: Relation, keys: pa.Table, view: str) -> Expression:
         """The clause that keeps the rows with some keys, which the session reads from Arrow under the name of `view`.

@@ -354,7 +354,7 @@ def shown_url(asked: Asked, url: str, variable: str) -> str:
     if variable in _variables(asked):
         return f"${{{variable}}}"
     head, slashes, file = url.partition(":///")
-    if not slashes or not head.startswith(("sqlite", "duckdb")) or Path(file).is_absolute():
+    if not slashes or not head.startswith(("sqlite", "duckdb", "parquet")) or Path(file).is_absolute():
         return url
     return f"{head}:///{Path(os.path.relpath(Path.cwd() / file, asked.folder.absolute())).as_posix()}"
 

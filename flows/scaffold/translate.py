@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from sqlglot import exp
 
-_DIALECTS: Final = {"postgresql": "postgres", "mysql": "mysql", "sqlite": "sqlite", "duckdb": "duckdb"}
+_DIALECTS: Final = {
+    "postgresql": "postgres",
+    "mysql": "mysql",
+    "sqlite": "sqlite",
+    "duckdb": "duckdb",
+    "parquet": "duckdb",
+}
 _SAME: Final = (
     "Column", "Identifier", "Literal", "Paren", "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "In",
     "Between", "Is", "Null", "Boolean", "Add", "Sub", "Mul", "Neg", "Mod", "Length", "Trim", "Coalesce", "Abs",

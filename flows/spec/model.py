@@ -76,7 +76,8 @@ class Endpoint(Strict):
     """One side: a database and what is to be known about it."""
 
     url: UrlField = Field(
-        description="sqlite:///file.db, duckdb:///file.db, postgresql://user@host/database, mysql://user@host/database."
+        description="sqlite:///file.db, duckdb:///file.db, parquet:///folder, postgresql://user@host/database, "
+        "mysql://user@host/database."
     )
     schema_name: str | None = Field(
         default=None, alias="schema", min_length=1, description="The schema of unqualified names."

@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 from flows.spec.problems import Invalid
 from transforms.vocabulary import ConnectionFailed, SpecError
 
-_FILE_URL = re.compile(r"^(?P<head>(?:sqlite|duckdb)(?:\+\w+)?:///)(?P<file>[^?]*)(?P<tail>\?.*)?$", re.DOTALL)
+_FILE_URL = re.compile(r"^(?P<head>(?:sqlite|duckdb|parquet)(?:\+\w+)?:///)(?P<file>[^?]*)(?P<tail>\?.*)?$", re.DOTALL)
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _BLOCK = re.compile(r"^[a-z0-9-]+$")
 
@@ -38,7 +38,7 @@ class SecretRef:
 
 
 def resolve_url(ref: Url | SecretRef) -> str:
-    """The URL to connect with. Relative SQLite and DuckDB files lie in the spec file's folder.
+    """The URL to connect with. Relative files and folders lie in the spec file's folder.
 
     The only place that asks Prefect for a secret. SpecError where the block is not there, ConnectionFailed where
     Prefect is not.
@@ -108,7 +108,7 @@ _URL_JSON_SCHEMA = {
     "anyOf": [
         {
             "type": "string",
-            "description": "Such as sqlite:///file.db, duckdb:///file.db, postgresql://user@host/db, mysql://user@host/db.",
+            "description": "Such as sqlite:///file.db, duckdb:///file.db, parquet:///folder, postgresql://user@host/db, mysql://user@host/db.",
         },
         {
             "type": "object",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
+from contract import constrained
 from databases import Database
 
 from adapters.protocol import CHECKSUMS, Sealing, Target
@@ -80,6 +81,8 @@ TRAPS: dict[str, dict[str, list[tuple[str, ...]]]] = {
         "TEXT COLLATE NOCASE": [("'a'", "'A'", "'a '")],
     },
 }  # fmt: skip
+PARTLY = ("VARCHAR COLLATE NOCASE", "INTERVAL", "INTEGER[]", "STRUCT(a INTEGER, b INTEGER)", "BIT", "HUGEINT")
+TRAPS["parquet"] = {kind: groups for kind, groups in TRAPS["duckdb"].items() if kind not in PARTLY}
 
 
 def checksum(adapter: Target, columns: Sequence[str], windows: Sequence[KeyRange] = ALL) -> list[str]:
@@ -146,6 +149,7 @@ def test_what_rows_swap_shift_or_double_is_not_lost(database: Database) -> None:
     adapter.close()
 
 
+@constrained
 def test_rows_that_are_alike_do_not_cancel_each_other(database: Database) -> None:
     database.execute("CREATE TABLE t (id integer, v integer)")
     adapter = open_target(database.url)
@@ -193,6 +197,7 @@ def test_another_type_is_another_checksum(database: Database) -> None:
     assert len(set(made)) == 2
 
 
+@constrained
 def test_what_is_no_table_of_its_own_has_none(database: Database) -> None:
     """A view may say something else without a change of any row."""
     database.execute("CREATE TABLE base (id integer PRIMARY KEY)", "CREATE VIEW t AS SELECT id FROM base")

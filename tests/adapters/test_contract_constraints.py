@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from contract import ID, a_shape, change, col, edited, load, make, read, rows_of, simple
+from contract import ID, a_shape, change, col, constrained, edited, load, make, read, rows_of, simple
 from databases import Database
 
 from adapters.protocol import Target
@@ -17,6 +17,7 @@ def everything_there(database: Database) -> list[tuple[Any, ...]]:
     """All relations, temporary ones too, as another connection sees them."""
     catalog = {
         "sqlite": "SELECT name FROM sqlite_schema UNION ALL SELECT name FROM sqlite_temp_schema ORDER BY 1",
+        "parquet": "SELECT table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY 1",
         "duckdb": "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1",
         "postgresql": "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
         "WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1",
@@ -50,6 +51,7 @@ def test_ddl_that_fails_leaves_nothing_behind(adapter: Target, database: Databas
     assert everything_there(database) == before
 
 
+@constrained
 def test_two_rows_swap_a_unique_value(adapter: Target) -> None:
     columns = [ID, col("code", pa.string(), nullable=False), col("n", pa.int64()), col("other", pa.string())]
     uniques = frozenset({frozenset({"code"}), frozenset({"n"})})
@@ -64,6 +66,7 @@ def test_two_rows_swap_a_unique_value(adapter: Target) -> None:
     assert read(adapter, shape, ("id",)).equals(after)
 
 
+@constrained
 def test_a_unique_value_passes_from_a_deleted_row_to_an_updated_and_on_to_a_new_one(adapter: Target) -> None:
     columns = [ID, col("code", pa.string(), nullable=False)]
     shape = make(adapter, a_shape("pass", columns, uniques=frozenset({frozenset({"code"})})))
@@ -80,6 +83,7 @@ def test_a_unique_value_passes_from_a_deleted_row_to_an_updated_and_on_to_a_new_
     assert read(adapter, shape, ("id",)).to_pylist() == [{"id": 2, "code": "a"}, {"id": 3, "code": "b"}]
 
 
+@constrained
 def test_a_tree_loads_in_one_window_whatever_its_order(adapter: Target) -> None:
     foreign = (ForeignKey(("parent",), TableName("tree"), ("id",)),)
     shape = make(adapter, a_shape("tree", [ID, col("parent", pa.int64())], foreign_keys=foreign))
@@ -90,6 +94,7 @@ def test_a_tree_loads_in_one_window_whatever_its_order(adapter: Target) -> None:
     assert read(adapter, shape, ("id",)).equals(rows)
 
 
+@constrained
 def test_a_missing_parent_is_an_error_and_nothing_stays(adapter: Target) -> None:
     make(adapter, a_shape("parent", [ID]))
     foreign = (ForeignKey(("parent",), TableName("parent"), ("id",)),)
@@ -100,6 +105,7 @@ def test_a_missing_parent_is_an_error_and_nothing_stays(adapter: Target) -> None
     assert read(adapter, shape).num_rows == 0
 
 
+@constrained
 def test_identity_values_are_kept_and_the_sequence_moves_past_them(adapter: Target, database: Database) -> None:
     columns = [col("id", pa.int64(), nullable=False, identity=True), col("code", pa.string(), nullable=False)]
     shape = make(adapter, a_shape('Or"der', columns, ("code",)))

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from contract import change, edited, rows_of
+from contract import change, constrained, edited, rows_of
 from databases import Database
 
 from adapters.protocol import Target
@@ -102,6 +102,7 @@ def made(database: Database) -> list[tuple[str, ...]]:
     return [*tables, *([PARTITIONS] if database.engine == "postgresql" else [])]
 
 
+@constrained
 def test_what_is_said_to_be_refused_is_what_the_table_refuses(database: Database) -> None:
     for statements in made(database):
         database.execute(*statements)
@@ -115,6 +116,7 @@ def test_what_is_said_to_be_refused_is_what_the_table_refuses(database: Database
         database.execute("DROP TABLE t")
 
 
+@constrained
 def test_columns_that_are_not_written_are_what_the_table_has(database: Database) -> None:
     text = "varchar(20)" if database.engine == "mysql" else "text"
     extra = f"{COLUMNS.format(text=text)}, extra integer DEFAULT 5, CHECK (v > extra)"
@@ -131,6 +133,7 @@ def test_columns_that_are_not_written_are_what_the_table_has(database: Database)
     assert database.execute("SELECT count(*) FROM t WHERE v = 100") == [(len(ROWS),)]
 
 
+@constrained
 def test_a_table_that_is_yet_to_be_made_is_tried_by_its_design(database: Database, adapter: Target) -> None:
     shape = adapter.made  # the types that the engine makes
     import pyarrow as pa

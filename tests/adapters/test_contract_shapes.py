@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from contract import ID, a_shape, change, col, edited, in_dialect, load, make, read, rows_of, simple
+from contract import ID, a_shape, change, col, constrained, edited, in_dialect, load, make, read, rows_of, simple
 from databases import Database
 
 from adapters.protocol import Target
@@ -33,6 +33,7 @@ def test_a_missing_table_is_none(adapter: Target) -> None:
     assert adapter.tables() == []
 
 
+@constrained
 def test_foreign_keys_are_described(adapter: Target) -> None:
     make(
         adapter,
@@ -45,6 +46,7 @@ def test_foreign_keys_are_described(adapter: Target) -> None:
     ]
 
 
+@constrained
 def test_who_refers_to_a_table_is_known_without_a_look_at_all_others(adapter: Target) -> None:
     parent = make(adapter, a_shape('Par"ent', [ID, col("up", pa.int64())]))
     own = ForeignKey(("up",), TableName("tree"), ("id",))
@@ -97,7 +99,7 @@ def test_a_primary_key_is_ordered_and_cheap(adapter: Target) -> None:
 # Opening and closing
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb", "parquet"])
 def test_a_source_is_never_made_by_reading_it(engine: str, tmp_path: Path) -> None:
     for folder, create in ((tmp_path, False), (tmp_path / "missing", False), (tmp_path / "missing", True)):
         opened = open_target(f"{engine}:///{folder}/none.db", create=create)
@@ -116,7 +118,7 @@ def test_a_source_is_never_made_by_reading_it(engine: str, tmp_path: Path) -> No
     assert (tmp_path / "new.db").exists()
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb", "parquet"])
 def test_what_is_no_database_is_refused(engine: str, tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"this is a text and no database at all" * 200)
     opened = open_target(f"{engine}:///{tmp_path}/x.db")

@@ -109,11 +109,12 @@ def test_part_of_rows_arrives_as_it_is_whatever_stands_before_it(adapter: Target
 def test_a_described_table_is_made_again_as_it_is(adapter: Target) -> None:
     columns = [col(name, travel, meaning) for name, travel, meaning, _ in VALUES]
     columns += [col("json", pa.string(), "json"), col("must", pa.string(), nullable=False)]
-    first = make(adapter, a_shape("first", [ID, *columns], uniques=frozenset({frozenset({"id"}), frozenset({"must"})})))
+    uniques = frozenset({frozenset({"id"})} | (set() if adapter.engine == "parquet" else {frozenset({"must"})}))
+    first = make(adapter, a_shape("first", [ID, *columns], uniques=uniques))
     again = make(adapter, a_shape("again", first.columns, first.primary_key, uniques=first.uniques))
     assert again.columns == first.columns
     assert again.primary_key == first.primary_key == ("id",)
-    assert again.uniques == first.uniques == {frozenset({"id"}), frozenset({"must"})}
+    assert again.uniques == first.uniques == uniques
     assert {each.name: each.meaning for each in first.columns if each.meaning != "plain"} == {
         "uuid": "uuid",
         "json": "json",

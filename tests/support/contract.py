@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from adapters.protocol import Target
 from transforms.mapping.column_limits import misfits
@@ -17,6 +18,9 @@ MICROSECONDS = pa.timestamp("us")
 ZONED = pa.timestamp("us", "UTC")
 
 numbers = itertools.count(1)
+
+constrained = pytest.mark.parametrize("engine", ["sqlite", "duckdb", "postgresql", "mysql"], indirect=True)
+"""The engines that hold to unique values beside the key, foreign keys, checks and numbers of their own: those of SQL."""
 
 
 def a_shape(name: str, columns: Sequence[ColumnShape], key: Key = ("id",), **more: Any) -> TableShape:

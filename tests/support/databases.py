@@ -50,6 +50,13 @@ class Database:
                 for statement in statements:
                     there.execute(statement)
                 return there.fetchall() if there.description else []
+        if self.engine == "parquet":
+            from parquet_tables import opened as folder
+
+            with folder(self.path) as tables:
+                for statement in statements:
+                    tables.execute(statement)
+                return tables.fetchall() if tables.description else []
         import sqlite3
 
         lite = sqlite3.connect(self.path)

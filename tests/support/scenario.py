@@ -26,7 +26,7 @@ from flows.session.progress import Progress
 from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import Counts
 
-Engine = Literal["sqlite", "duckdb", "postgresql", "mysql"]
+Engine = Literal["sqlite", "duckdb", "postgresql", "mysql", "parquet"]
 Rows = list[Any]
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (
@@ -92,6 +92,11 @@ class Side:
 
             with opened(self.place) as database:
                 yield database.execute
+        elif self.engine == "parquet":
+            from parquet_tables import opened as folder
+
+            with folder(self.place) as database:
+                yield database.execute
         elif self.engine == "mysql":
             with connected_to_mariadb(self.place) as execute:
                 yield execute
@@ -130,8 +135,8 @@ class Side:
         """The user's tables: Syncline's own marker table is none of them."""
         if self.engine == "sqlite":
             found = self.ask("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-        elif self.engine == "duckdb":
-            found = self.ask("SELECT table_name FROM duckdb_tables()")
+        elif self.engine in ("duckdb", "parquet"):
+            found = self.ask("SELECT table_name FROM duckdb_tables() WHERE NOT temporary")
         elif self.engine == "mysql":
             found = self.ask("SELECT table_name FROM information_schema.tables WHERE table_schema = database()")
         else:
@@ -145,7 +150,7 @@ class Side:
 
     def content(self) -> dict[str, Rows]:
         """Everything in it, for before and after."""
-        if self.engine in ("sqlite", "duckdb") and not Path(self.place).exists():
+        if self.engine in ("sqlite", "duckdb", "parquet") and not Path(self.place).exists():
             return {}
         return {table: self.rows(table) for table in sorted(self.tables())}
 

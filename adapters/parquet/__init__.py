@@ -1,0 +1,1 @@
+"""Parquet as a target: tables as folders of parts, replaced whole."""

@@ -1,0 +1,299 @@
+"""Parquet: a folder of tables, each a folder of parts that is replaced as a whole."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from adapters.duckdb import catalog as shapes
+from adapters.duckdb import ddl as duckdb_ddl
+from adapters.duckdb import probe
+from adapters.duckdb.design import literal
+from adapters.duckdb.snapshot import DuckdbSnapshot, Session, set_up
+from adapters.duckdb.types import is_asked, quoted
+from adapters.parquet import ddl
+from adapters.parquet.capabilities import CAPABILITIES
+from adapters.parquet.files import Folder, State, check
+from adapters.parquet.manifest import Manifest
+from adapters.parquet.writer import Rewriting
+from adapters.protocol import BeforeCommit, committed
+from adapters.sql.names import folded
+from adapters.sql.staged_apply import file_of
+from transforms.vocabulary import (
+    Applied,
+    ChangeSet,
+    ColumnShape,
+    ConnectionFailed,
+    Design,
+    Marker,
+    Meaning,
+    Reason,
+    SpecError,
+    SynclineError,
+    TableName,
+    TableShape,
+)
+from transforms.vocabulary.features import Feature
+
+MEMORY: str = "2GB"  # of a window's rows and those of the parts that it touches; what is more waits in temporary files
+
+
+class ParquetAdapter:
+    """A folder of tables. `create`: the first write makes it."""
+
+    engine = CAPABILITIES.names.engine
+    capabilities = CAPABILITIES
+
+    def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
+        self.url = url
+        self._files = Folder(file_of(url), create=create)
+        self._zone = time_zone
+        self._lock = threading.Lock()
+        self._root: duckdb.DuckDBPyConnection | None = None
+        self._spilled: str | None = None
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """A connection of its own to an empty DuckDB in memory."""
+        with self._lock:
+            if self._root is None:
+                self._spilled = tempfile.mkdtemp(prefix="syncline-parquet-")
+                self._root = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": self._spilled})
+            session = Session(set_up(self._root.cursor()), str(self._files.root))
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _states(self) -> list[State]:
+        return [state for name in self._files.tables() if (state := self._files.state(name)) is not None]
+
+    def _known(self) -> dict[str, Manifest]:
+        return {each.manifest.table: each.manifest for each in self._states()}
+
+    def tables(self, schema: str | None = None) -> list[TableName]:
+        return [TableName(name) for name in self._files.tables()] if schema is None else []
+
+    def named(self, table: TableName) -> TableName:
+        own = folded(table.name, CAPABILITIES.names.tables)
+        found = [each for each in self._files.tables() if folded(each, CAPABILITIES.names.tables) == own]
+        return TableName(found[0], table.schema) if found and table.name not in found else table
+
+    def describe(self, table: TableName) -> TableShape | None:
+        state = self._files.state(self.named(table).name) if table.schema is None else None
+        return _shape(state) if state is not None else None
+
+    def describe_query(self, query: str) -> TableShape:
+        with self._viewed() as (session, _):
+            return shapes.describe_query(session, query)
+
+    @contextmanager
+    def snapshot(self, token: str | None = None) -> Iterator[DuckdbSnapshot]:
+        """The tables as they are now. What they were made of stays until the end."""
+        if token is not None:
+            raise SynclineError(f"{self.url}: files have no snapshots to join.", fix="read in one process.")
+        with self._viewed() as (session, states):
+            described = {folded(each.manifest.table, CAPABILITIES.names.tables): _shape(each) for each in states}
+            mark = ", ".join(f"{each.manifest.table} {each.folder.name}" for each in states)
+            yield DuckdbSnapshot(
+                session,
+                mark or "no tables",
+                self._zone,
+                lambda name: described.get(folded(name.name, CAPABILITIES.names.tables)) if not name.schema else None,
+            )
+
+    @contextmanager
+    def _viewed(self) -> Iterator[tuple[Session, list[State]]]:
+        """A connection in which the tables as they are now are views."""
+        with self._files.reading(), self._session() as session:
+            states = self._states()
+            for each in states:
+                check(each)
+                session.execute(_view(each))
+            yield session, states
+
+    def ddl(self, shape: TableShape) -> list[str]:
+        return ddl.create_table(shape)
+
+    def adding(self, shape: TableShape, names: Sequence[str]) -> list[str]:
+        return ddl.add_columns(shape, names)
+
+    def constraints(self, shape: TableShape) -> list[str]:
+        if shape.foreign_keys or (shape.design and shape.design.indexes):
+            ddl.refuse(shape)
+        return []
+
+    def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
+        return "a table of Parquet files has no foreign keys"
+
+    def sized(self, shape: TableShape) -> TableShape:
+        return shape
+
+    def literal(self, column: ColumnShape, value: pa.Array) -> str | None:
+        return duckdb_ddl.literal(column, value)
+
+    def made(self, column: ColumnShape) -> ColumnShape:
+        return ddl.made(column)
+
+    def design(self, table: TableName) -> Design:
+        return Design()
+
+    def usual_zone(self) -> str | None:
+        return None
+
+    def referrers(self, table: TableName) -> list[TableName]:
+        return []
+
+    def besides(self, schema: str | None = None) -> list[Feature]:
+        return []
+
+    def tried(self, statements: Sequence[str]) -> str | None:
+        return ddl.tried(statements, self._known())
+
+    def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
+        if not is_asked(column):
+            return values
+        with self._session() as session:
+            return probe.kept_values(session, column, values, known)
+
+    def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
+        return {}  # a table demands nothing but what its columns' shapes say
+
+    def untried(self, table: TableName) -> str | None:
+        return None
+
+    def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
+        return [values.combine_chunks() for values in rows.columns]
+
+    def execute_ddl(self, statements: Sequence[str]) -> None:
+        known = self._known()
+        wanted = ddl.after(statements, known)
+        changed = {name: each for name, each in wanted.items() if known.get(name) != each}
+        gone = [name for name in known if name not in wanted]
+        with ExitStack() as stack:
+            for name in sorted({*changed, *gone}):
+                stack.enter_context(self._files.writing(name))
+            ready = [(name, *stack.enter_context(self._draft(name, each))) for name, each in changed.items()]
+            for name, folder, manifest in ready:
+                self._files.commit(name, folder, manifest)
+            for name in gone:
+                self._files.drop(name)
+        for name in changed:
+            self._files.tidy(name)
+
+    @contextmanager
+    def _draft(self, name: str, manifest: Manifest) -> Iterator[tuple[Path, Manifest]]:
+        """A state of a table in other columns, or of a new one, ready to hold."""
+        if self._files.taken(name):
+            raise SpecError(
+                f"{self._files.root / name} is there, and no table of Syncline's.",
+                fix="choose another folder or name for the target; files of others are only read.",
+            )
+        there = self._files.state(name)
+        _writable(there)
+        with self._begun(name, there) as folder:
+            before = State(there.folder if there is not None else folder, manifest, own=there is not None)
+            making = Rewriting(self._files, folder, before, self._session)
+            making.widen()
+            yield folder, making.finish()
+
+    @contextmanager
+    def _begun(self, name: str, there: State | None) -> Iterator[Path]:
+        """An empty folder for the next state, which goes away where it did not come to hold."""
+        folder = self._files.begin(name, there)
+        try:
+            with self._files.refusing():
+                yield folder
+        except BaseException:
+            now = self._files.state(name)
+            if now is None or now.folder != folder.resolve():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def apply(
+        self,
+        changes: ChangeSet,
+        shape: TableShape,
+        marker: Marker | None,
+        *,
+        empty: bool = False,
+        before_commit: BeforeCommit = committed,
+        trial: bool = False,
+    ) -> Applied:
+        name = self.named(changes.table).name
+        with self._files.writing(name):
+            there = self._files.state(name)
+            if there is None:
+                raise SpecError(f"There is no table {name} in {self._files.root}.", fix="plan anew.")
+            if marker is not None and there.manifest.has(marker):
+                return Applied(already=True)
+            _writable(there)
+            check(there)
+            with self._begun(name, there) as folder:
+                making = Rewriting(self._files, folder, there, self._session)
+                applied = making.apply(changes, shape)
+                manifest = making.finish()
+                before_commit(applied)
+                self._files.commit(name, folder, manifest.marked(marker) if marker is not None else manifest)
+        self._files.tidy(name)
+        return applied
+
+    def advance_identity(self, table: TableName, column: str) -> None:
+        return None  # nothing is numbered by itself
+
+    def applied(self, plan: str) -> set[Marker]:
+        found = (marked for each in self._marked() for marked in each.markers if marked.plan == plan)
+        return {marker for marked in found for marker in marked.markers()}
+
+    def writers(self, table: TableName) -> set[str]:
+        return {marked.writer for each in self._marked() for marked in each.markers if marked.table == str(table)}
+
+    def plans_by(self, writer: str, table: TableName) -> set[str]:
+        own = (writer, str(table))
+        known = (marked for each in self._marked() for marked in each.markers)
+        return {marked.plan for marked in known if (marked.writer, marked.table) == own}
+
+    def _marked(self) -> list[Manifest]:
+        return list(self._known().values()) if self._files.root.exists() else []
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        return self._files.held(name)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._root is not None:
+                self._root.close()
+                self._root = None
+            if self._spilled is not None:
+                shutil.rmtree(self._spilled, ignore_errors=True)
+                self._spilled = None
+
+
+def _shape(state: State) -> TableShape:
+    return ddl.shape_of(state.manifest, unwritable=None if state.own else _copied(state))
+
+
+def _copied(state: State) -> str:
+    return f"is a copy of a table of Parquet files, without its states: {state.folder} is no link. Fix: write to another folder."
+
+
+def _writable(state: State | None) -> None:
+    if state is not None and not state.own:
+        raise ConnectionFailed(f"{state.manifest.table} {_copied(state)}")
+
+
+def _view(state: State) -> str:
+    files: Any = ", ".join(literal(str(each)) for each in state.paths())
+    columns = ", ".join(f"{quoted(each.name)}::{each.native} AS {quoted(each.name)}" for each in state.manifest.columns)
+    return (
+        f"CREATE TEMP VIEW {quoted(state.manifest.table)} AS SELECT {columns} "  # noqa: S608 - quoted names and texts
+        f"FROM read_parquet([{files}], hive_partitioning = false)"
+    )

@@ -1,0 +1,69 @@
+"""Tables of Parquet files, read as anybody reads them, and edited in SQL by somebody who keeps their manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from adapters.duckdb.snapshot import Session, set_up
+from adapters.parquet.ddl import _table, definition
+from adapters.parquet.files import Folder, finished
+from adapters.parquet.manifest import Manifest, with_parts
+
+
+@contextmanager
+def opened(path: Path | str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with the tables of a folder in it. What is changed there is written back at the end, in one part for each table."""
+    files = Folder(Path(path), create=True)
+    with duckdb.connect() as connection:
+        known = {name: files.state(name).manifest for name in files.tables()}
+        for name, manifest in known.items():
+            connection.execute(definition(manifest, name))
+            connection.execute(f"INSERT INTO {_quoted(name)} SELECT * FROM read_parquet({_glob(path, name)})")
+            connection.execute(f"CREATE TEMP TABLE {_quoted('was ' + name)} AS FROM {_quoted(name)}")
+        yield connection
+        now = [
+            row[0]
+            for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()
+        ]
+        session = Session(set_up(connection.cursor()), "a test")
+        for name in now:
+            manifest = _table(session, name)
+            if name not in known or known[name].columns != manifest.columns or _differs(connection, name):
+                _put(files, connection, name, replace(manifest, markers=known[name].markers if name in known else ()))
+        for name in known.keys() - set(now):
+            files.drop(name)
+        session.close()
+
+
+def _put(files: Folder, connection: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> None:
+    with files.writing(name):
+        folder = files.begin(name, files.state(name))
+        path = folder / f"part-{folder.name}-edited.parquet"
+        key = ", ".join(map(_quoted, manifest.key))
+        connection.execute(f"COPY (FROM {_quoted(name)} ORDER BY {key}) TO '{path}' (FORMAT parquet)")
+        rows = connection.sql(f"SELECT {key} FROM {_quoted(name)} ORDER BY {key}").to_arrow_table()
+        ends = pa.concat_tables([rows.slice(0, 1), rows.slice(max(rows.num_rows - 1, 0))])
+        files.commit(name, folder, with_parts(manifest, [finished(path, rows.num_rows)], ends))
+    files.tidy(name)
+
+
+def _differs(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    one, other = _quoted(name), _quoted("was " + name)
+    query = (
+        f"SELECT count(*) FROM ((FROM {one} EXCEPT ALL FROM {other}) UNION ALL (FROM {other} EXCEPT ALL FROM {one}))"
+    )
+    return bool(connection.execute(query).fetchone()[0])
+
+
+def _glob(path: Path | str, name: str) -> str:
+    return "'" + f"{path}/{name}/*.parquet".replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
