@@ -44,6 +44,8 @@ WHY_WHOLE: Final[Mapping[WhyWhole, str]] = {
     "unseen": "the feed cannot tell what happened to it",
 }
 
+ALTERED: Final[WhyWhole] = "altered"
+
 Step = Changed | Trees | tuple[str, ...]
 """What one plan is made of: keys that may have changed, rows that somebody named, or tables that are planned whole."""
 
@@ -83,10 +85,8 @@ def bring_over(
     stopped."""
     read = following.course.clock()
     whole = _whole(following, {side: batch.whole for side, batch in batches.items()})
-    if whole:
-        outcome = compared(following, whole)
-        if outcome is not None:
-            return outcome
+    if whole and (outcome := compared(following, whole)) is not None:
+        return outcome
     told = [following.watching.changed(side, batch.keys) for side, batch in batches.items()]
     done: list[Outcome] = []
     try:
@@ -119,6 +119,12 @@ def bring_over(
     following.course.told.brought(brought)
     put_figures(following, at)
     return None
+
+
+def compared_whole(following: Following, told: Mapping[SideName, Mapping[TableName, WhyWhole]]) -> Outcome | None:
+    """Compare what has to do with tables of both sides. Out: where a plan was stopped. Errors: as of `_whole`."""
+    whole = _whole(following, told)
+    return compared(following, whole) if whole else None
 
 
 def _whole(following: Following, told: Mapping[SideName, Mapping[TableName, WhyWhole]]) -> tuple[str, ...]:

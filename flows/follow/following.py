@@ -15,7 +15,7 @@ from adapters.feeds.feed import ChangeFeed, FeedLost
 from adapters.ledger.ledger import Ledger
 from adapters.ledger.records import Decision
 from flows.follow.lag import Brought, Totals, write_metrics
-from flows.follow.positions import Place
+from flows.follow.positions import Place, shape_digest
 from flows.follow.waiting import Waiting
 from flows.follow.watched import Watching
 from flows.plan.thresholds import Burst
@@ -134,11 +134,26 @@ class Following:
     decided: set[Decision] = field(default_factory=set)  # what people decided and was tried
 
 
+def due(following: Following) -> bool:
+    """Whether it is time to look at what is looked at now and then."""
+    return time.monotonic() - following.looked >= LOOK_SECONDS
+
+
+def altered_unseen(following: Following) -> bool:
+    """Whether a table of a side that is polled is another one than when it was opened: no poll tells."""
+    for side in following.feeds:
+        if following.course.spec.follow.way(side) != "poll":
+            continue
+        for each in following.watching.of(side):
+            shape = following.session.sides[side].adapter.describe(each.table)
+            if shape is None or shape_digest(shape) != shape_digest(each.shape):
+                return True
+    return False
+
+
 def look_at_logs(following: Following) -> None:
     """Say where a database keeps much for us, and give it up where that is too much. FeedLost then."""
     now = time.monotonic()
-    if now - following.looked < LOOK_SECONDS:
-        return
     following.looked, limit = now, following.course.spec.follow.retained
     for side, feed in following.feeds.items():
         held = feed.held()

@@ -16,8 +16,8 @@ from adapters import interrupts
 from adapters.feeds.channel import Channel
 from adapters.feeds.feed import Batch, ChangeFeed, FeedLost
 from flows.follow.again import decisions
-from flows.follow.bring import PASSING, bring_over, compared
-from flows.follow.following import Asked, Course, Following, Told, look_at_logs, pause, wait
+from flows.follow.bring import ALTERED, PASSING, bring_over, compared, compared_whole
+from flows.follow.following import Asked, Course, Following, Told, altered_unseen, due, look_at_logs, pause, wait
 from flows.follow.lag import Totals
 from flows.follow.named import named
 from flows.follow.positions import Place, keep_burst, known_burst
@@ -80,7 +80,17 @@ def _followed(course: Course) -> Outcome | None:
         first = None in known.values()
         course.told.began(first)
         if not first:
-            return _go_on(following, known)
+            altered = {
+                side: dict.fromkeys(place.altered(course.ledger), ALTERED) for side, place in following.places.items()
+            }
+            if not any(altered.values()):
+                return _go_on(following, known)
+            outcome = compared_whole(following, altered)
+            if outcome is not None:
+                return outcome
+            for side, position in known.items():
+                following.places[side].keep(course.ledger, str(position))
+            raise _Altered
         positions = {side: known[side] or feed.start() for side, feed in following.feeds.items()}
         outcome = compared(following, ())
         if outcome is not None:
@@ -88,6 +98,8 @@ def _followed(course: Course) -> Outcome | None:
         for side, position in positions.items():
             following.places[side].keep(course.ledger, position)
     with _opened(course) as following:  # the tables are there by now
+        if "target" in positions:
+            following.places["target"].keep(course.ledger, positions["target"])
         return _go_on(following, positions)
 
 
@@ -128,7 +140,10 @@ def _go_on(following: Following, positions: Mapping[SideName, str | None]) -> Ou
     every, kept = follow.every.total_seconds(), time.monotonic()
     while True:
         began = time.monotonic()
-        look_at_logs(following)
+        if due(following):
+            look_at_logs(following)
+            if altered_unseen(following):
+                raise _Altered
         batches = {side: _read(following, side) for side in following.feeds}
         changes = any(batch.changes for batch in batches.values())
         decided = decisions(following.session, course.ledger, following.decided, follow.most)
