@@ -38,7 +38,7 @@ from flows.results.tables import Report
 from flows.session.execute import Execute
 from flows.session.meter import Meter
 from flows.spec.model import Spec, load_spec
-from transforms.vocabulary import SynclineError, message_of
+from transforms.vocabulary import BusyError, SynclineError, message_of
 
 # `flows.bind.ranges.PATTERN` without group names, which browsers write differently, and never without both ends
 RANGE: Final = r"^[^.:]+\.[^:]+:(.+\.\..*|\.\..+)$"
@@ -131,19 +131,28 @@ def staged(spec: Spec) -> Iterator[tuple[Execute, Meter]]:
 
 
 def ended(work: Callable[[], State[Any]]) -> State[Any]:
-    """The state that `work` ends in; an error of ours is a failed state with its one line, and without a traceback.
+    """The state that `work` ends in; an error of ours is a failed state with its one line, and without a traceback. A run that was
+    started by its schedule while another one is at work is Skipped: the next one brings what it would have brought.
 
     Where Prefect is told to try the flow again, it has to see the error.
     """
     try:
         return work()
     except SynclineError as error:
+        if isinstance(error, BusyError) and _by_schedule():
+            get_run_logger().info(message_of(error))
+            return Completed(name="Skipped", message=message_of(error))
         get_run_logger().error(message_of(error))
         if _tried_again():
             raise
         if spec := flow_run.parameters.get("spec"):
             announce_failure(migration_of(str(spec)), message_of(error))
         return Failed(message=message_of(error), data=error)
+
+
+def _by_schedule() -> bool:
+    context = FlowRunContext.get()
+    return bool(context and context.flow_run and context.flow_run.auto_scheduled)
 
 
 def _tried_again() -> bool:

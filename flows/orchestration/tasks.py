@@ -12,25 +12,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from prefect import Task, task
+from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
 from prefect.runtime import task_run
+from prefect.states import Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from adapters import interrupts
 from flows.apply.windows import ApplyInTurn, ApplyWork, Done, apply_in_turn, apply_windows
 from flows.plan.decide import Planned, plan_windows
-from flows.plan.reading.window_reader import PlanWork
+from flows.plan.reading.window_reader import PlanWork, Window
+from flows.results.shares import counted
+from flows.results.visible import visible
 from flows.session.execute import Execute, Result, Windows, Work
 from flows.session.meter import Meter
 from flows.session.retry import POLICY, gave_up
 from flows.session.session import Job, connect, shared, with_binding
 from flows.session.side import both_read
 from flows.spec.model import Runner, load_spec
-from transforms.vocabulary import SnapshotLost, SpecError, SynclineError, TransientError
+from transforms.vocabulary import KeyValue, SnapshotLost, SpecError, SynclineError, TransientError, message_of
+
+LONGEST_KEY: Final = 40  # characters of a key in a name
 
 
 class WindowsFailed(SynclineError):
@@ -44,16 +49,35 @@ def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> boo
     return isinstance(state.data, TransientError) and not isinstance(state.data, SnapshotLost)
 
 
+PHASES: Final = {"all": "write", "delete": "delete from", "upsert": "insert and update"}
+"""What a task does with the rows of a table, in plain words; other phases are called by their names."""
+
+
 def work_name() -> str:
-    """`plan/flight/windows-0..7`: from the first to the last window, both included."""
+    """`plan flight, windows 0 to 7, keys … to 5000`: what is done, from the first to the last window, both included, and between
+    which keys, the last one excluded."""
     work: PlanWork | ApplyWork | ApplyInTurn = task_run.parameters["work"]
     if isinstance(work, ApplyInTurn):
-        return (
-            f"apply/{'+'.join(dict.fromkeys(each.table for each in work.windows))}/{len(work.windows)}-windows-in-turn"
-        )
-    phase = "plan" if isinstance(work, PlanWork) else "apply" if work.phase == "all" else work.phase
-    first, last = work.windows[0].number, work.windows[-1].number
-    return f"{phase}/{work.table}/" + (f"window-{first}" if first == last else f"windows-{first}..{last}")
+        tables = " and ".join(dict.fromkeys(each.table for each in work.windows))
+        return f"write {tables}, {counted(len(work.windows), 'window')} in turn"
+    phase = "plan" if isinstance(work, PlanWork) else PHASES.get(work.phase, work.phase)
+    first, last = work.windows[0], work.windows[-1]
+    windows = f"window {first.number}" if first is last else f"windows {first.number} to {last.number}"
+    keys = _keys(first, last) if isinstance(first, Window) and isinstance(last, Window) else ""
+    return f"{phase} {work.table}, {windows}{keys}"
+
+
+def _keys(first: Window, last: Window) -> str:
+    if first.wanted.start is None and last.wanted.stop is None:
+        return ""
+    return f", keys {_key(first.wanted.start)} to {_key(last.wanted.stop)}"
+
+
+def _key(key: KeyValue | None) -> str:
+    if key is None:
+        return "…"
+    text = visible(", ".join(map(str, key)))
+    return text if len(text) <= LONGEST_KEY else f"{text[:LONGEST_KEY]}…"
 
 
 _one_at_a_time = threading.Lock()
@@ -97,7 +121,13 @@ def apply_in_turn_elsewhere(work: ApplyInTurn) -> tuple[Done, ...]:
 
 def _as_task(function: Callable[[Any], Any], name: str, description: str) -> Task[Any, Any]:
     def windows(work: Windows) -> Any:
-        return function(work)
+        try:
+            return function(work)
+        except TransientError:
+            raise  # Prefect tries it again
+        except SynclineError as error:  # its line is enough, and Prefect would add a traceback
+            get_run_logger().error(message_of(error))
+            return Failed(message=message_of(error), data=error)
 
     made: Task[Any, Any] = task(
         name=name,

@@ -7,14 +7,20 @@ import os
 import re
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from canary import everything_said, files_of, leaks, opened_by_canary, write_spec
 from prefect import settings
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient as Api
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_entrypoint
 from prefect_shop import (
     ROOT,
@@ -49,8 +55,12 @@ from flows.orchestration.artifacts import RunMeter, checked_rows, progress_shown
 from flows.plan.request import Request
 from flows.results.tables import Checkpoint, Report
 from flows.session import retry
+from flows.session.locking import sole_writer
 from flows.session.meter import Meter
 from flows.session.retry import POLICY, GaveUp
+from flows.session.session import connect
+from flows.session.stores import ledger_of
+from flows.spec.model import load_spec
 from flows.undo import undo
 from flows.verify import verify
 from transforms.vocabulary import DataError, PlanError, SnapshotLost, TransientError
@@ -61,7 +71,9 @@ def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_
     part = backfill(shop.spec, "item.sold_on:2013-01-01..2013-02-01", return_state=True)
     assert flow_run_of(api, whole).name == "migrate/Corner_shop"
     assert flow_run_of(api, part).name == "backfill/Corner_shop/2013-01-01..2013-02-01"
-    names = {f"{phase}/item/window-{number}" for phase in ("plan", "apply") for number in range(WINDOWS)}
+    keys = ["… to 10", "10 to 20", "20 to 30", "30 to …"]
+    names = {f"plan item, window {number}, keys {keys[number]}" for number in range(WINDOWS)}
+    names |= {f"write item, window {number}" for number in range(WINDOWS)}
     assert set(tasks_of(api, whole, len(names))) == names
     assert whole.message == "Version 1: 40 inserted, 0 updated, 0 deleted, 0 unchanged."
     assert len(shop.rows) == ROWS
@@ -146,7 +158,10 @@ def test_a_window_that_fails_fails_the_run_and_the_others_are_in(api: Api, shop:
     assert len(shop.rows) == ROWS * 3 // 4
     assert tried == [2]  # what is wrong stays wrong: no second try
     tasks = tasks_of(api, state, 2 * WINDOWS)
-    assert [name for name, task in tasks.items() if task["state_type"] == "FAILED"] == ["apply/item/window-2"]
+    assert [name for name, task in tasks.items() if task["state_type"] == "FAILED"] == ["write item, window 2"]
+    logs = eventually(lambda: logs_of(api, state), lambda found: "Finished" in found)
+    assert "row 23 is refused" in logs
+    assert "Traceback" not in logs and "exception" not in logs
 
 
 def test_a_fault_that_may_pass_is_tried_again(api: Api, shop: Shop, monkeypatch: Patch) -> None:
@@ -155,7 +170,7 @@ def test_a_fault_that_may_pass_is_tried_again(api: Api, shop: Shop, monkeypatch:
     assert state.is_completed()
     assert tried == [1, 1]
     assert len(shop.rows) == ROWS
-    assert tasks_of(api, state, 2 * WINDOWS)["apply/item/window-1"]["run_count"] == 2
+    assert tasks_of(api, state, 2 * WINDOWS)["write item, window 1"]["run_count"] == 2
 
 
 def test_a_fault_that_does_not_pass_says_how_often_it_was_tried(shop: Shop, monkeypatch: Patch) -> None:
@@ -304,6 +319,33 @@ def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(ap
     logs = eventually(lambda: logs_of(api, state), lambda found: "Finished" in found)
     assert "The spec has no table itme" in logs
     assert "Traceback" not in logs
+
+
+def scheduled(api: Api, shop: Shop) -> FlowRun:
+    """The next run of a deployment that the server starts each second."""
+    every = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=1)))
+    of = api.create_flow_from_name("migrate")
+    deployment = api.create_deployment(
+        of, "each second", schedules=[every], parameters={"spec": shop.spec}, paused=False
+    )
+    api.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json={"min_runs": 1})
+    (run, *_) = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [str(deployment)]}})
+    return api.read_flow_run(UUID(run["id"]))
+
+
+@pytest.mark.parametrize("by_schedule", [True, False])
+def test_a_run_that_finds_another_one_at_work_is_skipped_where_its_schedule_started_it(
+    api: Api, shop: Shop, by_schedule: bool
+) -> None:
+    made = scheduled(api, shop) if by_schedule else api.create_flow_run(migrate, parameters={"spec": shop.spec})
+    spec = load_spec(Path(shop.spec))
+    with connect(spec) as session, ledger_of(spec) as ledger, sole_writer(session, ledger, "other", runs.utc_now, 0):
+        state = run_flow(migrate, made, {"spec": shop.spec}, return_type="state")
+    if by_schedule:
+        api.delete_deployment(UUID(str(made.deployment_id)))
+    assert (state.name, state.is_completed()) == (("Skipped", True) if by_schedule else ("Failed", False))
+    assert "is in use by other" in str(state.message)
+    assert migrate(shop.spec, return_state=True).is_completed()
 
 
 def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(shop: Shop, monkeypatch: Patch) -> None:
