@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transforms.comparing.columns import Column, Columns, Common, Unlike, common
 from transforms.comparing.rows import KINDS, Compared, compare
 from transforms.vocabulary import ColumnShape, Meaning
-from transforms.vocabulary.values import Tolerance
+from transforms.vocabulary.values import Tolerance, unequal
 
 NAN = float("nan")
 SCHEMA = pa.schema([("k", pa.string()), ("j", pa.int64()), ("x", pa.float64()), ("t", pa.string())])
@@ -116,6 +116,19 @@ def test_a_tolerance_of_nothing_is_none_and_a_wider_one_finds_no_less_equal(left
 def test_rows_are_equal_to_themselves(some: Any) -> None:
     found = compare(table(some), table(some[::-1]), COLUMNS, PLAIN)
     assert counts(found) == (len(some), 0, 0, 0)
+
+
+@given(
+    st.sampled_from(["1.10", "1.1", "11e-1", "NaN", "nan", "0", "-0", "x", "2"]),
+    st.sampled_from(["1.1", "NaN", "-0.0", "x", "Infinity"]),
+)
+@pytest.mark.parametrize("by", [Tolerance(), Tolerance(absolute=0.01), Tolerance(relative=0.01)])
+def test_a_tolerance_makes_no_equal_values_different(by: Tolerance, one: str, two: str) -> None:
+    left, right = pa.array([one]), pa.array([two])
+    exact = unequal(left, right, None, "decimal")
+    if exact is None or not exact.any():
+        found = unequal(left, right, by, "decimal")
+        assert found is None or not found.any()
 
 
 def shape(kind: pa.DataType, meaning: Meaning = "plain") -> ColumnShape:

@@ -47,7 +47,7 @@ def unequal(
     if tolerance is not None and differs.any():
         rows = np.flatnonzero(differs)
         differs[rows] = ~_close(left.take(pa.array(rows)), right.take(pa.array(rows)), tolerance)
-    elif (same := SAME.get(meaning)) is not None and pa.types.is_string(left.type):
+    if (same := SAME.get(meaning)) is not None and pa.types.is_string(left.type):
         for row in np.flatnonzero(differs):  # only rows whose texts differ are read by value
             differs[row] = not same(left[row].as_py(), right[row].as_py())
     return differs if differs.any() else None
