@@ -25,9 +25,10 @@ from flows.plan.written import written_changes
 from flows.proof import checkpoints, orphans
 from flows.proof.drift import remember
 from flows.results import conflicts as conflicting
+from flows.results.checkpoint import Checkpoint
 from flows.results.outcome import Outcome, Status
 from flows.results.shares import counted
-from flows.results.tables import Checkpoint, Report
+from flows.results.tables import Report
 from flows.results.untranslated import text_of
 from flows.session.author import author
 from flows.session.execute import Execute

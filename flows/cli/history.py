@@ -21,6 +21,7 @@ from flows.cli.options import (
     yes_option,
 )
 from flows.cli.outcome import planned_line
+from flows.cli.row_formats import FORMATS
 from flows.results.visible import echo
 from transforms.vocabulary import SpecError
 
@@ -66,7 +67,7 @@ def history(spec: Path, as_json: bool) -> int:
 @click.argument("table", required=False)
 @click.option("--key", "keys", multiple=True, metavar="KEY", help='Only this key, such as 7 or ["a", 7]; repeatable.')
 @_limit
-@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), help="Of a plan: its rows alone, so.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Of a plan: its rows alone, so.")
 @all_option
 @common
 def show(

@@ -136,6 +136,7 @@ def _counts(told: TableReport) -> dict[str, Any]:
         "reasons": told.reason_texts,
         "set_aside": told.set_aside,
         "differing": dict(told.differing),
+        "by_column": [each.as_dict() for each in told.by_column],
         "sealed": None if told.sealed is None else {**asdict(told.sealed), "text": str(told.sealed)},
         "unproved": {WORDS[why]: rows for why, rows in told.unproved.items()},
         "created": bool(told.ddl),
@@ -154,8 +155,10 @@ def _both_ways(told: TableReport) -> dict[str, Any]:
     if told.back is None:
         return {}
     counts = {op: getattr(told.back, op) for op in OPS}
+    columns = [each.as_dict() for each in told.back_by_column]
+    back = {"table": told.back_table, "counts": counts, "differing": dict(told.back_differing), "by_column": columns}
     return {
-        "back": {"table": told.back_table, "counts": counts, "differing": dict(told.back_differing)},
+        "back": back,
         "merged": told.merged,
         "overruled": told.overruled,
         "overruled_edits": [each.as_dict() for each in told.overruled_edits],

@@ -259,10 +259,8 @@ def report_markdown(outcome: Outcome, said: str) -> str:
         ]
         if table.cursor is not None:
             some.append(in_markdown(cursors.line(table.cursor)))
-        if table.differing:
-            named = [
-                f"{in_markdown(name)} ({count:,})" for name, count in sorted(table.differing.items(), key=_by_count)
-            ]
+        if table.by_column:
+            named = [f"{in_markdown(each.column)} ({each.rows:,}, {each.rate} the same)" for each in table.by_column]
             some.append(f"columns that differ: {', '.join(named[:12])}")
         for op in OPS:
             keys = [as_code(sample.key) for sample in table.samples if sample.op == op][:SHOWN_KEYS]

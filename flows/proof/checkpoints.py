@@ -16,7 +16,8 @@ from flows.bind.tables import BoundTable
 from flows.plan.decide import written_rows
 from flows.plan.order.interim import whole_changes
 from flows.plan.written import written_changes
-from flows.results.tables import Checkpoint, Report, TableReport
+from flows.results.checkpoint import Checkpoint
+from flows.results.tables import Report, TableReport
 from flows.session.retry import retried
 from flows.session.scan import readable
 from flows.session.session import Session

@@ -12,13 +12,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from adapters.expectations.run import Checked
 from adapters.store.manifest import PlannedCursor, PlannedRoute, PlannedTable
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import KEYS, SAMPLES, Planned
 from flows.plan.totals import Reconciled, together
 from flows.results.agreement import AgreementProof
+from flows.results.by_column import ColumnDifference, by_column
+from flows.results.checkpoint import Checkpoint
 from flows.results.conflicts import Met
 from flows.results.orphans import Orphans
 from flows.results.overruled import Overruled, overruled_in
@@ -118,12 +119,24 @@ class TableReport:
             for reason, rows in found.most_common(LISTED)
         ]
 
+    @property
+    def by_column(self) -> tuple[ColumnDifference, ...]:
+        """In how many rows each column of the target differs, most rows first."""
+        return by_column(self.differing, self.counts)
+
+    @property
+    def back_by_column(self) -> tuple[ColumnDifference, ...]:
+        """The same of the source, where changes go both ways."""
+        return () if self.back is None else by_column(self.back_differing, self.back)
+
     def as_dict(self) -> dict[str, Any]:
-        """The counts, in how many rows each column differs, why target rows are kept that were compared with nothing, why
-        source rows are set aside, `in_spec` where the spec does not name the table, and `sealed` where its windows are."""
+        """The counts, in how many rows each column differs (`by_column`: and of how many), why target rows are kept that were
+        compared with nothing, why source rows are set aside, `in_spec` where the spec does not name the table, and `sealed` where its
+        windows are."""
         return {
             **self.counts.as_dict(),
             "differing": dict(self.differing),
+            "by_column": [each.as_dict() for each in self.by_column],
             "kept": dict(self.unproved),
             "set_aside": self.set_aside,
             **({} if self.in_spec else {"in_spec": False}),
@@ -140,6 +153,7 @@ class TableReport:
             return {}
         back = {op: getattr(self.back, op) for op in OPS}
         told: dict[str, Any] = {"back": back, "back_differing": dict(self.back_differing)}
+        told["back_by_column"] = [each.as_dict() for each in self.back_by_column]
         told |= {"merged": self.merged, "overruled": self.overruled}
         told["overruled_edits"] = [each.as_dict() for each in self.overruled_edits]
         if self.meeting:
@@ -151,36 +165,6 @@ def _choice(counts: Mapping[str, int]) -> dict[str, Any]:
     """What a way to meet would do, with what it would do to the source apart."""
     told: dict[str, Any] = {name: count for name, count in counts.items() if not name.startswith("back_")}
     return told | {"back": {op: counts[f"back_{op}"] for op in OPS}}
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """What came of one table's checks at one checkpoint; `rows` is how many were looked at, None where it was in SQL.
-
-    `notes` say what was not looked at, and why.
-    """
-
-    name: str  # planned or loaded
-    table: str
-    rows: int | None
-    results: tuple[Checked, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> tuple[Checked, ...]:
-        return tuple(each for each in self.results if not each.passed)
-
-    def __str__(self) -> str:
-        passed = f"{len(self.results) - len(self.failed)} of {len(self.results)} checks passed"
-        over = "in SQL" if self.rows is None else f"over {self.rows:,} rows"
-        return f"{self.name} checkpoint, {self.table}: {passed} {over}"
-
-    @property
-    def critical(self) -> tuple[Checked, ...]:
-        return tuple(each for each in self.failed if each.severity == "critical")
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "results": [each.as_dict() for each in self.results]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ T: dict[str, Any] = {
     "columns": {"k": "k", "v": {"from": "v", "map": {"bad": "?"}, "default": "keep"}},
 }
 COUNTS = {"source_rows", "target_rows", "insert", "update", "delete", "unchanged", "quarantined", "conflicts"}
-COUNTS |= {"unproved", "differing", "kept", "set_aside"}
+COUNTS |= {"unproved", "differing", "by_column", "kept", "set_aside"}
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
     ]  # fmt: skip
     assert planned["tables"]["t"] == {
         "source_rows": 5, "target_rows": 0, "insert": 3, "update": 0, "delete": 0, "unchanged": 0, "quarantined": 2,
-        "conflicts": 0, "unproved": 0, "differing": {}, "kept": {},
+        "conflicts": 0, "unproved": 0, "differing": {}, "by_column": [], "kept": {},
     }  # fmt: skip
     (version,) = answer("history", small.path)["versions"]
     assert version["version"] == 1

@@ -53,7 +53,8 @@ from flows.migrate import migrate
 from flows.orchestration import tasks
 from flows.orchestration.artifacts import RunMeter, checked_rows, progress_shown
 from flows.plan.request import Request
-from flows.results.tables import Checkpoint, Report
+from flows.results.checkpoint import Checkpoint
+from flows.results.tables import Report
 from flows.session import retry
 from flows.session.locking import sole_writer
 from flows.session.meter import Meter

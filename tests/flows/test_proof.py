@@ -305,7 +305,11 @@ def test_every_row_that_differs_is_named_in_each_form_and_counted_by_column(smal
     assert (len(told["rows"]), told["rows_left_off"], told["tables"]["t"]["differing"]["v"]) == (7, many - 6, many - 2)
     told = json.loads(named(small, "verify", "--json", "--rows").stdout)
     assert (len(told["rows"]), told["rows_left_off"]) == (many + 1, 0)
+    half = {"column": "w", "rows": many // 2 - 1, "of": many - 2, "match": 0.5}
+    assert told["tables"]["t"]["by_column"] == [{"column": "v", "rows": many - 2, "of": many - 2, "match": 0.0}, half]
     assert named(small, "plan", "--format", "json", "--limit", "2").stdout.count('"op"') == 2
+    lines_of_json = named(small, "plan", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines_of_json] == rows
     assert "… and 4,988 to update: --rows names them all." in named(small, "plan").stdout
 
 

@@ -97,6 +97,7 @@ def rich(**known: Any) -> dict[str, Any]:
             "name": "order", "target": "main.order", "from": "orders", "key": ["number"],
             "counts": counts(source_rows=10, target_rows=12, update=3, delete=2, unchanged=7),
             "reasons": {}, "differing": {"amount": 3}, "created": False, "windows": 1,
+            "by_column": [{"column": "amount", "rows": 3, "of": 10, "match": 0.7}],
             "mapping": [{"column": "customer_id", "from": ["customer"], "how": "lookup", "about": "customer.customer_id"}],
         },
     ]  # fmt: skip
@@ -261,6 +262,21 @@ def test_a_difference_is_marked_where_it_is_and_its_table_is_open() -> None:
 )
 def test_the_verdict_is_clear(known: dict[str, Any], said: str) -> None:
     assert said in Page(html_report(empty(**known))).text
+
+
+def test_columns_that_differ_are_a_table_with_the_share_that_is_the_same() -> None:
+    def words(evidence: dict[str, Any]) -> str:
+        return " ".join(Page(html_report(evidence).replace("</td>", " </td>").replace("</th>", " </th>")).text.split())
+
+    evidence = rich()
+    head = "in rows that are on both sides Column Rows that differ Of The same"
+    assert f"Columns that differ: 1, {head} amount 3 10 70 %" in words(evidence)
+    back = {"table": "orders", "counts": {"insert": 0, "update": 1, "delete": 0}, "differing": {"nr": 1}}
+    evidence["tables"][1] |= {"back": back | {"by_column": [{"column": "nr", "rows": 1, "of": 1000, "match": 0.999}]}}
+    assert f"Columns that differ in the source: 1, {head} nr 1 1,000 more than 99 %" in words(evidence)
+    evidence["tables"][1] |= {"by_column": [], "back": back}  # as earlier versions wrote it
+    assert "Columns that differ: amount 3" in words(evidence)
+    assert "Columns that differ in the source: nr 1" in words(evidence)
 
 
 def test_a_key_of_several_columns_breaks_between_its_parts_only() -> None:

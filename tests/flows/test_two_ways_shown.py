@@ -54,7 +54,7 @@ def test_a_plan_shows_what_changes_in_the_source_in_the_sources_own_columns(shop
     text = shown(shop, "plan")
     target, source = text.split("in the source, kunden:")
     assert "~ customer 1\n    name: name 1 -> Ada" in target
-    assert "kunden: 1 to update, by what differs\n          1  nam" in source
+    assert "kunden: 1 to update, by what differs\n          1  nam (75 % the same)" in source
     assert "+ kunden 6\n    nr=6, nam=Six, ort=Trier" in source
     assert "~ kunden 3\n    nam: name 3 -> Bob" in source
     assert "- kunden 4" in source
@@ -90,6 +90,7 @@ def test_json_has_the_rows_of_the_source_beside_those_of_the_target(shop: Scenar
     }
     table = told["tables"]["customer"]
     assert (table["back"], table["back_differing"]) == ({"insert": 1, "update": 1, "delete": 1}, {"nam": 1})
+    assert table["back_by_column"] == [{"column": "nam", "rows": 1, "of": 4, "match": 0.75}]
     limited = answer("plan", shop.path, "--limit", "1", status=2)
     assert (limited["rows_left_off"], limited["back_rows_left_off"], len(limited["back_rows"])) == (0, 2, 1)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from flows.cli.terminal.counts import COLORS, is_busy, show_counts
 from flows.cli.terminal.rows import console
 from flows.results import cursors, overruled
+from flows.results.by_column import ColumnDifference
 from flows.results.conflicts import Met, beside, values, values_beside, verdict_text
 from flows.results.shares import counted, percent
 from flows.results.tables import BESIDE, Report, TableReport
@@ -96,11 +97,11 @@ def _show_reasons(out: Console, report: Report, table: TableReport) -> None:
 
 def _show_both_sides(out: Console, table: TableReport, *, rows: bool) -> None:
     """What changes in a table, and in that of the source where changes go both ways."""
-    _show_changes(out, table.name, table.counts, table.differing, () if rows else table.samples)
+    _show_changes(out, table.name, table.counts, table.by_column, () if rows else table.samples)
     back = () if rows else table.back_samples
     if table.back is not None and (table.back_differing or back):
         out.print(f"\nin the source, {table.back_table}:", style="bold", markup=False)
-        _show_changes(out, table.back_table, table.back, table.back_differing, back, apart=False)
+        _show_changes(out, table.back_table, table.back, table.back_by_column, back, apart=False)
 
 
 def _show_conflicts(out: Console, report: Report, *, planned: bool) -> None:
@@ -137,7 +138,7 @@ def _show_changes(
     out: Console,
     name: str,
     counts: Counts,
-    differing: Mapping[str, int],
+    differing: Sequence[ColumnDifference],
     samples: Sequence[Sample],
     *,
     apart: bool = True,
@@ -147,8 +148,10 @@ def _show_changes(
         if apart:
             out.print()
         out.print(f"{name}: {counts.update:,} to update, by what differs", markup=False)
-        for column, count in sorted(differing.items(), key=lambda item: -item[1])[:12]:
-            out.print(f"  {count:>9,}  {column}", markup=False)
+        for each in differing[:12]:
+            out.print(f"  {each.rows:>9,}  {each.column} ({each.rate} the same)", markup=False)
+        if len(differing) > 12:
+            out.print(f"  … and {len(differing) - 12:,} more columns: --json has them all.", style="dim")
     if samples:
         if apart or differing:
             out.print()
