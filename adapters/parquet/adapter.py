@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from adapters.duckdb import catalog as shapes
 from adapters.duckdb import ddl as duckdb_ddl
 from adapters.duckdb import probe
 from adapters.duckdb.design import literal
-from adapters.duckdb.snapshot import DuckdbSnapshot, Session, set_up
+from adapters.duckdb.snapshot import DuckdbSnapshot, Session
 from adapters.duckdb.types import is_asked, quoted
-from adapters.parquet import ddl
+from adapters.parquet import ddl, memory
 from adapters.parquet.capabilities import CAPABILITIES
 from adapters.parquet.files import Folder, State, check
 from adapters.parquet.manifest import Manifest
@@ -43,8 +40,6 @@ from transforms.vocabulary import (
 )
 from transforms.vocabulary.features import Feature
 
-MEMORY: str = "2GB"  # of a window's rows and those of the parts that it touches; what is more waits in temporary files
-
 
 class ParquetAdapter:
     """A folder of tables. `create`: the first write makes it."""
@@ -56,22 +51,9 @@ class ParquetAdapter:
         self.url = url
         self._files = Folder(file_of(url), create=create)
         self._zone = time_zone
-        self._lock = threading.Lock()
-        self._root: duckdb.DuckDBPyConnection | None = None
-        self._spilled: str | None = None
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        """A connection of its own to an empty DuckDB in memory."""
-        with self._lock:
-            if self._root is None:
-                self._spilled = tempfile.mkdtemp(prefix="syncline-parquet-")
-                self._root = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": self._spilled})
-            session = Session(set_up(self._root.cursor()), str(self._files.root))
-        try:
-            yield session
-        finally:
-            session.close()
+    def _session(self) -> AbstractContextManager[Session]:
+        return memory.opened(str(self._files.root))
 
     def _states(self) -> list[State]:
         return [state for name in self._files.tables() if (state := self._files.state(name)) is not None]
@@ -268,13 +250,7 @@ class ParquetAdapter:
         return self._files.held(name)
 
     def close(self) -> None:
-        with self._lock:
-            if self._root is not None:
-                self._root.close()
-                self._root = None
-            if self._spilled is not None:
-                shutil.rmtree(self._spilled, ignore_errors=True)
-                self._spilled = None
+        return None  # nothing is held between two calls
 
 
 def _shape(state: State) -> TableShape:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-import duckdb
 import pyarrow as pa
 
 from adapters.duckdb import catalog
 from adapters.duckdb import ddl as duckdb_ddl
-from adapters.duckdb.snapshot import Session, set_up
+from adapters.duckdb.snapshot import Session
 from adapters.duckdb.types import column_shape, declared, quoted, sortable
+from adapters.parquet import memory
 from adapters.parquet.manifest import Column, Manifest
 from transforms.vocabulary import ColumnShape, Design, Key, SpecError, SynclineError, TableName, TableShape
 
@@ -76,7 +76,7 @@ def after(statements: Sequence[str], known: Mapping[str, Manifest]) -> dict[str,
     with _empty(known) as session:
         for statement in statements:
             session.execute(statement)
-        tables = {name: _table(session, name) for name in catalog.tables(session, None)}
+        tables = {name: table_of(session, name) for name in catalog.tables(session, None)}
     return {
         name: replace(known[name], columns=found.columns, key=found.key) if name in known else found
         for name, found in tables.items()
@@ -116,17 +116,13 @@ def definition(manifest: Manifest, name: str, *, temporary: bool = False) -> str
 
 @contextmanager
 def _empty(known: Mapping[str, Manifest]) -> Iterator[Session]:
-    with duckdb.connect() as connection:
-        session = Session(set_up(connection.cursor()), "a folder of Parquet files")
-        try:
-            for name, manifest in known.items():
-                session.execute(definition(manifest, name))
-            yield session
-        finally:
-            session.close()
+    with memory.apart("a folder of Parquet files") as session:
+        for name, manifest in known.items():
+            session.execute(definition(manifest, name))
+        yield session
 
 
-def _table(session: Session, name: str) -> Manifest:
+def table_of(session: Session, name: str) -> Manifest:
     """A table of DuckDB as one of Parquet files, without parts."""
     shape = catalog.describe(session, TableName(name))
     assert shape is not None, "it is listed"

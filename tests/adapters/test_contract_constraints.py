@@ -17,7 +17,7 @@ def everything_there(database: Database) -> list[tuple[Any, ...]]:
     """All relations, temporary ones too, as another connection sees them."""
     catalog = {
         "sqlite": "SELECT name FROM sqlite_schema UNION ALL SELECT name FROM sqlite_temp_schema ORDER BY 1",
-        "parquet": "SELECT table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY 1",
+        "parquet": "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() ORDER BY 1",
         "duckdb": "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1",
         "postgresql": "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
         "WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1",

@@ -20,9 +20,9 @@ from scenario import Engine, Scenario
 from flows.commands import Status
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (
-    ("sqlite", "sqlite"), ("sqlite", "duckdb"), ("sqlite", "postgresql"), ("sqlite", "mysql"),
+    ("sqlite", "sqlite"), ("sqlite", "duckdb"), ("sqlite", "postgresql"), ("sqlite", "mysql"), ("sqlite", "parquet"),
 )  # fmt: skip
-NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgresql": "PostgreSQL", "mysql": "MariaDB"}
+NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgresql": "PostgreSQL", "mysql": "MariaDB", "parquet": "Parquet"}
 PAGE = Path(__file__).parents[2] / "docs" / "crashes.md"
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))  # of lives with random kills, for each engine
 COMMANDS = 5  # of a life, before a run comes to its end

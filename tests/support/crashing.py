@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import multiprocessing
 import os
@@ -47,12 +48,14 @@ STAGING = {
     "duckdb": "adapters.duckdb.writer.Window.stage",
     "postgresql": "adapters.postgres.writer.Window._stage",
     "mysql": "adapters.mysql.writer.Window._stage",
+    "parquet": "adapters.duckdb.writer.Window.stage",  # in memory
 }
 ADAPTERS = {
     "sqlite": "adapters.sqlite.adapter.SqliteAdapter",
     "duckdb": "adapters.duckdb.adapter.DuckdbAdapter",
     "postgresql": "adapters.postgres.adapter.PostgresAdapter",
     "mysql": "adapters.mysql.adapter.MysqlAdapter",
+    "parquet": "adapters.parquet.adapter.ParquetAdapter",
 }
 BEFORE = {  # these are not even begun
     "adapters.store.plans.PlanWriter.finish", "flows.apply.both_ways.write", "flows.apply.load.record", "flows.apply.windows.archive.note",
@@ -83,7 +86,10 @@ def migration(scenario: Scenario) -> Scenario:
     )
     scenario.source.insert("people", [(i, None if i % 7 == 0 else f"Ünï {i}") for i in range(PEOPLE)])
     scenario.source.insert("sales", [(i, i % PEOPLE, i * 3) for i in range(SALES)])
-    scenario.write(SPEC, defaults={"window": WINDOW, "delete": {"max_ratio": 1.0}})
+    spec = copy.deepcopy(SPEC)
+    if scenario.target.engine == "parquet":  # which has neither
+        del spec["sale"]["create"]["foreign_keys"], spec["sale"]["create"]["indexes"]
+    scenario.write(spec, defaults={"window": WINDOW, "delete": {"max_ratio": 1.0}})
     return scenario
 
 
@@ -130,6 +136,9 @@ def left_behind(scenario: Scenario, *, but_plans: bool = False) -> list[str]:
     if not but_plans:
         found += [f"plan {folder.name} of no run" for folder in plans - known]
     found += [str(path) for path in store.rglob("*") if path.name == "work" or path.name.startswith(".")]
+    if scenario.target.engine == "parquet":
+        states = (Path(scenario.target.place) / ".syncline" / "tables").iterdir()
+        found += [f"states of {table.name}" for table in states if len(list(table.iterdir())) > 2]
     return found + [name for name in _all_tables(scenario) if "syncline" in name and name != "syncline_marker"]
 
 
@@ -137,8 +146,8 @@ def _all_tables(scenario: Scenario) -> set[str]:
     side = scenario.target
     if side.engine == "sqlite":
         asked = "SELECT name FROM sqlite_schema WHERE type = 'table'"
-    elif side.engine == "duckdb":
-        asked = "SELECT table_name FROM duckdb_tables()"
+    elif side.engine in ("duckdb", "parquet"):
+        asked = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
     elif side.engine == "mysql":
         asked = "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
     else:

@@ -13,6 +13,7 @@ import flows.evidence.page
 with suppress(ImportError):  # extras
     import adapters.duckdb.adapter
     import adapters.mysql.adapter
+    import adapters.parquet.adapter
     import adapters.postgres.adapter
     import adapters.postgres.writer  # noqa: F401
 

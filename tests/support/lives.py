@@ -39,6 +39,7 @@ WINDOW = 10
 KEYS = {"customer": "customer_id", "sale": "no"}
 COLUMNS = {"customer": "customer_id, name, born", "sale": "no, customer_id, cents"}
 WHOLE = "whole.txt"  # the target before the first run, with all columns
+REFERENCE = {"columns": "customer_id", "table": "customer", "refers": "customer_id"}  # Parquet has none
 OPS = ("run", "run", "apply", "undo", "undo to", "backfill", "retry", "prune")
 
 
@@ -53,10 +54,14 @@ def born(scenario: Scenario, chance: random.Random, *, there: bool) -> Scenario:
     )
     scenario.source.insert("sales", [(i, chance.randrange(PEOPLE) if i else 1, i) for i in range(SALES)])
     if there:
+        more = (
+            ""
+            if scenario.target.engine == "parquet"
+            else " DEFAULT 'new', FOREIGN KEY (customer_id) REFERENCES customer (customer_id)"
+        )
         scenario.target.execute(
             "CREATE TABLE customer (customer_id integer PRIMARY KEY, name varchar(40), born date, note varchar(9))",
-            "CREATE TABLE sale (no integer PRIMARY KEY, customer_id integer, cents integer, remark varchar(9) DEFAULT 'new', "
-            "FOREIGN KEY (customer_id) REFERENCES customer (customer_id))",
+            f"CREATE TABLE sale (no integer PRIMARY KEY, customer_id integer, cents integer, remark varchar(9){more})",
         )
         customers = [(i, f"Ünï {i}", None, f"note {i}") for i in range(5, 15)]
         scenario.target.insert("customer", [*customers, (700, "old", None, None)])
@@ -79,7 +84,7 @@ def born(scenario: Scenario, chance: random.Random, *, there: bool) -> Scenario:
                 },
                 "cents": "cents",
             },
-            "create": {"foreign_keys": [{"columns": "customer_id", "table": "customer", "refers": "customer_id"}]},
+            "create": {} if scenario.target.engine == "parquet" else {"foreign_keys": [REFERENCE]},
         },
     }
     scenario.write(tables, defaults={"window": WINDOW, "delete": {"max_ratio": 1.0}})

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from adapters.duckdb.snapshot import Session, set_up
-from adapters.parquet.ddl import _table, definition
+from adapters.parquet import memory
+from adapters.parquet.ddl import definition, table_of
 from adapters.parquet.files import Folder, finished
 from adapters.parquet.manifest import Manifest, with_parts
 
@@ -20,7 +20,8 @@ from adapters.parquet.manifest import Manifest, with_parts
 def opened(path: Path | str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB with the tables of a folder in it. What is changed there is written back at the end, in one part for each table."""
     files = Folder(Path(path), create=True)
-    with duckdb.connect() as connection:
+    with memory.apart("a test") as session, session._cursor.cursor() as connection:
+        connection.execute(f"USE {session.rows('SELECT current_database() AS n')[0]['n']}")
         known = {name: files.state(name).manifest for name in files.tables()}
         for name, manifest in known.items():
             connection.execute(definition(manifest, name))
@@ -29,16 +30,16 @@ def opened(path: Path | str) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
         now = [
             row[0]
-            for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()
+            for row in connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE NOT temporary AND database_name = current_database()"
+            ).fetchall()
         ]
-        session = Session(set_up(connection.cursor()), "a test")
         for name in now:
-            manifest = _table(session, name)
+            manifest = table_of(session, name)
             if name not in known or known[name].columns != manifest.columns or _differs(connection, name):
                 _put(files, connection, name, replace(manifest, markers=known[name].markers if name in known else ()))
         for name in known.keys() - set(now):
             files.drop(name)
-        session.close()
 
 
 def _put(files: Folder, connection: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> None:

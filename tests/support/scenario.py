@@ -136,7 +136,7 @@ class Side:
         if self.engine == "sqlite":
             found = self.ask("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         elif self.engine in ("duckdb", "parquet"):
-            found = self.ask("SELECT table_name FROM duckdb_tables() WHERE NOT temporary")
+            found = self.ask("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()")
         elif self.engine == "mysql":
             found = self.ask("SELECT table_name FROM information_schema.tables WHERE table_schema = database()")
         else:
