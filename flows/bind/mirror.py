@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from adapters.protocol import Target
+from flows.bind.inspect import Shapes
 from flows.bind.tables import Binding, BoundTable, bind
 from flows.spec.conflict import Conflict
 from flows.spec.model import Spec
@@ -31,16 +32,15 @@ def mirrored(spec: Spec, binding: Binding, source: Target, names: Collection[str
 
     A row has the source's own columns: its key there, those that changes of any of its projections go back to, and those that rows
     which were born on the target are given. Nothing is looked up, checked or made, and no row counts as somebody else's: a plan for
-    the source names its rows by key.
+    the source names its rows by key. The source is not asked again what its tables look like.
     Errors: SpecError with every problem.
     """
-    tables = {
-        name: _mirror(spec, some)
-        for name, some in projections(binding.tables).items()
-        if {each.name for each in some} & {*names}
-    }
+    of = {name: some for name, some in projections(binding.tables).items() if {each.name for each in some} & {*names}}
     one_way = {"target": spec.source, "direction": "one_way", "conflict": Conflict(), "initial": "report"}
-    return bind(spec.model_copy(update=one_way).respelled(tables, lambda path: path), source, source, asking=False)
+    tables = {name: _mirror(spec, some) for name, some in of.items()}
+    mirror = spec.model_copy(update=one_way).respelled(tables, lambda path: path)
+    shapes = {name: some[0].source_shape for name, some in of.items()}
+    return bind(mirror, source, source, Shapes(mirror, {name: (shapes[name],) for name in of}, shapes), asking=False)
 
 
 def _mirror(spec: Spec, projections: Sequence[BoundTable]) -> Table:

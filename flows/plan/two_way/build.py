@@ -72,7 +72,7 @@ def planned(request: Request, session: Session, execute: Execute | None = None) 
 
 
 def back_session(session: Session, names: Collection[str]) -> Session:
-    """The session of what is written to the source of some tables: bound to the source's tables as they are."""
+    """The session of what is written to the source of some tables: bound to the source's tables as they were seen."""
     source = session.sides.written("source").adapter
     binding = retried(lambda: mirrored(session.spec, session.bound, source, names))
     return replace(session, binding=binding, changes=PlannedChanges())
