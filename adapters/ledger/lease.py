@@ -39,6 +39,7 @@ class Lease:
     engine: LedgerEngine = field(repr=False)
     token: str = field(default_factory=lambda: uuid4().hex)
     lost: bool = False
+    called: str | None = None
 
     @property
     def name(self) -> str:
@@ -91,7 +92,7 @@ def acquire(lease: Lease) -> None:
         found = connection.execute(sa.select(LEASES).where(*on)).mappings().first()
         if found is not None:
             if found["expires_at"] > moment and not is_dead(found["host"], found["pid"]):
-                raise _busy(found)
+                raise _busy(found, lease.called or f"Migration {lease.name}")
             log.warning("Took over the lease on %s from %s, which is gone.", lease.name, found["holder"])
             connection.execute(LEASES.delete().where(*on))
         connection.execute(LEASES.insert().values(row))
@@ -134,11 +135,10 @@ def _renew(lease: Lease, done: threading.Event) -> None:
             log.warning("The lease on %s could not be renewed, trying again: %s", lease.name, error)
 
 
-def _busy(found: Any) -> BusyError:
+def _busy(found: Any, called: str) -> BusyError:
     since, until = (f"{found[name]:%Y-%m-%d %H:%M:%S} UTC" for name in ("acquired_at", "expires_at"))
     host = found["host"].partition("/")[0]
     return BusyError(
-        f"Migration {of_side(found['migration'], found['side'])} is in use by {found['holder']} "
-        f"(process {found['pid']} on {host}) since {since}.",
+        f"{called} is in use by {found['holder']} (process {found['pid']} on {host}) since {since}.",
         fix=f"wait for it, or end that process; an abandoned lease ends at {until}.",
     )

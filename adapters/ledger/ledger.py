@@ -340,13 +340,21 @@ class Ledger:
         return {row.side: row.value for row in known}
 
     def lease(
-        self, migration: str, side: SideName, holder: str, now: Clock | None = None, *, seconds: float = 120
+        self,
+        migration: str,
+        side: SideName,
+        holder: str,
+        now: Clock | None = None,
+        *,
+        seconds: float = 120,
+        called: str | None = None,
     ) -> AbstractContextManager[Lease]:
-        """Be the only writer of a side of the migration inside. BusyError, at once, names who else is, and since when.
+        """Be the only writer of a side of the migration inside. BusyError, at once, names who else is, and since when; `called` is
+        what it says that is in use.
 
         Renewed in the background every third of `seconds`; `Lease.check()` says whether it still holds.
         """
-        return held(Lease(migration, side, holder, seconds, now or self._now, self._engine))
+        return held(Lease(migration, side, holder, seconds, now or self._now, self._engine, called=called))
 
     def _all(self, record: type[Record], statement: sa.Select[Any]) -> list[Record]:
         with self._engine.reading() as connection:

@@ -116,3 +116,23 @@ def _held(column: ColumnMapping, lookup: LookUp, parent: BoundTable) -> tuple[Ke
         return ((column.shape.name,), (ends[lookup.take],)) if lookup.take in ends else ((), ())
     unique = lookup.take == parent.identity or any(each == {lookup.take} for each in parent.shape.uniques)
     return ((column.shape.name,), (lookup.take,)) if unique else ((), ())
+
+
+def whole_tables(binding: Binding, names: Collection[str]) -> tuple[str, ...]:
+    """The tables that are planned whole where something changes in some: those that hang together with these, where one of them goes both
+    ways and its rows have another key on each side. A key of one side does not say there which row of the other is meant.
+    """
+    links, found = links_of(binding), set[str]()
+    for name in names:
+        together = {name}
+        while (
+            more := {
+                each for link in links for each in (link.parent, link.child) if together & {link.parent, link.child}
+            }
+            - together
+        ):
+            together |= more
+        tables = [bound for bound in binding.tables if bound.name in together]
+        if any(bound.two_way is not None and apart(bound) for bound in tables):
+            found |= together
+    return tuple(bound.name for bound in binding.tables if bound.name in found)

@@ -18,7 +18,7 @@ from flows.check.cursors import costs
 from flows.check.finding_collector import About, Gathered, Gathering, readers, source_of
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.check.fixes import Place, facts, remedy
-from flows.check.following import ways_told
+from flows.check.following import with_following
 from flows.check.tree_indexes import without_index
 from flows.check.unmapped import unmapped_columns, unread_tables
 from flows.plan import build
@@ -105,7 +105,7 @@ def assess(
             replace(each, unmapped=unmapped_columns(spec, session.bound.table(each.name), known))
             for each in found.tables
         )
-        return replace(found, tables=shown, unread=unread, ways=ways_told(session))
+        return with_following(replace(found, tables=shown, unread=unread), session)
 
 
 def _assess(request: Request, session: Session, samples: int, folder: Path) -> Assessment:

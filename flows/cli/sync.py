@@ -153,6 +153,8 @@ def _line(brought: Brought) -> str:
         parts.append(f"source +{source.insert:,} ~{source.update:,} -{source.delete:,}")
     if brought.waiting:
         parts.append(f"{brought.waiting:,} set aside")
+    if brought.unmapped:
+        parts.append(f"{brought.unmapped:,} without a key")
     if brought.open:
         parts.append(f"{brought.open:,} in conflict")
     parts.append(f"lag {brought.lag:.1f} s")

@@ -10,8 +10,6 @@ import pyarrow as pa
 
 from adapters.ledger.ledger import Ledger
 from adapters.ledger.records import Decision
-from flows.bind.links import apart, links_of
-from flows.bind.tables import Binding
 from flows.plan.trees.changed import Changed
 from flows.session.session import Session
 from transforms import expressions
@@ -46,26 +44,6 @@ def held_back(session: Session, ledger: Ledger, most: int) -> Changed:
             if len(found[name]) >= most:
                 break
     return _as_changed(session, found)
-
-
-def whole_tables(binding: Binding, names: Collection[str]) -> tuple[str, ...]:
-    """The tables that are planned whole where something changes in some: those that hang together with these, where one of them goes both
-    ways and its rows have another key on each side. A key of one side does not say there which row of the other is meant.
-    """
-    links, found = links_of(binding), set[str]()
-    for name in names:
-        together = {name}
-        while (
-            more := {
-                each for link in links for each in (link.parent, link.child) if together & {link.parent, link.child}
-            }
-            - together
-        ):
-            together |= more
-        tables = [bound for bound in binding.tables if bound.name in together]
-        if any(bound.two_way is not None and apart(bound) for bound in tables):
-            found |= together
-    return tuple(bound.name for bound in binding.tables if bound.name in found)
 
 
 def _both_ways(session: Session) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Final
 from adapters.feeds.feed import Batch, FeedLost, WhyWhole
 from flows import commands
 from flows.apply.load import Loading
-from flows.follow.again import held_back, whole_tables
+from flows.bind.links import whole_tables
+from flows.follow.again import held_back
 from flows.follow.following import Following, put_figures
 from flows.follow.lag import Brought
 from flows.follow.named import Named
@@ -114,6 +115,7 @@ def bring_over(
         max((report.total.conflicts for report in reports), default=0),
         whole,
         named.count,
+        sum(each.facts["keys"] for report in reports for each in report.warnings if each.code == "unmapped_keys"),
     )
     following.course.totals.add(brought)
     following.course.told.brought(brought)

@@ -17,7 +17,8 @@ class Brought:
     """A batch that is in: how many changes were told of, and how many rows of either side were written.
 
     `lag` is the time in seconds from the commit of its oldest change, or from when that was read where nobody knows, until it was in.
-    `waiting` counts rows that were set aside, `open` those in conflict, `named` the rows and tables that somebody named.
+    `waiting` counts rows that were set aside, `open` those in conflict, `named` the rows and tables that somebody named,
+    `unmapped` the keys that were told of and of which none can be made: a run of all sets their rows aside.
     """
 
     at: datetime
@@ -30,6 +31,7 @@ class Brought:
     open: int = 0
     whole: tuple[str, ...] = ()
     named: int = 0
+    unmapped: int = 0
 
     @property
     def told(self) -> int:
@@ -50,7 +52,7 @@ class Brought:
         return {
             "at": self.at.isoformat(timespec="milliseconds"), "changes": dict(self.changes), **counts(self.target),
             "back": counts(self.source), "lag": round(self.lag, 3), "version": self.version, "quarantined": self.waiting,
-            "conflicts": self.open, "compared": list(self.whole), "named": self.named,
+            "conflicts": self.open, "compared": list(self.whole), "named": self.named, "unmapped": self.unmapped,
         }  # fmt: skip
 
 

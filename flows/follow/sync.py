@@ -52,7 +52,11 @@ def sync(
     told, clock = told or Told(), now or (lambda: datetime.now(UTC))
     spec = load_spec(asked.spec)
     deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
-    with ledger_of(spec) as ledger, ledger.lease(f"{spec.name}{FOLLOWER}", "target", "sync", clock):
+    called = f"The follower's place of {spec.name}"
+    with (
+        ledger_of(spec) as ledger,
+        ledger.lease(f"{spec.name}{FOLLOWER}", "target", "sync", clock, called=called),
+    ):
         course = Course(asked, told, spec, ledger, clock, Totals(clock()), deadline, burst=known_burst(spec, ledger))
         while True:
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import answer
 from scenario import Engine, Scenario
 from two_way_identity import CUSTOMER, ORDER, numbered, seen
 
@@ -148,6 +149,8 @@ def test_rows_that_each_side_numbers_by_itself_are_followed(tmp_path: Path, requ
     both.source.execute("INSERT INTO people VALUES (1, 'a@x', 'Ann'), (2, 'b@x', 'Bob')")
     both.source.execute("INSERT INTO orders VALUES (10, 1, 'hat')")
     begun(both, {"customer": CUSTOMER, "purchase": ORDER})
+    (told,) = (each for each in answer("check", both.path)["notices"] if each["code"] == "followed_whole")
+    assert told["facts"] == {"tables": ["customer", "purchase"], "rows": 3}, "check says what a batch costs"
     both.source.execute("UPDATE people SET name = 'S' WHERE id = 2", "INSERT INTO orders VALUES (11, 2, 'cap')")
     both.target.execute(
         "INSERT INTO customer VALUES (77, 'n@x', 'New')", "INSERT INTO purchase VALUES (99, 77, 'shoe')"

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 
 NoticeCode = Literal[
     "no_foreign_key", "unwritable", "hidden_rows", "untried", "key_circle", "drift", "drift_unknown",
-    "rows_stay", "null_keys", "double_keys", "changed_values", "unstable_column", "source_read_whole",
+    "rows_stay", "null_keys", "double_keys", "changed_values", "unstable_column", "source_read_whole", "unmapped_keys",
+    "followed_whole",
     "no_index", "cursor_without_index", "cursor_nulls", "cursor_not_there", "cursor_overlap_alone",
     "failed_check", "unchecked", "refused_rows", "stand_in_stays", "not_reconciled", "orphans", "own_ancestors",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "base_lost",
@@ -31,6 +32,8 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "changed_values": "values differ from the source's because the spec says so",
     "unstable_column": "the target made something else of what was written, or rows do not stay as the latest run wrote them",
     "source_read_whole": "the source could not be asked for keys, and was read whole",
+    "unmapped_keys": "rows changed of which no key can be made",
+    "followed_whole": "each batch of following compares tables whole that go both ways and whose rows have another key on each side",
     "no_index": "no index leads to the rows below those of a tree, and the engine goes through their table",
     "cursor_without_index": "no index leads to the rows that are new by a cursor, and the engine goes through their table",
     "cursor_nulls": "rows without a value of their cursor are read by every run",

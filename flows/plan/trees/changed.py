@@ -105,11 +105,16 @@ def _cut(values: pa.Table, most: int) -> Iterator[pa.Table]:
 
 def grow(
     hanging: Hanging, source: SourceRows, target: TargetRows, binding: Binding, links: Sequence[Link], changed: Changed
-) -> None:
-    """Take in the rows of keys that may have changed, on both sides, and those that have to do with them."""
-    alone, both = _Found({}, {}), _Found({}, {})
+) -> Mapping[str, int]:
+    """Take in the rows of keys that may have changed, on both sides, and those that have to do with them.
+
+    Out: by table, of how many keys none can be made that its rows could have.
+    """
+    alone, both, unmapped = _Found({}, {}), _Found({}, {}), dict[str, int]()
     for (name, part), values in changed.source.items():
-        _of_source(hanging, source, target, _part(binding, name, part), values, alone, both)
+        unmapped[name] = unmapped.get(name, 0) + _of_source(
+            hanging, source, target, _part(binding, name, part), values, alone, both
+        )
     for (name, part), parts in changed.looked_up.items():
         bound = _part(binding, name, part)
         for values in parts:
@@ -133,6 +138,7 @@ def grow(
                 hanging.begin(side, name, each)
         hanging.grow({name: pa.concat_tables(parts) for name, parts in found.keys.items()})
     hanging.links = tuple(links)
+    return {name: count for name, count in unmapped.items() if count}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +169,12 @@ def _of_source(
     values: pa.Table,
     alone: _Found,
     both: _Found,
-) -> None:
+) -> int:
+    """Out: of how many of the values no key can be made."""
     if not apart(bound) and bound.name not in hanging.apart:
-        _split(hanging, bound.name, mapped_keys(bound, values), alone, both)
-        return
+        made, lost = mapped_keys(bound, values)
+        _split(hanging, bound.name, made, alone, both)
+        return lost
     asked = values.rename_columns([as_read(bound.part, name) for name in values.column_names])
     asked = _with_mapped(bound, values, asked)
     own, made = told_by(bound)
@@ -176,6 +184,7 @@ def _of_source(
     into = both if found.num_rows == others.num_rows else alone
     into.begin("source", bound.name, found)
     into.begin("target", bound.name, others)
+    return int(values.num_rows - asked.num_rows)
 
 
 def _split(hanging: Hanging, name: str, wanted: pa.Table, alone: _Found, both: _Found) -> None:
@@ -185,10 +194,11 @@ def _split(hanging: Hanging, name: str, wanted: pa.Table, alone: _Found, both: _
     alone.take(name, wanted.filter(pa.compute.invert(found)))
 
 
-def mapped_keys(bound: BoundTable, values: pa.Table) -> pa.Table:
-    """The keys that a table makes of values of the columns of its source that they are made of, without those that it cannot make."""
-    made = _mapped(bound, bound.key, values)[0].select(list(bound.key)).cast(bound.key_schema)
-    return keys.distinct(keys.without_null_keys(made, bound.key))
+def mapped_keys(bound: BoundTable, values: pa.Table) -> tuple[pa.Table, int]:
+    """The keys that a table makes of values of the columns of its source that they are made of, and of how many it can make none."""
+    mapped = _mapped(bound, bound.key, values)[0].select(list(bound.key)).cast(bound.key_schema)
+    made = keys.without_null_keys(mapped, bound.key)
+    return keys.distinct(made), values.num_rows - made.num_rows
 
 
 def _with_mapped(bound: BoundTable, values: pa.Table, asked: pa.Table) -> pa.Table:

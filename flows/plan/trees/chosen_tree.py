@@ -89,14 +89,13 @@ def chosen(session: Session, job: Job, trees: Trees) -> Chosen:
         by_table.setdefault(root.table, []).append(root)
     begun = {name: _begun(session, job, hanging, source, tables[name], some, trees) for name, some in by_table.items()}
     hanging.grow({name: wanted for name, wanted in begun.items() if wanted is not None})
-    if trees.changed is not None:
-        grow(hanging, source, target, session.bound, links, trees.changed)
+    unmapped = grow(hanging, source, target, session.bound, links, trees.changed) if trees.changed is not None else {}
     _take_parents(hanging, source, target, with_parents=trees.with_parents)
     for name in sorted({*trees.tables(session.bound), *(table for _, table in hanging.rows)}):
         _write_asked(job, source, tables[name], hanging.side_rows("source", name))
     rows = {name: Tree(some) for name, some in hanging.keys.items()}
     rows |= {name: _of_both(tables[name], hanging) for name in sorted(two_keys & {table for _, table in hanging.rows})}
-    return Chosen(rows, tuple(_read_whole(source.whole)))
+    return Chosen(rows, (*_read_whole(source.whole), *_unmapped(unmapped)))
 
 
 def no_rows(bound: BoundTable) -> Tree:
@@ -301,6 +300,12 @@ def _named(source: SourceRows, table: str, rows: pa.Table) -> str:
     part = next(each for each in bound.sources if each.part == rows.column(PART)[0].as_py())
     own = told_by(part)[0]
     return named_keys(keys.distinct(rows.select([as_read(part.part, name) for name in own])))
+
+
+def _unmapped(tables: Mapping[str, int]) -> Iterator[Notice]:
+    for table, count in tables.items():
+        text = f"{table}: of {count:,} keys that may have changed none can be made; a run of all sets their rows aside."
+        yield Notice("unmapped_keys", text, table, {"keys": count})
 
 
 def _read_whole(whole: Mapping[str, str]) -> Iterator[Notice]:
