@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo shop sync test lint bench format lock clean
+.PHONY: help env demo shop sync test lint docs bench format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ lint: env  ## formatting, linting, types and the contracts of the three rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: env  ## build docs/ as a site into site/
+	$(BIN)/zensical build --strict
+
 bench: env  ## measure against the physical limits and print ratios
 	$(BIN)/python -m benchmarks.run_all
 
@@ -53,4 +56,4 @@ lock: env  ## resolve pyproject.toml again into requirements.lock (names, versio
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what was made here
-	rm -rf .venv .demo .shop .crm .live .bench .syncline dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf site .cache .venv .demo .shop .crm .live .bench .syncline dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

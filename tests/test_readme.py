@@ -11,7 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -118,3 +120,13 @@ def test_every_file_that_the_readme_names_is_there() -> None:
     named = re.findall(r"`((?:flows|adapters|transforms|tests|examples|benchmarks)/[\w./]*)`", README.read_text())
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_page_is_on_the_site() -> None:
+    def pages(nav: list[Any]) -> Iterator[str]:
+        for entry in nav:
+            inner = entry if isinstance(entry, str) else next(iter(entry.values()))
+            yield from pages(inner) if isinstance(inner, list) else [inner]
+
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    assert sorted(pages(nav)) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
