@@ -223,10 +223,7 @@ def _window_rows(reading: Reading, where: Where, estimate: int) -> int:
 
 def _why(text: str) -> str:
     """Why a row cannot travel, as it is said of all such rows."""
-    reason = reason_of(text)
-    column = reason.facts.get("source")
-    said = named_text(reason.without("value", "stored"))
-    return f"{column}: {said}" if column else said
+    return named_text(reason_of(text).without("value", "stored"))
 
 
 def _unbounded(side: Opened, name: str) -> bool:

@@ -22,6 +22,9 @@ from type_table import Cell, document
 from type_values import declared, quoted, told, value
 
 from flows import commands
+from flows.compare.compare import Apart, Asked, compare_tables
+from flows.compare.endpoint import endpoint
+from flows.compare.matching import Wanted
 from flows.history import quarantine
 from transforms.vocabulary import SpecError
 
@@ -38,6 +41,7 @@ class Matrix:
     request: pytest.FixtureRequest
     sources: dict[Engine, Side] = field(default_factory=dict)
     known: dict[tuple[Engine, Engine], dict[str, Cell]] = field(default_factory=dict)
+    scenarios: dict[tuple[Engine, Engine], Scenario] = field(default_factory=dict)
 
     def side(self, engine: Engine, name: str) -> Side:
         if engine == "postgresql":
@@ -57,6 +61,7 @@ class Matrix:
             folder = self.folder / f"{source}-to-{target}"
             folder.mkdir()
             scenario = Scenario(folder, self.sources[source], self.side(target, f"{source}_to_{target}"))
+            self.scenarios[pair] = scenario
             self.known[pair] = cells(scenario, SAMPLES[source])
         return self.known[pair]
 
@@ -79,6 +84,20 @@ def matrix(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0]}-to-{pair[1]}")
 def test_every_value_of_every_type_arrives_exactly_or_is_named(matrix: Matrix, pair: tuple[Engine, Engine]) -> None:
     assert matrix.cells(pair).keys() == {sample.name for sample in SAMPLES[pair[0]]}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0]}-to-{pair[1]}")
+def test_what_has_arrived_is_the_same_by_value(matrix: Matrix, pair: tuple[Engine, Engine]) -> None:
+    matrix.cells(pair)
+    sides = (matrix.scenarios[pair].source, matrix.scenarios[pair].target)
+    left, right = (endpoint(f"{side.url}#{f'{side.schema}.' if side.schema else ''}{TABLE}") for side in sides)
+    rows: list[Apart] = []
+    told = compare_tables(Asked(left, right, Wanted(("id",)), rows=None), seen=rows.extend)
+    assert [row for row in rows if row.kind != "only_left"] == []
+    assert (told.unlike, told.only.get("right", ())) == ({}, ())
+    there, back = told.found, compare_tables(Asked(right, left, Wanted(("id",)))).found
+    assert (back.same, back.only_right, back.left, back.right) == (there.same, there.only_left, there.right, there.left)
+    assert there.same
 
 
 def test_the_documentation_tells_what_was_found(matrix: Matrix) -> None:
