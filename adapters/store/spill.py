@@ -16,12 +16,13 @@ from adapters import private
 from transforms.vocabulary import PlanError
 
 _PENDING_ROWS = 16_384  # rows gathered for a part before they are written: fewer make files of slivers
+_PENDING_BYTES = 128 * 2**20  # of rows gathered for all parts, before all are written: long texts, or many parts
 
 
 class Spill:
     """Rows of one schema in `parts` files of a folder, written once, then read part by part.
 
-    Memory: at most 16k rows a part while writing, one part while reading (mapped, not loaded).
+    Memory: at most 16k rows a part and 128 MiB in all while writing, one part while reading (mapped, not loaded).
     Errors: PlanError where the folder cannot be written, a full disk above all.
     """
 
@@ -30,6 +31,7 @@ class Spill:
         self.rows = np.zeros(parts, dtype=np.int64)
         self._pending: list[list[pa.Table]] = [[] for _ in range(parts)]
         self._waiting = np.zeros(parts, dtype=np.int64)
+        self._bytes = 0  # of what came since all parts were written last
         self._writers: dict[int, pa.RecordBatchFileWriter] = {}
         self._open = ExitStack()
 
@@ -56,6 +58,15 @@ class Spill:
             if self._waiting[number] >= _PENDING_ROWS:
                 self._flush(int(number))
         self.rows += sizes
+        self._bytes += ordered.nbytes
+        if self._bytes >= _PENDING_BYTES:
+            self._flush_all()
+
+    def _flush_all(self) -> None:
+        self._bytes = 0
+        for number in range(self.parts):
+            if self._pending[number]:
+                self._flush(number)
 
     def _flush(self, number: int) -> None:
         rows = pa.concat_tables(self._pending[number]).combine_chunks()
@@ -77,9 +88,7 @@ class Spill:
     ) -> None:
         try:
             if kind is None:
-                for number in range(self.parts):
-                    if self._pending[number]:
-                        self._flush(number)
+                self._flush_all()
             self._open.close()
         except OSError as fault:
             if kind is None:
