@@ -62,8 +62,8 @@ _REFERENCES: Final = ("23001", "23503")  # restrict_violation, foreign_key_viola
 _DOUBLE: Final = "23505"
 _DENIED: Final = "42501"
 _WANTED: Final = (
-    "a source wants SELECT, a target also INSERT, UPDATE, DELETE, and CREATE on its schema; rows that a policy of "
-    "row-level security refuses want another policy, or a user with BYPASSRLS"
+    "a source wants SELECT, a target also INSERT, UPDATE, DELETE, SELECT and UPDATE on its sequences, and CREATE on its schema; "
+    "rows that a policy of row-level security refuses want another policy, or a user with BYPASSRLS"
 )
 _FULL: Final = "53100"
 _STOPPED: Final = "57014"
