@@ -53,8 +53,8 @@ TARGETS: Final[dict[str, Engine]] = {
 }
 """By the scheme of a URL: what is read from and written to."""
 
-SOURCES: Final[dict[str, Engine]] = {}
-"""By the scheme of a URL: what is only read from."""
+SOURCES: Final[dict[str, Engine]] = {"parquet": Engine("adapters.files", "source", accessible=False)}
+"""By the scheme of a URL: what is only read from, or read by another adapter than it is written by."""
 
 
 def open_source(url: str, *, time_zone: str | None = None, rls: RowSecurity = "refuse") -> Source:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import scratch
 from databases import Database
@@ -134,6 +134,7 @@ LONG = (
 
 ENGINE_NAMES = re.compile("sqlite|duckdb|parquet|postgresql|mysql|mariadb", re.IGNORECASE)
 ENGINES = ("sqlite", "duckdb", "postgresql", "mysql")
+FILES = ("parquet files",)  # which are only read
 # Adapters are held to their contract on each engine; what is above them is shown on some.
 EACH_ENGINE = TESTS / "adapters"
 
@@ -151,8 +152,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The contract holds targets too that are no databases."""
     if metafunc.definition.path.name.startswith("test_contract_"):
         named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+        read = FILES if metafunc.definition.path.name == "test_contract_scan.py" else ()
         for fixture in {"engine", "roomy"} & set(metafunc.fixturenames) - set(named):
-            metafunc.definition.add_marker(pytest.mark.parametrize(fixture, [*ENGINES, "parquet"], indirect=True))
+            held = [*ENGINES, "parquet", *(read if fixture == "roomy" else ())]
+            metafunc.definition.add_marker(pytest.mark.parametrize(fixture, held, indirect=True))
 
 
 def pytest_report_header() -> str | None:
@@ -332,6 +335,11 @@ def adapter(database: Database) -> Iterator[Target]:
 @pytest.fixture(scope="module", params=ENGINES)
 def roomy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """One database for the tests of a module that only need a table of their own."""
+    if request.param in FILES:
+        from filled_files import FilledFiles
+
+        yield cast(Target, FilledFiles(request.param.split()[0], tmp_path_factory.mktemp("roomy")))
+        return
     url = f"{request.param}:///{tmp_path_factory.mktemp('roomy')}/target.db"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_server")

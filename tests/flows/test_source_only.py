@@ -31,7 +31,7 @@ TABLE = {
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of Arrow files, and the scheme that opens it."""
-    monkeypatch.setitem(registry.SOURCES, "arrow", Engine("arrow_source", "ArrowSource"))
+    monkeypatch.setitem(registry.SOURCES, "feather", Engine("arrow_source", "ArrowSource"))
     files = tmp_path / "files"
     files.mkdir()
     return files
@@ -51,7 +51,7 @@ def test_a_source_of_few_methods_is_planned_run_backfilled_and_verified(
     ids = list(range(1, 31))
     put(folder, ids if order == "ascending" else ids[::-1])
     document = small.document({"goods": TABLE}, defaults={"window": {"rows": 7}})
-    small.path.write_text(yaml.safe_dump(document | {"source": {"url": f"arrow://{folder}"}}))
+    small.path.write_text(yaml.safe_dump(document | {"source": {"url": f"feather://{folder}"}}))
     outcome = small.run()
     assert outcome.status == Status.DONE
     assert counts(outcome, "goods")["insert"] == 30
@@ -71,7 +71,7 @@ def test_a_source_of_few_methods_is_planned_run_backfilled_and_verified(
 
 def test_what_is_only_read_is_no_target_and_says_nothing_of_how_it_was_made(folder: Path) -> None:
     put(folder, [1])
-    url = f"arrow://{folder}"
+    url = f"feather://{folder}"
     source = open_source(url)
     assert isinstance(source, ArrowSource) and isinstance(source, Source) and not isinstance(source, Catalog)
     with pytest.raises(SpecError, match="No adapter knows the URL"):

@@ -36,7 +36,7 @@ class ArrowSource:
 
     def __init__(self, url: str, *, time_zone: str | None = None) -> None:
         self.url = url
-        self.folder = Path(url.removeprefix("arrow://"))
+        self.folder = Path(url.removeprefix("feather://"))
 
     def tables(self, schema: str | None = None) -> list[TableName]:
         return sorted(TableName(file.stem, schema) for file in self.folder.glob("*.arrow"))

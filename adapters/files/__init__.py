@@ -1,0 +1,1 @@
+"""Files that are read as tables: Parquet, CSV, JSON lines and Arrow."""
