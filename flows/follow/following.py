@@ -26,6 +26,7 @@ from flows.spec.follow import Versions
 from flows.spec.model import Spec
 from transforms.vocabulary import SideName
 
+STOP_SECONDS: Final = 1.0  # between two looks whether to stop
 LISTEN_SECONDS: Final = 0.05  # to channels, before feeds are asked again
 LOOK_SECONDS: Final = 10.0  # between two looks at what a database keeps for us
 
@@ -199,12 +200,12 @@ def wait(following: Following, seconds: float) -> None:
     """Wait for something to read, as the first feed does best, or for what is said on a channel; others are looked at in between."""
     side, left = next(iter(following.feeds)), following.course.left(seconds)
     feed, position = following.feeds[side], following.positions[side]
-    if not following.channels and left > 0:
-        feed.wait(position, left)
-        return
     ends = time.monotonic() + left
-    while (left := ends - time.monotonic()) > 0:
-        if _said(following, left) or feed.wait(position, 0):
+    while (left := ends - time.monotonic()) > 0 and not following.course.over:
+        if not following.channels:
+            if feed.wait(position, min(left, STOP_SECONDS)) or feed.way == "poll":  # which does not know
+                return
+        elif _said(following, left) or feed.wait(position, 0):
             return
 
 

@@ -12,6 +12,10 @@ import pytest
 from command_line import answer, syncline
 from many_clients import SERVER, Office
 
+from flows.follow.following import Asked
+from flows.follow.sync import sync
+from flows.spec.clients import with_client
+
 NAMES = ("graz", "linz", "wien")
 FOLLOW = {"capture": "trigger", "every": "20ms"}
 
@@ -71,14 +75,30 @@ def test_one_that_fails_or_is_away_stops_no_other(office: Office) -> None:
 
 
 def test_as_a_flow_it_follows_all_clients_and_fails_where_one_does(office: Office) -> None:
-    from flows.sync import sync
+    from flows.sync import sync as flow
 
     office.execute("wien", "INSERT INTO t VALUES ('w', 1, 1)")
-    state = sync(str(office.path), once=True, return_state=True)
+    state = flow(str(office.path), once=True, return_state=True)
     assert state.is_completed(), state.message
     office.execute("graz", "ALTER TABLE t RENAME COLUMN n TO renamed")
     office.execute("linz", "INSERT INTO t VALUES ('l', 1, 1)")
-    state = sync(str(office.path), once=True, clients=["graz", "linz"], return_state=True)
+    state = flow(str(office.path), once=True, clients=["graz", "linz"], return_state=True)
     assert state.is_failed()
     assert "graz: " in str(state.message)
     assert ("l", 1, 1) in office.rows(SERVER)
+
+
+def test_whoever_is_told_to_stop_does_so_though_nothing_comes(office: Office) -> None:
+    once(office, "--client", "graz")
+    office.write(
+        {"clients": [{"name": "graz", "url": "sqlite:///graz.db"}], "follow": {"capture": "trigger", "every": "60s"}}
+    )
+    stop, ended = threading.Event(), list[Any]()
+    asked = Asked(with_client(office.path, "graz"), stop=stop)
+    following = threading.Thread(target=lambda: ended.append(sync(asked)), daemon=True)
+    following.start()
+    time.sleep(0.5)
+    assert following.is_alive()
+    stop.set()
+    following.join(3)
+    assert ended, "it gives back its place, and does not wait until something comes"
