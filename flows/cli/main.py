@@ -38,6 +38,7 @@ from flows.cli.options import (
 from flows.cli.outcome import applied, planned_line, ran
 from flows.cli.quarantine import quarantine
 from flows.cli.rows import NamedRows, rows_options
+from flows.cli.serve import serve
 from flows.results.visible import echo
 
 if TYPE_CHECKING:
@@ -331,6 +332,7 @@ for command in (
     *history.COMMANDS,
     *follow.COMMANDS,
     init,
+    serve,
     drift,
     conflicts,
     identity,

@@ -19,6 +19,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.commands import Outcome
+from flows.evidence.server import link
 from flows.proof.checkpoints import some_keys
 from flows.results import cursors
 from flows.results.conflicts import Met, open_columns, values, verdict_text
@@ -33,6 +34,9 @@ EVERY_SECONDS: Final = 2.0
 SHOWN_KEYS: Final = 3  # of each kind of change
 # browsers do not follow a link from a site to a file: the address is the text, to be copied
 ABOUT_PAGE: Final = "The report as a page, on the machine that ran. Copy the address into a browser there."
+ABOUT_SERVED: Final = (
+    "The report as a page, where `syncline serve` or a web server shows the store (`state: {reports: …}`)."
+)
 ABOUT_CONFLICTS: Final = "Rows that somebody changed after planning. They were left as they are."
 ABOUT_OPEN: Final = (
     "Rows that both sides changed, or that one cannot take. They stay as they are until somebody decides."
@@ -161,8 +165,9 @@ class _Shown:
             self._ids[kind] = made.id
 
 
-def show_report(outcome: Outcome, said: str) -> None:
-    """The counts of every table as a table artifact; why rows were set aside, and keys of changes, beside it.
+def show_report(outcome: Outcome, said: str, reports: str | None = None) -> None:
+    """The counts of every table as a table artifact; why rows were set aside, and keys of changes, beside it. `reports`: where the
+    store's reports are served, so that a link leads there.
 
     The rows are in by now: a fault of Prefect's is a warning.
     """
@@ -188,8 +193,12 @@ def show_report(outcome: Outcome, said: str) -> None:
             create_table_artifact(table=open_lines(unsettled), key=key, description=ABOUT_OPEN)
         if report.page:
             key = f"{artifact_key(report.migration)}-page"
-            link = Path(report.page).absolute().as_uri()
-            create_link_artifact(link=link, link_text=link, key=key, description=ABOUT_PAGE)
+            page = Path(report.page).absolute()
+            if reports:
+                there = link(reports, page.parent.name)
+                create_link_artifact(link=there, link_text="The report as a page", key=key, description=ABOUT_SERVED)
+            else:
+                create_link_artifact(link=page.as_uri(), link_text=page.as_uri(), key=key, description=ABOUT_PAGE)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
 

@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from flows.spec.clients import Clients, document_of, with_client
 from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
@@ -23,6 +23,7 @@ from flows.spec.follow import Follow
 from flows.spec.origins import Origin
 from flows.spec.problems import Invalid, explain
 from flows.spec.runner import Dask, Runner, Threads
+from flows.spec.state import State
 from flows.spec.suites import Expectation, suite_files
 from flows.spec.tables import (
     Checkpoint,
@@ -33,7 +34,7 @@ from flows.spec.tables import (
     relation,
     table_name,
 )
-from flows.spec.urls import SecretRef, Url, UrlField, folder_of, resolve_url
+from flows.spec.urls import SecretRef, Url, UrlField, resolve_url
 from transforms.vocabulary import Relation, SideName, SpecError, TableName
 
 __all__ = [
@@ -66,12 +67,6 @@ __all__ = [
 WORKERS = 2  # where the spec names no number
 
 
-def _store(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, str) and "://" in value:
-        raise Invalid("must be a folder of this machine, and no URL")
-    return folder_of(info).absolute() / value if isinstance(value, str | Path) else value
-
-
 class Endpoint(Strict):
     """One side: a database and what is to be known about it."""
 
@@ -88,18 +83,6 @@ class Endpoint(Strict):
         default="refuse",
         description="PostgreSQL's row-level security: accept takes the rows that the user sees for all.",
     )
-
-
-class State(Strict):
-    """Where Syncline remembers."""
-
-    url: UrlField = Field(
-        default="sqlite:///.syncline/ledger.db", validate_default=True, description="The ledger: SQLite or PostgreSQL."
-    )
-    store: Annotated[Path, BeforeValidator(_store)] = Field(
-        default=Path(".syncline/store"), validate_default=True, description="The folder of plans and evidence."
-    )
-    marker: bool = Field(default=True, description="Whether the target holds a table of the windows that are in.")
 
 
 class Defaults(Strict):
