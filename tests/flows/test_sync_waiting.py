@@ -184,3 +184,36 @@ def test_more_deletes_than_a_run_may_make_stop_it_in_however_many_batches_they_c
     assert outcome is None
     assert shop.target.rows("parent") == shop.source.rows("a")
     shop.settled()
+    if shop.source.engine == "postgresql":
+        shop.source.execute("TRUNCATE a")
+        with pytest.raises(PlanError, match="max_ratio"):
+            followed(shop)
+        assert shop.target.count("parent") == 50
+        assert sync(Asked(shop.path, once=True, allow_deletes=True), Told())[0] is None
+        assert shop.target.count("parent") == 0
+
+
+@pytest.mark.parametrize("emptied", ["source", "target"])
+def test_so_it_is_on_each_side_of_tables_that_go_both_ways(
+    emptied: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    rows = ", ".join(f"({number}, {number})" for number in range(100))
+    shop.source.execute("CREATE TABLE a (id int PRIMARY KEY, name int)", f"INSERT INTO a VALUES {rows}")
+    shop.target.execute("CREATE TABLE parent (id int PRIMARY KEY, name int)")
+    limit = {"delete": {"max_ratio": 0.2, "at_least": 10}}
+    shop.write(
+        {"parent": PARENTS["parent"]}, defaults=limit, direction="two_way", initial="policy",
+        follow={"capture": "trigger", "every": "10ms", "most": 8},
+    )  # fmt: skip
+    install(shop)
+    followed(shop)
+    table, other = ("a", shop.target) if emptied == "source" else ("parent", shop.source)
+    getattr(shop, emptied).execute(f"DELETE FROM {table} WHERE id < 60")
+    for _ in range(2):
+        with pytest.raises(PlanError, match="max_ratio"):
+            followed(shop)
+        assert 75 < other.count("parent" if emptied == "source" else "a") <= 100
+    assert sync(Asked(shop.path, once=True, allow_deletes=True), Told())[0] is None
+    assert shop.target.rows("parent") == shop.source.rows("a")
+    assert shop.target.count("parent") == 40
