@@ -135,9 +135,9 @@ def test_nothing_set_aside_is_nothing_to_write(ledger: Ledger) -> None:
 
 
 def test_tens_of_thousands_of_rows_take_a_moment(ledger: Ledger) -> None:
-    rows = aside(*((f'["{key:08d}", "flight"]', "late") for key in range(30_000)))
+    rows = aside(*((f'["{key:08d}", "flight"]', "late") for key in range(10_000)))
     for run in ("r1", "r2"):
         began = time.monotonic()
         ledger.record_quarantine("m", "target", rows, run)
-        assert time.monotonic() - began < 60, "some 0.6 s on an idle machine; row by row it is minutes"
-    assert ledger.sweep_quarantine("m", "target", "flight", "r3", rows["key"].to_pylist()) == 30_000
+        assert time.monotonic() - began < 20, "some 0.2 s on an idle machine; row by row it is a minute"
+    assert ledger.sweep_quarantine("m", "target", "flight", "r3", rows["key"].to_pylist()) == 10_000

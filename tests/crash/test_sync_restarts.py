@@ -78,12 +78,12 @@ def test_following_outlives_restarts_of_either_server(servers: tuple[Server, Ser
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC.format(source=source.url, target=target.url))
     heard, ended = Heard(), list[tuple[Outcome | None, Totals]]()
-    following = threading.Thread(target=lambda: ended.append(sync(Asked(spec, seconds=14), heard)), daemon=True)
+    following = threading.Thread(target=lambda: ended.append(sync(Asked(spec, seconds=10), heard)), daemon=True)
     following.start()
     for number, server in enumerate((source, target, source), 1):
         source.run(f"INSERT INTO origin VALUES ({number}, 'before {number}')")
-        time.sleep(1.0)
-        server.restart(0.5)
+        time.sleep(0.5)
+        server.restart(0.3)
         source.run(f"INSERT INTO origin VALUES ({number + 10}, 'after {number}')", "DELETE FROM origin WHERE id = 0")
     wanted = source.run("SELECT * FROM origin ORDER BY id")
     until = time.monotonic() + 60

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,9 +21,7 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
-from prefect.flows import load_flow_from_entrypoint
 from prefect_shop import (
-    ROOT,
     ROWS,
     WINDOWS,
     Patch,
@@ -39,7 +37,6 @@ from prefect_shop import (
     tasks_of,
 )
 from prefect_shop import api as api
-from prefect_shop import deployed as deployed
 from prefect_shop import shop as shop
 
 from adapters.expectations.run import Checked
@@ -323,14 +320,16 @@ def test_a_wrong_spec_fails_the_run_with_its_one_line_and_without_a_traceback(ap
 
 
 def scheduled(api: Api, shop: Shop) -> FlowRun:
-    """The next run of a deployment that the server starts each second."""
+    """A run of a deployment that the server starts each second: one that was due a moment ago."""
     every = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=1)))
     of = api.create_flow_from_name("migrate")
     deployment = api.create_deployment(
         of, "each second", schedules=[every], parameters={"spec": shop.spec}, paused=False
     )
-    api.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json={"min_runs": 1})
-    (run, *_) = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [str(deployment)]}})
+    due = {"start_time": (datetime.now(UTC) - timedelta(seconds=5)).isoformat(), "min_runs": 1}
+    api.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json=due)
+    earliest = {"sort": "EXPECTED_START_TIME_ASC", "limit": 1}
+    (run,) = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [str(deployment)]}}, **earliest)
     return api.read_flow_run(UUID(run["id"]))
 
 
@@ -391,33 +390,6 @@ def test_a_secret_reaches_the_database_and_nothing_else(api: Api, shop: Shop, po
         told += [file.read_bytes() for file in shop.folder.glob(".syncline/**/*") if file.is_file()]
         assert "hunter2" not in str(told)
     assert shop.rows == [(1, "one", "2013-01-01")]
-
-
-def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
-    made = deployed
-    scheduled, others = ["migrate", "full", "backfill", "verify"], ["resolve-conflicts", "on-change", "page"]
-    assert set(made) == {f"nycflights-{name}" for name in scheduled + others}
-    for deployment in made.values():
-        flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
-        flow.validate_parameters(deployment.parameters)
-        assert deployment.work_pool_name == "syncline"
-        assert deployment.description
-        if deployment.name == "nycflights-page":  # which is about no spec, and may be called twice at once
-            continue
-        assert (ROOT / deployment.parameters["spec"]).exists()
-        assert deployment.global_concurrency_limit is not None
-        assert deployment.global_concurrency_limit.limit == 1
-        assert deployment.concurrency_options is not None
-    assert [len(made[f"nycflights-{name}"].schedules) for name in scheduled] == [1, 1, 0, 1]
-    assert made["nycflights-full"].parameters["full"] is True
-
-
-def test_the_server_schedules_runs_of_a_deployment(api: Api, deployed: dict[str, Any]) -> None:
-    """With SQLAlchemy 2.1 the scheduler of Prefect 3.8 fails at its insert, and nothing ever runs on a schedule."""
-    migrate = str(deployed["nycflights-migrate"].id)
-    api.request("POST", f"/deployments/{migrate}/schedule", json={"min_runs": 2})  # type: ignore[arg-type]
-    runs = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [migrate]}})
-    assert [run["state_name"] for run in runs][:2] == ["Scheduled", "Scheduled"]
 
 
 def test_an_undo_is_a_flow_run_of_its_own(api: Api, shop: Shop) -> None:

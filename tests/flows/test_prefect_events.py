@@ -1,4 +1,4 @@
-"""Events: what runs tell automations, and runs that start because a source says that it has changed."""
+"""Deployments and events: what runs tell automations, and runs that start because a source says that it has changed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from prefect import settings
+from prefect.flows import load_flow_from_entrypoint
 from prefect_shop import Api, Shop, ask, eventually
 from prefect_shop import api as api
 from prefect_shop import deployed as deployed
@@ -74,6 +75,33 @@ def notified(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows.cli.main", "notify", "examples/nycflights/spec.yaml", *arguments]
     there = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value()), **PLACES}
     return subprocess.run(command, cwd=ROOT, env=there, capture_output=True, text=True, check=False)
+
+
+def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:
+    made = deployed
+    scheduled, others = ["migrate", "full", "backfill", "verify"], ["resolve-conflicts", "on-change", "page"]
+    assert set(made) == {f"nycflights-{name}" for name in scheduled + others}
+    for deployment in made.values():
+        flow = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
+        flow.validate_parameters(deployment.parameters)
+        assert deployment.work_pool_name == "syncline"
+        assert deployment.description
+        if deployment.name == "nycflights-page":  # which is about no spec, and may be called twice at once
+            continue
+        assert (ROOT / deployment.parameters["spec"]).exists()
+        assert deployment.global_concurrency_limit is not None
+        assert deployment.global_concurrency_limit.limit == 1
+        assert deployment.concurrency_options is not None
+    assert [len(made[f"nycflights-{name}"].schedules) for name in scheduled] == [1, 1, 0, 1]
+    assert made["nycflights-full"].parameters["full"] is True
+
+
+def test_the_server_schedules_runs_of_a_deployment(api: Api, deployed: dict[str, Any]) -> None:
+    """With SQLAlchemy 2.1 the scheduler of Prefect 3.8 fails at its insert, and nothing ever runs on a schedule."""
+    migrate = str(deployed["nycflights-migrate"].id)
+    api.request("POST", f"/deployments/{migrate}/schedule", json={"min_runs": 2})  # type: ignore[arg-type]
+    runs = ask(api, "/flow_runs/filter", deployments={"id": {"any_": [migrate]}})
+    assert [run["state_name"] for run in runs][:2] == ["Scheduled", "Scheduled"]
 
 
 def test_a_source_that_says_so_starts_a_run_of_what_it_named(api: Api, deployed: dict[str, Any]) -> None:
