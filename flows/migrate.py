@@ -13,7 +13,7 @@ from pydantic import Field
 from adapters.store.plans import Plan
 from flows import commands
 from flows.commands import Status
-from flows.orchestration.clients import ClientNames, asked_clients, each_of
+from flows.orchestration.members import AtOnce, MemberNames, asked_members, each_of
 from flows.orchestration.run import (
     RangeParameter,
     RootParameter,
@@ -45,7 +45,9 @@ def migrate(
     allow_deletes: bool = False,
     full: bool = False,
     afresh: bool = False,
-    clients: ClientNames = [],  # noqa: B006
+    clients: MemberNames = [],  # noqa: B006
+    targets: MemberNames = [],  # noqa: B006
+    at_once: AtOnce = 1,
     changed: list[RootParameter] = [],  # noqa: B006
 ) -> State[Any]:
     """Turn the target into what the spec maps the source to: plan, apply, and report.
@@ -67,14 +69,16 @@ def migrate(
         full: Read all rows of tables that have a cursor, too, and not only what is new: deletes and late rows are found then.
         afresh: Read sealed windows, too, which both sides left as they were when they were equal.
         clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
+        targets: So of a spec with several targets.
+        at_once: How many clients or targets run at once; they share the workers of one run.
         changed: Only these rows, which somebody says have changed, such as customer:42: with what they refer to, and they may be
             gone on both sides by now. What an automation fills from the event `syncline.source.changed`.
     """
 
     def work() -> State[Any]:
-        if names := asked_clients(spec, clients):
+        if some := asked_members(spec, clients, targets):
             rest = (tables, ranges, tree, with_parents, dry_run, verify, wait, data_docs, allow_deletes, full, afresh)
-            return each_of(spec, names, lambda own: migrate(own, *rest, changed=changed, return_state=True))
+            return each_of(some, lambda own: migrate(own, *rest, changed=changed, return_state=True), at_once)
         request = requested(
             "run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents, full, afresh, changed
         )

@@ -13,16 +13,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows.follow.clients import Ended, sync_each
 from flows.follow.following import Asked, Told
 from flows.follow.lag import Brought, Totals
+from flows.follow.members import Ended, sync_each
 from flows.follow.sync import sync as follow
-from flows.orchestration.clients import ClientNames, asked_clients
 from flows.orchestration.events import announce_lag
+from flows.orchestration.members import MemberNames, asked_members
 from flows.orchestration.run import SpecFile, concluded, ended, run_name
 from flows.results.outcome import Outcome
 from flows.results.shares import counted
-from flows.spec.clients import with_client
+from flows.session.members import Chosen
 from flows.spec.model import Spec, load_spec
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -35,7 +35,8 @@ def sync(
     seconds: Annotated[float, Field(gt=0)] = 3600,
     once: bool = False,
     allow_deletes: bool = False,
-    clients: ClientNames = [],  # noqa: B006 - Prefect shows the default, and nobody changes it
+    clients: MemberNames = [],  # noqa: B006 - Prefect shows the default, and nobody changes it
+    targets: MemberNames = [],  # noqa: B006
 ) -> State[Any]:
     """Follow what changes and bring it over, seconds behind, by the spec's `follow:`.
 
@@ -48,12 +49,13 @@ def sync(
         once: End as soon as nothing is left to bring over.
         allow_deletes: Delete whatever share of a table the other side does not have any more.
         clients: Of a spec with several clients only these; all when empty. All are followed at once, and one that fails stops no other.
+        targets: So of a spec with several targets.
     """
 
     def work() -> State[Any]:
         asked, log = Asked(Path(spec), once=once, seconds=seconds, allow_deletes=allow_deletes), get_run_logger()
-        if names := asked_clients(spec, clients):
-            return _of_all(sync_each(asked, names, lambda name: _Logged(load_spec(with_client(asked.spec, name)), log)))
+        if some := asked_members(spec, clients, targets):
+            return _of_all(some, sync_each(asked, some, lambda name: _Logged(load_spec(some.own(name)), log)))
         loaded = load_spec(asked.spec)
         outcome, totals = follow(asked, _Logged(loaded, log))
         if outcome is not None:
@@ -68,16 +70,16 @@ def _in_short(totals: Totals) -> str:
     return f"{changes} brought over in {totals.batches:,} batches, {totals.rows:,} rows written."
 
 
-def _of_all(clients: Mapping[str, Ended]) -> State[Any]:
-    """Failed where one of the clients did, or where none is there."""
-    away = [name for name, end in clients.items() if end.away]
+def _of_all(some: Chosen, each: Mapping[str, Ended]) -> State[Any]:
+    """Failed where one did, where none is there, or a target is not."""
+    away = [name for name, end in each.items() if end.away]
     gone = f" Away: {', '.join(away)}." if away else ""
-    bad = [
-        f"{name}: {end.error or (end.outcome and end.outcome.message)}" for name, end in clients.items() if end.status
-    ]
-    if bad or len(away) == len(clients):
-        return Failed(message=f"{' '.join(bad) or 'No client is there.'}{gone}")
-    said = (f"{name}: {_in_short(end.totals)}" for name, end in clients.items() if end.totals is not None)
+    bad = [f"{name}: {end.error or (end.outcome and end.outcome.message)}" for name, end in each.items() if end.status]
+    if len(away) == len(each):
+        bad = [f"No {some.word} is there."]
+    said = [f"{name}: {_in_short(end.totals)}" for name, end in each.items() if end.totals is not None]
+    if bad or some.status_of(0, away=bool(away)):
+        return Failed(message=f"{' '.join(bad or said)}{gone}")
     return Completed(message=f"{' '.join(said)}{gone}")
 
 
@@ -86,7 +88,7 @@ class _Logged(Told):
 
     def __init__(self, spec: Spec, log: Log) -> None:
         self._spec, self._log, self._told = spec, log, 0.0
-        self._of = f"{spec.client}: " if spec.client is not None else ""
+        self._of = f"{spec.member}: " if spec.member is not None else ""
 
     def began(self, first: bool) -> None:
         self._log.info(

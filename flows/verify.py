@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import commands
-from flows.orchestration.clients import ClientNames, asked_clients, each_of
+from flows.orchestration.members import AtOnce, MemberNames, asked_members, each_of
 from flows.orchestration.run import (
     RangeParameter,
     RootParameter,
@@ -30,7 +30,9 @@ def verify(
     tree: list[RootParameter] = [],  # noqa: B006
     with_parents: bool = False,
     afresh: bool = False,
-    clients: ClientNames = [],  # noqa: B006
+    clients: MemberNames = [],  # noqa: B006
+    targets: MemberNames = [],  # noqa: B006
+    at_once: AtOnce = 1,
 ) -> State[Any]:
     """Read both sides afresh and compare them through the mapping. Nothing is written.
 
@@ -47,12 +49,14 @@ def verify(
         with_parents: Bring along what those rows refer to and the target does not have; else that is an error.
         afresh: Read sealed windows, too, which both sides left as they were when they were equal.
         clients: Of a spec with several clients only these; all when empty. Each is a run of its own below this one.
+        targets: So of a spec with several targets.
+        at_once: How many clients or targets run at once; they share the workers of one run.
     """
 
     def work() -> State[Any]:
-        if names := asked_clients(spec, clients):
+        if some := asked_members(spec, clients, targets):
             rest = (tables, ranges, tree, with_parents, afresh)
-            return each_of(spec, names, lambda own: verify(own, *rest, return_state=True))
+            return each_of(some, lambda own: verify(own, *rest, return_state=True), at_once)
         request = requested("verify", spec, tables, ranges, tree=tree, with_parents=with_parents, afresh=afresh)
         with staged(request.spec) as (execute, meter):
             outcome = commands.verify(request, execute=execute, meter=meter)

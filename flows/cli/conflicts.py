@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flows.cli.members import each_member
 from flows.cli.options import common, print_json, spec_argument
 from flows.results.shares import counted
 from flows.results.visible import echo
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--why", metavar="TEXT", help="resolve: the reason, for the history.")
 @common
+@each_member
 def conflicts(
     spec: Path,
     action: str,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from flows.cli.members import each_member
 from flows.cli.options import common, print_json
 from flows.results.visible import echo
 
@@ -15,6 +16,7 @@ from flows.results.visible import echo
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("--accept", "accepted", is_flag=True, help="Take the schemas as they are now; the next run goes on.")
 @common
+@each_member
 def drift(spec: Path, accepted: bool, as_json: bool) -> int:
     """Show what has changed in the schemas of both sides since the latest run of the spec. No row is read."""
     from flows.proof.drift import accept, looked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from flows.cli.clients import each_client
+from flows.cli.members import each_member
 from flows.cli.options import common, print_json, spec_argument, yes_option
 from flows.cli.sync import sync
 from flows.results.shares import counted
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--side", type=click.Choice(SIDES), help="This side alone, however the spec follows it.")
 @yes_option
 @common
-@each_client
+@each_member
 def follow(
     action: Literal["install", "uninstall", "status"], spec: Path, side: SideName | None, yes: bool, as_json: bool
 ) -> int:

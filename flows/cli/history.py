@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.cli.members import each_member
 from flows.cli.options import (
     Duration,
     all_option,
@@ -41,6 +42,7 @@ _number = click.IntRange(min=0)
 @click.command()
 @spec_argument
 @common
+@each_member
 def history(spec: Path, as_json: bool) -> int:
     """List the versions: every run that changed something, and what runs that are not at their end have in the target."""
     from flows.cli.terminal.history import show_unfinished, show_versions
@@ -266,6 +268,7 @@ def _net(found: Sequence[tuple[str, ChangeSet]], limit: int) -> tuple[dict[str, 
 @yes_option
 @all_option
 @common
+@each_member
 def undo(
     spec: Path, version: int | None, to: int | None, trees: tuple[str, ...], side: SideName | None,
     drop: bool, dry_run: bool, direct: bool, wait: float, yes: bool, as_json: bool,
@@ -318,6 +321,7 @@ def undo(
 @wait_option
 @yes_option
 @common
+@each_member
 def prune(spec: Path, keep: float, wait: float, yes: bool, as_json: bool) -> int:
     """Forget the changes of old versions; what is kept can still be shown, undone and asked for as it stood."""
     from datetime import UTC, datetime, timedelta

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.cli import follow, history
-from flows.cli.clients import each_client
 from flows.cli.conflicts import conflicts
 from flows.cli.diff_tables import diff_tables
 from flows.cli.drift import drift
 from flows.cli.identity import identity
 from flows.cli.init import init
+from flows.cli.members import each_member
 from flows.cli.notify import notify
 from flows.cli.options import (
     EXIT_STATUSES,
@@ -63,7 +63,7 @@ def main() -> None:
     "--samples", default=5, show_default=True, type=click.IntRange(min=0), help="How many rows a finding shows."
 )
 @common
-@each_client
+@each_member
 def check(
     spec: Path, tables: tuple[str, ...], trees: tuple[str, ...], with_parents: bool, schema_only: bool, samples: int,
     as_json: bool,
@@ -146,7 +146,7 @@ def schema(as_json: bool) -> None:
 @reading_options
 @all_option
 @common
-@each_client
+@each_member
 def plan(
     spec: Path, output: Path | None, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...],
     with_parents: bool, rows: bool, limit: int | None, form: str | None, allow_deletes: bool, full: bool, afresh: bool,
@@ -212,7 +212,7 @@ def apply(folder: Path, direct: bool, data_docs: bool, wait: float, yes: bool, a
 @yes_option
 @all_option
 @common
-@each_client
+@each_member
 def run(
     spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool,
     allow_deletes: bool, full: bool, afresh: bool, direct: bool, data_docs: bool, wait: float, yes: bool, as_json: bool,
@@ -243,6 +243,7 @@ def run(
 @yes_option
 @all_option
 @common
+@each_member
 def backfill(
     spec: Path, text: str, every: str | None, again: bool, allow_deletes: bool, direct: bool, data_docs: bool,
     wait: float, yes: bool, as_json: bool,
@@ -274,7 +275,7 @@ def backfill(
 @afresh_option
 @all_option
 @common
-@each_client
+@each_member
 def verify(
     spec: Path, tables: tuple[str, ...], ranges: tuple[str, ...], trees: tuple[str, ...], with_parents: bool, rows: bool,
     limit: int | None, form: str | None, output: Path | None, afresh: bool, as_json: bool,
@@ -300,6 +301,7 @@ def verify(
 @click.argument("run", required=False)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this file.")
 @common
+@each_member
 def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> int:
     """Make the page of a run again from its evidence, of the latest run where none is named; say where it is."""
     from adapters.store.plans import put, written

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.cli.members import noted
 from flows.cli.options import print_json, shows_all
 from flows.results.shares import counted
 from flows.results.visible import echo
@@ -67,6 +68,7 @@ def changes_line(outcome: Any, *, done: bool = False) -> str:
 
 
 def show_outcome(outcome: Any, *, as_json: bool, samples: bool) -> None:
+    noted(outcome)
     if as_json:
         print_json(outcome.report.as_dict())
         return

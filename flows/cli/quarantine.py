@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from flows.cli.members import each_member
 from flows.cli.options import common, direct_option, print_json, spec_argument, wait_option, yes_option
 from flows.cli.outcome import applied, ran
 from flows.results.visible import echo
@@ -26,6 +27,7 @@ from flows.results.visible import echo
 @wait_option
 @yes_option
 @common
+@each_member
 def quarantine(
     spec: Path, action: str, tables: tuple[str, ...], keys: tuple[str, ...], codes: tuple[str, ...], reason: str | None,
     limit: int, direct: bool, wait: float, yes: bool, as_json: bool,

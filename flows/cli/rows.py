@@ -12,6 +12,7 @@ from typing import IO, Any
 import click
 
 from adapters import private
+from flows.cli.members import noted
 from flows.cli.options import shows_all
 from flows.cli.row_formats import FOR_PROGRAMS, FORMATS, SOME, copy_rows, print_json_with_rows
 from flows.results.shares import counted
@@ -91,6 +92,7 @@ class NamedRows:
         """The report with the rows: one JSON object, which has `also` more in it, or text; or the rows alone."""
         from flows.cli.terminal.report import show_report
 
+        noted(outcome)
         with self._stack:
             if self.as_json:
                 self._show_json(outcome, also or {})

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.clients import WORST
+from flows.cli.members import member_options, nobody_there
 from flows.cli.options import Duration, allow_deletes_option, common, described, spec_argument
 from flows.results.shares import counted
+from flows.results.summary import WORST
 from flows.results.visible import echo, in_json
-from transforms.vocabulary import SynclineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flows.follow.following import Asked, Told
     from flows.follow.lag import Brought, Totals
     from flows.results.outcome import Outcome
+    from flows.session.members import Chosen
 
 
 @click.command()
@@ -32,28 +31,27 @@ if TYPE_CHECKING:
     "--workers", type=click.IntRange(min=1), help="How many threads a plan works on; as the spec says if not given."
 )
 @allow_deletes_option
-@click.option(
-    "--client", "clients", multiple=True, metavar="NAME", help="Only this client of the spec, of several; repeatable."
-)
+@member_options
 @common
 def sync(
     spec: Path, once: bool, seconds: float | None, workers: int | None, allow_deletes: bool, clients: tuple[str, ...],
-    as_json: bool,
+    targets: tuple[str, ...], as_json: bool,
 ) -> int:  # fmt: skip
     """Follow what changes and bring it over, until stopped: seconds behind, a version for each batch.
 
     Where no position is known to go on from, both sides are compared in full first; nothing that is written meanwhile is missed. With
-    --json each batch is an object on a line of its own, and the last one says what was done in all. All clients of a spec that has some
-    are followed at once, and one that ends with an error stops no other.
+    --json each batch is an object on a line of its own, and the last one says what was done in all. All clients or targets of a spec
+    that has some are followed at once, and one that ends with an error stops no other.
     """
     from flows.follow.following import Asked
     from flows.follow.sync import sync
     from flows.results.outcome import Status
-    from flows.session.clients import chosen
+    from flows.session.members import chosen
 
-    asked, shown = Asked(spec, once, seconds, workers, allow_deletes), _Shown(as_json)
-    if names := chosen(spec, clients):
-        return _of_each(asked, names, shown)
+    some = chosen(spec, clients, targets)
+    asked, shown = Asked(spec, once, seconds, workers, allow_deletes), _Shown(as_json, some.word if some else "")
+    if some is not None:
+        return _of_each(asked, some, shown)
     outcome, totals = sync(asked, shown.of(""))
     if as_json:
         _print_line({**_in_all(totals), "status": (outcome.status if outcome else Status.DONE).name.lower()})
@@ -65,17 +63,21 @@ def sync(
     return int(outcome.status) if outcome else 0
 
 
-def _of_each(asked: Asked, names: Sequence[str], shown: _Shown) -> int:
-    """Follow several clients at once; the worst exit status of all, or that of an error where none is there."""
-    from flows.follow.clients import sync_each
+def _of_each(asked: Asked, some: Chosen, shown: _Shown) -> int:
+    """Follow several clients or targets at once; the worst exit status of all, or that of an error where none is there."""
+    from flows.follow.members import sync_each
 
-    ended = sync_each(asked, names, shown.of)
+    ended = sync_each(asked, some, shown.of)
     if shown.as_json:
         found = {name: _in_all(end.totals) if end.totals is not None else {} for name, end in ended.items()}
         errors = {name: described(end.error) for name, end in ended.items() if end.error is not None}
         states = {name: "away" if end.away else end.status.name.lower() for name, end in ended.items()}
         _print_line(
-            {"clients": {name: {**found[name], **errors.get(name, {}), "status": states[name]} for name in ended}}
+            {
+                some.family.kind.key: {
+                    name: {**found[name], **errors.get(name, {}), "status": states[name]} for name in ended
+                }
+            }
         )
     else:
         for name, end in ended.items():
@@ -84,25 +86,23 @@ def _of_each(asked: Asked, names: Sequence[str], shown: _Shown) -> int:
     sys.stdout.flush()
     here = [end for end in ended.values() if not end.away]
     if not here:
-        raise SynclineError(
-            "No client is there: nothing was done.", fix="look at their URLs, and at what keeps them away."
-        )
-    return min((int(end.status) for end in here), key=WORST.index)
+        raise nobody_there(some.word)
+    return min((some.status_of(int(end.status), away=bool(end.away)) for end in ended.values()), key=WORST.index)
 
 
 class _Shown:
     """Says what happens on standard output, or as JSON lines there, and notices on standard error."""
 
-    def __init__(self, as_json: bool) -> None:
-        self.as_json, self.changes = as_json, Counter[str]()
+    def __init__(self, as_json: bool, word: str) -> None:
+        self.as_json, self.word, self.changes = as_json, word, Counter[str]()
 
-    def of(self, client: str) -> Told:
-        """Who is told of a client, or where there are none of all."""
+    def of(self, name: str) -> Told:
+        """Who is told of a client or target, or where there are none of all."""
         from adapters import interrupts
         from flows.follow.following import Told
 
-        shown, before = self, f"{client}  " if client else ""
-        named = {"client": client} if client else {}
+        shown, before = self, f"{name}  " if name else ""
+        named = {self.word: name} if name else {}
 
         class One(Told):
             def began(self, first: bool) -> None:
@@ -121,7 +121,7 @@ class _Shown:
                 echo(f"{before}Compared {what} in full: +{total.insert:,} ~{total.update:,} -{total.delete:,}.")
 
             def brought(self, brought: Brought) -> None:
-                shown.changes[client] += brought.told
+                shown.changes[name] += brought.told
                 if shown.as_json:
                     _print_line({**named, **brought.as_dict()})
                 else:

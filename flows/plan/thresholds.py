@@ -9,7 +9,7 @@ from flows.bind.tables import BoundTable
 from flows.results.shares import percent
 from flows.session.route import Route
 from flows.session.writers import others_of
-from flows.spec.clients import family
+from flows.spec.members import family
 from flows.spec.model import Spec
 from transforms.vocabulary import Counts, PlanError, SideName, other_side
 
@@ -120,7 +120,9 @@ def hold_others(spec: Spec, route: Route, counts: Counts) -> None:
     if not (counts.delete or updates) or own is not None or bound.ddl:
         return
     names, namesake = others_of(spec, route.reads, route.writes.adapter, bound.name, bound.shape.name)
-    if bound.two_way is not None and spec.client is not None:  # what other clients wrote has come here, or is new here
+    if (
+        bound.two_way is not None and spec.member is not None
+    ):  # what others of the family wrote has come here, or is new here
         names, namesake = {each for each in names if family(each) != family(spec.name)}, False
     if not (names or namesake):
         return

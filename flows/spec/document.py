@@ -17,12 +17,15 @@ from typing import Any
 
 import yaml
 
+from flows.spec.filled import Fill, Pieces, Unfit, Variable
 from transforms.vocabulary import Problem, SpecError
 
 Path_ = tuple[Any, ...]
 """Where a value sits in a document: mapping keys and list positions, from the top."""
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{[^}]{0,40}\}?")
+_VARIABLE = re.compile(
+    r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{(client|target)\.([A-Za-z_][A-Za-z0-9_]*)\}|\$\{[^}]{0,40}\}?"
+)
 _PASSWORD = re.compile(
     r"([A-Za-z][\w+.-]*://[^\s:/@]*:)[^\s?]*(?=@)|([?&]\w*(?:password|secret|token)\w*=)[^&\s]*", re.I
 )
@@ -127,15 +130,33 @@ class Composed:
             line = text[: error.position].count("\n") + 1
             raise SpecError(f"this is not valid YAML: {error.reason}.", where=f"{path}:{line}") from error
 
-    def document(self, environ: Mapping[str, str], only: str | None = None) -> Document:
-        """All of it, or `only` one key with what stands below. SpecError lists every unset variable at once."""
+    def has(self, key: str) -> bool:
+        """Whether the file has a key at its top."""
+        return self._top(key) is not None
+
+    def written(self, *path: str) -> str:
+        """The text at a path of mappings as the file has it; empty where there is none."""
+        node = self._top(path[0])
+        for part in path[1:]:
+            pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+            node = next((value for key, value in pairs if getattr(key, "value", None) == part), None)
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+    def _top(self, key: str) -> yaml.Node | None:
+        pairs = self._node.value if isinstance(self._node, yaml.MappingNode) else ()
+        return next((value for name, value in pairs if getattr(name, "value", None) == key), None)
+
+    def document(self, environ: Mapping[str, str], only: str | None = None, fill: Fill | None = None) -> Document:
+        """All of it, or `only` one key with what stands below. `fill`: the variables of the client or target that it is read for.
+
+        Errors: SpecError lists every unset variable at once."""
         node = self._node
         if node is None:
             raise SpecError("the file is empty.", fix="begin with `version: 1`.", where=f"{self.path}:1")
         if only is not None and isinstance(node, yaml.MappingNode):
             some = [pair for pair in node.value if getattr(pair[0], "value", None) == only]
             node = yaml.MappingNode(node.tag, some, node.start_mark, node.end_mark)
-        reader = _Reader(self.path, self._loader, environ)
+        reader = _Reader(self.path, self._loader, environ, fill)
         raw, data = reader.read(node, ())
         if not isinstance(raw, dict):
             reader.say(node, "the file must be a mapping that begins with `version: 1`")
@@ -161,8 +182,8 @@ def _composed(text: str) -> tuple[yaml.Node | None, yaml.SafeLoader]:
 class _Reader:
     """Turns YAML nodes into data twice, as written and with the environment, and notes lines and problems."""
 
-    def __init__(self, path: Path, loader: yaml.SafeLoader, environ: Mapping[str, str]) -> None:
-        self.path, self.loader, self.environ = path, loader, environ
+    def __init__(self, path: Path, loader: yaml.SafeLoader, environ: Mapping[str, str], fill: Fill | None) -> None:
+        self.path, self.loader, self.environ, self.fill = path, loader, environ, fill
         self.lines: dict[Path_, int] = {}
         self.variables: dict[str, str] = {}
         self.problems: list[Problem] = []
@@ -202,6 +223,10 @@ class _Reader:
                 self.say(key_node, f"a key in {dotted(path) or 'the file'} must be a single word or number")
                 continue
             key = self.loader.construct_object(key_node)
+            if isinstance(key, str) and any(match[2] for match in _VARIABLE.finditer(key)):
+                self.say(
+                    key_node, f"the key {key} has a variable, which stands in values alone", "write the name itself"
+                )
             line = key_node.start_mark.line + 1
             if not inherited and key in own:
                 self.say(key_node, f"{dotted((*path, key))} is given twice, first in line {own[key]}", "keep one")
@@ -236,25 +261,44 @@ class _Reader:
             return None, None
         return value, self.expand(node, path, value) if isinstance(value, str) else value
 
-    def expand(self, node: yaml.Node, path: Path_, text: str) -> str:
-        def replace(match: re.Match[str]) -> str:
-            if match[0] == "$${":
-                return "${"
-            name = match[1]
-            if name is None:
-                self.say(node, f"{dotted(path)} has {match[0]!r}, which names no variable", "write $${ for a plain ${")
-            elif name not in self.environ:
-                self.say(
-                    node,
-                    f"{dotted(path)} needs the environment variable {name}, which is not set",
-                    f"export {name}=…",
-                )
-            else:
-                self.variables[name] = self.environ[name]
-                return self.environ[name]
-            return match[0]
+    def expand(self, node: yaml.Node, path: Path_, text: str) -> Any:
+        pieces: list[str | Variable] = []
+        end = 0
+        for match in _VARIABLE.finditer(text):
+            pieces += [text[end : match.start()], self.replaced(node, path, match)]
+            end = match.end()
+        pieces.append(text[end:])
+        if not any(isinstance(piece, Variable) for piece in pieces):
+            return "".join(map(str, pieces))
+        return self.filled(node, path, [piece for piece in pieces if piece])
 
-        return _VARIABLE.sub(replace, text)
+    def replaced(self, node: yaml.Node, path: Path_, match: re.Match[str]) -> str | Variable:
+        name = match[1]
+        if match[0] == "$${":
+            return "${"
+        if match[2] is not None:
+            if self.fill is not None and self.fill.word == match[2]:
+                return Variable(match[3])
+            what = f"{dotted(path)} has {match[0]}, and the spec has no `{match[2]}s:`"
+            self.say(node, what, f"name them in `{match[2]}s:`, or leave it out")
+        elif name is None:
+            self.say(node, f"{dotted(path)} has {match[0]!r}, which names no variable", "write $${ for a plain ${")
+        elif name not in self.environ:
+            what = f"{dotted(path)} needs the environment variable {name}, which is not set"
+            self.say(node, what, f"export {name}=…")
+        else:
+            self.variables[name] = self.environ[name]
+            return self.environ[name]
+        return match[0]
+
+    def filled(self, node: yaml.Node, path: Path_, pieces: Pieces) -> Any:
+        """With the variables of a client or target."""
+        assert self.fill is not None, "its variables are known"
+        try:
+            return self.fill(path, pieces)
+        except Unfit as error:
+            self.say(node, f"{dotted(path)}: {error}", error.fix)
+            return None
 
 
 def dotted(path: Path_) -> str:

@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from flows.spec.clients import Clients, document_of, with_client
 from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec.conflict import Conflict, Direction, Initial
 from flows.spec.cursor import Cursor
 from flows.spec.document import Document, digest_of
 from flows.spec.follow import Follow
+from flows.spec.member_lists import Members
+from flows.spec.members import at_once, document_of, with_member
 from flows.spec.origins import Origin
 from flows.spec.problems import Invalid, explain
 from flows.spec.runner import Dask, Runner, Threads
@@ -34,7 +35,7 @@ from flows.spec.tables import (
     relation,
     table_name,
 )
-from flows.spec.urls import SecretRef, Url, UrlField, resolve_url
+from flows.spec.urls import SecretRef, Url, UrlField, place_of, resolve_url
 from transforms.vocabulary import Relation, SideName, SpecError, TableName
 
 __all__ = [
@@ -62,7 +63,6 @@ __all__ = [
     "resolve_url",
     "table_name",
 ]
-
 
 WORKERS = 2  # where the spec names no number
 
@@ -133,10 +133,12 @@ class Spec(Strict):
         "by one side, by the clock, or not at all: report writes nothing and says what each choice would do.",
     )
     conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
-    clients: Clients | None = Field(default=None, description="Many sources of the target, a migration of each.")
+    clients: Members | None = Field(default=None, description="Many sources of the target, a migration of each.")
+    targets: Members | None = Field(default=None, description="Many targets of the source, a migration of each.")
     follow: Follow = Field(default=Follow(), description="How `syncline sync` follows what changes.")
 
-    _client: str | None = PrivateAttr(default=None)
+    _member: str | None = PrivateAttr(default=None)
+    _share: int = PrivateAttr(default=1)
     _document: Document = PrivateAttr()
     _digest: str = PrivateAttr()
 
@@ -199,14 +201,14 @@ class Spec(Strict):
 
     @property
     def path(self) -> Path:
-        """The spec's file, with the client that it is of behind it, if any: `load_spec` takes it so."""
+        """The spec's file, with the client or target that it is of behind it, if any: `load_spec` takes it so."""
         file = self._document.path
-        return file if self._client is None else with_client(file, self._client)
+        return file if self._member is None else with_member(file, self._member)
 
     @property
-    def client(self) -> str | None:
-        """Which of its sources the spec is of, where it has several."""
-        return self._client
+    def member(self) -> str | None:
+        """Which of its clients or targets the spec is of, where it has several."""
+        return self._member
 
     @property
     def folder(self) -> Path:
@@ -283,8 +285,8 @@ class Spec(Strict):
 
     @property
     def workers(self) -> int:
-        """How many threads or workers windows run on."""
-        return self.defaults.runner.workers or WORKERS
+        """How many threads or workers windows run on: a share of them where other clients or targets run beside this one."""
+        return max(1, (self.defaults.runner.workers or WORKERS) // self._share)
 
     def two_way(self, name: str) -> bool:
         """Whether changes of a table go both ways."""
@@ -341,12 +343,12 @@ class Spec(Strict):
 
 
 def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bool = True) -> Spec:
-    """Read and validate a spec, of one of its clients where it has several: `spec.yaml@client`. The migration's name is `name@client` then.
+    """Read and validate a spec. That of one of several clients or targets is `spec.yaml@name`, and its migration `migration@name`.
 
     SpecError lists every problem, a line each, as `file:line: what. Fix.`
     `lined` false: of a file that nobody will see, so that problems are told by the keys that they lie in.
     """
-    read, client = document_of(path, os.environ if environ is None else environ)
+    read, kind, name = document_of(path, os.environ if environ is None else environ)
     document = replace(read, lined=lined)
     folder = path.absolute().parent
     try:
@@ -354,12 +356,12 @@ def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bo
     except ValidationError as error:
         # the cause holds the input, and with it secrets: it must not travel along
         raise explain(error, document, Spec) from None
-    if client is not None:
-        if spec.source.url == spec.target.url:
-            what = f"the client {client} is the server's own database."
-            raise SpecError(what, fix="give it a database of its own.", where=document.where("clients"))
-        spec = spec.model_copy(update={"name": f"{spec.name}@{client}"})
-        spec._client = client
+    if kind is not None:
+        if place_of(spec.source.url) == place_of(spec.target.url):
+            what = f"the {kind.word} {name} is the {'server' if kind.side == 'source' else 'source'}'s own database."
+            raise SpecError(what, fix="give it a database of its own.", where=document.where(kind.key))
+        spec = spec.model_copy(update={"name": f"{spec.name}@{name}"})
+        spec._member, spec._share = name, at_once()
     spec._document = document
     try:
         files = [*_python_files(spec, folder), *suite_files(document.data, folder)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import GetPydanticSchema, ValidationInfo
 from pydantic_core import core_schema
@@ -48,6 +50,30 @@ def resolve_url(ref: Url | SecretRef) -> str:
     if isinstance(ref, SecretRef):
         return _anchored(_secret(ref.block), ref.folder)
     return _anchored(ref.value, ref.folder)
+
+
+_PORTS = {"postgresql": 5432, "mysql": 3306}
+_NAMES = {"postgres": "postgresql", "mariadb": "mysql"}
+
+
+def place_of(ref: Url | SecretRef) -> tuple[object, ...]:
+    """What two URLs of one database have in common, whoever connects to it and how: a file, or a server and the name there."""
+    if isinstance(ref, SecretRef):
+        return ("secret", ref.block)
+    text = _anchored(ref.value, ref.folder)
+    if match := _FILE_URL.match(text):
+        try:
+            there = Path(match["file"]).stat()
+            return ("file", there.st_dev, there.st_ino)
+        except (OSError, ValueError):
+            return ("file", os.path.realpath(match["file"].replace("\0", "")))
+    try:
+        parsed = urlsplit(text)
+        scheme = parsed.scheme.partition("+")[0].lower()
+        scheme = _NAMES.get(scheme, scheme)
+        return (scheme, parsed.hostname, parsed.port or _PORTS.get(scheme), parsed.path)
+    except ValueError:
+        return ("url", text)
 
 
 def folder_of(info: ValidationInfo) -> Path:

@@ -14,7 +14,7 @@ from scenario import Scenario, Side
 from flows import commands
 from flows.commands import Status
 from flows.plan.request import asked_for
-from flows.spec.clients import with_client
+from flows.spec.members import with_member
 from flows.spec.model import load_spec
 from transforms.vocabulary import SpecError
 
@@ -48,10 +48,10 @@ def test_edits_travel_through_the_server_and_none_comes_back_to_its_origin(offic
 def test_each_client_has_a_history_of_its_own(office: Office) -> None:
     office.execute("graz", "INSERT INTO t VALUES ('g', 1, 1)")
     office.run_all()
-    one, other = (answer("history", with_client(office.path, name))["versions"] for name in NAMES)
+    one, other = (answer("history", with_member(office.path, name))["versions"] for name in NAMES)
     assert [(each["version"], each["side"]) for each in one] == [(1, "target")]
     assert [(each["version"], each["side"]) for each in other] == [(1, "source")]
-    assert answer("undo", with_client(office.path, "wien"), 1, "--yes", "--direct")["migration"] == "crm@wien"
+    assert answer("undo", with_member(office.path, "wien"), 1, "--yes", "--direct")["migration"] == "crm@wien"
     assert everywhere(office) == [[("g", 1, 1)], [("g", 1, 1)], []]
 
 
@@ -73,7 +73,7 @@ def test_clients_disagree_by_way_of_the_server(office: Office) -> None:
         office.execute(name, f"UPDATE t SET n = {number}")
     assert [outcome.status for outcome in office.run_all()] == [Status.DONE, Status.CONFLICTS]
     assert everywhere(office) == [[("a", 5, 1)], [("a", 5, 1)], [("a", 7, 1)]]
-    named = with_client(office.path, "wien")
+    named = with_member(office.path, "wien")
     assert [each["key"] for each in answer("conflicts", named, "list")["conflicts"]] == [["a"]]
     syncline("conflicts", named, "resolve", "--key", "a", "--take", "source")
     office.run("wien")
@@ -93,7 +93,7 @@ def test_commands_go_over_all_clients_and_pass_over_those_that_are_away(office: 
     said = syncline("plan", office.path, status=2).output
     assert "2 clients: 1 done, 1 with changes pending." in said
     assert list(answer("plan", office.path, "--client", "graz")["clients"]) == ["graz"]
-    assert answer("run", with_client(office.path, "wien"), "--direct")["tables"]["t"]["back"]["insert"] == 1
+    assert answer("run", with_member(office.path, "wien"), "--direct")["tables"]["t"]["back"]["insert"] == 1
     assert everywhere(office) == [[("a", 1, 1)]] * 3
     assert list(answer("verify", office.path)["clients"]) == list(answer("check", office.path)["clients"]) == [*NAMES]
 
@@ -131,7 +131,7 @@ def test_a_folder_has_a_client_for_each_file(office: Office, monkeypatch: pytest
 
 def test_a_plan_of_a_client_is_applied_as_its_own_whatever_becomes_of_the_list(office: Office) -> None:
     office.execute("wien", "INSERT INTO t VALUES ('a', 1, 1)")
-    plan = answer("plan", with_client(office.path, "wien"), status=2)["plan"]
+    plan = answer("plan", with_member(office.path, "wien"), status=2)["plan"]
     more = [{"name": name, "url": f"sqlite:///{name}.db"} for name in ("new", "wien")]
     office.write({"clients": more})
     assert answer("apply", plan, "--direct")["migration"] == "crm@wien"
@@ -161,7 +161,7 @@ def test_what_is_wrong_with_clients_is_said_before_anything_is_done(
     clients = [{"name": name, "url": f"sqlite:///{name}.db"} for name in NAMES]
     office.write({"clients": clients, **said})
     with pytest.raises(SpecError) as met:
-        load_spec(with_client(office.path, client) if client else office.path)
+        load_spec(with_member(office.path, client) if client else office.path)
     assert told in str(met.value) and str(office.path) in str(met.value)
 
 
@@ -201,7 +201,7 @@ def test_clients_of_other_engines_share_a_server_one_after_the_other_and_at_once
         side.execute(*(f"INSERT INTO t VALUES ('{number} {n}', {n}, '2024-02-29')" for n in range(20)))
     with ThreadPoolExecutor(2) as pool:
         futures = [
-            pool.submit(lambda own: commands.run(asked_for(own, "run")), with_client(made.path, each)) for each in sides
+            pool.submit(lambda own: commands.run(asked_for(own, "run")), with_member(made.path, each)) for each in sides
         ]
         assert {future.result().status for future in futures} <= {Status.DONE, Status.CONFLICTS}
     for _ in range(2):

@@ -14,7 +14,7 @@ from many_clients import SERVER, Office
 
 from flows.follow.following import Asked
 from flows.follow.sync import sync
-from flows.spec.clients import with_client
+from flows.spec.members import with_member
 
 NAMES = ("graz", "linz", "wien")
 FOLLOW = {"capture": "trigger", "every": "20ms"}
@@ -94,7 +94,7 @@ def test_whoever_is_told_to_stop_does_so_though_nothing_comes(office: Office) ->
         {"clients": [{"name": "graz", "url": "sqlite:///graz.db"}], "follow": {"capture": "trigger", "every": "60s"}}
     )
     stop, ended = threading.Event(), list[Any]()
-    asked = Asked(with_client(office.path, "graz"), stop=stop)
+    asked = Asked(with_member(office.path, "graz"), stop=stop)
     following = threading.Thread(target=lambda: ended.append(sync(asked)), daemon=True)
     following.start()
     time.sleep(0.5)

@@ -13,7 +13,7 @@ import yaml
 from flows import commands
 from flows.commands import Status
 from flows.plan.request import asked_for
-from flows.spec.clients import with_client
+from flows.spec.members import with_member
 from transforms.vocabulary import SpecError
 
 SHOPS = ("graz", "wien")
@@ -47,7 +47,7 @@ def test_rows_of_several_sources_go_back_to_the_source_that_they_are_of(tmp_path
 
     def run() -> None:
         for shop in SHOPS:
-            outcome = commands.run(asked_for(with_client(path, shop), "run"))
+            outcome = commands.run(asked_for(with_member(path, shop), "run"))
             assert outcome.status is Status.DONE, outcome.message
 
     def both() -> tuple[list[Any], list[Any]]:
@@ -70,5 +70,5 @@ def test_rows_of_several_sources_go_back_to_the_source_that_they_are_of(tmp_path
     merged = spec["tables"] | {"item": {"from": [f"items_{shop}" for shop in SHOPS], "key": ["no"]}}
     path.write_text(yaml.safe_dump({**spec, "tables": merged}))
     with pytest.raises(SpecError, match="clients") as refused:
-        commands.run(asked_for(with_client(path, "graz"), "run"))
+        commands.run(asked_for(with_member(path, "graz"), "run"))
     assert "belongs to none of them" in str(refused.value)

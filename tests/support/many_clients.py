@@ -16,7 +16,7 @@ from flows import commands
 from flows.commands import Outcome
 from flows.plan.request import asked_for
 from flows.session.stores import store_of
-from flows.spec.clients import with_client
+from flows.spec.members import with_member
 from flows.spec.model import Spec, load_spec
 
 SERVER = "server"
@@ -54,10 +54,10 @@ class Office:
         self.path.write_text(yaml.safe_dump(whole | said))
 
     def spec(self, client: str) -> Spec:
-        return load_spec(with_client(self.path, client))
+        return load_spec(with_member(self.path, client))
 
     def run(self, client: str) -> Outcome:
-        return commands.run(asked_for(with_client(self.path, client), "run"))
+        return commands.run(asked_for(with_member(self.path, client), "run"))
 
     def run_all(self) -> list[Outcome]:
         return [self.run(name) for name in self.names]

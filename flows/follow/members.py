@@ -1,9 +1,10 @@
-"""Follow several clients of a spec at once, each on a thread of its own: one that ends, or is away, keeps no other from going on."""
+"""Follow several clients or targets of a spec at once, each on a thread: one that ends, or is away, keeps no other from going on."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,8 +12,8 @@ from flows.follow.following import Asked, Told
 from flows.follow.lag import Totals
 from flows.follow.sync import sync
 from flows.results.outcome import Outcome, Status
-from flows.session.clients import present
-from flows.spec.clients import with_client
+from flows.session.members import Chosen, away
+from flows.spec.members import going_over
 from transforms.vocabulary import SynclineError
 
 JOIN_SECONDS: Final = 0.2
@@ -23,7 +24,7 @@ ENDING_SECONDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How following a client ended: with a plan that was stopped, with an error, or since it was away; else it came to its end."""
+    """How following one ended: with a plan that was stopped, with an error, or since it was away; else it came to its end."""
 
     totals: Totals | None = None
     outcome: Outcome | None = None
@@ -37,8 +38,8 @@ class Ended:
         return Status.ERROR if self.error is not None else Status.DONE
 
 
-def sync_each(asked: Asked, names: Sequence[str], told: Callable[[str], Told]) -> Mapping[str, Ended]:
-    """Follow some clients of a spec until all have ended. In: `told` makes, by name, who is told of a client.
+def sync_each(asked: Asked, some: Chosen, told: Callable[[str], Told]) -> Mapping[str, Ended]:
+    """Follow some clients or targets of a spec until all have ended. In: `told` makes, by name, who is told of one.
 
     One that is away is waited for, and with `once` passed over. An error of one is told as a notice, and the others go on.
     """
@@ -46,11 +47,15 @@ def sync_each(asked: Asked, names: Sequence[str], told: Callable[[str], Told]) -
     asked = replace(asked, stop=threading.Event())
 
     def follow(name: str, ears: Told) -> None:
-        ended[name] = _followed(asked, name, ears)
+        ended[name] = _followed(asked, some, name, ears)
 
-    threads = [
-        threading.Thread(target=follow, args=(name, told(name)), name=f"sync {name}", daemon=True) for name in names
-    ]
+    with going_over(some.spec, some.family):
+        threads = [
+            threading.Thread(
+                target=copy_context().run, args=(follow, name, told(name)), name=f"sync {name}", daemon=True
+            )
+            for name in some.names
+        ]
     for thread in threads:
         thread.start()
     try:
@@ -61,18 +66,16 @@ def sync_each(asked: Asked, names: Sequence[str], told: Callable[[str], Told]) -
         asked.stop.set()
         for thread in threads:
             thread.join(ENDING_SECONDS / len(threads))
-    return {name: ended.get(name, Ended(error=RuntimeError("it ended without a word"))) for name in names}
+    return {name: ended.get(name, Ended(error=RuntimeError("it ended without a word"))) for name in some.names}
 
 
-def _followed(asked: Asked, name: str, told: Told) -> Ended:
+def _followed(asked: Asked, some: Chosen, name: str, told: Told) -> Ended:
     try:
-        if asked.once:
-            (there,) = present(asked.spec, [name])
-            if there.away:
-                told.notice(f"It is away, and catches up when it is back: {there.away}")
-                return Ended(away=there.away)
-        outcome, totals = sync(replace(asked, spec=with_client(asked.spec, name)), told)
-    except Exception as error:  # whatever it is: it is this client's
+        if asked.once and (why := away(some, name)):
+            told.notice(f"It is away, and catches up when it is back: {why}")
+            return Ended(away=why)
+        outcome, totals = sync(replace(asked, spec=some.own(name)), told)
+    except Exception as error:  # whatever it is: it is this one's
         text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
         told.notice(f"error: {text}")
         return Ended(error=error)
