@@ -120,10 +120,15 @@ def _compared(reading: Reading, most: int | None) -> tuple[Compared, Reading, in
 
 
 def _window(reading: Reading, window: Window, most: int | None) -> Compared:
-    found = compare(*reading.rows(window), reading.columns, reading.meanings, most)
-    if found.rows is not None and found.rows.num_rows:
-        spill.write_rows(_shown_file(reading.folder, window.number), [found.rows], shown_schema(reading.columns))
-    return replace(found, rows=None)
+    found, shown = Compared(), shown_schema(reading.columns).empty_table()
+    for left, right in reading.pairs(window):
+        piece = compare(left, right, reading.columns, reading.meanings, None if most is None else most - shown.num_rows)
+        found += piece
+        if piece.rows is not None:
+            shown = pa.concat_tables([shown, piece.rows])
+    if shown.num_rows:
+        spill.write_rows(_shown_file(reading.folder, window.number), [shown], shown.schema)
+    return found
 
 
 def _shown_file(folder: Path, window: int) -> Path:

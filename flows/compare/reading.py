@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -27,20 +28,21 @@ from transforms.vocabulary import INVALID, Key, KeyRange, KeyValue, named_text, 
 from transforms.vocabulary.arrow import Indices
 
 CELLS: Final = 2_000_000  # values of a side in a window of a wide table
-BYTES: Final = 64 * 2**20  # of a side in a window of long texts
-SOME_ROWS: Final = 1_000  # fewer are one window, however long their texts
+BYTES: Final = 64 * 2**20  # of a side that are compared at once: windows of long texts are cut further
 MOST_PARTS: Final = 512  # open files
+MANY_PARTS: Final = 64  # of a window by keys that is larger than BYTES
 REASONS: Final = 20  # of rows that cannot travel, which are named
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of both sides that holds all rows of its keys: a range of keys, or a part of the files."""
+    """A part of both sides that holds all rows of its keys: a range of keys, or one of `parts` of the files."""
 
     number: int
     left: KeyRange = field(default_factory=KeyRange)
     right: KeyRange = field(default_factory=KeyRange)
     part: int | None = None
+    parts: int = 1
 
 
 class UnreadRows:
@@ -92,20 +94,66 @@ class Reading:
             for where in WHERE
         }
 
-    def rows(self, window: Window) -> tuple[pa.Table, pa.Table]:
-        """The rows of a window, left and right."""
-        left, right = (self._rows(where, window) for where in WHERE)
+    def pairs(self, window: Window) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """The rows of a window, left and right; in pieces by the hash of the key where they are more than BYTES."""
+        if window.part is not None:
+            left, right = (spill.read_part(self.folder / side, window.part, self.schema(side)) for side in WHERE)
+            yield from self._pieces(left, right, window.parts)
+            return
+        one, two = (self._gathered(where, window) for where in WHERE)
+        if isinstance(one, pa.Table) and isinstance(two, pa.Table):
+            self._advance(one, two)
+            yield one, two
+            return
+        for part in range(MANY_PARTS):
+            left, right = self._part("left", one, part), self._part("right", two, part)
+            yield from self._pieces(left, right, MANY_PARTS)
+        for each in (one, two):
+            if isinstance(each, Path):
+                shutil.rmtree(each, ignore_errors=True)
+
+    def _pieces(self, left: pa.Table, right: pa.Table, parts: int) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """A part of `parts` by the hash of the key, cut further where it is large. In: files that are mapped, and not loaded."""
+        self._advance(left, right)
+        count = -(-max(left.nbytes, right.nbytes) // BYTES)
+        if count <= 1:
+            yield left, right
+            return
+        numbers = [
+            self._parts_of(where, rows, parts * count) // parts
+            for where, rows in zip(WHERE, (left, right), strict=True)
+        ]
+        for piece in range(count):
+            yield left.filter(pa.array(numbers[0] == piece)), right.filter(pa.array(numbers[1] == piece))
+
+    def _advance(self, left: pa.Table, right: pa.Table) -> None:
         for where, rows in zip(WHERE, (left, right), strict=True):
             self.meter.advance(where, "compare", rows.num_rows)
-        return left, right
 
-    def _rows(self, where: Where, window: Window) -> pa.Table:
-        schema = self.schema(where)
-        if window.part is not None:
-            return spill.read_part(self.folder / where, window.part, schema)
+    def _part(self, where: Where, found: pa.Table | Path, part: int) -> pa.Table:
+        if isinstance(found, Path):
+            return spill.read_part(found, part, self.schema(where))
+        return found.filter(pa.array(self._parts_of(where, found, MANY_PARTS) == part))
+
+    def _gathered(self, where: Where, window: Window) -> pa.Table | Path:
+        """The rows of one side in a range of keys: in memory, or, where they are large, in the files of a folder."""
+        schema, folder = self.schema(where), self.folder / where / f"{window.number:06d}"
         within = window.left if where == "left" else window.right
-        batches = list(self._scan(where, window.number, self.order_on(where), within))
-        return pa.Table.from_batches(batches, schema=schema) if batches else schema.empty_table()
+        batches: list[pa.RecordBatch] = []
+        size = 0
+        scan = self._scan(where, window.number, self.order_on(where), within)
+        for batch in scan:
+            batches.append(batch)
+            size += batch.nbytes
+            if size > BYTES:
+                break
+        if size <= BYTES:
+            return pa.Table.from_batches(batches, schema=schema) if batches else schema.empty_table()
+        with spill.Spill(folder, schema, MANY_PARTS) as into:
+            for batch in chain(batches, scan):
+                rows = pa.Table.from_batches([batch])
+                into.add(rows, self._parts_of(where, rows, MANY_PARTS))
+        return folder
 
     def _scan(
         self, where: Where, number: int, key: Key = (), within: KeyRange = KeyRange()
@@ -157,14 +205,14 @@ def order_of(sides: Mapping[Where, Opened], columns: Columns) -> Key:
 def windows_of(reading: Reading) -> tuple[Window, ...]:
     """Cut both sides into windows; those of files are written here."""
     estimates = {where: reading.snapshot(where).estimate(reading.sides[where].relation) for where in WHERE}
-    rows = min(_window_rows(reading, where, estimates[where]) for where in WHERE)
+    rows = min(WINDOW_ROWS, max(CELLS // len(reading.columns.every), 1))
     if not reading.order:
         for phase in ("read", "compare"):
             reading.meter.foresee(phase, {str(where): rows for where, rows in estimates.items()})
         parts = min(max(1, -(-max(estimates.values()) // rows)), MOST_PARTS)
         reading.spilled(parts)
         _expect_all(reading, estimates)
-        return tuple(Window(part, part=part) for part in range(parts))
+        return tuple(Window(part, part=part, parts=parts) for part in range(parts))
     cuts = _cuts(reading, estimates, rows)
     _expect_all(reading, estimates)
     starts: list[tuple[KeyValue | None, KeyValue | None]] = [(None, None), *cuts, (None, None)]
@@ -208,26 +256,6 @@ def _converted(cut: KeyValue, types: Sequence[pa.DataType], others: Sequence[pa.
     return tuple(values)
 
 
-def _window_rows(reading: Reading, where: Where, estimate: int) -> int:
-    """How many rows of a side are a window: fewer where they are wide, or their texts long."""
-    names = reading.columns.names(where)
-    rows = min(WINDOW_ROWS, max(CELLS // len(names), SOME_ROWS))
-    side = reading.sides[where]
-    long = [name for name in names if _unbounded(side, name)]
-    if not long or estimate <= SOME_ROWS:
-        return rows
-    first = list(islice(reading.snapshot(where).scan(side.relation, long), 1))
-    size = sum(batch.nbytes for batch in first) / max(sum(batch.num_rows for batch in first), 1)
-    return max(min(rows, int(BYTES // max(size, 1))), 1)
-
-
 def _why(text: str) -> str:
     """Why a row cannot travel, as it is said of all such rows."""
     return named_text(reason_of(text).without("value", "stored"))
-
-
-def _unbounded(side: Opened, name: str) -> bool:
-    column = side.shape.column(name)
-    assert column is not None, "it was matched"
-    wide = pa.types.is_string(column.type) or pa.types.is_binary(column.type) or pa.types.is_list(column.type)
-    return wide and (column.length is None or column.length > 1_000)

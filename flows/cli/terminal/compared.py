@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Final
 from rich.text import Text
 
 from flows.cli.terminal.history import LONGEST, images
-from flows.cli.terminal.rows import console, show_rows
+from flows.cli.terminal.rows import console
 from flows.results.shares import counted, percent
 from transforms.comparing.columns import WHERE
 
@@ -43,11 +43,9 @@ def show_compared(result: Result) -> None:
     ):
         if any(counts):
             rows.append((name, counts[0], counts[1]))
-    if out.is_terminal:
-        show_rows("", ("", *WHERE), rows, empty="")
-    else:
-        for name, *both in (("", *WHERE), *rows):
-            out.print(f"{name:<28}" + "".join(f"{n:>13,}" if isinstance(n, int) else f"{n:>13}" for n in both))
+    for name, *both in (("", *WHERE), *rows):
+        line = f"{name:<28}" + "".join(f"{n:>13,}" if isinstance(n, int) else f"{n:>13}" for n in both)
+        out.print(Text(line, style="" if name else "bold"))
     for side in WHERE:
         if names := result.only.get(side):
             out.print(f"\nOnly on the {side}: {_some(names)}", markup=False, style="yellow")
