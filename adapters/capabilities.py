@@ -59,6 +59,9 @@ class Capabilities:
 
     names: Names
 
+    has_foreign_keys: bool = True
+    """Tables can refer to each other."""
+
     adds_foreign_keys: bool = True
     """To a table that is there; elsewhere tables have theirs from the start, or never."""
 

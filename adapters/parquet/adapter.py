@@ -18,7 +18,7 @@ from adapters.duckdb.snapshot import DuckdbSnapshot, Session
 from adapters.duckdb.types import is_asked, quoted
 from adapters.parquet import ddl, memory
 from adapters.parquet.capabilities import CAPABILITIES
-from adapters.parquet.files import Folder, State, check
+from adapters.parquet.files import Folder, State, check, file_name
 from adapters.parquet.manifest import Manifest
 from adapters.parquet.writer import Rewriting
 from adapters.protocol import BeforeCommit, committed
@@ -70,8 +70,20 @@ class ParquetAdapter:
         return TableName(found[0], table.schema) if found and table.name not in found else table
 
     def describe(self, table: TableName) -> TableShape | None:
-        state = self._files.state(self.named(table).name) if table.schema is None else None
+        if table.schema is not None:
+            return None
+        state = self._files.state(self.named(table).name)
+        if state is None:
+            self._free(table.name)
         return _shape(state) if state is not None else None
+
+    def _free(self, name: str) -> None:
+        """SpecError where somebody else's files have the name of a table."""
+        if self._files.taken(name):
+            raise SpecError(
+                f"{self._files.root / file_name(name)} is there, and no table of Syncline's. Nothing was written.",
+                fix="choose another folder or name for the target, or move it away; files of others are only read.",
+            )
 
     def describe_query(self, query: str) -> TableShape:
         with self._viewed() as (session, _):
@@ -174,11 +186,7 @@ class ParquetAdapter:
     @contextmanager
     def _draft(self, name: str, manifest: Manifest) -> Iterator[tuple[Path, Manifest]]:
         """A state of a table in other columns, or of a new one, ready to hold."""
-        if self._files.taken(name):
-            raise SpecError(
-                f"{self._files.root / name} is there, and no table of Syncline's.",
-                fix="choose another folder or name for the target; files of others are only read.",
-            )
+        self._free(name)
         there = self._files.state(name)
         _writable(there)
         with self._begun(name, there) as folder:

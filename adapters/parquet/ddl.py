@@ -62,7 +62,7 @@ def refuse(shape: TableShape) -> None:
     if wanted is not None:
         raise SpecError(
             f"{shape.name}: a table of Parquet files has no {wanted}.",
-            fix="leave them out; a table has columns that may be nullable, and its key.",
+            fix="leave that out.",
         )
     if not key:
         raise SpecError(f"{shape.name}: a table of Parquet files needs a key.", fix="name it as `primary_key`.")

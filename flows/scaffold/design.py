@@ -65,11 +65,12 @@ def fill_design(
     _keep(table, table.indexes, [(each, Feature("index", each)) for each in indexes], target)
 
 
-def refusal(shape: TableShape, target: Target) -> str:
-    """Why the target does not make the table with its indexes, empty where it does. Foreign keys are not asked about."""
+def refusal(shape: TableShape, target: Target, *then: str) -> str:
+    """Why the target does not make the table with its indexes, or take statements `then`; empty where it does. Foreign keys are not
+    asked about."""
     try:
         late = target.constraints(replace(shape, foreign_keys=())) if shape.design and shape.design.indexes else []
-        return target.tried([*ddl_of(shape, target), *late]) or ""
+        return target.tried([*ddl_of(shape, target), *late, *then]) or ""
     except SpecError as error:
         return str(error)
 
@@ -128,7 +129,7 @@ def _default(
         shape = replace(alone, primary_key=(), uniques=frozenset(), design=Design(defaults=((column.name, wanted),)))
         there = spelled_table(table.target, dialect_of(cast(Engine, target.engine)))
         nothing = "() VALUES ()" if target.engine == "mysql" else "DEFAULT VALUES"
-        why = target.tried([*ddl_of(shape, target), f"INSERT INTO {there} {nothing}"]) or ""
+        why = refusal(shape, target, f"INSERT INTO {there} {nothing}")
         if not why:
             column.default = wanted
             return

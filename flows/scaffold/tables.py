@@ -358,6 +358,8 @@ def _refer(
             why = "its other end is not in this draft"
         elif parent.blocked:
             why = f"{parent.name} is left out"
+        elif not target.capabilities.has_foreign_keys:
+            why = f"{target.capabilities.names.title} has none"
         elif not target.capabilities.changes_parents:
             why = (
                 f"{target.capabilities.names.title} checks it before a statement ends, so that changes of parents fail"

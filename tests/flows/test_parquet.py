@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow.dataset as ds
 import pytest
+from command_line import syncline
 from scenario import Scenario, counts
 
 from flows.commands import Status
@@ -97,6 +98,25 @@ def test_a_folder_of_others_is_read_and_never_written(shop: Scenario) -> None:
     folder.mkdir(parents=True)
     duckdb.sql(f"COPY (SELECT 1::BIGINT AS customer_id, 'x' AS name) TO '{folder}/a.parquet'")
     shop.source.insert("people", [(1, "x", None, None)])
-    with pytest.raises(SpecError, match="customer"):
-        shop.run()
+    for asked in (shop.plan, shop.run):
+        with pytest.raises(SpecError, match="customer is there, and no table of Syncline's"):
+            asked()
     assert [each.name for each in folder.iterdir()] == ["a.parquet"]
+
+
+def test_a_draft_leaves_out_what_files_cannot_hold_and_runs(shop: Scenario) -> None:
+    shop.source.execute(
+        "CREATE TABLE artist (id integer PRIMARY KEY, name text NOT NULL UNIQUE, rating integer DEFAULT 3 CHECK (rating >= 0))",
+        "CREATE TABLE album (id integer PRIMARY KEY, of integer REFERENCES artist (id), title text, "
+        "loud text GENERATED ALWAYS AS (title || '!') VIRTUAL)",
+        "CREATE INDEX titles ON album (title)",
+        "INSERT INTO artist VALUES (1, 'a', 2)",
+        "INSERT INTO album (id, of, title) VALUES (7, 1, 'x')",
+    )
+    said = syncline("scaffold", shop.source.url, shop.target.url, "-o", shop.path, "--force").output
+    for what in ("foreign key", "unique (name)", "default 3", "check", "generated column", "identity", "index (title)"):
+        assert what in said, said
+    assert "commented out" not in said
+    assert shop.run().status == Status.DONE
+    shop.settled()
+    assert shop.target.ask("SELECT loud FROM album") == [("x!",)]
