@@ -106,8 +106,8 @@ def _joined(windows: Sequence[ChangeSet]) -> ChangeSet:
     return replace(windows[0], **parts)
 
 
-def net(parts: Sequence[ChangeSet], schema: pa.Schema | None = None) -> list[ChangeSet]:
-    """Change sets that do together what `parts` do one after the other.
+def net(parts: Sequence[ChangeSet], schema: pa.Schema | None = None, *, idle: bool = False) -> list[ChangeSet]:
+    """Change sets that do together what `parts` do one after the other. `idle`: rows that come back to what they were are in them, too.
 
     In: changes of one table by one key, oldest first; within a part each key at most once. Each part has the columns that it
         knows: it says nothing of others. `schema` says in which types values are wanted; else the newest part that has a column.
@@ -131,7 +131,7 @@ def net(parts: Sequence[ChangeSet], schema: pa.Schema | None = None) -> list[Cha
         return [newest] if len(newest) else []
     if not any(map(len, parts)):
         return []
-    return list(_Lives(parts, schema).changes())
+    return list(_Lives(parts, schema).changes(idle=idle))
 
 
 class _Lives:
@@ -188,8 +188,8 @@ class _Lives:
         self.known = known
         self.order = np.argsort(by_key[starts], kind="stable")
 
-    def changes(self) -> Iterator[ChangeSet]:
-        """The net changes, in sets of one schema."""
+    def changes(self, *, idle: bool) -> Iterator[ChangeSet]:
+        """The net changes, in sets of one schema; with rows that come back to what they were where `idle`."""
         knew, knows = self._ways(self.first), self._ways(self.last)
         both = self.existed & self.exists
         for way in np.unique(np.concatenate([knew[self.existed], knows[self.exists]])):
@@ -197,9 +197,11 @@ class _Lives:
             inserts = self._images("after", self._chosen(self.exists & ~self.existed & (knows == way)), way)
             kept = self._chosen(both & (knew == way) & (knows == way))
             before, after = self._images("before", kept, way), self._images("after", kept, way)
-            compared = Comparison(self.parts[-1].key, tuple(before.column_names))
-            moved = diff(self.parts[-1].table, after, before, compared).changes
-            found = self._set(inserts, moved.before, moved.after, deletes)
+            if not idle:
+                compared = Comparison(self.parts[-1].key, tuple(before.column_names))
+                moved = diff(self.parts[-1].table, after, before, compared).changes
+                before, after = moved.before, moved.after
+            found = self._set(inserts, before, after, deletes)
             if len(found):
                 yield found
         for knew_way, knows_way in np.unique(np.stack([knew, knows])[:, both & (knew != knows)], axis=1).T:
@@ -247,7 +249,7 @@ class _Lives:
 
 
 def rolled(rows: pa.Table, parts: Sequence[ChangeSet], schema: pa.Schema) -> pa.Table:
-    """Rows after changes that were applied one after the other.
+    """Rows after changes that were applied one after the other. The last image of a key counts, whatever the rows had.
 
     In: unique whole keys. Out: `schema`, in no particular order; a column that nobody knows of a row is null. Memory: the
         rows and the changes.
@@ -256,15 +258,8 @@ def rolled(rows: pa.Table, parts: Sequence[ChangeSet], schema: pa.Schema) -> pa.
         return rows
     table, key = parts[-1].table, parts[-1].key
     rows = shaped(rows, schema, table)
-    found = net(parts, schema)
-    touched = pa.concat_tables(
-        [
-            shaped(image.select(list(key)), _narrow(schema, key), table)
-            for each in found
-            for image in (each.before, each.inserts, each.deletes)
-        ]
-        or [_narrow(schema, key).empty_table()]
-    )
+    found = net(parts, schema, idle=True)
+    touched = pa.concat_tables([shaped(changed_keys(each), _narrow(schema, key), table) for each in parts])
     if rows.num_rows and touched.num_rows:
         rows = rows.filter(pa.array(~keys.contained(rows, touched, key)))
     return pa.concat_tables(

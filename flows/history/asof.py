@@ -18,8 +18,10 @@ from adapters.store.both_ways import edits_of, target_folder
 from adapters.store.layout import Store
 from adapters.store.plans import Plan
 from flows.history.own_columns import with_own_columns
+from flows.history.taken_back import among
 from flows.history.versions import (
     NOT_KEPT,
+    AppliedVersion,
     as_kept,
     on_source,
     opened_version,
@@ -32,7 +34,7 @@ from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import keys
-from transforms.net_changes import rolled, shaped
+from transforms.net_changes import filtered, rolled, shaped
 from transforms.reconcile.records import keys_of
 from transforms.vocabulary import SIDES, ChangeSet, PlanError, SideName, SpecError, TableName
 
@@ -87,23 +89,21 @@ def table_at(spec: Spec, number: int, table: TableName, *, side: SideName, whole
         )
     after, until = sorted((base.version, number))
     schema = _schema_at(spec, known, name, number)
-    steps = list(_steps(spec, store, versions, name, side, range(after + 1, until + 1)))
+    back = number < base.version
+    led = _back if back else _steps
+    steps = list(led(spec, store, versions, name, side, range(after + 1, until + 1)))
     images = [step.schema if isinstance(step, ChangeSet) else step.rows.schema for step in steps]
     empty = (schema or (images[0] if images else pa.schema([]))).empty_table()
     rows = _begun(list(archive.read_base(store.folder(base.folder))), side) if base.folder else empty
     schema = schema or rows.schema
-    if number < base.version:
-        if any(isinstance(step, Edits) for step in steps):
-            raise PlanError(
-                f"Nobody knows {name} before version {base.version}: {NOT_KEPT['pruned']}.",
-                fix="ask for a later version.",
-            )
-        back = [step.inverse() for step in reversed(steps) if isinstance(step, ChangeSet)]
-        rows = rolled(rows, back, schema)
-    else:
-        for are_changes, group in groupby(steps, key=lambda step: isinstance(step, ChangeSet)):
-            some: Any = list(group)
-            rows = rolled(rows, some, schema) if are_changes else reduce(partial(_edited, schema, name), some, rows)
+    if back and any(isinstance(step, Edits) for step in steps):
+        raise PlanError(
+            f"Nobody knows {name} before version {base.version}: {NOT_KEPT['pruned']}.",
+            fix="ask for a later version.",
+        )
+    for are_changes, group in groupby(steps, key=lambda step: isinstance(step, ChangeSet)):
+        some: Any = list(group)
+        rows = rolled(rows, some, schema) if are_changes else reduce(partial(_edited, schema, name), some, rows)
     return with_own_columns(store, rows, name, number, [known[n] for n in sorted(known)]) if whole else rows
 
 
@@ -164,16 +164,53 @@ def _steps(
     for each in versions:
         if each.version not in numbers:
             continue
-        folder = target_folder(store.folder(each.plan))
-        if begun[folder] == each.version and (folder / "edits").exists():
-            try:
-                edits = edits_before(spec, Plan.open(folder, only="edits"), table, side)
-            except PlanError as error:
-                raise unusable(each, error) from error
-            if edits is not None:
-                yield edits
+        if (edits := _edits_of(spec, store, each, begun, table, side)) is not None:
+            yield edits
         if each.side == side:
             yield from opened_version(store, each).met(table)
+
+
+def _back(
+    spec: Spec, store: Store, versions: Sequence[Version], table: TableName, side: SideName, numbers: range
+) -> Iterator[ChangeSet | Edits]:
+    """What takes some versions back, newest first.
+
+    Behind a version's plan others may have come in. Taken back, the version leaves rows that it met otherwise than its plan had seen
+    them as that plan had; so what the others had done to these is done again.
+    """
+    begun = runs_of(store, versions)
+    for each in (version for version in reversed(versions) if version.version in numbers):
+        if each.side == side:
+            opened = opened_version(store, each)
+            yield from (changes.inverse() for changes in reversed(opened.met(table)))
+            if (left := opened.left(table)) is not None:
+                for changes in _met_between(store, opened, versions, table):
+                    yield filtered(changes, partial(among, some=left, key=changes.key))
+        if (edits := _edits_of(spec, store, each, begun, table, side)) is not None:
+            yield edits
+
+
+def _met_between(
+    store: Store, applied: AppliedVersion, versions: Sequence[Version], table: TableName
+) -> Iterator[ChangeSet]:
+    """What versions did and met that came in after the plan of one was asked for, oldest first."""
+    since, own = applied.plan.manifest.created_at, applied.version
+    for each in versions:
+        if each.side == own.side and each.version < own.version and each.created_at >= since:
+            yield from opened_version(store, each).met(table)
+
+
+def _edits_of(
+    spec: Spec, store: Store, version: Version, begun: dict[Path, int], table: TableName, side: SideName
+) -> Edits | None:
+    """What people had done before the run of a version, where it is the run's first one. In: as of `runs_of`."""
+    folder = target_folder(store.folder(version.plan))
+    if begun[folder] != version.version or not (folder / "edits").exists():
+        return None
+    try:
+        return edits_before(spec, Plan.open(folder, only="edits"), table, side)
+    except PlanError as error:
+        raise unusable(version, error) from error
 
 
 def _edited(schema: pa.Schema, table: TableName, rows: pa.Table, edits: Edits) -> pa.Table:

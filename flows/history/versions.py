@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +27,9 @@ NOT_KEPT = {
     "off": "of which nothing is kept (history: off)",
     "pruned": "whose changes were pruned",
 }
+
+MET: Final[tuple[archive.NotWritten, ...]] = ("applied", "others")
+"""Why rows were left alone: they were not as the plan had seen them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,12 @@ class AppliedVersion:
         for changes in whole_changes(self.plan, table, written, ops):
             if len(changes):
                 yield changes
+
+    def left(self, table: TableName) -> pa.Table | None:
+        """The keys of the rows of a table that were not as the plan had seen them, and so were left alone; None where there are none."""
+        rows = [each for kind in MET for each in archive.all_noted(self.plan.folder, kind, table)]
+        parts = [pa.Table.from_struct_array(each["key"]) for each in rows if each.num_rows]
+        return pa.concat_tables(parts) if parts else None
 
     def _must_be_kept(self, table: TableName) -> None:
         kept = (self.version.kept or {}).get(str(table))
