@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from scenario import Scenario
 
+from flows.bind.roots import parse_root
 from flows.follow.following import Asked, Told
 from flows.follow.lag import Brought
 from flows.follow.sync import sync
+from flows.plan.trees.chosen_tree import Trees
+from flows.session.stores import ledger_of
 from transforms.vocabulary import SpecError
 
 ITEM = {"item": {"from": "thing", "key": ["id"], "columns": {"id": "id", "name": "name"}}}
@@ -110,6 +113,19 @@ def test_what_is_said_on_a_channel_is_brought_over_at_once(tmp_path: Path, reque
         shop.source.execute("INSERT INTO kunde VALUES ('d@x')", 'NOTIFY "Said so"')
     assert shop.target.count("customer") == 4, "an empty one wakes it, and a table without a key is looked at whole"
     shop.settled()
+
+
+def test_of_many_rows_that_were_named_a_version_keeps_how_many(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    shop.source.execute("CREATE TABLE thing (id integer PRIMARY KEY, name text)")
+    shop.target.execute("CREATE TABLE item (id integer PRIMARY KEY, name text)")
+    shop.source.insert("thing", [(number, "x") for number in range(60)])
+    shop.write(ITEM)
+    roots = tuple(parse_root(f"item:{number}", shop.spec) for number in range(60))
+    shop.run(trees=Trees(roots[:2], with_parents=True, gone=True))
+    shop.run(trees=Trees(roots, with_parents=True, gone=True))
+    with ledger_of(shop.spec) as ledger:
+        assert [each.tree for each in ledger.versions("shop")] == [["item: 60 named"], ["item:0", "item:1"]]
 
 
 class ThreadedSync:

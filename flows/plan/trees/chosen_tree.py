@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ from transforms.mapping.waiting_keys import possible_texts
 from transforms.vocabulary import Key, Notice, PlanError, Tree, TreeSource
 from transforms.vocabulary.arrow import contiguous
 
+LISTED: Final = 50  # roots that programs named
 NAMED: Final = 3  # keys that a message names
 
 
@@ -49,8 +51,13 @@ class Trees:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The roots as they are written; of keys how many there are."""
-        return tuple(map(str, self.roots)) if self.changed is None else self.changed.texts
+        """The roots as they are written; of keys, and of many roots that programs named, how many there are."""
+        if self.changed is not None:
+            return self.changed.texts
+        if self.gone and len(self.roots) > LISTED:
+            counts = Counter(root.table for root in self.roots)
+            return tuple(f"{table}: {count:,} named" for table, count in sorted(counts.items()))
+        return tuple(map(str, self.roots))
 
     def tables(self, binding: Binding) -> frozenset[str]:
         """The tables that may have rows in the trees."""
