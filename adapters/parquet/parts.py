@@ -15,6 +15,7 @@ from transforms.vocabulary import ChangeSet, Key
 from transforms.vocabulary.arrow import Indices, Mask
 
 PART_ROWS: Final = 262_144  # the most a part holds: half a second to write anew, and some tens of MB in memory
+PART_BYTES: Final = 256 * 1024 * 1024  # of a file, or of rows on their way into it: wide rows have fewer in a part
 SMALL_ROWS: Final = PART_ROWS // 8  # what stays beside others where it could be joined with them
 
 
@@ -62,7 +63,7 @@ def touched(changes: ChangeSet, key: Key, parts: Sequence[Part], ends: pa.Table 
 
 def _apart(rows: int, part: Part) -> bool:
     """Whether rows beside a part are better one of their own."""
-    return rows >= SMALL_ROWS or part.rows + rows > PART_ROWS
+    return rows >= SMALL_ROWS or part.rows + rows > PART_ROWS or part.nbytes >= PART_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from adapters.duckdb.writer import Window
 from adapters.parquet.ddl import definition, shape_of
 from adapters.parquet.files import Folder, State, check_whole, finished
 from adapters.parquet.manifest import Manifest, Part, ends_of, with_parts
-from adapters.parquet.parts import PART_ROWS, SMALL_ROWS, Touched, touched
+from adapters.parquet.parts import PART_BYTES, PART_ROWS, SMALL_ROWS, Touched, touched
 from adapters.sql.staged_apply import apply_staged, column_of
 from transforms.vocabulary import Applied, ChangeSet, ConnectionFailed, SynclineError, TableShape
 
@@ -67,7 +67,7 @@ class Rewriting:
                 session.execute(definition(self.manifest, self.manifest.table, temporary=True))
                 own = ", ".join(quoted(name) for name in names if name in there)
                 self._load(session, part, own)
-                self._write(session)
+                self._write(session, part.nbytes)
 
     def finish(self) -> Manifest:
         """The manifest of the state, once all of its parts are there."""
@@ -91,14 +91,16 @@ class Rewriting:
             session.execute(definition(self.manifest, self.manifest.table, temporary=True))
             columns = [column_of(shape, name) for name in each.changes.schema.names]
             window = Window(session, each.changes, shape, columns)
+            nbytes = each.changes.inserts.nbytes + each.changes.after.nbytes
             if each.fresh:
                 done = Applied(inserted=window.load())
             else:
                 for part in known[max(each.first, 0) : each.last + 1]:
                     check_whole(self.state, part)
                     self._load(session, part)
+                    nbytes += part.nbytes
                 done = apply_staged(window, window.staging(), each.changes, shape)
-            self._write(session)
+            self._write(session, nbytes)
         return done
 
     def _load(self, session: Session, part: Part, columns: str = "", *, where: Path | None = None) -> None:
@@ -115,11 +117,17 @@ class Rewriting:
             rows = session.rows(f"DESCRIBE SELECT * FROM read_parquet({path}, hive_partitioning = false)")
         return [row["column_name"] for row in rows]
 
-    def _write(self, session: Session) -> None:
-        """Write the rows of the session's table as parts, in the order of the key."""
+    def _write(self, session: Session, nbytes: int) -> None:
+        """Write the rows of the session's table as parts, in the order of the key. `nbytes`: about what they take."""
         table = quoted(self.manifest.table)
         rows = session.execute(f"SELECT count(*) FROM {table}")
-        if 0 < rows < SMALL_ROWS and self.parts and self.parts[-1].rows + rows <= PART_ROWS:
+        beside = self.parts[-1] if self.parts else None
+        if (
+            beside is not None
+            and 0 < rows < SMALL_ROWS
+            and beside.rows + rows <= PART_ROWS
+            and beside.nbytes + nbytes <= PART_BYTES
+        ):
             small, _ = self.parts.pop(), self.ends.pop()
             self._load(session, small, where=self.folder)
             (self.folder / small.file).unlink()
@@ -127,7 +135,7 @@ class Rewriting:
         if not rows:
             return
         order = f"ORDER BY {self._order()}"
-        pieces = -(-rows // PART_ROWS)
+        pieces = min(rows, max(-(-rows // PART_ROWS), -(-nbytes // PART_BYTES)))
         if pieces == 1:
             self.parts.append(self._copy(session, f"SELECT * FROM {table} {order}", rows))
             self.ends.append(self._ends(session, f"SELECT {self._keys()} FROM {table} {order} LIMIT 1", order))

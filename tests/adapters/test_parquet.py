@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,18 @@ def test_a_table_is_a_folder_of_parts_cut_by_key_and_only_those_that_a_window_to
     assert lake.apply(change(shape, deletes=everything), shape, None) == Applied(deleted=len(rows))
     assert seen(folder, "big") == []
     assert len(files_of(folder, "big")) == 1
+
+
+def test_wide_rows_have_fewer_in_a_part(lake: Target, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (parts, writer):
+        monkeypatch.setattr(module, "PART_BYTES", 100_000)
+    shape = make(lake, a_shape("wide", [ID, col("t", pa.string())]))
+    texts = [random.Random(i).randbytes(2_500).hex() for i in range(60)]
+    for start in range(0, 60, 20):
+        rows = rows_of(shape, *({"id": i, "t": texts[i]} for i in range(start, start + 20)))
+        assert load(lake, shape, rows) == Applied(inserted=20)
+    assert all(each.stat().st_size < 120_000 for each in (folder / "wide").glob("*.parquet"))
+    assert seen(folder, "wide") == list(enumerate(texts))
 
 
 def test_rows_go_to_their_parts_whatever_the_key_is_made_of(lake: Target, folder: Path) -> None:
@@ -353,3 +367,44 @@ def _die(folder: Path, step: str) -> None:
     rows = rows_of(shape, {"id": 1, "name": "row 1", "n": 10})
     with opened.lock("shop"):
         opened.apply(change(shape, deletes=rows), shape, Marker("m", "p", "simple", 0))
+
+
+@pytest.fixture
+def disk(folder: Path) -> Iterator[Callable[[str], None]]:
+    """A file system of its own in the place of the folder; what this gives sets its options."""
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("mounting needs root")
+    yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True) and None
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_disk_that_is_full_and_one_that_is_only_read_are_told_and_nothing_is_half_written(
+    disk: Callable[[str], None], lake: Target, folder: Path
+) -> None:
+    shape = make(lake, a_shape("wide", [ID, col("t", pa.string())]))
+    texts = [random.Random(i).randbytes(2_000).hex() for i in range(200)]
+    rows = rows_of(shape, *({"id": i, "t": text} for i, text in enumerate(texts)))
+    load(lake, shape, rows.slice(0, 10))
+    held = (folder / "wide").readlink()
+
+    def refused(fix: str, act: Callable[[], object]) -> None:
+        with pytest.raises(ConnectionFailed) as raised:
+            act()
+        assert fix in str(raised.value.fix)
+        assert (folder / "wide").readlink() == held
+        assert len(seen(folder, "wide")) == 10
+        assert len(list((folder / ".syncline/tables/wide").iterdir())) <= 2
+
+    refused("free space", lambda: load(lake, shape, rows.slice(10)))
+    disk("ro")
+    refused("let this user write", lambda: load(lake, shape, rows.slice(10)))
+    refused("let this user write", lambda: make(lake, a_shape("other", [ID])))
+    refused("let this user write", lambda: lake.lock("shop").__enter__())
+    assert read(lake, shape, ("id",)).equals(rows.slice(0, 10))
+    disk("rw,size=10m")
+    assert load(lake, shape, rows.slice(10)) == Applied(inserted=190)
+    assert seen(folder, "wide") == list(enumerate(texts))

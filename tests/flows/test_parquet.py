@@ -120,3 +120,21 @@ def test_a_draft_leaves_out_what_files_cannot_hold_and_runs(shop: Scenario) -> N
     assert shop.run().status == Status.DONE
     shop.settled()
     assert shop.target.ask("SELECT loud FROM album") == [("x!",)]
+
+
+def test_both_sides_are_edited_where_both_are_parquet(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    shop = Scenario.make(tmp_path, ("parquet", "parquet"), request)
+    shop.source.execute("CREATE TABLE people (id integer PRIMARY KEY, name varchar, mail varchar)")
+    shop.target.execute("CREATE TABLE customer (no integer PRIMARY KEY, name varchar, mail varchar)")
+    shop.source.insert("people", [(n, f"name {n}", f"{n}@x") for n in range(1, 6)])
+    table = {"from": "people", "key": "no", "columns": {"no": "id", "name": "name", "mail": "mail"}}
+    shop.write({"customer": table}, direction="two_way", initial="policy", conflict={"resolve": "merge"})
+    assert shop.run().status is Status.DONE
+    met = shop.target.rows("customer")
+    shop.source.execute("UPDATE people SET name = 'here' WHERE id = 1", "DELETE FROM people WHERE id = 2")
+    shop.target.execute("UPDATE customer SET mail = 'there' WHERE no = 1", "INSERT INTO customer VALUES (9, 'n', 'm')")
+    assert shop.run().status is Status.DONE
+    wanted = [(1, "here", "there"), *((n, f"name {n}", f"{n}@x") for n in range(3, 6)), (9, "n", "m")]
+    assert shop.source.rows("people") == shop.target.rows("customer") == wanted
+    assert shop.undo(2).status is Status.DONE
+    assert shop.target.rows("customer") == sorted([*met[1:], (1, "name 1", "there"), (9, "n", "m")])
