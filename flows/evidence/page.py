@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -19,6 +19,7 @@ from flows.results.conflicts import beside_of
 from flows.results.shares import percent
 
 Told = Mapping[str, Any]
+Row = TypeVar("Row")
 
 KINDS: Final = ("insert", "update", "delete", "unchanged", "quarantined")
 CHANGES: Final = KINDS[:3]  # all that an undo has
@@ -44,6 +45,8 @@ HOW: Final = {
     "generate": "made new",
 }
 BIG_MAPPING = 14  # columns, above which a drawing is closed at first
+FEW = 40  # tables, rules and the like, of which all are shown
+WHOLE = 20  # of more than these, so many are
 MANY = 8  # tables or checkpoints, above which those that are fine are closed at first
 
 ROW, BOX, WIDTH = 42, 34, 860  # of the drawing of a mapping, in pixels at its natural size
@@ -94,7 +97,13 @@ def html_report(evidence: Mapping[str, Any]) -> str:
     counts = [table["counts"] for table in evidence["tables"]]
     total = {name: sum(each[name] for each in counts) for name in (*KINDS, "source_rows", "target_rows", "conflicts")}
     written = was_written(evidence)
-    most = BIG_MAPPING if len(counts) <= MANY else 0
+    drawn = BIG_MAPPING if len(counts) <= MANY else 0
+    whole = worth_most(evidence)
+    tables = [table for table in evidence["tables"] if table["name"] in whole]
+    checkpoints, points = _first([_checkpoint(evidence, each) for each in evidence["checkpoints"]], _unremarkable)
+    proofs, proven = _first([_proof(each) for each in evidence["reconciled"]], lambda each: bool(each["equal"]))
+    references, referring = _first(sorted(evidence.get("orphans", ()), key=lambda each: -each["rows"]))
+    reasons, aside = _first(sorted(_reasons(evidence), key=lambda each: (-each[2], each[0], each[1])))
     results = [result for checkpoint in evidence["checkpoints"] for result in checkpoint["results"]]
     worked = CHANGES if evidence.get("undoes") else ("source_rows",)
     page = _template().render(
@@ -105,23 +114,29 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         labels={kind: _label(kind, written) for kind in (CHANGES if evidence.get("undoes") else KINDS)},
         changes={kind: _label(kind, written) for kind in CHANGES},
         undoes=evidence.get("undoes", ()),  # evidence of earlier versions does not tell
-        tables=[
-            {"unproved": {}, "sealed": None, **table, "bar": bar(table["counts"], written)}
-            for table in evidence["tables"]
-        ],
+        tables=[{"unproved": {}, "sealed": None, **table, "bar": bar(table["counts"], written)} for table in tables],
+        every=evidence["tables"],
+        more={
+            "tables": len(counts) - len(tables),
+            "checkpoints": points,
+            "proofs": proven,
+            "references": referring,
+            "reasons": aside,
+        },
         conflicts=[each for each in evidence.get("conflicts", ()) if not each.get("kind")],
         open_rows=[_open_row(each) for each in evidence.get("conflicts", ()) if each.get("kind")],
         lost=[_lost(each) for table in evidence["tables"] for each in table.get("overruled_edits", ())],
         losing=sum(table.get("overruled", 0) for table in evidence["tables"]),
-        drawings=[(table, drawing(table["mapping"]), len(table["mapping"]) <= most) for table in evidence["tables"]],
+        drawings=[(table, drawing(table["mapping"]), len(table["mapping"]) <= drawn) for table in tables],
         hows={each["how"]: HOW.get(each["how"], "") for table in evidence["tables"] for each in table["mapping"]},
-        checkpoints=[_checkpoint(evidence, each) for each in evidence["checkpoints"]],
+        checkpoints=checkpoints,
         rules=len(results),
         failing=sum(not each["passed"] for each in results),
-        reasons=sorted(_reasons(evidence), key=lambda each: (-each[2], each[0], each[1])),
-        proofs=[_proof(each) for each in evidence["reconciled"]],
+        reasons=reasons,
+        proofs=proofs,
+        proved=len(evidence["reconciled"]),
         apart=sum(not each["equal"] for each in evidence["reconciled"]),
-        references=sorted(evidence.get("orphans", ()), key=lambda each: -each["rows"]),
+        references=references,
         orphans=orphans(evidence),
         windows=sum(table["windows"] for table in evidence["tables"]),
         pace=sum(total[kind] for kind in worked) / evidence["seconds"] if evidence["seconds"] else None,
@@ -131,6 +146,33 @@ def html_report(evidence: Mapping[str, Any]) -> str:
     )
     shown = _CONTROL.sub(lambda found: str(CONTROLS[found[0]]), page)
     return shown.encode("utf-8", "backslashreplace").decode()
+
+
+def worth_most(evidence: Told) -> set[str]:
+    """The tables that the page tells whole: all of them, or of a large schema the first WHOLE in which most is to be seen."""
+    apart = {each["table"] for each in evidence["reconciled"] if not each["equal"]}
+    apart |= {
+        each["table"] for each in evidence["checkpoints"] if any(not result["passed"] for result in each["results"])
+    }
+
+    def worth(table: Told) -> tuple[bool, int, int]:
+        found = table["counts"]
+        odd = found["quarantined"] + found["conflicts"] + found.get("unproved", 0)
+        return table["name"] in apart, odd, sum(found[kind] for kind in CHANGES)
+
+    most = WHOLE if len(evidence["tables"]) > FEW else FEW
+    return {table["name"] for table in sorted(evidence["tables"], key=worth, reverse=True)[:most]}
+
+
+def _first(rows: Sequence[Row], fine: Callable[[Row], bool] = lambda _: False) -> tuple[list[Row], int]:
+    """So many rows as a page takes, in their order, and how many are left; those that are fine are left first."""
+    most = WHOLE if len(rows) > FEW else FEW
+    kept = sorted(range(len(rows)), key=lambda place: fine(rows[place]))[:most]
+    return [rows[place] for place in sorted(kept)], len(rows) - len(kept)
+
+
+def _unremarkable(checkpoint: Told) -> bool:
+    return not checkpoint["failing"]
 
 
 def was_written(evidence: Told) -> bool:

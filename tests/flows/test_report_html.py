@@ -352,3 +352,31 @@ def test_numbers_times_and_texts_read_well() -> None:
     ]
     assert moment("2026-11-25T01:00:00.123+00:00") == "2026-11-25 01:00:00 UTC"
     assert [cut("abcdef", 6), cut("abcdefg", 6), cut("漢字漢字", 6)] == ["abcdef", "abcde…", "漢字…"]
+
+
+def test_a_schema_of_500_tables_is_a_page_that_shows_what_is_to_be_seen_and_counts_the_rest() -> None:
+    (table, _), (point, _), (proof, apart), (reference, *_) = (
+        rich()[part] for part in ("tables", "checkpoints", "reconciled", "orphans")
+    )
+    passing = {**point, "results": point["results"][:1]}
+    many = {
+        "tables": [
+            {**table, "name": f"t{n}", "counts": counts(source_rows=n, insert=n), "reasons": {}} for n in range(500)
+        ],
+        "checkpoints": [{**(point if n == 250 else passing), "table": f"t{n}"} for n in range(500)],
+        "reconciled": [{**(apart if n == 251 else proof), "table": f"t{n}"} for n in range(500)],
+        "orphans": [{**reference, "table": f"t{n}", "rows": int(n == 252)} for n in range(500)],
+    }
+    html = html_report({**rich(), **many})
+    assert len(html.encode()) < 500_000
+    page = Page(html)
+    assert page.faults == []
+    shown = [known.get("aria-label") or "" for _, known in page.attributes]
+    assert "Rules of t250, planned" in shown
+    assert "Totals of t251" in shown and "Totals of t499" not in shown
+    for said in (
+        "… and 480 tables more", "… and 480 checkpoints more", "… and 480 references more", "1 of 501 fail",
+        "1 of 500 differ", "evidence.json",
+    ):  # fmt: skip
+        assert said in page.text, said
+    assert all(f"t{n}" in page.text for n in range(500))  # in the table of all counts
