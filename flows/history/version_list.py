@@ -35,6 +35,7 @@ def told_as_one(versions: Sequence[Version]) -> dict[str, Any]:
     for each in versions:
         counts.update({op: (each.counts or {}).get(op, 0) for op in OPS})
     facts["counts"] = {**facts["counts"], **counts}
+    facts |= {"kind": versions[0].kind, "tree": None}  # of which each has its own
     return {**facts, "versions": [each.version for each in versions]}
 
 

@@ -12,6 +12,7 @@ from command_line import syncline
 from scenario import Scenario
 from syncing import install
 
+from flows import commands
 from flows.follow.following import Asked, Told
 from flows.follow.lag import Brought
 from flows.follow.sync import sync
@@ -19,6 +20,7 @@ from flows.history.asof import asof
 from flows.history.log import difference, shown
 from flows.history.prune import prune
 from flows.history.version_list import listed
+from flows.plan.request import trees_of
 from transforms.vocabulary import SpecError
 
 TABLES: dict[str, Any] = {
@@ -96,6 +98,7 @@ def test_batches_within_a_time_are_one_version_and_are_taken_back_as_one(
     assert numbers(shop) == [[2, 3, 4], [1]]
     line = listed(shop.spec)[0]
     assert (line["version"], line["counts"]["insert"], line["counts"]["delete"]) == (4, 3, 2)
+    assert (line["kind"], line["message"], line["tree"]) == ("run", "sync", None)
     for number in (2, 3, 4):
         facts, changes = shown(shop.spec, number)
         assert facts["versions"] == [2, 3, 4]
@@ -117,6 +120,15 @@ def test_batches_within_a_time_are_one_version_and_are_taken_back_as_one(
     with pytest.raises(SpecError, match="taken back already"):
         shop.undo(4)
     shop.undo(5)
+    assert shop.target.content() == after
+    for roots in (["parent:4"], ["parent:3"]):
+        commands.undo(shop.request("undo", trees=trees_of(shop.spec, roots)), 3)
+        left = dict(shop.target.rows("parent"))
+        assert (4 not in left, 3 not in left) == (True, roots == ["parent:3"]), "rows of a tree, of all that is one"
+    assert shop.target.count("child") == 1, "what hangs below it goes with it"
+    shop.undo(4)
+    assert shop.target.content() == before, "and then the rest"
+    shop.run(full=True)
     assert shop.target.content() == after
     shop.undo(2, to=True)  # what came after that version: the undo and what took it back, and no batch of it
     assert shop.target.content() == after
