@@ -113,7 +113,7 @@ class DuckdbAdapter:
         if token is not None:
             raise SynclineError(f"{self.url}: DuckDB cannot join a snapshot.", fix="read in one process.")
         with self._session() as session:
-            session.execute("BEGIN TRANSACTION")
+            session.execute("BEGIN TRANSACTION READ ONLY")
             number = session.rows("SELECT txid_current() AS n, count(*) AS t FROM duckdb_tables()")[0]["n"]
             try:
                 yield DuckdbSnapshot(session, f"transaction {number}, {last_written(self._path)}", self._zone)

@@ -103,7 +103,7 @@ class MysqlAdapter:
 
     def _describe(self, relation: Relation) -> Described | None:
         server = self._connections.server
-        with self._connections.begin(f"Describing {relation}") as connection:
+        with self._connections.begin(f"Describing {relation}", read_only=relation.table is None) as connection:
             if relation.table is None:
                 return described_query(connection, server, self._alphabets, relation)
             return described(connection, server, self._alphabets, relation.table)

@@ -236,10 +236,10 @@ class Connections:
         self._idle.put(connection)
 
     @contextmanager
-    def begin(self, where: str) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back on any error."""
+    def begin(self, where: str, *, read_only: bool = False) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back on any error. `read_only`: the server refuses what writes in it."""
         with self.translated(where), self.connected() as connection:
-            run(connection, "START TRANSACTION READ ONLY" if self._read_only else "START TRANSACTION")
+            run(connection, "START TRANSACTION READ ONLY" if self._read_only or read_only else "START TRANSACTION")
             yield connection
             run(connection, "COMMIT")
 

@@ -223,3 +223,14 @@ def test_a_password_is_never_shown(url: str, password: str, tmp_path: Path, monk
     for sides in ((url.format(password), f"{other.url}#item"), (f"{other.url}#item", url.format(password))):
         done = syncline("diff-tables", *sides, "--json", status=1)
         assert "canary" not in done.output and "s3c" not in done.output
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql", "duckdb"])
+def test_a_query_cannot_write(database: Database, tmp_path: Path) -> None:
+    beside = Database("sqlite", f"sqlite:///{tmp_path}/beside.db")
+    beside.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+    database.execute("CREATE SEQUENCE numbers")
+    number = "nextval(numbers)" if database.engine == "mysql" else "nextval('numbers')"
+    query = f"{database.url}#(SELECT {number} AS id)"
+    assert "error: " in syncline("diff-tables", query, f"{beside.url}#item", "--key", "id", status=1).stderr
+    assert database.execute(f"SELECT {number}") == [(1,)]
