@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from contract import ID, a_shape, change, col, edited, load, make, read, rows_of, simple
+from contract import ID, a_shape, change, col, edited, insert_one_by_one, load, make, read, rows_of, simple
+from crashing import server
 
 from adapters.parquet import files, parts, writer
 from adapters.protocol import Target
@@ -303,22 +304,13 @@ def test_two_migrations_of_one_name_do_not_meet_and_two_writers_of_a_table_take_
             pass
     with other.lock("shop"):
         pass
-    writers = [multiprocessing.get_context("fork").Process(target=_insert, args=(folder, at)) for at in (100, 200)]
+    writers = [server().Process(target=insert_one_by_one, args=(lake.url, at)) for at in (100, 200)]
     for each in writers:
         each.start()
     for each in writers:
         each.join(60)
         assert each.exitcode == 0
     assert read(lake, shape).num_rows == rows.num_rows + 40
-
-
-def _insert(folder: Path, start: int) -> None:
-    opened = open_target(f"parquet:///{folder}")
-    shape = opened.describe(TableName("simple"))
-    assert shape is not None
-    for i in range(20):
-        load(opened, shape, rows_of(shape, {"id": start + i, "name": "x", "n": i}))
-    opened.close()
 
 
 STEPS = {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from adapters.protocol import Target
+from adapters.registry import open_target
 from transforms.mapping.column_limits import misfits
 from transforms.vocabulary import Applied, ChangeSet, ColumnShape, Key, Meaning, Relation, TableName, TableShape
 
@@ -63,6 +65,15 @@ def change(
 
 def load(adapter: Target, shape: TableShape, rows: pa.Table, key: Key = ("id",)) -> Applied:
     return adapter.apply(change(shape, key, inserts=rows), shape, None, empty=True)
+
+
+def insert_one_by_one(url: str, start: int) -> None:
+    """Twenty rows into the table of `simple`, each in a transaction: what another process does meanwhile."""
+    with closing(open_target(url)) as opened:
+        shape = opened.describe(TableName("simple"))
+        assert shape is not None
+        for number in range(20):
+            load(opened, shape, rows_of(shape, {"id": start + number, "name": "x", "n": number}))
 
 
 def read(adapter: Target, shape: TableShape, key: Key = (), **more: Any) -> pa.Table:
