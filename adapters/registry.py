@@ -53,7 +53,9 @@ TARGETS: Final[dict[str, Engine]] = {
 }
 """By the scheme of a URL: what is read from and written to."""
 
-SOURCES: Final[dict[str, Engine]] = {"parquet": Engine("adapters.files", "source", accessible=False)}
+SOURCES: Final[dict[str, Engine]] = {
+    kind: Engine("adapters.files", "source", accessible=False) for kind in ("parquet", "csv")
+}
 """By the scheme of a URL: what is only read from, or read by another adapter than it is written by."""
 
 

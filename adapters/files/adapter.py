@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +14,13 @@ import duckdb
 
 from adapters.duckdb import catalog as shapes
 from adapters.duckdb.snapshot import Session, set_up
-from adapters.files import listing, parquet
+from adapters.files import delimited, listing, parquet
 from adapters.files.address import Address, address_of
 from adapters.files.capabilities import CAPABILITIES
+from adapters.files.formats import Formats, formats_of
 from adapters.files.listing import Files
-from adapters.files.snapshot import FilesSnapshot, Read, Views
+from adapters.files.rows import Rows
+from adapters.files.snapshot import FilesSnapshot, Views
 from adapters.parquet.adapter import ParquetAdapter
 from adapters.parquet.files import OWN
 from adapters.protocol import Source
@@ -27,7 +29,6 @@ from transforms.vocabulary import Design, SynclineError, TableName, TableShape
 from transforms.vocabulary.features import Feature
 
 MEMORY: Final = "2GB"  # of rows that are sorted or staged; what is more waits in temporary files
-_READERS: Final[dict[str, Read]] = {"parquet": parquet.rows}
 
 
 def source(url: str, *, time_zone: str | None = None) -> Source:
@@ -38,8 +39,34 @@ def source(url: str, *, time_zone: str | None = None) -> Source:
     return FilesAdapter(address, time_zone=time_zone)
 
 
+class Read:
+    """A state of the files, read into a DuckDB in memory; what spills out of it lies in a folder of its own."""
+
+    def __init__(self, address: Address, tables: dict[str, Files], formats: Formats) -> None:
+        self._folder = tempfile.mkdtemp(prefix="syncline-files-")
+        self._root = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": self._folder})
+        if address.remote:
+            self._root.register_filesystem(address.system)
+        self.state = [(each.name, each.state) for each in tables.values()]
+        self.users = 0
+        self._address, self._formats = address, formats
+        self.views = Views(self.session(), tables, self._rows)
+
+    def session(self) -> Session:
+        return Session(set_up(self._root.cursor()), self._address.url)
+
+    def _rows(self, session: Session, table: Files) -> Rows:
+        if self._address.kind == "parquet":
+            return parquet.rows(session, table)
+        return delimited.rows(session, table, self._formats.of(table.name), self._folder)
+
+    def close(self) -> None:
+        self._root.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 class FilesAdapter:
-    """The tables of an address (see `listing.tables`). Nothing is kept open between calls."""
+    """The tables of an address (see `listing.tables`). What is read of them is kept until the files change, or `close`."""
 
     engine = CAPABILITIES.names.engine
     capabilities = CAPABILITIES
@@ -47,25 +74,34 @@ class FilesAdapter:
     def __init__(self, address: Address, *, time_zone: str | None = None) -> None:
         self.url = address.url
         self._address = address
+        self._formats = formats_of(address.options)
         self._zone = time_zone
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], TableShape] = {}
+        self._latest: Read | None = None
 
     @contextmanager
-    def _views(self) -> Iterator[Views]:
-        """A DuckDB of its own, and what spills out of its memory, until the end."""
-        spilled = tempfile.mkdtemp(prefix="syncline-files-")
+    def _reading(self) -> Iterator[Read]:
+        """The files as they are now. Those of an earlier state are given up once nobody reads them."""
+        tables = listing.tables(self._address)
+        with self._lock:
+            state = [(each.name, each.state) for each in tables.values()]
+            if self._latest is None or self._latest.state != state:
+                self._give_up()
+                self._latest = Read(self._address, tables, self._formats)
+            reading = self._latest
+            reading.users += 1
         try:
-            with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spilled}) as root:
-                if self._address.remote:
-                    root.register_filesystem(self._address.system)
-                session = Session(set_up(root.cursor()), self.url)
-                try:
-                    yield Views(session, listing.tables(self._address), _READERS[self._address.kind])
-                finally:
-                    session.close()
+            yield reading
         finally:
-            shutil.rmtree(spilled, ignore_errors=True)
+            with self._lock:
+                reading.users -= 1
+                if reading is not self._latest and not reading.users:
+                    reading.close()
+
+    def _give_up(self) -> None:
+        if self._latest is not None and not self._latest.users:
+            self._latest.close()
+        self._latest = None
 
     def tables(self, schema: str | None = None) -> list[TableName]:
         return [TableName(name) for name in listing.tables(self._address)] if schema is None else []
@@ -77,35 +113,26 @@ class FilesAdapter:
         return TableName(own[0], table.schema) if own and table.name not in there else table
 
     def describe(self, table: TableName) -> TableShape | None:
-        found = listing.tables(self._address).get(table.name) if table.schema is None else None
-        if found is None:
+        if table.schema is not None:
             return None
-        known = (found.name, found.state)
-        with self._lock:
-            if known not in self._known:
-                self._known[known] = self._described(found)
-            return self._known[known]
-
-    def _described(self, table: Files) -> TableShape:
-        with self._views() as views:
-            rows = views.rows(table.name)
-            assert rows is not None
-            return rows.shape(table.name)
+        with self._reading() as reading:
+            rows = reading.views.rows(table.name)
+            return rows.shape(table.name) if rows is not None else None
 
     def describe_query(self, query: str) -> TableShape:
-        with self._views() as views:
-            views.named_in(query)
-            return shapes.describe_query(views.session, query)
+        with self._reading() as reading, closing(reading.session()) as session:
+            reading.views.named_in(query)
+            return shapes.describe_query(session, query)
 
     @contextmanager
     def snapshot(self, token: str | None = None) -> Iterator[FilesSnapshot]:
         """The files as they are now. SnapshotLost at the end, too, where one of those that were read has changed."""
         if token is not None:
             raise SynclineError(f"{self.url}: files have no snapshots to join.", fix="read in one process.")
-        with self._views() as views:
-            mark = ", ".join(f"{each.name} {each.state}" for each in views.tables.values())
-            yield FilesSnapshot(views, mark, self._zone)
-            views.all_unchanged()
+        with self._reading() as reading, closing(reading.session()) as session:
+            mark = ", ".join(f"{name} {state}" for name, state in reading.state)
+            yield FilesSnapshot(session, reading.views, mark, self._zone)
+            reading.views.all_unchanged()
 
     def design(self, table: TableName) -> Design:
         return Design()
@@ -120,4 +147,5 @@ class FilesAdapter:
         return None
 
     def close(self) -> None:
-        """Nothing is open."""
+        with self._lock:
+            self._give_up()

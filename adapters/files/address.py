@@ -104,7 +104,7 @@ def address_of(url: str) -> Address:
                 fix=f"write {kind}:///relative/path, {kind}:////absolute/path or {kind}://s3://bucket/path.",
             )
         path = path[1:]
-    return Address(masked(url), kind, path, options)
+    return Address(masked(f"{scheme}://{_parted(rest)[0]}"), kind, path, options)
 
 
 def _parted(rest: str) -> tuple[str, tuple[tuple[str, str], ...]]:

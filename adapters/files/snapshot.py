@@ -32,22 +32,22 @@ Read = Callable[[Session, Files], Rows]
 
 
 class Views:
-    """The tables of an address in a DuckDB of their own, each made when it is asked for."""
+    """The tables of an address in a DuckDB of their own, each made when it is asked for: views, and what they stage."""
 
     def __init__(self, session: Session, tables: dict[str, Files], read: Read) -> None:
-        self.session, self.tables = session, tables
-        self._read = read
+        self.tables = tables
+        self._session, self._read = session, read
         self._made: dict[str, Rows] = {}
         session.execute(f"CREATE SCHEMA {quoted(BEHIND)}")
 
     def rows(self, name: str) -> Rows | None:
         """None where there is no such table."""
-        with self.session.lock:
+        with self._session.lock:
             if name not in self._made and name in self.tables:
                 with self.unchanged([name]):
-                    made = self._read(self.session, self.tables[name])
+                    made = self._read(self._session, self.tables[name])
                     for statement in made.views(name):
-                        self.session.execute(statement)
+                        self._session.execute(statement)
                 self._made[name] = made
             return self._made.get(name)
 
@@ -87,8 +87,8 @@ class Views:
 class FilesSnapshot(DuckdbSnapshot):
     """Files as they were when the snapshot began."""
 
-    def __init__(self, views: Views, mark: str, time_zone: str | None) -> None:
-        super().__init__(views.session, mark, time_zone, views.shape_behind)
+    def __init__(self, session: Session, views: Views, mark: str, time_zone: str | None) -> None:
+        super().__init__(session, mark, time_zone, views.shape_behind)
         self._views = views
 
     def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:

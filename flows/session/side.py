@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.protocol import Inspection, RowSecurity, Snapshot, Source, Target
 from adapters.registry import open_source, open_target
+from flows.spec.files import with_format
 from flows.spec.model import Spec
 from flows.spec.urls import resolve_url
 from transforms.vocabulary import SIDES, SideName, SpecError
@@ -96,8 +97,15 @@ def both_open(spec: Spec) -> Iterator[Sides]:
     Errors: SpecError for a URL that no adapter knows, and for a ledger that is the same file as a side.
     """
     _apart(spec)
+    if spec.target.files is not None:
+        raise SpecError(
+            "`files` says how files are read, and the target is written.",
+            fix="take it away.",
+            where=spec.where("target", "files"),
+        )
     with ExitStack() as stack:
-        address, zone, rls = resolve_url(spec.source.url), spec.source.time_zone, spec.source.rls
+        address = with_format(resolve_url(spec.source.url), spec.source.files)
+        zone, rls = spec.source.time_zone, spec.source.rls
         source: Side
         if spec.writes_source:
             source = WrittenSide("source", open_target(address, time_zone=zone, rls=rls), zone, rls, address)

@@ -18,6 +18,7 @@ from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec.conflict import Conflict, Direction, Initial
 from flows.spec.cursor import Cursor
 from flows.spec.document import Document, digest_of
+from flows.spec.files import FileFormats
 from flows.spec.follow import Follow
 from flows.spec.member_lists import Members
 from flows.spec.members import at_once, document_of, with_member
@@ -83,6 +84,7 @@ class Endpoint(Strict):
         default="refuse",
         description="PostgreSQL's row-level security: accept takes the rows that the user sees for all.",
     )
+    files: FileFormats | None = Field(default=None, description="How the texts of CSV and JSON lines are written.")
 
 
 class Defaults(Strict):

@@ -1,0 +1,194 @@
+"""CSV files as tables: dialects and types found or declared, values exact or set aside with their line, and torn files refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+from scenario import Scenario, counts, quarantine
+
+from adapters.protocol import Source
+from adapters.registry import open_source
+from flows.commands import Status
+from transforms.vocabulary import (
+    INVALID,
+    DataError,
+    KeyRange,
+    Relation,
+    SnapshotLost,
+    SpecError,
+    SynclineError,
+    TableName,
+    reason_of,
+    text_of,
+)
+
+T = TableName("t")
+
+
+def csv(folder: Path, content: bytes | str, name: str = "t.csv", **declared: Any) -> Source:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    options = f"?declared={quote(json.dumps(declared))}" if declared else ""
+    return open_source(f"csv:///{folder / name}{options}")
+
+
+def read(source: Source, **more: Any) -> list[dict[str, Any]]:
+    shape = source.describe(T)
+    assert shape is not None
+    with source.snapshot() as snapshot:
+        batches = list(snapshot.scan(Relation(T), shape.names, key=shape.names[:1], **more))
+    source.close()
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def kinds(source: Source) -> dict[str, str]:
+    shape = source.describe(T)
+    assert shape is not None
+    return {each.name: each.native for each in shape.columns}
+
+
+def test_types_are_those_of_all_values(tmp_path: Path) -> None:
+    text = (
+        "id,amount,big,day,at,zoned,clock,yes,uuid,zip,ratio,note\n"
+        "1,1.50,12345678901234567890,2024-02-29,2024-01-01 10:00:00,2024-01-01T10:00:00Z,10:00,true,"
+        "00000000-0000-4000-8000-000000000000,01234,1e3,a\n"
+        '2,-3,1,2024-01-01,2024-01-01T10:00:00.000001,2024-01-01 10:00:00+02:00,23:59:59.5,false,,00000,0.5,""\n'
+        "3,,,,,,,,,,,\n"
+    )
+    source = csv(tmp_path, text)
+    assert kinds(source) == {
+        "id": "BIGINT", "amount": "DECIMAL(18,2)", "big": "DECIMAL(20,0)", "day": "DATE", "at": "TIMESTAMP",
+        "zoned": "TIMESTAMP WITH TIME ZONE", "clock": "TIME", "yes": "BOOLEAN", "uuid": "UUID", "zip": "VARCHAR",
+        "ratio": "DOUBLE", "note": "VARCHAR",
+    }  # fmt: skip
+    first, second, third = read(source)
+    assert first["amount"] == Decimal("1.50") and first["big"] == Decimal("12345678901234567890")
+    assert second["at"] == datetime(2024, 1, 1, 10, 0, 0, 1) and second["zoned"] == datetime(2024, 1, 1, 8, tzinfo=UTC)
+    assert second["clock"] == time(23, 59, 59, 500_000) and first["zip"] == "01234" and first["ratio"] == 1000.0
+    assert second["note"] == "" and third["note"] is None  # quoted, and nothing at all
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "expected"),
+    [
+        (b"\xef\xbb\xbfid;n;d\r\n1;1,50;01.02.2024\r\n2;-3,5;31.12.2023", {}, (Decimal("1.50"), date(2024, 2, 1))),
+        ("id\tn\td\n1\t2.5\t13/01/2024\n", {}, (Decimal("2.5"), date(2024, 1, 13))),
+        ("id,n,d\n1,é,🎉\n".encode("utf-16"), {}, ("é", "🎉")),
+        ("id|n|d\n1|é€|x\n".encode("cp1252"), {"encoding": "cp1252"}, ("é€", "x")),
+        ("1,'it\\'s',NA\n", {"header": ["id", "n", "d"], "quote": "'", "escape": "\\", "nulls": ["NA"]}, ("it's", None)),
+        ("id,n,d\n1,01.02.24,05.06.2024 07:08\n", {"dates": "%d.%m.%y", "timestamps": "%d.%m.%Y %H:%M",
+         "types": {"n": "date", "d": "timestamp"}}, (date(2024, 2, 1), datetime(2024, 6, 5, 7, 8))),
+        ("id,n,d\n1,x\x00y,no\n", {"types": {"d": "boolean"}}, ("x\x00y", False)),
+        ('id,n,d\n1,"{""a"": 1}",7\n', {"types": {"n": "json", "d": "numeric(5,2)"}}, ('{"a": 1}', Decimal("7.00"))),
+    ],
+)  # fmt: skip
+def test_dialects_are_found_or_declared(tmp_path: Path, content: Any, declared: Any, expected: Any) -> None:
+    row = read(csv(tmp_path, content, **declared))[0]
+    assert (row["id"], row["n"], row["d"]) == (1, *expected)
+
+
+def test_a_value_that_is_none_of_its_type_is_set_aside_with_file_and_line(tmp_path: Path) -> None:
+    text = 'id,note,n\n1,"two\nlines",5\n2,x,5.5\n3,y,\n4,"a\n\nb",1e3\n5,z,99999999999\n6,z,"7"\n'
+    found = read(csv(tmp_path, text, types={"n": "int"}))
+    assert [row["id"] for row in found] == [1, 2, 3, 4, 5, 6]
+    told = {row["id"]: text_of(reason_of(row[INVALID])) for row in found if row[INVALID]}
+    path = tmp_path / "t.csv"
+    assert told == {
+        2: f"column n: line 4 of {path}: 5.5 is not integer",
+        4: f"column n: line 6 of {path}: 1e3 is not integer",
+        5: f"column n: line 9 of {path}: 99999999999 is not integer",
+    }
+    blank = read(csv(tmp_path, "id,n\n1,5\n\n2,x\n", types={"n": "int"}))
+    assert "row 3 of" in blank[1][INVALID]  # lines are not known where empty ones are passed over
+    source = csv(tmp_path, text, types={"n": "decimal(4,2)"})
+    with source.snapshot() as snapshot:
+        assert snapshot.count(Relation(T)) == 6
+        with pytest.raises(SynclineError, match="1e3"):
+            list(snapshot.scan(Relation(query="SELECT id, n FROM t"), ["id", "n"]))
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "signs"),
+    [
+        (b'a,b\n1,2\n3,"x\n2,y\n', {}, ("line 3", "a quote that is not closed")),
+        (b"a,b\n1,2\n3\n2,y\n", {}, ("line 3", "fewer fields")),
+        (b"a,b\n1,2\n3,4,5\n", {}, ("line 3", "more fields")),
+        (b"a,b\n1,x\n2,caf\xe9\n", {}, ("line 3", "two encodings", "cp1252")),
+        ("a,b\n1,x\n2,é\n".encode(), {"encoding": "ascii"}, ("line 3", "two encodings")),
+        ("a,b\n1,é\n".encode("utf-16-le")[:-1], {"encoding": "utf-16-le"}, ("line", "encoding")),
+        (b"a,b,A\n1,2,3\n", {}, ("line 1", "two columns called 'a' and 'A'")),
+        (b"", {}, ("is empty",)),
+    ],
+)
+def test_a_torn_file_is_refused_with_its_line(tmp_path: Path, content: Any, declared: Any, signs: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        read(csv(tmp_path, content, **declared))
+    assert all(sign in str(caught.value) for sign in (*signs, "t.csv", "Fix:"))
+
+
+def test_what_is_declared_wrongly_is_refused(tmp_path: Path) -> None:
+    for declared, sign in (
+        ({"types": {"x": "int"}}, "no column 'x'"), ({"types": {"a": "money"}}, "'money' is no type"),
+        ({"encoding": "utf-9"}, "no encoding 'utf-9'"), ({"delimiter": ";;"}, "single character"),
+        ({"separator": ";"}, "separator is nothing"),
+    ):  # fmt: skip
+        with pytest.raises(SpecError, match=sign):
+            read(csv(tmp_path, "a,b\n1,2\n", **declared))
+    assert read(csv(tmp_path, "a,b\n")) == []
+    with pytest.raises(DataError, match="unlike columns"):
+        (tmp_path / "u").mkdir()
+        (tmp_path / "u/1.csv").write_text("a,b\n1,2\n")
+        (tmp_path / "u/2.csv").write_text("a,c\n1,2\n")
+        open_source(f"csv:///{tmp_path}").describe(TableName("u"))
+
+
+def test_files_of_a_table_may_be_many_packed_and_cut_by_key(tmp_path: Path) -> None:
+    for year, name, pack in ((2023, "a.csv", False), (2024, "b.csv.gz", True)):
+        there = tmp_path / f"t/year={year}"
+        there.mkdir(parents=True)
+        content = b"id,n\n" + b"".join(b"%d,%d\n" % (each, each * year) for each in range(5))
+        (there / name).write_bytes(gzip.compress(content) if pack else content)
+    source = open_source(f"csv:///{tmp_path}")
+    shape = source.describe(T)
+    assert shape is not None and shape.names == ("id", "n", "year")
+    with source.snapshot() as snapshot:
+        assert snapshot.split(Relation(T), ("year", "id"), 4) == [(2023, 4), (2024, 3)]
+        window = KeyRange((2024, 4))
+        found = [
+            row
+            for batch in snapshot.scan(Relation(T), ["n"], key=("year", "id"), within=window)
+            for row in batch.to_pylist()
+        ]
+    assert found == [{"n": 4 * 2024}]
+    with pytest.raises(SnapshotLost), source.snapshot() as snapshot:
+        assert snapshot.count(Relation(T)) == 10
+        (tmp_path / "t/year=2023/a.csv").write_text("id,n\n")
+    with source.snapshot() as snapshot:
+        assert snapshot.count(Relation(T)) == 5
+    source.close()
+
+
+def test_a_spec_declares_what_is_in_the_files(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    small = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    there = tmp_path / "files"
+    there.mkdir()
+    (there / "goods.csv").write_text("id;name;price\n1;a;1,50\n2;b;x\n3;c;3,00\n")
+    (there / "other.csv").write_text("id,n\n1,2\n")
+    columns = {"id": "id", "name": {"expr": "upper(name)"}, "price": "price"}
+    tables = {"goods": {"from": "goods", "key": "id", "columns": columns, "create": {}}}
+    files = {"tables": {"goods": {"delimiter": ";", "decimal": ",", "types": {"price": "decimal(9,2)"}}}}
+    document = small.document(tables, defaults={"window": {"rows": 1}})
+    small.path.write_text(yaml.safe_dump(document | {"source": {"url": "csv:///files", "files": files}}))
+    outcome = small.run()
+    assert outcome.status == Status.DONE and counts(outcome, "goods")["insert"] == 2
+    assert small.target.rows("goods", "id, name, price") == [(1, "A", 1.5), (3, "C", 3)]
+    (why,) = [each[2] for each in quarantine(small)]
+    assert f"line 3 of {there / 'goods.csv'}: x is not decimal(9,2)" in why
+    small.settled()
