@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from command_line import answer, syncline
 from databases import Database
@@ -234,3 +236,17 @@ def test_a_query_cannot_write(database: Database, tmp_path: Path) -> None:
     query = f"{database.url}#(SELECT {number} AS id)"
     assert "error: " in syncline("diff-tables", query, f"{beside.url}#item", "--key", "id", status=1).stderr
     assert database.execute(f"SELECT {number}") == [(1,)]
+
+
+def test_a_file_is_compared_as_a_table_is(tmp_path: Path) -> None:
+    beside = Database("sqlite", f"sqlite:///{tmp_path}/beside.db")
+    beside.execute(
+        "CREATE TABLE item (id TEXT, price NUMERIC(9,2))", "INSERT INTO item VALUES ('1', 1.5), ('2', 7), ('3', 0)"
+    )
+    rows = pa.table({"id": [3, 2, 1], "price": [0.0, 7.25, 1.5]})
+    pq.write_table(rows, tmp_path / "item.parquet")
+    file, table = f"parquet:///{tmp_path}/item.parquet", f"{beside.url}#item"
+    found = answer("diff-tables", file, table, "--key", "id", status=2)
+    assert (found["left"]["url"], found["same"], found["different"]) == (f"{file}#item", 2, 1)
+    where = ("--key", "id", "--where", "price < 5", "--query", "SELECT * FROM item")
+    assert answer("diff-tables", beside.url, file, *where)["message"] == "Equal: 2 rows, 1 column beside the key."
