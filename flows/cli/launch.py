@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -31,6 +34,7 @@ MUTED: Final = {
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     "DASK_LOGGING__DISTRIBUTED": "error",
 }
+SILENT_SECONDS: Final = 2.0
 
 
 class PrefectUnreachable(SynclineError):
@@ -114,8 +118,15 @@ def send_event(migration: str, tables: Sequence[str], rows: Sequence[str]) -> No
 
 def _in_prefect(start: Callable[[], Any], migration: str, request: Request | None, meter: Meter) -> Outcome:
     """The outcome of the flow; an error of ours as it was raised, and PrefectUnreachable where Prefect failed."""
+    meter.notice("Starting Prefect …")  # which takes seconds, as importing it does
     _prepare()
-    _reach()
+
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        meter.notice("PREFECT_API_URL names no server: a temporary one starts for this run. --direct does without.")
+    with _said_to_go_on(meter, "Prefect is starting"):
+        _reach()
 
     from prefect import tags
     from prefect.exceptions import FailedRun
@@ -177,6 +188,24 @@ def _reach() -> None:
         error = failed
     if error is not None:
         raise _unreachable("cannot be reached", error) from error
+
+
+@contextmanager
+def _said_to_go_on(meter: Meter, what: str) -> Iterator[None]:
+    """While the block works, tell every couple of seconds that it does: nobody should wonder whether anything happens."""
+    done, began = threading.Event(), monotonic()
+
+    def tell() -> None:
+        while not done.wait(SILENT_SECONDS):
+            meter.notice(f"{what}: {monotonic() - began:.0f} s")
+
+    teller = threading.Thread(target=tell, name="waiting", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 def _end_temporary_server() -> None:

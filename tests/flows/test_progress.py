@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from io import StringIO
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scenario import PAIRS, Scenario
 
+from flows.cli import launch
 from flows.cli.terminal.progress import Bars, drawn
 from flows.session.progress import Progress
 
@@ -113,3 +116,21 @@ def test_whatever_happens_no_more_is_done_than_there_is(events: list[tuple[str, 
         assert 0 <= progress.share <= 1
         assert all(part.done <= part.of for part in progress.parts)
         assert all(part.done == part.of for part in progress.parts if part.finished)
+
+
+def test_whoever_waits_for_prefect_is_told_so_every_couple_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ear(Progress):
+        def notice(self, text: str) -> None:
+            heard.append(text)
+            if len(heard) == 2:
+                enough.set()
+
+    heard: list[str] = []
+    enough = threading.Event()
+    monkeypatch.setattr(launch, "SILENT_SECONDS", 0.01)
+    with launch._said_to_go_on(Ear(), "Prefect is starting"):
+        assert enough.wait(30)
+    assert heard[0].startswith("Prefect is starting: 0 s")
+    told = len(heard)
+    time.sleep(0.05)
+    assert len(heard) == told
