@@ -34,18 +34,21 @@ from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import keys
-from transforms.net_changes import filtered, rolled, shaped
+from transforms.net_changes import changed_keys, filtered, rolled, shaped
 from transforms.reconcile.records import keys_of
 from transforms.vocabulary import SIDES, ChangeSet, PlanError, SideName, SpecError, TableName
+from transforms.vocabulary.arrow import Mask
 
 
 class Edits(NamedTuple):
     """What people had done to a side before a run: rows that are otherwise then, and the keys of those and of the ones that are gone. Or,
-    where the run met both sides anew, the `whole` side."""
+    where the run met both sides anew, the `whole` side. Rows with the keys in `since` stay as they are, whatever the others say: other
+    runs wrote or looked at them after this one had."""
 
     rows: pa.Table
     keyed: pa.Table
     whole: bool
+    since: tuple[pa.Table, ...] = ()
 
 
 def asof(spec: Spec, number: int, table: str, *, side: SideName = "target") -> pa.Table:
@@ -160,11 +163,10 @@ def _steps(
 ) -> Iterator[ChangeSet | Edits]:
     """What happened to a table of a side in some versions, oldest first: what each wrote, and before that what its run saw that people
     had done. A run has versions of both sides; it counts where all of them do."""
-    begun = runs_of(store, versions)
     for each in versions:
         if each.version not in numbers:
             continue
-        if (edits := _edits_of(spec, store, each, begun, table, side)) is not None:
+        if (edits := _edits_of(spec, store, each, versions, table, side)) is not None:
             yield edits
         if each.side == side:
             yield from opened_version(store, each).met(table)
@@ -178,32 +180,49 @@ def _back(
     Behind a version's plan others may have come in. Taken back, the version leaves rows that it met otherwise than its plan had seen
     them as that plan had; so what the others had done to these is done again.
     """
-    begun = runs_of(store, versions)
     for each in (version for version in reversed(versions) if version.version in numbers):
         if each.side == side:
             opened = opened_version(store, each)
             yield from (changes.inverse() for changes in reversed(opened.met(table)))
             if (left := opened.left(table)) is not None:
-                for changes in _met_between(store, opened, versions, table):
-                    yield filtered(changes, partial(among, some=left, key=changes.key))
-        if (edits := _edits_of(spec, store, each, begun, table, side)) is not None:
+                for other in _between(opened, each.version, versions):
+                    if other.side == side:
+                        for changes in opened_version(store, other).met(table):
+                            yield filtered(changes, partial(among, some=left, key=changes.key))
+        if (edits := _edits_of(spec, store, each, versions, table, side)) is not None:
             yield edits
 
 
-def _met_between(
-    store: Store, applied: AppliedVersion, versions: Sequence[Version], table: TableName
-) -> Iterator[ChangeSet]:
-    """What versions did and met that came in after the plan of one was asked for, oldest first."""
-    since, own = applied.plan.manifest.created_at, applied.version
-    for each in versions:
-        if each.side == own.side and each.version < own.version and each.created_at >= since:
-            yield from opened_version(store, each).met(table)
+def _between(applied: AppliedVersion, number: int, versions: Sequence[Version]) -> list[Version]:
+    """The versions before number that came in after a version's plan was asked for, oldest first."""
+    since = applied.plan.manifest.created_at
+    return [each for each in versions if each.version < number and each.created_at >= since]
 
 
 def _edits_of(
+    spec: Spec, store: Store, version: Version, versions: Sequence[Version], table: TableName, side: SideName
+) -> Edits | None:
+    """What people had done before the run of a version, where it is the run's first one. In: versions of both sides, oldest first."""
+    begun = runs_of(store, versions)
+    edits = _opened_edits(spec, store, version, begun, table, side)
+    if edits is None:
+        return None
+    own, since = opened_version(store, version), list[pa.Table]()
+    for other in _between(own, version.version, versions):
+        later = opened_version(store, other)
+        if other.side == side:
+            since += map(changed_keys, later.met(table))
+        if later.plan.manifest.created_at >= own.plan.manifest.created_at:
+            seen = _opened_edits(spec, store, other, begun, table, side)
+            if seen is not None and seen.whole:
+                return None
+            since += [] if seen is None else [seen.keyed]
+    return edits._replace(since=tuple(since))
+
+
+def _opened_edits(
     spec: Spec, store: Store, version: Version, begun: dict[Path, int], table: TableName, side: SideName
 ) -> Edits | None:
-    """What people had done before the run of a version, where it is the run's first one. In: as of `runs_of`."""
     folder = target_folder(store.folder(version.plan))
     if begun[folder] != version.version or not (folder / "edits").exists():
         return None
@@ -215,15 +234,17 @@ def _edits_of(
 
 def _edited(schema: pa.Schema, table: TableName, rows: pa.Table, edits: Edits) -> pa.Table:
     """Rows as people had left them."""
-    now = shaped(edits.rows, schema, table)
-    if edits.whole:
-        return now
+    now, key = shaped(edits.rows, schema, table), tuple(edits.keyed.column_names)
+
+    def inside(some: pa.Table, keyed: Sequence[pa.Table]) -> Mask:
+        return np.any([among(some, each, key) for each in keyed], axis=0) if keyed else np.zeros(some.num_rows, bool)
+
+    now = now.filter(pa.array(~inside(now, edits.since)))
     rows = shaped(rows, schema, table)
-    if rows.num_rows and edits.keyed.num_rows:
-        key = tuple(edits.keyed.column_names)
-        keyed = edits.keyed.cast(pa.schema([schema.field(name) for name in key]))
-        rows = rows.filter(pa.array(~keys.contained(rows, keyed, key)))
-    return pa.concat_tables([rows, now])
+    stays = inside(rows, edits.since)
+    if not edits.whole:
+        stays |= ~inside(rows, (edits.keyed,))
+    return pa.concat_tables([rows.filter(pa.array(stays)), now])
 
 
 def _begun(parts: Sequence[pa.Table], side: SideName) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,7 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
         done = Pruned()
         young = {v.joined for v in versions if v.created_at >= before and v.joined is not None}
         old = [v for v in versions if v.created_at < before and v.joined not in young]  # those that are one go as one
+        old = _not_needed(spec, old, versions)
         for side in SIDES:  # of the source, too, where a spec that goes one way by now wrote it once
             if old:
                 _forget(spec, ledger, side, old, done)
@@ -71,6 +73,17 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _not_needed(spec: Spec, old: list[Version], versions: list[Version]) -> list[Version]:
+    """Old versions but for those that came in while the plan of a younger one waited: what it met is known by them."""
+    store, ends = store_of(spec), {each.version for each in old}
+    since = datetime.max.replace(tzinfo=UTC)
+    for each in versions:
+        if each.version not in ends:
+            with suppress(PlanError):  # it cannot be opened, and so needs none
+                since = min(since, opened_version(store, each).plan.manifest.created_at)
+    return [each for each in old if each.created_at < since]
 
 
 def _forget(spec: Spec, ledger: Ledger, side: SideName, old: list[Version], done: Pruned) -> None:

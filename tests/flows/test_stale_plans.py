@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from flows import commands
 from flows.commands import Status
 from flows.history.asof import asof
 from flows.history.log import LEFT, difference, life
+from flows.history.prune import prune
 from flows.session.stores import ledger_of
 from transforms.net_changes import rolled
+from transforms.vocabulary import SIDES, SideName
 
 PAIRS: tuple[tuple[Engine, Engine], ...] = (("sqlite", "duckdb"), ("sqlite", "mysql"))
 
@@ -77,3 +80,57 @@ def test_each_version_is_known_as_it_was_whichever_way_history_is_reckoned(shop:
         states.append(shop.target.rows("item"))
     assert dict(states[-1]) == {1: 106, 6: 11}, "what a later version has changed stays"
     assert [at(shop, number) for number in range(8)] == states
+
+
+def test_both_sides_are_known_as_they_were_where_a_plan_of_two_ways_had_waited(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", "duckdb"), request)
+    shop.source.execute("CREATE TABLE goods (no integer PRIMARY KEY, v varchar(9), n integer)")
+    shop.target.execute("CREATE TABLE item (no integer PRIMARY KEY, v varchar(9), n integer)")
+    shop.source.insert("goods", [(no, f"v{no}", no) for no in range(1, 10)])
+    shop.write({"item": {"from": "goods"}}, direction="two_way", defaults={"window": 2})
+    states: dict[int, tuple[Rows, Rows]] = {}
+
+    def keep() -> int:
+        with ledger_of(shop.spec) as ledger:
+            newest = max(each.version for each in ledger.versions(shop.spec.name))
+        states[newest] = shop.source.rows("goods"), shop.target.rows("item")
+        return newest
+
+    def wrong() -> list[tuple[int, SideName]]:
+        return [
+            (number, side)
+            for number, both in states.items()
+            for side, rows in zip(SIDES, both, strict=True)
+            if sorted(tuple(row.values()) for row in asof(shop.spec, number, "item", side=side).to_pylist()) != rows
+        ]
+
+    shop.run()
+    keep()
+    shop.source.execute("UPDATE goods SET v = 'S' WHERE no IN (1, 2)", "DELETE FROM goods WHERE no = 3")
+    shop.target.execute("UPDATE item SET v = 'T' WHERE no IN (4, 5)", "DELETE FROM item WHERE no = 6")
+    planned = commands.plan(shop.request("plan")).report.plan
+    shop.source.execute("UPDATE goods SET v = 'later' WHERE no = 2", "INSERT INTO goods VALUES (3, 'again', 3)")
+    shop.target.execute("UPDATE item SET v = 'T2' WHERE no = 5", "UPDATE item SET n = 50 WHERE no IN (1, 8)")
+    shop.run()
+    between = keep()
+    assert shop.apply(planned).status is Status.CONFLICTS
+    waited = keep()
+    assert waited > between
+    shop.target.execute("UPDATE item SET v = 'end' WHERE no = 7")
+    cut = datetime.now(UTC)
+    assert shop.run().status is Status.DONE
+    last = keep()
+    assert wrong() == []
+    assert prune(shop.spec, _made_at(shop, waited)).versions <= 1, "what came in while it waited is needed"
+    states = {number: both for number, both in states.items() if number >= between}
+    assert wrong() == []
+    prune(shop.spec, cut)
+    states = {last: states[last]}
+    assert wrong() == []
+
+
+def _made_at(shop: Scenario, number: int) -> datetime:
+    with ledger_of(shop.spec) as ledger:
+        return next(each.created_at for each in ledger.versions(shop.spec.name) if each.version == number)
