@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import answer
+from many_clients import SERVER, Office
 from prefect import settings
 from prefect.flows import load_flow_from_entrypoint
 from prefect_shop import Api, Shop, ask, eventually
@@ -75,6 +77,20 @@ def notified(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows.cli.main", "notify", "examples/nycflights/spec.yaml", *arguments]
     there = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value()), **PLACES}
     return subprocess.run(command, cwd=ROOT, env=there, capture_output=True, text=True, check=False)
+
+
+def test_the_flow_follows_all_clients_and_fails_where_one_does(tmp_path: Path) -> None:
+    office = Office.make(tmp_path, ("graz", "linz", "wien"), follow={"capture": "trigger", "every": "20ms"})
+    answer("follow", "install", office.path, "--yes")
+    office.execute("wien", "INSERT INTO t VALUES ('w', 1, 1)")
+    state = sync(str(office.path), once=True, return_state=True)
+    assert state.is_completed(), state.message
+    office.execute("graz", "ALTER TABLE t RENAME COLUMN n TO renamed")
+    office.execute("linz", "INSERT INTO t VALUES ('l', 1, 1)")
+    state = sync(str(office.path), once=True, clients=["graz", "linz"], return_state=True)
+    assert state.is_failed()
+    assert "graz: " in str(state.message)
+    assert ("l", 1, 1) in office.rows(SERVER)
 
 
 def test_the_deployments_deploy(deployed: dict[str, Any]) -> None:

@@ -74,20 +74,6 @@ def test_one_that_fails_or_is_away_stops_no_other(office: Office) -> None:
     assert office.rows("graz") == [("w", 1, 1)], "it catches up"
 
 
-def test_as_a_flow_it_follows_all_clients_and_fails_where_one_does(office: Office) -> None:
-    from flows.sync import sync as flow
-
-    office.execute("wien", "INSERT INTO t VALUES ('w', 1, 1)")
-    state = flow(str(office.path), once=True, return_state=True)
-    assert state.is_completed(), state.message
-    office.execute("graz", "ALTER TABLE t RENAME COLUMN n TO renamed")
-    office.execute("linz", "INSERT INTO t VALUES ('l', 1, 1)")
-    state = flow(str(office.path), once=True, clients=["graz", "linz"], return_state=True)
-    assert state.is_failed()
-    assert "graz: " in str(state.message)
-    assert ("l", 1, 1) in office.rows(SERVER)
-
-
 def test_whoever_is_told_to_stop_does_so_though_nothing_comes(office: Office) -> None:
     once(office, "--client", "graz")
     office.write(
