@@ -11,7 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("flows", "adapters", "transforms")
 PROJECT = ("README.md.j2", "env.example.j2", "gitignore.j2", "legacy.sql", "prefect.yaml.j2")
-DATA = {"flows/evidence/report.html.j2", *(f"flows/scaffold/project/{name}" for name in PROJECT)}
+PAGES = ("page.css.j2", "report.html.j2", "summary.html.j2")
+DATA = {*(f"flows/evidence/{name}" for name in PAGES), *(f"flows/scaffold/project/{name}" for name in PROJECT)}
 """What the packages read beside their modules."""
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import wraps
 from io import StringIO
 from pathlib import Path
@@ -19,11 +20,11 @@ from adapters import interrupts
 from flows.cli.options import described, print_json
 from flows.cli.terminal.rows import show_rows
 from flows.results.visible import echo, visible
-from transforms.vocabulary import SpecError, SynclineError
+from transforms.vocabulary import PlanError, SpecError, SynclineError
 
 if TYPE_CHECKING:
     from flows.results.outcome import Outcome
-    from flows.results.summary import Ended
+    from flows.results.summary import Ended, Summary
     from flows.session.members import Chosen
 
 _seen: ContextVar[list[Outcome] | None] = ContextVar("seen", default=None)
@@ -117,9 +118,19 @@ class _Going:
             _show(summary, page)
         return summary.status
 
-    def _page(self, summary: Any) -> str | None:
+    def _page(self, summary: Summary) -> str | None:
         """The page of all, where rows were looked at."""
-        return None
+        if not any(each.counts is not None for each in summary.each):
+            return None
+        from flows.evidence.summary_page import put_summary
+        from flows.plan.request import new_run_id
+
+        store, at = self.some.store, datetime.now(UTC)
+        try:
+            return None if store is None else str(put_summary(summary, at, new_run_id(at), store))
+        except PlanError as error:
+            echo(f"warning: {error}", err=True)
+            return None
 
     def _one(self, name: str) -> Ended:
         """The command of one. With several at once what it says is said in one piece, once it is through."""
@@ -195,7 +206,7 @@ def _into(stream: _Apart, own: StringIO) -> Iterator[None]:
         stream.own.reset(token)
 
 
-def _show(summary: Any, page: str | None) -> None:
+def _show(summary: Summary, page: str | None) -> None:
     """All of them in a table, and in a line."""
     counted = [each for each in summary.each if each.counts is not None]
     if counted:
@@ -208,7 +219,7 @@ def _show(summary: Any, page: str | None) -> None:
     echo(visible(summary.line))
 
 
-def _counts(each: Any) -> tuple[int | None, ...]:
+def _counts(each: Ended) -> tuple[int | None, ...]:
     if each.counts is None:
         return (None,) * 4
     return (each.counts.insert, each.counts.update, each.counts.delete, each.counts.quarantined)

@@ -106,7 +106,7 @@ def html_report(evidence: Mapping[str, Any]) -> str:
     reasons, aside = _first(sorted(_reasons(evidence), key=lambda each: (-each[2], each[0], each[1])))
     results = [result for checkpoint in evidence["checkpoints"] for result in checkpoint["results"]]
     worked = CHANGES if evidence.get("undoes") else ("source_rows",)
-    page = _template().render(
+    page = template("report.html.j2").render(
         told=evidence,
         verdict=verdict(evidence),
         written=written,
@@ -144,6 +144,11 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         known_hows=HOW,
         place={"box": BOX, "width": WIDTH, "left": LEFT, "chip": CHIP, "right": RIGHT},
     )
+    return made_visible(page)
+
+
+def made_visible(page: str) -> str:
+    """The page with signs that steer as visible ones, and nothing that UTF-8 does not have."""
     shown = _CONTROL.sub(lambda found: str(CONTROLS[found[0]]), page)
     return shown.encode("utf-8", "backslashreplace").decode()
 
@@ -291,7 +296,8 @@ def moment(text: str) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page of this folder. No text that it is given is ever markup."""
     loader = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {
@@ -302,7 +308,7 @@ def _template() -> Template:
         "shown": shown,
         "percent": percent,
     }
-    return made.get_template("report.html.j2")
+    return made.get_template(name)
 
 
 def _label(kind: str, written: bool) -> str:

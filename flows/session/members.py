@@ -8,20 +8,23 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from adapters import interrupts
+from adapters.store.layout import Store
 from flows.session.side import both_open
+from flows.session.stores import store_of
 from flows.spec.members import CLIENTS, Family, family, family_of, going_over, must_be_one, with_member
-from flows.spec.model import load_spec
+from flows.spec.model import Spec, load_spec
 from transforms.vocabulary import ConnectionFailed, SpecError, SynclineError, message_of
 
 Ended = TypeVar("Ended")
 LOOKS_SECONDS = 0.2  # how often somebody looks whether a signal came
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chosen:
     """The clients or targets that are asked for, in the spec's order."""
 
@@ -36,10 +39,20 @@ class Chosen:
     @property
     def migration(self) -> str:
         """What the migrations of all have in common; the file's name, where none of their specs can be read."""
-        for name in self.names:
-            with suppress(SynclineError):
-                return family(load_spec(self.own(name)).name)
-        return self.spec.stem
+        return family(self._any.name) if self._any is not None else self.spec.stem
+
+    @property
+    def store(self) -> Store | None:
+        """Where what all leave behind lies; None where none of their specs can be read."""
+        return store_of(self._any) if self._any is not None else None
+
+    @cached_property
+    def _any(self) -> Spec | None:
+        with going_over(self.spec, self.family):
+            for name in self.names:
+                with suppress(SynclineError):
+                    return load_spec(self.own(name))
+        return None
 
     @property
     def come_and_go(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from many_clients import SERVER, Office
+from many_targets import REGIONS, WRITTEN, Centre, own_rows
 from prefect.client.orchestration import SyncPrefectClient as Api
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
@@ -156,6 +157,27 @@ def test_nobody_decides(api: Api, open_rows: Shop) -> None:
 def test_nothing_is_asked_where_nothing_is_open(api: Api, shop: Shop) -> None:
     state = resolve_conflicts(shop.spec, return_state=True)
     assert state.is_completed() and state.message == "No row is open between both sides."
+
+
+def test_a_flow_maps_over_targets_and_tells_how_each_ended(tmp_path: Path, api: Api) -> None:
+    centre = Centre.make(tmp_path)
+    away = {"name": "away", "url": "postgresql://u:s3cret@127.0.0.1:1/none", "variables": {"region": "AT"}}
+    centre.write([*WRITTEN, away])
+    state = migrate(str(centre.path), targets=["graz", "york"], at_once=2, return_state=True)
+    assert state.is_completed() and state.message == "2 targets done."
+    assert [centre.rows(name) for name in REGIONS] == [own_rows("graz"), own_rows("york"), []]
+    state = migrate(str(centre.path), return_state=True)
+    assert state.is_failed() and state.message == "3 targets done. Away: away."
+    below = [run.name for run in api.read_flow_runs() if run.parent_task_run_id is not None]
+    assert sorted(name for name in below if "centre@" in str(name)) == [
+        f"migrate/centre@{name}" for name in ("graz", "graz", "kyiv", "york", "york")
+    ]
+    summary = artifacts_of(api, state)["centre-all"]
+    lines = {line["name"]: line for line in json.loads(summary["data"])}
+    assert [(line["how"], line.get("insert")) for line in lines.values()] == [
+        ("done", 0), ("done", 0), ("done", 2), ("away", None),
+    ]  # fmt: skip
+    assert "summary.html" in summary["description"] and "s3cret" not in str(summary)
 
 
 def test_a_flow_over_clients_is_a_run_of_each_and_passes_over_those_that_are_away(tmp_path: Path, api: Api) -> None:
