@@ -198,3 +198,10 @@ def test_keys_that_the_other_side_cannot_have_are_alone_and_counted() -> None:
     assert (found.left.foreign_keys, found.right.foreign_keys) == (1, 0)
     assert found.rows is not None
     assert found.rows["key"].to_pylist() == ['["3"]', '["x"]']
+
+
+def test_columns_that_are_not_compared_are_called_by_what_they_hold() -> None:
+    told = common(shape(pa.string(), "json"), shape(pa.string(), "decimal"))
+    assert told == Unlike("json and number")
+    without = "a date without a zone and a timestamp with one"
+    assert common(shape(pa.date32()), shape(pa.timestamp("us", "UTC"))) == Unlike(without, zone=True)

@@ -122,7 +122,7 @@ def common(left: ColumnShape, right: ColumnShape, time_zone: str | None = None) 
 
 def _called(shape: ColumnShape) -> str:
     kind = _kind(shape)
-    return kind if kind in ("json", "uuid", "interval", "opaque", "list") else casts.name_of(shape.type)
+    return kind if shape.meaning != "plain" or kind == "list" else casts.name_of(shape.type)
 
 
 def _numeric(pair: frozenset[str]) -> bool:
@@ -189,8 +189,8 @@ def _time(pair: frozenset[str], time_zone: str | None) -> Common | Unlike:
         return Common(pa.date32()) if pair <= {"date", "text"} else Common(_LOCAL)
     if pair & {"local", "date"}:
         if time_zone is None:
-            kind = "a date" if "date" in pair else "a timestamp without a zone"
-            return Unlike(f"{kind} and one with a zone", zone=True)
+            kind = "a date without a zone" if "date" in pair else "a timestamp without a zone"
+            return Unlike(f"{kind} and a timestamp with one", zone=True)
         return Common(_INSTANT, time_zone=time_zone)
     return Common(_INSTANT, time_zone=time_zone if "text" in pair else None)
 
