@@ -312,6 +312,21 @@ def test_every_row_that_differs_is_named_in_each_form_and_counted_by_column(smal
     assert [json.loads(line) for line in lines_of_json] == rows
     assert "… and 4,988 to update: --rows names them all." in named(small, "plan").stdout
 
+    # and the same as a comparison without a spec
+    sides = [f"{side.url}#{f'{side.schema}.' if side.schema else ''}t" for side in (small.source, small.target)]
+    compared = json.loads(CliRunner().invoke(main, ["diff-tables", *sides, "--json", "--rows"]).stdout)
+    assert [compared[name] for name in ("only_left", "different", "only_right")] == [2, many - 2, 1]
+    assert {name: told["different"] for name, told in compared["columns"].items()} == dict(
+        found.report.tables[0].differing
+    )
+    ops = {"only_left": "insert", "different": "update", "only_right": "delete"}
+    for before, row in zip(sorted(rows, key=by_key), sorted(compared["rows"], key=by_key), strict=True):
+        assert (before["op"], before["after"], before["before"]) == (ops[row["kind"]], row["left"], row["right"])
+
+
+def by_key(row: dict[str, Any]) -> Any:
+    return row["key"]
+
 
 def named(small: Scenario, command: str, *options: Any) -> Result:
     done = CliRunner().invoke(main, [command, str(small.path), *map(str, options)])
