@@ -41,6 +41,9 @@ _POSTGRES: Final = Engine(
 _MYSQL: Final = Engine(
     "adapters.mysql", "MysqlAdapter", (), "mysql", feeds={"log": "log_feed", "trigger": "trigger_feed"}
 )
+_DOCUMENTS: Final = Engine(
+    "adapters.documents", "DocumentAdapter", ("create", "documents"), "documents", accessible=False
+)
 
 TARGETS: Final[dict[str, Engine]] = {
     "sqlite": Engine("adapters.sqlite", "SqliteAdapter", ("create",), feeds={"trigger": "trigger_feed"}),
@@ -50,6 +53,7 @@ TARGETS: Final[dict[str, Engine]] = {
     "postgres": _POSTGRES,
     "mysql": _MYSQL,
     "mariadb": _MYSQL,
+    **dict.fromkeys(("yaml", "json", "toml", "ini", "env"), _DOCUMENTS),
 }
 """By the scheme of a URL: what is read from and written to."""
 

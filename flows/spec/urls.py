@@ -16,7 +16,8 @@ from flows.spec.problems import Invalid
 from transforms.vocabulary import ConnectionFailed, SpecError
 
 _FILE_URL = re.compile(
-    r"^(?P<head>(?:sqlite|duckdb|parquet|csv|jsonl|arrow)(?:\+\w+)?:///)(?P<file>[^?]*)(?P<tail>\?.*)?$", re.DOTALL
+    r"^(?P<head>(?:sqlite|duckdb|parquet|csv|jsonl|arrow|yaml|json|toml|ini|env)(?:\+\w+)?:///)(?P<file>[^?]*)(?P<tail>\?.*)?$",
+    re.DOTALL,
 )
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _BLOCK = re.compile(r"^[a-z0-9-]+$")
