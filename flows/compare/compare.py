@@ -28,7 +28,7 @@ from flows.session.session import steady_memory
 from flows.spec.model import WORKERS
 from transforms.comparing.columns import WHERE, Columns
 from transforms.comparing.rows import KINDS, Compared, compare, shown_schema
-from transforms.vocabulary import SynclineError
+from transforms.vocabulary import PlanError, SynclineError
 
 TOGETHER: Final = 2_000  # rows that are made into objects at once
 GROUPS: Final = 64
@@ -90,6 +90,9 @@ def compare_tables(
 
         try:
             found, reading, windows = retried(once, renewed=True, before_again=meter.again)
+        except PlanError as error:  # of temporary files
+            error.fix = "free space there, or set TMPDIR to another folder."
+            raise
         except SynclineError as error:
             if asked.where is not None and not error.fix:
                 error.fix = "correct --where, which is SQL of both sides' engines."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import pytest
 from command_line import answer, syncline
 from databases import Database
 from scenario import RING, Engine, Scenario, pair_name
+
+from adapters.store import spill
 
 LEFT = """CREATE TABLE "item" ("id" INTEGER, "name" VARCHAR(40), "price" NUMERIC(9,2), "moment" TIMESTAMP NULL, "extra" INTEGER)"""
 RIGHT = """CREATE TABLE "thing" ("ID" BIGINT, "name" VARCHAR(40), "price" NUMERIC(12,4), "moment" TIMESTAMP NULL, "more" INTEGER)"""
@@ -250,3 +253,20 @@ def test_a_file_is_compared_as_a_table_is(tmp_path: Path) -> None:
     assert (found["left"]["url"], found["same"], found["different"]) == (f"{file}#item", 2, 1)
     where = ("--key", "id", "--where", "price < 5", "--query", "SELECT * FROM item")
     assert answer("diff-tables", beside.url, file, *where)["message"] == "Equal: 2 rows, 1 column beside the key."
+
+
+def test_a_full_disk_is_told_with_the_folder_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = Database("sqlite", f"sqlite:///{tmp_path}/beside.db")
+    beside.execute("CREATE TABLE item (id TEXT)", "INSERT INTO item VALUES ('1')")
+
+    make_file = spill.private.make_file
+
+    def full(path: Path) -> None:
+        if path.suffix == ".arrow":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        make_file(path)
+
+    monkeypatch.setattr(spill.private, "make_file", full)
+    said = syncline("diff-tables", f"{beside.url}#item", f"{beside.url}#item", "--key", "id", status=1).stderr
+    assert "syncline-compare-" in said and "No space left on device" in said
+    assert said.endswith("Fix: free space there, or set TMPDIR to another folder.\n")
