@@ -58,7 +58,7 @@ TARGETS: Final[dict[str, Engine]] = {
 """By the scheme of a URL: what is read from and written to."""
 
 SOURCES: Final[dict[str, Engine]] = {
-    kind: Engine("adapters.files", "source", accessible=False) for kind in ("parquet", "csv")
+    kind: Engine("adapters.files", "source", accessible=False) for kind in ("parquet", "csv", "jsonl", "arrow")
 }
 """By the scheme of a URL: what is only read from, or read by another adapter than it is written by."""
 

@@ -134,7 +134,7 @@ LONG = (
 
 ENGINE_NAMES = re.compile("sqlite|duckdb|parquet|postgresql|mysql|mariadb", re.IGNORECASE)
 ENGINES = ("sqlite", "duckdb", "postgresql", "mysql")
-FILES = ("parquet files",)  # which are only read
+FILES = ("parquet files", "arrow files")  # which are only read
 # Adapters are held to their contract on each engine; what is above them is shown on some.
 EACH_ENGINE = TESTS / "adapters"
 

@@ -92,7 +92,7 @@ class Session:
             self._running = Stream(self, reader)
             return self._running
 
-    def register(self, name: str, rows: pa.Table) -> None:
+    def register(self, name: str, rows: Any) -> None:
         with self.lock:
             self._set_aside()
             self._cursor.register(name, rows)

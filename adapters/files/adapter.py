@@ -14,7 +14,7 @@ import duckdb
 
 from adapters.duckdb import catalog as shapes
 from adapters.duckdb.snapshot import Session, set_up
-from adapters.files import delimited, listing, parquet
+from adapters.files import arrow, delimited, json_lines, listing, parquet
 from adapters.files.address import Address, address_of
 from adapters.files.capabilities import CAPABILITIES
 from adapters.files.formats import Formats, formats_of
@@ -56,9 +56,11 @@ class Read:
         return Session(set_up(self._root.cursor()), self._address.url)
 
     def _rows(self, session: Session, table: Files) -> Rows:
-        if self._address.kind == "parquet":
-            return parquet.rows(session, table)
-        return delimited.rows(session, table, self._formats.of(table.name), self._folder)
+        typed = {"parquet": parquet.rows, "arrow": arrow.rows}
+        if read := typed.get(self._address.kind):
+            return read(session, table)
+        texts = {"csv": delimited.rows, "jsonl": json_lines.rows}[self._address.kind]
+        return texts(session, table, self._formats.of(table.name), self._folder)
 
     def close(self) -> None:
         self._root.close()

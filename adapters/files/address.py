@@ -21,7 +21,7 @@ SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     "parquet": (".parquet", ".pq", ".parq"),
     "csv": tuple(f"{kind}{packed}" for kind in (".csv", ".tsv", ".txt") for packed in ("", ".gz", ".zst", ".bz2")),
     "jsonl": tuple(f"{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in ("", ".gz", ".zst", ".bz2")),
-    "arrow": (".arrow", ".feather", ".ipc", ".arrows"),
+    "arrow": (".arrow", ".feather", ".ipc"),
 }
 """By the scheme of a URL, how the names of files end that a folder is searched for."""
 

@@ -80,6 +80,8 @@ def as_read(name: str, native: str, *, nullable: bool = True) -> Column:
         why = unread("wrong_type", name, f"CAST({own} AS VARCHAR)", "a time of whole microseconds")
         value = f"CASE WHEN {rest} THEN NULL ELSE CAST({own} AS {_FINE[native]}) END"
         return Column(name, _FINE[native], value, f"CASE WHEN {rest} THEN {why} END", nullable)
+    if native.startswith("ENUM("):
+        return Column(name, "VARCHAR", f"CAST({own} AS VARCHAR)", None, nullable)
     if is_nested(native):
         if re.search(r"\b(BLOB|BIT|UNION|VARIANT)\b", re.sub(r'"[^"]*"', "", native)):
             refused = (

@@ -49,7 +49,9 @@ def stage(session: Session, table: Files, names: Sequence[str], format: Format, 
     keys = [key for key, _ in table.files[0].partitions]
     kinds = {key: partition_type([dict(each.partitions)[key] for each in table.files]) for key in keys}
     columns += [Column(key, kinds[key], quoted(key)) for key in keys]
-    return Rows(quoted(staged), tuple(columns), _ascending(session, staged, names, wrong))
+    return Rows(
+        quoted(staged), tuple(columns), ascending(session, staged, [each for each in names[:1] if each not in wrong])
+    )
 
 
 def _column(name: str, native: str, unread_by: str | None) -> Column:
@@ -80,7 +82,7 @@ def _fill(
                 f"({quoted(name)} IS NULL AND {quoted(f'text {name}')} IS NOT NULL)" for name in typed
             )
             kept.append(f"CASE WHEN {any_wrong} THEN {quoted(_PLACE)} END AS {quoted(_PLACE)}")
-        kept += [_partition(key, value, table) for key, value in file.partitions]
+        kept += [partition(key, value, table) for key, value in file.partitions]
         query = f"SELECT {', '.join(kept)} FROM ({inner})"  # noqa: S608
         into = f"INSERT INTO {quoted(staged)} " if made else f"CREATE TABLE {quoted(staged)} AS "
         session.execute(into + query)
@@ -93,19 +95,20 @@ def _fill(
     return [name for name in typed if found[name]]
 
 
-def _partition(key: str, value: str | None, table: Files) -> str:
+def partition(key: str, value: str | None, table: Files) -> str:
+    """SQL of a partition of a file's path, as a column."""
     kind = partition_type([dict(each.partitions)[key] for each in table.files])
     told = "NULL" if value is None else literal(value)
     return f"CAST({told} AS {kind}) AS {quoted(key)}"
 
 
-def _ascending(session: Session, staged: str, names: Sequence[str], wrong: Sequence[str]) -> frozenset[Key]:
+def ascending(session: Session, staged: str, first: Sequence[str]) -> frozenset[Key]:
     """The first column, where its values ascend as the rows come, so that windows by it skip the others."""
-    first = names[0]
-    if first in wrong:
+    if not first:
         return frozenset()
+    own = quoted(first[0])
     query = (
         f"SELECT bool_and(coalesce(before < own, true)) AND bool_and(own IS NOT NULL) AS ascends FROM "  # noqa: S608
-        f"(SELECT {quoted(first)} AS own, lag({quoted(first)}) OVER () AS before FROM {quoted(staged)})"
+        f"(SELECT {own} AS own, lag({own}) OVER () AS before FROM {quoted(staged)})"
     )
-    return frozenset([(first,)] if session.rows(query)[0]["ascends"] else [])
+    return frozenset([(first[0],)] if session.rows(query)[0]["ascends"] else [])

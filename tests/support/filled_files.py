@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from adapters.protocol import Inspection
@@ -31,7 +32,10 @@ class FilledFiles:
             self._write(shape.name, shape.schema().empty_table())
 
     def _write(self, table: TableName, rows: pa.Table) -> None:
-        pq.write_table(rows, self.folder / f"{table.name}.parquet", row_group_size=7)
+        if self.kind == "parquet":
+            pq.write_table(rows, self.folder / f"{table.name}.parquet", row_group_size=7)
+        else:
+            feather.write_feather(rows, self.folder / f"{table.name}.arrow")
 
     def describe(self, table: TableName) -> TableShape | None:
         found: TableShape | None = self.source.describe(table)

@@ -1,0 +1,127 @@
+"""Files of JSON lines and of Arrow as tables."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.feather as feather
+import pytest
+
+from adapters.protocol import Source
+from adapters.registry import open_source
+from transforms.vocabulary import (
+    INVALID,
+    DataError,
+    KeyRange,
+    Relation,
+    SnapshotLost,
+    SpecError,
+    TableName,
+    reason_of,
+    text_of,
+)
+
+T = TableName("t")
+
+
+def lines(folder: Path, *rows: str, **declared: Any) -> Source:
+    (folder / "t.jsonl").write_text("\n".join(rows))
+    return open_source(
+        f"jsonl:///{folder / 't.jsonl'}" + (f"?declared={quote(json.dumps(declared))}" if declared else "")
+    )
+
+
+def read(source: Source, **more: Any) -> list[dict[str, Any]]:
+    shape = source.describe(T)
+    assert shape is not None
+    names = [each.name for each in shape.columns if not each.refused]
+    with source.snapshot() as snapshot:
+        batches = list(snapshot.scan(Relation(T), names, key=(names[0],), **more))
+    source.close()
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def kinds(source: Source) -> dict[str, str]:
+    shape = source.describe(T)
+    assert shape is not None
+    return {each.name: each.native for each in shape.columns}
+
+
+def test_keys_of_json_lines_are_columns_with_exact_values(tmp_path: Path) -> None:
+    source = lines(
+        tmp_path,
+        '{"id": 1, "n": 1.10, "big": 123456789012345678901234567890, "text": "a\\"é🎉\\nb", "yes": true, "list": [1, {"a": null}]}',
+        "",
+        '{"id": 2, "n": -3, "when": "2024-01-01", "x/y~z": "1", "yes": null, "mixed": "1", "r": 0.12345678901234567, "list": null}',
+        '{"id": 3, "n": null, "mixed": 1, "text": ""}',
+    )
+    assert kinds(source) == {
+        "id": "BIGINT", "n": "DECIMAL(18,1)", "big": "DECIMAL(30,0)", "text": "VARCHAR", "yes": "BOOLEAN", "list": "JSON",
+        "when": "VARCHAR", "x/y~z": "VARCHAR", "mixed": "JSON", "r": "DOUBLE",
+    }  # fmt: skip
+    first, second, third = read(source)
+    assert (first["n"], first["big"]) == (Decimal("1.1"), Decimal("123456789012345678901234567890"))
+    assert (first["text"], first["yes"], json.loads(first["list"])) == ('a"é🎉\nb', True, [1, {"a": None}])
+    assert (second["x/y~z"], second["mixed"], second["list"], second["r"]) == ("1", '"1"', None, 0.12345678901234567)
+    assert (third["n"], third["mixed"], third["text"]) == (None, "1", "")
+
+
+def test_json_lines_that_do_not_fit_are_set_aside_or_refused_with_their_line(tmp_path: Path) -> None:
+    declared = {"types": {"n": "decimal(20,18)", "day": "date"}}
+    rows = ('{"id": 1, "n": 0.5, "day": "2024-01-01"}', "", '{"id": 2, "n": 0.123456789012345678, "day": "01.01.24"}')
+    good, bad = read(lines(tmp_path, *rows, **declared))
+    assert (good["n"], good["day"], good[INVALID]) == (Decimal("0.5"), date(2024, 1, 1), None)
+    assert "line 3 of" in text_of(reason_of(bad[INVALID]))  # a number that DuckDB read as a double may be another one
+    for row, sign in (('{"id": 1', "not valid JSON"), ("[1]", "no object"), ('{"a": 1, "a": 2}', "a key twice")):
+        with pytest.raises(DataError, match=f"line 2, .*{sign}"):
+            read(lines(tmp_path, '{"id": 1}', row))
+    with pytest.raises(DataError, match="two columns called 'a' and 'A'"):
+        read(lines(tmp_path, '{"a": 1}', '{"A": 1}'))
+    with pytest.raises(DataError, match="is empty"):
+        read(lines(tmp_path, ""))
+    with pytest.raises(SpecError, match="no key 'x'"):
+        read(lines(tmp_path, '{"a": 1}', types={"x": "int"}))
+
+
+def test_arrow_files_are_read_in_their_types(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "id": pa.array([1, 2], pa.int64()),
+            "kind": pa.array(["a", "b"]).dictionary_encode(),
+            "u": pa.array([2**64 - 1, None], pa.uint64()),
+            "ns": pa.array([1_000, 1_001], pa.timestamp("ns")),
+            "span": pa.array([1_000, None], pa.duration("us")),
+            "wide": pa.array([Decimal("1.5"), None], pa.decimal256(60, 2)),
+            "list": pa.array([[1], None], pa.large_list(pa.int8())),
+        }
+    )
+    there = tmp_path / "t" / "y=1"
+    there.mkdir(parents=True)
+    feather.write_feather(table, there / "a.arrow")
+    source = open_source(f"arrow:///{tmp_path}")
+    first, second = read(source)
+    assert (first["kind"], first["u"], first["list"], first["y"]) == ("a", Decimal(2**64 - 1), "[1]", 1)
+    assert "00:00:00.000001001" in second[INVALID]
+    assert first["span"] == "00:00:00.001"
+    shape = source.describe(T)
+    assert shape is not None and (wide := shape.column("wide")) and wide.refused
+    assert read(source, within=KeyRange((2,)))[0]["id"] == 2
+    (there / "b.arrow").write_bytes((there / "a.arrow").read_bytes()[:-30])
+    with pytest.raises(DataError, match="arrow is cut off"):
+        source.describe(T)
+    feather.write_feather(table.select(["id"]), there / "b.arrow")
+    with pytest.raises(DataError, match="unlike columns"):
+        source.describe(T)
+    (there / "b.arrow").unlink()
+    with pytest.raises(SnapshotLost), source.snapshot() as snapshot:
+        assert snapshot.count(Relation(T)) == 2
+        feather.write_feather(table, there / "a.arrow")
+    fsspec.filesystem("memory").pipe("/arrows/t.arrow", (there / "a.arrow").read_bytes())
+    assert len(read(open_source("arrow://memory://arrows/t.arrow"))) == 2
