@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -20,6 +21,9 @@ class Channel(Protocol):
 
     def take(self, most: int) -> list[str]:
         """The next texts, at most so many, in the order in which they were committed; it does not wait."""
+
+    def say(self, texts: Sequence[str]) -> None:
+        """Send texts to whoever listens, all at once; nobody has to."""
 
     def close(self) -> None:
         """Listen no more. Idempotent."""

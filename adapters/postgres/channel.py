@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -36,6 +37,11 @@ class PostgresChannel:
             self._hear(0, most - len(self._heard))
         taken, self._heard = self._heard[:most], self._heard[most:]
         return taken
+
+    def say(self, texts: Sequence[str]) -> None:
+        said = "SELECT pg_catalog.pg_notify(%s, text) FROM pg_catalog.unnest(%s::text[]) text"
+        with self._connections.begin("Speaking on a channel") as connection:
+            connection.execute(said, (self._name, list(texts)))
 
     def close(self) -> None:
         if self._connection is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -18,12 +19,14 @@ from flows.results.visible import echo
 )
 @common
 def notify(spec: Path, table: str | None, keys: tuple[str, ...], as_json: bool) -> int:
-    """Tell Prefect that the source has changed: all of it, a table of the spec, or rows of one.
+    """Tell that the source has changed: all of it, a table of the spec, or rows of one.
 
-    Emits `syncline.source.changed` at PREFECT_API_URL, on which an automation may start a run; prefect.yaml has one.
+    Where the spec has `follow: {listen: …}`, a `sync` that runs is told by that channel. Without it, and where PREFECT_API_URL is set,
+    `syncline.source.changed` is emitted in Prefect, on which an automation may start a run; prefect.yaml has one.
     """
     from flows.cli.launch import send_event
     from flows.plan.request import trees_of
+    from flows.session.feeds import say
     from flows.spec.entries import entry_of
     from flows.spec.model import load_spec
     from transforms.vocabulary import SpecError
@@ -34,9 +37,15 @@ def notify(spec: Path, table: str | None, keys: tuple[str, ...], as_json: bool) 
     name = entry_of(loaded, table) if table is not None else None
     rows = [f"{name}:{key}" for key in keys]
     trees_of(loaded, rows)  # SpecError for what is no key
-    send_event(loaded.name, [name] if name and not rows else [], rows)
+    tables = [name] if name and not rows else []
+    channel = loaded.follow.listen if say(loaded, rows or tables or [*loaded.tables]) else None
+    prefect = channel is None or bool(os.environ.get("PREFECT_API_URL"))
+    if prefect:
+        send_event(loaded.name, tables, rows)
     if as_json:
-        print_json({"migration": loaded.name, "tables": [name] if name and not rows else [], "rows": rows})
+        told = {"channel": channel, "prefect": prefect}
+        print_json({"migration": loaded.name, "tables": tables, "rows": rows, "told": told})
     else:
-        echo(f"Told Prefect that {', '.join(rows) or name or 'the source'} changed.")
+        told_to = " and ".join([*([f"who listens on {channel}"] if channel else []), *(["Prefect"] if prefect else [])])
+        echo(f"Told {told_to} that {', '.join(rows) or name or 'the source'} changed.")
     return 0
