@@ -77,17 +77,21 @@ class Store:
 
     def write_evidence(self, run_id: str, name: str, data: bytes) -> Path:
         """Put a file of a run's evidence in place; its path."""
-        path = self.root / "evidence" / _one_name(run_id) / name
+        path = self.evidence_folder(run_id) / name
         with written(self.root):
             put(path, data, sync=False)
             private.narrow(*(self.root / part for part in PARTS))
         return path
 
+    def evidence_folder(self, run_id: str) -> Path:
+        """Where the evidence of a run lies, with its page."""
+        return self.root / "evidence" / _one_name(run_id)
+
     def evidence(self, migration: str, run_id: str | None = None) -> dict[str, Any] | None:
         """The evidence of a migration's run, or of its latest run; None where there is none."""
         for known in [run_id] if run_id else islice(self.evidence_runs(migration), 1):
             try:
-                found = json.loads((self.root / "evidence" / _one_name(known) / EVIDENCE).read_bytes())
+                found = json.loads((self.evidence_folder(known) / EVIDENCE).read_bytes())
             except FileNotFoundError:
                 return None
             except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ What was planned is what is applied: a file that was changed, removed or added s
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -310,5 +311,6 @@ def written(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"Nothing can be written to {folder}: {error.strerror or error}."
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = f"Nothing can be written to {folder}: {'the disk is full' if full else error.strerror or error}."
         raise PlanError(what, fix="free space or choose another folder.") from error

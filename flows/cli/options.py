@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import sys
@@ -43,7 +44,11 @@ class Commands(click.Group):
             done = super().main(args, *rest, **{**options, "standalone_mode": False})
             sys.exit(done if isinstance(done, int) else 0)
         except click.ClickException as error:
-            echo(f"error: {error.format_message()} (--help shows how)", err=True)
+            what = error.format_message()
+            if "--json" in (sys.argv[1:] if args is None else args):
+                said = {"error": f"{what} (--help shows how)", "kind": type(error).__name__, "code": "usage"}
+                print_json({**said, "what": what, "fix": "--help shows how.", "where": ""})
+            echo(f"error: {what} (--help shows how)", err=True)
             sys.exit(1)
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
@@ -113,6 +118,10 @@ def described(error: Exception) -> dict[str, Any]:
         fix = "run it again when the server is there; windows that are in stay in."
         fix = error.fix or (fix if isinstance(error, TransientError) else "")
         return {"error": message_of(error, fix), **kind, **error.as_dict(), "fix": fix}
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f"The disk is full{f': nothing can be written to {error.filename}' if error.filename else ''}."
+        fix = "free space, then run it again: what is in stays in."
+        return {"error": f"{what} Fix: {fix}", **kind, "code": "disk_full", "what": what, "fix": fix, "where": ""}
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         what, fix = f"{where}{error.strerror}.", "see to what the operating system says, then run it again."

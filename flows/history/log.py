@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from adapters.ledger.ledger import Decision, Version
 from adapters.store import archive
 from adapters.store.plans import plain
 from flows.history.overruled import keys_there, overruled_edits
-from flows.history.version_list import spellings, told, told_as_one
+from flows.history.version_list import key_text, spellings, told, told_as_one
 from flows.history.versions import (
     AppliedVersion,
     as_kept,
@@ -33,7 +33,7 @@ from flows.spec.entries import entry_name
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.net_changes import filtered, net
-from transforms.vocabulary import ChangeSet, SideName, TableName, other_side
+from transforms.vocabulary import ChangeSet, SideName, SpecError, TableName, other_side
 from transforms.vocabulary.arrow import as_mask, contiguous
 from transforms.vocabulary.texts import as_text
 
@@ -133,7 +133,7 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
         decided = ledger.open_rows.decisions(spec.name, keys=spellings(key))
     own = table_of(spec, table, [each for each in opened if each.version.side == "target"])
     name = entry_name(spec, own)
-    written = {"target": own, "source": on_source(spec, name, opened)}
+    written: dict[SideName, TableName | None] = {"target": own, "source": on_source(spec, name, opened)}
     lines: list[dict[str, Any]] = []
     for applied in opened:
         if (there := written[applied.version.side]) is not None:
@@ -146,7 +146,27 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
             for alone in archive.all_noted(store.folder(plan.folder), "applied", there):
                 lines += [{**facts, "why": LEFT, "table": name, **e} for e in _left_alone(alone, key)]
     lines += [_decided(each) for each in decided if each.table_name == name]
+    if not lines:
+        _must_be_whole(opened, written, name, key)
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT, line["version"] or 0))
+
+
+def _must_be_whole(
+    opened: Sequence[AppliedVersion], written: Mapping[SideName, TableName | None], name: str, key: str
+) -> None:
+    """SpecError where a key that nothing is known of has fewer or more values than the keys of the table."""
+    for applied in reversed(opened):
+        table = written[applied.version.side]
+        if table is None or (names := applied.key(table)) is None:
+            continue
+        given = json.loads(key_text(key))
+        if len(given) != len(names):
+            like = json.dumps([f"<{each}>" for each in names])
+            raise SpecError(
+                f"The key of {name} is ({', '.join(names)}), and {key} has {len(given)} of these {len(names)} values.",
+                fix=f"give all of them, in this order: --key '{like}'.",
+            )
+        return
 
 
 def _decided(made: Decision) -> dict[str, Any]:

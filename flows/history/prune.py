@@ -16,7 +16,7 @@ import pyarrow as pa
 from adapters.ledger.ledger import Base, Ledger, Version
 from adapters.store import archive
 from adapters.store.both_ways import forget_beside, forget_edits, target_folder
-from adapters.store.layout import Store
+from adapters.store.layout import EVIDENCE, Store
 from adapters.store.plans import Plan, folder_name
 from flows.apply.load import Loading
 from flows.history.asof import edited_tables, own_tables, runs_of, table_at
@@ -33,10 +33,12 @@ PART_ROWS = 250_000  # of a file
 
 @dataclass(slots=True)
 class Pruned:
-    """What is gone: the changes of so many versions, plans that were never applied; `freed` bytes. `bases`: rows by table."""
+    """What is gone: the changes of so many versions, plans that were never applied, the evidence and pages of `reports`; `freed` bytes.
+    `bases`: rows by table."""
 
     versions: int = 0
     plans: int = 0
+    reports: int = 0
     freed: int = 0
     bases: dict[str, int] = field(default_factory=dict)
 
@@ -45,7 +47,8 @@ class Pruned:
 
 
 def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
-    """Forget the changes of versions that were made before a moment, and plans older than it that were never applied.
+    """Forget the changes of versions that were made before a moment, plans older than it that were never applied, and the evidence of
+    runs before it, but for the latest one's.
 
     Each table that they changed is written down as it stood after the last of them, so that versions that are kept can be
     asked for, shown and undone as ever. Safe to repeat, and to be killed: what is still needed goes last.
@@ -68,6 +71,7 @@ def prune(spec: Spec, before: datetime, *, wait: float = 0) -> Pruned:
             _sweep_bases(spec, ledger, side, done)
         _forget_beside(spec, ledger, done)
         _sweep_plans(spec, ledger, before, done)
+        _sweep_evidence(spec, before, done)
     return done
 
 
@@ -162,6 +166,16 @@ def _sweep_plans(spec: Spec, ledger: Ledger, before: datetime, done: Pruned) -> 
         if folder not in needed:
             done.freed += _removed(folder)
             done.plans += 1
+
+
+def _sweep_evidence(spec: Spec, before: datetime, done: Pruned) -> None:
+    """Evidence of runs, with their pages: of all but the latest one, however old that is."""
+    store = store_of(spec)
+    for run_id in list(store.evidence_runs(spec.name))[1:]:
+        folder = store.evidence_folder(run_id)
+        if datetime.fromtimestamp((folder / EVIDENCE).stat().st_mtime, UTC) < before:
+            done.freed += _removed(folder)
+            done.reports += 1
 
 
 def _plans(store: Store, migration: str, before: datetime) -> Iterator[Path]:

@@ -73,6 +73,13 @@ class AppliedVersion:
             if len(changes):
                 yield changes
 
+    def key(self, table: TableName) -> tuple[str, ...] | None:
+        """The columns that the version knew rows of a table by; None where nothing of them is kept."""
+        if (table_keys := archive.kept_keys(self.plan.folder, table)) is not None:
+            return tuple(name for name in table_keys.column_names if name != archive.OP)
+        kept = (self.version.kept or {}).get(str(table))
+        return None if kept else next((changes.key for changes in self.changes(table)), None)
+
     def left(self, table: TableName) -> pa.Table | None:
         """The keys of the rows of a table that were not as the plan had seen them, and so were left alone; None where there are none."""
         rows = [each for kind in MET for each in archive.all_noted(self.plan.folder, kind, table)]

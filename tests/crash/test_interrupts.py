@@ -218,4 +218,4 @@ def test_output_that_nobody_reads_any_more_is_no_error(tmp_path: Path, shop: Sce
     )  # fmt: skip
     assert done.stdout == "2\n1\n", done
     assert "Traceback" not in done.stderr
-    assert "error: No space left on device" in done.stderr
+    assert "error: The disk is full" in done.stderr

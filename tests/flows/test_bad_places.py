@@ -155,6 +155,6 @@ def test_a_disk_that_is_really_full(small: Scenario, cramped: Path, place: str) 
         with Path("/dev/urandom").open("rb") as random:
             small.source.insert("t", [(n, random.read(2000).hex(), n) for n in range(10, 400)])
         small.write({"t": T}, state=state)
-        refused(small, "full" if place != "store" else "No space left", "Fix:", commands=("run",))
+        refused(small, "disk is full" if place == "store" else "full", "Fix:", commands=("run",))
     finally:
         subprocess.run(["umount", str(cramped)], check=True)

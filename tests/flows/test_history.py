@@ -23,7 +23,7 @@ from flows.history.asof import asof
 from flows.history.log import changes_of, difference, life, shown
 from flows.history.prune import prune
 from flows.history.version_list import listed
-from flows.session.stores import ledger_of
+from flows.session.stores import ledger_of, store_of
 from transforms.vocabulary import PlanError, SpecError
 
 one_half, other_half = halves("shop")
@@ -249,7 +249,45 @@ def test_any_course_of_versions_can_be_asked_for_and_taken_back(
         assert shop.target.rows("item") == known[back]
 
 
+def test_pruning_takes_reports_of_old_runs_and_leaves_the_latest_one(shop: Scenario) -> None:
+    list(course(shop))
+    store = store_of(shop.spec)
+    runs = list(store.evidence_runs("shop"))
+    assert len(runs) == 5
+    assert prune(shop.spec, datetime.now(UTC) - timedelta(days=1)).reports == 0
+    assert prune(shop.spec, FAR).reports == 4
+    assert list(store.evidence_runs("shop")) == runs[:1]
+    assert not store.evidence_folder(runs[1]).exists(), "nor its page"
+    assert CliRunner().invoke(main, ["report", str(shop.path)]).exit_code == 0
+
+
+def test_a_row_of_a_key_of_two_columns_is_asked_for_by_both(shop: Scenario) -> None:
+    shop.source.execute("CREATE TABLE line (sale integer, no integer, n integer, PRIMARY KEY (sale, no))")
+    shop.target.execute("CREATE TABLE line (sale integer, no integer, n integer, PRIMARY KEY (sale, no))")
+    shop.source.insert("line", [(5, 1, 1), (5, 2, 2)])
+    for kept in ("full", "keys"):
+        shop.write({"line": {"from": "line", "key": ["sale", "no"], "history": kept}})
+        assert shop.run().status is Status.DONE
+        with pytest.raises(
+            SpecError, match=r"The key of line is \(sale, no\), and 5 has 1 of these 2 values"
+        ) as caught:
+            life(shop.spec, "line", "5")
+        assert caught.value.fix == """give all of them, in this order: --key '["<sale>", "<no>"]'."""
+        assert [line["op"] for line in life(shop.spec, "line", "[5,2]")][:1] == ["insert"]
+        assert life(shop.spec, "line", "[5,9]") == [], "nothing is known of that one"
+        shop.source.execute("UPDATE line SET n = n + 1")
+
+
 # The command line
+
+
+def test_a_wrong_command_line_is_json_where_that_is_asked_for(shop: Scenario) -> None:
+    for wrong in (["plan", "--tabel", "x"], ["asof", str(shop.path)], ["show", str(shop.path), "none"], ["plam"]):
+        result = CliRunner().invoke(main, [*wrong, "--json"])
+        said = json.loads(result.stdout)
+        assert (result.exit_code, said["code"], said["fix"]) == (1, "usage", "--help shows how."), result.output
+        assert result.stderr == f"error: {said['error']}\n"
+        assert CliRunner().invoke(main, wrong).stdout == ""
 
 
 def said(*arguments: str) -> Any:

@@ -149,12 +149,12 @@ def _decision(line: Mapping[str, Any]) -> str:
 
 def show_pruned(done: Pruned) -> None:
     out = console()
-    if not done.versions and not done.plans:
+    if not done.versions and not done.plans and not done.reports:
         out.print("Nothing is that old.", markup=False)
         return
     tables = ", ".join(f"{table} ({rows:,} rows)" for table, rows in done.bases.items()) or "none"
     out.print(
-        f"Changes of {done.versions:,} versions and {done.plans:,} plans that were never applied are gone.",
+        f"Changes of {done.versions:,} versions, {done.plans:,} plans that were never applied and {done.reports:,} reports are gone.",
         markup=False,
     )
     out.print(f"Tables that were written down as they stood: {tables}.", markup=False)
