@@ -160,12 +160,12 @@ def of_glob(pattern: str, place: Path, where: str, word: str) -> Iterator[tuple[
 def _captures(pattern: str) -> str:
     """The pattern as a regular expression that names its parts: wildcards are any text within a folder, ** any folders."""
     made = ""
-    for text in re.split(r"(\{[A-Za-z_]\w*\}|\*\*/|\*|\?|\[[^]]*\])", Path(pattern).as_posix()):
+    for text in re.split(r"(\{[A-Za-z_]\w*\}|\*\*/|\*|\?|\[[^]]+\])", Path(pattern).as_posix()):
         if part := _PART.fullmatch(text):
             made += f"(?P<{part[1]}>[^/]*)"
         else:
             wild = {"*": "[^/]*", "**/": "(?:.*/)?", "?": "[^/]"}.get(text)
-            made += wild or (text.replace("[!", "[^") if text.startswith("[") else re.escape(text))
+            made += wild or (text.replace("[!", "[^", 1) if re.fullmatch(r"\[[^]]+\]", text) else re.escape(text))
     return made
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,11 @@ import pytest
 import yaml
 from command_line import answer, syncline
 from many_targets import ITEM, REGIONS, WRITTEN, Centre, own_rows
+from scenario import Scenario
 
 from flows.spec.members import with_member
 from flows.spec.model import load_spec
-from transforms.vocabulary import SpecError
+from transforms.vocabulary import ConnectionFailed, SpecError
 
 
 @pytest.fixture
@@ -88,6 +92,12 @@ def test_a_query_yields_names_urls_and_variables_and_none_of_them_is_shown(centr
     assert secret.encode() not in (centre.folder / "ledger.db").read_bytes()
 
 
+def test_where_the_query_finds_nobody_it_is_an_error_and_nothing_is_done(centre: Centre) -> None:
+    centre.write({"query": "SELECT 1", "url": "postgresql://u:s3cret@127.0.0.1:1/none"})
+    told = answer("run", centre.path, "--direct", status=1)
+    assert told["code"] == ConnectionFailed.code and "s3cret" not in str(told)
+
+
 def test_a_glob_names_targets_after_files_and_parts_of_paths(centre: Centre) -> None:
     for name, region in (("graz", "AT"), ("york", "O'Brien")):
         (centre.folder / "shops" / region).mkdir(parents=True)
@@ -101,11 +111,52 @@ def test_a_glob_names_targets_after_files_and_parts_of_paths(centre: Centre) -> 
     assert len(centre.rows("shops/AT/graz")) == 6
 
 
-def test_a_run_that_was_cut_off_goes_on_with_what_is_missing(centre: Centre) -> None:
-    centre.write()
-    syncline("run", centre.path, "--direct", "--target", "graz")
-    told = answer("run", centre.path, "--direct")
-    assert [told["targets"][name]["total"]["insert"] for name in REGIONS] == [0, 2, 2]
+def test_a_run_that_was_killed_and_two_at_once_leave_each_target_with_its_rows_and_one_version(centre: Centre) -> None:
+    names = [f"shop{number}" for number in range(4)]
+    for name in names:
+        centre.execute(name, ITEM)
+    centre.write(
+        [{"name": name, "url": f"sqlite:///{name}.db"} for name in names],
+        item={"where": None, "owns": None, "columns": None},
+    )
+    command = [sys.executable, "-m", "flows.cli.main", "run", str(centre.path), "--direct", "--wait", "30s"]
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    killed = start()
+    until = time.monotonic() + 60
+    while not centre.rows(names[1]) and time.monotonic() < until:
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    filled = [name for name in names if centre.rows(name)]
+    assert len(filled) < len(names)
+    other = start()
+    answer("run", centre.path, "--direct", "--wait", "30s")
+    assert other.wait(60) == 0
+    assert all(len(centre.rows(name)) == 6 for name in names)
+    told = answer("history", centre.path)["targets"]
+    assert [len(told[name]["versions"]) for name in names] == [1] * len(names)
+
+
+def test_values_are_literals_by_the_rules_of_each_engine(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    made = Scenario.make(tmp_path, ("mysql", "postgresql"), request)
+    for side in (made.source, made.target):
+        side.execute("CREATE TABLE item (id integer NOT NULL PRIMARY KEY, region varchar(60) NOT NULL)")
+        side.insert("item", list(enumerate(REGIONS.values())))
+    made.target.execute("DELETE FROM item WHERE id = 2")
+    endpoint = made.target.endpoint
+    targets = [{"name": name, "url": endpoint["url"], "variables": {"region": REGIONS[name]}} for name in ("kyiv",)]
+    item = {"from": "item", "where": "region = ${target.region}", "owns": "region = ${target.region}"}
+    rest = {each: said for each, said in endpoint.items() if each != "url"}
+    made.write({"item": item}, targets=targets, target=rest)
+    assert answer("run", made.path, "--direct")["summary"]["total"]["insert"] == 1
+    assert made.target.rows("item") == made.source.rows("item")
+    assert answer("verify", made.path)["summary"]["message"] == "1 target: 1 done."
+    turned = [{"name": "kyiv", "url": made.source.url, "variables": {"region": REGIONS["kyiv"]}}]
+    made.write({"item": item}, source=endpoint, targets=turned, target={})
+    assert answer("verify", made.path)["summary"]["total"]["unchanged"] == 1
 
 
 FOUR = "${target.region}"
@@ -127,6 +178,11 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ({"query": "SELECT 'graz' AS name, 'not-one' AS url"}, {}, "url cannot be used"),
     ({"query": "SELECT 'graz' AS name, x'00ff' AS key"}, {}, "variables.key cannot be used"),
     ({"query": "SELECT 'graz' AS name WHERE 1 = 0"}, {}, "targets has none"),
+    (5, {}, "targets must be a list"),
+    (None, {}, "targets"),
+    ({"glob": "*.db", "folder": "x"}, {}, "targets.folder is not a known key"),
+    ({"url": "sqlite:///x.db"}, {}, "targets.url is not a known key"),
+    ({"glob": "[.db"}, {}, "[.db finds no file"),
     (WRITTEN, {"clients": WRITTEN}, "`clients:` and `targets:`"),
     (WRITTEN, {"item": {"where": f"region = '{FOUR}'"}}, "in quotes or in a comment"),
     (WRITTEN, {"item": {"where": f"1 = 1 -- {FOUR}"}}, "in quotes or in a comment"),
