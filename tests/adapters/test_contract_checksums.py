@@ -12,7 +12,7 @@ import pytest
 from contract import constrained
 from databases import Database
 
-from adapters.protocol import CHECKSUMS, Sealing, Target
+from adapters.protocol import CHECKSUMS, Sealing, Snapshot, Target
 from adapters.registry import open_source, open_target
 from transforms.vocabulary import KeyRange, Relation, TableName
 
@@ -87,17 +87,20 @@ TRAPS["parquet"] = {kind: groups for kind, groups in TRAPS["duckdb"].items() if 
 
 def checksum(adapter: Target, columns: Sequence[str], windows: Sequence[KeyRange] = ALL) -> list[str]:
     with adapter.snapshot() as snapshot:
-        assert isinstance(snapshot, Sealing)
-        found = snapshot.checksums(Relation(T), columns, ("id",), windows)
+        return summed(snapshot, columns, windows)
+
+
+def summed(snapshot: Snapshot, columns: Sequence[str], windows: Sequence[KeyRange] = ALL) -> list[str]:
+    assert isinstance(snapshot, Sealing)
+    found = snapshot.checksums(Relation(T), columns, ("id",), windows)
     assert found is not None
     assert found.schema == CHECKSUMS
     return [str(each) for each in found["checksum"].to_pylist()]
 
 
-def scanned(adapter: Target, columns: Sequence[str], within: KeyRange = KeyRange()) -> str:
+def scanned(snapshot: Snapshot, columns: Sequence[str], within: KeyRange = KeyRange()) -> str:
     """What a scan tells: 0 and -0 are two texts, and so is what cannot travel."""
-    with adapter.snapshot() as snapshot:
-        batches = list(snapshot.scan(Relation(T), columns, key=("id",), within=within))
+    batches = list(snapshot.scan(Relation(T), columns, key=("id",), within=within))
     return "\n".join(str(row) for batch in batches for row in batch.to_pylist())
 
 
@@ -109,10 +112,10 @@ def test_whatever_a_scan_tells_apart_has_another_checksum(database: Database) ->
             seen: dict[str, str] = {}
             for v, w in itertools.product(values, values):
                 database.execute("DELETE FROM t", f"INSERT INTO t VALUES (1, {v}, {w})")
-                (made,) = checksum(adapter, ("id", "v", "w"))
-                (again,) = checksum(adapter, ("id", "v", "w"))
-                assert made == again, kind
-                told = scanned(adapter, ("id", "v", "w"))
+                with adapter.snapshot() as snapshot:
+                    (made,), told = summed(snapshot, ("id", "v", "w")), scanned(snapshot, ("id", "v", "w"))
+                if v == w:
+                    assert checksum(adapter, ("id", "v", "w")) == [made], kind
                 assert seen.setdefault(made, told) == told, (kind, v, w)
             assert len(seen) > 1, kind
             adapter.close()
