@@ -49,6 +49,8 @@ class Session:
     def __init__(self, cursor: duckdb.DuckDBPyConnection, where: str) -> None:
         self._cursor = cursor
         self.where = where
+        self.asked: Callable[[str], None] | None = None
+        """Told of each query before it is asked: who makes views when they are needed."""
         self.lock = threading.RLock()
         self._running: Stream | None = None
 
@@ -71,6 +73,7 @@ class Session:
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """All rows of an answer that is for Python anyway, which costs half of what Arrow's costs."""
         with self.lock:
+            self._tell(sql)
             self._set_aside()
             try:
                 self._cursor.execute(sql, list(parameters) or None)
@@ -82,6 +85,7 @@ class Session:
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Stream:
         """The rows of a query, to be read while other queries of the session come and go."""
         with self.lock:
+            self._tell(sql)
             self._set_aside()
             try:
                 relation = self._cursor.sql(sql, params=list(parameters) or None)
@@ -105,6 +109,10 @@ class Session:
     def finished(self, stream: Stream) -> None:
         if self._running is stream:
             self._running = None
+
+    def _tell(self, sql: str) -> None:
+        if self.asked is not None:
+            self.asked(sql)
 
     def _set_aside(self) -> None:
         if self._running is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ from adapters.duckdb.types import is_asked, quoted
 from adapters.parquet import ddl, memory
 from adapters.parquet.capabilities import CAPABILITIES
 from adapters.parquet.files import Folder, State, check, file_name
-from adapters.parquet.manifest import Manifest
+from adapters.parquet.manifest import Manifest, Marked
 from adapters.parquet.writer import Rewriting
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.names import folded
@@ -40,6 +41,8 @@ from transforms.vocabulary import (
 )
 from transforms.vocabulary.features import Feature
 
+_WORDS: Final = re.compile(r"\w+")
+
 
 class ParquetAdapter:
     """A folder of tables. `create`: the first write makes it."""
@@ -58,8 +61,11 @@ class ParquetAdapter:
     def _states(self) -> list[State]:
         return [state for name in self._files.tables() if (state := self._files.state(name)) is not None]
 
-    def _known(self) -> dict[str, Manifest]:
-        return {each.manifest.table: each.manifest for each in self._states()}
+    def _known(self, statements: Sequence[str]) -> dict[str, Manifest]:
+        """The tables that statements name: no other one has to do with them."""
+        names = named_in("\n".join(statements), self._files.tables())
+        found = (self._files.state(name) for name in names)
+        return {each.manifest.table: each.manifest for each in found if each is not None}
 
     def tables(self, schema: str | None = None) -> list[TableName]:
         return [TableName(name) for name in self._files.tables()] if schema is None else []
@@ -95,23 +101,29 @@ class ParquetAdapter:
         if token is not None:
             raise SynclineError(f"{self.url}: files have no snapshots to join.", fix="read in one process.")
         with self._viewed() as (session, states):
-            described = {folded(each.manifest.table, CAPABILITIES.names.tables): _shape(each) for each in states}
+            described = {folded(each.manifest.table, CAPABILITIES.names.tables): each for each in states}
             mark = ", ".join(f"{each.manifest.table} {each.folder.name}" for each in states)
-            yield DuckdbSnapshot(
-                session,
-                mark or "no tables",
-                self._zone,
-                lambda name: described.get(folded(name.name, CAPABILITIES.names.tables)) if not name.schema else None,
-            )
+
+            def shape(name: TableName) -> TableShape | None:
+                found = described.get(folded(name.name, CAPABILITIES.names.tables)) if not name.schema else None
+                return _shape(found) if found is not None else None
+
+            yield DuckdbSnapshot(session, mark or "no tables", self._zone, shape)
 
     @contextmanager
     def _viewed(self) -> Iterator[tuple[Session, list[State]]]:
-        """A connection in which the tables as they are now are views."""
+        """A connection in which the tables as they are now are views, looked at once a statement names them."""
         with self._files.reading(), self._session() as session:
             states = self._states()
-            for each in states:
-                check(each)
-                session.execute(_view(each))
+            waiting = {each.manifest.table: each for each in states}
+
+            def made(sql: str) -> None:
+                for name in named_in(sql, waiting):
+                    check(waiting[name])
+                    session.execute(_view(waiting[name]))
+                    del waiting[name]
+
+            session.asked = made
             yield session, states
 
     def ddl(self, shape: TableShape) -> list[str]:
@@ -150,7 +162,7 @@ class ParquetAdapter:
         return []
 
     def tried(self, statements: Sequence[str]) -> str | None:
-        return ddl.tried(statements, self._known())
+        return ddl.tried(statements, self._known(statements))
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         if not is_asked(column):
@@ -168,7 +180,7 @@ class ParquetAdapter:
         return [values.combine_chunks() for values in rows.columns]
 
     def execute_ddl(self, statements: Sequence[str]) -> None:
-        known = self._known()
+        known = self._known(statements)
         wanted = ddl.after(statements, known)
         changed = {name: each for name, each in wanted.items() if known.get(name) != each}
         gone = [name for name in known if name not in wanted]
@@ -223,7 +235,7 @@ class ParquetAdapter:
             there = self._files.state(name)
             if there is None:
                 raise SpecError(f"There is no table {name} in {self._files.root}.", fix="plan anew.")
-            if marker is not None and there.manifest.has(marker):
+            if marker is not None and there.has(marker):
                 return Applied(already=True)
             _writable(there)
             check(there)
@@ -240,19 +252,20 @@ class ParquetAdapter:
         return None  # nothing is numbered by itself
 
     def applied(self, plan: str) -> set[Marker]:
-        found = (marked for each in self._marked() for marked in each.markers if marked.plan == plan)
-        return {marker for marked in found for marker in marked.markers()}
+        return {marker for marked in self._marked() if marked.plan == plan for marker in marked.markers()}
 
     def writers(self, table: TableName) -> set[str]:
-        return {marked.writer for each in self._marked() for marked in each.markers if marked.table == str(table)}
+        return {marked.writer for marked in self._marked() if marked.table == str(table)}
 
     def plans_by(self, writer: str, table: TableName) -> set[str]:
         own = (writer, str(table))
-        known = (marked for each in self._marked() for marked in each.markers)
-        return {marked.plan for marked in known if (marked.writer, marked.table) == own}
+        return {marked.plan for marked in self._marked() if (marked.writer, marked.table) == own}
 
-    def _marked(self) -> list[Manifest]:
-        return list(self._known().values()) if self._files.root.exists() else []
+    def _marked(self) -> list[Marked]:
+        if not self._files.root.exists():
+            return []
+        with self._files.reading():
+            return [marked for state in self._states() for marked in state.markers()]
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         return self._files.held(name)
@@ -272,6 +285,13 @@ def _copied(state: State) -> str:
 def _writable(state: State | None) -> None:
     if state is not None and not state.own:
         raise ConnectionFailed(f"{state.manifest.table} {_copied(state)}")
+
+
+def named_in(sql: str, names: Iterable[str]) -> list[str]:
+    """The tables that stand in a text of SQL, in whatever case, as far as can be seen without reading it: rather too many."""
+    text = folded(sql, CAPABILITIES.names.tables)
+    words = {*_WORDS.findall(text)}
+    return [name for name in names if (own := folded(name, CAPABILITIES.names.tables)) in words or quoted(own) in text]
 
 
 def _view(state: State) -> str:

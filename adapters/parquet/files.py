@@ -24,8 +24,8 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from adapters.parquet import manifest as manifests
-from adapters.parquet.manifest import Manifest, Part
-from transforms.vocabulary import BusyError, ConnectionFailed, SpecError, SynclineError, TransientError
+from adapters.parquet.manifest import Manifest, Marked, Part
+from transforms.vocabulary import BusyError, ConnectionFailed, Marker, SpecError, SynclineError, TransientError
 
 OWN: Final = ".syncline"
 WAIT_SECONDS: Final = 60.0  # for another process that writes the same table: a window takes seconds
@@ -45,6 +45,12 @@ class State:
     @property
     def number(self) -> int:
         return int(self.folder.name) if self.own else 0
+
+    def markers(self) -> Iterator[Marked]:
+        return manifests.markers_of(self.folder, self.manifest)
+
+    def has(self, marker: Marker) -> bool:
+        return any(each.has(marker) for each in self.markers())
 
     def paths(self) -> list[Path]:
         return [self.folder / each.file for each in self.manifest.parts]
@@ -182,12 +188,12 @@ class Folder:
             folder.mkdir()
         return folder
 
-    def keep(self, folder: Path, state: State, part: Part) -> None:
-        """Take a part over into the state that is to come."""
+    def keep(self, folder: Path, state: State, file: str) -> None:
+        """Take a file over into the state that is to come."""
         try:
-            os.link(state.folder / part.file, folder / part.file)
+            os.link(state.folder / file, folder / file)
         except FileNotFoundError as error:
-            raise changed(state, f"{part.file} is gone") from error
+            raise changed(state, f"{file} is gone") from error
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP):
                 raise

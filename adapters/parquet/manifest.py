@@ -9,10 +9,11 @@ import io
 import json
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ from transforms.vocabulary.names import Phase
 
 NAME: Final = "_syncline.json"
 FORMAT: Final = 1
+MOST_MARKED: Final = 500  # markers in a manifest, which is written with each window
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Manifest:
     parts: tuple[Part, ...]
     ends: str
     markers: tuple[Marked, ...] = ()
+    sealed: tuple[str, ...] = ()
+    """Files beside it with more markers, which are never written again: whoever follows a source leaves a plan a second."""
 
     def marked(self, marker: Marker) -> Manifest:
         """The same with a marker in it."""
@@ -106,13 +110,15 @@ class Manifest:
         known[alike[0]] = known[alike[0]].with_marker(marker)
         return replace(self, markers=tuple(known))
 
-    def has(self, marker: Marker) -> bool:
-        return any(each.has(marker) for each in self.markers)
-
     @property
     def filled(self) -> tuple[Part, ...]:
         """The parts that have rows, those that `ends` speaks of."""
         return tuple(each for each in self.parts if each.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    markers: tuple[Marked, ...]
 
 
 def with_parts(manifest: Manifest, parts: Sequence[Part], ends: pa.Table) -> Manifest:
@@ -130,11 +136,37 @@ def ends_of(manifest: Manifest) -> pa.Table | None:
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Put it into a folder, to last. Errors: OSError."""
-    body = {"format": FORMAT, **to_json(Manifest, manifest)}
-    with (folder / NAME).open("x", encoding="utf-8") as file:
+    if len(manifest.markers) > MOST_MARKED:
+        name = f"_markers-{uuid4().hex}.json"
+        _put(folder / name, to_json(_Sealed, _Sealed(manifest.markers)))
+        manifest = replace(manifest, markers=(), sealed=(*manifest.sealed, name))
+    _put(folder / NAME, {"format": FORMAT, **to_json(Manifest, manifest)})
+
+
+def _put(path: Path, body: Any) -> None:
+    with path.open("x", encoding="utf-8") as file:
         json.dump(body, file, ensure_ascii=False, indent=1)
         file.flush()
         os.fsync(file.fileno())
+
+
+def markers_of(folder: Path, manifest: Manifest) -> Iterator[Marked]:
+    """All markers of a state."""
+    yield from manifest.markers
+    for name in manifest.sealed:
+        yield from _UNSEALED.of(folder / name)
+
+
+class _Unsealed:
+    """What files of markers say, by their names, which no two share."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Marked, ...]] = {}
+
+    def of(self, path: Path) -> tuple[Marked, ...]:
+        if path.name not in self._known:
+            self._known[path.name] = from_json(_Sealed, json.loads(path.read_text(encoding="utf-8"))).markers
+        return self._known[path.name]
 
 
 def read(folder: Path) -> Manifest:
@@ -150,3 +182,6 @@ def read(folder: Path) -> Manifest:
             f"{path} cannot be read: {error}.",
             fix="restore the table's folder from a backup, or update Syncline if a newer one wrote it.",
         ) from error
+
+
+_UNSEALED: Final = _Unsealed()

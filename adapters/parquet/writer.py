@@ -71,6 +71,8 @@ class Rewriting:
 
     def finish(self) -> Manifest:
         """The manifest of the state, once all of its parts are there."""
+        for name in self.manifest.sealed:
+            self.files.keep(self.folder, self.state, name)
         if not self.parts:
             with self.opened() as session:
                 session.execute(definition(self.manifest, self.manifest.table, temporary=True))
@@ -82,7 +84,7 @@ class Rewriting:
     def _keep(self, known: Sequence[Part], ends: pa.Table | None, start: int, stop: int) -> None:
         for number in range(start, stop):
             assert ends is not None, "there are parts"
-            self.files.keep(self.folder, self.state, known[number])
+            self.files.keep(self.folder, self.state, known[number].file)
             self.parts.append(known[number])
             self.ends.append(ends.slice(2 * number, 2))
 

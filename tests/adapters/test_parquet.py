@@ -212,13 +212,16 @@ def test_what_somebody_else_did_to_a_part_is_found_before_anything_is_written(
     lake: Target, folder: Path, how: str
 ) -> None:
     shape, rows = simple(lake, count=200)
+    other, _ = simple(lake, "other")
     MEDDLING[how](next((folder / "simple").glob("*-0002.parquet")))
     before = (folder / "simple").readlink()
     with pytest.raises(SynclineError, match=rf"\.parquet (is|was) {how.strip()}") as raised:
         lake.apply(change(shape, deletes=rows.slice(0, 1)), shape, None)
     assert raised.value.fix
-    with pytest.raises(SynclineError, match=how.strip()), lake.snapshot():
-        pass
+    for _ in range(2):
+        with pytest.raises(SynclineError, match=how.strip()):
+            read(lake, shape)
+    assert read(lake, other).num_rows == 3, "that of another table is none of its business"
     assert (folder / "simple").readlink() == before
     assert len(list((folder / ".syncline/tables/simple").iterdir())) <= 2
 
@@ -240,6 +243,29 @@ def test_a_part_that_was_only_touched_or_copied_is_the_same(lake: Target, folder
     assert found is not None and "is no link" in str(found.unwritable)
     with pytest.raises(ConnectionFailed, match="is no link"):
         load(flat, shape, rows.slice(0, 1))
+
+
+def test_what_is_written_with_each_window_stays_small_however_many_plans_wrote(
+    lake: Target, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.manifests, "MOST_MARKED", 5)
+    shape, rows = simple(lake)
+    for number in range(20):
+        marker = Marker(f"m{number % 2}", f"p{number}", "simple", 0)
+        row = rows.slice(number % 3, 1)
+        op = {"deletes": row} if number // 3 % 2 == 0 else {"inserts": row}
+        assert not lake.apply(change(shape, **op), shape, marker).already
+    wider = TableShape(shape.name, (*shape.columns, col("more", pa.string())), ("id",))
+    lake.execute_ddl(lake.adding(wider, ("more",)))
+    assert len(list((folder / "simple").glob("_markers-*.json"))) == 3
+    assert (folder / "simple" / "_syncline.json").stat().st_size < 3_000
+    again = open_target(f"parquet:///{folder}")
+    for number in range(20):
+        marker = Marker(f"m{number % 2}", f"p{number}", "simple", 0)
+        assert again.applied(f"p{number}") == {marker}
+        assert again.apply(change(shape, deletes=rows), shape, marker).already
+    assert again.plans_by("m1", shape.name) == {f"p{number}" for number in range(1, 20, 2)}
+    assert again.writers(shape.name) == {"m0", "m1"}
 
 
 def test_files_of_others_are_no_table_and_are_never_written_over(lake: Target, folder: Path) -> None:
