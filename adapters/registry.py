@@ -41,9 +41,7 @@ _POSTGRES: Final = Engine(
 _MYSQL: Final = Engine(
     "adapters.mysql", "MysqlAdapter", (), "mysql", feeds={"log": "log_feed", "trigger": "trigger_feed"}
 )
-_DOCUMENTS: Final = Engine(
-    "adapters.documents", "DocumentAdapter", ("create", "documents"), "documents", accessible=False
-)
+_DOCUMENTS: Final = Engine("adapters.documents", "DocumentAdapter", ("create",), "documents", accessible=False)
 
 TARGETS: Final[dict[str, Engine]] = {
     "sqlite": Engine("adapters.sqlite", "SqliteAdapter", ("create",), feeds={"trigger": "trigger_feed"}),

@@ -13,7 +13,7 @@ import pyarrow as pa
 from adapters.documents.capabilities import CAPABILITIES
 from adapters.documents.files import DocumentFile
 from adapters.documents.formats import format_of
-from adapters.documents.options import Documents, address
+from adapters.documents.options import address, shown
 from adapters.documents.table import DocumentTable, Part
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.names import folded
@@ -49,15 +49,12 @@ class DocumentAdapter:
     engine = CAPABILITIES.names.engine
     capabilities = CAPABILITIES
 
-    def __init__(
-        self, url: str, *, create: bool = False, time_zone: str | None = None, documents: Documents = Documents()
-    ) -> None:
-        self.url = url
+    def __init__(self, url: str, *, create: bool = False, time_zone: str | None = None) -> None:
+        self.url = shown(url)
         self._address = address(url)
         self._format = format_of(self._address.scheme)
         self._create = create
         self._zone = time_zone
-        self._documents = documents
         self._turn = threading.Lock()
 
     def _tables(self) -> dict[str, DocumentTable]:
@@ -79,7 +76,8 @@ class DocumentAdapter:
         return known and path.is_file() and (not path.name.startswith(".") or path.name == ".env")
 
     def _table(self, path: Path) -> DocumentTable:
-        return DocumentTable(DocumentFile(path, create=self._create), self._format, self._address, self._documents)
+        secret = bool(self._address.documents.secret)
+        return DocumentTable(DocumentFile(path, create=self._create, private=secret), self._format, self._address)
 
     def _named(self, table: TableName) -> tuple[str, DocumentTable] | None:
         if table.schema not in (None, "main"):

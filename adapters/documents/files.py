@@ -45,11 +45,14 @@ NOTHING: Final = Text("", b"", there=False)
 
 
 class DocumentFile:
-    """One document. Symbolic links lead to the file that is written. `create`: one that is not there is taken for empty."""
+    """One document. Symbolic links lead to the file that is written. `create`: one that is not there is taken for empty; the
+    owner alone may read one that is made where it is `private`.
+    """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(self, path: Path, *, create: bool, private: bool = False) -> None:
         self.path = path
         self._create = create
+        self._private = private
 
     @property
     def real(self) -> Path:
@@ -188,7 +191,9 @@ class DocumentFile:
     def _write(self, path: Path, data: bytes) -> None:
         """A new file with the mode and the owner of the document."""
         known = self.real.stat() if self.real.exists() else None
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if known is not None else 0o666)
+        file = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if known is not None or self._private else 0o666
+        )
         with os.fdopen(file, "wb") as stream:
             if known is not None:
                 own = os.fstat(file)

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from adapters.documents import env_text, flat, ini_text, json_text, yaml_text
-from adapters.documents.paths import Name, Path, parsed, spelled
+from adapters.documents.paths import Name, Path, parsed
 from adapters.documents.splice import Spellings, Splice
 from adapters.documents.tree import BadDocument, Keyed, Rows, Wrong, keyed, rows_of, tree_of
 from adapters.documents.values import Value, is_canonical
@@ -116,6 +116,3 @@ _MADE: Final[dict[str, Callable[[], Format]]] = {
 def format_of(scheme: str) -> Format:
     """The format of a URL's scheme. ModuleNotFoundError where its library is not installed."""
     return _MADE[scheme]()
-
-
-__all__ = ["Format", "Replaced", "format_of", "spelled"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from adapters.documents.files import DocumentFile, Text
 from adapters.documents.formats import Format
-from adapters.documents.options import Address, Documents
+from adapters.documents.options import Address
 from adapters.documents.paths import Path, parsed, spelled
 from adapters.documents.tree import BadDocument, Rows, Wrong, settled
 from adapters.documents.values import EMPTY, Value
@@ -43,8 +43,9 @@ class Part:
 class DocumentTable:
     """The table of one document."""
 
-    def __init__(self, file: DocumentFile, format_: Format, address: Address, options: Documents) -> None:
-        self.file, self.format, self._address, self._options = file, format_, address, options
+    def __init__(self, file: DocumentFile, format_: Format, address: Address) -> None:
+        self.file, self.format, self._address, self._options = file, format_, address, address.documents
+        options = self._options
         self._vault = Vault(options.vault) if options.vault is not None and options.secret else None
 
     @property
@@ -176,6 +177,3 @@ def _below(rows: Rows, at: Path) -> Rows:
         for path, value in rows.values()
         if path[:depth] == at and not (len(path) == depth and value.kind == "map")
     }
-
-
-__all__ = ["DocumentTable", "Part", "replace"]

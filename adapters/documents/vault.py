@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -45,9 +46,13 @@ class Vault:
 
     def _open(self) -> None:
         private.make_folder(self._path.parent)
-        if not self._path.exists():
-            private.make_file(self._path)
-            self._append({"key": secrets.token_hex(32)})
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, private.FILE)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)  # one of several that begin at once makes the key
+            if not os.fstat(file).st_size:
+                self._append({"key": secrets.token_hex(32)})
+        finally:
+            os.close(file)
         for line in self._path.read_text("utf-8").splitlines():
             entry = json.loads(line)
             if "key" in entry:

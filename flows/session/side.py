@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.protocol import Inspection, RowSecurity, Snapshot, Source, Target
 from adapters.registry import open_source, open_target
+from flows.spec.documents import with_documents
 from flows.spec.files import with_format
 from flows.spec.model import Spec
 from flows.spec.urls import resolve_url
@@ -104,7 +105,8 @@ def both_open(spec: Spec) -> Iterator[Sides]:
             where=spec.where("target", "files"),
         )
     with ExitStack() as stack:
-        address = with_format(resolve_url(spec.source.url), spec.source.files)
+        told, store, where = spec.documents, spec.state.store, spec.where("documents")
+        address = with_documents(with_format(resolve_url(spec.source.url), spec.source.files), told, store, where)
         zone, rls = spec.source.time_zone, spec.source.rls
         source: Side
         if spec.writes_source:
@@ -112,7 +114,8 @@ def both_open(spec: Spec) -> Iterator[Sides]:
         else:
             source = Side("source", open_source(address, time_zone=zone, rls=rls), zone, rls, address)
         stack.callback(source.adapter.close)
-        address, zone, rls = resolve_url(spec.target.url), spec.target.time_zone, spec.target.rls
+        address = with_documents(resolve_url(spec.target.url), told, store, where)
+        zone, rls = spec.target.time_zone, spec.target.rls
         made = open_target(address, time_zone=zone, create=True, rls=rls)
         target = WrittenSide("target", made, zone, rls, address)
         stack.callback(target.adapter.close)

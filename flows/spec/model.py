@@ -18,6 +18,7 @@ from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
 from flows.spec.conflict import Conflict, Direction, Initial
 from flows.spec.cursor import Cursor
 from flows.spec.document import Document, digest_of
+from flows.spec.documents import Documents
 from flows.spec.files import FileFormats
 from flows.spec.follow import Follow
 from flows.spec.member_lists import Members
@@ -72,7 +73,7 @@ class Endpoint(Strict):
     """One side: a database and what is to be known about it."""
 
     url: UrlField = Field(
-        description="sqlite:///file.db, duckdb:///file.db, parquet:///folder, postgresql://user@host/database, "
+        description="sqlite:///file.db, duckdb:///file.db, parquet:///folder, yaml:///file.yaml, postgresql://user@host/database, "
         "mysql://user@host/database."
     )
     schema_name: str | None = Field(
@@ -138,6 +139,7 @@ class Spec(Strict):
     clients: Members | None = Field(default=None, description="Many sources of the target, a migration of each.")
     targets: Members | None = Field(default=None, description="Many targets of the source, a migration of each.")
     follow: Follow = Field(default=Follow(), description="How `syncline sync` follows what changes.")
+    documents: Documents | None = Field(default=None, description="What holds for documents, on either side.")
 
     _member: str | None = PrivateAttr(default=None)
     _share: int = PrivateAttr(default=1)

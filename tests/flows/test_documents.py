@@ -7,7 +7,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from command_line import answer, syncline
+
+from flows.cli.main import main
 
 YAML = "# head\nserver:\n  port: 8080  # which\n  host: 'web'\nflags: [a, b]\nsince: 2020-01-01\n"
 SPEC = """\
@@ -145,3 +148,59 @@ def test_bytes_that_say_how_a_file_is_encoded_stay_and_links_are_followed(tmp_pa
     (tmp_path / "centre.yaml").unlink()
     assert "There is no file" in syncline("plan", path, status=1).output
     assert os.listdir(real.parent) in (["real.yaml", ".real.yaml.syncline"], [".real.yaml.syncline", "real.yaml"])  # noqa: PTH208
+
+
+def test_secrets_go_from_document_to_document_and_are_shown_nowhere(tmp_path: Path) -> None:
+    centre, web = tmp_path / "centre.yaml", tmp_path / "web.toml"
+    centre.write_text("db:\n  password: hunter-one\n  host: h\n")
+    web.write_text('[db]\npassword = """hunter-old"""\nhost = "h"\n')
+    path = spec(tmp_path, "yaml:///centre.yaml", "toml:///web.toml")
+    path.write_text(path.read_text() + 'documents: {secret: ["*.password"]}\n')
+    said = [syncline("plan", path, status=2).output, syncline("plan", path, "--json", status=2).output]
+    said.append(syncline("run", path, "--direct", "--yes").output)
+    assert web.read_text() == '[db]\npassword = "hunter-one"\nhost = "h"\n'
+    said += [syncline("plan", path).output, syncline("history", path).output, syncline("verify", path).output]
+    centre.write_text("db:\n  password: [hunter-one]\n  host: h\n")
+    said.append(CliRunner().invoke(main, ["plan", str(path)]).output)
+    said.append(syncline("undo", path, 1, "--direct", "--yes").output)
+    assert "hunter-old" in web.read_text()
+    assert not any("hunter" in each for each in said)
+    kept = {each for each in tmp_path.rglob("*") if each.is_file()} - {centre, web}
+    knowing = {each.name for each in kept if b"hunter" in each.read_bytes()}
+    assert knowing == {"secrets.jsonl"}
+    (vault,) = tmp_path.rglob("secrets.jsonl")
+    assert vault.stat().st_mode & 0o777 == 0o600
+    path.write_text(path.read_text().replace("toml:///web.toml", "sqlite:///web.db"))
+    assert "no document" in syncline("plan", path, status=1).output
+
+
+def test_items_of_a_list_go_by_their_key_wherever_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "centre.yaml").write_text("items:\n- {name: b, port: 2}\n- {name: a, port: 1}\n")
+    (tmp_path / "web.yaml").write_text("items:\n# the first\n- name: a\n  port: 9 # a's\n- name: c\n  port: 3\n")
+    path = spec(tmp_path, "yaml:///centre.yaml", "yaml:///web.yaml")
+    path.write_text(path.read_text() + "documents: {lists: {items: {by: name}}}\n")
+    syncline("run", path, "--direct", "--yes")
+    assert (
+        tmp_path / "web.yaml"
+    ).read_text() == "items:\n# the first\n- name: a\n  port: 1 # a's\n- name: b\n  port: 2\n"
+    syncline("plan", path)
+
+
+def test_documents_go_both_ways_and_what_both_changed_is_a_conflict(tmp_path: Path) -> None:
+    centre, web = tmp_path / "centre.yaml", tmp_path / "web.toml"
+    centre.write_text("common:\n  host: h # all\nparts:\n  web:\n    port: 80 # web\n    mode: a\n")
+    web.write_text('# mine\nport = 80\nhost = "h"\nmode = "a"\n')
+    path = spec(tmp_path, "yaml:///centre.yaml?at=parts.web&defaults=common", "toml:///web.toml")
+    path.write_text(path.read_text() + "direction: two_way\nconflict: {resolve: manual}\n")
+    syncline("run", path, "--direct", "--yes")
+    web.write_text('# mine\nport = 80\nhost = "own"\nmode = "t"\n')
+    centre.write_text(centre.read_text().replace("port: 80", "port: 90").replace("mode: a", "mode: c"))
+    syncline("run", path, "--direct", "--yes", status=5)
+    assert web.read_text() == '# mine\nport = 90\nhost = "own"\nmode = "t"\n'
+    assert centre.read_text() == (
+        "common:\n  host: h # all\nparts:\n  web:\n    port: 90 # web\n    mode: c\n    host: own\n"
+    )
+    syncline("conflicts", path, "resolve", "--take", "target", "--all")
+    syncline("run", path, "--direct", "--yes")
+    assert "mode: t" in centre.read_text()
+    syncline("verify", path)
