@@ -78,7 +78,7 @@ def open_target(url: str, *, time_zone: str | None = None, create: bool = False,
 
 def open_access(url: str, *, rls: RowSecurity = "refuse") -> AbstractContextManager[Access] | None:
     """A read-only way into a database by SQLAlchemy, with a connection of its own; None where the engine has none."""
-    engine = TARGETS[_scheme(url, TARGETS)]
+    engine = _engine(url, TARGETS | SOURCES)
     if not engine.accessible:
         return None
     opened = _imported(url, engine, "access").access(url, **_taken(engine, {"rls": rls}))
@@ -87,7 +87,7 @@ def open_access(url: str, *, rls: RowSecurity = "refuse") -> AbstractContextMana
 
 def ways(url: str) -> tuple[Way, ...]:
     """The ways in which an engine can tell which rows changed, whatever its settings and the user's rights."""
-    return (*TARGETS[_scheme(url, TARGETS)].feeds, "poll")
+    return (*_engine(url, TARGETS | SOURCES).feeds, "poll")
 
 
 def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str, *, time_zone: str | None = None) -> ChangeFeed:
@@ -97,12 +97,12 @@ def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str, *, time
     `time_zone` is that of times without one, which a poll compares with the server's clock.
     Errors: SpecError for a way that the engine does not have.
     """
-    engine = TARGETS[_scheme(url, TARGETS)]
+    engine = _engine(url, TARGETS | SOURCES)
     if way == "poll":
         return poll.feed(open_source(url, time_zone=time_zone), watched, time_zone=time_zone)
     if way not in engine.feeds:
         raise SpecError(
-            f"{_scheme(url, TARGETS)} cannot be followed by {way}.",
+            f"{_scheme(url, TARGETS | SOURCES)} cannot be followed by {way}.",
             fix=f"write capture: {' or '.join(ways(url))}.",
         )
     return cast(ChangeFeed, _imported(url, engine, engine.feeds[way]).feed(url, watched, name))
@@ -110,7 +110,7 @@ def open_feed(url: str, way: Way, watched: Sequence[Watched], name: str, *, time
 
 def open_channel(url: str, name: str) -> Channel | None:
     """A channel of a database by which programs can tell something; nothing is connected to yet. None where the engine has none."""
-    engine = TARGETS[_scheme(url, TARGETS)]
+    engine = _engine(url, TARGETS | SOURCES)
     return None if engine.channel is None else cast(Channel, _imported(url, engine, engine.channel).channel(url, name))
 
 
@@ -120,9 +120,13 @@ def open_triggers(url: str, watched: Sequence[Watched], name: str) -> TriggerFee
 
 
 def _opened(url: str, engines: Mapping[str, Engine], *, time_zone: str | None, **options: Any) -> Any:
-    engine = engines[_scheme(url, engines)]
+    engine = _engine(url, engines)
     adapter = getattr(_imported(url, engine, "adapter"), engine.adapter)
     return adapter(url, time_zone=time_zone, **_taken(engine, options))
+
+
+def _engine(url: str, engines: Mapping[str, Engine]) -> Engine:
+    return engines[_scheme(url, engines)]
 
 
 def _taken(engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -138,6 +138,12 @@ class FilesAdapter:
 
     def design(self, table: TableName) -> Design:
         return Design()
+
+    def declared(self, tables: Sequence[TableName]) -> Mapping[str, Any]:
+        with self._reading() as reading:
+            read = {each.name: reading.views.rows(each.name) for each in tables}
+        known = {name: rows.format.as_json() for name, rows in read.items() if rows is not None and rows.format}
+        return {"tables": known} if known else {}
 
     def referrers(self, table: TableName) -> list[TableName]:
         return []

@@ -46,7 +46,8 @@ class Format:
 
     def as_json(self) -> dict[str, Any]:
         """What is known of it, as a spec says it."""
-        told = {name: value for name, value in asdict(self).items() if value != getattr(Format(), name)}
+        told = {name: value for name, value in asdict(self).items() if value != getattr(Format(), name) and value != ()}
+        told["types"] = {name: _spelled(each) for name, each in self.types.items()}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
 
 
@@ -100,6 +101,12 @@ def _known_encoding(name: str) -> None:
         raise SpecError(
             f"There is no encoding {name!r}.", fix="write one such as utf-8, utf-16, latin-1 or cp1252."
         ) from error
+
+
+def _spelled(native_type: str) -> str:
+    """A type as a spec names it."""
+    names = {"VARCHAR": "text", "TIMESTAMP WITH TIME ZONE": "timestamptz"}
+    return names.get(native_type, native_type.lower())
 
 
 def native(name: str) -> str:

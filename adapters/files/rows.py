@@ -9,6 +9,7 @@ from typing import Final
 
 from adapters.duckdb.design import literal
 from adapters.duckdb.types import column_shape, quoted
+from adapters.files.formats import Format
 from transforms.vocabulary import ColumnShape, DataError, Key, TableName, TableShape
 
 BEHIND: Final = "syncline files"
@@ -39,11 +40,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`origin` is what stands behind FROM; `ordered` as of TableShape."""
+    """`origin` is what stands behind FROM; `ordered` as of TableShape; `format` how texts are written, None for typed files."""
 
     origin: str
     columns: tuple[Column, ...]
     ordered: frozenset[Key] = frozenset()
+    format: Format | None = None
 
     def shape(self, table: str) -> TableShape:
         return TableShape(TableName(table), tuple(each.shape for each in self.columns), ordered=self.ordered)

@@ -49,9 +49,8 @@ def stage(session: Session, table: Files, names: Sequence[str], format: Format, 
     keys = [key for key, _ in table.files[0].partitions]
     kinds = {key: partition_type([dict(each.partitions)[key] for each in table.files]) for key in keys}
     columns += [Column(key, kinds[key], quoted(key)) for key in keys]
-    return Rows(
-        quoted(staged), tuple(columns), ascending(session, staged, [each for each in names[:1] if each not in wrong])
-    )
+    ordered = ascending(session, staged, [each for each in names[:1] if each not in wrong])
+    return Rows(quoted(staged), tuple(columns), ordered, format)
 
 
 def _column(name: str, native: str, unread_by: str | None) -> Column:

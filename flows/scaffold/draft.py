@@ -10,12 +10,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from adapters import private
 from adapters.capabilities import Capabilities
+from adapters.declaring import Declaring
 from adapters.processes import temporary_folder
 from adapters.protocol import Catalog, Inspection, Snapshot, Target
 from adapters.registry import open_source, open_target
@@ -52,6 +53,8 @@ class Asked:
     schema: str | None = None
     target_schema: str | None = None
     tables: tuple[str, ...] = ()
+    files: Mapping[str, Any] = field(default_factory=dict)
+    """How the source's files were found to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,8 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
                     unread.append(_unreadable(name, asked, str(error)))
             _look_for_orphans(snapshot, read, source, target)
             tables = drafted(asked.target_schema, read, targets, snapshot, source, target)
+        if isinstance(source, Declaring):
+            asked = replace(asked, files=source.declared([each.source for each in tables]))
         zoned = {side for table in tables for side in table.zoned}
         zones = {side: guessed_zone(source if side == "source" else target) for side in sorted(zoned)}
         return _proved(asked, parents_first([*tables, *unread], _cut), source, target, zones)
@@ -262,7 +267,7 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Catalog, target: Tar
 def _sides(asked: Asked, zones: Zones, source: str, target: str) -> tuple[Side, Side]:
     """Both ends, by their URLs as they are to be written."""
     return (
-        Side(source, asked.schema, *zones.get("source", ())),
+        Side(source, asked.schema, *zones.get("source", ("", "")), asked.files),
         Side(target, asked.target_schema, *zones.get("target", ())),
     )
 
@@ -354,7 +359,11 @@ def shown_url(asked: Asked, url: str, variable: str) -> str:
     if variable in _variables(asked):
         return f"${{{variable}}}"
     head, slashes, file = url.partition(":///")
-    if not slashes or not head.startswith(("sqlite", "duckdb", "parquet")) or Path(file).is_absolute():
+    if (
+        not slashes
+        or not head.startswith(("sqlite", "duckdb", "parquet", "csv", "jsonl", "arrow"))
+        or Path(file).is_absolute()
+    ):
         return url
     return f"{head}:///{Path(os.path.relpath(Path.cwd() / file, asked.folder.absolute())).as_posix()}"
 

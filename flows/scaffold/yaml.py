@@ -98,6 +98,7 @@ class Side:
     schema: str | None = None
     zone: str = ""
     about_zone: str = ""
+    files: Mapping[str, Any] = field(default_factory=dict)
 
 
 def written(name: str, source: Side, target: Side, tables: Sequence[DraftTable], head: Sequence[str]) -> str:
@@ -109,17 +110,24 @@ def written(name: str, source: Side, target: Side, tables: Sequence[DraftTable],
             lines += _comment(
                 f"{end}: time_zone {side.zone} is where its naive timestamps are taken to be: {side.about_zone}", ""
             )
-        lines.append(f"{end}: {_side(side)}")
+        lines += _side(end, side)
     lines.append("tables:")
     for table in tables:
         lines += ["", *_table(table)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _side(side: Side) -> str:
+def _side(end: str, side: Side) -> Iterator[str]:
     url = f'"{side.url}"' if side.url.startswith("${") else quoted(side.url)
     more = {"schema": side.schema, "time_zone": side.zone}
-    return flow({"url": Raw(url)} | {name: value for name, value in more.items() if value})
+    told = {"url": Raw(url)} | {name: value for name, value in more.items() if value}
+    if not side.files:
+        yield f"{end}: {flow(told)}"
+        return
+    yield f"{end}:"
+    yield from (f"  {name}: {flow(value)}" for name, value in told.items())
+    yield from ("  files:  # as they were found", "    tables:")
+    yield from (f"      {key(name)}: {flow(format)}" for name, format in side.files["tables"].items())
 
 
 def _table(table: DraftTable) -> Iterator[str]:

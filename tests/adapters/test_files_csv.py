@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +14,14 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from scenario import Scenario, counts, quarantine
 
 from adapters.protocol import Source
-from adapters.registry import open_source
+from adapters.registry import open_feed, open_source, ways
+from flows.cli.main import main
 from flows.commands import Status
+from flows.scaffold.draft import Asked, scaffold
 from transforms.vocabulary import (
     INVALID,
     DataError,
@@ -192,3 +197,42 @@ def test_a_spec_declares_what_is_in_the_files(tmp_path: Path, request: pytest.Fi
     (why,) = [each[2] for each in quarantine(small)]
     assert f"line 3 of {there / 'goods.csv'}: x is not decimal(9,2)" in why
     small.settled()
+
+
+def test_scaffold_writes_the_dialect_and_the_types_that_it_finds(tmp_path: Path) -> None:
+    there = tmp_path / "files"
+    there.mkdir()
+    (there / "goods.csv").write_text("id;price;since;zip\n1;1,50;01.02.2024;01234\n2;-3,5;31.12.2023;00001\n")
+    (there / "more.csv").write_bytes("id\tname\n1\té\n".encode("utf-16"))
+    draft = scaffold(Asked(f"csv:///{there}", f"sqlite:///{tmp_path / 'new.db'}", tmp_path))
+    found = yaml.safe_load(draft.text)
+    types = {"id": "bigint", "price": "decimal(18,2)", "since": "date", "zip": "text"}
+    assert found["source"]["files"]["tables"] == {
+        "goods": {
+            "delimiter": ";",
+            "encoding": "utf-8",
+            "decimal": ",",
+            "dates": "%d.%m.%Y",
+            "header": True,
+            "types": types,
+        },
+        "more": {"delimiter": "\t", "encoding": "utf-16", "header": True, "types": {"id": "bigint", "name": "text"}},
+    }
+    path = tmp_path / "spec.yaml"
+    path.write_text(draft.text)
+    with closing(sqlite3.connect(tmp_path / "new.db")):
+        pass
+    done = CliRunner().invoke(main, ["run", str(path), "--direct", "--json"])
+    assert done.exit_code == 0, done.output
+    with closing(sqlite3.connect(tmp_path / "new.db")) as database:
+        assert database.execute("SELECT id, price, since, zip FROM goods ORDER BY id").fetchall() == [
+            (1, "1.50", "2024-02-01", "01234"), (2, "-3.50", "2023-12-31", "00001"),
+        ]  # fmt: skip
+        assert database.execute("SELECT name FROM more").fetchall() == [("é",)]
+
+
+def test_files_are_followed_by_a_cursor_alone(tmp_path: Path) -> None:
+    url = f"csv:///{tmp_path}"
+    assert ways(url) == ("poll",)
+    with pytest.raises(SpecError, match="csv cannot be followed by trigger"):
+        open_feed(url, "trigger", [], "x")
