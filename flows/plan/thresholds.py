@@ -116,13 +116,12 @@ def hold_others(spec: Spec, route: Route, counts: Counts) -> None:
     """
     bound, side = route.table, route.writes.name
     own = bound.owns if side == "target" else spec.tables[bound.name].where
-    updates = counts.update if bound.two_way is None else 0
+    both = bound.name in spec.tables and spec.two_way(bound.name)  # the table of the way back does not know it
+    updates = 0 if both else counts.update
     if not (counts.delete or updates) or own is not None or bound.ddl:
         return
     names, namesake = others_of(spec, route.reads, route.writes.adapter, bound.name, bound.shape.name)
-    if (
-        bound.two_way is not None and spec.member is not None
-    ):  # what others of the family wrote has come here, or is new here
+    if both and spec.member is not None:  # what others of the family wrote has come here, or is new here
         names, namesake = {each for each in names if family(each) != family(spec.name)}, False
     if not (names or namesake):
         return

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from command_line import answer, syncline
 from many_targets import ITEM, REGIONS, WRITTEN, Centre, own_rows
-from scenario import Scenario
+from scenario import Scenario, Side
 
 from flows.spec.members import with_member
 from flows.spec.model import load_spec
@@ -90,6 +90,50 @@ def test_a_query_yields_names_urls_and_variables_and_none_of_them_is_shown(centr
     kept = b"".join(file.read_bytes() for file in (centre.folder / "store").rglob("*") if file.is_file())
     assert secret not in done.output + str(told) and secret.encode() not in kept
     assert secret.encode() not in (centre.folder / "ledger.db").read_bytes()
+
+
+def test_a_password_that_a_query_yields_is_in_nothing_that_a_run_leaves(
+    centre: Centre, request: pytest.FixtureRequest
+) -> None:
+    side = Side("postgresql", request.getfixturevalue("postgres_url"), "fanned")
+    side.execute("CREATE TABLE item (id integer PRIMARY KEY, name text, region text)")
+    secret = "canary-77ab"
+    address = f"{side.url}{'&' if '?' in side.url else '?'}password={secret}"
+    assert secret not in side.url
+    listed = centre.listed(("graz", address, "AT"))
+    for url, more in ((None, {}), ("${target.address}", {"query": "SELECT name, url AS address, region FROM shop"})):
+        target = {"schema": "fanned"} | ({"url": url} if url else {})
+        centre.write(listed | more, target=target)
+        done = syncline("run", centre.path, "--direct", status=1 if url else 0)
+        assert secret not in done.output and ("place of the scheme" in done.output) == bool(url)
+    head, _, tail = address.partition(secret)
+    centre.write(
+        {"query": f"SELECT 'graz' AS name, 'AT' AS region, '{secret}' AS key"},
+        target={"url": head + "${target.key}" + tail, "schema": "fanned"},
+    )
+    centre.execute("source", "UPDATE item SET name = 'new'")
+    told = answer("run", centre.path, "--direct")
+    assert told["summary"]["total"]["update"] == 2 and side.count("item") == 2
+    left = b"".join(
+        file.read_bytes()
+        for file in centre.folder.rglob("*")
+        if file.is_file() and file.suffix not in (".yaml",) and file.name != "source.db"
+    )
+    assert secret not in str(told) and secret.encode() not in left
+
+
+def test_edits_of_one_target_reach_the_others_by_way_of_the_source(centre: Centre) -> None:
+    item = {"where": None, "owns": None, "columns": None}
+    centre.write(direction="two_way", initial="policy", conflict={"resolve": "merge"}, item=item)
+    answer("run", centre.path, "--direct")
+    centre.execute("york", "UPDATE item SET name = 'of york' WHERE id = 1")
+    centre.execute("kyiv", "DELETE FROM item WHERE id = 2")
+    for _ in range(2):
+        told = answer("run", centre.path, "--direct")
+    assert told["summary"]["message"] == "3 targets: 3 done."
+    rows = centre.rows("source")
+    assert len(rows) == 5 and (1, "of york", REGIONS["york"]) in rows
+    assert [centre.rows(name) for name in REGIONS] == [rows] * 3
 
 
 def test_where_the_query_finds_nobody_it_is_an_error_and_nothing_is_done(centre: Centre) -> None:
