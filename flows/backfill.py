@@ -44,7 +44,7 @@ def backfill(
         every: One step at a time, such as 1d, 6h, 1mo or 1000, each with a version of its own; the whole range at
             once when empty. Steps that are done are passed over.
         dry_run: Only plan the range, and publish the report. Nothing is written to the target.
-        verify: Afterwards, read both sides of the range afresh and prove them equal; a difference fails the run as Drift.
+        verify: Afterwards, read both sides of the range afresh and prove them equal; a difference fails the run as Difference.
         wait: How many seconds to wait for another run of the migration to end.
         data_docs: Make Great Expectations' own pages of each step's checkpoints too, beside the report. They load styles and a
             logo from the web, and hold values that were observed.

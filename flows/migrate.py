@@ -61,7 +61,7 @@ def migrate(
             tables and ranges.
         with_parents: Bring along what those rows refer to and the target does not have; else that is an error.
         dry_run: Only plan, and publish the report. Nothing is written to the target.
-        verify: Afterwards, read both sides afresh and prove them equal; a difference fails the run as Drift.
+        verify: Afterwards, read both sides afresh and prove them equal; a difference fails the run as Difference.
         wait: How many seconds to wait for another run of the migration to end.
         data_docs: Make Great Expectations' own pages of the checkpoints too, beside the report. They load styles and a
             logo from the web, and hold values that were observed.

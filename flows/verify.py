@@ -36,8 +36,8 @@ def verify(
 ) -> State[Any]:
     """Read both sides afresh and compare them through the mapping. Nothing is written.
 
-    Equal sides end Completed and emit `syncline.run.verified`; a difference ends Failed, in a state named Drift, and
-    emits `syncline.drift.detected`.
+    Equal sides end Completed and emit `syncline.run.verified`; a difference ends Failed, in a state named Difference, and
+    emits `syncline.difference.found`.
 
     Args:
         spec: The spec's file; a relative path starts from the working directory. Secrets are named in it, never here.

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -114,6 +115,43 @@ def test_every_command_has_its_line_among_the_commands() -> None:
 
     text = (ROOT / "docs" / "commands.md").read_text()
     assert [name for name in main.commands if f"| `{name} " not in text and f"| `{name}`" not in text] == []
+
+
+def test_commands_take_the_options_and_end_as_their_lines_say() -> None:
+    """What the page names is there; and what a status means is said in the same words by the help and by the page."""
+    from flows.cli.main import main
+    from flows.cli.options import EXIT_STATUSES
+
+    text = (ROOT / "docs" / "commands.md").read_text()
+    known = {number: what.strip() for number, what in re.findall(r"(?<!\d)(\d)  ([a-z][a-z ,]*)", EXIT_STATUSES)}
+    assert sorted(known) == list("012345")
+    assert [f"{n} {what}" for n, what in known.items() if f"{n} {what.partition(',')[0]}" not in text] == []
+    for line in text.splitlines():
+        if not line.startswith("| `"):
+            continue
+        cell, _, statuses = (each.strip() for each in re.split(r"(?<!\\)\|", line)[1:-1])
+        names = dict.fromkeys([re.findall(r"`([\w-]+)", cell)[0], *re.findall(r"`follow ([\w-]+)", cell)])
+        commands: list[click.Command] = [main.commands[name] for name in names if name in main.commands]
+        for command in commands:
+            commands += command.commands.values() if isinstance(command, click.Group) else []
+        taken = {each for command in commands for param in command.params for each in param.opts}
+        wanted = re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", cell)
+        assert [each for each in wanted if each not in taken] == [], line
+        assert set(re.findall(r"(?<![\w-])\d+", statuses)) <= {*known, "130"}, line
+
+
+def test_drift_is_of_schemas_and_rows_differ() -> None:
+    """In the help of all commands, and in states and events of Prefect."""
+    from flows.cli.main import main
+    from flows.orchestration import events
+    from flows.orchestration.members import STATUSES
+
+    helps = {name: command.get_help(click.Context(command)) for name, command in main.commands.items()}
+    assert [
+        name for name, text in helps.items() if "drift" in text.lower().replace(name, "") and "schema" not in text
+    ] == []
+    assert "Difference" in STATUSES and "Drift" not in STATUSES
+    assert events.DIFFERENCE == "syncline.difference.found"
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:

@@ -16,7 +16,7 @@ from flows.results.tables import Report
 from flows.spec.model import Spec
 
 VERIFIED: Final = "syncline.run.verified"
-DRIFT: Final = "syncline.drift.detected"
+DIFFERENCE: Final = "syncline.difference.found"
 CONFLICT: Final = "syncline.row.conflict"
 QUARANTINE: Final = "syncline.quarantine.rows"
 CHANGED: Final = "syncline.source.changed"
@@ -40,8 +40,8 @@ def resource(migration: str) -> dict[str, str]:
 
 
 def announce_proof(spec: Spec, outcome: Outcome) -> None:
-    """Both sides are equal, or they have drifted apart."""
-    _emit(spec, DRIFT if outcome.status else VERIFIED, _counts(outcome.report))
+    """Both sides are equal, or rows differ."""
+    _emit(spec, DIFFERENCE if outcome.status else VERIFIED, _counts(outcome.report))
 
 
 def announce_run(spec: Spec, outcome: Outcome) -> None:

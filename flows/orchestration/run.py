@@ -2,7 +2,7 @@
 
 A run ends *Completed* where the command line would exit with 0 and *Failed* otherwise, and a failed state is named after
 its reason: `Quarantine` (above the limit, nothing written), `Conflicts` (rows that somebody else changed were left as
-they are, all others are in), `Checkpoint`, `Drift` (verify found differences), and plain `Failed` for errors. So an
+they are, all others are in), `Checkpoint`, `Difference` (verify found differences), and plain `Failed` for errors. So an
 automation on failed runs reaches a person whenever one is needed. A dry run is *Completed*, whatever it finds.
 """
 
@@ -229,9 +229,9 @@ def _unequal(outcome: Outcome) -> State[Any]:
         return Failed(name="Quarantine", message=outcome.message)
     total = outcome.report.total
     if not total.changes:
-        return Failed(name="Drift", message=outcome.message)
+        return Failed(name="Difference", message=outcome.message)
     found = f"{total.insert:,} missing, {total.update:,} different, {total.delete:,} too many"
-    return Failed(name="Drift", message=f"{unequal(total)} ({found}){besides(outcome.report)}")
+    return Failed(name="Difference", message=f"{unequal(total)} ({found}){besides(outcome.report)}")
 
 
 def _aside(report: Report) -> str:

@@ -213,7 +213,7 @@ def test_a_run_of_trees_is_named_after_their_roots_and_proves_their_rows_alone(a
     assert "Verified: both sides are equal" in str(state.message)
     assert [row[0] for row in shop.rows] == [7, 9]
     shop.at("source", "DELETE FROM things WHERE id = 7")
-    assert verify(shop.spec, tree=["item:7"], return_state=True).name == "Drift"
+    assert verify(shop.spec, tree=["item:7"], return_state=True).name == "Difference"
     gone = migrate(shop.spec, tree=["item:7"], verify=True, return_state=True)
     assert gone.is_completed(), gone.message
     assert [row[0] for row in shop.rows] == [9]
@@ -268,16 +268,16 @@ def test_a_backfill_goes_step_by_step_and_passes_over_what_is_done(shop: Shop) -
     assert [row[0] for row in shop.rows] == list(range(20))
 
 
-def test_verify_announces_equal_sides_and_drift(api: Api, shop: Shop) -> None:
+def test_verify_announces_equal_sides_and_differences(api: Api, shop: Shop) -> None:
     done = migrate(shop.spec, verify=True, return_state=True)
     assert str(done.message).endswith("Verified: both sides are equal.")
     equal = verify(shop.spec, return_state=True)
     assert equal.is_completed()
     shop.at("target", "UPDATE item SET label = 'x' WHERE id = 3", "DELETE FROM item WHERE id = 4")
-    drifted = verify(shop.spec, return_state=True)
-    assert (drifted.name, drifted.is_failed()) == ("Drift", True)
-    assert drifted.message == "Not equal: 2 rows differ (1 missing, 1 different, 0 too many)."
-    assert "to update, such as `3`" in artifacts_of(api, drifted)["corner-shop-report"]["description"]
+    differing = verify(shop.spec, return_state=True)
+    assert (differing.name, differing.is_failed()) == ("Difference", True)
+    assert differing.message == "Not equal: 2 rows differ (1 missing, 1 different, 0 too many)."
+    assert "to update, such as `3`" in artifacts_of(api, differing)["corner-shop-report"]["description"]
     assert shop.rows[3][1] == "x"
 
     def emitted() -> dict[str, str]:
@@ -286,7 +286,7 @@ def test_verify_announces_equal_sides_and_drift(api: Api, shop: Shop) -> None:
         ends = [e for e in events if e["event"] != "syncline.run.done"]
         return {related["prefect.resource.id"]: e["event"] for e in ends for related in e["related"]}
 
-    wanted = {done: "syncline.run.verified", equal: "syncline.run.verified", drifted: "syncline.drift.detected"}
+    wanted = {done: "syncline.run.verified", equal: "syncline.run.verified", differing: "syncline.difference.found"}
     named = {f"prefect.flow-run.{state.state_details.flow_run_id}": event for state, event in wanted.items()}
     found = eventually(emitted, lambda events: named.keys() <= events.keys())
     assert {name: found.get(name) for name in named} == named

@@ -190,7 +190,7 @@ def test_a_flow_over_clients_is_a_run_of_each_and_passes_over_those_that_are_awa
     office.execute("wien", "UPDATE t SET n = 2")
     assert migrate(str(office.path), clients=["wien"], return_state=True).message == "1 client done."
     differs = verify(str(office.path), clients=["graz"], return_state=True)
-    assert (differs.name, office.rows("graz")) == ("Drift", [("a", 1, 1)])
+    assert (differs.name, office.rows("graz")) == ("Difference", [("a", 1, 1)])
     below = {run.name for run in api.read_flow_runs() if run.parent_task_run_id is not None}
     assert {"migrate/crm@graz", "migrate/crm@wien", "verify/crm@graz"} <= below
     office.execute(SERVER, "UPDATE t SET n = 7")

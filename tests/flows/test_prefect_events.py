@@ -164,9 +164,9 @@ def test_drift_pages_somebody(api: Api, deployed: dict[str, Any], pager: tuple[s
     )
     block.save("on-call", overwrite=True)
     resource = {"prefect.resource.id": "syncline.migration.nycflights", "prefect.resource.name": "nycflights"}
-    emit_event(event="syncline.drift.detected", resource=resource, payload={"changes": 3})
+    emit_event(event="syncline.difference.found", resource=resource, payload={"changes": 3})
     runs = {"deployments": {"id": {"any_": [str(deployed["nycflights-page"].id)]}}}
     (run,) = eventually(lambda: ask(api, "/flow_runs/filter", **runs), bool, 60)
     assert run["parameters"]["body"] == "3 rows differ"
     page(**run["parameters"])
-    assert came == [{"subject": "nycflights: syncline.drift.detected", "body": "3 rows differ"}]
+    assert came == [{"subject": "nycflights: syncline.difference.found", "body": "3 rows differ"}]
