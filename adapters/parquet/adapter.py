@@ -189,7 +189,8 @@ class ParquetAdapter:
                 stack.enter_context(self._files.writing(name))
             ready = [(name, *stack.enter_context(self._draft(name, each))) for name, each in changed.items()]
             for name, folder, manifest in ready:
-                self._files.commit(name, folder, manifest)
+                with self._files.refusing():
+                    self._files.commit(name, folder, manifest)
             for name in gone:
                 self._files.drop(name)
         for name in changed:
@@ -204,16 +205,17 @@ class ParquetAdapter:
         with self._begun(name, there) as folder:
             before = State(there.folder if there is not None else folder, manifest, own=there is not None)
             making = Rewriting(self._files, folder, before, self._session)
-            making.widen()
-            yield folder, making.finish()
+            with self._files.refusing():
+                making.widen()
+                manifest = making.finish()
+            yield folder, manifest
 
     @contextmanager
     def _begun(self, name: str, there: State | None) -> Iterator[Path]:
         """An empty folder for the next state, which goes away where it did not come to hold."""
         folder = self._files.begin(name, there)
         try:
-            with self._files.refusing():
-                yield folder
+            yield folder
         except BaseException:
             now = self._files.state(name)
             if now is None or now.folder != folder.resolve():
@@ -241,10 +243,12 @@ class ParquetAdapter:
             check(there)
             with self._begun(name, there) as folder:
                 making = Rewriting(self._files, folder, there, self._session)
-                applied = making.apply(changes, shape)
-                manifest = making.finish()
+                with self._files.refusing():
+                    applied = making.apply(changes, shape)
+                    manifest = making.finish()
                 before_commit(applied)
-                self._files.commit(name, folder, manifest.marked(marker) if marker is not None else manifest)
+                with self._files.refusing():
+                    self._files.commit(name, folder, manifest.marked(marker) if marker is not None else manifest)
         self._files.tidy(name)
         return applied
 

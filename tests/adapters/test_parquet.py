@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from contract import ID, a_shape, change, col, edited, insert_one_by_one, load, make, read, rows_of, simple
 from crashing import server
+from parquet_tables import STEPS, killed_after
 
 from adapters.parquet import files, parts, writer
 from adapters.protocol import Target
@@ -189,6 +189,12 @@ def test_a_window_that_fails_leaves_the_folder_as_it_was(lake: Target, folder: P
 
     with pytest.raises(PlanError, match="no"):
         lake.apply(change(shape, deletes=rows.slice(0, 3)), shape, Marker("m", "p", "simple", 1), before_commit=refuse)
+
+    def store_is_full(_: Applied) -> None:
+        raise OSError(28, "of the store")
+
+    with pytest.raises(OSError, match="of the store"):  # and none of the folder's
+        lake.apply(change(shape, deletes=rows.slice(0, 3)), shape, None, before_commit=store_is_full)
     twice = pa.concat_tables([rows.slice(99), rows.slice(99)])
     with pytest.raises(RowRefused):
         lake.apply(change(shape, inserts=twice), shape, Marker("m", "p", "simple", 1))
@@ -339,22 +345,11 @@ def test_two_migrations_of_one_name_do_not_meet_and_two_writers_of_a_table_take_
     assert read(lake, shape).num_rows == rows.num_rows + 40
 
 
-STEPS = {
-    "its folder is begun": (files.Folder, "begin", True),
-    "a part is taken over": (files.Folder, "keep", True),
-    "a part is written": (writer, "finished", False),
-    "all parts are there": (writer.Rewriting, "finish", True),
-    "the manifest is there": (files.manifests, "write", True),
-    "it holds": (files.Folder, "commit", True),
-    "what is past is taken away": (files.Folder, "tidy", False),
-}
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_a_writer_that_is_killed_leaves_the_state_before_or_after(lake: Target, folder: Path, step: str) -> None:
     shape, rows = simple(lake, count=200)
     marker = Marker("m", "p", "simple", 0)
-    dying = multiprocessing.get_context("fork").Process(target=_die, args=(folder, step))
+    dying = server().Process(target=killed_after, args=(folder, step))
     dying.start()
     dying.join(60)
     assert dying.exitcode == -signal.SIGKILL
@@ -367,24 +362,6 @@ def test_a_writer_that_is_killed_leaves_the_state_before_or_after(lake: Target, 
     assert read(lake, shape, ("id",)).equals(rows.slice(1))
     lake.apply(change(shape, deletes=rows.slice(1, 1)), shape, Marker("m", "p", "simple", 1))
     assert len(list((folder / ".syncline/tables/simple").iterdir())) == 2, "nothing is left behind"
-
-
-def _die(folder: Path, step: str) -> None:
-    owner, name, after = STEPS[step]
-    real = getattr(owner, name)
-
-    def dying(*given: Any, **more: Any) -> Any:
-        if after:
-            real(*given, **more)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, name, dying)
-    opened = open_target(f"parquet:///{folder}")
-    shape = opened.describe(TableName("simple"))
-    assert shape is not None
-    rows = rows_of(shape, {"id": 1, "name": "row 1", "n": 10})
-    with opened.lock("shop"):
-        opened.apply(change(shape, deletes=rows), shape, Marker("m", "p", "simple", 0))
 
 
 @pytest.fixture

@@ -17,4 +17,4 @@ with suppress(ImportError):  # extras
     import adapters.postgres.adapter
     import adapters.postgres.writer  # noqa: F401
 
-flows.evidence.page._template()
+flows.evidence.page.template("report.html.j2")
