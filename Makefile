@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo shop sync test lint docs bench format lock clean
+.PHONY: help env demo shop sync config test lint docs bench format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ shop: env  ## migrate a legacy MariaDB to PostgreSQL from a drafted spec (wants 
 
 sync: env  ## keep two live databases in step that are edited on both sides: SQLite and PostgreSQL
 	$(BIN)/python -m examples.crm.demo
+
+config: env  ## keep five components' configurations in step with a central one, edited on both sides
+	$(BIN)/python -m examples.config.demo
 
 live: env  ## follow a shop that is in use, be killed five times, and end equal: PostgreSQL
 	$(BIN)/python -m examples.live.demo

@@ -203,7 +203,7 @@ class Splice:
 
     def _flow(self, tree: Tree) -> str:
         if isinstance(tree, Value):
-            return self.scalar(tree, '"' if tree.kind == "text" and self.block else "", 0)
+            return self.scalar(tree, "", 0)
         within = ", ".join(self._flow_entry(step, below, None) for step, below in tree.within.items())
         return f"[{within}]" if tree.is_list else f"{{{within}}}"
 
