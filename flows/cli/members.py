@@ -67,8 +67,11 @@ def each_member(command: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         from flows.session.members import chosen
 
-        some = None if spec.is_dir() else chosen(spec, clients, targets)
+        some = chosen(spec, clients, targets)
         if some is None:
+            if workers > 1:
+                fix = "leave it out: the spec says the workers of one run, in defaults.runner."
+                raise SpecError("--workers is for several clients or targets.", fix=fix, where=str(spec))
             return command(spec=spec, as_json=as_json, **options)
         if options.get("output") is not None and len(some.names) > 1:
             raise SpecError(f"--output is of one {some.word} alone.", fix=f"give one --{some.word}, or leave it out.")

@@ -65,7 +65,8 @@ class Unfit(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The variables of a client or target: `word` says which it is. `engines` are the schemes of both sides' URLs."""
+    """The variables of a client or target: `word` says which it is. `engines` are the schemes of both sides' URLs,
+    empty where a secret has it."""
 
     word: str
     name: str
@@ -128,8 +129,10 @@ def _literal(value: Value, engine: str) -> str:
         return f"({value!r})" if value < 0 else repr(value)
     if "\0" in value:
         raise Unfit("has a variable with a NUL character, which no SQL has", "take it out")
-    if "\\" in value and engine not in ("sqlite", "duckdb", "postgresql", "postgres"):
-        value = value.replace("\\", "\\\\")  # MySQL and MariaDB, whose sessions take it for an escape
+    if "\\" in value and not engine:
+        raise Unfit("has a variable with a backslash, and a secret URL does not say whose SQL it is", "take it out")
+    if engine in ("mysql", "mariadb"):
+        value = value.replace("\\", "\\\\")  # whose sessions take it for an escape
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -183,7 +183,8 @@ def _engines(composed: Composed, environ: Mapping[str, str], own: Own, kind: Kin
         text = url.value if isinstance(url, Url) else str(url)
         for name, value in {**environ, **own.written}.items() if text.startswith("${") else ():
             text = text.replace(f"${{{name}}}", value)
-        found[side] = text.partition("://")[0].partition("+")[0].lower()
+        scheme, named, _ = text.partition("://")
+        found[side] = scheme.partition("+")[0].lower() if named else ""
     return found
 
 

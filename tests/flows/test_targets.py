@@ -254,6 +254,21 @@ def test_what_is_wrong_with_targets_is_said_before_anything_is_done(
     assert told in str(met.value) and str(centre.path) in str(met.value)
 
 
+def test_a_backslash_is_no_escape_and_refused_where_nobody_knows_whose_sql_it_is(centre: Centre) -> None:
+    for url, said in (
+        ("sqlite:///kyiv.db", "\\"), ("mysql://u@h/d", "\\\\"), ("mariadb+pymysql://u@h/d", "\\\\"), ("postgresql://u@h/d", "\\"),
+    ):  # fmt: skip
+        centre.write([{**WRITTEN[2], "url": url}], item={"where": None})
+        spec = load_spec(with_member(centre.path, "kyiv"))
+        assert spec.tables["item"].owns == f"region = 'it''s 🐈 {said} \"x\" -- ; DROP TABLE item'"
+    centre.write([{**WRITTEN[2], "url": {"secret": "a-block"}}], item={"where": None})
+    with pytest.raises(SpecError, match="does not say whose SQL"):
+        load_spec(with_member(centre.path, "kyiv"))
+    assert (
+        "--workers is for several" in answer("run", with_member(centre.path, "graz"), "--workers", 2, status=1)["error"]
+    )
+
+
 def test_variables_stand_in_urls_schemas_names_and_constants(centre: Centre) -> None:
     centre.execute("source", "CREATE TABLE item_7 (id integer PRIMARY KEY, label text, price_eur integer)")
     centre.execute("source", "INSERT INTO item_7 VALUES (1, 'a', 5)")
