@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -42,7 +44,7 @@ class LedgerEngine:
             if not parsed.database or parsed.database == ":memory:":
                 raise SynclineError("The ledger must outlive the run, so it needs a file.", fix="correct state.url.")
             self._file = None if parsed.database.startswith("file:") else Path(parsed.database)
-            self._engine = _engine(url)
+            self._engine = _engine(_only_read(self._file) or url)
             sa.event.listen(self._engine, "begin", _begin)
         elif parsed.get_backend_name() in ("postgresql", "postgres"):
             self._engine = _engine(url).execution_options(schema_translate_map={None: SCHEMA})
@@ -177,6 +179,20 @@ class LedgerEngine:
         if isinstance(error, sa.exc.OperationalError):
             return ConnectionFailed(f"The ledger at {self.url} cannot be reached: {what}.", fix="check state.url.")
         return SynclineError(f"The ledger at {self.url} cannot be used: {what}.", fix="check state.url and its rights.")
+
+
+def _only_read(file: Path | None) -> str | None:
+    """The URL of a ledger in a place that cannot be written, such as a backup that is mounted so; None where it can.
+
+    SQLite opens a file with a write-ahead log there only as one that nobody changes, unless the log is there, too.
+    """
+    if file is None or not file.exists() or os.access(file.parent, os.W_OK):
+        return None
+    log = file.with_name(f"{file.name}-wal")
+    still = {} if log.exists() and log.stat().st_size else {"immutable": "1"}
+    place = f"file:{quote(str(file.absolute()))}"
+    made = sa.URL.create("sqlite", database=place, query={"mode": "ro", **still, "uri": "true"})
+    return made.render_as_string(hide_password=False)
 
 
 def _engine(url: str) -> sa.Engine:

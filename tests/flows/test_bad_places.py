@@ -145,6 +145,30 @@ def cramped(tmp_path: Path) -> Path:
     return place
 
 
+def test_history_is_read_from_a_place_that_cannot_be_written(small: Scenario, cramped: Path) -> None:
+    def mounted(how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how}", str(cramped)], check=True)
+
+    place = cramped / "a place?"
+    small.write({"t": T}, state={"url": f"sqlite:///{place}/ledger.db", "store": str(place / "store")})
+    assert CliRunner().invoke(main, ["run", "--direct", str(small.path)]).exit_code == 0
+    commands = [["history"], ["show", "1"], ["log", "t", "--key", "1"], ["asof", "1", "t"], ["diff", "0", "1"]]
+    try:
+        said = [CliRunner().invoke(main, [name, str(small.path), *rest, "--json"]).stdout for name, *rest in commands]
+        mounted("ro")
+        for (name, *rest), known in zip(commands, said, strict=True):
+            done = CliRunner().invoke(main, [name, str(small.path), *rest, "--json"])
+            assert (done.exit_code, done.stdout) == (0, known), done.output
+        assert CliRunner().invoke(main, ["quarantine", str(small.path), "list"]).exit_code == 0
+        done = CliRunner().invoke(main, ["run", "--direct", str(small.path)])
+        assert done.exit_code == 1
+        assert "Fix:" in done.stderr
+        mounted("rw")
+        assert CliRunner().invoke(main, ["run", "--direct", str(small.path)]).exit_code == 0
+    finally:
+        subprocess.run(["umount", str(cramped)], check=True)
+
+
 @pytest.mark.parametrize("place", ["store", "sqlite", "duckdb"])
 def test_a_disk_that_is_really_full(small: Scenario, cramped: Path, place: str) -> None:
     try:
