@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -134,6 +135,19 @@ def test_edits_of_one_target_reach_the_others_by_way_of_the_source(centre: Centr
     rows = centre.rows("source")
     assert len(rows) == 5 and (1, "of york", REGIONS["york"]) in rows
     assert [centre.rows(name) for name in REGIONS] == [rows] * 3
+
+
+def test_all_targets_follow_what_changes_in_the_source(centre: Centre) -> None:
+    centre.write(follow={"capture": "trigger", "every": "20ms"})
+    assert set(answer("follow", "install", centre.path, "--yes")["targets"]) == set(REGIONS)
+    syncline("sync", centre.path, "--once")
+    centre.execute("source", "UPDATE item SET name = 'new' WHERE id = 1")
+    away = {"name": "away", "url": "postgresql://u@127.0.0.1:1/none", "variables": {"region": "AT"}}
+    centre.write([*WRITTEN, away], follow={"capture": "trigger", "every": "20ms"})
+    done = syncline("sync", centre.path, "--once", "--json", status=1)
+    states = json.loads(done.stdout.splitlines()[-1])["targets"]
+    assert {name: each["status"] for name, each in states.items()} == dict.fromkeys(REGIONS, "done") | {"away": "away"}
+    assert centre.rows("york")[0] == (1, "newyork", REGIONS["york"]) and centre.rows("graz") == own_rows("graz")
 
 
 def test_where_the_query_finds_nobody_it_is_an_error_and_nothing_is_done(centre: Centre) -> None:
