@@ -220,8 +220,9 @@ class DocumentAdapter:
 
                 def replace_document(applied: Applied) -> None:
                     rows = connection.ask(f"SELECT * FROM {quoted(name)}")  # noqa: S608 - a quoted name
+                    ready = table.ready(parts[name], rows)
                     before_commit(applied)
-                    table.write(parts[name], rows, marker)
+                    table.write(parts[name], ready, marker)
 
                 return write(connection, changes, shape, None, empty=empty, before_commit=replace_document, trial=trial)
 

@@ -40,6 +40,8 @@ def parse(text: str, wrong: Wrong) -> Lines:
             if heading[1] in seen:
                 raise wrong(at, f"the section [{heading[1]}] stands twice", "put its entries together")
             seen.add(heading[1])
+            if len(found.sections) == 1 and not found.entries:
+                found.sections[()] = at  # what stands in no section goes before the first
             section, last = (Name(heading[1]),), None
             found.sections[section] = end
         else:

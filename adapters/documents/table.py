@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -38,6 +39,14 @@ class Part:
             if text not in above and not any(spelled(row[0][:depth]) in self.own for depth in range(len(row[0]) + 1))
         }
         return {**self.own, **left}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The bytes of a document that is to be written, and how values were written that it no longer holds."""
+
+    data: bytes
+    written: Mapping[tuple[str, Value], str]
 
 
 class DocumentTable:
@@ -109,22 +118,29 @@ class DocumentTable:
             spelled((*self._address.at, *(parsed(path) or ()))) if parsed(path) is not None else path, value
         )
 
-    def write(self, part: Part, found: pa.Table, marker: Marker | None) -> None:
-        """Replace the document by one that has these rows."""
+    def ready(self, part: Part, found: pa.Table) -> Ready | None:
+        """The document that has these rows; None where it is as it was. RowRefused where there is none."""
         rows = settled(self._rows(found))
         if rows == part.rows:
-            if marker is not None:
-                self.file.mark(marker)
-            return
-        whole = settled(self._whole(part, rows))
+            return None
         spellings = self.file.spellings()
-        text, replaced = self.format.changed(
-            part.text.text, whole, self._wrong(part.text.text), self._options.keyed, spellings
-        )
+        wrong, lists = self._wrong(part.text.text), self._options.keyed
+        try:
+            whole = settled(self._whole(part, rows))
+            text, replaced = self.format.changed(part.text.text, whole, wrong, lists, spellings)
+        except BadDocument as error:
+            raise RowRefused(error.what, error.what, fix=error.fix, where=error.where) from error
         told = {
             key: each for key, each in replaced.items() if not self._is_secret(key[0]) and spellings.get(key) != each
         }
-        self.file.replace(part.text, part.text.encoded(text), marker, told)
+        return Ready(part.text.encoded(text), told)
+
+    def write(self, part: Part, ready: Ready | None, marker: Marker | None) -> None:
+        """Replace the document, its marker with it."""
+        if ready is not None:
+            self.file.replace(part.text, ready.data, marker, ready.written)
+        elif marker is not None:
+            self.file.mark(marker)
 
     def _is_secret(self, path: str) -> bool:
         own = parsed(path) or ()
