@@ -58,6 +58,8 @@ class Reading(TextFiles):
     def _profiled(self, file: File, names: Sequence[str], format: Format) -> Format:
         sample = "syncline sample"
         self.format, self.names = format, list(names)
+        if format.types.keys() >= set(names):
+            return format
         scanned = f"SELECT * FROM {self.sql(file)} LIMIT {SAMPLE_ROWS}"  # noqa: S608
         self._session.execute(f"CREATE OR REPLACE TABLE {quoted(sample)} AS {scanned}")
         self.check(file)
