@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -44,6 +45,9 @@ class Read:
 
     def __init__(self, address: Address, tables: dict[str, Files], formats: Formats) -> None:
         self._folder = tempfile.mkdtemp(prefix="syncline-files-")
+        self._clear = weakref.finalize(
+            self, shutil.rmtree, self._folder, ignore_errors=True
+        )  # at the latest with the process
         self._root = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": self._folder})
         if address.remote:
             self._root.register_filesystem(address.system)
@@ -64,7 +68,7 @@ class Read:
 
     def close(self) -> None:
         self._root.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._clear()
 
 
 class FilesAdapter:

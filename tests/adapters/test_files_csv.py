@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import sqlite3
+import tempfile
 from contextlib import closing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -236,3 +238,18 @@ def test_files_are_followed_by_a_cursor_alone(tmp_path: Path) -> None:
     assert ways(url) == ("poll",)
     with pytest.raises(SpecError, match="csv cannot be followed by trigger"):
         open_feed(url, "trigger", [], "x")
+
+
+def test_copies_of_files_go_with_whoever_read_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spilled = tmp_path / "spilled"
+    spilled.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spilled))
+    for closes in (True, False):
+        source = csv(tmp_path, "id,n\n1,\u00e9\n".encode("utf-16"))
+        assert source.describe(T) is not None
+        assert list(spilled.iterdir())
+        if closes:
+            source.close()
+        del source
+        gc.collect()
+        assert not list(spilled.iterdir())
