@@ -181,7 +181,7 @@ def _spared(items: list[pytest.Item]) -> set[pytest.Item]:
     """
     alike: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if EACH_ENGINE not in item.path.parents:
+        if EACH_ENGINE not in item.path.parents and item.get_closest_marker("each_engine") is None:
             alike.setdefault(ENGINE_NAMES.sub("*", item.nodeid), []).append(item)
     return {
         item

@@ -12,7 +12,8 @@ from typing import Final
 
 import duckdb
 
-from adapters.duckdb.snapshot import set_up, translated
+from adapters.duckdb.refusals import translated
+from adapters.duckdb.snapshot import set_up
 from adapters.sql.staged_apply import must_exist
 from transforms.vocabulary import ConnectionFailed
 

@@ -25,6 +25,7 @@ from flows.bind.tables import bind
 from flows.history import quarantine
 from transforms.vocabulary import SpecError
 
+pytestmark = pytest.mark.each_engine
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "casts.md"
 ENGINES: tuple[Engine, ...] = ("postgresql", "mysql", "sqlite", "duckdb")
 LONG = 60  # characters of a literal: longer values say nothing about casts

@@ -18,6 +18,7 @@ from scenario import Engine, Scenario
 from flows.commands import Outcome, Status
 from transforms.vocabulary import SynclineError
 
+pytestmark = pytest.mark.each_engine
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "foreign_keys.md"
 Cells = dict[tuple[str, Engine], Cell]
 
