@@ -15,6 +15,7 @@ from adapters.documents.files import DocumentFile
 from adapters.documents.formats import format_of
 from adapters.documents.options import address, shown
 from adapters.documents.table import DocumentTable, Part
+from adapters.plain_files import PlainTarget
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.names import folded
 from adapters.sql.trials import given, refusal
@@ -29,7 +30,6 @@ from transforms.vocabulary import (
     ChangeSet,
     ColumnShape,
     ConnectionFailed,
-    Design,
     Marker,
     Meaning,
     Reason,
@@ -38,12 +38,11 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
-from transforms.vocabulary.features import Feature
 
 _NO_TABLES = "write what is to be in a document as rows of its table; a table is there once its file is."
 
 
-class DocumentAdapter:
+class DocumentAdapter(PlainTarget):
     """A document, or a folder of them. `create`: a document that is not there is empty, and made by the first write."""
 
     engine = CAPABILITIES.names.engine
@@ -143,26 +142,11 @@ class DocumentAdapter:
     def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
         return "a document has no foreign keys"
 
-    def sized(self, shape: TableShape) -> TableShape:
-        return shape
-
     def literal(self, column: ColumnShape, value: pa.Array) -> str | None:
         return ddl.literal(column, value)
 
     def made(self, column: ColumnShape) -> ColumnShape:
         return ddl.made(column)
-
-    def design(self, table: TableName) -> Design:
-        return Design()
-
-    def usual_zone(self) -> str | None:
-        return None
-
-    def referrers(self, table: TableName) -> list[TableName]:
-        return []
-
-    def besides(self, schema: str | None = None) -> list[Feature]:
-        return []
 
     def tried(self, statements: Sequence[str]) -> str | None:
         return None
@@ -188,9 +172,6 @@ class DocumentAdapter:
             if why is not None:
                 refused[at] = refusal(why)
         return refused
-
-    def untried(self, table: TableName) -> str | None:
-        return None
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         return [compared(None, each) for each in rows.columns]
@@ -225,9 +206,6 @@ class DocumentAdapter:
                     table.write(parts[name], ready, marker)
 
                 return write(connection, changes, shape, None, empty=empty, before_commit=replace_document, trial=trial)
-
-    def advance_identity(self, table: TableName, column: str) -> None:
-        return None
 
     def applied(self, plan: str) -> set[Marker]:
         return {each for each in self._markers() if each.plan == plan}

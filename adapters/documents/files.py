@@ -20,6 +20,7 @@ from typing import Any, Final
 from adapters.documents.splice import Spellings
 from adapters.documents.tree import BadDocument
 from adapters.documents.values import Value
+from adapters.plain_files import sync_folder
 from transforms.vocabulary import ChangedMeanwhile, ConnectionFailed, Marker
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -171,7 +172,7 @@ class DocumentFile:
         except BaseException:
             self._give_up(ready)
             raise
-        _sync(self.real.parent)
+        sync_folder(self.real.parent)
 
     def _hold(self, before: Text) -> None:
         if self.read().data != before.data or self.real.exists() != before.there:
@@ -217,12 +218,4 @@ class DocumentFile:
             os.fsync(file)
         finally:
             os.close(file)
-        _sync(self.real.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(self.real.parent)

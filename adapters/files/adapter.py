@@ -24,10 +24,10 @@ from adapters.files.rows import Rows
 from adapters.files.snapshot import FilesSnapshot, Views
 from adapters.parquet.adapter import ParquetAdapter
 from adapters.parquet.files import OWN
+from adapters.plain_files import PlainSource
 from adapters.protocol import Source
 from adapters.sql.names import folded
-from transforms.vocabulary import Design, SynclineError, TableName, TableShape
-from transforms.vocabulary.features import Feature
+from transforms.vocabulary import SynclineError, TableName, TableShape
 
 MEMORY: Final = "2GB"  # of rows that are sorted or staged; what is more waits in temporary files
 
@@ -71,7 +71,7 @@ class Read:
         self._clear()
 
 
-class FilesAdapter:
+class FilesAdapter(PlainSource):
     """The tables of an address (see `listing.tables`). What is read of them is kept until the files change, or `close`."""
 
     engine = CAPABILITIES.names.engine
@@ -140,23 +140,11 @@ class FilesAdapter:
             yield FilesSnapshot(session, reading.views, mark, self._zone)
             reading.views.all_unchanged()
 
-    def design(self, table: TableName) -> Design:
-        return Design()
-
     def declared(self, tables: Sequence[TableName]) -> Mapping[str, Any]:
         with self._reading() as reading:
             read = {each.name: reading.views.rows(each.name) for each in tables}
         known = {name: rows.format.as_json() for name, rows in read.items() if rows is not None and rows.format}
         return {"tables": known} if known else {}
-
-    def referrers(self, table: TableName) -> list[TableName]:
-        return []
-
-    def besides(self, schema: str | None = None) -> list[Feature]:
-        return []
-
-    def usual_zone(self) -> str | None:
-        return None
 
     def close(self) -> None:
         with self._lock:

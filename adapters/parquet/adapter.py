@@ -22,6 +22,7 @@ from adapters.parquet.capabilities import CAPABILITIES
 from adapters.parquet.files import Folder, State, check, file_name
 from adapters.parquet.manifest import Manifest, Marked
 from adapters.parquet.writer import Rewriting
+from adapters.plain_files import PlainTarget
 from adapters.protocol import BeforeCommit, committed
 from adapters.sql.names import folded
 from adapters.sql.staged_apply import file_of
@@ -30,7 +31,6 @@ from transforms.vocabulary import (
     ChangeSet,
     ColumnShape,
     ConnectionFailed,
-    Design,
     Marker,
     Meaning,
     Reason,
@@ -39,12 +39,11 @@ from transforms.vocabulary import (
     TableName,
     TableShape,
 )
-from transforms.vocabulary.features import Feature
 
 _WORDS: Final = re.compile(r"\w+")
 
 
-class ParquetAdapter:
+class ParquetAdapter(PlainTarget):
     """A folder of tables. `create`: the first write makes it."""
 
     engine = CAPABILITIES.names.engine
@@ -140,26 +139,11 @@ class ParquetAdapter:
     def unlinked(self, own: ColumnShape, there: ColumnShape) -> str | None:
         return "a table of Parquet files has no foreign keys"
 
-    def sized(self, shape: TableShape) -> TableShape:
-        return shape
-
     def literal(self, column: ColumnShape, value: pa.Array) -> str | None:
         return duckdb_ddl.literal(column, value)
 
     def made(self, column: ColumnShape) -> ColumnShape:
         return ddl.made(column)
-
-    def design(self, table: TableName) -> Design:
-        return Design()
-
-    def usual_zone(self) -> str | None:
-        return None
-
-    def referrers(self, table: TableName) -> list[TableName]:
-        return []
-
-    def besides(self, schema: str | None = None) -> list[Feature]:
-        return []
 
     def tried(self, statements: Sequence[str]) -> str | None:
         return ddl.tried(statements, self._known(statements))
@@ -172,9 +156,6 @@ class ParquetAdapter:
 
     def refused(self, shape: TableShape, changes: ChangeSet, *, new: bool = False) -> Mapping[int, Reason]:
         return {}  # a table demands nothing but what its columns' shapes say
-
-    def untried(self, table: TableName) -> str | None:
-        return None
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         return [values.combine_chunks() for values in rows.columns]
@@ -251,9 +232,6 @@ class ParquetAdapter:
                     self._files.commit(name, folder, manifest.marked(marker) if marker is not None else manifest)
         self._files.tidy(name)
         return applied
-
-    def advance_identity(self, table: TableName, column: str) -> None:
-        return None  # nothing is numbered by itself
 
     def applied(self, plan: str) -> set[Marker]:
         return {marker for marked in self._marked() if marked.plan == plan for marker in marked.markers()}

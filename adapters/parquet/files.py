@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote
 
 from adapters.parquet import manifest as manifests
 from adapters.parquet.manifest import Manifest, Marked, Part
+from adapters.plain_files import sync_folder
 from transforms.vocabulary import BusyError, ConnectionFailed, Marker, SpecError, SynclineError, TransientError
 
 OWN: Final = ".syncline"
@@ -205,19 +206,19 @@ class Folder:
     def commit(self, table: str, folder: Path, manifest: Manifest) -> None:
         """Let a state hold that `begin` began, and whose parts are in place. Errors: OSError, and nothing has changed then."""
         manifests.write(folder, manifest)
-        _sync(folder)
-        _sync(folder.parent)
+        sync_folder(folder)
+        sync_folder(folder.parent)
         fresh = self._own / "locks" / f"link {file_name(table)}"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(Path(OWN) / "tables" / file_name(table) / folder.name)
         fresh.rename(self.root / file_name(table))
-        _sync(self.root)
+        sync_folder(self.root)
 
     def drop(self, table: str) -> None:
         """Take a table away. To be asked while `writing`."""
         with self.refusing():
             (self.root / file_name(table)).unlink()
-            _sync(self.root)
+            sync_folder(self.root)
         self.tidy(table)
 
     def tidy(self, table: str) -> None:
@@ -299,11 +300,3 @@ def _locked(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

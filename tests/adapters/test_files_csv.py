@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 from click.testing import CliRunner
+from file_tables import T, kinds, read
 from scenario import Scenario, counts, quarantine
 
 from adapters.protocol import Source
@@ -37,28 +38,11 @@ from transforms.vocabulary import (
     text_of,
 )
 
-T = TableName("t")
-
 
 def csv(folder: Path, content: bytes | str, name: str = "t.csv", **declared: Any) -> Source:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     options = f"?declared={quote(json.dumps(declared))}" if declared else ""
     return open_source(f"csv:///{folder / name}{options}")
-
-
-def read(source: Source, **more: Any) -> list[dict[str, Any]]:
-    shape = source.describe(T)
-    assert shape is not None
-    with source.snapshot() as snapshot:
-        batches = list(snapshot.scan(Relation(T), shape.names, key=shape.names[:1], **more))
-    source.close()
-    return [row for batch in batches for row in batch.to_pylist()]
-
-
-def kinds(source: Source) -> dict[str, str]:
-    shape = source.describe(T)
-    assert shape is not None
-    return {each.name: each.native for each in shape.columns}
 
 
 def test_types_are_those_of_all_values(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.feather as feather
 import pytest
+from file_tables import T, kinds, read
 
 from adapters.protocol import Source
 from adapters.registry import open_source
@@ -23,12 +24,9 @@ from transforms.vocabulary import (
     Relation,
     SnapshotLost,
     SpecError,
-    TableName,
     reason_of,
     text_of,
 )
-
-T = TableName("t")
 
 
 def lines(folder: Path, *rows: str, **declared: Any) -> Source:
@@ -36,22 +34,6 @@ def lines(folder: Path, *rows: str, **declared: Any) -> Source:
     return open_source(
         f"jsonl:///{folder / 't.jsonl'}" + (f"?declared={quote(json.dumps(declared))}" if declared else "")
     )
-
-
-def read(source: Source, **more: Any) -> list[dict[str, Any]]:
-    shape = source.describe(T)
-    assert shape is not None
-    names = [each.name for each in shape.columns if not each.refused]
-    with source.snapshot() as snapshot:
-        batches = list(snapshot.scan(Relation(T), names, key=(names[0],), **more))
-    source.close()
-    return [row for batch in batches for row in batch.to_pylist()]
-
-
-def kinds(source: Source) -> dict[str, str]:
-    shape = source.describe(T)
-    assert shape is not None
-    return {each.name: each.native for each in shape.columns}
 
 
 def test_keys_of_json_lines_are_columns_with_exact_values(tmp_path: Path) -> None:
