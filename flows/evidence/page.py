@@ -165,14 +165,18 @@ def worth_most(evidence: Told) -> set[str]:
         odd = found["quarantined"] + found["conflicts"] + found.get("unproved", 0)
         return table["name"] in apart, odd, sum(found[kind] for kind in CHANGES)
 
-    most = WHOLE if len(evidence["tables"]) > FEW else FEW
-    return {table["name"] for table in sorted(evidence["tables"], key=worth, reverse=True)[:most]}
+    most_first = sorted(evidence["tables"], key=worth, reverse=True)
+    return {table["name"] for table in most_first[: _room(most_first)]}
+
+
+def _room(rows: Sequence[Any]) -> int:
+    """How many of them a page takes."""
+    return WHOLE if len(rows) > FEW else FEW
 
 
 def _first(rows: Sequence[Row], fine: Callable[[Row], bool] = lambda _: False) -> tuple[list[Row], int]:
     """So many rows as a page takes, in their order, and how many are left; those that are fine are left first."""
-    most = WHOLE if len(rows) > FEW else FEW
-    kept = sorted(range(len(rows)), key=lambda place: fine(rows[place]))[:most]
+    kept = sorted(range(len(rows)), key=lambda place: fine(rows[place]))[: _room(rows)]
     return [rows[place] for place in sorted(kept)], len(rows) - len(kept)
 
 
