@@ -56,6 +56,8 @@ def apply_together(works: Sequence[ApplyWork]) -> tuple[Done, ...]:
         for work in works
         for window in work.windows
     }
+    many = sum(sum(window.changes.counts.values()) for work in works for window in work.windows)
+    session.sides.written(works[0].job.side).pace.take(many)
     while True:
         interrupts.check()
         try:

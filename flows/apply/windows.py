@@ -136,6 +136,7 @@ def _apply_window(work: ApplyWork, window: ApplyWindow) -> Done:
                 applied, refused = replace(applied, conflicts=as_conflicts(refused, applied.conflicts)), None
             notes.take(applied, refused, marked=marker is not None)
 
+        session.sides.written(work.job.side).pace.take(len(sifted.good))
         with interrupts.window():
             return target.apply(sifted.good, shape, marker, empty=window.clear, before_commit=known)
 

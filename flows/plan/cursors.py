@@ -213,7 +213,8 @@ class _Asked:
         if isinstance(newer, Clause):
             return Found(self.source.count(_narrowed(relation, newer.named)), pa.scalar(None, pa.int64()), below=False)
         rows, values = 0, []
-        for batch in self.source.scan(relation, [newer.column], ranges=[newer] if newer.start is not None else []):
+        ranges = [newer] if newer.start is not None else []
+        for batch in self.session.sides.source.scan(relation, [newer.column], ranges=ranges):
             rows += batch.num_rows
             values.append(batch.column(0))
         highest = cursor.scale.highest(values)

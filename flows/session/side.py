@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
+
 from adapters.protocol import Inspection, RowSecurity, Snapshot, Source, Target
 from adapters.registry import open_source, open_target
+from flows.session.pace import Pace, pace_of
 from flows.spec.documents import with_documents
 from flows.spec.files import with_format
 from flows.spec.model import Spec
 from flows.spec.urls import resolve_url
-from transforms.vocabulary import SIDES, SideName, SpecError
+from transforms.vocabulary import SIDES, ColumnRange, Key, KeyRange, Relation, SideName, SpecError
 
 Tokens = Mapping[SideName, str | None]
 """By side, what another process needs to join its snapshot; None where snapshots of the engine cannot be shared."""
@@ -23,7 +26,7 @@ class Side:
     """A database of the migration that is read, and what is known of it from the start.
 
     `time_zone` is where its times are that have no zone, `address` the URL to connect to, with its password. `opened` is the
-    snapshot that a plan reads, None outside of one.
+    snapshot that a plan reads, None outside of one. `pace`: how fast the source is read, and what is written on either side.
     """
 
     name: SideName
@@ -32,6 +35,7 @@ class Side:
     rls: RowSecurity
     address: str = field(repr=False)
     opened: Snapshot | None = None
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def url(self) -> str:
@@ -47,6 +51,22 @@ class Side:
         """The one state of the database that a plan reads."""
         assert self.opened is not None, f"no snapshot of the {self.name} is open"
         return self.opened
+
+    def scan(
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        *,
+        key: Key = (),
+        within: KeyRange = KeyRange(),
+        ranges: Sequence[ColumnRange] = (),
+        keys: pa.Table | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """`Snapshot.scan` of its snapshot, of the source at the pace that is asked for."""
+        for batch in self.snapshot.scan(relation, columns, key=key, within=within, ranges=ranges, keys=keys):
+            if self.name == "source":
+                self.pace.take(batch.num_rows)
+            yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +124,21 @@ def both_open(spec: Spec) -> Iterator[Sides]:
             fix="take it away.",
             where=spec.where("target", "files"),
         )
+    pace = pace_of(spec)
     with ExitStack() as stack:
         told, store, where = spec.documents, spec.state.store, spec.where("documents")
         address = with_documents(with_format(resolve_url(spec.source.url), spec.source.files), told, store, where)
         zone, rls = spec.source.time_zone, spec.source.rls
         source: Side
         if spec.writes_source:
-            source = WrittenSide("source", open_target(address, time_zone=zone, rls=rls), zone, rls, address)
+            source = WrittenSide("source", open_target(address, time_zone=zone, rls=rls), zone, rls, address, pace=pace)
         else:
-            source = Side("source", open_source(address, time_zone=zone, rls=rls), zone, rls, address)
+            source = Side("source", open_source(address, time_zone=zone, rls=rls), zone, rls, address, pace=pace)
         stack.callback(source.adapter.close)
         address = with_documents(resolve_url(spec.target.url), told, store, where)
         zone, rls = spec.target.time_zone, spec.target.rls
         made = open_target(address, time_zone=zone, create=True, rls=rls)
-        target = WrittenSide("target", made, zone, rls, address)
+        target = WrittenSide("target", made, zone, rls, address, pace=pace)
         stack.callback(target.adapter.close)
         yield Sides(source, target)
 

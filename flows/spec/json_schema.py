@@ -25,6 +25,7 @@ def json_schema() -> dict[str, Any]:
         ("DeletePolicy", {"enum": ["hard", "soft", "ignore"]}),
         ("Runner", {"enum": ["threads", "dask"]}),
         ("Window", {"type": "integer", "minimum": 1}),
+        ("Throttle", {"type": "integer", "minimum": 1, "description": "Rows a second."}),
         ("Cursor", {**text, "description": "The source's column of this name, or off."}),
         ("Captures", {"enum": list(get_args(Capture))}),
         ("Follow", {"enum": list(get_args(Capture))}),

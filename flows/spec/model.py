@@ -37,6 +37,7 @@ from flows.spec.tables import (
     relation,
     table_name,
 )
+from flows.spec.throttle import Throttle
 from flows.spec.urls import SecretRef, Url, UrlField, place_of, resolve_url
 from transforms.vocabulary import Relation, SideName, SpecError, TableName
 
@@ -138,6 +139,9 @@ class Spec(Strict):
     conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
     clients: Members | None = Field(default=None, description="Many sources of the target, a migration of each.")
     targets: Members | None = Field(default=None, description="Many targets of the source, a migration of each.")
+    throttle: Throttle | None = Field(
+        default=None, description="How many rows a second; as many as can be, if not given."
+    )
     follow: Follow = Field(default=Follow(), description="How `syncline sync` follows what changes.")
     documents: Documents | None = Field(default=None, description="What holds for documents, on either side.")
 
@@ -321,7 +325,9 @@ class Spec(Strict):
         return of_each.model_copy(update=own.model_dump(exclude_unset=True) if own else {})
 
     def window_rows(self, name: str) -> int:
-        return (self.tables[name].window or self.defaults.window).rows
+        """About how many rows a window of a table has."""
+        rows = (self.tables[name].window or self.defaults.window).rows
+        return rows if self.throttle is None else self.throttle.window(rows)
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The defaults, overridden by what the table says."""

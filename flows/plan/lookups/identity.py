@@ -106,7 +106,7 @@ class _Asking:
         shape = bound.source_shape.schema(known.by)
         fields = [*shape, *(pa.field(_MADE + each.shape.name, each.shape.type) for each in columns)]
         parts, bads = [pa.schema(fields).empty_table()], [np.zeros(0, dtype=bool)]
-        for batch in route.reads.snapshot.scan(bound.source, names, keys=asked):
+        for batch in route.reads.scan(bound.source, names, keys=asked):
             rows = pa.Table.from_batches([batch])
             own = rows.select(list(known.by)).cast(shape)
             bad = np.zeros(rows.num_rows, dtype=bool)

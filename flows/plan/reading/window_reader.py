@@ -192,7 +192,7 @@ def scan_source(route: Route, work: PlanWork, within: KeyRange, order: tuple[str
         return
     if isinstance(work.selection, Since | Older):
         relation, ranges = by_cursor(bound, work.selection)
-    yield from route.reads.snapshot.scan(relation, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
+    yield from route.reads.scan(relation, bound.reads, key=key, within=within, ranges=ranges, keys=asked)
 
 
 def _has_older(bound: BoundTable, selection: Older) -> bool:

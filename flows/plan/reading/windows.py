@@ -167,7 +167,7 @@ def _looked_rows(
         schema = shape.schema(looked.columns)
         # rows that are asked for in several ways would come twice
         keys_of = [None] if asked is None or len(asked) > 1 else [held(shape, values) for values in asked]
-        scanned = (side.snapshot.scan(Relation(looked.table), columns, keys=some) for some in keys_of)
+        scanned = (side.scan(Relation(looked.table), columns, keys=some) for some in keys_of)
         batches = [batch for scan in scanned for batch in readable(scan, looked.table, looked.side, ())]
         return (pa.Table.from_batches(batches) if batches else schema.empty_table()), None
 

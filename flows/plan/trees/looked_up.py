@@ -201,9 +201,7 @@ class LookedUp:
         shape = side.adapter.describe(looked.table)
         assert shape is not None, "binding has found the table"
         columns = tuple(dict.fromkeys(names))
-        scanned = (
-            side.snapshot.scan(Relation(looked.table), columns, keys=held(shape, values)) if values.num_rows else ()
-        )
+        scanned = side.scan(Relation(looked.table), columns, keys=held(shape, values)) if values.num_rows else ()
         batches = list(readable(scanned, looked.table, looked.side, ()))
         return pa.Table.from_batches(batches, schema=shape.schema(columns)).select(list(names)).drop_null()
 

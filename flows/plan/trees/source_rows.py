@@ -231,7 +231,7 @@ class SourceRows:
         mapping = replace(
             part.mapping, key=() if apart(bound) else part.key, columns=columns, on_invalid="quarantine", checks=()
         )
-        for batch in route.reads.snapshot.scan(part.source, names, keys=asked):
+        for batch in route.reads.scan(part.source, names, keys=asked):
             rows = pa.Table.from_batches([batch])
             own = [contiguous(rows.column(each.name)).cast(each.type) for each in _fields(part.source_shape, beside)]
             if not columns:

@@ -98,7 +98,7 @@ def _outside_source(route: Route, work: PlanWork, where: str, gone: pa.Table, se
     if seen is not None and (rows := seen.outside.mapped.rows).num_rows:
         mine = pa.array(keys.contained(rows, gone, bound.key))
         found.append(Left(rows.filter(mine), seen.outside.raw.filter(mine), bound.key_schema.empty_table()))
-    for batch in route.reads.snapshot.scan(others, list(bound.reads), keys=asked):
+    for batch in route.reads.scan(others, list(bound.reads), keys=asked):
         rows = pa.Table.from_batches([batch])
         if seen is not None and seen.touched.num_rows:
             key = tuple(seen.touched.column_names)
