@@ -8,42 +8,34 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
 from prefect import get_run_logger
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.commands import Outcome
-from flows.evidence.server import link
+from flows.history.aside import set_aside
+from flows.orchestration.page import Page
 from flows.proof.checkpoints import some_keys
-from flows.results import cursors
 from flows.results.conflicts import Met, open_columns, values, verdict_text
 from flows.results.shares import counted
-from flows.results.tables import Report, TableReport
-from flows.results.visible import as_code, in_markdown, visible
+from flows.results.tables import Report
+from flows.results.visible import in_markdown, visible
 from flows.session.meter import Meter
 from flows.session.progress import Part, Progress
-from transforms.vocabulary import OPS
+from flows.spec.model import Spec
 
 EVERY_SECONDS: Final = 2.0
-SHOWN_KEYS: Final = 3  # of each kind of change
-# browsers do not follow a link from a site to a file: the address is the text, to be copied
-ABOUT_PAGE: Final = "The report as a page, on the machine that ran. Copy the address into a browser there."
-ABOUT_SERVED: Final = (
-    "The report as a page, where `syncline serve` or a web server shows the store (`state: {reports: …}`)."
-)
+ABOUT_REPORT: Final = "How the run ended, what to do next, and what it did."
 ABOUT_CONFLICTS: Final = "Rows that somebody changed after planning. They were left as they are."
 ABOUT_OPEN: Final = (
     "Rows that both sides changed, or that one cannot take. They stay as they are until somebody decides."
 )
 NAMES: Final = ("table", "key", "kind", "column", "base", "source", "target", "decided")
-FIRST: Final = ("insert", "update", "delete", "conflicts", "quarantined", "unchanged")
-"""The counts that stand in front: the UI shows a table's first columns and hides the rest behind a scroll bar."""
 log = logging.getLogger(__name__)
 
 
@@ -165,40 +157,22 @@ class _Shown:
             self._ids[kind] = made.id
 
 
-def show_report(outcome: Outcome, said: str, reports: str | None = None) -> None:
-    """The counts of every table as a table artifact; why rows were set aside, and keys of changes, beside it. `reports`: where the
-    store's reports are served, so that a link leads there.
+def show_report(spec: Spec, outcome: Outcome, said: str) -> None:
+    """The page of a run as a markdown artifact; what came of checks, and rows in conflict, as tables beside it.
 
     The rows are in by now: a fault of Prefect's is a warning.
     """
-    report = outcome.report
-    counted = [*((table.title, table.counts) for table in report.tables), ("all tables", report.total)]
-    rows: list[dict[str, Any]] = [
-        {"table": title, **{name: counts.as_dict()[name] for name in FIRST}, **counts.as_dict()}
-        for title, counts in counted
-    ]
+    report, key = outcome.report, artifact_key(outcome.report.migration)
     try:
-        create_table_artifact(
-            table=rows, key=f"{artifact_key(report.migration)}-report", description=report_markdown(outcome, said)
-        )
+        page = Page(outcome, said, set_aside(spec, report), spec.state.reports, str(spec.path))
+        create_markdown_artifact(markdown=str(page), key=f"{key}-report", description=ABOUT_REPORT)
         if report.checkpoints:
             about = "\n".join(f"- {in_markdown(str(each))}" for each in report.checkpoints)
-            key = f"{artifact_key(report.migration)}-checkpoints"
-            create_table_artifact(table=checked_rows(report), key=key, description=about)
+            create_table_artifact(table=checked_rows(report), key=f"{key}-checkpoints", description=about)
         if late := conflict_rows(report):
-            key = f"{artifact_key(report.migration)}-conflicts"
-            create_table_artifact(table=late, key=key, description=ABOUT_CONFLICTS)
+            create_table_artifact(table=late, key=f"{key}-conflicts", description=ABOUT_CONFLICTS)
         if unsettled := [met for met in report.met if met.kind is not None]:
-            key = f"{artifact_key(report.migration)}-open"
-            create_table_artifact(table=open_lines(unsettled), key=key, description=ABOUT_OPEN)
-        if report.page:
-            key = f"{artifact_key(report.migration)}-page"
-            page = Path(report.page).absolute()
-            if reports:
-                there = link(reports, page.parent.name)
-                create_link_artifact(link=there, link_text="The report as a page", key=key, description=ABOUT_SERVED)
-            else:
-                create_link_artifact(link=page.as_uri(), link_text=page.as_uri(), key=key, description=ABOUT_PAGE)
+            create_table_artifact(table=open_lines(unsettled), key=f"{key}-open", description=ABOUT_OPEN)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
 
@@ -254,59 +228,6 @@ def checked_rows(report: Report) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: line["result"] == "passed")
 
 
-def report_markdown(outcome: Outcome, said: str) -> str:
-    """The report in words. Keys and column names are in it, other values of rows are not."""
-    report = outcome.report
-    lines = [f"**{in_markdown(said)}**", "", f"Run `{report.run_id}` of `{report.migration}`, {report.seconds:,.1f} s."]
-    if report.plan:
-        lines.append(f"Plan: {as_code(report.plan)}")
-    lines += [f"- warning: {in_markdown(warning)}" for warning in report.warning_texts]
-    for table in report.tables:
-        some = [
-            f"{count:,} quarantined: {in_markdown(why)}"
-            for why, count in sorted(table.reason_texts.items(), key=_by_count)[:8]
-        ]
-        if table.cursor is not None:
-            some.append(in_markdown(cursors.line(table.cursor)))
-        if table.by_column:
-            named = [f"{in_markdown(each.column)} ({each.rows:,}, {each.rate} the same)" for each in table.by_column]
-            some.append(f"columns that differ: {', '.join(named[:12])}")
-        for op in OPS:
-            keys = [as_code(sample.key) for sample in table.samples if sample.op == op][:SHOWN_KEYS]
-            if keys and not report.applied:  # what was applied is counted in the table below
-                some.append(f"to {op}, such as {'; '.join(keys)}")
-        if table.back is not None:
-            some += _both_ways(table, applied=report.applied)
-        if table.ddl:
-            some.append("the table was not there, and was created" if report.applied else "the table is to be created")
-        if table.adds:
-            added = ", ".join(in_markdown(column) for column, _ in table.adds)
-            some.append(f"columns that {'were' if report.applied else 'are to be'} added: {added}")
-        if table.after_load:
-            some.append("after its rows: " + "; ".join(as_code(statement) for statement in table.after_load))
-        if some:
-            lines += ["", f"**{in_markdown(table.name)}**", "", *(f"- {line}" for line in some)]
-    return "\n".join(lines)
-
-
-def _both_ways(table: TableReport, *, applied: bool) -> Iterator[str]:
-    """What happens to the source's rows of a table, and what became of edits of both sides."""
-    assert table.back is not None
-    done = (
-        {"insert": "inserted", "update": "updated", "delete": "deleted"} if applied else {op: f"to {op}" for op in OPS}
-    )
-    yield f"in the source: {', '.join(f'{getattr(table.back, op):,} {done[op]}' for op in OPS)}"
-    if table.merged:
-        yield f"{table.merged:,} with edits of both sides"
-    if table.overruled:
-        keys = "; ".join(as_code(key) for key in dict.fromkeys(each.key for each in table.overruled_edits))
-        yield f"{table.overruled:,} with an edit that lost{f', such as {keys}' if keys else ''}"
-
-
 def artifact_key(name: str) -> str:
     """A migration's name as Prefect takes keys: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "syncline"
-
-
-def _by_count(item: tuple[str, int]) -> int:
-    return -item[1]

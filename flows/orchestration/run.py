@@ -176,7 +176,7 @@ def concluded(spec: Spec, outcome: Outcome, *, dry_run: bool = False, verified: 
             if verified.status
             else replaced(state, f"{state.message} Verified: both sides are equal{besides(verified.report)}")
         )
-    show_report(outcome, str(state.message), spec.state.reports)
+    show_report(spec, outcome, str(state.message))
     return state
 
 
@@ -187,7 +187,7 @@ def verdict(spec: Spec, outcome: Outcome) -> State[Any]:
         handed.outcome = outcome
     announce_proof(spec, outcome)
     state = _unequal(outcome) if outcome.status else Completed(message=outcome.message)
-    show_report(outcome, str(state.message), spec.state.reports)
+    show_report(spec, outcome, str(state.message))
     return state
 
 

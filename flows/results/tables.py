@@ -88,6 +88,15 @@ class TableReport:
         return self.cursor is None or self.cursor.since is None
 
     @property
+    def busy(self) -> bool:
+        """Whether there is more to say of it than that its rows are as they should be."""
+        counts, back = self.counts, self.back
+        return bool(
+            counts.changes or counts.quarantined or counts.conflicts or counts.unproved or self.ddl or self.adds or self.after_load
+            or self.merged or self.overruled or (back is not None and back.changes)
+        )  # fmt: skip
+
+    @property
     def title(self) -> str:
         """Its name as people read it, with a mark where the spec does not name it."""
         return self.name if self.in_spec else f"{self.name}*"

@@ -12,7 +12,7 @@ from scenario import Scenario
 from flows.commands import Status
 from flows.evidence.record import kept
 from flows.history.prune import _now, prune
-from flows.orchestration.artifacts import report_markdown
+from flows.orchestration.page import Page
 from flows.session.stores import store_of
 from transforms.vocabulary import PlanError
 
@@ -128,7 +128,7 @@ def test_plan_run_and_page_count_edits_that_lose_and_show_some(shop: Scenario) -
         assert (table.merged, table.overruled, len(table.overruled_edits)) == (2, 2, 3)
         told = table.as_dict()["overruled_edits"][0]
         assert (told["base"], told["source"], told["target"]) == ("cup", "mug", "jug")
-        words = report_markdown(outcome, "said")
+        words = str(Page(outcome, "said"))
         done = "to insert, 2 to update, 0 to delete" if outcome is planned else "inserted, 2 updated, 0 deleted"
         assert f"in the source: 0 {done}" in words and "2 with edits of both sides" in words
         assert '2 with an edit that lost, such as `["1"]`; `["3"]`' in words and "mug" not in words

@@ -80,13 +80,14 @@ def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_
 def test_a_run_shows_its_progress_its_counts_and_its_report(api: Api, shop: Shop) -> None:
     state = migrate(shop.spec, return_state=True)
     shown = artifacts_of(api, state)
-    assert set(shown) == {f"corner-shop-{name}" for name in ("progress", "counts", "report", "page")}
+    assert set(shown) == {f"corner-shop-{name}" for name in ("progress", "counts", "report")}
     assert shown["corner-shop-progress"]["data"] == 100
     assert "| item | plan | 40 | 40 |" in shown["corner-shop-counts"]["data"]
     assert "rows a second" in shown["corner-shop-counts"]["data"]
-    report = shown["corner-shop-report"]
-    assert '"table": "item", "insert": 40, "update": 0' in report["data"] and '"source_rows": 40' in report["data"]
-    assert "Version 1: 40 inserted" in report["description"]
+    page = shown["corner-shop-report"]["data"]
+    assert page.startswith("**Version 1: 40 inserted") and "### What to do next" in page
+    assert "| table | insert | source rows |\n| --- | ---: | ---: |\n| item | 40 | 40 |" in page
+    assert f"`syncline undo {shop.spec} 1` takes the version back." in page
     assert "n17" not in str(shown)  # keys are shown, values are not
 
 
@@ -203,7 +204,7 @@ def test_a_plan_whose_snapshot_is_lost_in_a_task_is_made_again(api: Api, shop: S
     assert len(set(tried)) > 1
     assert [row[0] for row in shop.rows] == list(range(39))
     report = artifacts_of(api, state)["corner-shop-report"]["data"]
-    assert '"insert": 39' in report
+    assert "| item | 39 | 39 |" in report
 
 
 def test_a_run_of_trees_is_named_after_their_roots_and_proves_their_rows_alone(api: Api, shop: Shop) -> None:
@@ -223,7 +224,8 @@ def test_a_dry_run_reports_and_writes_nothing(api: Api, shop: Shop) -> None:
     state = migrate(shop.spec, dry_run=True, return_state=True)
     assert (state.name, state.is_completed()) == ("Planned", True)
     assert state.message == "Dry run, nothing was written: 40 to insert, 0 to update, 0 to delete, 0 unchanged."
-    assert '"insert": 40' in artifacts_of(api, state)["corner-shop-report"]["data"]
+    page = artifacts_of(api, state)["corner-shop-report"]["data"]
+    assert "| item | 40 | 40 |" in page and "To write exactly this: `syncline apply " in page
     part = backfill(shop.spec, "item.id:0..10", dry_run=True, return_state=True)
     assert "10 to insert" in str(part.message)
     assert shop.at("target", "SELECT name FROM sqlite_schema") == []
@@ -277,7 +279,7 @@ def test_verify_announces_equal_sides_and_differences(api: Api, shop: Shop) -> N
     differing = verify(shop.spec, return_state=True)
     assert (differing.name, differing.is_failed()) == ("Difference", True)
     assert differing.message == "Not equal: 2 rows differ (1 missing, 1 different, 0 too many)."
-    assert "to update, such as `3`" in artifacts_of(api, differing)["corner-shop-report"]["description"]
+    assert "to update, such as `3`" in artifacts_of(api, differing)["corner-shop-report"]["data"]
     assert shop.rows[3][1] == "x"
 
     def emitted() -> dict[str, str]:

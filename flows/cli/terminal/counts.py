@@ -39,7 +39,7 @@ COLORS: Final = {
 def show_counts(out: Console, report: Report, *, every: bool) -> None:
     """A line for each table in which something is to be done or was found, and one for the others. `every`: for each of them,
     however many, with all columns."""
-    busy = [table for table in report.tables if every or is_busy(table)]
+    busy = [table for table in report.tables if every or table.busy]
     shown = busy if every else busy[:MOST_TABLES]
     names = (
         COUNTS
@@ -65,15 +65,6 @@ def show_counts(out: Console, report: Report, *, every: bool) -> None:
         which = idle[0].title if len(idle) == 1 else counted(len(idle), "table")
         also = " more" if shown and len(idle) > 1 else ""
         out.print(f"{which}{also} without changes: {counted(rows, 'row')}.", markup=False, style="dim")
-
-
-def is_busy(table: TableReport) -> bool:
-    """Whether there is more to say of a table than that its rows are as they should be."""
-    counts, back = table.counts, table.back
-    return bool(
-        counts.changes or counts.quarantined or counts.conflicts or counts.unproved or table.ddl or table.adds or table.after_load
-        or table.merged or table.overruled or (back is not None and back.changes)
-    )  # fmt: skip
 
 
 def _lines(tables: Sequence[TableReport], names: Sequence[str]) -> Iterator[str]:

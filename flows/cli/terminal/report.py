@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from flows.cli.terminal.counts import COLORS, is_busy, show_counts
+from flows.cli.terminal.counts import COLORS, show_counts
 from flows.cli.terminal.rows import console
 from flows.results import cursors, overruled
 from flows.results.by_column import ColumnDifference
@@ -41,7 +41,7 @@ def show_report(
             out.print(f"\n{table.name}: {cursors.line(table.cursor)}.", markup=False)
         if table.sealed is not None and table.sealed.windows:
             out.print(f"{table.name}: {table.sealed}.", markup=False)
-    busy = [table for table in report.tables if is_busy(table)]
+    busy = [table for table in report.tables if table.busy]
     for table in busy if every else busy[:MOST_DETAILS]:
         _show_schema(out, table, planned=samples, applied=report.applied)
         _show_reasons(out, report, table)
