@@ -13,25 +13,26 @@ help:  ## show this list
 env: .venv/.ready  ## make .venv with every extra and the tools
 
 .venv/.ready: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+	@echo "making .venv of what requirements.lock names (once; takes some minutes) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
 
-demo: env  ## migrate real data end to end: embedded PostgreSQL, or TARGET=duckdb
-	$(BIN)/python -m examples.nycflights.demo
+demo: env  ## migrate real data end to end: embedded PostgreSQL, or TARGET=duckdb; VERBOSE=1 shows all of it
+	@$(BIN)/python -m examples.nycflights.demo
 
 shop: env  ## migrate a legacy MariaDB to PostgreSQL from a drafted spec (wants mariadbd)
-	$(BIN)/python -m examples.legacyshop.demo
+	@$(BIN)/python -m examples.legacyshop.demo
 
 sync: env  ## keep two live databases in step that are edited on both sides: SQLite and PostgreSQL
-	$(BIN)/python -m examples.crm.demo
+	@$(BIN)/python -m examples.crm.demo
 
 config: env  ## keep five components' configurations in step with a central one, edited on both sides
-	$(BIN)/python -m examples.config.demo
+	@$(BIN)/python -m examples.config.demo
 
 live: env  ## follow a shop that is in use, be killed five times, and end equal: PostgreSQL
-	$(BIN)/python -m examples.live.demo
+	@$(BIN)/python -m examples.live.demo
 
 # what one process compiled is there for the hundred others that tests start
 test: export PYTHONDONTWRITEBYTECODE :=

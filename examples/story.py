@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -28,6 +29,45 @@ def say(headline: str) -> None:
     print(f"\n── {headline} {'─' * max(3, 96 - len(headline))}", flush=True)
 
 
+def verbose() -> bool:
+    """Whether all of it is wanted: VERBOSE=1 in the environment."""
+    return os.environ.get("VERBOSE", "") not in ("", "0")
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What of an output shows what happened, unless VERBOSE=1: its `first` and `last` lines, blank ones not counted, and
+    those that the regex `about` is found in."""
+
+    first: int = 0
+    last: int = 0
+    about: str = ""
+
+    def of(self, output: str) -> tuple[list[str], int]:
+        """The lines, in their order, and how many there are of which these are a part."""
+        lines = [line for line in output.splitlines() if line.strip()]
+        chosen = [
+            line
+            for number, line in enumerate(lines)
+            if number < self.first or number >= len(lines) - self.last or (self.about and re.search(self.about, line))
+        ]
+        return chosen, len(lines)
+
+
+ENDS = Excerpt(first=6, last=2)
+LAST = Excerpt(last=1)
+NOTHING = Excerpt()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what it printed on either stream that was not a terminal's."""
+
+    status: int
+    output: str
+    errors: str
+
+
 @dataclass
 class Terminal:
     """Runs commands as a user would, in the project's folder. `environment` is added to the demo's own.
@@ -38,21 +78,42 @@ class Terminal:
     prefect: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def syncline(self, *arguments: str, status: int | tuple[int, ...] = 0, shown: bool = True) -> str:
-        """Run one command, its output shown, or how long it is; returns what it printed where that is JSON.
+    def syncline(self, *arguments: str, status: int | tuple[int, ...] = 0, shown: Excerpt = ENDS) -> str:
+        """Run one command, and show what `shown` takes of its output; returns all of that.
 
-        Errors: DemoFailed where it leaves with another exit status than `status`, or one of these.
+        With VERBOSE=1 all is shown, but of JSON. Errors: DemoFailed where it leaves with another exit status than
+        `status`, or one of these, with all that it printed.
         """
-        print(f"\n$ {shlex.join(['syncline', *arguments])}", flush=True)
-        environment = {**os.environ, **quiet_prefect(self.prefect), **self.environment}
-        captured = subprocess.PIPE if "--json" in arguments else None
-        command = [sys.executable, "-m", "flows.cli.main", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=captured, text=True, check=False)
-        output = done.stdout or ""
-        print(output if shown else f"… {len(output.splitlines()):,} lines\n", end="", flush=True)
-        if done.returncode not in (status if isinstance(status, tuple) else (status,)):
-            raise DemoFailed(f"syncline {arguments[0]} left with exit status {done.returncode}, not {status}.")
-        return output
+        command = shlex.join(["syncline", *arguments])
+        if verbose():
+            print(f"\n$ {command}", flush=True)
+        ran = self.ran(*arguments)
+        expected = ran.status in (status if isinstance(status, tuple) else (status,))
+        if verbose() or not expected:
+            print(ran.output, ran.errors, sep="", end="", flush=True)
+        else:
+            lines, of = shown.of(ran.output)
+            lines += ran.errors.splitlines()[-1:]
+            some = f"   # {len(lines):,} of {of:,} lines" if of > len(lines) else ""
+            print("\n".join([f"$ {command}{some}", *lines]), flush=True)
+        if not expected:
+            raise DemoFailed(f"syncline {arguments[0]} left with exit status {ran.status}, not {status}.")
+        return ran.output
+
+    def ran(self, *arguments: str) -> Ran:
+        """Run one command; bars of how far it is go to a terminal that is there."""
+        watched = sys.stderr.isatty()
+        told = () if watched or verbose() else ("--progress", "none")
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli.main", *arguments, *told],
+            cwd=ROOT,
+            env={**os.environ, **quiet_prefect(self.prefect), **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=None if watched else subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr or "")
 
 
 def quiet_prefect(home: Path) -> dict[str, str]:

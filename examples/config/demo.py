@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from examples.story import Terminal
 
 HERE = Path(__file__).parent
 SPECS = ("typed", "mailer", "nightly")
 SECRET = "not for reports"
-
-
-def syncline(*arguments: str, status: int = 0) -> str:
-    """A command in a process of its own."""
-    print("$ syncline", *arguments, flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.entry", *arguments], capture_output=True, text=True, check=False
-    )
-    print(done.stdout, done.stderr, flush=True)
-    assert done.returncode == status, (arguments, done.returncode)
-    return done.stdout + done.stderr
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -71,4 +60,4 @@ if __name__ == "__main__":
     place = HERE.parents[1] / ".config"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    told(place, syncline)
+    told(place, Terminal(place / "prefect").syncline)

@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 
 from examples.crm.edits import fill
-from examples.story import ROOT, DemoFailed, Terminal, fresh_postgres, say
+from examples.story import LAST, NOTHING, ROOT, DemoFailed, Terminal, fresh_postgres, say
 
 HERE = Path(__file__).resolve().parent
 PLACE = ROOT / ".crm"
@@ -86,7 +86,7 @@ class Story:
         editor = [sys.executable, "-m", "examples.crm.edits", str(self.old), self.new, str(SECONDS), "7"]
         people = subprocess.Popen(editor, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         while people.poll() is None:  # what is edited between plan and write is left as it is, for the next run
-            self.syncline("run", SPEC, "--direct", status=(0, 5))
+            self.syncline("run", SPEC, "--direct", status=(0, 5), shown=LAST)
         edits, _ = people.communicate()
         if people.returncode:
             raise DemoFailed("The script that edits both sides has failed.")
@@ -154,7 +154,7 @@ class Story:
             "What the last run did is taken back on both sides: each has its own edits again, and not those of the other"
         )
         after = self.rows()
-        versions = json.loads(self.syncline("history", SPEC, "--json", shown=False))["versions"]
+        versions = json.loads(self.syncline("history", SPEC, "--json", shown=NOTHING))["versions"]
         self.syncline("undo", SPEC, str(max(each["version"] for each in versions)), "--direct", "--yes")
         if self.rows() == after:
             raise DemoFailed("Nothing was taken back.")

@@ -19,11 +19,12 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from examples.legacyshop.server import mariadb
-from examples.story import ROOT, DemoFailed, Terminal, fresh_postgres, say
+from examples.story import ROOT, DemoFailed, Terminal, fresh_postgres, say, verbose
 
 HERE = Path(__file__).resolve().parent
 PLACE = ROOT / ".shop"
 SPEC = str((PLACE / "shop.yaml").relative_to(ROOT))
+DECISIONS = 20  # of the draft's lines with a comment that are shown
 EDITS = """
 UPDATE staff SET overtime = '838:59:59', admin = -1 WHERE staff_id = 3;
 UPDATE `order` SET placed_at = '2024-02-29 23:59:59.999999' WHERE order_id = 1007;
@@ -56,7 +57,10 @@ def migrate(source: str, target: str) -> None:
 
     say("Draft a spec from what is there; the comments say why")
     syncline("scaffold", source, target, "-o", SPEC)
-    print(f"\n$ cat {SPEC}\n{(ROOT / SPEC).read_text()}", end="", flush=True)
+    draft = (ROOT / SPEC).read_text(encoding="utf-8").splitlines()
+    lines = draft if verbose() else [line for line in draft if "#" in line][:DECISIONS]
+    some = "" if verbose() else f"   # {len(lines)} of its {len(draft)} lines: comments say why"
+    print("\n".join([f"$ cat {SPEC}{some}", *lines]), flush=True)
 
     say("What of the rows does not fit? What would be done? Do it.")
     syncline("check", SPEC)

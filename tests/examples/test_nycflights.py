@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,35 @@ def execute(url: str, *statements: str) -> None:
 
 def psycopg_connection(url: str) -> Any:
     return pytest.importorskip("psycopg").connect(url)
+
+
+def test_the_demo_shows_what_happened_in_a_screen_or_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The story itself, every command in this process and on few of the flights: as many lines as on all of them."""
+    from examples import story
+    from examples.nycflights import demo
+    from examples.nycflights.legacy import make_legacy
+
+    class Here(story.Terminal):
+        def ran(self, *arguments: str) -> story.Ran:
+            direct = ("--direct",) if arguments[0] in ("run", "undo") or "retry" in arguments else ()
+            done = CliRunner().invoke(main, [*arguments, *direct, "--progress", "none"], env=dict(self.environment))
+            return story.Ran(done.exit_code, done.stdout, done.stderr)
+
+    monkeypatch.chdir(demo.ROOT)
+    monkeypatch.delenv("VERBOSE", raising=False)
+    for name, place in (("LEGACY", "legacy.db"), ("STATE", "state"), ("DUCKDB", "target.duckdb")):
+        monkeypatch.setattr(demo, name, tmp_path / place)
+    monkeypatch.setattr(demo, "STRICT", tmp_path / "strict.yaml")
+    make_legacy(demo.LEGACY)
+    with closing(sqlite3.connect(demo.LEGACY)) as legacy, legacy:
+        legacy.execute("DELETE FROM flights WHERE id % 200 NOT IN (7, 11, 13) AND tailnum <> 'N385AA'")
+        legacy.execute("DELETE FROM weather WHERE (month, day) NOT IN ((6, 15), (7, 4), (11, 3), (12, 30))")
+    target = demo.fresh_target("duckdb", keep=False)
+    demo.migrate(target, lambda: "", Here)
+    demo.print_whereabouts("duckdb", target, keep=False, seconds=1)
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) <= 115  # headlines of `make`, and two of what came before
+    for line in ("no airport has this faa", "The planned checkpoint failed", "Equal: ", "takes back 3"):
+        assert line in printed
