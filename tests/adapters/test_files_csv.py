@@ -237,3 +237,21 @@ def test_copies_of_files_go_with_whoever_read_them(tmp_path: Path, monkeypatch: 
         del source
         gc.collect()
         assert not list(spilled.iterdir())
+
+
+def test_a_file_that_ascends_but_for_a_piece_is_read_in_windows_and_a_small_or_shuffled_one_is_not(
+    tmp_path: Path,
+) -> None:
+    def ordered(keys: list[int], then: str = "") -> bool:
+        source = csv(tmp_path, "id\n" + "".join(f"{each}\n" for each in keys) + then, types={"id": "bigint"})
+        shape = source.describe(T)
+        assert shape is not None
+        found = bool(shape.ordered)
+        source.close()
+        return found
+
+    pieces = [*range(120_000), *range(160_000, 220_000), *range(120_000, 160_000)]
+    assert ordered(pieces)
+    assert not ordered([*pieces[::2], *pieces[1::2], *range(-3, 0), -4, -5])
+    assert ordered([1, 2, 3]) and not ordered([1, 3, 2]) and not ordered([1, 1, 2])
+    assert not ordered(pieces, '""\n'), "a text without characters is no number"
