@@ -5,29 +5,31 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from adapters.ledger.ledger import Choice, Ledger, Version
+from adapters.ledger.ledger import Version
 from adapters.processes import temporary_folder
 from adapters.store.both_ways import source_folder
 from adapters.store.plans import Plan, taken
 from flows.apply.both_ways import writing_of
+from flows.apply.hooked import Hooked
 from flows.apply.idle import leaves_nothing
 from flows.apply.load import Loading, failures, load, with_orphans
-from flows.bind.ranges import steps
+from flows.apply.plan import same_spec
+from flows.bind.ranges import RangeText, steps
 from flows.bind.tables import validate
-from flows.evidence.data_docs import with_data_docs
-from flows.evidence.record import evidence, evident
+from flows.evidence.outcome import with_evidence
 from flows.history.recover import recover
 from flows.history.taken_back import now_taken_back
-from flows.history.undo import write_undo
+from flows.history.undo import undoing
 from flows.history.undo_both import on_both, plan_undo_both, taken_by_side, undone_on
 from flows.history.versions import opened_version
 from flows.plan import build
+from flows.plan.listing import listing, with_bases
 from flows.plan.request import Request, spelled
 from flows.plan.thresholds import over_limit
 from flows.plan.totals import reconciled
@@ -37,9 +39,10 @@ from flows.proof.drift import watched
 from flows.proof.outcome import proved
 from flows.proof.together import steps_together
 from flows.results.conflicts import open_in
-from flows.results.outcome import Outcome, Status, deletes_asked
+from flows.results.outcome import Outcome, Status, deletes_asked, noting, timed
 from flows.results.tables import Report, report_of
 from flows.session.execute import Execute
+from flows.session.hooks import fitting
 from flows.session.locking import sole_writer
 from flows.session.meter import Meter
 from flows.session.retry import retried
@@ -69,8 +72,9 @@ def _bound(request: Request, meter: Meter | None, *, writes: bool) -> Iterator[t
 
 def plan(request: Request, *, execute: Execute | None = None, meter: Meter | None = None) -> Outcome:
     """Write a plan down; the target is not touched. CHANGES where there are any, else DONE."""
+    fitting(request.spec)
     with _bound(request, meter, writes=False) as (request, session):
-        report, _ = planned(_listing(request), session, execute)
+        report, _ = planned(listing(request), session, execute)
         unwritable = any(session.bound.table(table.name).unwritable for table in report.of_spec)
     return _planned(request, report, UNWRITABLE if unwritable else "")
 
@@ -100,7 +104,7 @@ def verify(
         report = replace(report, plan=None, reconciled=tuple(held))
         if request.trees is None:  # whether others refer to what is not there, rows of a tree do not say
             report = with_orphans(report, session, list(map(str, request.ranges)))
-        return _evident(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
+        return with_evidence(proved(request.spec, report, apart=apart), session, "verify", request.at, request.ranges)
 
 
 def _planned(request: Request, report: Report, message: str = "") -> Outcome:
@@ -120,17 +124,32 @@ def run(
     *,
     execute: Execute | None = None,
     meter: Meter | None = None,
-    dry_run: bool = False,
     message: str = "",
     now: Clock = utc_now,
 ) -> Outcome:
-    """Plan and apply under the migration's lock. With `dry_run` it stops after the plan."""
-    with _bound(request, meter, writes=not dry_run) as (request, session), ledger_of(request.spec) as ledger:
-        if dry_run:
-            return _planned(request, planned(request, session, execute)[0])
-        with sole_writer(session, ledger, request.run_id, now, request.wait, session.sides.writable) as writing:
-            ended, loading = recover(Loading(writing, ledger, execute, request.workers, message), now())
-            return _run(request, loading, ended)[0]
+    """Plan and apply under the migration's lock, between its hooks."""
+    hooked = _hooked(request, meter)
+
+    def whole() -> Outcome:
+        with (
+            _bound(request, meter, writes=True) as (asked, session),
+            ledger_of(asked.spec) as ledger,
+            sole_writer(session, ledger, asked.run_id, now, asked.wait, session.sides.writable) as writing,
+        ):
+            loading = Loading(writing, ledger, execute, asked.workers, message, around=hooked.writing)
+            return hooked.inside(lambda: _recovered(asked, loading, now))
+
+    return hooked.whole(whole)
+
+
+def _recovered(request: Request, loading: Loading, now: Clock) -> Outcome:
+    """Bring what was cut off to its end, then plan and apply."""
+    ended, loading = recover(loading, now())
+    return _run(request, loading, ended)[0]
+
+
+def _hooked(request: Request, meter: Meter | None) -> Hooked:
+    return Hooked(request.spec, request.kind, request.run_id, meter or Meter(), request.hooks)
 
 
 def backfill(
@@ -148,33 +167,52 @@ def backfill(
     if len(request.ranges) != 1:
         raise SpecError("A backfill takes exactly one range.", fix="give one --range.")
     began = perf_counter()
-    outcomes: list[Outcome] = []
     list(steps(request.ranges[0], every))  # a step that does not fit the range is told before anything is connected to
-    with _bound(request, meter, writes=True) as (request, session), ledger_of(request.spec) as ledger:
-        spec, text = request.spec, request.ranges[0]
-        parts = list(steps(text, every))
-        with sole_writer(session, ledger, request.run_id, now, request.wait) as writing:
-            ended, loading = recover(Loading(writing, ledger, execute, request.workers), now())
-            done = set() if again else ledger.steps_done(spec.name, spec.digest, str(text))
-            for number, part in enumerate(parts):
-                if (part.start, part.stop) in done:
-                    continue
-                step = replace(
-                    request,
-                    run_id=f"{request.run_id}-{number:04d}" if len(parts) > 1 else request.run_id,
-                    ranges=(part,),
-                    step=len(parts) > 1,
-                )
-                session.meter.step(number + 1, len(parts), str(part))
-                outcome, session = _run(step, replace(loading, message=f"backfill {part}"), ended)
-                loading, ended = replace(loading, session=session), []
-                outcomes.append(outcome)
-                waiting = any(table.waiting for table in outcome.report.tables)
-                if outcome.status is Status.DONE and not waiting:  # others are tried again
-                    ledger.add_step(spec.name, spec.digest, str(text), part.start, part.stop, step.run_id)
-                if outcome.status not in (Status.DONE, Status.CONFLICTS):
-                    break
-    return steps_together(request, outcomes, len(parts), perf_counter() - began)
+    hooked = _hooked(request, meter)
+
+    def whole() -> Outcome:
+        with (
+            _bound(request, meter, writes=True) as (asked, session),
+            ledger_of(asked.spec) as ledger,
+            sole_writer(session, ledger, asked.run_id, now, asked.wait) as writing,
+        ):
+            loading = Loading(writing, ledger, execute, asked.workers, around=hooked.writing)
+
+            def filled() -> Outcome:
+                parts = list(steps(asked.ranges[0], every))
+                outcomes = list(_filled(asked, parts, loading, now, again=again))
+                return steps_together(asked, outcomes, len(parts), perf_counter() - began)
+
+            return hooked.inside(filled)
+
+    return hooked.whole(whole)
+
+
+def _filled(
+    request: Request, parts: Sequence[RangeText], loading: Loading, now: Clock, *, again: bool
+) -> Iterator[Outcome]:
+    """Run the steps of a backfill, but for those that are done already, up to the first that was stopped."""
+    spec, text, ledger = request.spec, request.ranges[0], loading.ledger
+    ended, loading = recover(loading, now())
+    done = set() if again else ledger.steps_done(spec.name, spec.digest, str(text))
+    for number, part in enumerate(parts):
+        if (part.start, part.stop) in done:
+            continue
+        step = replace(
+            request,
+            run_id=f"{request.run_id}-{number:04d}" if len(parts) > 1 else request.run_id,
+            ranges=(part,),
+            step=len(parts) > 1,
+        )
+        loading.session.meter.step(number + 1, len(parts), str(part))
+        outcome, session = _run(step, replace(loading, message=f"backfill {part}"), ended)
+        loading, ended = replace(loading, session=session), []
+        waiting = any(table.waiting for table in outcome.report.tables)
+        if outcome.status is Status.DONE and not waiting:  # others are tried again
+            ledger.add_step(spec.name, spec.digest, str(text), part.start, part.stop, step.run_id)
+        yield outcome
+        if outcome.status not in (Status.DONE, Status.CONFLICTS):
+            return
 
 
 def apply_plan(
@@ -193,37 +231,70 @@ def apply_plan(
         plans.insert(0, Plan.open(source_folder(folder)))
     for plan in plans:
         plan.verify()
-    done = [_apply(plan, execute, meter, message, wait, now, data_docs=data_docs) for plan in plans]
-    return done[-1] if len(done) == 1 else on_both(done[1], done[0])
+    last, spec = plans[-1].manifest, load_spec(Path(plans[-1].manifest.spec.path))
+    hooked = Hooked(spec, "undo" if last.kind == "undo" else "apply", last.run_id, meter or Meter())
+
+    def whole() -> Outcome:
+        done = []
+        for number, plan in enumerate(plans, 1):
+            applying = _Applying(spec, plan, hooked, execute, meter, message, wait, now, data_docs)
+            done.append(applying.done(ends=number == len(plans)))
+        return done[-1] if len(done) == 1 else on_both(done[1], done[0])
+
+    return hooked.whole(whole)
 
 
-def _apply(
-    plan: Plan, execute: Execute | None, meter: Meter | None, message: str, wait: float, now: Clock, *, data_docs: bool
-) -> Outcome:
-    began, folder = perf_counter(), plan.folder
-    spec = load_spec(Path(plan.manifest.spec.path))
-    report = report_of(plan)
-    undo = plan.manifest.kind == "undo"
-    names = [table.name for table in (report.tables if undo else report.of_spec)]
-    with ExitStack() as stack:
-        session = stack.enter_context(connect(spec, meter) if undo else watched(spec, names, meter, writes=True))
-        ledger = stack.enter_context(ledger_of(spec))
-        sides = session.sides.writable
-        writing = stack.enter_context(sole_writer(session, ledger, report.run_id, now, wait, sides))
-        ended, loading = recover(Loading(writing, ledger, execute, spec.workers, message), now(), report.run_id)
-        session = loading.session
+@dataclass(frozen=True, slots=True)
+class _Applying:
+    """How a plan is applied that was made earlier."""
+
+    spec: Spec
+    plan: Plan
+    hooked: Hooked
+    execute: Execute | None
+    meter: Meter | None
+    message: str
+    wait: float
+    now: Clock
+    data_docs: bool
+
+    def done(self, *, ends: bool) -> Outcome:
+        """Apply it. `ends`: no other plan is applied behind it."""
+        spec, plan, began = self.spec, self.plan, perf_counter()
+        report, undo = report_of(plan), plan.manifest.kind == "undo"
+        names = [table.name for table in (report.tables if undo else report.of_spec)]
+        with ExitStack() as stack:
+            opened = connect(spec, self.meter) if undo else watched(spec, names, self.meter, writes=True)
+            session = stack.enter_context(opened)
+            ledger = stack.enter_context(ledger_of(spec))
+            if not undo:
+                same_spec(plan, session)
+            self.hooked.must_be_planned(plan, session.spec)
+            sides = session.sides.writable
+            writing = stack.enter_context(sole_writer(session, ledger, report.run_id, self.now, self.wait, sides))
+            loading = Loading(writing, ledger, self.execute, spec.workers, self.message, around=self.hooked.writing)
+            return self.hooked.inside(lambda: self._recovered(report, loading, names, sides, began), ends=ends)
+
+    def _recovered(
+        self, report: Report, loading: Loading, names: Sequence[str], sides: Sequence[SideName], began: float
+    ) -> Outcome:
+        spec, plan, ledger = self.spec, self.plan, loading.ledger
+        ended, loading = recover(loading, self.now(), report.run_id)
+        session, undo = loading.session, plan.manifest.kind == "undo"
         kind = "undo" if undo else "apply"
         retried(lambda: ledger.start_run(report.run_id, spec.name, kind, spec.digest, sides))
-        taken(folder)
-        stack.enter_context(failures(session, ledger, report.run_id))
-        job = Job(str(spec.path.absolute()), plan.manifest.id, str(folder), now(), plan.manifest.side, bare=undo)
-        if undo:
-            outcome = _timed(_noting(undone_on(plan, write_undo(plan, report, job, loading)), ended), began)
-            return _evident(outcome, session, "undo", now(), undoes=plan.manifest.undoes)
-        validate(spec, session.bound, names)
-        outcome, session = load(plan, report, job, loading, writing=writing_of(plan))
-        outcome = _timed(_noting(outcome, ended), began)
-        return _evident(outcome, session, "apply", now(), plan.manifest.ranges, data_docs)
+        taken(plan.folder)
+        with failures(session, ledger, report.run_id):
+            at, manifest = self.now(), plan.manifest
+            job = Job(str(spec.path.absolute()), manifest.id, str(plan.folder), at, manifest.side, bare=undo)
+            if undo:
+                outcome, session = loading.around(undoing)(plan, report, job, loading)
+                outcome = timed(noting(undone_on(plan, outcome), ended), began)
+                return with_evidence(outcome, session, "undo", self.now(), undoes=manifest.undoes)
+            validate(spec, session.bound, names)
+            outcome, session = load(plan, report, job, loading, writing=loading.around(writing_of(plan)))
+            outcome = timed(noting(outcome, ended), began)
+            return with_evidence(outcome, session, "apply", self.now(), manifest.ranges, self.data_docs)
 
 
 def undo(
@@ -242,9 +313,9 @@ def undo(
     began = perf_counter()
     made = plan_undo(request, version, to=to, drop=drop, side=side, temporary=True, meter=meter, now=now)
     if made.status is Status.DONE:
-        return _timed(made, began)
+        return timed(made, began)
     done = apply_plan(Path(str(made.report.plan)), execute=execute, meter=meter, wait=request.wait, now=now)
-    return _timed(_noting(done, made.report.warnings), began)
+    return timed(noting(done, made.report.warnings), began)
 
 
 def plan_undo(
@@ -274,12 +345,12 @@ def plan_undo(
                 ended, _ = recover(Loading(writing, ledger, workers=request.workers), now())
             roots = request.trees.texts if request.trees is not None else ()
             if ended and not to and (by := now_taken_back(ledger, spec, version, roots)):
-                return _noting(
+                return noting(
                     Outcome(_report_of(spec, by), Status.DONE, f"It is taken back by version {by.version}."), ended
                 )
         taken = taken_by_side(ledger, spec, version, to=to, side=side)
         report = plan_undo_both(request, session, ledger, taken, to=to, drop=drop, temporary=temporary, side=side)
-    return _noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
+    return noting(Outcome(report, Status.CHANGES if report.tables else Status.DONE), ended)
 
 
 def _report_of(spec: Spec, version: Version) -> Report:
@@ -294,7 +365,7 @@ def bring_over(request: Request, loading: Loading) -> Outcome:
 
 def _run_live(request: Request, loading: Loading) -> tuple[Outcome, Session]:
     spec, session, ledger = request.spec, loading.session, loading.ledger
-    asked = _listing(request)
+    asked = listing(request)
     report, job = planned(asked, session, loading.execute)
     plan = Plan.open(Path(str(report.plan)))
     if asked.keys is None and leaves_nothing(plan, report, asked, session, ledger):
@@ -303,7 +374,7 @@ def _run_live(request: Request, loading: Loading) -> tuple[Outcome, Session]:
         return Outcome(report, Status.CONFLICTS if report.total.conflicts else Status.DONE), session
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, session.sides.writable))
     with failures(session, ledger, request.run_id):
-        return load(plan, report, job, loading, writing=writing_of(plan))
+        return load(plan, report, job, loading, writing=loading.around(writing_of(plan)))
 
 
 def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tuple[Outcome, Session]:
@@ -315,63 +386,12 @@ def _run(request: Request, loading: Loading, ended: Sequence[Notice] = ()) -> tu
     retried(lambda: ledger.start_run(request.run_id, spec.name, request.kind, spec.digest, session.sides.writable))
     with failures(session, ledger, request.run_id):
         validate(spec, session.bound, request.named)
-        report, job = planned(_listing(_with_bases(request, ledger)), session, loading.execute)
+        report, job = planned(listing(with_bases(request, ledger)), session, loading.execute)
         plan = Plan.open(Path(str(report.plan)))
         if request.kind == "run" and (question := deletes_asked(report)) and not session.meter.approves(question):
             raise Declined(
                 "Nothing was written: the deletes were declined.", fix=f"look at them: syncline show {report.plan}."
             )
-        outcome, session = load(plan, report, job, loading, step=request.step, writing=writing_of(plan))
-        outcome = _timed(_noting(outcome, ended), began)
-        return _evident(outcome, session, request.kind, request.at, request.ranges, request.data_docs), session
-
-
-def _listing(request: Request) -> Request:
-    """A plan of ranges or trees, or of what is new, notes keys of tables that have some in quarantine or in conflict: they are listed no
-    more when it is applied."""
-    if not request.ranges and request.trees is None and not any(map(request.spec.cursor, request.spec.tables)):
-        return request
-    with ledger_of(request.spec) as ledger:
-        if not ledger.there():
-            return request
-        name = request.spec.name
-        return replace(
-            request,
-            listed=frozenset({*ledger.count_chosen(name, Choice(side="target")), *ledger.count_conflicts(name)}),
-        )
-
-
-def _with_bases(request: Request, ledger: Ledger) -> Request:
-    """Where a run looks at whole tables for the first time, it keeps what it finds: the beginning of their history."""
-    if not request.whole:
-        return request
-    spec, known = request.spec, ledger.bases(request.spec.name, "target")
-    missing = [name for name in spec.tables if str(spec.target_table(name)) not in known]
-    return replace(request, bases=frozenset(name for name in missing if spec.history(name) == "full"))
-
-
-def _noting(outcome: Outcome, ended: Sequence[Notice]) -> Outcome:
-    """The outcome with what became of runs that had been cut off."""
-    return replace(outcome, report=replace(outcome.report, warnings=(*ended, *outcome.report.warnings)))
-
-
-def _timed(outcome: Outcome, began: float) -> Outcome:
-    return replace(outcome, report=replace(outcome.report, seconds=perf_counter() - began))
-
-
-def _evident(
-    outcome: Outcome,
-    session: Session,
-    kind: str,
-    at: datetime,
-    ranges: Sequence[Any] = (),
-    data_docs: bool = False,
-    undoes: Sequence[int] = (),
-) -> Outcome:
-    """The outcome with the page that its evidence made; a warning where the store cannot take it."""
-    status, report = outcome.status.name.lower(), outcome.report
-    told = evidence(session, report, kind, at, status, outcome.message, list(map(str, ranges)), undoes)
-    report = evident(report, store_of(session.spec), told)
-    if data_docs and report.page:
-        report = with_data_docs(report, Path(report.page).parent, at)
-    return replace(outcome, report=report)
+        outcome, session = load(plan, report, job, loading, step=request.step, writing=loading.around(writing_of(plan)))
+        outcome = timed(noting(outcome, ended), began)
+        return with_evidence(outcome, session, request.kind, request.at, request.ranges, request.data_docs), session

@@ -182,6 +182,12 @@ class DuckdbAdapter:
             for statement in statements:
                 session.execute(statement)
 
+    def run_script(self, statements: Sequence[str]) -> None:
+        self._demanded.clear()
+        with self._session(write=True) as session:
+            for statement in statements:
+                session.execute(statement)
+
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         """The values as they are: indexes look at the bytes, also in columns that a collation compares otherwise."""
         return [values.combine_chunks() for values in rows.columns]

@@ -17,7 +17,7 @@ from adapters.mysql import design as designs
 from adapters.mysql import probe as trial
 from adapters.mysql.capabilities import CAPABILITIES
 from adapters.mysql.catalog import TABLES, Alphabets, Described, described, described_query, named
-from adapters.mysql.connection import Connections, rows, run
+from adapters.mysql.connection import Connections, drop, rows, run
 from adapters.mysql.kept_values import LEVELS, compared, is_asked, kept
 from adapters.mysql.locks import held
 from adapters.mysql.markers import Markers, mark
@@ -232,6 +232,15 @@ class MysqlAdapter:
             finally:
                 self._described.clear()
                 self._demands.clear()
+
+    def run_script(self, statements: Sequence[str]) -> None:
+        connection = self._connections.take()
+        try:
+            with self._connections.translated("Running SQL"):
+                for statement in statements:
+                    rows(connection, statement)
+        finally:
+            drop(connection)  # whatever the statements set ends with it
 
     def apply(
         self,

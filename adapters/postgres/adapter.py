@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -247,6 +247,11 @@ class PostgresAdapter:
         self._described.clear()
         self._demands.clear()
         self._rows.clear()
+
+    def run_script(self, statements: Sequence[str]) -> None:
+        with self._connections.translated("Running SQL"), closing(self._connections.own()) as connection:
+            for statement in statements:
+                connection.execute(statement)
 
     def kept(self, column: ColumnShape, values: pa.Array, known: Meaning = "plain") -> pa.Array:
         if column.characters is not None and pa.types.is_string(values.type):  # such a text cannot even be asked about

@@ -29,7 +29,7 @@ from adapters.sqlite import design as designs
 from adapters.sqlite import probe as trial
 from adapters.sqlite.arrow import compared, kept
 from adapters.sqlite.capabilities import CAPABILITIES
-from adapters.sqlite.connection import Connection, mark_of, open_to_read
+from adapters.sqlite.connection import Connection, apart, mark_of, open_to_read
 from adapters.sqlite.snapshot import DIALECT, SqliteSnapshot
 from adapters.sqlite.together import Joint, together
 from adapters.sqlite.writer import write
@@ -180,6 +180,12 @@ class SqliteAdapter:
                         f"one with rowid {answer['rowid'][0]}.",
                         fix="add those, or take the column from a `lookup`.",
                     )
+
+    def run_script(self, statements: Sequence[str]) -> None:
+        self._demanded.clear()
+        with self._writing() as connection:
+            for statement in (one for text in statements for one in apart(text)):
+                connection.ask(statement)
 
     def alike(self, table: TableName, rows: pa.Table) -> list[pa.Array]:
         shape = self.describe(table)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from sqlite3 import complete_statement
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ interrupts.heed(dbapi)
 BUSY_TIMEOUT_MS: Final = 30_000
 BATCH_ROWS: Final = 65_536
 FAULTS: Final = (adbc.Error, pa.ArrowException, OSError)
+_COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 log = logging.getLogger(__name__)
 
 
@@ -245,3 +247,14 @@ def translated(error: BaseException, path: Path) -> SynclineError:
         what = f"SQLite refused a row: {text}. The window was rolled back."
         return RowRefused(what, text, *_named(text), kind=kind, fix=FIX[kind])
     return SynclineError(f"SQLite answered for {path}: {text}")
+
+
+def apart(text: str) -> Iterator[str]:
+    """The statements of a text, of which the driver would run the first one alone."""
+    begin = 0
+    for end in (found.end() for found in re.finditer(";", text)):
+        if complete_statement(text[begin:end]):
+            yield text[begin:end]
+            begin = end
+    if _COMMENT.sub("", text[begin:]).strip():
+        yield text[begin:]

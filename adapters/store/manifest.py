@@ -7,7 +7,7 @@ checked while a manifest is read, so that nobody who has one looks for what may 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -75,6 +75,22 @@ class PlannedCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedHook:
+    """What else happens where the plan is applied: before or after it, or the rows of a `table`, and then at some ends alone (`on`;
+    at all where it is empty). `does` is source or target for SQL, else command, webhook or block; `what` is fit to be shown.
+    """
+
+    when: Literal["before", "after"]
+    table: str | None
+    does: str
+    what: str
+    on: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "on": list(self.on)}
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedTable:
     """What a plan holds for one table, which the spec calls `name`.
 
@@ -134,6 +150,7 @@ class Manifest:
 
     `ranges` (as texts), `keys` (as JSON, by table) and `tree`, the roots of trees (as texts), restrict it to some rows; without
     them it looks at all rows of its tables. Which rows hung in the trees, the files of the keys that it looked at say.
+    `hooks` run where it is applied, in their order.
     `both_ways`: it is one of the two plans of a run, the other of which writes the other side.
     `undoes` are the versions that it takes back; `partly`: not all of their rows, but those whose keys are in files of their own.
     `stages` are how it is applied, in order; None in plans of format 1, which leave
@@ -159,6 +176,7 @@ class Manifest:
     tree: tuple[str, ...] = ()
     partly: bool = False
     both_ways: bool = False
+    hooks: tuple[PlannedHook, ...] = ()
 
     @property
     def unrestricted(self) -> bool:
@@ -293,7 +311,7 @@ def _staged(written: Any) -> Any:
 
 
 _SINCE: Final = _Step(
-    plan=_Fields(new={"tree": [], "partly": False, "both_ways": False}, made={"stages": _staged}),
+    plan=_Fields(new={"tree": [], "partly": False, "both_ways": False, "hooks": []}, made={"stages": _staged}),
     table=_Fields(
         new={
             "late": [],

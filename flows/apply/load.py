@@ -42,7 +42,8 @@ from transforms.vocabulary.features import Feature
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What plans are loaded with. `joins`: their versions are one with others for people (see `NewVersion.joined`)."""
+    """What plans are loaded with. `joins`: their versions are one with others for people (see `NewVersion.joined`). `around`:
+    what else happens around what writes a plan."""
 
     session: Session
     ledger: Ledger
@@ -50,6 +51,7 @@ class Loading:
     workers: int = 2
     message: str = ""
     joins: int | None = None
+    around: Callable[[Writing], Writing] = lambda writing: writing
 
     @property
     def spec(self) -> Spec:

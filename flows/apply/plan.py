@@ -121,7 +121,7 @@ def with_tables(plan: Plan, session: Session, stages: Sequence[Stage]) -> Sessio
     """Create the tables and columns that a plan of the spec needs and are not there; the session, bound to what the engine made
     of them. PlanError, before anything is created, where the plan was made for another spec or for other tables.
     """
-    _same_spec(plan, session)
+    same_spec(plan, session)
     _same_shapes(plan, session)
     if not retried(lambda: create(plan, session, stages)):
         return session
@@ -333,7 +333,8 @@ def same_target(plan: Plan, session: Session) -> None:
         )
 
 
-def _same_spec(plan: Plan, session: Session) -> None:
+def same_spec(plan: Plan, session: Session) -> None:
+    """Errors: PlanError where the spec, or where it goes to, was changed since."""
     same_target(plan, session)
     if plan.manifest.spec.digest != session.spec.digest:
         raise PlanError(

@@ -22,6 +22,7 @@ Exit statuses:
   0  done            3  a checkpoint failed, nothing of that window was written
   1  error           4  quarantine above its limit
   2  changes pending 5  conflicts left open
+                     6  a hook that comes after failed
   130, 143  interrupted or terminated; run it again and it goes on
 """
 

@@ -30,6 +30,7 @@ STOPPED: Final = ("bad", "Stopped: quarantine is above its limit")
 ENDS: Final = {
     "quarantine": STOPPED,
     "conflicts": ("warn", "Finished, with conflicts"),
+    "hook": ("warn", "Finished, and a hook failed"),
     "interrupted": ("bad", "Interrupted while it wrote"),
     "partly": ("bad", "Cut off: only some of its windows are in"),
 }
@@ -136,6 +137,7 @@ def html_report(evidence: Mapping[str, Any]) -> str:
         proofs=proofs,
         proved=len(evidence["reconciled"]),
         apart=sum(not each["equal"] for each in evidence["reconciled"]),
+        hooks=evidence.get("hooks", ()),
         references=references,
         orphans=orphans(evidence),
         windows=sum(table["windows"] for table in evidence["tables"]),

@@ -23,6 +23,7 @@ from flows.plan.totals import Reconciled
 from flows.results import cursors
 from flows.results.tables import Report, TableReport
 from flows.session.author import author
+from flows.session.hooks import title
 from flows.session.session import Session
 from flows.spec.model import Spec
 from transforms.mapping.column_mapping import (
@@ -78,6 +79,7 @@ def evidence(
         "undoes": list(undoes),
         "warnings": list(report.warning_texts),
         "notices": [asdict(each) for each in report.warnings],
+        "hooks": [{**each.as_dict(), "title": title(each)} for each in report.hooks],
         "tables": [_counts(told) | ({} if undoes else _origins(session, told)) for told in report.tables],
         "checkpoints": [each.as_dict() for each in report.checkpoints],
         "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],

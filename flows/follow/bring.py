@@ -62,6 +62,7 @@ def compared(following: Following, tables: tuple[str, ...]) -> Outcome | None:
         workers=following.course.workers,
         wait=BUSY_SECONDS,
         full=True,
+        hooks=False,
         allow_deletes=following.course.asked.allow_deletes,
     )
     outcome = commands.run(
@@ -212,6 +213,7 @@ def _request(following: Following) -> Request:
         at,
         workers=course.workers,
         live=True,
+        hooks=False,
         burst=course.burst,
         allow_deletes=course.asked.allow_deletes,
     )

@@ -26,7 +26,7 @@ from flows.apply.refused_rows import quarantine_rows
 from flows.apply.stand_ins import take_back
 from flows.apply.unfinished import in_part, inside, keep_evidence, written
 from flows.apply.windows import Done, Notes
-from flows.history.undo import write_undo
+from flows.history.undo import undoing
 from flows.results.shares import counted
 from flows.results.tables import report_of
 from flows.session.retry import GaveUp, retried
@@ -95,7 +95,7 @@ def _end_both(run: Run, loading: Loading, at: datetime) -> Iterator[str]:
         plans["target"].verify()
         job = Job(str(loading.spec.path.absolute()), begun.plan_id, str(folders["target"]), at)
         bound = replace(loading, session=with_binding(loading.session))
-        outcome, session = write_both(plans["target"], report_of(plans["target"]), job, bound)
+        outcome, session = loading.around(write_both)(plans["target"], report_of(plans["target"]), job, bound)
     except PASSING:
         raise  # the plans are as good as they were
     except SynclineError as error:
@@ -153,18 +153,16 @@ def _finished(run: Run, begun: RunPlan, known: Version | None, loading: Loading,
         bare=plan.manifest.kind == "undo",
     )
     report = report_of(plan)
-    if job.bare:
-        outcome = write_undo(plan, report, job, loading)
-    else:
-        outcome, session = write(plan, report, job, replace(loading, session=with_binding(loading.session)))
-        loading = replace(loading, session=session)
+    made = loading if job.bare else replace(loading, session=with_binding(loading.session))
+    outcome, session = loading.around(undoing if job.bare else write)(plan, report, job, made)
+    loading = replace(loading, session=session)
     total = outcome.report.total
-    made = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
+    what = f"version {outcome.report.version}" if outcome.report.version is not None else "no version"
     clash = f", {counted(total.conflicts, 'conflict')}" if total.conflicts else ""
     about = f"It was cut off while it wrote, and finished by a later run. {outcome.message}".strip()
     keep_evidence(plan, outcome.report, loading.session, outcome.status.name.lower(), about)
     return (
-        f"Run {run.run_id} was cut off while it wrote. The rest of it is in now, and it is {made}: {total.insert:,} inserted, "
+        f"Run {run.run_id} was cut off while it wrote. The rest of it is in now, and it is {what}: {total.insert:,} inserted, "
         f"{total.update:,} updated, {total.delete:,} deleted{clash}."
     )
 

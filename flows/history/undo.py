@@ -198,7 +198,12 @@ def plan_undo(
         stages=stages,
     )
     PlanWriter(folder, begun=True).finish(manifest, [*entries, *chosen], temporary=temporary)
-    return report
+    return replace(report, hooks=manifest.hooks)
+
+
+def undoing(plan: Plan, report: Report, job: Job, loading: Loading) -> tuple[Outcome, Session]:
+    """`write_undo` as what writes a plan: the session stays as it is."""
+    return write_undo(plan, report, job, loading), loading.session
 
 
 def _inside(applied: AppliedVersion) -> Windows | None:

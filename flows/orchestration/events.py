@@ -29,6 +29,7 @@ ENDS: Final[Mapping[Status, str]] = {
     Status.CHECKPOINT: "syncline.run.checkpoint",
     Status.QUARANTINE: "syncline.run.quarantine",
     Status.CONFLICTS: "syncline.run.conflicts",
+    Status.HOOK: "syncline.run.hook",
     Status.ERROR: "syncline.run.failed",
 }
 """What is emitted at the end of a run, by how it ended."""

@@ -28,7 +28,7 @@ from transforms.vocabulary import Counts
 
 MemberNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field()]
 AtOnce = Annotated[int, Field(ge=1)]
-STATUSES: Final = {"Checkpoint": 3, "Quarantine": 4, "Conflicts": 5, "Difference": 2}
+STATUSES: Final = {"Checkpoint": 3, "Quarantine": 4, "Conflicts": 5, "Hook": 6, "Difference": 2}
 """What states of failed runs mean as exit statuses."""
 
 

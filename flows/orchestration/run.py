@@ -2,7 +2,8 @@
 
 A run ends *Completed* where the command line would exit with 0 and *Failed* otherwise, and a failed state is named after
 its reason: `Quarantine` (above the limit, nothing written), `Conflicts` (rows that somebody else changed were left as
-they are, all others are in), `Checkpoint`, `Difference` (verify found differences), and plain `Failed` for errors. So an
+they are, all others are in), `Checkpoint`, `Hook` (one that comes after failed, all rows are in), `Difference` (verify
+found differences), and plain `Failed` for errors. So an
 automation on failed runs reaches a person whenever one is needed. A dry run is *Completed*, whatever it finds.
 """
 
@@ -216,6 +217,8 @@ def _state(outcome: Outcome, *, dry_run: bool) -> State[Any]:
     version = f"Version {report.version}: " if report.version is not None else ""
     if outcome.status is Status.CONFLICTS:
         return Failed(name="Conflicts", message=f"{counted(total.conflicts, 'conflict')}. {outcome.message}".strip())
+    if outcome.status is Status.HOOK:
+        return Failed(name="Hook", message=f"{version}{done}. {outcome.message}")
     message = f"{version}{done}{_aside(report)}.{in_source(report, done=True)} {outcome.message}".strip()
     return Completed(message=message, data=report.as_dict())
 

@@ -34,6 +34,7 @@ from flows.plan.request import Request, followed
 from flows.plan.settled import Settled, settled_plan
 from flows.results.tables import Report, TableReport, planned_table
 from flows.session.execute import Execute, here
+from flows.session.hooks import listed
 from flows.session.memory import Numbers, Samples
 from flows.session.retry import retried
 from flows.session.session import Job, Session, shared
@@ -297,7 +298,7 @@ def finish(
     )
     writer.finish(manifest, entries)
     told_of = {told.name: told for told in report.tables}
-    return replace(report, tables=tuple(told_of[planned.name] for planned in tables))
+    return replace(report, tables=tuple(told_of[planned.name] for planned in tables), hooks=manifest.hooks)
 
 
 def _planned_table(
@@ -332,7 +333,7 @@ def manifest_of(
     marks: Mapping[SideName, str],
 ) -> Manifest:
     """What a plan that writes a side says of itself. `marks` name the states of the sides that it is about."""
-    spec, sides = request.spec, session.sides
+    spec, sides, tables = request.spec, session.sides, tuple(tables)
     source, target = (PlannedSide(sides[name].url, sides[name].engine, marks.get(name)) for name in SIDES)
     return Manifest(
         id=of_side(request.run_id, side),
@@ -344,7 +345,8 @@ def manifest_of(
         spec=PlannedSpec(str(spec.path.absolute()), spec.digest, plain(spec.document)),
         source=source,
         target=target,
-        tables=tuple(tables),
+        tables=tables,
+        hooks=listed(spec, tables) if request.hooks and request.kind != "verify" else (),
         ranges=tuple(map(str, request.ranges)),
         tree=report.tree,
         keys=None if request.keys is None else {name: tuple(sorted(some)) for name, some in request.keys.items()},

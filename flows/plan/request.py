@@ -34,7 +34,7 @@ class Request:
     `full`: all rows are read, whatever cursors say; else, once the plan has asked them, `since` has the tables of which only new rows are,
     and `cursors` what each cursor said.
     `live`: it is one of many a minute, which puts nothing down where there is nothing to do, and makes no page. `burst`: what those
-    right before it deleted.
+    right before it deleted. `hooks`: those of the spec run around it.
     """
 
     spec: Spec
@@ -60,6 +60,7 @@ class Request:
     cursors: Mapping[str, PlannedCursor] = field(default_factory=dict)
     live: bool = False
     burst: Burst | None = None
+    hooks: bool = True
 
     @property
     def plan_id(self) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from time import perf_counter
 from typing import Final
 
 from flows.results.shares import counted
 from flows.results.tables import Report
-from transforms.vocabulary import OPS
+from transforms.vocabulary import OPS, Notice
 
 NAMED: Final = 5  # tables of a question
 
@@ -22,6 +24,7 @@ class Status(IntEnum):
     CHECKPOINT = 3
     QUARANTINE = 4
     CONFLICTS = 5
+    HOOK = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,16 @@ class Outcome:
     report: Report
     status: Status
     message: str = ""
+
+
+def noting(outcome: Outcome, ended: Sequence[Notice]) -> Outcome:
+    """The outcome with what became of runs that had been cut off."""
+    return replace(outcome, report=replace(outcome.report, warnings=(*ended, *outcome.report.warnings)))
+
+
+def timed(outcome: Outcome, began: float) -> Outcome:
+    """The outcome with the time since a reading of the clock."""
+    return replace(outcome, report=replace(outcome.report, seconds=perf_counter() - began))
 
 
 def deletes_asked(report: Report) -> str:

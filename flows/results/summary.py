@@ -8,11 +8,11 @@ from typing import Any, Final
 from flows.results.shares import counted
 from transforms.vocabulary import Counts
 
-WORST: Final = (1, 3, 4, 5, 2, 0)
+WORST: Final = (1, 3, 4, 5, 6, 2, 0)
 """Exit statuses, worst first."""
 ENDS: Final = {
     0: "done", 1: "failed", 2: "with changes pending", 3: "held by a checkpoint", 4: "above the limit of quarantine",
-    5: "with open conflicts",
+    5: "with open conflicts", 6: "with a hook that failed",
 }  # fmt: skip
 NAMED: Final = ("failed", "away")
 """Ends that are said with names."""

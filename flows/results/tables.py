@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from adapters.store.manifest import PlannedCursor, PlannedRoute, PlannedTable
+from adapters.store.manifest import PlannedCursor, PlannedHook, PlannedRoute, PlannedTable
 from adapters.store.plans import Plan
 from flows.bind.tables import BoundTable
 from flows.plan.decide import KEYS, SAMPLES, Planned
@@ -195,6 +195,7 @@ class Report:
     chosen: bool = False  # only keys that were in quarantine were looked at: shares say nothing of the table
     applied: bool = False  # the plan was applied: its tables were made, even where it had no rows
     data_docs: str | None = None  # Great Expectations' own pages, where they were asked for
+    hooks: tuple[PlannedHook, ...] = ()  # what else happens where the plan is applied
     tree: tuple[str, ...] = ()  # the roots of the trees that were looked at, instead of whole tables
 
     @property
@@ -260,6 +261,7 @@ class Report:
             "checkpoints": [each.as_dict() for each in self.checkpoints],
             "warnings": list(self.warning_texts),
             "notices": [asdict(each) for each in self.warnings],
+            "hooks": [each.as_dict() for each in self.hooks],
             "report": self.page,
             "data_docs": self.data_docs,
             "reconciled": {each.table: each.as_dict() for each in self.reconciled},
@@ -388,4 +390,5 @@ def report_of(plan: Plan) -> Report:
         manifest.warnings,
         chosen=manifest.keys is not None,
         tree=manifest.tree,
+        hooks=manifest.hooks,
     )

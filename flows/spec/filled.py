@@ -32,7 +32,13 @@ _OF_COLUMN: Final[dict[str, Place]] = {
     ".lookup.table": "table",
 }  # fmt: skip
 _OF_PART: Final[dict[str, Place]] = {".table": "table", ".query": "source", ".where": "source"}
+_OF_HOOK: Final[dict[str, Place]] = {
+    ".source": "source", ".source.*": "source", ".target": "target", ".target.*": "target", ".command.*": "text", ".url": "url",
+}  # fmt: skip
+"""A text for a shell is none of them: a value could be more than a word of it."""
+_HOOKS: Final = [f"{of}{when}{one}" for of in ("", "tables.*.") for when in ("before", "after") for one in ("", ".*")]
 _PLACES: Final[dict[str, Place]] = {
+    **{f"{hook}{key}": place for hook in _HOOKS for key, place in _OF_HOOK.items()},
     **{f"{side}.{key}": "text" for side in ("source", "target") for key in ("schema", "name", "time_zone")},
     "source.url": "url",
     "target.url": "url",
@@ -80,7 +86,7 @@ class Fill:
         if place is None:
             raise Unfit(
                 f"${{{self.word}.…}} cannot stand here",
-                "use it in URLs, schemas, tables, source columns, where, owns, queries, expr, const, default and map",
+                "use it in URLs, schemas, tables, source columns, where, owns, queries, expr, const, default, map and hooks",
             )
         if place == "value" and len(pieces) == 1:
             return values[0]

@@ -21,6 +21,7 @@ from flows.spec.document import Document, digest_of
 from flows.spec.documents import Documents
 from flows.spec.files import FileFormats
 from flows.spec.follow import Follow
+from flows.spec.hooks import Hooks, problems_of, without_addresses
 from flows.spec.member_lists import Members
 from flows.spec.members import at_once, document_of, with_member
 from flows.spec.origins import Origin
@@ -139,6 +140,8 @@ class Spec(Strict):
     conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
     clients: Members | None = Field(default=None, description="Many sources of the target, a migration of each.")
     targets: Members | None = Field(default=None, description="Many targets of the source, a migration of each.")
+    before: Hooks = Field(default=[], description="What happens before a run, once it has the migration to itself.")
+    after: Hooks = Field(default=[], description="What happens after a run, however it ended.")
     throttle: Throttle | None = Field(
         default=None, description="How many rows a second; as many as can be, if not given."
     )
@@ -165,9 +168,11 @@ class Spec(Strict):
             )
         if any(table.conflict is None for table in self.tables.values()):
             yield from (problem.under("conflict") for problem in self.conflict.problems())
+        yield from problems_of(self.before)
         names: dict[TableName, str] = {}
         for name, table in self.tables.items():
             at = ("tables", name)
+            yield from (problem.under(*at) for problem in problems_of(table.before))
             if table.conflict is not None:
                 yield from (problem.under(*at, "conflict") for problem in self.conflict_of(name).problems())
             wanted = self.delete_policy(name)
@@ -230,9 +235,8 @@ class Spec(Strict):
 
     @property
     def document(self) -> dict[str, Any]:
-        """What was written, fit to be shown: `${NAME}` as it stands, passwords hidden."""
-        shown: dict[str, Any] = self._document.written(())
-        return shown
+        """What was written, fit to be shown: `${NAME}` as it stands, passwords and addresses of webhooks hidden."""
+        return without_addresses(self._document.written(()))
 
     def where(self, *path: Any) -> str:
         """`file:line` of `("tables", "flight", "key")` and the like, or of the nearest thing around it."""

@@ -11,6 +11,7 @@ from flows.spec.columns import Column, Strict
 from flows.spec.conflict import Conflict, Direction, Initial, OnSource
 from flows.spec.create import Create
 from flows.spec.cursor import Cursor
+from flows.spec.hooks import Hooks
 from flows.spec.origins import Origin, Part
 from flows.spec.problems import Fault, Invalid, meant
 from flows.spec.suites import Suite
@@ -192,6 +193,10 @@ class Table(Strict):
     conflict: Conflict | None = Field(
         default=None, description="Overrides the migration's conflict, setting by setting."
     )
+    before: Hooks = Field(
+        default=[], description="What happens before the first row is written, where its rows change."
+    )
+    after: Hooks = Field(default=[], description="What happens once all rows are in, where its rows change.")
     on_source: dict[str, OnSource] = Field(
         default={},
         description="With two_way: source columns that the mapping does not show, in rows born on the target.",

@@ -15,7 +15,9 @@ class Throttle(Strict):
     """How many rows a second are read from the source and written to the target."""
 
     rows_per_second: int = Field(
-        ge=1, description="Rows that are read from the source or written, of all workers of a process together."
+        ge=1,
+        examples=[5000],
+        description="Rows that are read from the source or written, of all workers of a process together.",
     )
 
     @model_validator(mode="before")

@@ -138,6 +138,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(small: Scenario, 
             "data_docs",
             "warnings",
             "notices",
+            "hooks",
             "tree",
         }
         assert set(found) == contract | rest | named

@@ -170,3 +170,27 @@ def test_drift_pages_somebody(api: Api, deployed: dict[str, Any], pager: tuple[s
     assert run["parameters"]["body"] == "3 rows differ"
     page(**run["parameters"])
     assert came == [{"subject": "nycflights: syncline.difference.found", "body": "3 rows differ"}]
+
+
+def test_blocks_are_told_how_a_run_ended_and_one_that_is_not_there_is_named(
+    api: Api, shop: Shop, pager: tuple[str, list[dict[str, Any]]]
+) -> None:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.blocks.webhook import Webhook
+
+    url, came = pager
+    CustomWebhookNotificationBlock(
+        name="told", url=url, json_data={"subject": "{{subject}}", "body": "{{body}}"}, allow_private_urls=True
+    ).save("told", overwrite=True)
+    Webhook(url=url, allow_private_urls=True).save("told", overwrite=True)
+    hooks = "after: [{block: custom-webhook/told}, {block: webhook/told}, {block: webhook/none}]\n"
+    Path(shop.spec).write_text(Path(shop.spec).read_text() + hooks)
+    state = migrate(shop.spec, return_state=True)
+    assert (state.name, len(shop.rows)) == ("Hook", 40)
+    assert "The hook after: block webhook/none could not be told: ValueError: Unable to find block" in str(
+        state.message
+    )
+    told, whole = came
+    assert told["subject"] == whole["subject"] == "Corner_shop: run done"
+    assert told["body"] == "Corner_shop: run done: 40 inserted, 0 updated, 0 deleted, 0 in quarantine."
+    assert (whole["version"], whole["tables"]["item"]["insert"]) == (1, 40)

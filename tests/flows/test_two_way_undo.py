@@ -119,14 +119,14 @@ def test_a_row_that_was_edited_after_a_run_is_open_once_the_run_is_taken_back(sh
 def test_an_undo_that_dies_between_its_sides_loses_nothing(shop: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(shop)
     version = shop.run().report.version or 0
-    begun = commands._apply
+    begun = commands._Applying.done
 
-    def dies(plan, *rest, **more):  # type: ignore[no-untyped-def]
-        if plan.manifest.side == "target":
+    def dies(self, **more):  # type: ignore[no-untyped-def]
+        if self.plan.manifest.side == "target":
             raise RuntimeError("killed")
-        return begun(plan, *rest, **more)
+        return begun(self, **more)
 
-    monkeypatch.setattr(commands, "_apply", dies)
+    monkeypatch.setattr(commands._Applying, "done", dies)
     with pytest.raises(RuntimeError, match="killed"):
         shop.undo(version)
     monkeypatch.undo()

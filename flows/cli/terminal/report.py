@@ -17,6 +17,7 @@ from flows.results.conflicts import Met, beside, values, values_beside, verdict_
 from flows.results.shares import counted, percent
 from flows.results.tables import BESIDE, Report, TableReport
 from flows.results.visible import visible
+from flows.session.hooks import name_of
 from transforms.vocabulary import OPS, Counts, Sample
 
 _WIDTH = 60  # characters of a value in a sample
@@ -53,6 +54,7 @@ def show_report(
             f"\n… and more of {counted(len(busy) - MOST_DETAILS, 'table')}: --all shows it.", markup=False, style="dim"
         )
     _show_conflicts(out, report, planned=samples)
+    _show_hooks(out, report, planned=samples)
     if report.checkpoints:
         out.print()
     for checkpoint in report.checkpoints:
@@ -61,6 +63,17 @@ def show_report(
         out.print(f"\nReport: {report.page}", markup=False)
     if report.data_docs:
         out.print(f"Data Docs: {report.data_docs}", markup=False)
+
+
+def _show_hooks(out: Console, report: Report, *, planned: bool) -> None:
+    """What else happens where the plan is applied; a run has said it already."""
+    if not planned or not report.hooks:
+        return
+    out.print("\nHooks, which an undo does not take back:", markup=False)
+    for each in report.hooks:
+        ends = f" (on {', '.join(each.on)})" if each.on else ""
+        style = "yellow" if each.does == "source" else ""
+        out.print(Text(f"  {visible(' '.join(name_of(each).split()))}{ends}", style=style))
 
 
 def _show_schema(out: Console, table: TableReport, *, planned: bool, applied: bool) -> None:
