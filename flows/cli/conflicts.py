@@ -10,6 +10,7 @@ import click
 from flows.cli.members import each_member
 from flows.cli.options import common, print_json, spec_argument
 from flows.results.shares import counted
+from flows.results.stands import in_words
 from flows.results.visible import echo
 
 if TYPE_CHECKING:
@@ -106,17 +107,21 @@ def _list(found: Sequence[Met]) -> None:
         lines: list[tuple[str | None, ...]] = []
         for m in both:
             after = m.seen_at, m.resolution or "; ".join(map(conflicting.verdict_text, m.decided))
-            lines += [(m.table, m.key, m.kind, *each, *after) for each in conflicting.open_columns(m)]
+            lines += [(m.table, _key(m), m.kind, *each, *after) for each in conflicting.open_columns(m)]
         show_rows("Open between both sides", columns, lines, empty="")
     if len(both) < len(found):
         columns = ("table", "key", "op", "column", "planned before", "planned after", "found", "when", "next")
         planned = [
-            (m.table, m.key, m.op, c.column, *conflicting.values(m, c), m.seen_at, m.resolution or m.next_run)
+            (m.table, _key(m), m.op, c.column, *conflicting.values(m, c), m.seen_at, m.resolution or m.next_run)
             for m in found
             if m.kind is None
             for c in m.columns
         ]
         show_rows("Conflicts", columns, planned, empty="")
+
+
+def _key(met: Met) -> str:
+    return " ".join(filter(None, (met.key, in_words(met.stands_for))))
 
 
 def _resolve(

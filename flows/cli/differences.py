@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import chain, islice
 from typing import IO, Any, Final
 
 from adapters.store.plans import Plan
 from flows.cli.row_formats import Format, write_csv, write_json, write_json_lines
-from flows.history.log import Change, changes_of
+from flows.history.log import TOGETHER, Change, change_object, changes_of, in_words_too
+from flows.plan.lookups.stands_for import parents_of
 from flows.plan.order.interim import whole_changes
 from transforms.vocabulary import ChangeSet, SideName
-
-TOGETHER: Final = 2_000  # rows that are made into texts at once
 
 _COLUMNS: Final = ("table", "op", "key", "column", "before", "after")
 
@@ -43,7 +42,12 @@ def rows_of(plan: Plan, limit: int | None = None) -> Iterator[Change]:
         for part in _parts(changes)
         for change in changes_of(planned.name, part)
     )
-    return islice(every, limit)
+    parents = parents_of(plan)
+    if parents is None:
+        yield from islice(every, limit)
+        return
+    with parents:
+        yield from in_words_too(islice(every, limit), parents)
 
 
 def _parts(changes: ChangeSet) -> Iterator[ChangeSet]:
@@ -86,7 +90,7 @@ def _as_text(rows: Iterable[Sided], out: IO[str]) -> int:
 def _object(row: Sided) -> dict[str, Any]:
     side, change = row
     of = {} if side is None else {"side": side}
-    return {**of, **asdict(change), "key": json.loads(change.key)}
+    return {**of, **change_object(change), "key": json.loads(change.key)}
 
 
 def _as_csv(rows: Iterable[Sided], out: IO[str]) -> int:

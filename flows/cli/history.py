@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +82,8 @@ def show(
 ) -> int:
     """Show what a version of SPEC changed, old beside new; or the plan in FOLDER."""
     from flows.cli.terminal.history import show_changes, show_overruled, show_version
-    from flows.history.log import shown
+    from flows.history.log import change_object, in_words_too, shown
+    from flows.plan.lookups.stands_for import Parents
     from flows.spec.model import load_spec
 
     if spec.is_dir():
@@ -92,9 +92,12 @@ def show(
         return _show_plan(spec, limit, form, as_json)
     if version is None:
         raise SpecError("No version is given.", fix="name one of `syncline history SPEC`, or the folder of a plan.")
-    facts, changes = shown(load_spec(spec), version, table, keys, limit)
+    loaded = load_spec(spec)
+    facts, changes = shown(loaded, version, table, keys, limit)
+    with Parents(loaded) as parents:
+        changes = list(in_words_too(changes, parents))
     if as_json:
-        print_json({**facts, "changes": [asdict(change) for change in changes]})
+        print_json({**facts, "changes": [change_object(change) for change in changes]})
     else:
         show_version(facts)
         show_changes(changes)
@@ -201,20 +204,23 @@ def asof(spec: Path, version: int, table: str, side: SideName, output: Path | No
 def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_json: bool) -> int:
     """Show the net changes from one version to another, each row at most once; of the source apart, where runs write it."""
     from flows.cli.terminal.history import show_changes, show_counts, show_overruled
-    from flows.history.log import difference, overruled_between
+    from flows.history.log import change_object, difference, in_words_too, overruled_between
+    from flows.plan.lookups.stands_for import Parents
     from flows.spec.model import load_spec
 
     loaded = load_spec(spec)
     counts, changes = _net(difference(loaded, first, second, table), limit)
+    with Parents(loaded) as parents:
+        changes = list(in_words_too(changes, parents))
     back = difference(loaded, first, second, table, side="source") if loaded.writes_source else []
     back_counts, back_changes = _net(back, limit)
     lost = overruled_between(loaded, first, second, table) if loaded.writes_source else []
     if as_json:
-        told = {"from": first, "to": second, "tables": counts, "changes": list(map(asdict, changes))}
+        told = {"from": first, "to": second, "tables": counts, "changes": list(map(change_object, changes))}
         if loaded.writes_source:
             told |= {
                 "back_tables": back_counts,
-                "back_changes": list(map(asdict, back_changes)),
+                "back_changes": list(map(change_object, back_changes)),
                 "overruled": lost[:limit],
             }
         print_json(told)

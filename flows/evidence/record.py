@@ -21,6 +21,7 @@ from flows.bind.tables import BoundTable
 from flows.plan.reading.unproved import WORDS
 from flows.plan.totals import Reconciled
 from flows.results import cursors
+from flows.results.stands import in_words
 from flows.results.tables import Report, TableReport
 from flows.session.author import author
 from flows.session.hooks import title
@@ -84,7 +85,7 @@ def evidence(
         "checkpoints": [each.as_dict() for each in report.checkpoints],
         "reconciled": [_reconciled(session.bound.table(each.table), each) for each in report.reconciled],
         "orphans": [each.as_dict() for each in report.orphans],
-        "conflicts": [asdict(each) for each in report.met],
+        "conflicts": [asdict(each) | {"stands_for": in_words(each.stands_for)} for each in report.met],
     }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby, islice
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,9 @@ from flows.history.versions import (
     version_of,
     versions_after,
 )
+from flows.plan.lookups.stands_for import Parents
 from flows.results.overruled import Overruled
+from flows.results.stands import StandsFor, as_dict
 from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import entry_name
 from flows.spec.model import Spec
@@ -37,6 +39,7 @@ from transforms.vocabulary import ChangeSet, SideName, SpecError, TableName, oth
 from transforms.vocabulary.arrow import as_mask, contiguous
 from transforms.vocabulary.texts import as_text
 
+TOGETHER: Final = 2_000  # changes whose keys are put into words at once
 LEFT = "conflict: left as it was"
 WHY = {"run": "mapping", "backfill": "mapping", "undo": "undo", "retry": "retry"}
 
@@ -50,6 +53,28 @@ class Change:
     key: str
     before: dict[str, str | None] | None
     after: dict[str, str | None] | None
+    stands_for: StandsFor = field(default_factory=dict)
+
+
+def change_object(change: Change) -> dict[str, Any]:
+    """JSON-ready, the key as a JSON text; `stands_for` where there is something to say."""
+    return _told(asdict(change), change.stands_for)
+
+
+def _told(told: dict[str, Any], stands: StandsFor) -> dict[str, Any]:
+    return told | {"stands_for": as_dict(stands)} if stands else {n: v for n, v in told.items() if n != "stands_for"}
+
+
+def in_words_too(changes: Iterable[Change], parents: Parents | None) -> Iterator[Change]:
+    """The same, each with what its key stands for. Memory: TOGETHER changes."""
+    every = iter(changes)
+    while some := list(islice(every, TOGETHER)):
+        for table, of_one in groupby(some, key=lambda each: each.table):
+            group = list(of_one)
+            stands = (
+                parents.stand_for(table, [each.key for each in group]) if parents is not None else [{}] * len(group)
+            )
+            yield from (replace(each, stands_for=what) for each, what in zip(group, stands, strict=True))
 
 
 def shown(
@@ -148,6 +173,10 @@ def life(spec: Spec, table: str, key: str) -> list[dict[str, Any]]:
     lines += [_decided(each) for each in decided if each.table_name == name]
     if not lines:
         _must_be_whole(opened, written, name, key)
+    with Parents(spec) as parents:
+        keys = [line["key"] for line in lines]
+        stands = parents.stand_for(name, keys)
+    lines = [line | ({"stands_for": as_dict(what)} if what else {}) for line, what in zip(lines, stands, strict=True)]
     return sorted(lines, key=lambda line: (str(line["when"]), line["why"] != LEFT, line["version"] or 0))
 
 
@@ -219,11 +248,11 @@ def _changed(
     kept = (version.kept or {}).get(str(table))
     if kept == "keys":
         for each in _of_keys_alone(applied, table, name, keys, None):
-            yield {**facts, "why": why, **asdict(each), **beside}
+            yield {**facts, "why": why, **change_object(each), **beside}
     elif kept is None:
         for changes in applied.changes(table):
             for each in changes_of(name, _of_keys(changes, keys)):
-                yield {**facts, "why": why, **asdict(each), **beside}
+                yield {**facts, "why": why, **change_object(each), **beside}
 
 
 def _by(lost: Overruled, version: Version, decided: Sequence[Decision]) -> dict[str, Any]:

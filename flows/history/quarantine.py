@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
 
 from adapters.ledger.ledger import Choice, Ledger, Quarantined
 from adapters.store.plans import Plan, plain
 from flows.history.version_list import key_text
+from flows.plan.lookups.stands_for import looked_up, of_source_row
+from flows.results.stands import as_dict
 from flows.session.stores import ledger_of, store_of
 from flows.spec.entries import kept_as
 from flows.spec.model import Spec
@@ -22,6 +24,9 @@ from transforms.vocabulary.reasons import MEANINGS
 
 if TYPE_CHECKING:
     from flows.plan.request import Request
+
+
+SOME: Final = 20  # rows with one key, such as those whose key is null, that are put into words
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ def listed(spec: Spec, wanted: Filter, limit: int) -> tuple[list[dict[str, Any]]
     with ledger_of(spec) as ledger:  # of many rows, only those that are shown are read
         choice = _choice(spec, wanted, ledger)
         lines = ledger.chosen(spec.name, choice, limit)
-        return [plain(asdict(each)) for each in lines], ledger.count_chosen(spec.name, choice)
+        counts = ledger.count_chosen(spec.name, choice)
+    return [plain(asdict(each)) | _words(spec, each) for each in lines], counts
 
 
 def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
@@ -53,8 +59,20 @@ def shown(spec: Spec, wanted: Filter, limit: int) -> list[dict[str, Any]]:
     found = []
     for each in chosen(spec, wanted, limit):
         rows = list(_stored(spec, each)) or [{"source": None, "mapped": None}]
-        found += [{**plain(asdict(each)), **row} for row in rows]
+        words = [of_source_row(spec, each.table_name, row["source"] or {}) for row in rows]
+        stands = [{"stands_for": as_dict(one)} if one else {} for one in words]
+        found += [{**plain(asdict(each)), **row, **one} for row, one in zip(rows, stands, strict=True)]
     return found
+
+
+def _words(spec: Spec, line: Quarantined) -> dict[str, Any]:
+    """What the key of a line stands for, as JSON has it; of several rows that have one key nothing, where they differ."""
+    if not looked_up(spec, line.table_name):
+        return {}
+    of_rows = (of_source_row(spec, line.table_name, row["source"] or {}) for row in _stored(spec, line))
+    found = [as_dict(one) for one in islice(of_rows, SOME)]
+    told = [one for at, one in enumerate(found) if one and one not in found[:at]]
+    return {"stands_for": told} if told else {}
 
 
 def retry(request: Request, wanted: Filter, *, most: int | None = None) -> Request | None:

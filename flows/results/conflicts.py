@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from adapters.ledger.ledger import Conflict, Decision, Ledger
 from adapters.ledger.open_rows import BOTH
 from adapters.store.both_ways import rows_of
 from adapters.store.plans import Plan
+from flows.plan.lookups.stands_for import Parents, parents_of
+from flows.results import stands
+from flows.results.stands import StandsFor
 from flows.session.stores import ledger_of
 from flows.spec.entries import kept_as
 from flows.spec.model import Spec
@@ -93,6 +96,7 @@ class Met:
     source: Mapping[str, str | None] | None = None
     target: Mapping[str, str | None] | None = None
     decided: tuple[Decided, ...] = ()
+    stands_for: StandsFor = field(default_factory=dict)
 
 
 def told(conflict: Conflict, *, undone: bool = False, decisions: Sequence[Decision] = ()) -> Met:
@@ -139,17 +143,19 @@ def listed(
         runs = {run_id: ledger.run(run_id) for run_id in {each.run_id for each in found[:limit]}}
         waiting = _waiting(ledger, spec.name, found[:limit])
     undone = {run_id for run_id, run in runs.items() if run is not None and run.kind == "undo"}
-    return [
+    met = [
         told(each, undone=each.run_id in undone, decisions=waiting.get((each.table_name, each.key), ()))
         for each in found[:limit]
     ]
+    return _in_words(met, Parents(spec))
 
 
 def first_of(ledger: Ledger, spec: Spec, run_id: str, *, undone: bool = False) -> tuple[Met, ...]:
     """The first conflicts of a run, as its report shows them."""
     met = ledger.conflicts(spec.name, run_id=run_id, limit=SHOWN)
     waiting = _waiting(ledger, spec.name, met)
-    return tuple(told(each, undone=undone, decisions=waiting.get((each.table_name, each.key), ())) for each in met)
+    shown = [told(each, undone=undone, decisions=waiting.get((each.table_name, each.key), ())) for each in met]
+    return tuple(_in_words(shown, Parents(spec)))
 
 
 def open_in(plan: Plan) -> tuple[Met, ...]:
@@ -163,7 +169,15 @@ def open_in(plan: Plan) -> tuple[Met, ...]:
                 seen_at=made.created_at, **line,
             )  # fmt: skip
             found.append(_open(row, ()))
-    return tuple(found)
+    return tuple(_in_words(found, parents_of(plan)))
+
+
+def _in_words(met: Sequence[Met], parents: Parents | None) -> list[Met]:
+    """The same, each with what its key stands for."""
+    if parents is None:
+        return list(met)
+    with parents:
+        return [replace(each, stands_for=parents.stand_for(each.table, [each.key])[0]) for each in met]
 
 
 def beside(met: Met) -> list[Beside]:
@@ -228,12 +242,12 @@ def counted(spec: Spec) -> dict[str, int]:
 
 def as_dict(met: Met) -> dict[str, Any]:
     """JSON-ready; the key is an array."""
-    return asdict(met) | {"key": json.loads(met.key)}
+    return asdict(met) | {"key": json.loads(met.key), "stands_for": stands.as_dict(met.stands_for)}
 
 
 def _open(conflict: Conflict, decisions: Sequence[Decision]) -> Met:
     """A row that is open between both sides."""
-    images = {}
+    images: dict[str, Any] = {}
     for name in ("base", "source", "target"):
         image = _image(getattr(conflict, name))
         images[name] = None if image is None else {column: _text(image, column) for column in image}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import syncline
 from scenario import RING, Rows, Scenario, counts, halves, pair_name, quarantine
 
 from flows import commands
@@ -113,3 +115,56 @@ def test_a_range_over_the_other_columns_of_such_a_key(shop: Scenario) -> None:
     shop.run()
     assert lines(shop) == sorted(rows[:4])
     shop.settled()
+
+
+@one_half
+def test_keys_are_listed_with_what_they_stand_for(shop: Scenario) -> None:
+    """Before the number is in the target and after, whatever lists the row; and where nothing was found that it could stand for."""
+
+    def told(*arguments: str, status: int = 0) -> Any:
+        return json.loads(syncline(*arguments, "--json", status=status).stdout)
+
+    def of(name: str) -> Any:
+        return {"purchase_id": {"table": "purchase", "by": {"no": name}}}
+
+    spec = str(shop.path)
+    fill(shop, [("p1", "1"), ("p2", "x")], [("p1", 1, "a"), ("p1", 2, "b"), ("p9", 1, "c")])
+    planned = syncline("plan", spec, "--rows", status=2).output
+    assert "+ line [1,1]  purchase_id → purchase(no=p1)" in planned
+    assert "+ purchase" in planned and "purchase(no=p1)" not in planned.split("+ line")[0]
+    assert [each.get("stands_for") for each in told("plan", spec, status=2)["rows"]] == [None, of("p1"), of("p1")]
+    syncline("run", spec, "--direct")
+
+    listed = syncline("quarantine", spec, "list", "--table", "line").output
+    assert '[{"purchase_no":"p9"},1] purchase_id → purchase(no=p9)' in listed
+    (aside,) = told("quarantine", spec, "list", "--table", "line")["rows"]
+    assert aside["stands_for"] == [of("p9")]
+    assert told("quarantine", spec, "show", "--table", "line")["rows"][0]["stands_for"] == of("p9")
+    assert "  purchase_id → purchase(no=p9)" in syncline("quarantine", spec, "show", "--table", "line").output
+
+    assert "+ line [1,2]  purchase_id → purchase(no=p1)" in syncline("show", spec, "1").output
+    assert told("diff", spec, "0", "1", "--table", "line")["changes"][0]["stands_for"] == of("p1")
+    assert syncline("log", spec, "line", "--key", "[1,2]").output.startswith("purchase_id → purchase(no=p1)\n")
+    assert told("log", spec, "line", "--key", "[1,2]")["changes"][0]["stands_for"] == of("p1")
+    shop.source.execute("UPDATE items SET item = 'z' WHERE line = 2")
+    assert "~ line [1,2]  purchase_id → purchase(no=p1)" in syncline("verify", spec, "--rows", status=2).output
+
+    plan = told("plan", spec, status=2)["plan"]
+    shop.target.execute("UPDATE line SET item = 'by hand' WHERE line = 2")
+    syncline("apply", plan, "--direct", "--yes", status=5)
+    assert "] purchase_id → purchase(no=p1)" in syncline("conflicts", spec, "list").output
+    assert "\n    purchase_id → purchase(no=p1)\n" in syncline("conflicts", spec, "show").output
+    (conflict,) = told("conflicts", spec, "list")["conflicts"]
+    assert conflict["stands_for"] == of("p1")
+    (page,) = [
+        each for each in (tmp.read_text() for tmp in shop.path.parent.glob("**/report.html")) if "by hand" in each
+    ]
+    assert "purchase_id → purchase(no=p1)" in page
+
+
+def test_a_target_that_is_away_takes_nothing_from_a_listing_but_what_keys_stand_for(shop: Scenario) -> None:
+    fill(shop, [("p1", "1")], [("p1", 1, "a")])
+    syncline("run", str(shop.path), "--direct")
+    before = syncline("show", str(shop.path), "1").output
+    shop.target.execute("ALTER TABLE purchase RENAME TO elsewhere")
+    assert syncline("show", str(shop.path), "1").output == before.replace("  purchase_id → purchase(no=p1)", "")

@@ -10,6 +10,7 @@ from rich.text import Text
 from flows.cli.terminal.rows import console, show_rows
 from flows.results import overruled
 from flows.results.shares import counted
+from flows.results.stands import from_dict, in_words
 from flows.results.visible import visible
 from transforms.vocabulary import OPS
 
@@ -85,7 +86,7 @@ def show_version(facts: Mapping[str, Any]) -> None:
 def show_changes(changes: Sequence[Change]) -> None:
     out = console()
     for change in changes:
-        out.print(Text(f"{SIGNS[change.op]} {change.table} {change.key}", style=COLORS[change.op]))
+        out.print(Text(_head(change), style=COLORS[change.op]))
         if text := images(change.before, change.after):
             out.print(Text(f"    {text}"))
     if not changes:
@@ -94,9 +95,14 @@ def show_changes(changes: Sequence[Change]) -> None:
 
 def change_lines(change: Change) -> Iterator[str]:
     """A change as plain lines, with its values whole."""
-    yield f"{SIGNS[change.op]} {change.table} {change.key}"
+    yield _head(change)
     if text := images(change.before, change.after, longest=None):
         yield f"    {text}"
+
+
+def _head(change: Change) -> str:
+    words = visible(in_words(change.stands_for))
+    return f"{SIGNS[change.op]} {change.table} {change.key}{f'  {words}' if words else ''}"
 
 
 def show_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
@@ -109,6 +115,8 @@ def show_life(lines: Sequence[Mapping[str, Any]], empty: str) -> None:
     out = console()
     if not lines:
         out.print(empty, markup=False)
+    if words := next((line["stands_for"] for line in lines if "stands_for" in line), None):
+        out.print(Text(visible(in_words(from_dict(words)))))
     for line in lines:
         if line["op"] == "decision":
             out.print(Text(_decision(line), style="bold"))

@@ -15,6 +15,7 @@ from flows.results import cursors, overruled
 from flows.results.by_column import ColumnDifference
 from flows.results.conflicts import Met, beside, values, values_beside, verdict_text
 from flows.results.shares import counted, percent
+from flows.results.stands import in_words
 from flows.results.tables import BESIDE, Report, TableReport
 from flows.results.visible import visible
 from flows.session.hooks import name_of
@@ -134,6 +135,8 @@ def _show_conflicts(out: Console, report: Report, *, planned: bool) -> None:
 def conflict_lines(met: Met) -> Iterator[str]:
     """A conflict as people read it: what was planned, what was found, and what a run would do next."""
     yield f"! {met.table} {met.key}" + (f" {met.kind}" if met.kind else "")
+    if words := in_words(met.stands_for):
+        yield f"    {visible(words)}"
     for line in beside(met) if met.kind else ():
         base, source, target = (_value(text) for text in values_beside(met, line))
         mark = "" if line.open else ", not in conflict"
