@@ -50,6 +50,8 @@ class _State:
     installed: bool = False
     signal: int | None = None  # the first one
     raised: bool = False
+    postponing: int = 0  # how many blocks of the main thread it is in that no interrupt may tear
+    owed: bool = False  # one came meanwhile
     over: bool = False
     said: bool = False
     known: str = ""
@@ -160,6 +162,26 @@ def window() -> Iterator[None]:
         windows.inside += 1
 
 
+@contextmanager
+def postponed() -> Iterator[None]:
+    """An interrupt that comes inside is raised where this is left: for what must not be torn, and takes no time to speak of.
+
+    Python raises between any two steps of the main thread: after a thread has been started, and before it is known to whoever
+    waits for it.
+    """
+    if not _state.installed or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _state.postponing += 1
+    try:
+        yield
+    finally:
+        _state.postponing -= 1
+        if _state.owed and not _state.postponing:
+            _state.owed = False
+            _arrived(_state.signal or signal.SIGINT, None)
+
+
 def heed(adbc: Any) -> None:
     """Let ADBC's module of connections leave Ctrl-C to us: around each call it would take the signal away from Python.
 
@@ -218,8 +240,11 @@ def _ignore() -> None:
 def _arrived(number: int, _frame: Any) -> None:
     if _state.over or _state.raised:
         return
-    _state.raised = True
     _state.signal = _state.signal or number
+    if _state.postponing:
+        _state.owed = True
+        return
+    _state.raised = True
     raise Interrupted(f"{WORDS[number]}.")
 
 

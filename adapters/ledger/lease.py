@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from adapters import interrupts
 from adapters.ledger.engine import LedgerEngine, locked
 from adapters.ledger.tables import LEASES
 from adapters.processes import is_dead, this_machine
@@ -111,17 +112,20 @@ def holder_since(engine: LedgerEngine, migration: str, side: SideName, moment: d
 @contextmanager
 def held(lease: Lease) -> Iterator[Lease]:
     """Hold a lease inside, renewing it in the background, and release it at the end."""
-    acquire(lease)
-    done = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(lease, done), name=f"lease-{lease.name}", daemon=True)
-    renewing.start()
+    done, renewing = threading.Event(), None
     try:
+        with interrupts.postponed():  # what is acquired is known to be
+            acquire(lease)
+            renewing = threading.Thread(target=_renew, args=(lease, done), name=f"lease-{lease.name}", daemon=True)
+            renewing.start()
         yield lease
     finally:
         done.set()
-        renewing.join()
-        with suppress(SynclineError):  # it ends by itself; the run's own outcome matters more
-            lease.release()
+        if renewing is not None:
+            with interrupts.postponed():
+                renewing.join()
+                with suppress(SynclineError):  # it ends by itself; the run's own outcome matters more
+                    lease.release()
 
 
 def _renew(lease: Lease, done: threading.Event) -> None:

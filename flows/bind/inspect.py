@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from adapters.pools import pool
 from adapters.protocol import Source
 from flows.bind.spelling import Columns, with_tables
 from flows.spec.model import Spec
@@ -27,8 +27,8 @@ class Shapes:
 def look(spec: Spec, source: Source, target: Source) -> Shapes:
     """Describe the tables and queries of both sides; no row is read. Errors: SpecError for names that may be those of two."""
     spec = with_tables(spec, source, target)
-    with ThreadPoolExecutor(2) as pool:  # both servers look at their tables at the same time
-        origins = pool.submit(lambda: {name: _described(spec, name, source) for name in spec.tables})
+    with pool(2) as threads:  # both servers look at their tables at the same time
+        origins = threads.submit(lambda: {name: _described(spec, name, source) for name in spec.tables})
         targets = {name: target.describe(spec.target_table(name)) for name in spec.tables}
         sources = origins.result()
     return Shapes(Columns(spec, sources, targets, source, target).spelled(), sources, targets)

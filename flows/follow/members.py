@@ -8,6 +8,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Final
 
+from adapters import interrupts
 from flows.follow.following import Asked, Told
 from flows.follow.lag import Totals
 from flows.follow.sync import sync
@@ -56,15 +57,18 @@ def sync_each(asked: Asked, some: Chosen, told: Callable[[str], Told]) -> Mappin
             )
             for name in some.names
         ]
-    for thread in threads:
-        thread.start()
+    started = []
     try:
+        for thread in threads:
+            with interrupts.postponed():
+                thread.start()
+                started.append(thread)
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(JOIN_SECONDS)
     finally:
         asked.stop.set()
-        for thread in threads:
+        for thread in started:
             thread.join(ENDING_SECONDS / len(threads))
     return {name: ended.get(name, Ended(error=RuntimeError("it ended without a word"))) for name in some.names}
 

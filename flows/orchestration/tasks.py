@@ -191,7 +191,8 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute:
         lost: SnapshotLost | None = None
         try:
             for work in works:
-                futures.append((work, runner.submit(tasks[function], {"work": work})))
+                with interrupts.postponed():  # what has been started is known
+                    futures.append((work, runner.submit(tasks[function], {"work": work})))
             for work, future in futures:
                 try:
                     results.append(_result(future))
@@ -206,7 +207,7 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute:
                     continue
                 if elsewhere:
                     _tell(meter, results[-1])
-        except KeyboardInterrupt:
+        except BaseException:
             if not elsewhere:
                 for _, future in futures:
                     future.wait()  # it works with connections that are about to be closed

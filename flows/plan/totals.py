@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from adapters.pools import pool
 from flows.bind.ranges import parse_range, typed
 from flows.bind.tables import BoundTable
 from flows.results.shares import counted
@@ -112,10 +113,10 @@ def _read_again(session: Session, bound: BoundTable, ranges: tuple[ColumnRange, 
     names = list(dict.fromkeys([*bound.key, *_columns(bound)]))
     with session.sides.target.adapter.snapshot() as snapshot:
         found = snapshot.scan(bound.there, names, ranges=ranges)
-        with ThreadPoolExecutor(1) as pool:  # the next batches are read while one is added up
+        with pool(1) as threads:  # the next batches are read while one is added up
             waiting: deque[Future[Totals]] = deque()
             for batch in readable(found, bound.shape.name, "target", bound.key):
-                waiting.append(pool.submit(_of_batch, bound, batch))
+                waiting.append(threads.submit(_of_batch, bound, batch))
                 if len(waiting) > READ_AHEAD:
                     there += waiting.popleft().result()
             return sum((each.result() for each in waiting), there)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import Field, replace
 from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from adapters import interrupts
+from adapters.pools import pool
 from flows.session.retry import Policy, retried
 
 
@@ -45,14 +45,9 @@ def here(workers: int, policy: Policy | None = None) -> Execute:
         if len(works) <= 1 or workers <= 1:
             yield from map(persistent, works)
             return
-        with ThreadPoolExecutor(workers, thread_name_prefix="window") as pool:
-            futures = [pool.submit(persistent, work) for work in works]
-            try:
-                for future in futures:
-                    yield future.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        with pool(workers, "window") as threads:
+            for future in [threads.submit(persistent, work) for work in works]:
+                yield future.result()
 
     return execute
 

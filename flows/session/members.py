@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from adapters import interrupts
+from adapters.pools import pool
 from adapters.store.layout import Store
 from flows.session.side import both_open
 from flows.session.stores import store_of
@@ -104,14 +105,10 @@ def each_of(some: Chosen, work: Callable[[str], Ended], workers: int = 1) -> Ite
         if workers == 1:
             yield from map(work, some.names)
             return
-        with ThreadPoolExecutor(workers, thread_name_prefix=some.word) as pool:
-            left = {pool.submit(copy_context().run, work, name) for name in some.names}
-            try:
-                while left:
-                    interrupts.check()
-                    done, left = wait(left, LOOKS_SECONDS, FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        with pool(workers, some.word) as threads:
+            left = {threads.submit(copy_context().run, work, name) for name in some.names}
+            while left:
+                interrupts.check()
+                done, left = wait(left, LOOKS_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()

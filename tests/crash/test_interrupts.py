@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from scenario import RING, Engine, Scenario, pair_name
 
 from adapters import interrupts
+from adapters.pools import pool
 from flows.commands import Status
 
 NOTHING = "Nothing was written to the target; run it again."
@@ -122,6 +124,10 @@ def test_a_signal_while_modules_are_imported_ends_in_one_line(module: str, name:
     assert done.stderr == f"error: {interrupts.WORDS[number]}. {NOTHING}\n"
 
 
+def _using_threads(use: Callable[..., None]) -> None:
+    _instead_of_planning(_in_threads(use))
+
+
 def _instead_of_planning(replacement: Callable[..., Any]) -> None:
     from flows import commands
 
@@ -131,7 +137,6 @@ def _instead_of_planning(replacement: Callable[..., Any]) -> None:
 def _lost_in_c(*_: Any, **__: Any) -> Any:
     """SQLite asks nobody until a statement is through. Says " " as soon as the statement has begun."""
     import sqlite3
-    import threading
 
     interrupts.GRACE_SECONDS = 600  # type: ignore[misc]
     idle = time.process_time()
@@ -149,13 +154,64 @@ def _lost_in_c(*_: Any, **__: Any) -> Any:
 
 def _lost_in_duckdb(*_: Any, **__: Any) -> Any:
     """DuckDB asks, and makes an error of its own of the interrupt."""
-    import threading
-
     import duckdb
 
     interrupts.GRACE_SECONDS = 1  # type: ignore[misc]
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     return duckdb.sql("SELECT count(*) FROM range(1000000000000) AS r(i) WHERE i * i % 7 = 3").fetchall()
+
+
+def _while_a_thread_starts(work: Callable[[], None], signalled: threading.Event) -> None:
+    """The thread runs already, and whoever starts it is not through with that."""
+    start = threading.Thread.start
+
+    def slowly(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("window"):
+            signalled.wait(60)
+            time.sleep(0.01)
+
+    threading.Thread.start = slowly  # type: ignore[method-assign]
+    with pool(2, "window") as threads:
+        threads.submit(work)
+
+
+def _while_a_result_is_waited_for(work: Callable[[], None], _: threading.Event) -> None:
+    with pool(2, "window") as threads:
+        threads.submit(work).result()
+
+
+def _while_threads_are_waited_for(work: Callable[[], None], _: threading.Event) -> None:
+    with pool(2, "window") as threads:
+        threads.submit(work)
+
+
+def _while_another_has_failed(work: Callable[[], None], _: threading.Event) -> None:
+    with pool(2, "window") as threads:
+        threads.submit(work)
+        raise ValueError
+
+
+def _in_threads(use: Callable[..., None]) -> Callable[..., Any]:
+    """Instead of a plan: threads are used, one of them is in the midst of its work when the signal comes, and works on. Says " " where
+    it is through when they are left."""
+
+    def using(*_: Any, **__: Any) -> Any:
+        signalled, through = threading.Event(), threading.Event()
+
+        def work() -> None:
+            time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+            signalled.set()
+            time.sleep(0.2)
+            through.set()
+
+        try:
+            use(work, signalled)
+        finally:
+            os.write(2, b" " if through.is_set() else b"left at its work ")
+
+    return using
 
 
 def _lost_in_finalizer(*_: Any, **__: Any) -> Any:
@@ -181,6 +237,23 @@ def test_an_interrupt_that_a_library_swallows_is_one_all_the_same(
     process = commanded(tmp_path, ["plan", str(shop.path), "--json"], _instead_of_planning, lost)
     process.join(120)
     assert (process.exitcode, said(tmp_path)) == (130, f"error: interrupted. {NOTHING}\n")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        _while_a_thread_starts,
+        _while_a_result_is_waited_for,
+        _while_threads_are_waited_for,
+        _while_another_has_failed,
+    ],
+)
+def test_no_thread_is_at_its_work_any_more_when_an_interrupt_goes_on(
+    shop: Scenario, tmp_path: Path, use: Callable[..., None]
+) -> None:
+    process = commanded(tmp_path, ["plan", str(shop.path), "--json"], _using_threads, use)
+    process.join(120)
+    assert (process.exitcode, said(tmp_path)) == (130, f" error: interrupted. {NOTHING}\n")
 
 
 def test_a_second_ctrl_c_ends_what_does_not_end_by_itself(shop: Scenario, tmp_path: Path) -> None:

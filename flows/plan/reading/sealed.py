@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.pools import pool
 from adapters.store import seals, spill
 from adapters.store.plans import folder_name
 from adapters.store.seals import Seal
@@ -194,9 +194,9 @@ def _known(route: Route, found: Sequence[Seal]) -> _Known | None:
     )
     if not asked:
         return None
-    with ThreadPoolExecutor(2) as pool:
-        source = pool.submit(checksums, source_side(route), [windows[place].wanted for place in asked])
-        target = pool.submit(checksums, target_side(route), [windows[place].found for place in asked])
+    with pool(2) as threads:
+        source = threads.submit(checksums, source_side(route), [windows[place].wanted for place in asked])
+        target = threads.submit(checksums, target_side(route), [windows[place].found for place in asked])
         both = source.result(), target.result()
     if both[0] is None or both[1] is None:
         return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from adapters.pools import pool
 from adapters.store import spill
 from adapters.store.agreed import Parts, as_table, places, read_part
 from flows.bind.tables import BoundTable
@@ -118,8 +118,8 @@ def read_both(session: Session, route: Route, work: PlanWork, window: Window, kn
 def _read_both(session: Session, route: Route, work: PlanWork, window: Window, known: Parts | None) -> Read:
     bound = route.table
     if window.part is None:
-        with ThreadPoolExecutor(1, thread_name_prefix="target") as pool:  # both sides are read at the same time
-            there = pool.submit(read_found, route, work, window)
+        with pool(1, "target") as threads:  # both sides are read at the same time
+            there = threads.submit(read_found, route, work, window)
             parts = list(_mapped(session, route, work, window.wanted, bound.order, window.number))
             mapped, raw, lacking = whole(bound, parts)
             base = _of_plan(_base_of(known, window.found), bound, work)
