@@ -50,8 +50,6 @@ class _State:
     installed: bool = False
     signal: int | None = None  # the first one
     raised: bool = False
-    postponing: int = 0  # how many blocks of the main thread it is in that no interrupt may tear
-    owed: bool = False  # one came meanwhile
     over: bool = False
     said: bool = False
     known: str = ""
@@ -164,22 +162,36 @@ def window() -> Iterator[None]:
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """An interrupt that comes inside is raised where this is left: for what must not be torn, and takes no time to speak of.
+    """A signal that comes inside is handled where this is left, by whoever handles it: for what must not be torn, and takes no time to
+    speak of.
 
     Python raises between any two steps of the main thread: after a thread has been started, and before it is known to whoever
     waits for it.
     """
-    if not _state.installed or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _state.postponing += 1
+    theirs = {number: handler for number in WORDS if callable(handler := signal.getsignal(number))}
+    late: list[int] = []
+    inside = False
+
+    def note(number: int, frame: Any) -> None:
+        if inside:
+            late.append(number)
+        else:  # as others of these handlers are set, or set back
+            theirs[number](number, frame)
+
+    for number in theirs:
+        signal.signal(number, note)
+    inside = True
     try:
         yield
     finally:
-        _state.postponing -= 1
-        if _state.owed and not _state.postponing:
-            _state.owed = False
-            _arrived(_state.signal or signal.SIGINT, None)
+        inside = False
+        for number, handler in theirs.items():
+            signal.signal(number, handler)
+        for number in late:
+            theirs[number](number, None)
 
 
 def heed(adbc: Any) -> None:
@@ -240,11 +252,8 @@ def _ignore() -> None:
 def _arrived(number: int, _frame: Any) -> None:
     if _state.over or _state.raised:
         return
-    _state.signal = _state.signal or number
-    if _state.postponing:
-        _state.owed = True
-        return
     _state.raised = True
+    _state.signal = _state.signal or number
     raise Interrupted(f"{WORDS[number]}.")
 
 

@@ -256,6 +256,32 @@ def test_no_thread_is_at_its_work_any_more_when_an_interrupt_goes_on(
     assert (process.exitcode, said(tmp_path)) == (130, f" error: interrupted. {NOTHING}\n")
 
 
+class Asked(Exception):
+    """What somebody else's handler raises."""
+
+
+def test_a_signal_that_is_postponed_is_handled_by_whoever_handles_it_once() -> None:
+    def ask(number: int, _frame: object) -> None:
+        raise Asked(number)
+
+    before = signal.signal(signal.SIGTERM, ask)
+    steps = []
+    try:
+        with pytest.raises(Asked), interrupts.postponed():
+            with interrupts.postponed():
+                for _ in range(2):
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(0.001)
+                steps.append("inner")
+            steps.append("outer")
+        assert (steps, signal.getsignal(signal.SIGTERM)) == (["inner", "outer"], ask)
+        with pytest.raises(Asked):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.001)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_a_second_ctrl_c_ends_what_does_not_end_by_itself(shop: Scenario, tmp_path: Path) -> None:
     process = commanded(tmp_path, ["plan", str(shop.path), "--json"], _instead_of_planning, _lost_in_c)
     until = time.monotonic() + 120
