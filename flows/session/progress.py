@@ -87,8 +87,8 @@ class Progress(Meter):
             if known is None or not known.begun or known.finished:
                 self._starts[table, what] = self._clock()
                 known = Part(table, what, begun=True)
-            self._put(replace(known, of=known.of + rows))
-        self.changed(self._parts[table, what])
+            part = self._put(replace(known, of=known.of + rows))
+        self.changed(part)
 
     def advance(self, table: str, what: str, rows: int) -> None:
         with self._lock:
