@@ -18,6 +18,7 @@ from adapters.postgres.arrow import ROWS, arrived, lost
 from adapters.postgres.checksums import OWN_ROWS, row_hash, summed
 from adapters.postgres.connection import DRIVER_ERRORS, Connections, answer, close_quietly, run, stream
 from adapters.postgres.keys import with_keys
+from adapters.postgres.pieces import pieces
 from adapters.postgres.types import Travel
 from adapters.sql.checksums import checksums, way
 from adapters.sql.keys import unkeyed
@@ -160,6 +161,12 @@ class PostgresSnapshot:
         nullable = [each.name for each in travels if each.shape.nullable]
         own_rows = self._describe(Relation(table)).own_rows
         return unkeyed(table, key, own, nullable, dialect_of("postgresql"), most, own_rows=own_rows)
+
+    def pieces(self, relation: Relation, most: int) -> Sequence[Relation]:
+        if not self._describe(relation).own_rows:
+            return [relation]
+        with self._connections.translated(f"Reading {relation}"):
+            return pieces(self._coordinator, relation, most)
 
     def split(
         self,

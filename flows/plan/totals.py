@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from adapters import interrupts
+from adapters.in_pieces import InPieces
 from adapters.pools import pool
 from flows.bind.ranges import parse_range, typed
 from flows.bind.tables import BoundTable
@@ -19,7 +21,7 @@ from flows.session.scan import readable
 from flows.session.session import Session
 from transforms import keys
 from transforms.totals import differences, totals
-from transforms.vocabulary import ColumnRange, Tally, Totals
+from transforms.vocabulary import ColumnRange, Relation, Tally, Totals
 
 READ_AHEAD = 4  # batches
 
@@ -109,17 +111,39 @@ def reconcile(session: Session, bound: BoundTable, planned: Tally, ranges: tuple
 
 
 def _read_again(session: Session, bound: BoundTable, ranges: tuple[ColumnRange, ...]) -> Totals:
-    there = Totals()
     names = list(dict.fromkeys([*bound.key, *_columns(bound)]))
     with session.sides.target.adapter.snapshot() as snapshot:
-        found = snapshot.scan(bound.there, names, ranges=ranges)
-        with pool(1) as threads:  # the next batches are read while one is added up
-            waiting: deque[Future[Totals]] = deque()
-            for batch in readable(found, bound.shape.name, "target", bound.key):
-                waiting.append(threads.submit(_of_batch, bound, batch))
-                if len(waiting) > READ_AHEAD:
-                    there += waiting.popleft().result()
-            return sum((each.result() for each in waiting), there)
+
+        def batches(piece: Relation) -> Iterator[pa.RecordBatch]:
+            found = snapshot.scan(piece, names, ranges=ranges)
+            return readable(found, bound.shape.name, "target", bound.key)
+
+        most = session.spec.workers
+        pieces = snapshot.pieces(bound.there, most) if isinstance(snapshot, InPieces) else [bound.there]
+        if len(pieces) == 1:
+            return _ahead(bound, batches(bound.there))
+        with pool(len(pieces)) as threads:
+            return sum(threads.map(lambda piece: _one_by_one(bound, batches(piece)), pieces), Totals())
+
+
+def _one_by_one(bound: BoundTable, batches: Iterator[pa.RecordBatch]) -> Totals:
+    there = Totals()
+    for batch in batches:
+        interrupts.check()
+        there += _of_batch(bound, batch)
+    return there
+
+
+def _ahead(bound: BoundTable, batches: Iterator[pa.RecordBatch]) -> Totals:
+    """The totals of batches, of which the next ones are read while one is added up."""
+    there = Totals()
+    with pool(1) as threads:
+        waiting: deque[Future[Totals]] = deque()
+        for batch in batches:
+            waiting.append(threads.submit(_of_batch, bound, batch))
+            if len(waiting) > READ_AHEAD:
+                there += waiting.popleft().result()
+        return sum((each.result() for each in waiting), there)
 
 
 def _of_batch(bound: BoundTable, batch: pa.RecordBatch) -> Totals:

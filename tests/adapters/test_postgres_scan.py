@@ -12,6 +12,8 @@ from postgres_tables import adapter as adapter
 from postgres_tables import db as db
 from postgres_tables import read, shape_of
 
+from adapters.in_pieces import InPieces
+from adapters.postgres import pieces
 from adapters.postgres.adapter import PostgresAdapter
 from adapters.postgres.snapshot import spelled
 from adapters.sql.statements import select
@@ -212,3 +214,28 @@ def test_an_error_of_the_reader_of_batches_stays_its_own(db: psycopg.Connection,
             raise FileNotFoundError
     with pytest.raises(FileNotFoundError), adapter.lock("m"):
         raise FileNotFoundError
+
+
+def test_a_large_table_is_read_in_pieces_that_hold_each_row_once(
+    db: psycopg.Connection, adapter: PostgresAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.execute('CREATE TABLE "odd T" (n int PRIMARY KEY, a text)')
+    db.execute("INSERT INTO \"odd T\" SELECT n, repeat('x', 500) FROM generate_series(1, 3000) AS n")
+    db.execute('CREATE TABLE heir () INHERITS ("odd T")')
+    db.execute("INSERT INTO heir VALUES (-1, '')")
+    db.execute('CREATE VIEW seen AS SELECT * FROM "odd T"')
+    db.execute("CREATE TABLE parted (n int) PARTITION BY RANGE (n)")
+    whole = Relation(TableName("odd T"))
+    with adapter.snapshot() as snapshot:
+        assert isinstance(snapshot, InPieces)
+        assert snapshot.pieces(whole, 3) == [whole], "a connection more is not worth it"
+        monkeypatch.setattr(pieces, "LEAST_PAGES", 10)
+        db.execute("INSERT INTO \"odd T\" SELECT n, 'late' FROM generate_series(4000, 9000) AS n")
+        for where, count in ((None, 3000), ("n > 100 -- or so", 2900)):
+            cut = snapshot.pieces(Relation(TableName("odd T"), where=where), 3)
+            found = [[n for b in snapshot.scan(each, ("n",)) for n in b["n"].to_pylist()] for each in cut]
+            assert len(cut) == 3 and all(found)
+            assert sorted(n for some in found for n in some) == list(range(3001 - count, 3001))
+        for other in (Relation(TableName("seen")), Relation(TableName("parted")), Relation(query="SELECT 1 AS n")):
+            assert snapshot.pieces(other, 3) == [other]
+        assert snapshot.pieces(whole, 1) == [whole]
