@@ -95,25 +95,40 @@ def check(
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file of the draft; - prints it."
 )
-@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table of the source; repeatable.")
+@click.option(
+    "--table", "tables", multiple=True, metavar="T", help="Only this table or view of the source; repeatable."
+)
+@click.option(
+    "--onto", "onto", multiple=True, metavar="T=TARGET", help="Map the source's T onto the target's TARGET; repeatable."
+)
 @click.option("--schema", metavar="S", help="The schema of the source; its default one if not given.")
 @click.option("--target-schema", metavar="S", help="The schema of the target; its default one if not given.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @common
 def scaffold(
-    source_url: str, target_url: str, output: Path, tables: tuple[str, ...], schema: str | None,
+    source_url: str, target_url: str, output: Path, tables: tuple[str, ...], onto: tuple[str, ...], schema: str | None,
     target_schema: str | None, force: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Draft a spec for a whole schema: types that the rows fit in, keys, and all that translates. Nothing is loaded."""
     from flows.cli.terminal.progress import metered
     from flows.cli.terminal.scaffold import show_draft
-    from flows.scaffold.draft import Asked, free_file, scaffold
+    from flows.scaffold.asked import Asked
+    from flows.scaffold.draft import free_file, scaffold
 
     printed = str(output) == "-"
     if not printed and not force:
         free_file(output)
     folder = Path() if printed else output.parent
-    asked = Asked(source_url, target_url, folder, "" if printed else output.stem, schema, target_schema, tables)
+    from transforms.vocabulary import SpecError
+
+    pairs = {own: there for own, is_pair, there in (each.partition("=") for each in onto) if is_pair and own and there}
+    if len(pairs) < len(onto):
+        raise SpecError(
+            "--onto takes a table of the source and one of the target.",
+            fix="write --onto customers=customer, each once.",
+        )
+    name = "" if printed else output.stem
+    asked = Asked(source_url, target_url, folder, name, schema, target_schema, tables, pairs)
     with metered(as_json=as_json, least=LONG_ROWS) as meter:
         draft = scaffold(asked, meter)
     if not printed:

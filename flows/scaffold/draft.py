@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +18,29 @@ from adapters import private
 from adapters.capabilities import Capabilities
 from adapters.declaring import Declaring
 from adapters.processes import temporary_folder
-from adapters.protocol import Catalog, Inspection, Snapshot, Target
+from adapters.protocol import Catalog, Inspection, Target
 from adapters.registry import open_source, open_target
 from adapters.secrets import masked
 from flows.bind.create_table import unlike_ends
 from flows.bind.tables import Binding, bind
 from flows.results.untranslated import TITLES, Untranslated, in_order, summary
+from flows.scaffold.asked import Asked, chosen, pairs_of
 from flows.scaffold.design import indexed, parents_first, unique_key
+from flows.scaffold.existing import about_target, meet, of_one_name
 from flows.scaffold.keys import NO_KEY, likely_key
 from flows.scaffold.profile import profile, telling
-from flows.scaffold.rows import orphans, stranded
-from flows.scaffold.tables import UNREACHED, Read, drafted, of_one_name, target_names
+from flows.scaffold.read import Read
+from flows.scaffold.rows import look_for_orphans
+from flows.scaffold.tables import UNREACHED, drafted, target_names
 from flows.scaffold.yaml import DraftKey, DraftTable, Side, spelled, untranslated, written
 from flows.scaffold.zones import guessed_zone
 from flows.session.meter import Meter
 from flows.spec.model import Url, load_spec, resolve_url
-from flows.spec.problems import meant
-from flows.spec.types import new_column
 from transforms.vocabulary import ForeignKey, Relation, SpecError, SynclineError, TableName, TableShape
 from transforms.vocabulary.features import Feature
 
 Zones = Mapping[str, tuple[str, str]]
 """The time zone of a side that needs one, and how it is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a draft is asked for. `folder` is where the draft will lie: relative files are written as seen from there."""
-
-    source: str
-    target: str
-    folder: Path
-    name: str = ""
-    schema: str | None = None
-    target_schema: str | None = None
-    tables: tuple[str, ...] = ()
-    files: Mapping[str, Any] = field(default_factory=dict)
-    """How the source's files were found to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +51,14 @@ class Draft:
     tables: tuple[DraftTable, ...]
     variables: tuple[str, ...] = ()
     besides: tuple[Feature, ...] = ()
+    about_target: str = ""
+
+    @property
+    def needs(self) -> list[dict[str, Any]]:
+        """What the target asks of a person: columns and tables that nothing is called like, with what is near."""
+        return [
+            {"table": table.name, "column": column, "why": why} for table in self.tables for column, why in table.needs
+        ]
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
@@ -93,6 +87,8 @@ class Draft:
                 | ({"left_out": table.blocked} if table.blocked else {})
                 for table in self.tables
             ],
+            "target": self.about_target,
+            "needs": self.needs,
             "decisions": self.decisions,
             "untranslated": [each.as_dict() for each in self.untranslated],
         }
@@ -142,10 +138,11 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
             )
         target = open_target(asked.target, create=True)
         stack.callback(target.close)
-        names = _chosen(asked, source)
+        names = chosen(asked, source)
         with source.snapshot() as snapshot:
             asked = replace(asked, target_schema=target.named(TableName("", asked.target_schema)).schema)
-            made = target_names([name.name for name in names if name.name], target.capabilities.names)
+            own = [name.name for name in names if name.name and name.name not in asked.onto]
+            made = {**target_names(own, target.capabilities.names), **pairs_of(asked, names, target)}
             targets = {own: target.named(TableName(name, asked.target_schema)).name for own, name in made.items()}
             read: list[Read] = []
             unread: list[DraftTable] = []
@@ -162,31 +159,21 @@ def scaffold(asked: Asked, meter: Meter | None = None) -> Draft:
                     raise
                 except SynclineError as error:
                     unread.append(_unreadable(name, asked, str(error)))
-            _look_for_orphans(snapshot, read, source, target)
+            look_for_orphans(snapshot, read, source, target)
             tables = drafted(asked.target_schema, read, targets, snapshot, source, target)
+        before = [each.name for each in target.tables(asked.target_schema)]
+        told = about_target(tables, before, meet(tables, before))
         if isinstance(source, Declaring):
             asked = replace(asked, files=source.declared([each.source for each in tables]))
         zoned = {side for table in tables for side in table.zoned}
         zones = {side: guessed_zone(source if side == "source" else target) for side in sorted(zoned)}
-        return _proved(asked, parents_first([*tables, *unread], _cut), source, target, zones)
+        return _proved(asked, parents_first([*tables, *unread], _cut), source, target, zones, told)
 
 
 def _unreadable(name: TableName, asked: Asked, why: str) -> DraftTable:
     """What stands in the draft for a table of which nothing is known."""
     own = TableName(name.name, asked.target_schema)
     return DraftTable(spelled(name.name), name, own, 0, (), unread=True, blocked=why)
-
-
-def _chosen(asked: Asked, source: Catalog) -> list[TableName]:
-    there = source.tables(asked.schema)
-    where = f"the schema {asked.schema} of {source.url}" if asked.schema else source.url
-    if not there:
-        raise SpecError(f"There are no tables in {where}.", fix="correct the URL, or name a schema with --schema.")
-    known = {each.name: each for each in there}
-    for name in asked.tables:
-        if name not in known:
-            raise SpecError(f"There is no table {name} in {where}. {meant(name, known)}")
-    return [each for each in there if not asked.tables or each.name in asked.tables]
 
 
 def _looked_at(
@@ -211,27 +198,6 @@ def _looked_at(
     return Read(name, shape, design, rows, facts, likely, there)
 
 
-def _look_for_orphans(snapshot: Snapshot, read: Sequence[Read], source: Catalog, target: Target) -> None:
-    """Note for each foreign key inside the draft how many rows refer to nothing, or to such as cannot come along."""
-    by_name = {each.name: each for each in read}
-    nul_free = not target.made(new_column("a", "text", nullable=True)).nul
-    for child in read:
-        for foreign in child.shape.foreign_keys:
-            parent = by_name.get(foreign.refers)
-            if parent is None:
-                continue
-            if count := orphans(snapshot, source, child.shape, foreign):
-                child.orphans = {**child.orphans, foreign: count}
-                continue
-            key = parent.shape.primary_key or unique_key(parent.shape)
-            nul = tuple(name for name, facts in parent.facts.items() if nul_free and facts.nul)
-            dated = tuple(name for name, facts in parent.facts.items() if facts.zero_dates and name not in key)
-            bad = any(facts.invalid or (facts.zero_dates and name in key) for name, facts in parent.facts.items())
-            if nul or bad:
-                count = stranded(snapshot, child.name, foreign, parent.shape, nul=nul, dated=dated)
-                child.stranded = {**child.stranded, foreign: count}
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Foreign keys, order and proof
 
@@ -243,7 +209,7 @@ def _cut(child: DraftTable, parent: DraftTable) -> None:
     )
 
 
-def _proved(asked: Asked, tables: list[DraftTable], source: Catalog, target: Target, zones: Zones) -> Draft:
+def _proved(asked: Asked, tables: list[DraftTable], source: Catalog, target: Target, zones: Zones, about: str) -> Draft:
     """The draft that binds: tables that do not are commented out, foreign keys that the target refuses are listed."""
     while True:
         live = [table for table in tables if not table.blocked]
@@ -261,7 +227,7 @@ def _proved(asked: Asked, tables: list[DraftTable], source: Catalog, target: Tar
         if not _refused(binding, live, target):
             break
     besides = () if asked.tables else tuple(source.besides(asked.schema))
-    return Draft(_final(asked, tables, besides, zones), tuple(tables), tuple(_variables(asked)), besides)
+    return Draft(_final(asked, tables, besides, zones, about), tuple(tables), tuple(_variables(asked)), besides, about)
 
 
 def _sides(asked: Asked, zones: Zones, source: str, target: str) -> tuple[Side, Side]:
@@ -368,13 +334,20 @@ def shown_url(asked: Asked, url: str, variable: str) -> str:
     return f"{head}:///{Path(os.path.relpath(Path.cwd() / file, asked.folder.absolute())).as_posix()}"
 
 
-def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[Feature], zones: Zones) -> str:
+def _named(table: str, column: str | None) -> str:
+    return f"{table}.{column}" if column else table
+
+
+def _final(asked: Asked, tables: Sequence[DraftTable], besides: Sequence[Feature], zones: Zones, about: str) -> str:
     head = [
         f"A draft: {len(tables)} tables of {masked(asked.source)}. Comments say why something is as it is.",
         "Next: `syncline check` on this file says what of the rows does not fit, and `syncline plan` what would be written.",
     ]
     for name in _variables(asked):
         head.append(f"{name} holds the URL with its password: export it before.")
+    head += [about] if about else []
+    needed = [f"- {_named(table.name, column)}: {why}" for table in tables for column, why in table.needs]
+    head += ["Left to a person:", *needed] if needed else []
     for severity, lines in summary(everything(tables, besides)):
         head += [f"{TITLES[severity]}:", *(f"- {line}" for line in lines)]
     shown = [shown_url(asked, *each) for each in ((asked.source, "SOURCE_URL"), (asked.target, "TARGET_URL"))]

@@ -12,7 +12,8 @@ from typing import Any, Final
 import jinja2
 
 from adapters.secrets import masked
-from flows.scaffold.draft import Asked, Draft, migration_name, scaffold, shown_url
+from flows.scaffold.asked import Asked
+from flows.scaffold.draft import Draft, migration_name, scaffold, shown_url
 from flows.scaffold.yaml import DraftTable
 from flows.session.meter import Meter
 from transforms.vocabulary import SpecError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, cast
 
@@ -11,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.protocol import Catalog, Snapshot
+from adapters.protocol import Catalog, Snapshot, Target
 from adapters.sql.ddl import orphans_query
 from adapters.sql.statements import Engine, dialect_of
+from flows.scaffold.design import unique_key
+from flows.scaffold.read import Read
 from flows.scaffold.translate import Tongues
+from flows.spec.types import new_column
 from transforms import expressions, keys
 from transforms.vocabulary import INVALID, ForeignKey, Key, Relation, SynclineError, TableName, TableShape
 from transforms.vocabulary.arrow import as_mask
@@ -151,3 +154,24 @@ def stranded(
         if rows.num_rows:
             count += int(keys.contained(rows, gone.cast(rows.schema), names).sum())
     return count
+
+
+def look_for_orphans(snapshot: Snapshot, read: Sequence[Read], source: Catalog, target: Target) -> None:
+    """Note for each foreign key inside the draft how many rows refer to nothing, or to such as cannot come along."""
+    by_name = {each.name: each for each in read}
+    nul_free = not target.made(new_column("a", "text", nullable=True)).nul
+    for child in read:
+        for foreign in child.shape.foreign_keys:
+            parent = by_name.get(foreign.refers)
+            if parent is None:
+                continue
+            if count := orphans(snapshot, source, child.shape, foreign):
+                child.orphans = {**child.orphans, foreign: count}
+                continue
+            key = parent.shape.primary_key or unique_key(parent.shape)
+            nul = tuple(name for name, facts in parent.facts.items() if nul_free and facts.nul)
+            dated = tuple(name for name, facts in parent.facts.items() if facts.zero_dates and name not in key)
+            bad = any(facts.invalid or (facts.zero_dates and name in key) for name, facts in parent.facts.items())
+            if nul or bad:
+                count = stranded(snapshot, child.name, foreign, parent.shape, nul=nul, dated=dated)
+                child.stranded = {**child.stranded, foreign: count}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, Literal, cast
 
 import pyarrow as pa
@@ -15,24 +15,22 @@ from adapters.protocol import Catalog, Snapshot, Target
 from adapters.sql.names import cut, fitting, folded
 from adapters.sql.statements import Engine, dialect_of, rendered
 from adapters.sql.statements import column as named
-from flows.bind.required import unfilled
 from flows.scaffold import types
 from flows.scaffold.design import fill_design, indexed, unique_key
-from flows.scaffold.keys import NO_KEY, Likely
+from flows.scaffold.existing import map_to_existing
 from flows.scaffold.profile import Facts
+from flows.scaffold.read import Read
 from flows.scaffold.rows import differing, offenders
 from flows.scaffold.translate import Tongues
 from flows.scaffold.types import Chosen, Place
 from flows.scaffold.values import values_of
 from flows.scaffold.yaml import DraftColumn, DraftKey, DraftTable, Raw, flow, spelled
-from flows.scaffold.zones import cast_to, zoned_side
 from flows.spec.types import new_column
 from transforms.mapping import casts
 from transforms.vocabulary import (
     BusyError,
     ColumnShape,
     ConnectionFailed,
-    Design,
     ForeignKey,
     Key,
     SynclineError,
@@ -47,26 +45,6 @@ UNREACHED: Final = (BusyError, ConnectionFailed, TransientError)
 """Errors that say nothing of a table: they end the whole draft."""
 ACTIONS: Final = ("RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
-
-
-@dataclass(slots=True)
-class Read:
-    """A source table as it was found, and what its rows say."""
-
-    name: TableName
-    shape: TableShape
-    design: Design
-    rows: int
-    facts: Mapping[str, Facts]
-    likely: Likely = NO_KEY  # where no key is declared
-    found: TableShape | None = None  # the target table, where there is one
-    orphans: Mapping[ForeignKey, int] = field(default_factory=dict)
-    stranded: Mapping[ForeignKey, int] = field(default_factory=dict)
-
-    @property
-    def key(self) -> Key:
-        """The primary key, what else is declared as unique and never null, or the likely key."""
-        return self.shape.primary_key or unique_key(self.shape) or self.likely.key
 
 
 def target_names(names: Sequence[str], engine: Names) -> dict[str, str]:
@@ -98,13 +76,13 @@ def drafted(
         name = TableName(targets[each.name.name], schema)
         table = DraftTable(spelled(name.name), each.name, name, each.rows, each.key, existing=each.found is not None)
         tables.append(table)
-        if name.name.casefold() != each.name.name.casefold():
+        if each.found is None and name.name.casefold() != each.name.name.casefold():
             table.notes.append(
                 f"{each.name.name} is called {name.name} here: {target.engine} would not keep its name apart."
             )
         try:
             if each.found is not None:
-                _map_to_existing(table, each, target)
+                map_to_existing(table, each, target)
             else:
                 _make_new(table, each, chosen, snapshot, source, target)
         except UNREACHED:
@@ -264,55 +242,6 @@ def _one_of(column: DraftColumn, labels: Sequence[str], target: Target) -> str:
     """The check that stands for an enum."""
     listed = named(column.name).in_([literal(label) for label in labels])
     return rendered(listed, dialect_of(cast(Engine, target.engine)))
-
-
-def of_one_name(shape: TableShape, there: TableShape) -> dict[str, str]:
-    """The source's column for each column of the target that takes values: of the same name, or of the same in another case."""
-    by_lower = {name.lower(): name for name in shape.names} | {name: name for name in shape.names}
-    found = {column.name: by_lower.get(column.name, by_lower.get(column.name.lower())) for column in there.columns}
-    computed = {column.name for column in there.columns if column.generated}
-    return {name: own for name, own in found.items() if own is not None and name not in computed}
-
-
-def _map_to_existing(table: DraftTable, read: Read, target: Target) -> None:
-    """A table that is there: columns by their names, with the casts that they need."""
-    assert read.found is not None
-    table.notes.append(f"{read.found.name} is there already and is loaded as it is.")
-    pairs = of_one_name(read.shape, read.found)
-    mapped: dict[str, str] = {}
-    for column in read.found.columns:
-        name = pairs.get(column.name)
-        own = read.shape.column(name) if name else None
-        if own is None or name is None:
-            continue
-        why = own.refused or column.refused
-        how = "" if casts.implicit(own.type, own.meaning, column) else cast_to(column)
-        if why:
-            table.left_out.append((name, why))
-            continue
-        mapped[name] = column.name
-        drafted = DraftColumn(column.name, name, cast=how or None)
-        if how:
-            zoned = zoned_side(own, column)
-            lost = f", in the time zone of the {zoned}" if zoned else ""
-            drafted.notes.append(
-                f"{own.native} here, and {column.native} there: cast{lost}, and quarantined where that loses something"
-            )
-            table.zoned |= {zoned} if zoned else set()
-        facts = read.facts.get(name, Facts())
-        if facts.zero_dates and column.nullable:
-            drafted.zero_date = True
-            drafted.notes.append(f"{facts.zero_dates:,} rows hold a date that is none: they become null")
-        table.columns.append(drafted)
-    needed = [column.name for column in unfilled(read.found) if column.name not in mapped.values()]
-    fillers = dict(reversed(target.design(read.found.name).filled)) if needed else {}
-    table.filled = [(name, fillers[name]) for name in needed if name in fillers]
-    gone = [name for name in read.shape.names if name not in mapped and name not in dict(table.left_out)]
-    table.left_out += [(name, "the target has no such column") for name in gone]
-    uniques = {frozenset(unique) for unique in read.found.uniques}
-    candidates = [key for key in (read.shape.primary_key, unique_key(read.shape), read.likely.key) if key]
-    keys = [tuple(mapped[name] for name in key) for key in candidates if set(key) <= mapped.keys()]
-    table.key = next((key for key in keys if frozenset(key) in uniques), keys[0] if keys else ())
 
 
 def _key_notes(table: DraftTable, read: Read) -> None:

@@ -51,7 +51,8 @@ class DraftTable:
 
     `left_out` are source columns that are not mapped, and why; `filled` target columns that a trigger fills, and its name.
     `zoned` are the sides whose naive timestamps it takes for instants, or makes of such. An `existing` target table has no
-    `create:`. Of one that is `unread` nothing is known: it is a comment.
+    `create:`: to its columns in `proposed` may go what is called a little otherwise in the source, to those in `unfed` goes nothing.
+    `needs` are what a person has to look at, by column or of the whole table. Of one that is `unread` nothing is known: it is a comment.
     """
 
     name: str
@@ -71,6 +72,9 @@ class DraftTable:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     zoned: set[str] = field(default_factory=set)
     filled: list[tuple[str, str]] = field(default_factory=list)
+    proposed: dict[str, str] = field(default_factory=dict)
+    unfed: list[str] = field(default_factory=list)
+    needs: list[tuple[str | None, str]] = field(default_factory=list)
     blocked: str = ""
     unread: bool = False
 
@@ -162,8 +166,14 @@ def _body(table: DraftTable) -> Iterator[str]:
             yield from _notes(column, "    ")
         if column.source is not None:
             yield f"    {key(column.name)}: {_mapped(column)}"
+    for name, source in table.proposed.items():
+        yield f"    # {key(name)}: {scalar(source)}  # like it by name: take the first # away if it is meant"
     for name, why in table.left_out:
         yield from _comment(f"{name}: {why}", "    ")
+    if table.unfed:
+        yield from _comment(
+            f"Nothing goes to {', '.join(table.unfed)}: new rows get what the target gives them.", "    "
+        )
     for name, trigger in table.filled:
         yield from _comment(
             f"{name}: the trigger {trigger} fills it, as its text says. A guess: it was read, and not run.", "  "

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from command_line import syncline
 from drafts import fill, noted, scaffold, shape, untold
-from scenario import Scenario, pair_name
+from scenario import RING, Scenario, pair_name
 
 from flows.spec.model import load_spec
 
@@ -183,3 +183,69 @@ def test_a_column_that_cannot_be_read_is_left_out_with_the_reason(
     assert "cannot be read exactly" in noted(draft, "u")
     made.run()
     made.settled()
+
+
+# --- a target that has tables of its own names
+
+
+def test_a_draft_onto_a_redesigned_target_says_what_is_there_what_is_like_it_and_what_a_person_has_to_do(
+    legacy: Scenario,
+) -> None:
+    legacy.source.execute(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, cust_name TEXT, birthDate TEXT, note TEXT)",
+        "INSERT INTO customers VALUES (1, 'Ann', '1990-01-31', 'x')",
+        "CREATE TABLE audit (id INTEGER PRIMARY KEY)",
+    )
+    legacy.target.execute(
+        "CREATE TABLE customer (id bigint PRIMARY KEY, customer_name varchar(9) NOT NULL, birth_date date, stars integer)",
+        "CREATE TABLE invoice (id bigint PRIMARY KEY)",
+    )
+    draft = scaffold(legacy)
+    assert draft["target"].endswith("audit, customers: made beside; customer, invoice: not touched.")
+    (need,) = draft["needs"]
+    assert (need["table"], need["column"]) == ("customers", None)
+    assert need["why"] == "one is made; or is customer meant, which is there? --onto customers=customer"
+
+    schemas = ("--schema", legacy.source.schema, "--target-schema", legacy.target.schema)
+    given = [each for name, value in zip(schemas[::2], schemas[1::2], strict=True) if value for each in (name, value)]
+    asked = ("scaffold", legacy.source.url, legacy.target.url, "-o", legacy.path, "--force", *given)
+    done = syncline(*asked, "--onto", "customers=customer")
+    assert "customer: loaded as it is; audit: made beside; invoice: not touched." in done.output
+    assert (
+        "customer.customer_name: takes no nulls, has no default, and nothing of that name is in the source: "
+        in done.output
+    )
+    text = legacy.path.read_text()
+    assert "Nothing goes to stars" in text and "note: the target has no such column" in text
+    near = {"customer_name: cust_name", "birth_date: birthDate"}
+    assert near == {line.strip("# ").partition("  #")[0] for line in text.splitlines() if "take the first #" in line}
+
+    kept = text.replace("# customer_name: cust_name", "customer_name: cust_name")
+    kept = kept.replace("# birth_date: birthDate", "birth_date: {from: birthDate, cast: date}")
+    lines = kept[kept.index("  # customer:") :].splitlines()
+    legacy.path.write_text(
+        kept[: kept.index("  # customer:")] + "\n".join(line.replace("  # ", "  ", 1) for line in lines)
+    )
+    legacy.run()
+    assert legacy.target.ask("SELECT customer_name, cast(birth_date AS text), stars FROM customer") == [
+        ("Ann", "1990-01-31", None)
+    ]
+
+    wrong = syncline(*asked, "--onto", "customers=custom", status=1)
+    assert "there is no table custom in" in wrong.output and "Did you mean customer?" in wrong.output
+    assert "Fix: write --onto customers=customer" in syncline(*asked, "--onto", "customers", status=1).output
+
+
+@pytest.mark.parametrize("legacy", RING, indirect=True, ids=pair_name)
+def test_a_view_is_drafted_by_its_name_with_a_key_that_is_marked_as_a_guess(legacy: Scenario) -> None:
+    legacy.source.execute(
+        "CREATE TABLE sales (id integer PRIMARY KEY, area varchar(9), cents integer)",
+        "CREATE VIEW sold AS SELECT area, count(*) AS pieces, max(cents) AS most FROM sales GROUP BY area",
+    )
+    legacy.source.insert("sales", [(1, "north", 5), (2, "south", 9), (3, "north", 9), (4, "south", 1)])
+    draft = scaffold(legacy, "--table", "sold")
+    assert "sold: view" not in str(draft["untranslated"])
+    assert "No key is declared: rows are matched by (area)" in legacy.path.read_text()
+    legacy.run()
+    assert sorted(legacy.target.ask("SELECT area, pieces, most FROM sold")) == [("north", 2, 9), ("south", 2, 9)]
+    legacy.settled()

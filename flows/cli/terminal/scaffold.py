@@ -33,6 +33,12 @@ def show_draft(draft: Draft, file: Path | None) -> None:
     for table in draft.tables:
         if table.blocked:
             echo(f"\n{table.name} is commented out: {table.blocked}", err=True)
+    if draft.about_target:
+        echo(f"\n{draft.about_target}", err=True)
+    if draft.needs:
+        echo("\nLeft to a person:", err=True)
+    for need in draft.needs:
+        echo(f"  {'.'.join(filter(None, (need['table'], need['column'])))}: {need['why']}", err=True)
     _show_untranslated(draft.untranslated)
     for name in draft.variables:
         echo(f"\nThe URL has a password, so the draft reads it from {name}. Fix: export {name}=… first.", err=True)
