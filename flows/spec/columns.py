@@ -79,11 +79,25 @@ ClockChange = Literal["quarantine", "raise", "earliest", "latest"]
 class Cast(Strict):
     """The type that the values get. Never rounds, trims or wraps: a value that does not fit is invalid."""
 
-    type: CastType = Field(description="text, integer, bigint, numeric(12,2), timestamptz and so on.")
-    time_zone: TimeZone | None = Field(default=None, description="Where naive timestamps are, or where aware ones go.")
-    ambiguous: ClockChange = Field(default="quarantine", description="For local times that a clock change repeats.")
-    nonexistent: ClockChange = Field(default="quarantine", description="For local times that a clock change skips.")
-    format: str | None = Field(default=None, description="A strptime pattern for text, such as %d.%m.%Y.")
+    type: CastType = Field(
+        description="text, integer, bigint, numeric(12,2), timestamptz and so on.", examples=["numeric(12,2)"]
+    )
+    time_zone: TimeZone | None = Field(
+        default=None, description="Where naive timestamps are, or where aware ones go.", examples=["Europe/Vienna"]
+    )
+    ambiguous: ClockChange = Field(
+        default="quarantine",
+        description="For local times that a clock change repeats: set aside, an error, or one of both.",
+        examples=["earliest"],
+    )
+    nonexistent: ClockChange = Field(
+        default="quarantine",
+        description="For local times that a clock change skips: set aside, an error, or moved before or behind it.",
+        examples=["latest"],
+    )
+    format: str | None = Field(
+        default=None, description="A strptime pattern for text, such as %d.%m.%Y.", examples=["%d.%m.%Y"]
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -102,8 +116,12 @@ class Cast(Strict):
 class Closeness(Strict):
     """How far two numbers may be apart and still count as equal; either is enough. What is written stays exact."""
 
-    absolute: float = Field(default=0, ge=0, allow_inf_nan=False, description="In the column's own unit.")
-    relative: float = Field(default=0, ge=0, lt=1, description="A part of the larger of both, such as 1e-9.")
+    absolute: float = Field(
+        default=0, ge=0, allow_inf_nan=False, description="In the column's own unit.", examples=[0.01]
+    )
+    relative: float = Field(
+        default=0, ge=0, lt=1, description="A part of the larger of both, such as 1e-9.", examples=[1e-09]
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -124,9 +142,14 @@ class Closeness(Strict):
 class Lookup(Strict):
     """A value of another table, found by matching columns."""
 
-    table: str = Field(description="A table of this spec, or any table of the side that is looked at.")
+    table: str = Field(
+        description="A table of this spec, or any table of the side that is looked at.", examples=["customer"]
+    )
     match: dict[str, str] | None = Field(
-        default=None, min_length=1, description="Columns of the looked-up table: columns of the source."
+        default=None,
+        min_length=1,
+        description="Columns of the looked-up table: columns of the source.",
+        examples=[{"code": "customer_code"}],
     )
     by: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)] | None = (
         Field(
@@ -134,6 +157,7 @@ class Lookup(Strict):
             min_length=1,
             description="Instead of match, for a table with `key: {map: …}`: the columns of the source that hold the key which the "
             "looked-up row has there.",
+            examples=[["customer_no"]],
         )
     )
     to: SideName | None = Field(
@@ -142,6 +166,7 @@ class Lookup(Strict):
     )
     take: str = Field(
         description="The column of the looked-up table that gives the value; with by, if it is not the only one of the key.",
+        examples=["customer_id"],
     )
     side: SideName = Field(default="target", description="Where the looked-up table is.")
 
@@ -191,45 +216,76 @@ ZeroDate = Annotated[str, BeforeValidator(zero_date, json_schema_input_type=str 
 class Column(Strict):
     """A target column. Exactly one of from, expr, const, generate, lookup and python says where it comes from."""
 
-    from_: str | None = Field(default=None, alias="from", min_length=1, description="The source column of this name.")
-    expr: str | None = Field(default=None, min_length=1, description="DuckDB SQL over the source columns.")
-    const: AnyScalar = Field(default=None, description="The same value in every row; null is allowed.")
+    from_: str | None = Field(
+        default=None, alias="from", min_length=1, description="The source column of this name.", examples=["born"]
+    )
+    expr: str | None = Field(
+        default=None,
+        min_length=1,
+        description="DuckDB SQL over the source columns.",
+        examples=["(cents * 0.01)::decimal(12,2)"],
+    )
+    const: AnyScalar = Field(
+        default=None, description="The same value in every row; null is allowed.", examples=["legacy"]
+    )
     generate: Literal["identity", "uuid"] | None = Field(
         default=None, description="identity: the next free number; uuid: a UUID made from the key. For new rows only."
     )
-    lookup: Lookup | None = Field(default=None, description="A value of another table.")
+    lookup: Lookup | None = Field(
+        default=None,
+        description="A value of another table.",
+        examples=[{"table": "customer", "match": {"customer_id": "customer"}, "take": "customer_id"}],
+    )
     python: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
         description="module.function: takes a DataFrame, gives a Series. The module lies beside the spec.",
+        examples=["rules.score"],
     )
-    columns: list[str] | None = Field(default=None, description="With python: the source columns in the DataFrame.")
+    columns: list[str] | None = Field(
+        default=None, description="With python: the source columns in the DataFrame.", examples=[["a", "b"]]
+    )
     except_: list[str] | None = Field(
-        default=None, alias="except", description="Of the column *: source columns that go nowhere."
+        default=None,
+        alias="except",
+        description="Of the column *: source columns that go nowhere.",
+        examples=[["internal_note"]],
     )
-    cast: Cast | None = Field(default=None, description="The type that the values get.")
-    map: dict[AnyScalar, AnyScalar] | None = Field(default=None, min_length=1, description="Old values: new values.")
+    cast: Cast | None = Field(
+        default=None,
+        description="The type that the values get.",
+        examples=["date", {"type": "timestamptz", "ambiguous": "earliest"}],
+    )
+    map: dict[AnyScalar, AnyScalar] | None = Field(
+        default=None, min_length=1, description="Old values: new values.", examples=[{"P": "person", "C": "company"}]
+    )
     default: AnyScalar = Field(
         default="error",
         description="With map, for other values: error (the row is invalid), keep, or the value to write.",
+        examples=["keep"],
     )
     inverse: dict[str, Annotated[str, Field(min_length=1)]] | None = Field(
         default=None,
         min_length=1,
         description="With two_way: source columns, and the SQL over the target columns that gives them.",
+        examples=[{"cents": "(price * 100)::bigint"}],
     )
     tolerance: Closeness | None = Field(
-        default=None, description="Numbers this close count as equal: 0.01, {relative: 1e-9}, or both."
+        default=None,
+        description="Numbers this close count as equal: 0.01, {relative: 1e-9}, or both.",
+        examples=[0.01, {"relative": 1e-09}],
     )
     missing: Annotated[Literal["null", "quarantine", "fail"], BeforeValidator(_missing)] = Field(
         default="quarantine",
         description="With lookup, where nothing matches: null, quarantine or fail.",
+        examples=[None],
         json_schema_extra={"enum": ["null", "quarantine", "fail", None], "type": ["string", "null"]},
     )
 
     zero_date: ZeroDate = Field(
         default="quarantine",
         description="With from and expr, for dates that are none (0000-00-00, 2020-02-00): null, quarantine, fail, or a date.",
+        examples=[None, "1970-01-01"],
         json_schema_extra={"type": ["string", "null"]},
     )
     nul: Literal["quarantine", "strip"] = Field(

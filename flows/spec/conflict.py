@@ -37,8 +37,8 @@ Span = Annotated[timedelta, BeforeValidator(span, json_schema_input_type=str)]
 class Clocks(Strict):
     """Which column of each side says when a row was changed; one name where both call it so."""
 
-    source: str = Field(min_length=1, description="The source's column, or the mapped one.")
-    target: str = Field(min_length=1, description="The target's column.")
+    source: str = Field(min_length=1, description="The source's column, or the mapped one.", examples=["updated_at"])
+    target: str = Field(min_length=1, description="The target's column.", examples=["changed_at"])
 
     @model_validator(mode="before")
     @classmethod
@@ -51,13 +51,16 @@ class RuleSpec(Strict):
 
     kind: RuleKind | None = Field(default=None, description="The rule, where it has no settings.")
     union: str | None = Field(
-        default=None, min_length=1, description="union, with what the elements of a text lie between."
+        default=None, min_length=1, description="union, with what the elements of a text lie between.", examples=[";"]
     )
-    joined: str | None = Field(default=None, min_length=1, description="joined, with what stands between both texts.")
+    joined: str | None = Field(
+        default=None, min_length=1, description="joined, with what stands between both texts.", examples=[", "]
+    )
     python: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
         description="module.function: takes base, source and target as Series, gives a Series. The module lies beside the spec.",
+        examples=["rules.decide"],
     )
 
     @model_validator(mode="before")
@@ -105,9 +108,13 @@ class Conflict(Strict):
         default=None, description="Whether a row is decided as a whole, or field by field as merge does."
     )
     clock: Clocks | None = Field(
-        default=None, description="The column that says when a row was changed, or {source: …, target: …}."
+        default=None,
+        description="The column that says when a row was changed, or {source: …, target: …}.",
+        examples=["updated_at"],
     )
-    skew: Span = Field(default=timedelta(), description="Clocks that are this close are a tie: 500ms, 5s, 2m.")
+    skew: Span = Field(
+        default=timedelta(), description="Clocks that are this close are a tie: 500ms, 5s, 2m.", examples=["2s"]
+    )
     tie: Literal["source", "target", "manual"] = Field(default="manual", description="Who wins a tie of clocks.")
     delete: Literal["delete_wins", "update_wins", "manual"] | None = Field(
         default=None, description="A row that one side deleted and the other changed; as `resolve` says if not given."
@@ -116,7 +123,9 @@ class Conflict(Strict):
         default=None, description="A key that both sides created; as `resolve` says if not given."
     )
     columns: dict[str, RuleSpec] = Field(
-        default={}, description="Of a table: rules of columns that are decided by themselves."
+        default={},
+        description="Of a table: rules of columns that are decided by themselves.",
+        examples=[{"price": "larger"}],
     )
 
     def with_own(self, own: Conflict | None) -> Conflict:
@@ -149,8 +158,12 @@ class Conflict(Strict):
 class OnSource(Strict):
     """What a column of the source gets that the mapping does not show, in rows that were born on the target."""
 
-    const: AnyScalar = Field(default=None, description="The same value in every row; null is allowed.")
-    expr: str | None = Field(default=None, min_length=1, description="DuckDB SQL over the target columns.")
+    const: AnyScalar = Field(
+        default=None, description="The same value in every row; null is allowed.", examples=["sync"]
+    )
+    expr: str | None = Field(
+        default=None, min_length=1, description="DuckDB SQL over the target columns.", examples=["upper(name)"]
+    )
 
     @model_validator(mode="before")
     @classmethod

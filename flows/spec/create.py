@@ -42,12 +42,18 @@ class NewColumn(Strict):
     """A column of a table that is yet to be made."""
 
     type: NewType | None = Field(
-        default=None, description="smallint, numeric(12,2), varchar(40), char(2) and so on; the mapping's if not given."
+        default=None,
+        description="smallint, numeric(12,2), varchar(40), char(2) and so on; the mapping's if not given.",
+        examples=["varchar(40)"],
     )
     nullable: bool | None = Field(default=None, description="Whether it takes nulls; as in the source if not given.")
-    default: Sql | None = Field(default=None, description="What the target fills in when nothing is given: its SQL.")
+    default: Sql | None = Field(
+        default=None, description="What the target fills in when nothing is given: its SQL.", examples=["now()"]
+    )
     identity: bool = Field(default=False, description="The target numbers it when no value is given.")
-    generated: Sql | None = Field(default=None, description="The target computes it from other columns: its SQL.")
+    generated: Sql | None = Field(
+        default=None, description="The target computes it from other columns: its SQL.", examples=["price * amount"]
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -69,9 +75,13 @@ class NewColumn(Strict):
 class Reference(Strict):
     """A foreign key."""
 
-    columns: Columns = Field(min_length=1, description="Columns here.")
-    table: str = Field(min_length=1, description="A table of this spec, or any table of the target.")
-    refers: Columns = Field(min_length=1, description="The columns that they refer to, pairwise.")
+    columns: Columns = Field(min_length=1, description="The columns of this table.", examples=[["customer_id"]])
+    table: str = Field(
+        min_length=1, description="A table of this spec, or any table of the target.", examples=["customer"]
+    )
+    refers: Columns = Field(
+        min_length=1, description="The columns that they refer to, pairwise.", examples=[["customer_id"]]
+    )
     on_delete: Action = Field(default="no action", description="What becomes of rows here when theirs is deleted.")
     on_update: Action = Field(
         default="no action", description="What becomes of rows here when theirs gets another key."
@@ -87,12 +97,26 @@ class Reference(Strict):
 class Create(Strict):
     """What the target table is made like, where it is not there yet. Foreign keys and indexes come after the rows."""
 
-    columns: dict[str, NewColumn] = Field(default={}, description="Types, defaults and so on of its columns.")
-    primary_key: Columns | None = Field(default=None, description="The key by which rows are matched, if not given.")
-    unique: list[Columns] = Field(default=[], description="Columns whose values occur once.")
-    indexes: list[Columns] = Field(default=[], description="Columns of other indexes.")
-    foreign_keys: list[Reference] = Field(default=[], description="References to other tables.")
-    checks: list[Sql] = Field(default=[], description="Conditions that every row keeps, in the target's SQL.")
+    columns: dict[str, NewColumn] = Field(
+        default={},
+        description="Types, defaults and so on of its columns.",
+        examples=[{"name": {"type": "varchar(40)", "nullable": False}}],
+    )
+    primary_key: Columns | None = Field(
+        default=None, description="The key by which rows are matched, if not given.", examples=[["customer_id"]]
+    )
+    unique: list[Columns] = Field(default=[], description="Columns whose values occur once.", examples=[[["email"]]])
+    indexes: list[Columns] = Field(
+        default=[], description="Columns of other indexes.", examples=[[["born"], ["name", "born"]]]
+    )
+    foreign_keys: list[Reference] = Field(
+        default=[],
+        description="References to other tables.",
+        examples=[[{"columns": ["customer_id"], "table": "customer", "refers": ["customer_id"]}]],
+    )
+    checks: list[Sql] = Field(
+        default=[], description="Conditions that every row keeps, in the target's SQL.", examples=[["price >= 0"]]
+    )
 
     @model_validator(mode="after")
     def _one_identity(self) -> Create:

@@ -27,11 +27,13 @@ class Cursor(Strict):
         min_length=1,
         description="The source's column that grows with each change of a row, such as updated_at, or with each new row, such as id. "
         "xmin on PostgreSQL: the transaction that wrote the row, which every table has. off: every run reads all rows.",
+        examples=["updated_at", "xmin"],
     )
     overlap: Annotated[timedelta | int | None, BeforeValidator(_overlap, json_schema_input_type=str | int)] = Field(
         default=None,
         description="How far below the mark a run begins, since rows are stamped before they are committed: 10m, 1h; of numbers a "
         "number. 10m if not given, of numbers 0.",
+        examples=["1h"],
     )
 
     @model_validator(mode="before")

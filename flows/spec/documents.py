@@ -17,16 +17,20 @@ SCHEMES = ("yaml", "json", "toml", "ini", "env")
 class ListKey(Strict):
     """What the items of a list are known by."""
 
-    by: str = Field(description="A name that every item has, with another value in each.")
+    by: str = Field(description="A name that every item has, with another value in each.", examples=["name"])
 
 
 class Documents(Strict):
     """In patterns of paths * stands for any characters."""
 
     lists: dict[str, ListKey] = Field(
-        default={}, description="Lists that go by a key, and not by place: patterns of paths."
+        default={},
+        description="Lists that go by a key, and not by place: patterns of paths.",
+        examples=[{"services.*": {"by": "name"}}],
     )
-    secret: list[str] = Field(default=[], description="Values that are never shown: patterns of paths.")
+    secret: list[str] = Field(
+        default=[], description="Values that are never shown: patterns of paths.", examples=[["*.password"]]
+    )
 
 
 def with_documents(url: str, told: Documents | None, store: Path, where: str) -> str:

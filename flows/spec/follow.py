@@ -51,37 +51,49 @@ class Captures(Strict):
 class LogLimit(Strict):
     """How much log a database may keep for us that it would otherwise let go."""
 
-    warn: Size = Field(default=10**9, ge=0, description="Beyond, it is said.")
+    warn: Size = Field(default=10**9, ge=0, description="Beyond, `sync` warns.", examples=["500MB"])
     most: Size = Field(
         default=10 * 10**9,
         ge=0,
         description="Beyond, the log is given up, so that the disk does not fill; a comparison in full settles what was missed.",
+        examples=["50GB"],
     )
 
 
 class Versions(Strict):
     """How many batches are one version of the history."""
 
-    every: Span = Field(description="Batches that come within this time are one.")
+    every: Span = Field(description="Batches that come within this time are one.", examples=["1h"])
 
 
 class Follow(Strict):
     """How `syncline sync` follows the sides."""
 
-    capture: Captures = Field(default=Captures(), description="How changes are captured: log, trigger or poll.")
+    capture: Captures = Field(
+        default=Captures(),
+        description="How changes are captured: log, trigger or poll.",
+        examples=["log", {"source": "log", "target": "trigger"}],
+    )
     cursor: str | None = Field(
-        default=None, min_length=1, description="poll: the column that is asked what is new, of each table that has it."
+        default=None,
+        min_length=1,
+        description="poll: the column that is asked what is new, of each table that has it.",
+        examples=["updated_at"],
     )
     every: Span = Field(
-        default=timedelta(seconds=1), description="How long keys are gathered before they are brought over."
+        default=timedelta(seconds=1),
+        description="How long keys are gathered before they are brought over.",
+        examples=["5s"],
     )
-    most: int = Field(default=10_000, ge=1, description="About how many keys one plan is made of.")
+    most: int = Field(default=10_000, ge=1, description="About how many keys one plan is made of.", examples=[50000])
     lost: Literal["compare", "stop"] = Field(
         default="compare",
         description="Where a feed cannot go on, or cannot say what happened to a table: it is compared in full, or sync stops.",
     )
     versions: Versions | None = Field(
-        default=None, description="Which batches are one version of the history; each one is of its own if not given."
+        default=None,
+        description="Which batches are one version of the history; each one is of its own if not given.",
+        examples=[{"every": "1h"}],
     )
     listen: str | None = Field(
         default=None,
@@ -89,12 +101,16 @@ class Follow(Strict):
         max_length=63,
         description="A channel of PostgreSQL (NOTIFY), on each side that is one and is followed: what is said there wakes sync, and its "
         "payload names what is looked at, a line each: rows such as customer:42, or a table; an empty one only wakes.",
+        examples=["shop"],
     )
-    retained: LogLimit = Field(default=LogLimit(), description="How much log may be kept for us.")
+    retained: LogLimit = Field(
+        default=LogLimit(), description="How much log may be kept for us.", examples=[{"most": "50GB"}]
+    )
     metrics: str | None = Field(
         default=None,
         min_length=1,
         description="A file for Prometheus' textfile collector, written anew after each batch.",
+        examples=["/var/lib/node_exporter/shop.prom"],
     )
 
     def way(self, side: SideName) -> Capture:

@@ -81,7 +81,9 @@ class Hook(Strict):
         description="How long a command or a webhook may take: 500ms, 30s, 10m.",
     )
     on: Annotated[list[End], BeforeValidator(_ends), Field(min_length=1)] | None = Field(
-        default=None, description=f"After: at which ends; all if not given. One or several of {', '.join(ENDS)}."
+        default=None,
+        description=f"After: at which ends; all if not given. One or several of {', '.join(ENDS)}.",
+        examples=[["failed", "checkpoint"]],
     )
 
     @model_validator(mode="before")

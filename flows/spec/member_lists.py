@@ -40,10 +40,15 @@ Variables = dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Var
 class Settings(Strict):
     """What a client or target has of its own: the URL of its database, or variables, or both."""
 
-    url: UrlField | None = Field(default=None, description="Its database, in the place of source.url or target.url.")
+    url: UrlField | None = Field(
+        default=None,
+        description="Its database, in the place of source.url or target.url.",
+        examples=["sqlite:///graz.db"],
+    )
     variables: Variables = Field(
         default={},
         description="What ${client.NAME} or ${target.NAME} in the spec is for it, and ${NAME}, before the environment.",
+        examples=[{"region": "south"}],
     )
 
     @model_validator(mode="after")
@@ -59,13 +64,13 @@ class Settings(Strict):
 class Member(Settings):
     """One of several databases of one side."""
 
-    name: str = Field(pattern=NAME, description=f"What it is called: {SIGNS}.")
+    name: str = Field(pattern=NAME, description=f"What it is called: {SIGNS}.", examples=["graz"])
 
 
 class Folder(Strict):
     """A folder with a file for each, named after it: a database (.db, .sqlite, .duckdb), or .yaml with its settings."""
 
-    folder: Path = Field(description="A relative one starts from the spec's folder.")
+    folder: Path = Field(description="A relative one starts from the spec's folder.", examples=["shops"])
 
     @model_validator(mode="after")
     def _there(self, info: ValidationInfo) -> Folder:
@@ -81,15 +86,22 @@ class Glob(Strict):
     glob: str = Field(
         min_length=1,
         description="Such as shops/*.db, or shops/{region}/{name}.db: what is in braces stands for any text, and is a variable.",
+        examples=["shops/{region}/{name}.db"],
     )
 
 
 class Query(Strict):
     """A query that answers with a row for each: its name, its url if the spec does not say it all, and variables."""
 
-    query: str = Field(min_length=1, description="In the dialect of the database that is asked. A column `name`.")
+    query: str = Field(
+        min_length=1,
+        description="In the dialect of the database that is asked. A column `name`.",
+        examples=["SELECT name, url FROM shops"],
+    )
     url: UrlField | None = Field(
-        default=None, description="Where it is asked: the side of which there is one, if not given."
+        default=None,
+        description="Where it is asked: the side of which there is one, if not given.",
+        examples=["${CENTRE}"],
     )
 
 

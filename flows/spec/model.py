@@ -14,32 +14,26 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from flows.spec.columns import Cast, Column, Lookup, Strict, TimeZone
+from flows.spec.columns import Cast, Column, Lookup, Strict
 from flows.spec.conflict import Conflict, Direction, Initial
 from flows.spec.cursor import Cursor
+from flows.spec.defaults import Defaults
 from flows.spec.document import Document, digest_of
 from flows.spec.documents import Documents
-from flows.spec.files import FileFormats
+from flows.spec.endpoint import Endpoint
 from flows.spec.follow import Follow
 from flows.spec.hooks import Hooks, problems_of, without_addresses
 from flows.spec.member_lists import Members
 from flows.spec.members import at_once, document_of, with_member
 from flows.spec.origins import Origin
+from flows.spec.policies import Checkpoint, DeletePolicy, QuarantineLimit, Window
 from flows.spec.problems import Invalid, explain
 from flows.spec.runner import Dask, Runner, Threads
 from flows.spec.state import State
 from flows.spec.suites import Expectation, suite_files
-from flows.spec.tables import (
-    Checkpoint,
-    DeletePolicy,
-    QuarantineLimit,
-    Table,
-    Window,
-    relation,
-    table_name,
-)
+from flows.spec.tables import Table, relation, table_name
 from flows.spec.throttle import Throttle
-from flows.spec.urls import SecretRef, Url, UrlField, place_of, resolve_url
+from flows.spec.urls import SecretRef, Url, place_of, resolve_url
 from transforms.vocabulary import Relation, SideName, SpecError, TableName
 
 __all__ = [
@@ -71,56 +65,14 @@ __all__ = [
 WORKERS = 2  # where the spec names no number
 
 
-class Endpoint(Strict):
-    """One side: a database and what is to be known about it."""
-
-    url: UrlField = Field(
-        description="sqlite:///file.db, duckdb:///file.db, parquet:///folder, yaml:///file.yaml, postgresql://user@host/database, "
-        "mysql://user@host/database."
-    )
-    schema_name: str | None = Field(
-        default=None, alias="schema", min_length=1, description="The schema of unqualified names."
-    )
-    time_zone: TimeZone | None = Field(default=None, description="Where this side's naive timestamps are.")
-    name: str | None = Field(default=None, description="What this side is called in reports.")
-    rls: Literal["refuse", "accept"] = Field(
-        default="refuse",
-        description="PostgreSQL's row-level security: accept takes the rows that the user sees for all.",
-    )
-    files: FileFormats | None = Field(default=None, description="How the texts of CSV and JSON lines are written.")
-
-
-class Defaults(Strict):
-    """What holds for every table that does not say otherwise."""
-
-    delete: DeletePolicy = Field(default=DeletePolicy(), description="Target rows that the source does not have.")
-    window: Window = Field(default=Window(), description="The unit of memory, retry and transaction.")
-    on_invalid: Literal["quarantine", "fail"] = Field(default="quarantine", description="Rows that cannot be written.")
-    history: Literal["full", "keys", "off"] = Field(
-        default="full", description="What is kept of changes: both images of each row, its key alone, or nothing."
-    )
-    drift: Literal["fail", "evolve"] = Field(default="fail", description="evolve: add missing columns to the target.")
-    quarantine: QuarantineLimit = Field(default=QuarantineLimit(), description="How much may be set aside.")
-    checkpoint: Checkpoint = Field(default=Checkpoint(), description="How Great Expectations runs around a load.")
-    cursor: Cursor | None = Field(
-        default=None,
-        description="Runs read what is new by this column, of the tables that have it, and all of the others.",
-    )
-    seal: bool = Field(
-        default=False,
-        description="Whether windows are passed over that both sides left as they were when they were equal.",
-    )
-    runner: Runner = Field(
-        default=Runner(threads=Threads()), description="threads, dask, or one of them with settings."
-    )
-
-
 class Spec(Strict):
     """A migration: two sides, and how the tables of one become the tables of the other."""
 
-    version: Literal[1] = Field(description="The version of this format: 1.")
+    version: Literal[1] = Field(description="The version of this format: 1.", examples=[1])
     name: str = Field(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$", description="The migration's name: letters, digits, _ . and -."
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
+        description="The migration's name: letters, digits, _ . and -.",
+        examples=["shop"],
     )
     source: Endpoint = Field(description="Where rows come from.")
     target: Endpoint = Field(description="Where rows go to.")
@@ -128,7 +80,9 @@ class Spec(Strict):
     defaults: Defaults = Field(
         default=Defaults(), description="What holds for every table that does not say otherwise."
     )
-    tables: dict[str, Table] = Field(min_length=1, description="The target tables.")
+    tables: dict[str, Table] = Field(
+        min_length=1, description="The target tables.", examples=[{"customer": {"from": "customers"}}]
+    )
     direction: Direction = Field(
         default="one_way", description="two_way: changes go both ways, and the source is written."
     )
@@ -137,15 +91,35 @@ class Spec(Strict):
         description="How sides meet that both hold rows and have no state that they agreed on: as conflicts are decided (policy), "
         "by one side, by the clock, or not at all: report writes nothing and says what each choice would do.",
     )
-    conflict: Conflict = Field(default=Conflict(), description="Who wins where both sides changed a row.")
-    clients: Members | None = Field(default=None, description="Many sources of the target, a migration of each.")
-    targets: Members | None = Field(default=None, description="Many targets of the source, a migration of each.")
-    before: Hooks = Field(default=[], description="What happens before a run, once it has the migration to itself.")
-    after: Hooks = Field(default=[], description="What happens after a run, however it ended.")
-    throttle: Throttle | None = Field(
-        default=None, description="How many rows a second; as many as can be, if not given."
+    conflict: Conflict = Field(
+        default=Conflict(),
+        description="Who wins where both sides changed a row.",
+        examples=[{"resolve": "newer_wins", "clock": "updated_at"}],
     )
-    follow: Follow = Field(default=Follow(), description="How `syncline sync` follows what changes.")
+    clients: Members | None = Field(
+        default=None,
+        description="Many sources of the target, a migration of each.",
+        examples=[[{"name": "graz", "url": "sqlite:///graz.db"}], {"folder": "shops"}],
+    )
+    targets: Members | None = Field(
+        default=None,
+        description="Many targets of the source, a migration of each.",
+        examples=[{"glob": "shops/{name}.db"}],
+    )
+    before: Hooks = Field(
+        default=[],
+        description="What happens before a run, once it has the migration to itself.",
+        examples=[[{"source": "UPDATE settings SET frozen = true"}]],
+    )
+    after: Hooks = Field(
+        default=[],
+        description="What happens after a run, however it ended.",
+        examples=[[{"command": ["./notify.sh", "ops"], "on": ["failed"]}]],
+    )
+    throttle: Throttle | None = Field(
+        default=None, description="How many rows a second; as many as can be, if not given.", examples=[20000]
+    )
+    follow: Follow = Field(default=Follow(), description="How `syncline sync` follows what changes.", examples=["log"])
     documents: Documents | None = Field(default=None, description="What holds for documents, on either side.")
 
     _member: str | None = PrivateAttr(default=None)

@@ -13,13 +13,26 @@ from flows.spec.problems import Invalid
 class Part(Strict):
     """One of several sources of a table: a source table or a query, which rows of it, and columns of its own."""
 
-    table: str | None = Field(default=None, min_length=1, description="A source table, such as orders or sales.orders.")
-    query: str | None = Field(default=None, min_length=1, description="A query in the source's dialect.")
+    table: str | None = Field(
+        default=None, min_length=1, description="A source table, such as orders or sales.orders.", examples=["person"]
+    )
+    query: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A query in the source's dialect.",
+        examples=["SELECT id, title FROM company"],
+    )
     where: str | None = Field(
-        default=None, min_length=1, description="Which of its rows, in the source's dialect; beside the table's own."
+        default=None,
+        min_length=1,
+        description="Which of its rows, in the source's dialect; beside the table's own.",
+        examples=["id > 0"],
     )
     columns: dict[str, Column] | None = Field(
-        default=None, min_length=1, description="Target columns beside those of the table, or instead of them."
+        default=None,
+        min_length=1,
+        description="Target columns beside those of the table, or instead of them.",
+        examples=[{"kind": {"const": "person"}}],
     )
 
     @model_validator(mode="before")
@@ -41,8 +54,18 @@ PARTS = "parts"
 class Origin(Strict):
     """Where a table's rows come from: a source table, a query in the source's dialect, or several of them."""
 
-    table: str | None = Field(default=None, min_length=1, description="A source table, such as orders or sales.orders.")
-    query: str | None = Field(default=None, min_length=1, description="A query in the source's dialect.")
+    table: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A source table, such as orders or sales.orders.",
+        examples=["sales.orders"],
+    )
+    query: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A query in the source's dialect.",
+        examples=["SELECT * FROM orders WHERE paid"],
+    )
     parts: tuple[Part, ...] = Field(default=(), description="Several sources of one table.")
 
     @model_validator(mode="before")

@@ -14,7 +14,7 @@ class Threads(Strict):
     """Windows run in threads of one process."""
 
     workers: int | None = Field(
-        default=None, ge=1, description="How many threads; about the number of cores when not given."
+        default=None, ge=1, description="How many threads; about the number of cores when not given.", examples=[4]
     )
 
 
@@ -22,9 +22,11 @@ class Dask(Strict):
     """Windows run on a Dask cluster."""
 
     address: str | None = Field(
-        default=None, description="A scheduler, such as tcp://host:8786; a local one when not given."
+        default=None,
+        description="A scheduler, such as tcp://host:8786; a local one when not given.",
+        examples=["tcp://host:8786"],
     )
-    workers: int | None = Field(default=None, ge=1, description="How many workers a local cluster has.")
+    workers: int | None = Field(default=None, ge=1, description="How many workers a local cluster has.", examples=[4])
 
 
 class Runner(Strict):

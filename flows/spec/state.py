@@ -22,14 +22,21 @@ class State(Strict):
     """Where Syncline remembers."""
 
     url: UrlField = Field(
-        default="sqlite:///.syncline/ledger.db", validate_default=True, description="The ledger: SQLite or PostgreSQL."
+        default="sqlite:///.syncline/ledger.db",
+        validate_default=True,
+        description="The ledger: SQLite or PostgreSQL.",
+        examples=["${SYNCLINE_STATE}"],
     )
     store: Annotated[Path, BeforeValidator(_store)] = Field(
-        default=Path(".syncline/store"), validate_default=True, description="The folder of plans and evidence."
+        default=Path(".syncline/store"),
+        validate_default=True,
+        description="The folder of plans and evidence.",
+        examples=["/srv/syncline/shop"],
     )
     reports: str | None = Field(
         default=None,
         pattern=r"^https?://[^@\s]+$",
         description="Where `syncline serve`, or a web server, shows the store's reports: Prefect's artifacts lead there.",
+        examples=["http://127.0.0.1:8400"],
     )
     marker: bool = Field(default=True, description="Whether the target holds a table of the windows that are in.")

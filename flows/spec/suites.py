@@ -19,7 +19,11 @@ class Expectation(Strict):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: str = Field(pattern=r"^expect_\w+$|^unexpected_rows_expectation$", description="Such as expect_column_…")
+    type: str = Field(
+        pattern=r"^expect_\w+$|^unexpected_rows_expectation$",
+        description="The rule; its arguments stand beside it.",
+        examples=["expect_column_values_to_not_be_null"],
+    )
     severity: Literal["critical", "warning", "info"] = Field(
         default="critical",
         description="critical: nothing is written. warning: rows that fail are set aside. info: it is reported.",

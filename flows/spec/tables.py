@@ -13,104 +13,10 @@ from flows.spec.create import Create
 from flows.spec.cursor import Cursor
 from flows.spec.hooks import Hooks
 from flows.spec.origins import Origin, Part
+from flows.spec.policies import Checkpoint, DeletePolicy, QuarantineLimit, Window
 from flows.spec.problems import Fault, Invalid, meant
 from flows.spec.suites import Suite
 from transforms.vocabulary import Relation, TableName
-
-FEW = 10  # rows of a table, below which shares say little
-Children = Literal["refuse", "plan", "detach"]
-
-
-class DeletePolicy(Strict):
-    """What happens to target rows that the source does not have."""
-
-    policy: Literal["hard", "soft", "ignore"] = Field(
-        default="hard", description="Delete them, flag them, or leave them."
-    )
-    column: str | None = Field(
-        default=None, description="With soft: the target's flag column, a boolean or a timestamp."
-    )
-    max_ratio: float = Field(
-        default=0.2, ge=0, le=1, description="A plan that deletes more of the target's rows stops."
-    )
-    at_least: int | None = Field(
-        default=None,
-        ge=1,
-        description="Fewer deletes never stop a plan, unless nothing would be left. 10 if neither this nor max_ratio is given.",
-    )
-
-    children: Children = Field(
-        default="refuse",
-        description="What becomes of rows of tables that the spec does not name, which refer to a row that is to be deleted. "
-        "refuse: the row stays with them. plan: what ON DELETE says, as part of the plan; they are deleted where it says nothing. "
-        "detach: their references become null, or the default where ON DELETE says so.",
-    )
-    lose: list[str] = Field(
-        default_factory=list,
-        description="Columns of the target that are not mapped, and that nobody needs of a deleted row: they are not read, not "
-        "guarded, and an undo gives the row back without them.",
-    )
-
-    @property
-    def floor(self) -> int:
-        """How many rows it takes to stop: a ratio that was written holds from the first one."""
-        return _floor(self, self.at_least)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"policy": value} if isinstance(value, str) else value
-
-
-class Window(Strict):
-    """The unit of memory, retry and transaction."""
-
-    rows: int = Field(default=100_000, ge=1, description="About how many rows a window has.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"rows": value} if isinstance(value, int | str) else value
-
-
-class QuarantineLimit(Strict):
-    """How many rows may be set aside before a run ends with exit status 4."""
-
-    max_rows: int | None = Field(
-        default=None, ge=0, description="The most rows: in `defaults` of all tables together, in a table of its own."
-    )
-    max_ratio: float | None = Field(default=0.2, ge=0, le=1, description="The largest share of a table's source rows.")
-    at_least: int | None = Field(
-        default=None,
-        ge=1,
-        description="Fewer rows are never above max_ratio, unless they are all. 10 if neither this nor max_ratio is given.",
-    )
-
-    @property
-    def floor(self) -> int:
-        """How many rows it takes to stop: a ratio that was written holds from the first one."""
-        return _floor(self, self.at_least)
-
-
-def _floor(limit: Strict, at_least: int | None) -> int:
-    return at_least or (1 if "max_ratio" in limit.model_fields_set else FEW)
-
-
-class Checkpoint(Strict):
-    """How Great Expectations runs around a load."""
-
-    max_rows: int = Field(
-        default=200_000,
-        ge=0,
-        description="The most rows about to be written that it looks at; beyond, the compiled rules stand for it.",
-    )
-    loaded: Literal["whole", "touched"] = Field(
-        default="whole", description="What `loaded` looks at: the whole table, or the rows that the run wrote."
-    )
-    reconcile: bool = Field(
-        default=True,
-        description="Whether tables that a run changed are read again, and their totals held to the source's.",
-    )
 
 
 def _one_or_more(value: Any) -> Any:
@@ -125,13 +31,19 @@ REST = "*"
 class IdentityKey(Strict):
     """A key for tables that both sides number by themselves: which row is which is kept in a map."""
 
-    map: Names = Field(min_length=1, description="The columns of the target's key, which the target numbers itself.")
+    map: Names = Field(
+        min_length=1, description="The columns of the target's key, which the target numbers itself.", examples=[["id"]]
+    )
     source: Names | None = Field(
-        default=None, min_length=1, description="The columns of the source's key; its primary key if not given."
+        default=None,
+        min_length=1,
+        description="The columns of the source's key; its primary key if not given.",
+        examples=[["number"]],
     )
     match: Names = Field(
         default_factory=list,
         description="Mapped columns by which rows find each other that are on both sides before they are in the map.",
+        examples=[["email"]],
     )
 
     def spelled(self, own: Callable[[str], str], read: Callable[[str], str]) -> IdentityKey:
@@ -145,41 +57,69 @@ class Table(Strict):
     """A target table, and how its rows are made from the source's."""
 
     from_: Origin = Field(
-        alias="from", description="A source table, {query: …}, or a list of several, each with columns of its own."
+        alias="from",
+        description="A source table, {query: …}, or a list of several, each with columns of its own.",
+        examples=["customers", {"query": "SELECT * FROM customers WHERE id > 0"}, ["person", "company"]],
     )
     target: str | None = Field(
-        default=None, min_length=1, description="The target table, where its name here is another one."
+        default=None,
+        min_length=1,
+        description="The target table, where its name here is another one.",
+        examples=["sales.customer"],
     )
     key: Names | None = Field(
-        default=None, description="The columns by which rows are matched; the primary key if not given."
+        default=None,
+        description="The columns by which rows are matched; the primary key if not given.",
+        examples=[["customer_id"]],
     )
     identity: IdentityKey | None = Field(default=None, description="What `key: {map: …}` says.")
-    where: str | None = Field(default=None, min_length=1, description="Which source rows, in the source's dialect.")
+    where: str | None = Field(
+        default=None, min_length=1, description="Which source rows, in the source's dialect.", examples=["deleted = 0"]
+    )
     columns: dict[str, Column] | None = Field(
         default=None,
         min_length=1,
         description="Target columns; every source column under its own name if not given. The column * stands for those "
         'that are not named: `"*": "*"`, or `"*": {except: [internal_note]}`.',
+        examples=[{"customer_id": "id", "name": "name"}],
     )
     owns: str | None = Field(
         default=None,
         min_length=1,
         description="Which target rows are this table's, in the target's dialect; the others are left alone.",
+        examples=["region = 'EU'"],
     )
-    create: Create | None = Field(default=None, description="What the target table is made like, if it is not there.")
-    ignore: Names = Field(default_factory=list, description="Columns that are written but never compared.")
+    create: Create | None = Field(
+        default=None,
+        description="What the target table is made like, if it is not there.",
+        examples=[{"unique": [["email"]]}],
+    )
+    ignore: Names = Field(
+        default_factory=list, description="Columns that are written but never compared.", examples=[["updated_at"]]
+    )
     filled: Names = Field(
         default_factory=list,
         description="Columns that are not mapped, take no nulls, and that a trigger of the target fills.",
+        examples=[["created_by"]],
     )
     expect: Suite = Field(
-        default_factory=list, description="Checks on the rows about to be written, or a file of them."
+        default_factory=list,
+        description="Checks on the rows about to be written, or a file of them.",
+        examples=[[{"type": "expect_column_values_to_not_be_null", "column": "name"}]],
     )
-    loaded: Suite = Field(default_factory=list, description="Checks on the target after the load, or a file of them.")
+    loaded: Suite = Field(
+        default_factory=list,
+        description="Checks on the target after the load, or a file of them.",
+        examples=[[{"type": "expect_table_row_count_to_be_between", "min_value": "$loaded"}]],
+    )
     checkpoint: Checkpoint | None = Field(
         default=None, description="Overrides defaults.checkpoint, setting by setting."
     )
-    delete: DeletePolicy | None = Field(default=None, description="Overrides defaults.delete, setting by setting.")
+    delete: DeletePolicy | None = Field(
+        default=None,
+        description="Overrides defaults.delete, setting by setting.",
+        examples=["ignore", {"policy": "soft", "column": "deleted_at"}],
+    )
     quarantine: QuarantineLimit | None = Field(
         default=None, description="Overrides defaults.quarantine, setting by setting."
     )
@@ -187,19 +127,28 @@ class Table(Strict):
     seal: bool | None = Field(default=None, description="Overrides defaults.seal.")
     on_invalid: Literal["quarantine", "fail"] | None = Field(default=None, description="Overrides defaults.on_invalid.")
     history: Literal["full", "keys", "off"] | None = Field(default=None, description="Overrides defaults.history.")
-    cursor: Cursor | None = Field(default=None, description="Overrides defaults.cursor.")
+    cursor: Cursor | None = Field(default=None, description="Overrides defaults.cursor.", examples=["id", "off"])
     direction: Direction | None = Field(default=None, description="Overrides the migration's direction.")
     initial: Initial | None = Field(default=None, description="Overrides the migration's initial.")
     conflict: Conflict | None = Field(
-        default=None, description="Overrides the migration's conflict, setting by setting."
+        default=None,
+        description="Overrides the migration's conflict, setting by setting.",
+        examples=[{"resolve": "newer_wins", "clock": "updated_at"}],
     )
     before: Hooks = Field(
-        default=[], description="What happens before the first row is written, where its rows change."
+        default=[],
+        description="What happens before the first row is written, where its rows change.",
+        examples=[[{"target": "ALTER TABLE customer DISABLE TRIGGER audit"}]],
     )
-    after: Hooks = Field(default=[], description="What happens once all rows are in, where its rows change.")
+    after: Hooks = Field(
+        default=[],
+        description="What happens once all rows are in, where its rows change.",
+        examples=[[{"target": "ANALYZE customer"}]],
+    )
     on_source: dict[str, OnSource] = Field(
         default={},
         description="With two_way: source columns that the mapping does not show, in rows born on the target.",
+        examples=[{"created_by": {"const": "sync"}}],
     )
 
     @model_validator(mode="before")

@@ -19,7 +19,7 @@ from flows.plan.references.references import related
 from flows.plan.references.referrers import looked_through
 from flows.session.scan import rows_by_key
 from flows.session.side import WrittenSide
-from flows.spec.tables import Children
+from flows.spec.policies import Children
 from transforms import keys
 from transforms.vocabulary import ChangeSet, ForeignKey, Key, Relation, SynclineError, TableName, TableShape
 

@@ -26,7 +26,7 @@ from flows.plan.references.referrers import compared, inside
 from flows.plan.totals import with_kept
 from flows.session.session import Job, Session
 from flows.session.side import WrittenSide
-from flows.spec.tables import Children
+from flows.spec.policies import Children
 from transforms import expressions
 from transforms.vocabulary import Notice, TableName
 from transforms.vocabulary.arrow import Mask
