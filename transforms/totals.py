@@ -19,6 +19,7 @@ from transforms.vocabulary.texts import as_text
 
 _LOW: Final = 32  # bits that are added up apart from those above them: two sums that cannot overflow
 _MANTISSA: Final = 53  # bits of a double
+_DIGITS: Final = 38  # of a decimal of 128 bits
 _EXACT: Final = Context(
     prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact]
 )  # sums of decimals without rounding
@@ -83,7 +84,9 @@ def _totals(values: pa.Array) -> ColumnTotals:
         return _of_floats(values.to_numpy().astype(np.float64))
     if pa.types.is_decimal(kind):
         ends = pc.min_max(values)
-        wide = values.cast(pa.decimal256(76, kind.scale))
+        # sums of 128 bits are a hundred times as fast as those of 256, and wrap round where they do not fit
+        fits = pa.types.is_decimal128(kind) and kind.precision + len(str(len(values))) <= _DIGITS
+        wide = values if fits else values.cast(pa.decimal256(76, kind.scale))
         return ColumnTotals(least=ends["min"].as_py(), most=ends["max"].as_py(), total=Fraction(pc.sum(wide).as_py()))
     if pa.types.is_temporal(kind):
         width = pa.int32() if kind.bit_width == 32 else pa.int64()
@@ -112,6 +115,7 @@ def _of_floats(numbers: Any) -> ColumnTotals:
         return ColumnTotals(odd=odd)
     mantissas, exponents = np.frexp(numbers)
     whole = np.ldexp(mantissas, _MANTISSA).astype(np.int64)
+    exponents = exponents.astype(np.int16)  # which are sorted in a quarter of the time, by their digits
     order = np.argsort(exponents, kind="stable")
     whole, exponents = whole[order], exponents[order]
     starts = np.flatnonzero(np.diff(exponents, prepend=exponents[0] - 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from typing import Any, Final
@@ -293,16 +293,22 @@ class DuckdbSnapshot:
             if within.stop is not None:
                 statement = statement.where(first.expression <= first.bind(within.stop[0]))
         schema = pa.schema([pa.field(each.name, each.type) for each in shapes])
-        if keys is not None:
-            self._session.register(view, keys.rename_columns([f"k{i}" for i in range(keys.num_columns)]))
-        try:
-            for batch in gathered(self._session.stream(*bound(statement, DIALECT)).batches()):
-                arrays = [as_travel_array(values, each) for values, each in zip(batch.columns, shapes, strict=True)]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-        finally:
+        with self._reader() as session:
             if keys is not None:
-                with suppress(duckdb.Error):  # a transaction that failed and a closed snapshot refuse even that
-                    self._session.unregister(view)
+                session.register(view, keys.rename_columns([f"k{i}" for i in range(keys.num_columns)]))
+            try:
+                for batch in gathered(session.stream(*bound(statement, DIALECT)).batches()):
+                    arrays = [as_travel_array(values, each) for values, each in zip(batch.columns, shapes, strict=True)]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            finally:
+                if keys is not None:
+                    with suppress(duckdb.Error):  # a transaction that failed and a closed snapshot refuse even that
+                        session.unregister(view)
+
+    @contextmanager
+    def _reader(self) -> Iterator[Session]:
+        """What a scan reads by: the one session that sees the rows of a transaction."""
+        yield self._session
 
     def _has_own_rows(self, table: TableName) -> bool:
         """Whether it is a table; of views, those that stand for tables of another kind."""

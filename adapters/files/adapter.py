@@ -137,7 +137,8 @@ class FilesAdapter(PlainSource):
             raise SynclineError(f"{self.url}: files have no snapshots to join.", fix="read in one process.")
         with self._reading() as reading, closing(reading.session()) as session:
             mark = ", ".join(f"{name} {state}" for name, state in reading.state)
-            yield FilesSnapshot(session, reading.views, mark, self._zone)
+            with closing(FilesSnapshot(session, reading.views, mark, self._zone, reading.session)) as found:
+                yield found
             reading.views.all_unchanged()
 
     def declared(self, tables: Sequence[TableName]) -> Mapping[str, Any]:

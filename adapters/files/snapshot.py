@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from queue import Empty, LifoQueue
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -85,11 +86,30 @@ class Views:
 
 
 class FilesSnapshot(DuckdbSnapshot):
-    """Files as they were when the snapshot began."""
+    """Files as they were when the snapshot began. `more` opens another session, since one has a single open answer at a time."""
 
-    def __init__(self, session: Session, views: Views, mark: str, time_zone: str | None) -> None:
+    def __init__(
+        self, session: Session, views: Views, mark: str, time_zone: str | None, more: Callable[[], Session]
+    ) -> None:
         super().__init__(session, mark, time_zone, views.shape_behind)
-        self._views = views
+        self._views, self._more = views, more
+        self._idle: LifoQueue[Session] = LifoQueue()
+
+    @contextmanager
+    def _reader(self) -> Iterator[Session]:
+        try:
+            session = self._idle.get_nowait()
+        except Empty:
+            session = self._more()
+        try:
+            yield session
+        finally:
+            self._idle.put(session)
+
+    def close(self) -> None:
+        """Close what scans read by."""
+        while not self._idle.empty():
+            self._idle.get().close()
 
     def count(self, relation: Relation, ranges: Sequence[ColumnRange] = ()) -> int:
         behind, names = self._behind(relation)

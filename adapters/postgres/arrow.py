@@ -28,6 +28,9 @@ WRAPPED_DATES: Final = (-2_147_472_692, -2_147_472_691)
 LAST_TIMESTAMP: Final = "294247-01-10 04:00:54.775806"  # that Arrow's microseconds hold
 
 ROWS: Final = 65_536  # in one batch: large enough for Arrow's kernels, small enough for a cache
+COPY_ROWS: Final = (
+    8_192  # at a time into a COPY: encoded in a cache, and while other connections still have something to do
+)
 BUFFER_BYTES: Final = 32 * 2**20  # of one piece of a COPY
 
 
@@ -137,7 +140,7 @@ def copy_data(rows: pa.Table) -> Any:
     encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
     yield encoder.write_header()
     wide = BUFFER_BYTES * rows.num_rows // max(1, rows.nbytes)  # fewer rows at a time where they are long
-    for batch in rows.to_batches(max_chunksize=max(1, min(ROWS, wide))):
+    for batch in rows.to_batches(max_chunksize=max(1, min(COPY_ROWS, wide))):
         yield encoder.write_batch(batch)
     yield encoder.finish()
 

@@ -16,7 +16,7 @@ from adapters.store.record_json import from_json, to_json
 from transforms.totals import differences, totals
 from transforms.vocabulary import ColumnTotals, Totals
 
-COLUMNS = ("i", "u", "f", "d", "s", "b", "t")
+COLUMNS = ("i", "u", "f", "d", "e", "s", "b", "t")
 SCHEMA = pa.schema(
     [
         ("k", pa.int64()),
@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         ("u", pa.uint64()),
         ("f", pa.float64()),
         ("d", pa.decimal128(38, 4)),
+        ("e", pa.decimal128(36, 4)),  # of which thirty can be added up in 38 digits
         ("s", pa.string()),
         ("b", pa.bool_()),
         ("t", pa.timestamp("us")),
@@ -35,6 +36,7 @@ ROW = st.fixed_dictionaries(
         "u": st.none() | st.integers(0, 2**64 - 1),
         "f": st.none() | st.floats(),
         "d": st.none() | st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: Decimal(f"{n}e-4")),
+        "e": st.none() | st.integers(-(10**36) + 1, 10**36 - 1).map(lambda n: Decimal(f"{n}e-4")),
         "s": st.none() | st.text(),
         "b": st.none() | st.booleans(),
         "t": st.none() | st.datetimes(),
@@ -50,7 +52,7 @@ def table(rows: list[dict[str, object]]) -> pa.Table:
 def test_sums_ends_and_counts_are_those_of_exact_numbers(rows: list[dict[str, object]]) -> None:
     found = totals(table(rows), ("k",), COLUMNS)
     assert (found.rows, found.distinct_keys) == (len(rows), len(rows))
-    for name in ("i", "u", "d"):
+    for name in ("i", "u", "d", "e"):
         values = [row[name] for row in rows if row[name] is not None]
         column = found.columns[name]
         assert (column.values, column.nulls) == (len(values), len(rows) - len(values))
