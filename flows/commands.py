@@ -264,7 +264,7 @@ class _Applying:
         report, undo = report_of(plan), plan.manifest.kind == "undo"
         names = [table.name for table in (report.tables if undo else report.of_spec)]
         with ExitStack() as stack:
-            opened = connect(spec, self.meter) if undo else watched(spec, names, self.meter, writes=True)
+            opened = connect(spec, self.meter) if undo else watched(spec, names, self.meter, writes=True, planned=names)
             session = stack.enter_context(opened)
             ledger = stack.enter_context(ledger_of(spec))
             if not undo:

@@ -150,7 +150,7 @@ class Manifest:
 
     `ranges` (as texts), `keys` (as JSON, by table) and `tree`, the roots of trees (as texts), restrict it to some rows; without
     them it looks at all rows of its tables. Which rows hung in the trees, the files of the keys that it looked at say.
-    `hooks` run where it is applied, in their order.
+    `hooks` run where it is applied, in their order; `taken` are the tables that `tables: "*"` stood for.
     `both_ways`: it is one of the two plans of a run, the other of which writes the other side.
     `undoes` are the versions that it takes back; `partly`: not all of their rows, but those whose keys are in files of their own.
     `stages` are how it is applied, in order; None in plans of format 1, which leave
@@ -177,6 +177,7 @@ class Manifest:
     partly: bool = False
     both_ways: bool = False
     hooks: tuple[PlannedHook, ...] = ()
+    taken: tuple[str, ...] = ()
 
     @property
     def unrestricted(self) -> bool:
@@ -311,7 +312,9 @@ def _staged(written: Any) -> Any:
 
 
 _SINCE: Final = _Step(
-    plan=_Fields(new={"tree": [], "partly": False, "both_ways": False, "hooks": []}, made={"stages": _staged}),
+    plan=_Fields(
+        new={"tree": [], "partly": False, "both_ways": False, "hooks": [], "taken": []}, made={"stages": _staged}
+    ),
     table=_Fields(
         new={
             "late": [],

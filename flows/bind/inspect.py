@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from adapters.pools import pool
 from adapters.protocol import Source
+from flows.bind.every import with_every
 from flows.bind.spelling import Columns, with_tables
 from flows.spec.model import Spec
-from transforms.vocabulary import Relation, TableShape
+from transforms.vocabulary import Notice, Relation, TableShape
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
     """The shapes of each entry of the spec's tables, of all of its sources; None where there is no such table.
 
+    `notices` say what `tables: "*"` leaves where it is.
     `spec` has its names in the spelling of both catalogs, and the entries are called so.
     """
 
     spec: Spec
     sources: Mapping[str, tuple[TableShape | None, ...]]
     targets: Mapping[str, TableShape | None]
+    notices: tuple[Notice, ...] = ()
 
 
-def look(spec: Spec, source: Source, target: Source) -> Shapes:
-    """Describe the tables and queries of both sides; no row is read. Errors: SpecError for names that may be those of two."""
+def look(spec: Spec, source: Source, target: Source, known: Collection[str] = ()) -> Shapes:
+    """Describe the tables and queries of both sides; no row is read. `known`: see `with_every`. Errors: SpecError for names that may be
+    those of two."""
+    spec, notices = with_every(spec, source, target, known)
     spec = with_tables(spec, source, target)
     with pool(2) as threads:  # both servers look at their tables at the same time
         origins = threads.submit(lambda: {name: _described(spec, name, source) for name in spec.tables})
         targets = {name: target.describe(spec.target_table(name)) for name in spec.tables}
         sources = origins.result()
-    return Shapes(Columns(spec, sources, targets, source, target).spelled(), sources, targets)
+    return Shapes(Columns(spec, sources, targets, source, target).spelled(), sources, targets, notices)
 
 
 def look_again(seen: Shapes, source: Source, target: Source) -> Shapes:
@@ -40,7 +45,8 @@ def look_again(seen: Shapes, source: Source, target: Source) -> Shapes:
     if spec.tables.keys() != seen.sources.keys():  # the target spells what it made in a way of its own
         return look(spec, source, target)
     targets = {name: target.describe(spec.target_table(name)) for name in spec.tables}
-    return Shapes(Columns(spec, seen.sources, targets, source, target).spelled(), seen.sources, targets)
+    spec = Columns(spec, seen.sources, targets, source, target).spelled()
+    return Shapes(spec, seen.sources, targets, seen.notices)
 
 
 def _described(spec: Spec, name: str, source: Source) -> tuple[TableShape | None, ...]:

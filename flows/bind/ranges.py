@@ -12,7 +12,7 @@ import pyarrow as pa
 from dateutil.relativedelta import relativedelta
 
 from flows.bind.tables import BoundTable
-from flows.spec.entries import entry_of
+from flows.spec.entries import asked_entry
 from flows.spec.model import Spec
 from flows.spec.problems import meant
 from transforms.mapping import casts
@@ -44,7 +44,7 @@ def parse_range(text: str, spec: Spec) -> RangeText:
     if match is None:
         raise SpecError(f"{text!r} is not a range.", fix=_FORM)
     try:
-        table = entry_of(spec, match["table"])
+        table = asked_entry(spec, match["table"])
     except SpecError as error:
         raise SpecError(f"{text!r}: {error.what}", fix=error.fix) from error
     parsed = RangeText(table, match["column"], match["start"].strip(), match["stop"].strip())

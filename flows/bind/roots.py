@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from adapters.protocol import Target
 from flows.bind.links import as_read
 from flows.bind.tables import BoundTable
-from flows.spec.entries import entry_of
+from flows.spec.entries import asked_entry
 from flows.spec.model import Spec
 from transforms import expressions
 from transforms.keys import distinct
@@ -51,7 +51,7 @@ def parse_root(text: str, spec: Spec) -> Root:
     if not colon or not table or not written:
         raise SpecError(f"{text!r} names no row.", fix=_FORM)
     try:
-        name = entry_of(spec, table)
+        name = asked_entry(spec, table)
     except SpecError as error:
         raise SpecError(f"{text!r}: {error.what}", fix=error.fix) from error
     values = _values(written)

@@ -196,7 +196,7 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
             problems += error.of_table(name)
     if problems:
         raise SpecError.of(problems)
-    warnings = [warning for table in bound.values() for warning in table.after_load.warnings]
+    warnings = [*seen.notices, *(warning for table in bound.values() for warning in table.after_load.warnings)]
     warnings += [Notice("unwritable", str(table.unwritable), name) for name, table in bound.items() if table.unwritable]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     written = [seen.targets[name] for name, table in bound.items() if not table.unwritable]

@@ -27,14 +27,14 @@ def notify(spec: Path, table: str | None, keys: tuple[str, ...], as_json: bool) 
     from flows.cli.launch import send_event
     from flows.plan.request import trees_of
     from flows.session.feeds import say
-    from flows.spec.entries import entry_of
+    from flows.spec.entries import asked_entry
     from flows.spec.model import load_spec
     from transforms.vocabulary import SpecError
 
     loaded = load_spec(spec)
     if keys and table is None:
         raise SpecError("Keys are those of a table, and none is named.", fix="write the table before --key.")
-    name = entry_of(loaded, table) if table is not None else None
+    name = asked_entry(loaded, table) if table is not None else None
     rows = [f"{name}:{key}" for key in keys]
     trees_of(loaded, rows)  # SpecError for what is no key
     tables = [name] if name and not rows else []

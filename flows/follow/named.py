@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flows.bind.roots import Root, of_source, parse_root, typed_roots
 from flows.follow.following import Course
 from flows.session.session import Session
-from flows.spec.entries import entry_of
+from flows.spec.entries import asked_entry
 from flows.spec.model import Spec
 from transforms.vocabulary import SpecError
 
@@ -49,7 +49,7 @@ def named(course: Course, session: Session) -> Named:
 
 def _meant(text: str, spec: Spec) -> Root | str:
     """A row as `notify` and `--tree` take it, or a table."""
-    return parse_root(text, spec) if ":" in text else entry_of(spec, text)
+    return parse_root(text, spec) if ":" in text else asked_entry(spec, text)
 
 
 def _good(session: Session, roots: Sequence[Root], notice: Callable[[str], None]) -> Iterator[Root]:

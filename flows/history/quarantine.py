@@ -82,7 +82,7 @@ def retry(request: Request, wanted: Filter, *, most: int | None = None) -> Reque
         choice = replace(_choice(request.spec, wanted, ledger), side="target")
         for table, key in islice(ledger.chosen_keys(request.spec.name, choice), most):
             if (
-                table in request.spec.tables
+                table in request.spec.tables or request.spec.open
             ):  # else rows that go with others, which nothing but their deletes tries again
                 keys.setdefault(table, set()).add(key)
     if not keys:

@@ -325,7 +325,7 @@ def _table_report(request: Request, table: TableName, windows: Sequence[ChangeSe
     )
     shown = first_samples(sample for window in windows for sample in samples(window))
     name = entry_name(request.spec, table, side)
-    known = name in request.spec.tables
+    known = name in request.spec.tables or request.spec.open
     return TableReport(name, str(table), counts, samples=shown, windows=len(windows), in_spec=known)
 
 

@@ -209,6 +209,8 @@ def table_of(spec: Spec, name: str, versions: Sequence[AppliedVersion] = ()) -> 
         found = spec.target_table(entry_of(spec, name))
     except SpecError as error:
         text = nearest(name, known)
+        if text not in known and spec.open:  # an entry that `*` stood for
+            text = nearest(f"{spec.target.schema_name}.{name}", known)
         if text not in known:
             raise SpecError(f"{spec.name} has no table {name}. {meant(name, [*spec.tables, *known])}") from error
         found = known[text]

@@ -346,6 +346,7 @@ def manifest_of(
         source=source,
         target=target,
         tables=tables,
+        taken=spec.taken,
         hooks=listed(spec, tables) if request.hooks and request.kind != "verify" else (),
         ranges=tuple(map(str, request.ranges)),
         tree=report.tree,

@@ -69,7 +69,8 @@ class Drift:
         )
         lines = [Problem(str(each), "", self.spec.where("tables", each.table), each.table) for each in self.stopping]
         end = [Problem("No row was read, and nothing was written."), Problem("", self.fix)]
-        if misfit is not None:  # which accepting alone would not mend
+        gone = all(each.change.kind == "table" and each.table in self.spec.taken for each in self.stopping)
+        if misfit is not None and not gone:  # which accepting alone would not mend
             end = [*misfit.problems, Problem("", "correct the spec. No row was read, and nothing was written.")]
         return DriftError.of([head, *lines, *end])
 
@@ -118,14 +119,18 @@ class Drift:
 
 
 @contextmanager
-def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, writes: bool) -> Iterator[Session]:
+def watched(
+    spec: Spec, tables: Collection[str], meter: Meter | None = None, *, writes: bool, planned: Collection[str] = ()
+) -> Iterator[Session]:
     """A session that is bound already, after a look at whether the schemas of `tables` (all where empty) have drifted.
 
     Errors: DriftError before anything is read, where the command `writes`; SpecError where the spec does not fit the
-    schemas. What is only read is read all the same: the drift is then among the warnings.
+    schemas. What is only read is read all the same: the drift is then among the warnings. `planned` are tables that are to be there,
+    since a plan has them.
     """
     with connect(spec, meter) as session:
-        shapes = retried(lambda: look(spec, session.sides.source.adapter, session.sides.target.adapter))
+        known = {*planned, *_known_names(spec, strict=writes)}
+        shapes = retried(lambda: look(spec, session.sides.source.adapter, session.sides.target.adapter, known))
         spec, noted = shapes.spec, list[Notice]()
         tables = [entry_of(spec, name) for name in tables]
         try:
@@ -144,6 +149,19 @@ def watched(spec: Spec, tables: Collection[str], meter: Meter | None = None, *, 
         if writes and drift.stopping:
             raise drift.error()
         yield replace(session, drift=(*noted, *drift.warnings()), drifted=bool(drift.stopping))
+
+
+def _known_names(spec: Spec, *, strict: bool = True) -> Collection[str]:
+    """The tables that the latest run of a spec with `tables: "*"` brought over. `strict`: the ledger has to answer."""
+    if not spec.open:
+        return ()
+    try:
+        with ledger_of(spec) as ledger:
+            return _read(ledger, spec)[1] if ledger.there() else ()
+    except SynclineError:
+        if strict:
+            raise
+        return ()  # which is told once the shapes are compared
 
 
 def drifted(spec: Spec, shapes: Shapes, tables: Collection[str] = ()) -> Drift:
@@ -214,14 +232,22 @@ def accept(spec: Spec, shapes: Shapes, at: datetime) -> None:
         for key, side, shape in sides:
             if shape is not None:
                 both.setdefault(key, {})[side] = fingerprint(shape)
+    gone = {name for name in shapes.spec.taken if None in (shapes.targets[name], *shapes.sources[name])}
     with ledger_of(spec) as ledger:
-        _keep(ledger, shapes.spec, f"they were accepted at {at:%Y-%m-%d %H:%M:%S %Z}", both)
+        left = {name: table for name, table in shapes.spec.tables.items() if name not in gone}
+        _keep(
+            ledger,
+            shapes.spec.model_copy(update={"tables": left}),
+            f"they were accepted at {at:%Y-%m-%d %H:%M:%S %Z}",
+            both,
+        )
 
 
 def looked(spec: Spec) -> tuple[Shapes, Drift]:
     """The shapes of both sides as they are now, and what has drifted; nothing is bound."""
     with connect(spec) as session:
-        shapes = retried(lambda: look(spec, session.sides.source.adapter, session.sides.target.adapter))
+        source, target = session.sides.source.adapter, session.sides.target.adapter
+        shapes = retried(lambda: look(spec, source, target, _known_names(spec)))
         return shapes, drifted(shapes.spec, shapes)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from flows.spec.model import Spec
 from flows.spec.problems import meant
+from flows.spec.tables import quoted_name
 from transforms.vocabulary import SideName, SpecError, TableName
 
 
@@ -28,6 +29,16 @@ def entry_of(spec: Spec, name: str) -> str:
     return found[0]
 
 
+def asked_entry(spec: Spec, name: str) -> str:
+    """`entry_of` before anybody looked what `*` stands for: then any other name may be one of those."""
+    try:
+        return entry_of(spec, name)
+    except SpecError:
+        if not spec.open:
+            raise
+        return name
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The one of `known` that differs from a name in case alone; the name itself where it is among them, or none or several do."""
     there = set(known)
@@ -44,6 +55,8 @@ def entry_name(spec: Spec, table: TableName, side: SideName = "target") -> str:
         if side == "target" or spec.two_way(name)
     }
     text = str(table)
+    if spec.open and table.schema == spec.endpoint(side).schema_name:
+        text = quoted_name(TableName(table.name))
     return known.get(nearest(text, known), f'"{text}"' if text in spec.tables else text)
 
 
@@ -52,6 +65,6 @@ def kept_as(spec: Spec, names: Iterable[str], known: Iterable[str]) -> tuple[str
 
     Errors: SpecError for one that is not there.
     """
-    entries = [entry_of(spec, name) for name in names]
+    entries = [asked_entry(spec, name) for name in names]
     there = set(known)
     return tuple(nearest(each, there - (spec.tables.keys() - {each})) for each in entries)

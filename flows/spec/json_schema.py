@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from flows.spec.conflict import RuleKind
+from flows.spec.every import EVERY
 from flows.spec.follow import Capture
 from flows.spec.model import Spec
 from flows.spec.origins import PARTS
@@ -41,4 +42,14 @@ def json_schema() -> dict[str, Any]:
     table["key"]["anyOf"].append({"$ref": "#/$defs/IdentityKey"})
     del table["identity"]
     parts["Lookup"]["required"].remove("take")
+    schema["properties"]["tables"] = _tables(schema["properties"]["tables"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Syncline spec"}
+
+
+def _tables(tables: dict[str, Any]) -> dict[str, Any]:
+    """All tables in a word, or a mapping in which one word stands for those that are not named."""
+    every, about = {"const": EVERY}, tables.pop("description")
+    names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    but = {"type": "object", "properties": {"except": names}, "required": ["except"], "additionalProperties": False}
+    mapping = {**tables, "minProperties": 1, "properties": {EVERY: {"anyOf": [every, but]}}}
+    return {"description": about, "anyOf": [every, mapping]}

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from flows.spec.columns import Cast, Column, Lookup, Strict
 from flows.spec.conflict import Conflict, Direction, Initial
@@ -21,7 +21,9 @@ from flows.spec.defaults import Defaults
 from flows.spec.document import Document, digest_of
 from flows.spec.documents import Documents
 from flows.spec.endpoint import Endpoint
+from flows.spec.every import taken_apart
 from flows.spec.follow import Follow
+from flows.spec.functions import python_files
 from flows.spec.hooks import Hooks, problems_of, without_addresses
 from flows.spec.member_lists import Members
 from flows.spec.members import at_once, document_of, with_member
@@ -31,7 +33,7 @@ from flows.spec.problems import Invalid, explain
 from flows.spec.runner import Dask, Runner, Threads
 from flows.spec.state import State
 from flows.spec.suites import Expectation, suite_files
-from flows.spec.tables import Table, relation, table_name
+from flows.spec.tables import Names, Table, relation, table_name
 from flows.spec.throttle import Throttle
 from flows.spec.urls import SecretRef, Url, place_of, resolve_url
 from transforms.vocabulary import Relation, SideName, SpecError, TableName
@@ -81,7 +83,15 @@ class Spec(Strict):
         default=Defaults(), description="What holds for every table that does not say otherwise."
     )
     tables: dict[str, Table] = Field(
-        min_length=1, description="The target tables.", examples=[{"customer": {"from": "customers"}}]
+        examples=[{"customer": {"from": "customers"}}],
+        description='The target tables. The table * stands for all that both sides have and that are not named: `tables: "*"`, '
+        'or in it `"*": "*"` or `"*": {except: [log_*]}`.',
+    )
+    except_: Names = Field(
+        default=[],
+        alias="except",
+        examples=[["audit", "tmp_*"]],
+        description='With `tables: "*"`: tables of the source that stay where they are; * and ? stand for any signs.',
     )
     direction: Direction = Field(
         default="one_way", description="two_way: changes go both ways, and the source is written."
@@ -122,25 +132,37 @@ class Spec(Strict):
     follow: Follow = Field(default=Follow(), description="How `syncline sync` follows what changes.", examples=["log"])
     documents: Documents | None = Field(default=None, description="What holds for documents, on either side.")
 
+    _every: bool = PrivateAttr(default=False)
+    _taken: tuple[str, ...] | None = PrivateAttr(default=None)
     _member: str | None = PrivateAttr(default=None)
     _share: int = PrivateAttr(default=1)
     _document: Document = PrivateAttr()
     _digest: str = PrivateAttr()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _every_apart(cls, value: Any, info: ValidationInfo) -> Any:
+        return taken_apart(value, info.context or {})
+
     @model_validator(mode="after")
-    def _consistent(self) -> Spec:
+    def _consistent(self, info: ValidationInfo) -> Spec:
+        self._every = bool((info.context or {}).get("every"))
         if whole := Invalid.of_all(self._problems()):
             raise whole
         return self
 
     def _problems(self) -> Iterator[Invalid]:
+        if not self.tables and not self._every:
+            yield Invalid("is empty.", "tables", fix='name tables, or write `tables: "*"` for all that both sides have')
+        if self.except_ and not self._every:
+            yield Invalid('is for `tables: "*"`.', "except", fix="leave it out")
         if self.defaults.delete.policy == "soft" and not self.defaults.delete.column:
             yield Invalid("is soft, which needs the flag column.", "defaults", "delete", "policy", fix="add `column:`")
         if "columns" in self.conflict.model_fields_set:
             yield Invalid(
                 "are rules for columns of a table.", "conflict", "columns", fix="move them to tables.….conflict"
             )
-        if any(table.conflict is None for table in self.tables.values()):
+        if self._every or any(table.conflict is None for table in self.tables.values()):
             yield from (problem.under("conflict") for problem in self.conflict.problems())
         yield from problems_of(self.before)
         names: dict[TableName, str] = {}
@@ -231,6 +253,22 @@ class Spec(Strict):
         made._document = replace(self._document, lines={**lines, **self._document.lines})
         return made
 
+    @property
+    def open(self) -> bool:
+        """Whether `*` stands for tables that nobody has looked for yet."""
+        return self._every and self._taken is None
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The entries that `*` stood for when both sides were looked at."""
+        return self._taken or ()
+
+    def with_taken(self, entries: Mapping[str, Table]) -> Spec:
+        """The spec with what `*` stands for."""
+        made = self.model_copy(update={"tables": {**self.tables, **entries}})
+        made._taken = tuple(entries)
+        return made
+
     def endpoint(self, side: SideName) -> Endpoint:
         """What the spec says of a side."""
         return self.source if side == "source" else self.target
@@ -281,7 +319,7 @@ class Spec(Strict):
     @property
     def writes_source(self) -> bool:
         """Whether the source is written: only where a table asks for it."""
-        return any(map(self.two_way, self.tables))
+        return any(map(self.two_way, self.tables)) or (self._every and self.direction == "two_way")
 
     def initial_of(self, name: str) -> Initial:
         """How the sides of a table meet that have not agreed on anything yet."""
@@ -340,7 +378,7 @@ def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bo
     document = replace(read, lined=lined)
     folder = path.absolute().parent
     try:
-        spec = Spec.model_validate(document.data, context={"folder": folder})
+        spec = Spec.model_validate(document.data, context={"folder": folder, "every": False})
     except ValidationError as error:
         # the cause holds the input, and with it secrets: it must not travel along
         raise explain(error, document, Spec) from None
@@ -352,20 +390,8 @@ def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bo
         spec._member, spec._share = name, at_once()
     spec._document = document
     try:
-        files = [*_python_files(spec, folder), *suite_files(document.data, folder)]
+        files = [*python_files(spec.tables.values(), folder), *suite_files(document.data, folder)]
         spec._digest = digest_of(document, files)
     except OSError as error:
         raise SpecError(f"{path}: {error.filename} cannot be read: {error.strerror}.") from error
     return spec
-
-
-def _python_files(spec: Spec, folder: Path) -> list[Path]:
-    """The files of `python:` columns and rules that lie beside the spec; installed modules are not among them."""
-    columns = [each for table in spec.tables.values() for part in table.parts for each in (part.columns or {}).values()]
-    rules = [each for table in spec.tables.values() if table.conflict for each in table.conflict.columns.values()]
-    found = set()
-    for function in filter(None, [each.python for each in columns] + [each.python for each in rules]):
-        base = folder.joinpath(*function.split(".")[:-1])
-        candidates = (base.with_suffix(".py"), base / "__init__.py")
-        found.update([file for file in candidates if file.is_file()][:1])
-    return sorted(found)

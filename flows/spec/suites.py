@@ -61,7 +61,10 @@ class Expectation(Strict):
 def suite_files(document: Mapping[str, Any], folder: Path) -> list[Path]:
     """The suite files that a spec names, as it was written."""
     found = set()
-    for table in (document.get("tables") or {}).values():
+    tables = document.get("tables")
+    for table in tables.values() if isinstance(tables, dict) else ():
+        if not isinstance(table, dict):  # all tables that are not named
+            continue
         for name in ("expect", "loaded"):
             found |= {folder / entry for entry in _entries((table or {}).get(name)) if isinstance(entry, str)}
     return sorted(found)

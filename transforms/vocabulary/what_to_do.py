@@ -113,6 +113,7 @@ ON_WARNING: Final[Mapping[NoticeCode, str]] = {
     "projections_in_turn": _NOTHING,
     "writes_source": "grant what the text names",
     "hook_failed": "look at what it printed or answered, in the text, and mend the command, address or SQL",
+    "not_taken": "create or add it in the target, write an entry for it, or name it in `except`",
     "untyped": "the text says it",
 }
 """Of every code of a warning."""

@@ -129,7 +129,8 @@ class Parents:
 
 def parents_of(plan: Plan) -> Parents | None:
     """Of the rows of a plan; None where no column of its spec is looked up, or the spec is not there any more."""
-    told = (plan.manifest.spec.document or {}).get("tables") or {}
+    written = (plan.manifest.spec.document or {}).get("tables")
+    told = written if isinstance(written, dict) else {}
     columns = [each for table in told.values() if isinstance(table, dict) for each in _written(table)]
     if not any(isinstance(each, dict) and "lookup" in each for each in columns):
         return None
