@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from flows.cli.members import each_member
-from flows.cli.options import common, print_json, spec_argument, yes_option
+from flows.cli.options import common, must_agree, print_json, spec_argument, yes_option
 from flows.cli.sync import sync
 from flows.results.shares import counted
 from flows.results.visible import echo
@@ -55,7 +55,7 @@ def _changed(
         if planned and not as_json:
             _show(planned)
             if not yes and sys.stdin.isatty():
-                click.confirm("Run these statements?", abort=True)
+                must_agree("Run these statements?")
         triggers.execute(planned)
     if as_json:
         print_json({"migration": spec.name, "action": action, "sides": [each.as_dict() for each in planned]})

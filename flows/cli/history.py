@@ -14,6 +14,7 @@ from flows.cli.options import (
     all_option,
     common,
     direct_option,
+    must_agree,
     print_json,
     spec_argument,
     tree_option,
@@ -310,7 +311,7 @@ def undo(
     if not as_json:
         show_outcome(planned, as_json=False, samples=True)
         if not yes and sys.stdin.isatty():
-            click.confirm(f"\n{changes_line(planned)} Apply?", abort=True)
+            must_agree(f"\n{changes_line(planned)} Apply?")
         echo()
     with metered(as_json=as_json) as meter:
         done: Any = (
@@ -338,7 +339,7 @@ def prune(spec: Path, keep: float, wait: float, yes: bool, as_json: bool) -> int
 
     loaded = load_spec(spec)
     if not yes and not as_json and sys.stdin.isatty():
-        click.confirm("Forget the changes of older versions for good?", abort=True)
+        must_agree("Forget the changes of older versions for good?")
     done = prune(loaded, datetime.now(UTC) - timedelta(seconds=keep), wait=wait)
     if as_json:
         print_json({"migration": loaded.name, **done.as_dict()})

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +17,7 @@ from adapters import interrupts
 from adapters.store.plans import Plan
 from flows.commands import Outcome
 from flows.plan.request import Request
+from flows.results import silence
 from flows.session.meter import Meter
 from transforms.vocabulary import SynclineError
 
@@ -34,7 +32,6 @@ MUTED: Final = {
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     "DASK_LOGGING__DISTRIBUTED": "error",
 }
-SILENT_SECONDS: Final = 2.0
 
 
 class PrefectUnreachable(SynclineError):
@@ -125,7 +122,7 @@ def _in_prefect(start: Callable[[], Any], migration: str, request: Request | Non
 
     if not PREFECT_API_URL.value():
         meter.notice("PREFECT_API_URL names no server: a temporary one starts for this run. --direct does without.")
-    with _said_to_go_on(meter, "Prefect is starting"):
+    with silence.doing("Prefect is starting"):
         _reach()
 
     from prefect import tags
@@ -188,24 +185,6 @@ def _reach() -> None:
         error = failed
     if error is not None:
         raise _unreachable("cannot be reached", error) from error
-
-
-@contextmanager
-def _said_to_go_on(meter: Meter, what: str) -> Iterator[None]:
-    """While the block works, tell every couple of seconds that it does: nobody should wonder whether anything happens."""
-    done, began = threading.Event(), monotonic()
-
-    def tell() -> None:
-        while not done.wait(SILENT_SECONDS):
-            meter.notice(f"{what}: {monotonic() - began:.0f} s")
-
-    teller = threading.Thread(target=tell, name="waiting", daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        done.set()
-        teller.join()
 
 
 def _end_temporary_server() -> None:

@@ -27,6 +27,7 @@ from flows.cli.options import (
     common,
     data_docs_option,
     direct_option,
+    must_agree,
     print_json,
     reading_options,
     scope,
@@ -342,7 +343,7 @@ def _confirm_apply(folder: Path) -> None:
     from adapters.store.plans import Plan
 
     total = Plan.open(folder).manifest.total
-    click.confirm(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?", abort=True)
+    must_agree(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?")
 
 
 for command in (

@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from adapters import interrupts
+from flows.results import silence
 from flows.results.visible import echo, in_json
 
 EXIT_STATUSES = """\b
@@ -88,8 +89,10 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @wraps(command)
     def wrapped(*args: Any, as_json: bool, debug: bool, **options: Any) -> None:
+        name = click.get_current_context().info_name or "syncline"
         try:
-            status = command(*args, as_json=as_json, **options)
+            with silence.watching(f"{name}: at work", quiet=progress_asked(as_json=as_json) == "none"):
+                status = command(*args, as_json=as_json, **options)
         except KeyboardInterrupt:
             status = _interrupted(as_json)
         except Exception as error:
@@ -108,6 +111,19 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         sys.exit(status)
 
     return wrapped
+
+
+def must_agree(question: str) -> None:
+    """Ask a person; click.Abort where the answer is no."""
+    with silence.held():
+        click.confirm(question, abort=True)
+
+
+def progress_asked(*, as_json: bool) -> str:
+    """How far a command is: by what `--progress` says, else bars on a terminal, lines elsewhere, and nothing beside JSON."""
+    context = click.get_current_context(silent=True)
+    asked = context.meta.get(PROGRESS) if context is not None else None
+    return str(asked or ("bars" if sys.stderr.isatty() else "none" if as_json else "lines"))
 
 
 def described(error: Exception) -> dict[str, Any]:
@@ -231,6 +247,7 @@ data_docs_option = click.option(
 
 def print_json(value: Any) -> None:
     """One object on standard output."""
+    silence.over()
     click.echo(in_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from flows.cli.members import each_member
-from flows.cli.options import common, direct_option, print_json, spec_argument, wait_option, yes_option
+from flows.cli.options import common, direct_option, must_agree, print_json, spec_argument, wait_option, yes_option
 from flows.cli.outcome import applied, ran
 from flows.results.visible import echo
 
@@ -51,7 +51,7 @@ def quarantine(
     loaded = load_spec(spec)
     if action == "drop":
         if not yes and not as_json and sys.stdin.isatty():
-            click.confirm("Forget these rows? A run that sets one aside again has it again.", abort=True)
+            must_agree("Forget these rows? A run that sets one aside again has it again.")
         dropped = quarantining.drop(loaded, wanted)
         print_json({"migration": loaded.name, "dropped": dropped}) if as_json else echo(f"{dropped:,} forgotten.")
         return 0

@@ -10,6 +10,7 @@ from typing import IO, Any, Final, Literal
 
 import click
 
+from flows.results import silence
 from flows.results.visible import in_json, visible
 
 Format = Literal["text", "json", "jsonl", "csv"]
@@ -54,6 +55,7 @@ def _field(value: str | None) -> str:
 
 def copy_rows(spool: IO[str], form: str) -> None:
     """Rows that were written down, on standard output; what would steer a terminal is shown as escapes."""
+    silence.over()
     spool.seek(0)
     if form == "csv" and not sys.stdout.isatty():
         copyfileobj(spool, sys.stdout)  # for a program, exactly

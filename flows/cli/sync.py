@@ -12,6 +12,7 @@ import click
 
 from flows.cli.members import member_options, nobody_there
 from flows.cli.options import Duration, allow_deletes_option, common, described, spec_argument
+from flows.results import silence
 from flows.results.shares import counted
 from flows.results.summary import WORST
 from flows.results.visible import echo, in_json
@@ -107,6 +108,8 @@ class _Shown:
         class One(Told):
             def began(self, first: bool) -> None:
                 interrupts.known("Run it again and it goes on.")
+                if not first:
+                    silence.over()  # what follows may be nothing, for hours
                 if first:
                     self.notice("There is no position to go on from: both sides are compared in full first.")
                 elif not shown.as_json:
@@ -173,4 +176,5 @@ def _in_all(totals: Totals) -> dict[str, object]:
 
 
 def _print_line(value: object) -> None:
+    silence.over()
     click.echo(in_json(json.dumps(value, ensure_ascii=False, default=str)))

@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from flows.results import silence
+
 # C0 without tab and newline, DEL and C1, which steer terminals; separators that end lines; signs that turn text round;
 # halves of pairs, which no stream takes
 _STEERING: Final = re.compile(
@@ -41,6 +43,8 @@ def as_code(text: str, *, cell: bool = True) -> str:
 
 def echo(text: object = "", *, err: bool = False) -> None:
     """Print a line for people."""
+    if not err:
+        silence.over()
     click.echo(visible(str(text)), err=err)
 
 

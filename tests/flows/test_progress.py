@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from io import StringIO
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from command_line import syncline
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from scenario import PAIRS, Scenario
 
-from flows.cli import launch
+from flows.cli.main import main
 from flows.cli.terminal.progress import Bars, drawn
+from flows.results import silence
 from flows.session.progress import Progress
 
 TABLES = ("customer", "order")
@@ -118,19 +119,49 @@ def test_whatever_happens_no_more_is_done_than_there_is(events: list[tuple[str, 
         assert all(part.done == part.of for part in progress.parts if part.finished)
 
 
-def test_whoever_waits_for_prefect_is_told_so_every_couple_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Ear(Progress):
-        def notice(self, text: str) -> None:
-            heard.append(text)
-            if len(heard) == 2:
-                enough.set()
+def test_a_command_that_prints_nothing_says_that_it_works_until_its_outcome_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever goes on: what is said follows the words, the speaker, and stays away from questions and from the outcome."""
+    monkeypatch.setattr(silence, "EVERY", 0.001)
+    told: list[str] = []
 
-    heard: list[str] = []
-    enough = threading.Event()
-    monkeypatch.setattr(launch, "SILENT_SECONDS", 0.01)
-    with launch._said_to_go_on(Ear(), "Prefect is starting"):
-        assert enough.wait(30)
-    assert heard[0].startswith("Prefect is starting: 0 s")
-    told = len(heard)
-    time.sleep(0.05)
-    assert len(heard) == told
+    def waits(start: str) -> None:
+        end = time.monotonic() + 30
+        while not any(each.startswith(start) for each in told[seen:]):
+            assert time.monotonic() < end, told
+            time.sleep(0.001)
+
+    seen = 0
+    with silence.watching("plan: at work", quiet=False), silence.through(told.append):
+        waits("plan: at work: 0 s")
+        with silence.doing("Prefect is starting"):
+            waits("Prefect is starting: ")
+        with silence.held():
+            time.sleep(0.05)
+            seen = len(told)
+            time.sleep(0.05)
+            assert len(told) == seen
+        silence.over()
+        time.sleep(0.05)
+        seen = len(told)
+        time.sleep(0.05)
+        assert len(told) == seen
+    with silence.watching("plan: at work", quiet=True), silence.through(told.append):
+        time.sleep(0.05)
+    assert len(told) == seen
+
+
+def test_what_is_said_in_silence_is_on_standard_error_and_only_where_it_is_wanted(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    shop = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    shop.source.execute("CREATE TABLE t (id integer PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    shop.write({"t": {"from": "t"}})
+    monkeypatch.setattr(silence, "EVERY", 0.001)
+    for command in (("check", shop.path), ("plan", shop.path), ("verify", shop.path), ("drift", shop.path)):
+        spoken = CliRunner().invoke(main, [str(each) for each in command])
+        assert f"{command[0]}: at work: 0 s" in spoken.stderr, command
+        assert "at work" not in spoken.stdout
+        for quiet in (("--progress", "none"), ("--json",)):
+            assert "at work" not in CliRunner().invoke(main, [*map(str, command), *quiet]).output

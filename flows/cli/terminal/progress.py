@@ -16,8 +16,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from flows.cli.options import PROGRESS
+from flows.cli.options import progress_asked
 from flows.cli.terminal.rows import console
+from flows.results import silence
 from flows.results.visible import in_json, visible
 from flows.session import progress
 from flows.session.meter import Meter
@@ -41,8 +42,13 @@ class _Asking(Meter):
 
     asks = False
 
+    def still(self, text: str) -> None:
+        """Nothing was shown for a while."""
+        self.notice(text)
+
     def approves(self, question: str) -> bool:
-        return not self.asks or click.confirm(question, err=True)
+        with silence.held():
+            return not self.asks or click.confirm(question, err=True)
 
 
 class Quiet(_Asking):
@@ -61,7 +67,12 @@ class Bars(_Asking, progress.Progress):
         self._all = shown.add_task("", total=1, left=None, rate=0.0, rows=(0, 0), visible=False)
 
     def notice(self, text: str) -> None:
+        silence.heard()
         self._shown.console.print(text, markup=False)
+
+    def still(self, text: str) -> None:
+        if not self._bars:  # they are there to be seen
+            super().still(text)
 
     def approves(self, question: str) -> bool:
         self._shown.stop()
@@ -127,6 +138,13 @@ class Lines(_Asking, progress.Progress):
         if rows >= self._least:
             _say(f"{what} {table}: about {rows:,} rows")
 
+    def still(self, text: str) -> None:
+        busy = [each for each in self.parts if each.begun and not each.finished]
+        rows = ", ".join(
+            f"{each.what} {each.table} {each.done:,} of about {each.of:,} rows" for each in busy[:MOST_BARS]
+        )
+        super().still(f"{text}, {rows}" if rows else text)
+
     def step(self, number: int, of: int, what: str) -> None:
         super().step(number, of, what)
         _say(str(self.now))
@@ -168,15 +186,13 @@ def metered(*, as_json: bool, least: int = 1, ask: bool = False) -> Iterator[Met
     """
     with _shown(as_json=as_json, least=least) as meter:
         meter.asks = ask and not as_json and sys.stdin.isatty()
-        yield meter
+        with silence.through(meter.still):
+            yield meter
 
 
 @contextmanager
 def _shown(*, as_json: bool, least: int) -> Iterator[_Asking]:
-    context = click.get_current_context(silent=True)
-    asked = context.meta.get(PROGRESS) if context is not None else None
-    if asked is None:
-        asked = "bars" if sys.stderr.isatty() else "none" if as_json else "lines"
+    asked = progress_asked(as_json=as_json)
     if asked == "bars":
         with drawn(console(error=True)) as shown:
             yield Bars(shown)
@@ -192,6 +208,7 @@ def drawn(where: Console) -> Progress:
 
 
 def _say(text: str) -> None:
+    silence.heard()
     print(visible(text), file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from flows.results import silence
 from flows.results.visible import visible
 
 
@@ -25,6 +26,8 @@ class _Console(Console):
 
 def console(*, error: bool = False) -> Console:
     """Standard output, or standard error; without colours or boxes in a pipe."""
+    if not error:
+        silence.over()
     stream = sys.stderr if error else sys.stdout
     return _Console(
         file=stream, emoji=False, highlight=False, width=None if stream.isatty() else 160, soft_wrap=not stream.isatty()

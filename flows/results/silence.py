@@ -1,0 +1,128 @@
+"""Nobody should wonder whether anything happens: while a command prints nothing, a line on standard error says that it works."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final
+
+FIRST: Final = 0.5  # seconds until the first line on a terminal: importing what a command needs takes as long
+EVERY: Final = 2.0  # seconds of silence, until the next one
+RAREST: Final = 60.0  # in a pipe or a log, where nobody waits, lines come ever more rarely up to this
+
+Say = Callable[[str], None]
+
+
+class Watch:
+    """Says what goes on through `say`, whenever nothing was `heard` for a while, until it is `over`.
+
+    `watched`: a person looks on, so that it begins soon and keeps on; else each line comes after twice the time of the one before.
+    """
+
+    def __init__(self, what: str, say: Say, *, watched: bool, first: float, every: float) -> None:
+        self.what, self.say = what, say
+        self._began = self._last = monotonic()
+        self._patience = first if watched else every
+        self._every, self._watched = every, watched
+        self._over = threading.Event()
+        self.held = 0
+        self._thread = threading.Thread(target=self._keep, name="silence", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def heard(self) -> None:
+        """Something was shown just now."""
+        self._last = monotonic()
+
+    def over(self) -> None:
+        """Say nothing more: the outcome is about to be shown."""
+        self._over.set()
+
+    def _keep(self) -> None:
+        while not self._over.wait(max(0.0, self._last + self._patience - monotonic())):
+            if self.held:
+                self.heard()
+            if monotonic() - self._last < self._patience:
+                continue
+            self.say(f"{self.what}: {monotonic() - self._began:.0f} s")
+            self.heard()
+            self._patience = self._every if self._watched else min(2 * self._patience, RAREST)
+
+
+_watches: list[Watch] = []
+
+
+def heard() -> None:
+    """A line was printed."""
+    for watch in _watches:
+        watch.heard()
+
+
+def over() -> None:
+    """The outcome is about to be printed: no line may come into it."""
+    for watch in _watches:
+        watch.over()
+
+
+@contextmanager
+def watching(what: str, *, quiet: bool) -> Iterator[None]:
+    """While the block, a command, works, say so where it prints nothing. `quiet`: never."""
+    watch = Watch(what, _to_standard_error, watched=sys.stderr.isatty(), first=FIRST, every=EVERY)
+    if quiet:
+        yield
+        return
+    _watches.append(watch)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.over()
+        _watches.remove(watch)
+
+
+@contextmanager
+def through(say: Say) -> Iterator[None]:
+    """What is said is said by `say` in the block, whose end is the time of the outcome."""
+    before = [(watch, watch.say) for watch in _watches]
+    for watch, _ in before:
+        watch.say = say
+    try:
+        yield
+    finally:
+        for watch, said in before:
+            watch.say = said
+            watch.over()
+
+
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """What goes on in the block, in words."""
+    before = [(watch, watch.what) for watch in _watches]
+    for watch, _ in before:
+        watch.what = what
+    try:
+        yield
+    finally:
+        for watch, words in before:
+            watch.what = words
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Nothing is said in the block: a person is being asked."""
+    watches = list(_watches)
+    for watch in watches:
+        watch.held += 1
+    try:
+        yield
+    finally:
+        for watch in watches:
+            watch.held -= 1
+
+
+def _to_standard_error(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
