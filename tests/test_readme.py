@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,89 +14,30 @@ from typing import Any
 import click
 import pytest
 import yaml
+from transcripts import Shell, copied, differing, normal, pages
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-BLOCK = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
-VARYING = [
-    (re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}"), "RUN"),
-    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00"), "TIME"),
-    (re.compile(r"[\d.,]+ s, [\d,]+ source rows"), "SPEED"),
-    (re.compile(r"^(\d+\t)TIME\t\w+", re.MULTILINE), r"\1TIME\tAUTHOR"),
-    (re.compile(r"[^\s]*/\.syncline"), ".syncline"),
-]
 
 
-def normal(text: str) -> str:
-    for pattern, name in VARYING:
-        text = pattern.sub(name, text)
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
-
-
-def commands(block: str) -> list[str]:
-    return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-
-
-# One process runs all commands of the transcripts, and starts one Prefect for them: modules are imported once.
-SHELL = """
-import json, shlex, sys
-from click.testing import CliRunner
-from flows.cli.main import main
-for line in sys.stdin:
-    done = CliRunner().invoke(main, shlex.split(line), prog_name="syncline")
-    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
-"""
-
-
-class Shell:
-    """Runs commands in a folder, as the README shows them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        environment = {**os.environ, "COLUMNS": "160"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", SHELL],
-            cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def run(self, command: str) -> str:
-        program, rest = command.split(" ", 1)
-        if program == "python":
-            done = subprocess.run(
-                [sys.executable, *rest.split()], cwd=self._folder, capture_output=True, text=True, check=True
-            )
-            return done.stdout
-        assert program == "syncline" and self._process.stdin and self._process.stdout
-        self._process.stdin.write(f"{rest}\n")
-        self._process.stdin.flush()
-        status, printed, said = json.loads(self._process.stdout.readline())
-        assert status in (0, 2), said
-        return str(printed).replace(f"{self._folder}/", "")
-
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
+@pytest.fixture(scope="module")
+def shell() -> Iterator[Shell]:
+    made = Shell()
+    yield made
+    made.close()
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("page", "example"), [("README.md", "quickstart"), ("docs/compare.md", "compare")])
-def test_the_transcripts_print_what_the_page_says(
-    page: str, example: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    folder = tmp_path / example
-    ignored = shutil.ignore_patterns(".syncline", "*.db*", "__pycache__")
-    shutil.copytree(ROOT / "examples" / example, folder, ignore=ignored)
-    text = (ROOT / page).read_text()
-    blocks = [block for block in BLOCK.findall(text) if block.startswith("$ ")]
-    assert blocks
-    shell = Shell(folder)
-    request.addfinalizer(shell.close)
-    for block in blocks:
-        printed = "".join(f"$ {command}\n{shell.run(command)}" for command in commands(block))
-        if os.environ.get("UPDATE_README"):
-            text = text.replace(block, printed)
-            (ROOT / page).write_text(text)
-            continue
-        assert normal(printed) == normal(block)
+@pytest.mark.parametrize("page", pages())
+def test_the_transcripts_print_what_the_page_says(page: str, tmp_path: Path, shell: Shell) -> None:
+    found = differing(page, copied(page, tmp_path), shell)
+    if os.environ.get("UPDATE_README"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for said, printed in found:
+            text = text.replace(f"```console\n{said}```", f"```console\n{printed}```")
+        (ROOT / page).write_text(text, encoding="utf-8")
+        return
+    assert [normal(printed) for _, printed in found] == [normal(said) for said, _ in found]
 
 
 def test_the_annotated_spec_is_the_example_that_is_run() -> None:

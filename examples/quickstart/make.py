@@ -1,4 +1,7 @@
-"""Make the quickstart's legacy database, and with `edit` let its owners go on working: `python make.py [edit]`."""
+"""Make the quickstart's legacy database: `python make.py`. Then, for pages of the documentation:
+
+`edit` lets its owners go on working, `core` makes a target that is there before, and `both` edits a customer on both sides.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+
+import duckdb
 
 LEGACY = Path(__file__).parent / "legacy.db"
 
@@ -26,10 +31,40 @@ DELETE FROM orders WHERE number = 101;
 INSERT INTO orders VALUES (104, 2, 990);
 """
 
-if __name__ == "__main__":
-    edit = sys.argv[1:] == ["edit"]
-    if not edit:
-        LEGACY.unlink(missing_ok=True)
+CORE = """
+CREATE TABLE kind (kind_id INTEGER PRIMARY KEY, name VARCHAR NOT NULL UNIQUE);
+INSERT INTO kind VALUES (10, 'person'), (20, 'company');
+CREATE TABLE party (
+  party_no BIGINT PRIMARY KEY, full_name VARCHAR NOT NULL, kind_id INTEGER REFERENCES kind (kind_id), region VARCHAR NOT NULL);
+INSERT INTO party VALUES (1, 'Ada Lovelace', 10, 'west'), (900, 'Entered here', 10, 'east');
+"""
+
+
+def legacy(statements: str) -> None:
     with closing(sqlite3.connect(LEGACY)) as database:
-        database.executescript(EDITS if edit else TABLES)
-    print("legacy.db edited" if edit else "legacy.db made")
+        database.executescript(statements)
+
+
+def core(statements: str) -> None:
+    with duckdb.connect(LEGACY.with_name("core.db")) as database:
+        database.execute(statements)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["edit"]:
+            legacy(EDITS)
+            print("legacy.db edited")
+        case ["core"]:
+            core(CORE)
+            print("core.db made")
+        case ["both"]:
+            legacy(
+                "UPDATE customers SET name = 'Ada King' WHERE id = 1; UPDATE customers SET name = 'Skoda' WHERE id = 2;"
+            )
+            core("UPDATE customer SET name = 'Ada Byron' WHERE customer_id = 1")
+            print("Ada has another name on either side, Škoda on one")
+        case _:
+            LEGACY.unlink(missing_ok=True)
+            legacy(TABLES)
+            print("legacy.db made")
