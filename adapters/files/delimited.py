@@ -14,15 +14,16 @@ from adapters.duckdb.types import quoted
 from adapters.files.formats import Format
 from adapters.files.listing import File, Files
 from adapters.files.rows import Rows, distinct_names
-from adapters.files.staged import place, stage
-from adapters.files.text_files import LONGEST_ROW, TextFiles, chunks
+from adapters.files.staged import stage
+from adapters.files.text_files import LONGEST_ROW, TextFiles
 from adapters.files.texts import SAMPLE_ROWS, profiled
+from adapters.files.torn import AT, HOW, SPAN, TEXT, Lines
 from transforms.vocabulary import DataError, SpecError
 
 
 def rows(session: Session, table: Files, format: Format, folder: str) -> Rows:
-    """Stage the files; see `declared` for what is not declared, and `stage`. Errors: DataError for a file that is torn, with its
-    line, and for one with other columns than the first."""
+    """Stage the files; see `declared` for what is not declared, and `stage`. Errors: DataError for a file that is torn so that
+    its rows cannot be told apart, with the line, and for one with other columns than the first."""
     reading = Reading(session, table, folder)
     names, known = reading.known(format)
     reading.format = known
@@ -60,44 +61,36 @@ class Reading(TextFiles):
         self.format, self.names = format, list(names)
         if format.types.keys() >= set(names):
             return format
-        scanned = f"SELECT * FROM {self.sql(file)} LIMIT {SAMPLE_ROWS}"  # noqa: S608
+        scanned = f"SELECT * FROM {self._rows(file, careful=True)} LIMIT {SAMPLE_ROWS}"  # noqa: S608
         self._session.execute(f"CREATE OR REPLACE TABLE {quoted(sample)} AS {scanned}")
-        self.check(file)
         found = profiled(self._session, quoted(sample), names, format)
         self._session.execute(f"DROP TABLE {quoted(sample)}")
         return found
 
-    def sql(self, file: File, *, placed: bool = False) -> str:
+    def sql(self, file: File) -> str:
         """See `staged.Texts`."""
-        path, names = self._path(file, self.format), self.names
-        scan = self._scan(path, names, self.format)
+        return self._rows(file)
+
+    def counted(self, file: File) -> str:
+        """See `staged.Texts`."""
+        lines = self.lines(file)
+        more = " + ".join(lines.more(each) for each in self.names)
+        before = f"sum({quoted(SPAN)}) OVER (ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+        numbered = f"(SELECT *, row_number() OVER () AS number, 1 + {more} AS {quoted(SPAN)} FROM {self._rows(file, careful=True)})"  # noqa: S608
+        at = f"CAST({lines.head} + coalesce({before}, 0) AS BIGINT) AS {quoted(AT)}"
+        kept = ", ".join(quoted(each) for each in [*self.names, SPAN])
+        return f"(SELECT {kept}, {at}, CAST(NULL AS VARCHAR) AS {quoted(HOW)}, CAST(NULL AS VARCHAR) AS {quoted(TEXT)} FROM {numbered})"  # noqa: S608
+
+    def lines(self, file: File) -> Lines:
+        lines = Lines(self._ending(file), len(self.names) == 1, 0)
+        if self.format.header is not True:
+            return lines
+        return replace(lines, head=1 + sum(map(lines.more_in, self._first(file, self.format))))
+
+    def _rows(self, file: File, *, careful: bool = False) -> str:
+        path = self._path(file, self.format)
         self.forget()
-        if not placed:
-            return scan
-        head = 1 if self.format.header is True else 0
-        called, breaks = self._counted(file, path, scan, head)
-        number, more = quoted("syncline:number"), quoted("syncline:breaks")
-        before = f"sum({more}) OVER (ORDER BY {number} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-        listed = ", ".join(map(quoted, names))
-        numbered = f"(SELECT {listed}, row_number() OVER () AS {number}, {breaks} AS {more} FROM {scan})"  # noqa: S608
-        at = place(f"CAST({number} + {head} + coalesce({before}, 0) AS BIGINT)", file, called)
-        return f"(SELECT {listed}, {at} FROM {numbered})"  # noqa: S608
-
-    def _counted(self, file: File, path: str, scan: str, head: int) -> tuple[str, str]:
-        """What rows are counted in, lines where no empty ones come between, and SQL of how many more lines a row goes over."""
-        breaks = self._breaks(self.names)
-        found = self._session.rows(f"SELECT count(*) AS n, sum({breaks}) AS breaks FROM {scan}")[0]  # noqa: S608
-        more = int(found["breaks"] or 0)
-        with self._opened(file, path) as opened:
-            lines = sum(chunk.count(b"\n") for chunk in chunks(opened))
-        in_lines = 0 <= found["n"] + head + more - lines <= 1
-        return ("line" if in_lines else "row", breaks if in_lines and more else "0")
-
-    def _breaks(self, names: Sequence[str]) -> str:
-        """SQL of how many line breaks the values of a row hold."""
-        return " + ".join(
-            f"coalesce(length({quoted(each)}) - length(replace({quoted(each)}, chr(10), '')), 0)" for each in names
-        )
+        return self._scan(path, self.names, self.format, careful=careful)
 
     def _sniffed(self, file: File, format: Format) -> Format:
         """The delimiter and whether there is a header, where they are not declared."""
@@ -126,16 +119,24 @@ class Reading(TextFiles):
         if format.escape not in (None, format.quote):
             options |= {"escapechar": format.escape, "doublequote": False}
         with self._opened(file, path) as opened:
-            texts = io.TextIOWrapper(opened, encoding="utf-8-sig", errors="replace", newline="")
+            texts = io.TextIOWrapper(opened, encoding="utf-8-sig", errors="surrogateescape", newline="")
             try:
-                return next(csv.reader(texts, **options), [])
+                found = next(csv.reader(texts, **options), [])
+                "".join(found).encode()
             except csv.Error as error:
                 raise DataError(f"{file.path}, line 1, cannot be read: {error}.", fix="close its quotes.") from error
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{file.path}, line 1, is not valid in the file's encoding.",
+                    fix="declare the encoding (`encoding: cp1252`), or convert the file to UTF-8 as a whole.",
+                ) from error
+            return found
 
-    def _scan(self, path: str, names: Sequence[str], format: Format) -> str:
+    def _scan(self, path: str, names: Sequence[str], format: Format, *, careful: bool) -> str:
         columns = ", ".join(f"{literal(each)}: 'VARCHAR'" for each in names)
         options = self._options(format)
-        strict = "auto_detect = false, strict_mode = true, store_rejects = true, rejects_limit = 1"
+        strict = "auto_detect = false, strict_mode = true, store_rejects = true"
+        strict += ", parallel = false" if careful else ", rejects_limit = 1"
         return f"read_csv({literal(path)}, {options}, {strict}, columns = {{{columns}}})"
 
     def _options(self, format: Format) -> str:

@@ -12,36 +12,39 @@ from adapters.duckdb.types import quoted
 from adapters.files.formats import Format
 from adapters.files.listing import File, Files
 from adapters.files.rows import Rows, distinct_names
-from adapters.files.staged import place, stage
+from adapters.files.staged import stage
 from adapters.files.text_files import LONGEST_ROW, TextFiles
 from adapters.files.texts import SAMPLE_ROWS, profiled
+from adapters.files.torn import AT, HOW, MOST_SHOWN, SPAN, TEXT, Lines
 from transforms.vocabulary import DataError, SpecError
 
 _NUMBERS: Final = frozenset({"BIGINT", "UBIGINT", "HUGEINT", "DOUBLE"})
 _EXACT_DIGITS: Final = 15  # of a number with a fraction, which DuckDB reads as a double
 
+_WHY: Final = (
+    "CASE WHEN NOT json_valid(line) THEN 'no_json' WHEN json_type(line) <> 'OBJECT' THEN 'no_object' "
+    "WHEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) THEN 'key_twice' END"
+)
+
 
 def rows(session: Session, table: Files, format: Format, folder: str) -> Rows:
-    """Stage the files. A key that a line does not have is null there.
-
-    Errors: DataError for a line that is no object, or has a key twice.
-    """
+    """Stage the files. A key that a line does not have is null there. Lines that are no objects, or have a key twice, are torn."""
     lines = JsonLines(session, table, folder)
     known = lines.known(format)
     return stage(session, table, lines.names, known, lines)
 
 
 class JsonLines(TextFiles):
-    """The files of a table. `nested` are the columns whose values are read as JSON."""
+    """The files of a table. `nested` are the columns whose values are read as JSON, `bad` files with lines that are no objects."""
 
     nested: frozenset[str] = frozenset()
     exact: frozenset[str] = frozenset()
+    bad: frozenset[str] = frozenset()
 
     def known(self, format: Format) -> Format:
         first = self._table.files[0]
         self.format = replace(format, encoding=format.encoding or self._encoding(first), header=())
-        for file in self._table.files:
-            self._must_be_objects(file)
+        self.bad = frozenset(file.path for file in self._table.files if self._has_others(file))
         keys = [key for file in self._table.files for key in self._keys(file)]
         self.names = list(dict.fromkeys(keys))
         if not self.names:
@@ -74,15 +77,29 @@ class JsonLines(TextFiles):
         self.format = found
         return found
 
-    def sql(self, file: File, *, placed: bool = False) -> str:
+    def sql(self, file: File) -> str:
+        """See `staged.Texts`."""
+        values = [f"{self._value(each)} AS {quoted(each)}" for each in self.names]
+        return f"(SELECT {', '.join(values)} FROM {self._objects(file)})"  # noqa: S608
+
+    def torn(self) -> bool:
+        """See `staged.Texts`."""
+        return bool(self.bad) or super().torn()
+
+    def counted(self, file: File) -> str:
         """See `staged.Texts`."""
         self.forget()
+        numbered = f"(SELECT line, row_number() OVER () - 1 AS {quoted(AT)} FROM {self._lines(file, careful=True)})"  # noqa: S608
+        told = f"(SELECT *, {_WHY} AS {quoted(HOW)} FROM {numbered} WHERE line IS NOT NULL)"  # noqa: S608
+        whole = f"CASE WHEN {quoted(HOW)} IS NULL THEN line END"
+        parted = f"(SELECT {quoted(AT)}, {quoted(HOW)}, line AS text, {whole} AS line FROM {told})"  # noqa: S608
         values = [f"{self._value(each)} AS {quoted(each)}" for each in self.names]
-        lines = self._lines(file)
-        if placed:
-            values.append(place("number", file))
-            lines = f"(SELECT line, row_number() OVER () AS number FROM {lines})"  # noqa: S608
-        return f"(SELECT {', '.join(values)} FROM {lines} WHERE line IS NOT NULL)"  # noqa: S608
+        text = f"CASE WHEN {quoted(HOW)} IS NOT NULL THEN left(text, {MOST_SHOWN}) END AS {quoted(TEXT)}"
+        values += [quoted(AT), f"1 AS {quoted(SPAN)}", quoted(HOW), text]
+        return f"(SELECT {', '.join(values)} FROM {parted})"  # noqa: S608
+
+    def lines(self, file: File) -> Lines:
+        return Lines(self._ending(file), counts_empty=True, head=None)
 
     def _value(self, name: str) -> str:
         at = literal(pointer(name))
@@ -97,38 +114,33 @@ class JsonLines(TextFiles):
             f"THEN {text} || ' (or another number of so many digits)' ELSE {text} END"
         )
 
-    def _lines(self, file: File) -> str:
+    def _lines(self, file: File, *, careful: bool = False) -> str:
         path = literal(self._path(file, self.format))
         options = f"delim = '\x01', quote = '', escape = '', header = false, max_line_size = {LONGEST_ROW}"
-        strict = "auto_detect = false, strict_mode = true, store_rejects = true, rejects_limit = 1"
+        strict = "auto_detect = false, strict_mode = true, store_rejects = true"
+        strict += ", parallel = false" if careful else ", rejects_limit = 1"
         return f"read_csv({path}, {options}, {strict}, columns = {{'line': 'VARCHAR'}})"
 
-    def _must_be_objects(self, file: File) -> None:
+    def _objects(self, file: File) -> str:
+        """The lines that are objects."""
         self.forget()
-        keys = "json_keys(line)"
-        bad = (
-            f"CASE WHEN NOT json_valid(line) THEN 'is not valid JSON' WHEN json_type(line) <> 'OBJECT' THEN 'is no object' "
-            f"WHEN len({keys}) <> len(list_distinct({keys})) THEN 'has a key twice' END"
-        )
-        numbered = f"(SELECT line, row_number() OVER () AS number FROM {self._lines(file)})"  # noqa: S608
-        query = f"SELECT number, {bad} AS why FROM {numbered} WHERE line IS NOT NULL"  # noqa: S608
-        found = self._session.rows(f"SELECT number, why FROM ({query}) WHERE why IS NOT NULL ORDER BY 1 LIMIT 1")  # noqa: S608
-        self.check(file)
-        if found:
-            raise DataError(
-                f"{file.path}, line {found[0]['number']}, {found[0]['why']}.", fix="write one JSON object a line."
-            )
+        kept = "line IS NOT NULL" if file.path not in self.bad else f"line IS NOT NULL AND {_WHY} IS NULL"
+        return f"(SELECT line FROM {self._lines(file)} WHERE {kept})"  # noqa: S608
+
+    def _has_others(self, file: File) -> bool:
+        """Whether there are lines that are no objects."""
+        self.forget()
+        query = f"SELECT count({_WHY}) AS n FROM {self._lines(file)} WHERE line IS NOT NULL"  # noqa: S608
+        return bool(self._session.rows(query)[0]["n"])
 
     def _keys(self, file: File) -> Sequence[str]:
         """In the order in which they come first."""
-        self.forget()
-        listed = f"SELECT unnest(json_keys(line)) AS key FROM {self._lines(file)} WHERE line IS NOT NULL"  # noqa: S608
+        listed = f"SELECT unnest(json_keys(line)) AS key FROM {self._objects(file)}"  # noqa: S608
         query = f"SELECT key FROM (SELECT key, row_number() OVER () AS place FROM ({listed})) GROUP BY key ORDER BY min(place)"  # noqa: S608
         return [row["key"] for row in self._session.rows(query)]
 
     def _kinds(self, file: File, name: str) -> set[str]:
-        self.forget()
-        sample = f"(SELECT line FROM {self._lines(file)} WHERE line IS NOT NULL LIMIT {SAMPLE_ROWS})"  # noqa: S608
+        sample = f"(SELECT line FROM {self._objects(file)} LIMIT {SAMPLE_ROWS})"  # noqa: S608
         found = self._session.rows(f"SELECT DISTINCT json_type(line, {literal(pointer(name))}) AS kind FROM {sample}")  # noqa: S608
         return {row["kind"] for row in found} - {None, "NULL"}
 

@@ -16,6 +16,8 @@ BEHIND: Final = "syncline files"
 """The schema of the views that are scanned: those of the plain names fail where a value cannot be read, for queries."""
 UNREAD: Final = "syncline:unread:"
 """How the name of a column begins, behind which comes the column of which it says why a row's value cannot travel."""
+TORN: Final = "syncline:torn"
+"""The column that says why a whole row cannot travel."""
 
 _FINE: Final = {"TIMESTAMP_NS": "TIMESTAMP", "TIMESTAMPTZ_NS": "TIMESTAMP WITH TIME ZONE", "TIME_NS": "TIME"}
 _NANOSECONDS: Final = 1000  # in the microsecond that is the finest that travels
@@ -40,19 +42,24 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`origin` is what stands behind FROM; `ordered` as of TableShape; `format` how texts are written, None for typed files."""
+    """`origin` is what stands behind FROM; `ordered` and `unread` as of TableShape; `format` how texts are written, None for typed
+    files; `torn` is SQL over the rows: a text where the row has no values at all."""
 
     origin: str
     columns: tuple[Column, ...]
     ordered: frozenset[Key] = frozenset()
     format: Format | None = None
+    unread: frozenset[str] = frozenset()
+    torn: str | None = None
 
     def shape(self, table: str) -> TableShape:
-        return TableShape(TableName(table), tuple(each.shape for each in self.columns), ordered=self.ordered)
+        columns = tuple(each.shape for each in self.columns)
+        return TableShape(TableName(table), columns, ordered=self.ordered, unread=self.unread)
 
     def shape_behind(self, table: str) -> TableShape:
         """With the columns that say why."""
-        why = tuple(column_shape(f"{UNREAD}{each.name}", "VARCHAR") for each in self.columns if each.unread)
+        told = [TORN, *(f"{UNREAD}{each.name}" for each in self.columns if each.unread)]
+        why = tuple(column_shape(each, "VARCHAR") for each in told if each != TORN or self.torn)
         return TableShape(
             TableName(table, BEHIND), (*(each.shape for each in self.columns), *why), ordered=self.ordered
         )
@@ -61,11 +68,14 @@ class Rows:
         """The statements that make both views of a table."""
         behind = [f"{each.value} AS {quoted(each.name)}" for each in self.columns]
         behind += [f"{each.unread} AS {quoted(UNREAD + each.name)}" for each in self.columns if each.unread]
+        behind += [f"{self.torn} AS {quoted(TORN)}"] if self.torn else []
         plain = [quoted(each.name) if each.unread is None else _or_fail(each.name) for each in self.columns]
         there = f"{quoted(BEHIND)}.{quoted(table)}"
+        why = quoted(TORN)
+        whole = f" WHERE CASE WHEN {why} IS NULL THEN true ELSE error({why}) END" if self.torn else ""
         return [
             f"CREATE VIEW {there} AS SELECT {', '.join(behind)} FROM {self.origin}",  # noqa: S608
-            f"CREATE VIEW main.{quoted(table)} AS SELECT {', '.join(plain)} FROM {there}",  # noqa: S608
+            f"CREATE VIEW main.{quoted(table)} AS SELECT {', '.join(plain)} FROM {there}{whole}",  # noqa: S608
         ]
 
 
@@ -103,6 +113,11 @@ def unread(code: str, column: str, value: str, type_: str) -> str:
     """SQL of the text that `vocabulary.unread` makes; `value` is SQL."""
     told = f"json_object('source', {literal(column)}, 'value', {value}, 'type', {literal(type_)})"
     return f"CAST(json_array({literal(code)}, NULL, {told}) AS VARCHAR)"
+
+
+def torn_row(value: str, how: str) -> str:
+    """SQL of the text that a Reason `torn_row` makes; both are SQL."""
+    return f"CAST(json_array('torn_row', NULL, json_object('value', {value}, 'how', {how})) AS VARCHAR)"
 
 
 def distinct_names(names: Sequence[str], path: str, line: str = "") -> None:

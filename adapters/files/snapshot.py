@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from adapters.duckdb.snapshot import DuckdbSnapshot, Session
 from adapters.duckdb.types import quoted
 from adapters.files.listing import Files
-from adapters.files.rows import BEHIND, UNREAD, Rows
+from adapters.files.rows import BEHIND, TORN, UNREAD, Rows
 from transforms.vocabulary import (
     INVALID,
     ColumnRange,
@@ -54,8 +54,7 @@ class Views:
 
     def named_in(self, query: str) -> list[str]:
         """The tables that a query may be about, made."""
-        text = query.casefold()
-        names = [name for name in self.tables if re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", text)]
+        names = [name for name in self.tables if _named(name, query)]
         return [name for name in names if self.rows(name) is not None]
 
     def shape_behind(self, table: TableName) -> TableShape | None:
@@ -143,7 +142,7 @@ class FilesSnapshot(DuckdbSnapshot):
         self, relation: Relation, columns: Sequence[str], key: Key, windows: Sequence[KeyRange]
     ) -> pa.Table | None:
         behind, names = self._behind(relation)
-        if behind.table is None or self._unread(behind.table, columns):
+        if behind.table is None or self._unread(behind.table, columns, relation.where):
             return None
         with self._views.unchanged(names):
             return super().checksums(behind, columns, key, windows)
@@ -159,7 +158,7 @@ class FilesSnapshot(DuckdbSnapshot):
         keys: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
         behind, names = self._behind(relation)
-        unread = self._unread(behind.table, columns) if behind.table else []
+        unread = self._unread(behind.table, columns, relation.where) if behind.table else []
         with self._views.unchanged(names):
             for batch in super().scan(behind, [*columns, *unread], key=key, within=within, ranges=ranges, keys=keys):
                 yield _told(batch, len(columns))
@@ -169,8 +168,11 @@ class FilesSnapshot(DuckdbSnapshot):
         if relation.table is None:
             return relation, self._views.named_in(f"{relation.query} {relation.where or ''}")
         there = self._table(relation.table)
-        others = self._views.named_in(relation.where) if relation.where else []
-        return replace(relation, table=there), [there.name, *others]
+        if relation.where is None:
+            return replace(relation, table=there), [there.name]
+        unread = "".join(f" OR {quoted(each)} IS NOT NULL" for each in self._unread(there, (), relation.where))
+        where = f"({relation.where}\n){unread}" if unread else relation.where
+        return replace(relation, table=there, where=where), [there.name, *self._views.named_in(relation.where)]
 
     def _table(self, table: TableName) -> TableName:
         """SpecError where there is no such table."""
@@ -178,10 +180,16 @@ class FilesSnapshot(DuckdbSnapshot):
         self._shapes.of(Relation(there))
         return there
 
-    def _unread(self, table: TableName, columns: Sequence[str]) -> list[str]:
-        """The columns that say why values of these cannot travel."""
+    def _unread(self, table: TableName, columns: Sequence[str], where: str | None) -> list[str]:
+        """The columns that say why rows cannot travel: whole ones, for values of these columns, and for those that `where` is about:
+        whether it keeps such a row nobody knows."""
         there = self._shapes.of(Relation(table)).names
-        return [name for each in columns if (name := f"{UNREAD}{each}") in there]
+        asked = [each for each in there if each in columns or (where and _named(each, where))]
+        return [each for each in (TORN, *(f"{UNREAD}{name}" for name in asked)) if each in there]
+
+
+def _named(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", text.casefold()) is not None
 
 
 def _told(batch: pa.RecordBatch, columns: int) -> pa.RecordBatch:

@@ -1,32 +1,24 @@
-"""Files of text: read in UTF-8, and refused with the line where they are torn."""
+"""Files of text: read in UTF-8, and what is known of their lines."""
 
 from __future__ import annotations
 
 import codecs
 import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from adapters.duckdb.snapshot import Session
 from adapters.files.formats import Format
+from adapters.files.lines import chunks, ending
 from adapters.files.listing import File, Files
+from adapters.files.torn import Lines, Settling
 from transforms.vocabulary import DataError
 
-CHUNK_BYTES: Final = 4 * 1024 * 1024
 LONGEST_ROW: Final = 32 * 1024 * 1024  # bytes
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _PACKED: Final = (".gz", ".zst", ".bz2")
-_TORN: Final[Mapping[str, tuple[str, str]]] = {
-    "UNQUOTED VALUE": ("has a quote that is not closed, or text behind one that is", "close the quote, and double those inside"),
-    "MISSING COLUMNS": ("has fewer fields than the header", "add what is missing, or quote line breaks inside a value"),
-    "TOO MANY COLUMNS": ("has more fields than the header", "quote values that hold the delimiter"),
-    "INVALID ENCODING": (
-        "is not valid in the file's encoding (a file in two encodings, or another one than declared)",
-        "declare the encoding (`encoding: cp1252`), or convert the file to UTF-8 as a whole",
-    ),
-    "LINE SIZE OVER MAXIMUM": ("is too long: a quote before it may not be closed", "close the quote"),
-}  # fmt: skip
+_UNDECODED: Final = "syncline-undecoded"
+"""How what is no text in its encoding is passed on."""
 
 
 class TextFiles:
@@ -38,32 +30,32 @@ class TextFiles:
         self.format, self.names = Format(), list[str]()
 
     def forget(self) -> None:
-        """What earlier queries met that was no row."""
+        """Begin anew with what queries meet that is no row."""
         for each in ("reject_errors", "reject_scans"):
             self._session.execute(f"DROP TABLE IF EXISTS {each}")
 
-    def check(self, file: File) -> None:
-        """See `staged.Texts`: a row that is torn, with its line."""
-        asked = "SELECT error_type AS kind, line, line_byte_position AS start FROM reject_errors ORDER BY 3 LIMIT 1"
-        if torn := self._session.rows(asked):
-            what, fix = _TORN.get(str(torn[0]["kind"]), ("cannot be read", "correct it"))
-            line = self._line(file, self._path(file, self.format), torn[0])
-            raise DataError(f"{file.path}, line {line}, {what}.", fix=f"{fix}.")
+    def torn(self) -> bool:
+        """See `staged.Texts`."""
+        return bool(self._session.rows("SELECT count(*) AS n FROM reject_errors")[0]["n"])
+
+    def settle(self, staged: str, file: File, number: int, partitions: list[str]) -> None:
+        """See `staged.Texts`."""
+        path = self._path(file, self.format)
+        with self._opened(file, path) as opened:
+            Settling(self._session, staged, file, number).settle(opened, self.lines(file), partitions)
+
+    def lines(self, file: File) -> Lines:
+        """How lines of a file are counted."""
+        raise NotImplementedError
+
+    def _ending(self, file: File) -> str:
+        with self._opened(file, self._path(file, self.format)) as opened:
+            return ending(opened).decode()
 
     def _opened(self, file: File, path: str) -> Any:
         if path in self._copies.values():
             return Path(path).open("rb")
         return self._table.address.system.open(file.path, "rb", compression="infer")
-
-    def _line(self, file: File, path: str, torn: Mapping[str, Any]) -> int:
-        """The line at a byte of a file; the row where that is not known."""
-        if torn["start"] is None:
-            return int(torn["line"])
-        with self._opened(file, path) as opened:
-            left, lines = int(torn["start"]), 1
-            while left > 0 and (chunk := opened.read(min(left, CHUNK_BYTES))):
-                left, lines = left - len(chunk), lines + chunk.count(b"\n")
-            return lines
 
     def _encoding(self, file: File) -> str:
         with self._table.address.system.open(file.path, "rb", compression="infer") as opened:
@@ -85,26 +77,24 @@ class TextFiles:
         return self._copies[file.path]
 
     def _copy(self, file: File, encoding: str) -> str:
-        lines = 1
+        """What is nothing in the encoding is nothing in UTF-8 either, so that its row is set aside."""
         with (
             self._table.address.system.open(file.path, "rb", compression="infer") as opened,
             tempfile.NamedTemporaryFile(dir=self._folder, suffix=".csv", delete=False) as copy,
         ):
-            decoder = codecs.getincrementaldecoder(encoding)()
+            decoder = codecs.getincrementaldecoder(encoding)(_UNDECODED)
             for chunk in chunks(opened):
-                try:
-                    text = decoder.decode(chunk, final=not chunk)
-                except UnicodeDecodeError as error:
-                    at = lines + error.object[: error.start].decode(encoding, "replace").count("\n")
-                    what, fix = _TORN["INVALID ENCODING"]
-                    raise DataError(f"{file.path}, line {at}, {what}: {encoding}.", fix=f"{fix}.") from error
-                lines += text.count("\n")
-                copy.write(text.encode())
+                copy.write(decoder.decode(chunk, final=not chunk).encode("utf-8", _UNDECODED))
             return copy.name
 
 
-def chunks(opened: Any) -> Iterator[bytes]:
-    """The bytes of a file, the last of them empty."""
-    while chunk := opened.read(CHUNK_BYTES):
-        yield chunk
-    yield b""
+def _marked(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What cannot be decoded is a lone surrogate, and that a byte which is in no UTF-8."""
+    if isinstance(error, UnicodeDecodeError):
+        return "\udcff", error.end
+    if isinstance(error, UnicodeEncodeError):
+        return b"\xff" * (error.end - error.start), error.end
+    raise error
+
+
+codecs.register_error(_UNDECODED, _marked)

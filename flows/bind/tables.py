@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from adapters.protocol import Source, Target
 from adapters.sql.names import taken_for_one
-from flows.bind import create_table, evolve, untried
+from flows.bind import create_table, evolve, unread_keys, untried
 from flows.bind.create_table import AfterLoad
 from flows.bind.cursor import BoundCursor, bound_cursors
 from flows.bind.evolve import Added
@@ -191,13 +191,16 @@ def bind(spec: Spec, source: Source, target: Target, shapes: Shapes | None = Non
     bound: dict[str, BoundTable] = {}
     for name in _lookup_order(spec):
         try:
-            bound[name] = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
+            made_of = _bind_table(spec, name, seen.sources[name], seen.targets[name], source, target, bound)
+            bound[name] = unread_keys.without_deletes(made_of)
         except SpecError as error:
             problems += error.of_table(name)
     if problems:
         raise SpecError.of(problems)
     warnings = [*seen.notices, *(warning for table in bound.values() for warning in table.after_load.warnings)]
     warnings += [Notice("unwritable", str(table.unwritable), name) for name, table in bound.items() if table.unwritable]
+    withheld = [unread_keys.deletes_withheld(table, spec.delete_policy(name).policy) for name, table in bound.items()]
+    warnings += [warning for warning in withheld if warning]
     warnings += dict.fromkeys(hidden_rows(spec, bound.values(), source, target))
     written = [seen.targets[name] for name, table in bound.items() if not table.unwritable]
     warnings += untried.untried(written if asking else (), target)

@@ -297,7 +297,7 @@ def _zero_dates(
                 continue
             rows = pa.Table.from_batches([batch])
             for fault in unread_faults(rows.column(INVALID).combine_chunks()):
-                if fault.reason.facts["source"] == source and fault.values is not None:
+                if fault.reason.facts.get("source") == source and fault.values is not None:
                     known.rows += int(fault.rows.sum())
                     bad = pa.array(fault.rows)
                     picked = rows.filter(bad).slice(0, samples)

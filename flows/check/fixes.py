@@ -282,6 +282,12 @@ def _unread(place: Place) -> str:
     return f"mend {place.source}, or read it with a query that converts it: `from: {{query: …}}`"
 
 
+def _torn(place: Place) -> str:
+    return (
+        "mend the line in the file: quote values that hold delimiters, quotes or line breaks, or declare its `encoding`"
+    )
+
+
 def _zero_date(place: Place) -> str:
     return "say what they become: `zero_date: null`, or a date"
 
@@ -337,6 +343,7 @@ _REMEDIES: Final[Mapping[Code, Callable[[Place], str]]] = {
     "no_date": _zero_date,
     "too_many_digits": _digits,
     "wrong_type": _unread,
+    "torn_row": _torn,
     "undecodable": _unread,
     "beyond_timestamps": _unread,
 }

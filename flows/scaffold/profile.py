@@ -165,7 +165,7 @@ def _is_day(column: ColumnShape) -> bool:
 def _note_invalid(facts: dict[str, Facts], reasons: pa.Array) -> None:
     for each in pc.value_counts(reasons.drop_null()).to_pylist():
         reason = reason_of(each["values"])
-        about = facts.get(reason.facts["source"])
+        about = facts.get(reason.facts.get("source", ""))
         if about is not None:
             about.invalid += each["counts"]
             about.reason = about.reason or value_text(reason)

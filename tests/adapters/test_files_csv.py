@@ -96,8 +96,6 @@ def test_a_value_that_is_none_of_its_type_is_set_aside_with_file_and_line(tmp_pa
         4: f"column n: line 6 of {path}: 1e3 is not integer",
         5: f"column n: line 9 of {path}: 99999999999 is not integer",
     }
-    blank = read(csv(tmp_path, "id,n\n1,5\n\n2,x\n", types={"n": "int"}))
-    assert "row 3 of" in blank[1][INVALID]  # lines are not known where empty ones are passed over
     source = csv(tmp_path, text, types={"n": "decimal(4,2)"})
     with source.snapshot() as snapshot:
         assert snapshot.count(Relation(T)) == 6
@@ -109,11 +107,9 @@ def test_a_value_that_is_none_of_its_type_is_set_aside_with_file_and_line(tmp_pa
     ("content", "declared", "signs"),
     [
         (b'a,b\n1,2\n3,"x\n2,y\n', {}, ("line 3", "a quote that is not closed")),
-        (b"a,b\n1,2\n3\n2,y\n", {}, ("line 3", "fewer fields")),
-        (b"a,b\n1,2\n3,4,5\n", {}, ("line 3", "more fields")),
-        (b"a,b\n1,x\n2,caf\xe9\n", {}, ("line 3", "two encodings", "cp1252")),
-        ("a,b\n1,x\n2,é\n".encode(), {"encoding": "ascii"}, ("line 3", "two encodings")),
-        ("a,b\n1,é\n".encode("utf-16-le")[:-1], {"encoding": "utf-16-le"}, ("line", "encoding")),
+        (b'a,b\n\n1,2\n\n3\n"5\n5",x\n\n"', {}, ("line 9", "a quote that is not closed")),
+        (b'a,b\n1,"\n' + b"2,xxxxxxxx\n" * 2_000 + b'3,"y"\n4,5\n', {}, ("line 2", "a quote that is not closed")),
+        (b"a,caf\xe9\n1,2\n", {}, ("line 1", "encoding")),
         (b"a,b,A\n1,2,3\n", {}, ("line 1", "two columns called 'a' and 'A'")),
         (b"", {}, ("is empty",)),
     ],
@@ -122,6 +118,46 @@ def test_a_torn_file_is_refused_with_its_line(tmp_path: Path, content: Any, decl
     with pytest.raises(DataError) as caught:
         read(csv(tmp_path, content, **declared))
     assert all(sign in str(caught.value) for sign in (*signs, "t.csv", "Fix:"))
+
+
+FEW, MORE, QUOTE = "has fewer fields", "has more fields", "has a quote"
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "good", "aside"),
+    [
+        (b"id,n\n1,2\n3\n4,5,6\n\n7,x\n\n\n8\n9,10\n", {}, [1, 7, 9],
+         {3: FEW, 4: MORE, 6: "x is not", 9: FEW}),
+        (b'id,n,t\r\n\r\n1,2,"a\r\n\r\n"\r\n\r\n3,"5" pipe",\r\n4,y,"b\r\n"\r\n7,x,\r\n', {}, [1, 4, 7],
+         {7: QUOTE, 8: "y is not", 10: "x is not"}),
+        (b'\xef\xbb\xbfid,n,"t\n\nu"\n"1\n2",3\n\n4,"5,x\n6,7,"8"\n9,x,y"z\n10,11,', {}, [9, 10],
+         {(4, 5): FEW, (7, 8): QUOTE, 9: "x is not"}),
+        (b"id,n,t\n1,2,caf\xe9\n3,4,ok\n\xe9,\xe8,\xff\n\n5,x,\xc3\xa9\n", {}, [3, 5],
+         {2: "encoding", 4: "encoding", 6: "x is not"}),
+        ("id,n,t\n1,2,é\n3,4,y\n5,x,y\n".encode(), {"encoding": "ascii"}, [3, 5], {2: "encoding", 4: "x is not"}),
+        ("id,n,t\n1,2,é\n3,4,y\n".encode("utf-16-le")[:-1], {"encoding": "utf-16-le"}, [1], {3: "encoding"}),
+        (b"id|n\r1|2\r\r3\r4|x\r", {"delimiter": "|"}, [1, 4], {4: FEW, 5: "x is not"}),
+        (b"1,2\n\n3\n4,'5\n\n6'\n7,x", {"header": ["id", "n"], "quote": "'"}, [1, 4, 7], {3: FEW, 4: "5\n\n6 is not", 7: "x is not"}),
+        (b"n\n1\n\nx\n2,3\n4", {}, [1, None, None, 4], {4: "x is not", 5: MORE}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_torn_row_is_set_aside_with_file_and_line(
+    tmp_path: Path, content: bytes, declared: Any, good: Any, aside: Any, packed: bool
+) -> None:
+    name = "t.csv.gz" if packed else "t.csv"
+    rows = read(csv(tmp_path, gzip.compress(content) if packed else content, name, **declared, types={"n": "int"}))
+    wrong = {each[INVALID] for each in rows}
+    found = {}
+    for text in (text_of(reason_of(each)) for each in wrong - {None}):
+        place, _, what = text.removeprefix("column n: ").partition(f" of {tmp_path / name}: ")
+        numbers = tuple(int(each) for each in place.split() if each.isdigit())
+        found[numbers if len(numbers) > 1 else numbers[0]] = what
+    assert found.keys() == aside.keys() and all(sign in found[line] for line, sign in aside.items()), found
+    first = next(iter(rows[0]))
+    torn = [each for each in rows if each[INVALID] and reason_of(each[INVALID]).code == "torn_row"]
+    assert sorted(each[first] or 0 for each in rows if each not in torn) == sorted(each or 0 for each in good)
+    assert all(value is None for each in torn for column, value in each.items() if column != INVALID)
 
 
 def test_what_is_declared_wrongly_is_refused(tmp_path: Path) -> None:
@@ -182,6 +218,42 @@ def test_a_spec_declares_what_is_in_the_files(tmp_path: Path, request: pytest.Fi
     assert small.target.rows("goods", "id, name, price") == [(1, "A", 1.5), (3, "C", 3)]
     (why,) = [each[2] for each in quarantine(small)]
     assert f"line 3 of {there / 'goods.csv'}: x is not decimal(9,2)" in why
+    small.settled()
+
+
+@pytest.mark.parametrize("policy", ["hard", {"policy": "soft", "column": "gone"}])
+def test_nothing_is_deleted_as_long_as_keys_of_rows_cannot_be_read(
+    tmp_path: Path, request: pytest.FixtureRequest, policy: Any
+) -> None:
+    small = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
+    soft = policy != "hard"
+    small.target.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER{', gone BOOLEAN' if soft else ''})")
+    file = tmp_path / "t.csv"
+    columns = {"id": "id", "n": {"from": "n", "cast": "int"}}
+    table = {"from": "t", "where": "n < 100", "key": "id", "columns": columns, "delete": policy}
+    files = {"types": {"id": "bigint", "n": "int"}}
+    document = small.document({"t": table}) | {"source": {"url": "csv:///t.csv", "files": files}}
+    small.path.write_text(yaml.safe_dump(document))
+    file.write_text("id,n\n1,1\n2,2\n3,3\n4,400\n")
+    assert small.run().status == Status.DONE
+    for torn, set_aside in (
+        ("2\n", "line 2 of"),
+        ("two,2\n", "column id: line 2 of"),
+        ("2,\xe9\n", "column n: line 2 of"),
+    ):
+        file.write_text(f"id,n\n{torn}3,30\n\n4,x\n5,500\n")
+        outcome = small.run()
+        kept = "column n" in set_aside  # its key is known, and all others are
+        assert counts(outcome, "t").get("delete", 0) == (1 if kept else 0)
+        warned = [each.code for each in outcome.report.warnings]
+        assert ("deletes_withheld" in warned) is not kept
+        found = [each[2] for each in quarantine(small)]
+        assert any(each.startswith(set_aside) for each in found) and any("line 5 of" in each for each in found), found
+        there = "NOT coalesce(gone, false)" if soft else "true"
+        rows = small.target.ask(f"SELECT id, n FROM t WHERE {there} ORDER BY id")
+        assert rows == ([(2, 2), (3, 30)] if kept else [(1, 1), (2, 2), (3, 30)])
+    file.write_text("id,n\n3,3\n")
+    assert counts(small.run(), "t").get("delete") == 1 and not quarantine(small)
     small.settled()
 
 

@@ -30,7 +30,7 @@ from transforms.vocabulary import (
 
 
 def lines(folder: Path, *rows: str, **declared: Any) -> Source:
-    (folder / "t.jsonl").write_text("\n".join(rows))
+    (folder / "t.jsonl").write_bytes("\n".join(rows).encode("utf-8", "surrogateescape"))
     return open_source(
         f"jsonl:///{folder / 't.jsonl'}" + (f"?declared={quote(json.dumps(declared))}" if declared else "")
     )
@@ -61,9 +61,29 @@ def test_json_lines_that_do_not_fit_are_set_aside_or_refused_with_their_line(tmp
     good, bad = read(lines(tmp_path, *rows, **declared))
     assert (good["n"], good["day"], good[INVALID]) == (Decimal("0.5"), date(2024, 1, 1), None)
     assert "line 3 of" in text_of(reason_of(bad[INVALID]))  # a number that DuckDB read as a double may be another one
-    for row, sign in (('{"id": 1', "not valid JSON"), ("[1]", "no object"), ('{"a": 1, "a": 2}', "a key twice")):
-        with pytest.raises(DataError, match=f"line 2, .*{sign}"):
-            read(lines(tmp_path, '{"id": 1}', row))
+    torn = (
+        "",
+        '{"id": 1, "n": 0.5}',
+        '{"id": 1',
+        "[1]",
+        '{"a": 1, "a": 2}',
+        "",
+        '{"id": 2, "n": "caf\udce9"}',
+        "5",
+        '{"id": 3, "n": {}}',
+    )
+    rows = read(lines(tmp_path, *torn, "", '{"id": 4}', types={"n": "int"}))
+    assert [row["id"] for row in rows] == [None] * 5 + [1, 3, 4]
+    found = {text_of(reason_of(row[INVALID])).replace(str(tmp_path), "") for row in rows if row[INVALID]}
+    assert found == {
+        'line 3 of /t.jsonl: {"id": 1 is not valid JSON',
+        "line 4 of /t.jsonl: [1] is no object",
+        'line 5 of /t.jsonl: {"a": 1, "a": 2} has a key twice',
+        'line 7 of /t.jsonl: {"id": 2, "n": "caf??} is not valid in the file\'s encoding (a file in two encodings, or another one than declared)',
+        "line 8 of /t.jsonl: 5 is no object",
+        "column n: line 2 of /t.jsonl: 0.5 is not integer",
+        "column n: line 9 of /t.jsonl: {} is not integer",
+    }
     with pytest.raises(DataError, match="two columns called 'a' and 'A'"):
         read(lines(tmp_path, '{"a": 1}', '{"A": 1}'))
     with pytest.raises(DataError, match="is empty"):

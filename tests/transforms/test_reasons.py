@@ -22,6 +22,8 @@ SAMPLES: list[tuple[Any, str | None, dict[str, Any], str]] = [
     ("wrong_type", None, {"source": "n", "value": "x", "stored": "text", "type": "an integer"}, "column n: text 'x' is not an integer"),
     ("wrong_type", None, {"source": "n", "value": "a blob of 3 bytes", "type": "text"}, "column n: a blob of 3 bytes is not text"),
     ("wrong_type", None, {"type": "an integer"}, "is not an integer"),
+    ("torn_row", None, {"value": "line 3 of t.csv: 3", "how": "fields_missing"}, "line 3 of t.csv: 3 has fewer fields than the header"),
+    ("torn_row", None, {"how": "no_json"}, "is not valid JSON"),
     ("undecodable", None, {"source": "c", "value": "a\\xff", "stored": "text", "charset": "UTF-8"}, "column c: text 'a\\xff' is not valid UTF-8"),
     ("undecodable", None, {"source": "c", "value": "the bytes 98", "charset": "cp1251"}, "column c: the bytes 98 are no text in cp1251"),
     ("no_date", None, {"source": "d", "value": "0000-00-00"}, "column d: 0000-00-00 is no date"),

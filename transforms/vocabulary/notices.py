@@ -15,7 +15,7 @@ NoticeCode = Literal[
     "failed_check", "unchecked", "refused_rows", "stand_in_stays", "not_reconciled", "orphans", "own_ancestors",
     "no_evidence", "no_data_docs", "table_not_dropped", "cut_off_version", "cut_off_run", "base_lost",
     "new_columns", "new_key", "resolution_outdated",
-    "projections_in_turn", "writes_source", "hook_failed", "not_taken", "untyped",
+    "projections_in_turn", "writes_source", "hook_failed", "not_taken", "deletes_withheld", "untyped",
 ]  # fmt: skip
 
 NOTICES: Final[Mapping[NoticeCode, str]] = {
@@ -59,6 +59,7 @@ NOTICES: Final[Mapping[NoticeCode, str]] = {
     "writes_source": "a run writes the source too, and what it needs there",
     "hook_failed": "a hook that comes after a run, or the rows of a table, failed",
     "not_taken": '`tables: "*"` leaves tables or columns of the source where they are',
+    "deletes_withheld": "rows of the source have keys that cannot be read, and nothing is deleted of what they may be",
     "untyped": "from a plan of an earlier version, which kept the text alone",
 }
 """Every code and what it means."""

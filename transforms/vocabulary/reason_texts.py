@@ -56,6 +56,21 @@ def _undecodable(reason: Reason) -> str:
     return "is not valid UTF-8" if charset == "UTF-8" else f"are no text in {charset}"
 
 
+_TORN: Final[Mapping[str, str]] = {
+    "quote": "has a quote that is not closed, or text behind one that is",
+    "fields_missing": "has fewer fields than the header",
+    "fields_extra": "has more fields than the header",
+    "encoding": "is not valid in the file's encoding (a file in two encodings, or another one than declared)",
+    "no_json": "is not valid JSON",
+    "no_object": "is no object",
+    "key_twice": "has a key twice",
+}
+
+
+def _torn(reason: Reason) -> str:
+    return _value(reason) + _TORN[reason.facts["how"]]
+
+
 def _range(reason: Reason) -> str:
     least, most = reason.facts.get("least"), reason.facts.get("most")
     ends = f"from {least} on" if most is None else f"up to {most}" if least is None else f"{least} to {most}"
@@ -122,6 +137,7 @@ TEXTS: Final[Mapping[Code, str | Callable[[Reason], str]]] = {
     "undecodable": _undecodable,
     "no_date": "is no date",
     "beyond_timestamps": "the timestamp is beyond {most}, where Arrow's microseconds end",
+    "torn_row": _torn,
     "inexact": "{given} that is no {wanted} without {without}",
     "not_boolean": "is neither 0 nor 1, true nor false",
     "not_number": "is not a number",

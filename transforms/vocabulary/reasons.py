@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast, get_args
 
-Unread = Literal["wrong_type", "undecodable", "no_date", "beyond_timestamps"]
+Unread = Literal["wrong_type", "undecodable", "no_date", "beyond_timestamps", "torn_row"]
 Cast = Literal[
     "inexact", "not_boolean", "not_number", "not_uuid", "not_interval", "not_time_of_day", "has_date", "wrong_format",
     "repeated_time", "skipped_time", "beyond_local_times",
@@ -36,13 +36,15 @@ Engine = Literal[
 Code = Unread | Cast | Limit | Mapped | OtherRows | Engine | Literal["untyped"]
 
 UNREAD: Final[frozenset[Code]] = frozenset(get_args(Unread))
-"""The source's row could not be read: `source` is the column there, `value` what it holds, as people read it."""
+"""The source's row could not be read: `source` is the column there, and none of a row that is torn; `value` what it holds, as people
+read it."""
 
 MEANINGS: Final[Mapping[Code, str]] = {
     "wrong_type": "a column of the source holds something else than its type says",
     "undecodable": "a text of the source is not valid in its character set",
     "no_date": "a date of the source is not a day of the calendar, such as 0000-00-00",
     "beyond_timestamps": "a timestamp of the source is beyond the last one that can travel",
+    "torn_row": "a row of a file cannot be taken apart: a torn quote, too many or too few fields, bytes of another encoding, no JSON",
     "inexact": "a cast would lose something of the value, or round it",
     "not_boolean": "a cast to boolean of a value that is neither true nor false",
     "not_number": "a cast to a number of a text that is not a number",

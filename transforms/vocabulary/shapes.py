@@ -128,7 +128,8 @@ class TableShape:
     column tuples by which key windows are cheap and come in binary order, as Arrow orders them. `design` is for
     tables that are yet to be made; `Catalog.design` reads it of one that is there. `hidden_by` says what keeps rows from
     this user, where it is a part of the table that is seen and written; None where it is all. `unwritable` says why its rows
-    can be compared and not be written, and the fix; None where they can.
+    can be compared and not be written, and the fix; None where they can. `unread` are columns that have no value in some rows,
+    since it cannot be read (such a row is INVALID), as far as that is known of a source before its rows are read.
     """
 
     name: TableName
@@ -141,6 +142,7 @@ class TableShape:
     hidden_by: str | None = None
     unwritable: str | None = None
     nulls_alike: frozenset[frozenset[str]] = frozenset()
+    unread: frozenset[str] = frozenset()
 
     def column(self, name: str) -> ColumnShape | None:
         return next((column for column in self.columns if column.name == name), None)

@@ -15,6 +15,7 @@ _UNIQUE: Final = "mend or merge the rows, choose a key that tells them apart, or
 AGAINST: Final[Mapping[Code, str]] = {
     "wrong_type": f"{_MEND}, or read it by a query that converts it: `from: {{query: …}}`",
     "undecodable": f"{_MEND}, or read it by a query that converts it: `from: {{query: …}}`",
+    "torn_row": "mend the line in the file: quote values that hold delimiters, quotes or line breaks, or declare the file's `encoding`",
     "no_date": "say what such dates become: `zero_date: null`, or a date",
     "beyond_timestamps": f"{_MEND}, or read it by a query that makes a text or null of it",
     "inexact": "cast to a type that holds the value, or round in an `expr`, where that is meant",
@@ -112,6 +113,7 @@ ON_WARNING: Final[Mapping[NoticeCode, str]] = {
     "resolution_outdated": "decide again",
     "projections_in_turn": _NOTHING,
     "writes_source": "grant what the text names",
+    "deletes_withheld": "mend the lines that are in quarantine, and run again: the run deletes then what is to be deleted",
     "hook_failed": "look at what it printed or answered, in the text, and mend the command, address or SQL",
     "not_taken": "create or add it in the target, write an entry for it, or name it in `except`",
     "untyped": "the text says it",
