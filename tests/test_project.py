@@ -89,6 +89,27 @@ def test_every_link_of_the_documentation_leads_to_a_file() -> None:
     assert lost == []
 
 
+def test_every_link_into_a_page_leads_to_a_heading_or_an_anchor() -> None:
+    def slug(title: str) -> str:
+        """As the site has it."""
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title).lower()
+        return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", words).strip())
+
+    def anchors(page: Path) -> set[str]:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        return {slug(each) for each in headings} | set(re.findall(r'<a id="([^"]+)">', text))
+
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")]
+    lost = [
+        f"{page.relative_to(ROOT)}: {to}#{place}"
+        for page in pages
+        for to, place in re.findall(r"\]\((?!\w+:)([^)#]*)#([^)]+)\)", page.read_text())
+        if place not in anchors(page.parent / to if to else page)
+    ]
+    assert lost == []
+
+
 def test_fixtures_of_one_file_are_not_those_of_all() -> None:
     """A test file that names a plugin gives its autouse fixtures to every other file: a server was started for each."""
     named = [path for path in (ROOT / "tests").glob("*/*.py") if re.search("^pytest_plugins", path.read_text(), re.M)]

@@ -1,6 +1,6 @@
 """Make the quickstart's legacy database: `python make.py`. Then, for pages of the documentation:
 
-`edit` lets its owners go on working, `core` makes a target that is there before, and `both` edits a customer on both sides.
+`edit` lets its owners go on working, `core` and `twin` make targets that are there before, and `both` edits a customer on both sides.
 """
 
 from __future__ import annotations
@@ -58,6 +58,9 @@ if __name__ == "__main__":
         case ["core"]:
             core(CORE)
             print("core.db made")
+        case ["twin"]:
+            core("CREATE TABLE customer (customer_id BIGINT PRIMARY KEY, name VARCHAR)")
+            print("core.db made, with an empty customer")
         case ["both"]:
             legacy(
                 "UPDATE customers SET name = 'Ada King' WHERE id = 1; UPDATE customers SET name = 'Skoda' WHERE id = 2;"

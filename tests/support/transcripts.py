@@ -25,7 +25,8 @@ VARYING: Final = [
     (re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}"), "RUN"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(\+00:00|Z)"), "TIME"),
     (re.compile(r"[\d.,]+ s, [\d,]+ source rows"), "SPEED"),
-    (re.compile(r"^([\d-]+\t)TIME\t\w+", re.MULTILINE), r"\1TIME\tAUTHOR"),
+    (re.compile(r"^([\d-]+\s+TIME\s+\w+\s+)\w+\s+", re.MULTILINE), r"\1AUTHOR "),
+    (re.compile(r"by \w+, run RUN"), "by AUTHOR, run RUN"),
     (re.compile(r"[^\s]*/\.syncline"), ".syncline"),
 ]
 SHELL: Final = """
