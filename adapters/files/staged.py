@@ -84,19 +84,18 @@ class _Staging:
         """The names of the columns with texts that are no values, and whether there is a row that is torn."""
         torn = False
         for number, file in enumerate(self._table.files):
-            self._add(number, [*self._kept(), *self._partitions(file)], self._texts.sql(file))
+            self._add(number, [*self._kept(texts=False), *self._partitions(file)], self._texts.sql(file))
             torn = torn or self._texts.torn()
         return self._wrong(), torn
 
     def fill_counted(self) -> tuple[list[str], bool]:
         """The same, with the places of those rows."""
-        wrong = [f"({quoted(name)} IS NULL AND {quoted(f'text {name}')} IS NOT NULL)" for name in self._typed]
-        waits = " OR ".join([*wrong, f"{quoted(HOW)} IS NOT NULL"])
+        waits = " OR ".join([*self._fails().values(), f"{quoted(HOW)} IS NOT NULL"])
         told = [*(quoted(each) for each in (AT, SPAN, HOW, TEXT)), f"({waits}) AS {quoted(WAITS)}"]
         told.append(f"CAST(NULL AS VARCHAR) AS {quoted(PLACE)}")
         for number, file in enumerate(self._table.files):
             partitions = self._partitions(file)
-            kept = [*self._kept(), *told, f"{number} AS {quoted(FILE)}", *partitions]
+            kept = [*self._kept(texts=True), *told, f"{number} AS {quoted(FILE)}", *partitions]
             self._add(number, kept, self._texts.counted(file), (AT, SPAN, HOW, TEXT))
             self._texts.settle(self.staged, file, number, partitions)
         torn = f"SELECT count(*) AS n FROM {quoted(self.staged)} WHERE {quoted(HOW)} IS NOT NULL"  # noqa: S608
@@ -111,10 +110,15 @@ class _Staging:
         staged = quoted(self.staged)
         self._session.execute((f"INSERT INTO {staged} " if number else f"CREATE TABLE {staged} AS ") + query)
 
-    def _kept(self) -> list[str]:
+    def _fails(self) -> dict[str, str]:
+        """SQL of whether a text is no value, by column."""
+        return {name: f"({quoted(name)} IS NULL AND {quoted(f'text {name}')} IS NOT NULL)" for name in self._typed}
+
+    def _kept(self, *, texts: bool) -> list[str]:
+        """The values, and beside them whether there is none in spite of a text, null where not; with `texts` the text itself."""
         wrong = [
-            f"CASE WHEN {quoted(name)} IS NULL THEN {quoted(f'text {name}')} END AS {quoted(_WRONG + name)}"
-            for name in self._typed
+            f"CASE WHEN {fails} THEN {quoted(f'text {name}') if texts else 'true'} END AS {quoted(_WRONG + name)}"
+            for name, fails in self._fails().items()
         ]
         return [*(quoted(name) for name in self._names), *wrong]
 

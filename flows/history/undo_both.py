@@ -31,7 +31,7 @@ from transforms import keys
 from transforms.vocabulary import Counts, PlanError, SideName, SpecError, TableName
 from transforms.vocabulary.unmet import completed, met_in_all
 
-_BY_OTHER_KEY: Final = pa.table({"syncline other key": pa.array([], pa.int64())})
+_BY_OTHER_KEY: Final = pa.Table.from_batches([], pa.schema([("syncline other key", pa.int64())]))  # imports no pandas
 """Where rows were known by one key in some versions and by another in others: nobody can say then what both agreed on."""
 
 
