@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow.feather as feather
 import pytest
 import yaml
 from arrow_source.adapter import ArrowSource
+from policy_table import replaced
 from scenario import Scenario, counts
 
 from adapters import registry
@@ -78,3 +80,15 @@ def test_what_is_only_read_is_no_target_and_says_nothing_of_how_it_was_made(fold
         open_target(url)
     with pytest.raises(SpecError, match="no spec can be drafted from it"):
         scaffold(Asked(url, "sqlite:///new.db", folder))
+
+
+def test_the_page_on_engines_shows_the_smallest_source_as_it_is() -> None:
+    """`UPDATE_DOCS=1` writes it anew."""
+    root = Path(__file__).resolve().parents[2]
+    page, adapter = root / "docs" / "add_engine.md", root / "tests" / "support" / "arrow_source" / "adapter.py"
+    text = page.read_text(encoding="utf-8")
+    made = replaced(text, {"adapter": f"```python\n{adapter.read_text(encoding='utf-8')}```"})
+    if os.environ.get("UPDATE_DOCS"):
+        page.write_text(made, encoding="utf-8")
+        text = made
+    assert text == made, "docs/add_engine.md is out of date: run the test once with UPDATE_DOCS=1"
