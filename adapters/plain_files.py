@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from transforms.vocabulary import Design, TableName, TableShape
 from transforms.vocabulary.features import Feature
@@ -45,3 +48,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A side whose tables are files that people edit."""
+
+    def changed(self) -> Mapping[str, datetime]:
+        """The files that are there, and when each was written last, in UTC."""

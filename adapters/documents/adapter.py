@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -103,6 +104,10 @@ class DocumentAdapter(PlainTarget):
 
     def tables(self, schema: str | None = None) -> list[TableName]:
         return [TableName(name, schema) for name in sorted(self._tables())] if schema in (None, "main") else []
+
+    def changed(self) -> dict[str, datetime]:
+        paths = [table.file.path for table in self._tables().values()]
+        return {str(path): datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in paths if path.is_file()}
 
     def named(self, table: TableName) -> TableName:
         found = self._named(table)

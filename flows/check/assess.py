@@ -15,6 +15,7 @@ from flows.bind.tables import BoundTable, validate
 from flows.check.both_ways import needed, not_back, tried_back, ways_of
 from flows.check.constraint_checks import Integrity, Refused
 from flows.check.cursors import costs
+from flows.check.differing import with_differing
 from flows.check.finding_collector import About, Gathered, Gathering, readers, source_of
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
 from flows.check.fixes import Place, facts, remedy
@@ -101,11 +102,9 @@ def assess(
                 return _assess(request, session, samples, folder)
 
         found = retried(once, renewed=True, before_again=session.meter.again)
-        shown = tuple(
-            replace(each, unmapped=unmapped_columns(spec, session.bound.table(each.name), known))
-            for each in found.tables
-        )
-        return with_following(replace(found, tables=shown, unread=unread), session)
+        of = session.bound.table
+        shown = tuple(replace(each, unmapped=unmapped_columns(spec, of(each.name), known)) for each in found.tables)
+        return with_following(with_differing(replace(found, tables=shown, unread=unread), session, trees), session)
 
 
 def _assess(request: Request, session: Session, samples: int, folder: Path) -> Assessment:

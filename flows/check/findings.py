@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from flows.results.differing import Differing
 from flows.results.shares import counted
 from flows.results.untranslated import text_of
 from transforms.mapping.ways_back import WayBack
@@ -170,7 +171,8 @@ class Assessment:
     with what the target refuses while the others are written. Both are empty where it would not.
 
     `drifted`: a run stops before it reads anything; the warnings say at what. `unread` are tables of the source's schema that
-    the spec does not read. `ways`: of a spec that says how it is followed, how each side can be.
+    the spec does not read. `ways`: of a spec that says how it is followed, how each side can be. `differing`: of a client or target,
+    whether both sides differ now.
     """
 
     migration: str
@@ -181,6 +183,7 @@ class Assessment:
     late: str = ""
     unread: tuple[str, ...] = ()
     ways: tuple[SideWay, ...] = ()
+    differing: Differing | None = None
 
     @property
     def warning_texts(self) -> tuple[str, ...]:
@@ -233,6 +236,7 @@ class Assessment:
             "warnings": list(self.warning_texts),
             "notices": [asdict(each) for each in self.warnings],
             "unread_tables": list(self.unread),
+            **({"differs": self.differing.as_dict()} if self.differing else {}),
             **({"follow": [asdict(each) for each in self.ways]} if self.ways else {}),
         }
 

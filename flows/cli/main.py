@@ -15,7 +15,7 @@ from flows.cli.diff_tables import diff_tables
 from flows.cli.drift import drift
 from flows.cli.identity import identity
 from flows.cli.init import init
-from flows.cli.members import each_member
+from flows.cli.members import each_member, note_differing
 from flows.cli.notify import notify
 from flows.cli.options import (
     EXIT_STATUSES,
@@ -81,6 +81,7 @@ def check(
         found = assess(
             loaded, datetime.now(UTC), tables, samples=samples, schema_only=schema_only, meter=meter, trees=asked
         )
+    note_differing(found.differing)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -23,17 +23,25 @@ from flows.results.visible import echo, visible
 from transforms.vocabulary import PlanError, SpecError, SynclineError
 
 if TYPE_CHECKING:
+    from flows.results.differing import Differing
     from flows.results.outcome import Outcome
     from flows.results.summary import Ended, Summary
     from flows.session.members import Chosen
 
 _seen: ContextVar[list[Outcome] | None] = ContextVar("seen", default=None)
+_apart: ContextVar[list[Differing] | None] = ContextVar("apart", default=None)
 
 
 def noted(outcome: Outcome) -> None:
     """Let the summary of all clients or targets know of what is shown."""
     if (seen := _seen.get()) is not None:
         seen.append(outcome)
+
+
+def note_differing(apart: Differing | None) -> None:
+    """Let the summary of all clients or targets know whether one differs."""
+    if apart is not None and (seen := _apart.get()) is not None:
+        seen.append(apart)
 
 
 def member_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,8 +169,8 @@ class _Going:
         from flows.results.summary import Ended
         from flows.session.members import away
 
-        began, seen = perf_counter(), list[Any]()
-        token = _seen.set(seen)
+        began, seen, apart = perf_counter(), list[Any](), list[Any]()
+        token, other = _seen.set(seen), _apart.set(apart)
         try:
             if why := away(self.some, name):
                 return self._away(name, why)
@@ -181,9 +189,10 @@ class _Going:
             return Ended(name, 1, shown["error"], seconds=perf_counter() - began)
         finally:
             _seen.reset(token)
+            _apart.reset(other)
         seconds = perf_counter() - began
         if not seen:
-            return Ended(name, status, seconds=seconds)
+            return Ended(name, status, seconds=seconds, differing=apart[-1] if apart else None)
         last = seen[-1]
         return Ended(
             name, status, last.message, counts=last.report.total, version=last.report.version, seconds=seconds,
@@ -217,6 +226,10 @@ def _show(summary: Summary, page: str | None) -> None:
         rows = [(each.name, each.how, *_counts(each), f"{each.seconds:.1f}") for each in summary.each]
         show_rows(f"All {summary.word}s", columns, rows, empty="")
         echo("")
+    if any(each.differing is not None for each in summary.each):
+        for each in summary.each:
+            if each.differing is None or each.differing.total:
+                echo(visible(f"{each.name} {each.differing.text if each.differing else 'was not compared'}."))
     if page is not None:
         echo(f"Page: {page}\n")
     echo(visible(summary.line))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from flows.results.differing import Differing
 from flows.results.shares import counted
 from transforms.vocabulary import Counts
 
@@ -22,7 +23,7 @@ COUNTS: Final = ("insert", "update", "delete", "unchanged", "quarantined")
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How it ended with one. `status`: of the command; `away`: it was not there; `counts`: of all its tables, where rows were looked at;
-    `page`: its own report."""
+    `page`: its own report; `differing`: whether both sides differ, where that was looked at."""
 
     name: str
     status: int
@@ -32,6 +33,7 @@ class Ended:
     version: int | None = None
     seconds: float = 0.0
     page: str | None = None
+    differing: Differing | None = None
 
     @property
     def how(self) -> str:
@@ -39,8 +41,9 @@ class Ended:
 
     def as_dict(self) -> dict[str, Any]:
         rows = {} if self.counts is None else {name: getattr(self.counts, name) for name in COUNTS}
+        apart = {} if self.differing is None else {"differs": self.differing.as_dict()}
         return {
-            "how": self.how, "status": self.status, "message": self.message, **rows, "version": self.version,
+            "how": self.how, "status": self.status, "message": self.message, **rows, **apart, "version": self.version,
             "seconds": round(self.seconds, 3), "report": self.page,
         }  # fmt: skip
 
@@ -69,7 +72,11 @@ class Summary:
         ends = [*(ENDS[each] for each in reversed(WORST)), "away"]
         found = [(how, [each.name for each in self.each if each.how == how]) for how in ends]
         parts = [f"{len(names)} {how}{f' ({_some(names)})' if how in NAMED else ''}" for how, names in found if names]
-        return f"{counted(len(self.each), self.word)}: {', '.join(parts)}."
+        known = [each for each in self.each if each.differing is not None]
+        apart = [each.name for each in known if each.differing is not None and each.differing.total]
+        verb = "differs" if len(apart) == 1 else "differ"
+        differ = f" {len(apart):,} {verb}: {_some(apart)}." if apart else " None differs." if known else ""
+        return f"{counted(len(self.each), self.word)}: {', '.join(parts)}.{differ}"
 
     def as_dict(self) -> dict[str, Any]:
         return {

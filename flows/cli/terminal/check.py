@@ -41,6 +41,9 @@ def show_assessment(found: Assessment, out: Console | None = None) -> None:
         out.print(Text("\nChanges can be followed:", style="dim"))
         out.print(Text("\n".join(f"  {each}." for each in found.ways), style="dim"))
     out.print()
+    if found.differing is not None:
+        name = found.migration.partition("@")[2]
+        out.print(Text(f"{name} {'is ' if not found.differing.total else ''}{found.differing.text}.", style="bold"))
     out.print(Text(found.verdict, style="bold red" if found.status else "bold green"))
 
 
