@@ -105,3 +105,10 @@ def test_every_page_is_on_the_site() -> None:
 
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     assert sorted(pages(nav)) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_first_page_has_every_page_in_the_order_of_the_site() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().partition("nav:")[2]
+    listed = re.findall(r"(\w+\.md)$", nav, re.MULTILINE)
+    text = (ROOT / "docs" / "index.md").read_text().partition("## Begin")[2]
+    assert ["index.md", *dict.fromkeys(re.findall(r"\]\((\w+\.md)", text))] == listed
