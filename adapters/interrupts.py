@@ -127,6 +127,26 @@ def last_words() -> str:
         return f"{word}. {some}{more}; run it again and it goes on."
 
 
+def stop_words(error: BaseException) -> str:
+    """What is said of an end that `error` asked for: `last_words` where signals are ours, and elsewhere that it was so."""
+    if _state.installed:
+        return last_words()
+    return "interrupted." if isinstance(error, KeyboardInterrupt) else "terminated."
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Inside, whoever asks `check` ends too: somebody else's handler took the signal, and its exception is on its way up."""
+    mine = _state.signal is None
+    if mine:
+        _state.signal = signal.SIGTERM
+    try:
+        yield
+    finally:
+        if mine:
+            _state.signal = None
+
+
 def known(told: str) -> None:
     """What is in the target, by the target's own account, and how to go on: says more than counted windows do."""
     _state.known = told if _state.installed else ""

@@ -69,14 +69,16 @@ def failures(session: Session, ledger: Ledger, run_id: str) -> Iterator[None]:
         yield
     except BaseException as error:
         text = str(error) if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
-        interrupted = isinstance(error, KeyboardInterrupt) or interrupts.received() is not None
+        interrupted = not isinstance(error, Exception) or interrupts.received() is not None
         if interrupted:
-            text = interrupts.last_words()
+            text = interrupts.stop_words(error)
         with suppress(Exception if interrupted else SynclineError):  # what went wrong first is what counts
             put_down = partial(_note_failure, ledger, run_id, text)
             if put_down() if interrupted else retried(put_down):  # nobody waits for a ledger after Ctrl-C
                 cut_off(session, ledger, run_id, error)
                 interrupts.known(" ".join(getattr(error, "__notes__", ())))
+            elif not isinstance(error, Exception):
+                error.add_note("Nothing was written to the target.")
         raise
 
 

@@ -126,7 +126,7 @@ def _in_prefect(start: Callable[[], Any], migration: str, request: Request | Non
         _reach()
 
     from prefect import tags
-    from prefect.exceptions import FailedRun
+    from prefect.exceptions import CancelledRun, FailedRun
 
     from flows.orchestration.run import Handed, handing
     from flows.orchestration.tasks import WindowsFailed
@@ -135,6 +135,8 @@ def _in_prefect(start: Callable[[], Any], migration: str, request: Request | Non
     try:
         with handing(handed), tags("syncline", migration):
             start()
+    except CancelledRun:
+        interrupts.check()  # the flow has told Prefect of the signal by which this process ends now
     except WindowsFailed as error:
         if isinstance(error.__cause__, SynclineError):
             raise error.__cause__ from None

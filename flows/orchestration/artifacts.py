@@ -19,7 +19,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.commands import Outcome
 from flows.history.aside import set_aside
-from flows.orchestration.page import Page
+from flows.orchestration.page import Ended, Page
 from flows.proof.checkpoints import some_keys
 from flows.results.conflicts import Met, open_columns, values, verdict_text
 from flows.results.shares import counted
@@ -175,6 +175,14 @@ def show_report(spec: Spec, outcome: Outcome, said: str) -> None:
             create_table_artifact(table=open_lines(unsettled), key=f"{key}-open", description=ABOUT_OPEN)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
+
+
+def show_end(name: str, page: Ended) -> None:
+    """The page of a run that did not come to its own end."""
+    try:
+        create_markdown_artifact(markdown=str(page), key=f"{artifact_key(name)}-report", description=ABOUT_REPORT)
+    except Exception as error:
+        log.warning("The end could not be shown in Prefect: %s", error)
 
 
 def open_lines(met: Sequence[Met]) -> list[dict[str, Any]]:

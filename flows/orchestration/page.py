@@ -51,7 +51,7 @@ class Page:
         about = f"Run `{report.run_id}` of {as_code(report.migration, cell=False)}, {report.seconds:,.1f} s."
         lines = [f"**{in_markdown(self.said)}**", "", " ".join([about, *self._plan()])]
         lines += ["", "### What to do next", "", *(f"- {step}" for step in next_steps(self.outcome, self.spec))]
-        lines += [f"- {self._report_at}"] if report.page else []
+        lines += [f"- {_report_at(Path(report.page), self.reports)}"] if report.page else []
         lines += _section("Warnings", [f"- {in_markdown(text)}" for text in report.warning_texts])
         lines += _section("Conflicts", _conflicts(report))
         lines += _section("Quarantine", _quarantine(self.aside))
@@ -64,12 +64,31 @@ class Page:
         if self.outcome.report.plan and not self.outcome.report.applied:
             yield f"Plan: {as_code(self.outcome.report.plan, cell=False)}"
 
-    @property
-    def _report_at(self) -> str:
-        page = Path(str(self.outcome.report.page)).absolute()
-        if self.reports:
-            return f"[The whole report]({link(self.reports, page.parent.name)})"
-        return f"The whole report, on the machine that ran: {as_code(page.as_uri(), cell=False)}"
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The page of a run that failed, was stopped or was cancelled. `next`: what to do, in a sentence; `progress`: how far it was, in
+    Markdown; `report`: the page that it left in the store."""
+
+    said: str
+    next: str
+    progress: str = ""
+    report: Path | None = None
+    reports: str | None = None
+
+    def __str__(self) -> str:
+        lines = [f"**{in_markdown(self.said)}**", "", "### What to do next", ""]
+        lines += [f"- {in_markdown(self.next)}"] if self.next else []
+        lines += [f"- {_report_at(self.report, self.reports)}"] if self.report is not None else []
+        lines += _section("How far it was", [self.progress] if self.progress else [])
+        return "\n".join(lines)
+
+
+def _report_at(page: Path, reports: str | None) -> str:
+    page = page.absolute()
+    if reports:
+        return f"[The whole report]({link(reports, page.parent.name)})"
+    return f"The whole report, on the machine that ran: {as_code(page.as_uri(), cell=False)}"
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

@@ -4,7 +4,8 @@ A run ends *Completed* where the command line would exit with 0 and *Failed* oth
 its reason: `Quarantine` (above the limit, nothing written), `Conflicts` (rows that somebody else changed were left as
 they are, all others are in), `Checkpoint`, `Hook` (one that comes after failed, all rows are in), `Difference` (verify
 found differences), and plain `Failed` for errors. So an
-automation on failed runs reaches a person whenever one is needed. A dry run is *Completed*, whatever it finds.
+automation on failed runs reaches a person whenever one is needed. A dry run is *Completed*, whatever it finds. A run that somebody
+stops is *Cancelled*, and one that its machine ends is *Crashed*; both say what is in the target.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TagsContext
+from prefect.exceptions import ExternalSignal
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 from pydantic import Field
 
 from adapters.store.manifest import PlanKind
@@ -30,6 +32,7 @@ from flows import commands
 from flows.commands import Outcome, Status
 from flows.orchestration.artifacts import RunMeter, progress_shown, show_report
 from flows.orchestration.events import announce_failure, announce_proof, announce_run
+from flows.orchestration.stopped import GO_ON, Far, cancelling, stopped_text, told_once
 from flows.orchestration.tasks import executed_by, runner_of
 from flows.plan.request import Request, asked_for, new_run_id
 from flows.proof.outcome import besides, unequal
@@ -64,6 +67,7 @@ class Handed:
 
 
 _handed: ContextVar[Handed | None] = ContextVar("handed", default=None)
+_far: ContextVar[Far | None] = ContextVar("far", default=None)
 
 
 @contextmanager
@@ -110,14 +114,20 @@ def requested(
     """The request that the parameters stand for, or the one that a command handed over. SpecError where one is wrong."""
     handed = _handed.get()
     if handed is not None and handed.request is not None:
-        return handed.request
+        return _noted(handed.request)
     asked = asked_for(
         Path(spec), kind, tables, ranges, wait=wait, data_docs=data_docs, allow_deletes=allow_deletes,
         trees=tree or changed, with_parents=with_parents or bool(changed), full=full, afresh=afresh,
     )  # fmt: skip
     if changed and asked.trees is not None:  # what changed may be gone on both sides by now
         asked = replace(asked, trees=replace(asked.trees, gone=True))
-    return asked
+    return _noted(asked)
+
+
+def _noted(request: Request) -> Request:
+    if far := _far.get():
+        far.spec, far.run_id = request.spec, request.run_id
+    return request
 
 
 @contextmanager
@@ -125,6 +135,8 @@ def staged(spec: Spec) -> Iterator[tuple[Execute, Meter]]:
     """What work runs on and reports to: a started task runner, and a meter that the Prefect UI shows."""
     handed = _handed.get()
     meter = RunMeter(handed.meter if handed else None)
+    if far := _far.get():
+        far.spec, far.meter = spec, meter
     runner = runner_of(spec.defaults.runner, spec.workers)
     # the flow run has the tags: a task that had some would first ask the API for their concurrency limits
     with TagsContext(current_tags=set()), progress_shown(spec.name, _flow_run_id(), meter), runner as started:
@@ -135,20 +147,48 @@ def ended(work: Callable[[], State[Any]]) -> State[Any]:
     """The state that `work` ends in; an error of ours is a failed state with its one line, and without a traceback. A run that was
     started by its schedule while another one is at work is Skipped: the next one brings what it would have brought.
 
-    Where Prefect is told to try the flow again, it has to see the error.
+    One that is stopped is Cancelled where somebody meant it, and Crashed where its machine ended it; a run below another one passes that
+    on. Whatever the end, it leaves its page. Where Prefect is told to try the flow again, it has to see the error.
     """
-    try:
-        return work()
-    except SynclineError as error:
-        if isinstance(error, BusyError) and _by_schedule():
-            get_run_logger().info(message_of(error))
-            return Completed(name="Skipped", message=message_of(error))
-        get_run_logger().error(message_of(error))
-        if _tried_again():
+    with _begun() as far:
+        try:
+            return work()
+        except SynclineError as error:
+            if isinstance(error, BusyError) and _by_schedule():
+                get_run_logger().info(message_of(error))
+                return Completed(name="Skipped", message=message_of(error))
+            get_run_logger().error(message_of(error))
+            if _tried_again():
+                raise
+            far.show(message_of(error), error.fix.capitalize() or "Mend it, and run again.")
+            if spec := flow_run.parameters.get("spec"):
+                announce_failure(migration_of(str(spec)), message_of(error))
+            return Failed(message=message_of(error), data=error)
+        except (KeyboardInterrupt, ExternalSignal) as stop:
+            meant = isinstance(stop, KeyboardInterrupt) or cancelling()
+            said = stopped_text(stop, cancelled=meant)
+            far.show(said, GO_ON)
+            get_run_logger().error(said)
+            if flow_run.parent_flow_run_id:
+                raise
+            return (Cancelled if meant else Crashed)(message=said)
+        except Exception as error:
+            far.show(
+                f"{type(error).__name__}: {error}",
+                "This is a defect: please report it, with the traceback in the run's log.",
+            )
             raise
-        if spec := flow_run.parameters.get("spec"):
-            announce_failure(migration_of(str(spec)), message_of(error))
-        return Failed(message=message_of(error), data=error)
+
+
+@contextmanager
+def _begun() -> Iterator[Far]:
+    told_once()
+    far = Far(str(flow_run.flow_name))
+    token = _far.set(far)
+    try:
+        yield far
+    finally:
+        _far.reset(token)
 
 
 def _by_schedule() -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -209,8 +209,9 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute:
                     _tell(meter, results[-1])
         except BaseException:
             if not elsewhere:
-                for _, future in futures:
-                    future.wait()  # it works with connections that are about to be closed
+                with interrupts.ending():
+                    for _, future in futures:
+                        _settle(future)
             raise
         interrupts.check()
         if failures:
@@ -222,6 +223,13 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute:
     return execute
 
 
+def _settle(future: PrefectFuture[Any]) -> None:
+    """Wait for a task, which works with connections that are about to be closed. To wait for one that an interrupt ended raises that
+    interrupt again, while other tasks still work."""
+    with suppress(KeyboardInterrupt):
+        future.wait()
+
+
 def _result(future: PrefectFuture[Any]) -> Any:
     future.wait()
     return future.result()
@@ -230,8 +238,12 @@ def _result(future: PrefectFuture[Any]) -> Any:
 def _failure(works: Sequence[Windows], failures: Sequence[tuple[Windows, Exception]]) -> WindowsFailed:
     failed, first = failures[0]
     count = sum(len(work.windows) for work, _ in failures)
-    text = str(first) if isinstance(first, SynclineError) else f"{type(first).__name__}: {first}"
-    return WindowsFailed(f"{count}/{sum(len(w.windows) for w in works)} windows failed: {failed.table}: {text}")
+    text, fix = (
+        (first.what, first.fix) if isinstance(first, SynclineError) else (f"{type(first).__name__}: {first}", "")
+    )
+    return WindowsFailed(
+        f"{count}/{sum(len(w.windows) for w in works)} windows failed: {failed.table}: {text}", fix=fix
+    )
 
 
 def _tell(meter: Meter, results: Sequence[Planned | Done]) -> None:
