@@ -100,3 +100,13 @@ def test_a_decimal_fits_where_arrow_says_so(value: Decimal, precision: int, scal
         fits = False
     text = format(value.normalize(), "f") if value else "0"
     assert bad(pa.array([text]), number=(precision, scale)) == [not fits]
+
+
+@given(
+    st.lists(st.none() | st.text(st.sampled_from("a\0é😀"), max_size=3), max_size=8),
+    st.integers(0, 8),
+    st.integers(0, 8),
+)
+def test_nul_characters_are_found_wherever_a_column_is_cut(texts: list[str | None], start: int, count: int) -> None:
+    values = pa.array(texts, pa.string()).slice(min(start, len(texts)), count)
+    assert bad(values, nul=False) == [text is not None and "\0" in text for text in values.to_pylist()]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.mapping.nul_characters import with_nul
 from transforms.vocabulary import ColumnShape, Reason
 from transforms.vocabulary.arrow import Mask, as_mask
 from transforms.vocabulary.reason_texts import LISTED
@@ -22,8 +24,8 @@ def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> li
     """
     found: list[tuple[Mask, Reason]] = []
 
-    def note(mask: pa.Array, code: Code, **facts: Any) -> None:
-        bad = as_mask(mask)
+    def note(mask: pa.Array | Mask, code: Code, **facts: Any) -> None:
+        bad = mask if isinstance(mask, np.ndarray) else as_mask(mask)
         if bad.any():
             found.append((bad, Reason(code, shape.name, {"type": shape.native, **facts})))
 
@@ -42,7 +44,7 @@ def misfits(values: pa.Array, shape: ColumnShape, *, written: bool = True) -> li
     if shape.length is not None:
         note(pc.greater(pc.utf8_length(values), shape.length), "too_long", limit=shape.length)
     if not shape.nul:
-        note(pc.match_substring(values, "\x00"), "nul_character")
+        note(with_nul(values), "nul_character")
     if shape.characters is not None:
         note(pc.match_substring_regex(values, f"[^{shape.characters}]"), "foreign_characters")
     if shape.labels is not None:
