@@ -23,7 +23,7 @@ from flows.cli.options import (
 )
 from flows.cli.outcome import planned_line
 from flows.cli.row_formats import FORMATS
-from flows.results.visible import echo
+from flows.results.visible import echo, near
 from transforms.vocabulary import SpecError
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def undo(
     if dry_run or planned.status == 0:
         show_outcome(planned, as_json=as_json, samples=True)
         if not as_json:
-            what = f"{changes_line(planned)} Apply with: syncline apply {folder}"
+            what = f"{changes_line(planned)} Apply with: syncline apply {near(folder)}"
             nothing = planned.message or "Nothing to undo: the changes come to nothing."
             echo(f"\n{what}" if planned.status else f"\n{nothing}")
         return int(planned.status)

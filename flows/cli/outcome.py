@@ -9,7 +9,7 @@ import click
 from flows.cli.members import noted
 from flows.cli.options import print_json, shows_all
 from flows.results.shares import counted
-from flows.results.visible import echo
+from flows.results.visible import echo, near
 
 if TYPE_CHECKING:
     from flows.plan.request import Request
@@ -41,7 +41,7 @@ def planned_line(outcome: Any) -> str:
     if outcome.status == Status.QUARANTINE:
         return str(outcome.message)
     if outcome.status:
-        return f"{changes_line(outcome)} {outcome.message or f'Apply with: syncline apply {outcome.report.plan}'}"
+        return f"{changes_line(outcome)} {outcome.message or f'Apply with: syncline apply {near(outcome.report.plan)}'}"
     return unchanged_line(outcome.report)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Final
 
 import click
@@ -39,6 +41,12 @@ def as_code(text: str, *, cell: bool = True) -> str:
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     room = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{room}{line}{room}{fence}"
+
+
+def near(path: object) -> str:
+    """A path as it is shortest from the working folder, where it lies in that."""
+    text = str(path)
+    return os.path.relpath(text) if Path(text).is_absolute() and Path(text).is_relative_to(Path.cwd()) else text
 
 
 def echo(text: object = "", *, err: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from flows.cli.terminal.rows import console, show_rows
+from flows.cli.terminal.rows import NARROW, console, show_rows
 from flows.results import overruled
 from flows.results.shares import counted
 from flows.results.stands import from_dict, in_words
@@ -49,7 +49,10 @@ def show_unfinished(runs: Sequence[Unfinished]) -> None:
 
 def show_versions(versions: Sequence[Mapping[str, Any]], empty: str) -> None:
     both = len({v["side"] for v in versions}) > 1
-    columns = ("version", *(("side",) if both else ()), "when", "kind", "author", "run", *OPS, "message")
+    out = console()
+    named = not out.is_terminal or out.width >= NARROW  # `show SPEC VERSION` has it, too
+    runs = ("run",) if named else ()
+    columns = ("version", *(("side",) if both else ()), "when", "kind", "author", *runs, *OPS, "message")
     rows = [
         (
             _numbers(v),
@@ -57,7 +60,7 @@ def show_versions(versions: Sequence[Mapping[str, Any]], empty: str) -> None:
             v["created_at"],
             v["kind"],
             v["author"],
-            v["run_id"],
+            *((v["run_id"],) if named else ()),
             *(v["counts"].get(op, 0) for op in OPS),
             _about(v),
         )

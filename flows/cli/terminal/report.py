@@ -17,7 +17,7 @@ from flows.results.conflicts import Met, beside, values, values_beside, verdict_
 from flows.results.shares import counted, percent
 from flows.results.stands import in_words
 from flows.results.tables import BESIDE, Report, TableReport
-from flows.results.visible import visible
+from flows.results.visible import near, visible
 from flows.session.hooks import name_of
 from transforms.vocabulary import OPS, Counts, Sample
 
@@ -61,7 +61,7 @@ def show_report(
     for checkpoint in report.checkpoints:
         out.print(str(checkpoint), markup=False, style="red" if checkpoint.critical else "")
     if report.page:
-        out.print(f"\nReport: {report.page}", markup=False)
+        out.print(f"\nReport: {near(report.page)}", markup=False)
     if report.data_docs:
         out.print(f"Data Docs: {report.data_docs}", markup=False)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
@@ -14,6 +15,9 @@ from rich.text import Text
 
 from flows.results import silence
 from flows.results.visible import visible
+
+_MOMENT: Final = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?\+00:00$")
+NARROW: Final = 100  # columns of a terminal with no room for run ids
 
 
 class _Console(Console):
@@ -49,7 +53,7 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]],
     for column in columns:
         shown.add_column(Text(_cell(column)))
     for row in rows:
-        shown.add_row(*(escape(_cell(value)) for value in row))
+        shown.add_row(*(escape(_MOMENT.sub(r"\1 \2Z", _cell(value))) for value in row))
     out.print(shown)
 
 
