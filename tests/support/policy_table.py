@@ -1,4 +1,4 @@
-"""The tables of docs/two_ways.md and README.md: what each policy makes of a row that both sides changed, and each rule of a field."""
+"""The tables of docs/two_ways.md: what each policy makes of a row that both sides changed, and each rule of a field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from two_way_memory import Sides
 from transforms.vocabulary import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {ROOT / "docs" / "two_ways.md": ("policies", "rules"), ROOT / "README.md": ("policies",)}
+PAGES = {ROOT / "docs" / "two_ways.md": ("policies", "rules")}
 ROW = "id* integer, name text, price integer, seen timestamp"
 CLOCK = {"clock": "seen"}
 POLICIES = {
