@@ -342,9 +342,11 @@ def report(spec: Path, run: str | None, output: Path | None, as_json: bool) -> i
 
 def _confirm_apply(folder: Path) -> None:
     from adapters.store.plans import Plan
+    from flows.results.shares import counted
 
-    total = Plan.open(folder).manifest.total
-    must_agree(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows?")
+    manifest = Plan.open(folder).manifest
+    total, hooks = manifest.total, f", with {counted(len(manifest.hooks), 'hook')}" if manifest.hooks else ""
+    must_agree(f"Insert {total.insert:,}, update {total.update:,} and delete {total.delete:,} rows{hooks}?")
 
 
 for command in (

@@ -56,6 +56,7 @@ def _report(request: Request, outcomes: Sequence[Outcome], seconds: float) -> Re
         tuple(checkpoint for outcome in outcomes for checkpoint in outcome.report.checkpoints),
         applied=any(outcome.report.applied for outcome in outcomes),
         data_docs=next((o.report.data_docs for o in reversed(outcomes) if o.report.data_docs), None),
+        hooks=tuple(dict.fromkeys(each for outcome in outcomes for each in outcome.report.hooks)),
         orphans=orphans.together([each for outcome in outcomes for each in outcome.report.orphans]),
     )
 
