@@ -25,7 +25,7 @@ also make `syncline schema`, the JSON schema for editors. [The spec](spec.md) ex
 NAME stands for a name of yours: of a table, of a column. A field without a default that is not required is off, or goes by what its meaning says.
 A field that is not listed is an error that names its line, and what was probably meant.
 """
-SHORT: Final = {"string": "a text", "integer": "a whole number", "number": "a number"}
+SHORT: Final = {"string": "text", "integer": "a whole number", "number": "a number"}
 Schema = Mapping[str, Any]
 
 
@@ -93,7 +93,7 @@ def _section(name: str, schema: Schema, paths: list[str]) -> str:
         for path in sorted({path for path in paths if ".from." not in path}, key=lambda path: (path.count("."), path))
     )
     about = " ".join((model.__doc__ or "").split("\n\n")[0].split())
-    shorthand = f" Short: {_shorthand(name)}." if _shorthand(name) else ""
+    shorthand = f" It may be written as {_shorthand(name)}." if _shorthand(name) else ""
     more = f" All fields of {_link(kin)}, and:" if kin else ""
     return "\n".join(
         [
@@ -136,8 +136,13 @@ def slug(name: str) -> str:
 
 
 def _meaning(field: FieldInfo) -> str:
-    parts = " ".join((field.description or "").split()).split("`")
+    said = re.sub(r"\bdefaults\.(\w+)", _defaults, " ".join((field.description or "").split()))
+    parts = said.split("`")
     return "`".join(part if place % 2 else part.replace("*", r"\*") for place, part in enumerate(parts))
+
+
+def _defaults(found: re.Match[str]) -> str:
+    return f"[defaults.{found[1]}](#defaults-{found[1].replace('_', '-')})"
 
 
 def _shorthand(name: str) -> str:
@@ -145,14 +150,14 @@ def _shorthand(name: str) -> str:
     part = json_schema_parts().get(name, {})
     if "properties" in part or "anyOf" not in part:
         return ""
-    return ", or ".join(_short(each) for each in part["anyOf"] if "properties" not in each)
+    return " or ".join(_short(each) for each in part["anyOf"] if "properties" not in each)
 
 
 def _short(form: Schema) -> str:
     if "enum" in form or form["type"] == "array":
         return _kind(form)
     said = form.get("description")
-    return f"{SHORT[form['type']]}, {_lower(said.rstrip('.'))}" if said else SHORT[form["type"]]
+    return f"{SHORT[form['type']]} ({_lower(said.rstrip('.'))})" if said else SHORT[form["type"]]
 
 
 def _lower(text: str) -> str:
