@@ -54,7 +54,7 @@ def backfill(
 
     def work() -> State[Any]:
         request = requested("backfill", spec, [], [range], wait, data_docs, allow_deletes)
-        with staged(request.spec) as (execute, meter):
+        with staged(request.spec, None if dry_run else wait) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, commands.plan(request, execute=execute, meter=meter), dry_run=True)
             outcome = commands.backfill(request, every or None, again=again, execute=execute, meter=meter)

@@ -82,7 +82,7 @@ def migrate(
         request = requested(
             "run", spec, tables, ranges, wait, data_docs, allow_deletes, tree, with_parents, full, afresh, changed
         )
-        with staged(request.spec) as (execute, meter):
+        with staged(request.spec, None if dry_run else wait) as (execute, meter):
             if dry_run:
                 return concluded(request.spec, commands.plan(request, execute=execute, meter=meter), dry_run=True)
             outcome = commands.run(request, execute=execute, meter=meter)
@@ -113,7 +113,7 @@ def apply(plan: Annotated[str, Field(min_length=1)], wait: WaitSeconds = 0, data
 
     def work() -> State[Any]:
         spec = load_spec(Path(Plan.open(Path(plan)).manifest.spec.path))
-        with staged(spec) as (execute, meter):
+        with staged(spec, wait) as (execute, meter):
             outcome = commands.apply_plan(Path(plan), execute=execute, meter=meter, wait=wait, data_docs=data_docs)
         return concluded(spec, outcome)
 

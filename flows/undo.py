@@ -52,7 +52,7 @@ def undo(
 
     def work() -> State[Any]:
         request = requested("undo", spec, [], [], wait, tree=tree)
-        with staged(request.spec) as (execute, meter):
+        with staged(request.spec, wait) as (execute, meter):
             outcome = commands.undo(request, version, to=to, drop=drop, side=side, execute=execute, meter=meter)
         return concluded(request.spec, outcome)
 

@@ -11,7 +11,7 @@ stops is *Cancelled*, and one that its machine ends is *Crashed*; both say what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from flows import commands
 from flows.commands import Outcome, Status
 from flows.orchestration.artifacts import RunMeter, progress_shown, show_report
 from flows.orchestration.events import announce_failure, announce_proof, announce_run
+from flows.orchestration.sole_run import sole_run
 from flows.orchestration.stopped import GO_ON, Far, cancelling, stopped_text, told_once
 from flows.orchestration.tasks import executed_by, runner_of
 from flows.plan.request import Request, asked_for, new_run_id
@@ -131,15 +132,19 @@ def _noted(request: Request) -> Request:
 
 
 @contextmanager
-def staged(spec: Spec) -> Iterator[tuple[Execute, Meter]]:
-    """What work runs on and reports to: a started task runner, and a meter that the Prefect UI shows."""
+def staged(spec: Spec, wait: float | None = None) -> Iterator[tuple[Execute, Meter]]:
+    """What work runs on and reports to: a started task runner, and a meter that the Prefect UI shows.
+
+    With `wait` it writes: other runs of the migration's deployments are waited for, so many seconds. BusyError is that one still is.
+    """
     handed = _handed.get()
     meter = RunMeter(handed.meter if handed else None)
     if far := _far.get():
         far.spec, far.meter = spec, meter
     runner = runner_of(spec.defaults.runner, spec.workers)
     # the flow run has the tags: a task that had some would first ask the API for their concurrency limits
-    with TagsContext(current_tags=set()), progress_shown(spec.name, _flow_run_id(), meter), runner as started:
+    alone = nullcontext() if wait is None else sole_run(spec.name, wait)
+    with alone, TagsContext(current_tags=set()), progress_shown(spec.name, _flow_run_id(), meter), runner as started:
         yield executed_by(started, meter), meter
 
 
@@ -160,7 +165,7 @@ def ended(work: Callable[[], State[Any]]) -> State[Any]:
             get_run_logger().error(message_of(error))
             if _tried_again():
                 raise
-            far.show(message_of(error), error.fix.capitalize() or "Mend it, and run again.")
+            far.show(message_of(error), f"{error.fix[:1].upper()}{error.fix[1:]}" or "Mend it, and run again.")
             if spec := flow_run.parameters.get("spec"):
                 announce_failure(migration_of(str(spec)), message_of(error))
             return Failed(message=message_of(error), data=error)

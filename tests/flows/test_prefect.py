@@ -6,6 +6,8 @@ import json
 import os
 import re
 import threading
+from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from prefect.client.orchestration import SyncPrefectClient as Api
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.concurrency.sync import concurrency
 from prefect.flow_engine import run_flow
 from prefect_shop import (
     ROWS,
@@ -348,6 +351,28 @@ def test_a_run_that_finds_another_one_at_work_is_skipped_where_its_schedule_star
     assert (state.name, state.is_completed()) == (("Skipped", True) if by_schedule else ("Failed", False))
     assert "is in use by other" in str(state.message)
     assert migrate(shop.spec, return_state=True).is_completed()
+
+
+def test_runs_of_all_deployments_of_a_migration_are_one_at_a_time(api: Api, shop: Shop) -> None:
+    """By Prefect's own limit: the second one is skipped where its schedule started it, or waits as its parameters say."""
+    due = scheduled(api, shop)
+    of = api.create_flow_from_name("migrate")
+    other = api.create_flow_run_from_deployment(api.create_deployment(of, "by hand", parameters={"spec": shop.spec}))
+    given = {"spec": shop.spec}
+    api.upsert_global_concurrency_limit_by_name("syncline-Corner_shop", 1)
+    with concurrency("syncline-Corner_shop", strict=True):
+        skipped = run_flow(migrate, due, given, return_type="state")
+    api.delete_deployment(UUID(str(due.deployment_id)))
+    assert (skipped.name, skipped.is_completed()) == ("Skipped", True)
+    assert "another run of its deployments" in str(skipped.message) and not (shop.folder / "target.db").exists()
+    with ExitStack() as held:
+        held.enter_context(concurrency("syncline-Corner_shop", strict=True))
+        leaving = threading.Timer(2, copy_context().run, (held.close,))
+        leaving.start()
+        waited = run_flow(migrate, other, {**given, "wait": 30}, return_type="state")
+        leaving.join()
+    assert waited.is_completed(), waited.message
+    assert api.read_global_concurrency_limit_by_name("syncline-Corner_shop").active_slots == 0
 
 
 def test_commands_get_the_outcome_the_error_itself_or_the_way_around_prefect(shop: Shop, monkeypatch: Patch) -> None:
