@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Any, Final
 
 from adapters.documents import env_text, flat, ini_text, json_text, yaml_text
-from adapters.documents.paths import Name, Path, parsed
+from adapters.documents.paths import Name, Path, parsed, spelled
 from adapters.documents.splice import Spellings, Splice
-from adapters.documents.tree import BadDocument, Keyed, Rows, Wrong, keyed, rows_of, tree_of
+from adapters.documents.tree import BadDocument, Keyed, Node, Rows, Wrong, keyed, repeating, rows_of, tree_of
 from adapters.documents.values import Value, is_canonical
 
 Replaced = dict[tuple[str, Value], str]
@@ -66,10 +66,33 @@ def _spliced(module: Any, *, block: bool) -> dict[str, Any]:
     def change(text: str, rows: Rows, wrong: Wrong, lists: Keyed, spellings: Spellings) -> tuple[str, Replaced]:
         root = module.parse(text, wrong)
         root = None if root is None else keyed(root, lists, wrong)
-        splice = Splice(text, module.scalar, module.name, block, spellings)
-        return splice.changed(root, tree_of(rows)), splice.replaced
+        derived = [] if root is None else list(repeating(root))
+
+        def made(*, overrides: bool) -> tuple[str, Replaced, Rows | None]:
+            splice = Splice(text, module.scalar, module.name, block, spellings, overrides)
+            written = splice.changed(root, tree_of(rows))
+            try:
+                return written, splice.replaced, parse(written, Wrong(wrong.file, written), lists) if derived else rows
+            except BadDocument:  # what others repeat is gone
+                return written, splice.replaced, None
+
+        written, replaced, found = made(overrides=False)
+        if found != rows:
+            written, replaced, found = made(overrides=True)
+        if found != rows:
+            _repeated(derived, rows, found or {}, wrong)
+        return written, replaced
 
     return {"kinds": module.KINDS, "parse": parse, "change": change}
+
+
+def _repeated(derived: list[tuple[Path, Node, str]], rows: Rows, found: Rows, wrong: Wrong) -> None:
+    """BadDocument where values that only repeat others would be other ones than they are to be: at the first that would."""
+    apart = [path for text, (path, _) in (rows | found).items() if rows.get(text) != found.get(text)]
+    for path, node, by in derived:
+        if any(each[: len(path)] == path for each in apart):
+            fix = "change what it repeats in the same run, or write the values out in its place"
+            raise wrong(node.start, f"{spelled(path)} comes from {by}, and cannot become another one by itself", fix)
 
 
 def _flat(module: Any) -> dict[str, Any]:

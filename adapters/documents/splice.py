@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.documents.paths import Name, Path, Step, spelled
-from adapters.documents.tree import Branch, Entry, Node, Tree
+from adapters.documents.tree import MERGE, Branch, Entry, Node, Tree
 from adapters.documents.values import Value
 
 Spellings = Mapping[tuple[str, Value], str]
@@ -25,13 +25,15 @@ class Edit:
 
 @dataclass(slots=True)
 class Splice:
-    """One change of a text. `scalar` and `name` write values and names; `block`: there is more than brackets."""
+    """One change of a text. `scalar` and `name` write values and names; `block`: there is more than brackets.
+    `overrides`: what a mapping takes from others and is to be another value is written into it; else it changes with the others."""
 
     text: str
     scalar: Callable[[Value, str, int], str]
     name: Callable[[Step], str]
     block: bool
     spellings: Spellings
+    overrides: bool = True
     edits: list[Edit] = field(default_factory=list)
     replaced: dict[tuple[str, Value], str] = field(default_factory=dict)
 
@@ -53,6 +55,8 @@ class Splice:
         return f"{self.text}{gap}{whole}\n" if self.block or not self.text.strip() else self.text
 
     def _turn(self, node: Node, wanted: Tree, path: Path, entry: Entry | None = None) -> None:
+        if node.alias:  # it changes with what it repeats, or not at all
+            return
         if isinstance(wanted, Value):
             if node.value != wanted:
                 self._replace(node, self._value(wanted, node, path), entry)
@@ -60,12 +64,17 @@ class Splice:
         if node.value is not None or node.is_list != wanted.is_list:
             self._replace(node, self._fresh(wanted, node, path), entry)
             return
-        kept = [step for step in node.entries if step in wanted.within]
-        new = [step for step in wanted.within if step not in node.entries]
+        kept = [step for step in node.entries if step in wanted.within or step == MERGE]
+        new = [
+            step
+            for step, tree in wanted.within.items()
+            if step not in node.entries
+            and not (step in node.merged and (not self.overrides or node.merged[step].holds(tree)))
+        ]
         if not node.flow and node.entries and not kept:
             self._replace(node, self._fresh(wanted, node, path), entry)
             return
-        for step in kept:
+        for step in (each for each in kept if each != MERGE):
             self._turn(node.entries[step].node, wanted.within[step], (*path, step), node.entries[step])
         if len(kept) < len(node.entries):
             (self._leave_out_flow if node.flow else self._leave_out)(node, kept)

@@ -12,6 +12,8 @@ from adapters.documents.values import Value
 from transforms.vocabulary import DataError
 
 MOST_DEEP: Final = 200
+MERGE: Final = Name("<<", "merge")
+"""Where entries of other mappings are taken in; no path has it."""
 Rows = dict[str, tuple[Path, Value]]
 """By spelled path, in the document's order."""
 
@@ -35,7 +37,11 @@ Tree = Branch | Value
 
 @dataclass(slots=True)
 class Node:
-    """A value, mapping or list in a text: characters `start` to `end` (exclusive). `flow`: it is written in brackets."""
+    """A value, mapping or list in a text: characters `start` to `end` (exclusive). `flow`: it is written in brackets.
+
+    `alias`: it only repeats what has that name; what is in it stands there. `merged` are entries that a mapping takes from others,
+    as far as it has none of its own: where MERGE stands among its entries.
+    """
 
     start: int
     end: int
@@ -45,6 +51,27 @@ class Node:
     flow: bool = True
     column: int = 0
     style: str = ""
+    alias: str = ""
+    merged: dict[Step, Node] = field(default_factory=dict)
+
+    @property
+    def below(self) -> dict[Step, Node]:
+        """All that is in it, in the order of the document."""
+        found: dict[Step, Node] = {}
+        for step, entry in self.entries.items():
+            if step == MERGE:
+                found |= {own: node for own, node in self.merged.items() if own not in self.entries}
+            else:
+                found[step] = entry.node
+        return found
+
+    def holds(self, tree: Tree) -> bool:
+        """Whether it is exactly that."""
+        if isinstance(tree, Value) or self.value is not None:
+            return self.value == tree
+        below = self.below
+        same = self.is_list == tree.is_list and below.keys() == tree.within.keys()
+        return same and all(node.holds(tree.within[step]) for step, node in below.items())
 
 
 @dataclass(slots=True)
@@ -83,18 +110,20 @@ def keyed(node: Node, lists: Keyed, wrong: Wrong, path: Path = ()) -> Node:
                 entry.start, f"two items of {spelled(path)} have the {by} of {spelled((own,))}", "give each its own"
             )
         within[own] = entry
-        entry.node = keyed(entry.node, lists, wrong, (*path, own))
+        if step != MERGE:
+            entry.node = keyed(entry.node, lists, wrong, (*path, own))
     node.entries = within
+    node.merged = {step: keyed(each, lists, wrong, (*path, step)) for step, each in node.merged.items()}
     return node
 
 
 def _item(node: Node, by: str, wrong: Wrong) -> Item:
-    entry = node.entries.get(Name(by))
-    if node.value is not None or entry is None or entry.node.value is None:
+    found = node.below.get(Name(by))
+    if node.value is not None or found is None or found.value is None:
         raise wrong(
             node.start, f"an item has no {by}, by which the list goes", "give it one, or take the list out of `lists`"
         )
-    return Item(by, entry.node.value)
+    return Item(by, found.value)
 
 
 class Wrong:
@@ -106,6 +135,18 @@ class Wrong:
     def __call__(self, at: int, what: str, fix: str = "correct the document") -> BadDocument:
         line = self.text.count("\n", 0, at) + 1
         return BadDocument(f"{what}.", fix=f"{fix}.", where=f"{self.file}:{line}")
+
+
+def repeating(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node, str]]:
+    """The paths whose values only repeat others, the node that says so, and what it says."""
+    if node.alias:
+        yield path, node, f"*{node.alias}"
+        return
+    for step, entry in node.entries.items():
+        if step != MERGE:
+            yield from repeating(entry.node, (*path, step))
+            continue
+        yield from (((*path, own), entry.node, "<<") for own in node.merged)
 
 
 def rows_of(node: Node | None) -> Rows:
@@ -126,14 +167,14 @@ def _values(node: Node, path: Path) -> Iterator[tuple[Path, Value]]:
         return
     own = path[-1] if path else None
     there = [
-        (step, entry)
-        for step, entry in node.entries.items()
+        (step, below)
+        for step, below in node.below.items()
         if not (isinstance(own, Item) and isinstance(step, Name) and step == Name(own.by))
     ]
     if not there:
         yield path, Value("list" if node.is_list else "map", None)
-    for step, entry in there:
-        yield from _values(entry.node, (*path, step))
+    for step, below in there:
+        yield from _values(below, (*path, step))
 
 
 def settled(rows: Rows) -> Rows:

@@ -9,12 +9,14 @@ from typing import Any, Final
 import yaml
 
 from adapters.documents.paths import Name, Place, Step
-from adapters.documents.tree import MOST_DEEP, Entry, Node, Wrong
+from adapters.documents.tree import MERGE, MOST_DEEP, Entry, Node, Wrong
 from adapters.documents.values import Value, floating, integer, moment
 
 KINDS: Final = frozenset({"text", "int", "float", "bool", "null", "date", "datetime", "binary", "map", "list"})
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = "!plain"
+MOST_REPEATED: Final = 100_000  # values that aliases repeat
+_ANCHOR: Final = re.compile(r"&[^\s,\[\]{}]+\s*")
 _NULL: Final = re.compile(r"~|null|Null|NULL|")
 _BOOL: Final = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -32,6 +34,19 @@ _ODD: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd
 class _Composer(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as the base class has it
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """An alias is a node of its own, whose value is the node that it repeats."""
+        if not self.check_event(yaml.AliasEvent):
+            return super().compose_node(parent, index)
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        return _Alias(event.anchor, super().compose_node(parent, index), event.start_mark, event.end_mark)
+
+
+class _Alias(yaml.Node):
+    """`tag` is the name of what it repeats."""
+
+    id = "alias"
+
 
 _Composer.add_implicit_resolver(_PLAIN, re.compile(""), None)
 
@@ -39,7 +54,6 @@ _Composer.add_implicit_resolver(_PLAIN, re.compile(""), None)
 def parse(text: str, wrong: Wrong) -> Node | None:
     """The document; None where there is nothing but comments in it."""
     try:
-        _no_aliases(text, wrong)
         composer = _Composer(text)
         try:
             root = composer.get_single_node()
@@ -54,64 +68,87 @@ def parse(text: str, wrong: Wrong) -> Node | None:
         raise wrong(error.position, f"a character is not allowed in YAML: {error.reason}", "remove it") from None
     except RecursionError:
         raise wrong(0, f"it is more than {MOST_DEEP} deep", "make it flatter") from None
-    return None if root is None else _node(root, text, wrong, 0)
+    return None if root is None else _Nodes(text, wrong).node(root, 0)
 
 
-def _no_aliases(text: str, wrong: Wrong) -> None:
-    for event in yaml.parse(text, Loader=_Composer):
-        if isinstance(event, yaml.AliasEvent):
-            raise wrong(
-                event.start_mark.index if event.start_mark else 0,
-                f"*{event.anchor} repeats what stands elsewhere: a change would change both",
-                "write the values out in place of the alias",
+class _Nodes:
+    """Makes nodes of what was composed of a text."""
+
+    def __init__(self, text: str, wrong: Wrong) -> None:
+        self.text, self.wrong = text, wrong
+        self._repeated = 0
+
+    def node(self, found: Any, depth: int, *, repeats: bool = False) -> Node:
+        text = self.text
+        start, end = found.start_mark.index, found.end_mark.index
+        end = start + len(text[start:end].rstrip())
+        self._bounded(start, depth, repeats)
+        if isinstance(found, _Alias):
+            return self._alias(found, start, end, depth)
+        if isinstance(found, yaml.ScalarNode):
+            value, anchor = _value(found, self.wrong), _ANCHOR.match(text, start, end)
+            start = anchor.end() if anchor else start
+            return Node(start, max(start, end), value, style=found.style or "", column=found.start_mark.column)
+        is_list = isinstance(found, yaml.SequenceNode)
+        if found.tag not in (_TAG + "seq", _TAG + "map"):
+            raise self.wrong(start, f"the tag {found.tag} says what only its own program knows", "take the tag away")
+        node = Node(start, end, is_list=is_list, flow=bool(found.flow_style), column=found.start_mark.column)
+        if node.flow and text[start : start + 1] not in "[{":  # an anchor stands before
+            node.start = next(at for at in range(start, end) if text[at] in "[{")
+        if not node.flow and text[start : start + 1] in "&!":
+            first = found.value[0] if is_list else found.value[0][0]
+            node.column = first.start_mark.column
+        for at, each in enumerate(found.value):
+            (self._item if is_list else self._entry)(node, each, at, depth, repeats)
+        if not node.flow and node.entries:
+            node.end = list(node.entries.values())[-1].node.end
+        return node
+
+    def _bounded(self, start: int, depth: int, repeats: bool) -> None:
+        self._repeated += repeats
+        if depth > MOST_DEEP:
+            raise self.wrong(start, f"it is more than {MOST_DEEP} deep", "make it flatter")
+        if self._repeated > MOST_REPEATED:
+            raise self.wrong(
+                start, f"aliases repeat more than {MOST_REPEATED:,} values", "write fewer aliases of aliases"
             )
 
+    def _alias(self, found: Any, start: int, end: int, depth: int) -> Node:
+        node = self.node(found.value, depth + 1, repeats=True)
+        node.start, node.end, node.alias, node.flow = start, end, found.tag, True
+        return node
 
-def _node(found: Any, text: str, wrong: Wrong, depth: int) -> Node:
-    start, end = found.start_mark.index, found.end_mark.index
-    end = start + len(text[start:end].rstrip())
-    if depth > MOST_DEEP:
-        raise wrong(start, f"it is more than {MOST_DEEP} deep", "make it flatter")
-    if isinstance(found, yaml.ScalarNode):
-        return Node(
-            start, max(start, end), _value(found, wrong), style=found.style or "", column=found.start_mark.column
-        )
-    is_list = isinstance(found, yaml.SequenceNode)
-    if found.tag not in (_TAG + "seq", _TAG + "map"):
-        raise wrong(start, f"the tag {found.tag} says what only its own program knows", "take the tag away")
-    node = Node(start, end, is_list=is_list, flow=bool(found.flow_style), column=found.start_mark.column)
-    if node.flow and text[start : start + 1] not in "[{":  # an anchor stands before
-        node.start = next(at for at in range(start, end) if text[at] in "[{")
-    if not node.flow and text[start : start + 1] in "&!":
-        first = found.value[0] if is_list else found.value[0][0]
-        node.column = first.start_mark.column
-    for at, each in enumerate(found.value):
-        _enter(node, each, at, text, wrong, depth)
-    if not node.flow and node.entries:
-        node.end = list(node.entries.values())[-1].node.end
-    return node
-
-
-def _enter(node: Node, each: Any, at: int, text: str, wrong: Wrong, depth: int) -> None:
-    if node.is_list:
-        below = _node(each, text, wrong, depth + 1)
+    def _item(self, node: Node, each: Any, at: int, depth: int, repeats: bool) -> None:
+        below = self.node(each, depth + 1, repeats=repeats)
         if node.flow:
             start = after = below.start
         else:
             floor = list(node.entries.values())[-1].node.end if node.entries else node.start
-            start = _sign(text, floor, max(below.start, floor + 1), "-")
+            start = _sign(self.text, floor, max(below.start, floor + 1), "-")
             after = start + 1
         node.entries[Place(at)] = Entry(start, after, below)
-        return
-    key, value = each
-    start = key.start_mark.index
-    step = _name(key, wrong)
-    if step in node.entries:
-        raise wrong(start, f"the name {step.name!r} stands twice in one mapping", "remove one of the two")
-    below = _node(value, text, wrong, depth + 1)
-    behind = key.end_mark.index
-    colon = _sign(text, behind, max(below.start, behind + 1), ":")
-    node.entries[step] = Entry(start, colon + 1, below)
+
+    def _entry(self, node: Node, each: Any, at: int, depth: int, repeats: bool) -> None:
+        key, value = each
+        start, merges = key.start_mark.index, key.tag == _PLAIN and key.value == "<<"
+        step = MERGE if merges else _name(key, self.wrong)
+        if step in node.entries:
+            raise self.wrong(start, f"the name {step.name!r} stands twice in one mapping", "remove one of the two")
+        below = self.node(value, depth + 1, repeats=repeats)
+        behind = key.end_mark.index
+        colon = _sign(self.text, behind, max(below.start, behind + 1), ":")
+        node.entries[step] = Entry(start, colon + 1, below)
+        if merges:
+            node.merged = self._merged(below)
+
+    def _merged(self, node: Node) -> dict[Step, Node]:
+        """What a mapping takes from one, or from each of a list: the first that has a name gives its value."""
+        taken: dict[Step, Node] = {}
+        for each in node.below.values() if node.is_list else [node]:
+            if each.is_list or each.value is not None:
+                raise self.wrong(node.start, "<< takes in what is no mapping", "name a mapping, or a list of mappings")
+            taken = each.below | taken
+        return taken
 
 
 def _sign(text: str, start: int, end: int, sign: str) -> int:
@@ -130,10 +167,9 @@ def _sign(text: str, start: int, end: int, sign: str) -> int:
 
 def _name(key: Any, wrong: Wrong) -> Name:
     at = key.start_mark.index
+    key = key.value if isinstance(key, _Alias) else key
     if not isinstance(key, yaml.ScalarNode):
         raise wrong(at, "a name is a mapping or a list", "give it a plain name")
-    if key.tag == _PLAIN and key.value == "<<":
-        raise wrong(at, "<< merges what stands elsewhere: a change would change both", "write the values out")
     value = _value(key, wrong)
     if value.kind not in ("text", "int", "float", "bool", "null", "date", "datetime"):
         raise wrong(at, f"a name is {value.kind}", "give it a plain name")

@@ -99,8 +99,9 @@ def test_an_edit_between_plan_and_apply_is_a_conflict_and_nothing_is_lost(tmp_pa
 
 
 BAD = {
-    "a: &x 1\nb: *x\n": ("yaml", 2, "alias"),
-    "a:\n  <<: {b: 1}\n": ("yaml", 2, "merges"),
+    "a: &x {b: 1}\nA:\n  <<: *x\n  <<: *x\n": ("yaml", 4, "twice"),
+    "a: &x 1\nA: {<<: *x}\n": ("yaml", 2, "takes in what is no mapping"),
+    "a: 1\nA: *x\n": ("yaml", 2, "undefined alias"),
     "a: 1\nb: 2\na: 3\n": ("yaml", 3, "twice"),
     "a: 1\n---\nb: 1\n": ("yaml", 2, "document"),
     "a:\n\tb: 1\n": ("yaml", 2, "no YAML"),
