@@ -6,7 +6,11 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("flows", "adapters", "transforms")
@@ -108,6 +112,23 @@ def test_every_link_into_a_page_leads_to_a_heading_or_an_anchor() -> None:
         if place not in anchors(page.parent / to if to else page)
     ]
     assert lost == []
+
+
+def test_every_page_is_on_the_site() -> None:
+    def pages(nav: list[Any]) -> Iterator[str]:
+        for entry in nav:
+            inner = entry if isinstance(entry, str) else next(iter(entry.values()))
+            yield from pages(inner) if isinstance(inner, list) else [inner]
+
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    assert sorted(pages(nav)) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_first_page_has_every_page_in_the_order_of_the_site() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().partition("nav:")[2]
+    listed = re.findall(r"(\w+\.md)$", nav, re.MULTILINE)
+    text = (ROOT / "docs" / "index.md").read_text().partition("## Begin")[2]
+    assert ["index.md", *dict.fromkeys(re.findall(r"\]\((\w+\.md)", text))] == listed
 
 
 def test_fixtures_of_one_file_are_not_those_of_all() -> None:

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -95,20 +94,3 @@ def test_every_file_that_the_readme_names_is_there() -> None:
     named = re.findall(r"`((?:flows|adapters|transforms|tests|examples|benchmarks)/[\w./]*)`", README.read_text())
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-def test_every_page_is_on_the_site() -> None:
-    def pages(nav: list[Any]) -> Iterator[str]:
-        for entry in nav:
-            inner = entry if isinstance(entry, str) else next(iter(entry.values()))
-            yield from pages(inner) if isinstance(inner, list) else [inner]
-
-    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    assert sorted(pages(nav)) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
-
-
-def test_the_first_page_has_every_page_in_the_order_of_the_site() -> None:
-    nav = (ROOT / "mkdocs.yml").read_text().partition("nav:")[2]
-    listed = re.findall(r"(\w+\.md)$", nav, re.MULTILINE)
-    text = (ROOT / "docs" / "index.md").read_text().partition("## Begin")[2]
-    assert ["index.md", *dict.fromkeys(re.findall(r"\]\((\w+\.md)", text))] == listed
