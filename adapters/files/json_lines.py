@@ -14,7 +14,7 @@ from adapters.files.listing import File, Files
 from adapters.files.rows import Rows, distinct_names
 from adapters.files.staged import stage
 from adapters.files.text_files import LONGEST_ROW, TextFiles
-from adapters.files.texts import SAMPLE_ROWS, profiled
+from adapters.files.texts import SAMPLE_ROWS, not_finite, profiled
 from adapters.files.torn import AT, HOW, MOST_SHOWN, SPAN, TEXT, Lines
 from transforms.vocabulary import DataError, SpecError
 
@@ -22,7 +22,7 @@ _NUMBERS: Final = frozenset({"BIGINT", "UBIGINT", "HUGEINT", "DOUBLE"})
 _EXACT_DIGITS: Final = 15  # of a number with a fraction, which DuckDB reads as a double
 
 _WHY: Final = (
-    "CASE WHEN NOT json_valid(line) THEN 'no_json' WHEN json_type(line) <> 'OBJECT' THEN 'no_object' "
+    f"CASE WHEN NOT json_valid(line) OR {not_finite('line')} THEN 'no_json' WHEN json_type(line) <> 'OBJECT' THEN 'no_object' "
     "WHEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) THEN 'key_twice' END"
 )
 

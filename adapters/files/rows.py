@@ -10,6 +10,7 @@ from typing import Final
 from adapters.duckdb.design import literal
 from adapters.duckdb.types import column_shape, quoted
 from adapters.files.formats import Format
+from adapters.files.texts import not_finite
 from transforms.vocabulary import ColumnShape, DataError, Key, TableName, TableShape
 
 BEHIND: Final = "syncline files"
@@ -20,6 +21,7 @@ TORN: Final = "syncline:torn"
 """The column that says why a whole row cannot travel."""
 
 _FINE: Final = {"TIMESTAMP_NS": "TIMESTAMP", "TIMESTAMPTZ_NS": "TIMESTAMP WITH TIME ZONE", "TIME_NS": "TIME"}
+_MOST_SHOWN: Final = 200  # characters of a value
 _NANOSECONDS: Final = 1000  # in the microsecond that is the finest that travels
 
 
@@ -101,7 +103,14 @@ def as_read(name: str, native: str, *, nullable: bool = True) -> Column:
                 f"Fix: take it apart in a query (`from: {{query: …}}`), or leave the column out."
             )
             return Column(name, native, own, None, nullable, refused)
-        return Column(name, "JSON", f"to_json({own})", None, nullable)
+        if not re.search(r"\b(DOUBLE|FLOAT)\b", native):
+            return Column(name, "JSON", f"to_json({own})", None, nullable)
+        text = f"CAST(to_json({own}) AS VARCHAR)"
+        why = unread("wrong_type", name, f"left({text}, {_MOST_SHOWN})", "JSON, which has neither NaN nor infinities")
+        bad = not_finite(text)
+        return Column(
+            name, "JSON", f"CASE WHEN NOT {bad} THEN to_json({own}) END", f"CASE WHEN {bad} THEN {why} END", nullable
+        )
     return Column(name, native, own, None, nullable)
 
 

@@ -28,12 +28,19 @@ _MOST_DIGITS: Final = 38
 _USUAL_DIGITS: Final = 18
 
 
+def not_finite(json: str) -> str:
+    """SQL of whether a text that DuckDB takes for JSON has NaN or an infinity, which are none."""
+    word = "'(?i)nan|inf'"
+    strings = literal(r'"(\\.|[^"\\])*"')
+    return f"(regexp_matches({json}, {word}) AND regexp_matches(regexp_replace({json}, {strings}, '', 'g'), {word}))"
+
+
 def as_value(text: str, native: str, format: Format) -> str:
     """SQL of a text as a value of the type; null where it is none, or would lose something."""
     if native == "VARCHAR":
         return text
     if native == "JSON":
-        return f"CASE WHEN json_valid({text}) THEN CAST({text} AS JSON) END"
+        return f"CASE WHEN json_valid({text}) AND NOT {not_finite(text)} THEN CAST({text} AS JSON) END"
     if native == "BOOLEAN":
         true, false = (", ".join(map(literal, each)) for each in (_TRUE, _FALSE))
         return f"CASE WHEN lower({text}) IN ({true}) THEN true WHEN lower({text}) IN ({false}) THEN false END"

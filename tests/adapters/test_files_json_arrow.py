@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import fsspec
 import pyarrow as pa
 import pyarrow.feather as feather
+import pyarrow.parquet as pq
 import pytest
 from file_tables import T, kinds, read
 
@@ -127,3 +129,31 @@ def test_arrow_files_are_read_in_their_types(tmp_path: Path) -> None:
         feather.write_feather(table, there / "a.arrow")
     fsspec.filesystem("memory").pipe("/arrows/t.arrow", (there / "a.arrow").read_bytes())
     assert len(read(open_source("arrow://memory://arrows/t.arrow"))) == 2
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "jsonl", "csv"])
+def test_numbers_that_json_does_not_have_are_set_aside(tmp_path: Path, kind: str) -> None:
+    texts = ['[1.5,"NaN"]', "[NaN]", '{"a":-Infinity}', '["\\"inf", 2.5]', "[]"]
+    if kind in ("parquet", "arrow"):
+        values: list[Any] = [
+            (["NaN"], [1.5]),
+            ([], [math.nan]),
+            ([], [-math.inf, 1.0]),
+            (['"inf'], [2.5]),
+            (None, None),
+        ]
+        kinds_ = pa.struct([("t", pa.list_(pa.string())), ("n", pa.list_(pa.float32()))])
+        rows = pa.table({"id": range(5), "j": pa.array([{"t": t, "n": n} for t, n in values], kinds_)})
+        (pq.write_table if kind == "parquet" else feather.write_feather)(rows, tmp_path / f"t.{kind}")
+    elif kind == "jsonl":
+        lines(tmp_path, *(f'{{"id": {at}, "j": {text}}}' for at, text in enumerate(texts)))
+    else:
+        doubled = [text.replace('"', '""') for text in texts]
+        (tmp_path / "t.csv").write_text("id,j\n" + "".join(f'{at},"{text}"\n' for at, text in enumerate(doubled)))
+    declared = quote(json.dumps({"types": {"j": "json"}}))
+    source = open_source(f"{kind}:///{tmp_path / f't.{kind}'}" + (f"?declared={declared}" if kind == "csv" else ""))
+    found = read(source)
+    assert [row["id"] for row in found if not row[INVALID]] == [0, 3, 4]
+    assert all(json.loads(row["j"]) is not None for row in found if not row[INVALID])
+    told = [text_of(reason_of(row[INVALID])) for row in found if row[INVALID]]
+    assert len(told) == 2 and all("JSON" in text.upper() and ("NaN" in text or "Infinity" in text) for text in told)
