@@ -88,14 +88,15 @@ def is_handed() -> bool:
 
 
 def run_name() -> str:
-    """`backfill/nycflights/2013-01-01..2013-02-01`: the flow, the migration, and what it is restricted to."""
+    """`backfill/nycflights/flight/2013-01-01..2013-02-01`: the flow, the migration, and what it is restricted to."""
     given: dict[str, Any] = flow_run.parameters
     ranges = [given["range"]] if given.get("range") else list(given.get("ranges") or [])
     roots = list(given.get("tree") or given.get("changed") or [])
     parts = [str(flow_run.flow_name), migration_of(str(given["spec"]))]
     if given.get("tables"):
         parts.append(",".join(given["tables"]))
-    return "/".join([*parts, *(text.partition(":")[2] for text in ranges), *roots])
+    inside = [(column.partition(".")[0], span) for column, _, span in (text.partition(":") for text in ranges)]
+    return "/".join([*parts, *(f"{table}/{span}" if table else span for table, span in inside), *roots])
 
 
 def requested(

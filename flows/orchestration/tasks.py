@@ -181,10 +181,22 @@ def executed_by(runner: TaskRunner[Any], meter: Meter) -> Execute:
     WindowsFailed, or SnapshotLost where nothing worse happened: then another snapshot helps. The meter is told of
     results where tasks cannot tell it themselves, in other processes.
     """
-    elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
-    tasks: dict[Any, Task[Any, Any]] = dict(ELSEWHERE if elsewhere else HERE)
 
-    def execute(function: Callable[[Work], Sequence[Result]], works: Sequence[Work]) -> Iterator[Sequence[Result]]:
+    def execute(
+        function: Callable[[Work], Sequence[Result]], works: Sequence[Work], *, in_order: bool = False
+    ) -> Iterator[Sequence[Result]]:
+        if in_order:
+            alone: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
+            with alone as one:
+                yield from on(one, function, works)
+        else:
+            yield from on(runner, function, works)
+
+    def on(
+        runner: TaskRunner[Any], function: Callable[[Work], Sequence[Result]], works: Sequence[Work]
+    ) -> Iterator[Sequence[Result]]:
+        elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
+        tasks: dict[Any, Task[Any, Any]] = dict(ELSEWHERE if elsewhere else HERE)
         futures: list[tuple[Work, PrefectFuture[Any]]] = []
         results: list[Any] = []
         failures: list[tuple[Windows, Exception]] = []

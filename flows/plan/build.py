@@ -233,21 +233,18 @@ def plan_table(
         sealing = replace(work, sealing=context is not None)
         works = [replace(sealing, windows=each) for each in grouped(cut, request.workers)]
         with shared(job.plan_id, session):
-            planned = [outcome for group in run(plan_windows, works) for outcome in group]
+            planned = [outcome for group in run(plan_windows, works, in_order=in_order) for outcome in group]
         planned = sorted([*planned, *aside], key=lambda outcome: outcome.window)
         if context is not None:
             keep_seals(session, route, job, context, planned)
         return planned
 
-    policy = session.watch.policy
+    run = execute or here(request.workers, session.watch.policy)
+    in_order = bool(bound.identity) and not bound.looks_into_itself  # numbers are given out by this process
     if bound.looks_into_itself:
-        run = execute or here(request.workers, policy)
         return plan_with_own_lookups(session, route, work, windows)
     if any(each.through == bound.name for name, each in bound.lookups.items() if name == way_name(bound.name)):
-        run = execute or here(request.workers, policy)
         return plan_through_own_map(session, route, work, windows)
-    # numbers are given out in order by this process; everything else may run anywhere
-    run = here(1, policy) if bound.identity else execute or here(request.workers, policy)
 
     def without_lost(session: Session) -> list[Planned]:
         return plan_with_own_parents(session, route, work, windows) if refers_to_itself(bound) else windows(session)

@@ -29,10 +29,13 @@ Result = TypeVar("Result")
 
 
 class Execute(Protocol):
-    """Runs a function over works, perhaps elsewhere and at once; yields their results in any order, raises what they raise."""
+    """Runs a function over works, perhaps elsewhere and at once; yields their results in any order, raises what they raise.
+
+    `in_order`: one after the other, in this process.
+    """
 
     def __call__(
-        self, function: Callable[[Work], Sequence[Result]], works: Sequence[Work]
+        self, function: Callable[[Work], Sequence[Result]], works: Sequence[Work], *, in_order: bool = False
     ) -> Iterable[Sequence[Result]]: ...
 
 
@@ -40,9 +43,11 @@ def here(workers: int, policy: Policy | None = None) -> Execute:
     """Run works in threads of this process. A window whose fault may pass is tried again; any other error stops what has
     not begun."""
 
-    def execute(function: Callable[[Work], Sequence[Result]], works: Sequence[Work]) -> Iterator[Sequence[Result]]:
+    def execute(
+        function: Callable[[Work], Sequence[Result]], works: Sequence[Work], *, in_order: bool = False
+    ) -> Iterator[Sequence[Result]]:
         persistent = by_window(function, policy)
-        if len(works) <= 1 or workers <= 1:
+        if len(works) <= 1 or workers <= 1 or in_order:
             yield from map(persistent, works)
             return
         with pool(workers, "window") as threads:

@@ -71,13 +71,23 @@ def test_a_run_is_named_after_its_migration_and_range_and_its_tasks_after_their_
     whole = migrate(shop.spec, return_state=True)
     part = backfill(shop.spec, "item.sold_on:2013-01-01..2013-02-01", return_state=True)
     assert flow_run_of(api, whole).name == "migrate/Corner_shop"
-    assert flow_run_of(api, part).name == "backfill/Corner_shop/2013-01-01..2013-02-01"
+    assert flow_run_of(api, part).name == "backfill/Corner_shop/item/2013-01-01..2013-02-01"
     keys = ["… to 10", "10 to 20", "20 to 30", "30 to …"]
     names = {f"plan item, window {number}, keys {keys[number]}" for number in range(WINDOWS)}
     names |= {f"write item, window {number}" for number in range(WINDOWS)}
     assert set(tasks_of(api, whole, len(names))) == names
     assert whole.message == "Version 1: 40 inserted, 0 updated, 0 deleted, 0 unchanged."
     assert len(shop.rows) == ROWS
+
+
+def test_a_table_whose_keys_the_target_numbers_has_tasks_too_one_after_the_other(api: Api, shop: Shop) -> None:
+    spec = Path(shop.spec)
+    shop.at("target", "CREATE TABLE item (no INTEGER PRIMARY KEY, id int UNIQUE NOT NULL, label text, sold_on text)")
+    spec.write_text(spec.read_text().replace("columns: {id: id,", "columns: {no: {generate: identity}, id: id,"))
+    state = migrate(shop.spec, return_state=True)
+    assert state.is_completed(), state.message
+    assert sum(name.startswith("plan item, window") for name in tasks_of(api, state, 2 * WINDOWS)) == WINDOWS
+    assert shop.at("target", "SELECT no - id FROM item GROUP BY 1") == [(1,)]
 
 
 def test_a_run_shows_its_progress_its_counts_and_its_report(api: Api, shop: Shop) -> None:
