@@ -143,7 +143,7 @@ def partition(key: str, value: str | None, table: Files) -> str:
 def ascending(session: Session, staged: str, first: Sequence[str]) -> frozenset[Key]:
     """The first column, where its values ascend as the rows come, so that windows by it skip the others.
 
-    DuckDB may put a piece of a large file behind the others, depending on what its threads do: as many pieces as there are
+    DuckDB's threads may put a piece of a large file behind the others (as they do beside a join): as many pieces as there are
     windows cost nothing worth a look, and a file that ascends is read in one way whatever they do.
     """
     if not first:
