@@ -24,6 +24,7 @@ from flows.bind.ranges import RangeText, steps
 from flows.bind.tables import validate
 from flows.evidence.outcome import with_evidence
 from flows.history.recover import recover
+from flows.history.taken import with_history
 from flows.history.taken_back import now_taken_back
 from flows.history.undo import undoing
 from flows.history.undo_both import on_both, plan_undo_both, taken_by_side, undone_on
@@ -335,7 +336,8 @@ def plan_undo(
     Where a run was cut off, it is brought to its end first: it may be what is to be undone. Of trees that the request
     names only the rows are taken back. SpecError for what is taken back already.
     """
-    spec = request.spec
+    spec = with_history(request.spec)
+    request = replace(request, spec=spec)
     if request.trees is not None and drop:
         raise SpecError("Rows of trees are taken back, and tables are dropped whole.", fix="give --tree or --drop.")
     with connect(spec, meter) as session, ledger_of(spec) as ledger:

@@ -84,6 +84,7 @@ def show(
     """Show what a version of SPEC changed, old beside new; or the plan in FOLDER."""
     from flows.cli.terminal.history import show_changes, show_overruled, show_version
     from flows.history.log import change_object, in_words_too, shown
+    from flows.history.taken import with_history
     from flows.plan.lookups.stands_for import Parents
     from flows.spec.model import load_spec
 
@@ -93,7 +94,7 @@ def show(
         return _show_plan(spec, limit, form, as_json)
     if version is None:
         raise SpecError("No version is given.", fix="name one of `syncline history SPEC`, or the folder of a plan.")
-    loaded = load_spec(spec)
+    loaded = with_history(load_spec(spec))
     facts, changes = shown(loaded, version, table, keys, limit)
     with Parents(loaded) as parents:
         changes = list(in_words_too(changes, parents))
@@ -135,10 +136,11 @@ def log(spec: Path, table: str, key: str, as_json: bool) -> int:
     """Tell the life of one row: every change, when, by which run, and why."""
     from flows.cli.terminal.history import show_life
     from flows.history.log import life
+    from flows.history.taken import with_history
     from flows.history.version_list import key_text
     from flows.spec.model import load_spec
 
-    lines = life(load_spec(spec), table, key)
+    lines = life(with_history(load_spec(spec)), table, key)
     if as_json:
         print_json({"table": table, "key": key_text(key), "changes": lines})
     else:
@@ -167,9 +169,10 @@ def asof(spec: Path, version: int, table: str, side: SideName, output: Path | No
     from flows.history.asof import asof
     from flows.history.log import texts_of
     from flows.history.own_columns import SAID, known_in_part
+    from flows.history.taken import with_history
     from flows.spec.model import load_spec
 
-    loaded = load_spec(spec)
+    loaded = with_history(load_spec(spec))
     rows = asof(loaded, version, table, side=side)
     if names := known_in_part(rows.schema):
         echo(f"{', '.join(names)}: {SAID.decode()}.", err=True)
@@ -206,10 +209,11 @@ def diff(spec: Path, first: int, second: int, table: str | None, limit: int, as_
     """Show the net changes from one version to another, each row at most once; of the source apart, where runs write it."""
     from flows.cli.terminal.history import show_changes, show_counts, show_overruled
     from flows.history.log import change_object, difference, in_words_too, overruled_between
+    from flows.history.taken import with_history
     from flows.plan.lookups.stands_for import Parents
     from flows.spec.model import load_spec
 
-    loaded = load_spec(spec)
+    loaded = with_history(load_spec(spec))
     counts, changes = _net(difference(loaded, first, second, table), limit)
     with Parents(loaded) as parents:
         changes = list(in_words_too(changes, parents))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,7 +17,7 @@ from adapters.store.plan_files import ChangedPlan, FileEntry
 from adapters.store.plans import Plan
 from flows.plan.order.interim import in_turn, whole_changes
 from flows.spec.entries import entry_name, entry_of, nearest
-from flows.spec.model import Spec, table_name
+from flows.spec.model import Spec
 from flows.spec.problems import meant
 from transforms.net_changes import as_made, together, without
 from transforms.vocabulary import OPS, ChangeSet, Op, Phase, PlanError, SpecError, TableName
@@ -210,11 +209,6 @@ def table_of(spec: Spec, name: str, versions: Sequence[AppliedVersion] = ()) -> 
         found = spec.target_table(entry_of(spec, name))
     except SpecError as error:
         text = nearest(name, known)
-        if text not in known and spec.open:  # an entry that `*` stood for
-            text = nearest(f"{spec.target.schema_name}.{name}", known)
-        if text not in known and spec.open and not versions:  # whether it is one, only versions tell
-            with suppress(ValueError):
-                return table_name(name, spec.target.schema_name)
         if text not in known:
             raise SpecError(f"{spec.name} has no table {name}. {meant(name, [*spec.tables, *known])}") from error
         found = known[text]

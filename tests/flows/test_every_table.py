@@ -168,6 +168,8 @@ def test_tables_are_named_as_those_of_entries_are(shop: Scenario) -> None:
     assert answer("diff", shop.path, "1", "4", "--table", "customer")["tables"]
     syncline("asof", shop.path, "1", "custmer", status=1)
     assert "item" in syncline("check", shop.path).stdout
+    answer("undo", "--direct", "--yes", shop.path, "3", "--tree", "item:2")
+    assert shop.target.rows("item") == [(1, "a")]
 
 
 def test_both_ways_and_following_go_over_all_tables(shop: Scenario) -> None:
@@ -185,6 +187,9 @@ def test_both_ways_and_following_go_over_all_tables(shop: Scenario) -> None:
     shop.source.execute("UPDATE later SET name = 'kept' WHERE id = 1")
     syncline("sync", "--once", shop.path)
     assert shop.target.rows("later")[0] == (1, "kept")
+    lived = answer("log", shop.path, "item", "--key", "1")["changes"]
+    assert [each for each in lived if each.get("side") == "source"], lived
+    assert len(answer("asof", shop.path, "1", "item", "--side", "source")["rows"]) == 2
     assert shop.undo(1, to=True).status is Status.DONE
 
 
